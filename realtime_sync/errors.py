@@ -1,0 +1,247 @@
+"""Every error that this library raises, in one tree.
+
+::
+
+    RealtimeSyncError
+    ├── ConfigurationError (ValueError)            settings are missing or contradict each other
+    ├── InvalidInputError (ValueError)             an argument cannot be sent
+    │   ├── UnsupportedByDialectError              ... not in the dialect that this endpoint speaks
+    │   └── AudioFormatError                       ... audio is not in the session's format
+    ├── UsageError (RuntimeError)                  the right call at the wrong time
+    │   ├── AudioSendInProgressError               a second audio stream at once
+    │   ├── SessionNotOpenError                    the caller has closed this session
+    │   └── ForkedSessionError                     the session belongs to the parent process
+    ├── ConnectionFailedError (ConnectionError)    no connection came about
+    │   ├── ConnectTimeoutError (TimeoutError)     ... within the connect deadline
+    │   ├── ConnectCancelledError                  ... because the client was closed meanwhile
+    │   ├── TLSError                               ... certificate or TLS version refused
+    │   ├── ProxyError                             ... the proxy refused or is unusable
+    │   └── HandshakeError                         ... the server answered, and refused
+    │       ├── AuthenticationError                401, 403, or an invalid key told after the handshake
+    │       ├── NotFoundError                      404, or an unknown model told after the handshake
+    │       ├── RateLimitedError                   429, or an exhausted quota
+    │       └── ServiceUnavailableError            5xx
+    ├── ConnectionClosedError (ConnectionError)    the connection has ended, for everyone who waits
+    │   ├── ConnectionLostError                    ... without a close handshake (code 1006)
+    │   │   ├── PeerUnresponsiveError (TimeoutError)   ... pings were not answered
+    │   │   └── SendStalledError (TimeoutError)        ... the peer stopped reading
+    │   ├── SessionExpiredError                    ... the service's time limit was reached
+    │   ├── ProtocolViolationError                 ... the peer broke the WebSocket protocol
+    │   │   └── MessageTooBigError                 ... or exceeded the message size limit
+    │   └── ConsumerTooSlowError                   ... updates were not taken and the bound was passed
+    ├── ServerError                                the service refused a command (an ``error`` event)
+    └── WaitTimeoutError (TimeoutError)            the time given to a wait ran out; the session goes on
+
+Each derives from the builtin that one would catch, too. No message holds a key, a token or a header's value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Mapping, Optional
+
+import attrs
+
+if TYPE_CHECKING:
+    from realtime_sync.protocol.updates import ErrorUpdate
+
+
+@attrs.frozen
+class CloseInfo:
+    """How a connection ended.
+
+    ``code`` is the WebSocket close code: the peer's own, or 1006 where no close frame came, or 1005 where
+    the frame held none. ``reason`` is the peer's text, often empty. ``initiator`` says who closed first:
+    ``"local"``, ``"remote"``, or ``"lost"`` where the connection broke.
+    """
+
+    code: int
+    reason: str = ""
+    initiator: str = "lost"
+
+    @property
+    def clean(self) -> bool:
+        """True where a close handshake took place with code 1000 (normal) or 1001 (going away)."""
+        return self.initiator != "lost" and self.code in (1000, 1001, 1005)
+
+    def __str__(self) -> str:
+        told = f"{self.code} {self.reason}".rstrip()
+        return {"local": f"closed here ({told})", "remote": f"closed by the server ({told})"}.get(
+            self.initiator, f"lost ({told})"
+        )
+
+
+class RealtimeSyncError(Exception):
+    """The root: ``except RealtimeSyncError`` catches all that this library raises on purpose."""
+
+
+class ConfigurationError(RealtimeSyncError, ValueError):
+    """Settings are missing, or contradict each other; the message says what to set."""
+
+
+class InvalidInputError(RealtimeSyncError, ValueError):
+    """An argument cannot be sent as it is; nothing was sent."""
+
+
+class UnsupportedByDialectError(InvalidInputError):
+    """The endpoint's dialect has no words for what was asked; nothing was sent."""
+
+
+class AudioFormatError(InvalidInputError):
+    """The audio is not in the session's input format (a mismatch would be heard as noise); nothing was sent."""
+
+
+class UsageError(RealtimeSyncError, RuntimeError):
+    """The right call at the wrong time, or from the wrong place."""
+
+
+class AudioSendInProgressError(UsageError):
+    """Another stream of audio is being sent; two at once would be mixed into noise."""
+
+
+class SessionNotOpenError(UsageError):
+    """The session was closed by its owner, so nothing can be sent or awaited on it."""
+
+
+class ForkedSessionError(UsageError):
+    """The session was opened before this process was forked: its socket and thread belong to the parent."""
+
+
+class ConnectionFailedError(RealtimeSyncError, ConnectionError):
+    """No connection came about: name not found, refused, unreachable, or broken off."""
+
+
+class ConnectTimeoutError(ConnectionFailedError, TimeoutError):
+    """Name look-up, TCP, proxy, TLS and handshake together took longer than ``Timeouts.connect``."""
+
+
+class ConnectCancelledError(ConnectionFailedError):
+    """The client was closed while it was connecting."""
+
+
+class TLSError(ConnectionFailedError):
+    """TLS failed: an untrusted or wrong certificate, or no common version."""
+
+
+class ProxyError(ConnectionFailedError):
+    """The proxy refused, cannot be spoken to, or needs a package that is not installed."""
+
+
+class HandshakeError(ConnectionFailedError):
+    """The server was reached and refused.
+
+    ``status``: the HTTP status; None where the refusal came as an ``error`` event after an accepted handshake.
+    ``body``: what the server said, decoded leniently and cut at 64 KiB; may be empty.
+    ``headers``: the answer's headers, names in lower case, without cookies.
+    ``request_id``: what to quote to the service's support, or None.
+    ``retry_after``: seconds that the server asked to wait, or None.
+    ``code``: the service's error code (``"invalid_api_key"``), where the body has one.
+    ``close_info``: set where the connection was accepted and then closed with a code (OpenAI, 2026-09).
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: Optional[int] = None,
+        body: str = "",
+        headers: Optional[Mapping[str, str]] = None,
+        request_id: Optional[str] = None,
+        retry_after: Optional[float] = None,
+        code: Optional[str] = None,
+        close_info: Optional[CloseInfo] = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.body = body
+        self.headers: Mapping[str, str] = dict(headers or {})
+        self.request_id = request_id
+        self.retry_after = retry_after
+        self.code = code
+        self.close_info = close_info
+
+
+class AuthenticationError(HandshakeError):
+    """The key or token was refused (401, 403, or ``invalid_api_key``)."""
+
+
+class NotFoundError(HandshakeError):
+    """The path, model or deployment does not exist (404, ``invalid_model``, ``missing_model``)."""
+
+
+class RateLimitedError(HandshakeError):
+    """Too many requests or no quota left (429, ``insufficient_quota``)."""
+
+
+class ServiceUnavailableError(HandshakeError):
+    """The service or something before it failed (5xx)."""
+
+
+class ConnectionClosedError(RealtimeSyncError, ConnectionError):
+    """The connection has ended. ``close_info`` says how; ``__cause__`` holds what the transport saw, if anything.
+
+    ``error`` is the last ``error`` update that came before the end, which is often the real reason; else None.
+    """
+
+    def __init__(
+        self, message: str, *, close_info: Optional[CloseInfo] = None, error: Optional[ErrorUpdate] = None
+    ) -> None:
+        super().__init__(message)
+        self.close_info = close_info or CloseInfo(1006)
+        self.error = error
+
+
+class ConnectionLostError(ConnectionClosedError):
+    """The connection broke without a close handshake: a reset, an end of stream, a dead network."""
+
+
+class PeerUnresponsiveError(ConnectionLostError, TimeoutError):
+    """Nothing came for ``Timeouts.ping_interval`` + ``Timeouts.ping`` seconds, not even the answer to a ping."""
+
+
+class SendStalledError(ConnectionLostError, TimeoutError):
+    """The peer took no byte for ``Timeouts.send`` seconds. A frame was cut, so the connection was ended."""
+
+
+class SessionExpiredError(ConnectionClosedError):
+    """The service ended the session at its time limit (``session_expired``)."""
+
+
+class ProtocolViolationError(ConnectionClosedError):
+    """The peer broke the WebSocket protocol (a reserved bit, a bad opcode, text that is not UTF-8, ...)."""
+
+
+class MessageTooBigError(ProtocolViolationError):
+    """The peer announced a message larger than ``max_message_bytes``."""
+
+
+class ConsumerTooSlowError(ConnectionClosedError):
+    """Updates came faster than they were taken, past the byte bound; the session was ended rather than losing any."""
+
+
+class ServerError(RealtimeSyncError):
+    """The service answered a command with an ``error`` event that names it.
+
+    ``type``, ``code``, ``param`` and ``event_id`` are the wire's (``event_id``: of the refused command);
+    ``update`` is the whole event.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        type: Optional[str] = None,
+        code: Optional[str] = None,
+        param: Optional[str] = None,
+        event_id: Optional[str] = None,
+        update: Optional[ErrorUpdate] = None,
+    ) -> None:
+        super().__init__(message)
+        self.type = type
+        self.code = code
+        self.param = param
+        self.event_id = event_id
+        self.update = update
+
+
+class WaitTimeoutError(RealtimeSyncError, TimeoutError):
+    """The time given to a wait ran out. The session goes on, and what was awaited may still come."""

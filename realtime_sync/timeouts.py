@@ -1,0 +1,33 @@
+"""How long each kind of waiting may last."""
+
+from __future__ import annotations
+
+import attrs
+
+from realtime_sync.errors import ConfigurationError
+
+
+def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
+        raise ConfigurationError(f"Timeouts.{attribute.name} must be a positive number of seconds, not {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """Deadlines in seconds, each a positive finite number. The defaults suit a live conversation.
+
+    A time-out of a single wait (``timeout=`` of ``wait``, ``receive_update``, ...) is given at that call.
+    """
+
+    connect: float = attrs.field(default=15.0, validator=_positive)
+    """Name look-up, TCP, proxy, TLS and WebSocket handshake together, for one attempt."""
+    send: float = attrs.field(default=10.0, validator=_positive)
+    """How long the peer may take no byte at all while a frame is being sent; then the connection is ended."""
+    acknowledge: float = attrs.field(default=10.0, validator=_positive)
+    """What ``CommandHandle.wait()`` waits when it is given no ``timeout``."""
+    close: float = attrs.field(default=2.0, validator=_positive)
+    """How long ``close()`` waits for the peer's side of the close handshake, then cuts the connection."""
+    ping_interval: float = attrs.field(default=5.0, validator=_positive)
+    """After this long without a byte from the peer, a ping is sent."""
+    ping: float = attrs.field(default=8.0, validator=_positive)
+    """How long after that ping the peer may stay silent; then the connection is given up as dead."""
