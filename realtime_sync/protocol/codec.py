@@ -1,0 +1,395 @@
+"""The one cattrs converter: a frame's text to an update, a command to a frame's text.
+
+Reading never raises for what a server says. A message is structured as its class demands; where that fails, the
+offending places are mended (dropped, or filled with an empty value where the class needs one) and told in
+``update.faults``. Writing is strict: what cannot be sent raises ``InvalidInputError``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import types
+from typing import Any, Callable, Literal, Optional, TypeVar, Union, get_args, get_origin
+
+import attrs
+import cattrs
+from cattrs.cols import list_structure_factory
+from cattrs.errors import AttributeValidationNote, ClassValidationError, IterableValidationError
+from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, override
+
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.protocol import (
+    commands,  # noqa: F401  its import fills the registry
+    items,
+    options,
+    updates,  # noqa: F401  likewise
+)
+from realtime_sync.protocol.dialects import Dialect, Json, read, read_type, write
+from realtime_sync.protocol.registry import COMMAND_CLASSES, UPDATE_CLASSES, Command, Options, UnsetType, WireObject
+from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
+
+T = TypeVar("T")
+Hook = Callable[[Any, Any], Any]
+
+# Fields that this library adds; a server's field of the same name goes into `extra`.
+_OURS = ("extra", "raw_content", "raw_bytes", "faults")
+# A message nests at most six classes deep and each pass mends a whole level, so this is never reached by data.
+_MOST_PASSES = 40
+
+
+def decode(text: str, dialect: Dialect = Dialect.GA) -> ConversationUpdate:
+    """The update that a text frame holds; ``UnknownUpdate`` or ``UnreadableUpdate`` where it is none that we know."""
+    try:
+        message = json.loads(text)
+        if not isinstance(message, dict):
+            return _unreadable(text, f"expected a JSON object, got {_json_type(message)}")
+        wire_type = message.get("type")
+        if not isinstance(wire_type, str):
+            return _unreadable(text, "the message has no type")
+        return _read_update(message, wire_type, text, dialect)
+    except ValueError as error:
+        return _unreadable(text, f"not JSON: {error}")
+    except RecursionError:
+        return _unreadable(text, "nested too deeply to be read")
+
+
+def decode_binary(frame: bytes) -> ConversationUpdate:
+    """The update that stands for a binary frame, which the protocol does not have."""
+    return UnreadableUpdate(type="", raw_bytes=frame, faults=(f"a binary frame of {len(frame)} bytes",))
+
+
+def decode_command(text: str, dialect: Dialect = Dialect.GA) -> Command:
+    """The command that a client's frame holds, for servers. Strict: raises ``InvalidInputError`` where it is none."""
+    try:
+        message = read(json.loads(text), dialect)
+        command: Command = _converter.structure(message, COMMAND_CLASSES[message.pop("type")])
+    except KeyError as error:
+        raise InvalidInputError(f"unknown client message {error}") from error
+    except cattrs.BaseValidationError as error:
+        raise InvalidInputError("; ".join(cattrs.transform_error(error))) from error
+    return command
+
+
+def encode(command: Command, dialect: Dialect = Dialect.GA) -> str:
+    """A command as a frame's text. Raises ``UnsupportedByDialectError`` or another ``InvalidInputError``."""
+    message = {"type": command.wire_type, **_converter.unstructure(command)}
+    return to_text(write(message, dialect))
+
+
+def to_text(message: Any) -> str:
+    """Compact JSON, checked to be sendable as UTF-8."""
+    try:
+        text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(f"this cannot be sent as JSON: {error}") from error
+    return text
+
+
+def append_frame(audio: bytes | bytearray | memoryview) -> bytes:
+    """An ``input_audio_buffer.append`` frame, by a short way of its own: base64 needs no JSON escaping."""
+    return b'{"type":"input_audio_buffer.append","audio":"' + base64.b64encode(audio) + b'"}'
+
+
+# Reading ----------------------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class _Reader:
+    """How messages of one type are read: their class, its cattrs hook, and whether dialects differ inside them."""
+
+    cls: type[ConversationUpdate]
+    structure: Hook
+    differs: bool
+
+
+def _read_update(message: Json, wire_type: str, text: str, dialect: Dialect) -> ConversationUpdate:
+    # The specification's own example of a DTMF event has a blank before its type (2026-08).
+    canonical = read_type(wire_type.strip(), dialect)
+    reader = _READERS.get(canonical)
+    if reader is None:
+        event_id = message.pop("event_id", None) if isinstance(message.get("event_id"), str) else None
+        del message["type"]
+        return UnknownUpdate(type=wire_type, event_id=event_id, extra=message, raw_content=text)
+    if reader.differs:
+        message = read(message, dialect)
+        message["type"] = wire_type
+    try:
+        update: ConversationUpdate = reader.structure(message, reader.cls)
+    except ClassValidationError as error:
+        update = _mended(message, reader, error)
+    object.__setattr__(update, "raw_content", text)  # frozen for everyone but the codec
+    return update
+
+
+def _mended(message: Json, reader: _Reader, error: ClassValidationError) -> ConversationUpdate:
+    """The update of a message that is not as its class demands."""
+    faults: list[str] = []
+    for _ in range(_MOST_PASSES):
+        _mend(message, error, "$", faults)
+        try:
+            update: ConversationUpdate = reader.structure(message, reader.cls)
+        except ClassValidationError as again:
+            error = again
+        else:
+            object.__setattr__(update, "faults", tuple(faults))
+            return update
+    return UnknownUpdate(type=str(message.get("type")), extra=message, faults=tuple(faults))
+
+
+def _mend(container: Any, error: Exception, path: str, faults: list[str]) -> None:
+    """Take the places that ``error`` names out of ``container``, deepest first."""
+    if not isinstance(error, (ClassValidationError, IterableValidationError)):
+        return
+    located: list[tuple[Any, Any]] = list(error.group_exceptions()[0])
+    for exception, note in reversed(located):  # from the end, so that indexes stay right while elements go
+        key = note.name if isinstance(note, AttributeValidationNote) else note.index
+        place = f"{path}.{key}" if isinstance(container, dict) else f"{path}[{key}]"
+        if isinstance(exception, (ClassValidationError, IterableValidationError)):
+            _mend(container[key], exception, place, faults)
+        elif isinstance(note, AttributeValidationNote):
+            _mend_field(container, error, note, place, faults)
+        else:
+            faults.append(f"left out {place}: {exception}")
+            del container[key]
+
+
+def _mend_field(
+    container: Json, error: Exception, note: AttributeValidationNote, place: str, faults: list[str]
+) -> None:
+    assert isinstance(error, ClassValidationError)
+    required = attrs.fields_dict(error.cl)[note.name].default is attrs.NOTHING
+    if note.name in container:
+        faults.append(f"wrong type at {place}: {_json_type(container.pop(note.name))}")
+    elif required:
+        faults.append(f"missing {place}")
+    if required:
+        container[note.name] = _empty(note.type)
+
+
+def _empty(wanted: Any) -> Any:
+    """The JSON value that means the least, of a type that a required field has."""
+    simple = {str: "", int: 0, float: 0.0, bool: False}
+    return simple[wanted] if wanted in simple else [] if get_origin(wanted) is list else {}
+
+
+def _unreadable(text: str, fault: str) -> UnreadableUpdate:
+    return UnreadableUpdate(type="", raw_content=text, faults=(fault,))
+
+
+def _json_type(value: Any) -> str:
+    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
+    return names.get(type(value), "a number")
+
+
+# The converter's hooks --------------------------------------------------------------------------------------
+
+
+def _structure_str(value: Any, _: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a string, got {_json_type(value)}")
+    return value
+
+
+def _structure_bool(value: Any, _: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected a boolean, got {_json_type(value)}")
+    return value
+
+
+def _structure_int(value: Any, _: Any) -> int:
+    if type(value) is int:
+        return value
+    if isinstance(value, float) and value.is_integer():  # some servers' JSON libraries write 1000.0
+        return int(value)
+    raise TypeError(f"expected a whole number, got {_json_type(value)}")
+
+
+def _structure_float(value: Any, _: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(f"expected a number, got {_json_type(value)}")
+    return float(value)
+
+
+def _list_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
+    inner: Hook = list_structure_factory(wanted, converter)
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, list):  # else a string would become a list of its letters
+            raise TypeError(f"expected an array, got {_json_type(value)}")
+        return inner(value, wanted)
+
+    return structure
+
+
+def _dict_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
+    inner: Hook = make_mapping_structure_fn(wanted, converter)
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            raise TypeError(f"expected an object, got {_json_type(value)}")
+        return inner(value, wanted)
+
+    return structure
+
+
+def _union_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
+    """A union whose members have different JSON types: the value's own type says which one it is."""
+    table: dict[type, tuple[Hook, Any]] = {}
+    nullable = type(None) in get_args(wanted)
+    for member in get_args(wanted):
+        if member in (UnsetType, type(None)):
+            continue
+        if get_origin(member) is Literal:
+            member = str
+        json_type = get_origin(member) or (dict if attrs.has(member) else member)
+        table[json_type] = (converter.get_structure_hook(member), member)
+        if member is options.ConversationToolChoice:
+            table[str] = table[dict]
+    if float in table:
+        table.setdefault(int, table[float])
+    elif int in table:
+        table.setdefault(float, table[int])
+
+    def structure(value: Any, _: Any) -> Any:
+        if value is None and nullable:
+            return None
+        hook = table.get(type(value))
+        if hook is None:
+            raise TypeError(f"unexpected {_json_type(value)}")
+        return hook[0](value, hook[1])
+
+    return structure
+
+
+def _class_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Hook:
+    """Structure one class; what it has no field for goes into ``extra``."""
+    ours = {field.name: override(omit=True) for field in attrs.fields(cls) if field.name in _OURS}
+    inner: Hook = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=True, **ours)  # type: ignore[arg-type]
+    known = frozenset(field.name for field in attrs.fields(cls)) - frozenset(_OURS)
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, dict):
+            raise TypeError(f"expected an object, got {_json_type(value)}")
+        structured = inner(value, cls)
+        if not known.issuperset(value):
+            unknown = {key: value[key] for key in value if key not in known}
+            object.__setattr__(structured, "extra", unknown)
+        return structured
+
+    return structure
+
+
+def _family_hook(converter: cattrs.BaseConverter, classes: dict[str, type[T]], unknown: type[T]) -> Hook:
+    """Classes told apart by the field ``type``."""
+    hooks = {name: (converter.get_structure_hook(cls), cls) for name, cls in classes.items()}
+    otherwise = (converter.get_structure_hook(unknown), unknown)
+
+    def structure(value: Any, _: Any) -> Any:
+        name = value.get("type") if isinstance(value, dict) else None
+        hook, cls = hooks.get(name, otherwise) if isinstance(name, str) else otherwise
+        return hook(value, cls)
+
+    return structure
+
+
+def _structure_tool_choice(converter: cattrs.BaseConverter) -> Hook:
+    whole = _class_hook(options.ConversationToolChoice, converter)
+
+    def structure(value: Any, wanted: Any) -> Any:
+        return options.ConversationToolChoice(type=value) if isinstance(value, str) else whole(value, wanted)
+
+    return structure
+
+
+def _unstructure_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Callable[[Any], Json]:
+    """A class as a dict: without what is not to be sent, with ``extra``, with the session's type where it has one."""
+    names = [field.name for field in attrs.fields(cls) if field.name not in _OURS]
+    absent = UnsetType.UNSET if issubclass(cls, Options) else None
+    session_type: Optional[str] = getattr(cls, "session_type", None)
+
+    def unstructure(value: Any) -> Json:
+        present = ((name, getattr(value, name)) for name in names)
+        # By the value's own class, not the field's: a field may hold any kind of item or tool.
+        fields = {name: converter.unstructure(field) for name, field in present if field is not absent}
+        return {**({"type": session_type} if session_type else {}), **fields, **value.extra}
+
+    return unstructure
+
+
+def _unstructure_tool_choice(choice: options.ConversationToolChoice) -> Any:
+    if choice.type in ("auto", "none", "required") and not choice.extra:
+        return choice.type
+    fields = {"type": choice.type, "name": choice.name, "server_label": choice.server_label, **choice.extra}
+    return {key: value for key, value in fields.items() if not isinstance(value, UnsetType)}
+
+
+def _is_union(wanted: Any) -> bool:
+    return get_origin(wanted) in (Union, types.UnionType)
+
+
+def _is_list(wanted: Any) -> bool:
+    return get_origin(wanted) is list
+
+
+def _is_dict(wanted: Any) -> bool:
+    return get_origin(wanted) is dict
+
+
+def _is_ours(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, (WireObject, ConversationUpdate))
+
+
+def _made_converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=True)
+    converter.register_structure_hook(str, _structure_str)
+    converter.register_structure_hook(bool, _structure_bool)
+    converter.register_structure_hook(int, _structure_int)
+    converter.register_structure_hook(float, _structure_float)
+    converter.register_structure_hook_factory(_is_list, _list_hook)
+    converter.register_structure_hook_factory(_is_dict, _dict_hook)
+    converter.register_structure_hook_factory(_is_union, _union_hook)
+    converter.register_structure_hook_factory(_is_ours, _class_hook)
+    converter.register_unstructure_hook_factory(_is_ours, _unstructure_hook)
+    converter.register_unstructure_hook(options.ConversationToolChoice, _unstructure_tool_choice)
+    _register_families(converter)
+    return converter
+
+
+def _register_families(converter: cattrs.BaseConverter) -> None:
+    tool_types: dict[str, type[Any]] = {
+        "function": options.ConversationFunctionTool,
+        "mcp": options.ConversationMCPTool,
+    }
+    item_types: dict[str, type[Any]] = {
+        attrs.fields(cls).type.default: cls
+        for cls in items.ConversationItem.__subclasses__()
+        if cls is not items.UnknownItem
+    }
+    session_types: dict[str, type[Any]] = {
+        "realtime": options.ConversationSessionOptions,
+        "transcription": options.TranscriptionSessionOptions,
+    }
+    for base, hook in (
+        (options.ConversationToolChoice, _structure_tool_choice(converter)),
+        (options.ConversationTool, _family_hook(converter, tool_types, options.UnknownTool)),
+        (items.ConversationItem, _family_hook(converter, item_types, items.UnknownItem)),
+    ):
+        converter.register_structure_hook(base, hook)
+    sessions = _family_hook(converter, session_types, options.TranslationSessionOptions)
+    converter.register_structure_hook_func(lambda t: t == options.SessionOptions, sessions)
+
+
+_converter = _made_converter()
+
+
+def _made_readers() -> dict[str, _Reader]:
+    nested = {"session", "response", "item", "part"}
+    return {
+        wire_type: _Reader(cls, _converter.get_structure_hook(cls), bool(nested & set(attrs.fields_dict(cls))))
+        for wire_type, cls in UPDATE_CLASSES.items()
+    }
+
+
+_READERS = _made_readers()

@@ -1,0 +1,122 @@
+"""Client messages, one class each. The session's methods make and send them."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import attrs
+
+from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.options import (
+    ConversationResponseOptions,
+    SessionOptions,
+    TranscriptionSessionOptions,
+)
+from realtime_sync.protocol.registry import Command, client_message
+
+
+@client_message("session.update")
+@attrs.define(kw_only=True)
+class SessionUpdateCommand(Command):
+    """Change the session's settings; what is ``UNSET`` stays as it is."""
+
+    session: SessionOptions
+
+
+@client_message("transcription_session.update")
+@attrs.define(kw_only=True)
+class TranscriptionSessionUpdateCommand(Command):
+    """The older way to change a transcription session's settings."""
+
+    session: TranscriptionSessionOptions
+
+
+@client_message("input_audio_buffer.append")
+@attrs.define(kw_only=True)
+class InputAudioBufferAppendCommand(Command):
+    """Add audio (base64 of samples in the session's input format) to the input buffer."""
+
+    audio: str
+
+
+@client_message("input_audio_buffer.commit")
+@attrs.define(kw_only=True)
+class InputAudioBufferCommitCommand(Command):
+    """Make a user message of the input buffer's audio."""
+
+
+@client_message("input_audio_buffer.clear")
+@attrs.define(kw_only=True)
+class InputAudioBufferClearCommand(Command):
+    """Forget the input buffer's audio."""
+
+
+@client_message("conversation.item.create")
+@attrs.define(kw_only=True)
+class ConversationItemCreateCommand(Command):
+    """Add an item: at the end (``previous_item_id`` None), at the beginning (``"root"``), or after another."""
+
+    item: ConversationItem
+    previous_item_id: Optional[str] = None
+
+
+@client_message("conversation.item.retrieve")
+@attrs.define(kw_only=True)
+class ConversationItemRetrieveCommand(Command):
+    """Ask for an item as the server has it."""
+
+    item_id: str
+
+
+@client_message("conversation.item.truncate")
+@attrs.define(kw_only=True)
+class ConversationItemTruncateCommand(Command):
+    """Shorten the model's audio to what was heard; ``audio_end_ms`` in milliseconds from its start."""
+
+    item_id: str
+    content_index: int
+    audio_end_ms: int
+
+
+@client_message("conversation.item.delete")
+@attrs.define(kw_only=True)
+class ConversationItemDeleteCommand(Command):
+    """Remove an item."""
+
+    item_id: str
+
+
+@client_message("response.create")
+@attrs.define(kw_only=True)
+class ResponseCreateCommand(Command):
+    """Let the model answer."""
+
+    response: Optional[ConversationResponseOptions] = None
+
+
+@client_message("response.cancel")
+@attrs.define(kw_only=True)
+class ResponseCancelCommand(Command):
+    """Stop a response; None means the one in progress."""
+
+    response_id: Optional[str] = None
+
+
+@client_message("output_audio_buffer.clear")
+@attrs.define(kw_only=True)
+class OutputAudioBufferClearCommand(Command):
+    """Stop what is being played (WebRTC and SIP, where the server plays)."""
+
+
+@client_message("session.input_audio_buffer.append")
+@attrs.define(kw_only=True)
+class SessionInputAudioBufferAppendCommand(Command):
+    """Audio for a translation session (base64 of PCM16 at 24,000 Hz)."""
+
+    audio: str
+
+
+@client_message("session.close")
+@attrs.define(kw_only=True)
+class SessionCloseCommand(Command):
+    """End a translation session in an orderly way: what was heard is still translated."""

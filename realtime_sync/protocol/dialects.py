@@ -1,0 +1,367 @@
+"""GA and preview: the one table of their differences, and the rewriting of plain dicts both ways.
+
+Everything above this module sees the *canonical* layout: messages with GA names and values, in which the settings
+of sessions and responses are flat, named as the option classes name them (``voice``, ``input_audio_format``,
+``turn_detection_options``). On the wire GA nests them (``session.audio.output.voice``) and preview spells them
+otherwise (``session.input_audio_transcription``).
+
+- ``read(message, dialect)``: wire to canonical. Lenient: either spelling is understood on any connection.
+- ``write(message, dialect)``: canonical to wire. Strict: what the dialect cannot say raises.
+- ``translate(message, source, target)``: wire to wire, for a server; what the target cannot say is left out.
+
+No function changes its argument. Values that are not understood are passed on as they are.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Callable, Optional
+
+import attrs
+
+from realtime_sync.errors import UnsupportedByDialectError
+from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS
+
+Json = dict[str, Any]
+
+
+class Dialect(enum.Enum):
+    """Which spelling of the protocol an endpoint speaks; a property of the endpoint, chosen once."""
+
+    GA = "ga"
+    PREVIEW = "preview"
+
+
+@attrs.frozen
+class Place:
+    """Where one setting stands: its canonical name, its path in GA, its name in preview (None: it has no place).
+
+    ``flat`` is a flat name that some servers tell though the dialect's schemas do not have it; it is only read.
+    """
+
+    name: str
+    ga: Optional[tuple[str, ...]]
+    preview: Optional[str]
+    flat: Optional[str] = None
+
+    def spellings(self) -> list[tuple[str, ...]]:
+        """The paths at which the setting may be read, the best first."""
+        names = [(name,) for name in (self.preview, self.flat) if name]
+        return [self.ga, *names] if self.ga else [*names]
+
+
+def _same(name: str, preview: bool = True) -> Place:
+    return Place(name, (name,), name if preview else None)
+
+
+_OUTPUT_PLACES = (
+    Place("content_modalities", ("output_modalities",), "modalities"),
+    _same("instructions"),
+    Place("voice", ("audio", "output", "voice"), "voice"),
+    Place("output_audio_format", ("audio", "output", "format"), "output_audio_format"),
+    _same("tools"),
+    _same("tool_choice"),
+    _same("parallel_tool_calls", preview=False),
+    _same("reasoning", preview=False),
+    _same("prompt", preview=False),
+    Place("temperature", None, "temperature"),
+    Place("max_output_tokens", ("max_output_tokens",), "max_response_output_tokens"),
+)
+SESSION_PLACES = (
+    *_OUTPUT_PLACES,
+    _same("model"),
+    Place("input_audio_format", ("audio", "input", "format"), "input_audio_format"),
+    Place("input_transcription_options", ("audio", "input", "transcription"), "input_audio_transcription"),
+    Place("input_noise_reduction_options", ("audio", "input", "noise_reduction"), "input_audio_noise_reduction"),
+    Place("turn_detection_options", ("audio", "input", "turn_detection"), "turn_detection"),
+    Place("output_speed", ("audio", "output", "speed"), None, flat="speed"),
+    Place("target_language", ("audio", "output", "language"), None),
+    _same("tracing", preview=False),
+    _same("truncation", preview=False),
+    _same("include", preview=False),
+)
+RESPONSE_PLACES = (
+    *_OUTPUT_PLACES,
+    _same("conversation"),
+    _same("metadata"),
+    Place("input_items", ("input",), "input"),
+)
+# Fields inside a setting that preview's schemas do not know.
+_NOT_IN_PREVIEW = {
+    "turn_detection_options": ("idle_timeout_ms",),
+    "input_transcription_options": ("languages", "keywords", "delay"),
+}
+_MESSAGES_NOT_IN_PREVIEW = ("output_audio_buffer.clear", "session.close", "session.input_audio_buffer.append")
+_GA_FORMATS: dict[str, Json] = {
+    "pcm16": {"type": "audio/pcm", "rate": 24000},
+    "g711_ulaw": {"type": "audio/pcmu"},
+    "g711_alaw": {"type": "audio/pcma"},
+}
+_PREVIEW_FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
+_GA_PARTS = {"text": "output_text", "audio": "output_audio"}
+_PREVIEW_PARTS = {"output_text": "text", "output_audio": "audio"}
+# Preview tells by the message's type what GA tells by the session's type.
+_SESSION_TYPES = {"session.update": "realtime", "transcription_session.update": "transcription"}
+_PREVIEW_TYPES = {
+    **{ga: preview for preview, ga in PREVIEW_SPELLINGS.items()},
+    "conversation.item.added": "conversation.item.created",
+}
+
+
+# Reading: wire to canonical -----------------------------------------------------------------------------------
+
+
+def read_type(wire_type: str, dialect: Dialect) -> str:
+    """The GA name of a server message's type."""
+    if dialect is Dialect.PREVIEW and wire_type == "conversation.item.created":
+        return "conversation.item.added"
+    return PREVIEW_SPELLINGS.get(wire_type, wire_type)
+
+
+def read(message: Json, dialect: Dialect = Dialect.GA) -> Json:
+    """A wire message in the canonical layout, whichever spelling it uses."""
+    message = dict(message)
+    wire_type = message.get("type")
+    if isinstance(wire_type, str):
+        message["type"] = read_type(wire_type, dialect)
+    _change(message, "session", read_session)
+    if dialect is Dialect.PREVIEW and wire_type in _SESSION_TYPES and isinstance(message.get("session"), dict):
+        message["type"] = "session.update"
+        message["session"].setdefault("type", _SESSION_TYPES[wire_type])
+    _change(message, "response", read_response)
+    _change(message, "item", read_item)
+    if wire_type in ("response.content_part.added", "response.content_part.done"):
+        # Azure's preview named the part `content` for a while (rtclient's models, 2025).
+        if "part" not in message and isinstance(message.get("content"), dict):
+            message["part"] = message.pop("content")
+        _change(message, "part", _read_part)
+    return message
+
+
+def read_session(session: Json) -> Json:
+    """A wire session in the canonical layout. Nothing is lost: what has no place stays where it was."""
+    flat = _read_places(session, SESSION_PLACES)
+    if isinstance(flat.get("turn_detection_options"), dict) and flat["turn_detection_options"].get("type") == "none":
+        flat["turn_detection_options"] = None  # Azure preview's word for "off"
+    return flat
+
+
+def read_response(response: Json) -> Json:
+    """A wire response, or the parameters of one, in the canonical layout."""
+    flat = _read_places(response, RESPONSE_PLACES)
+    for key in ("output", "input_items"):
+        if isinstance(flat.get(key), list):
+            flat[key] = [read_item(item) if isinstance(item, dict) else item for item in flat[key]]
+    return flat
+
+
+def read_item(item: Json) -> Json:
+    """A wire item with its content parts' types in the GA spelling."""
+    content = item.get("content")
+    if not isinstance(content, list):
+        return item
+    return {**item, "content": [_read_part(part) if isinstance(part, dict) else part for part in content]}
+
+
+def _read_part(part: Json) -> Json:
+    return _respelled(part, _GA_PARTS)
+
+
+def _read_places(wire: Json, places: tuple[Place, ...]) -> Json:
+    rest = _copied(wire)
+    flat: Json = {}
+    for place in places:
+        for path in place.spellings():
+            if place.name not in flat and _holds(rest, path):
+                flat[place.name] = _taken(rest, path)
+    for name in ("input_audio_format", "output_audio_format"):
+        if isinstance(flat.get(name), str):
+            flat[name] = _GA_FORMATS.get(flat[name], {"type": flat[name]})
+    choice = flat.get("tool_choice")
+    if isinstance(choice, dict) and isinstance(choice.get("function"), dict):
+        flat["tool_choice"] = {**{k: v for k, v in choice.items() if k != "function"}, **choice["function"]}
+    return {**rest, **flat}
+
+
+# Writing: canonical to wire -----------------------------------------------------------------------------------
+
+
+def write(message: Json, dialect: Dialect, *, strict: bool = True) -> Optional[Json]:
+    """A canonical message in the dialect's spelling.
+
+    Raises ``UnsupportedByDialectError`` where the dialect has no words for it; with ``strict=False`` leaves that
+    part out instead, and returns None where the whole message has no counterpart.
+    """
+    message = dict(message)
+    # GA's older message for transcription sessions has kept preview's shape.
+    if dialect is Dialect.GA and message.get("type") != "transcription_session.update":
+        _change(message, "session", lambda session: _written_to_ga(session, SESSION_PLACES, strict))
+        _change(message, "response", lambda response: _written_to_ga(response, RESPONSE_PLACES, strict))
+        return message
+    return _written_to_preview(message, strict)
+
+
+def translate(message: Json, source: Dialect, target: Dialect) -> Optional[Json]:
+    """A wire message of one dialect as a wire message of the other; None where the other has none (for servers)."""
+    return write(read(message, source), target, strict=False)
+
+
+def _written_to_ga(flat: Json, places: tuple[Place, ...], strict: bool) -> Json:
+    rest: Json = dict(flat)
+    wire: Json = {}
+    for place in places:
+        if place.name not in rest:
+            continue
+        value = rest.pop(place.name)
+        if place.ga is None:
+            if strict:
+                raise UnsupportedByDialectError(
+                    f"{place.name} can only be set on preview endpoints; the GA protocol has removed it"
+                )
+            continue
+        if place.name == "turn_detection_options" and isinstance(value, dict) and value.get("type") == "none":
+            value = None
+        _put(wire, place.ga, value)
+    return _merged(wire, rest)
+
+
+def _written_to_preview(message: Json, strict: bool) -> Optional[Json]:
+    wire_type = message.get("type")
+    if wire_type in _MESSAGES_NOT_IN_PREVIEW:
+        if strict:
+            raise UnsupportedByDialectError(f"preview endpoints have no {wire_type} message")
+        return None
+    if wire_type == "conversation.item.done":
+        return None  # only a server says this; preview tells it by response.output_item.done alone
+    if isinstance(wire_type, str):
+        message["type"] = _PREVIEW_TYPES.get(wire_type, wire_type)
+    session = message.get("session")
+    if isinstance(session, dict):
+        transcription = session.get("type") == "transcription"
+        if transcription and isinstance(wire_type, str) and wire_type.startswith("session."):
+            message["type"] = f"transcription_{wire_type}"
+        message["session"] = _preview_session(session, transcription, strict)
+    _change(message, "response", lambda response: _preview_response(response, wire_type == "response.create", strict))
+    _change(message, "item", lambda item: _preview_item(item, strict))
+    _change(message, "part", lambda part: _respelled(part, _PREVIEW_PARTS))
+    return message
+
+
+def _preview_session(flat: Json, transcription: bool, strict: bool) -> Json:
+    flat = {key: value for key, value in flat.items() if key != "type"}
+    include = flat.pop("include", None) if transcription else None
+    wire = _preview_places(flat, SESSION_PLACES, strict)
+    # Preview knows "off" as an object, not as null (Azure, 2024-10-01-preview).
+    if "turn_detection" in wire and wire["turn_detection"] is None:
+        wire["turn_detection"] = {"type": "none"}
+    if include is not None:
+        wire["include"] = include
+    return wire
+
+
+def _preview_response(flat: Json, is_request: bool, strict: bool) -> Json:
+    wire = _preview_places(flat, RESPONSE_PLACES, strict)
+    if not is_request and "max_response_output_tokens" in wire:  # a response object keeps GA's name
+        wire["max_output_tokens"] = wire.pop("max_response_output_tokens")
+    for key in ("output", "input"):
+        if isinstance(wire.get(key), list):
+            wire[key] = [_preview_item(item, strict) if isinstance(item, dict) else item for item in wire[key]]
+    return wire
+
+
+def _preview_item(item: Json, strict: bool) -> Json:
+    if strict and str(item.get("type", "")).startswith("mcp_"):
+        raise UnsupportedByDialectError(f"preview endpoints have no {item['type']} items")
+    content = item.get("content")
+    if not isinstance(content, list):
+        return item
+    if strict and any(isinstance(part, dict) and part.get("type") == "input_image" for part in content):
+        raise UnsupportedByDialectError("preview endpoints take no images (content part input_image)")
+    return {
+        **item,
+        "content": [_respelled(part, _PREVIEW_PARTS) if isinstance(part, dict) else part for part in content],
+    }
+
+
+def _preview_places(flat: Json, places: tuple[Place, ...], strict: bool) -> Json:
+    rest: Json = dict(flat)
+    wire: Json = {}
+    for place in places:
+        if place.name not in rest:
+            continue
+        value = rest.pop(place.name)
+        if place.preview is None:
+            if strict:
+                raise UnsupportedByDialectError(f"preview endpoints have no setting for {place.name}")
+            continue
+        wire[place.preview] = _preview_value(place.name, value, strict)
+    return _merged(wire, rest)
+
+
+def _preview_value(name: str, value: Any, strict: bool) -> Any:
+    """A setting's value in preview's spelling."""
+    if name.endswith("_audio_format") and isinstance(value, dict):
+        return _PREVIEW_FORMATS.get(str(value.get("type")), value.get("type"))
+    if name == "tool_choice" and isinstance(value, dict) and value.get("type") == "function":
+        return {"type": "function", "function": {"name": value.get("name")}}
+    if name == "tools" and isinstance(value, list):
+        unknown = [tool for tool in value if isinstance(tool, dict) and tool.get("type") == "mcp"]
+        if unknown and strict:
+            raise UnsupportedByDialectError("preview endpoints have no MCP tools; give function tools only")
+        return [tool for tool in value if tool not in unknown]
+    forbidden = [key for key in _NOT_IN_PREVIEW.get(name, ()) if isinstance(value, dict) and key in value]
+    if forbidden and strict:
+        raise UnsupportedByDialectError(f"preview endpoints have no setting for {name}.{forbidden[0]}")
+    return {key: part for key, part in value.items() if key not in forbidden} if forbidden else value
+
+
+# Plain dicts -----------------------------------------------------------------------------------------------
+
+
+def _change(message: Json, key: str, change: Callable[[Json], Json]) -> None:
+    if isinstance(message.get(key), dict):
+        message[key] = change(message[key])
+
+
+def _respelled(part: Json, spellings: dict[str, str]) -> Json:
+    part_type = part.get("type")
+    return {**part, "type": spellings[part_type]} if isinstance(part_type, str) and part_type in spellings else part
+
+
+def _copied(value: Any) -> Any:
+    """A copy of the dicts, not of what they hold; enough to take settings out of nested ones."""
+    return {key: _copied(inner) for key, inner in value.items()} if isinstance(value, dict) else value
+
+
+def _holds(wire: Json, path: tuple[str, ...]) -> bool:
+    for key in path[:-1]:
+        inner = wire.get(key)
+        if not isinstance(inner, dict):
+            return False
+        wire = inner
+    return path[-1] in wire
+
+
+def _taken(wire: Json, path: tuple[str, ...]) -> Any:
+    """Take the value out, and the dicts that are empty after it."""
+    if len(path) == 1:
+        return wire.pop(path[0])
+    value = _taken(wire[path[0]], path[1:])
+    if not wire[path[0]]:
+        del wire[path[0]]
+    return value
+
+
+def _put(wire: Json, path: tuple[str, ...], value: Any) -> None:
+    for key in path[:-1]:
+        wire = wire.setdefault(key, {})
+    wire[path[-1]] = value
+
+
+def _merged(wire: Json, rest: Json) -> Json:
+    """``rest`` laid over ``wire``, dict into dict, so that ``extra`` can reach nested places."""
+    merged = dict(wire)
+    for key, value in rest.items():
+        both = isinstance(merged.get(key), dict) and isinstance(value, dict)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged

@@ -1,0 +1,306 @@
+"""Conversation items and their content parts, as sent and as received. ``None`` means absent."""
+
+from __future__ import annotations
+
+import base64
+import json
+import mimetypes
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any, Optional, Union
+
+import attrs
+
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.protocol.registry import WireObject
+
+
+def _audio_repr(audio: Optional[str]) -> str:
+    return f"<{len(audio)} base64 characters>" if audio else repr(audio)
+
+
+@attrs.define(kw_only=True)
+class PromptCacheBreakpoint(WireObject):
+    """Where the service may cut its prompt cache."""
+
+    mode: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class ConversationContentPart(WireObject):
+    """A piece of a message: text, audio, an image or a file, told apart by ``type``.
+
+    ``input_text``, ``input_audio``, ``input_image`` come from the user, ``output_text`` and ``output_audio`` from the
+    model (both dialects' spellings are read as these). ``audio`` is base64 of samples in the session's format;
+    ``audio_bytes`` has it decoded.
+    """
+
+    type: str = "input_text"
+    text: Optional[str] = None
+    audio: Optional[str] = attrs.field(default=None, repr=_audio_repr)
+    transcript: Optional[str] = None
+    image_url: Optional[str] = attrs.field(default=None, repr=lambda url: repr(url if not url else url[:60]))
+    detail: Optional[str] = None
+    id: Optional[str] = None
+    file_id: Optional[str] = None
+    file_url: Optional[str] = None
+    filename: Optional[str] = None
+    file_data: Optional[str] = attrs.field(default=None, repr=_audio_repr)
+    prompt_cache_breakpoint: Optional[PromptCacheBreakpoint] = None
+
+    @property
+    def audio_bytes(self) -> Optional[bytes]:
+        """The samples as bytes in the session's format; None where the part has no audio (or none that is base64)."""
+        return decode_base64(self.audio)
+
+    @classmethod
+    def from_input_text(cls, text: str) -> ConversationContentPart:
+        """What the user wrote, or a system message's text."""
+        return cls(type="input_text", text=text)
+
+    @classmethod
+    def from_input_audio(cls, audio: bytes, transcript: Optional[str] = None) -> ConversationContentPart:
+        """What the user said: raw samples in the session's input format (no WAV header)."""
+        if audio[:4] == b"RIFF":
+            raise InvalidInputError("from_input_audio takes raw samples; strip the WAV header (or use send_audio)")
+        return cls(type="input_audio", audio=base64.b64encode(audio).decode("ascii"), transcript=transcript)
+
+    @classmethod
+    def from_input_image(
+        cls, image: Union[str, bytes, os.PathLike[str]], detail: Optional[str] = None
+    ) -> ConversationContentPart:
+        """A picture: bytes of a PNG or JPEG, a path, or a URL (``https:``, ``data:``). ``detail``: auto, low, high."""
+        return cls(type="input_image", image_url=_image_url(image), detail=detail)
+
+    @classmethod
+    def from_output_text(cls, text: str) -> ConversationContentPart:
+        """What the model wrote, for history."""
+        return cls(type="output_text", text=text)
+
+    @classmethod
+    def from_output_audio(
+        cls, transcript: Optional[str] = None, audio: Optional[bytes] = None
+    ) -> ConversationContentPart:
+        """What the model said, for history."""
+        encoded = base64.b64encode(audio).decode("ascii") if audio is not None else None
+        return cls(type="output_audio", transcript=transcript, audio=encoded)
+
+
+Content = Union[str, ConversationContentPart, Iterable[Union[str, ConversationContentPart]]]
+
+
+@attrs.define(kw_only=True)
+class ConversationItem(WireObject):
+    """One entry of a conversation. Make one with a ``create_...`` method; received ones are of the subclasses.
+
+    ``id`` may be chosen by the caller (up to 32 characters); None lets the library or the service choose.
+    """
+
+    type: str
+    id: Optional[str] = None
+    object: Optional[str] = None
+    status: Optional[str] = None
+
+    @staticmethod
+    def create_user_message(content: Content, *, id: Optional[str] = None) -> MessageItem:
+        """What the user says: text, or content parts."""
+        return MessageItem(role="user", content=_parts(content, "input_text"), id=id)
+
+    @staticmethod
+    def create_system_message(content: Content, *, id: Optional[str] = None) -> MessageItem:
+        """An instruction in the middle of a conversation."""
+        return MessageItem(role="system", content=_parts(content, "input_text"), id=id)
+
+    @staticmethod
+    def create_assistant_message(content: Content, *, id: Optional[str] = None) -> MessageItem:
+        """What the model is to have said, for history."""
+        return MessageItem(role="assistant", content=_parts(content, "output_text"), id=id)
+
+    @staticmethod
+    def create_function_call(
+        name: str, call_id: str, arguments: Union[str, Mapping[str, Any]], *, id: Optional[str] = None
+    ) -> FunctionCallItem:
+        """A call that the model is to have made, for history. ``arguments``: JSON text, or a dict that becomes it."""
+        return FunctionCallItem(name=name, call_id=call_id, arguments=_json_text(arguments), id=id)
+
+    @staticmethod
+    def create_function_call_output(call_id: str, output: Any, *, id: Optional[str] = None) -> FunctionCallOutputItem:
+        """The result of a call. A ``str`` is sent as it is; anything else (0, None, a dict, ...) as JSON text."""
+        return FunctionCallOutputItem(call_id=call_id, output=_json_text(output), id=id)
+
+    @staticmethod
+    def create_mcp_approval_response(
+        approval_request_id: str, approve: bool, *, reason: Optional[str] = None, id: Optional[str] = None
+    ) -> MCPApprovalResponseItem:
+        """Allow or refuse an MCP tool call that asked for approval."""
+        return MCPApprovalResponseItem(approval_request_id=approval_request_id, approve=approve, reason=reason, id=id)
+
+    @staticmethod
+    def create_reference(item_id: str) -> ItemReference:
+        """An item of this conversation, as input of an out-of-band response."""
+        return ItemReference(id=item_id)
+
+
+@attrs.define(kw_only=True)
+class MessageItem(ConversationItem):
+    """What somebody said or wrote; ``role`` is ``user``, ``assistant`` or ``system``."""
+
+    type: str = "message"
+    role: Optional[str] = None
+    content: list[ConversationContentPart] = attrs.field(factory=list)
+
+    @property
+    def text(self) -> str:
+        """All its text and transcripts, joined; empty where there is none yet."""
+        return "".join(part.text or part.transcript or "" for part in self.content)
+
+
+@attrs.define(kw_only=True)
+class FunctionCallItem(ConversationItem):
+    """The model's wish to call a function; ``arguments`` is JSON text as the model wrote it."""
+
+    type: str = "function_call"
+    call_id: Optional[str] = None
+    name: Optional[str] = None
+    arguments: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class FunctionCallOutputItem(ConversationItem):
+    """The result of a function call, as text."""
+
+    type: str = "function_call_output"
+    call_id: Optional[str] = None
+    output: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class MCPToolDescription(WireObject):
+    """A tool that an MCP server has."""
+
+    name: Optional[str] = None
+    description: Optional[str] = None
+    input_schema: Optional[dict[str, Any]] = None
+    annotations: Optional[dict[str, Any]] = None
+
+
+@attrs.define(kw_only=True)
+class MCPListToolsItem(ConversationItem):
+    """The tools of an MCP server, as the service read them."""
+
+    type: str = "mcp_list_tools"
+    server_label: Optional[str] = None
+    tools: list[MCPToolDescription] = attrs.field(factory=list)
+
+
+@attrs.define(kw_only=True)
+class MCPCallError(WireObject):
+    """Why an MCP call failed; ``type`` is ``protocol_error``, ``tool_execution_error`` or ``http_error``."""
+
+    type: Optional[str] = None
+    code: Optional[int] = None
+    message: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class MCPCallItem(ConversationItem):
+    """A call of an MCP tool by the service, and its result or error."""
+
+    type: str = "mcp_call"
+    server_label: Optional[str] = None
+    name: Optional[str] = None
+    arguments: Optional[str] = None
+    approval_request_id: Optional[str] = None
+    output: Optional[str] = None
+    error: Optional[MCPCallError] = None
+
+
+@attrs.define(kw_only=True)
+class MCPApprovalRequestItem(ConversationItem):
+    """The service asks whether it may call an MCP tool."""
+
+    type: str = "mcp_approval_request"
+    server_label: Optional[str] = None
+    name: Optional[str] = None
+    arguments: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class MCPApprovalResponseItem(ConversationItem):
+    """The caller's answer to an approval request."""
+
+    type: str = "mcp_approval_response"
+    approval_request_id: Optional[str] = None
+    approve: Optional[bool] = None
+    reason: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class ItemReference(ConversationItem):
+    """An item by its id, as input of a response."""
+
+    type: str = "item_reference"
+
+
+@attrs.define(kw_only=True)
+class UnknownItem(ConversationItem):
+    """An item of a type that this version does not know; its fields are in ``extra``."""
+
+    type: str = ""
+
+
+def decode_base64(text: Optional[str]) -> Optional[bytes]:
+    """The bytes, or None where there is no text or it is not base64 (some servers send placeholders)."""
+    if text is None:
+        return None
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        return None
+
+
+def _parts(content: Content, text_type: str) -> list[ConversationContentPart]:
+    pieces = [content] if isinstance(content, (str, ConversationContentPart)) else list(content)
+    if not pieces:
+        raise InvalidInputError("a message needs content: a text, or at least one content part")
+    parts = [ConversationContentPart(type=text_type, text=p) if isinstance(p, str) else p for p in pieces]
+    for part in parts:
+        if not isinstance(part, ConversationContentPart):
+            raise InvalidInputError(f"content is text or ConversationContentPart, not {type(part).__name__}")
+    return parts
+
+
+def _json_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"this value cannot be sent as JSON: {error}") from error
+
+
+def _image_url(image: Union[str, bytes, os.PathLike[str]]) -> str:
+    if isinstance(image, str) and image.partition(":")[0].lower() in ("http", "https", "data"):
+        return image
+    if isinstance(image, (bytes, bytearray)):
+        data, name = bytes(image), ""
+    else:
+        try:
+            with open(image, "rb") as file:
+                data, name = file.read(), os.fspath(image)
+        except OSError as error:
+            raise InvalidInputError(f"cannot read the image {os.fspath(image)!r}: {error.strerror}") from error
+    media_type = _image_type(data) or mimetypes.guess_type(name)[0]
+    if not media_type or not media_type.startswith("image/"):
+        raise InvalidInputError("this is no picture that can be sent; PNG and JPEG are understood")
+    return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _image_type(data: bytes) -> Optional[str]:
+    if data.startswith(b"\x89PNG\r\n"):
+        return "image/png"
+    if data.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return "image/gif" if data.startswith(b"GIF8") else None

@@ -1,0 +1,88 @@
+"""What every class of the vocabulary shares: UNSET, the base classes, and which wire type is which class."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Callable, ClassVar, Final, Literal, TypeVar, Union
+
+import attrs
+
+from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
+
+T = TypeVar("T")
+
+
+class UnsetType(enum.Enum):
+    """The type of ``UNSET``."""
+
+    UNSET = "UNSET"
+
+    def __bool__(self) -> Literal[False]:
+        return False
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = UnsetType.UNSET
+"""Not mentioned on the wire, so the service keeps or chooses the value. ``None`` is sent as ``null``."""
+
+Setting = Union[T, None, UnsetType]
+"""An option's type: a value, ``None`` (sent as ``null``, which switches some things off) or ``UNSET`` (not sent)."""
+
+
+@attrs.define(kw_only=True)
+class WireObject:
+    """A JSON object of the wire. Fields that are ``None`` are not sent.
+
+    ``extra`` holds what has no field here: sent as it is, and filled on reading with what the server added.
+    """
+
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=lambda extra: repr(extra) if extra else "{}")
+
+
+@attrs.define(kw_only=True)
+class Options(WireObject):
+    """A JSON object of settings: ``UNSET`` is not sent, ``None`` is sent as ``null``."""
+
+
+@attrs.define(kw_only=True)
+class Command(WireObject):
+    """A client message. ``event_id`` is the client's name for it, which an error's ``event_id`` repeats."""
+
+    wire_type: ClassVar[str]
+    event_id: str | None = None
+
+
+UPDATE_CLASSES: Final[dict[str, type[Any]]] = {}
+"""Wire type, in either dialect's spelling, to update class."""
+
+COMMAND_CLASSES: Final[dict[str, type[Command]]] = {}
+"""Wire type to command class."""
+
+C = TypeVar("C", bound=type[Any])
+
+
+def server_message(kind: ConversationUpdateKind) -> Callable[[C], C]:
+    """Register an update class for its kind, in both dialects' spellings."""
+
+    def register(cls: C) -> C:
+        cls.kind = kind
+        UPDATE_CLASSES[kind.value] = cls
+        for preview, ga in PREVIEW_SPELLINGS.items():
+            if ga == kind.value:
+                UPDATE_CLASSES[preview] = cls
+        return cls
+
+    return register
+
+
+def client_message(wire_type: str) -> Callable[[C], C]:
+    """Register a command class for its wire type."""
+
+    def register(cls: C) -> C:
+        cls.wire_type = wire_type
+        COMMAND_CLASSES.setdefault(wire_type, cls)
+        return cls
+
+    return register

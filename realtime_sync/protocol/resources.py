@@ -1,0 +1,159 @@
+"""What the server describes: sessions, responses, usage, limits, errors."""
+
+from __future__ import annotations
+
+from typing import Any, Optional, Union
+
+import attrs
+
+from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.options import AudioFormat, ConversationSessionOptions, CustomVoice
+from realtime_sync.protocol.registry import WireObject
+
+
+@attrs.define(kw_only=True)
+class ClientSecret(WireObject):
+    """An ephemeral key; ``expires_at`` is in Unix seconds. The value is not shown."""
+
+    value: Optional[str] = attrs.field(default=None, repr=lambda value: "'***'" if value else repr(value))
+    expires_at: Optional[int] = None
+
+
+@attrs.define(kw_only=True)
+class RealtimeSession(ConversationSessionOptions):
+    """A session as the server sees it: the options in force, and what the server adds.
+
+    ``type`` is ``realtime``, ``transcription`` or ``translation``; ``expires_at`` is in Unix seconds. An option that
+    the server did not tell is ``UNSET``; one that is off is ``None``.
+    """
+
+    id: Optional[str] = None
+    object: Optional[str] = None
+    type: Optional[str] = None
+    expires_at: Optional[int] = None
+    client_secret: Optional[ClientSecret] = None
+    target_language: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class ConversationInfo(WireObject):
+    """The conversation of a session."""
+
+    id: Optional[str] = None
+    object: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class ErrorDetails(WireObject):
+    """What went wrong. ``event_id`` is the client message that was refused, if it was one."""
+
+    type: Optional[str] = None
+    code: Optional[str] = None
+    message: Optional[str] = None
+    param: Optional[str] = None
+    event_id: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class RateLimit(WireObject):
+    """What is left of ``limit`` ``requests`` or ``tokens`` until the reset, in seconds."""
+
+    name: Optional[str] = None
+    limit: Optional[int] = None
+    remaining: Optional[int] = None
+    reset_seconds: Optional[float] = None
+
+
+@attrs.define(kw_only=True)
+class CachedTokenDetails(WireObject):
+    """Cached input tokens by modality."""
+
+    text_tokens: Optional[int] = None
+    image_tokens: Optional[int] = None
+    audio_tokens: Optional[int] = None
+
+
+@attrs.define(kw_only=True)
+class InputTokenDetails(WireObject):
+    """Input tokens by modality; ``cached_tokens`` are a part of them, not beside them."""
+
+    cached_tokens: Optional[int] = None
+    text_tokens: Optional[int] = None
+    image_tokens: Optional[int] = None
+    audio_tokens: Optional[int] = None
+    cached_tokens_details: Optional[CachedTokenDetails] = None
+
+
+@attrs.define(kw_only=True)
+class OutputTokenDetails(WireObject):
+    """Output tokens by modality."""
+
+    text_tokens: Optional[int] = None
+    audio_tokens: Optional[int] = None
+
+
+@attrs.define(kw_only=True)
+class TokenUsage(WireObject):
+    """The tokens of one response."""
+
+    total_tokens: Optional[int] = None
+    input_tokens: Optional[int] = None
+    output_tokens: Optional[int] = None
+    input_token_details: Optional[InputTokenDetails] = None
+    output_token_details: Optional[OutputTokenDetails] = None
+
+
+@attrs.define(kw_only=True)
+class TranscriptionUsage(WireObject):
+    """What a transcription cost: ``type`` ``tokens``, or ``duration`` in ``seconds``."""
+
+    type: Optional[str] = None
+    seconds: Optional[float] = None
+    total_tokens: Optional[int] = None
+    input_tokens: Optional[int] = None
+    output_tokens: Optional[int] = None
+    input_token_details: Optional[InputTokenDetails] = None
+
+
+@attrs.define(kw_only=True)
+class LogProb(WireObject):
+    """How sure the transcription was of one token; ``bytes`` are its UTF-8 bytes as numbers."""
+
+    token: Optional[str] = None
+    logprob: Optional[float] = None
+    bytes: Optional[list[int]] = None
+
+
+@attrs.define(kw_only=True)
+class TranscriptionLanguage(WireObject):
+    """A language that was heard."""
+
+    code: Optional[str] = None
+
+
+@attrs.define(kw_only=True)
+class ResponseStatusDetails(WireObject):
+    """Why a response ended: ``reason`` is ``turn_detected``, ``client_cancelled``, ``max_output_tokens``, ..."""
+
+    type: Optional[str] = None
+    reason: Optional[str] = None
+    error: Optional[ErrorDetails] = None
+
+
+@attrs.define(kw_only=True)
+class ConversationResponse(WireObject):
+    """A response of the model; ``status``: ``in_progress``, ``completed``, ``cancelled``, ``failed``, ..."""
+
+    id: Optional[str] = None
+    object: Optional[str] = None
+    status: Optional[str] = None
+    status_details: Optional[ResponseStatusDetails] = None
+    output: list[ConversationItem] = attrs.field(factory=list)
+    metadata: Optional[dict[str, Any]] = None
+    usage: Optional[TokenUsage] = None
+    conversation_id: Optional[str] = None
+    content_modalities: Optional[list[str]] = None
+    voice: Optional[Union[str, CustomVoice]] = None
+    output_audio_format: Optional[AudioFormat] = None
+    max_output_tokens: Optional[Union[int, str]] = None
+    temperature: Optional[float] = None

@@ -1,0 +1,177 @@
+"""What updates have in common: the base class, and the bases of those that share fields."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar, Optional
+
+import attrs
+
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.registry import Setting, WireObject
+from realtime_sync.protocol.resources import (
+    ConversationResponse,
+    RealtimeSession,
+)
+
+
+def shortened(text: str) -> str:
+    """A repr that does not flood the screen."""
+    return repr(text) if len(text) <= 80 else f"<{len(text)} characters>"
+
+
+@attrs.frozen(kw_only=True)
+class ConversationUpdate:
+    """What the server said: the base of every update."""
+
+    kind: ClassVar[ConversationUpdateKind] = ConversationUpdateKind.UNKNOWN
+
+    type: str = attrs.field(default=attrs.Factory(lambda self: str(type(self).kind), takes_self=True))
+    event_id: Optional[str] = None
+    raw_content: str = attrs.field(default="", repr=False)
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=lambda extra: repr(extra) if extra else "{}")
+    faults: tuple[str, ...] = attrs.field(default=(), repr=lambda faults: repr(faults) if faults else "()")
+    """What had to be mended in order to read the message (a wrong type, a missing field), in words."""
+
+    @property
+    def oddities(self) -> tuple[str, ...]:
+        """All that this version did not expect in the message: ``faults``, and what it has no name for."""
+        return (*self.faults, *_unknown_things(self, "$"))
+
+    @staticmethod
+    def from_json(text: str) -> ConversationUpdate:
+        """The update that a frame's text becomes, as in a session; never raises for what the text holds."""
+        from realtime_sync.protocol.codec import decode  # the codec imports this module
+
+        return decode(text)
+
+    def json(self) -> dict[str, Any]:
+        """``raw_content`` parsed anew. Raises ``InvalidInputError`` where it is no JSON object."""
+        try:
+            value = json.loads(self.raw_content)
+        except ValueError as error:
+            raise InvalidInputError(f"this frame was not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise InvalidInputError("this frame was JSON, but not an object")
+        return value
+
+
+def _unknown_things(thing: Any, path: str) -> list[str]:
+    """Fields, types and frames without a place in this version, with their paths; computed only when asked for."""
+    if isinstance(thing, list):
+        return [words for index, inner in enumerate(thing) for words in _unknown_things(inner, f"{path}[{index}]")]
+    if not isinstance(thing, (ConversationUpdate, WireObject)):
+        return []
+    found = [f"unknown field {path}.{name}" for name, value in thing.extra.items() if value is not None]
+    if type(thing).__name__.startswith("Unknown"):
+        found = [f"unknown type {getattr(thing, 'type', '')!r} at {path}"]
+    for field in attrs.fields(type(thing)):
+        if field.name not in ("extra", "faults"):
+            found += _unknown_things(getattr(thing, field.name), f"{path}.{field.name}")
+    return found
+
+
+@attrs.frozen(kw_only=True)
+class UnknownUpdate(ConversationUpdate):
+    """A message of a type that this version has no class for; its fields are in ``extra``."""
+
+
+@attrs.frozen(kw_only=True)
+class UnreadableUpdate(ConversationUpdate):
+    """A frame that is no message: not JSON, not an object, without a type, or binary.
+
+    ``faults`` says what. ``raw_bytes`` holds a binary frame; then ``raw_content`` is empty.
+    """
+
+    raw_bytes: Optional[bytes] = attrs.field(default=None, repr=lambda raw: f"<{len(raw)} bytes>" if raw else "None")
+
+
+@attrs.frozen(kw_only=True)
+class SessionUpdateBase(ConversationUpdate):
+    """What ``session.created`` and ``session.updated`` share: the whole session, with shortcuts to its settings."""
+
+    session: RealtimeSession
+
+    @property
+    def session_id(self) -> Optional[str]:
+        return self.session.id
+
+    @property
+    def model(self) -> Setting[str]:
+        return self.session.model
+
+
+@attrs.frozen(kw_only=True)
+class ItemUpdateBase(ConversationUpdate):
+    """A message about one item of the conversation."""
+
+    item_id: str
+
+
+@attrs.frozen(kw_only=True)
+class WholeItemUpdateBase(ConversationUpdate):
+    """A message with a whole item."""
+
+    item: ConversationItem
+    previous_item_id: Optional[str] = None
+
+    @property
+    def item_id(self) -> Optional[str]:
+        return self.item.id
+
+
+@attrs.frozen(kw_only=True)
+class ResponseUpdateBase(ConversationUpdate):
+    """A message with a whole response."""
+
+    response: ConversationResponse
+
+    @property
+    def response_id(self) -> Optional[str]:
+        return self.response.id
+
+
+@attrs.frozen(kw_only=True)
+class ItemStreamingUpdateBase(ConversationUpdate):
+    """A message about an item that a response is making."""
+
+    response_id: str
+    item_id: str
+    output_index: int
+
+
+@attrs.frozen(kw_only=True)
+class ContentStreamingUpdateBase(ItemStreamingUpdateBase):
+    """A message about a content part of an item that a response is making."""
+
+    content_index: int
+
+
+@attrs.frozen(kw_only=True)
+class ItemStreamingPartDeltaUpdate(ConversationUpdate):
+    """A piece (``delta``) of something that comes in pieces. Of the four properties one is set, the others are None.
+
+    It has no field of its own, because a class cannot inherit slots from two bases.
+    """
+
+    @property
+    def text(self) -> Optional[str]:
+        """A piece of the answer's text."""
+        return None
+
+    @property
+    def audio_transcript(self) -> Optional[str]:
+        """A piece of the transcript of the answer's audio."""
+        return None
+
+    @property
+    def audio_bytes(self) -> Optional[bytes]:
+        """A piece of the answer's audio: samples in the session's output format, decoded from base64."""
+        return None
+
+    @property
+    def function_arguments(self) -> Optional[str]:
+        """A piece of the JSON text of a call's arguments."""
+        return None

@@ -1,0 +1,511 @@
+"""Server messages, one class each, named by the wire.
+
+Every class has ``kind``, ``type`` (as the server spelled it), ``event_id``, ``raw_content`` (the frame's verbatim
+text), ``extra`` (fields without a place here) and ``oddities`` (what was wrong with the message, in words). A field
+that the schemas require is of a plain type: where a server leaves it out it is empty or 0, and ``oddities`` says so.
+Updates are shared between everyone who listens: read them, do not change them.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import attrs
+
+from realtime_sync.protocol.items import ConversationContentPart, decode_base64
+from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
+from realtime_sync.protocol.registry import server_message
+from realtime_sync.protocol.resources import (
+    ConversationInfo,
+    ErrorDetails,
+    LogProb,
+    RateLimit,
+    TranscriptionLanguage,
+    TranscriptionUsage,
+)
+from realtime_sync.protocol.update_base import (
+    ContentStreamingUpdateBase,
+    ConversationUpdate,
+    ItemStreamingPartDeltaUpdate,
+    ItemStreamingUpdateBase,
+    ItemUpdateBase,
+    ResponseUpdateBase,
+    SessionUpdateBase,
+    WholeItemUpdateBase,
+    shortened,
+)
+
+
+@server_message(Kind.SESSION_CREATED)
+@attrs.frozen(kw_only=True)
+class SessionCreatedUpdate(SessionUpdateBase):
+    """The session is open; always the first message."""
+
+
+@server_message(Kind.SESSION_UPDATED)
+@attrs.frozen(kw_only=True)
+class SessionUpdatedUpdate(SessionUpdateBase):
+    """The answer to ``session.update``: the settings now in force."""
+
+
+@server_message(Kind.SESSION_CLOSED)
+@attrs.frozen(kw_only=True)
+class SessionClosedUpdate(ConversationUpdate):
+    """A translation session has ended."""
+
+
+@server_message(Kind.TRANSCRIPTION_SESSION_CREATED)
+@attrs.frozen(kw_only=True)
+class TranscriptionSessionCreatedUpdate(SessionUpdateBase):
+    """A transcription session is open (preview)."""
+
+
+@server_message(Kind.TRANSCRIPTION_SESSION_UPDATED)
+@attrs.frozen(kw_only=True)
+class TranscriptionSessionUpdatedUpdate(SessionUpdateBase):
+    """The answer to ``transcription_session.update``."""
+
+
+@server_message(Kind.ERROR)
+@attrs.frozen(kw_only=True)
+class ErrorUpdate(ConversationUpdate):
+    """The server refused a message or failed; the session usually goes on."""
+
+    error: ErrorDetails
+
+    @property
+    def message(self) -> Optional[str]:
+        return self.error.message
+
+    @property
+    def code(self) -> Optional[str]:
+        return self.error.code
+
+    @property
+    def param(self) -> Optional[str]:
+        return self.error.param
+
+    @property
+    def failed_event_id(self) -> Optional[str]:
+        """The ``event_id`` of the client message that was refused; None where it was none in particular."""
+        return self.error.event_id
+
+
+@server_message(Kind.CONVERSATION_CREATED)
+@attrs.frozen(kw_only=True)
+class ConversationCreatedUpdate(ConversationUpdate):
+    """The conversation of the session."""
+
+    conversation: ConversationInfo
+
+
+@server_message(Kind.CONVERSATION_ITEM_ADDED)
+@attrs.frozen(kw_only=True)
+class ConversationItemAddedUpdate(WholeItemUpdateBase):
+    """An item is in the conversation; its content may still be coming."""
+
+
+@server_message(Kind.CONVERSATION_ITEM_CREATED)
+@attrs.frozen(kw_only=True)
+class ConversationItemCreatedUpdate(WholeItemUpdateBase):
+    """The older name of ``conversation.item.added``, which some GA servers send beside it."""
+
+
+@server_message(Kind.CONVERSATION_ITEM_DONE)
+@attrs.frozen(kw_only=True)
+class ConversationItemDoneUpdate(WholeItemUpdateBase):
+    """An item is complete."""
+
+
+@server_message(Kind.CONVERSATION_ITEM_RETRIEVED)
+@attrs.frozen(kw_only=True)
+class ConversationItemRetrievedUpdate(WholeItemUpdateBase):
+    """The answer to ``conversation.item.retrieve``."""
+
+
+@server_message(Kind.CONVERSATION_ITEM_DELETED)
+@attrs.frozen(kw_only=True)
+class ConversationItemDeletedUpdate(ItemUpdateBase):
+    """An item was removed."""
+
+
+@server_message(Kind.CONVERSATION_ITEM_TRUNCATED)
+@attrs.frozen(kw_only=True)
+class ConversationItemTruncatedUpdate(ItemUpdateBase):
+    """An item's audio was shortened."""
+
+    content_index: int
+    audio_end_ms: int
+
+
+@server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_DELTA)
+@attrs.frozen(kw_only=True)
+class ConversationItemInputAudioTranscriptionDeltaUpdate(ItemUpdateBase):
+    """A piece of the transcript of what the user said."""
+
+    content_index: Optional[int] = None
+    delta: Optional[str] = None
+    obfuscation: Optional[str] = None
+    logprobs: Optional[list[LogProb]] = None
+
+
+@server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_SEGMENT)
+@attrs.frozen(kw_only=True)
+class ConversationItemInputAudioTranscriptionSegmentUpdate(ItemUpdateBase):
+    """A part of the transcript with its speaker; ``start`` and ``end`` in seconds."""
+
+    content_index: int
+    text: str
+    id: str
+    speaker: str
+    start: float
+    end: float
+
+
+@server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_COMPLETED)
+@attrs.frozen(kw_only=True)
+class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
+    """The transcript of what the user said."""
+
+    content_index: int
+    transcript: str
+    languages: Optional[list[TranscriptionLanguage]] = None
+    logprobs: Optional[list[LogProb]] = None
+    usage: Optional[TranscriptionUsage] = None
+
+
+@server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_FAILED)
+@attrs.frozen(kw_only=True)
+class ConversationItemInputAudioTranscriptionFailedUpdate(ItemUpdateBase):
+    """What the user said could not be transcribed."""
+
+    content_index: int
+    error: ErrorDetails
+
+
+@server_message(Kind.INPUT_AUDIO_BUFFER_COMMITTED)
+@attrs.frozen(kw_only=True)
+class InputAudioBufferCommittedUpdate(ItemUpdateBase):
+    """The input buffer has become a user message."""
+
+    previous_item_id: Optional[str] = None
+
+
+@server_message(Kind.INPUT_AUDIO_BUFFER_CLEARED)
+@attrs.frozen(kw_only=True)
+class InputAudioBufferClearedUpdate(ConversationUpdate):
+    """The input buffer is empty."""
+
+
+@server_message(Kind.INPUT_AUDIO_BUFFER_SPEECH_STARTED)
+@attrs.frozen(kw_only=True)
+class InputAudioBufferSpeechStartedUpdate(ItemUpdateBase):
+    """The user begins to speak; milliseconds of audio received since the session began."""
+
+    audio_start_ms: int
+
+
+@server_message(Kind.INPUT_AUDIO_BUFFER_SPEECH_STOPPED)
+@attrs.frozen(kw_only=True)
+class InputAudioBufferSpeechStoppedUpdate(ItemUpdateBase):
+    """The user has stopped; milliseconds of audio received since the session began."""
+
+    audio_end_ms: int
+
+
+@server_message(Kind.INPUT_AUDIO_BUFFER_TIMEOUT_TRIGGERED)
+@attrs.frozen(kw_only=True)
+class InputAudioBufferTimeoutTriggeredUpdate(ItemUpdateBase):
+    """Nobody spoke for ``idle_timeout_ms``."""
+
+    audio_start_ms: int
+    audio_end_ms: int
+
+
+@server_message(Kind.INPUT_AUDIO_BUFFER_DTMF_EVENT_RECEIVED)
+@attrs.frozen(kw_only=True)
+class InputAudioBufferDtmfEventReceivedUpdate(ConversationUpdate):
+    """A telephone key; ``received_at`` in Unix seconds."""
+
+    event: str
+    received_at: int
+
+
+@server_message(Kind.OUTPUT_AUDIO_BUFFER_STARTED)
+@attrs.frozen(kw_only=True)
+class OutputAudioBufferStartedUpdate(ConversationUpdate):
+    """The server begins to play (WebRTC, SIP)."""
+
+    response_id: str
+
+
+@server_message(Kind.OUTPUT_AUDIO_BUFFER_STOPPED)
+@attrs.frozen(kw_only=True)
+class OutputAudioBufferStoppedUpdate(ConversationUpdate):
+    """The server has played all (WebRTC, SIP)."""
+
+    response_id: str
+
+
+@server_message(Kind.OUTPUT_AUDIO_BUFFER_CLEARED)
+@attrs.frozen(kw_only=True)
+class OutputAudioBufferClearedUpdate(ConversationUpdate):
+    """What was still to be played is gone (WebRTC, SIP)."""
+
+    response_id: str
+
+
+@server_message(Kind.RESPONSE_CREATED)
+@attrs.frozen(kw_only=True)
+class ResponseCreatedUpdate(ResponseUpdateBase):
+    """The model begins to answer."""
+
+
+@server_message(Kind.RESPONSE_DONE)
+@attrs.frozen(kw_only=True)
+class ResponseDoneUpdate(ResponseUpdateBase):
+    """The answer has ended: completed, cancelled, failed or incomplete."""
+
+
+@server_message(Kind.RESPONSE_OUTPUT_ITEM_ADDED)
+@attrs.frozen(kw_only=True)
+class ResponseOutputItemAddedUpdate(WholeItemUpdateBase):
+    """The answer has a new item."""
+
+    response_id: str
+    output_index: int
+
+
+@server_message(Kind.RESPONSE_OUTPUT_ITEM_DONE)
+@attrs.frozen(kw_only=True)
+class ResponseOutputItemDoneUpdate(WholeItemUpdateBase):
+    """An item of the answer is complete."""
+
+    response_id: str
+    output_index: int
+
+
+@server_message(Kind.RESPONSE_CONTENT_PART_ADDED)
+@attrs.frozen(kw_only=True)
+class ResponseContentPartAddedUpdate(ContentStreamingUpdateBase):
+    """An item of the answer has a new part."""
+
+    part: ConversationContentPart
+
+
+@server_message(Kind.RESPONSE_CONTENT_PART_DONE)
+@attrs.frozen(kw_only=True)
+class ResponseContentPartDoneUpdate(ContentStreamingUpdateBase):
+    """A part of the answer is complete."""
+
+    part: ConversationContentPart
+
+
+@server_message(Kind.RESPONSE_OUTPUT_TEXT_DELTA)
+@attrs.frozen(kw_only=True)
+class ResponseOutputTextDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+    """A piece of the answer's text."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+
+    @property
+    def text(self) -> Optional[str]:
+        return self.delta
+
+
+@server_message(Kind.RESPONSE_OUTPUT_TEXT_DONE)
+@attrs.frozen(kw_only=True)
+class ResponseOutputTextDoneUpdate(ContentStreamingUpdateBase):
+    """The whole text of a part."""
+
+    text: str
+
+
+@server_message(Kind.RESPONSE_OUTPUT_AUDIO_DELTA)
+@attrs.frozen(kw_only=True)
+class ResponseOutputAudioDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+    """A piece of the answer's audio, as base64; ``audio_bytes`` has it decoded."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+
+    @property
+    def audio_bytes(self) -> Optional[bytes]:
+        return decode_base64(self.delta)
+
+
+@server_message(Kind.RESPONSE_OUTPUT_AUDIO_DONE)
+@attrs.frozen(kw_only=True)
+class ResponseOutputAudioDoneUpdate(ContentStreamingUpdateBase):
+    """The audio of a part is complete."""
+
+
+@server_message(Kind.RESPONSE_OUTPUT_AUDIO_TRANSCRIPT_DELTA)
+@attrs.frozen(kw_only=True)
+class ResponseOutputAudioTranscriptDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+    """A piece of the transcript of the answer's audio."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+
+    @property
+    def audio_transcript(self) -> Optional[str]:
+        return self.delta
+
+
+@server_message(Kind.RESPONSE_OUTPUT_AUDIO_TRANSCRIPT_DONE)
+@attrs.frozen(kw_only=True)
+class ResponseOutputAudioTranscriptDoneUpdate(ContentStreamingUpdateBase):
+    """The whole transcript of a part's audio."""
+
+    transcript: str
+
+
+@server_message(Kind.RESPONSE_FUNCTION_CALL_ARGUMENTS_DELTA)
+@attrs.frozen(kw_only=True)
+class ResponseFunctionCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+    """A piece of a call's arguments."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+    call_id: str
+
+    @property
+    def function_arguments(self) -> Optional[str]:
+        return self.delta
+
+
+@server_message(Kind.RESPONSE_FUNCTION_CALL_ARGUMENTS_DONE)
+@attrs.frozen(kw_only=True)
+class ResponseFunctionCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
+    """The arguments of a call, as JSON text. ``name`` is not told in preview."""
+
+    call_id: str
+    arguments: str
+    name: Optional[str] = None
+
+
+@server_message(Kind.RESPONSE_MCP_CALL_ARGUMENTS_DELTA)
+@attrs.frozen(kw_only=True)
+class ResponseMCPCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+    """A piece of an MCP call's arguments."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+
+    @property
+    def function_arguments(self) -> Optional[str]:
+        return self.delta
+
+
+@server_message(Kind.RESPONSE_MCP_CALL_ARGUMENTS_DONE)
+@attrs.frozen(kw_only=True)
+class ResponseMCPCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
+    """The arguments of an MCP call, as JSON text."""
+
+    arguments: str
+
+
+@server_message(Kind.RESPONSE_MCP_CALL_IN_PROGRESS)
+@attrs.frozen(kw_only=True)
+class ResponseMCPCallInProgressUpdate(ItemUpdateBase):
+    """The service calls an MCP tool."""
+
+    output_index: int
+
+
+@server_message(Kind.RESPONSE_MCP_CALL_COMPLETED)
+@attrs.frozen(kw_only=True)
+class ResponseMCPCallCompletedUpdate(ItemUpdateBase):
+    """An MCP call has its result."""
+
+    output_index: int
+
+
+@server_message(Kind.RESPONSE_MCP_CALL_FAILED)
+@attrs.frozen(kw_only=True)
+class ResponseMCPCallFailedUpdate(ItemUpdateBase):
+    """An MCP call failed."""
+
+    output_index: int
+
+
+@server_message(Kind.MCP_LIST_TOOLS_IN_PROGRESS)
+@attrs.frozen(kw_only=True)
+class MCPListToolsInProgressUpdate(ItemUpdateBase):
+    """The service asks an MCP server for its tools."""
+
+
+@server_message(Kind.MCP_LIST_TOOLS_COMPLETED)
+@attrs.frozen(kw_only=True)
+class MCPListToolsCompletedUpdate(ItemUpdateBase):
+    """The MCP server's tools are known."""
+
+
+@server_message(Kind.MCP_LIST_TOOLS_FAILED)
+@attrs.frozen(kw_only=True)
+class MCPListToolsFailedUpdate(ItemUpdateBase):
+    """The MCP server could not be asked for its tools."""
+
+
+@server_message(Kind.RATE_LIMITS_UPDATED)
+@attrs.frozen(kw_only=True)
+class RateLimitsUpdatedUpdate(ConversationUpdate):
+    """What is left of the rate limits; some servers send an empty list."""
+
+    rate_limits: list[RateLimit]
+
+    @property
+    def requests(self) -> Optional[RateLimit]:
+        """The limit on requests, or None where it was not told."""
+        return self._named("requests")
+
+    @property
+    def tokens(self) -> Optional[RateLimit]:
+        """The limit on tokens, or None where it was not told."""
+        return self._named("tokens")
+
+    def _named(self, name: str) -> Optional[RateLimit]:
+        return next((limit for limit in self.rate_limits if limit.name == name), None)
+
+
+@server_message(Kind.SESSION_INPUT_TRANSCRIPT_DELTA)
+@attrs.frozen(kw_only=True)
+class SessionInputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
+    """A piece of what was said, in the speaker's language (translation)."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+    elapsed_ms: Optional[int] = None
+
+
+@server_message(Kind.SESSION_OUTPUT_TRANSCRIPT_DELTA)
+@attrs.frozen(kw_only=True)
+class SessionOutputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
+    """A piece of the translation as text."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+    elapsed_ms: Optional[int] = None
+
+    @property
+    def audio_transcript(self) -> Optional[str]:
+        return self.delta
+
+
+@server_message(Kind.SESSION_OUTPUT_AUDIO_DELTA)
+@attrs.frozen(kw_only=True)
+class SessionOutputAudioDeltaUpdate(ItemStreamingPartDeltaUpdate):
+    """A piece of the translation as speech; ``sample_rate`` in Hz."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+    sample_rate: Optional[int] = None
+    channels: Optional[int] = None
+    format: Optional[str] = None
+    elapsed_ms: Optional[int] = None
+
+    @property
+    def audio_bytes(self) -> Optional[bytes]:
+        return decode_base64(self.delta)
