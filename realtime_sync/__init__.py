@@ -1,0 +1,99 @@
+"""The realtime voice API for people who do not write asyncio.
+
+::
+
+    from realtime_sync import RealtimeConversationClient
+
+    with RealtimeConversationClient.from_env().start_conversation_session() as session:
+        session.add_item("What is the tallest tree?")
+        session.start_response()
+        for update in session.updates():
+            print(update.kind)
+
+``RealtimeServer``, the embedded server, is in ``realtime_sync.server``; what the .NET library calls otherwise is in
+``realtime_sync.dotnet``.
+"""
+
+import logging as _logging
+
+from realtime_sync.acknowledgement import CommandHandle
+from realtime_sync.audio.wav import WavWriter, write_wav
+from realtime_sync.audio_sending import AudioSend, AudioWriter
+from realtime_sync.client import (
+    AzureOpenAIClient,
+    ConnectionSettings,
+    OpenAIClient,
+    RealtimeConversationClient,
+)
+from realtime_sync.connecting import ConnectRetries
+from realtime_sync.credentials import Credential, TokenCredential
+from realtime_sync.delivery import UpdateStream
+from realtime_sync.endpoints import Endpoint
+from realtime_sync.engine import QueueLimits
+from realtime_sync.errors import *  # noqa: F403  the whole tree, as its own __all__ lists it
+from realtime_sync.errors import __all__ as _errors
+from realtime_sync.protocol.commands import *  # noqa: F403
+from realtime_sync.protocol.commands import __all__ as _commands
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.items import *  # noqa: F403
+from realtime_sync.protocol.items import __all__ as _items
+from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.options import *  # noqa: F403
+from realtime_sync.protocol.options import __all__ as _options
+from realtime_sync.protocol.registry import UNSET, Setting, UnsetType
+from realtime_sync.protocol.resources import *  # noqa: F403
+from realtime_sync.protocol.resources import __all__ as _resources
+from realtime_sync.protocol.update_base import (
+    ConversationUpdate,
+    ItemStreamingPartDeltaUpdate,
+    UnknownUpdate,
+    UnreadableUpdate,
+)
+from realtime_sync.protocol.updates import *  # noqa: F403
+from realtime_sync.protocol.updates import __all__ as _updates
+from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.timeouts import Timeouts
+from realtime_sync.version import __version__
+
+# The .NET library's name for it is the one that people look for first.
+from realtime_sync.protocol.updates import SessionCreatedUpdate as ConversationSessionStartedUpdate  # isort: skip
+
+# Quiet unless the application configures logging.
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())
+
+__all__ = [
+    "UNSET",
+    "AudioSend",
+    "AudioWriter",
+    "AzureOpenAIClient",
+    "CommandHandle",
+    "ConnectRetries",
+    "ConnectionSettings",
+    "ConversationSessionStartedUpdate",
+    "ConversationUpdate",
+    "ConversationUpdateKind",
+    "Credential",
+    "Dialect",
+    "Endpoint",
+    "ItemStreamingPartDeltaUpdate",
+    "OpenAIClient",
+    "QueueLimits",
+    "RealtimeConversationClient",
+    "RealtimeConversationSession",
+    "Setting",
+    "Timeouts",
+    "TokenCredential",
+    "UnknownUpdate",
+    "UnreadableUpdate",
+    "UnsetType",
+    "UpdateStream",
+    "WavWriter",
+    "__version__",
+    "write_wav",
+    *_commands,
+    *_errors,
+    *_items,
+    *_options,
+    *_resources,
+    *_updates,
+]

@@ -45,6 +45,40 @@ if TYPE_CHECKING:
     from realtime_sync.protocol.updates import ErrorUpdate
 
 
+__all__ = [
+    "AudioFormatError",
+    "AudioSendInProgressError",
+    "AuthenticationError",
+    "CloseInfo",
+    "ConfigurationError",
+    "ConnectCancelledError",
+    "ConnectTimeoutError",
+    "ConnectionClosedError",
+    "ConnectionFailedError",
+    "ConnectionLostError",
+    "ConsumerTooSlowError",
+    "ForkedSessionError",
+    "HandshakeError",
+    "InvalidInputError",
+    "MessageTooBigError",
+    "NotFoundError",
+    "PeerUnresponsiveError",
+    "ProtocolViolationError",
+    "ProxyError",
+    "RateLimitedError",
+    "RealtimeSyncError",
+    "SendStalledError",
+    "ServerError",
+    "ServiceUnavailableError",
+    "SessionExpiredError",
+    "SessionNotOpenError",
+    "TLSError",
+    "UnsupportedByDialectError",
+    "UsageError",
+    "WaitTimeoutError",
+]
+
+
 @attrs.frozen
 class CloseInfo:
     """How a connection ended.

@@ -21,6 +21,8 @@ class Timeouts:
 
     connect: float = attrs.field(default=15.0, validator=_positive)
     """Name look-up, TCP, proxy, TLS and WebSocket handshake together, for one attempt."""
+    greeting: float = attrs.field(default=5.0, validator=_positive)
+    """How long a new session waits for the server's first message; a server that says nothing is used all the same."""
     send: float = attrs.field(default=10.0, validator=_positive)
     """How long the peer may take no byte at all while a frame is being sent; then the connection is ended."""
     acknowledge: float = attrs.field(default=10.0, validator=_positive)

@@ -1,0 +1,216 @@
+"""Which update acknowledges which command, and the handles on which callers wait for it.
+
+The service does not repeat a command's ``event_id`` in its acknowledgement, only in an ``error``. So an
+acknowledgement belongs to the oldest command in flight that it can belong to: by item or response id where there is
+one, else by the order of sending, in which the service works through them.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, Mapping, Optional
+
+import attrs
+
+from realtime_sync.errors import ServerError, UsageError, WaitTimeoutError
+from realtime_sync.patience import Patience
+from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
+from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
+from realtime_sync.protocol.updates import ErrorUpdate
+
+# Commands in flight that are remembered; a server that never acknowledges must not fill the memory.
+_MOST_PENDING = 1024
+
+
+class CommandHandle:
+    """A command that was sent. ``wait()`` for its acknowledgement, or ignore it.
+
+    ``event_id`` is its name on the wire (None for a raw message that had none); ``type`` its wire type.
+    """
+
+    def __init__(self, type: str, event_id: Optional[str], timeout: float, check: Callable[[], None]) -> None:
+        self.type = type
+        self.event_id = event_id
+        self._timeout = timeout
+        self._check = check
+        self._settled = threading.Event()  # set last, after _update or _error
+        self._update: Optional[ConversationUpdate] = None
+        self._error: Optional[Exception] = None
+
+    @property
+    def done(self) -> bool:
+        """True once it was acknowledged, was refused, or can no longer be either."""
+        return self._settled.is_set()
+
+    @property
+    def update(self) -> Optional[ConversationUpdate]:
+        """The acknowledging update; None while there is none."""
+        return self._update
+
+    @property
+    def error(self) -> Optional[Exception]:
+        """Why it will not be acknowledged; None while it still may be, or was."""
+        return self._error
+
+    def wait(self, timeout: Optional[float] = None) -> ConversationUpdate:
+        """The update that acknowledges this command. ``timeout`` in seconds; None: ``Timeouts.acknowledge``.
+
+        Raises ``ServerError`` where the service refused this command, ``ConnectionClosedError`` where the session
+        ended first, ``WaitTimeoutError`` when time is up (it may still come: wait again).
+        """
+        self._check()
+        seconds = self._timeout if timeout is None else timeout
+        if not Patience(seconds).wait(self._settled.wait):
+            raise WaitTimeoutError(f"{self.type} was not acknowledged within {seconds} s; the session goes on")
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        assert self._update is not None
+        return self._update
+
+    def settle(self, update: Optional[ConversationUpdate], error: Optional[Exception] = None) -> None:
+        """Release who waits; the first call counts. Called by the session."""
+        if not self._settled.is_set():
+            self._update = update
+            self._error = error
+            self._settled.set()
+
+    def __repr__(self) -> str:
+        state = "in flight"
+        if self.done:
+            state = (
+                f"refused: {self._error}" if self._error else f"acknowledged by {getattr(self._update, 'type', '?')}"
+            )
+        return f"<{self.type} {self.event_id or ''} {state}>"
+
+
+Match = Callable[[Mapping[str, Any], ConversationUpdate], bool]
+
+
+def _any(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    return True
+
+
+def _same_item(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    return command.get("item_id") == getattr(update, "item_id", None)
+
+
+def _added_item(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    item = command.get("item")
+    return isinstance(item, Mapping) and item.get("id") in (None, getattr(update, "item_id", None))
+
+
+def _created_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    """Responses in flight together are told apart by their metadata, which the service repeats."""
+    parameters = command.get("response")
+    metadata = parameters.get("metadata") if isinstance(parameters, Mapping) else None
+    assert isinstance(update, ResponseUpdateBase)
+    return (metadata or {}) == (update.response.metadata or {})
+
+
+def _cancelled_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    assert isinstance(update, ResponseUpdateBase)
+    return command.get("response_id") in (None, update.response_id)
+
+
+_SESSION = (Kind.SESSION_UPDATED, Kind.TRANSCRIPTION_SESSION_UPDATED)
+_ADDED = (Kind.CONVERSATION_ITEM_ADDED, Kind.CONVERSATION_ITEM_CREATED)
+_RULES: dict[str, tuple[tuple[Kind, ...], Match]] = {
+    "session.update": (_SESSION, _any),
+    "transcription_session.update": (_SESSION, _any),
+    "session.close": ((Kind.SESSION_CLOSED,), _any),
+    "input_audio_buffer.commit": ((Kind.INPUT_AUDIO_BUFFER_COMMITTED,), _any),
+    "input_audio_buffer.clear": ((Kind.INPUT_AUDIO_BUFFER_CLEARED,), _any),
+    "output_audio_buffer.clear": ((Kind.OUTPUT_AUDIO_BUFFER_CLEARED,), _any),
+    "conversation.item.create": (_ADDED, _added_item),
+    "conversation.item.retrieve": ((Kind.CONVERSATION_ITEM_RETRIEVED,), _same_item),
+    "conversation.item.truncate": ((Kind.CONVERSATION_ITEM_TRUNCATED,), _same_item),
+    "conversation.item.delete": ((Kind.CONVERSATION_ITEM_DELETED,), _same_item),
+    "response.create": ((Kind.RESPONSE_CREATED,), _created_response),
+    "response.cancel": ((Kind.RESPONSE_DONE,), _cancelled_response),
+}
+_ACKNOWLEDGING = frozenset(kind for kinds, _ in _RULES.values() for kind in kinds)
+
+
+@attrs.frozen
+class _Pending:
+    handle: CommandHandle
+    message: Mapping[str, Any]
+    kinds: tuple[Kind, ...]
+    match: Match
+
+
+class Acknowledgements:
+    """The commands in flight of one connection."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards _pending and _ended
+        self._pending: dict[int, _Pending] = {}  # by the handle's id(); a dict keeps the order of sending
+        self._ended: Optional[Exception] = None
+
+    def expect(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
+        """Remember a command that is about to be sent."""
+        kinds, match = _RULES.get(handle.type, ((), _any))
+        if not kinds and handle.event_id is None:
+            return  # nothing could ever name it
+        evicted = None
+        with self._lock:
+            if self._ended is None:
+                self._pending[id(handle)] = _Pending(handle, message, kinds, match)
+                if len(self._pending) > _MOST_PENDING:
+                    evicted = self._pending.pop(next(iter(self._pending)))
+        if self._ended is not None:
+            handle.settle(None, self._ended)
+        if evicted is not None:
+            evicted.handle.settle(None, UsageError(f"more than {_MOST_PENDING} commands are unacknowledged"))
+
+    def forget(self, handle: CommandHandle) -> None:
+        """The command was not sent after all."""
+        with self._lock:
+            self._pending.pop(id(handle), None)
+
+    def see(self, update: ConversationUpdate) -> None:
+        """Settle the command that this update acknowledges or refuses, if any."""
+        if isinstance(update, ErrorUpdate):
+            self._refuse(update)
+        elif update.kind in _ACKNOWLEDGING:
+            self._acknowledge(update)
+
+    def end(self, error: Exception) -> None:
+        """Nothing will be acknowledged any more."""
+        with self._lock:
+            self._ended = error
+            pending = list(self._pending.values())
+            self._pending.clear()
+        for entry in pending:
+            entry.handle.settle(None, error)
+
+    def _acknowledge(self, update: ConversationUpdate) -> None:
+        with self._lock:
+            found = next(
+                (p for p in self._pending.values() if update.kind in p.kinds and p.match(p.message, update)), None
+            )
+            if found is not None:
+                del self._pending[id(found.handle)]
+        if found is not None:
+            found.handle.settle(update)
+
+    def _refuse(self, update: ErrorUpdate) -> None:
+        event_id = update.failed_event_id
+        if event_id is None:
+            return
+        with self._lock:
+            found = next((p for p in self._pending.values() if p.handle.event_id == event_id), None)
+            if found is not None:
+                del self._pending[id(found.handle)]
+        if found is not None:
+            found.handle.settle(None, server_error(update))
+
+
+def server_error(update: ErrorUpdate) -> ServerError:
+    """An ``error`` event as an exception."""
+    details = update.error
+    where = f" (param {details.param})" if details.param else ""
+    message = f"the service refused: {details.message or details.code or details.type or 'no reason given'}{where}"
+    return ServerError(
+        message, type=details.type, code=details.code, param=details.param, event_id=details.event_id, update=update
+    )

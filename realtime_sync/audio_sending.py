@@ -1,0 +1,143 @@
+"""Audio on its way to the service: one stream at a time, in chunks, on the caller's thread or one of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Callable, Optional
+
+from realtime_sync.errors import AudioFormatError, AudioSendInProgressError, WaitTimeoutError
+from realtime_sync.patience import Patience
+
+
+class AudioClaim:
+    """The right to send audio, which one stream has at a time: two at once would be mixed into noise."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # held by the one who sends audio; never waited for
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold it for a while. Raises ``AudioSendInProgressError`` where somebody else does."""
+        self.take()
+        try:
+            yield
+        finally:
+            self.release()
+
+    def take(self) -> None:
+        """Take it, to ``release()`` it later (from any thread)."""
+        if not self._lock.acquire(blocking=False):
+            raise AudioSendInProgressError(
+                "audio is being sent already; two streams at once would be mixed into noise. "
+                "Wait for the first (AudioSend.wait()), or cancel it"
+            )
+
+    def release(self) -> None:
+        """Give it back."""
+        self._lock.release()
+
+
+class AudioSend:
+    """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it."""
+
+    def __init__(self, chunks: Iterator[bytes], send: Callable[[bytes], None], claim: AudioClaim) -> None:
+        self._chunks = chunks
+        self._send = send
+        self._claim = claim
+        self._cancelled = threading.Event()
+        self._finished = threading.Event()  # set last, after _error
+        self._error: Optional[BaseException] = None
+        self._bytes_sent = 0
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of samples handed to the connection so far."""
+        return self._bytes_sent
+
+    @property
+    def done(self) -> bool:
+        """True once all was sent, it failed, or it was cancelled."""
+        return self._finished.is_set()
+
+    @property
+    def cancelled(self) -> bool:
+        """True once ``cancel()`` was called."""
+        return self._cancelled.is_set()
+
+    @property
+    def error(self) -> Optional[BaseException]:
+        """Why it failed; None while it has not."""
+        return self._error
+
+    def cancel(self) -> None:
+        """Send no further chunk. What was sent stays in the input buffer (see ``clear_input_audio``).
+
+        A source that blocks (a microphone's iterator) is not interrupted; its next piece is not sent.
+        """
+        self._cancelled.set()
+
+    def wait(self, timeout: Optional[float] = None) -> int:
+        """Wait until it has ended, and return ``bytes_sent``; ``timeout`` in seconds, None is for ever.
+
+        Raises what made it fail, or ``WaitTimeoutError`` when time is up (it goes on sending).
+        """
+        if not Patience(timeout).wait(self._finished.wait):
+            raise WaitTimeoutError(f"the audio was not sent within {timeout} s; it is still being sent")
+        if self._error is not None:
+            raise self._error
+        return self._bytes_sent
+
+    def run(self) -> None:
+        """Send; called once by the session, on the thread that it started for this."""
+        try:
+            for chunk in self._chunks:
+                if self._cancelled.is_set():
+                    break
+                self._send(chunk)
+                self._bytes_sent += len(chunk)
+        except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
+            self._error = error
+        finally:
+            close = getattr(self._chunks, "close", None)
+            if close is not None:
+                close()
+            self._claim.release()
+            self._finished.set()
+
+    def __repr__(self) -> str:
+        state = "sending"
+        if self.done:
+            state = f"failed: {self._error}" if self._error else "cancelled" if self.cancelled else "sent"
+        return f"<AudioSend {state}, {self._bytes_sent} bytes>"
+
+
+class AudioWriter:
+    """Audio pushed piece by piece, of any length (a microphone's callback): a context manager with ``write``.
+
+    Pieces are cut at sample boundaries. Nothing is committed. Callable from any one thread at a time.
+    """
+
+    def __init__(self, send: Callable[[bytes], None], claim: AudioClaim, sample_bytes: int) -> None:
+        self._send = send
+        self._claim = claim
+        self._sample_bytes = sample_bytes
+        self._half = b""  # the beginning of a sample whose end has not come
+
+    def __enter__(self) -> AudioWriter:
+        self._claim.take()
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Send these bytes of samples. Raises as ``send_audio`` does."""
+        data = self._half + bytes(data)
+        whole = len(data) - len(data) % self._sample_bytes
+        self._half = data[whole:]
+        if whole:
+            self._send(data[:whole])
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._claim.release()
+        if self._half and exc_info[0] is None:
+            raise AudioFormatError(f"the audio ended in the middle of a sample; {len(self._half)} byte was not sent")

@@ -1,0 +1,322 @@
+"""Clients: what to talk to and as whom; sessions are started from here."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, Optional, TypeVar, Union
+
+import attrs
+
+from realtime_sync.connecting import ConnectRetries, open_connection, refusal
+from realtime_sync.credentials import AZURE_SCOPE, Credential, CredentialKind
+from realtime_sync.endpoints import OPENAI_URL, Additions, Endpoint
+from realtime_sync.engine import Engine, QueueLimits
+from realtime_sync.environment import from_environment
+from realtime_sync.errors import ConnectionClosedError, SessionNotOpenError
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.options import (
+    ConversationSessionOptions,
+    SessionOptions,
+    TranscriptionSessionOptions,
+    TranslationSessionOptions,
+)
+from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.timeouts import Timeouts
+from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation
+
+if TYPE_CHECKING:
+    import ssl
+
+Proxy = Union[str, Literal[False], None]
+C = TypeVar("C", bound="RealtimeConversationClient")
+
+
+@attrs.frozen(kw_only=True)
+class ConnectionSettings:
+    """How sessions are connected and kept, whatever they are connected to.
+
+    ``max_message_bytes``: of a received message; None is no limit. ``greeting`` and other deadlines: ``Timeouts``.
+    """
+
+    timeouts: Timeouts = attrs.field(factory=Timeouts)
+    retries: ConnectRetries = attrs.field(factory=ConnectRetries)
+    limits: QueueLimits = attrs.field(factory=QueueLimits)
+    max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES
+
+
+class RealtimeConversationClient:
+    """Starts sessions with one model at one endpoint. Holds no connection; cheap to make, safe to share.
+
+    Made by ``OpenAIClient(...)`` or ``AzureOpenAIClient(...)``, by ``RealtimeConversationClient.from_env()``, or of an
+    ``Endpoint``. ``close()`` (or leaving its ``with`` block) ends the sessions that it started.
+    """
+
+    def __init__(
+        self,
+        model: Optional[str],
+        endpoint: Union[Endpoint, Credential] = None,
+        *,
+        settings: Optional[ConnectionSettings] = None,
+    ) -> None:
+        """``endpoint`` may be just a key: then it is OpenAI."""
+        self.model = model
+        self.endpoint = endpoint if isinstance(endpoint, Endpoint) else Endpoint.openai(endpoint)
+        self.settings = settings or ConnectionSettings()
+        self._lock = threading.Lock()  # guards _closed, _connecting and _sessions
+        self._closed = False
+        self._connecting: set[Cancellation] = set()
+        self._sessions: set[RealtimeConversationSession] = set()
+
+    @classmethod
+    def from_env(
+        cls: type[C], environ: Optional[Mapping[str, str]] = None, *, settings: Optional[ConnectionSettings] = None
+    ) -> C:
+        """A client as the environment tells: see ``realtime_sync.environment.from_environment``.
+
+        Raises ``ConfigurationError``, which says what to set.
+        """
+        endpoint, model = from_environment(environ)
+        return cls(model, endpoint, settings=settings)
+
+    def start_conversation_session(
+        self,
+        options: Optional[ConversationSessionOptions] = None,
+        *,
+        call_id: Optional[str] = None,
+        client_secret: Optional[str] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+    ) -> RealtimeConversationSession:
+        """Connect, wait for the server's first word, and return the live session.
+
+        ``options`` are applied, and acknowledged, before this returns. ``call_id`` joins a running call (SIP, WebRTC)
+        instead of opening a conversation. ``client_secret``: an ephemeral key to use instead of the client's
+        credential. ``headers`` and ``query`` are added to the endpoint's.
+
+        Raises ``ConfigurationError``; a ``ConnectionFailedError`` (``AuthenticationError``, ``NotFoundError``,
+        ``RateLimitedError``, ...); with ``options`` also ``ServerError`` where the service refused them.
+        """
+        return self._start(
+            options,
+            model=None if call_id else self.model,
+            call_id=call_id,
+            secret=client_secret,
+            headers=headers,
+            query=query,
+        )
+
+    def start_transcription_session(
+        self,
+        options: Optional[TranscriptionSessionOptions] = None,
+        *,
+        client_secret: Optional[str] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+    ) -> RealtimeConversationSession:
+        """A session that only writes down what is said; the model is named in ``options``. Otherwise as above."""
+        return self._start(options, intent="transcription", secret=client_secret, headers=headers, query=query)
+
+    def start_translation_session(
+        self,
+        options: Optional[TranslationSessionOptions] = None,
+        *,
+        client_secret: Optional[str] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+    ) -> RealtimeConversationSession:
+        """A session that translates speech as it is spoken (model ``gpt-realtime-translate``). Otherwise as above."""
+        return self._start(
+            options, model=self.model, translation=True, secret=client_secret, headers=headers, query=query
+        )
+
+    def close(self) -> None:
+        """End all sessions of this client, and attempts to start one, from any thread. Idempotent."""
+        with self._lock:
+            self._closed = True
+            connecting, sessions = list(self._connecting), list(self._sessions)
+        for cancellation in connecting:
+            cancellation.cancel()
+        for session in sessions:
+            session.close()
+
+    def __enter__(self: C) -> C:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<RealtimeConversationClient {self.model or ''} at {self.endpoint!r}>"
+
+    def _start(
+        self,
+        options: Optional[SessionOptions],
+        *,
+        model: Optional[str] = None,
+        call_id: Optional[str] = None,
+        intent: Optional[str] = None,
+        translation: bool = False,
+        secret: Optional[str] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+    ) -> RealtimeConversationSession:
+        endpoint = self.endpoint
+        if secret is not None:
+            endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
+        settings = self.settings
+        with Cancellation() as cancellation:
+            with self._lock:
+                self._connecting.add(cancellation)
+                if self._closed:
+                    cancellation.cancel()
+            try:
+                connection = open_connection(
+                    endpoint,
+                    timeouts=settings.timeouts,
+                    retries=settings.retries,
+                    cancellation=cancellation,
+                    max_message_bytes=settings.max_message_bytes,
+                    model=model,
+                    call_id=call_id,
+                    intent=intent,
+                    path_suffix="translations" if translation else None,
+                    extra_headers=headers,
+                    extra_query=query,
+                )
+                engine = Engine(
+                    connection, dialect=endpoint.dialect, timeouts=settings.timeouts, limits=settings.limits
+                )
+                session = RealtimeConversationSession(engine, translation=translation)
+                with self._lock:
+                    self._sessions = {other for other in self._sessions if not other.closed} | {session}
+            finally:
+                with self._lock:
+                    self._connecting.discard(cancellation)
+        return self._introduced(session, engine, options)
+
+    def _introduced(
+        self, session: RealtimeConversationSession, engine: Engine, options: Optional[SessionOptions]
+    ) -> RealtimeConversationSession:
+        """The session once it has been greeted and configured; closed again where that fails."""
+        try:
+            try:
+                engine.wait_until_greeted(self.settings.timeouts.greeting)
+            except ConnectionClosedError as error:
+                raise refusal(error) from error
+            if self._closed:
+                raise SessionNotOpenError("the client was closed while the session was started")
+            if options is not None:
+                session.configure_session(options).wait()
+        except BaseException:
+            session.close()
+            raise
+        return session
+
+
+class OpenAIClient:
+    """OpenAI, or any server that speaks its protocol.
+
+    The arguments are those of ``Endpoint.openai`` and of ``ConnectionSettings``: ``credential`` is a key, a function
+    that returns one, an object with ``get_token``, or None for none; ``endpoint`` takes http, https, ws and wss.
+    """
+
+    def __init__(
+        self,
+        credential: Credential = None,
+        *,
+        endpoint: str = OPENAI_URL,
+        organization: Optional[str] = None,
+        project: Optional[str] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+        timeouts: Optional[Timeouts] = None,
+        retries: Optional[ConnectRetries] = None,
+        limits: Optional[QueueLimits] = None,
+        max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
+        proxy: Proxy = None,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        ca_file: Optional[str] = None,
+        user_agent: Optional[str] = None,
+        dialect: Dialect = Dialect.GA,
+    ) -> None:
+        self.endpoint = Endpoint.openai(
+            credential,
+            endpoint=endpoint,
+            organization=organization,
+            project=project,
+            headers=headers,
+            query=query,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            ca_file=ca_file,
+            user_agent=user_agent,
+            dialect=dialect,
+        )
+        self.settings = ConnectionSettings(
+            timeouts=timeouts or Timeouts(),
+            retries=retries or ConnectRetries(),
+            limits=limits or QueueLimits(),
+            max_message_bytes=max_message_bytes,
+        )
+
+    def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
+        """A client for this model, such as ``"gpt-realtime"``; None where sessions only join calls or transcribe."""
+        return RealtimeConversationClient(model, self.endpoint, settings=self.settings)
+
+    def __repr__(self) -> str:
+        return f"<OpenAIClient at {self.endpoint!r}>"
+
+
+class AzureOpenAIClient:
+    """Azure OpenAI: a resource, and a key, a token or a credential of azure-identity for it.
+
+    The arguments are those of ``Endpoint.azure`` and of ``ConnectionSettings``; ``api_version`` ``"v1"`` is the
+    generally available protocol, a date such as ``"2025-04-01-preview"`` the preview one.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        credential: Credential,
+        *,
+        api_version: str = "v1",
+        credential_kind: Optional[CredentialKind] = None,
+        token_scope: str = AZURE_SCOPE,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+        timeouts: Optional[Timeouts] = None,
+        retries: Optional[ConnectRetries] = None,
+        limits: Optional[QueueLimits] = None,
+        max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
+        proxy: Proxy = None,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        ca_file: Optional[str] = None,
+        user_agent: Optional[str] = None,
+    ) -> None:
+        self.endpoint = Endpoint.azure(
+            endpoint,
+            credential,
+            api_version=api_version,
+            credential_kind=credential_kind,
+            token_scope=token_scope,
+            headers=headers,
+            query=query,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            ca_file=ca_file,
+            user_agent=user_agent,
+        )
+        self.settings = ConnectionSettings(
+            timeouts=timeouts or Timeouts(),
+            retries=retries or ConnectRetries(),
+            limits=limits or QueueLimits(),
+            max_message_bytes=max_message_bytes,
+        )
+
+    def get_realtime_conversation_client(self, deployment: str) -> RealtimeConversationClient:
+        """A client for this deployment: the name that was given to the deployed model."""
+        return RealtimeConversationClient(deployment, self.endpoint, settings=self.settings)
+
+    def __repr__(self) -> str:
+        return f"<AzureOpenAIClient at {self.endpoint!r}>"

@@ -1,0 +1,245 @@
+"""Updates on their way from the reader thread to whoever iterates."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import types
+from collections import deque
+from typing import Callable, Optional, TypeVar, Union, overload
+
+import attrs
+
+from realtime_sync.errors import ConnectionClosedError, InvalidInputError, WaitTimeoutError
+from realtime_sync.patience import Patience
+from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.update_base import ConversationUpdate
+
+logger = logging.getLogger(__name__)
+
+U = TypeVar("U", bound=ConversationUpdate)
+Wanted = Union[ConversationUpdateKind, str, type[ConversationUpdate], Callable[[ConversationUpdate], bool]]
+"""What to wait for: a kind, a wire type, an update class, or a function that says yes or no."""
+
+Delivered = Union[ConversationUpdate, "End"]
+
+# What an update costs beside its text: the objects and the dict, measured at 0.4 to 1.2 kB for a delta.
+_OVERHEAD_BYTES = 800
+
+
+@attrs.frozen
+class End:
+    """The last thing on every stream: ``error`` None where the session was closed in an orderly way."""
+
+    reason: ConnectionClosedError
+    clean: bool
+
+
+class UpdateQueue(queue.Queue["Delivered"]):
+    """A ``queue.Queue`` that counts bytes, never makes the reader wait, and lets one take from the middle.
+
+    An ``End`` stays in it once put: every consumer that comes to it finds it.
+    """
+
+    # All guarded by queue.Queue's own lock (self.mutex), on which its conditions stand.
+    queue: deque[Delivered]
+    size: int
+    puts: int
+
+    def _init(self, maxsize: int) -> None:
+        self.queue = deque()
+        self.size = 0
+        self.puts = 0
+
+    def _put(self, item: Delivered) -> None:
+        self.queue.append(item)
+        self.size += _weight(item)
+        self.puts += 1
+        self.not_empty.notify_all()  # not just one: who wakes may be waiting for something else
+
+    def _get(self) -> Delivered:
+        item = self.queue[0]
+        if isinstance(item, ConversationUpdate):
+            self.queue.popleft()
+            self.size -= _weight(item)
+        return item
+
+    def take(self, patience: Patience) -> Optional[Delivered]:
+        """The next update or the End; None when time is up."""
+        with self.not_empty:
+            if not self.queue and not patience.wait(lambda s: self.not_empty.wait_for(lambda: bool(self.queue), s)):
+                return None
+            return self._get()
+
+    def take_first(self, wanted: Callable[[ConversationUpdate], bool], patience: Patience) -> Optional[Delivered]:
+        """The first update that is wanted, from among the others, or the End; None when time is up."""
+        looked_at = 0
+        while True:
+            with self.not_empty:
+                if not patience.wait(lambda s, n=looked_at: self.not_empty.wait_for(lambda: self.puts > n, s)):  # type: ignore[misc]
+                    return None
+                fresh = list(self.queue)[looked_at - self.puts :]
+                looked_at = self.puts
+            # Outside the lock, because `wanted` is the caller's code.
+            for item in fresh:
+                if (isinstance(item, End) or wanted(item)) and self._took(item):
+                    return item
+
+    def _took(self, item: Delivered) -> bool:
+        """Take this very item; False where another consumer was faster."""
+        with self.mutex:
+            for index, candidate in enumerate(self.queue):
+                if candidate is item:
+                    if isinstance(item, ConversationUpdate):
+                        del self.queue[index]
+                        self.size -= _weight(item)
+                    return True
+        return False
+
+    def drop_oldest(self, limit: int) -> int:
+        """Forget the oldest updates until at most ``limit`` bytes are left; returns how many."""
+        dropped = 0
+        with self.mutex:
+            while self.size > limit and len(self.queue) > 1:
+                self._get()
+                dropped += 1
+        return dropped
+
+
+def _weight(item: Delivered) -> int:
+    return len(item.raw_content) + _OVERHEAD_BYTES if isinstance(item, ConversationUpdate) else 0
+
+
+class UpdateStream:
+    """An independent view of all updates from the moment it was made: an iterator and a context manager.
+
+    Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end. Any thread may
+    take updates; each goes to one taker. Close it when it is no longer read, or it fills up to its bound.
+    """
+
+    def __init__(
+        self,
+        *,
+        limit: int,
+        check: Callable[[], None],
+        forget: Callable[[UpdateStream], None],
+        unread_limit: Optional[int] = None,
+    ) -> None:
+        self._queue = UpdateQueue()
+        self._limit = limit
+        self._unread_limit = limit if unread_limit is None else unread_limit
+        self._check = check
+        self._forget = forget
+        # Once somebody has asked for updates, nothing may be dropped. Only ever set.
+        self._wanted = unread_limit is None
+        self._dropped = 0
+
+    def __iter__(self) -> UpdateStream:
+        return self
+
+    def __next__(self) -> ConversationUpdate:
+        item = self._next(Patience(None))
+        if isinstance(item, ConversationUpdate):
+            return item
+        if item is None or item.clean:
+            raise StopIteration
+        raise item.reason.with_traceback(None)
+
+    def receive(self, timeout: Optional[float] = None) -> ConversationUpdate:
+        """The next update. ``timeout`` in seconds; None waits as long as the session lives, 0 does not wait.
+
+        Raises ``WaitTimeoutError`` when time is up, ``ConnectionClosedError`` after the last update.
+        """
+        return self._or_raise(self._next(Patience(timeout)), "an update", timeout)
+
+    @overload
+    def wait_for(self, wanted: type[U], timeout: Optional[float] = None) -> U: ...
+
+    @overload
+    def wait_for(
+        self,
+        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
+        timeout: Optional[float] = None,
+    ) -> ConversationUpdate: ...
+
+    def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
+        """Take the first update that is ``wanted`` out of the stream, and leave the others for later iteration.
+
+        Those that have come and were not taken yet are looked at first. ``wanted``: a ``ConversationUpdateKind``, a
+        wire type, an update class, or a function of the update. ``timeout`` as in ``receive``.
+        Raises ``WaitTimeoutError``, or ``ConnectionClosedError`` where it can no longer come.
+        """
+        self._check()
+        self._wanted = True
+        found = self._queue.take_first(condition(wanted), Patience(timeout))
+        return self._or_raise(found, _described(wanted), timeout)
+
+    def close(self) -> None:
+        """Stop listening; whoever waits in this stream is released. Idempotent."""
+        self._forget(self)
+        self.end(End(ConnectionClosedError("this stream of updates was closed"), clean=True))
+
+    def __enter__(self) -> UpdateStream:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<UpdateStream: {self._queue.qsize()} waiting, {self._queue.size} bytes>"
+
+    # Called by the session, on its reader thread ---------------------------------------------------------------
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """Add an update; never waits. False where the bound is passed and nothing may be dropped."""
+        self._queue.put(update)
+        if self._wanted:
+            return self._queue.size <= self._limit
+        if self._queue.size > self._unread_limit:
+            if not self._dropped:
+                logger.info("nobody reads the updates; beyond %d bytes the oldest are dropped", self._unread_limit)
+            self._dropped += self._queue.drop_oldest(self._unread_limit)
+        return True
+
+    def end(self, end: End) -> None:
+        """Add the last thing."""
+        self._queue.put(end)
+
+    def want(self) -> None:
+        """From now on nothing may be dropped."""
+        self._wanted = True
+
+    def _next(self, patience: Patience) -> Optional[Delivered]:
+        self._check()
+        self._wanted = True
+        return self._queue.take(patience)
+
+    def _or_raise(self, item: Optional[Delivered], what: str, timeout: Optional[float]) -> ConversationUpdate:
+        if isinstance(item, ConversationUpdate):
+            return item
+        if item is None:
+            raise WaitTimeoutError(f"{what} did not come within {timeout} s; the session goes on")
+        raise item.reason.with_traceback(None)
+
+
+def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
+    """``wanted`` as a function. Raises ``InvalidInputError`` for what can be no condition, or an unknown wire type."""
+    if isinstance(wanted, type) and issubclass(wanted, ConversationUpdate):
+        cls = wanted
+        return lambda update: isinstance(update, cls)
+    if isinstance(wanted, ConversationUpdateKind):
+        kind = wanted
+        return lambda update: update.kind is kind
+    if isinstance(wanted, str):
+        text = wanted
+        try:
+            return condition(ConversationUpdateKind(text))
+        except ValueError:
+            return lambda update: update.type == text  # a type that this version does not know
+    if callable(wanted) and not isinstance(wanted, type):
+        return wanted
+    raise InvalidInputError(f"wait for a kind, a wire type, an update class or a function, not {wanted!r}")
+
+
+def _described(wanted: Wanted) -> str:
+    return wanted.__name__ if isinstance(wanted, (type, types.FunctionType)) else str(wanted)

@@ -1,0 +1,115 @@
+"""Where to connect, as the environment's variables tell it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Mapping, Optional
+from urllib.parse import urlsplit
+
+from realtime_sync.credentials import TokenCredential
+from realtime_sync.endpoints import OPENAI_URL, Endpoint
+from realtime_sync.errors import ConfigurationError
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "gpt-realtime"
+"""What ``from_environment`` takes for OpenAI where ``OPENAI_REALTIME_MODEL`` is not set."""
+
+_YES = ("1", "true", "yes", "on")
+_NO = ("", "0", "false", "no", "off")
+
+_WHAT_TO_SET = """\
+The environment does not say where to connect. Set one of these, then start again:
+
+  # OpenAI
+  export OPENAI_API_KEY=...
+  export OPENAI_REALTIME_MODEL=gpt-realtime          # optional
+  export OPENAI_BASE_URL=https://api.openai.com/v1   # optional; alone, without a key: a server of your own
+
+  # Azure OpenAI with a key
+  export AZURE_OPENAI_ENDPOINT=https://RESOURCE.openai.azure.com
+  export AZURE_OPENAI_API_KEY=...
+  export AZURE_OPENAI_DEPLOYMENT=...                 # the name that you gave to the deployed model
+  export AZURE_OPENAI_API_VERSION=v1                 # optional; or a preview, such as 2025-04-01-preview
+
+  # Azure OpenAI with Microsoft Entra ID: instead of AZURE_OPENAI_API_KEY
+  export AZURE_OPENAI_USE_ENTRA=true                 # needs: pip install realtime-sync[azure]
+
+(Windows: `set NAME=value`, or `$env:NAME = "value"` in PowerShell.)"""
+
+
+def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpoint, str]:
+    """The endpoint and the model (Azure: the deployment) that the environment tells.
+
+    The first that is complete wins: ``AZURE_OPENAI_ENDPOINT`` with ``AZURE_OPENAI_USE_ENTRA`` (1, true, yes, on), the
+    same with ``AZURE_OPENAI_API_KEY``, ``OPENAI_API_KEY``. Azure needs ``AZURE_OPENAI_DEPLOYMENT`` and reads
+    ``AZURE_OPENAI_API_VERSION`` (``"v1"``). OpenAI reads ``OPENAI_BASE_URL``, ``OPENAI_REALTIME_MODEL``
+    (``"gpt-realtime"``), ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``. ``OPENAI_BASE_URL`` without a key is a server of
+    one's own, and gets no credential; OpenAI itself needs the key. An empty variable counts as not set.
+
+    ``environ`` None: ``os.environ``. Raises ConfigurationError, which tells all that can be set.
+    """
+    environ = os.environ if environ is None else environ
+    endpoint = _value(environ, "AZURE_OPENAI_ENDPOINT")
+    key = _value(environ, "AZURE_OPENAI_API_KEY")
+    entra = _flag(environ, "AZURE_OPENAI_USE_ENTRA")
+    if endpoint and (entra or key):
+        return _azure(environ, endpoint, None if entra else key)
+    openai_key = _value(environ, "OPENAI_API_KEY")
+    base_url = _value(environ, "OPENAI_BASE_URL") or OPENAI_URL
+    if openai_key or urlsplit(base_url).hostname != urlsplit(OPENAI_URL).hostname:
+        if endpoint:
+            logger.warning(
+                "AZURE_OPENAI_ENDPOINT is set without AZURE_OPENAI_API_KEY or AZURE_OPENAI_USE_ENTRA, "
+                "so OpenAI's variables are used"
+            )
+        return _openai(environ, base_url, openai_key)
+    if endpoint:
+        raise ConfigurationError(
+            "AZURE_OPENAI_ENDPOINT is set, but no credential for it. Set AZURE_OPENAI_API_KEY=..., or "
+            "AZURE_OPENAI_USE_ENTRA=true to sign in with Microsoft Entra ID.\n\n" + _WHAT_TO_SET
+        )
+    raise ConfigurationError(_WHAT_TO_SET)
+
+
+def _azure(environ: Mapping[str, str], endpoint: str, key: Optional[str]) -> tuple[Endpoint, str]:
+    deployment = _value(environ, "AZURE_OPENAI_DEPLOYMENT")
+    if deployment is None:
+        raise ConfigurationError(
+            "AZURE_OPENAI_ENDPOINT is set, but not AZURE_OPENAI_DEPLOYMENT. Set it to the name that you gave to the "
+            "deployed realtime model:\n\n  export AZURE_OPENAI_DEPLOYMENT=..."
+        )
+    version = _value(environ, "AZURE_OPENAI_API_VERSION") or "v1"
+    return Endpoint.azure(endpoint, key or _entra_credential(), api_version=version), deployment
+
+
+def _openai(environ: Mapping[str, str], base_url: str, key: Optional[str]) -> tuple[Endpoint, str]:
+    endpoint = Endpoint.openai(
+        key,
+        endpoint=base_url,
+        organization=_value(environ, "OPENAI_ORG_ID"),
+        project=_value(environ, "OPENAI_PROJECT_ID"),
+    )
+    return endpoint, _value(environ, "OPENAI_REALTIME_MODEL") or DEFAULT_MODEL
+
+
+def _entra_credential() -> TokenCredential:
+    try:
+        from azure.identity import DefaultAzureCredential
+    except ImportError as error:
+        raise ConfigurationError(
+            "AZURE_OPENAI_USE_ENTRA needs the package azure-identity: pip install realtime-sync[azure]"
+        ) from error
+    return DefaultAzureCredential()
+
+
+def _value(environ: Mapping[str, str], name: str) -> Optional[str]:
+    return environ.get(name, "").strip() or None
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    told = environ.get(name, "").strip().lower()
+    if told not in _YES + _NO:
+        raise ConfigurationError(f"{name} must be true or false, not {environ[name]!r}.")
+    return told in _YES

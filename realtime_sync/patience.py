@@ -1,0 +1,41 @@
+"""Waiting for other threads with a deadline that Ctrl-C can end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Callable, Optional
+
+from realtime_sync.errors import InvalidInputError
+
+# On Windows a lock cannot be interrupted by Ctrl-C before CPython 3.14 (cpython#125541), so waits there are sliced.
+_SLICE = 0.1 if sys.platform == "win32" and sys.version_info < (3, 14) else None
+
+
+class Patience:
+    """A time-out that covers several waits: ``timeout`` seconds from now; None is for ever, 0 is not at all.
+
+    Raises ``InvalidInputError`` for what is no number of seconds.
+    """
+
+    def __init__(self, timeout: Optional[float]) -> None:
+        if timeout is not None and (
+            isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0
+        ):
+            raise InvalidInputError(f"timeout must be a number of seconds (0 or more) or None, not {timeout!r}")
+        self._end = None if timeout is None else time.monotonic() + timeout
+
+    @property
+    def left(self) -> Optional[float]:
+        """Seconds left, at least 0; None where there is no end."""
+        return None if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def wait(self, wait: Callable[[Optional[float]], bool]) -> bool:
+        """Call ``wait(seconds)`` (an event's or a condition's) until it returns True; False once time is up."""
+        while True:
+            left = self.left
+            seconds = left if _SLICE is None or (left is not None and left < _SLICE) else _SLICE
+            if wait(seconds):
+                return True
+            if left is not None and left <= (seconds or 0.0):
+                return False

@@ -1,0 +1,336 @@
+"""A live session: what a caller says and hears. The thread behind it is in ``engine.py``."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator, Mapping
+from typing import Any, Callable, Optional, TypeVar, Union, overload
+
+import attrs
+
+from realtime_sync.acknowledgement import CommandHandle, server_error
+from realtime_sync.audio.source import AudioSource, audio_chunks
+from realtime_sync.audio_sending import AudioClaim, AudioSend, AudioWriter
+from realtime_sync.delivery import UpdateStream, Wanted, condition
+from realtime_sync.engine import Engine
+from realtime_sync.errors import CloseInfo, InvalidInputError
+from realtime_sync.protocol import codec, commands
+from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.options import ConversationResponseOptions, SessionOptions
+from realtime_sync.protocol.registry import Command
+from realtime_sync.protocol.resources import RealtimeSession
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import ErrorUpdate
+
+U = TypeVar("U", bound=ConversationUpdate)
+Message = Union[Mapping[str, Any], str, bytes, Command]
+
+
+class RealtimeConversationSession:
+    """One conversation over one connection. Made by ``RealtimeConversationClient.start_conversation_session()``.
+
+    A context manager: leaving it closes the session. All methods may be called from any thread.
+
+    Methods that send return a ``CommandHandle``: ``handle.wait()`` gives the acknowledging update or raises what went
+    wrong with that command; ignoring it is fine. All raise ``SessionNotOpenError`` after ``close()``,
+    ``ConnectionClosedError`` after the connection's end, ``InvalidInputError`` for what cannot be sent, and
+    ``ForkedSessionError`` in a forked child. ``event_id`` names the command on the wire; None makes one up.
+    """
+
+    def __init__(self, engine: Engine, *, client_request_id: Optional[str] = None, translation: bool = False) -> None:
+        self._engine = engine
+        self._client_request_id = client_request_id
+        self._append_type = "session.input_audio_buffer.append" if translation else "input_audio_buffer.append"
+        self._claim = AudioClaim()
+        self._callbacks: list[tuple[Callable[[ConversationUpdate], bool], Callable[[Any], object]]] = []
+
+    # About the session ----------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> Optional[str]:
+        """The service's name for the session; None until it has told it."""
+        return self.session.id if self.session else None
+
+    @property
+    def session(self) -> Optional[RealtimeSession]:
+        """The settings in force, as the service last told them; None until it has."""
+        return self._engine.session
+
+    @property
+    def closed(self) -> bool:
+        """True once the session has ended, in whatever way."""
+        return self._engine.end is not None
+
+    @property
+    def close_info(self) -> Optional[CloseInfo]:
+        """How the session ended: code, reason, and who began; None while it lives."""
+        return self._engine.end.reason.close_info if self._engine.end else None
+
+    @property
+    def client_request_id(self) -> Optional[str]:
+        """What Azure's support asks for (``x-ms-client-request-id``); None elsewhere."""
+        return self._client_request_id
+
+    def __repr__(self) -> str:
+        state = "open"
+        if self._engine.end is not None:
+            state = str(self._engine.end.reason.close_info)
+        model = self.session.model if self.session and self.session.model else "?"
+        return (
+            f"<RealtimeConversationSession {self.id or '(not greeted yet)'} {model} {state}; {self._engine.updates!r}>"
+        )
+
+    # Receiving ------------------------------------------------------------------------------------------------
+
+    def updates(self, *, raise_errors: bool = False) -> Iterator[ConversationUpdate]:
+        """Iterate over what the server says, from the first message on.
+
+        ``break`` and iterate again later: nothing closes, nothing is lost. Iteration ends after an orderly close and
+        raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a response.
+        ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; iterate again to go on.
+        """
+        self._engine.check_process()
+        self._engine.updates.want()
+        return self._iterate(raise_errors)
+
+    def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
+        """The next update; see ``UpdateStream.receive``."""
+        return self._engine.updates.receive(timeout)
+
+    @overload
+    def wait_for(self, wanted: type[U], timeout: Optional[float] = None) -> U: ...
+
+    @overload
+    def wait_for(
+        self,
+        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
+        timeout: Optional[float] = None,
+    ) -> ConversationUpdate: ...
+
+    def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
+        """Take the first update that is wanted, past or future, leaving the others; see ``UpdateStream.wait_for``."""
+        return self._engine.updates.wait_for(wanted, timeout)
+
+    def subscribe(self) -> UpdateStream:
+        """A stream of its own, from now on, beside ``updates()`` and other streams; close it when done with it."""
+        self._engine.check_process()
+        return self._engine.open_stream()
+
+    def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
+        """Have ``run()`` call ``callback(update)`` for each update that is wanted (see ``wait_for``)."""
+        self._callbacks.append((condition(wanted), callback))
+
+    def run(self) -> None:
+        """Iterate over ``updates()`` and call the callbacks, on this thread, until the session ends.
+
+        What a callback raises ends ``run()`` and nothing else. A callback may use the session, and may close it.
+        """
+        for update in self.updates():
+            for wanted, callback in tuple(self._callbacks):
+                if wanted(update):
+                    callback(update)
+
+    # Sending --------------------------------------------------------------------------------------------------
+
+    def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
+        handle = self._send(commands.SessionUpdateCommand(session=options, event_id=event_id))
+        # At once, not with the acknowledgement: audio that is sent behind this command is heard in the new format.
+        self._engine.note_format(getattr(options, "input_audio_format", None))
+        return handle
+
+    def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
+
+        The service wants at least 100 ms of audio. With voice activity detection on, it commits by itself.
+        """
+        return self._send(commands.InputAudioBufferCommitCommand(event_id=event_id))
+
+    def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``."""
+        return self._send(commands.InputAudioBufferClearCommand(event_id=event_id))
+
+    def clear_output_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Have the service stop playing (WebRTC and SIP). Acknowledged by ``output_audio_buffer.cleared``."""
+        return self._send(commands.OutputAudioBufferClearCommand(event_id=event_id))
+
+    def add_item(
+        self,
+        item: Union[ConversationItem, str],
+        previous_item_id: Optional[str] = None,
+        *,
+        event_id: Optional[str] = None,
+    ) -> CommandHandle:
+        """Add an item to the conversation; a ``str`` is a user message. Acknowledged by ``conversation.item.added``.
+
+        ``previous_item_id``: the item to put it behind, ``"root"`` for the beginning, None for the end. An item
+        without an id is given one here, so that its acknowledgement can be told from others.
+        """
+        if isinstance(item, str):
+            item = ConversationItem.create_user_message(item)
+        elif not isinstance(item, ConversationItem):
+            raise InvalidInputError(f"an item is a ConversationItem or a text, not {type(item).__name__}")
+        if item.id is None:
+            item = attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")  # the service allows 32 characters
+        return self._send(
+            commands.ConversationItemCreateCommand(item=item, previous_item_id=previous_item_id, event_id=event_id)
+        )
+
+    def retrieve_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Ask for an item as the service has it, audio included. Acknowledged by ``conversation.item.retrieved``."""
+        return self._send(commands.ConversationItemRetrieveCommand(item_id=item_id, event_id=event_id))
+
+    def truncate_item(
+        self, item_id: str, *, audio_end_ms: int, content_index: int = 0, event_id: Optional[str] = None
+    ) -> CommandHandle:
+        """Shorten the model's audio to what was heard. Acknowledged by ``conversation.item.truncated``.
+
+        ``audio_end_ms``: milliseconds from the audio's beginning; more than there is, is an error.
+        """
+        if isinstance(audio_end_ms, bool) or not isinstance(audio_end_ms, (int, float)) or audio_end_ms < 0:
+            raise InvalidInputError(f"audio_end_ms must be a number of milliseconds from 0, not {audio_end_ms!r}")
+        return self._send(
+            commands.ConversationItemTruncateCommand(
+                item_id=item_id, content_index=content_index, audio_end_ms=int(audio_end_ms), event_id=event_id
+            )
+        )
+
+    def delete_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Remove an item from the conversation. Acknowledged by ``conversation.item.deleted``."""
+        return self._send(commands.ConversationItemDeleteCommand(item_id=item_id, event_id=event_id))
+
+    def start_response(
+        self, options: Optional[ConversationResponseOptions] = None, *, event_id: Optional[str] = None
+    ) -> CommandHandle:
+        """Let the model answer. Acknowledged by ``response.created``; the answer ends with ``response.done``."""
+        return self._send(commands.ResponseCreateCommand(response=options, event_id=event_id))
+
+    def cancel_response(self, response_id: Optional[str] = None, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Stop a response (None: the one in progress). Acknowledged by its ``response.done``."""
+        return self._send(commands.ResponseCancelCommand(response_id=response_id, event_id=event_id))
+
+    def end_translation(self, *, event_id: Optional[str] = None) -> CommandHandle:
+        """End a translation session once all that was heard is translated. Acknowledged by ``session.closed``."""
+        return self._send(commands.SessionCloseCommand(event_id=event_id))
+
+    def send_message(self, message: Message) -> CommandHandle:
+        """Send any message as it is: a dict, JSON text, UTF-8 bytes of it, or a command object.
+
+        It is not changed, so give it an ``event_id`` if an ``error`` shall be told to belong to it.
+        """
+        if isinstance(message, Command):
+            return self._send(message)
+        if isinstance(message, Mapping):
+            text, content = codec.to_text(dict(message)), message
+        else:
+            text, content = _as_text(message)
+        wire_type, event_id = content.get("type"), content.get("event_id")
+        return self._engine.send(text, content, str(wire_type), event_id if isinstance(event_id, str) else None)
+
+    # Sending audio --------------------------------------------------------------------------------------------
+
+    def send_audio(self, source: AudioSource, *, chunk_ms: float = 100) -> None:
+        """Send audio, and return when all of it is with the connection. Nothing is committed.
+
+        ``source``: bytes, a binary file object, a path, or an iterable of bytes. Bare samples must be in the
+        session's input format (by default 16 bit little endian mono at 24,000 Hz); a WAV header is checked against
+        it and left out. Sent in messages of ``chunk_ms`` milliseconds, between which other commands get through.
+        It is sent as fast as the connection takes it.
+
+        Raises ``AudioFormatError``, ``AudioSendInProgressError`` while other audio is being sent, and as all commands.
+        """
+        chunks = self._chunks(source, chunk_ms)
+        with self._claim.held():
+            for chunk in chunks:
+                self._send_audio_chunk(chunk)
+
+    def start_sending_audio(self, source: AudioSource, *, chunk_ms: float = 100) -> AudioSend:
+        """``send_audio`` on a thread of its own; the handle has ``wait``, ``cancel`` and ``error``."""
+        chunks = self._chunks(source, chunk_ms)
+        self._claim.take()
+        sending = AudioSend(chunks, self._send_audio_chunk, self._claim)
+        try:
+            self._engine.start_thread(sending.run, "audio")
+        except BaseException:
+            self._claim.release()
+            raise
+        return sending
+
+    def audio_writer(self) -> AudioWriter:
+        """Push audio piece by piece: ``with session.audio_writer() as writer: writer.write(samples)``."""
+        self._engine.check_open()
+        return AudioWriter(self._send_audio_chunk, self._claim, self._engine.input_format.sample_bytes)
+
+    # Ending ---------------------------------------------------------------------------------------------------
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """End the session in an orderly way. Idempotent, from any thread, at most ``Timeouts.close`` + 0.5 seconds.
+
+        ``code``: 1000, or 3000 to 4999; ``reason``: at most 123 bytes. Iterators end; whoever waits is released.
+        In a forked child it only lets go of the parent's connection.
+        """
+        if isinstance(code, bool) or not isinstance(code, int) or not (code == 1000 or 3000 <= code <= 4999):
+            raise InvalidInputError(f"a close code is 1000 or 3000 to 4999, not {code!r}")
+        if len(reason.encode()) > 123:
+            raise InvalidInputError("the reason of a close has at most 123 bytes")
+        self._engine.close(code, reason)
+
+    def __enter__(self) -> RealtimeConversationSession:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _iterate(self, raise_errors: bool) -> Iterator[ConversationUpdate]:
+        for update in self._engine.updates:
+            if raise_errors and isinstance(update, ErrorUpdate):
+                raise server_error(update)
+            yield update
+
+    def _send(self, command: Command) -> CommandHandle:
+        self._engine.check_open()
+        if command.event_id is None:
+            command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+        text = codec.encode(command, self._engine.dialect)
+        return self._engine.send(text, _acknowledged_fields(command), command.wire_type, command.event_id)
+
+    def _send_audio_chunk(self, chunk: bytes) -> None:
+        self._engine.transmit(codec.append_frame(chunk, self._append_type))
+
+    def _chunks(self, source: AudioSource, chunk_ms: float) -> Iterator[bytes]:
+        self._engine.check_open()
+        if isinstance(chunk_ms, bool) or not isinstance(chunk_ms, (int, float)) or not 1 <= chunk_ms <= 10_000:
+            raise InvalidInputError(f"chunk_ms must be 1 to 10,000 milliseconds, not {chunk_ms!r}")
+        format = self._engine.input_format
+        return audio_chunks(source, format, format.bytes_for(chunk_ms / 1000))
+
+
+def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:
+    """A raw message as text, and its content as far as it can be read."""
+    if isinstance(message, (bytes, bytearray)):
+        try:
+            message = bytes(message).decode()
+        except UnicodeDecodeError as error:
+            raise InvalidInputError(f"a message's bytes must be UTF-8: {error}") from error
+    if not isinstance(message, str):
+        raise InvalidInputError(f"a message is a dict, JSON text or bytes, or a command, not {type(message).__name__}")
+    try:
+        message.encode()
+        content = json.loads(message)
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(f"this text cannot be sent as UTF-8: {error}") from error
+    except (ValueError, RecursionError):
+        content = None
+    return message, content if isinstance(content, dict) else {}
+
+
+def _acknowledged_fields(command: Command) -> Mapping[str, Any]:
+    """What ``acknowledgement`` looks at, without encoding the command a second time."""
+    fields: dict[str, Any] = {name: getattr(command, name, None) for name in ("item_id", "response_id")}
+    if isinstance(command, commands.ConversationItemCreateCommand):
+        fields["item"] = {"id": command.item.id}
+    if isinstance(command, commands.ResponseCreateCommand) and command.response is not None:
+        fields["response"] = {"metadata": command.response.metadata or None}
+    return fields

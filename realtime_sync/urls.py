@@ -1,0 +1,139 @@
+"""URLs, queries and headers: taken apart, merged, escaped, checked, and shown without secrets."""
+
+from __future__ import annotations
+
+import re
+import urllib.request
+from typing import Mapping, Optional
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+
+from realtime_sync.errors import ConfigurationError
+
+Pairs = list[tuple[str, str]]
+"""A query: names may repeat, order is kept."""
+
+_WEBSOCKET_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
+_PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what a header's name is made of
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PATH_SAFE = "/%:@!$&'()*+,;=~-._"
+
+# Query values that are no secrets. Anything else may be one (`?api-key=...`), and is shown as dots.
+_SHOWN = ("model", "deployment", "api-version", "call_id", "intent")
+
+
+def printable(text: str, what: str) -> str:
+    """``text``, or a ConfigurationError that names ``what`` where it holds a control character."""
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{what} must be a str, not {type(text).__name__}.")
+    if _CONTROL.search(text):
+        # Pasted into a request as it is, a line break would start a header of its own.
+        raise ConfigurationError(f"{what} has a control character (a line break, for example). Remove it.")
+    return text
+
+
+def split_base_url(url: str) -> tuple[SplitResult, Pairs]:
+    """An http, https, ws or wss URL as its ``ws``/``wss`` parts, and its query. Raises ConfigurationError."""
+    if not isinstance(url, str):
+        raise ConfigurationError(f"The endpoint must be a URL (a str), not {type(url).__name__}.")
+    parts = _split(printable(url.strip(), "The endpoint's URL"), "The endpoint")
+    if parts.scheme not in _WEBSOCKET_SCHEMES:
+        raise ConfigurationError(
+            "The endpoint must be a URL that starts with https:// or wss:// (http:// or ws:// for a local server). "
+            "It is not shown here, as it may be a key in the wrong place."
+        )
+    if "@" in parts.netloc:
+        raise ConfigurationError("The endpoint's URL holds a user or password. Pass the credential by itself.")
+    if parts.fragment:
+        raise ConfigurationError("The endpoint's URL holds a fragment ('#...'), which is never sent. Remove it.")
+    try:
+        netloc = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
+    except UnicodeError as error:
+        raise ConfigurationError(f"The endpoint's host name cannot be looked up: {parts.hostname!r}.") from error
+    base = parts._replace(scheme=_WEBSOCKET_SCHEMES[parts.scheme], netloc=netloc, query="")
+    return base, parse_qsl(parts.query, keep_blank_values=True)
+
+
+def merge_query(base: Pairs, *layers: Mapping[str, Optional[str]]) -> Pairs:
+    """``base`` with each layer over it: a value replaces, None removes. Raises ConfigurationError."""
+    merged = list(base)
+    for layer in layers:
+        for name, value in layer.items():
+            merged = [pair for pair in merged if pair[0] != name]
+            if value is not None:
+                merged.append((printable(name, "A name in the query"), printable(value, f"query[{name!r}]")))
+    return merged
+
+
+def build_url(base: SplitResult, path: str, query: Pairs) -> str:
+    """The whole URL, percent-escaped (``%`` in the path is taken as an escape already)."""
+    escaped = urlencode(query, quote_via=quote, safe="")
+    return urlunsplit((base.scheme, base.netloc, quote(path, safe=_PATH_SAFE), escaped, ""))
+
+
+def merge_headers(*layers: Mapping[str, Optional[str]]) -> dict[str, str]:
+    """The layers, later ones stronger; names are compared without case; None removes. Raises ConfigurationError."""
+    merged: dict[str, tuple[str, str]] = {}
+    for layer in layers:
+        for name, value in layer.items():
+            if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+                raise ConfigurationError(f"{name!r} cannot be the name of a header.")
+            if value is None:
+                merged.pop(name.lower(), None)
+                continue
+            value = printable(value, f"The value of the header {name!r}").strip()
+            if not value.isascii():
+                raise ConfigurationError(f"The value of the header {name!r} has characters outside ASCII.")
+            merged[name.lower()] = (name, value)
+    return dict(merged.values())
+
+
+def proxy_url(proxy: str) -> Optional[str]:
+    """A proxy's URL, checked, with ``http://`` where it names no scheme; None for ``""``."""
+    if not isinstance(proxy, str):
+        raise ConfigurationError(f"proxy must be a URL, False (none) or None (the environment's), not {proxy!r}.")
+    proxy = printable(proxy.strip(), "The proxy's URL")
+    if not proxy:
+        return None
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    scheme = _split(proxy, "The proxy").scheme
+    if scheme not in _PROXY_SCHEMES:
+        raise ConfigurationError(f"A proxy's URL starts with one of {', '.join(_PROXY_SCHEMES)}; not {scheme}.")
+    return proxy
+
+
+def proxy_from_environment(url: str) -> Optional[str]:
+    """The proxy that requests would take for this URL (``ws`` as ``http``, ``wss`` as ``https``), or None.
+
+    So REST calls and the WebSocket go the same way; websocket-client's own look-up differs (ALL_PROXY, no_proxy).
+    """
+    if not urllib.request.getproxies():  # requests takes 0.1 s to import, which most do not need here
+        return None
+    from requests.utils import get_environ_proxies, select_proxy
+
+    twin = "http" + url[2:]
+    chosen = select_proxy(twin, get_environ_proxies(twin))
+    return proxy_url(chosen) if chosen else None
+
+
+def show_url(url: str) -> str:
+    """The URL for a log or a message: no user, no password, and of the query only the values that are no secrets."""
+    try:
+        parts = urlsplit(url)
+        query = [f"{name}={value if name in _SHOWN else '...'}" for name, value in parse_qsl(parts.query, True)]
+    except ValueError:
+        return "..."
+    netloc = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, netloc, parts.path, "&".join(query), ""))
+
+
+def _split(url: str, what: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        missing = not parts.hostname
+        parts.port  # noqa: B018 - raises ValueError for a port that is no number
+    except ValueError:
+        raise ConfigurationError(f"{what} is no URL that could be connected to: is its host or port right?") from None
+    if missing and parts.scheme in (*_WEBSOCKET_SCHEMES, *_PROXY_SCHEMES):
+        raise ConfigurationError(f"{what}'s URL names no host.")
+    return parts
