@@ -1,0 +1,75 @@
+"""Ask a recorded question, read and hear the answer.
+
+    python examples/console_from_file.py [question.wav] [-o answer.wav]
+
+The question is a WAV file: PCM, 16 bit, mono, 24,000 Hz.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from demo_client import demo_client
+
+from realtime_sync import (
+    ConversationItemInputAudioTranscriptionCompletedUpdate,
+    ConversationSessionOptions,
+    ErrorUpdate,
+    InputTranscriptionOptions,
+    RealtimeConversationSession,
+    ResponseDoneUpdate,
+    ResponseOutputAudioDeltaUpdate,
+    ResponseOutputAudioTranscriptDeltaUpdate,
+    TurnDetectionOptions,
+    WavWriter,
+)
+
+QUESTION = Path(__file__).parent / "audio" / "what_is_the_tallest_tree.wav"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Ask a recorded question, read and hear the answer.")
+    parser.add_argument("question", nargs="?", type=Path, default=QUESTION, help="a WAV file (16 bit mono, 24 kHz)")
+    parser.add_argument("-o", "--output", type=Path, default=Path("answer.wav"), help="where the answer's audio goes")
+    arguments = parser.parse_args()
+
+    options = ConversationSessionOptions(
+        instructions="You are a friendly assistant. Answer in one or two sentences.",
+        input_transcription_options=InputTranscriptionOptions(model="whisper-1"),
+        # A file comes faster than speech, so pauses in it mean nothing: we say where the question ends.
+        turn_detection_options=TurnDetectionOptions.disabled(),
+    )
+    with demo_client() as client, client.start_conversation_session(options) as session:
+        print(f"Session {session.id} with {client.model}")
+        session.send_audio(arguments.question)
+        session.commit_pending_audio()
+        session.start_response()
+        print(f"Asked   {arguments.question.name}")
+        receive_answer(session, arguments.output)
+
+
+def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
+    """Print what is said as it comes, and write the answer's audio into a file."""
+    transcript = ""
+    with WavWriter(output) as wav:
+        for update in session.updates():
+            if isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
+                print(f"Heard   {update.transcript}")
+            elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
+                transcript += update.delta
+            elif isinstance(update, ResponseOutputAudioDeltaUpdate):
+                wav.write(update.audio_bytes or b"")
+            elif isinstance(update, ErrorUpdate):
+                raise SystemExit(f"The service refused: {update.message}")
+            elif isinstance(update, ResponseDoneUpdate):
+                response = update.response
+                break
+    print(f"Answer  {transcript}")
+    if response.usage is not None:
+        print(f"Tokens  {response.usage.input_tokens} in, {response.usage.output_tokens} out")
+    print(f"Wrote   {output} ({wav.seconds:.1f} s, the response was {response.status})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""Take turns by hand: voice activity detection off, several recorded questions, each committed and answered.
+
+python examples/manual_turns.py [question.wav ...]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from demo_client import demo_client
+
+from realtime_sync import (
+    ConversationSessionOptions,
+    InputAudioBufferCommittedUpdate,
+    ResponseDoneUpdate,
+    ResponseOutputAudioTranscriptDoneUpdate,
+    TurnDetectionOptions,
+)
+
+AUDIO = Path(__file__).parent / "audio"
+
+
+def main() -> None:
+    questions = [Path(name) for name in sys.argv[1:]] or [AUDIO / "hello.wav", AUDIO / "what_is_the_weather.wav"]
+    options = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.disabled())
+    with demo_client() as client, client.start_conversation_session(options) as session:
+        for question in questions:
+            session.send_audio(question)
+            # wait() raises what the service has against this commit: too little audio, for one.
+            committed = session.commit_pending_audio().wait()
+            assert isinstance(committed, InputAudioBufferCommittedUpdate)
+            print(f"{question.name} is item {committed.item_id}")
+
+            session.start_response()
+            answer = session.wait_for(ResponseOutputAudioTranscriptDoneUpdate, timeout=60)
+            print(f"  answer: {answer.transcript}")
+            session.wait_for(ResponseDoneUpdate, timeout=60)
+
+
+if __name__ == "__main__":
+    main()

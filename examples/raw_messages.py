@@ -1,0 +1,31 @@
+"""Send any JSON and see every message as it came: for what this library has no words for yet.
+
+python examples/raw_messages.py
+"""
+
+from __future__ import annotations
+
+from demo_client import demo_client
+
+from realtime_sync import ServerError
+
+
+def main() -> None:
+    with demo_client() as client, client.start_conversation_session() as session:
+        session.send_message({"type": "session.update", "session": {"type": "realtime", "output_modalities": ["text"]}})
+        session.send_message('{"type": "response.create", "response": {"instructions": "Say hello."}}')
+        for update in session.updates():
+            print(f"{update.type:32} {update.raw_content[:90]}")
+            if update.type == "response.done":
+                break
+
+        # An event_id lets the refusal find its way back to this very message.
+        handle = session.send_message({"type": "anything.at.all", "event_id": "mine_1", "label": "sent as it is"})
+        try:
+            handle.wait()
+        except ServerError as error:
+            print(f"\nThe service on {error.event_id}: {error.code}: {error}"[:160])
+
+
+if __name__ == "__main__":
+    main()

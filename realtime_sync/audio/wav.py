@@ -1,0 +1,226 @@
+"""WAV files, read and written as streams. The standard library's ``wave`` wants to seek, and knows PCM alone."""
+
+from __future__ import annotations
+
+import os
+import struct
+from types import TracebackType
+from typing import BinaryIO, Optional, Protocol, Union
+
+import attrs
+
+from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
+from realtime_sync.errors import AudioFormatError
+
+CODEC_PCM, CODEC_FLOAT, CODEC_ALAW, CODEC_MULAW, _CODEC_EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
+_CODEC_NAMES = {CODEC_PCM: "PCM", CODEC_FLOAT: "floating point", CODEC_ALAW: "G.711 A-law", CODEC_MULAW: "G.711 µ-law"}
+_CODECS = {PCM.wire_type: CODEC_PCM, MULAW.wire_type: CODEC_MULAW, ALAW.wire_type: CODEC_ALAW}
+
+# The last 14 bytes of a WAVE_FORMAT_EXTENSIBLE subformat whose first two are a codec.
+_SUBFORMAT_TAIL = bytes.fromhex("000000001000800000aa00389b71")
+
+# A chunk's length is the file's own claim: one of 4 GiB before the samples would swallow the audio of a live pipe.
+_MAX_HEADER_BYTES = 16 * 2**20
+_UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)  # what writers put that could not know, or could not go back
+
+_CUT_OFF = "This WAV file is cut off within its header: it holds no samples."
+
+
+class ByteReader(Protocol):
+    """What a header is read from: any binary file object, seekable or not."""
+
+    def read(self, size: int, /) -> Optional[bytes]:
+        """At most ``size`` bytes; ``b""`` at the end."""
+        ...
+
+
+@attrs.frozen
+class WavInfo:
+    """What a WAV header says.
+
+    ``codec``: the format tag, 1 (PCM), 3 (float), 6 (A-law), 7 (µ-law) or another; that of the subformat where the
+    header is of the extensible kind, and 0xFFFE where the subformat has none.
+    ``rate``: in Hz. ``bits``: of a sample of one channel. ``data_bytes``: the length of the samples as the header
+    claims it, or None where it does not know (the file was written as a stream): then they go on to the end.
+    """
+
+    codec: int
+    channels: int
+    rate: int
+    bits: int
+    data_bytes: Optional[int] = None
+
+    def matches(self, wanted: SampleFormat) -> bool:
+        """True where the samples can be sent in this format as they are."""
+        return (self.codec, self.channels, self.rate, self.bits) == (
+            _CODECS.get(wanted.wire_type),
+            1,
+            wanted.rate,
+            8 * wanted.sample_bytes,
+        )
+
+    def __str__(self) -> str:
+        codec = _CODEC_NAMES.get(self.codec, f"codec 0x{self.codec:04X}")
+        name = codec if self.codec in (CODEC_ALAW, CODEC_MULAW) else f"{self.bits}-bit {codec}"
+        channels = {1: "mono", 2: "stereo"}.get(self.channels, f"{self.channels} channels")
+        return f"{name}, {self.rate} Hz, {channels}"
+
+
+def read_wav_header(stream: ByteReader) -> tuple[Optional[WavInfo], bytes]:
+    """Read up to the first sample. The stream is not sought, and is left at the first sample.
+
+    Returns the header and ``b""``; or, where the stream does not start with a RIFF header, None and the (at most 12)
+    bytes that were read to find out, which belong to the audio.
+
+    Raises AudioFormatError for a RIFF file that is no WAV, is cut off within its header, or contradicts itself.
+    """
+    start = _read_fully(stream, 12)
+    if start[:4] not in (b"RIFF", b"RF64", b"BW64", b"RIFX"):
+        return None, start
+    if start[:4] == b"RIFX":
+        raise AudioFormatError("This is a big-endian WAV file (RIFX). Convert it to an ordinary WAV file.")
+    if len(start) < 12:
+        raise AudioFormatError(_CUT_OFF)
+    if start[8:] != b"WAVE":
+        raise AudioFormatError(f"This RIFF file is no WAV file: its type is {start[8:]!r}, not b'WAVE'.")
+    return _read_chunks(stream), b""
+
+
+def _read_chunks(stream: ByteReader) -> WavInfo:
+    info: Optional[WavInfo] = None
+    wide_length: Optional[int] = None
+    budget = _MAX_HEADER_BYTES
+    while True:
+        head = _read_exactly(stream, 8)
+        name, size = head[:4], int.from_bytes(head[4:], "little")
+        if name == b"data":
+            if info is None:
+                raise AudioFormatError("This WAV file has its samples before their format ('data' before 'fmt ').")
+            length = wide_length if size == 0xFFFFFFFF and wide_length is not None else size
+            return attrs.evolve(info, data_bytes=None if length in _UNKNOWN_LENGTHS else length)
+        budget -= 8 + size
+        if budget < 0:
+            raise AudioFormatError(f"This WAV file has more than {_MAX_HEADER_BYTES} bytes before its samples.")
+        body = _read_exactly(stream, size)
+        if size % 2:
+            _read_fully(stream, 1)  # chunks are padded to an even length
+        if name == b"fmt ":
+            info = _read_format(body)
+        elif name == b"ds64" and size >= 16:  # the lengths of a file of more than 4 GiB (EBU Tech 3306)
+            wide_length = struct.unpack_from("<Q", body, 8)[0]
+
+
+def _read_format(body: bytes) -> WavInfo:
+    if len(body) < 16:
+        raise AudioFormatError(f"This WAV file's format is cut short: {len(body)} bytes instead of 16.")
+    codec, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
+    if codec == _CODEC_EXTENSIBLE and body[26:40] == _SUBFORMAT_TAIL:
+        codec = int.from_bytes(body[24:26], "little")
+    if not (channels and rate and bits):
+        raise AudioFormatError(f"This WAV file's format makes no sense: {channels} channels, {rate} Hz, {bits} bits.")
+    return WavInfo(codec, channels, rate, bits)
+
+
+def _read_fully(stream: ByteReader, size: int) -> bytes:
+    """``size`` bytes, or fewer only at the end: a pipe gives what it has."""
+    parts = []
+    while size > 0:
+        part: object = stream.read(min(size, 65536))  # a claimed length is not memory to be set aside
+        if not isinstance(part, bytes):
+            raise AudioFormatError(f"A WAV file is read from a blocking binary stream; this gave {part!r:.40}.")
+        if not part:
+            break
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def _read_exactly(stream: ByteReader, size: int) -> bytes:
+    data = _read_fully(stream, size)
+    if len(data) < size:
+        raise AudioFormatError(_CUT_OFF)
+    return data
+
+
+class WavWriter:
+    """A mono WAV file that is written as the samples come; use it with ``with``.
+
+    ``target``: a path, or a binary file object, which stays open. Where it cannot be sought (a pipe), the header says
+    "length unknown", which players understand; otherwise ``close`` puts the lengths right. ``format``: of the samples,
+    which are written as they are. Not for several threads at once.
+    """
+
+    def __init__(self, target: Union[str, os.PathLike[str], BinaryIO], format: SampleFormat = PCM) -> None:
+        self.format = format
+        self.data_bytes = 0
+        """Bytes of samples written so far."""
+        self._owned = isinstance(target, (str, os.PathLike))
+        self._file = _opened(target)
+        self._closed = False
+        self._start = self._file.tell() if self._file.seekable() else None
+        self._file.write(self._header(None))
+
+    def write(self, samples: Union[bytes, bytearray, memoryview]) -> None:
+        """Append samples; pieces need not end at a whole sample. Raises ValueError after ``close``."""
+        if self._closed:
+            raise ValueError("write to a closed WavWriter")
+        self._file.write(samples)
+        self.data_bytes += samples.nbytes if isinstance(samples, memoryview) else len(samples)
+
+    @property
+    def seconds(self) -> float:
+        """How long the samples last that were written so far."""
+        return self.format.seconds(self.data_bytes)
+
+    def close(self) -> None:
+        """Complete the header; a file that was opened here is closed. Idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if self.data_bytes % 2:
+                self._file.write(b"\x00")
+            if self._start is not None:
+                end = self._file.tell()
+                self._file.seek(self._start)
+                self._file.write(self._header(self.data_bytes))
+                self._file.seek(end)
+            self._file.flush()
+        finally:
+            if self._owned:
+                self._file.close()
+
+    def _header(self, size: Optional[int]) -> bytes:
+        codec, width, rate = _CODECS[self.format.wire_type], self.format.sample_bytes, self.format.rate
+        form = struct.pack("<HHIIHH", codec, 1, rate, rate * width, width, 8 * width)
+        chunks = b"WAVE" + _chunk(b"fmt ", form)
+        if codec != CODEC_PCM:  # others want an extension's length in the format, and the count of samples
+            count = 0xFFFFFFFF if size is None else min(size // width, 0xFFFFFFFF)
+            chunks = b"WAVE" + _chunk(b"fmt ", form + b"\x00\x00") + _chunk(b"fact", struct.pack("<I", count))
+        # Past 4 GiB the lengths do not fit, and "unknown" is the truth that readers understand.
+        total = None if size is None else len(chunks) + 8 + size + size % 2
+        fits = total is not None and total < 0xFFFFFFFF
+        lengths = (total, size) if fits else (0xFFFFFFFF, 0xFFFFFFFF)
+        return b"RIFF" + struct.pack("<I", lengths[0]) + chunks + b"data" + struct.pack("<I", lengths[1])
+
+    def __enter__(self) -> WavWriter:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+
+def _opened(target: Union[str, os.PathLike[str], BinaryIO]) -> BinaryIO:
+    return open(target, "wb") if isinstance(target, (str, os.PathLike)) else target
+
+
+def _chunk(name: bytes, body: bytes) -> bytes:
+    return name + struct.pack("<I", len(body)) + body
+
+
+def write_wav(path: Union[str, os.PathLike[str]], pcm: Union[bytes, bytearray, memoryview], rate: int = 24000) -> None:
+    """Write 16-bit little endian mono samples as a WAV file; ``rate`` in Hz."""
+    with WavWriter(path, attrs.evolve(PCM, rate=rate)) as wav:
+        wav.write(pcm)

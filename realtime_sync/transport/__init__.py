@@ -1,0 +1,23 @@
+"""The transport: a WebSocket connection for one reading thread and many sending ones, with and without TLS.
+
+The only importer of ``websocket``, ``ssl`` and ``socket`` in the client; none of their exceptions leaves it.
+
+    waiting      deadlines, cancellation, wake-ups, selectors
+    tls          trusted authorities; what a TLS failure means
+    dialing      names to addresses, addresses to TCP sockets
+    channel      a socket under the connect deadline
+    proxies      CONNECT and SOCKS
+    refusal      a refused handshake as a typed error
+    handshake    the opening handshake
+    duplex       frames on a non-blocking socket, keepalive, endings
+    connection   messages, the close handshake: the public class
+    opening      connect()
+"""
+
+from realtime_sync.transport.connection import Connection
+from realtime_sync.transport.opening import MAX_MESSAGE_BYTES, connect
+from realtime_sync.transport.refusal import handshake_error
+from realtime_sync.transport.tls import default_ssl_context
+from realtime_sync.transport.waiting import Cancellation
+
+__all__ = ["MAX_MESSAGE_BYTES", "Cancellation", "Connection", "connect", "default_ssl_context", "handshake_error"]

@@ -1,0 +1,169 @@
+"""A socket on its way to becoming a connection: every wait obeys one deadline and one cancellation."""
+
+from __future__ import annotations
+
+import io
+import socket
+import ssl
+from typing import Optional
+
+from realtime_sync.errors import ConnectionFailedError
+from realtime_sync.timeouts import Timeouts
+from realtime_sync.transport.dialing import cancelled, dial, timed_out
+from realtime_sync.transport.tls import tls_error
+from realtime_sync.transport.waiting import READ, WRITE, Cancellation, Deadline, Waiter, WakeUp
+
+CHUNK = 65536
+
+
+class Channel:
+    """Blocking calls on a non-blocking socket, each within the connect deadline and ended by the cancellation.
+
+    Proxies and the handshake talk over it. It looks enough like a socket (``sendall``, ``recv``, ``makefile``) for
+    http.client's response parser and for python-socks. ``doing`` is what a time-out's message says.
+    """
+
+    def __init__(self, timeouts: Timeouts, cancellation: Cancellation) -> None:
+        self._timeouts = timeouts
+        self._deadline = Deadline(timeouts.connect)
+        self._cancellation = cancellation
+        self._wake_up = WakeUp()
+        self._wake = self._wake_up.set  # one object, so that unwatch finds it
+        self._sock: Optional[socket.socket] = None
+        self._waiter: Optional[Waiter] = None
+        self._received = b""
+        self.doing = "connecting"
+        cancellation.watch(self._wake)
+
+    @property
+    def deadline(self) -> Deadline:
+        """The one deadline over all steps."""
+        return self._deadline
+
+    @property
+    def cancellation(self) -> Cancellation:
+        """Who may end the waiting."""
+        return self._cancellation
+
+    def dial(self, host: str, port: int) -> None:
+        """Resolve and connect by TCP."""
+        self._sock, self._waiter = dial(host, port, self._timeouts, self._deadline, self._cancellation, self._wake_up)
+
+    def start_tls(self, context: ssl.SSLContext, host: str) -> None:
+        """Speak TLS from here on; ``host`` is the name to verify and to tell the server (SNI). Raises TLSError."""
+        assert self._sock is not None
+        self.doing = f"in the TLS handshake with {host}"
+        try:
+            # wrap_socket takes the descriptor over (same number, so the waiter stays right), or closes it.
+            wrapped = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+        except (OSError, ValueError) as exc:  # ValueError: a host that is no name
+            raise tls_error(exc, host) from exc
+        self._sock = wrapped
+        while True:
+            try:
+                wrapped.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                wanted = READ
+            except ssl.SSLWantWriteError:
+                wanted = WRITE
+            except OSError as exc:
+                raise tls_error(exc, host) from exc
+            self._wait(wanted, self._deadline)
+
+    def sendall(self, data: bytes) -> None:
+        """Send all of ``data``."""
+        assert self._sock is not None
+        view = memoryview(data)
+        while view:
+            wanted = WRITE
+            try:
+                view = view[self._sock.send(view) :]
+                continue
+            except (ssl.SSLWantWriteError, BlockingIOError):
+                pass
+            except ssl.SSLWantReadError:
+                wanted = READ
+            except OSError as exc:
+                raise self._broken(exc) from exc
+            self._wait(wanted, self._deadline)
+
+    def recv(self, count: int, deadline: Optional[Deadline] = None) -> bytes:
+        """At least one and at most ``count`` bytes, from what is here already if anything is; empty at the end."""
+        if not self._received:
+            self._received = self._receive(deadline or self._deadline)
+        taken, self._received = self._received[:count], self._received[count:]
+        return taken
+
+    def _receive(self, deadline: Deadline) -> bytes:
+        assert self._sock is not None
+        while True:
+            wanted = READ
+            try:
+                return self._sock.recv(CHUNK)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                pass
+            except ssl.SSLWantWriteError:
+                wanted = WRITE
+            except OSError as exc:
+                raise self._broken(exc) from exc
+            self._wait(wanted, deadline)
+
+    @property
+    def received(self) -> bytes:
+        """What has arrived and was not taken yet."""
+        return self._received
+
+    def makefile(self, mode: str = "rb", deadline: Optional[Deadline] = None) -> io.BufferedReader:
+        """A file to read from, for http.client. Its buffer of one byte keeps it from taking what is behind a head."""
+        return io.BufferedReader(_Raw(self, deadline), buffer_size=1)
+
+    def _wait(self, events: int, deadline: Deadline) -> None:
+        assert self._waiter is not None
+        ready = self._waiter.wait(events, deadline.remaining)
+        if self._cancellation.cancelled:
+            raise cancelled(self.doing)
+        if not ready and not deadline.remaining:
+            raise timed_out(self._deadline, self.doing)
+
+    def _broken(self, exc: OSError) -> ConnectionFailedError:
+        return ConnectionFailedError(
+            f"The connection broke while {self.doing}: {exc.strerror or type(exc).__name__}. Try again, "
+            "or check the server and what is between."
+        )
+
+    def release(self) -> tuple[socket.socket, Waiter, WakeUp, bytes]:
+        """Hand the parts over to a connection; the channel is empty then. Raises ConnectCancelledError."""
+        self._cancellation.unwatch(self._wake)
+        if self._cancellation.cancelled:
+            raise cancelled(self.doing)
+        assert self._sock is not None
+        assert self._waiter is not None
+        parts = (self._sock, self._waiter, self._wake_up, self._received)
+        self._sock = self._waiter = None
+        return parts
+
+    def close(self) -> None:
+        """Give up: release every descriptor. Idempotent."""
+        self._cancellation.unwatch(self._wake)
+        if self._waiter is not None:
+            self._waiter.close()
+        if self._sock is not None:
+            self._sock.close()
+        self._wake_up.close()
+
+
+class _Raw(io.RawIOBase):
+    """The unbuffered file under ``makefile``; closing it leaves the channel open."""
+
+    def __init__(self, channel: Channel, deadline: Optional[Deadline]) -> None:
+        self._channel = channel
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        data = self._channel.recv(len(buffer), self._deadline)
+        buffer[: len(data)] = data
+        return len(data)

@@ -1,0 +1,165 @@
+"""An open connection: messages in, messages out, and an end that everyone is told alike."""
+
+from __future__ import annotations
+
+import codecs
+import struct
+from typing import Mapping, Optional, Union
+
+from websocket import ABNF
+
+from realtime_sync.errors import CloseInfo, ConnectionClosedError, InvalidInputError
+from realtime_sync.transport.duplex import NOT_UTF8, PROTOCOL_ERROR, Duplex, closed
+
+_Utf8Decoder = codecs.getincrementaldecoder("utf-8")
+_NO_CODE = 1005
+
+
+class Connection:
+    """A WebSocket connection for one reading thread and any number of sending ones.
+
+    ``receive`` is also what answers pings and notices a dead peer, so one thread should always be in it.
+    ``subprotocol`` is what the server selected, or None. ``response_headers`` are its answer's, names in lower
+    case, without cookies.
+    """
+
+    def __init__(self, duplex: Duplex, subprotocol: Optional[str], response_headers: Mapping[str, str]) -> None:
+        self.subprotocol = subprotocol
+        self.response_headers = response_headers
+        self._duplex = duplex
+        self._max_message_bytes = duplex.room
+        # The message being gathered from fragments: its opcode (0 is none), its parts, and for text its decoder,
+        # which finds bytes that are not UTF-8 in the fragment that holds them.
+        self._opcode = 0
+        self._parts: list[Union[str, bytes]] = []
+        self._decoder = _Utf8Decoder()
+
+    def __repr__(self) -> str:
+        return f"<Connection {self.close_info or 'open'}>"
+
+    @property
+    def close_info(self) -> Optional[CloseInfo]:
+        """How the connection ended; None while it is open."""
+        error = self._duplex.error
+        return None if error is None else error.close_info
+
+    def receive(self) -> Union[str, bytes]:
+        """The next message: str for text, bytes for binary. Waits as long as the peer lives; one thread only.
+
+        At the end it raises a ConnectionClosedError, the same one each time: with the peer's code and reason after
+        its close frame (PeerUnresponsiveError, SendStalledError) where the connection broke,
+        ProtocolViolationError (MessageTooBigError) where the peer broke the rules, or what ``abort`` was given.
+        """
+        try:
+            while True:
+                frame = self._duplex.recv_frame()
+                opcode: int = frame.opcode
+                data: bytes = frame.data  # type: ignore[assignment]  # theirs may be str before it is sent
+                if opcode >= ABNF.OPCODE_CLOSE:
+                    self._on_control(opcode, data)
+                elif frame.fin and opcode and not self._opcode:
+                    return self._decode(data) if opcode == ABNF.OPCODE_TEXT else data
+                else:
+                    message = self._gather(opcode, data, bool(frame.fin))
+                    if message is not None:
+                        return message
+        except ConnectionClosedError:
+            raise
+        except BaseException as exc:  # an interrupt in the middle of a frame: its bytes are gone
+            self._duplex.end(self._duplex.loss("Receiving was interrupted", exc))
+            raise
+
+    def _decode(self, data: bytes) -> str:
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError as exc:
+            raise self._not_utf8(exc) from exc
+
+    def _not_utf8(self, exc: UnicodeDecodeError) -> ConnectionClosedError:
+        return self._duplex.violation(NOT_UTF8, f"text that is not UTF-8 ({exc.reason} at byte {exc.start})")
+
+    def _gather(self, opcode: int, data: bytes, last: bool) -> Union[str, bytes, None]:
+        """Add a fragment; the whole message after the last one."""
+        if bool(opcode) == bool(self._opcode):
+            what = "a new message inside of a fragmented one" if opcode else "a continuation of nothing"
+            raise self._duplex.violation(PROTOCOL_ERROR, what)
+        self._opcode = opcode or self._opcode
+        if self._duplex.room is not None:
+            self._duplex.room -= len(data)
+        if self._opcode == ABNF.OPCODE_BINARY:
+            self._parts.append(data)
+        else:
+            try:
+                self._parts.append(self._decoder.decode(data, last))
+            except UnicodeDecodeError as exc:
+                raise self._not_utf8(exc) from exc
+        if not last:
+            return None
+        parts, text = self._parts, self._opcode == ABNF.OPCODE_TEXT
+        self._parts, self._opcode, self._duplex.room = [], 0, self._max_message_bytes
+        return "".join(parts) if text else b"".join(parts)  # type: ignore[arg-type]  # all parts are of one kind
+
+    def _on_control(self, opcode: int, data: bytes) -> None:
+        if opcode == ABNF.OPCODE_PING:
+            self._duplex.answer_ping(data)
+        elif opcode == ABNF.OPCODE_CLOSE:
+            raise self._on_close(data)
+
+    def _on_close(self, data: bytes) -> ConnectionClosedError:
+        try:
+            reason = data[2:].decode("utf-8")
+        except UnicodeDecodeError as exc:
+            return self._not_utf8(exc)
+        code = struct.unpack("!H", data[:2])[0] if data else _NO_CODE
+        info = self._duplex.begin_close(CloseInfo(code, reason, "remote"))
+        error = closed(info)
+        if info.initiator == "remote":
+            # The peer waits for our answer with its code. A writer in the middle of a frame may finish it first.
+            self._duplex.write_close(data[:2], error, self._duplex.timeouts.close)
+        return self._duplex.end(error)
+
+    def send_text(self, text: Union[str, bytes]) -> None:
+        """Send one text message, in one frame; bytes must be UTF-8 already. Any thread, any number of them.
+
+        Blocks while the peer takes bytes too slowly; raises SendStalledError after ``Timeouts.send`` seconds
+        without any progress, else the connection's error where it has ended. InvalidInputError (nothing was sent)
+        where the text has no UTF-8 form.
+        """
+        if isinstance(text, str):
+            try:
+                text = text.encode("utf-8")
+            except UnicodeEncodeError as exc:
+                raise InvalidInputError(f"The text cannot be sent as UTF-8: {exc.reason} at {exc.start}.") from exc
+        self._duplex.send(text, ABNF.OPCODE_TEXT)
+
+    def start_close(self, code: int = 1000, reason: str = "") -> None:
+        """Send a close frame; ``receive`` then ends when the peer has answered. Any thread, idempotent.
+
+        Returns within ``Timeouts.close`` seconds and does not wait for the answer. Where the frame cannot be written
+        in that time, the connection ends at once. ``reason`` is for the peer's eyes, at most 123 bytes of UTF-8;
+        InvalidInputError where it is longer, or ``code`` is not one to send.
+        """
+        told = reason.encode("utf-8", "replace")
+        if len(told) > 123 or not (3000 <= code <= 4999 or code in (*range(1000, 1004), *range(1007, 1015))):
+            raise InvalidInputError("A close code is 1000-1003, 1007-1014 or 3000-4999; its reason up to 123 bytes.")
+        info = CloseInfo(code, reason, "local")
+        if self._duplex.error is not None or self._duplex.begin_close(info) is not info:
+            return
+        error = closed(info)
+        if not self._duplex.write_close(struct.pack("!H", code) + told, error, self._duplex.timeouts.close):
+            self._duplex.end(error)
+
+    def abort(self, error: Optional[ConnectionClosedError] = None) -> None:
+        """End the connection at once, with no frame: the reader and every blocked sender raise ``error``.
+
+        None stands for a ConnectionLostError, or for the close that ``start_close`` began. Any thread, idempotent.
+        """
+        self._duplex.end(error or self._duplex.loss("The connection was aborted"))
+
+    def dispose(self) -> None:
+        """Release every descriptor. Any thread, idempotent; who still sends or receives gets the connection's error."""
+        self._duplex.release()
+
+    def forget(self) -> None:
+        """After a fork, in the child: close its copies of the descriptors; the parent's connection goes on."""
+        self._duplex.forget()

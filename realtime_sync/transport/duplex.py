@@ -1,0 +1,442 @@
+"""A WebSocket made safe for one reader and many writers, with and without TLS.
+
+Why it is as it is: OpenSSL allows one thread at a time on a connection, and a blocking socket under a lock would
+let a waiting reader keep all writers out. So the socket is non-blocking, ``_io`` is held for each single call on
+it, and all waiting happens in selectors outside of every lock but the one that keeps frames whole.
+
+    reader      recv_frame -> (_io) socket.recv             waits in _reading; keeps alive; writes pings and pongs
+    writers     send_frame -> lock -> (_io) socket.send     wait in _writing, at most Timeouts.send without progress
+    anyone      end(error): sets the first error and wakes all; release(): the last one out closes descriptors
+
+Order of locks: ``lock``, then ``_io`` or ``_state``; the latter two are never held together, nor while waiting.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import struct
+import threading
+import time
+from typing import Optional
+
+import websocket
+from websocket import ABNF
+
+from realtime_sync.errors import (
+    CloseInfo,
+    ConnectionClosedError,
+    ConnectionLostError,
+    MessageTooBigError,
+    PeerUnresponsiveError,
+    ProtocolViolationError,
+    SendStalledError,
+)
+from realtime_sync.timeouts import Timeouts
+from realtime_sync.transport.waiting import READ, WRITE, Waiter, WakeUp
+
+CHUNK = 65536
+# One TLS record. OpenSSL takes a larger write as all or nothing, which would hide progress from the stall deadline.
+RECORD = 16384
+
+PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1002, 1007, 1009
+
+
+class Duplex(websocket.WebSocket):
+    """websocket-client's frames on a socket of ours: ``recv_frame``, and ``send(payload, opcode)`` by ``send_frame``.
+
+    Its ``connect``, ``recv`` and ``close`` are not to be used (its own ``sock`` stays None, so close does nothing).
+    ``error`` is None while the connection is up, then the error for everyone, set once. ``closing`` says who began
+    the close handshake. ``room`` is how many bytes of payload the next data frame may have; None is no limit.
+    """
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        waiter: Waiter,
+        wake_up: WakeUp,
+        received: bytes,
+        timeouts: Timeouts,
+        room: Optional[int],
+    ) -> None:
+        # skip_utf8_validation: theirs is a Python loop over bytes, 0.75 ms for a frame of 4 kB with the GIL held.
+        super().__init__(enable_multithread=True, skip_utf8_validation=True)
+        # ``self.lock`` is theirs: it keeps frames whole and is held while one is written (and waited for).
+        self.timeouts = timeouts
+        self.error: Optional[ConnectionClosedError] = None
+        self.closing: Optional[CloseInfo] = None
+        self.room = room
+        self._ended = threading.Event()
+        self._state = threading.Lock()  # guards error, closing, _users and _released
+        self._io = threading.Lock()  # guards every call on _socket, its closing included
+        self._socket = sock
+        self._piece = RECORD if isinstance(sock, ssl.SSLSocket) else 16 * RECORD
+        # Of the reader:
+        self._received = received
+        self._position = 0
+        self._pinged = False
+        self._due = time.monotonic() + timeouts.ping_interval
+        self._control: dict[int, bytes] = {}  # opcode -> frame that is due; put by the reader, taken under lock
+        # Of who holds ``lock``:
+        self._rest = memoryview(b"")  # of the frame being written
+        self._sealed: Optional[Exception] = None  # why no frame may follow
+        # For waiting:
+        self._wake_up = wake_up
+        self._reading = waiter
+        self._writing = Waiter(sock.fileno(), wake_up)
+        self._users = 1  # this connection, and each thread inside a selector; at 0 the descriptors are closed
+        self._released = False
+
+    # Reading: one thread.
+
+    def recv_frame(self) -> ABNF:
+        """The next frame, whole and valid; answers nothing. Raises the connection's error at its end."""
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        first, second = self._read(2)
+        length = second & 0x7F
+        if length == 126:
+            (length,) = struct.unpack("!H", self._read(2))
+        elif length == 127:
+            (length,) = struct.unpack("!Q", self._read(8))
+        fin, opcode = first >> 7, first & 0x0F
+        if second & 0x80:
+            raise self.violation(PROTOCOL_ERROR, "a masked frame")
+        if opcode >= ABNF.OPCODE_CLOSE:
+            if length > 125 or not fin:
+                raise self.violation(PROTOCOL_ERROR, "a control frame that is fragmented or longer than 125 bytes")
+        elif self.room is not None and length > self.room:  # before the payload is read: it may be a tebibyte
+            raise self.violation(TOO_BIG, "a message larger than max_message_bytes", MessageTooBigError)
+        frame = ABNF(fin, first >> 6 & 1, first >> 5 & 1, first >> 4 & 1, opcode, 0, b"")
+        if first & 0x70 or opcode not in ABNF.OPCODES:  # before the payload: it is not to be waited for
+            self._validate(frame)
+        frame.data = self._read(length)
+        if opcode == ABNF.OPCODE_CLOSE:
+            self._validate(frame)
+        return frame
+
+    def _validate(self, frame: ABNF) -> None:
+        try:
+            frame.validate(skip_utf8_validation=True)
+        except websocket.WebSocketProtocolException as exc:
+            problem = str(exc)
+        else:
+            return
+        raise self.violation(PROTOCOL_ERROR, problem)
+
+    def _read(self, count: int) -> bytes:
+        if not count:
+            return b""
+        data = self._take(count)
+        if len(data) == count:
+            return data
+        parts = [data]
+        missing = count - len(data)
+        while missing:
+            parts.append(self._take(missing))
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def _take(self, count: int) -> bytes:
+        """At least one and at most ``count`` bytes, from a buffer: a system call for each header would cost more."""
+        position = self._position
+        if position >= len(self._received):
+            self._received = self._fetch()
+            position = 0
+        chunk = self._received[position : position + count]
+        self._position = position + len(chunk)
+        return chunk
+
+    def _fetch(self) -> bytes:
+        # First try, then wait: what TLS has decrypted already is invisible to a selector.
+        while self.error is None:
+            try:
+                with self._io:
+                    chunk = self._socket.recv(CHUNK)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                self._wait_for_peer(READ)
+                continue
+            except ssl.SSLWantWriteError:  # TLS has to answer something (a key update) before it can go on
+                self._wait_for_peer(WRITE)
+                continue
+            except OSError as exc:
+                self._lose("The connection broke", exc)
+                break
+            if not chunk:
+                self._lose("The connection ended without a close frame", EOFError("end of stream"))
+                break
+            self._heard()
+            return chunk
+        assert self.error is not None
+        raise self.error.with_traceback(None)
+
+    def _wait_for_peer(self, events: int) -> None:
+        """Wait for bytes, for room where a ping or pong is still to be written, or for the next keepalive moment."""
+        if self.write_control():
+            events |= WRITE
+        if self._wait(self._reading, events, self._due - time.monotonic()):
+            if events == READ:
+                self._heard()  # also where the bytes are not a whole TLS record yet
+        elif self.error is None and time.monotonic() >= self._due:
+            self._keep_alive()
+
+    def _heard(self) -> None:
+        self._pinged = False
+        self._due = time.monotonic() + self.timeouts.ping_interval
+
+    def _keep_alive(self) -> None:
+        if self._pinged:
+            silence = self.timeouts.ping_interval + self.timeouts.ping
+            told = f"The server has been silent for {silence:g} s and answered no ping"
+            self._lose(told, None, PeerUnresponsiveError)
+        else:
+            self._pinged = True
+            self._due = time.monotonic() + self.timeouts.ping
+            self._control[ABNF.OPCODE_PING] = ABNF.create_frame(b"", ABNF.OPCODE_PING).format()
+
+    def answer_ping(self, payload: bytes) -> None:
+        """Send the pong; where it cannot be written yet, only the latest stays due (RFC 6455, 5.5.3)."""
+        self._control[ABNF.OPCODE_PONG] = ABNF.create_frame(payload, ABNF.OPCODE_PONG).format()
+        self.write_control()
+
+    # Writing: any thread.
+
+    def send_frame(self, frame: ABNF) -> int:
+        """Write one frame, whole or never again anything: whatever cuts it ends the connection.
+
+        Raises the connection's error; SendStalledError where the peer takes no byte for ``Timeouts.send`` seconds.
+        """
+        data: bytes = frame.format()
+        try:
+            with self.lock:
+                self._write(data)
+        except ConnectionClosedError:
+            raise
+        except OSError as exc:
+            # The socket is broken. What the peer said before (an error event, a close frame) may still be unread,
+            # and is the better reason: the reader goes on to the end and sets the error.
+            self._ended.wait(self.timeouts.close)
+            self._lose("The connection broke", exc)
+        else:
+            self._help_reader()
+            return len(data)
+        assert self.error is not None
+        raise self.error.with_traceback(None)
+
+    def _help_reader(self) -> None:
+        """Write what the reader could not while this thread had the lock; a failure is not this frame's."""
+        while self._control and self.error is None:
+            with self.lock:
+                try:
+                    self._flush(wait=True)
+                except OSError:
+                    return
+
+    def _write(self, data: bytes, by: Optional[float] = None) -> None:
+        """Write ``data`` after what is left from before; the caller holds ``lock``.
+
+        ``by`` is a monotonic moment; None lets each byte that is taken renew the patience of ``Timeouts.send``.
+        """
+        self._flush(wait=True, by=by)
+        self._rest = memoryview(data)
+        self._write_rest(wait=True, by=by)
+
+    def write_control(self) -> bool:
+        """The reader's way to write pings and pongs: never waits. True where it should come again when there is room.
+
+        Where a writer holds the lock nothing needs to be done: it looks again after it has released it.
+        """
+        while self._control or self._rest:
+            if not self.lock.acquire(blocking=False):
+                return False
+            try:
+                if not self._flush(wait=False):
+                    return True
+            except OSError:  # broken or ended: the reader will see for itself
+                return False
+            finally:
+                self.lock.release()
+        return False
+
+    def _flush(self, wait: bool, by: Optional[float] = None) -> bool:
+        """Write what is left and then what is set in ``_control``; False where there is no room and no ``wait``."""
+        assert self.lock.locked()
+        if self._sealed is not None:
+            self._control.clear()
+            raise self._sealed.with_traceback(None)
+        while self._write_rest(wait, by):
+            if not self._control:
+                return True
+            self._rest = memoryview(self._control.popitem()[1])
+        return False
+
+    def _write_rest(self, wait: bool, by: Optional[float] = None) -> bool:
+        assert self.lock.locked()
+        limit = by or time.monotonic() + self.timeouts.send
+        try:
+            while self._rest:
+                if self.error is not None:
+                    raise self.error.with_traceback(None)
+                wanted = WRITE
+                try:
+                    with self._io:
+                        taken = self._socket.send(self._rest[: self._piece])
+                except (ssl.SSLWantWriteError, BlockingIOError):
+                    taken = 0
+                except ssl.SSLWantReadError:
+                    taken, wanted = 0, READ
+                if taken:
+                    self._rest = self._rest[taken:]
+                    limit = by or time.monotonic() + self.timeouts.send
+                elif not wait:
+                    return False
+                else:
+                    self._wait_for_room(wanted, limit)
+        except BaseException as exc:  # KeyboardInterrupt, too: nobody knows how much of the frame is out
+            self._seal(exc)
+            raise
+        return True
+
+    def _wait_for_room(self, wanted: int, limit: float) -> None:
+        seconds = limit - time.monotonic()
+        if wanted == READ:  # the reader may take these very bytes, so this is not to be waited for long
+            seconds = min(seconds, 0.05)
+        if not self._wait(self._writing, wanted, seconds) and time.monotonic() >= limit and self.error is None:
+            told = f"The server took no byte for {self.timeouts.send:g} s (Timeouts.send) in the middle of a frame"
+            raise self.loss(told, None, SendStalledError)
+
+    def _seal(self, cause: BaseException) -> None:
+        """After a frame that was cut nothing can be written."""
+        assert self.lock.locked()
+        self._rest = memoryview(b"")
+        if isinstance(cause, ConnectionClosedError):
+            self._sealed = self.end(cause)
+        elif isinstance(cause, OSError):
+            self._sealed = cause
+        else:
+            self._sealed = self._lose("Sending was interrupted in the middle of a frame", cause)
+
+    # Ending: any thread.
+
+    def write_close(self, payload: bytes, then: ConnectionClosedError, within: float) -> bool:
+        """Write a close frame, the last frame of all: whoever sends afterwards gets ``then``.
+
+        Waits ``within`` seconds at most; False where it could not be written.
+        """
+        by = time.monotonic() + within
+        if not self.lock.acquire(timeout=within):
+            return False
+        try:
+            if self._sealed is None:
+                self._write(ABNF.create_frame(payload, ABNF.OPCODE_CLOSE).format(), by)
+                self._sealed = then
+                return True
+        except OSError:  # SendStalledError is one, too
+            pass
+        finally:
+            self.lock.release()
+        return False
+
+    def violation(
+        self, code: int, what: str, kind: type[ProtocolViolationError] = ProtocolViolationError
+    ) -> ConnectionClosedError:
+        """End the connection because of what the peer sent; tell it ``code`` if that can be done without waiting."""
+        error = kind(
+            f"The server broke the WebSocket protocol: {what}. The connection was closed with code {code}.",
+            close_info=CloseInfo(code, what, "local"),
+        )
+        if self.lock.acquire(blocking=False):
+            try:
+                self._control = {ABNF.OPCODE_CLOSE: ABNF.create_frame(struct.pack("!H", code), 8).format()}
+                self._flush(wait=False)
+            except OSError:
+                pass
+            finally:
+                self.lock.release()
+        return self.end(error)
+
+    def loss(
+        self, what: str, cause: Optional[BaseException] = None, kind: type[ConnectionLostError] = ConnectionLostError
+    ) -> ConnectionClosedError:
+        """The error for a connection that broke; where either side had begun to close, it is that close's end."""
+        error: ConnectionClosedError
+        if self.closing is not None:
+            error = closed(self.closing)
+        else:
+            why = f" ({cause})" if isinstance(cause, OSError) else ""
+            error = kind(f"{what}{why}. Open a new session to go on.", close_info=CloseInfo(1006))
+        error.__cause__ = cause
+        return error
+
+    def _lose(
+        self, what: str, cause: Optional[BaseException], kind: type[ConnectionLostError] = ConnectionLostError
+    ) -> ConnectionClosedError:
+        return self.end(self.loss(what, cause, kind))
+
+    def begin_close(self, info: CloseInfo) -> CloseInfo:
+        """Note who closes, first come first served; what holds."""
+        with self._state:
+            if self.closing is None:
+                self.closing = info
+            return self.closing
+
+    def end(self, error: ConnectionClosedError) -> ConnectionClosedError:
+        """Set the error for everyone, unless there is one; wake all; the error that holds."""
+        with self._state:
+            if self.error is None:
+                self.error = error
+            error = self.error
+        self._wake_up.set()
+        self._ended.set()
+        return error
+
+    def release(self) -> None:
+        """Close all descriptors: the socket now, the others when the last thread has left its selector."""
+        self._lose("The connection was disposed of", None)
+        with self._state:
+            first, self._released = not self._released, True
+        if first:
+            with self._io:  # so that no call on it is under way, and no later one finds another's descriptor
+                self._socket.close()
+            self._leave()
+
+    def forget(self) -> None:
+        """In a forked child: close its copies, in silence. Takes no lock, since a thread of the parent may hold it."""
+        self.lock, self._io, self._state = threading.Lock(), threading.Lock(), threading.Lock()
+        self._ended = threading.Event()
+        self._released = True
+        if self.error is None:
+            self.error = ConnectionLostError("This connection belongs to the parent process; open one here.")
+        self._socket.close()
+        self._close_waiters()
+
+    def _wait(self, waiter: Waiter, events: int, seconds: float) -> bool:
+        with self._state:
+            if self._released:
+                return False
+            self._users += 1
+        try:
+            return waiter.wait(events, seconds)
+        except OSError:  # the socket was closed meanwhile, and a selector cannot be told to watch it
+            if self.error is None:
+                raise
+            return False
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self._state:
+            self._users -= 1
+            last = not self._users
+        if last:
+            self._close_waiters()
+
+    def _close_waiters(self) -> None:
+        self._reading.close()
+        self._writing.close()
+        self._wake_up.close()
+
+
+def closed(info: CloseInfo) -> ConnectionClosedError:
+    """The error for an end by close frame."""
+    return ConnectionClosedError(f"The connection has ended: {info}.", close_info=info)

@@ -1,0 +1,123 @@
+"""What a refused handshake means: from status, headers and body to a typed error that says what to do."""
+
+from __future__ import annotations
+
+import json
+import time
+from email.utils import parsedate_to_datetime
+from typing import Mapping, Optional, Union
+from urllib.parse import urlsplit
+
+from realtime_sync.errors import (
+    AuthenticationError,
+    HandshakeError,
+    NotFoundError,
+    RateLimitedError,
+    ServiceUnavailableError,
+)
+
+MAX_BODY_BYTES = 65536
+_EXCERPT = 300
+
+_REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id")
+_COOKIES = ("set-cookie", "set-cookie2")
+
+
+def handshake_error(status: int, headers: Mapping[str, str], body: Union[str, bytes] = "") -> HandshakeError:
+    """The error for an HTTP answer that is no 101: its class by ``status``, all else from ``headers`` and ``body``.
+
+    ``headers`` may be in any case; cookies are dropped. ``body`` is decoded leniently and cut at 64 KiB.
+    """
+    if isinstance(body, bytes):
+        body = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
+    known = readable_headers(headers)
+    code, told = _reason(body)
+    request_id = next((known[name] for name in _REQUEST_IDS if known.get(name)), None)
+    kind, advice = _classify(status, known)
+    message = f"The server refused the connection with HTTP {status}"
+    message += f" ({told})" if told else ""
+    message += f", request id {request_id}" if request_id else ""
+    return kind(
+        f"{message}. {advice}",
+        status=status,
+        body=body[:MAX_BODY_BYTES],
+        headers=known,
+        request_id=request_id,
+        retry_after=_retry_after(known),
+        code=code,
+    )
+
+
+def readable_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers with names in lower case and without cookies."""
+    return {name.lower(): value for name, value in headers.items() if name.lower() not in _COOKIES}
+
+
+def _classify(status: int, headers: Mapping[str, str]) -> tuple[type[HandshakeError], str]:
+    if status in (401, 403):
+        return AuthenticationError, "Check the key or token, and that it may use this endpoint and model."
+    if status == 404:
+        return NotFoundError, "Check the endpoint's path, the model or deployment name, and the API version."
+    if status == 429:
+        return RateLimitedError, "Wait (see retry_after) and try again, or check the quota."
+    if status >= 500:
+        return ServiceUnavailableError, "The service failed; try again later."
+    if 300 <= status < 400:
+        # Following would hand the key to whoever is named there: wss to ws and to foreign hosts included.
+        return HandshakeError, (
+            f"It redirects to the host {_target_host(headers)}; redirects are not followed, since the key would go "
+            "along. If that host is right, make it the endpoint."
+        )
+    return HandshakeError, "Check the endpoint, its path and its query."
+
+
+def _target_host(headers: Mapping[str, str]) -> str:
+    try:
+        host = urlsplit(headers.get("location", "")).hostname
+    except ValueError:
+        host = None
+    return repr(host) if host else "(the same, or none named)"
+
+
+def _reason(body: str) -> tuple[Optional[str], str]:
+    """The service's error code, and its words: the JSON body's, else a short excerpt of the body."""
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        return None, _excerpt(body)
+    error = told.get("error", told) if isinstance(told, dict) else told
+    if isinstance(error, dict):
+        code = error.get("code")
+        words = error.get("message") or error.get("detail")
+        return (str(code) if code not in (None, "") else None), _excerpt(words if isinstance(words, str) else body)
+    return None, _excerpt(error if isinstance(error, str) else body)
+
+
+def _excerpt(text: str) -> str:
+    """One printable line of ``text``, without a final full stop (the message sets its own)."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * _EXCERPT]).split())
+    return line[:_EXCERPT] + "..." if len(line) > _EXCERPT else line.rstrip(".")
+
+
+def _retry_after(headers: Mapping[str, str]) -> Optional[float]:
+    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
+        seconds = _number(headers.get(name, ""))
+        if seconds is not None:
+            return seconds / 1000
+    told = headers.get("retry-after", "")
+    seconds = _number(told)
+    if seconds is not None:
+        return seconds
+    try:
+        # A date is the one place for the wall clock: it is the only clock that we share with the server.
+        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def _number(text: str) -> Optional[float]:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 <= number < float("inf") else None

@@ -1,0 +1,80 @@
+"""TLS: which authorities are trusted, and what to do where trust fails."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from typing import Optional
+
+from realtime_sync.errors import ConfigurationError, TLSError
+
+# The variables that requests, curl and OpenSSL follow, so that REST and the WebSocket trust the same authorities.
+CA_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+
+_contexts: dict[str, tuple[float, ssl.SSLContext]] = {}
+_lock = threading.Lock()  # guards _contexts
+
+
+def default_ssl_context(ca_file: Optional[str] = None) -> ssl.SSLContext:
+    """The context that verifies certificates and host names, made once per CA file (it takes some 20 ms).
+
+    ``ca_file``: path of a PEM file or of a directory of hashed certificates; None takes the first of
+    REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and SSL_CERT_FILE that is set, else certifi's. Raises ConfigurationError
+    where the file cannot be used.
+    """
+    path, told_by = _ca_path(ca_file)
+    try:
+        changed = os.stat(path).st_mtime
+        with _lock:
+            known = _contexts.get(path)
+        if known is not None and known[0] == changed:
+            return known[1]
+        is_folder = os.path.isdir(path)
+        context = ssl.create_default_context(cafile=None if is_folder else path, capath=path if is_folder else None)
+    except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
+        raise ConfigurationError(
+            f"The CA file {path!r} (from {told_by}) cannot be used: {exc}. Name a PEM file of certificates."
+        ) from exc
+    with _lock:
+        _contexts[path] = (changed, context)
+    return context
+
+
+def _ca_path(ca_file: Optional[str]) -> tuple[str, str]:
+    if ca_file is not None:
+        return os.fspath(ca_file), "ca_file"
+    for name in CA_VARIABLES:
+        if os.environ.get(name):
+            return os.environ[name], name
+    import certifi  # comes with requests; imported late, only TLS needs it
+
+    return certifi.where(), "certifi"
+
+
+# X509_V_ERR_*: what OpenSSL calls the reasons for which we know what to do.
+_CLOCK = {9, 10}  # not yet valid, expired
+_AUTHORITY = {2, 18, 19, 20, 21}  # issuer unknown, self-signed, chain incomplete
+_NAME = {62, 64}  # host name, IP address mismatch
+
+
+def tls_error(exc: Exception, host: str) -> TLSError:
+    """The error for a TLS handshake with ``host`` that failed with ``exc``, which the caller makes its cause."""
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        what = f"The certificate of {host} was not accepted: {exc.verify_message}."
+        if exc.verify_code in _CLOCK:
+            advice = "Check this machine's clock, else the certificate has to be renewed."
+        elif exc.verify_code in _NAME:
+            advice = "It is for another name: check the endpoint's host, and whether a proxy answers in its place."
+        elif exc.verify_code in _AUTHORITY:
+            advice = (
+                "If a company proxy or a private authority signs it, name its CA file "
+                f"(ca_file= or the environment's {CA_VARIABLES[0]})."
+            )
+        else:
+            advice = "See the cause for OpenSSL's words."
+        return TLSError(f"{what} {advice}")
+    reason = getattr(exc, "reason", None) or "the connection ended in the middle of the handshake"
+    if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
+        return TLSError(f"{host} does not speak TLS on this port ({reason}). Check the port, or use ws:// (http://).")
+    return TLSError(f"TLS with {host} failed: {reason}. Check the endpoint, a proxy on the way, and TLS settings.")

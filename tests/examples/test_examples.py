@@ -1,0 +1,135 @@
+"""Every example runs, as a user would run it: a process of its own, in an empty folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import wave
+from pathlib import Path
+
+import pytest
+
+from realtime_sync.server import RealtimeServer
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+OURS = ("OPENAI_", "AZURE_OPENAI_")
+
+
+def run(name: str, cwd: Path, *arguments: str, env: dict[str, str] | None = None, typed: str = "") -> str:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+        cwd=cwd,
+        env={**clean, **(env or {})},
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.stderr == ""
+    return finished.stdout
+
+
+def environments(server: RealtimeServer) -> dict[str, dict[str, str]]:
+    azure = {
+        "AZURE_OPENAI_ENDPOINT": server.azure_endpoint,
+        "AZURE_OPENAI_API_KEY": "any-key",
+        "AZURE_OPENAI_DEPLOYMENT": "my-deployment",
+    }
+    return {
+        "openai": {"OPENAI_API_KEY": "any-key", "OPENAI_BASE_URL": server.url},
+        "azure": azure,
+        "azure-preview": {**azure, "AZURE_OPENAI_API_VERSION": "2025-04-01-preview"},
+    }
+
+
+def loudness(path: Path) -> tuple[float, int]:
+    """Seconds, and the loudest sample."""
+    with wave.open(str(path)) as file:
+        assert (file.getframerate(), file.getsampwidth(), file.getnchannels()) == (24000, 2, 1)
+        frames = file.readframes(file.getnframes())
+        samples = memoryview(frames).cast("h")
+        return file.getnframes() / 24000, max(abs(sample) for sample in samples)
+
+
+def test_console_from_file_answers_without_a_key_and_leaves_an_audible_wav(tmp_path: Path) -> None:
+    told = run("console_from_file.py", tmp_path)
+    assert "No key in the environment" in told
+    assert "Heard   [3.4 seconds of audio]" in told
+    assert "Answer  I heard 3.4 seconds of audio." in told
+    seconds, loudest = loudness(tmp_path / "answer.wav")
+    assert seconds > 1
+    assert loudest > 3000
+
+
+@pytest.mark.parametrize("kind", ["openai", "azure", "azure-preview"])
+def test_console_from_file_talks_to_whatever_the_environment_tells(tmp_path: Path, kind: str) -> None:
+    with RealtimeServer() as server:
+        question = EXAMPLES / "audio" / "hello.wav"
+        told = run("console_from_file.py", tmp_path, str(question), "-o", "out.wav", env=environments(server)[kind])
+        paths = [session.path for session in server.sessions]
+    assert "No key" not in told
+    assert "Answer  I heard 3.0 seconds of audio." in told
+    assert loudness(tmp_path / "out.wav")[1] > 3000
+    assert paths == [{"openai": "/v1/realtime", "azure": "/openai/v1/realtime"}.get(kind, "/openai/realtime")]
+
+
+def test_text_chat_answers_each_line_until_an_empty_one(tmp_path: Path) -> None:
+    told = run("text_chat.py", tmp_path, typed="Good morning\nHow are you\n\nnot read\n")
+    assert "Good morning" in told
+    assert "How are you" in told
+    assert "not read" not in told
+
+
+def test_manual_turns_answers_each_file(tmp_path: Path) -> None:
+    told = run("manual_turns.py", tmp_path)
+    assert told.count("is item item_") == 2
+    assert "I heard 3.0 seconds" in told
+    assert "I heard 3.6 seconds" in told
+
+
+def test_raw_messages_shows_every_message_and_the_refusal(tmp_path: Path) -> None:
+    told = run("raw_messages.py", tmp_path)
+    assert "session.created" in told
+    assert "response.done" in told
+    assert "The service on mine_1: invalid_value" in told
+
+
+def test_function_call_by_hand_calls_and_says_the_result(tmp_path: Path) -> None:
+    told = run("function_call_by_hand.py", tmp_path)
+    assert 'The model calls get_weather({"city": "Paris"})' in told
+    assert "21" in told.partition("The model says:")[2]
+
+
+@pytest.mark.parametrize("version", ["v1", "2025-04-01-preview"])
+def test_azure_entra_sends_the_token_and_no_key(tmp_path: Path, version: str) -> None:
+    # Microsoft's package would ask Microsoft; this stands in for it, and nothing of ours is replaced.
+    package = tmp_path / "azure"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "identity.py").write_text(
+        "class DefaultAzureCredential: pass\n"
+        "def get_bearer_token_provider(credential, scope):\n"
+        "    assert scope == 'https://cognitiveservices.azure.com/.default'\n"
+        "    return lambda: 'entra-token'\n"
+    )
+    with RealtimeServer() as server:
+        env = {
+            "PYTHONPATH": str(tmp_path),
+            "AZURE_OPENAI_ENDPOINT": server.azure_endpoint,
+            "AZURE_OPENAI_DEPLOYMENT": "my-deployment",
+            "AZURE_OPENAI_API_VERSION": version,
+        }
+        told = run("azure_entra.py", tmp_path, env=env)
+        headers = {name.lower(): value for name, value in server.sessions[0].headers.items()}
+    assert "Good morning" in told
+    assert headers["authorization"] == "Bearer entra-token"
+    assert "api-key" not in headers
+
+
+def test_azure_entra_says_what_to_set(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="Set 'AZURE_OPENAI_ENDPOINT' first"):
+        run("azure_entra.py", tmp_path)

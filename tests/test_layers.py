@@ -1,0 +1,119 @@
+"""The rooms of the house: a module imports only from rooms above its own, and some things live in one room only."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "realtime_sync"
+
+# From the cellar up: each may import from those before it. A folder is one room.
+ROOMS = [
+    "version",
+    "errors",
+    "timeouts",
+    "patience",
+    "protocol",
+    "transport",
+    "urls",
+    "credentials",
+    "endpoints",
+    "environment",
+    "connecting",
+    "audio",
+    "delivery",
+    "acknowledgement",
+    "audio_sending",
+    "wire_log",
+    "engine",
+    "session",
+    "client",
+    "__init__",
+    "dotnet",
+    "server",
+    "testing",
+]
+# The embedded server is the service's side: it shares the vocabulary with the client, and nothing else.
+SERVER_MAY_IMPORT = {"version", "errors", "protocol", "server"}
+HOMES = {
+    "websocket": {"transport"},
+    "ssl": {"transport", "server"},
+    "socket": {"transport", "server"},
+    "cattrs": {"protocol"},
+    "requests": {"urls"},
+}
+THREAD_STARTERS = {"engine.py", "transport/dialing.py"}
+
+
+def sources() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Modules imported when the code runs, whether at its top or inside a function; not those for types only."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in for_types:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} imports relatively"
+            yield node.module or ""
+
+
+def ours(path: Path) -> set[str]:
+    parts = (name.split(".") for name in imports(path) if name.split(".")[0] == "realtime_sync")
+    return {name[1] if len(name) > 1 else "__init__" for name in parts}
+
+
+def test_every_module_has_a_room() -> None:
+    assert {room_of(path) for path in sources()} <= set(ROOMS)
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_rooms_above_its_own(path: Path) -> None:
+    room = room_of(path)
+    below = set(ROOMS[ROOMS.index(room) + 1 :])
+    assert ours(path) & below == set()
+    if room == "server":
+        assert ours(path) <= SERVER_MAY_IMPORT
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_with_a_home_is_imported_nowhere_else(library: str) -> None:
+    importers = {room_of(path) for path in sources() if library in {name.split(".")[0] for name in imports(path)}}
+    assert importers <= HOMES[library]
+
+
+def test_threads_are_started_where_it_is_said() -> None:
+    starters = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in sources()
+        if "threading.Thread(" in path.read_text(encoding="utf-8") and room_of(path) not in ("server", "testing")
+    }
+    assert starters <= THREAD_STARTERS
+
+
+def test_importing_the_package_imports_its_four_libraries_and_no_extra() -> None:
+    code = "import sys, realtime_sync; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
+    loaded = {name.split(".")[0] for name in told.split()}
+    assert {"attrs", "cattrs", "websocket"} <= loaded
+    extras = {"requests", "wsproto", "numpy", "azure", "openai", "hypothesis", "pytest", "certifi"}
+    assert loaded & extras == set()

@@ -1,0 +1,507 @@
+"""How a connection ends: each way with its error, for everyone who waits, in bounded time and with no descriptor left."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import struct
+import threading
+import time
+import warnings
+from typing import Any
+
+import pytest
+
+from realtime_sync.errors import (
+    CloseInfo,
+    ConnectionClosedError,
+    ConnectionLostError,
+    InvalidInputError,
+    PeerUnresponsiveError,
+    SendStalledError,
+)
+from realtime_sync.timeouts import Timeouts
+
+from .conftest import FAST, Bench, Running, descriptors
+from .peer import CLOSE, PING, PONG, TEXT, Link, close_frame, frame
+
+HUGE = b"x" * 16_000_000  # more than any socket buffer takes
+
+
+def silent(link: Link) -> None:
+    link.read_to_end()
+
+
+def ends_with(connection: Any, kind: type[ConnectionClosedError] = ConnectionClosedError) -> ConnectionClosedError:
+    """Read to the end; the error."""
+    with pytest.raises(kind) as caught:
+        while True:
+            connection.receive()
+    with pytest.raises(kind) as again:
+        connection.receive()
+    assert again.value is caught.value
+    assert connection.close_info is caught.value.close_info
+    return caught.value
+
+
+# The close handshake.
+
+
+@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "moved"), (1011, "ünwell"), (4000, "x" * 123)])
+def test_the_peers_close_code_and_reason_are_kept_and_its_code_is_echoed(bench: Bench, code: int, reason: str) -> None:
+    answers: list[tuple[int, bytes]] = []
+
+    def script(link: Link) -> None:
+        link.send(frame(TEXT, "last") + close_frame(code, reason))
+        answers.append(link.read_frame())
+
+    connection = bench.open(script)
+    assert connection.close_info is None
+    assert connection.receive() == "last"
+    assert ends_with(connection).close_info == CloseInfo(code, reason, "remote")
+    bench._stack.close()
+    assert answers == [(CLOSE, struct.pack("!H", code))]
+
+
+def test_a_close_frame_without_a_code_is_1005_and_clean(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        link.send(frame(CLOSE))
+        assert link.read_frame() == (CLOSE, b"")
+
+    error = ends_with(bench.open(script))
+    assert error.close_info == CloseInfo(1005, "", "remote")
+    assert error.close_info.clean
+
+
+def test_start_close_sends_one_frame_and_receive_ends_locally_after_what_was_under_way(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        assert link.read_frame() == (CLOSE, struct.pack("!H", 4001) + b"bye")
+        link.send(frame(TEXT, "late") + frame(PING, b"too late to answer") + close_frame(4001, "bye"))
+        assert link.read_to_end() == b""
+
+    connection = bench.open(script)
+    for _ in range(3):
+        connection.start_close(4001, "bye")
+    with pytest.raises(ConnectionClosedError, match="closed here"):
+        connection.send_text("after the close frame")
+    assert connection.receive() == "late"
+    assert ends_with(connection).close_info == CloseInfo(4001, "bye", "local")
+    connection.dispose()
+
+
+@pytest.mark.parametrize("how", ["end of stream", "reset", "abort"])
+def test_after_start_close_every_end_is_the_local_one(bench: Bench, how: str) -> None:
+    def script(link: Link) -> None:
+        link.read_frame()
+        if how == "reset":
+            link.reset()
+        elif how == "abort":
+            link.read_to_end()
+
+    connection = bench.open(script)
+    connection.start_close()
+    if how == "abort":
+        connection.abort()
+    assert ends_with(connection).close_info == CloseInfo(1000, "", "local")
+    connection.dispose()
+
+
+def test_start_close_is_bounded_where_a_writer_is_stuck_and_ends_it(bench: Bench) -> None:
+    release = threading.Event()
+    timeouts = Timeouts(close=0.3, send=10)
+    connection = bench.open(lambda link: release.wait(10), timeouts, small_buffers=True)
+    writer = Running(lambda: connection.send_text(HUGE))
+    _until_stuck(connection)
+    began = time.monotonic()
+    connection.start_close()
+    assert time.monotonic() - began < 1
+    with pytest.raises(ConnectionClosedError):
+        writer.result(1)
+    assert ends_with(connection).close_info == CloseInfo(1000, "", "local")
+    release.set()
+
+
+@pytest.mark.parametrize(("code", "reason"), [(999, ""), (1005, ""), (1006, ""), (1015, ""), (1000, "ü" * 62)])
+def test_what_cannot_be_sent_in_a_close_frame_is_refused(plain: Bench, code: int, reason: str) -> None:
+    connection = plain.open(silent)
+    with pytest.raises(InvalidInputError):
+        connection.start_close(code, reason)
+    assert connection.close_info is None
+
+
+# Broken connections.
+
+
+@pytest.mark.parametrize("sent", [b"", frame(TEXT, "cut off")[:4], b"\x81"])
+def test_an_end_of_stream_is_a_loss_with_a_cause(bench: Bench, sent: bytes) -> None:
+    error = ends_with(bench.open(lambda link: link.send(sent)), ConnectionLostError)
+    assert error.close_info == CloseInfo(1006, "", "lost")
+    assert isinstance(error.__cause__, EOFError)
+
+
+def test_a_reset_is_a_loss_with_its_cause(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        link.read_frame()  # not before the handshake's answer was read: a reset makes the kernel drop it
+        link.reset()
+
+    connection = bench.open(script)
+    connection.send_text("ready")
+    error = ends_with(connection, ConnectionLostError)
+    assert error.close_info == CloseInfo(1006, "", "lost")
+    assert isinstance(error.__cause__, (ConnectionResetError, EOFError))
+
+
+def test_a_close_frame_followed_by_a_reset_is_a_typed_end_either_way(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        link.read_frame()
+        link.send(close_frame(4004, "why"))
+        link.reset()
+
+    connection = bench.open(script)
+    connection.send_text("ready")
+    # The kernel may drop what was received before a reset: then it is a loss, but never anything else.
+    error = ends_with(connection)
+    assert error.close_info in (CloseInfo(4004, "why", "remote"), CloseInfo(1006, "", "lost"))
+
+
+def test_a_writer_that_finds_the_socket_broken_gets_the_reason_that_is_still_unread(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        link.send(frame(TEXT, "the real reason") + close_frame(4008, "policy"))
+        link.sock.shutdown(socket.SHUT_RDWR)
+
+    connection = bench.open(script)
+
+    def write() -> None:
+        while True:
+            connection.send_text("x" * 10_000)
+
+    writer = Running(write)
+    while connection._duplex._sealed is None:  # the writer has met the broken socket
+        assert writer.alive
+        os.sched_yield()
+    assert connection.receive() == "the real reason"
+    error = ends_with(connection)
+    assert error.close_info == CloseInfo(4008, "policy", "remote")
+    with pytest.raises(ConnectionClosedError) as caught:
+        writer.result()
+    assert caught.value is error
+
+
+# Stalls, silence, keepalive.
+
+
+def _until_stuck(connection: Any) -> None:
+    """Wait until a writer waits for room."""
+    deadline = time.monotonic() + 5
+    duplex = connection._duplex
+    while not (duplex.lock.locked() and duplex._users > 1):
+        assert time.monotonic() < deadline, "the writer never blocked"
+        os.sched_yield()
+
+
+def test_a_send_that_makes_no_progress_ends_the_connection_for_everyone(bench: Bench) -> None:
+    release = threading.Event()
+    connection = bench.open(lambda link: release.wait(10), Timeouts(send=0.4), small_buffers=True)
+    reader = Running(connection.receive)
+    first = Running(lambda: connection.send_text(HUGE))
+    _until_stuck(connection)
+    second = Running(lambda: connection.send_text("waits behind it"))
+    for call in (first, second, reader):
+        with pytest.raises(SendStalledError, match=r"Timeouts\.send"):
+            call.result(3)
+    with pytest.raises(SendStalledError):
+        connection.send_text("never after a cut frame")
+    release.set()
+
+
+def test_a_slow_peer_that_takes_bytes_now_and_then_is_no_stall(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        for _ in range(12):
+            threading.Event().wait(0.1)
+            link.read(200_000)  # far less than what the kernel's send buffer holds
+        link.read_to_end()
+
+    connection = bench.open(script, Timeouts(send=0.6), small_buffers=True)
+    began = time.monotonic()
+    connection.send_text(HUGE)
+    assert time.monotonic() - began > 1
+    connection.start_close()
+
+
+def test_pings_are_answered_and_messages_received_while_a_writer_is_stuck(bench: Bench) -> None:
+    got = threading.Event()
+
+    def script(link: Link) -> None:
+        for number in range(50):
+            link.send(frame(PING, f"{number}") + frame(TEXT, f"{number}"))
+        assert got.wait(5)
+        assert link.read_frame() == (TEXT, HUGE)
+        assert link.read_frame() == (PONG, b"49")  # the latest is enough
+        link.send(frame(TEXT, "done"))
+
+    connection = bench.open(script, small_buffers=True)
+    writer = Running(lambda: connection.send_text(HUGE))
+    _until_stuck(connection)
+    assert [connection.receive() for _ in range(50)] == [str(number) for number in range(50)]
+    got.set()
+    assert connection.receive() == "done"
+    writer.result()
+
+
+def test_pongs_that_find_a_full_socket_and_no_writer_are_sent_when_there_is_room(bench: Bench) -> None:
+    """The reader itself must go on reading, else both sides would wait for each other."""
+    flooded = threading.Event()
+    pings = 30_000
+
+    def script(link: Link) -> None:
+        for number in range(0, pings, 100):
+            link.send(b"".join(frame(PING, f"{n}".rjust(125)) for n in range(number, number + 100)))
+        link.send(frame(TEXT, "flooded"))
+        assert flooded.wait(10)
+        last, payload = -1, b""
+        while last < pings - 1:
+            opcode, payload = link.read_frame()
+            assert opcode == PONG
+            assert int(payload) > last
+            last = int(payload)
+        link.send(frame(TEXT, "all"))
+
+    connection = bench.open(script, small_buffers=True)
+    assert connection.receive() == "flooded"
+    flooded.set()
+    assert connection.receive() == "all"
+
+
+def test_pings_are_answered_while_other_threads_send(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        for number in range(200):
+            link.send(frame(PING, f"{number}"))
+            while link.read_frame() != (PONG, f"{number}".encode()):
+                pass  # the writers' frames
+        link.send(frame(TEXT, "no pong was lost"))
+        link.read_to_end()
+
+    connection = bench.open(script)
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            connection.send_text("x" * 50)
+
+    writers = [Running(write) for _ in range(2)]
+    assert connection.receive() == "no pong was lost"
+    stop.set()
+    for writer in writers:
+        writer.result()
+
+
+def test_a_silent_peer_is_pinged_and_then_given_up(bench: Bench) -> None:
+    frames: list[tuple[int, bytes]] = []
+
+    def script(link: Link) -> None:
+        frames.append(link.read_frame())
+        link.read_to_end()
+
+    connection = bench.open(script, Timeouts(ping_interval=0.2, ping=0.3))
+    began = time.monotonic()
+    error = ends_with(connection, PeerUnresponsiveError)
+    assert 0.45 < time.monotonic() - began < 2
+    assert error.close_info == CloseInfo(1006, "", "lost")
+    connection.dispose()
+    bench._stack.close()
+    assert [opcode for opcode, _ in frames] == [PING]
+
+
+def test_a_peer_that_answers_pings_is_kept(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        for _ in range(5):
+            opcode, data = link.read_frame()
+            assert opcode == PING
+            link.send(frame(PONG, data))
+        link.send(frame(TEXT, "still here"))
+
+    assert bench.open(script, Timeouts(ping_interval=0.1, ping=1)).receive() == "still here"
+
+
+def test_a_silent_peer_is_given_up_even_where_the_ping_cannot_be_written(bench: Bench) -> None:
+    release = threading.Event()
+    timeouts = Timeouts(send=10, ping_interval=0.2, ping=0.3)
+    connection = bench.open(lambda link: release.wait(10), timeouts, small_buffers=True)
+    writer = Running(lambda: connection.send_text(HUGE))
+    ends_with(connection, PeerUnresponsiveError)
+    with pytest.raises(PeerUnresponsiveError):
+        writer.result(1)
+    release.set()
+
+
+# Abort, dispose, interrupts, forks.
+
+
+def test_abort_wakes_the_reader_and_every_writer_at_once_with_its_error(bench: Bench) -> None:
+    release = threading.Event()
+    connection = bench.open(lambda link: release.wait(10), small_buffers=True)
+    reader = Running(connection.receive)
+    writers = [Running(lambda: connection.send_text(HUGE)) for _ in range(3)]
+    _until_stuck(connection)
+    error = ConnectionLostError("enough")
+    began = time.monotonic()
+    connection.abort(error)
+    connection.abort(ConnectionLostError("the first one holds"))
+    for call in (reader, *writers):
+        with pytest.raises(ConnectionLostError) as caught:
+            call.result(1)
+        assert caught.value is error
+    assert time.monotonic() - began < 1
+    release.set()
+
+
+def test_abort_without_an_error_is_a_loss(plain: Bench) -> None:
+    connection = plain.open(silent)
+    connection.abort()
+    assert ends_with(connection, ConnectionLostError).close_info == CloseInfo(1006, "", "lost")
+
+
+def test_dispose_in_the_middle_of_everything_gives_the_connections_error_and_never_a_foreign_descriptor(
+    bench: Bench,
+) -> None:
+    release = threading.Event()
+    for _ in range(10):
+        connection = bench.open(lambda link: release.wait(10), small_buffers=True)
+        calls = [Running(connection.receive), *(Running(lambda c=connection: c.send_text(HUGE)) for _ in range(2))]
+        _until_stuck(connection)
+        connection.dispose()
+        others = [socket.socketpair() for _ in range(10)]  # take the numbers that were released
+        connection.dispose()
+        for call in calls:
+            with pytest.raises(ConnectionLostError, match="disposed"):
+                call.result(2)
+        for pair in others:
+            for end in pair:
+                end.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    end.recv(1)  # nothing was written to it
+            pair[0].close()
+            pair[1].close()
+    release.set()
+
+
+def test_dispose_leaves_no_descriptor(bench: Bench) -> None:
+    release = threading.Event()
+    stuck = lambda link: release.wait(10)  # noqa: E731
+    peer_side = 50  # the scripts' sockets stay open meanwhile
+    bench.open(stuck).dispose()
+    before = descriptors()
+    for _ in range(peer_side):
+        connection = bench.open(stuck)
+        reader = Running(connection.receive)
+        connection.dispose()
+        with pytest.raises(ConnectionLostError):
+            reader.result()
+    assert descriptors() - before <= 2 * peer_side  # listener and accepted socket of each peer
+    release.set()
+
+
+def test_an_interrupt_in_the_middle_of_a_frame_ends_the_connection_and_nothing_follows(bench: Bench) -> None:
+    received: list[bytes] = []
+    release = threading.Event()
+
+    def script(link: Link) -> None:
+        release.wait(10)
+        received.append(link.read_to_end())
+
+    connection = bench.open(script, Timeouts(send=10, close=0.2), small_buffers=True)
+    main = threading.main_thread().ident
+    assert main is not None
+
+    def interrupt() -> None:
+        _until_stuck(connection)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    interrupter = Running(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        connection.send_text(HUGE)
+    interrupter.result()
+    for _ in range(2):
+        with pytest.raises(ConnectionLostError, match="interrupted"):
+            connection.send_text("must not follow")
+    connection.start_close()
+    ends_with(connection, ConnectionLostError)
+    connection.dispose()
+    release.set()
+    bench._stack.close()
+    assert len(received[0]) < len(HUGE)
+    assert received[0][:2] == b"\x81\xff"
+
+
+def test_a_forked_child_forgets_and_the_parents_connection_goes_on(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        assert link.read_frame() == (TEXT, b"from the parent")
+        link.send(frame(TEXT, "to the parent"))
+        assert link.read_frame() == (CLOSE, struct.pack("!H", 1000))
+        link.send(close_frame(1000))
+
+    connection = bench.open(script)
+    reader = Running(connection.receive)
+    duplex = connection._duplex
+    with duplex.lock, duplex._io:  # held by threads of the parent, as they may be at any fork
+        child = _fork(lambda: _in_child(connection))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    connection.send_text("from the parent")
+    assert reader.result() == "to the parent"
+    connection.start_close()
+    assert ends_with(connection).close_info.initiator == "local"
+
+
+def _fork(call: Any) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # 3.12: forking with threads is the point here
+        child = os.fork()
+    if child:
+        return child
+    try:
+        call()
+        os._exit(0)
+    except BaseException:
+        os._exit(1)
+
+
+def _in_child(connection: Any) -> None:
+    before = descriptors()
+    connection.forget()
+    assert before - descriptors() == 5  # socket, wake-up pair, two selectors
+    with pytest.raises(ConnectionLostError, match="parent"):
+        connection.receive()
+    with pytest.raises(ConnectionLostError, match="parent"):
+        connection.send_text("x")
+    connection.start_close()
+    connection.abort()
+    connection.dispose()
+
+
+def test_descriptors_above_1024_work(plain: Bench) -> None:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2000:
+        pytest.skip("too few descriptors are allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2000), hard))
+    fillers = [os.dup(0) for _ in range(1100)]
+    try:
+        connection = plain.open(lambda link: link.send(frame(TEXT, "high")))
+        assert connection._duplex._socket.fileno() > 1024
+        assert connection.receive() == "high"
+        assert selectors.DefaultSelector is not selectors.SelectSelector
+    finally:
+        for filler in fillers:
+            os.close(filler)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_the_repr_says_whether_it_is_open_and_nothing_secret(plain: Bench) -> None:
+    connection = plain.open(silent, headers={"Authorization": "Bearer SECRET"})
+    assert repr(connection) == "<Connection open>"
+    connection.abort()
+    assert "1006" in repr(connection)
+    assert "SECRET" not in repr(vars(connection)) + repr(FAST)

@@ -1,0 +1,233 @@
+"""Messages both ways, from several threads at once, and what the peer may not do."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+from contextlib import suppress
+from functools import partial
+
+import pytest
+import websocket
+
+from realtime_sync.errors import ConnectionClosedError, InvalidInputError, MessageTooBigError, ProtocolViolationError
+from realtime_sync.transport.duplex import Duplex
+
+from .conftest import Bench, Running
+from .peer import BINARY, CLOSE, PING, PONG, TEXT, Link, close_frame, frame
+
+
+def echo(link: Link) -> None:
+    with suppress(EOFError, OSError):  # the client may leave without a word
+        while True:
+            opcode, data = link.read_frame()
+            link.send(frame(opcode, data))
+            if opcode == CLOSE:
+                return
+
+
+@pytest.mark.parametrize("name", ["send", "send_frame", "recv_frame", "lock"])
+def test_websocket_client_still_has_what_duplex_overrides_or_uses(name: str) -> None:
+    assert hasattr(websocket.WebSocket(), name)
+
+
+def test_duplex_overrides_no_private_name_of_websocket_client() -> None:
+    theirs = {name for name in (*dir(websocket.WebSocket()), *vars(websocket.WebSocket())) if not name.startswith("__")}
+    ours = set(vars(Duplex)) - {"__module__", "__doc__", "__init__"}
+    assert ours & theirs == {"send_frame", "recv_frame"}
+
+
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65535, 65536, 1_000_000])
+def test_text_of_every_length_encoding_comes_back_as_it_went(bench: Bench, size: int) -> None:
+    connection = bench.open(echo)
+    text = "".join(chr(0x20 + i % 90) for i in range(size))
+    connection.send_text(text)
+    assert connection.receive() == text
+    connection.send_text(text.encode())
+    assert connection.receive() == text
+
+
+def test_binary_messages_arrive_as_bytes(bench: Bench) -> None:
+    connection = bench.open(lambda link: link.send(frame(BINARY, b"\xff\x00")))
+    assert connection.receive() == b"\xff\x00"
+
+
+def test_bytes_right_behind_the_handshake_are_not_lost(bench: Bench) -> None:
+    def script(link: Link) -> None:
+        link.upgrade(behind=frame(TEXT, "first") + frame(TEXT, "second")[:3])
+        link.send(frame(TEXT, "second")[3:])
+
+    connection = bench.connect(bench.serve(script))
+    assert [connection.receive(), connection.receive()] == ["first", "second"]
+
+
+def test_frames_cut_at_every_byte_are_put_together(bench: Bench) -> None:
+    frames = frame(TEXT, "ä" * 10) + frame(TEXT, "b" * 200) + frame(PING, b"?") + frame(BINARY, b"c" * 3)
+
+    def script(link: Link) -> None:
+        for byte in frames:
+            link.send(bytes([byte]))
+
+    connection = bench.open(script)
+    assert [connection.receive() for _ in range(3)] == ["ä" * 10, "b" * 200, b"ccc"]
+
+
+def test_fragments_are_joined_and_control_frames_between_them_answered(bench: Bench) -> None:
+    word = "grüße".encode()
+
+    def script(link: Link) -> None:
+        link.send(frame(TEXT, word[:3], fin=False) + frame(PING, b"1") + frame(0, word[3:4], fin=False))
+        assert link.read_frame() == (PONG, b"1")
+        link.send(frame(0, word[4:]) + frame(BINARY, b"a", fin=False) + frame(0, b"b") + frame(TEXT, "next"))
+
+    connection = bench.open(script)
+    assert [connection.receive() for _ in range(3)] == ["grüße", b"ab", "next"]
+
+
+def test_two_writers_and_a_reader_saturate_the_line_and_each_keeps_its_order(bench: Bench) -> None:
+    count, payload = 1500, "x" * 100
+
+    def script(link: Link) -> None:
+        flood = Running(lambda: [link.send(frame(TEXT, f"{n}")) for n in range(count)])
+        seen: dict[str, int] = {"a": 0, "b": 0}
+        for _ in range(2 * count):
+            who, number, rest = link.read_frame()[1].decode().split(":")
+            assert (int(number), rest) == (seen[who], payload)
+            seen[who] += 1
+        flood.result()
+        link.send(frame(TEXT, "all"))
+
+    connection = bench.open(script)
+
+    def write(who: str) -> None:
+        for number in range(count):
+            connection.send_text(f"{who}:{number}:{payload}")
+
+    writers = [Running(partial(write, who)) for who in "ab"]
+    assert [connection.receive() for _ in range(count)] == [str(n) for n in range(count)]
+    assert connection.receive() == "all"
+    for writer in writers:
+        writer.result()
+
+
+def test_large_messages_both_ways_at_once_do_not_lock_each_other(bench: Bench) -> None:
+    size = 4_000_000
+
+    def script(link: Link) -> None:
+        sending = Running(lambda: link.send(frame(BINARY, b"s" * size)))
+        assert link.read_frame() == (TEXT, b"c" * size)
+        sending.result()
+
+    connection = bench.open(script)
+    sending = Running(lambda: connection.send_text(b"c" * size))
+    assert connection.receive() == b"s" * size
+    sending.result()
+
+
+def test_text_that_has_no_utf8_form_is_refused_and_the_connection_goes_on(plain: Bench) -> None:
+    connection = plain.open(echo)
+    with pytest.raises(InvalidInputError, match="UTF-8"):
+        connection.send_text("\ud800")
+    connection.send_text("good")
+    assert connection.receive() == "good"
+
+
+VIOLATIONS = {
+    "a reserved bit": (frame(TEXT, "x", rsv=4), 1002),
+    "a reserved data opcode": (frame(3, "x"), 1002),
+    "a reserved control opcode": (frame(11), 1002),
+    "a masked frame": (b"\x81\x81\x00\x00\x00\x00x", 1002),
+    "a fragmented ping": (frame(PING, b"", fin=False), 1002),
+    "a ping of 126 bytes": (frame(PING, b"x" * 126), 1002),
+    "a continuation of nothing": (frame(0, b"x"), 1002),
+    "a message within a message": (frame(TEXT, "x", fin=False) + frame(TEXT, "y"), 1002),
+    "a close frame of one byte": (frame(CLOSE, b"x"), 1002),
+    "a close code that is not to be sent": (close_frame(1006), 1002),
+    "a close code out of range": (close_frame(5000), 1002),
+    "a close reason that is not UTF-8": (close_frame(1000, b"\xff"), 1007),
+    "text that is not UTF-8": (frame(TEXT, b"ok\xff"), 1007),
+    "a surrogate": (frame(TEXT, b"\xed\xa0\x80"), 1007),
+    "a fragment that is not UTF-8, before the last": (frame(TEXT, b"\xff", fin=False), 1007),
+    "text that ends within a character": (frame(TEXT, b"\xc3", fin=False) + frame(0), 1007),
+}
+
+
+@pytest.mark.parametrize("name", VIOLATIONS)
+def test_a_violation_is_answered_with_its_code_and_ends_the_connection(bench: Bench, name: str) -> None:
+    data, code = VIOLATIONS[name]
+    answers: list[tuple[int, bytes]] = []
+
+    def script(link: Link) -> None:
+        link.send(data)
+        answers.append(link.read_frame())
+
+    connection = bench.open(script)
+    with pytest.raises(ProtocolViolationError) as caught:
+        connection.receive()
+    with pytest.raises(ProtocolViolationError) as again:
+        connection.receive()
+    assert again.value is caught.value
+    assert connection.close_info is not None
+    assert (connection.close_info.code, connection.close_info.initiator) == (code, "local")
+    with pytest.raises(ProtocolViolationError):
+        connection.send_text("more")
+    bench._stack.close()
+    assert answers == [(CLOSE, struct.pack("!H", code))]
+
+
+def test_an_announced_tebibyte_ends_the_connection_before_a_byte_of_it_is_read(bench: Bench) -> None:
+    answers: list[tuple[int, bytes]] = []
+
+    def script(link: Link) -> None:
+        link.send(b"\x82\x7f" + struct.pack("!Q", 2**40))
+        answers.append(link.read_frame())
+
+    connection = bench.open(script)
+    with pytest.raises(MessageTooBigError, match="max_message_bytes"):
+        connection.receive()
+    bench._stack.close()
+    assert answers == [(CLOSE, struct.pack("!H", 1009))]
+
+
+def test_the_limit_holds_for_a_message_and_not_for_a_fragment(plain: Bench) -> None:
+    def script(link: Link) -> None:
+        link.send(frame(TEXT, b"x" * 1000))
+        for _ in range(2):
+            link.send(frame(TEXT, b"x" * 500, fin=False) + frame(0, b"x" * 500))
+        link.send(frame(TEXT, b"x" * 500, fin=False) + frame(0, b"x" * 400, fin=False) + frame(0, b"x" * 101))
+        assert link.read_frame() == (CLOSE, struct.pack("!H", 1009))
+
+    connection = plain.open(script, max_message_bytes=1000)
+    assert [len(connection.receive()) for _ in range(3)] == [1000, 1000, 1000]
+    with pytest.raises(MessageTooBigError):
+        connection.receive()
+
+
+def test_without_a_limit_large_messages_pass(plain: Bench) -> None:
+    data = os.urandom(3_000_000)
+    connection = plain.open(lambda link: link.send(frame(BINARY, data)), max_message_bytes=None)
+    assert connection.receive() == data
+
+
+def test_an_interrupt_while_receiving_ends_the_connection(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = plain.open(lambda link: link.read_to_end())
+
+    def interrupt(count: int) -> bytes:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(connection._duplex, "_take", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        connection.receive()
+    with pytest.raises(ConnectionClosedError, match="interrupted"):
+        connection.receive()
+
+
+def test_no_thread_is_left_by_a_connection(bench: Bench) -> None:
+    before = threading.active_count()
+    connection = bench.open(echo)
+    connection.send_text("x")
+    connection.receive()
+    connection.dispose()
+    bench._stack.close()
+    assert threading.active_count() <= before
