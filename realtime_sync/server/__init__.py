@@ -1,0 +1,55 @@
+"""The service's side of the realtime protocol, in this process: to build and to test against, with no key.
+
+    with RealtimeServer() as server:
+        client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+
+Needs the extra ``server`` (wsproto). Nothing of the client imports this package.
+"""
+
+from __future__ import annotations
+
+try:
+    import wsproto as _wsproto  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "the embedded server needs the package wsproto: pip install 'realtime-sync[server]'", name="wsproto"
+    ) from error
+
+from realtime_sync.server.clock import Clock, SystemClock
+from realtime_sync.server.faults import Act, Faults, Refusal
+from realtime_sync.server.responder import (
+    FunctionCall,
+    Piece,
+    Reply,
+    Responder,
+    Transcriber,
+    Turn,
+    default_responder,
+    default_transcriber,
+)
+from realtime_sync.server.script import Script, expect
+from realtime_sync.server.server import RealtimeServer
+from realtime_sync.server.session import LiveSession
+
+__all__ = [
+    # the server
+    "RealtimeServer",
+    "LiveSession",
+    # who answers
+    "Responder",
+    "Turn",
+    "Reply",
+    "FunctionCall",
+    "Piece",
+    "default_responder",
+    "Transcriber",
+    "default_transcriber",
+    "Script",
+    "expect",
+    # what goes wrong, and when
+    "Faults",
+    "Refusal",
+    "Act",
+    "Clock",
+    "SystemClock",
+]

@@ -1,0 +1,369 @@
+"""One WebSocket of the server: all its socket calls on one thread, frames of any thread through one queue.
+
+An SSL object bears one thread at a time, so nobody but ``run()`` touches the socket or wsproto. Whoever sends puts
+work into the queue and wakes that thread; frames leave in the order in which they were queued, which lets the session
+queue its events under its own lock without doing any I/O there.
+"""
+
+from __future__ import annotations
+
+import collections
+import selectors
+import socket
+import ssl
+import struct
+import threading
+import time
+from typing import Callable, Optional
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.utilities import RemoteProtocolError
+
+_CHUNK = 65536
+# A sender of bulk (a response's deltas) waits while more than this is queued: "as fast as the client reads".
+_HIGH_WATER = 512 * 1024
+_CLOSE_PATIENCE = 2.0  # seconds that the peer has for its side of the close handshake
+
+Op = Callable[["Connection"], None]
+
+
+class Handler:
+    """What a connection tells; all called on the connection's own thread."""
+
+    connection: Optional[Connection] = None
+
+    def on_open(self) -> None:
+        """The handshake has been answered."""
+
+    def on_text(self, text: str) -> None:
+        """A whole text message came."""
+
+    def on_binary(self, data: bytes) -> None:
+        """A whole binary message came."""
+
+    def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
+        """The connection has ended; 1006 where there was no close frame."""
+
+
+def accept(headers: list[tuple[bytes, bytes]], path: str, subprotocol: Optional[str]) -> tuple[WSConnection, bytes]:
+    """An accepted WebSocket, and the answer to its handshake. Raises wsproto's ``RemoteProtocolError``."""
+    websocket = WSConnection(ConnectionType.SERVER)
+    websocket.initiate_upgrade_connection(headers, path)
+    for _ in websocket.events():
+        pass
+    return websocket, websocket.send(AcceptConnection(subprotocol=subprotocol))
+
+
+class Connection:
+    """The server's end of a WebSocket. ``run()`` serves it until it ends; every other method may be called anywhere."""
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        websocket: WSConnection,
+        handler: Handler,
+        *,
+        pong_timeout: float = 20.0,
+        stall_timeout: float = 60.0,
+    ) -> None:
+        self._sock = sock
+        self._handler = handler
+        self._ws = websocket
+        self._pong_timeout = pong_timeout
+        self._stall_timeout = stall_timeout
+        self._lock = threading.Lock()  # guards _queue, _urgent, _queued, _woken and _finished
+        self._room = threading.Condition(self._lock)
+        self._queue: collections.deque[str | bytes | Op] = collections.deque()
+        self._urgent: collections.deque[Op] = collections.deque()  # done before all that is queued
+        self._queued = 0
+        self._woken = False
+        self._finished = False
+        self._wake_r, self._wake_w = socket.socketpair()
+        self._selector = selectors.DefaultSelector()
+        # Below: only the connection's thread.
+        self._out = bytearray()
+        self._text: list[str] = []
+        self._binary: list[bytes] = []
+        self._reading = self._writing = True
+        self._ping_sent: Optional[float] = None
+        self._close_by: Optional[float] = None
+        self._ending = False
+        self._hold_until = 0.0
+        self.delay = 0.0
+        """Seconds that each message is held back before it is sent (a fault); 0 is none."""
+        self.close_code = 1006
+        self.close_reason = ""
+        self._by_client = False
+
+    # From any thread ------------------------------------------------------------------------------------------
+
+    def send_text(self, text: str) -> None:
+        """Queue a text message. Never blocks; dropped where the connection has ended."""
+        self._put(text, len(text))
+
+    def send_raw(self, data: bytes) -> None:
+        """Queue bytes that go to the socket as they are, which may break the protocol on purpose."""
+        self._put(lambda connection: connection._out.extend(data), len(data))
+
+    def send_binary(self, data: bytes) -> None:
+        """Queue a binary message."""
+        self._put(data, len(data))
+
+    def ping(self) -> None:
+        """Queue a ping, unless one is still unanswered."""
+        self._put(Connection._send_ping, 0)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Queue a close frame, wait for the peer's for two seconds (on the connection's thread), then end."""
+        self._put(lambda connection: connection._start_close(code, reason), 0)
+
+    def perform(self, op: Op, *, urgent: bool = False) -> None:
+        """Have ``op`` called on the connection's thread: after what is queued, or at once where ``urgent``."""
+        self._put(op, 0, urgent=op if urgent else None)
+
+    def abort(self) -> None:
+        """End at once, without a close frame."""
+        self.perform(Connection.end, urgent=True)
+
+    def wait_for_room(self, timeout: float) -> bool:
+        """Wait until the peer has taken enough of what is queued; False where it has not within ``timeout`` seconds,
+        or where the connection has ended.
+        """
+        deadline = time.monotonic() + timeout
+        with self._room:
+            while self._queued > _HIGH_WATER and not self._finished:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return False
+                self._room.wait(left)
+            return not self._finished
+
+    def _put(self, work: str | bytes | Op, size: int, urgent: Optional[Op] = None) -> None:
+        with self._lock:
+            if self._finished:
+                return
+            if urgent is not None:
+                self._urgent.append(urgent)
+            else:
+                self._queue.append(work)
+                self._queued += size
+            wake, self._woken = not self._woken, True
+            if wake:  # one byte of a socketpair that is empty: never blocks
+                self._wake_w.send(b"\0")
+
+    # On the connection's thread: operations ---------------------------------------------------------------------
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the socket, so that the peer's sends stall (a fault)."""
+        self._reading = False
+
+    def go_silent(self) -> None:
+        """Neither read nor write any more, while the connection stays open (a fault)."""
+        self._reading = self._writing = False
+        self._ping_sent = None
+
+    def shut_down_sending(self) -> None:
+        """Half-close: the peer sees the end of the stream without a close frame (a fault)."""
+        self._flush()
+        self._writing = False
+        socket.socket.shutdown(self._sock, socket.SHUT_WR)  # an SSLSocket's own would drop its TLS state
+
+    def reset(self) -> None:
+        """Drop the connection with a TCP reset (a fault)."""
+        self._flush()
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.end()
+
+    def end(self) -> None:
+        """Leave ``run()`` at its next turn."""
+        self._ending = True
+
+    def _send_ping(self) -> None:
+        if self._ping_sent is None and self._writing and self._ws.state is ConnectionState.OPEN:
+            self._out += self._ws.send(Ping(payload=b"realtime"))
+            self._ping_sent = time.monotonic()
+
+    def _start_close(self, code: int, reason: str) -> None:
+        if self._ws.state is ConnectionState.OPEN:
+            self._out += self._ws.send(CloseConnection(code=code, reason=reason))
+            self.close_code, self.close_reason = code, reason
+            self._close_by = time.monotonic() + _CLOSE_PATIENCE
+
+    # The loop -------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Serve the connection until it ends; closes the socket."""
+        try:
+            self._sock.setblocking(False)
+            self._wake_r.setblocking(False)
+            self._selector.register(self._wake_r, selectors.EVENT_READ)
+            self._handler.on_open()
+            while not self._ending:
+                self._turn()
+        except OSError:  # includes ssl.SSLError: the connection is lost, which close_code says
+            pass
+        finally:
+            self.discard()
+            self._handler.on_end(self.close_code, self.close_reason, by_client=self._by_client)
+
+    def discard(self) -> None:
+        """Close the socket and let go of everything; for whoever decides not to ``run()``."""
+        with self._room:
+            self._finished = True
+            self._queue.clear()
+            self._room.notify_all()
+        self._selector.close()
+        self._sock.close()
+        self._wake_r.close()
+        self._wake_w.close()
+
+    def _turn(self) -> None:
+        while self._take_queue():
+            if len(self._out) >= _CHUNK:
+                self._flush()
+        self._flush()
+        if not self._ending and not (self._reading and self._read()):
+            self._sleep()
+
+    def _take_queue(self) -> bool:
+        """Turn queued work into bytes; False once there is no more to take now, or enough waits to be written."""
+        while self._urgent:
+            self._urgent.popleft()(self)
+        if len(self._out) >= _CHUNK or self._ending or time.monotonic() < self._hold_until:
+            return False
+        with self._lock:
+            if not self._queue:
+                return False
+            work = self._queue.popleft()
+            if isinstance(work, (str, bytes)):
+                self._queued -= len(work)
+                if self._queued <= _HIGH_WATER // 2:
+                    self._room.notify_all()
+        if self.delay and isinstance(work, (str, bytes)):
+            self._hold(work)
+        else:
+            self._do(work)
+        return True
+
+    def _hold(self, message: str | bytes) -> None:
+        """Back to the head of the queue, as an operation (which is not held), to be taken when its time has come."""
+        with self._lock:
+            self._queue.appendleft(lambda connection: connection._do(message))
+        self._hold_until = time.monotonic() + self.delay
+
+    def _do(self, work: str | bytes | Op) -> None:
+        if callable(work):
+            work(self)
+        elif self._ws.state is ConnectionState.OPEN:
+            message = TextMessage(data=work) if isinstance(work, str) else BytesMessage(data=work)
+            self._out += self._ws.send(message)
+
+    def _flush(self) -> None:
+        while self._out and self._writing:
+            try:
+                sent = self._sock.send(self._out[:_CHUNK])
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                break
+            del self._out[:sent]
+        if not self._out and self._ws.state is ConnectionState.CLOSED:
+            self._ending = True
+
+    def _read(self) -> bool:
+        """Read once and handle what came; False where there is nothing to read yet."""
+        try:
+            data = self._sock.recv(_CHUNK)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        if not data:
+            self._ending = True
+            return True
+        try:
+            if self._ws.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
+                self._ws.receive_data(data)
+            for event in self._ws.events():
+                self._handle(event)
+        except RemoteProtocolError as error:
+            hint = error.event_hint
+            self._break_off(int(hint.code) if isinstance(hint, CloseConnection) else 1002, str(error))
+        return True
+
+    def _handle(self, event: object) -> None:
+        if isinstance(event, TextMessage):
+            self._text.append(event.data)
+            if event.message_finished:
+                text, self._text = "".join(self._text), []
+                self._handler.on_text(text)
+        elif isinstance(event, BytesMessage):
+            self._binary.append(bytes(event.data))
+            if event.message_finished:
+                data, self._binary = b"".join(self._binary), []
+                self._handler.on_binary(data)
+        elif isinstance(event, Ping):
+            if self._ws.state is ConnectionState.OPEN:
+                self._out += self._ws.send(event.response())
+        elif isinstance(event, Pong):
+            self._ping_sent = None
+        elif isinstance(event, CloseConnection):
+            self._answer_close(event)
+
+    def _answer_close(self, event: CloseConnection) -> None:
+        self._reading = False
+        if self._ws.state is ConnectionState.REMOTE_CLOSING:
+            # 1005 where the peer's frame held no code; it may not be echoed.
+            self.close_code, self.close_reason = int(event.code), event.reason or ""
+            self._by_client = True
+            self._out += self._ws.send(event.response())
+        elif self._ws.state is ConnectionState.OPEN:
+            # wsproto tells by this event, too, that a frame broke the protocol. Such a peer is not waited for.
+            self._break_off(int(event.code), event.reason or "")
+
+    def _break_off(self, code: int, reason: str) -> None:
+        """Close without waiting for the peer's side."""
+        self._reading = False
+        self._start_close(code, reason[:100])
+        self._flush()
+        self._ending = True
+
+    def _sleep(self) -> None:
+        """Wait until the socket or the queue has work, or a deadline passes."""
+        self._watch()
+        deadlines = [] if self._close_by is None else [self._close_by]
+        if self._hold_until > time.monotonic():
+            deadlines.append(self._hold_until)
+        if self._ping_sent is not None:
+            deadlines.append(self._ping_sent + self._pong_timeout)
+        stalled_from = time.monotonic()
+        if self._out and self._writing:
+            deadlines.append(stalled_from + self._stall_timeout)
+        ready = self._selector.select(max(0.0, min(deadlines) - time.monotonic()) if deadlines else 60.0)
+        if any(key.fileobj is self._wake_r for key, _ in ready):
+            self._wake_r.recv(4096)
+            with self._lock:
+                self._woken = False
+        self._check_deadlines(stalled_from)
+
+    def _watch(self) -> None:
+        interest = selectors.EVENT_READ if self._reading else 0
+        if self._out and self._writing:
+            interest |= selectors.EVENT_WRITE
+        watched = self._selector.get_map().get(self._sock)
+        if watched is None:
+            if interest:
+                self._selector.register(self._sock, interest)
+        elif not interest:
+            self._selector.unregister(self._sock)
+        elif watched.events != interest:
+            self._selector.modify(self._sock, interest)
+
+    def _check_deadlines(self, stalled_from: float) -> None:
+        now = time.monotonic()
+        if self._close_by is not None and now >= self._close_by:
+            self._ending = True
+        if self._ping_sent is not None and now >= self._ping_sent + self._pong_timeout:
+            # The wire's health is measured in real time: a manual clock moves the service's hours, not the network's.
+            self._ping_sent = None
+            self._start_close(1011, "keepalive ping timeout")
+        if self._out and self._writing and now >= stalled_from + self._stall_timeout:
+            self._ending = True

@@ -1,0 +1,137 @@
+"""Faults on demand: how a service or a network misbehaves, for tests of what a client does about it.
+
+server.faults = Faults(acts=[drop(after_sent=3)])        # every session, from its third message on
+server.faults = Faults(refuse=Refusal(429, {"retry-after": "2"}, "slow down"))
+session.inject(close(1011, "overloaded"))                # this session, now
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Mapping, Optional, Sequence
+
+import attrs
+
+from realtime_sync.server.connection import Connection
+
+
+@attrs.frozen
+class Refusal:
+    """An HTTP answer in place of the handshake.
+
+    ``framing`` says how the body is told: ``"length"`` (Content-Length), ``"chunked"``, ``"truncated"`` (shorter
+    than its Content-Length, then the end of the stream) or ``"until-close"`` (no length at all).
+    ``times``: refuse so many handshakes, then serve; None refuses all.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    body: str = ""
+    framing: str = attrs.field(
+        default="length", validator=attrs.validators.in_(("length", "chunked", "truncated", "until-close"))
+    )
+    times: Optional[int] = None
+
+
+@attrs.frozen
+class Act:
+    """One misdeed, and when: once so many messages have been sent to the client, or received from it.
+
+    With neither, at once: when the session opens, or when the act is injected. ``urgent`` acts overtake what is
+    still queued for the client where they happen at once.
+    """
+
+    name: str
+    perform: Callable[[Connection], None]
+    after_sent: Optional[int] = None
+    after_received: Optional[int] = None
+    urgent: bool = False
+
+    def is_due(self, sent: int, received: int) -> bool:
+        """True where the session has sent and received enough."""
+        return sent >= (self.after_sent or 0) and received >= (self.after_received or 0)
+
+
+@attrs.frozen(kw_only=True)
+class Faults:
+    """What goes wrong. Everything is off by default.
+
+    ``refuse``: answer the handshake with an HTTP refusal. ``slow_handshake``: seconds between two bytes of the
+    answer to the handshake. ``delay``: seconds that each message to the client is held back. ``acts``: what else
+    happens to a session, each act once a session.
+    """
+
+    refuse: Optional[Refusal] = None
+    slow_handshake: float = 0.0
+    delay: float = 0.0
+    acts: Sequence[Act] = attrs.field(default=(), converter=tuple)
+
+
+def drop(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """Reset the TCP connection (RST)."""
+    return Act("drop", Connection.reset, after_sent, after_received, urgent=True)
+
+
+def eof(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """End the stream towards the client without a close frame; the client's side stays open."""
+    return Act("eof", Connection.shut_down_sending, after_sent, after_received, urgent=True)
+
+
+def silence(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """Neither read nor answer any more, pings included, while the connection stays up."""
+    return Act("silence", Connection.go_silent, after_sent, after_received, urgent=True)
+
+
+def stop_reading(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """Read nothing more, so that the client's sends stall once the buffers are full; sending goes on."""
+    return Act("stop_reading", Connection.stop_reading, after_sent, after_received, urgent=True)
+
+
+def close(
+    code: int = 1011, reason: str = "", *, after_sent: Optional[int] = None, after_received: Optional[int] = None
+) -> Act:
+    """Close with this code and reason (at most 123 bytes)."""
+    return Act("close", lambda connection: connection.close(code, reason), after_sent, after_received)
+
+
+def send(message: str | bytes, *, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """Send this text or binary message as it is: not JSON, an unknown event, a huge one, ..."""
+    if isinstance(message, str):
+        text = message
+        return Act("send", lambda connection: connection.send_text(text), after_sent, after_received)
+    data = message
+    return Act("send", lambda connection: connection.send_binary(data), after_sent, after_received)
+
+
+def send_raw(data: bytes, *, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """Put these bytes on the wire without framing them."""
+    return Act("send_raw", lambda connection: connection.send_raw(data), after_sent, after_received)
+
+
+def not_json(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """Send a text message that is not JSON."""
+    return send("this is {not JSON", after_sent=after_sent, after_received=after_received)
+
+
+def unknown_event(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """Send an event of a type that nobody knows."""
+    text = '{"type": "response.from_the_future", "event_id": "event_unknown", "answer": 42}'
+    return send(text, after_sent=after_sent, after_received=after_received)
+
+
+def huge_message(
+    size: int = 64 * 1024 * 1024, *, after_sent: Optional[int] = None, after_received: Optional[int] = None
+) -> Act:
+    """Send one JSON message of about so many bytes."""
+    return send(
+        '{"type": "huge", "padding": "' + "x" * size + '"}', after_sent=after_sent, after_received=after_received
+    )
+
+
+def invalid_utf8(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """Send a text frame whose payload is not UTF-8."""
+    return send_raw(b"\x81\x04\xff\xfe\xfd\xfc", after_sent=after_sent, after_received=after_received)
+
+
+def bad_frame(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """Send a frame with reserved bits set and an opcode that does not exist."""
+    return send_raw(b"\xff\x02ab", after_sent=after_sent, after_received=after_received)

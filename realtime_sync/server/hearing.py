@@ -1,0 +1,183 @@
+"""What a session hears: the audio buffer, the voice detector's turns, and the transcription of what was committed."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Optional
+
+from realtime_sync.server import g711
+from realtime_sync.server.audio_buffer import AudioBuffer
+from realtime_sync.server.checks import Json, Refused
+from realtime_sync.server.ids import new_id
+from realtime_sync.server.items import Item, decode_audio
+from realtime_sync.server.usage import heard_tokens, text_tokens
+from realtime_sync.server.vad import SpeechStarted, VoiceDetector
+
+if TYPE_CHECKING:
+    from realtime_sync.server.session import LiveSession
+
+_log = logging.getLogger("realtime_sync.server")
+# Silence that is kept while nobody speaks, so that it can still be committed by hand, without growing for an hour.
+_KEPT_SILENCE_MS = 30_000
+
+
+class Hearing:
+    """The input side of a session. Every method is called under the session's lock."""
+
+    def __init__(self, session: LiveSession) -> None:
+        self._session = session
+        self._buffer = AudioBuffer()
+        self._detector: Optional[VoiceDetector] = None
+        self._detection: Optional[Json] = None
+        self._item_id: Optional[str] = None  # of the speech that is going on
+        self._idle_from: Optional[float] = None
+        if session.flavour.session_type != "translation":
+            self.configure()
+
+    def configure(self) -> None:
+        """Take over the session's input format and turn detection."""
+        audio_type = self._session.input_audio_type
+        changed = audio_type != self._buffer.audio_type
+        self._buffer.set_format(audio_type)
+        detection = self._session.options["audio"]["input"]["turn_detection"]
+        if changed or detection != self._detection or self._detector is None:
+            self._detection = detection
+            self._restart()
+
+    def _restart(self) -> None:
+        """Listen anew from here; speech that was going on is forgotten."""
+        self._item_id = None
+        self._detector = None
+        if self._detection is not None:
+            start = int(self._buffer.received_ms)
+            self._detector = VoiceDetector.from_options(self._detection, self._buffer.audio_type, start)
+
+    # The client's messages --------------------------------------------------------------------------------------
+
+    def append(self, encoded: str) -> None:
+        """Take audio (base64), and act on the turns that it holds."""
+        audio = decode_audio(encoded, "audio")
+        self._buffer.append(audio)
+        if self._detector is None:
+            return
+        for found in self._detector.feed(audio):
+            if isinstance(found, SpeechStarted):
+                self._speech_started(found.at_ms)
+            else:
+                self._speech_stopped(found.at_ms)
+        if not self._detector.speaking:
+            self._check_idle()
+            self._buffer.keep_from(self._buffer.received_ms - _KEPT_SILENCE_MS)
+
+    def commit(self) -> None:
+        """Make an item of what is in the buffer, because the client says so."""
+        audio = self._buffer.commit()
+        item_id = self._item_id or new_id("item")
+        self._restart()
+        self._commit(item_id, audio)
+
+    def clear(self) -> None:
+        """Drop what is in the buffer."""
+        self._buffer.clear()
+        self._restart()
+        self._session.emit({"type": "input_audio_buffer.cleared"})
+
+    # Turns ----------------------------------------------------------------------------------------------------
+
+    def _speech_started(self, at_ms: int) -> None:
+        assert self._detection is not None
+        first = self._buffer.received_ms - self._buffer.length_ms
+        start = max(at_ms - int(self._detection.get("prefix_padding_ms", 300)), int(first), 0)
+        self._buffer.keep_from(start)
+        self._item_id = new_id("item")
+        self._idle_from = None
+        self._session.emit(
+            {"type": "input_audio_buffer.speech_started", "audio_start_ms": start, "item_id": self._item_id}
+        )
+        active = self._session.active_response
+        if active is not None and self._detection.get("interrupt_response", True):
+            active.cancel("turn_detected")
+
+    def _speech_stopped(self, at_ms: int) -> None:
+        item_id = self._item_id or new_id("item")
+        self._item_id = None
+        self._session.emit({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": item_id})
+        self._commit(item_id, self._buffer.take_until(at_ms))
+        self._respond()
+
+    def _respond(self) -> None:
+        assert self._detection is not None
+        wanted = self._detection.get("create_response", True)
+        if not wanted or self._session.flavour.session_type != "realtime":
+            return
+        try:
+            self._session.create_response({})
+        except Refused as refusal:  # an active response that was not to be interrupted
+            self._session.emit(refusal.event(None))
+
+    def response_was_said(self, audio_ms: int) -> None:
+        """From the end of the answer's audio on, silence is idleness."""
+        self._idle_from = self._buffer.received_ms + audio_ms
+
+    def _check_idle(self) -> None:
+        timeout = (self._detection or {}).get("idle_timeout_ms")
+        now = self._buffer.received_ms
+        if timeout is None or self._idle_from is None or now < self._idle_from + timeout:
+            return
+        item_id, start = new_id("item"), int(self._idle_from)
+        self._idle_from = None
+        span = {"audio_start_ms": start, "audio_end_ms": int(now), "item_id": item_id}
+        self._session.emit({"type": "input_audio_buffer.timeout_triggered", **span})
+        self._buffer.keep_from(start)
+        self._commit(item_id, self._buffer.clear())
+        self._respond()
+
+    def _commit(self, item_id: str, audio: bytes) -> None:
+        session = self._session
+        previous = session.conversation.last_id
+        session.emit({"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item_id})
+        part = {"type": "input_audio", "transcript": None}
+        wire = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": [part]}
+        item = Item(wire, {0: audio}, self._buffer.audio_type)
+        session.add_item(item)
+        options = session.options["audio"]["input"]["transcription"]
+        if options is not None:
+            session.start_thread(lambda: self._transcribe(item, str(options.get("model", ""))), f"transcribe-{item_id}")
+
+    # Transcription, on a thread of its own ------------------------------------------------------------------------
+
+    def _transcribe(self, item: Item, model: str) -> None:
+        session, audio, rate = self._session, item.audio[0], 24_000
+        if item.audio_type != "audio/pcm":
+            audio, rate = g711.decode(audio, item.audio_type), 8_000
+        head = {"item_id": item.id, "content_index": 0}
+        prefix = "conversation.item.input_audio_transcription."
+        try:
+            transcript = session.settings.transcriber(audio, rate)
+        except Exception as error:  # user code; an error of this kind is what makes a transcription fail
+            _log.debug("the transcriber failed", exc_info=True)
+            told = {"type": "transcription_error", "code": "audio_unintelligible", "message": str(error)}
+            session.emit({"type": prefix + "failed", **head, "error": told})
+            return
+        for word in re.findall(r"\s*\S+|\s+$", transcript):
+            session.emit({"type": prefix + "delta", **head, "delta": word, "obfuscation": new_id("", 12)[1:]})
+        with session.lock:
+            item.wire["content"][0]["transcript"] = transcript
+            usage = _usage(model, transcript, item.audio_ms())
+            session.emit({"type": prefix + "completed", **head, "transcript": transcript, "usage": usage})
+
+
+def _usage(model: str, transcript: str, ms: int) -> Json:
+    """Models named whisper are billed by the second, the others by tokens."""
+    if "whisper" in model:
+        return {"type": "duration", "seconds": -(-ms // 1000)}
+    heard, said = heard_tokens(ms), text_tokens(transcript)
+    details = {"text_tokens": 0, "audio_tokens": heard}
+    return {
+        "type": "tokens",
+        "total_tokens": heard + said,
+        "input_tokens": heard,
+        "input_token_details": details,
+        "output_tokens": said,
+    }

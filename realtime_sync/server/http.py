@@ -1,0 +1,137 @@
+"""The HTTP side of the server: requests, the upgrade, refusals."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Mapping
+from urllib.parse import parse_qsl, urlsplit
+
+from wsproto.utilities import RemoteProtocolError
+
+from realtime_sync.server.admission import HttpRefusal, SocketRefusal, admit
+from realtime_sync.server.checks import Json
+from realtime_sync.server.connection import Connection, Handler, accept
+from realtime_sync.server.faults import Refusal
+from realtime_sync.server.ids import new_id
+
+if TYPE_CHECKING:
+    from realtime_sync.server.server import RealtimeServer
+
+_HANDSHAKE_TIMEOUT = 30.0  # seconds that a client may take for TLS and for its request
+
+
+class _RefusingHandler(Handler):
+    """Accepts, tells one error, closes."""
+
+    def __init__(self, refusal: SocketRefusal) -> None:
+        self._refusal = refusal
+
+    def on_open(self) -> None:
+        assert self.connection is not None
+        error = self._refusal.error.event(None)
+        event = {"type": "error", "event_id": new_id("event"), "error": error["error"]}
+        self.connection.send_text(json.dumps(event, separators=(",", ":")))
+        self.connection.close(self._refusal.code, self._refusal.reason)
+
+
+class RequestHandler(BaseHTTPRequestHandler):
+    """One connection: its request, then, where it is one, its WebSocket until that ends."""
+
+    protocol_version = "HTTP/1.1"
+    server_version = "realtime_sync"
+    sys_version = ""
+    # Unbuffered: bytes that follow the request belong to the WebSocket and may not be swallowed here.
+    rbufsize = 0
+    request: socket.socket
+    realtime: RealtimeServer
+
+    def setup(self) -> None:
+        """Do the TLS handshake here, on the connection's own thread, where it cannot hold up the others."""
+        self.request.settimeout(_HANDSHAKE_TIMEOUT)
+        if isinstance(self.request, ssl.SSLSocket):
+            self.request.do_handshake()
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        super().setup()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are not logged: their lines may hold keys in the query."""
+
+    def do_GET(self) -> None:
+        """Serve a handshake, or say why not."""
+        self.close_connection = True
+        url = urlsplit(self.path)
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        refusal = self.realtime.take_refusal()
+        if refusal is not None:
+            self._refuse(refusal)
+            return
+        decision = admit(url.path, query, headers, self.realtime.policy)
+        if isinstance(decision, HttpRefusal):
+            self._answer(decision.status, decision.body)
+        elif headers.get("upgrade", "").lower() != "websocket":
+            self._answer(426, _error("This is a WebSocket endpoint: send an upgrade request.", "upgrade_required"))
+        elif isinstance(decision, SocketRefusal):
+            self._serve(_RefusingHandler(decision), headers)
+        else:
+            self._serve(self.realtime.new_session(decision, url.path, query, headers), headers)
+
+    def do_POST(self) -> None:
+        """No REST here."""
+        self.close_connection = True
+        self._answer(404, _error(f"Invalid URL (POST {urlsplit(self.path).path})", None))
+
+    def _serve(self, handler: Handler, headers: Mapping[str, str]) -> None:
+        offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+        encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
+        try:
+            websocket, answer = accept(encoded, self.path, "realtime" if "realtime" in offered else None)
+        except RemoteProtocolError as error:
+            self._answer(400, _error(f"Invalid WebSocket handshake: {error}", None))
+            return
+        self.rfile.close()  # it holds on to the socket, which could then not be closed under it
+        pause = self.realtime.faults.slow_handshake
+        if pause:
+            self._drip(answer, pause)
+        else:
+            self.request.sendall(answer)
+        connection = Connection(self.request, websocket, handler, pong_timeout=self.realtime.settings.pong_timeout)
+        handler.connection = connection
+        self.realtime.serve(handler, connection)
+
+    # Refusals -------------------------------------------------------------------------------------------------
+
+    def _answer(self, status: int, body: Json) -> None:
+        self._refuse(Refusal(status, {"content-type": "application/json"}, json.dumps(body)))
+
+    def _refuse(self, refusal: Refusal) -> None:
+        body = refusal.body.encode()
+        self.send_response(refusal.status)
+        request_id = new_id("req")
+        headers = {"x-request-id": request_id, "apim-request-id": request_id, "connection": "close"}
+        for name, value in {**headers, **refusal.headers}.items():
+            self.send_header(name, value)
+        if refusal.framing == "chunked":
+            self.send_header("transfer-encoding", "chunked")
+            middle = len(body) // 2
+            parts = [part for part in (body[:middle], body[middle:]) if part]
+            body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+        elif refusal.framing != "until-close":
+            self.send_header("content-length", str(len(body)))
+            body = body[: len(body) // 2] if refusal.framing == "truncated" else body
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _drip(self, data: bytes, seconds: float) -> None:
+        """Send byte by byte; the server's ``close()`` breaks it off."""
+        for index in range(len(data)):
+            if self.realtime.closing.wait(seconds):
+                raise ConnectionAbortedError
+            self.request.sendall(data[index : index + 1])
+
+
+def _error(message: str, code: str | None) -> Json:
+    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}

@@ -1,0 +1,148 @@
+"""The conversation: items in their order, and the audio that belongs to them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import copy
+from typing import Iterator, Optional
+
+import attrs
+
+from realtime_sync.server.checks import Json, Refused
+from realtime_sync.server.ids import new_id
+
+BYTES_PER_MS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
+_ROOT = "root"
+
+
+@attrs.define
+class Item:
+    """An item as the wire shows it (``wire``, without audio), and the audio of its parts by content index.
+
+    ``audio_type`` is the format in which that audio is held: ``audio/pcm`` (24 kHz), ``audio/pcmu``, ``audio/pcma``.
+    """
+
+    wire: Json
+    audio: dict[int, bytes] = attrs.field(factory=dict)
+    audio_type: str = "audio/pcm"
+
+    @property
+    def id(self) -> str:
+        """The item's id."""
+        return str(self.wire["id"])
+
+    def audio_ms(self, index: int = 0) -> int:
+        """Milliseconds of audio in a part; 0 where it has none."""
+        return len(self.audio.get(index, b"")) // BYTES_PER_MS[self.audio_type]
+
+    def with_audio(self) -> Json:
+        """The wire form with the audio in it, base64, as ``conversation.item.retrieved`` tells it."""
+        wire = copy.deepcopy(self.wire)
+        for index, audio in self.audio.items():
+            wire["content"][index]["audio"] = base64.b64encode(audio).decode()
+        return wire
+
+
+class Conversation:
+    """The items of the default conversation. Not locked: its session's lock guards it."""
+
+    def __init__(self) -> None:
+        self.id = new_id("conv")
+        self._items: list[Item] = []
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(list(self._items))
+
+    def get(self, item_id: str) -> Optional[Item]:
+        """The item with this id, or None."""
+        return next((item for item in self._items if item.id == item_id), None)
+
+    @property
+    def last_id(self) -> Optional[str]:
+        """The id of the last item; None while the conversation is empty."""
+        return self._items[-1].id if self._items else None
+
+    def previous_id(self, item: Item) -> Optional[str]:
+        """The id of the item before this one; None for the first."""
+        index = self._items.index(item)
+        return self._items[index - 1].id if index else None
+
+    def add(self, item: Item, previous_item_id: Optional[str] = None) -> Optional[str]:
+        """Insert after the item named, first for ``"root"``, last for None. Returns the id before it, None if first."""
+        index = len(self._items)
+        if previous_item_id == _ROOT:
+            index = 0
+        elif previous_item_id is not None:
+            previous = self.get(previous_item_id)
+            if previous is None:
+                message = f"Error adding item: the previous item with id '{previous_item_id}' does not exist."
+                raise Refused("item_create_invalid_previous_item_id", message, "previous_item_id")
+            index = self._items.index(previous) + 1
+        if self.get(item.id) is not None:
+            message = f"Error adding item: an item with id '{item.id}' already exists in the conversation."
+            raise Refused("item_create_duplicate_item_id", message, "item.id")
+        self._items.insert(index, item)
+        return self.previous_id(item)
+
+    def delete(self, item_id: str) -> None:
+        """Remove an item; raises ``Refused`` where there is none of this id."""
+        self._items.remove(self.require(item_id, "item_delete_invalid_item_id", "deleting"))
+
+    def require(self, item_id: str, code: str, doing: str) -> Item:
+        """The item, or ``Refused`` with this code: "Error <doing> item: the item with id ... does not exist."""
+        item = self.get(item_id)
+        if item is None:
+            raise Refused(code, f"Error {doing} item: the item with id '{item_id}' does not exist.", "item_id")
+        return item
+
+    def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
+        """Shorten an assistant's audio to so many milliseconds, and forget its transcript (it says more than was
+        heard). Raises ``Refused``.
+        """
+        item = self.require(item_id, "item_truncate_invalid_item_id", "truncating")
+        if item.wire.get("role") != "assistant":
+            raise Refused("invalid_value", "Only model output audio messages can be truncated.", "item_id")
+        if content_index not in item.audio:
+            message = f"Error truncating item: the content part at index {content_index} has no audio."
+            raise Refused("invalid_value", message, "content_index")
+        length = item.audio_ms(content_index)
+        if audio_end_ms > length:
+            message = f"Audio content of {length}ms is already shorter than {audio_end_ms}ms"
+            raise Refused("invalid_value", message, "audio_end_ms")
+        item.audio[content_index] = item.audio[content_index][: audio_end_ms * BYTES_PER_MS[item.audio_type]]
+        item.wire["content"][content_index]["transcript"] = ""
+
+    def has_call(self, call_id: str) -> bool:
+        """True where an item of the conversation is the function call of this id."""
+        return any(item.wire.get("call_id") == call_id and item.wire["type"] == "function_call" for item in self._items)
+
+
+def item_from_client(told: Json, audio_type: str) -> Item:
+    """A client's item with what the service adds: an id, a status; its audio decoded and set apart."""
+    wire = copy.deepcopy(told)
+    wire.pop("object", None)  # the live service does not tell it back (2026)
+    item_id = wire.pop("id", None) or new_id("item")
+    kind = wire.pop("type")
+    wire.pop("status", None)
+    # The order of the fields is the service's: id, type, status (not on a call's output), the rest.
+    ordered: Json = {"id": item_id, "type": kind}
+    if kind in ("message", "function_call"):
+        ordered["status"] = "completed"
+    if kind == "function_call":
+        wire.setdefault("call_id", new_id("call", 16))
+    item = Item({**ordered, **wire}, audio_type=audio_type)
+    for index, part in enumerate(wire.get("content", ())):
+        if "audio" in part:
+            item.audio[index] = decode_audio(part.pop("audio"), f"item.content[{index}].audio")
+            part.setdefault("transcript", None)
+    return item
+
+
+def decode_audio(text: str, path: str) -> bytes:
+    """Base64 to bytes; ``Refused`` in the service's words where it is not base64."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        message = f"Invalid '{path}'. Expected base64-encoded audio bytes, but got an invalid value."
+        raise Refused("invalid_value", message, path) from None

@@ -1,0 +1,72 @@
+"""The preview dialect at the server's edge: a client's messages into GA's, the server's events into preview's."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from realtime_sync.protocol.dialects import Dialect, translate
+from realtime_sync.server.checks import Json, Refused
+
+
+class PreviewEdge:
+    """One preview connection's translation. It remembers what GA has no place for, to tell it back."""
+
+    def __init__(self) -> None:
+        self._temperature = 0.8
+
+    def message(self, told: Json) -> Json:
+        """A client's message in GA's spelling. Raises ``Refused``."""
+        told = dict(told)
+        session = told.get("session")
+        if told.get("type") == "transcription_session.update" and isinstance(session, dict):
+            told = {**told, "type": "session.update", "session": {**session, "type": "transcription"}}
+        elif told.get("type") == "session.update" and isinstance(session, dict):
+            if "type" in session:
+                raise Refused("unknown_parameter", "Unknown parameter: 'session.type'.", "session.type")
+            told["session"] = {**session, "type": "realtime"}
+            self._note_temperature(session)
+        message = translate(told, Dialect.PREVIEW, Dialect.GA)
+        assert message is not None  # GA has a counterpart for each of preview's messages
+        for key in ("session", "response"):
+            holder = message.get(key)
+            # Preview's audio answers are told as both modalities, in either order; GA's as audio alone.
+            if isinstance(holder, dict) and sorted(map(str, holder.get("output_modalities") or ())) == [
+                "audio",
+                "text",
+            ]:
+                message[key] = {**holder, "output_modalities": ["audio"]}
+        return message
+
+    def event(self, event: Json) -> Optional[Json]:
+        """A server's event in preview's spelling; None where preview has none."""
+        shown = translate(event, Dialect.GA, Dialect.PREVIEW)
+        if shown is None:
+            return None
+        session = shown.get("session")
+        if isinstance(session, dict) and session.get("turn_detection") == {"type": "none"}:
+            shown["session"] = {**session, "turn_detection": None}  # "none" is what a client says, not a server
+        for key in ("session", "response"):
+            holder = shown.get(key)
+            if isinstance(holder, dict) and "modalities" in holder:
+                audio = holder["modalities"] == ["audio"]
+                modalities = ["audio", "text"] if audio else holder["modalities"]
+                shown[key] = {**holder, "modalities": modalities, "temperature": self._temperature}
+        return shown
+
+    def _note_temperature(self, session: Json) -> None:
+        told = session.get("temperature")
+        if told is None:
+            return
+        if isinstance(told, bool) or not isinstance(told, (int, float)):
+            message = "Invalid type for 'session.temperature': expected a decimal, but got something else instead."
+            raise Refused("invalid_type", message, "session.temperature")
+        if not 0.6 <= told <= 1.2:
+            bound = (
+                "below minimum value. Expected a value >= 0.6"
+                if told < 0.6
+                else "above maximum value. Expected a value <= 1.2"
+            )
+            code = "decimal_below_min_value" if told < 0.6 else "decimal_above_max_value"
+            message = f"Invalid 'session.temperature': decimal {bound}, but got {told} instead."
+            raise Refused(code, message, "session.temperature")
+        self._temperature = float(told)

@@ -1,0 +1,101 @@
+"""What a session has sent and received, for tests to look at and to wait for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Callable, Mapping, Optional, Union
+
+from realtime_sync.errors import WaitTimeoutError
+from realtime_sync.server.checks import Json
+
+Match = Union[str, Callable[[Json], bool]]
+
+
+class SessionRecord:
+    """The record of one connection.
+
+    ``path``, ``query``, ``headers`` (names in lower case): of the upgrade request. ``received``: the client's messages
+    as it sent them, parsed; ``sent``: the server's, as the client saw them. ``close_code`` and ``close_reason``: None
+    while the connection is open, 1006 where it ended without a close frame; ``closed_by_client``: who closed first.
+    """
+
+    def __init__(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], *, keep: bool = True) -> None:
+        self.path = path
+        self.query = dict(query)
+        self.headers = dict(headers)
+        self.received: list[Json] = []
+        self.sent: list[Json] = []
+        self.received_count = 0
+        self.sent_count = 0
+        self.close_code: Optional[int] = None
+        self.close_reason: Optional[str] = None
+        self.closed_by_client = False
+        self._keep = keep
+        self._changed = threading.Condition()  # guards the record
+
+    def wait_for_message(self, match: Match, timeout: float = 5.0, *, count: int = 1) -> Json:
+        """The ``count``-th message of the client that is of this type, or fulfils this predicate; waits for it.
+
+        Raises ``WaitTimeoutError`` after ``timeout`` seconds.
+        """
+        return self._wait(self.received, match, timeout, count, "received from the client")
+
+    def wait_for_sent(self, match: Match, timeout: float = 5.0, *, count: int = 1) -> Json:
+        """Like ``wait_for_message``, for what the server sends."""
+        return self._wait(self.sent, match, timeout, count, "sent to the client")
+
+    def wait_until_closed(self, timeout: float = 5.0) -> int:
+        """The close code, once the connection has ended. Raises ``WaitTimeoutError``."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.close_code is not None, timeout):
+                raise WaitTimeoutError(f"the connection was still open after {timeout} s")
+            assert self.close_code is not None
+            return self.close_code
+
+    def wait_after(self, position: int, match: Match, timeout: float) -> int:
+        """Wait for a client's message that matches, from the ``position``-th on; returns the position after it."""
+        return self._search(self.received, match, timeout, 1, "received from the client", position)
+
+    def _wait(self, messages: list[Json], match: Match, timeout: float, count: int, what: str) -> Json:
+        return messages[self._search(messages, match, timeout, count, what, 0) - 1]
+
+    def _search(self, messages: list[Json], match: Match, timeout: float, count: int, what: str, position: int) -> int:
+        matches = (lambda message: message.get("type") == match) if isinstance(match, str) else match
+        deadline = time.monotonic() + timeout
+        while True:
+            # The predicate is the caller's: the lock is not held while it runs (the lists only ever grow).
+            while position < len(messages):
+                count -= bool(matches(messages[position]))
+                position += 1
+                if not count:
+                    return position
+            with self._changed:
+                left = deadline - time.monotonic()
+                if left <= 0 or (self.close_code is not None and position == len(messages)):
+                    kinds = [message.get("type") for message in messages[-20:]]
+                    raise WaitTimeoutError(f"no such message was {what} within {timeout} s; the last were {kinds}")
+                if position == len(messages):
+                    self._changed.wait(left)
+
+    def note_received(self, message: Json) -> None:
+        """Add a message of the client's."""
+        with self._changed:
+            self.received_count += 1
+            if self._keep:
+                self.received.append(message)
+            self._changed.notify_all()
+
+    def note_sent(self, message: Json) -> None:
+        """Add a message of the server's."""
+        with self._changed:
+            self.sent_count += 1
+            if self._keep:
+                self.sent.append(message)
+            self._changed.notify_all()
+
+    def note_closed(self, code: int, reason: str, by_client: bool) -> None:
+        """Note the end."""
+        with self._changed:
+            self.close_code, self.close_reason, self.closed_by_client = code, reason, by_client
+            self._changed.notify_all()

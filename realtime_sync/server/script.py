@@ -1,0 +1,78 @@
+"""A session by script: exact messages to send and messages to wait for, in place of the state machine."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Callable, Iterable, Sequence, Union
+
+import attrs
+
+from realtime_sync.errors import WaitTimeoutError
+from realtime_sync.server.checks import Json
+from realtime_sync.server.faults import Act, send
+from realtime_sync.server.record import Match
+
+if TYPE_CHECKING:
+    from realtime_sync.server.session import LiveSession
+
+_log = logging.getLogger("realtime_sync.server")
+
+
+@attrs.frozen
+class Expect:
+    """Wait for the next message of the client that matches."""
+
+    match: Match
+    timeout: float
+
+
+def expect(match: Match, timeout: float = 10.0) -> Expect:
+    """Go on once the client has sent a message of this type, or that fulfils this predicate, after those that earlier
+    steps waited for. ``timeout``: seconds; past it the connection is closed with code 1002 and the script is failed.
+    """
+    return Expect(match, timeout)
+
+
+Step = Union[Json, str, bytes, Expect, Act, Callable[["LiveSession"], Union[Json, Iterable[Json], None]]]
+
+
+class Script:
+    """Steps, done in order for each session: a dict is sent as it is, a str or bytes as a text or binary message,
+    ``expect(...)`` waits, an ``Act`` is a fault that happens then, a callable gets the session and returns a message,
+    some, or None.
+
+    ``session.created`` still comes first unless the server's ``first_update`` is None. Nothing else is answered.
+    ``failures`` lists what was expected and did not come.
+    """
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self.steps: Sequence[Step] = tuple(steps)
+        self.failures: list[str] = []
+
+    def run(self, session: LiveSession) -> None:
+        """Do the steps for one session; on a thread of the session's."""
+        position = 0
+        try:
+            for step in self.steps:
+                position = self._do(step, session, position)
+        except WaitTimeoutError as error:
+            self.failures.append(str(error))
+            session.close(1002, "the script expected another message")
+        except Exception:
+            _log.exception("a step of a script failed")
+            session.close(1011, "a step of the script failed")
+
+    def _do(self, step: Step, session: LiveSession, position: int) -> int:
+        if isinstance(step, Expect):
+            return session.wait_after(position, step.match, step.timeout)
+        if isinstance(step, Act):
+            session.inject(step)
+        elif isinstance(step, (str, bytes)):
+            session.inject(send(step))
+        elif isinstance(step, dict):
+            session.send_as_it_is(step)
+        else:
+            said = step(session)
+            for message in [said] if isinstance(said, dict) else said or ():
+                session.send_as_it_is(message)
+        return position

@@ -1,0 +1,282 @@
+"""``RealtimeServer``: the service's side of the realtime protocol, in this process, on one port."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import socket
+import ssl
+import threading
+import time
+from http.server import ThreadingHTTPServer
+from types import TracebackType
+from typing import Mapping, Optional, Sequence, Union
+
+from realtime_sync.errors import ConfigurationError, WaitTimeoutError
+from realtime_sync.server.admission import Flavour, Policy
+from realtime_sync.server.clock import Clock, SystemClock
+from realtime_sync.server.connection import Connection, Handler
+from realtime_sync.server.faults import Faults, Refusal
+from realtime_sync.server.http import RequestHandler
+from realtime_sync.server.responder import Responder, Transcriber, default_responder, default_transcriber
+from realtime_sync.server.script import Script
+from realtime_sync.server.session import LiveSession, SessionSettings
+from realtime_sync.server.translation import TranslationSession
+
+_log = logging.getLogger("realtime_sync.server")
+
+
+class _Listener(ThreadingHTTPServer):
+    """Accepts, and serves each connection on a named daemon thread that the server knows."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], realtime: RealtimeServer, tls: Optional[ssl.SSLContext]) -> None:
+        self._realtime = realtime
+        self._tls = tls
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        handler = type("BoundRequestHandler", (RequestHandler,), {"realtime": realtime})
+        super().__init__(address, handler)
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        accepted, address = super().get_request()
+        if self._tls is not None:
+            accepted = self._tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+        return accepted, address
+
+    def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
+        self._realtime.start_connection(lambda: self.process_request_thread(request, client_address), request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        _log.debug("a connection ended with an error", exc_info=True)
+
+
+class RealtimeServer:
+    """An embedded server that speaks the realtime protocol as OpenAI's and Azure's services do. No key, no model.
+
+    It listens from construction on; ``close()``, or leaving the ``with`` block, ends every thread and socket.
+
+    Args:
+        host: the address to listen on. port: 0 takes a free one.
+        responder: who answers, see ``Responder``; or a ``Script`` of exact messages; None: the deterministic default.
+        transcriber: says what user audio says, see ``Transcriber``; None: a placeholder that tells the length.
+        api_keys: the keys that are let in; None lets in any that is not empty.
+        models: the models and deployments that exist; None has them all.
+        ssl_context: serves wss with it. tls: the same from ``(certfile, keyfile)``, paths of PEM files.
+        clock: time for expiry, pings, pacing and delays; None is the real one. See ``testing.ManualClock``.
+        ping_interval: seconds between pings; None sends none. pong_timeout: real seconds that a client has to answer
+            one, then it is closed with 1011.
+        session_seconds: how long a session may last, by the clock.
+        faults: what goes wrong, see ``Faults``; may be set at any time.
+        first_update: the type of the first event of a session; None sends none.
+        audio_pace: audio is sent so many times as fast as it plays, by the clock; None: as fast as the client reads.
+        rate_limits: whether ``rate_limits.updated`` follows ``response.done`` (it came in 2025, mostly not in 2026).
+        record: whether sessions keep what they sent and received; False for load tests.
+
+    Raises:
+        ConfigurationError: for settings that contradict each other. OSError: where the port cannot be had.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        responder: Union[Responder, Script, None] = None,
+        transcriber: Optional[Transcriber] = None,
+        api_keys: Optional[Sequence[str]] = None,
+        models: Optional[Sequence[str]] = None,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        tls: Optional[tuple[str, str]] = None,
+        clock: Optional[Clock] = None,
+        ping_interval: Optional[float] = 20.0,
+        pong_timeout: float = 20.0,
+        session_seconds: float = 3600.0,
+        faults: Optional[Faults] = None,
+        first_update: Optional[str] = "session.created",
+        audio_pace: Optional[float] = None,
+        rate_limits: bool = True,
+        record: bool = True,
+    ) -> None:
+        self._own_clock = SystemClock() if clock is None else None
+        script = responder if isinstance(responder, Script) else None
+        self.policy = Policy(api_keys, models)
+        self.settings = SessionSettings(
+            clock=clock or self._own_clock or SystemClock(),
+            responder=default_responder if responder is None or isinstance(responder, Script) else responder,
+            transcriber=transcriber or default_transcriber,
+            script=script,
+            first_update=first_update,
+            ping_interval=ping_interval,
+            pong_timeout=pong_timeout,
+            session_seconds=session_seconds,
+            audio_pace=audio_pace,
+            rate_limits=rate_limits,
+        )
+        self._record = record
+        self._faults = faults or Faults()
+        self._changed = threading.Condition()  # guards all lists below, _faults and _refused
+        self._refused = 0
+        self._sessions: list[LiveSession] = []
+        self._sockets: dict[threading.Thread, socket.socket] = {}
+        self._connections: set[Connection] = set()
+        self._numbers = itertools.count(1)
+        self.closing = threading.Event()
+        """Set once ``close()`` has begun."""
+        context = _tls_context(ssl_context, tls)
+        self._scheme = "http" if context is None else "https"
+        self._listener = _Listener((host, port), self, context)
+        name = self._listener.server_address[0]
+        shown = name.decode() if isinstance(name, (bytes, bytearray)) else str(name)
+        self._authority = f"[{shown}]" if ":" in shown else shown
+        self.port = int(self._listener.server_address[1])
+        self._thread = threading.Thread(
+            target=self._listener.serve_forever, args=(0.05,), name=f"realtime-server-{self.port}", daemon=True
+        )
+        self._thread.start()
+
+    def __repr__(self) -> str:
+        return f"<RealtimeServer {self.azure_endpoint} {'closed' if self.closing.is_set() else 'open'}>"
+
+    def __enter__(self) -> RealtimeServer:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The base URL, as ``OpenAIClient(endpoint=...)`` takes it: ``http://127.0.0.1:PORT/v1``."""
+        return f"{self.azure_endpoint}/v1"
+
+    @property
+    def azure_endpoint(self) -> str:
+        """The resource's URL, as ``AzureOpenAIClient(endpoint)`` takes it: ``http://127.0.0.1:PORT``."""
+        return f"{self._scheme}://{self._authority}:{self.port}"
+
+    @property
+    def sessions(self) -> list[LiveSession]:
+        """Every session so far, live or past, oldest first. Refused handshakes are not among them."""
+        with self._changed:
+            return list(self._sessions)
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong; setting it concerns live sessions and later ones."""
+        with self._changed:
+            return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        with self._changed:
+            self._faults, self._refused = faults, 0
+            sessions = list(self._sessions)
+        for session in sessions:
+            session.set_faults(faults)
+
+    def wait_for_session(self, timeout: float = 5.0, *, count: int = 1) -> LiveSession:
+        """The ``count``-th session since the start; waits for it. Raises ``WaitTimeoutError``."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self._sessions) >= count, timeout):
+                raise WaitTimeoutError(f"{len(self._sessions)} of {count} sessions were opened within {timeout} s")
+            return self._sessions[count - 1]
+
+    def close(self) -> None:
+        """Drop every connection, and end every thread and socket, within two seconds. May be called twice.
+
+        A responder that does not return keeps its (daemon) thread.
+        """
+        if self.closing.is_set():
+            return
+        self.closing.set()
+        deadline = time.monotonic() + 2.0
+        self._listener.shutdown()
+        self._listener.server_close()
+        with self._changed:
+            connections, sockets, sessions = list(self._connections), dict(self._sockets), list(self._sessions)
+        for connection in connections:
+            connection.abort()
+        for accepted in sockets.values():
+            _shut_down(accepted)
+        if self._own_clock is not None:
+            self._own_clock.close()
+        workers = [thread for session in sessions for thread in session.threads]
+        for thread in (self._thread, *sockets, *workers):
+            if thread is not threading.current_thread():
+                thread.join(max(0.0, deadline - time.monotonic()))
+
+    # For the HTTP side ------------------------------------------------------------------------------------------
+
+    def start_connection(self, serve: object, accepted: socket.socket) -> None:
+        """Serve an accepted socket on a thread of its own."""
+        assert callable(serve)
+
+        def run() -> None:
+            try:
+                serve()
+            finally:
+                with self._changed:
+                    self._sockets.pop(threading.current_thread(), None)
+
+        name = f"realtime-server-{self.port}-{next(self._numbers)}"
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        with self._changed:
+            self._sockets[thread] = accepted
+        thread.start()
+
+    def take_refusal(self) -> Optional[Refusal]:
+        """The refusal that the next handshake gets, counted; None where it is to be served."""
+        with self._changed:
+            refusal = self._faults.refuse
+            if refusal is None or (refusal.times is not None and self._refused >= refusal.times):
+                return None
+            self._refused += 1
+            return refusal
+
+    def new_session(
+        self, flavour: Flavour, path: str, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> LiveSession:
+        """The session of a handshake that has been let in."""
+        kind = TranslationSession if flavour.session_type == "translation" else LiveSession
+        return kind(flavour, self.settings, path, query, headers, self.faults, keep=self._record)
+
+    def serve(self, handler: Handler, connection: Connection) -> None:
+        """Run the connection until it ends; not at all once the server closes."""
+        with self._changed:
+            # close() sets the flag before it takes the list, so one of the two sees the other.
+            late = self.closing.is_set()
+            if not late:
+                self._connections.add(connection)
+            if not late and isinstance(handler, LiveSession):
+                self._sessions.append(handler)
+                self._changed.notify_all()
+        if late:
+            connection.discard()
+            return
+        try:
+            connection.run()
+        finally:
+            with self._changed:
+                self._connections.discard(connection)
+
+
+def _tls_context(context: Optional[ssl.SSLContext], files: Optional[tuple[str, str]]) -> Optional[ssl.SSLContext]:
+    if files is None:
+        return context
+    if context is not None:
+        raise ConfigurationError("give ssl_context or tls=(certfile, keyfile), not both")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*files)
+    return context
+
+
+def _shut_down(accepted: socket.socket) -> None:
+    """Wake a thread that is still in its handshake; the connection's own thread closes the socket."""
+    try:
+        socket.socket.shutdown(accepted, socket.SHUT_RDWR)
+    except OSError:
+        pass  # closed already

@@ -1,0 +1,354 @@
+"""A session of the server: the state machine behind one WebSocket.
+
+One lock guards all state, and events are queued under it, so that the order on the wire is the order of the changes.
+It is never held across I/O (the connection has its own thread and queue) nor across user code (responders and
+transcribers run on threads of their own).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import time
+from typing import TYPE_CHECKING, Callable, Mapping, Optional
+
+import attrs
+
+from realtime_sync.server.admission import Flavour
+from realtime_sync.server.checks import Json, Refused
+from realtime_sync.server.clock import Cancel, Clock
+from realtime_sync.server.connection import Handler
+from realtime_sync.server.faults import Act, Faults
+from realtime_sync.server.hearing import Hearing
+from realtime_sync.server.ids import new_id
+from realtime_sync.server.items import Conversation, Item, item_from_client
+from realtime_sync.server.preview import PreviewEdge
+from realtime_sync.server.record import SessionRecord
+from realtime_sync.server.responder import Responder, Transcriber
+from realtime_sync.server.responses import ResponseRun
+from realtime_sync.server.session_options import new_session, updated_session
+from realtime_sync.server.shapes import check_message
+
+if TYPE_CHECKING:
+    from realtime_sync.server.script import Script
+
+_log = logging.getLogger("realtime_sync.server")
+_TOKEN_LIMIT = 40_000
+_ROOM_TIMEOUT = 60.0
+
+
+@attrs.frozen(kw_only=True)
+class SessionSettings:
+    """What a ``RealtimeServer`` has been told that concerns its sessions; see there."""
+
+    clock: Clock
+    responder: Responder
+    transcriber: Transcriber
+    script: Optional[Script]
+    first_update: Optional[str]
+    ping_interval: Optional[float]
+    pong_timeout: float
+    session_seconds: float
+    audio_pace: Optional[float]
+    rate_limits: bool
+
+
+class LiveSession(SessionRecord, Handler):
+    """One connection's session, live or past; also the record of what it has sent and received."""
+
+    def __init__(
+        self,
+        flavour: Flavour,
+        settings: SessionSettings,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        faults: Faults,
+        *,
+        keep: bool = True,
+    ) -> None:
+        super().__init__(path, query, headers, keep=keep)
+        self.flavour = flavour
+        self.settings = settings
+        self.clock = settings.clock
+        # Guards all that follows, and the order of events. Re-entrant: handlers call each other.
+        self.lock = threading.RLock()
+        self.id = new_id("sess")
+        expires_at = int(time.time() + settings.session_seconds)
+        self.options = new_session(flavour.session_type, self.id, flavour.model, expires_at)
+        self.conversation = Conversation()
+        self.audio_has_been_said = False
+        self.read_tokens = 0
+        self._tokens_left = _TOKEN_LIMIT
+        self._responses: dict[str, ResponseRun] = {}
+        self._hearing = Hearing(self)
+        self._preview = PreviewEdge() if flavour.preview else None
+        self._timers: dict[str, Cancel] = {}
+        self._acts: list[Act] = list(faults.acts)
+        self._delay = faults.delay
+        self.threads: list[threading.Thread] = []
+        self.is_over = False
+
+    # For tests, from any thread --------------------------------------------------------------------------------
+
+    def emit(self, event: Json) -> None:
+        """Send an event in GA spelling (a preview client sees it in preview's); an ``event_id`` is added."""
+        with self.lock:
+            event = {"type": event["type"], "event_id": new_id("event"), **event}
+            shown = event if self._preview is None else self._preview.event(event)
+            if shown is not None:
+                self.send_as_it_is(shown)
+
+    def send_as_it_is(self, message: Json) -> None:
+        """Send this message, unchanged and unchecked."""
+        with self.lock:
+            if self.connection is None or self.is_over:
+                return
+            self.connection.send_text(json.dumps(message, separators=(",", ":")))
+            self.note_sent(message)
+            self._run_due_acts()
+
+    def inject(self, act: Act) -> None:
+        """Have a fault happen now, or when it is due."""
+        with self.lock:
+            self._acts.append(act)
+            self._run_due_acts()
+
+    def set_faults(self, faults: Faults) -> None:
+        """Take over new faults; acts that have not happened yet are forgotten."""
+        with self.lock:
+            self._delay, self._acts = faults.delay, list(faults.acts)
+            if self.connection is not None:
+                self.connection.delay = faults.delay
+            self._run_due_acts()
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Close the connection from the server's side."""
+        if self.connection is not None:
+            self.connection.close(code, reason)
+
+    # The connection's thread -----------------------------------------------------------------------------------
+
+    def on_open(self) -> None:
+        """See ``Handler``."""
+        with self.lock:
+            assert self.connection is not None
+            self.connection.delay = self._delay
+            self._schedule()
+            if self.settings.first_update is not None and not self.flavour.silent_start:
+                self.emit({"type": self.settings.first_update, "session": self.options})
+            self._run_due_acts()
+        if self.settings.script is not None:
+            script = self.settings.script
+            self.start_thread(lambda: script.run(self), "script")
+
+    def on_text(self, text: str) -> None:
+        """See ``Handler``."""
+        event_id: Optional[str] = None
+        try:
+            message = _parsed(text)
+            self.note_received(message)
+            told_id = message.get("event_id")
+            event_id = told_id if isinstance(told_id, str) else None
+            if self.settings.script is None:
+                with self.lock:
+                    self._handle(message)
+        except Refused as refusal:
+            self.emit(refusal.event(event_id))
+        except Exception:  # a defect of this server; the service, too, would say so and go on
+            _log.exception("a client message could not be handled")
+            message_text = "The server had an error while processing your request."
+            self.emit(Refused(None, message_text, kind="server_error").event(event_id))
+        with self.lock:
+            self._run_due_acts()
+
+    def on_binary(self, data: bytes) -> None:
+        """See ``Handler``."""
+        text = "Expected a text WebSocket message; binary frames are not supported."
+        self.emit(Refused("invalid_event", text).event(None))
+
+    def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
+        """See ``Handler``."""
+        with self.lock:
+            self.is_over = True
+            for cancel in self._timers.values():
+                cancel()
+            for response in list(self._responses.values()):
+                response.abandon()
+        self.note_closed(code, reason, by_client)
+
+    # Client messages, under the lock -----------------------------------------------------------------------------
+
+    def _handle(self, message: Json) -> None:
+        if self._preview is not None:
+            message = self._preview.message(message)
+        check_message(message)
+        handlers: dict[str, Callable[[Json], None]] = {
+            "session.update": self._update,
+            "input_audio_buffer.append": lambda told: self._hearing.append(told["audio"]),
+            "input_audio_buffer.commit": lambda told: self._hearing.commit(),
+            "input_audio_buffer.clear": lambda told: self._hearing.clear(),
+            "conversation.item.create": self._create_item,
+            "conversation.item.retrieve": self._retrieve_item,
+            "conversation.item.truncate": self._truncate_item,
+            "conversation.item.delete": self._delete_item,
+            "response.create": lambda told: self.create_response(told.get("response") or {}),
+            "response.cancel": self._cancel_response,
+        }
+        handler = handlers.get(str(message["type"]))
+        if handler is None:
+            raise Refused("invalid_event", f"'{message['type']}' is not supported in this kind of session.", "type")
+        handler(message)
+
+    def _update(self, message: Json) -> None:
+        self.options = updated_session(self.options, message["session"], audio_has_been_said=self.audio_has_been_said)
+        self._hearing.configure()
+        self.emit({"type": "session.updated", "session": self.options})
+
+    def _create_item(self, message: Json) -> None:
+        item = item_from_client(message["item"], self.input_audio_type)
+        call_id = item.wire.get("call_id")
+        if item.wire["type"] == "function_call_output" and not self.conversation.has_call(str(call_id)):
+            raise Refused(
+                "invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.", "item.call_id"
+            )
+        self.add_item(item, message.get("previous_item_id"))
+
+    def _retrieve_item(self, message: Json) -> None:
+        item = self.conversation.require(message["item_id"], "item_retrieve_invalid_item_id", "retrieving")
+        self.emit({"type": "conversation.item.retrieved", "item": item.with_audio()})
+
+    def _truncate_item(self, message: Json) -> None:
+        told = {key: message[key] for key in ("item_id", "content_index", "audio_end_ms")}
+        self.conversation.truncate(**told)
+        self.emit({"type": "conversation.item.truncated", **told})
+
+    def _delete_item(self, message: Json) -> None:
+        self.conversation.delete(message["item_id"])
+        self.emit({"type": "conversation.item.deleted", "item_id": message["item_id"]})
+
+    def _cancel_response(self, message: Json) -> None:
+        told_id = message.get("response_id")
+        response = self._responses.get(told_id) if told_id else self.active_response
+        if response is None:
+            raise Refused("response_cancel_not_active", "Cancellation failed: no active response found", None)
+        response.cancel("client_cancelled")
+
+    # Items and responses, under the lock -------------------------------------------------------------------------
+
+    @property
+    def input_audio_type(self) -> str:
+        """The format of the audio that comes in."""
+        return str(self.options["audio"]["input"]["format"]["type"])
+
+    @property
+    def active_response(self) -> Optional[ResponseRun]:
+        """The response of the default conversation that is being said, or None."""
+        return next((run for run in self._responses.values() if run.in_conversation), None)
+
+    def add_item(self, item: Item, previous_item_id: Optional[str] = None) -> None:
+        """Add a finished item and tell it. Raises ``Refused``."""
+        previous = self.conversation.add(item, previous_item_id)
+        self.emit_item("conversation.item.added", previous, item.wire)
+        self.emit_item("conversation.item.done", previous, item.wire)
+
+    def emit_item(self, wire_type: str, previous: Optional[str], wire: Json) -> None:
+        """Emit an event that tells an item and its place."""
+        self.emit({"type": wire_type, "previous_item_id": previous, "item": wire})
+
+    def create_response(self, params: Json) -> None:
+        """Begin a response. Raises ``Refused`` where one is active, or where the parameters contradict the state."""
+        if self.flavour.session_type != "realtime":
+            raise Refused("invalid_event", "Responses cannot be created in a transcription session.", "type")
+        in_conversation = params.get("conversation", "auto") != "none"
+        active = self.active_response
+        if in_conversation and active is not None:
+            message = (
+                f"Conversation already has an active response in progress: {active.id}. "
+                "Wait until the response is finished before creating a new one."
+            )
+            raise Refused("conversation_already_has_active_response", message)
+        voice = (params.get("audio") or {}).get("output", {}).get("voice")
+        if in_conversation and voice and self.audio_has_been_said and voice != self.options["audio"]["output"]["voice"]:
+            message = "Cannot update a conversation's voice if assistant audio is present."
+            raise Refused("cannot_update_voice", message, "response.audio.output.voice")
+        told = params.get("input")
+        items = list(self.conversation) if told is None else [self._input_item(entry) for entry in told]
+        run = ResponseRun(self, params, items, in_conversation=in_conversation)
+        self._responses[run.id] = run
+        run.start(self.settings.responder)
+
+    def response_is_done(self, run: ResponseRun) -> None:
+        """Tell the end of a response; called by the response."""
+        self._responses.pop(run.id, None)
+        self.emit({"type": "response.done", "response": run.wire})
+        self._tokens_left = max(0, self._tokens_left - run.wire["usage"]["total_tokens"])
+        if self.settings.rate_limits:
+            reset = round((_TOKEN_LIMIT - self._tokens_left) * 60 / _TOKEN_LIMIT, 3)
+            limits = {"name": "tokens", "limit": _TOKEN_LIMIT, "remaining": self._tokens_left, "reset_seconds": reset}
+            self.emit({"type": "rate_limits.updated", "rate_limits": [limits]})
+        if run.in_conversation:
+            self._hearing.response_was_said(run.audio_ms)
+
+    def _input_item(self, told: Json) -> Item:
+        if told["type"] != "item_reference":
+            return item_from_client(told, self.input_audio_type)
+        item = self.conversation.get(told["id"])
+        if item is None:
+            raise Refused("invalid_value", f"Item with id '{told['id']}' does not exist.", "response.input")
+        return item
+
+    # Threads, timers, faults ---------------------------------------------------------------------------------------
+
+    def start_thread(self, work: Callable[[], None], name: str) -> None:
+        """Run ``work`` on a daemon thread that belongs to the session."""
+        thread = threading.Thread(target=work, name=f"realtime-server-{name}", daemon=True)
+        with self.lock:
+            self.threads = [known for known in self.threads if known.is_alive()] + [thread]
+            thread.start()
+
+    def wait_for_room(self) -> None:
+        """Wait until the client has read enough of what is queued; drops a client that reads nothing for a minute."""
+        connection = self.connection
+        if connection is not None and not connection.wait_for_room(_ROOM_TIMEOUT):
+            connection.abort()
+
+    def _schedule(self) -> None:
+        self._timers["expiry"] = self.clock.call_later(self.settings.session_seconds, self._expire)
+        if self.settings.ping_interval:
+            self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
+
+    def _ping(self) -> None:
+        with self.lock:
+            if self.is_over or self.connection is None:
+                return
+            self.connection.ping()
+            assert self.settings.ping_interval is not None
+            self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
+
+    def _expire(self) -> None:
+        with self.lock:
+            minutes = round(self.settings.session_seconds / 60)
+            text = f"Your session hit the maximum duration of {minutes} minutes."
+            self.emit(Refused("session_expired", text).event(None))
+            self.close(1001, "")
+
+    def _run_due_acts(self) -> None:
+        if self.connection is None:
+            return
+        for act in list(self._acts):
+            if act.is_due(self.sent_count, self.received_count):
+                self._acts.remove(act)
+                at_once = act.after_sent is None and act.after_received is None
+                self.connection.perform(act.perform, urgent=act.urgent and at_once)
+
+
+def _parsed(text: str) -> Json:
+    try:
+        message = json.loads(text)
+    except ValueError:
+        raise Refused("invalid_json", "Could not parse your message as JSON.") from None
+    if not isinstance(message, dict):
+        raise Refused("invalid_event", "Expected a JSON object.")
+    return message

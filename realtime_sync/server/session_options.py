@@ -1,0 +1,133 @@
+"""A session's settings: the service's defaults, and how an update is laid over them."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from realtime_sync.server.checks import Json, Refused
+from realtime_sync.server.shapes import check_session, check_translation_session
+
+DEFAULT_INSTRUCTIONS = (
+    "You are the embedded test server of realtime_sync. You have no model and no ears: you echo what is written, "
+    "and say how long what you were sent to hear was."
+)
+_SERVER_VAD: Json = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 200,
+    "idle_timeout_ms": None,
+    "create_response": True,
+    "interrupt_response": True,
+}
+_SEMANTIC_VAD: Json = {"type": "semantic_vad", "eagerness": "auto", "create_response": True, "interrupt_response": True}
+_TURN_DETECTION = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
+_PCM: Json = {"type": "audio/pcm", "rate": 24000}
+
+
+def _audio_input(turn_detection: Json) -> Json:
+    return {"format": _PCM, "transcription": None, "noise_reduction": None, "turn_detection": turn_detection}
+
+
+def new_session(session_type: str, session_id: str, model: str, expires_at: int) -> Json:
+    """The whole session object as ``session.created`` tells it (live OpenAI and Azure, 2026)."""
+    if session_type == "transcription":
+        vad = {key: _SERVER_VAD[key] for key in ("type", "threshold", "prefix_padding_ms", "silence_duration_ms")}
+        session: Json = {
+            "type": "transcription",
+            "object": "realtime.transcription_session",
+            "id": session_id,
+            "expires_at": expires_at,
+            "audio": {"input": _audio_input(vad)},
+            "include": None,
+        }
+    elif session_type == "translation":
+        session = {
+            "id": session_id,
+            "type": "translation",
+            "expires_at": expires_at,
+            "model": model,
+            "audio": {"input": {"transcription": None, "noise_reduction": None}, "output": {"language": "en"}},
+        }
+    else:
+        session = {
+            "type": "realtime",
+            "object": "realtime.session",
+            "id": session_id,
+            "model": model,
+            "output_modalities": ["audio"],
+            "instructions": DEFAULT_INSTRUCTIONS,
+            "tools": [],
+            "tool_choice": "auto",
+            "max_output_tokens": "inf",
+            "tracing": None,
+            "truncation": "auto",
+            "prompt": None,
+            "expires_at": expires_at,
+            "audio": {
+                "input": _audio_input(_SERVER_VAD),
+                "output": {"format": _PCM, "voice": "alloy", "speed": 1.0},
+            },
+            "include": None,
+        }
+    return copy.deepcopy(session)
+
+
+def updated_session(session: Json, update: Json, *, audio_has_been_said: bool) -> Json:
+    """The session with the update laid over it. Raises ``Refused``; the session itself is never changed, so that a
+    refused update is discarded whole.
+    """
+    if session["type"] == "translation":
+        check_translation_session(update)
+    else:
+        check_session(update, session["type"])
+    # A session's model is the connection's: the service takes the field and keeps its own (2026).
+    update = {key: value for key, value in update.items() if key != "model"}
+    voice = _get(update, "audio", "output", "voice")
+    if audio_has_been_said and voice is not None and voice != _get(session, "audio", "output", "voice"):
+        message = "Cannot update a conversation's voice if assistant audio is present."
+        raise Refused("cannot_update_voice", message, "session.audio.output.voice")
+    merged = _merged(session, update)
+    audio_input = merged.get("audio", {}).get("input", {})
+    detection = audio_input.get("turn_detection")
+    if isinstance(detection, dict):
+        audio_input["turn_detection"] = _complete_detection(detection, session)
+    if isinstance(audio_input.get("transcription"), dict) and session["type"] != "translation":
+        told = audio_input["transcription"]
+        audio_input["transcription"] = {**told, "language": told.get("language"), "prompt": told.get("prompt")}
+    return merged
+
+
+def _complete_detection(detection: Json, session: Json) -> Json:
+    """The detection with the defaults of its type for what was not told."""
+    defaults = _TURN_DETECTION[detection["type"]]
+    if session["type"] == "transcription":
+        defaults = {key: value for key, value in defaults.items() if not key.endswith("_response")}
+    return {**defaults, **{key: value for key, value in detection.items() if key in _TURN_DETECTION[detection["type"]]}}
+
+
+# Objects that an update replaces rather than adds to: what they held belongs to their old type.
+_WHOLE = frozenset(
+    {"format", "tool_choice", "tracing", "truncation", "voice", "transcription", "turn_detection", "prompt"}
+)
+
+
+def _merged(old: Json, update: Json) -> Json:
+    merged = copy.deepcopy(old)
+    for key, value in update.items():
+        if key in _WHOLE or not (isinstance(value, dict) and isinstance(merged.get(key), dict)):
+            same_type = (
+                key == "turn_detection" and isinstance(value, dict) and _get(old, key, "type") == value.get("type")
+            )
+            merged[key] = {**merged[key], **value} if same_type else copy.deepcopy(value)
+        else:
+            merged[key] = _merged(merged[key], value)
+    return merged
+
+
+def _get(session: Json, *path: str) -> Any:
+    value: Any = session
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

@@ -1,0 +1,112 @@
+"""Translation sessions (``/v1/realtime/translations``): audio in, transcript and audio of the translation out."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import re
+import threading
+from typing import Callable, Mapping
+
+from realtime_sync.server.admission import Flavour
+from realtime_sync.server.audio_buffer import AudioBuffer
+from realtime_sync.server.checks import Json
+from realtime_sync.server.faults import Faults
+from realtime_sync.server.ids import new_id
+from realtime_sync.server.items import decode_audio
+from realtime_sync.server.responder import FunctionCall, Reply, Turn
+from realtime_sync.server.session import LiveSession, SessionSettings
+from realtime_sync.server.session_options import updated_session
+from realtime_sync.server.shapes import check_message
+from realtime_sync.server.vad import SpeechStopped, VoiceDetector
+from realtime_sync.server.voice import speak
+
+_CHUNK = 4800 * 2
+
+
+class TranslationSession(LiveSession):
+    """One translation: what is said between two silences is translated by the responder, which hears a user's item.
+
+    No items, no responses, no commits: ``session.close`` translates what is left, and ends with ``session.closed``.
+    """
+
+    def __init__(
+        self,
+        flavour: Flavour,
+        settings: SessionSettings,
+        path: str,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        faults: Faults,
+        *,
+        keep: bool = True,
+    ) -> None:
+        super().__init__(flavour, settings, path, query, headers, faults, keep=keep)
+        self._heard = AudioBuffer()
+        self._detector = VoiceDetector(0.5, 400)
+
+    def _handle(self, message: Json) -> None:
+        handlers: dict[str, Callable[[Json], None]] = {
+            "session.update": self._update,
+            "session.input_audio_buffer.append": self._append,
+            "session.close": self._finish,
+        }
+        check_message(message, supported=tuple(handlers))
+        handlers[message["type"]](message)
+
+    def _update(self, message: Json) -> None:
+        self.options = updated_session(self.options, message["session"], audio_has_been_said=False)
+        self.emit({"type": "session.updated", "session": self.options})
+
+    def _append(self, message: Json) -> None:
+        audio = decode_audio(message["audio"], "audio")
+        self._heard.append(audio)
+        for found in self._detector.feed(audio):
+            if isinstance(found, SpeechStopped):
+                work = functools.partial(self._translate, self._heard.take_until(found.at_ms), found.at_ms)
+                self.start_thread(work, "translate")
+
+    def _finish(self, message: Json) -> None:
+        rest, elapsed = self._heard.clear(), int(self._heard.received_ms)
+        speaking = self._detector.speaking
+
+        def finish() -> None:
+            if speaking:
+                self._translate(rest, elapsed)
+            self.emit({"type": "session.closed"})
+            self.close(1000, "")
+
+        self.start_thread(finish, "translate")
+
+    def _translate(self, audio: bytes, elapsed_ms: int) -> None:
+        item_id = new_id("item")
+        part = {"type": "input_audio", "transcript": None}
+        turn = Turn(
+            items=[{"id": item_id, "type": "message", "role": "user", "content": [part]}],
+            audio_ms={item_id: len(audio) // 48},
+            audio={item_id: audio},
+            instructions=f"Translate into {self.options['audio']['output'].get('language')}.",
+            tools=(),
+            tool_choice="none",
+            modalities=("audio",),
+            params={},
+            session=self.options,
+            cancelled=threading.Event(),
+        )
+        if self.options["audio"]["input"].get("transcription"):
+            heard = self.settings.transcriber(audio, 24_000)
+            self.emit({"type": "session.input_transcript.delta", "delta": heard, "elapsed_ms": elapsed_ms})
+        answer = self.settings.responder(turn)
+        for piece in (answer,) if isinstance(answer, (str, Reply, FunctionCall)) else answer:
+            if isinstance(piece, (str, Reply)):
+                self._say(piece if isinstance(piece, Reply) else Reply(piece), elapsed_ms)
+
+    def _say(self, reply: Reply, elapsed_ms: int) -> None:
+        for word in re.findall(r"\s*\S+|\s+$", reply.text):
+            self.emit({"type": "session.output_transcript.delta", "delta": word, "elapsed_ms": elapsed_ms})
+        audio = speak(reply.text) if reply.audio is None else reply.audio
+        for start in range(0, len(audio), _CHUNK):
+            self.wait_for_room()
+            delta = base64.b64encode(audio[start : start + _CHUNK]).decode()
+            about = {"sample_rate": 24_000, "channels": 1, "format": "pcm16", "elapsed_ms": elapsed_ms}
+            self.emit({"type": "session.output_audio.delta", "delta": delta, **about})

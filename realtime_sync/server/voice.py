@@ -1,0 +1,97 @@
+"""The server's voice: PCM16 at 24 kHz that sounds of syllables, made of the text alone, the same each time.
+
+Nobody mistakes it for speech, but it can be heard, it has pauses where the text has them, its level sets off a voice
+activity detector, and a second of it costs a millisecond: each letter is a small wave made once and kept.
+"""
+
+from __future__ import annotations
+
+import array
+import functools
+import math
+import sys
+import zlib
+
+from realtime_sync.server import g711
+
+SAMPLE_RATE = 24_000
+LETTER_MS = 65
+_LETTER_SAMPLES = SAMPLE_RATE * LETTER_MS // 1000
+_PAUSE = bytes(2 * _LETTER_SAMPLES)
+# The first two formants of vowels, in Hz; every other letter is the murmur or the hiss between them.
+_FORMANTS = {"a": (730, 1090), "e": (530, 1840), "i": (270, 2290), "o": (570, 840), "u": (300, 870), "y": (280, 2100)}
+_HISSES = frozenset("cfhkpqstxz")
+_MELODY = (0, 2, 3, 1, -1, 1, 0, -2)  # semitones, one a word
+
+
+def speak(text: str, voice: str = "alloy") -> bytes:
+    """PCM16 little-endian, mono, 24,000 Hz: 65 ms a letter, a pause for each space and three for a full stop."""
+    base = 110 + zlib.crc32(voice.encode()) % 90
+    parts: list[bytes] = []
+    word = 0
+    for letter in text.lower():
+        if letter.isalnum():
+            parts.append(_letter(letter, base, _MELODY[word % len(_MELODY)]))
+        elif letter in ".!?":
+            parts.append(_PAUSE * 3)
+        else:
+            parts.append(_PAUSE)
+            word += 1
+    return b"".join(parts)
+
+
+def convert(pcm: bytes, audio_type: str) -> bytes:
+    """24 kHz PCM16 in the session's output format: itself, or 8 kHz G.711 (every third sample, averaged)."""
+    if audio_type == "audio/pcm":
+        return pcm
+    samples = array.array("h", pcm[: len(pcm) // 6 * 6])
+    if sys.byteorder == "big":
+        samples.byteswap()
+    thirds = array.array(
+        "h", ((a + b + c) // 3 for a, b, c in zip(samples[0::3], samples[1::3], samples[2::3], strict=True))
+    )
+    if sys.byteorder == "big":
+        thirds.byteswap()
+    return g711.encode(thirds.tobytes(), audio_type)
+
+
+@functools.lru_cache(maxsize=1024)
+def _letter(letter: str, base: int, semitones: int) -> bytes:
+    """One letter as a wave: harmonics of the pitch that lie near the vowel's formants, or soft noise."""
+    if letter in _HISSES:
+        return _hiss(zlib.crc32(letter.encode()))
+    pitch = base * 2 ** (semitones / 12)
+    first, second = _FORMANTS.get(letter, (250, 1200))
+    loud = 9000 if letter in _FORMANTS else 4500
+    harmonics = []
+    for number in range(1, int(2600 / pitch) + 1):
+        frequency = number * pitch
+        weight = 1 / (1 + ((frequency - first) / 120) ** 2) + 0.5 / (1 + ((frequency - second) / 160) ** 2)
+        if weight > 0.08:
+            harmonics.append((2 * math.pi * frequency / SAMPLE_RATE, weight))
+    scale = loud / (sum(weight for _, weight in harmonics) or 1)
+    wave = (
+        int(_envelope(n) * scale * sum(weight * math.sin(step * n) for step, weight in harmonics))
+        for n in range(_LETTER_SAMPLES)
+    )
+    return _bytes(array.array("h", wave))
+
+
+def _hiss(seed: int) -> bytes:
+    state = seed | 1
+    wave = array.array("h")
+    for n in range(_LETTER_SAMPLES):
+        state = state * 1_103_515_245 + 12_345 & 0x7FFFFFFF
+        wave.append(int(_envelope(n) * ((state >> 15) % 4000 - 2000)))
+    return _bytes(wave)
+
+
+def _envelope(n: int) -> float:
+    """Up within 10 ms, down within the last 15 ms, so that letters do not click."""
+    return min(1.0, n / 240, (_LETTER_SAMPLES - n) / 360)
+
+
+def _bytes(samples: array.array[int]) -> bytes:
+    if sys.byteorder == "big":
+        samples.byteswap()
+    return samples.tobytes()
