@@ -62,10 +62,20 @@ def decode_binary(frame: bytes) -> ConversationUpdate:
 def decode_command(text: str, dialect: Dialect = Dialect.GA) -> Command:
     """The command that a client's frame holds, for servers. Strict: raises ``InvalidInputError`` where it is none."""
     try:
-        message = read(json.loads(text), dialect)
-        command: Command = _converter.structure(message, COMMAND_CLASSES[message.pop("type")])
-    except KeyError as error:
-        raise InvalidInputError(f"unknown client message {error}") from error
+        message = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InvalidInputError(f"not JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise InvalidInputError(f"expected a JSON object, got {_json_type(message)}")
+    try:
+        message = read(message, dialect)
+        cls = COMMAND_CLASSES.get(message["type"]) if isinstance(message.get("type"), str) else None
+        if cls is None:
+            raise InvalidInputError(f"unknown client message {message.get('type')!r}")
+        del message["type"]
+        command: Command = _converter.structure(message, cls)
+    except RecursionError as error:
+        raise InvalidInputError("nested too deeply to be read") from error
     except cattrs.BaseValidationError as error:
         raise InvalidInputError("; ".join(cattrs.transform_error(error))) from error
     return command
@@ -87,9 +97,9 @@ def to_text(message: Any) -> str:
     return text
 
 
-def append_frame(audio: bytes | bytearray | memoryview) -> bytes:
-    """An ``input_audio_buffer.append`` frame, by a short way of its own: base64 needs no JSON escaping."""
-    return b'{"type":"input_audio_buffer.append","audio":"' + base64.b64encode(audio) + b'"}'
+def append_frame(audio: bytes | bytearray | memoryview, wire_type: str = "input_audio_buffer.append") -> bytes:
+    """An append frame, by a short way of its own: base64 needs no JSON escaping."""
+    return b'{"type":"%b","audio":"%b"}' % (wire_type.encode(), base64.b64encode(audio))
 
 
 # Reading ----------------------------------------------------------------------------------------------------
@@ -107,7 +117,7 @@ class _Reader:
 def _read_update(message: Json, wire_type: str, text: str, dialect: Dialect) -> ConversationUpdate:
     # The specification's own example of a DTMF event has a blank before its type (2026-08).
     canonical = read_type(wire_type.strip(), dialect)
-    reader = _READERS.get(canonical)
+    reader = _READERS.get(canonical) or _made_reader(canonical)
     if reader is None:
         event_id = message.pop("event_id", None) if isinstance(message.get("event_id"), str) else None
         del message["type"]
@@ -268,6 +278,8 @@ def _class_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Hook:
     ours = {field.name: override(omit=True) for field in attrs.fields(cls) if field.name in _OURS}
     inner: Hook = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=True, **ours)  # type: ignore[arg-type]
     known = frozenset(field.name for field in attrs.fields(cls)) - frozenset(_OURS)
+    if getattr(cls, "session_type", None):
+        known |= {"type"}  # the class says it
 
     def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
@@ -319,10 +331,10 @@ def _unstructure_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Callab
 
 
 def _unstructure_tool_choice(choice: options.ConversationToolChoice) -> Any:
-    if choice.type in ("auto", "none", "required") and not choice.extra:
-        return choice.type
     fields = {"type": choice.type, "name": choice.name, "server_label": choice.server_label, **choice.extra}
-    return {key: value for key, value in fields.items() if not isinstance(value, UnsetType)}
+    present = {key: value for key, value in fields.items() if not isinstance(value, UnsetType)}
+    # A word alone is a mode ("auto", "none", ...), whichever the service may add.
+    return choice.type if len(present) == 1 and choice.type not in ("function", "mcp") else present
 
 
 def _is_union(wanted: Any) -> bool:
@@ -384,12 +396,15 @@ def _register_families(converter: cattrs.BaseConverter) -> None:
 _converter = _made_converter()
 
 
-def _made_readers() -> dict[str, _Reader]:
-    nested = {"session", "response", "item", "part"}
-    return {
-        wire_type: _Reader(cls, _converter.get_structure_hook(cls), bool(nested & set(attrs.fields_dict(cls))))
-        for wire_type, cls in UPDATE_CLASSES.items()
-    }
+def _made_reader(wire_type: str) -> Optional[_Reader]:
+    """On first use, because cattrs takes a millisecond a class and few sessions see all of them."""
+    cls = UPDATE_CLASSES.get(wire_type)
+    if cls is None:
+        return None
+    differs = not {"session", "response", "item", "part"}.isdisjoint(attrs.fields_dict(cls))
+    _READERS[wire_type] = _Reader(cls, _converter.get_structure_hook(cls), differs)
+    return _READERS[wire_type]
 
 
-_READERS = _made_readers()
+# Filled by any thread; what two make at once is the same.
+_READERS: dict[str, _Reader] = {}

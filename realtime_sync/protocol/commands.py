@@ -6,13 +6,30 @@ from typing import Optional
 
 import attrs
 
-from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.items import ConversationItem, audio_repr
 from realtime_sync.protocol.options import (
     ConversationResponseOptions,
     SessionOptions,
     TranscriptionSessionOptions,
 )
 from realtime_sync.protocol.registry import Command, client_message
+
+__all__ = [
+    "ConversationItemCreateCommand",
+    "ConversationItemDeleteCommand",
+    "ConversationItemRetrieveCommand",
+    "ConversationItemTruncateCommand",
+    "InputAudioBufferAppendCommand",
+    "InputAudioBufferClearCommand",
+    "InputAudioBufferCommitCommand",
+    "OutputAudioBufferClearCommand",
+    "ResponseCancelCommand",
+    "ResponseCreateCommand",
+    "SessionCloseCommand",
+    "SessionInputAudioBufferAppendCommand",
+    "SessionUpdateCommand",
+    "TranscriptionSessionUpdateCommand",
+]
 
 
 @client_message("session.update")
@@ -36,7 +53,7 @@ class TranscriptionSessionUpdateCommand(Command):
 class InputAudioBufferAppendCommand(Command):
     """Add audio (base64 of samples in the session's input format) to the input buffer."""
 
-    audio: str
+    audio: str = attrs.field(repr=audio_repr)
 
 
 @client_message("input_audio_buffer.commit")
@@ -113,7 +130,7 @@ class OutputAudioBufferClearCommand(Command):
 class SessionInputAudioBufferAppendCommand(Command):
     """Audio for a translation session (base64 of PCM16 at 24,000 Hz)."""
 
-    audio: str
+    audio: str = attrs.field(repr=audio_repr)
 
 
 @client_message("session.close")

@@ -90,8 +90,20 @@ RESPONSE_PLACES = (
 _NOT_IN_PREVIEW = {
     "turn_detection_options": ("idle_timeout_ms",),
     "input_transcription_options": ("languages", "keywords", "delay"),
+    "input_noise_reduction_options": ("strength",),
 }
-_MESSAGES_NOT_IN_PREVIEW = ("output_audio_buffer.clear", "session.close", "session.input_audio_buffer.append")
+# How the types begin of the messages, of either side, that preview does not have.
+_MESSAGES_NOT_IN_PREVIEW = (
+    "output_audio_buffer.",
+    "mcp_list_tools.",
+    "response.mcp_call",
+    "conversation.item.input_audio_transcription.segment",
+    "input_audio_buffer.timeout_triggered",
+    "input_audio_buffer.dtmf_event_received",
+    "session.close",
+    "session.input_",
+    "session.output_",
+)
 _GA_FORMATS: dict[str, Json] = {
     "pcm16": {"type": "audio/pcm", "rate": 24000},
     "g711_ulaw": {"type": "audio/pcmu"},
@@ -122,12 +134,12 @@ def read(message: Json, dialect: Dialect = Dialect.GA) -> Json:
     """A wire message in the canonical layout, whichever spelling it uses."""
     message = dict(message)
     wire_type = message.get("type")
+    _change(message, "session", read_session)
     if isinstance(wire_type, str):
         message["type"] = read_type(wire_type, dialect)
-    _change(message, "session", read_session)
-    if dialect is Dialect.PREVIEW and wire_type in _SESSION_TYPES and isinstance(message.get("session"), dict):
-        message["type"] = "session.update"
-        message["session"].setdefault("type", _SESSION_TYPES[wire_type])
+        if dialect is Dialect.PREVIEW and wire_type in _SESSION_TYPES and isinstance(message.get("session"), dict):
+            message["type"] = "session.update"
+            message["session"].setdefault("type", _SESSION_TYPES[wire_type])
     _change(message, "response", read_response)
     _change(message, "item", read_item)
     if wire_type in ("response.content_part.added", "response.content_part.done"):
@@ -141,8 +153,10 @@ def read(message: Json, dialect: Dialect = Dialect.GA) -> Json:
 def read_session(session: Json) -> Json:
     """A wire session in the canonical layout. Nothing is lost: what has no place stays where it was."""
     flat = _read_places(session, SESSION_PLACES)
-    if isinstance(flat.get("turn_detection_options"), dict) and flat["turn_detection_options"].get("type") == "none":
-        flat["turn_detection_options"] = None  # Azure preview's word for "off"
+    detection = flat.get("turn_detection_options")
+    # "Off" is null in GA, {"type": "none"} in Azure's preview, {"type": null} at xAI (2026).
+    if isinstance(detection, dict) and detection.get("type", "") in (None, "none"):
+        flat["turn_detection_options"] = None
     return flat
 
 
@@ -213,11 +227,12 @@ def _written_to_ga(flat: Json, places: tuple[Place, ...], strict: bool) -> Json:
         if place.name not in rest:
             continue
         value = rest.pop(place.name)
+        preview_only = place.ga is None or (place.name == "content_modalities" and flat.get("type") == "transcription")
+        if preview_only and strict:
+            raise UnsupportedByDialectError(
+                f"{place.name} can only be set on preview endpoints; the GA protocol has removed it"
+            )
         if place.ga is None:
-            if strict:
-                raise UnsupportedByDialectError(
-                    f"{place.name} can only be set on preview endpoints; the GA protocol has removed it"
-                )
             continue
         if place.name == "turn_detection_options" and isinstance(value, dict) and value.get("type") == "none":
             value = None
@@ -227,7 +242,7 @@ def _written_to_ga(flat: Json, places: tuple[Place, ...], strict: bool) -> Json:
 
 def _written_to_preview(message: Json, strict: bool) -> Optional[Json]:
     wire_type = message.get("type")
-    if wire_type in _MESSAGES_NOT_IN_PREVIEW:
+    if isinstance(wire_type, str) and wire_type.startswith(_MESSAGES_NOT_IN_PREVIEW):
         if strict:
             raise UnsupportedByDialectError(f"preview endpoints have no {wire_type} message")
         return None
@@ -301,9 +316,11 @@ def _preview_places(flat: Json, places: tuple[Place, ...], strict: bool) -> Json
 def _preview_value(name: str, value: Any, strict: bool) -> Any:
     """A setting's value in preview's spelling."""
     if name.endswith("_audio_format") and isinstance(value, dict):
-        return _PREVIEW_FORMATS.get(str(value.get("type")), value.get("type"))
-    if name == "tool_choice" and isinstance(value, dict) and value.get("type") == "function":
-        return {"type": "function", "function": {"name": value.get("name")}}
+        return _preview_format(name, value, strict)
+    if name == "tool_choice" and isinstance(value, dict):
+        return _preview_tool_choice(value, strict)
+    if name == "voice" and strict and isinstance(value, dict) and "id" in value:
+        raise UnsupportedByDialectError("preview endpoints have no custom voices; give the name of one of theirs")
     if name == "tools" and isinstance(value, list):
         unknown = [tool for tool in value if isinstance(tool, dict) and tool.get("type") == "mcp"]
         if unknown and strict:
@@ -313,6 +330,23 @@ def _preview_value(name: str, value: Any, strict: bool) -> Any:
     if forbidden and strict:
         raise UnsupportedByDialectError(f"preview endpoints have no setting for {name}.{forbidden[0]}")
     return {key: part for key, part in value.items() if key not in forbidden} if forbidden else value
+
+
+def _preview_format(name: str, value: Json, strict: bool) -> Any:
+    told = value.get("rate")
+    if strict and told not in (None, 24000 if value.get("type") == "audio/pcm" else 8000):
+        raise UnsupportedByDialectError(f"preview endpoints have no setting for {name}.rate; it cannot be {told}")
+    return _PREVIEW_FORMATS.get(str(value.get("type")), value.get("type"))
+
+
+def _preview_tool_choice(value: Json, strict: bool) -> Any:
+    if value.get("type") == "function":
+        return {"type": "function", "function": {"name": value.get("name")}}
+    if value.get("type") != "mcp":
+        return value
+    if strict:
+        raise UnsupportedByDialectError("preview endpoints have no MCP tools; tool_choice can only be a function")
+    return "auto"
 
 
 # Plain dicts -----------------------------------------------------------------------------------------------

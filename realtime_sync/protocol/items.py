@@ -14,16 +14,36 @@ import attrs
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.registry import WireObject
 
+__all__ = [
+    "Content",
+    "ConversationContentPart",
+    "ConversationItem",
+    "FunctionCallItem",
+    "FunctionCallOutputItem",
+    "ItemReference",
+    "MCPApprovalRequestItem",
+    "MCPApprovalResponseItem",
+    "MCPCallError",
+    "MCPCallItem",
+    "MCPListToolsItem",
+    "MCPToolDescription",
+    "MessageItem",
+    "PromptCacheBreakpoint",
+    "UnknownItem",
+]
 
-def _audio_repr(audio: Optional[str]) -> str:
+
+def audio_repr(audio: Optional[str]) -> str:
+    """Base64 for a repr: its length."""
     return f"<{len(audio)} base64 characters>" if audio else repr(audio)
 
 
 @attrs.define(kw_only=True)
 class PromptCacheBreakpoint(WireObject):
-    """Where the service may cut its prompt cache."""
+    """Where the service may cut its prompt cache; ``ttl`` is the least time to keep it, ``"30m"`` or ``"12h"``."""
 
     mode: Optional[str] = None
+    ttl: Optional[str] = None
 
 
 @attrs.define(kw_only=True)
@@ -37,7 +57,7 @@ class ConversationContentPart(WireObject):
 
     type: str = "input_text"
     text: Optional[str] = None
-    audio: Optional[str] = attrs.field(default=None, repr=_audio_repr)
+    audio: Optional[str] = attrs.field(default=None, repr=audio_repr)
     transcript: Optional[str] = None
     image_url: Optional[str] = attrs.field(default=None, repr=lambda url: repr(url if not url else url[:60]))
     detail: Optional[str] = None
@@ -45,7 +65,7 @@ class ConversationContentPart(WireObject):
     file_id: Optional[str] = None
     file_url: Optional[str] = None
     filename: Optional[str] = None
-    file_data: Optional[str] = attrs.field(default=None, repr=_audio_repr)
+    file_data: Optional[str] = attrs.field(default=None, repr=audio_repr)
     prompt_cache_breakpoint: Optional[PromptCacheBreakpoint] = None
 
     @property
@@ -59,15 +79,19 @@ class ConversationContentPart(WireObject):
         return cls(type="input_text", text=text)
 
     @classmethod
-    def from_input_audio(cls, audio: bytes, transcript: Optional[str] = None) -> ConversationContentPart:
+    def from_input_audio(
+        cls, audio: Union[bytes, bytearray, memoryview], transcript: Optional[str] = None
+    ) -> ConversationContentPart:
         """What the user said: raw samples in the session's input format (no WAV header)."""
-        if audio[:4] == b"RIFF":
+        if not isinstance(audio, (bytes, bytearray, memoryview)):
+            raise InvalidInputError(f"audio is bytes, not {type(audio).__name__}")
+        if bytes(audio[:4]) == b"RIFF":
             raise InvalidInputError("from_input_audio takes raw samples; strip the WAV header (or use send_audio)")
         return cls(type="input_audio", audio=base64.b64encode(audio).decode("ascii"), transcript=transcript)
 
     @classmethod
     def from_input_image(
-        cls, image: Union[str, bytes, os.PathLike[str]], detail: Optional[str] = None
+        cls, image: Union[str, bytes, bytearray, memoryview, os.PathLike[str]], detail: Optional[str] = None
     ) -> ConversationContentPart:
         """A picture: bytes of a PNG or JPEG, a path, or a URL (``https:``, ``data:``). ``detail``: auto, low, high."""
         return cls(type="input_image", image_url=_image_url(image), detail=detail)
@@ -260,7 +284,11 @@ def decode_base64(text: Optional[str]) -> Optional[bytes]:
 
 
 def _parts(content: Content, text_type: str) -> list[ConversationContentPart]:
-    pieces = [content] if isinstance(content, (str, ConversationContentPart)) else list(content)
+    if isinstance(content, (str, ConversationContentPart)):
+        content = [content]
+    if not isinstance(content, Iterable):
+        raise InvalidInputError(f"content is text or content parts, not {type(content).__name__}")
+    pieces = list(content)
     if not pieces:
         raise InvalidInputError("a message needs content: a text, or at least one content part")
     parts = [ConversationContentPart(type=text_type, text=p) if isinstance(p, str) else p for p in pieces]
@@ -279,17 +307,19 @@ def _json_text(value: Any) -> str:
         raise InvalidInputError(f"this value cannot be sent as JSON: {error}") from error
 
 
-def _image_url(image: Union[str, bytes, os.PathLike[str]]) -> str:
+def _image_url(image: Union[str, bytes, bytearray, memoryview, os.PathLike[str]]) -> str:
     if isinstance(image, str) and image.partition(":")[0].lower() in ("http", "https", "data"):
         return image
-    if isinstance(image, (bytes, bytearray)):
+    if isinstance(image, (bytes, bytearray, memoryview)):
         data, name = bytes(image), ""
+    elif not isinstance(image, (str, os.PathLike)):  # open() would take a number for a descriptor, and close it
+        raise InvalidInputError(f"an image is bytes, a path or a URL, not {type(image).__name__}")
     else:
         try:
             with open(image, "rb") as file:
                 data, name = file.read(), os.fspath(image)
-        except OSError as error:
-            raise InvalidInputError(f"cannot read the image {os.fspath(image)!r}: {error.strerror}") from error
+        except (OSError, ValueError) as error:
+            raise InvalidInputError(f"cannot read the image {image!r}: {error}") from error
     media_type = _image_type(data) or mimetypes.guess_type(name)[0]
     if not media_type or not media_type.startswith("image/"):
         raise InvalidInputError("this is no picture that can be sent; PNG and JPEG are understood")

@@ -14,6 +14,34 @@ import attrs
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.registry import UNSET, Options, Setting
 
+__all__ = [
+    "AudioFormat",
+    "ConversationFunctionTool",
+    "ConversationMCPTool",
+    "ConversationResponseOptions",
+    "ConversationSessionOptions",
+    "ConversationTool",
+    "ConversationToolChoice",
+    "CustomVoice",
+    "InputNoiseReductionOptions",
+    "InputTranscriptionOptions",
+    "MCPApprovalPolicy",
+    "MCPToolFilter",
+    "MaxOutputTokens",
+    "Modality",
+    "PromptReference",
+    "ReasoningOptions",
+    "SessionOptions",
+    "TokenLimits",
+    "TracingOptions",
+    "TranscriptionSessionOptions",
+    "TranslationSessionOptions",
+    "TruncationOptions",
+    "TurnDetectionOptions",
+    "UnknownTool",
+    "Voice",
+]
+
 Voice = Union[Literal["alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"], str]
 Modality = Union[Literal["text", "audio"], str]
 MaxOutputTokens = Union[int, Literal["inf"]]
@@ -54,9 +82,10 @@ class InputTranscriptionOptions(Options):
 
 @attrs.define(kw_only=True)
 class InputNoiseReductionOptions(Options):
-    """``near_field`` for a headset, ``far_field`` for a room microphone."""
+    """``near_field`` for a headset, ``far_field`` for a room microphone; ``strength`` 1.0 is the service's default."""
 
     type: Setting[str] = UNSET
+    strength: Setting[float] = UNSET
 
 
 @attrs.define(kw_only=True)
@@ -329,10 +358,11 @@ class ConversationSessionOptions(Options):
 
 @attrs.define(kw_only=True)
 class TranscriptionSessionOptions(Options):
-    """Settings of a session that only writes down what is said."""
+    """Settings of a session that only writes down what is said; ``content_modalities`` on preview endpoints only."""
 
     session_type: ClassVar[Optional[str]] = "transcription"
 
+    content_modalities: Setting[list[str]] = attrs.field(default=UNSET, converter=_modalities)
     input_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=_audio_format)
     input_transcription_options: Setting[InputTranscriptionOptions] = UNSET
     input_noise_reduction_options: Setting[InputNoiseReductionOptions] = UNSET

@@ -31,6 +31,15 @@ Setting = Union[T, None, UnsetType]
 """An option's type: a value, ``None`` (sent as ``null``, which switches some things off) or ``UNSET`` (not sent)."""
 
 
+def extra_repr(extra: dict[str, Any]) -> str:
+    """``extra`` for a repr: by its names alone where it is large, as an unknown message's audio would be."""
+    try:
+        text = repr(extra)
+    except RecursionError:  # the JSON reader goes a little deeper than repr
+        text = ""
+    return text if 0 < len(text) <= 400 else f"<{', '.join(map(str, extra))}>"
+
+
 @attrs.define(kw_only=True)
 class WireObject:
     """A JSON object of the wire. Fields that are ``None`` are not sent.
@@ -38,7 +47,7 @@ class WireObject:
     ``extra`` holds what has no field here: sent as it is, and filled on reading with what the server added.
     """
 
-    extra: dict[str, Any] = attrs.field(factory=dict, repr=lambda extra: repr(extra) if extra else "{}")
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=extra_repr)
 
 
 @attrs.define(kw_only=True)

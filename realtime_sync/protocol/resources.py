@@ -10,6 +10,23 @@ from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationSessionOptions, CustomVoice
 from realtime_sync.protocol.registry import WireObject
 
+__all__ = [
+    "CachedTokenDetails",
+    "ClientSecret",
+    "ConversationInfo",
+    "ConversationResponse",
+    "ErrorDetails",
+    "InputTokenDetails",
+    "LogProb",
+    "OutputTokenDetails",
+    "RateLimit",
+    "RealtimeSession",
+    "ResponseStatusDetails",
+    "TokenUsage",
+    "TranscriptionLanguage",
+    "TranscriptionUsage",
+]
+
 
 @attrs.define(kw_only=True)
 class ClientSecret(WireObject):

@@ -10,7 +10,7 @@ import attrs
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.kinds import ConversationUpdateKind
-from realtime_sync.protocol.registry import Setting, WireObject
+from realtime_sync.protocol.registry import Setting, WireObject, extra_repr
 from realtime_sync.protocol.resources import (
     ConversationResponse,
     RealtimeSession,
@@ -31,7 +31,7 @@ class ConversationUpdate:
     type: str = attrs.field(default=attrs.Factory(lambda self: str(type(self).kind), takes_self=True))
     event_id: Optional[str] = None
     raw_content: str = attrs.field(default="", repr=False)
-    extra: dict[str, Any] = attrs.field(factory=dict, repr=lambda extra: repr(extra) if extra else "{}")
+    extra: dict[str, Any] = attrs.field(factory=dict, repr=extra_repr)
     faults: tuple[str, ...] = attrs.field(default=(), repr=lambda faults: repr(faults) if faults else "()")
     """What had to be mended in order to read the message (a wrong type, a missing field), in words."""
 

@@ -1,0 +1,49 @@
+"""The second opinion on the vocabulary: every event and field of openai-python's models has a place here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from openai.types import realtime as openai_models
+from pydantic import TypeAdapter
+from schema_walk import SchemaWalk, homeless_in_client_messages, homeless_in_server_messages
+
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.registry import COMMAND_CLASSES, UPDATE_CLASSES
+
+SERVER_EVENTS = ["RealtimeServerEvent", "RealtimeTranslationServerEvent"]
+CLIENT_EVENTS = ["RealtimeClientEvent", "RealtimeTranslationClientEvent"]
+
+
+def walk_of(union: str) -> SchemaWalk:
+    schema: dict[str, Any] = TypeAdapter(getattr(openai_models, union)).json_schema()
+    return SchemaWalk({**schema.pop("$defs"), union: schema}, "#/$defs/")
+
+
+def wire_types(union: str) -> set[str]:
+    walk = walk_of(union)
+    models = walk.alternatives(walk.schemas[union], union)
+    return {schema["properties"]["type"]["const"] for _, schema in models}
+
+
+@pytest.mark.parametrize("union", SERVER_EVENTS)
+def test_each_server_event_has_a_class(union: str) -> None:
+    assert wire_types(union) - set(UPDATE_CLASSES) == set()
+
+
+@pytest.mark.parametrize("union", CLIENT_EVENTS)
+def test_each_client_event_has_a_class(union: str) -> None:
+    assert wire_types(union) - set(COMMAND_CLASSES) == set()
+
+
+@pytest.mark.parametrize("union", SERVER_EVENTS)
+def test_each_field_of_a_server_event_has_a_place(union: str) -> None:
+    complaints = homeless_in_server_messages(walk_of(union), union, Dialect.GA)
+    assert not complaints, "\n".join(complaints)
+
+
+@pytest.mark.parametrize("union", CLIENT_EVENTS)
+def test_each_field_of_a_client_event_has_a_place(union: str) -> None:
+    complaints = homeless_in_client_messages(walk_of(union), union, Dialect.GA)
+    assert not complaints, "\n".join(complaints)
