@@ -89,11 +89,12 @@ class RealtimeConversationSession:
 
         ``break`` and iterate again later: nothing closes, nothing is lost. Iteration ends after an orderly close and
         raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a response.
-        ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; iterate again to go on.
+        ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; take the next one to go on.
         """
         self._engine.check_process()
         self._engine.updates.want()
-        return self._iterate(raise_errors)
+        # No generator: threads may share what is returned, and it can be gone on with after an error.
+        return map(_raised if raise_errors else _as_it_is, self._engine.updates)
 
     def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
         """The next update; see ``UpdateStream.receive``."""
@@ -137,8 +138,7 @@ class RealtimeConversationSession:
     def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
         handle = self._send(commands.SessionUpdateCommand(session=options, event_id=event_id))
-        # At once, not with the acknowledgement: audio that is sent behind this command is heard in the new format.
-        self._engine.note_format(getattr(options, "input_audio_format", None))
+        self._engine.ask_format(handle, getattr(options, "input_audio_format", None))
         return handle
 
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
@@ -226,8 +226,9 @@ class RealtimeConversationSession:
             text, content = codec.to_text(dict(message)), message
         else:
             text, content = _as_text(message)
-        wire_type, event_id = content.get("type"), content.get("event_id")
-        return self._engine.send(text, content, str(wire_type), event_id if isinstance(event_id, str) else None)
+        told_type, told_id = content.get("type"), content.get("event_id")
+        wire_type = told_type if isinstance(told_type, str) else "the message"
+        return self._engine.send(text, content, wire_type, told_id if isinstance(told_id, str) else None)
 
     # Sending audio --------------------------------------------------------------------------------------------
 
@@ -283,12 +284,6 @@ class RealtimeConversationSession:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _iterate(self, raise_errors: bool) -> Iterator[ConversationUpdate]:
-        for update in self._engine.updates:
-            if raise_errors and isinstance(update, ErrorUpdate):
-                raise server_error(update)
-            yield update
-
     def _send(self, command: Command) -> CommandHandle:
         self._engine.check_open()
         if command.event_id is None:
@@ -305,6 +300,16 @@ class RealtimeConversationSession:
             raise InvalidInputError(f"chunk_ms must be 1 to 10,000 milliseconds, not {chunk_ms!r}")
         format = self._engine.input_format
         return audio_chunks(source, format, format.bytes_for(chunk_ms / 1000))
+
+
+def _as_it_is(update: ConversationUpdate) -> ConversationUpdate:
+    return update
+
+
+def _raised(update: ConversationUpdate) -> ConversationUpdate:
+    if isinstance(update, ErrorUpdate):
+        raise server_error(update)
+    return update
 
 
 def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:

@@ -8,7 +8,9 @@ offending places are mended (dropped, or filled with an empty value where the cl
 from __future__ import annotations
 
 import base64
+import functools
 import json
+import operator
 import types
 from typing import Any, Callable, Literal, Optional, TypeVar, Union, get_args, get_origin
 
@@ -294,23 +296,20 @@ def _class_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Hook:
 
 
 def _family_hook(converter: cattrs.BaseConverter, classes: dict[str, type[T]], unknown: type[T]) -> Hook:
-    """Classes told apart by the field ``type``."""
-    hooks = {name: (converter.get_structure_hook(cls), cls) for name, cls in classes.items()}
-    otherwise = (converter.get_structure_hook(unknown), unknown)
+    """Classes told apart by the field ``type``. Their own hooks are made on first use, see ``_made_reader``."""
 
     def structure(value: Any, _: Any) -> Any:
         name = value.get("type") if isinstance(value, dict) else None
-        hook, cls = hooks.get(name, otherwise) if isinstance(name, str) else otherwise
-        return hook(value, cls)
+        return converter.structure(value, classes.get(name, unknown) if isinstance(name, str) else unknown)
 
     return structure
 
 
 def _structure_tool_choice(converter: cattrs.BaseConverter) -> Hook:
-    whole = _class_hook(options.ConversationToolChoice, converter)
+    whole = functools.cache(lambda: _class_hook(options.ConversationToolChoice, converter))
 
     def structure(value: Any, wanted: Any) -> Any:
-        return options.ConversationToolChoice(type=value) if isinstance(value, str) else whole(value, wanted)
+        return options.ConversationToolChoice(type=value) if isinstance(value, str) else whole()(value, wanted)
 
     return structure
 
@@ -383,14 +382,15 @@ def _register_families(converter: cattrs.BaseConverter) -> None:
         "realtime": options.ConversationSessionOptions,
         "transcription": options.TranscriptionSessionOptions,
     }
-    for base, hook in (
+    families: list[tuple[Any, Hook]] = [
         (options.ConversationToolChoice, _structure_tool_choice(converter)),
         (options.ConversationTool, _family_hook(converter, tool_types, options.UnknownTool)),
         (items.ConversationItem, _family_hook(converter, item_types, items.UnknownItem)),
-    ):
-        converter.register_structure_hook(base, hook)
-    sessions = _family_hook(converter, session_types, options.TranslationSessionOptions)
-    converter.register_structure_hook_func(lambda t: t == options.SessionOptions, sessions)
+        (options.SessionOptions, _family_hook(converter, session_types, options.TranslationSessionOptions)),
+    ]
+    for base, hook in families:
+        # By a function, because a hook for a class would hold for its subclasses too, and call itself for ever.
+        converter.register_structure_hook_func(functools.partial(operator.eq, base), hook)
 
 
 _converter = _made_converter()

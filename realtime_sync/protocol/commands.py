@@ -33,7 +33,7 @@ __all__ = [
 
 
 @client_message("session.update")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class SessionUpdateCommand(Command):
     """Change the session's settings; what is ``UNSET`` stays as it is."""
 
@@ -41,7 +41,7 @@ class SessionUpdateCommand(Command):
 
 
 @client_message("transcription_session.update")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TranscriptionSessionUpdateCommand(Command):
     """The older way to change a transcription session's settings."""
 
@@ -49,7 +49,7 @@ class TranscriptionSessionUpdateCommand(Command):
 
 
 @client_message("input_audio_buffer.append")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class InputAudioBufferAppendCommand(Command):
     """Add audio (base64 of samples in the session's input format) to the input buffer."""
 
@@ -57,19 +57,19 @@ class InputAudioBufferAppendCommand(Command):
 
 
 @client_message("input_audio_buffer.commit")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class InputAudioBufferCommitCommand(Command):
     """Make a user message of the input buffer's audio."""
 
 
 @client_message("input_audio_buffer.clear")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class InputAudioBufferClearCommand(Command):
     """Forget the input buffer's audio."""
 
 
 @client_message("conversation.item.create")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationItemCreateCommand(Command):
     """Add an item: at the end (``previous_item_id`` None), at the beginning (``"root"``), or after another."""
 
@@ -78,7 +78,7 @@ class ConversationItemCreateCommand(Command):
 
 
 @client_message("conversation.item.retrieve")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationItemRetrieveCommand(Command):
     """Ask for an item as the server has it."""
 
@@ -86,7 +86,7 @@ class ConversationItemRetrieveCommand(Command):
 
 
 @client_message("conversation.item.truncate")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationItemTruncateCommand(Command):
     """Shorten the model's audio to what was heard; ``audio_end_ms`` in milliseconds from its start."""
 
@@ -96,7 +96,7 @@ class ConversationItemTruncateCommand(Command):
 
 
 @client_message("conversation.item.delete")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationItemDeleteCommand(Command):
     """Remove an item."""
 
@@ -104,7 +104,7 @@ class ConversationItemDeleteCommand(Command):
 
 
 @client_message("response.create")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ResponseCreateCommand(Command):
     """Let the model answer."""
 
@@ -112,7 +112,7 @@ class ResponseCreateCommand(Command):
 
 
 @client_message("response.cancel")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ResponseCancelCommand(Command):
     """Stop a response; None means the one in progress."""
 
@@ -120,13 +120,13 @@ class ResponseCancelCommand(Command):
 
 
 @client_message("output_audio_buffer.clear")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class OutputAudioBufferClearCommand(Command):
     """Stop what is being played (WebRTC and SIP, where the server plays)."""
 
 
 @client_message("session.input_audio_buffer.append")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class SessionInputAudioBufferAppendCommand(Command):
     """Audio for a translation session (base64 of PCM16 at 24,000 Hz)."""
 
@@ -134,6 +134,6 @@ class SessionInputAudioBufferAppendCommand(Command):
 
 
 @client_message("session.close")
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class SessionCloseCommand(Command):
     """End a translation session in an orderly way: what was heard is still translated."""

@@ -7,7 +7,7 @@ import json
 import mimetypes
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Optional, Union
+from typing import Any, Literal, Optional, Union
 
 import attrs
 
@@ -38,7 +38,16 @@ def audio_repr(audio: Optional[str]) -> str:
     return f"<{len(audio)} base64 characters>" if audio else repr(audio)
 
 
-@attrs.define(kw_only=True)
+ItemStatus = Union[Literal["completed", "incomplete", "in_progress"], str]
+Role = Union[Literal["user", "assistant", "system"], str]
+PartType = Union[
+    Literal["input_text", "input_audio", "input_image", "input_file", "output_text", "output_audio", "item_reference"],
+    str,
+]
+ImageDetail = Union[Literal["auto", "low", "high", "original"], str]
+
+
+@attrs.define(kw_only=True, repr=False, eq=False)
 class PromptCacheBreakpoint(WireObject):
     """Where the service may cut its prompt cache; ``ttl`` is the least time to keep it, ``"30m"`` or ``"12h"``."""
 
@@ -46,7 +55,7 @@ class PromptCacheBreakpoint(WireObject):
     ttl: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationContentPart(WireObject):
     """A piece of a message: text, audio, an image or a file, told apart by ``type``.
 
@@ -55,12 +64,12 @@ class ConversationContentPart(WireObject):
     ``audio_bytes`` has it decoded.
     """
 
-    type: str = "input_text"
+    type: PartType = "input_text"
     text: Optional[str] = None
     audio: Optional[str] = attrs.field(default=None, repr=audio_repr)
     transcript: Optional[str] = None
     image_url: Optional[str] = attrs.field(default=None, repr=lambda url: repr(url if not url else url[:60]))
-    detail: Optional[str] = None
+    detail: Optional[ImageDetail] = None
     id: Optional[str] = None
     file_id: Optional[str] = None
     file_url: Optional[str] = None
@@ -113,7 +122,7 @@ class ConversationContentPart(WireObject):
 Content = Union[str, ConversationContentPart, Iterable[Union[str, ConversationContentPart]]]
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationItem(WireObject):
     """One entry of a conversation. Make one with a ``create_...`` method; received ones are of the subclasses.
 
@@ -123,7 +132,7 @@ class ConversationItem(WireObject):
     type: str
     id: Optional[str] = None
     object: Optional[str] = None
-    status: Optional[str] = None
+    status: Optional[ItemStatus] = None
 
     @staticmethod
     def create_user_message(content: Content, *, id: Optional[str] = None) -> MessageItem:
@@ -165,12 +174,12 @@ class ConversationItem(WireObject):
         return ItemReference(id=item_id)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class MessageItem(ConversationItem):
     """What somebody said or wrote; ``role`` is ``user``, ``assistant`` or ``system``."""
 
     type: str = "message"
-    role: Optional[str] = None
+    role: Optional[Role] = None
     content: list[ConversationContentPart] = attrs.field(factory=list)
 
     @property
@@ -179,7 +188,7 @@ class MessageItem(ConversationItem):
         return "".join(part.text or part.transcript or "" for part in self.content)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class FunctionCallItem(ConversationItem):
     """The model's wish to call a function; ``arguments`` is JSON text as the model wrote it."""
 
@@ -189,7 +198,7 @@ class FunctionCallItem(ConversationItem):
     arguments: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class FunctionCallOutputItem(ConversationItem):
     """The result of a function call, as text."""
 
@@ -198,7 +207,7 @@ class FunctionCallOutputItem(ConversationItem):
     output: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class MCPToolDescription(WireObject):
     """A tool that an MCP server has."""
 
@@ -208,7 +217,7 @@ class MCPToolDescription(WireObject):
     annotations: Optional[dict[str, Any]] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class MCPListToolsItem(ConversationItem):
     """The tools of an MCP server, as the service read them."""
 
@@ -217,16 +226,16 @@ class MCPListToolsItem(ConversationItem):
     tools: list[MCPToolDescription] = attrs.field(factory=list)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class MCPCallError(WireObject):
     """Why an MCP call failed; ``type`` is ``protocol_error``, ``tool_execution_error`` or ``http_error``."""
 
-    type: Optional[str] = None
+    type: Optional[Union[Literal["protocol_error", "tool_execution_error", "http_error"], str]] = None
     code: Optional[int] = None
     message: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class MCPCallItem(ConversationItem):
     """A call of an MCP tool by the service, and its result or error."""
 
@@ -239,7 +248,7 @@ class MCPCallItem(ConversationItem):
     error: Optional[MCPCallError] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class MCPApprovalRequestItem(ConversationItem):
     """The service asks whether it may call an MCP tool."""
 
@@ -249,7 +258,7 @@ class MCPApprovalRequestItem(ConversationItem):
     arguments: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class MCPApprovalResponseItem(ConversationItem):
     """The caller's answer to an approval request."""
 
@@ -259,14 +268,14 @@ class MCPApprovalResponseItem(ConversationItem):
     reason: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ItemReference(ConversationItem):
     """An item by its id, as input of a response."""
 
     type: str = "item_reference"
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class UnknownItem(ConversationItem):
     """An item of a type that this version does not know; its fields are in ``extra``."""
 

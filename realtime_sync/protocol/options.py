@@ -45,16 +45,17 @@ __all__ = [
 Voice = Union[Literal["alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"], str]
 Modality = Union[Literal["text", "audio"], str]
 MaxOutputTokens = Union[int, Literal["inf"]]
+Eagerness = Union[Literal["low", "medium", "high", "auto"], str]
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class AudioFormat(Options):
     """How audio bytes are to be read: ``audio/pcm`` is 16 bit little endian mono at 24,000 Hz.
 
     ``audio/pcmu`` and ``audio/pcma`` are G.711 µ-law and A-law, 8 bit mono at 8,000 Hz. ``rate`` is in Hz.
     """
 
-    type: str = "audio/pcm"
+    type: Union[Literal["audio/pcm", "audio/pcmu", "audio/pcma"], str] = "audio/pcm"
     rate: Setting[int] = UNSET
 
 
@@ -66,7 +67,7 @@ def _audio_format(value: Setting[Union[AudioFormat, str]]) -> Setting[AudioForma
     return AudioFormat(type=name, rate=24000) if name == "audio/pcm" else AudioFormat(type=name)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class InputTranscriptionOptions(Options):
     """Ask for the user's speech as text, by a model of its own beside the conversation's."""
 
@@ -80,7 +81,7 @@ class InputTranscriptionOptions(Options):
     """``minimal``, ``low``, ``medium``, ``high``, ``xhigh``: how long to wait for context."""
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class InputNoiseReductionOptions(Options):
     """``near_field`` for a headset, ``far_field`` for a room microphone; ``strength`` 1.0 is the service's default."""
 
@@ -88,21 +89,21 @@ class InputNoiseReductionOptions(Options):
     strength: Setting[float] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TurnDetectionOptions(Options):
     """How the service notices that the user has begun or ended to speak.
 
     Use ``server_vad(...)``, ``semantic_vad(...)`` or ``disabled()``. Durations are in milliseconds.
     """
 
-    type: str = "server_vad"
+    type: Union[Literal["server_vad", "semantic_vad", "none"], str] = "server_vad"
     threshold: Setting[float] = UNSET
     prefix_padding_ms: Setting[int] = UNSET
     silence_duration_ms: Setting[int] = UNSET
     create_response: Setting[bool] = UNSET
     interrupt_response: Setting[bool] = UNSET
     idle_timeout_ms: Setting[int] = UNSET
-    eagerness: Setting[str] = UNSET
+    eagerness: Setting[Eagerness] = UNSET
 
     @classmethod
     def server_vad(
@@ -130,7 +131,7 @@ class TurnDetectionOptions(Options):
     def semantic_vad(
         cls,
         *,
-        eagerness: Setting[str] = UNSET,
+        eagerness: Setting[Eagerness] = UNSET,
         create_response: Setting[bool] = UNSET,
         interrupt_response: Setting[bool] = UNSET,
     ) -> TurnDetectionOptions:
@@ -148,14 +149,14 @@ class TurnDetectionOptions(Options):
         return cls(type="none")
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class CustomVoice(Options):
     """A voice of one's own, by its id."""
 
     id: Setting[str] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationTool(Options):
     """What the model may call. Use ``create_function_tool`` or ``create_mcp_tool``."""
 
@@ -175,7 +176,7 @@ class ConversationTool(Options):
         return ConversationMCPTool(server_label=server_label, server_url=server_url, **settings)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationFunctionTool(ConversationTool):
     """A function that the caller runs when the model asks for it."""
 
@@ -185,7 +186,7 @@ class ConversationFunctionTool(ConversationTool):
     parameters: Setting[dict[str, Any]] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class MCPToolFilter(Options):
     """Some of an MCP server's tools: by name, or those that only read."""
 
@@ -193,7 +194,7 @@ class MCPToolFilter(Options):
     read_only: Setting[bool] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class MCPApprovalPolicy(Options):
     """Which of an MCP server's tools always or never need the caller's approval."""
 
@@ -201,7 +202,7 @@ class MCPApprovalPolicy(Options):
     never: Setting[MCPToolFilter] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationMCPTool(ConversationTool):
     """A remote MCP server, by URL, connector or tunnel. ``authorization`` is a secret and is not shown."""
 
@@ -221,14 +222,14 @@ class ConversationMCPTool(ConversationTool):
     defer_loading: Setting[bool] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class UnknownTool(ConversationTool):
     """A tool of a type that this version does not know; its fields are in ``extra``."""
 
     type: str = ""
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationToolChoice(Options):
     """Whether the model must call a tool, and which."""
 
@@ -267,7 +268,7 @@ def _tool_choice(value: Setting[Union[ConversationToolChoice, str]]) -> Setting[
     return ConversationToolChoice(type=value) if isinstance(value, str) else value
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TracingOptions(Options):
     """Names for the service's own traces."""
 
@@ -276,14 +277,14 @@ class TracingOptions(Options):
     metadata: Setting[dict[str, Any]] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TokenLimits(Options):
     """Bounds on the context after truncation, in tokens."""
 
     post_instructions: Setting[int] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TruncationOptions(Options):
     """How much of the history to keep when the context is full; ``retention_ratio`` is 0.0 to 1.0."""
 
@@ -292,7 +293,7 @@ class TruncationOptions(Options):
     token_limits: Setting[TokenLimits] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class PromptReference(Options):
     """A prompt kept at the service, and the values for its variables."""
 
@@ -301,7 +302,7 @@ class PromptReference(Options):
     variables: Setting[dict[str, Union[str, ConversationContentPart]]] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ReasoningOptions(Options):
     """``effort``: ``minimal``, ``low``, ``medium``, ``high`` or ``xhigh``."""
 
@@ -320,7 +321,7 @@ def _items(value: Setting[Sequence[ConversationItem]]) -> Setting[list[Conversat
     return list(value) if isinstance(value, Sequence) else value
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationSessionOptions(Options):
     """Settings of a conversation session, for ``start_conversation_session`` and ``configure_session``.
 
@@ -356,7 +357,7 @@ class ConversationSessionOptions(Options):
     """``"item.input_audio_transcription.logprobs"``."""
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TranscriptionSessionOptions(Options):
     """Settings of a session that only writes down what is said; ``content_modalities`` on preview endpoints only."""
 
@@ -370,7 +371,7 @@ class TranscriptionSessionOptions(Options):
     include: Setting[list[str]] = UNSET
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TranslationSessionOptions(Options):
     """Settings of a session that translates speech as it is spoken; ``target_language`` such as ``"es"``."""
 
@@ -384,7 +385,7 @@ class TranslationSessionOptions(Options):
 SessionOptions = Union[ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions]
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationResponseOptions(Options):
     """What this one response shall do otherwise than the session says.
 

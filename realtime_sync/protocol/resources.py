@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional, Union
+from typing import Any, Literal, Optional, Union
 
 import attrs
 
@@ -28,7 +28,11 @@ __all__ = [
 ]
 
 
-@attrs.define(kw_only=True)
+ResponseStatus = Union[Literal["completed", "cancelled", "failed", "incomplete", "in_progress"], str]
+StatusReason = Union[Literal["turn_detected", "client_cancelled", "max_output_tokens", "content_filter"], str]
+
+
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ClientSecret(WireObject):
     """An ephemeral key; ``expires_at`` is in Unix seconds. The value is not shown."""
 
@@ -36,7 +40,7 @@ class ClientSecret(WireObject):
     expires_at: Optional[int] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class RealtimeSession(ConversationSessionOptions):
     """A session as the server sees it: the options in force, and what the server adds.
 
@@ -46,13 +50,13 @@ class RealtimeSession(ConversationSessionOptions):
 
     id: Optional[str] = None
     object: Optional[str] = None
-    type: Optional[str] = None
+    type: Optional[Union[Literal["realtime", "transcription", "translation"], str]] = None
     expires_at: Optional[int] = None
     client_secret: Optional[ClientSecret] = None
     target_language: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationInfo(WireObject):
     """The conversation of a session."""
 
@@ -60,7 +64,7 @@ class ConversationInfo(WireObject):
     object: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ErrorDetails(WireObject):
     """What went wrong. ``event_id`` is the client message that was refused, if it was one."""
 
@@ -71,17 +75,17 @@ class ErrorDetails(WireObject):
     event_id: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class RateLimit(WireObject):
     """What is left of ``limit`` ``requests`` or ``tokens`` until the reset, in seconds."""
 
-    name: Optional[str] = None
+    name: Optional[Union[Literal["requests", "tokens"], str]] = None
     limit: Optional[int] = None
     remaining: Optional[int] = None
     reset_seconds: Optional[float] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class CachedTokenDetails(WireObject):
     """Cached input tokens by modality."""
 
@@ -90,7 +94,7 @@ class CachedTokenDetails(WireObject):
     audio_tokens: Optional[int] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class InputTokenDetails(WireObject):
     """Input tokens by modality; ``cached_tokens`` are a part of them, not beside them."""
 
@@ -101,7 +105,7 @@ class InputTokenDetails(WireObject):
     cached_tokens_details: Optional[CachedTokenDetails] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class OutputTokenDetails(WireObject):
     """Output tokens by modality."""
 
@@ -109,7 +113,7 @@ class OutputTokenDetails(WireObject):
     audio_tokens: Optional[int] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TokenUsage(WireObject):
     """The tokens of one response."""
 
@@ -120,11 +124,11 @@ class TokenUsage(WireObject):
     output_token_details: Optional[OutputTokenDetails] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TranscriptionUsage(WireObject):
     """What a transcription cost: ``type`` ``tokens``, or ``duration`` in ``seconds``."""
 
-    type: Optional[str] = None
+    type: Optional[Union[Literal["tokens", "duration"], str]] = None
     seconds: Optional[float] = None
     total_tokens: Optional[int] = None
     input_tokens: Optional[int] = None
@@ -132,7 +136,7 @@ class TranscriptionUsage(WireObject):
     input_token_details: Optional[InputTokenDetails] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class LogProb(WireObject):
     """How sure the transcription was of one token; ``bytes`` are its UTF-8 bytes as numbers."""
 
@@ -141,29 +145,29 @@ class LogProb(WireObject):
     bytes: Optional[list[int]] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class TranscriptionLanguage(WireObject):
     """A language that was heard."""
 
     code: Optional[str] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ResponseStatusDetails(WireObject):
     """Why a response ended: ``reason`` is ``turn_detected``, ``client_cancelled``, ``max_output_tokens``, ..."""
 
-    type: Optional[str] = None
-    reason: Optional[str] = None
+    type: Optional[Union[Literal["completed", "cancelled", "failed", "incomplete"], str]] = None
+    reason: Optional[StatusReason] = None
     error: Optional[ErrorDetails] = None
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationResponse(WireObject):
     """A response of the model; ``status``: ``in_progress``, ``completed``, ``cancelled``, ``failed``, ..."""
 
     id: Optional[str] = None
     object: Optional[str] = None
-    status: Optional[str] = None
+    status: Optional[ResponseStatus] = None
     status_details: Optional[ResponseStatusDetails] = None
     output: list[ConversationItem] = attrs.field(factory=list)
     metadata: Optional[dict[str, Any]] = None

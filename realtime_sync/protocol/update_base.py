@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from typing import Any, ClassVar, Optional
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal, Optional, Union, get_args, get_origin, get_type_hints
 
 import attrs
 
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.kinds import ConversationUpdateKind
-from realtime_sync.protocol.registry import Setting, WireObject, extra_repr
+from realtime_sync.protocol.registry import Comparable, Setting, WireObject, extra_repr
 from realtime_sync.protocol.resources import (
     ConversationResponse,
     RealtimeSession,
@@ -22,8 +24,8 @@ def shortened(text: str) -> str:
     return repr(text) if len(text) <= 80 else f"<{len(text)} characters>"
 
 
-@attrs.frozen(kw_only=True)
-class ConversationUpdate:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ConversationUpdate(Comparable):
     """What the server said: the base of every update."""
 
     kind: ClassVar[ConversationUpdateKind] = ConversationUpdateKind.UNKNOWN
@@ -32,7 +34,7 @@ class ConversationUpdate:
     event_id: Optional[str] = None
     raw_content: str = attrs.field(default="", repr=False)
     extra: dict[str, Any] = attrs.field(factory=dict, repr=extra_repr)
-    faults: tuple[str, ...] = attrs.field(default=(), repr=lambda faults: repr(faults) if faults else "()")
+    faults: tuple[str, ...] = ()
     """What had to be mended in order to read the message (a wrong type, a missing field), in words."""
 
     @property
@@ -67,18 +69,37 @@ def _unknown_things(thing: Any, path: str) -> list[str]:
     found = [f"unknown field {path}.{name}" for name, value in thing.extra.items() if value is not None]
     if type(thing).__name__.startswith("Unknown"):
         found = [f"unknown type {getattr(thing, 'type', '')!r} at {path}"]
-    for field in attrs.fields(type(thing)):
-        if field.name not in ("extra", "faults"):
-            found += _unknown_things(getattr(thing, field.name), f"{path}.{field.name}")
+    cls: Any = type(thing)  # mypy takes classes for unhashable where their objects are
+    for name, known in _known_values(cls).items():
+        value = getattr(thing, name)
+        if known and isinstance(value, str) and value not in known:
+            found.append(f"unknown value {value!r} at {path}.{name}")
+        elif name not in ("extra", "faults"):
+            found += _unknown_things(value, f"{path}.{name}")
     return found
 
 
-@attrs.frozen(kw_only=True)
+@functools.cache
+def _known_values(cls: type[Any]) -> dict[str, frozenset[str]]:
+    """Each field of a class, with the strings that its type names; none where it names none."""
+    hints = get_type_hints(cls)
+    return {field.name: frozenset(_literals(hints[field.name])) for field in attrs.fields(cls)}
+
+
+def _literals(hint: Any) -> Iterator[str]:
+    if get_origin(hint) is Literal:
+        yield from get_args(hint)
+    elif get_origin(hint) is Union:
+        for member in get_args(hint):
+            yield from _literals(member)
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class UnknownUpdate(ConversationUpdate):
     """A message of a type that this version has no class for; its fields are in ``extra``."""
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class UnreadableUpdate(ConversationUpdate):
     """A frame that is no message: not JSON, not an object, without a type, or binary.
 
@@ -88,7 +109,7 @@ class UnreadableUpdate(ConversationUpdate):
     raw_bytes: Optional[bytes] = attrs.field(default=None, repr=lambda raw: f"<{len(raw)} bytes>" if raw else "None")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionUpdateBase(ConversationUpdate):
     """What ``session.created`` and ``session.updated`` share: the whole session, with shortcuts to its settings."""
 
@@ -103,14 +124,14 @@ class SessionUpdateBase(ConversationUpdate):
         return self.session.model
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ItemUpdateBase(ConversationUpdate):
     """A message about one item of the conversation."""
 
     item_id: str
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class WholeItemUpdateBase(ConversationUpdate):
     """A message with a whole item."""
 
@@ -122,7 +143,7 @@ class WholeItemUpdateBase(ConversationUpdate):
         return self.item.id
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseUpdateBase(ConversationUpdate):
     """A message with a whole response."""
 
@@ -133,7 +154,7 @@ class ResponseUpdateBase(ConversationUpdate):
         return self.response.id
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ItemStreamingUpdateBase(ConversationUpdate):
     """A message about an item that a response is making."""
 
@@ -142,14 +163,14 @@ class ItemStreamingUpdateBase(ConversationUpdate):
     output_index: int
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ContentStreamingUpdateBase(ItemStreamingUpdateBase):
     """A message about a content part of an item that a response is making."""
 
     content_index: int
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ItemStreamingPartDeltaUpdate(ConversationUpdate):
     """A piece (``delta``) of something that comes in pieces. Of the four properties one is set, the others are None.
 

@@ -92,37 +92,37 @@ __all__ = [
 
 
 @server_message(Kind.SESSION_CREATED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionCreatedUpdate(SessionUpdateBase):
     """The session is open; always the first message."""
 
 
 @server_message(Kind.SESSION_UPDATED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionUpdatedUpdate(SessionUpdateBase):
     """The answer to ``session.update``: the settings now in force."""
 
 
 @server_message(Kind.SESSION_CLOSED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionClosedUpdate(ConversationUpdate):
     """A translation session has ended."""
 
 
 @server_message(Kind.TRANSCRIPTION_SESSION_CREATED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class TranscriptionSessionCreatedUpdate(SessionUpdateBase):
     """A transcription session is open (preview)."""
 
 
 @server_message(Kind.TRANSCRIPTION_SESSION_UPDATED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class TranscriptionSessionUpdatedUpdate(SessionUpdateBase):
     """The answer to ``transcription_session.update``."""
 
 
 @server_message(Kind.ERROR)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ErrorUpdate(ConversationUpdate):
     """The server refused a message or failed; the session usually goes on."""
 
@@ -147,7 +147,7 @@ class ErrorUpdate(ConversationUpdate):
 
 
 @server_message(Kind.CONVERSATION_CREATED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationCreatedUpdate(ConversationUpdate):
     """The conversation of the session."""
 
@@ -155,37 +155,37 @@ class ConversationCreatedUpdate(ConversationUpdate):
 
 
 @server_message(Kind.CONVERSATION_ITEM_ADDED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemAddedUpdate(WholeItemUpdateBase):
     """An item is in the conversation; its content may still be coming."""
 
 
 @server_message(Kind.CONVERSATION_ITEM_CREATED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemCreatedUpdate(WholeItemUpdateBase):
     """The older name of ``conversation.item.added``, which some GA servers send beside it."""
 
 
 @server_message(Kind.CONVERSATION_ITEM_DONE)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemDoneUpdate(WholeItemUpdateBase):
     """An item is complete."""
 
 
 @server_message(Kind.CONVERSATION_ITEM_RETRIEVED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemRetrievedUpdate(WholeItemUpdateBase):
     """The answer to ``conversation.item.retrieve``."""
 
 
 @server_message(Kind.CONVERSATION_ITEM_DELETED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemDeletedUpdate(ItemUpdateBase):
     """An item was removed."""
 
 
 @server_message(Kind.CONVERSATION_ITEM_TRUNCATED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemTruncatedUpdate(ItemUpdateBase):
     """An item's audio was shortened."""
 
@@ -194,7 +194,7 @@ class ConversationItemTruncatedUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_DELTA)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemInputAudioTranscriptionDeltaUpdate(ItemUpdateBase):
     """A piece of the transcript of what the user said."""
 
@@ -205,7 +205,7 @@ class ConversationItemInputAudioTranscriptionDeltaUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_SEGMENT)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemInputAudioTranscriptionSegmentUpdate(ItemUpdateBase):
     """A part of the transcript with its speaker; ``start`` and ``end`` in seconds."""
 
@@ -218,7 +218,7 @@ class ConversationItemInputAudioTranscriptionSegmentUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_COMPLETED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
     """The transcript of what the user said."""
 
@@ -230,7 +230,7 @@ class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_FAILED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemInputAudioTranscriptionFailedUpdate(ItemUpdateBase):
     """What the user said could not be transcribed."""
 
@@ -239,7 +239,7 @@ class ConversationItemInputAudioTranscriptionFailedUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.INPUT_AUDIO_BUFFER_COMMITTED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferCommittedUpdate(ItemUpdateBase):
     """The input buffer has become a user message."""
 
@@ -247,13 +247,13 @@ class InputAudioBufferCommittedUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.INPUT_AUDIO_BUFFER_CLEARED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferClearedUpdate(ConversationUpdate):
     """The input buffer is empty."""
 
 
 @server_message(Kind.INPUT_AUDIO_BUFFER_SPEECH_STARTED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferSpeechStartedUpdate(ItemUpdateBase):
     """The user begins to speak; milliseconds of audio received since the session began."""
 
@@ -261,7 +261,7 @@ class InputAudioBufferSpeechStartedUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.INPUT_AUDIO_BUFFER_SPEECH_STOPPED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferSpeechStoppedUpdate(ItemUpdateBase):
     """The user has stopped; milliseconds of audio received since the session began."""
 
@@ -269,7 +269,7 @@ class InputAudioBufferSpeechStoppedUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.INPUT_AUDIO_BUFFER_TIMEOUT_TRIGGERED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferTimeoutTriggeredUpdate(ItemUpdateBase):
     """Nobody spoke for ``idle_timeout_ms``."""
 
@@ -278,7 +278,7 @@ class InputAudioBufferTimeoutTriggeredUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.INPUT_AUDIO_BUFFER_DTMF_EVENT_RECEIVED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferDtmfEventReceivedUpdate(ConversationUpdate):
     """A telephone key; ``received_at`` in Unix seconds."""
 
@@ -287,7 +287,7 @@ class InputAudioBufferDtmfEventReceivedUpdate(ConversationUpdate):
 
 
 @server_message(Kind.OUTPUT_AUDIO_BUFFER_STARTED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class OutputAudioBufferStartedUpdate(ConversationUpdate):
     """The server begins to play (WebRTC, SIP)."""
 
@@ -295,7 +295,7 @@ class OutputAudioBufferStartedUpdate(ConversationUpdate):
 
 
 @server_message(Kind.OUTPUT_AUDIO_BUFFER_STOPPED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class OutputAudioBufferStoppedUpdate(ConversationUpdate):
     """The server has played all (WebRTC, SIP)."""
 
@@ -303,7 +303,7 @@ class OutputAudioBufferStoppedUpdate(ConversationUpdate):
 
 
 @server_message(Kind.OUTPUT_AUDIO_BUFFER_CLEARED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class OutputAudioBufferClearedUpdate(ConversationUpdate):
     """What was still to be played is gone (WebRTC, SIP)."""
 
@@ -311,19 +311,19 @@ class OutputAudioBufferClearedUpdate(ConversationUpdate):
 
 
 @server_message(Kind.RESPONSE_CREATED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseCreatedUpdate(ResponseUpdateBase):
     """The model begins to answer."""
 
 
 @server_message(Kind.RESPONSE_DONE)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseDoneUpdate(ResponseUpdateBase):
     """The answer has ended: completed, cancelled, failed or incomplete."""
 
 
 @server_message(Kind.RESPONSE_OUTPUT_ITEM_ADDED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputItemAddedUpdate(WholeItemUpdateBase):
     """The answer has a new item."""
 
@@ -332,7 +332,7 @@ class ResponseOutputItemAddedUpdate(WholeItemUpdateBase):
 
 
 @server_message(Kind.RESPONSE_OUTPUT_ITEM_DONE)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputItemDoneUpdate(WholeItemUpdateBase):
     """An item of the answer is complete."""
 
@@ -341,7 +341,7 @@ class ResponseOutputItemDoneUpdate(WholeItemUpdateBase):
 
 
 @server_message(Kind.RESPONSE_CONTENT_PART_ADDED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseContentPartAddedUpdate(ContentStreamingUpdateBase):
     """An item of the answer has a new part."""
 
@@ -349,7 +349,7 @@ class ResponseContentPartAddedUpdate(ContentStreamingUpdateBase):
 
 
 @server_message(Kind.RESPONSE_CONTENT_PART_DONE)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseContentPartDoneUpdate(ContentStreamingUpdateBase):
     """A part of the answer is complete."""
 
@@ -357,7 +357,7 @@ class ResponseContentPartDoneUpdate(ContentStreamingUpdateBase):
 
 
 @server_message(Kind.RESPONSE_OUTPUT_TEXT_DELTA)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputTextDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of the answer's text."""
 
@@ -370,7 +370,7 @@ class ResponseOutputTextDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPar
 
 
 @server_message(Kind.RESPONSE_OUTPUT_TEXT_DONE)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputTextDoneUpdate(ContentStreamingUpdateBase):
     """The whole text of a part."""
 
@@ -378,7 +378,7 @@ class ResponseOutputTextDoneUpdate(ContentStreamingUpdateBase):
 
 
 @server_message(Kind.RESPONSE_OUTPUT_AUDIO_DELTA)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of the answer's audio, as base64; ``audio_bytes`` has it decoded."""
 
@@ -391,13 +391,13 @@ class ResponseOutputAudioDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPa
 
 
 @server_message(Kind.RESPONSE_OUTPUT_AUDIO_DONE)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioDoneUpdate(ContentStreamingUpdateBase):
     """The audio of a part is complete."""
 
 
 @server_message(Kind.RESPONSE_OUTPUT_AUDIO_TRANSCRIPT_DELTA)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioTranscriptDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of the transcript of the answer's audio."""
 
@@ -410,7 +410,7 @@ class ResponseOutputAudioTranscriptDeltaUpdate(ContentStreamingUpdateBase, ItemS
 
 
 @server_message(Kind.RESPONSE_OUTPUT_AUDIO_TRANSCRIPT_DONE)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioTranscriptDoneUpdate(ContentStreamingUpdateBase):
     """The whole transcript of a part's audio."""
 
@@ -418,7 +418,7 @@ class ResponseOutputAudioTranscriptDoneUpdate(ContentStreamingUpdateBase):
 
 
 @server_message(Kind.RESPONSE_FUNCTION_CALL_ARGUMENTS_DELTA)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseFunctionCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of a call's arguments."""
 
@@ -432,7 +432,7 @@ class ResponseFunctionCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStre
 
 
 @server_message(Kind.RESPONSE_FUNCTION_CALL_ARGUMENTS_DONE)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseFunctionCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
     """The arguments of a call, as JSON text. ``name`` is not told in preview."""
 
@@ -442,7 +442,7 @@ class ResponseFunctionCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
 
 
 @server_message(Kind.RESPONSE_MCP_CALL_ARGUMENTS_DELTA)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of an MCP call's arguments."""
 
@@ -455,7 +455,7 @@ class ResponseMCPCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreaming
 
 
 @server_message(Kind.RESPONSE_MCP_CALL_ARGUMENTS_DONE)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
     """The arguments of an MCP call, as JSON text."""
 
@@ -463,7 +463,7 @@ class ResponseMCPCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
 
 
 @server_message(Kind.RESPONSE_MCP_CALL_IN_PROGRESS)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallInProgressUpdate(ItemUpdateBase):
     """The service calls an MCP tool."""
 
@@ -471,7 +471,7 @@ class ResponseMCPCallInProgressUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.RESPONSE_MCP_CALL_COMPLETED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallCompletedUpdate(ItemUpdateBase):
     """An MCP call has its result."""
 
@@ -479,7 +479,7 @@ class ResponseMCPCallCompletedUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.RESPONSE_MCP_CALL_FAILED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallFailedUpdate(ItemUpdateBase):
     """An MCP call failed."""
 
@@ -487,25 +487,25 @@ class ResponseMCPCallFailedUpdate(ItemUpdateBase):
 
 
 @server_message(Kind.MCP_LIST_TOOLS_IN_PROGRESS)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class MCPListToolsInProgressUpdate(ItemUpdateBase):
     """The service asks an MCP server for its tools."""
 
 
 @server_message(Kind.MCP_LIST_TOOLS_COMPLETED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class MCPListToolsCompletedUpdate(ItemUpdateBase):
     """The MCP server's tools are known."""
 
 
 @server_message(Kind.MCP_LIST_TOOLS_FAILED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class MCPListToolsFailedUpdate(ItemUpdateBase):
     """The MCP server could not be asked for its tools."""
 
 
 @server_message(Kind.RATE_LIMITS_UPDATED)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class RateLimitsUpdatedUpdate(ConversationUpdate):
     """What is left of the rate limits; some servers send an empty list."""
 
@@ -526,7 +526,7 @@ class RateLimitsUpdatedUpdate(ConversationUpdate):
 
 
 @server_message(Kind.SESSION_INPUT_TRANSCRIPT_DELTA)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionInputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
     """A piece of what was said, in the speaker's language (translation)."""
 
@@ -536,7 +536,7 @@ class SessionInputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
 
 
 @server_message(Kind.SESSION_OUTPUT_TRANSCRIPT_DELTA)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionOutputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
     """A piece of the translation as text."""
 
@@ -550,7 +550,7 @@ class SessionOutputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
 
 
 @server_message(Kind.SESSION_OUTPUT_AUDIO_DELTA)
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionOutputAudioDeltaUpdate(ItemStreamingPartDeltaUpdate):
     """A piece of the translation as speech; ``sample_rate`` in Hz."""
 

@@ -245,6 +245,7 @@ def test_an_unknown_part_and_an_unknown_field_are_kept() -> None:
         "unknown field $.extra",
         "unknown field $.item.mood",
         "unknown field $.item.content[0].odour",
+        "unknown value 'smell' at $.item.content[0].type",
     )
 
 
@@ -254,7 +255,7 @@ def test_an_unknown_tool_is_kept() -> None:
     assert update.oddities == ("unknown type 'search' at $.session.tools[0]",)
 
 
-def test_values_that_the_service_may_add_are_read_as_they_are() -> None:
+def test_values_that_the_service_may_add_are_read_as_they_are_and_told() -> None:
     session = {
         "voice": "newvoice",
         "tool_choice": "maybe",
@@ -264,7 +265,14 @@ def test_values_that_the_service_may_add_are_read_as_they_are() -> None:
         "max_output_tokens": "many",
     }
     update = read({"type": "session.created", "session": session})
-    assert update.oddities == ()
+    assert update.faults == ()
+    assert sorted(update.oddities) == [
+        "unknown value 'audio/opus' at $.session.input_audio_format.type",
+        "unknown value 'many' at $.session.max_output_tokens",
+        "unknown value 'newvoice' at $.session.voice",
+        "unknown value 'psychic_vad' at $.session.turn_detection_options.type",
+        "unknown value 'sometimes' at $.session.truncation",
+    ]
     assert update.session.voice == "newvoice"
     assert update.session.tool_choice == options.ConversationToolChoice(type="maybe")
     assert update.session.content_modalities == ["video"]
