@@ -90,6 +90,7 @@ class Connection:
         self._ping_sent: Optional[float] = None
         self._close_by: Optional[float] = None
         self._ending = False
+        self._stalled_since: Optional[float] = None
         self._hold_until = 0.0
         self.delay = 0.0
         """Seconds that each message is held back before it is sent (a fault); 0 is none."""
@@ -162,12 +163,12 @@ class Connection:
     def go_silent(self) -> None:
         """Neither read nor write any more, while the connection stays open (a fault)."""
         self._reading = self._writing = False
-        self._ping_sent = None
+        self._ping_sent = self._stalled_since = None
 
     def shut_down_sending(self) -> None:
         """Half-close: the peer sees the end of the stream without a close frame (a fault)."""
         self._flush()
-        self._writing = False
+        self._writing, self._stalled_since = False, None
         socket.socket.shutdown(self._sock, socket.SHUT_WR)  # an SSLSocket's own would drop its TLS state
 
     def reset(self) -> None:
@@ -224,8 +225,14 @@ class Connection:
             if len(self._out) >= _CHUNK:
                 self._flush()
         self._flush()
-        if not self._ending and not (self._reading and self._read()):
+        if self._ending or (self._reading and self._read()):
+            return
+        if self._out or not self._has_work():  # else there is room again for what waits in the queue
             self._sleep()
+
+    def _has_work(self) -> bool:
+        with self._lock:
+            return bool(self._urgent or (self._queue and time.monotonic() >= self._hold_until))
 
     def _take_queue(self) -> bool:
         """Turn queued work into bytes; False once there is no more to take now, or enough waits to be written."""
@@ -265,8 +272,10 @@ class Connection:
             try:
                 sent = self._sock.send(self._out[:_CHUNK])
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                self._stalled_since = self._stalled_since or time.monotonic()
                 break
             del self._out[:sent]
+            self._stalled_since = None
         if not self._out and self._ws.state is ConnectionState.CLOSED:
             self._ending = True
 
@@ -334,15 +343,14 @@ class Connection:
             deadlines.append(self._hold_until)
         if self._ping_sent is not None:
             deadlines.append(self._ping_sent + self._pong_timeout)
-        stalled_from = time.monotonic()
-        if self._out and self._writing:
-            deadlines.append(stalled_from + self._stall_timeout)
+        if self._stalled_since is not None:
+            deadlines.append(self._stalled_since + self._stall_timeout)
         ready = self._selector.select(max(0.0, min(deadlines) - time.monotonic()) if deadlines else 60.0)
         if any(key.fileobj is self._wake_r for key, _ in ready):
             self._wake_r.recv(4096)
             with self._lock:
                 self._woken = False
-        self._check_deadlines(stalled_from)
+        self._check_deadlines()
 
     def _watch(self) -> None:
         interest = selectors.EVENT_READ if self._reading else 0
@@ -357,7 +365,7 @@ class Connection:
         elif watched.events != interest:
             self._selector.modify(self._sock, interest)
 
-    def _check_deadlines(self, stalled_from: float) -> None:
+    def _check_deadlines(self) -> None:
         now = time.monotonic()
         if self._close_by is not None and now >= self._close_by:
             self._ending = True
@@ -365,5 +373,5 @@ class Connection:
             # The wire's health is measured in real time: a manual clock moves the service's hours, not the network's.
             self._ping_sent = None
             self._start_close(1011, "keepalive ping timeout")
-        if self._out and self._writing and now >= stalled_from + self._stall_timeout:
+        if self._stalled_since is not None and now >= self._stalled_since + self._stall_timeout:
             self._ending = True

@@ -42,6 +42,11 @@ class PreviewEdge:
         shown = translate(event, Dialect.GA, Dialect.PREVIEW)
         if shown is None:
             return None
+        if isinstance(shown.get("item"), dict):
+            shown["item"] = _preview_item(shown["item"])
+        if isinstance(shown.get("response"), dict):
+            output = [_preview_item(item) for item in shown["response"]["output"]]
+            shown["response"] = {**shown["response"], "output": output}
         session = shown.get("session")
         if isinstance(session, dict) and session.get("turn_detection") == {"type": "none"}:
             shown["session"] = {**session, "turn_detection": None}  # "none" is what a client says, not a server
@@ -70,3 +75,8 @@ class PreviewEdge:
             message = f"Invalid 'session.temperature': decimal {bound}, but got {told} instead."
             raise Refused(code, message, "session.temperature")
         self._temperature = float(told)
+
+
+def _preview_item(item: Json) -> Json:
+    """Preview tells what kind of object an item is; GA stopped to (recorded in 2024-10 and 2026-07)."""
+    return {"id": item["id"], "object": "realtime.item", **item}

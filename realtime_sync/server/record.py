@@ -34,6 +34,11 @@ class SessionRecord:
         self._keep = keep
         self._changed = threading.Condition()  # guards the record
 
+    def __repr__(self) -> str:
+        state = "open" if self.close_code is None else f"closed with {self.close_code}"
+        counts = f"{self.received_count} received, {self.sent_count} sent"
+        return f"<{type(self).__name__} {self.path} {state}, {counts}>"
+
     def wait_for_message(self, match: Match, timeout: float = 5.0, *, count: int = 1) -> Json:
         """The ``count``-th message of the client that is of this type, or fulfils this predicate; waits for it.
 

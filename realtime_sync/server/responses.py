@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import logging
 import re
 import threading
@@ -145,8 +146,7 @@ class ResponseRun:
 
     def _say_piece(self, piece: Piece) -> None:
         if isinstance(piece, str):
-            message = self._message()
-            self._say(message, piece, None, 0.0)
+            self._say(self._message(), [piece], self._chunks(piece, None), 0.0)
             return
         self._end_item()
         if isinstance(piece, FunctionCall):
@@ -154,7 +154,8 @@ class ResponseRun:
             return
         self._pause(piece.delay)
         if piece.text or piece.audio is not None:
-            self._say(self._message(), piece.text, piece.audio, piece.delta_delay)
+            words = re.findall(r"\s*\S+|\s+$", piece.text)
+            self._say(self._message(), words, self._chunks(piece.text, piece.audio), piece.delta_delay)
             self._end_item()
         for call in piece.function_calls:
             self._call(call, piece.delta_delay)
@@ -170,21 +171,17 @@ class ResponseRun:
             message.open()
             return message
 
-    def _say(self, message: _Message, text: str, audio: Optional[bytes], delay: float) -> None:
-        words = re.findall(r"\s*\S+|\s+$", text)
-        if not self.speaks:
-            for word in words:
-                self._step(delay)
-                self._delta(lambda word=word: message.text_delta(word), text_tokens(word), 0)  # type: ignore[misc]
-            return
-        # Transcript deltas run ahead of the audio that says them, as the live service's do.
-        chunks = self._chunks(text, audio)
-        for index, word in enumerate(words):
+    def _say(self, message: _Message, words: Sequence[str], chunks: Iterator[bytes], delay: float) -> None:
+        """Say the words as deltas; aloud, with the chunks of audio between them."""
+        say = message.transcript_delta if self.speaks else message.text_delta
+        for index, word in enumerate(words, 1):
             self._step(delay)
-            self._delta(lambda word=word: message.transcript_delta(word), text_tokens(word), 0)  # type: ignore[misc]
-            if index % 3 == 2 or index == len(words) - 1:
-                self._speak(message, chunks, delay, None if index == len(words) - 1 else 8)
-        self._speak(message, chunks, delay, None)
+            self._delta(functools.partial(say, word), text_tokens(word), 0)
+            # The transcript runs ahead of the audio that says it, as the live service's does.
+            if self.speaks and index % 3 == 0:
+                self._speak(message, chunks, delay, 8)
+        if self.speaks:
+            self._speak(message, chunks, delay, None)
 
     def _speak(self, message: _Message, chunks: Iterator[bytes], delay: float, most: Optional[int]) -> None:
         """Say the next so many chunks of audio; all that are left where ``most`` is None."""
@@ -195,13 +192,16 @@ class ResponseRun:
             self._step(delay)
             size, self._audio_bytes = self._audio_bytes, self._audio_bytes + len(chunk)
             cost = said_tokens(self._audio_bytes, self._audio_type) - said_tokens(size, self._audio_type)
-            self._delta(lambda chunk=chunk: message.audio_delta(chunk), 0, cost)  # type: ignore[misc]
+            self._delta(functools.partial(message.audio_delta, chunk), 0, cost)
             pace = self._session.settings.audio_pace
             if pace:
                 self._pause(len(chunk) / BYTES_PER_MS[self._audio_type] / 1000 / pace)
             most = None if most is None else most - 1
 
     def _chunks(self, text: str, audio: Optional[bytes]) -> Iterator[bytes]:
+        """The audio of a text, in pieces of a delta each; none where the response is text."""
+        if not self.speaks:
+            return iter(())
         voice = self._voice if isinstance(self._voice, str) else str(self._voice.get("id"))
         data = convert(speak(text, voice) if audio is None else audio, self._audio_type)
         size = _DELTA_MS * BYTES_PER_MS[self._audio_type]
@@ -215,7 +215,7 @@ class ResponseRun:
             item.open()
         for part in re.findall(r"\s*[^\s]{1,12}|\s+", call.arguments_text):
             self._step(delay)
-            self._delta(lambda part=part: item.arguments_delta(part), text_tokens(part), 0)  # type: ignore[misc]
+            self._delta(functools.partial(item.arguments_delta, part), text_tokens(part), 0)
         self._end_item()
 
     def _end_item(self) -> None:
@@ -365,6 +365,7 @@ class _CallItem(_OutputItem):
 
 
 def _pieces(answer: Piece | Iterable[Piece]) -> Iterable[Piece]:
+    """A whole string is said word by word; the strings of an iterable are deltas as they are."""
     if isinstance(answer, (str, Reply, FunctionCall)):
-        return (answer,)
+        return (Reply(answer) if isinstance(answer, str) else answer,)
     return answer

@@ -16,7 +16,7 @@ from realtime_sync.errors import ConfigurationError, WaitTimeoutError
 from realtime_sync.server.admission import Flavour, Policy
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Connection, Handler
-from realtime_sync.server.faults import Faults, Refusal
+from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.http import RequestHandler
 from realtime_sync.server.responder import Responder, Transcriber, default_responder, default_transcriber
 from realtime_sync.server.script import Script
@@ -177,6 +177,11 @@ class RealtimeServer:
             sessions = list(self._sessions)
         for session in sessions:
             session.set_faults(faults)
+
+    def inject(self, act: Act) -> None:
+        """Have a fault happen to every live session, now or when it is due there; later sessions are spared."""
+        for session in self.sessions:
+            session.inject(act)
 
     def wait_for_session(self, timeout: float = 5.0, *, count: int = 1) -> LiveSession:
         """The ``count``-th session since the start; waits for it. Raises ``WaitTimeoutError``."""

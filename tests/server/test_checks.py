@@ -1,0 +1,176 @@
+"""What the service refuses, and how it says so. The session goes on after each refusal."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.server.conftest import Peer
+from tests.server.wire_schemas import PROTOCOL, needs_data
+
+
+def refused(peer: Peer, message: dict[str, Any]) -> dict[str, Any]:
+    peer.ws.send(json.dumps({"event_id": "event_mine", **message}))
+    error = peer.error()
+    assert error["type"] == "invalid_request_error"
+    assert error["event_id"] == "event_mine"
+    return error
+
+
+def test_an_unknown_type_is_answered_with_the_list_of_the_known(peer: Peer) -> None:
+    error = refused(peer, {"type": "nope"})
+    assert (error["code"], error["param"]) == ("invalid_value", "type")
+    # The wording of the live service, 2026-09.
+    assert error["message"] == (
+        "Invalid value: 'nope'. Supported values are: 'session.update', 'session.close', 'input_audio_buffer.append', "
+        "'session.input_audio_buffer.append', 'input_audio_buffer.commit', 'input_audio_buffer.clear', "
+        "'conversation.item.create', 'conversation.item.truncate', 'conversation.item.delete', "
+        "'conversation.item.retrieve', 'response.create', and 'response.cancel'."
+    )
+
+
+def test_a_message_without_a_type_is_refused(peer: Peer) -> None:
+    assert refused(peer, {"session": {}})["message"] == "The 'type' field is missing."
+
+
+SESSION = {"type": "session.update"}
+REALTIME = {"type": "realtime"}
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "param"),
+    [
+        ({**SESSION, "session": {**REALTIME, "bogus_field": 1}}, "unknown_parameter", "session.bogus_field"),
+        (SESSION, "missing_required_parameter", "session"),
+        ({**SESSION, "session": {}}, "missing_required_parameter", "session.type"),
+        ({**SESSION, "session": {"type": "dream"}}, "invalid_value", "session.type"),
+        ({**SESSION, "session": {**REALTIME, "instructions": 3}}, "invalid_type", "session.instructions"),
+        ({**SESSION, "session": {**REALTIME, "temperature": 0.8}}, "unknown_parameter", "session.temperature"),
+        ({**SESSION, "session": {**REALTIME, "voice": "alloy"}}, "unknown_parameter", "session.voice"),
+        (
+            {**SESSION, "session": {**REALTIME, "max_output_tokens": 5000}},
+            "integer_above_max_value",
+            "session.max_output_tokens",
+        ),
+        ({**SESSION, "session": {**REALTIME, "max_output_tokens": True}}, "invalid_type", "session.max_output_tokens"),
+        (
+            {**SESSION, "session": {**REALTIME, "output_modalities": ["text", "audio"]}},
+            "invalid_value",
+            "session.output_modalities",
+        ),
+        (
+            {**SESSION, "session": {**REALTIME, "audio": {"input": {"turn_detection": {"type": "none"}}}}},
+            "invalid_value",
+            "session.audio.input.turn_detection.type",
+        ),
+        (
+            {
+                **SESSION,
+                "session": {
+                    **REALTIME,
+                    "audio": {"input": {"turn_detection": {"type": "server_vad", "threshold": 1.5}}},
+                },
+            },
+            "decimal_above_max_value",
+            "session.audio.input.turn_detection.threshold",
+        ),
+        (
+            {**SESSION, "session": {**REALTIME, "audio": {"output": {"format": {"type": "audio/mp3"}}}}},
+            "invalid_value",
+            "session.audio.output.format.type",
+        ),
+        (
+            {**SESSION, "session": {**REALTIME, "tools": [{"type": "function"}]}},
+            "missing_required_parameter",
+            "session.tools[0].name",
+        ),
+        ({"type": "input_audio_buffer.append"}, "missing_required_parameter", "audio"),
+        ({"type": "input_audio_buffer.commit", "now": True}, "unknown_parameter", "now"),
+        ({"type": "conversation.item.create"}, "missing_required_parameter", "item"),
+        (
+            {"type": "conversation.item.create", "item": {"type": "dance"}},
+            "invalid_value",
+            "item.type",
+        ),
+        (
+            {"type": "conversation.item.create", "item": {"type": "message", "role": "user"}},
+            "missing_required_parameter",
+            "item.content",
+        ),
+        (
+            {
+                "type": "conversation.item.create",
+                "item": {"type": "message", "role": "assistant", "content": [{"type": "input_text", "text": "x"}]},
+            },
+            "invalid_value",
+            "item.content[0].type",
+        ),
+        ({"type": "conversation.item.truncate", "item_id": "x", "content_index": 0}, "missing_required_parameter",
+         "audio_end_ms"),
+        (
+            {"type": "conversation.item.truncate", "item_id": "x", "content_index": 0, "audio_end_ms": 12.5},
+            "invalid_type",
+            "audio_end_ms",
+        ),
+        ({"type": "response.create", "response": {"commit": True}}, "unknown_parameter", "response.commit"),
+        ({"type": "response.create", "response": {"conversation": "other"}}, "invalid_value", "response.conversation"),
+        ({"type": "response.cancel"}, "response_cancel_not_active", None),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_named(peer: Peer, message: dict[str, Any], code: str, param: str | None) -> None:
+    error = refused(peer, message)
+    assert (error["code"], error["param"]) == (code, param)
+    peer.update(instructions="still here")
+
+
+def test_a_refused_update_is_discarded_whole(peer: Peer) -> None:
+    before = peer.update()
+    peer.say("session.update", session={**REALTIME, "instructions": "changed", "bogus_field": 1})
+    assert peer.error()["message"] == "Unknown parameter: 'session.bogus_field'."
+    assert peer.update() == before
+
+
+def test_what_is_not_json_is_answered_and_the_session_goes_on(peer: Peer) -> None:
+    peer.ws.send("this is {not JSON")
+    assert peer.error()["code"] == "invalid_json"
+    peer.ws.send("[1, 2]")
+    assert peer.error()["code"] == "invalid_event"
+    peer.ws.send_binary(b"\x00\x01")
+    error = peer.error()
+    assert error["message"] == "Expected a text WebSocket message; binary frames are not supported."
+    peer.update(instructions="still here")
+
+
+def test_an_update_is_laid_over_what_was(peer: Peer) -> None:
+    first = peer.update(audio={"output": {"speed": 1.2}}, instructions="A")
+    assert (first["audio"]["output"]["speed"], first["audio"]["output"]["voice"]) == (1.2, "alloy")
+    second = peer.update(audio={"input": {"turn_detection": {"type": "server_vad", "threshold": 0.7}}})
+    assert second["instructions"] == "A"
+    assert second["audio"]["output"]["speed"] == 1.2
+    third = peer.update(audio={"input": {"turn_detection": {"type": "server_vad", "prefix_padding_ms": 10}}})
+    detection = third["audio"]["input"]["turn_detection"]
+    assert (detection["threshold"], detection["prefix_padding_ms"]) == (0.7, 10)
+    fourth = peer.update(audio={"input": {"turn_detection": {"type": "semantic_vad"}}})
+    assert fourth["audio"]["input"]["turn_detection"] == {
+        "type": "semantic_vad",
+        "eagerness": "auto",
+        "create_response": True,
+        "interrupt_response": True,
+    }
+
+
+@needs_data
+def test_every_client_message_of_the_spec_is_understood(peer: Peer) -> None:
+    examples = json.loads((PROTOCOL / "examples.json").read_text())["ga-client"]
+    for wire_type, entry in examples.items():
+        message = entry["example"]
+        if message is None or wire_type == "output_audio_buffer.clear":  # the latter is for WebRTC alone
+            continue
+        peer.ws.send(json.dumps(message))
+    peer.say("session.update", session={**REALTIME, "instructions": "the last"}, event_id="last")
+    peer.until(lambda event: event["type"] == "session.updated" and event["session"]["instructions"] == "the last")
+    shape_errors = {"unknown_parameter", "missing_required_parameter", "invalid_type", "invalid_event", None}
+    errors = [event["error"] for event in peer.seen if event["type"] == "error"]
+    assert [error for error in errors if error["code"] in shape_errors] == []

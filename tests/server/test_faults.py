@@ -1,0 +1,176 @@
+"""Every fault does what it says, when it says."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from typing import Callable
+
+import pytest
+import websocket
+
+from realtime_sync.server import Faults, RealtimeServer, Refusal, faults
+from tests.server.conftest import Peer
+
+
+def raw_handshake(server: RealtimeServer) -> socket.socket:
+    """A plain socket that has sent an upgrade request."""
+    plain = socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    plain.sendall(
+        b"GET /v1/realtime?model=m HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nAuthorization: Bearer k\r\n\r\n"
+    )
+    return plain
+
+
+def everything(plain: socket.socket) -> bytes:
+    data = b""
+    while chunk := plain.recv(65536):
+        data += chunk
+    return data
+
+
+def test_a_drop_resets_the_connection(peer: Peer, server: RealtimeServer) -> None:
+    server.sessions[0].inject(faults.drop())
+    with pytest.raises(ConnectionResetError):
+        peer.ws.recv()
+    assert server.sessions[0].wait_until_closed() == 1006
+
+
+def test_an_act_waits_for_its_count_of_messages_sent(open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(faults=Faults(acts=[faults.drop(after_sent=3)])) as server:
+        peer = open_peer(server)
+        peer.recv()
+        peer.user_says("one")
+        assert [peer.recv()["type"] for _ in range(2)] == ["conversation.item.added", "conversation.item.done"]
+        with pytest.raises(ConnectionResetError):
+            peer.ws.recv()
+
+
+def test_an_act_waits_for_its_count_of_messages_received(open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(faults=Faults(acts=[faults.close(1011, "overloaded", after_received=2)])) as server:
+        peer = open_peer(server)
+        peer.update()
+        peer.update()
+        assert peer.close_frame() == (1011, "overloaded")
+        peer.ws.send_close(1000, b"")
+        assert server.sessions[0].wait_until_closed() == 1011
+        assert server.sessions[0].close_reason == "overloaded"
+
+
+def test_faults_can_be_set_while_sessions_live(peer: Peer, server: RealtimeServer) -> None:
+    server.faults = Faults(acts=[faults.unknown_event()])
+    peer.checked = False
+    assert peer.recv()["type"] == "response.from_the_future"
+    server.faults = Faults()
+    peer.update(instructions="still here")
+
+
+def test_an_end_of_stream_comes_without_a_close_frame(peer: Peer, server: RealtimeServer) -> None:
+    server.sessions[0].inject(faults.eof())
+    with pytest.raises(websocket.WebSocketConnectionClosedException):
+        peer.ws.recv()
+
+
+def test_silence_answers_nothing_and_keeps_the_connection(peer: Peer, server: RealtimeServer) -> None:
+    server.sessions[0].inject(faults.silence())
+    peer.ws.ping("are you there?")
+    peer.say("session.update", session={"type": "realtime"})
+    peer.ws.settimeout(0.3)
+    with pytest.raises(websocket.WebSocketTimeoutException):
+        peer.ws.recv_data_frame(control_frame=True)
+    assert server.sessions[0].close_code is None
+
+
+def upload(peer: Peer, size: int) -> None:
+    for _ in range(0, size, 262_144):
+        peer.say("input_audio_buffer.append", audio="A" * 262_144)
+
+
+def test_a_server_that_stops_reading_stalls_the_sender_and_still_sends(peer: Peer, server: RealtimeServer) -> None:
+    session = server.sessions[0]
+    session.inject(faults.stop_reading())
+    session.emit({"type": "input_audio_buffer.cleared"})
+    assert peer.recv()["type"] == "input_audio_buffer.cleared"
+    peer.ws.settimeout(0.3)
+    with pytest.raises(websocket.WebSocketTimeoutException):
+        upload(peer, 200 * 262_144)
+
+
+def test_a_delay_holds_back_each_message(open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(faults=Faults(delay=0.1)) as server:
+        begin = time.monotonic()
+        peer = open_peer(server)
+        peer.update()
+        assert time.monotonic() - begin >= 0.2
+        assert peer.types() == ["session.created", "session.updated"]
+
+
+def test_garbage_of_every_kind_reaches_the_wire(open_peer: Callable[..., Peer]) -> None:
+    acts = [faults.not_json(), faults.send(b"\x00\x01"), faults.invalid_utf8(), faults.huge_message(200_000)]
+    with RealtimeServer(faults=Faults(acts=[*acts, faults.bad_frame()])) as server:
+        peer = open_peer(server)
+        peer.recv()
+        frames = [peer.ws.recv_data() for _ in range(4)]
+        assert frames[0] == (websocket.ABNF.OPCODE_TEXT, b"this is {not JSON")
+        assert frames[1] == (websocket.ABNF.OPCODE_BINARY, b"\x00\x01")
+        assert frames[2] == (websocket.ABNF.OPCODE_TEXT, b"\xff\xfe\xfd\xfc")
+        assert len(frames[3][1]) > 200_000
+        with pytest.raises(websocket.WebSocketProtocolException):
+            peer.ws.recv_data()
+
+
+@pytest.mark.parametrize("framing", ["length", "chunked", "truncated", "until-close"])
+def test_a_refusal_comes_as_it_is_framed(framing: str) -> None:
+    body = json.dumps({"error": {"code": "rate_limit_exceeded", "message": "slow down"}})
+    refusal = Refusal(429, {"retry-after": "2", "content-type": "application/json"}, body, framing)
+    with RealtimeServer(faults=Faults(refuse=refusal)) as server:
+        plain = raw_handshake(server)
+        answer = everything(plain)
+        plain.close()
+    head, _, got = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 429 ")
+    assert b"retry-after: 2" in head
+    assert b"x-request-id: req_" in head
+    if framing == "truncated":
+        assert f"content-length: {len(body)}".encode() in head
+        assert 0 < len(got) < len(body)
+    elif framing == "chunked":
+        assert got.endswith(b"0\r\n\r\n")
+        assert b"rate_limit_exceeded" in got.replace(b"\r\n", b"") or b"slow down" in got
+    else:
+        assert got == body.encode()
+        assert (b"content-length" in head) == (framing == "length")
+
+
+def test_a_refusal_can_end_after_so_many_times(open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(faults=Faults(refuse=Refusal(503, times=2))) as server:
+        for _ in range(2):
+            with pytest.raises(websocket.WebSocketBadStatusException):
+                Peer(server)
+        assert open_peer(server).recv()["type"] == "session.created"
+
+
+def test_a_slow_handshake_drips_and_closing_the_server_ends_it() -> None:
+    with RealtimeServer(faults=Faults(slow_handshake=0.05)) as server:
+        plain = raw_handshake(server)
+        begin = time.monotonic()
+        got = b""
+        while len(got) < 5:
+            got += plain.recv(1)
+        assert time.monotonic() - begin >= 0.2
+        assert b"HTTP/".startswith(got)
+        server.close()
+        assert time.monotonic() - begin < 2.5
+        plain.close()
+
+
+def test_a_frame_of_the_clients_that_breaks_the_protocol_is_closed_with_1002(server: RealtimeServer) -> None:
+    plain = raw_handshake(server)
+    plain.sendall(b"\xff\x82abcd\x00\x00")  # reserved bits, and an opcode that does not exist
+    answer = everything(plain)
+    plain.close()
+    assert b"\x88" in answer
+    assert struct.pack("!H", 1002) in answer

@@ -1,0 +1,274 @@
+"""The server itself: what it leaves behind (nothing), TLS, pings, the end of a session, what it records."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Callable, Iterator
+
+import pytest
+import trustme
+import websocket
+
+from realtime_sync.errors import ConfigurationError, WaitTimeoutError
+from realtime_sync.server import RealtimeServer, Reply, Turn
+from realtime_sync.testing import ManualClock
+from tests.server.conftest import Peer, server_threads
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls_server(authority: trustme.CA) -> Iterator[RealtimeServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with RealtimeServer(ssl_context=context) as server:
+        yield server
+
+
+def trusting(authority: trustme.CA) -> dict[str, ssl.SSLContext]:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return {"context": context}
+
+
+def test_a_conversation_over_tls(
+    tls_server: RealtimeServer, authority: trustme.CA, open_peer: Callable[..., Peer]
+) -> None:
+    assert tls_server.url.startswith("https://127.0.0.1:")
+    peer = open_peer(tls_server, sslopt=trusting(authority))
+    peer.user_says("Hello")
+    peer.say("response.create")
+    assert peer.until("response.done")["response"]["status"] == "completed"
+
+
+def test_tls_from_files(authority: trustme.CA, tmp_path: Path, open_peer: Callable[..., Peer]) -> None:
+    issued = authority.issue_cert("127.0.0.1")
+    key, chain = tmp_path / "key.pem", tmp_path / "chain.pem"
+    issued.private_key_pem.write_to_path(str(key))
+    for blob in issued.cert_chain_pems:
+        blob.write_to_path(str(chain), append=True)
+    with RealtimeServer(tls=(str(chain), str(key))) as server:
+        assert open_peer(server, sslopt=trusting(authority)).recv()["type"] == "session.created"
+    with pytest.raises(ConfigurationError):
+        RealtimeServer(tls=(str(chain), str(key)), ssl_context=ssl.create_default_context())
+
+
+def test_a_peer_that_never_says_hello_holds_up_nobody(
+    tls_server: RealtimeServer, authority: trustme.CA, open_peer: Callable[..., Peer]
+) -> None:
+    with socket.create_connection(("127.0.0.1", tls_server.port)):
+        assert open_peer(tls_server, sslopt=trusting(authority)).recv()["type"] == "session.created"
+
+
+def test_closing_ends_every_thread_and_descriptor_whatever_is_going_on() -> None:
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else None
+    server = RealtimeServer(responder=lambda turn: Reply("x " * 50, delta_delay=60.0))
+    peers = [Peer(server) for _ in range(5)]
+    for peer in peers:
+        peer.recv()
+    peers[0].say("response.create")
+    peers[0].until("response.created")
+    plain = socket.create_connection(("127.0.0.1", server.port))
+    begin = time.monotonic()
+    server.close()
+    server.close()
+    assert time.monotonic() - begin < 2.0
+    assert server_threads() == []
+    for peer in peers:
+        peer.ws.shutdown()
+    plain.close()
+    if before is not None:
+        assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_nothing_is_left_after_a_hundred_sessions(server: RealtimeServer) -> None:
+    def count() -> int:
+        return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+
+    with Peer(server) as peer:
+        peer.recv()
+    server.wait_for_session().wait_until_closed()
+    before = count()
+    for number in range(100):
+        with Peer(server, checked=False) as peer:
+            peer.recv()
+        server.wait_for_session(count=number + 2).wait_until_closed()
+    assert count() <= before
+    deadline = time.monotonic() + 5
+    while len(server_threads()) > 2 and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert len(server_threads()) <= 2  # the one that accepts, and the clock's
+
+
+def test_a_close_is_answered_and_recorded(peer: Peer, server: RealtimeServer) -> None:
+    session = server.sessions[0]
+    peer.ws.send_close(1000, b"bye")
+    assert peer.close_frame() == (1000, "bye")
+    assert session.wait_until_closed() == 1000
+    assert (session.close_reason, session.closed_by_client) == ("bye", True)
+
+
+def test_the_server_can_close_and_records_its_own_code(peer: Peer, server: RealtimeServer) -> None:
+    session = server.sessions[0]
+    session.close(4321, "enough")
+    assert peer.close_frame() == (4321, "enough")
+    peer.ws.send_close(1000, b"")
+    assert session.wait_until_closed() == 4321
+    assert not session.closed_by_client
+
+
+def test_a_client_that_vanishes_is_recorded_as_1006(peer: Peer, server: RealtimeServer) -> None:
+    peer.ws.shutdown()
+    assert server.sessions[0].wait_until_closed() == 1006
+
+
+def test_a_session_ends_at_its_hour_which_passes_at_once(open_peer: Callable[..., Peer]) -> None:
+    clock = ManualClock()
+    with RealtimeServer(clock=clock) as server:
+        peer = open_peer(server)
+        peer.recv()
+        clock.advance(3599)
+        peer.update(instructions="still here")
+        clock.advance(1)
+        error = peer.error()
+        assert error["code"] == "session_expired"
+        assert error["message"] == "Your session hit the maximum duration of 60 minutes."
+        assert peer.close_frame()[0] == 1001
+
+
+def test_pings_come_by_the_clock_and_an_answering_client_is_kept(open_peer: Callable[..., Peer]) -> None:
+    clock = ManualClock()
+    with RealtimeServer(clock=clock) as server:
+        peer = open_peer(server)
+        peer.recv()
+        for _ in range(3):
+            clock.advance(20)
+            opcode, _ = peer.ws.recv_data_frame(control_frame=True)  # and answers it
+            assert opcode == websocket.ABNF.OPCODE_PING
+            peer.update()
+
+
+def test_a_client_that_does_not_answer_pings_is_closed_with_1011(open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(ping_interval=0.1, pong_timeout=0.2) as server:
+        open_peer(server).ws.recv()  # and reads nothing more
+        assert server.wait_for_session().wait_until_closed(timeout=5.0) == 1011
+
+
+def test_replies_are_delayed_by_the_clock(open_peer: Callable[..., Peer]) -> None:
+    clock = ManualClock()
+    reply = Reply("Well.", delay=600.0)
+    with RealtimeServer(clock=clock, responder=lambda turn: reply, ping_interval=None) as server:
+        peer = open_peer(server)
+        peer.update(output_modalities=["text"])
+        peer.say("response.create")
+        peer.until("response.created")
+        assert clock.wait_for_timers(2)  # the session's end, and the reply
+        clock.advance(600.0)
+        peer.until("response.done")
+
+
+def test_audio_can_be_paced_by_the_clock(open_peer: Callable[..., Peer]) -> None:
+    clock = ManualClock()
+    with RealtimeServer(clock=clock, audio_pace=1.0, ping_interval=None) as server:
+        peer = open_peer(server)
+        peer.say("response.create")
+        for _ in range(3):
+            peer.until("response.output_audio.delta")
+            assert clock.wait_for_timers(2)
+            clock.advance(0.1)  # 100 ms of audio in a delta
+        peer.say("response.cancel")
+        assert peer.until("response.done")["response"]["status"] == "cancelled"
+
+
+def test_the_real_clock_paces_too(open_peer: Callable[..., Peer]) -> None:
+    pcm = bytes(48 * 500)
+    with RealtimeServer(responder=lambda turn: Reply("", audio=pcm), audio_pace=2.0) as server:
+        peer = open_peer(server)
+        begin = time.monotonic()
+        peer.say("response.create")
+        peer.until("response.done")
+        assert time.monotonic() - begin >= 0.2
+
+
+def test_what_the_client_said_can_be_awaited(peer: Peer, server: RealtimeServer) -> None:
+    session = server.wait_for_session()
+    peer.say("session.update", session={"type": "realtime"}, event_id="first")
+    peer.say("session.update", session={"type": "realtime"}, event_id="second")
+    assert session.wait_for_message("session.update")["event_id"] == "first"
+    assert session.wait_for_message("session.update", count=2)["event_id"] == "second"
+    assert session.wait_for_message(lambda told: told.get("event_id") == "second")["type"] == "session.update"
+    assert session.wait_for_sent("session.updated", count=2)
+    with pytest.raises(WaitTimeoutError, match=r"the last were \['session.update', 'session.update'\]"):
+        session.wait_for_message("response.create", timeout=0.05)
+    with pytest.raises(WaitTimeoutError):
+        server.wait_for_session(timeout=0.05, count=2)
+
+
+def test_no_key_is_shown(server: RealtimeServer, open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(api_keys=["right"]) as strict:
+        told = open_peer(strict, headers=("Authorization: Bearer sk-very-secret",)).recv()
+    assert "secret" not in str(told)
+    open_peer(server, headers=("Authorization: Bearer sk-very-secret",)).recv()
+    shown = repr(server.wait_for_session())
+    assert shown == "<LiveSession /v1/realtime open, 0 received, 1 sent>"
+
+
+def test_a_long_answer_goes_on_while_pings_are_answered_and_messages_read(open_peer: Callable[..., Peer]) -> None:
+    go = threading.Event()
+
+    def responder(turn: Turn) -> Iterator[str]:
+        yield "Thinking."
+        go.wait(10)
+        yield " Thought."
+
+    with RealtimeServer(responder=responder) as server:
+        peer = open_peer(server)
+        peer.update(output_modalities=["text"])
+        peer.say("response.create")
+        peer.until("response.output_text.delta")
+        peer.ws.ping("hello")
+        opcode, frame = peer.ws.recv_data_frame(control_frame=True)
+        assert (opcode, frame.data) == (websocket.ABNF.OPCODE_PONG, b"hello")
+        peer.update(instructions="meanwhile")
+        go.set()
+        peer.until("response.done")
+
+
+def test_two_hundred_clients_at_once_get_their_answers(server: RealtimeServer) -> None:
+    failures: list[BaseException] = []
+
+    def converse() -> None:
+        try:
+            for _ in range(5):
+                with Peer(server, checked=False) as peer:
+                    peer.update(output_modalities=["text"])
+                    peer.user_says("Hello")
+                    peer.say("response.create")
+                    peer.until("response.done")
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=converse, daemon=True) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failures == []
+    assert len(server.sessions) == 200
+
+
+def test_without_wsproto_the_error_says_what_to_install() -> None:
+    code = "import sys; sys.modules['wsproto'] = None\nimport realtime_sync.server"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    assert "pip install 'realtime-sync[server]'" in done.stderr

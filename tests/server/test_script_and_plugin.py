@@ -1,0 +1,88 @@
+"""Sessions by script; the pytest plugin; translation sessions."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+from realtime_sync.server import RealtimeServer, Script, expect, faults
+from realtime_sync.server.session import LiveSession
+from tests.server.conftest import Peer
+from tests.server.sounds import silence, tone
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_script_sends_exactly_its_steps_and_waits_where_it_says(open_peer: Callable[..., Peer]) -> None:
+    def echo(session: LiveSession) -> dict[str, Any]:
+        return {"type": "echo", "of": session.received[-1]["type"]}
+
+    steps = [
+        {"type": "first", "event_id": "e1"},
+        expect("response.create"),
+        echo,
+        expect(lambda told: told.get("label") == "go on"),
+        '{"type": "raw",   "spaces": true}',
+        faults.close(4000, "the end"),
+    ]
+    script = Script(steps)
+    with RealtimeServer(responder=script) as server:
+        peer = open_peer(server, checked=False)
+        assert [peer.recv()["type"] for _ in range(2)] == ["session.created", "first"]
+        peer.say("conversation.item.create", item={})  # nobody answers, nobody checks
+        peer.say("response.create")
+        assert peer.recv() == {"type": "echo", "of": "response.create"}
+        peer.say("anything", label="go on")
+        assert peer.ws.recv() == '{"type": "raw",   "spaces": true}'
+        assert peer.close_frame() == (4000, "the end")
+    assert script.failures == []
+
+
+def test_a_script_that_waits_in_vain_says_so(open_peer: Callable[..., Peer]) -> None:
+    script = Script([expect("response.create", timeout=0.1)])
+    with RealtimeServer(responder=script, first_update=None) as server:
+        peer = open_peer(server, checked=False)
+        peer.say("session.update")
+        assert peer.close_frame()[0] == 1002
+    assert "the last were ['session.update']" in script.failures[0]
+
+
+def test_the_plugin_gives_a_server_and_costs_nothing_before(tmp_path: Path) -> None:
+    test = tmp_path / "test_theirs.py"
+    test.write_text(
+        "import sys\n"
+        "def test_nothing_is_loaded():\n    assert 'wsproto' not in sys.modules\n"
+        "def test_it_runs(realtime_server):\n    assert realtime_server.url.startswith('http://127.0.0.1:')\n"
+    )
+    environment = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
+    arguments = [sys.executable, "-m", "pytest", "-q", "-p", "realtime_sync.testing.plugin", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*arguments, str(test)], capture_output=True, text=True, timeout=60, cwd=tmp_path, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
+
+
+def test_a_translation_session_translates_what_was_said(open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(responder=lambda turn: "Bonjour le monde.", transcriber=lambda pcm, rate: "Hello.") as server:
+        peer = open_peer(server, "/v1/realtime/translations?model=gpt-realtime-translate", dialect="translation")
+        created = peer.until("session.created")["session"]
+        assert (created["type"], created["audio"]["output"]) == ("translation", {"language": "en"})
+        audio = {"input": {"transcription": {"model": "whisper-1"}}, "output": {"language": "fr"}}
+        peer.say("session.update", session={"audio": audio})
+        assert peer.until("session.updated")["session"]["audio"]["output"] == {"language": "fr"}
+        speech = tone(900) + silence(600)
+        peer.say("session.input_audio_buffer.append", audio=base64.b64encode(speech).decode())
+        peer.until("session.output_audio.delta")
+        peer.say("response.create", event_id="mine")
+        assert peer.error()["event_id"] == "mine"
+        peer.say("session.close")
+        peer.until("session.closed")
+        assert peer.close_frame()[0] == 1000
+    said = "".join(event["delta"] for event in peer.seen if event["type"] == "session.output_transcript.delta")
+    heard = [event["delta"] for event in peer.seen if event["type"] == "session.input_transcript.delta"]
+    assert (said, heard) == ("Bonjour le monde.", ["Hello."])
