@@ -170,6 +170,8 @@ class Acknowledgements:
 
     def see(self, update: ConversationUpdate) -> None:
         """Settle the command that this update acknowledges or refuses, if any."""
+        if not self._pending:  # a command is in there before it is sent, so before it can be answered
+            return
         if isinstance(update, ErrorUpdate):
             self._refuse(update)
         elif update.kind in _ACKNOWLEDGING:

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Callable, Optional
 
-from realtime_sync.errors import AudioFormatError, AudioSendInProgressError, WaitTimeoutError
+from realtime_sync.errors import AudioFormatError, AudioSendInProgressError, UsageError, WaitTimeoutError
 from realtime_sync.patience import Patience
 
 
 class AudioClaim:
-    """The right to send audio, which one stream has at a time: two at once would be mixed into noise."""
+    """The right to send audio, which one stream has at a time: two at once would be mixed into noise.
+
+    A context manager, which raises ``AudioSendInProgressError`` where somebody else has it.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # held by the one who sends audio; never waited for
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold it for a while. Raises ``AudioSendInProgressError`` where somebody else does."""
+    def __enter__(self) -> None:
         self.take()
-        try:
-            yield
-        finally:
-            self.release()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
 
     def take(self) -> None:
         """Take it, to ``release()`` it later (from any thread)."""
@@ -92,19 +91,24 @@ class AudioSend:
     def run(self) -> None:
         """Send; called once by the session, on the thread that it started for this."""
         try:
+            self._send_chunks()
+        except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
+            self._error = error
+        finally:
+            self._claim.release()
+            self._finished.set()
+
+    def _send_chunks(self) -> None:
+        try:
             for chunk in self._chunks:
                 if self._cancelled.is_set():
                     break
                 self._send(chunk)
                 self._bytes_sent += len(chunk)
-        except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
-            self._error = error
         finally:
-            close = getattr(self._chunks, "close", None)
+            close = getattr(self._chunks, "close", None)  # of a generator: it closes the file that it opened
             if close is not None:
                 close()
-            self._claim.release()
-            self._finished.set()
 
     def __repr__(self) -> str:
         state = "sending"
@@ -123,14 +127,18 @@ class AudioWriter:
         self._send = send
         self._claim = claim
         self._sample_bytes = sample_bytes
+        self._entered = False
         self._half = b""  # the beginning of a sample whose end has not come
 
     def __enter__(self) -> AudioWriter:
         self._claim.take()
+        self._entered = True
         return self
 
     def write(self, data: bytes) -> None:
         """Send these bytes of samples. Raises as ``send_audio`` does."""
+        if not self._entered:
+            raise UsageError("write within the block: `with session.audio_writer() as writer: writer.write(samples)`")
         data = self._half + bytes(data)
         whole = len(data) - len(data) % self._sample_bytes
         self._half = data[whole:]
@@ -138,6 +146,7 @@ class AudioWriter:
             self._send(data[:whole])
 
     def __exit__(self, *exc_info: object) -> None:
+        self._entered = False
         self._claim.release()
         if self._half and exc_info[0] is None:
             raise AudioFormatError(f"the audio ended in the middle of a sample; {len(self._half)} byte was not sent")

@@ -13,7 +13,12 @@ from realtime_sync.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.endpoints import OPENAI_URL, Additions, Endpoint
 from realtime_sync.engine import Engine, QueueLimits
 from realtime_sync.environment import from_environment
-from realtime_sync.errors import ConnectionClosedError, SessionNotOpenError
+from realtime_sync.errors import (
+    ConnectCancelledError,
+    ConnectionClosedError,
+    ConnectionFailedError,
+    SessionNotOpenError,
+)
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
 
 Proxy = Union[str, Literal[False], None]
 C = TypeVar("C", bound="RealtimeConversationClient")
+
+_REFUSAL_SECONDS = 0.5
 
 
 @attrs.frozen(kw_only=True)
@@ -63,10 +70,10 @@ class RealtimeConversationClient:
         self.model = model
         self.endpoint = endpoint if isinstance(endpoint, Endpoint) else Endpoint.openai(endpoint)
         self.settings = settings or ConnectionSettings()
-        self._lock = threading.Lock()  # guards _closed, _connecting and _sessions
+        self._lock = threading.Lock()  # guards _closed, _connecting and _engines
         self._closed = False
         self._connecting: set[Cancellation] = set()
-        self._sessions: set[RealtimeConversationSession] = set()
+        self._engines: set[Engine] = set()  # of the sessions that it started
 
     @classmethod
     def from_env(
@@ -95,7 +102,8 @@ class RealtimeConversationClient:
         credential. ``headers`` and ``query`` are added to the endpoint's.
 
         Raises ``ConfigurationError``; a ``ConnectionFailedError`` (``AuthenticationError``, ``NotFoundError``,
-        ``RateLimitedError``, ...); with ``options`` also ``ServerError`` where the service refused them.
+        ``RateLimitedError``, ...); with ``options`` also ``ServerError`` where the service refused them, or
+        ``WaitTimeoutError`` or ``ConnectionClosedError`` where it did not acknowledge them.
         """
         return self._start(
             options,
@@ -134,11 +142,13 @@ class RealtimeConversationClient:
         """End all sessions of this client, and attempts to start one, from any thread. Idempotent."""
         with self._lock:
             self._closed = True
-            connecting, sessions = list(self._connecting), list(self._sessions)
+            connecting, engines = list(self._connecting), list(self._engines)
         for cancellation in connecting:
             cancellation.cancel()
-        for session in sessions:
-            session.close()
+        for engine in engines:  # all at once: silent servers are waited for together
+            engine.begin_close(1000, "")
+        for engine in engines:
+            engine.close(1000, "")
 
     def __enter__(self: C) -> C:
         return self
@@ -187,31 +197,39 @@ class RealtimeConversationClient:
                 engine = Engine(
                     connection, dialect=endpoint.dialect, timeouts=settings.timeouts, limits=settings.limits
                 )
-                session = RealtimeConversationSession(engine, translation=translation)
                 with self._lock:
-                    self._sessions = {other for other in self._sessions if not other.closed} | {session}
+                    self._engines = {other for other in self._engines if other.end is None} | {engine}
             finally:
                 with self._lock:
                     self._connecting.discard(cancellation)
-        return self._introduced(session, engine, options)
+        # Who joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
+        greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
+        session = RealtimeConversationSession(engine, translation=translation)
+        return self._introduced(session, engine, options, greeting)
 
     def _introduced(
-        self, session: RealtimeConversationSession, engine: Engine, options: Optional[SessionOptions]
+        self, session: RealtimeConversationSession, engine: Engine, options: Optional[SessionOptions], greeting: float
     ) -> RealtimeConversationSession:
         """The session once it has been greeted and configured; closed again where that fails."""
         try:
+            self._check_not_closed()  # close() may have come before it could know of this session
             try:
-                engine.wait_until_greeted(self.settings.timeouts.greeting)
+                engine.wait_until_greeted(greeting)
             except ConnectionClosedError as error:
                 raise refusal(error) from error
-            if self._closed:
-                raise SessionNotOpenError("the client was closed while the session was started")
             if options is not None:
                 session.configure_session(options).wait()
-        except BaseException:
+            self._check_not_closed()
+        except BaseException as error:
             session.close()
+            if isinstance(error, (ConnectionFailedError, ConnectionClosedError, SessionNotOpenError)):
+                self._check_not_closed()  # then that is the reason
             raise
         return session
+
+    def _check_not_closed(self) -> None:
+        if self._closed:
+            raise ConnectCancelledError("The client was closed while the session was started.")
 
 
 class OpenAIClient:

@@ -25,6 +25,7 @@ Delivered = Union[ConversationUpdate, "End"]
 
 # What an update costs beside its text: the objects and the dict, measured at 0.4 to 1.2 kB for a delta.
 _OVERHEAD_BYTES = 800
+_FOR_EVER = Patience(None)
 
 
 @attrs.frozen
@@ -56,6 +57,12 @@ class UpdateQueue(queue.Queue["Delivered"]):
         self.size += _weight(item)
         self.puts += 1
         self.not_empty.notify_all()  # not just one: who wakes may be waiting for something else
+
+    def add(self, item: Delivered) -> int:
+        """``put`` for a queue in which there is always room, and nobody counts tasks; the bytes that wait in it now."""
+        with self.mutex:
+            self._put(item)
+            return self.size
 
     def _get(self) -> Delivered:
         item = self.queue[0]
@@ -138,7 +145,7 @@ class UpdateStream:
         return self
 
     def __next__(self) -> ConversationUpdate:
-        item = self._next(Patience(None))
+        item = self._next(_FOR_EVER)
         if isinstance(item, ConversationUpdate):
             return item
         if item is None or item.clean:
@@ -186,16 +193,17 @@ class UpdateStream:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<UpdateStream: {self._queue.qsize()} waiting, {self._queue.size} bytes>"
+        # Not qsize(), which takes the lock: it may be held for ever in a forked child.
+        return f"<UpdateStream: {len(self._queue.queue)} waiting, {self._queue.size} bytes>"
 
     # Called by the session, on its reader thread ---------------------------------------------------------------
 
     def deliver(self, update: ConversationUpdate) -> bool:
         """Add an update; never waits. False where the bound is passed and nothing may be dropped."""
-        self._queue.put(update)
+        size = self._queue.add(update)
         if self._wanted:
-            return self._queue.size <= self._limit
-        if self._queue.size > self._unread_limit:
+            return size <= self._limit
+        if size > self._unread_limit:
             if not self._dropped:
                 logger.info("nobody reads the updates; beyond %d bytes the oldest are dropped", self._unread_limit)
             self._dropped += self._queue.drop_oldest(self._unread_limit)
@@ -203,7 +211,7 @@ class UpdateStream:
 
     def end(self, end: End) -> None:
         """Add the last thing."""
-        self._queue.put(end)
+        self._queue.add(end)
 
     def want(self) -> None:
         """From now on nothing may be dropped."""

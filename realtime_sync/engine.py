@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional, Union
 import attrs
 
 from realtime_sync.acknowledgement import Acknowledgements, CommandHandle
-from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.delivery import End, UpdateStream
 from realtime_sync.errors import (
     ConnectionClosedError,
@@ -65,15 +65,13 @@ class QueueLimits:
 class Engine:
     """The reader thread of one connection, and all that hangs on it.
 
-    ``session``, ``input_format`` and ``end`` are written by the reader, each in one assignment, and may be read by
-    any thread.
+    ``session`` and ``end`` are written by the reader, each in one assignment, and may be read by any thread.
     """
 
     def __init__(self, connection: Connection, *, dialect: Dialect, timeouts: Timeouts, limits: QueueLimits) -> None:
         self.dialect = dialect
         self.timeouts = timeouts
         self.session: Optional[RealtimeSession] = None
-        self.input_format: SampleFormat = SampleFormat.of("audio/pcm")
         self.end: Optional[End] = None
         self.name = f"realtime-sync-{next(_numbers)}"
         self._connection = connection
@@ -81,16 +79,24 @@ class Engine:
         self._pid = os.getpid()
         self._lock = threading.Lock()  # guards _streams and _closing
         self._streams: tuple[UpdateStream, ...] = ()
-        self._closing = False
+        self._closing: Optional[Patience] = None  # once close() was called: with the server's side of it
         self._acknowledgements = Acknowledgements()
+        self._told_format = PCM
+        self._asked_format: Optional[tuple[CommandHandle, SampleFormat]] = None
         self._last_error: Optional[ErrorUpdate] = None
         self._open_responses: set[Optional[str]] = set()
-        self._greeted = threading.Event()  # the server has said something but an error, or the session has ended
+        self._heard = False  # the server has said something but an error
+        self._greeted = threading.Event()  # it has, or the session has ended
         self._ended = threading.Event()  # the reader has released everyone and is about to return
         self.updates = self.open_stream(unread_limit=limits.unread)
         _alive[id(self)] = self
         # Last, when everything that the thread uses is there.
-        self._reader = self.start_thread(self._read, "reader")
+        try:
+            self.start_thread(self._read, "reader")
+        except BaseException:  # no thread to be had: nobody else would let go of the connection
+            _alive.pop(id(self), None)
+            connection.dispose()
+            raise
 
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
         """The one place where sessions start threads."""
@@ -117,8 +123,8 @@ class Engine:
             raise self.end.reason.with_traceback(None)
 
     def wait_until_greeted(self, timeout: float) -> None:
-        """Wait for the server's first word; a silent server is no error. Raises where the session ended instead."""
-        if Patience(timeout).wait(self._greeted.wait) and self.end is not None:
+        """Wait for the server's first word; a silent server is no error. Raises where the session ended without one."""
+        if Patience(timeout).wait(self._greeted.wait) and self.end is not None and not self._heard:
             raise self.end.reason.with_traceback(None)
 
     def send(self, text: str, message: Mapping[str, Any], wire_type: str, event_id: Optional[str]) -> CommandHandle:
@@ -157,29 +163,55 @@ class Engine:
             stream.end(end)
         return stream
 
-    def note_format(self, told: object) -> None:
-        """Remember the format in which audio is to be sent, if ``told`` is one."""
-        if isinstance(told, AudioFormat):
-            try:
-                self.input_format = SampleFormat.of(told)
-            except InvalidInputError:
-                logger.warning("%s: audio cannot be checked: unknown input format %r", self.name, told.type)
+    @property
+    def input_format(self) -> SampleFormat:
+        """What audio is to be sent in: as was asked for last, unless that was refused, else as the service told."""
+        if self._asked_format is not None:
+            handle, asked = self._asked_format
+            # At once, not with the acknowledgement: audio that is sent behind the command is heard in the new format.
+            if handle.error is None and self._format_in(handle.update) is None:
+                return asked
+        return self._told_format
+
+    def ask_format(self, handle: CommandHandle, told: object) -> None:
+        """Remember the format that a command asks for, if ``told`` is one."""
+        asked = self._sample_format(told)
+        if asked is not None:
+            self._asked_format = handle, asked
+
+    def _format_in(self, update: Optional[ConversationUpdate]) -> Optional[SampleFormat]:
+        return self._sample_format(update.session.input_audio_format) if isinstance(update, SessionUpdateBase) else None
+
+    def _sample_format(self, told: object) -> Optional[SampleFormat]:
+        if not isinstance(told, AudioFormat):
+            return None
+        try:
+            return SampleFormat.of(told)
+        except InvalidInputError:
+            logger.warning("%s: audio cannot be checked: unknown input format %r", self.name, told.type)
+            return None
 
     def close(self, code: int, reason: str) -> None:
         """End the connection in an orderly way, within ``timeouts.close``, else cut it."""
         if self._pid != os.getpid():
             self.forget_after_fork()
             return
-        patience = Patience(self.timeouts.close)
-        with self._lock:
-            first = not self._closing
-            self._closing = True
-        if first and not self._ended.is_set():
-            self._connection.start_close(code, reason)
-        if not patience.wait(self._ended.wait):
+        if not self.begin_close(code, reason).wait(self._ended.wait):
             logger.info("%s: the server did not answer the close within %s s", self.name, self.timeouts.close)
             self._connection.abort()
             self._ended.wait(0.5)
+
+    def begin_close(self, code: int, reason: str) -> Patience:
+        """Send the close frame; returns how long to wait for the answer. Of several calls the first counts."""
+        if self._pid != os.getpid():
+            self.forget_after_fork()
+            return Patience(0)
+        with self._lock:
+            closing = self._closing
+            patience = self._closing = closing or Patience(self.timeouts.close)
+        if closing is None and not self._ended.is_set():
+            self._connection.start_close(code, reason)
+        return patience
 
     def forget_after_fork(self) -> None:
         """Let go of the parent's connection in a forked child. Takes no lock, which the parent might have held."""
@@ -187,9 +219,8 @@ class Engine:
 
     def say_goodbye(self) -> None:
         """At exit: begin a close without waiting for the answer."""
-        if not self._closing and self.end is None and self._pid == os.getpid():
-            self._closing = True
-            self._connection.start_close(1001, "")
+        if self._pid == os.getpid():
+            self.begin_close(1001, "")
 
     def _drop_stream(self, stream: UpdateStream) -> None:
         with self._lock:
@@ -229,12 +260,13 @@ class Engine:
             return  # no greeting: a refused key is told so, just before the close
         if isinstance(update, SessionUpdateBase):
             self.session = update.session
-            self.note_format(update.session.input_audio_format)
+            self._told_format = self._format_in(update) or self._told_format
         elif isinstance(update, ResponseDoneUpdate):
             self._open_responses.discard(update.response_id)
         elif isinstance(update, ResponseUpdateBase):
             self._open_responses.add(update.response_id)
-        if not self._greeted.is_set():
+        if not self._heard:
+            self._heard = True
             self._greeted.set()
 
     def _finish(self, error: ConnectionClosedError) -> None:

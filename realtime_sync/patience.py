@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import Callable, Optional
 
@@ -23,7 +24,8 @@ class Patience:
             isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0
         ):
             raise InvalidInputError(f"timeout must be a number of seconds (0 or more) or None, not {timeout!r}")
-        self._end = None if timeout is None else time.monotonic() + timeout
+        # Locks refuse a longer wait than TIMEOUT_MAX (292 years here, 50 days on Windows), and so infinity, too.
+        self._end = None if timeout is None else time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
 
     @property
     def left(self) -> Optional[float]:

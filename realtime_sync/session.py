@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import secrets
 from collections.abc import Iterator, Mapping
 from typing import Any, Callable, Optional, TypeVar, Union, overload
@@ -189,7 +190,8 @@ class RealtimeConversationSession:
 
         ``audio_end_ms``: milliseconds from the audio's beginning; more than there is, is an error.
         """
-        if isinstance(audio_end_ms, bool) or not isinstance(audio_end_ms, (int, float)) or audio_end_ms < 0:
+        number = isinstance(audio_end_ms, (int, float)) and not isinstance(audio_end_ms, bool)
+        if not number or not 0 <= audio_end_ms < math.inf:
             raise InvalidInputError(f"audio_end_ms must be a number of milliseconds from 0, not {audio_end_ms!r}")
         return self._send(
             commands.ConversationItemTruncateCommand(
@@ -243,7 +245,7 @@ class RealtimeConversationSession:
         Raises ``AudioFormatError``, ``AudioSendInProgressError`` while other audio is being sent, and as all commands.
         """
         chunks = self._chunks(source, chunk_ms)
-        with self._claim.held():
+        with self._claim:
             for chunk in chunks:
                 self._send_audio_chunk(chunk)
 

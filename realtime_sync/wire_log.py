@@ -21,15 +21,18 @@ def shown(text: Union[str, bytes]) -> str:
 
 def _redacted(value: Any) -> Any:
     if isinstance(value, dict):
-        return {k: "***" if k.lower() in _SECRET and v else _redacted_field(k, v) for k, v in value.items()}
+        of_audio = str(value.get("type")).endswith("audio.delta")
+        return {key: _redacted_field(key, inner, of_audio) for key, inner in value.items()}
     if isinstance(value, list):
         return [_redacted(inner) for inner in value]
     return value
 
 
-def _redacted_field(key: str, value: Any) -> Any:
-    if isinstance(value, str) and len(value) > _LONG and " " not in value:  # base64 has no blanks
-        return f"<{len(value)} characters>"
-    if key in ("audio", "delta") and isinstance(value, str) and len(value) > _LONG:
-        return f"<{len(value)} characters>"
+def _redacted_field(key: str, value: Any, of_audio: bool) -> Any:
+    if key.lower() in _SECRET and value:
+        return "***"
+    if isinstance(value, str):
+        audio = key == "audio" or (key == "delta" and of_audio)
+        if audio or (len(value) > _LONG and " " not in value):  # base64 has no blanks
+            return f"<{len(value)} characters>"
     return _redacted(value)

@@ -158,7 +158,7 @@ def _name_of(source: object) -> Optional[str]:
 
 
 def _refuse_other_containers(start: bytes, name: Optional[str]) -> None:
-    found = next((what for offset, magic, what in _MAGICS if start[offset : offset + len(magic)] == magic), None)
+    found = next((what for offset, magic, what in _MAGICS if start.startswith(magic, offset)), None)
     if found is None and name is not None and name.lower().endswith(_COMPRESSED_NAMES):
         found = f"a {os.path.splitext(name)[1][1:].upper()} file, by its name"
     if found is not None:

@@ -51,6 +51,10 @@ class Act:
         return sent >= (self.after_sent or 0) and received >= (self.after_received or 0)
 
 
+def _acts(acts: Sequence[Act]) -> tuple[Act, ...]:
+    return tuple(acts)
+
+
 @attrs.frozen(kw_only=True)
 class Faults:
     """What goes wrong. Everything is off by default.
@@ -63,7 +67,7 @@ class Faults:
     refuse: Optional[Refusal] = None
     slow_handshake: float = 0.0
     delay: float = 0.0
-    acts: Sequence[Act] = attrs.field(default=(), converter=tuple)
+    acts: Sequence[Act] = attrs.field(default=(), converter=_acts)
 
 
 def drop(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:

@@ -4,11 +4,13 @@ The only importer of ``websocket``, ``ssl`` and ``socket`` in the client; none o
 
     waiting      deadlines, cancellation, wake-ups, selectors
     tls          trusted authorities; what a TLS failure means
+    nested_tls   TLS inside of TLS, for https:// proxies
     dialing      names to addresses, addresses to TCP sockets
     channel      a socket under the connect deadline
     proxies      CONNECT and SOCKS
     refusal      a refused handshake as a typed error
     handshake    the opening handshake
+    frames       a client's frames as bytes
     duplex       frames on a non-blocking socket, keepalive, endings
     connection   messages, the close handshake: the public class
     opening      connect()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import socket
 import ssl
-from typing import Optional
+from typing import Optional, Union
 
 from realtime_sync.errors import ConnectionFailedError
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.dialing import cancelled, dial, timed_out
+from realtime_sync.transport.nested_tls import NestedTLS, Stream
 from realtime_sync.transport.tls import tls_error
 from realtime_sync.transport.waiting import READ, WRITE, Cancellation, Deadline, Waiter, WakeUp
 
@@ -29,7 +30,7 @@ class Channel:
         self._cancellation = cancellation
         self._wake_up = WakeUp()
         self._wake = self._wake_up.set  # one object, so that unwatch finds it
-        self._sock: Optional[socket.socket] = None
+        self._sock: Union[socket.socket, ssl.SSLSocket, NestedTLS, None] = None
         self._waiter: Optional[Waiter] = None
         self._received = b""
         self.doing = "connecting"
@@ -51,11 +52,15 @@ class Channel:
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Speak TLS from here on; ``host`` is the name to verify and to tell the server (SNI). Raises TLSError."""
-        assert self._sock is not None
         self.doing = f"in the TLS handshake with {host}"
+        wrapped: Union[ssl.SSLSocket, NestedTLS]
         try:
-            # wrap_socket takes the descriptor over (same number, so the waiter stays right), or closes it.
-            wrapped = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
+            if isinstance(self._sock, ssl.SSLSocket):  # to the proxy
+                wrapped = NestedTLS(self._sock, context, host)
+            else:
+                assert isinstance(self._sock, socket.socket)
+                # It takes the descriptor over (same number, so the waiter stays right), or closes it.
+                wrapped = context.wrap_socket(self._sock, server_hostname=host, do_handshake_on_connect=False)
         except (OSError, ValueError) as exc:  # ValueError: a host that is no name
             raise tls_error(exc, host) from exc
         self._sock = wrapped
@@ -132,7 +137,7 @@ class Channel:
             "or check the server and what is between."
         )
 
-    def release(self) -> tuple[socket.socket, Waiter, WakeUp, bytes]:
+    def release(self) -> tuple[Stream, Waiter, WakeUp, bytes]:
         """Hand the parts over to a connection; the channel is empty then. Raises ConnectCancelledError."""
         self._cancellation.unwatch(self._wake)
         if self._cancellation.cancelled:

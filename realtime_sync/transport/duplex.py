@@ -33,6 +33,8 @@ from realtime_sync.errors import (
     SendStalledError,
 )
 from realtime_sync.timeouts import Timeouts
+from realtime_sync.transport.frames import client_frame
+from realtime_sync.transport.nested_tls import Stream
 from realtime_sync.transport.waiting import READ, WRITE, Waiter, WakeUp
 
 CHUNK = 65536
@@ -52,7 +54,7 @@ class Duplex(websocket.WebSocket):
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: Stream,
         waiter: Waiter,
         wake_up: WakeUp,
         received: bytes,
@@ -70,7 +72,7 @@ class Duplex(websocket.WebSocket):
         self._state = threading.Lock()  # guards error, closing, _users and _released
         self._io = threading.Lock()  # guards every call on _socket, its closing included
         self._socket = sock
-        self._piece = RECORD if isinstance(sock, ssl.SSLSocket) else 16 * RECORD
+        self._piece = 16 * RECORD if type(sock) is socket.socket else RECORD
         # Of the reader:
         self._received = received
         self._position = 0
@@ -192,11 +194,11 @@ class Duplex(websocket.WebSocket):
         else:
             self._pinged = True
             self._due = time.monotonic() + self.timeouts.ping
-            self._control[ABNF.OPCODE_PING] = ABNF.create_frame(b"", ABNF.OPCODE_PING).format()
+            self._control[ABNF.OPCODE_PING] = client_frame(ABNF.OPCODE_PING, b"")
 
     def answer_ping(self, payload: bytes) -> None:
         """Send the pong; where it cannot be written yet, only the latest stays due (RFC 6455, 5.5.3)."""
-        self._control[ABNF.OPCODE_PONG] = ABNF.create_frame(payload, ABNF.OPCODE_PONG).format()
+        self._control[ABNF.OPCODE_PONG] = client_frame(ABNF.OPCODE_PONG, payload)
         self.write_control()
 
     # Writing: any thread.
@@ -206,7 +208,7 @@ class Duplex(websocket.WebSocket):
 
         Raises the connection's error; SendStalledError where the peer takes no byte for ``Timeouts.send`` seconds.
         """
-        data: bytes = frame.format()
+        data = client_frame(frame.opcode, frame.data)  # type: ignore[arg-type]  # encoded by create_frame
         try:
             with self.lock:
                 self._write(data)
@@ -327,15 +329,13 @@ class Duplex(websocket.WebSocket):
         if not self.lock.acquire(timeout=within):
             return False
         try:
-            if self._sealed is None:
-                self._write(ABNF.create_frame(payload, ABNF.OPCODE_CLOSE).format(), by)
-                self._sealed = then
-                return True
-        except OSError:  # SendStalledError is one, too
-            pass
+            self._write(client_frame(ABNF.OPCODE_CLOSE, payload), by)
+            self._sealed = then
+            return True
+        except OSError:  # a connection that has ended already, or a stall
+            return False
         finally:
             self.lock.release()
-        return False
 
     def violation(
         self, code: int, what: str, kind: type[ProtocolViolationError] = ProtocolViolationError
@@ -347,7 +347,7 @@ class Duplex(websocket.WebSocket):
         )
         if self.lock.acquire(blocking=False):
             try:
-                self._control = {ABNF.OPCODE_CLOSE: ABNF.create_frame(struct.pack("!H", code), 8).format()}
+                self._control = {ABNF.OPCODE_CLOSE: client_frame(ABNF.OPCODE_CLOSE, struct.pack("!H", code))}
                 self._flush(wait=False)
             except OSError:
                 pass

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from typing import Mapping, Optional, Sequence
 
-from realtime_sync.errors import ProxyError
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.connection import Connection
@@ -41,8 +40,6 @@ def connect(
     target = Target.parse(url)
     request = Request(target, dict(headers), tuple(subprotocols))
     via = Proxy.parse(proxy) if proxy else None
-    if via is not None and via.scheme == "https" and target.secure:
-        raise ProxyError("TLS inside TLS is not supported: reach the proxy by http://, or the endpoint by ws://.")
     context = ssl_context
     if context is None and (target.secure or (via is not None and via.scheme == "https")):
         context = default_ssl_context()

@@ -41,7 +41,7 @@ class Proxy:
             host, port, scheme = parts.hostname, parts.port, parts.scheme.lower()
         except ValueError:
             host, port, scheme = None, None, ""
-        if not host or scheme not in _PORTS or not (host.isascii() and host.isprintable()):
+        if not host or scheme not in _PORTS or not all("!" <= char <= "~" for char in host):
             # The URL itself may hold a password, so it is not shown.
             raise ConfigurationError(
                 f"The proxy must be a URL such as http://host:3128; its scheme one of {', '.join(_PORTS)}."
@@ -125,9 +125,11 @@ def _socks(channel: Channel, proxy: Proxy, host: str, port: int) -> None:
     # ``forward`` is the package's way to reach a proxy through another; we use it to bring our own connection,
     # so that its reads and writes obey our deadline and our cancellation.
     forward: Any = _Forward(channel)
-    by_package = SocksProxy(
-        kind, proxy.host, proxy.port, proxy.user, proxy.password, rdns=remote_names, forward=forward
-    )
+    names = (proxy.host, proxy.port, proxy.user, proxy.password)
+    try:
+        by_package = SocksProxy(kind, *names, rdns=remote_names, forward=forward)
+    except TypeError as exc:
+        raise ProxyError("python-socks is older than 3.0: pip install --upgrade realtime-sync[socks]") from exc
     try:
         by_package.connect(host, port, timeout=channel.deadline.remaining)
     except ConnectionFailedError:

@@ -7,6 +7,7 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import cached_property
 from typing import Any, Callable, Optional
 
 import pytest
@@ -26,9 +27,9 @@ class Bench:
     def __init__(self, scheme: str, ca: trustme.CA, stack: ExitStack) -> None:
         self.scheme, self.ca, self._stack = scheme, ca, stack
 
-    @property
+    @cached_property
     def client_tls(self) -> ssl.SSLContext:
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self.ca.configure_trust(context)
         return context
 
@@ -36,6 +37,10 @@ class Bench:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.ca.issue_cert(*(names or ("127.0.0.1", "::1", "localhost"))).configure_cert(context)
         return context
+
+    def without_tls(self) -> Bench:
+        """The same for plain TCP: a proxy, or a server that does not speak TLS."""
+        return Bench("ws", self.ca, self._stack)
 
     def serve(self, script: Script, **options: Any) -> Peer:
         tls = self.server_tls() if self.scheme == "wss" else None

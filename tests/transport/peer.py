@@ -1,8 +1,9 @@
-"""A server of raw bytes, so that every nasty thing can be played: one thread a connection, each wait with a deadline."""
+"""A server of raw bytes, so that every nasty thing can be played: a thread a connection, each wait with a deadline."""
 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import selectors
 import socket
@@ -179,10 +180,10 @@ class Peer:
 
     def __exit__(self, kind: object, *_: object) -> None:
         self._stop.set()
-        try:  # wakes accept()
-            socket.create_connection((self.host, self.port), 1).close()
-        except OSError:
-            pass
+        with socket.socket(self._listener.family) as wake:  # accept() up
+            wake.settimeout(1)
+            with contextlib.suppress(OSError):
+                wake.connect((self.host, self.port))
         for thread in self._threads:
             thread.join(PATIENCE + 2)
             assert not thread.is_alive(), "a script of the peer hangs"
@@ -205,6 +206,10 @@ class Peer:
         try:
             if self._tls is not None:
                 sock = self._tls.wrap_socket(sock, server_side=True)
+        except OSError:  # the client did not like us, or the test is over
+            sock.close()
+            return
+        try:
             self._script(Link(sock))
         except BaseException as exc:
             self.failures.append(exc)

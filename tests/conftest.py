@@ -1,0 +1,22 @@
+"""What all tests share: an environment without settings of this machine's, and one certificate authority."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import trustme
+
+_SETTINGS = ("OPENAI_", "AZURE_OPENAI_")
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(_SETTINGS) or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def ca() -> trustme.CA:
+    return trustme.CA()

@@ -1,0 +1,141 @@
+"""A consumer that is slow or busy costs neither the session nor an update; the bound tells where it must end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from realtime_sync import (
+    ConsumerTooSlowError,
+    ConversationResponseOptions,
+    QueueLimits,
+    ResponseOutputTextDeltaUpdate,
+    SessionCreatedUpdate,
+)
+from realtime_sync.server import Script, Turn, expect, faults
+from tests.transport.peer import PING, PONG, TEXT, Link, frame
+
+from .harness import House, delta, numbers, until, within
+
+DELTAS = 5000
+PING_INTERVAL = 0.05
+PING_INTERVALS_SLEPT = 40
+
+
+def paced_deltas(turn: Turn) -> Iterator[str]:
+    """They go on for about as long as the consumer sleeps."""
+    for number in range(DELTAS):
+        if number % 100 == 0:
+            turn.cancelled.wait(PING_INTERVAL * PING_INTERVALS_SLEPT / (DELTAS / 100))
+        yield f"{number} "
+
+
+def test_a_consumer_that_sleeps_in_its_loop_keeps_its_session_and_receives_all_in_order(house: House) -> None:
+    house.serve(responder=paced_deltas, ping_interval=PING_INTERVAL, pong_timeout=0.5)
+    session = house.open()
+    session.add_item("Count!")
+    session.start_response(ConversationResponseOptions(content_modalities=["text"]))
+    taken: list[int] = []
+    for update in session.updates():
+        if isinstance(update, ResponseOutputTextDeltaUpdate):
+            taken.append(int(update.delta))
+            if len(taken) == 1:
+                threading.Event().wait(PING_INTERVAL * PING_INTERVALS_SLEPT)
+        if update.type == "response.done":
+            break
+    assert taken == list(range(DELTAS))
+    assert house.live.close_code is None
+
+
+def test_pings_are_answered_while_nobody_takes_an_update(house: House) -> None:
+    answered = threading.Event()
+
+    def script(link: Link) -> None:
+        link.send(frame(TEXT, '{"type": "session.created", "session": {}}'))
+        for number in range(30):
+            link.send(frame(PING, str(number)))
+            assert link.read_frame() == (PONG, str(number).encode())
+        answered.set()
+        link.read_to_end()
+
+    session = house.raw(script)
+    assert isinstance(next(session.updates()), SessionCreatedUpdate)
+    assert answered.wait(5)
+
+
+def test_pings_are_answered_while_a_callback_runs(plain: House) -> None:
+    pinging, answered = threading.Event(), threading.Event()
+
+    def script(link: Link) -> None:
+        link.send(frame(TEXT, '{"type": "session.created", "session": {}}'))
+        assert pinging.wait(5)
+        link.send(frame(PING, "during"))
+        assert link.read_frame() == (PONG, b"during")
+        answered.set()
+        link.read_to_end()
+
+    session = plain.raw(script)
+
+    def callback(update: Any) -> None:
+        pinging.set()
+        assert answered.wait(5)
+        session.close()
+
+    session.on("session.created", callback)
+    session.run()
+
+
+def test_past_the_bound_the_session_ends_and_what_was_queued_is_still_delivered(house: House) -> None:
+    house.serve(responder=Script([expect("go")] + [delta(number, 1000) for number in range(500)]))
+    session = house.open(limits=QueueLimits(queued=200_000))
+    updates = session.updates()
+    session.send_message({"type": "go"})
+    until(lambda: session.closed)
+    assert isinstance(next(updates), SessionCreatedUpdate)
+    taken: list[Any] = []
+    with pytest.raises(ConsumerTooSlowError, match="200000 bytes"):
+        taken.extend(iter(updates.__next__, None))
+    assert numbers(taken) == list(range(len(taken)))
+    assert sum(len(update.raw_content) for update in taken) > 100_000
+    assert len(taken) < 500
+    with pytest.raises(ConsumerTooSlowError):
+        session.add_item("too late")
+    assert "lost" in str(session.close_info)
+
+
+def test_a_subscription_that_nobody_reads_ends_the_session_as_well(plain: House) -> None:
+    plain.serve(responder=Script([expect("go")] + [delta(number, 1000) for number in range(500)]))
+    session = plain.open(limits=QueueLimits(queued=200_000, unread=50_000))
+    stream = session.subscribe()
+    session.send_message({"type": "go"})
+    until(lambda: session.closed)
+    with pytest.raises(ConsumerTooSlowError):
+        list(stream)
+
+
+def test_a_handle_learns_that_the_consumer_was_too_slow(plain: House) -> None:
+    plain.serve(responder=Script([expect("response.create")] + [delta(number, 1000) for number in range(500)]))
+    session = plain.open(limits=QueueLimits(queued=200_000))
+    session.updates()
+    with within(5), pytest.raises(ConsumerTooSlowError):
+        session.start_response().wait()
+
+
+def test_of_updates_that_nobody_asked_for_the_oldest_are_dropped(house: House) -> None:
+    steps: list[Any] = [expect("response.create"), *(delta(number, 1000) for number in range(300))]
+    steps += [{"type": "response.created", "response": {"id": "resp_1"}}]
+    steps += [expect("more"), *(delta(number, 1000) for number in range(300, 500))]
+    steps += [{"type": "response.done", "response": {"id": "resp_1"}}, faults.close(1000)]
+    house.serve(responder=Script(steps))
+    session = house.open(limits=QueueLimits(queued=2_000_000, unread=50_000))
+    session.start_response().wait()
+    assert 0 < session._engine.updates._queue.size <= 50_000 + 2000
+    updates = session.updates()
+    session.send_message({"type": "more"})  # once asked for, nothing is dropped, beyond that bound, too
+    until(lambda: session.closed)
+    taken = numbers([update for update in updates if isinstance(update, ResponseOutputTextDeltaUpdate)])
+    assert taken == list(range(taken[0], 500))
+    assert 200 < taken[0] < 300

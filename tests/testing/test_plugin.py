@@ -1,0 +1,71 @@
+"""The pytest plugin, as another project's tests see it."""
+
+from __future__ import annotations
+
+import pathlib
+from typing import Callable
+
+import pytest
+
+pytest_plugins = ["pytester"]
+Theirs = Callable[..., pytest.RunResult]
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture
+def theirs(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Theirs:
+    """Runs pytest with the plugin, whether the package is installed here (and the plugin found by itself) or not."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(*arguments: str) -> pytest.RunResult:
+        return pytester.runpytest_subprocess("-p", "realtime_sync.testing.plugin", "-p", "no:cacheprovider", *arguments)
+
+    return run
+
+
+def test_the_fixtures_give_a_server_a_client_and_an_open_session(pytester: pytest.Pytester, theirs: Theirs) -> None:
+    pytester.makepyfile(
+        """
+        def test_server(realtime_server):
+            assert realtime_server.url.startswith("http://127.0.0.1:")
+
+        def test_client(realtime_client, realtime_server):
+            client = realtime_client.get_realtime_conversation_client("gpt-realtime-mini")
+            with client.start_conversation_session() as session:
+                assert session.session.model == "gpt-realtime-mini"
+            assert len(realtime_server.sessions) == 1
+
+        SEEN = []
+
+        def test_session(realtime_session, realtime_server):
+            assert realtime_session.session.model == "gpt-realtime"
+            realtime_session.add_item("Hello").wait()
+            realtime_server.sessions[0].wait_for_message("conversation.item.create")
+            SEEN.append(realtime_session)
+
+        def test_it_is_closed_at_the_end():
+            assert SEEN[0].closed
+            assert SEEN[0].close_info.initiator == "local"
+        """
+    )
+    theirs("-W", "error").assert_outcomes(passed=4)
+
+
+def test_the_fixtures_are_listed_with_their_words(theirs: Theirs) -> None:
+    result = theirs("--fixtures")
+    for name in ("realtime_server", "realtime_client", "realtime_session"):
+        result.stdout.fnmatch_lines([f"{name}*"])
+
+
+def test_the_plugin_loads_no_server_until_a_fixture_is_used(pytester: pytest.Pytester, theirs: Theirs) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_nothing_is_loaded():
+            assert "wsproto" not in sys.modules
+            assert "realtime_sync.server" not in sys.modules
+        """
+    )
+    theirs().assert_outcomes(passed=1)

@@ -1,0 +1,151 @@
+"""TLS: who is trusted by default, and what a failure says."""
+
+from __future__ import annotations
+
+import datetime
+import ssl
+from pathlib import Path
+
+import certifi
+import pytest
+import trustme
+
+from realtime_sync.errors import ConfigurationError, ConnectionFailedError, TLSError
+from realtime_sync.transport import default_ssl_context, tls
+
+from .conftest import Bench
+from .peer import TEXT, Link, Peer, frame
+
+
+def welcome(link: Link) -> None:
+    link.upgrade()
+    link.send(frame(TEXT, "welcome"))
+    link.read_to_end()
+
+
+@pytest.fixture(autouse=True)
+def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in tls.CA_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(tls, "_contexts", {})
+
+
+def _refused(
+    bench: Bench, server: ssl.SSLContext, host: str = "127.0.0.1", client: ssl.SSLContext | None = None
+) -> str:
+    peer = bench._stack.enter_context(Peer(lambda link: link.read_to_end(), server))
+    with pytest.raises(TLSError) as caught:
+        bench.connect(f"wss://{host}:{peer.port}/", ssl_context=client or bench.client_tls)
+    assert isinstance(caught.value.__cause__, ssl.SSLError)
+    return str(caught.value)
+
+
+def test_an_unknown_authority_is_refused_and_the_message_names_the_ca_file(secure: Bench) -> None:
+    assert "REQUESTS_CA_BUNDLE" in _refused(secure, secure.server_tls(), client=default_ssl_context())
+
+
+def test_a_certificate_for_another_name_is_refused_and_the_message_says_so(secure: Bench) -> None:
+    assert "another name" in _refused(secure, secure.server_tls("other.example"))
+    assert "another name" in _refused(secure, secure.server_tls("other.example"), host="localhost")
+
+
+def test_an_expired_certificate_is_refused_and_the_message_names_the_clock(secure: Bench) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    past = datetime.datetime(2020, 1, 1)
+    secure.ca.issue_cert("127.0.0.1", not_after=past).configure_cert(context)
+    assert "clock" in _refused(secure, context)
+
+
+def test_no_common_version_is_a_tls_error(secure: Bench) -> None:
+    server = secure.server_tls()
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    client = secure.client_tls
+    client.minimum_version = ssl.TLSVersion.TLSv1_3
+    assert "TLS" in _refused(secure, server, client=client)
+
+
+def test_a_port_without_tls_says_so(secure: Bench) -> None:
+    def script(link: Link) -> None:
+        link.receive()
+        link.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    peer = secure._stack.enter_context(Peer(script))
+    with pytest.raises(TLSError, match="does not speak TLS"):
+        secure.connect(f"wss://127.0.0.1:{peer.port}/")
+
+
+def test_a_connection_that_ends_within_the_handshake_is_a_typed_failure(secure: Bench) -> None:
+    for script in (lambda link: link.receive(), lambda link: (link.receive(), link.reset())):
+        peer = secure._stack.enter_context(Peer(script))
+        with pytest.raises(ConnectionFailedError, match="TLS with 127"):
+            secure.connect(f"wss://127.0.0.1:{peer.port}/")
+
+
+def test_the_host_name_is_told_to_the_server(secure: Bench) -> None:
+    told: list[str] = []
+    context = secure.server_tls()
+    context.sni_callback = lambda _, name, __: told.append(name)  # type: ignore[assignment]
+    peer = secure._stack.enter_context(Peer(welcome, context))
+    assert secure.connect(f"wss://localhost:{peer.port}/").receive() == "welcome"
+    assert told == ["localhost"]
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_both_current_versions_work(secure: Bench, version: ssl.TLSVersion) -> None:
+    context = secure.server_tls()
+    context.minimum_version = context.maximum_version = version
+    peer = secure._stack.enter_context(Peer(welcome, context))
+    assert secure.connect(peer).receive() == "welcome"
+
+
+@pytest.mark.parametrize("variable", tls.CA_VARIABLES)
+def test_the_variables_of_requests_curl_and_openssl_are_followed(
+    secure: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variable: str
+) -> None:
+    monkeypatch.setenv(variable, str(_ca_file(secure.ca, tmp_path)))
+    assert secure.connect(secure.serve(welcome), ssl_context=None).receive() == "welcome"
+
+
+def test_a_ca_file_by_argument_comes_before_the_environment(
+    secure: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    context = default_ssl_context(str(_ca_file(secure.ca, tmp_path)))
+    assert secure.connect(secure.serve(welcome), ssl_context=context).receive() == "welcome"
+
+
+def test_the_default_is_certifi_and_verifies() -> None:
+    context = default_ssl_context()
+    assert context.check_hostname
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.cert_store_stats()["x509_ca"] > 50
+
+
+def test_a_context_is_made_once_for_each_file_and_anew_where_the_file_changes(secure: Bench, tmp_path: Path) -> None:
+    import os
+
+    path = _ca_file(secure.ca, tmp_path)
+    first = default_ssl_context(str(path))
+    assert default_ssl_context(str(path)) is first
+    os.utime(path, (1, 1))
+    assert default_ssl_context(str(path)) is not first
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_ca_file_that_cannot_be_used_says_where_it_was_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    with pytest.raises(ConfigurationError, match="SSL_CERT_FILE"):
+        default_ssl_context()
+    with pytest.raises(ConfigurationError, match="ca_file"):
+        default_ssl_context(str(path))
+
+
+def _ca_file(ca: trustme.CA, folder: Path) -> Path:
+    path = folder / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return path
