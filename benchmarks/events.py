@@ -83,6 +83,9 @@ EVENTS = {
 }
 """Texts of events by short names."""
 
+BEGUN = _event("response.created", event_id=_IDS["event_id"], response={"id": _IDS["response_id"], "output": []})
+"""What comes before the deltas."""
+
 
 def frame(text: str) -> bytes:
     """A text frame as servers send it: not masked. At most 65,535 bytes."""

@@ -2,8 +2,9 @@
 
 A process of its own; it prints its port and serves one connection after the other. The model in the URL is the task:
 
-- ``text-20000``, ``audio-5000``: each message of the client is answered with so many deltas, prebuilt, and a
-  ``response.done``; the first message with a tenth, to warm up. The client's messages are not looked at.
+- ``text-20000``, ``audio-5000``: each message of the client is answered with a ``response.created``, so many deltas,
+  prebuilt, and a ``response.done``; the first message with a tenth, to warm up. The client's messages are not looked
+  at.
 - ``upload-0``: appends are counted by their headers; a short message is answered with how many there were since the
   last one, as ``item_id`` of ``input_audio_buffer.committed``.
 """
@@ -17,7 +18,7 @@ import re
 import socket
 from collections.abc import Iterator
 
-from events import EVENTS, frame
+from events import BEGUN, EVENTS, frame
 
 TEXT, CLOSE, PING = 1, 8, 9
 BLOCK = 100  # frames in one sendall
@@ -72,9 +73,10 @@ def shake_hands(sock: socket.socket) -> tuple[str, int]:
 
 
 def send_deltas(sock: socket.socket, delta: bytes, count: int) -> None:
-    done = frame(EVENTS["done"])
+    begun, done = frame(BEGUN), frame(EVENTS["done"])
     amount = max(1, count // 10)
     for _ in messages(sock):
+        sock.sendall(begun)
         blocks, rest = divmod(amount, BLOCK)
         for _ in range(blocks):
             sock.sendall(delta * BLOCK)

@@ -26,12 +26,17 @@ from realtime_sync.client import (
     RealtimeConversationClient,
 )
 from realtime_sync.connecting import ConnectRetries
+from realtime_sync.conversation import Conversation
 from realtime_sync.credentials import Credential, TokenCredential
 from realtime_sync.delivery import UpdateStream
 from realtime_sync.endpoints import Endpoint
 from realtime_sync.engine import QueueLimits
 from realtime_sync.errors import *  # noqa: F403  the whole tree, as its own __all__ lists it
 from realtime_sync.errors import __all__ as _errors
+from realtime_sync.function_tools import FunctionTool, ToolContext, ToolRunner, function_tool
+from realtime_sync.interrupting import Interruption
+from realtime_sync.playback import PlaybackPosition
+from realtime_sync.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.protocol.commands import *  # noqa: F403
 from realtime_sync.protocol.commands import __all__ as _commands
 from realtime_sync.protocol.dialects import Dialect
@@ -51,8 +56,10 @@ from realtime_sync.protocol.update_base import (
 )
 from realtime_sync.protocol.updates import *  # noqa: F403
 from realtime_sync.protocol.updates import __all__ as _updates
+from realtime_sync.response import Answer, Response, Timings
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
+from realtime_sync.turns import Timeline, Turn, TurnTracker
 from realtime_sync.version import __version__
 
 # The .NET library's name for it is the one that people look for first.
@@ -62,33 +69,49 @@ from realtime_sync.protocol.updates import SessionCreatedUpdate as ConversationS
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
 __all__ = [
+    "PRICES",
     "UNSET",
+    "Answer",
     "AudioSend",
     "AudioWriter",
     "AzureOpenAIClient",
     "CommandHandle",
     "ConnectRetries",
     "ConnectionSettings",
+    "Conversation",
     "ConversationSessionStartedUpdate",
     "ConversationUpdate",
     "ConversationUpdateKind",
     "Credential",
     "Dialect",
     "Endpoint",
+    "FunctionTool",
+    "Interruption",
     "ItemStreamingPartDeltaUpdate",
     "OpenAIClient",
+    "PlaybackPosition",
+    "Prices",
     "QueueLimits",
     "RealtimeConversationClient",
     "RealtimeConversationSession",
+    "Response",
     "Setting",
+    "Timeline",
     "Timeouts",
+    "Timings",
     "TokenCredential",
+    "ToolContext",
+    "ToolRunner",
+    "Turn",
+    "TurnTracker",
     "UnknownUpdate",
     "UnreadableUpdate",
     "UnsetType",
     "UpdateStream",
+    "UsageTotals",
     "WavWriter",
     "__version__",
+    "function_tool",
     "write_wav",
     *_commands,
     *_errors,

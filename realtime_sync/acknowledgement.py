@@ -21,6 +21,9 @@ from realtime_sync.protocol.updates import ErrorUpdate
 # Commands in flight that are remembered; a server that never acknowledges must not fill the memory.
 _MOST_PENDING = 1024
 
+METADATA_KEY = "realtime_sync_request"
+"""In the metadata of a response that this library asked for: the ``event_id`` of the request."""
+
 
 class CommandHandle:
     """A command that was sent. ``wait()`` for its acknowledgement, or ignore it.
@@ -68,7 +71,12 @@ class CommandHandle:
         return self._update
 
     def settle(self, update: Optional[ConversationUpdate], error: Optional[Exception] = None) -> None:
-        """Release who waits; the first call counts. Called by the session."""
+        """Release who waits; the first call counts. Called by the session.
+
+        ``update``: what acknowledges the command, or the ``error`` that refuses it.
+        """
+        if isinstance(update, ErrorUpdate):
+            error, update = server_error(update), None
         if not self._settled.is_set():
             self._update = update
             self._error = error
@@ -100,11 +108,14 @@ def _added_item(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
 
 
 def _created_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
-    """Responses in flight together are told apart by their metadata, which the service repeats."""
+    """Responses in flight together are told apart by metadata; a server without it answers in the order of asking."""
     parameters = command.get("response")
-    metadata = parameters.get("metadata") if isinstance(parameters, Mapping) else None
+    ours = (parameters.get("metadata") if isinstance(parameters, Mapping) else None) or {}
     assert isinstance(update, ResponseUpdateBase)
-    return (metadata or {}) == (update.response.metadata or {})
+    theirs = update.response.metadata or {}
+    if METADATA_KEY in ours and METADATA_KEY in theirs:  # what else is in there, a server may have made strings of
+        return bool(ours[METADATA_KEY] == theirs[METADATA_KEY])
+    return ours == theirs or '"metadata"' not in update.raw_content
 
 
 def _cancelled_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
@@ -139,6 +150,16 @@ class _Pending:
     match: Match
 
 
+def _matched(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What of a message is needed to recognise its acknowledgement: not its audio, for one."""
+    matched = {key: message.get(key) for key in ("item_id", "response_id")}
+    for key, inner in (("item", "id"), ("response", "metadata")):
+        whole = message.get(key)
+        if isinstance(whole, Mapping):
+            matched[key] = {inner: whole.get(inner)}
+    return matched
+
+
 class Acknowledgements:
     """The commands in flight of one connection."""
 
@@ -150,12 +171,12 @@ class Acknowledgements:
     def expect(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """Remember a command that is about to be sent."""
         kinds, match = _RULES.get(handle.type, ((), _any))
-        if not kinds and handle.event_id is None:
-            return  # nothing could ever name it
+        if not kinds and (handle.event_id is None or handle.type.endswith(".append")):
+            return  # nothing will ever acknowledge it, and it is not to crowd out what will be
         evicted = None
         with self._lock:
             if self._ended is None:
-                self._pending[id(handle)] = _Pending(handle, message, kinds, match)
+                self._pending[id(handle)] = _Pending(handle, _matched(message), kinds, match)
                 if len(self._pending) > _MOST_PENDING:
                     evicted = self._pending.pop(next(iter(self._pending)))
         if self._ended is not None:
@@ -168,14 +189,17 @@ class Acknowledgements:
         with self._lock:
             self._pending.pop(id(handle), None)
 
-    def see(self, update: ConversationUpdate) -> None:
-        """Settle the command that this update acknowledges or refuses, if any."""
+    def take(self, update: ConversationUpdate) -> Optional[CommandHandle]:
+        """The command that this update acknowledges or refuses, if any; it is for the caller to settle it."""
         if not self._pending:  # a command is in there before it is sent, so before it can be answered
-            return
+            return None
         if isinstance(update, ErrorUpdate):
-            self._refuse(update)
-        elif update.kind in _ACKNOWLEDGING:
-            self._acknowledge(update)
+            # An error that names nobody is about a message that had no name, and the service works in order.
+            event_id = update.failed_event_id
+            return self._take_first(lambda entry: entry.handle.event_id == event_id)
+        if update.kind in _ACKNOWLEDGING:
+            return self._take_first(lambda entry: update.kind in entry.kinds and entry.match(entry.message, update))
+        return None
 
     def end(self, error: Exception) -> None:
         """Nothing will be acknowledged any more."""
@@ -186,26 +210,12 @@ class Acknowledgements:
         for entry in pending:
             entry.handle.settle(None, error)
 
-    def _acknowledge(self, update: ConversationUpdate) -> None:
+    def _take_first(self, wanted: Callable[[_Pending], bool]) -> Optional[CommandHandle]:
         with self._lock:
-            found = next(
-                (p for p in self._pending.values() if update.kind in p.kinds and p.match(p.message, update)), None
-            )
+            found = next(filter(wanted, self._pending.values()), None)
             if found is not None:
                 del self._pending[id(found.handle)]
-        if found is not None:
-            found.handle.settle(update)
-
-    def _refuse(self, update: ErrorUpdate) -> None:
-        event_id = update.failed_event_id
-        if event_id is None:
-            return
-        with self._lock:
-            found = next((p for p in self._pending.values() if p.handle.event_id == event_id), None)
-            if found is not None:
-                del self._pending[id(found.handle)]
-        if found is not None:
-            found.handle.settle(None, server_error(update))
+        return found.handle if found is not None else None
 
 
 def server_error(update: ErrorUpdate) -> ServerError:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterator
 from typing import Callable, Optional
 
-from realtime_sync.errors import AudioFormatError, AudioSendInProgressError, UsageError, WaitTimeoutError
+from realtime_sync.errors import (
+    AudioFormatError,
+    AudioSendInProgressError,
+    InvalidInputError,
+    UsageError,
+    WaitTimeoutError,
+)
 from realtime_sync.patience import Patience
+
+logger = logging.getLogger(__name__)
 
 
 class AudioClaim:
@@ -85,7 +94,7 @@ class AudioSend:
         if not Patience(timeout).wait(self._finished.wait):
             raise WaitTimeoutError(f"the audio was not sent within {timeout} s; it is still being sent")
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(None)
         return self._bytes_sent
 
     def run(self) -> None:
@@ -94,6 +103,7 @@ class AudioSend:
             self._send_chunks()
         except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
             self._error = error
+            logger.warning("audio could not be sent: %s: %s", type(error).__name__, error)
         finally:
             self._claim.release()
             self._finished.set()
@@ -133,12 +143,15 @@ class AudioWriter:
     def __enter__(self) -> AudioWriter:
         self._claim.take()
         self._entered = True
+        self._half = b""
         return self
 
     def write(self, data: bytes) -> None:
         """Send these bytes of samples. Raises as ``send_audio`` does."""
         if not self._entered:
             raise UsageError("write within the block: `with session.audio_writer() as writer: writer.write(samples)`")
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise InvalidInputError(f"samples are bytes, not {type(data).__name__}")
         data = self._half + bytes(data)
         whole = len(data) - len(data) % self._sample_bytes
         self._half = data[whole:]

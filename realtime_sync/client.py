@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import uuid
+import weakref
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, Optional, TypeVar, Union
 
@@ -19,6 +21,7 @@ from realtime_sync.errors import (
     ConnectionFailedError,
     SessionNotOpenError,
 )
+from realtime_sync.patience import Patience
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
@@ -73,7 +76,7 @@ class RealtimeConversationClient:
         self._lock = threading.Lock()  # guards _closed, _connecting and _engines
         self._closed = False
         self._connecting: set[Cancellation] = set()
-        self._engines: set[Engine] = set()  # of the sessions that it started
+        self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()  # of its sessions; their readers keep them alive
 
     @classmethod
     def from_env(
@@ -145,8 +148,9 @@ class RealtimeConversationClient:
             connecting, engines = list(self._connecting), list(self._engines)
         for cancellation in connecting:
             cancellation.cancel()
-        for engine in engines:  # all at once: silent servers are waited for together
-            engine.begin_close(1000, "")
+        patience = Patience(self.settings.timeouts.close)  # for all together, silent and stalled ones too
+        for engine in engines:
+            engine.begin_close(1000, "", patience.left)
         for engine in engines:
             engine.close(1000, "")
 
@@ -175,6 +179,10 @@ class RealtimeConversationClient:
         if secret is not None:
             endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
         settings = self.settings
+        self._check_not_closed()
+        request_id = str(uuid.uuid4()) if endpoint.flavour != "openai" else None
+        if request_id is not None:
+            headers = {"x-ms-client-request-id": request_id, **(headers or {})}
         with Cancellation() as cancellation:
             with self._lock:
                 self._connecting.add(cancellation)
@@ -198,13 +206,13 @@ class RealtimeConversationClient:
                     connection, dialect=endpoint.dialect, timeouts=settings.timeouts, limits=settings.limits
                 )
                 with self._lock:
-                    self._engines = {other for other in self._engines if other.end is None} | {engine}
+                    self._engines.add(engine)
             finally:
                 with self._lock:
                     self._connecting.discard(cancellation)
         # Who joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
         greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
-        session = RealtimeConversationSession(engine, translation=translation)
+        session = RealtimeConversationSession(engine, client_request_id=request_id, translation=translation)
         return self._introduced(session, engine, options, greeting)
 
     def _introduced(

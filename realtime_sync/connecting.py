@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import random
+import re
 import time
 from typing import Optional
 
@@ -138,6 +139,7 @@ def _announce(error: HandshakeError, url: str, attempt: int, attempts: int, dela
     )
 
 
+_KEY = re.compile(r"\b((?:sk|ek)[-_])[\w-]{6,}")
 _REFUSALS: dict[str, type[HandshakeError]] = {
     "invalid_api_key": AuthenticationError,
     "invalid_model": NotFoundError,
@@ -161,4 +163,5 @@ def refusal(closed: ConnectionClosedError) -> ConnectionFailedError:
         return ConnectionFailedError(f"The connection was {closed.close_info} before the server said anything.")
     told = (details.message if details is not None else None) or closed.close_info.reason or "no reason given"
     cls = _REFUSALS.get(code or "", HandshakeError)
+    told = _KEY.sub(r"\1***", told)  # some servers repeat the key that they refuse
     return cls(f"The server refused the session: {told}", code=code or None, close_info=closed.close_info)

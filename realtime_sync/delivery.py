@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import queue
+import threading
 import types
+import weakref
 from collections import deque
-from typing import Callable, Optional, TypeVar, Union, overload
+from typing import Callable, Optional, Protocol, TypeVar, Union, overload
 
 import attrs
 
-from realtime_sync.errors import ConnectionClosedError, InvalidInputError, WaitTimeoutError
+from realtime_sync.errors import ConnectionClosedError, InvalidInputError, UsageError, WaitTimeoutError
 from realtime_sync.patience import Patience
 from realtime_sync.protocol.kinds import ConversationUpdateKind
-from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +37,18 @@ class End:
 
     reason: ConnectionClosedError
     clean: bool
+
+
+class Listener(Protocol):
+    """Who is told of every update on the reader thread: quickly, without waiting, and never the caller's code."""
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """See an update; False where there is no room for it, which ends the session."""
+        ...
+
+    def end(self, end: End) -> None:
+        """The session has ended."""
+        ...
 
 
 class UpdateQueue(queue.Queue["Delivered"]):
@@ -85,7 +100,7 @@ class UpdateQueue(queue.Queue["Delivered"]):
             with self.not_empty:
                 if not patience.wait(lambda s, n=looked_at: self.not_empty.wait_for(lambda: self.puts > n, s)):  # type: ignore[misc]
                     return None
-                fresh = list(self.queue)[looked_at - self.puts :]
+                fresh = list(itertools.islice(reversed(self.queue), self.puts - looked_at))[::-1]
                 looked_at = self.puts
             # Outside the lock, because `wanted` is the caller's code.
             for item in fresh:
@@ -114,7 +129,10 @@ class UpdateQueue(queue.Queue["Delivered"]):
 
 
 def _weight(item: Delivered) -> int:
-    return len(item.raw_content) + _OVERHEAD_BYTES if isinstance(item, ConversationUpdate) else 0
+    if not isinstance(item, ConversationUpdate):
+        return 0
+    held = item.raw_bytes or b"" if isinstance(item, UnreadableUpdate) else item.raw_content
+    return len(held) + _OVERHEAD_BYTES
 
 
 class UpdateStream:
@@ -129,7 +147,7 @@ class UpdateStream:
         *,
         limit: int,
         check: Callable[[], None],
-        forget: Callable[[UpdateStream], None],
+        forget: Callable[[], None],
         unread_limit: Optional[int] = None,
     ) -> None:
         self._queue = UpdateQueue()
@@ -137,8 +155,11 @@ class UpdateStream:
         self._unread_limit = limit if unread_limit is None else unread_limit
         self._check = check
         self._forget = forget
-        # Once somebody has asked for updates, nothing may be dropped. Only ever set.
+        # While somebody asks for updates, nothing may be dropped.
         self._wanted = unread_limit is None
+        self._takers_lock = threading.Lock()  # guards the replacing of _takers
+        self._takers: frozenset[threading.Thread] = frozenset()  # the threads that asked, and may still live
+        self._closed = False  # by its owner; only ever set
         self._dropped = 0
 
     def __iter__(self) -> UpdateStream:
@@ -177,13 +198,14 @@ class UpdateStream:
         Raises ``WaitTimeoutError``, or ``ConnectionClosedError`` where it can no longer come.
         """
         self._check()
-        self._wanted = True
+        self.want()
         found = self._queue.take_first(condition(wanted), Patience(timeout))
         return self._or_raise(found, _described(wanted), timeout)
 
     def close(self) -> None:
         """Stop listening; whoever waits in this stream is released. Idempotent."""
-        self._forget(self)
+        self._closed = True
+        self._forget()
         self.end(End(ConnectionClosedError("this stream of updates was closed"), clean=True))
 
     def __enter__(self) -> UpdateStream:
@@ -205,7 +227,7 @@ class UpdateStream:
             return size <= self._limit
         if size > self._unread_limit:
             if not self._dropped:
-                logger.info("nobody reads the updates; beyond %d bytes the oldest are dropped", self._unread_limit)
+                logger.warning("nobody reads the updates; beyond %d bytes the oldest are dropped", self._unread_limit)
             self._dropped += self._queue.drop_oldest(self._unread_limit)
         return True
 
@@ -213,13 +235,26 @@ class UpdateStream:
         """Add the last thing."""
         self._queue.add(end)
 
+    def rest(self) -> None:
+        """The calling thread now listens otherwise (``ask``): what only it has read may be dropped when it is too much.
+
+        Until it takes from this stream again. A stream that another living thread reads is left as it is.
+        """
+        caller = threading.current_thread()
+        if not any(taker.is_alive() for taker in self._takers if taker is not caller):
+            self._wanted = False
+
     def want(self) -> None:
-        """From now on nothing may be dropped."""
+        """The calling thread asks for updates: from now on nothing may be dropped."""
+        caller = threading.current_thread()
+        if caller not in self._takers:
+            with self._takers_lock:
+                self._takers = frozenset((caller, *filter(threading.Thread.is_alive, self._takers)))
         self._wanted = True
 
     def _next(self, patience: Patience) -> Optional[Delivered]:
         self._check()
-        self._wanted = True
+        self.want()
         return self._queue.take(patience)
 
     def _or_raise(self, item: Optional[Delivered], what: str, timeout: Optional[float]) -> ConversationUpdate:
@@ -227,11 +262,34 @@ class UpdateStream:
             return item
         if item is None:
             raise WaitTimeoutError(f"{what} did not come within {timeout} s; the session goes on")
+        if self._closed:
+            raise UsageError("this stream of updates was closed; subscribe() gives another")
         raise item.reason.with_traceback(None)
 
 
+class WeakListener:
+    """Tells a stream as long as somebody else has it: one that is dropped unclosed must not fill up."""
+
+    def __init__(self, stream: Listener, forget: Callable[[Listener], None]) -> None:
+        self._stream = weakref.ref(stream)
+        self._forget = forget
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """See an update."""
+        stream = self._stream()
+        if stream is None:
+            self._forget(self)
+        return stream is None or stream.deliver(update)
+
+    def end(self, end: End) -> None:
+        """The session has ended."""
+        stream = self._stream()
+        if stream is not None:
+            stream.end(end)
+
+
 def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
-    """``wanted`` as a function. Raises ``InvalidInputError`` for what can be no condition, or an unknown wire type."""
+    """``wanted`` as a function. Raises ``InvalidInputError`` for what can be no condition."""
     if isinstance(wanted, type) and issubclass(wanted, ConversationUpdate):
         cls = wanted
         return lambda update: isinstance(update, cls)
@@ -239,11 +297,8 @@ def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
         kind = wanted
         return lambda update: update.kind is kind
     if isinstance(wanted, str):
-        text = wanted
-        try:
-            return condition(ConversationUpdateKind(text))
-        except ValueError:
-            return lambda update: update.type == text  # a type that this version does not know
+        text = wanted  # the type as the server spelled it, or as GA does
+        return lambda update: update.type == text or update.kind == text
     if callable(wanted) and not isinstance(wanted, type):
         return wanted
     raise InvalidInputError(f"wait for a kind, a wire type, an update class or a function, not {wanted!r}")

@@ -12,14 +12,16 @@ import itertools
 import logging
 import os
 import threading
-from collections.abc import Mapping
-from typing import Any, Callable, Optional, Union
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Callable, Optional, TypeVar, Union
 
 import attrs
 
 from realtime_sync.acknowledgement import Acknowledgements, CommandHandle
 from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.delivery import End, UpdateStream
+from realtime_sync.conversation import Conversation
+from realtime_sync.delivery import End, Listener, UpdateStream, WeakListener
 from realtime_sync.errors import (
     ConnectionClosedError,
     ConnectionLostError,
@@ -36,12 +38,15 @@ from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase, SessionUpdateBase
 from realtime_sync.protocol.updates import ErrorUpdate, ResponseDoneUpdate
+from realtime_sync.response_routing import ResponseRouter
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
 from realtime_sync.wire_log import shown
 
 logger = logging.getLogger(__name__)
 wire_logger = logging.getLogger("realtime_sync.wire")
+
+T = TypeVar("T")
 
 _numbers = itertools.count(1)
 # The engines whose reader is alive, by id(). Changed and copied by single operations of dict, which need no lock: a
@@ -78,8 +83,11 @@ class Engine:
         self._limits = limits
         self._pid = os.getpid()
         self._lock = threading.Lock()  # guards _streams and _closing
-        self._streams: tuple[UpdateStream, ...] = ()
+        self._streams: tuple[Listener, ...] = ()
         self._closing: Optional[Patience] = None  # once close() was called: with the server's side of it
+        self.responses = ResponseRouter()
+        self._conversation = Conversation()
+        self._conversation_lock = threading.Lock()  # guards _conversation: the reader writes it, any thread copies it
         self._acknowledgements = Acknowledgements()
         self._told_format = PCM
         self._asked_format: Optional[tuple[CommandHandle, SampleFormat]] = None
@@ -103,6 +111,11 @@ class Engine:
         thread = threading.Thread(target=target, name=f"{self.name}-{role}", daemon=True)
         thread.start()
         return thread
+
+    @property
+    def model(self) -> Optional[str]:
+        """The model, as the service told it last."""
+        return (self.session.model or None) if self.session else None
 
     # On the caller's thread -----------------------------------------------------------------------------------
 
@@ -131,37 +144,70 @@ class Engine:
         """Send a command; ``message`` holds what its acknowledgement is recognised by."""
         self.check_open()
         handle = CommandHandle(wire_type, event_id, self.timeouts.acknowledge, self.check_process)
-        self._acknowledgements.expect(handle, message)  # before sending: the answer may come at once
         try:
-            self.transmit(text)
+            # In its turn on the wire, because acknowledgements come in that order; before its first byte, because its
+            # own may come at once.
+            self.transmit(text, lambda: self._acknowledgements.expect(handle, message))
         except BaseException:
             self._acknowledgements.forget(handle)
             raise
         return handle
 
-    def transmit(self, text: Union[str, bytes]) -> None:
-        """Send a frame that nobody acknowledges."""
+    def transmit(self, text: Union[str, bytes], at_turn: Optional[Callable[[], None]] = None) -> None:
+        """Send a frame; see ``Connection.send_text``."""
         self.check_open()
         if wire_logger.isEnabledFor(logging.DEBUG):
             wire_logger.debug("%s > %s", self.name, shown(text))
         try:
-            self._connection.send_text(text)
+            self._connection.send_text(text, at_turn)
         except ConnectionClosedError as error:
             self._ended.wait(0.5)  # the reader knows more: the server's last error, the close frame
             self.check_open()
             raise error
 
+    def conversation(self) -> Conversation:
+        """A copy of the conversation as it stands."""
+        with self._conversation_lock:
+            return self._conversation.snapshot()
+
+    def read_conversation(self, read: Callable[[Conversation], T]) -> T:
+        """What ``read`` makes of the conversation, without copying it (50 ms after 500 turns): it must be quick."""
+        with self._conversation_lock:
+            return read(self._conversation)
+
     def open_stream(self, unread_limit: Optional[int] = None) -> UpdateStream:
         """A stream of all updates from now on."""
         stream = UpdateStream(
-            limit=self._limits.queued, unread_limit=unread_limit, check=self.check_process, forget=self._drop_stream
+            limit=self._limits.queued,
+            unread_limit=unread_limit,
+            check=self.check_process,
+            forget=lambda: self.stop_listening(listener),
         )
+        listener = WeakListener(stream, self.stop_listening)
+        self.listen(listener)
+        return stream
+
+    def listen(self, listener: Listener) -> None:
+        """Have ``listener`` told of all updates from now on, on the reader thread, and of the end."""
         with self._lock:
-            self._streams = (*self._streams, stream)
+            self._streams = (*self._streams, listener)
             end = self.end
         if end is not None:
-            stream.end(end)
-        return stream
+            listener.end(end)
+
+    def stop_listening(self, listener: Listener) -> None:
+        """Tell it no more; nothing happens where it was not told."""
+        with self._lock:
+            self._streams = tuple(other for other in self._streams if other is not listener)
+
+    @contextmanager
+    def listening(self, listener: Listener) -> Iterator[None]:
+        """Have it told while the block runs."""
+        self.listen(listener)
+        try:
+            yield
+        finally:
+            self.stop_listening(listener)
 
     @property
     def input_format(self) -> SampleFormat:
@@ -201,8 +247,11 @@ class Engine:
             self._connection.abort()
             self._ended.wait(0.5)
 
-    def begin_close(self, code: int, reason: str) -> Patience:
-        """Send the close frame; returns how long to wait for the answer. Of several calls the first counts."""
+    def begin_close(self, code: int, reason: str, within: Optional[float] = None) -> Patience:
+        """Send the close frame; returns how long to wait for the answer. Of several calls the first counts.
+
+        ``within``: seconds that the frame may take to be written; None: ``timeouts.close``; 0: only at once.
+        """
         if self._pid != os.getpid():
             self.forget_after_fork()
             return Patience(0)
@@ -210,7 +259,7 @@ class Engine:
             closing = self._closing
             patience = self._closing = closing or Patience(self.timeouts.close)
         if closing is None and not self._ended.is_set():
-            self._connection.start_close(code, reason)
+            self._connection.start_close(code, reason, within)
         return patience
 
     def forget_after_fork(self) -> None:
@@ -220,11 +269,7 @@ class Engine:
     def say_goodbye(self) -> None:
         """At exit: begin a close without waiting for the answer."""
         if self._pid == os.getpid():
-            self.begin_close(1001, "")
-
-    def _drop_stream(self, stream: UpdateStream) -> None:
-        with self._lock:
-            self._streams = tuple(other for other in self._streams if other is not stream)
+            self.begin_close(1001, "", within=0)
 
     # The reader thread ----------------------------------------------------------------------------------------
 
@@ -246,7 +291,12 @@ class Engine:
         if wire_logger.isEnabledFor(logging.DEBUG):
             wire_logger.debug("%s < %s", self.name, shown(update.raw_content))
         self._take_note(update)
-        self._acknowledgements.see(update)
+        with self._conversation_lock:
+            self._conversation.apply(update)
+        handle = self._acknowledgements.take(update)
+        self.responses.see(update, handle.event_id if handle else None)
+        if handle is not None:
+            handle.settle(update)  # not before the router knows: who wakes may ask for the next answer at once
         for stream in self._streams:
             if not stream.deliver(update):
                 raise ConsumerTooSlowError(
@@ -277,6 +327,7 @@ class Engine:
                 self.end = end
                 streams = self._streams
             self._acknowledgements.end(end.reason)
+            self.responses.end(end.reason)
             for stream in streams:
                 stream.end(end)
         finally:

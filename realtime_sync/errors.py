@@ -30,6 +30,10 @@
     │   │   └── MessageTooBigError                 ... or exceeded the message size limit
     │   └── ConsumerTooSlowError                   ... updates were not taken and the bound was passed
     ├── ServerError                                the service refused a command (an ``error`` event)
+    ├── ToolError                                  a function that the model called gave no result
+    │   ├── ToolArgumentError (ValueError)         ... its arguments do not fit the function
+    │   └── ToolCancelledError                     ... it was told to stop
+    ├── ResponseFailedError                        the service could not finish an answer
     └── WaitTimeoutError (TimeoutError)            the time given to a wait ran out; the session goes on
 
 Each derives from the builtin that one would catch, too. No message holds a key, a token or a header's value.
@@ -43,6 +47,7 @@ import attrs
 
 if TYPE_CHECKING:
     from realtime_sync.protocol.updates import ErrorUpdate
+    from realtime_sync.response import Answer
 
 
 __all__ = [
@@ -68,11 +73,15 @@ __all__ = [
     "RateLimitedError",
     "RealtimeSyncError",
     "SendStalledError",
+    "ResponseFailedError",
     "ServerError",
     "ServiceUnavailableError",
     "SessionExpiredError",
     "SessionNotOpenError",
     "TLSError",
+    "ToolArgumentError",
+    "ToolCancelledError",
+    "ToolError",
     "UnsupportedByDialectError",
     "UsageError",
     "WaitTimeoutError",
@@ -275,6 +284,30 @@ class ServerError(RealtimeSyncError):
         self.param = param
         self.event_id = event_id
         self.update = update
+
+
+class ResponseFailedError(RealtimeSyncError):
+    """The service ended a response as failed.
+
+    ``answer`` holds what came before; ``code`` is the service's error code, or None.
+    """
+
+    def __init__(self, message: str, *, answer: Answer, code: Optional[str] = None) -> None:
+        super().__init__(message)
+        self.answer = answer
+        self.code = code
+
+
+class ToolError(RealtimeSyncError):
+    """A function that the model called gave no result; the message is written for the model to read."""
+
+
+class ToolArgumentError(ToolError, ValueError):
+    """The model's arguments do not fit the function; the message says which, and what was expected."""
+
+
+class ToolCancelledError(ToolError):
+    """A function call was told to stop, because nobody wants its result any more."""
 
 
 class WaitTimeoutError(RealtimeSyncError, TimeoutError):

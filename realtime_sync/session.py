@@ -4,28 +4,49 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import secrets
-from collections.abc import Iterator, Mapping
-from typing import Any, Callable, Optional, TypeVar, Union, overload
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, BinaryIO, Callable, Optional, TypeVar, Union, overload
 
 import attrs
 
 from realtime_sync.acknowledgement import CommandHandle, server_error
 from realtime_sync.audio.source import AudioSource, audio_chunks
 from realtime_sync.audio_sending import AudioClaim, AudioSend, AudioWriter
+from realtime_sync.conversation import Conversation
 from realtime_sync.delivery import UpdateStream, Wanted, condition
 from realtime_sync.engine import Engine
 from realtime_sync.errors import CloseInfo, InvalidInputError
+from realtime_sync.function_tools import Tool, ToolRunner
+from realtime_sync.interrupting import Interruption, SpeechInterrupter, interrupt
+from realtime_sync.patience import Patience
+from realtime_sync.playback import PlaybackPosition
 from realtime_sync.protocol import codec, commands
-from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.kinds import ConversationUpdateKind
-from realtime_sync.protocol.options import ConversationResponseOptions, SessionOptions
+from realtime_sync.protocol.options import (
+    ConversationResponseOptions,
+    ConversationSessionOptions,
+    SessionOptions,
+    TranscriptionSessionOptions,
+    TranslationSessionOptions,
+)
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
+from realtime_sync.responding import begin_response
+from realtime_sync.response import Answer, Response
+from realtime_sync.tool_running import OnInterruption, as_runner, finish_with_tools, run_tools, with_tools
+from realtime_sync.turn_stream import TurnStream
 
 U = TypeVar("U", bound=ConversationUpdate)
+Question = Union[
+    str, ConversationItem, list[ConversationItem], tuple[ConversationItem, ...], bytes, "os.PathLike[str]", BinaryIO
+]
+"""What can be asked: a text, items, or audio."""
+
 Message = Union[Mapping[str, Any], str, bytes, Command]
 
 
@@ -58,6 +79,15 @@ class RealtimeConversationSession:
     def session(self) -> Optional[RealtimeSession]:
         """The settings in force, as the service last told them; None until it has."""
         return self._engine.session
+
+    @property
+    def conversation(self) -> Conversation:
+        """The conversation as it stands: items with what has come of them, responses, usage, cost.
+
+        A copy that stays as it is; ask again for a newer one. It can be exported (``to_json``) and, after the session's
+        end or in another one, added as history.
+        """
+        return self._engine.conversation()
 
     @property
     def closed(self) -> bool:
@@ -138,6 +168,8 @@ class RealtimeConversationSession:
 
     def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
+        kinds = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
+        _check_type(options, kinds, "options")
         handle = self._send(commands.SessionUpdateCommand(session=options, event_id=event_id))
         self._engine.ask_format(handle, getattr(options, "input_audio_format", None))
         return handle
@@ -179,8 +211,17 @@ class RealtimeConversationSession:
             commands.ConversationItemCreateCommand(item=item, previous_item_id=previous_item_id, event_id=event_id)
         )
 
+    def add_history(self, history: Union[Conversation, Iterable[ConversationItem]]) -> list[CommandHandle]:
+        """Add the items of an earlier conversation, in order; wait for the last handle to know that all are in.
+
+        Of a ``Conversation`` those that a service accepts: its ``history_losses()`` tells what cannot be carried over.
+        """
+        items = history.history() if isinstance(history, Conversation) else history
+        return [self.add_item(item) for item in items]
+
     def retrieve_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
         """Ask for an item as the service has it, audio included. Acknowledged by ``conversation.item.retrieved``."""
+        _check_type(item_id, (str,), "item_id")
         return self._send(commands.ConversationItemRetrieveCommand(item_id=item_id, event_id=event_id))
 
     def truncate_item(
@@ -190,6 +231,7 @@ class RealtimeConversationSession:
 
         ``audio_end_ms``: milliseconds from the audio's beginning; more than there is, is an error.
         """
+        _check_type(item_id, (str,), "item_id")
         number = isinstance(audio_end_ms, (int, float)) and not isinstance(audio_end_ms, bool)
         if not number or not 0 <= audio_end_ms < math.inf:
             raise InvalidInputError(f"audio_end_ms must be a number of milliseconds from 0, not {audio_end_ms!r}")
@@ -201,12 +243,19 @@ class RealtimeConversationSession:
 
     def delete_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
         """Remove an item from the conversation. Acknowledged by ``conversation.item.deleted``."""
+        _check_type(item_id, (str,), "item_id")
         return self._send(commands.ConversationItemDeleteCommand(item_id=item_id, event_id=event_id))
 
     def start_response(
         self, options: Optional[ConversationResponseOptions] = None, *, event_id: Optional[str] = None
     ) -> CommandHandle:
-        """Let the model answer. Acknowledged by ``response.created``; the answer ends with ``response.done``."""
+        """Let the model answer. Acknowledged by ``response.created``; the answer ends with ``response.done``.
+
+        Where voice activity detection begins a response in the same moment, that one may be taken for this one;
+        ``respond()`` tells them apart.
+        """
+        if options is not None:
+            _check_type(options, (ConversationResponseOptions,), "options")
         return self._send(commands.ResponseCreateCommand(response=options, event_id=event_id))
 
     def cancel_response(self, response_id: Optional[str] = None, *, event_id: Optional[str] = None) -> CommandHandle:
@@ -232,6 +281,123 @@ class RealtimeConversationSession:
         wire_type = told_type if isinstance(told_type, str) else "the message"
         return self._engine.send(text, content, wire_type, told_id if isinstance(told_id, str) else None)
 
+    # Asking ---------------------------------------------------------------------------------------------------
+
+    def respond(
+        self,
+        content: Optional[Question] = None,
+        options: Optional[ConversationResponseOptions] = None,
+        *,
+        timeout: float = 60.0,
+    ) -> Response:
+        """Ask for an answer, and return it while it is made: ``with session.respond("Hello") as response: ...``.
+
+        ``content`` is said first: a text, an item or several, or audio (bytes in the session's input format, a path
+        object or a binary file, as for ``send_audio``; it goes as an item, not through the input buffer). None: the
+        conversation as it stands is answered. With ``options.conversation == "none"`` the answer is out-of-band:
+        ``content`` is its input alone, the conversation stays as it was, and any number may run at once.
+
+        Waits until the conversation is free, because the service makes one response at a time in it, and until the
+        service has begun to answer; ``timeout`` is for both together, in seconds. Raises ``WaitTimeoutError``,
+        ``ServerError`` where the service refused, and as all commands.
+        """
+        return begin_response(self, self._engine, self._items(content), options, timeout)
+
+    def ask(
+        self,
+        content: Optional[Question] = None,
+        options: Optional[ConversationResponseOptions] = None,
+        *,
+        tools: Union[ToolRunner, Iterable[Tool], None] = None,
+        timeout: float = 120.0,
+    ) -> Answer:
+        """Ask, wait, and return the finished answer: ``session.ask("What is the tallest tree?").text``.
+
+        The arguments are those of ``respond``; ``timeout`` is for all of it, in seconds. ``tools`` are Python functions
+        (``@function_tool``, or plain ones) that the model may call: they are run, several at once, their results given
+        back in the order of the calls, and the answer is the one that calls none any more. Raises as ``respond`` does,
+        and ``ResponseFailedError`` where the service failed. What cut an answer short is in its ``status`` and
+        ``reason``. When it raises, or is interrupted, the answer is cancelled.
+        """
+        patience = Patience(timeout)
+        if tools is None:
+            with self.respond(content, options, timeout=timeout) as response:
+                return response.wait(patience.left)
+        with as_runner(tools) as runner:
+            options = with_tools(options, runner)
+            answer = self.ask(content, options, timeout=timeout)
+            return finish_with_tools(self, answer, runner, options, patience)
+
+    def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
+        """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.
+
+        The session is told of ``tools``; then each response that calls some has them run, their results given back
+        in the order of the calls, and another response asked for. Runs on this thread; the session goes on meanwhile.
+        ``on_interruption``: what becomes of tools that run when the user begins to speak: ``"keep"`` lets them finish,
+        ``"drop"`` tells them (``ToolContext.cancellation``) and has their results say that they were cancelled.
+
+        Returns after an orderly close; raises ``ConnectionClosedError`` after any other end, and as all commands.
+        """
+        with as_runner(tools) as runner:
+            run_tools(self, self._engine, runner, on_interruption)
+
+    # Turns and interruption -----------------------------------------------------------------------------------
+
+    def turns(self, timeout: Optional[float] = None, *, position: Optional[PlaybackPosition] = None) -> TurnStream:
+        """Iterate over the turns that begin from now on, each when it is finished: see ``Turn``.
+
+        ``timeout``: seconds to wait for each, then ``WaitTimeoutError`` is raised and iteration may go on; None waits
+        as long as the session lives. ``position`` tells when a turn was first heard. Ends as ``updates()`` does, and is
+        independent of it.
+        """
+        self._engine.check_process()
+        return TurnStream(self._engine, timeout, position)
+
+    def interrupt(
+        self,
+        heard_ms: Optional[float] = None,
+        *,
+        position: Optional[PlaybackPosition] = None,
+        item_id: Optional[str] = None,
+        clear_output: bool = False,
+        timeout: Optional[float] = None,
+    ) -> Interruption:
+        """Stop the model's answer, and shorten it in the conversation to what was heard.
+
+        What was heard: ``position``, which a player keeps, or ``heard_ms`` milliseconds of the item ``item_id`` (None:
+        of the latest answer). It is never told to be more than has come. With neither, or before any audio has come,
+        the answer is only cancelled. Stop the player first: then the position is final.
+
+        That the answer ended by itself meanwhile, or that its item is gone, is no error: the result tells it. Calling
+        it twice does nothing twice. ``clear_output`` has a service that plays by itself (WebRTC, SIP) stop.
+        ``timeout``: seconds to wait for the service's word, None: ``Timeouts.acknowledge``. Raises
+        ``WaitTimeoutError``, and as all commands.
+        """
+        self._engine.check_open()
+        return interrupt(
+            self,
+            self._engine,
+            heard_ms=heard_ms,
+            position=position,
+            item_id=item_id,
+            clear_output=clear_output,
+            timeout=timeout,
+        )
+
+    def interrupt_on_speech(
+        self,
+        position: PlaybackPosition,
+        callback: Optional[Callable[[Interruption], object]] = None,
+        *,
+        stop_playing: Optional[Callable[[], object]] = None,
+    ) -> SpeechInterrupter:
+        """``with session.interrupt_on_speech(position): ...`` interrupts whenever the user begins to speak.
+
+        ``stop_playing()`` is called first, ``callback(interruption)`` afterwards, both on a thread of its own. Where
+        the service cancels by itself (``interrupt_response``), shortening is what is left to do.
+        """
+        return SpeechInterrupter(lambda: self.interrupt(position=position), self._engine, callback, stop_playing)
+
     # Sending audio --------------------------------------------------------------------------------------------
 
     def send_audio(self, source: AudioSource, *, chunk_ms: float = 100) -> None:
@@ -252,6 +418,8 @@ class RealtimeConversationSession:
     def start_sending_audio(self, source: AudioSource, *, chunk_ms: float = 100) -> AudioSend:
         """``send_audio`` on a thread of its own; the handle has ``wait``, ``cancel`` and ``error``."""
         chunks = self._chunks(source, chunk_ms)
+        if isinstance(source, (str, os.PathLike)):
+            chunks = _begun(chunks)  # so a file that is not there, or holds other audio, is told at this call
         self._claim.take()
         sending = AudioSend(chunks, self._send_audio_chunk, self._claim)
         try:
@@ -286,6 +454,19 @@ class RealtimeConversationSession:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def _items(self, content: Optional[Question]) -> list[ConversationItem]:
+        """What is asked, as items."""
+        if content is None:
+            return []
+        if isinstance(content, str):
+            return [ConversationItem.create_user_message(content)]
+        if isinstance(content, ConversationItem):
+            return [content]
+        if isinstance(content, (list, tuple)):
+            return [item for question in content for item in self._items(question)]
+        audio = b"".join(self._chunks(content, 1000))
+        return [ConversationItem.create_user_message(ConversationContentPart.from_input_audio(audio))]
+
     def _send(self, command: Command) -> CommandHandle:
         self._engine.check_open()
         if command.event_id is None:
@@ -312,6 +493,24 @@ def _raised(update: ConversationUpdate) -> ConversationUpdate:
     if isinstance(update, ErrorUpdate):
         raise server_error(update)
     return update
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, the first of which has been read."""
+    first = next(chunks)
+
+    def all_of_them() -> Iterator[bytes]:
+        yield first
+        yield from chunks  # to close the one closes the other
+
+    return all_of_them()
+
+
+def _check_type(value: object, types: tuple[type, ...], name: str) -> None:
+    """Say at the call what the service would say later, or would misunderstand."""
+    if not isinstance(value, types) or value == "":
+        wanted = " or ".join(cls.__name__ for cls in types)
+        raise InvalidInputError(f"{name} must be a {wanted}, not {value!r:.60}")
 
 
 def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:

@@ -111,6 +111,9 @@ def proxy_from_environment(url: str) -> Optional[str]:
         return None
     from requests.utils import get_environ_proxies, select_proxy
 
+    host = urlsplit(url).hostname or ""
+    if host == "localhost" or host == "::1" or host.startswith("127."):
+        return None  # unlike requests: what is on this machine, as the embedded server is, no proxy can reach
     twin = "http" + url[2:]
     chosen = select_proxy(twin, get_environ_proxies(twin))
     return proxy_url(chosen) if chosen else None

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from typing import Any, Union
 
-# Fields of the wire that hold what lets one act as somebody else.
-_SECRET = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers"})
+from realtime_sync.protocol.registry import SECRET_FIELDS, url_repr
+
 _LONG = 256
 
 
 def shown(text: Union[str, bytes]) -> str:
     """A frame's text as it may stand in a log."""
     try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
+        return json.dumps(_redacted(json.loads(text)), ensure_ascii=False)
+    except ValueError:
         return f"<{len(text)} characters that are not JSON>"
-    return json.dumps(_redacted(message), ensure_ascii=False)
+    except RecursionError:
+        return f"<{len(text)} characters, nested too deeply to be shown>"
 
 
 def _redacted(value: Any) -> Any:
@@ -29,8 +30,10 @@ def _redacted(value: Any) -> Any:
 
 
 def _redacted_field(key: str, value: Any, of_audio: bool) -> Any:
-    if key.lower() in _SECRET and value:
+    if key.lower() in SECRET_FIELDS and value:
         return "***"
+    if key == "server_url":  # of an MCP server: some take a token in it
+        return url_repr(value)
     if isinstance(value, str):
         audio = key == "audio" or (key == "delta" and of_audio)
         if audio or (len(value) > _LONG and " " not in value):  # base64 has no blanks

@@ -39,7 +39,7 @@ class SampleFormat:
         if known is None:
             raise AudioFormatError(
                 f"Audio of the format {name!r} cannot be checked or cut into chunks here; known are "
-                f"{', '.join(_BY_NAME)}. Send its bytes piece by piece with append_audio()."
+                f"{', '.join(_BY_NAME)}. Send its bytes in messages of your own, with send_message()."
             )
         rate = UNSET if isinstance(told, str) else told.rate
         return attrs.evolve(known, rate=rate) if known is PCM and isinstance(rate, int) else known

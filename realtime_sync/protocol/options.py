@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Optional, Union
 import attrs
 
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
-from realtime_sync.protocol.registry import UNSET, Options, Setting
+from realtime_sync.protocol.registry import UNSET, Options, Setting, url_repr
 
 __all__ = [
     "AudioFormat",
@@ -208,7 +208,7 @@ class ConversationMCPTool(ConversationTool):
 
     type: str = "mcp"
     server_label: str
-    server_url: Setting[str] = UNSET
+    server_url: Setting[str] = attrs.field(default=UNSET, repr=url_repr)
     connector_id: Setting[str] = UNSET
     tunnel_id: Setting[str] = UNSET
     authorization: Setting[str] = attrs.field(default=UNSET, repr=lambda value: "'***'" if value else repr(value))

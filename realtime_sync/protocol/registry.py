@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import Any, Callable, ClassVar, Final, Literal, TypeVar, Union
 
 import attrs
@@ -31,10 +32,22 @@ Setting = Union[T, None, UnsetType]
 """An option's type: a value, ``None`` (sent as ``null``, which switches some things off) or ``UNSET`` (not sent)."""
 
 
+SECRET_FIELDS: Final = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers"})
+"""Fields of the wire, in lower case, that hold what lets one act as somebody else."""
+
+
+def url_repr(url: object) -> str:
+    """A URL for a repr or a log: without user, password, query and fragment."""
+    if not isinstance(url, str):
+        return repr(url)
+    scheme, separator, rest = url.partition("://")
+    return repr(scheme + separator + re.split(r"[?#]", rest)[0].rpartition("@")[2])
+
+
 def extra_repr(extra: dict[str, Any]) -> str:
     """``extra`` for a repr: by its names alone where it is large, as an unknown message's audio would be."""
     try:
-        text = repr(extra)
+        text = repr({key: "***" if str(key).lower() in SECRET_FIELDS else value for key, value in extra.items()})
     except RecursionError:  # the JSON reader goes a little deeper than repr
         text = ""
     return text if 0 < len(text) <= 400 else f"<{', '.join(map(str, extra))}>"

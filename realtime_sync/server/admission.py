@@ -54,8 +54,9 @@ class SocketRefusal:
 
 @attrs.frozen
 class Policy:
-    """``keys``: the keys that are let in; None lets in any that is not empty. ``models``: the models and deployments
-    that exist; None has them all.
+    """``keys``: the keys that are let in; None lets in everyone, with a key or without.
+
+    ``models``: the models and deployments that exist; None has them all.
     """
 
     keys: Optional[Sequence[str]] = None
@@ -63,7 +64,7 @@ class Policy:
 
     def admits(self, key: str) -> bool:
         """True for a key that is let in."""
-        return bool(key) if self.keys is None else key in self.keys
+        return self.keys is None or key in self.keys
 
     def has_model(self, model: str) -> bool:
         """True for a model that exists."""

@@ -62,7 +62,7 @@ class RealtimeServer:
         host: the address to listen on. port: 0 takes a free one.
         responder: who answers, see ``Responder``; or a ``Script`` of exact messages; None: the deterministic default.
         transcriber: says what user audio says, see ``Transcriber``; None: a placeholder that tells the length.
-        api_keys: the keys that are let in; None lets in any that is not empty.
+        api_keys: the keys that are let in; None lets in everyone, with a key or without.
         models: the models and deployments that exist; None has them all.
         ssl_context: serves wss with it. tls: the same from ``(certfile, keyfile)``, paths of PEM files.
         clock: time for expiry, pings, pacing and delays; None is the real one. See ``testing.ManualClock``.

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import struct
-from typing import Mapping, Optional, Union
+from typing import Callable, Mapping, Optional, Union
 
 from websocket import ABNF
 
 from realtime_sync.errors import CloseInfo, ConnectionClosedError, InvalidInputError
 from realtime_sync.transport.duplex import NOT_UTF8, PROTOCOL_ERROR, Duplex, closed
+from realtime_sync.transport.frames import client_frame
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 _NO_CODE = 1005
@@ -118,8 +119,11 @@ class Connection:
             self._duplex.write_close(data[:2], error, self._duplex.timeouts.close)
         return self._duplex.end(error)
 
-    def send_text(self, text: Union[str, bytes]) -> None:
+    def send_text(self, text: Union[str, bytes], at_turn: Optional[Callable[[], None]] = None) -> None:
         """Send one text message, in one frame; bytes must be UTF-8 already. Any thread, any number of them.
+
+        ``at_turn`` is called when it is this message's turn, before its first byte: several threads' calls come in
+        the order of the messages on the wire. It must be short, raise nothing and send nothing.
 
         Blocks while the peer takes bytes too slowly; raises SendStalledError after ``Timeouts.send`` seconds
         without any progress, else the connection's error where it has ended. InvalidInputError (nothing was sent)
@@ -130,13 +134,14 @@ class Connection:
                 text = text.encode("utf-8")
             except UnicodeEncodeError as exc:
                 raise InvalidInputError(f"The text cannot be sent as UTF-8: {exc.reason} at {exc.start}.") from exc
-        self._duplex.send(text, ABNF.OPCODE_TEXT)
+        self._duplex.write_frame(client_frame(ABNF.OPCODE_TEXT, text), at_turn)
 
-    def start_close(self, code: int = 1000, reason: str = "") -> None:
+    def start_close(self, code: int = 1000, reason: str = "", within: Optional[float] = None) -> None:
         """Send a close frame; ``receive`` then ends when the peer has answered. Any thread, idempotent.
 
-        Returns within ``Timeouts.close`` seconds and does not wait for the answer. Where the frame cannot be written
-        in that time, the connection ends at once. ``reason`` is for the peer's eyes, at most 123 bytes of UTF-8;
+        Returns within ``within`` seconds (None: ``Timeouts.close``; 0: only what can be written at once), and does not
+        wait for the answer. Where the frame cannot be written in that time, the connection ends at once. ``reason`` is
+        for the peer's eyes, at most 123 bytes of UTF-8;
         InvalidInputError where it is longer, or ``code`` is not one to send.
         """
         told = reason.encode("utf-8", "replace")
@@ -146,7 +151,8 @@ class Connection:
         if self._duplex.error is not None or self._duplex.begin_close(info) is not info:
             return
         error = closed(info)
-        if not self._duplex.write_close(struct.pack("!H", code) + told, error, self._duplex.timeouts.close):
+        within = self._duplex.timeouts.close if within is None else within
+        if not self._duplex.write_close(struct.pack("!H", code) + told, error, within):
             self._duplex.end(error)
 
     def abort(self, error: Optional[ConnectionClosedError] = None) -> None:

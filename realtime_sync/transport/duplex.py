@@ -18,7 +18,7 @@ import ssl
 import struct
 import threading
 import time
-from typing import Optional
+from typing import Callable, Optional
 
 import websocket
 from websocket import ABNF
@@ -208,9 +208,14 @@ class Duplex(websocket.WebSocket):
 
         Raises the connection's error; SendStalledError where the peer takes no byte for ``Timeouts.send`` seconds.
         """
-        data = client_frame(frame.opcode, frame.data)  # type: ignore[arg-type]  # encoded by create_frame
+        return self.write_frame(client_frame(frame.opcode, frame.data))  # type: ignore[arg-type]  # encoded by create_frame
+
+    def write_frame(self, data: bytes, at_turn: Optional[Callable[[], None]] = None) -> int:
+        """``send_frame`` of a frame's bytes; ``at_turn`` is called in the order of the frames on the wire."""
         try:
             with self.lock:
+                if at_turn is not None:
+                    at_turn()
                 self._write(data)
         except ConnectionClosedError:
             raise

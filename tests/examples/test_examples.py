@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import wave
@@ -84,6 +85,22 @@ def test_text_chat_answers_each_line_until_an_empty_one(tmp_path: Path) -> None:
     assert "not read" not in told
 
 
+def test_ask_prints_the_answer_and_what_it_cost(tmp_path: Path) -> None:
+    told = run("ask.py", tmp_path, "Is", "it", "so?")
+    assert "You said: Is it so?\n" in told
+    assert re.search(r"\d+ tokens read, \d+ written: about \$0\.\d{6}$", told.strip())
+
+
+@pytest.mark.parametrize("kind", ["openai", "azure", "azure-preview"])
+def test_ask_asks_whatever_the_environment_tells(tmp_path: Path, kind: str) -> None:
+    with RealtimeServer(responder=lambda turn: "word " * 3) as server:
+        told = run("ask.py", tmp_path, env=environments(server)[kind])
+        asked = [message for message in server.sessions[0].received if message["type"] == "conversation.item.create"]
+    assert "No key" not in told
+    assert told.startswith("word word word")
+    assert asked[0]["item"]["content"][0]["text"] == "What is the tallest tree?"
+
+
 def test_manual_turns_answers_each_file(tmp_path: Path) -> None:
     told = run("manual_turns.py", tmp_path)
     assert told.count("is item item_") == 2
@@ -133,3 +150,25 @@ def test_azure_entra_sends_the_token_and_no_key(tmp_path: Path, version: str) ->
 def test_azure_entra_says_what_to_set(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="Set 'AZURE_OPENAI_ENDPOINT' first"):
         run("azure_entra.py", tmp_path)
+
+
+def test_voice_turns_prints_each_turn_with_its_timeline(tmp_path: Path) -> None:
+    told = run("voice_turns.py", tmp_path, str(EXAMPLES / "audio" / "hello.wav"))
+    assert "Model  I heard" in told
+    moments = ["speech_started", "speech_stopped", "committed", "response_created", "first_text", "first_audio", "done"]
+    assert sorted(moments, key=told.index) == moments
+    assert "ms after the end of speech was noticed" in told
+
+
+def test_interrupt_shows_that_the_model_knows_what_was_heard(tmp_path: Path) -> None:
+    told = run("interrupt.py", tmp_path)
+    heard = float(told.partition("Heard     ")[2].split()[0])
+    assert 0.1 <= heard <= 1.6
+    assert "Shortened yes" in told
+    assert f"knows that it said {heard:.1f} s" in told
+
+
+def test_tools_are_called_and_answered_with(tmp_path: Path) -> None:
+    told = run("tools.py", tmp_path)
+    assert "(get_weather was called for Paris)" in told
+    assert '"degrees": 21' in told

@@ -292,3 +292,43 @@ def test_turn_detection_comes_back_as_it_was_set(plain: House) -> None:
     assert update.session.turn_detection_options.threshold == 0.25
     assert session.session is not None
     assert session.session.turn_detection_options == update.session.turn_detection_options
+
+
+# Order --------------------------------------------------------------------------------------------------------------
+
+
+def test_several_threads_each_get_the_acknowledgement_of_their_own_command(house: House) -> None:
+    """Fails where commands are remembered in another order than they are written in."""
+    session = house.open()
+
+    def configure(thread: int) -> list[str]:
+        wrong = []
+        for number in range(150):
+            wanted = f"{thread}-{number}"
+            update: Any = session.configure_session(ConversationSessionOptions(instructions=wanted)).wait()
+            if update.session.instructions != wanted:
+                wrong.append(f"{wanted} got {update.session.instructions}")
+        return wrong
+
+    configuring = [Running(lambda thread=thread: configure(thread)) for thread in range(4)]  # type: ignore[misc]
+    assert [running.result(30) for running in configuring] == [[], [], [], []]
+
+
+def test_a_refused_message_without_a_name_does_not_take_the_next_acknowledgement(plain: House) -> None:
+    session = plain.open()
+    nameless = session.send_message({"type": "session.update", "session": {"type": "realtime", "nonsense": 1}})
+    for number in range(3):
+        options = ConversationSessionOptions(instructions=str(number))
+        update: Any = session.configure_session(options).wait()
+        assert update.session.instructions == str(number)
+    with pytest.raises(ServerError, match="nonsense"):
+        nameless.wait()
+
+
+def test_appends_are_not_remembered(plain: House) -> None:
+    session = plain.open()
+    first = session.configure_session(ConversationSessionOptions(instructions="first"))
+    for number in range(1500):
+        session.send_message({"type": "input_audio_buffer.append", "event_id": f"a{number}", "audio": "AAAA" * 100})
+    assert first.wait().type == "session.updated"
+    assert len(session._engine._acknowledgements._pending) == 0

@@ -10,6 +10,7 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -409,3 +410,33 @@ def test_no_thread_is_left_when_the_audio_is_sent(plain: House) -> None:
     session = plain.open()
     session.start_sending_audio(SAMPLES).wait(5)
     until(lambda: not [thread for thread in threading.enumerate() if thread.name.endswith("-audio")])
+
+
+def test_a_writer_that_is_entered_again_begins_with_a_whole_sample(plain: House) -> None:
+    session = plain.open(start={"options": MANUAL})
+    writer = session.audio_writer()
+    with pytest.raises(InvalidInputError, match="bytes"), writer:
+        list(map(writer.write, [b"\x01\x02\x03", 5]))
+    with writer:
+        writer.write(b"\x10\x20")
+    assert b"".join(received(plain, session)) == b"\x01\x02\x10\x20"
+
+
+def test_a_file_that_cannot_be_sent_is_told_at_the_call_and_not_in_the_background(plain: House, tmp_path: Path) -> None:
+    session = plain.open()
+    with pytest.raises(FileNotFoundError):
+        session.start_sending_audio(tmp_path / "nothing.wav")
+    (tmp_path / "slow.wav").write_bytes(wav(SAMPLES, rate=16_000))
+    with pytest.raises(AudioFormatError, match="16000 Hz"):
+        session.start_sending_audio(str(tmp_path / "slow.wav"))
+    session.send_audio(bytes(480))  # nobody holds the right to send
+
+
+def test_audio_that_fails_in_the_background_is_logged(plain: House, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> Iterator[bytes]:
+        yield bytes(9600)
+        raise OSError("the microphone went away")
+
+    sending = plain.open().start_sending_audio(broken())
+    until(lambda: sending.done)
+    assert "the microphone went away" in caplog.text

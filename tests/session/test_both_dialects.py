@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from realtime_sync import (
+    AzureOpenAIClient,
     ConversationItem,
     ConversationResponseOptions,
     ConversationSessionOptions,
@@ -99,3 +100,12 @@ def test_the_same_code_sees_the_same_classes_in_both_dialects(
     # The preview dialect tells of an item once (created), GA twice (added and done).
     difference = seen["openai"] ^ seen["preview"]
     assert all(re.fullmatch(r"ConversationItem(Added|Created|Done)Update", name) for name in difference), difference
+
+
+def test_a_message_can_be_awaited_by_the_type_that_the_server_spells(plain: House) -> None:
+    azure = AzureOpenAIClient(plain.server.azure_endpoint, "any-key", api_version="2025-04-01-preview")
+    with azure.get_realtime_conversation_client("d").start_conversation_session() as session:
+        session.add_item("Hi")
+        assert session.wait_for("conversation.item.created", timeout=5).kind == "conversation.item.added"
+        told = {name.lower(): value for name, value in plain.live.headers.items()}
+        assert session.client_request_id == told["x-ms-client-request-id"]

@@ -236,7 +236,11 @@ def test_the_consumer_may_close_in_its_loop(plain: House) -> None:
 def test_after_the_close_nothing_can_be_sent_and_the_error_says_why(plain: House, what: str) -> None:
     session = plain.open()
     session.close()
-    argument: Any = {"send_message": {"type": "x"}, "add_item": "Hi"}.get(what, bytes(480))
+    argument: Any = {
+        "send_message": {"type": "x"},
+        "add_item": "Hi",
+        "configure_session": ConversationSessionOptions(instructions="x"),
+    }.get(what, bytes(480))
     with pytest.raises(SessionNotOpenError, match="closed"):
         getattr(session, what)(argument)
     with pytest.raises(SessionNotOpenError, match="closed"):
@@ -330,6 +334,21 @@ def test_many_silent_servers_are_left_together(plain: House) -> None:
     with within(2.5):
         client.close()
     assert all(session.closed for session in sessions)
+
+
+def test_many_stalled_sessions_are_left_together(plain: House) -> None:
+    """Each with a big frame on its way that the server does not read."""
+    client = plain.client(timeouts=Timeouts(close=1))
+    sessions = [client.start_conversation_session() for _ in range(5)]
+    for live in plain.server.sessions:
+        live.inject(faults.stop_reading())
+    stuck = [Running(lambda session=session: session.send_audio(bytes(8_000_000))) for session in sessions]  # type: ignore[misc]
+    until(lambda: all(session._engine._connection._duplex.lock.locked() for session in sessions))
+    with within(3):
+        client.close()
+    for sending in stuck:
+        with pytest.raises((SessionNotOpenError, ConnectionClosedError)):
+            sending.result()
 
 
 def test_an_unopened_connection_names_its_cause(plain: House) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from realtime_sync import ConversationItem, ConversationItemCreateCommand, InvalidInputError
+from realtime_sync import ConversationItem, ConversationItemCreateCommand, InvalidInputError, TurnDetectionOptions
 from tests.transport.peer import TEXT, Link, frame
 
 from .harness import House
@@ -95,3 +95,21 @@ def test_an_item_that_is_none_is_refused(plain: House, item: Any) -> None:
 def test_a_length_without_sense_is_refused(plain: House, ms: Any) -> None:
     with pytest.raises(InvalidInputError, match="milliseconds"):
         plain.open().truncate_item("item_1", audio_end_ms=ms)
+
+
+@pytest.mark.parametrize(
+    ("method", "argument"),
+    [
+        ("configure_session", {"voice": "ash"}),
+        ("configure_session", None),
+        ("configure_session", TurnDetectionOptions.disabled()),
+        ("start_response", "say hi"),
+        ("delete_item", None),
+        ("retrieve_item", ""),
+    ],
+)
+def test_what_is_no_argument_is_refused_at_the_call(plain: House, method: str, argument: object) -> None:
+    session = plain.open()
+    with pytest.raises(InvalidInputError):
+        getattr(session, method)(argument)
+    assert plain.live.received == []

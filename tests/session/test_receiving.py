@@ -9,7 +9,6 @@ from typing import Any, Callable
 import pytest
 
 from realtime_sync import (
-    ConnectionClosedError,
     ConversationItem,
     ConversationUpdateKind,
     InvalidInputError,
@@ -17,6 +16,7 @@ from realtime_sync import (
     ServerError,
     SessionCreatedUpdate,
     UnreadableUpdate,
+    UsageError,
     WaitTimeoutError,
 )
 from realtime_sync.server import Script, expect, faults
@@ -152,7 +152,7 @@ def test_closing_a_stream_releases_who_waits_in_it_and_nobody_else(plain: House)
     stream.close()
     assert ends[0].result() == []
     for end in ends[1:]:
-        with pytest.raises(ConnectionClosedError, match="stream"):
+        with pytest.raises(UsageError, match="stream"):
             end.result()
     assert session.add_item("still here").wait().type == "conversation.item.added"
 

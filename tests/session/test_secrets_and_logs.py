@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import logging
 import os
 import subprocess
@@ -20,6 +21,7 @@ from realtime_sync import (
     RealtimeConversationClient,
 )
 from realtime_sync.server import Script, faults
+from realtime_sync.wire_log import shown
 
 from .harness import KEY, House
 
@@ -141,3 +143,30 @@ def test_errors_tell_no_secret(house: House) -> None:
     while error is not None:
         assert told(str(error) + repr(error) + str(vars(error))) == []
         error = error.__cause__ or error.__context__
+
+
+def test_a_key_that_a_server_repeats_in_its_refusal_is_not_shown(plain: House) -> None:
+    error = {"type": "error", "error": {"code": "invalid_api_key", "message": "Incorrect key: sk-proj-abcdef123456."}}
+    plain.serve(first_update=None, responder=Script([error, faults.close(3000, "invalid_api_key")]))
+    with pytest.raises(AuthenticationError) as caught:
+        plain.open()
+    assert "abcdef123456" not in str(caught.value)
+
+
+def test_what_an_mcp_server_is_called_with_is_not_shown() -> None:
+    tool = ConversationTool.create_mcp_tool(
+        "label", f"https://user:{KEY}@example.com/mcp?token={KEY}", extra={"authorization": KEY}
+    )
+    assert KEY not in repr(tool)
+    assert "https://example.com/mcp" in repr(tool)
+    message = {"session": {"tools": [{"type": "mcp", "server_url": f"https://{KEY}@example.com/mcp?token={KEY}"}]}}
+    assert KEY not in shown(json.dumps(message))
+
+
+def test_a_message_that_is_nested_deeply_can_be_logged(plain: House, caplog: pytest.LogCaptureFixture) -> None:
+    deep = '{"type": "deep", "x": ' + "[" * 700 + "]" * 700 + "}"
+    plain.serve(responder=Script([faults.send(deep)]))
+    with caplog.at_level(logging.DEBUG, "realtime_sync.wire"):
+        session = plain.open()
+        assert session.wait_for("deep", timeout=5).raw_content == deep
+    assert not session.closed

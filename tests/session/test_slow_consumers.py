@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -139,3 +140,26 @@ def test_of_updates_that_nobody_asked_for_the_oldest_are_dropped(house: House) -
     taken = numbers([update for update in updates if isinstance(update, ResponseOutputTextDeltaUpdate)])
     assert taken == list(range(taken[0], 500))
     assert 200 < taken[0] < 300
+
+
+def test_binary_frames_count_towards_the_bound(plain: House) -> None:
+    plain.serve(responder=Script([faults.send(bytes(400_000)) for _ in range(20)]))
+    session = plain.open(limits=QueueLimits(queued=2**20))
+    session.updates()
+    until(lambda: session.closed)  # nobody takes them
+    with pytest.raises(ConsumerTooSlowError):
+        list(session.updates())
+
+
+def test_a_subscription_that_is_dropped_unclosed_fills_up_for_nobody(plain: House) -> None:
+    session = plain.open(limits=QueueLimits(queued=60_000))
+    stream = session.subscribe()
+    session.add_item("Hi")
+    assert next(stream).type == "conversation.item.added"
+    del stream  # as in a `for update in session.subscribe()` that was left by `break`
+    gc.collect()
+    for _ in range(200):
+        session.add_item("x" * 300).wait()
+        session.wait_for("conversation.item.added", timeout=5)
+        session.wait_for("conversation.item.done", timeout=5)
+    assert not session.closed

@@ -1,0 +1,431 @@
+"""What each update does to a conversation.
+
+The rules, which every handler keeps:
+
+1. No update raises, whatever it holds and whenever it comes.
+2. An item is in the conversation when a ``conversation.item...`` message has said so, and out when it was deleted.
+   Whatever else is told of an item is kept with it, in the conversation or not: answers out of band have items too.
+3. Pieces add up; the final value of a done message takes their place; what comes late changes nothing.
+4. Each response and each transcription is counted once, however often its end is told.
+5. Received objects are shared with everyone who listens: they are copied, never changed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+import attrs
+
+from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.conversation.drafts import ItemDraft, PartDraft, ResponseDraft, TranscriptSegment
+from realtime_sync.conversation.order import ItemOrder
+from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.pricing import UsageTotals
+from realtime_sync.protocol import updates
+from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCPCallItem, MessageItem
+from realtime_sync.protocol.options import AudioFormat
+from realtime_sync.protocol.plain import from_plain
+from realtime_sync.protocol.registry import Setting
+from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession, TokenUsage
+from realtime_sync.protocol.update_base import (
+    ConversationUpdate,
+    ItemStreamingUpdateBase,
+    SessionUpdateBase,
+    WholeItemUpdateBase,
+)
+
+
+class Accumulator:
+    """The state of a conversation, and how updates change it. ``Conversation`` shows it."""
+
+    def __init__(self, *, keep_audio: bool = False) -> None:
+        self.keep_audio = keep_audio
+        self.id: Optional[str] = None
+        self.session: Optional[RealtimeSession] = None
+        self.usage = UsageTotals()
+        self.order = ItemOrder()
+        self.drafts: dict[str, ItemDraft] = {}
+        """Items by key: their id, or a name that no id can be for those that were told without one."""
+        self.responses: dict[str, ResponseDraft] = {}
+        self.deleted: set[str] = set()
+        self.nameless = 0
+
+    def apply(self, update: ConversationUpdate) -> None:
+        """Take over what an update tells; those that tell nothing of a conversation change nothing."""
+        handler = _HANDLERS.get(type(update))
+        if handler is not None:
+            handler(self, update)
+
+    def copy(self) -> Accumulator:
+        """An independent copy."""
+        copy = Accumulator(keep_audio=self.keep_audio)
+        copy.id, copy.session, copy.usage, copy.nameless = self.id, self.session, self.usage, self.nameless
+        copy.order, copy.deleted = self.order.copy(), set(self.deleted)
+        copy.drafts = {key: draft.copy() for key, draft in self.drafts.items()}
+        copy.responses = {key: draft.copy() for key, draft in self.responses.items()}
+        return copy
+
+    # The session --------------------------------------------------------------------------------------------------
+
+    def _session_created(self, update: SessionUpdateBase) -> None:
+        self.session = update.session
+        self.order.new_connection()
+
+    def _session_updated(self, update: SessionUpdateBase) -> None:
+        self.session = update.session
+
+    def _conversation_created(self, update: updates.ConversationCreatedUpdate) -> None:
+        self.id = update.conversation.id or self.id
+
+    # Items of the conversation ------------------------------------------------------------------------------------
+
+    def _item_added(self, update: WholeItemUpdateBase) -> None:
+        key = update.item.id or self._nameless()
+        if key in self.deleted:  # whoever adds an item of this id again means a new one
+            self.deleted.discard(key)
+            self.drafts.pop(key, None)
+        self._take(key, update.item, final=False)
+        self.order.add(key, update.previous_item_id, told='"previous_item_id"' in update.raw_content)
+
+    def _item_done(self, update: WholeItemUpdateBase) -> None:
+        key = update.item.id or self._open_nameless_item() or self._nameless()
+        if key in self.deleted:
+            return
+        self._take(key, update.item, final=True)
+        # OpenAI ends a response's items with null as the previous one, wherever they stand (2026-07): it is no place.
+        self.order.add(key, update.previous_item_id, told=False)
+
+    def _item_retrieved(self, update: WholeItemUpdateBase) -> None:
+        key = update.item.id
+        if key and key not in self.deleted:
+            self._take(key, update.item, final=update.item.status != "in_progress")
+            self.order.add(key, None, told=False)
+
+    def _item_deleted(self, update: updates.ConversationItemDeletedUpdate) -> None:
+        key = update.item_id
+        self.deleted.add(key)
+        self.order.remove(key)
+        if not any(key in response.outputs.values() for response in self._live_responses()):
+            self.drafts.pop(key, None)
+
+    def _item_truncated(self, update: updates.ConversationItemTruncatedUpdate) -> None:
+        draft = self._draft(update.item_id, MessageItem(id=update.item_id, role="assistant"))
+        if draft is not None:
+            draft.part(update.content_index, "output_audio").truncate(update.audio_end_ms, draft.format)
+
+    # Transcription of what the user said ----------------------------------------------------------------------------
+
+    def _heard_part(self, item_id: str, index: int) -> Optional[tuple[ItemDraft, PartDraft]]:
+        draft = self._draft(item_id, MessageItem(id=item_id, role="user"))
+        return None if draft is None else (draft, draft.part(index, "input_audio"))
+
+    def _transcription_delta(self, update: updates.ConversationItemInputAudioTranscriptionDeltaUpdate) -> None:
+        index = update.content_index or 0
+        found = self._heard_part(update.item_id, index)
+        if found is not None:
+            found[1].transcript.add(update.delta or "")
+            transcription = found[0].transcription(index)
+            if transcription.status == "in_progress":
+                transcription.logprobs.extend(update.logprobs or ())
+
+    def _transcription_segment(self, update: updates.ConversationItemInputAudioTranscriptionSegmentUpdate) -> None:
+        found = self._heard_part(update.item_id, update.content_index)
+        if found is not None:
+            fields = {name: getattr(update, name) for name in ("id", "text", "speaker", "start", "end")}
+            found[0].transcription(update.content_index).segments.append(TranscriptSegment(**fields))
+
+    def _transcription_completed(self, update: updates.ConversationItemInputAudioTranscriptionCompletedUpdate) -> None:
+        index = update.content_index
+        found = self._heard_part(update.item_id, index)
+        if found is None:
+            return
+        # An empty final text is one: what the pieces said turned out to be noise. A missing one is none.
+        if update.transcript or not update.faults:
+            found[1].transcript.close(update.transcript)
+        transcription = found[0].transcription(index)
+        if transcription.status != "completed":
+            self.usage += UsageTotals.of_transcription(update.usage)
+        transcription.status, transcription.error = "completed", None
+        transcription.usage = update.usage or transcription.usage
+        transcription.logprobs = list(update.logprobs or transcription.logprobs)
+        transcription.languages = list(update.languages or transcription.languages)
+
+    def _transcription_failed(self, update: updates.ConversationItemInputAudioTranscriptionFailedUpdate) -> None:
+        found = self._heard_part(update.item_id, update.content_index)
+        if found is not None:
+            transcription = found[0].transcription(update.content_index)
+            if transcription.status != "completed":
+                transcription.status, transcription.error = "failed", update.error
+
+    # Responses ----------------------------------------------------------------------------------------------------
+
+    def _response_created(self, update: updates.ResponseCreatedUpdate) -> None:
+        key = update.response.id or self._nameless()
+        response = self._response(key)
+        if not response.done:
+            response.told = attrs.evolve(update.response, output=[])
+            self.id = update.response.conversation_id or self.id
+
+    def _response_done(self, update: updates.ResponseDoneUpdate) -> None:
+        key = update.response.id or self._open_nameless_response() or self._nameless()
+        response = self._response(key)
+        if response.done:
+            return
+        self.id = update.response.conversation_id or self.id
+        usage = _usage_of(update)
+        self.usage += UsageTotals.of_response(usage)
+        output = self._final_output(key, update.response)
+        response.told = attrs.evolve(update.response, output=output, usage=usage)
+        response.done = True
+        for item_key in response.outputs.values():
+            if item_key not in self.order:  # out of band, or deleted meanwhile: only the response has it from now on
+                self.drafts.pop(item_key, None)
+        response.outputs.clear()
+
+    def _final_output(self, key: str, told: ConversationResponse) -> list[ConversationItem]:
+        """The response's items, the conversation's own brought up to them; those that came where none are told."""
+        for index, item in enumerate(told.output):
+            if not item.id:
+                continue
+            self._join(key, item.id, index)
+            self._take(item.id, item, final=True)
+            # Some servers never say that an answer is in the conversation, and some do so by this id alone.
+            if told.conversation_id and item.id not in self.deleted:
+                self.order.add(item.id, None, told=False)
+        if told.output:
+            return [self.drafts[item.id].item() if item.id else item for item in told.output]
+        return self.live_output(self.responses[key])
+
+    def live_output(self, response: ResponseDraft) -> list[ConversationItem]:
+        """The items of a response that is not done, as they stand."""
+        keys = [response.outputs[index] for index in sorted(response.outputs)]
+        return [self.drafts[key].item() for key in keys if key in self.drafts]
+
+    def _output_item(self, update: Any, *, final: bool) -> None:
+        key = update.item.id
+        if key and not self._is_over(update.response_id, key):
+            self._join(update.response_id, key, update.output_index)
+            self._take(key, update.item, final=final)
+
+    def _output_item_added(self, update: updates.ResponseOutputItemAddedUpdate) -> None:
+        self._output_item(update, final=False)
+
+    def _output_item_done(self, update: updates.ResponseOutputItemDoneUpdate) -> None:
+        self._output_item(update, final=True)
+
+    def _part_told(self, update: Any, *, final: bool) -> None:
+        draft = self._streamed(update, MessageItem(id=update.item_id, role="assistant", status="in_progress"))
+        if draft is not None and not (draft.final and not final):
+            part = draft.part(update.content_index, update.part.type)
+            part.take(update.part, final=final, keep_audio=self.keep_audio)
+
+    def _part_added(self, update: updates.ResponseContentPartAddedUpdate) -> None:
+        self._part_told(update, final=False)
+
+    def _part_done(self, update: updates.ResponseContentPartDoneUpdate) -> None:
+        self._part_told(update, final=True)
+
+    def _said_part(self, update: Any, kind: str) -> Optional[PartDraft]:
+        draft = self._streamed(update, None)
+        return None if draft is None else draft.part(update.content_index, kind)
+
+    def _text_delta(self, update: updates.ResponseOutputTextDeltaUpdate) -> None:
+        part = self._said_part(update, "output_text")
+        if part is not None:
+            part.text.add(update.delta)
+
+    def _text_done(self, update: updates.ResponseOutputTextDoneUpdate) -> None:
+        part = self._said_part(update, "output_text")
+        if part is not None and update.text:
+            part.text.close(update.text)
+
+    def _transcript_delta(self, update: updates.ResponseOutputAudioTranscriptDeltaUpdate) -> None:
+        part = self._said_part(update, "output_audio")
+        if part is not None:
+            part.transcript.add(update.delta)
+
+    def _transcript_done(self, update: updates.ResponseOutputAudioTranscriptDoneUpdate) -> None:
+        part = self._said_part(update, "output_audio")
+        if part is not None and update.transcript and part.heard_ms is None:
+            part.transcript.close(update.transcript)
+
+    def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
+        draft = self._streamed(update, None)
+        if draft is None:
+            return
+        if draft.format is None:
+            draft.format = self._output_format(update.response_id)
+        part = draft.parts.get(update.content_index) or draft.part(update.content_index, "output_audio")
+        part.audio.add(update.delta, keep=self.keep_audio)
+
+    # Calls ----------------------------------------------------------------------------------------------------------
+
+    def _function_arguments(self, update: Any) -> Optional[ItemDraft]:
+        guess = FunctionCallItem(id=update.item_id, call_id=update.call_id or None, status="in_progress")
+        return self._streamed(update, guess)
+
+    def _function_delta(self, update: updates.ResponseFunctionCallArgumentsDeltaUpdate) -> None:
+        self._add_arguments(self._function_arguments(update), update.delta)
+
+    def _function_done(self, update: updates.ResponseFunctionCallArgumentsDoneUpdate) -> None:
+        draft = self._function_arguments(update)
+        self._close_arguments(draft, update.arguments)
+        if draft is not None and isinstance(draft.base, FunctionCallItem) and update.name and not draft.base.name:
+            draft.base = attrs.evolve(draft.base, name=update.name)
+
+    def _mcp_delta(self, update: updates.ResponseMCPCallArgumentsDeltaUpdate) -> None:
+        draft = self._streamed(update, MCPCallItem(id=update.item_id, status="in_progress"))
+        self._add_arguments(draft, update.delta)
+
+    def _mcp_done(self, update: updates.ResponseMCPCallArgumentsDoneUpdate) -> None:
+        draft = self._streamed(update, MCPCallItem(id=update.item_id, status="in_progress"))
+        self._close_arguments(draft, update.arguments)
+
+    def _add_arguments(self, draft: Optional[ItemDraft], delta: str) -> None:
+        if draft is not None:
+            draft.changed()
+            draft.arguments.add(delta)
+
+    def _close_arguments(self, draft: Optional[ItemDraft], arguments: str) -> None:
+        if draft is not None and arguments:
+            draft.changed()
+            draft.arguments.close(arguments)
+
+    # Finding things -------------------------------------------------------------------------------------------------
+
+    def _take(self, key: str, item: ConversationItem, *, final: bool) -> None:
+        draft = self.drafts.get(key)
+        if draft is None:
+            draft = self.drafts[key] = ItemDraft(item)
+        draft.take(item, final=final, keep_audio=self.keep_audio)
+        if draft.format is None and isinstance(item, MessageItem) and any(part.audio for part in item.content):
+            draft.format = self._output_format("") if item.role == "assistant" else self.input_format
+
+    def _draft(self, item_id: str, guess: ConversationItem) -> Optional[ItemDraft]:
+        """The item's draft, made where it was not seen yet; None where no item is named, or one that was deleted."""
+        draft = self.drafts.get(item_id)
+        if draft is None and item_id and item_id not in self.deleted:
+            draft = self.drafts[item_id] = ItemDraft(guess)
+        return draft
+
+    def _streamed(self, update: ItemStreamingUpdateBase, guess: Optional[ConversationItem]) -> Optional[ItemDraft]:
+        """The draft of an item that a response is making; None where that is over, or no item is named."""
+        item_id = update.item_id
+        draft = self.drafts.get(item_id)
+        if draft is None:
+            if not item_id or self._is_over(update.response_id, item_id):
+                return None
+            draft = ItemDraft(guess or MessageItem(id=item_id, role="assistant", status="in_progress"))
+            self.drafts[item_id] = draft
+        response = self.responses.get(update.response_id)
+        if response is None or response.outputs.get(update.output_index) != item_id:
+            self._join(update.response_id, item_id, update.output_index)
+        return draft
+
+    def _is_over(self, response_id: str, item_key: str) -> bool:
+        """True for what comes for an item after its response has ended and nobody else has the item."""
+        response = self.responses.get(response_id)
+        return (response is not None and response.done and item_key not in self.order) or (
+            response is None and item_key in self.deleted
+        )
+
+    def _join(self, response_id: str, item_key: str, output_index: int) -> None:
+        if not response_id:
+            return
+        response = self._response(response_id)
+        if not response.done and item_key not in response.outputs.values():
+            taken = output_index in response.outputs
+            response.outputs[max(response.outputs) + 1 if taken else output_index] = item_key
+
+    def _response(self, key: str) -> ResponseDraft:
+        response = self.responses.get(key)
+        if response is None:
+            told = ConversationResponse(id=None if key.startswith(_NAMELESS) else key, status="in_progress")
+            response = self.responses[key] = ResponseDraft(told)
+        return response
+
+    def _live_responses(self) -> list[ResponseDraft]:
+        return [response for response in self.responses.values() if not response.done]
+
+    def _nameless(self) -> str:
+        self.nameless += 1
+        return f"{_NAMELESS}{self.nameless}"
+
+    def _open_nameless_item(self) -> Optional[str]:
+        key = f"{_NAMELESS}{self.nameless}"
+        return key if key in self.drafts and not self.drafts[key].final else None
+
+    def _open_nameless_response(self) -> Optional[str]:
+        key = f"{_NAMELESS}{self.nameless}"
+        return key if key in self.responses and not self.responses[key].done else None
+
+    def _output_format(self, response_id: str) -> Optional[SampleFormat]:
+        response = self.responses.get(response_id)
+        told = response.told.output_audio_format if response is not None else None
+        return sample_format(told or (self.session.output_audio_format if self.session is not None else None))
+
+    @property
+    def input_format(self) -> Optional[SampleFormat]:
+        """The format of what the user says; None where it is not one that this library knows."""
+        return sample_format(self.session.input_audio_format if self.session is not None else None)
+
+
+_NAMELESS = "\0"  # no id has one
+_HIGHEST_RATE = 1_000_000  # Hz; a rate beyond it, or none at all, is a server's mistake
+
+
+def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:
+    """What a told format means; PCM where none was told, None where it is one that this library does not know."""
+    if not told:
+        return PCM
+    try:
+        format = SampleFormat.of(told)
+    except AudioFormatError:
+        return None
+    return format if 0 < format.rate <= _HIGHEST_RATE else None
+
+
+def _usage_of(update: updates.ResponseDoneUpdate) -> Optional[TokenUsage]:
+    """The response's usage; xAI tells it beside the response, and an empty one inside it (2026-07)."""
+    inside = update.response.usage
+    beside = update.extra.get("usage")
+    if isinstance(beside, dict) and (inside is None or inside == TokenUsage()):
+        try:
+            return from_plain(beside, TokenUsage)
+        except InvalidInputError:
+            return inside
+    return inside
+
+
+_HANDLERS: dict[type[ConversationUpdate], Callable[[Accumulator, Any], None]] = {
+    updates.SessionCreatedUpdate: Accumulator._session_created,
+    updates.SessionUpdatedUpdate: Accumulator._session_updated,
+    updates.TranscriptionSessionCreatedUpdate: Accumulator._session_created,
+    updates.TranscriptionSessionUpdatedUpdate: Accumulator._session_updated,
+    updates.ConversationCreatedUpdate: Accumulator._conversation_created,
+    updates.ConversationItemAddedUpdate: Accumulator._item_added,
+    updates.ConversationItemCreatedUpdate: Accumulator._item_added,
+    updates.ConversationItemDoneUpdate: Accumulator._item_done,
+    updates.ConversationItemRetrievedUpdate: Accumulator._item_retrieved,
+    updates.ConversationItemDeletedUpdate: Accumulator._item_deleted,
+    updates.ConversationItemTruncatedUpdate: Accumulator._item_truncated,
+    updates.ConversationItemInputAudioTranscriptionDeltaUpdate: Accumulator._transcription_delta,
+    updates.ConversationItemInputAudioTranscriptionSegmentUpdate: Accumulator._transcription_segment,
+    updates.ConversationItemInputAudioTranscriptionCompletedUpdate: Accumulator._transcription_completed,
+    updates.ConversationItemInputAudioTranscriptionFailedUpdate: Accumulator._transcription_failed,
+    updates.ResponseCreatedUpdate: Accumulator._response_created,
+    updates.ResponseDoneUpdate: Accumulator._response_done,
+    updates.ResponseOutputItemAddedUpdate: Accumulator._output_item_added,
+    updates.ResponseOutputItemDoneUpdate: Accumulator._output_item_done,
+    updates.ResponseContentPartAddedUpdate: Accumulator._part_added,
+    updates.ResponseContentPartDoneUpdate: Accumulator._part_done,
+    updates.ResponseOutputTextDeltaUpdate: Accumulator._text_delta,
+    updates.ResponseOutputTextDoneUpdate: Accumulator._text_done,
+    updates.ResponseOutputAudioTranscriptDeltaUpdate: Accumulator._transcript_delta,
+    updates.ResponseOutputAudioTranscriptDoneUpdate: Accumulator._transcript_done,
+    updates.ResponseOutputAudioDeltaUpdate: Accumulator._audio_delta,
+    updates.ResponseFunctionCallArgumentsDeltaUpdate: Accumulator._function_delta,
+    updates.ResponseFunctionCallArgumentsDoneUpdate: Accumulator._function_done,
+    updates.ResponseMCPCallArgumentsDeltaUpdate: Accumulator._mcp_delta,
+    updates.ResponseMCPCallArgumentsDoneUpdate: Accumulator._mcp_done,
+}

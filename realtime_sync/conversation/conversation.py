@@ -1,0 +1,221 @@
+"""What a conversation is, gathered from the updates that tell of it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Optional
+
+import attrs
+
+from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.conversation import export
+from realtime_sync.conversation.accumulator import Accumulator
+from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft
+from realtime_sync.conversation.history import History
+from realtime_sync.conversation.html import speaker_and_words, to_html
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.pricing import PRICES, Prices, UsageTotals
+from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.registry import UNSET
+from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
+from realtime_sync.protocol.update_base import ConversationUpdate
+
+_SHOWN_ITEMS, _SHOWN_WIDTH = 6, 80
+
+
+class Conversation:
+    """Items in their order with all that is known of them, the responses, and what they used.
+
+    ``apply`` takes over one update; it never raises for what an update holds, and costs the same however long the
+    conversation is. ``keep_audio``: False keeps only the length of what was said; True keeps the samples as well,
+    3 MB a minute.
+
+    What is returned (items, responses, the session) is not changed by what comes later: read it, do not change it.
+    Not locked: who shares a conversation between threads guards all its calls, reading ones too, or reads a
+    ``snapshot()``.
+    """
+
+    def __init__(self, *, keep_audio: bool = False) -> None:
+        self._state = Accumulator(keep_audio=keep_audio)
+
+    def apply(self, update: ConversationUpdate) -> None:
+        """Take over what an update tells; those that tell nothing of a conversation change nothing."""
+        self._state.apply(update)
+
+    def add_audio(self, item_id: str, samples: bytes, content_index: int = 0) -> None:
+        """What the user said, which no update tells: samples in the session's input format, in place of any before.
+
+        Nothing happens for an item that is not known, or was truncated.
+        """
+        state = self._state
+        draft = state.drafts.get(item_id)
+        if draft is None or draft.part(content_index, "input_audio").audio.closed:
+            return
+        draft.format = draft.format or state.input_format
+        kept = bytes(samples) if state.keep_audio else None
+        draft.part(content_index, "input_audio").audio.replace(len(samples), kept)
+
+    # What there is ------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> Optional[str]:
+        """The conversation's id; None until a server has told it."""
+        return self._state.id
+
+    @property
+    def session(self) -> Optional[RealtimeSession]:
+        """The session as it was last told; None until it was."""
+        return self._state.session
+
+    @property
+    def items(self) -> list[ConversationItem]:
+        """The conversation's items in order, with their content as it stands; without their audio.
+
+        A truncated part has an empty transcript, as at the service. Items of out-of-band answers are not here but in
+        their response.
+        """
+        return [draft.item() for draft in self._drafts()]
+
+    @property
+    def responses(self) -> list[ConversationResponse]:
+        """The responses in the order in which they began; one that is ``in_progress`` has its output so far."""
+        state = self._state
+        return [
+            response.told if response.done else attrs.evolve(response.told, output=state.live_output(response))
+            for response in state.responses.values()
+        ]
+
+    @property
+    def usage(self) -> UsageTotals:
+        """What all responses and transcriptions have used that have ended."""
+        return self._state.usage
+
+    def cost(self, prices: Optional[Prices] = None) -> Optional[float]:
+        """What the responses have cost, in USD, by the session's model; ``prices``: None means ``PRICES``.
+
+        None where it cannot be told: see ``Prices.cost``. Transcriptions are not in it.
+        """
+        model = UNSET if self.session is None else self.session.model
+        return (prices or PRICES).cost(self.usage, model or None)
+
+    def item(self, item_id: str) -> Optional[ConversationItem]:
+        """The item of this id; None where it is not in the conversation."""
+        return self._state.drafts[item_id].item() if item_id in self._state.order else None
+
+    def transcription(self, item_id: str, content_index: int = 0) -> Optional[ItemTranscription]:
+        """The transcription of what the user said in a part, with log probabilities, segments, usage or its error.
+
+        None where the item is not known, or nothing of its transcription has come.
+        """
+        draft = self._state.drafts.get(item_id)
+        return None if draft is None else draft.shown_transcription(content_index)
+
+    def heard_ms(self, item_id: str, content_index: int = 0) -> Optional[int]:
+        """Where the audio of a part was truncated, in milliseconds from its start; None where it was not."""
+        part = self._part(item_id, content_index)
+        return None if part is None else part.heard_ms
+
+    def audio_ms(self, item_id: str, content_index: int = 0) -> Optional[int]:
+        """How long the audio of a part is that has come so far, in whole milliseconds.
+
+        None where there is none, or where its format is not one that this library knows.
+        """
+        part, format = self._part(item_id, content_index), self.audio_format(item_id)
+        if part is None or format is None or not part.audio.size:
+            return None
+        return part.audio.size * 1000 // (format.rate * format.sample_bytes)
+
+    def audio_bytes(self, item_id: str, content_index: int = 0) -> int:
+        """How long the audio of a part is that has come so far, in bytes."""
+        part = self._part(item_id, content_index)
+        return 0 if part is None else part.audio.size
+
+    def audio(self, item_id: str, content_index: int = 0) -> Optional[bytes]:
+        """The samples of a part's audio so far, in ``audio_format``; None where there is none or it was not kept."""
+        part = self._part(item_id, content_index)
+        return None if part is None else part.audio.samples
+
+    def audio_format(self, item_id: str) -> Optional[SampleFormat]:
+        """The format of an item's audio; None where it has none, or none that this library knows."""
+        draft = self._state.drafts.get(item_id)
+        return None if draft is None else draft.format
+
+    # Taking it elsewhere --------------------------------------------------------------------------------------------
+
+    def history(self) -> list[ConversationItem]:
+        """The items in a form that the service takes in ``conversation.item.create``, in order.
+
+        What the user said goes as its transcript, or as audio where there is none and it was kept (it is in the
+        session's input format); what the assistant said goes as text; calls go with their outputs. Ids are kept up to
+        32 characters. ``history_losses()`` tells what is left out.
+        """
+        return self._history().items
+
+    def history_losses(self) -> list[str]:
+        """One line for each thing that ``history()`` leaves out: which item, and why."""
+        return self._history().losses
+
+    def snapshot(self) -> Conversation:
+        """The conversation as it is now, independent of what comes later."""
+        copy = Conversation()
+        copy._state = self._state.copy()
+        return copy
+
+    def to_json(self) -> str:
+        """All of it as JSON text, kept audio too; the format is told in ``realtime_sync.conversation.export``."""
+        try:
+            return export.to_json(self._state)
+        except RecursionError as error:
+            raise InvalidInputError("an item is nested too deeply to be saved as JSON") from error
+
+    @classmethod
+    def from_json(cls, text: str) -> Conversation:
+        """The conversation that ``to_json`` has saved. Raises ``InvalidInputError`` where the text holds none."""
+        conversation = cls()
+        conversation._state = export.from_json(text)
+        return conversation
+
+    # Looking at it ------------------------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Conversation):
+            return NotImplemented
+        return export.to_state(self._state) == export.to_state(other._state)
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        items = self.items
+        lines = [self._title()]
+        if len(items) > _SHOWN_ITEMS:
+            lines.append(f"  ... {len(items) - _SHOWN_ITEMS} before")
+        for item in items[-_SHOWN_ITEMS:]:
+            line = "  {}: {}".format(*speaker_and_words(item)).replace("\n", " ")
+            lines.append(line if len(line) <= _SHOWN_WIDTH else f"{line[: _SHOWN_WIDTH - 3]}...")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return to_html(self._title(), self._drafts())
+
+    def _title(self) -> str:
+        responses = self._state.responses.values()
+        live = sum(not response.done for response in responses)
+        told = f"{len(responses)} responses" + (f" ({live} in progress)" if live else "")
+        return (
+            f"<Conversation {self.id or ''}: {len(self._state.order)} items, {told}, {self.usage.total_tokens} tokens>"
+        )
+
+    def _drafts(self) -> list[ItemDraft]:
+        return [self._state.drafts[key] for key in self._state.order]
+
+    def _part(self, item_id: str, content_index: int) -> Optional[PartDraft]:
+        draft = self._state.drafts.get(item_id)
+        return None if draft is None else draft.parts.get(content_index)
+
+    def _history(self) -> History:
+        return History([(draft.item(), functools.partial(_samples, draft)) for draft in self._drafts()])
+
+
+def _samples(draft: ItemDraft, place: int) -> Optional[bytes]:
+    """The kept samples of the part that is at this place of the item's content."""
+    return draft.parts[sorted(draft.parts)[place]].audio.samples

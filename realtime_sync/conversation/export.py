@@ -1,0 +1,166 @@
+"""A conversation as JSON text, and back.
+
+The format, version 1, is one object:
+
+- ``format``: ``"realtime_sync.conversation"``; ``version``: 1.
+- ``id``, ``session``: as told by the server, or null; ``keep_audio``: true or false.
+- ``items``: the items in order; ``aside``: items that are not in the conversation, of responses under way. Each has
+  ``key`` (the id), ``item`` (without content and arguments), ``guessed``, ``final``, ``arguments`` (a text, or null),
+  ``format`` (of its audio: ``type`` and ``rate``, or null), ``parts`` and ``transcriptions``.
+- a part: ``index``, ``part`` (with text and transcript), ``text_closed``, ``transcript_closed``, ``heard_ms``,
+  ``audio_bytes``, ``audio_closed``, ``audio`` (base64 of the samples that were kept, or null).
+- a transcription: ``index``, ``transcription``.
+- ``responses``: each ``key``, ``done``, ``response``, and ``outputs``: pairs of output index and item key.
+- ``deleted``: keys of deleted items; ``nameless``: how many things came without an id; ``usage``: the totals.
+
+Items, parts, responses and the session have this library's names for their fields (``output_audio_format``, ...).
+A reader of version 1 refuses other versions, and takes no notice of names that it does not know.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, Optional
+
+import attrs
+
+from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.conversation.accumulator import Accumulator
+from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft, ResponseDraft
+from realtime_sync.conversation.pieces import TextPieces
+from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.pricing import UsageTotals
+from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
+from realtime_sync.protocol.options import AudioFormat
+from realtime_sync.protocol.plain import from_plain, to_plain
+from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
+
+FORMAT, VERSION = "realtime_sync.conversation", 1
+Json = dict[str, Any]
+
+
+def to_json(state: Accumulator) -> str:
+    """The conversation as text."""
+    return json.dumps(to_state(state))
+
+
+def from_json(text: str) -> Accumulator:
+    """The conversation that a text holds. Raises ``InvalidInputError`` where it holds none of this version."""
+    try:
+        told = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInputError(f"this is no saved conversation: not JSON ({error})") from error
+    if not isinstance(told, dict) or told.get("format") != FORMAT:
+        raise InvalidInputError(f"this is no saved conversation: it is not of the format {FORMAT!r}")
+    if told.get("version") != VERSION:
+        raise InvalidInputError(f"this conversation is saved as version {told.get('version')!r}; {VERSION} can be read")
+    try:
+        return _from_state(told)
+    except (KeyError, TypeError, ValueError, AttributeError, AudioFormatError) as error:
+        raise InvalidInputError(f"this saved conversation is damaged: {type(error).__name__}: {error}") from error
+
+
+def to_state(state: Accumulator) -> Json:
+    """All that is told of a conversation, as plain JSON values."""
+    ordered = set(state.order)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "id": state.id,
+        "session": None if state.session is None else to_plain(state.session),
+        "keep_audio": state.keep_audio,
+        "items": [_item_state(key, state.drafts[key]) for key in state.order],
+        "aside": [_item_state(key, draft) for key, draft in state.drafts.items() if key not in ordered],
+        "responses": [_response_state(key, response) for key, response in state.responses.items()],
+        "deleted": sorted(state.deleted),
+        "nameless": state.nameless,
+        "usage": attrs.asdict(state.usage),
+    }
+
+
+def _from_state(told: Json) -> Accumulator:
+    state = Accumulator(keep_audio=bool(told["keep_audio"]))
+    state.id = told["id"]
+    state.session = None if told["session"] is None else from_plain(told["session"], RealtimeSession)
+    for item in told["items"]:
+        state.drafts[item["key"]] = _item_from(item)
+        state.order.add(item["key"], None, told=False)
+    state.order.new_connection()
+    for item in told["aside"]:
+        state.drafts[item["key"]] = _item_from(item)
+    for response in told["responses"]:
+        state.responses[response["key"]] = _response_from(response)
+    state.deleted, state.nameless = set(told["deleted"]), int(told["nameless"])
+    known = {field.name for field in attrs.fields(UsageTotals)}
+    state.usage = UsageTotals(**{name: value for name, value in told["usage"].items() if name in known})
+    return state
+
+
+def _item_state(key: str, draft: ItemDraft) -> Json:
+    shown = {index: draft.shown_transcription(index) for index in sorted(draft.transcriptions)}
+    return {
+        "key": key,
+        "item": to_plain(draft.base),
+        "guessed": draft.guessed,
+        "final": draft.final,
+        "arguments": draft.arguments.value,
+        "arguments_closed": draft.arguments.closed,
+        "format": None if draft.format is None else {"type": draft.format.wire_type, "rate": draft.format.rate},
+        "parts": [_part_state(index, draft.parts[index]) for index in sorted(draft.parts)],
+        "transcriptions": [
+            {"index": index, "transcription": to_plain(told)} for index, told in shown.items() if told is not None
+        ],
+    }
+
+
+def _item_from(told: Json) -> ItemDraft:
+    draft = ItemDraft(from_plain(told["item"], ConversationItem))
+    draft.guessed, draft.final = bool(told["guessed"]), bool(told["final"])
+    draft.arguments = TextPieces(told["arguments"], closed=bool(told["arguments_closed"]))
+    if told["format"] is not None:
+        draft.format = SampleFormat.of(AudioFormat(type=told["format"]["type"], rate=told["format"]["rate"]))
+    draft.parts = {part["index"]: _part_from(part) for part in told["parts"]}
+    draft.transcriptions = {
+        entry["index"]: from_plain(entry["transcription"], ItemTranscription) for entry in told["transcriptions"]
+    }
+    return draft
+
+
+def _part_state(index: int, part: PartDraft) -> Json:
+    samples = part.audio.samples
+    return {
+        "index": index,
+        "part": to_plain(part.part()),
+        "text_closed": part.text.closed,
+        "transcript_closed": part.transcript.closed,
+        "heard_ms": part.heard_ms,
+        "audio_bytes": part.audio.size,
+        "audio_closed": part.audio.closed,
+        "audio": None if samples is None else base64.b64encode(samples).decode("ascii"),
+    }
+
+
+def _part_from(told: Json) -> PartDraft:
+    shown = from_plain(told["part"], ConversationContentPart)
+    part = PartDraft(shown.type)
+    part.base = attrs.evolve(shown, text=None, transcript=None)
+    part.text = TextPieces(shown.text, closed=bool(told["text_closed"]))
+    part.transcript = TextPieces(shown.transcript, closed=bool(told["transcript_closed"]))
+    part.heard_ms = told["heard_ms"]
+    samples: Optional[bytes] = None if told["audio"] is None else base64.b64decode(told["audio"], validate=True)
+    part.audio.replace(told["audio_bytes"], samples)
+    part.audio.closed = bool(told["audio_closed"])
+    return part
+
+
+def _response_state(key: str, response: ResponseDraft) -> Json:
+    outputs = [list(pair) for pair in sorted(response.outputs.items())]
+    return {"key": key, "done": response.done, "response": to_plain(response.told), "outputs": outputs}
+
+
+def _response_from(told: Json) -> ResponseDraft:
+    response = ResponseDraft(from_plain(told["response"], ConversationResponse))
+    response.done = bool(told["done"])
+    response.outputs = dict(told["outputs"])
+    return response

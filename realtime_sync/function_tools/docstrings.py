@@ -1,0 +1,65 @@
+"""What a docstring says of a function and of its parameters.
+
+The description is the text before the first section, whichever way it is read, so that a tool's definition does not
+depend on what is installed. The parameters are read by ``docstring-parser`` (the extra ``tools``: Google, NumPy,
+Sphinx and Epydoc style) where it is installed, else from Google's ``Args:`` only.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import attrs
+
+_SECTION = re.compile(r"^(?:[A-Z][a-z]+(?: [A-Za-z]+)?:\s*$|[:@][a-z]+\b.*:|[A-Z][A-Za-z ]+\n-{3,}\s*$)", re.MULTILINE)
+_ARGS = re.compile(r"^(?:Args|Arguments|Parameters|Attributes):\s*\n((?:[ \t]+.*(?:\n|$)|[ \t]*\n)+)", re.MULTILINE)
+_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
+
+
+@attrs.frozen
+class Docstring:
+    """``description`` is empty where there is none; ``parameters``: name to description."""
+
+    description: str = ""
+    parameters: dict[str, str] = attrs.field(factory=dict)
+
+
+def read_docstring(text: str | None) -> Docstring:
+    """Never raises: what cannot be read is left out."""
+    if not text:
+        return Docstring()
+    text = inspect.cleandoc(text)
+    section = _SECTION.search(text)
+    paragraphs = re.split(r"\n\s*\n", text[: section.start()] if section else text)
+    description = "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs if paragraph.strip())
+    return Docstring(description, _parameters(text))
+
+
+def _parameters(text: str) -> dict[str, str]:
+    try:
+        import docstring_parser  # an extra
+    except ImportError:
+        return google_parameters(text)
+    try:
+        told = docstring_parser.parse(text).params
+    except docstring_parser.ParseError:
+        return google_parameters(text)
+    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in told if entry.description}
+
+
+def google_parameters(text: str) -> dict[str, str]:
+    """The entries of the ``Args:`` section of a docstring whose indentation is already cleaned."""
+    section = _ARGS.search(text)
+    if section is None:
+        return {}
+    found: dict[str, str] = {}
+    name = ""
+    for line in inspect.cleandoc("\n" + section[1]).splitlines():
+        entry = None if line[:1].isspace() else _ENTRY.match(line)
+        if entry:
+            name = entry[1]
+            found[name] = entry[2].strip()
+        elif name:
+            found[name] = f"{found[name]} {line.strip()}".strip()
+    return {name: told for name, told in found.items() if told}

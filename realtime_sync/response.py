@@ -1,0 +1,309 @@
+"""One answer of the model: as a stream while it is made, and as a finished value.
+
+The reader feeds a ``Response``; any thread reads it. What came is kept in lists that only grow, so each of the streams
+is complete however late it is read, and in whatever order.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Callable, Optional, TypeVar, Union
+
+import attrs
+
+from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.audio.wav import WavWriter
+from realtime_sync.errors import RealtimeSyncError, ResponseFailedError, WaitTimeoutError
+from realtime_sync.patience import Patience
+from realtime_sync.pricing import cost
+from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, decode_base64
+from realtime_sync.protocol.options import AudioFormat
+from realtime_sync.protocol.resources import ConversationResponse, ErrorDetails, TokenUsage
+from realtime_sync.protocol.update_base import ConversationUpdate, shortened
+from realtime_sync.protocol.updates import (
+    ResponseCreatedUpdate,
+    ResponseDoneUpdate,
+    ResponseOutputAudioDeltaUpdate,
+    ResponseOutputAudioTranscriptDeltaUpdate,
+    ResponseOutputItemDoneUpdate,
+    ResponseOutputTextDeltaUpdate,
+)
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class Timings:
+    """When things happened, in seconds after the answer was asked for; None: they did not."""
+
+    created: Optional[float] = None
+    first_text: Optional[float] = None
+    """The first piece of text or transcript."""
+    first_audio: Optional[float] = None
+    done: Optional[float] = None
+
+
+def _decoded(piece: str) -> bytes:
+    audio = decode_base64(piece)
+    if audio is None:
+        logger.warning("a piece of audio (%d characters) is not base64 and cannot be heard", len(piece))
+    return audio or b""
+
+
+def _size(audio: bytes) -> str:
+    return f"<{len(audio)} bytes>"
+
+
+def _types(items: Sequence[ConversationItem]) -> str:
+    return f"[{', '.join(item.type for item in items)}]"
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """A finished answer.
+
+    ``text``: what was written. ``transcript``: what was spoken. ``audio``: the speech, samples in ``audio_format``.
+    ``items``: all that the answer put into the conversation. ``status``: ``completed``, ``incomplete``, ``cancelled``
+    or ``failed``; ``reason`` tells why it is not completed (``max_output_tokens``, ``turn_detected``, ...). ``cost``:
+    in US dollars by ``pricing.PRICES``, None where the model or the usage is not known.
+    """
+
+    id: Optional[str]
+    status: Optional[str]
+    reason: Optional[str]
+    text: str = attrs.field(repr=shortened)
+    transcript: str = attrs.field(repr=shortened)
+    audio: bytes = attrs.field(repr=_size)
+    audio_format: AudioFormat = attrs.field(repr=False)
+    items: Sequence[ConversationItem] = attrs.field(repr=_types)
+    usage: Optional[TokenUsage] = attrs.field(repr=False)
+    cost: Optional[float]
+    timings: Timings = attrs.field(repr=False)
+    response: ConversationResponse = attrs.field(repr=False)
+
+    @property
+    def completed(self) -> bool:
+        """True where nothing cut it short."""
+        return self.status == "completed"
+
+    @property
+    def function_calls(self) -> list[FunctionCallItem]:
+        """The calls that the model wants to be made."""
+        return [item for item in self.items if isinstance(item, FunctionCallItem)]
+
+    @property
+    def audio_seconds(self) -> float:
+        """How long the audio is."""
+        return SampleFormat.of(self.audio_format).seconds(len(self.audio))
+
+    def save_audio(self, target: Union[str, os.PathLike[str]]) -> None:
+        """Write the audio into a WAV file, in the format that it came in."""
+        with WavWriter(target, SampleFormat.of(self.audio_format)) as wav:
+            wav.write(self.audio)
+
+    def __str__(self) -> str:
+        return self.text or self.transcript
+
+
+class Response:
+    """An answer that is being made. Made by ``session.respond()``; a context manager.
+
+    ``text_deltas()``, ``transcript_deltas()``, ``audio_chunks()`` and ``items()`` are independent of each other and
+    each complete; ``wait()`` gives the finished ``Answer``. Leaving the ``with`` block before the end cancels it. All,
+    after what has come, raise ``ResponseFailedError`` where the service failed and ``ConnectionClosedError`` where the
+    connection ended first.
+    """
+
+    def __init__(
+        self,
+        *,
+        cancel: Callable[[Optional[str]], object],
+        check: Callable[[], None],
+        audio_format: AudioFormat,
+        model: Optional[str],
+    ) -> None:
+        self._cancel = cancel
+        self._check = check
+        self._audio_format = audio_format
+        self._model = model
+        self._changed = threading.Condition()  # guards all below; notified at each change
+        self._texts: list[str] = []
+        self._transcripts: list[str] = []
+        self._audio: list[str] = []  # base64 as it came; decoded by whoever reads it, not by the reader thread
+        self._items: list[ConversationItem] = []
+        self._response: Optional[ConversationResponse] = None
+        self._finished = False
+        self._error: Optional[Exception] = None
+        self._asked = time.monotonic()
+        self._times: dict[str, float] = {}
+
+    # For whoever asked -----------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> Optional[str]:
+        """The service's name for the response; None until it has told it."""
+        return self._response.id if self._response else None
+
+    @property
+    def done(self) -> bool:
+        """True once nothing more will come."""
+        return self._finished
+
+    def text_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
+        """The answer's text in pieces, from the first on. ``timeout``: seconds to wait for each; None is for ever."""
+        return self._pieces(self._texts, timeout)
+
+    def transcript_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
+        """The transcript of the answer's audio in pieces, from the first on."""
+        return self._pieces(self._transcripts, timeout)
+
+    def audio_chunks(self, timeout: Optional[float] = None) -> Iterator[bytes]:
+        """The answer's audio in pieces, from the first on: samples in the session's output format."""
+        return map(_decoded, self._pieces(self._audio, timeout))
+
+    def items(self, timeout: Optional[float] = None) -> Iterator[ConversationItem]:
+        """The answer's items, each when it is complete: messages, function calls, ..."""
+        return self._pieces(self._items, timeout)
+
+    def wait(self, timeout: Optional[float] = None) -> Answer:
+        """The finished answer; ``timeout`` in seconds, None waits as long as the connection lives.
+
+        Raises ``ResponseFailedError`` where the service failed, ``ConnectionClosedError``, ``WaitTimeoutError``. An
+        incomplete or cancelled answer is returned; its ``status`` and ``reason`` say so.
+        """
+        self._check()
+        patience = Patience(timeout)
+        with self._changed:
+            if not patience.wait(lambda s: self._changed.wait_for(lambda: self._finished, s)):
+                raise WaitTimeoutError(f"the answer was not finished within {timeout} s; it goes on")
+        self._check_success()
+        return self.answer()
+
+    def answer(self) -> Answer:
+        """What has come so far, as a value."""
+        self._check()
+        with self._changed:
+            response = self._response or ConversationResponse()
+            texts, transcripts, audio = "".join(self._texts), "".join(self._transcripts), list(self._audio)
+            items = list(response.output or self._items)
+            times = dict(self._times)
+        details = response.status_details
+        return Answer(
+            id=response.id,
+            status=response.status,
+            reason=details.reason if details else None,
+            text=texts,
+            transcript=transcripts,
+            audio=b"".join(map(_decoded, audio)),
+            audio_format=response.output_audio_format or self._audio_format,
+            items=items,
+            usage=response.usage,
+            cost=cost(response.usage, self._model) if response.usage and self._model else None,
+            timings=Timings(**times),
+            response=response,
+        )
+
+    def cancel(self) -> None:
+        """Have the service stop; what has come stays. Does nothing once it is done."""
+        if not self._finished:
+            self._cancel(self.id)
+
+    def __enter__(self) -> Response:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        if not self._finished:
+            try:
+                self.cancel()
+            except RealtimeSyncError:
+                pass  # the connection has ended, and the response with it
+
+    def __repr__(self) -> str:
+        state = "in progress"
+        if self._finished:
+            state = str(self._error or (self._response.status if self._response else None))
+        heard = sum(map(len, self._texts)) + sum(map(len, self._transcripts))
+        return f"<Response {self.id or '?'} {state}, {heard} characters, {len(self._audio)} pieces of audio>"
+
+    def _pieces(self, pieces: list[T], timeout: Optional[float]) -> Iterator[T]:
+        self._check()
+        position = 0
+        while True:
+            with self._changed:
+                patience = Patience(timeout)
+                if not patience.wait(
+                    lambda s, n=position: self._changed.wait_for(lambda: len(pieces) > n or self._finished, s)  # type: ignore[misc]
+                ):
+                    raise WaitTimeoutError(f"no piece of the answer came within {timeout} s; it goes on")
+                fresh = pieces[position:]
+            if not fresh:
+                self._check_success()
+                return
+            position += len(fresh)
+            yield from fresh
+
+    def _check_success(self) -> None:
+        """Raise what ended it, if that was not the service by saying that it is done."""
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        if self._response is not None and self._response.status == "failed":
+            details = self._response.status_details
+            error = (details.error if details else None) or ErrorDetails()
+            told = error.message or error.code or error.type or "no reason given"
+            raise ResponseFailedError(f"the service could not answer: {told}", answer=self.answer(), code=error.code)
+
+    # For whoever asks, and for the reader -----------------------------------------------------------------------
+
+    def wait_until_begun(self, patience: Patience) -> None:
+        """Return once the service has begun to answer; raises ``ServerError`` where it refused to, and as ``wait``."""
+        with self._changed:
+            begun = patience.wait(
+                lambda s: self._changed.wait_for(lambda: self._response is not None or self._finished, s)
+            )
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        if not begun:
+            raise WaitTimeoutError("the service did not begin to answer in time; the answer is cancelled if it does")
+
+    def feed(self, update: ConversationUpdate) -> None:
+        """Take in an update that belongs to this response."""
+        with self._changed:
+            if isinstance(update, ResponseOutputAudioDeltaUpdate):
+                self._audio.append(update.delta)
+                self._note("first_audio")
+            elif isinstance(update, ResponseOutputTextDeltaUpdate):
+                self._texts.append(update.delta)
+                self._note("first_text")
+            elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
+                self._transcripts.append(update.delta)
+                self._note("first_text")
+            elif isinstance(update, ResponseOutputItemDoneUpdate):
+                self._items.append(update.item)
+            elif isinstance(update, ResponseCreatedUpdate):
+                self._response = update.response
+                self._note("created")
+            elif isinstance(update, ResponseDoneUpdate):
+                self._response = update.response
+                self._note("done")
+                self._finished = True
+            else:
+                return
+            self._changed.notify_all()
+
+    def fail(self, error: Exception) -> None:
+        """Nothing more will come, because of ``error``."""
+        with self._changed:
+            if not self._finished:
+                self._error = error
+                self._finished = True
+                self._changed.notify_all()
+
+    def _note(self, moment: str) -> None:
+        if moment not in self._times:
+            self._times[moment] = time.monotonic() - self._asked

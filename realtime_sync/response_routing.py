@@ -1,0 +1,129 @@
+"""Which update belongs to which answer, and whose turn it is to ask for one.
+
+The service makes one response at a time in a conversation, and refuses a second. So a request waits here until the
+conversation is free: of responses that this library asked for, and of those that voice activity detection began.
+Out-of-band responses (``conversation="none"``) run beside it, any number at once. Which request a new response answers
+is found out in ``acknowledgement.py``, as for every command; from then on its id tells.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Optional
+
+from realtime_sync.acknowledgement import server_error
+from realtime_sync.errors import WaitTimeoutError
+from realtime_sync.patience import Patience
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import ErrorUpdate, ResponseCreatedUpdate, ResponseDoneUpdate
+from realtime_sync.response import Response
+
+
+class ResponseRouter:
+    """The answers in progress on one connection."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()  # guards all below; notified where the conversation may be free
+        self._requested: dict[str, Response] = {}  # by event_id, until response.created or a refusal
+        self._running: dict[str, Response] = {}  # by response id, until response.done
+        self._claimed: Optional[str] = None  # the event_id of the request that is about to occupy the conversation
+        self._occupying: set[str] = set()  # ids of responses in progress in the conversation, whoever began them
+        self._ended: Optional[Exception] = None
+
+    # On the caller's thread -------------------------------------------------------------------------------------
+
+    def request(self, event_id: str, response: Response, out_of_band: bool, patience: Patience) -> None:
+        """Expect a response, once the conversation is free for it; ``WaitTimeoutError`` where it does not get free."""
+        with self._changed:
+            if not out_of_band:
+                if not patience.wait(lambda s: self._changed.wait_for(self._is_free, s)):
+                    raise WaitTimeoutError("another answer is in progress; wait for it, or cancel it")
+                self._claimed = event_id
+            if self._ended is not None:
+                response.fail(self._ended)
+            else:
+                self._requested[event_id] = response
+
+    def withdraw(self, event_id: str) -> None:
+        """The request was not sent, or nobody waits for its answer to begin."""
+        with self._changed:
+            self._requested.pop(event_id, None)
+            self._release(event_id)
+
+    def wait_for_change(self, seconds: float) -> None:
+        """Wait until the conversation may have become free, at most so long."""
+        with self._changed:
+            self._changed.wait(seconds)
+
+    # On the reader thread ---------------------------------------------------------------------------------------
+
+    def see(self, update: ConversationUpdate, event_id: Optional[str]) -> None:
+        """Hand the update to the answer that it belongs to, if any. ``event_id``: of the command that it settles."""
+        if isinstance(update, ResponseCreatedUpdate):
+            self._begin(update, event_id)
+        elif isinstance(update, ErrorUpdate) and event_id is not None:
+            self._refuse(update, event_id)
+        response_id = getattr(update, "response_id", None)
+        response = self._running.get(response_id) if response_id else None
+        if response is not None:
+            response.feed(update)
+        if isinstance(update, ResponseDoneUpdate) and response_id:
+            with self._changed:
+                self._running.pop(response_id, None)
+                self._occupying.discard(response_id)
+                self._changed.notify_all()
+
+    def end(self, error: Exception) -> None:
+        """The connection has ended, and all answers with it."""
+        with self._changed:
+            self._ended = error
+            unfinished = [*self._requested.values(), *self._running.values()]
+            self._requested.clear()
+            self._running.clear()
+            self._occupying.clear()
+            self._claimed = None
+            self._changed.notify_all()
+        for response in unfinished:
+            response.fail(error)
+
+    @property
+    def active(self) -> Optional[str]:
+        """The id of the response in progress in the conversation, whoever began it; None where there is none."""
+        with self._changed:
+            return next(iter(self._occupying), None)
+
+    @property
+    def idle(self) -> bool:
+        """True where no response is in progress nor asked for."""
+        with self._changed:
+            return self._claimed is None and not (self._requested or self._running or self._occupying)
+
+    def _begin(self, update: ResponseCreatedUpdate, event_id: Optional[str]) -> None:
+        response_id = update.response_id
+        if response_id is None:
+            return
+        # Preview servers do not tell the conversation, and know no other.
+        in_conversation = update.response.conversation_id is not None or '"conversation_id"' not in update.raw_content
+        with self._changed:
+            response = self._requested.pop(event_id, None) if event_id else None
+            if response is not None:
+                self._running[response_id] = response
+                in_conversation = self._claimed == event_id
+            if in_conversation:
+                self._occupying.add(response_id)
+            self._release(event_id)
+
+    def _refuse(self, update: ErrorUpdate, event_id: str) -> None:
+        with self._changed:
+            response = self._requested.pop(event_id, None)
+            self._release(event_id)
+        if response is not None:
+            response.fail(server_error(update))
+
+    def _is_free(self) -> bool:
+        return self._ended is not None or (self._claimed is None and not self._occupying)
+
+    def _release(self, event_id: Optional[str]) -> None:
+        if self._claimed is not None and self._claimed == event_id:
+            self._claimed = None
+            self._changed.notify_all()

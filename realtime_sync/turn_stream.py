@@ -1,0 +1,98 @@
+"""Finished turns, as they come."""
+
+from __future__ import annotations
+
+import queue
+import time
+from collections.abc import Iterator
+from typing import Optional, Union
+
+import attrs
+
+from realtime_sync.delivery import End, WeakListener
+from realtime_sync.engine import Engine
+from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
+from realtime_sync.patience import Patience
+from realtime_sync.playback import PlaybackPosition
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.turns import Turn, TurnTracker
+
+
+class TurnStream:
+    """An iterator over finished turns. Made by ``session.turns()``.
+
+    The moments are those at which updates were received, however late the turns are taken. Any thread may take turns;
+    each goes to one taker. It stops listening when it is closed, or no longer referred to.
+    """
+
+    def __init__(self, engine: Engine, timeout: Optional[float], position: Optional[PlaybackPosition]) -> None:
+        Patience(timeout)  # refuses what is no time-out, now
+        self._engine = engine
+        self._timeout = timeout
+        self._position = position
+        self._finished: queue.Queue[Union[Turn, End]] = queue.Queue()
+        self._tracker = TurnTracker(engine.session)  # the reader's alone
+        self._listener = WeakListener(self, engine.stop_listening)  # one may just ``break`` out of a loop
+        engine.listen(self._listener)
+
+    def __iter__(self) -> Iterator[Turn]:
+        return self
+
+    def __next__(self) -> Turn:
+        self._engine.check_process()
+        taken = self._take(Patience(self._timeout))
+        if isinstance(taken, Turn):
+            return self._with_playback(taken)
+        self._finished.put(taken)  # every taker that comes to it finds it
+        if taken.clean:
+            raise StopIteration
+        raise taken.reason.with_traceback(None)
+
+    def close(self) -> None:
+        """Stop listening; whoever waits for a turn is released. Idempotent."""
+        self._engine.stop_listening(self._listener)
+        self._finished.put(End(ConnectionClosedError("this stream of turns was closed"), clean=True))
+
+    def __enter__(self) -> TurnStream:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _take(self, patience: Patience) -> Union[Turn, End]:
+        taken: list[Union[Turn, End]] = []
+
+        def take(seconds: Optional[float]) -> bool:
+            try:
+                taken.append(self._finished.get(timeout=seconds))
+            except queue.Empty:
+                return False
+            return True
+
+        if not patience.wait(take):
+            raise WaitTimeoutError(f"no turn was finished within {self._timeout} s; the session goes on")
+        return taken[0]
+
+    def _with_playback(self, turn: Turn) -> Turn:
+        """The turn with when it was first heard; asked for as late as possible, for playing may begin after it all."""
+        if self._position is None:
+            return turn
+        heard = [played for item_id in turn.item_ids if (played := self._position.of_item(item_id)) is not None]
+        if not heard:
+            return turn
+        first = min(played.started for played in heard) - turn.started
+        return attrs.evolve(turn, timeline=attrs.evolve(turn.timeline, first_played=first))
+
+    # On the reader thread -----------------------------------------------------------------------------------------
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """See an update; True: there is always room for more."""
+        for turn in self._tracker.apply(update, time.monotonic()):
+            self._finished.put(turn)
+        return True
+
+    def end(self, end: End) -> None:
+        """The session has ended."""
+        for turn in self._tracker.rest():
+            self._finished.put(turn)
+        self._finished.put(end)

@@ -1,0 +1,38 @@
+"""The README's code runs as it stands, block by block."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from realtime_sync.server import RealtimeServer
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_readme_has_code() -> None:
+    assert len(BLOCKS) >= 5
+
+
+@pytest.mark.parametrize("block", range(len(BLOCKS)))
+def test_a_block_of_the_readme_runs_as_it_stands(block: int, tmp_path: Path) -> None:
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    clean = {key: value for key, value in os.environ.items() if "OPENAI" not in key}
+    with RealtimeServer() as server:
+        finished = subprocess.run(
+            [sys.executable, "-W", "error", "-c", BLOCKS[block]],
+            cwd=tmp_path,
+            env={**clean, "OPENAI_BASE_URL": server.url},
+            capture_output=True,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert finished.stderr == ""

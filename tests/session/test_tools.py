@@ -1,0 +1,211 @@
+"""Python functions that the model calls: in ``ask``, and for as long as a session lives."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from realtime_sync import (
+    ConversationResponseOptions,
+    ConversationSessionOptions,
+    ConversationTool,
+    InvalidInputError,
+    ServerError,
+    ToolContext,
+    ToolRunner,
+    UsageError,
+    function_tool,
+)
+from realtime_sync.server import Faults, Reply, Turn, faults
+
+from .harness import House, Running, until
+
+TEXT = ConversationSessionOptions(content_modalities=["text"])
+
+
+@function_tool
+def double(number: int) -> int:
+    """Twice the number."""
+    return 2 * number
+
+
+def outputs(turn: Turn) -> list[str]:
+    return [item["output"] for item in turn.items if item["type"] == "function_call_output"]
+
+
+def calling(*calls: tuple[str, dict[str, Any]]) -> Any:
+    """A model that makes these calls once, then says what came back."""
+
+    def answer(turn: Turn) -> Reply:
+        returned = outputs(turn)
+        return Reply(text=" | ".join(returned)) if returned else Reply(function_calls=calls)
+
+    return answer
+
+
+def test_results_go_back_in_the_order_of_the_calls_whatever_becomes_of_them(house: House) -> None:
+    second_is_done = threading.Event()
+
+    def slow() -> str:
+        assert second_is_done.wait(5)
+        return "slow"
+
+    def zero() -> int:
+        second_is_done.set()
+        return 0
+
+    def nothing() -> None:
+        return None
+
+    def broken() -> None:
+        raise ValueError("no luck")
+
+    calls = [("slow", {}), ("zero", {}), ("nothing", {}), ("broken", {}), ("double", {"number": "x"}), ("unheard", {})]
+    house.serve(responder=calling(*calls))
+    session = house.open(start={"options": TEXT})
+    answer = session.ask("Go", tools=[slow, zero, nothing, broken, double])
+    told = answer.text.split(" | ")
+    assert told[:3] == ["slow", "0", "null"]
+    assert "no luck" in told[3]
+    assert "number" in told[4]
+    assert "unheard" in told[5]
+    assert answer.function_calls == []
+
+
+def test_the_service_is_told_of_the_tools_only_for_this_answer(plain: House) -> None:
+    plain.serve(responder=calling(("double", {"number": 21})))
+    session = plain.open(start={"options": TEXT})
+    assert session.ask("Go", tools=[double]).text == "42"
+    asked = [message["response"]["tools"][0]["name"] for message in plain.live.received if "response" in message]
+    assert asked == ["double", "double"]
+    assert session.session.tools == []
+
+
+def test_a_model_that_calls_for_ever_is_stopped(plain: House) -> None:
+    plain.serve(responder=lambda turn: Reply(function_calls=[("double", {"number": 1})]))
+    session = plain.open(start={"options": TEXT})
+    with pytest.raises(UsageError, match="without answering"):
+        session.ask("Go", tools=[double])
+    assert session._engine.responses.idle
+
+
+def test_the_session_goes_on_while_a_tool_runs(house: House) -> None:
+    """The tool waits for what only a living session can bring."""
+    house.serve(responder=calling(("busy", {})))
+    session = house.open(start={"options": TEXT})
+    stream = session.subscribe()
+
+    def busy() -> str:
+        session.add_item("said meanwhile")
+        update: Any = stream.wait_for(
+            lambda u: u.type == "conversation.item.added" and "said meanwhile" in u.raw_content, timeout=5
+        )
+        return str(update.item.role)
+
+    assert session.ask("Go", tools=[busy]).text == "user"
+
+
+def test_a_runner_of_the_caller_is_left_open(plain: House) -> None:
+    plain.serve(responder=calling(("double", {"number": 4})))
+    session = plain.open(start={"options": TEXT})
+    with ToolRunner([double]) as runner:
+        assert session.ask("Go", tools=runner).text == "8"
+        assert runner.run([]) == []
+
+
+def test_run_tools_serves_calls_until_the_session_ends(house: House) -> None:
+    house.serve(responder=calling(("double", {"number": 5})))
+    session = house.open(start={"options": TEXT})
+    serving = Running(lambda: session.run_tools([double]))
+    until(lambda: session.session.tools != [])
+    session.add_item("Go")
+    session.start_response()
+    told: Any = session.wait_for("response.output_text.done", timeout=5)
+    assert told.text == "10"
+    session.close()
+    assert serving.result() is None
+
+
+def test_run_tools_leaves_to_an_ask_what_is_the_asks(plain: House) -> None:
+    plain.serve(responder=calling(("double", {"number": 6})))
+    session = plain.open(start={"options": TEXT})
+    serving = Running(lambda: session.run_tools([double]))
+    until(lambda: session.session.tools != [])
+    assert session.ask("Go", tools=[double]).text == "12"
+    session.close()
+    serving.result()
+    results = [m for m in plain.live.received if m.get("item", {}).get("type") == "function_call_output"]
+    assert len(results) == 1
+
+
+@pytest.mark.parametrize("on_interruption", ["keep", "drop"])
+def test_tools_are_told_that_the_user_speaks_if_that_is_wanted(plain: House, on_interruption: Any) -> None:
+    plain.serve(responder=calling(("patient", {})))
+    session = plain.open(start={"options": TEXT})
+    runs, spoken = threading.Event(), threading.Event()
+
+    def patient(context: ToolContext) -> str:
+        runs.set()
+        assert spoken.wait(5)
+        return f"told: {context.cancellation.wait(2 if on_interruption == 'drop' else 0.05)}"
+
+    serving = Running(lambda: session.run_tools([patient], on_interruption=on_interruption))
+    until(lambda: session.session.tools != [])
+    session.add_item("Go")
+    session.start_response()
+    assert runs.wait(5)
+    plain.live.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "item_1"})
+    session.wait_for("input_audio_buffer.speech_started", timeout=5)
+    spoken.set()
+    result: Any = plain.live.wait_for_message(lambda m: m.get("item", {}).get("type") == "function_call_output")
+    if on_interruption == "keep":
+        assert result["item"]["output"] == "told: False"
+        session.wait_for("response.output_text.done", timeout=5)
+    else:
+        assert "cancel" in result["item"]["output"]
+    session.close()
+    serving.result()
+
+
+def test_the_loss_of_the_connection_ends_run_tools_and_tells_the_tools(plain: House) -> None:
+    plain.serve(responder=calling(("patient", {})))
+    session = plain.open(start={"options": TEXT})
+    told = threading.Event()
+
+    def patient(context: ToolContext) -> None:
+        plain.live.inject(faults.drop())
+        if context.cancellation.wait(5):
+            told.set()
+
+    serving = Running(lambda: session.run_tools([patient]))
+    until(lambda: session.session.tools != [])
+    session.add_item("Go")
+    session.start_response()
+    with pytest.raises(ConnectionError):
+        serving.result()
+    assert told.wait(2)
+
+
+def test_tools_that_are_run_elsewhere_are_only_told(plain: House) -> None:
+    plain.serve(responder=lambda turn: Reply(text=",".join(tool["type"] for tool in turn.tools)))
+    session = plain.open(start={"options": TEXT})
+    mcp = ConversationTool.create_mcp_tool("docs", "https://example.com/mcp")
+    assert session.ask("Go", tools=[double, mcp]).text == "function,mcp"
+
+
+def test_a_refused_request_for_an_answer_raises_and_leaves_the_session_usable(plain: House) -> None:
+    session = plain.open(start={"options": TEXT})
+    with pytest.raises(ServerError):
+        session.ask("Go", ConversationResponseOptions(extra={"nonsense": 1}), tools=[double])
+    with pytest.raises((InvalidInputError, ValueError)):
+        session.run_tools([double, double])
+    assert session.ask("Good morning").text
+
+
+def test_a_drop_while_tools_run_is_one_typed_error(plain: House) -> None:
+    plain.serve(responder=calling(("double", {"number": 1})), faults=Faults(acts=[faults.drop(after_received=3)]))
+    session = plain.open(start={"options": TEXT})
+    with pytest.raises(ConnectionError):
+        session.ask("Go", tools=[double])
