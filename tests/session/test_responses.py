@@ -221,7 +221,8 @@ def test_ctrl_c_in_ask_cancels(plain: House, moment: str) -> None:
     live.wait_for_message("response.cancel")
     gate.opened.set()
     assert session.ask("Again", WRITTEN).text == "one two"
-    assert errors(live) == []
+    # A cancel that comes just when the answer has finished by itself is refused, which is nobody's fault.
+    assert set(errors(live)) <= {"response_cancel_not_active"}
 
 
 # The end of the connection -------------------------------------------------------------------------------------------
