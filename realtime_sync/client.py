@@ -55,6 +55,20 @@ class ConnectionSettings:
     max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES
 
 
+def _settings(
+    timeouts: Optional[Timeouts],
+    retries: Optional[ConnectRetries],
+    limits: Optional[QueueLimits],
+    max_message_bytes: Optional[int],
+) -> ConnectionSettings:
+    return ConnectionSettings(
+        timeouts=timeouts or Timeouts(),
+        retries=retries or ConnectRetries(),
+        limits=limits or QueueLimits(),
+        max_message_bytes=max_message_bytes,
+    )
+
+
 class RealtimeConversationClient:
     """Starts sessions with one model at one endpoint. Holds no connection; cheap to make, safe to share.
 
@@ -279,12 +293,7 @@ class OpenAIClient:
             user_agent=user_agent,
             dialect=dialect,
         )
-        self.settings = ConnectionSettings(
-            timeouts=timeouts or Timeouts(),
-            retries=retries or ConnectRetries(),
-            limits=limits or QueueLimits(),
-            max_message_bytes=max_message_bytes,
-        )
+        self.settings = _settings(timeouts, retries, limits, max_message_bytes)
 
     def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
         """A client for this model, such as ``"gpt-realtime"``; None where sessions only join calls or transcribe."""
@@ -333,12 +342,7 @@ class AzureOpenAIClient:
             ca_file=ca_file,
             user_agent=user_agent,
         )
-        self.settings = ConnectionSettings(
-            timeouts=timeouts or Timeouts(),
-            retries=retries or ConnectRetries(),
-            limits=limits or QueueLimits(),
-            max_message_bytes=max_message_bytes,
-        )
+        self.settings = _settings(timeouts, retries, limits, max_message_bytes)
 
     def get_realtime_conversation_client(self, deployment: str) -> RealtimeConversationClient:
         """A client for this deployment: the name that was given to the deployed model."""

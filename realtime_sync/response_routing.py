@@ -102,8 +102,7 @@ class ResponseRouter:
         response_id = update.response_id
         if response_id is None:
             return
-        # Preview servers do not tell the conversation, and know no other.
-        in_conversation = update.response.conversation_id is not None or '"conversation_id"' not in update.raw_content
+        in_conversation = not update.out_of_band
         with self._changed:
             response = self._requested.pop(event_id, None) if event_id else None
             if response is not None:

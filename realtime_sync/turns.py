@@ -320,9 +320,7 @@ class TurnTracker:
 
     def _response_created(self, update: updates.ResponseCreatedUpdate, at: float) -> None:
         response_id = update.response_id or ""
-        # Preview servers do not tell the conversation, and know no other.
-        out_of_band = update.response.conversation_id is None and '"conversation_id"' in update.raw_content
-        if out_of_band or response_id in self._answers:
+        if update.out_of_band or response_id in self._answers:
             return
         draft = next((draft for draft in reversed(self._open) if draft.wants_response), None) or self._begin(at)
         if draft.answers:

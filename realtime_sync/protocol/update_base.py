@@ -153,6 +153,11 @@ class ResponseUpdateBase(ConversationUpdate):
     def response_id(self) -> Optional[str]:
         return self.response.id
 
+    @property
+    def out_of_band(self) -> bool:
+        """True for a response beside the conversation. Preview servers do not tell, and know no other kind."""
+        return self.response.conversation_id is None and '"conversation_id"' in self.raw_content
+
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ItemStreamingUpdateBase(ConversationUpdate):
