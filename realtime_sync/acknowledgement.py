@@ -171,14 +171,15 @@ class Acknowledgements:
     def expect(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """Remember a command that is about to be sent."""
         kinds, match = _RULES.get(handle.type, ((), _any))
-        if not kinds and (handle.event_id is None or handle.type.endswith(".append")):
-            return  # nothing will ever acknowledge it, and it is not to crowd out what will be
+        if handle.event_id is not None and handle.type.endswith(".append"):
+            return  # nothing will ever acknowledge it, and thousands of them would crowd out what will be
         evicted = None
         with self._lock:
             if self._ended is None:
                 self._pending[id(handle)] = _Pending(handle, _matched(message), kinds, match)
                 if len(self._pending) > _MOST_PENDING:
-                    evicted = self._pending.pop(next(iter(self._pending)))
+                    useless = (key for key, entry in self._pending.items() if not entry.kinds)
+                    evicted = self._pending.pop(next(useless, next(iter(self._pending))))
         if self._ended is not None:
             handle.settle(None, self._ended)
         if evicted is not None:
@@ -196,7 +197,7 @@ class Acknowledgements:
         if isinstance(update, ErrorUpdate):
             # An error that names nobody is about a message that had no name, and the service works in order.
             event_id = update.failed_event_id
-            return self._take_first(lambda entry: entry.handle.event_id == event_id)
+            return self._take_first(lambda entry: entry.handle.event_id == event_id, passed=False)
         if update.kind in _ACKNOWLEDGING:
             return self._take_first(lambda entry: update.kind in entry.kinds and entry.match(entry.message, update))
         return None
@@ -210,12 +211,19 @@ class Acknowledgements:
         for entry in pending:
             entry.handle.settle(None, error)
 
-    def _take_first(self, wanted: Callable[[_Pending], bool]) -> Optional[CommandHandle]:
+    def _take_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
+        """``passed``: the service has worked on everything before it, so what nothing acknowledges can be forgotten."""
         with self._lock:
             found = next(filter(wanted, self._pending.values()), None)
-            if found is not None:
-                del self._pending[id(found.handle)]
-        return found.handle if found is not None else None
+            if found is None:
+                return None
+            for key, entry in list(self._pending.items()):
+                if entry is found:
+                    del self._pending[key]
+                    break
+                if passed and not entry.kinds and entry.handle.event_id is None:
+                    del self._pending[key]
+        return found.handle
 
 
 def server_error(update: ErrorUpdate) -> ServerError:

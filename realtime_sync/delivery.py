@@ -6,6 +6,7 @@ import itertools
 import logging
 import queue
 import threading
+import time
 import types
 import weakref
 from collections import deque
@@ -28,6 +29,8 @@ Delivered = Union[ConversationUpdate, "End"]
 
 # What an update costs beside its text: the objects and the dict, measured at 0.4 to 1.2 kB for a delta.
 _OVERHEAD_BYTES = 800
+# How long a thread that reads updates may be busy with one before it no longer counts as reading.
+_TAKER_SECONDS = 120.0
 _FOR_EVER = Patience(None)
 
 
@@ -157,8 +160,8 @@ class UpdateStream:
         self._forget = forget
         # While somebody asks for updates, nothing may be dropped.
         self._wanted = unread_limit is None
-        self._takers_lock = threading.Lock()  # guards the replacing of _takers
-        self._takers: frozenset[threading.Thread] = frozenset()  # the threads that asked, and may still live
+        # The threads that asked, and when they did last; held weakly, so that it remembers no dead ones.
+        self._takers: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
         self._closed = False  # by its owner; only ever set
         self._dropped = 0
 
@@ -238,18 +241,17 @@ class UpdateStream:
     def rest(self) -> None:
         """The calling thread now listens otherwise (``ask``): what only it has read may be dropped when it is too much.
 
-        Until it takes from this stream again. A stream that another living thread reads is left as it is.
+        Until it takes from this stream again. A stream that another thread has read within the last two minutes is
+        left as it is.
         """
-        caller = threading.current_thread()
-        if not any(taker.is_alive() for taker in self._takers if taker is not caller):
+        caller, now = threading.current_thread(), time.monotonic()
+        others = [taker for taker, at in list(self._takers.items()) if now - at < _TAKER_SECONDS and taker.is_alive()]
+        if others in ([], [caller]):
             self._wanted = False
 
     def want(self) -> None:
         """The calling thread asks for updates: from now on nothing may be dropped."""
-        caller = threading.current_thread()
-        if caller not in self._takers:
-            with self._takers_lock:
-                self._takers = frozenset((caller, *filter(threading.Thread.is_alive, self._takers)))
+        self._takers[threading.current_thread()] = time.monotonic()
         self._wanted = True
 
     def _next(self, patience: Patience) -> Optional[Delivered]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import secrets
 from collections.abc import Sequence
@@ -71,7 +72,8 @@ def begin_response(
             # Voice activity detection, or the caller by hand, began one in the very moment: it is waited for, too.
             if error.code != ACTIVE_RESPONSE or patience.left == 0:
                 raise
-            engine.responses.wait_for_change(0.1 * attempt)  # longer each time, in case it is one that is not seen
+            pause = 0.1 * attempt if patience.left is None else min(0.1 * attempt, patience.left)
+            engine.responses.wait_for_change(pause)  # longer each time, in case it is one that is not seen
             continue
         break
     _check_said(said, response)
@@ -102,7 +104,8 @@ def _check_said(said: Sequence[CommandHandle], response: Response) -> None:
     """Raise where the service refused an item; it works in order, so by now it has spoken about all of them."""
     refused = next((handle.error for handle in said if handle.error is not None), None)
     if refused is not None:
-        response.cancel()
+        with contextlib.suppress(RealtimeSyncError):  # the refusal is what matters
+            response.cancel()
         raise refused
 
 

@@ -20,7 +20,7 @@ from realtime_sync.audio.wav import WavWriter
 from realtime_sync.errors import RealtimeSyncError, ResponseFailedError, WaitTimeoutError
 from realtime_sync.patience import Patience
 from realtime_sync.pricing import cost
-from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, decode_base64
+from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MessageItem, decode_base64
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, ErrorDetails, TokenUsage
 from realtime_sync.protocol.update_base import ConversationUpdate, shortened
@@ -181,7 +181,7 @@ class Response:
         patience = Patience(timeout)
         with self._changed:
             if not patience.wait(lambda s: self._changed.wait_for(lambda: self._finished, s)):
-                raise WaitTimeoutError(f"the answer was not finished within {timeout} s; it goes on")
+                raise WaitTimeoutError(f"the answer was not finished within {timeout:.3g} s; it goes on")
         self._check_success()
         return self.answer()
 
@@ -193,6 +193,10 @@ class Response:
             texts, transcripts, audio = "".join(self._texts), "".join(self._transcripts), list(self._audio)
             items = list(response.output or self._items)
             times = dict(self._times)
+        if not texts and not transcripts:  # some servers tell the whole without the pieces
+            parts = [part for item in items if isinstance(item, MessageItem) for part in item.content]
+            texts = "".join(part.text or "" for part in parts)
+            transcripts = "".join(part.transcript or "" for part in parts)
         details = response.status_details
         return Answer(
             id=response.id,

@@ -64,6 +64,8 @@ class ResponseRouter:
         elif isinstance(update, ErrorUpdate) and event_id is not None:
             self._refuse(update, event_id)
         response_id = getattr(update, "response_id", None)
+        if response_id is None and isinstance(update, ResponseDoneUpdate):
+            response_id = self._only_one()
         response = self._running.get(response_id) if response_id else None
         if response is not None:
             response.feed(update)
@@ -118,6 +120,12 @@ class ResponseRouter:
             self._release(event_id)
         if response is not None:
             response.fail(server_error(update))
+
+    def _only_one(self) -> Optional[str]:
+        """The id of the one response in progress, for a server that ends it without naming it."""
+        with self._changed:
+            ids = self._occupying | self._running.keys()
+            return next(iter(ids)) if len(ids) == 1 else None
 
     def _is_free(self) -> bool:
         return self._ended is not None or (self._claimed is None and not self._occupying)

@@ -17,7 +17,7 @@ from realtime_sync.audio_sending import AudioClaim, AudioSend, AudioWriter
 from realtime_sync.conversation import Conversation
 from realtime_sync.delivery import UpdateStream, Wanted, condition
 from realtime_sync.engine import Engine
-from realtime_sync.errors import CloseInfo, InvalidInputError
+from realtime_sync.errors import CloseInfo, InvalidInputError, WaitTimeoutError
 from realtime_sync.function_tools import Tool, ToolRunner
 from realtime_sync.interrupting import Interruption, SpeechInterrupter, interrupt
 from realtime_sync.patience import Patience
@@ -322,11 +322,14 @@ class RealtimeConversationSession:
         patience = Patience(timeout)
         if tools is None:
             with self.respond(content, options, timeout=timeout) as response:
-                return response.wait(patience.left)
+                try:
+                    return response.wait(patience.left)
+                except WaitTimeoutError:
+                    raise WaitTimeoutError(f"no answer within {timeout} s; what has begun is cancelled") from None
         with as_runner(tools) as runner:
             options = with_tools(options, runner)
             answer = self.ask(content, options, timeout=timeout)
-            return finish_with_tools(self, answer, runner, options, patience)
+            return finish_with_tools(self, self._engine, answer, runner, options, patience)
 
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
         """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.
@@ -351,6 +354,7 @@ class RealtimeConversationSession:
         independent of it.
         """
         self._engine.check_process()
+        self._engine.updates.rest()
         return TurnStream(self._engine, timeout, position)
 
     def interrupt(
@@ -490,7 +494,8 @@ def _as_it_is(update: ConversationUpdate) -> ConversationUpdate:
 
 
 def _raised(update: ConversationUpdate) -> ConversationUpdate:
-    if isinstance(update, ErrorUpdate):
+    # A cancel that comes when the answer has just finished by itself is refused; nothing went wrong.
+    if isinstance(update, ErrorUpdate) and update.code != "response_cancel_not_active":
         raise server_error(update)
     return update
 

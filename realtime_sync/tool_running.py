@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal, Optional, Protocol, Union
@@ -9,13 +11,14 @@ from typing import Literal, Optional, Protocol, Union
 import attrs
 
 from realtime_sync.acknowledgement import CommandHandle
-from realtime_sync.delivery import End, UpdateStream
+from realtime_sync.delivery import End
 from realtime_sync.engine import Engine
-from realtime_sync.errors import UsageError
+from realtime_sync.errors import ConnectionClosedError, SessionNotOpenError, UsageError
 from realtime_sync.function_tools import Tool, ToolCancellation, ToolOutcome, ToolRunner
 from realtime_sync.patience import Patience
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
+from realtime_sync.protocol.resources import ConversationResponse
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
 from realtime_sync.response import Answer, Response
@@ -25,6 +28,8 @@ OnInterruption = Literal["keep", "drop"]
 TOOLS_KEY = "realtime_sync_tools"
 """In the metadata of a response whose calls are made by the ``ask`` that asked for it."""
 
+# How long run_tools waits for the conversation to become free, and for the service to begin its answer.
+_PATIENCE_SECONDS = 600.0
 # A model that calls tools for ever is a bug somewhere, and it costs money.
 _MOST_ROUNDS = 32
 
@@ -41,13 +46,13 @@ class Conversing(Protocol):
         ...
 
     def respond(
-        self, content: None = None, options: Optional[ConversationResponseOptions] = None, *, timeout: float = 60.0
+        self,
+        content: list[ConversationItem],
+        options: Optional[ConversationResponseOptions] = None,
+        *,
+        timeout: float = 60.0,
     ) -> Response:
         """Ask for an answer."""
-        ...
-
-    def subscribe(self) -> UpdateStream:
-        """A stream of updates of its own."""
         ...
 
 
@@ -70,6 +75,7 @@ def with_tools(options: Optional[ConversationResponseOptions], runner: ToolRunne
 
 def finish_with_tools(
     session: Conversing,
+    engine: Engine,
     answer: Answer,
     runner: ToolRunner,
     options: ConversationResponseOptions,
@@ -77,51 +83,131 @@ def finish_with_tools(
 ) -> Answer:
     """Make the calls that an answer asks for, and have it answered anew, until it asks for none."""
     for _ in range(_MOST_ROUNDS):
-        if not answer.function_calls:
+        calls = _calls_of(answer.response)
+        if not calls:
             return answer
-        give_back(session, runner.run(answer.function_calls))
-        with session.respond(None, options, timeout=patience.left or 0.0) as response:
+        cancellation = ToolCancellation()
+        with engine.listening(_AtTheEnd(cancellation)):
+            outcomes = runner.run(calls, cancellation, timeout=patience.left)
+        engine.check_open()
+        with session.respond(_results(outcomes), options, timeout=patience.left or 0.0) as response:
             answer = response.wait(patience.left)
     raise UsageError(f"the model called tools {_MOST_ROUNDS} times without answering; is a result of use to it?")
 
 
 def run_tools(session: Conversing, engine: Engine, runner: ToolRunner, on_interruption: OnInterruption) -> None:
     """Serve the model's calls until the session ends; see ``RealtimeConversationSession.run_tools``."""
-    with session.subscribe() as updates:
+    engine.updates.rest()
+    inbox = _Inbox(drop=on_interruption == "drop")
+    with engine.listening(inbox):
         session.configure_session(ConversationSessionOptions(tools=runner.definitions)).wait()
-        for update in updates:
-            if not isinstance(update, ResponseDoneUpdate):
-                continue
-            calls = [item for item in update.response.output if isinstance(item, FunctionCallItem)]
-            if not calls or TOOLS_KEY in (update.response.metadata or {}):
-                continue
-            cancellation = ToolCancellation()
-            with engine.listening(_Interruption(cancellation, on_interruption)):
-                outcomes = runner.run(calls, cancellation)
-            give_back(session, outcomes)
-            if not cancellation.cancelled:  # else the user has spoken, and is answered for that
-                session.respond()
+        while True:
+            item = inbox.next()
+            if isinstance(item, End):
+                if item.clean:
+                    return
+                raise item.reason.with_traceback(None)
+            try:
+                _serve(session, runner, inbox, *item)
+            except (ConnectionClosedError, SessionNotOpenError):
+                pass  # the end is on its way into the inbox, and says how it came
 
 
-def give_back(session: Conversing, outcomes: Sequence[ToolOutcome]) -> None:
-    """Add the results to the conversation, in the order of the calls."""
-    for outcome in outcomes:
-        session.add_item(ConversationItem.create_function_call_output(outcome.call_id, outcome.output))
+def _serve(
+    session: Conversing, runner: ToolRunner, inbox: _Inbox, calls: Sequence[FunctionCallItem], turn: int
+) -> None:
+    with inbox.cancelling(turn) as cancellation:
+        outcomes = runner.run(calls, cancellation)
+    if not cancellation.cancelled:
+        session.respond(_results(outcomes), timeout=_PATIENCE_SECONDS)
+        return
+    for handle in [session.add_item(result) for result in _results(outcomes)]:
+        handle.wait()  # and no answer: the user has spoken, and is answered for that
 
 
-class _Interruption:
-    """Tells running tools that the user speaks, or that the session has ended. Called on the reader thread."""
+def _calls_of(response: ConversationResponse) -> list[FunctionCallItem]:
+    """The calls to make: none of a response that was cut off, by an interruption for one."""
+    if response.status not in ("completed", None):  # some servers tell no status
+        return []
+    return [item for item in response.output if isinstance(item, FunctionCallItem)]
 
-    def __init__(self, cancellation: ToolCancellation, on_interruption: OnInterruption) -> None:
+
+def _results(outcomes: Sequence[ToolOutcome]) -> list[ConversationItem]:
+    """The results as items, in the order of the calls."""
+    return [ConversationItem.create_function_call_output(outcome.call_id, outcome.output) for outcome in outcomes]
+
+
+class _AtTheEnd:
+    """Cancels what runs when the session has ended. A listener: called on the reader thread."""
+
+    def __init__(self, cancellation: ToolCancellation) -> None:
         self._cancellation = cancellation
-        self._drop = on_interruption == "drop"
 
     def deliver(self, update: ConversationUpdate) -> bool:
         """See an update; True: there is always room for more."""
-        if self._drop and isinstance(update, InputAudioBufferSpeechStartedUpdate):
-            self._cancellation.cancel()
         return True
 
     def end(self, end: End) -> None:
         """The session has ended; nobody waits for results."""
         self._cancellation.cancel()
+
+
+class _Inbox:
+    """The calls that wait to be made, and whether the user has spoken since. A listener: called on the reader thread.
+
+    It keeps calls only, so it does not fill up while a tool runs.
+    """
+
+    def __init__(self, drop: bool) -> None:
+        self._drop = drop
+        self._changed = threading.Condition()  # guards all below; notified when there is something to take
+        self._calls: deque[tuple[list[FunctionCallItem], int]] = deque()
+        self._turn = 0  # how often the user has begun to speak
+        self._end: Optional[End] = None
+        self._running: Optional[ToolCancellation] = None
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """See an update; True: there is always room for more."""
+        cancelled = None
+        with self._changed:
+            if isinstance(update, InputAudioBufferSpeechStartedUpdate):
+                self._turn += 1
+                cancelled = self._running if self._drop else None
+            elif isinstance(update, ResponseDoneUpdate) and TOOLS_KEY not in (update.response.metadata or {}):
+                calls = _calls_of(update.response)
+                if calls:
+                    self._calls.append((calls, self._turn))
+                    self._changed.notify_all()
+        if cancelled is not None:
+            cancelled.cancel()
+        return True
+
+    def end(self, end: End) -> None:
+        """The session has ended; nobody waits for results."""
+        with self._changed:
+            self._end = end
+            cancelled = self._running
+            self._changed.notify_all()
+        if cancelled is not None:
+            cancelled.cancel()
+
+    def next(self) -> Union[tuple[list[FunctionCallItem], int], End]:
+        """The next calls with the turn that they were made in; the end once it has come."""
+        with self._changed:
+            Patience(None).wait(lambda s: self._changed.wait_for(lambda: bool(self._end or self._calls), s))
+            return self._end or self._calls.popleft()
+
+    @contextmanager
+    def cancelling(self, turn: int) -> Iterator[ToolCancellation]:
+        """What cancels calls of this turn while they run; it is cancelled already where the user has spoken since."""
+        cancellation = ToolCancellation()
+        with self._changed:
+            self._running = cancellation
+            late = self._end is not None or (self._drop and self._turn != turn)
+        if late:
+            cancellation.cancel()
+        try:
+            yield cancellation
+        finally:
+            with self._changed:
+                self._running = None

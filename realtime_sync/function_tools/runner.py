@@ -13,6 +13,7 @@ from realtime_sync.function_tools.calls import RunningCall, ToolOutcome
 from realtime_sync.function_tools.cancellation import ToolCancellation
 from realtime_sync.function_tools.pool import CallPool
 from realtime_sync.function_tools.tool import FunctionTool, checked_timeout, function_tool
+from realtime_sync.patience import Patience
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationFunctionTool, ConversationTool
 
@@ -76,13 +77,19 @@ class ToolRunner:
         return running
 
     def run(
-        self, calls: Sequence[FunctionCallItem], cancellation: Optional[ToolCancellation] = None
+        self,
+        calls: Sequence[FunctionCallItem],
+        cancellation: Optional[ToolCancellation] = None,
+        timeout: Optional[float] = None,
     ) -> list[ToolOutcome]:
         """Run the calls side by side and return their outcomes in the order of ``calls``.
 
-        ``cancellation`` cancels them all. An exception in the waiting thread (Ctrl-C) does so too, and goes on.
+        ``timeout``: seconds for all together, then they are cancelled and ``WaitTimeoutError`` is raised; None: each
+        has its own time-out only. ``cancellation`` cancels them all. An exception in the waiting thread (Ctrl-C) does
+        so too, and goes on.
         Raises ``UsageError`` once closed; what the functions raise is in the outcomes.
         """
+        patience = Patience(timeout)
         started: list[RunningCall] = []
         forget: list[Callable[[], None]] = []
         try:
@@ -90,7 +97,7 @@ class ToolRunner:
                 started.append(self.start(call))
                 if cancellation is not None:
                     forget.append(cancellation.on_cancel(started[-1].cancel))
-            return [running.outcome() for running in started]
+            return [running.outcome(patience.left) for running in started]
         except BaseException:
             for running in started:
                 running.cancel()

@@ -20,7 +20,7 @@ from realtime_sync import (
 )
 from realtime_sync.server import Faults, Reply, Turn, faults
 
-from .harness import House, Running, until
+from .harness import House, Running, until, within
 
 TEXT = ConversationSessionOptions(content_modalities=["text"])
 
@@ -33,6 +33,16 @@ def double(number: int) -> int:
 
 def outputs(turn: Turn) -> list[str]:
     return [item["output"] for item in turn.items if item["type"] == "function_call_output"]
+
+
+def response_with_call(response_id: str, name: str) -> list[dict[str, Any]]:
+    """A finished response with one call, as events."""
+    call = {"type": "function_call", "id": "item_9", "call_id": "call_9", "name": name, "arguments": "{}"}
+    response = {"id": response_id, "object": "realtime.response", "conversation_id": "conv_1", "metadata": None}
+    return [
+        {"type": "response.created", "response": {**response, "status": "in_progress", "output": []}},
+        {"type": "response.done", "response": {**response, "status": "completed", "output": [call]}},
+    ]
 
 
 def calling(*calls: tuple[str, dict[str, Any]]) -> Any:
@@ -209,3 +219,92 @@ def test_a_drop_while_tools_run_is_one_typed_error(plain: House) -> None:
     session = plain.open(start={"options": TEXT})
     with pytest.raises(ConnectionError):
         session.ask("Go", tools=[double])
+
+
+def test_a_response_that_was_cut_off_has_no_tools_run(plain: House) -> None:
+    """Its calls are half written, and the user has gone on to something else."""
+    gone = Reply(function_calls=[("double", {"number": 1})])
+    plain.serve(responder=lambda turn: gone)
+    session = plain.open(start={"options": TEXT})
+    ran: list[int] = []
+
+    def double(number: int) -> int:
+        """Twice the number."""
+        ran.append(number)
+        return 2 * number
+
+    answer = session.ask("Go", ConversationResponseOptions(max_output_tokens=1), tools=[double])
+    assert answer.status == "incomplete"
+    assert ran == []
+
+
+def test_the_time_out_of_an_ask_holds_for_its_tools(plain: House) -> None:
+    plain.serve(responder=calling(("endless", {})))
+    session = plain.open(start={"options": TEXT})
+
+    def endless(context: ToolContext) -> None:
+        context.cancellation.wait(20)
+
+    with within(3), pytest.raises(TimeoutError):
+        session.ask("Go", tools=[endless], timeout=1)
+    assert [m["type"] for m in plain.live.received].count("response.create") == 1
+
+
+def test_the_loss_of_the_connection_ends_an_ask_whose_tool_still_runs(house: House) -> None:
+    house.serve(responder=calling(("patient", {})))
+    session = house.open(start={"options": TEXT})
+
+    def patient(context: ToolContext) -> None:
+        house.live.inject(faults.drop())
+        context.cancellation.wait(20)
+
+    with within(5), pytest.raises(ConnectionError):
+        session.ask("Go", tools=[patient])
+
+
+def test_run_tools_returns_after_a_close_while_a_tool_runs(plain: House) -> None:
+    plain.serve(responder=calling(("patient", {})))
+    session = plain.open(start={"options": TEXT})
+    runs = threading.Event()
+
+    def patient(context: ToolContext) -> None:
+        runs.set()
+        context.cancellation.wait(20)
+
+    serving = Running(lambda: session.run_tools([patient]))
+    until(lambda: session.session.tools != [])
+    session.add_item("Go")
+    session.start_response()
+    assert runs.wait(5)
+    session.close()
+    assert serving.result(5) is None
+
+
+def test_a_user_who_speaks_before_the_tools_begin_is_heard(plain: House) -> None:
+    """The calls wait behind a slow tool of an earlier response."""
+    plain.serve(responder=calling(("first", {})))
+    session = plain.open(start={"options": TEXT})
+    runs, go_on = threading.Event(), threading.Event()
+
+    def first() -> str:
+        runs.set()
+        assert go_on.wait(5)
+        return "first"
+
+    def second() -> None:
+        pass
+
+    serving = Running(lambda: session.run_tools([first, second], on_interruption="drop"))
+    until(lambda: session.session.tools != [])
+    session.add_item("Go")
+    session.start_response()
+    assert runs.wait(5)
+    for event in response_with_call("resp_9", "second"):
+        plain.live.emit(event)
+    plain.live.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "item_1"})
+    session.wait_for("input_audio_buffer.speech_started", timeout=5)
+    go_on.set()
+    told = plain.live.wait_for_message(lambda m: m.get("item", {}).get("call_id") == "call_9")
+    assert "cancel" in told["item"]["output"]
+    with pytest.raises(ServerError, match="call_9"):  # this server knows of no such call, and a refusal is told
+        serving.result()
