@@ -160,8 +160,7 @@ class UpdateStream:
         self._forget = forget
         # While somebody asks for updates, nothing may be dropped.
         self._wanted = unread_limit is None
-        # The threads that asked, and when they did last; held weakly, so that it remembers no dead ones.
-        self._takers: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
+        self._takers: dict[int, float] = {}  # the threads that asked, by ident, and when they did last
         self._closed = False  # by its owner; only ever set
         self._dropped = 0
 
@@ -244,14 +243,15 @@ class UpdateStream:
         Until it takes from this stream again. A stream that another thread has read within the last two minutes is
         left as it is.
         """
-        caller, now = threading.current_thread(), time.monotonic()
-        others = [taker for taker, at in list(self._takers.items()) if now - at < _TAKER_SECONDS and taker.is_alive()]
-        if others in ([], [caller]):
+        now, living = time.monotonic(), {thread.ident for thread in threading.enumerate()}
+        takers = {taker for taker, at in list(self._takers.items()) if now - at < _TAKER_SECONDS and taker in living}
+        if takers <= {threading.get_ident()}:
+            self._takers.clear()
             self._wanted = False
 
     def want(self) -> None:
         """The calling thread asks for updates: from now on nothing may be dropped."""
-        self._takers[threading.current_thread()] = time.monotonic()
+        self._takers[threading.get_ident()] = time.monotonic()
         self._wanted = True
 
     def _next(self, patience: Patience) -> Optional[Delivered]:
