@@ -160,7 +160,8 @@ class UpdateStream:
         self._forget = forget
         # While somebody asks for updates, nothing may be dropped.
         self._wanted = unread_limit is None
-        self._takers: dict[int, float] = {}  # the threads that asked, by ident, and when they did last
+        self._takers: set[Optional[int]] = set()  # the threads that asked since _takers_since, by ident
+        self._takers_since = time.monotonic()
         self._closed = False  # by its owner; only ever set
         self._dropped = 0
 
@@ -243,15 +244,16 @@ class UpdateStream:
         Until it takes from this stream again. A stream that another thread has read within the last two minutes is
         left as it is.
         """
-        now, living = time.monotonic(), {thread.ident for thread in threading.enumerate()}
-        takers = {taker for taker, at in list(self._takers.items()) if now - at < _TAKER_SECONDS and taker in living}
-        if takers <= {threading.get_ident()}:
-            self._takers.clear()
+        living = {thread.ident for thread in threading.enumerate()}
+        if self._takers & living <= {threading.get_ident()}:
             self._wanted = False
+        now = time.monotonic()
+        if now - self._takers_since > _TAKER_SECONDS:
+            self._takers, self._takers_since = set(), now
 
     def want(self) -> None:
         """The calling thread asks for updates: from now on nothing may be dropped."""
-        self._takers[threading.get_ident()] = time.monotonic()
+        self._takers.add(threading.get_ident())
         self._wanted = True
 
     def _next(self, patience: Patience) -> Optional[Delivered]:

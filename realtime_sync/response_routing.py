@@ -63,6 +63,8 @@ class ResponseRouter:
             self._begin(update, event_id)
         elif isinstance(update, ErrorUpdate) and event_id is not None:
             self._refuse(update, event_id)
+        elif not self._running and not isinstance(update, ResponseDoneUpdate):
+            return  # nobody waits for a piece of an answer
         response_id = getattr(update, "response_id", None)
         if response_id is None and isinstance(update, ResponseDoneUpdate):
             response_id = self._only_one()
