@@ -162,6 +162,7 @@ class UpdateStream:
         self._wanted = unread_limit is None
         self._takers: set[Optional[int]] = set()  # the threads that asked since _takers_since, by ident
         self._takers_since = time.monotonic()
+        self._earlier_takers: set[Optional[int]] = set()  # those before: who read a moment ago is not forgotten
         self._closed = False  # by its owner; only ever set
         self._dropped = 0
 
@@ -245,11 +246,11 @@ class UpdateStream:
         left as it is.
         """
         living = {thread.ident for thread in threading.enumerate()}
-        if self._takers & living <= {threading.get_ident()}:
+        if (self._takers | self._earlier_takers) & living <= {threading.get_ident()}:
             self._wanted = False
         now = time.monotonic()
         if now - self._takers_since > _TAKER_SECONDS:
-            self._takers, self._takers_since = set(), now
+            self._earlier_takers, self._takers, self._takers_since = self._takers, set(), now
 
     def want(self) -> None:
         """The calling thread asks for updates: from now on nothing may be dropped."""

@@ -163,3 +163,26 @@ def test_a_subscription_that_is_dropped_unclosed_fills_up_for_nobody(plain: Hous
         session.wait_for("conversation.item.added", timeout=5)
         session.wait_for("conversation.item.done", timeout=5)
     assert not session.closed
+
+
+def test_a_reader_is_not_forgotten_because_the_time_in_which_readers_are_noted_is_over(plain: House) -> None:
+    """It has read a moment ago; another thread asks right before and right after the two minutes end."""
+    session = plain.open()
+    stream = session._engine.updates
+    read, leave = threading.Event(), threading.Event()
+
+    def reader() -> None:
+        session.receive_update()
+        read.set()
+        leave.wait(5)  # busy with it
+
+    reading = threading.Thread(target=reader)
+    reading.start()
+    assert read.wait(5)
+    stream._takers_since -= 121
+    stream.rest()
+    stream.rest()
+    still_wanted = stream._wanted
+    leave.set()
+    reading.join(5)
+    assert still_wanted
