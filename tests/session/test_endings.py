@@ -80,9 +80,9 @@ def test_a_normal_close_after_the_response_is_done_is_clean(plain: House) -> Non
     session = plain.open()
     session.add_item("Hi")
     session.start_response(ConversationResponseOptions(content_modalities=["text"]))
-    session.wait_for("response.done", timeout=5)
+    assert session.wait_for("rate_limits.updated", timeout=5)  # the server's last word: it comes behind the response
     plain.live.close(1000)
-    assert list(session.updates())[-1].type == "rate_limits.updated"
+    assert list(session.updates())[-1].type == "response.done"
 
 
 def test_a_loss_raises_for_everyone_and_says_so(house: House) -> None:
