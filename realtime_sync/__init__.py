@@ -56,6 +56,7 @@ from realtime_sync.protocol.update_base import (
 )
 from realtime_sync.protocol.updates import *  # noqa: F403
 from realtime_sync.protocol.updates import __all__ as _updates
+from realtime_sync.reconnecting import Reconnect, SessionReconnectedUpdate
 from realtime_sync.response import Answer, Response, Timings
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
@@ -94,7 +95,9 @@ __all__ = [
     "QueueLimits",
     "RealtimeConversationClient",
     "RealtimeConversationSession",
+    "Reconnect",
     "Response",
+    "SessionReconnectedUpdate",
     "Setting",
     "Timeline",
     "Timeouts",

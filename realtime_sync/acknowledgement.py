@@ -39,6 +39,12 @@ class CommandHandle:
         self._settled = threading.Event()  # set last, after _update or _error
         self._update: Optional[ConversationUpdate] = None
         self._error: Optional[Exception] = None
+        self._again: Optional[CommandHandle] = None
+
+    @property
+    def sent_again(self) -> Optional[CommandHandle]:
+        """The handle of the same command on a new connection, once it was sent again there; None where it was not."""
+        return self._again
 
     @property
     def done(self) -> bool:
@@ -82,6 +88,10 @@ class CommandHandle:
             self._error = error
             self._settled.set()
 
+    def replace(self, again: CommandHandle) -> None:
+        """It was sent again. Called by the session."""
+        self._again = again
+
     def __repr__(self) -> str:
         state = "in flight"
         if self.done:
@@ -90,6 +100,9 @@ class CommandHandle:
             )
         return f"<{self.type} {self.event_id or ''} {state}>"
 
+
+ErrorOf = Callable[[str, Mapping[str, Any]], Exception]
+"""What a command of this wire type ended with."""
 
 Match = Callable[[Mapping[str, Any], ConversationUpdate], bool]
 
@@ -202,14 +215,14 @@ class Acknowledgements:
             return self._take_first(lambda entry: update.kind in entry.kinds and entry.match(entry.message, update))
         return None
 
-    def end(self, error: Exception) -> None:
-        """Nothing will be acknowledged any more."""
+    def end(self, error: Exception, error_of: Optional[ErrorOf] = None) -> None:
+        """Nothing will be acknowledged any more: because of ``error``, or of what ``error_of`` says of a command."""
         with self._lock:
             self._ended = error
             pending = list(self._pending.values())
             self._pending.clear()
         for entry in pending:
-            entry.handle.settle(None, error)
+            entry.handle.settle(None, error if error_of is None else error_of(entry.handle.type, entry.message))
 
     def _take_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
         """``passed``: the service has worked on everything before it, so what nothing acknowledges can be forgotten."""

@@ -6,7 +6,7 @@ import threading
 import uuid
 import weakref
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Callable, Literal, Optional, TypeVar, Union
 
 import attrs
 
@@ -19,6 +19,7 @@ from realtime_sync.errors import (
     ConnectCancelledError,
     ConnectionClosedError,
     ConnectionFailedError,
+    InvalidInputError,
     SessionNotOpenError,
 )
 from realtime_sync.patience import Patience
@@ -29,9 +30,11 @@ from realtime_sync.protocol.options import (
     TranscriptionSessionOptions,
     TranslationSessionOptions,
 )
+from realtime_sync.reconnecting import Reconnect
+from realtime_sync.revival import Revival
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
-from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation
+from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
 
 if TYPE_CHECKING:
     import ssl
@@ -107,6 +110,7 @@ class RealtimeConversationClient:
         self,
         options: Optional[ConversationSessionOptions] = None,
         *,
+        reconnect: Union[bool, Reconnect] = False,
         call_id: Optional[str] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
@@ -114,9 +118,12 @@ class RealtimeConversationClient:
     ) -> RealtimeConversationSession:
         """Connect, wait for the server's first word, and return the live session.
 
-        ``options`` are applied, and acknowledged, before this returns. ``call_id`` joins a running call (SIP, WebRTC)
-        instead of opening a conversation. ``client_secret``: an ephemeral key to use instead of the client's
-        credential. ``headers`` and ``query`` are added to the endpoint's.
+        ``options`` are applied, and acknowledged, before this returns. ``reconnect=True`` (or a ``Reconnect``, which
+        tells how) makes a session that survives the loss of its connection and the service's time limit: it connects
+        anew, applies the settings, replays the conversation, and tells of it by a ``SessionReconnectedUpdate``;
+        meanwhile, whoever sends waits. False: the session ends with its connection. ``call_id`` joins a running call
+        (SIP, WebRTC) instead of opening a conversation. ``client_secret``: an ephemeral key to use instead of the
+        client's credential. ``headers`` and ``query`` are added to the endpoint's.
 
         Raises ``ConfigurationError``; a ``ConnectionFailedError`` (``AuthenticationError``, ``NotFoundError``,
         ``RateLimitedError``, ...); with ``options`` also ``ServerError`` where the service refused them, or
@@ -125,6 +132,7 @@ class RealtimeConversationClient:
         return self._start(
             options,
             model=None if call_id else self.model,
+            reconnect=reconnect,
             call_id=call_id,
             secret=client_secret,
             headers=headers,
@@ -135,24 +143,39 @@ class RealtimeConversationClient:
         self,
         options: Optional[TranscriptionSessionOptions] = None,
         *,
+        reconnect: Union[bool, Reconnect] = False,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
         """A session that only writes down what is said; the model is named in ``options``. Otherwise as above."""
-        return self._start(options, intent="transcription", secret=client_secret, headers=headers, query=query)
+        return self._start(
+            options,
+            intent="transcription",
+            reconnect=reconnect,
+            secret=client_secret,
+            headers=headers,
+            query=query,
+        )
 
     def start_translation_session(
         self,
         options: Optional[TranslationSessionOptions] = None,
         *,
+        reconnect: Union[bool, Reconnect] = False,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
         """A session that translates speech as it is spoken (model ``gpt-realtime-translate``). Otherwise as above."""
         return self._start(
-            options, model=self.model, translation=True, secret=client_secret, headers=headers, query=query
+            options,
+            model=self.model,
+            translation=True,
+            reconnect=reconnect,
+            secret=client_secret,
+            headers=headers,
+            query=query,
         )
 
     def close(self) -> None:
@@ -185,10 +208,12 @@ class RealtimeConversationClient:
         call_id: Optional[str] = None,
         intent: Optional[str] = None,
         translation: bool = False,
+        reconnect: Union[bool, Reconnect] = False,
         secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
+        policy = _policy(reconnect)
         endpoint = self.endpoint
         if secret is not None:
             endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
@@ -197,42 +222,60 @@ class RealtimeConversationClient:
         request_id = str(uuid.uuid4()) if endpoint.flavour != "openai" else None
         if request_id is not None:
             headers = {"x-ms-client-request-id": request_id, **(headers or {})}
+
+        def connect(cancellation: Cancellation, retries: Optional[ConnectRetries] = None) -> Connection:
+            return open_connection(
+                endpoint,
+                timeouts=settings.timeouts,
+                retries=retries or settings.retries,
+                cancellation=cancellation,
+                max_message_bytes=settings.max_message_bytes,
+                model=model,
+                call_id=call_id,
+                intent=intent,
+                path_suffix="translations" if translation else None,
+                extra_headers=headers,
+                extra_query=query,
+            )
+
+        engine = self._connected(connect)
+        # Who joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
+        greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
+        session = RealtimeConversationSession(engine, client_request_id=request_id, translation=translation)
+        self._introduce(session, engine, options, greeting)
+        if policy is not None:
+            once = ConnectRetries(attempts=1)  # the revival has its own patience
+            revival = Revival(
+                engine, policy, lambda cancel: connect(cancel, once), greeting=greeting, replays=call_id is None
+            )
+            revival.watch(engine.survive(revival))
+        return session
+
+    def _connected(self, connect: Callable[[Cancellation], Connection]) -> Engine:
+        """An engine on a new connection, which ``close()`` knows of from the beginning on."""
         with Cancellation() as cancellation:
             with self._lock:
                 self._connecting.add(cancellation)
                 if self._closed:
                     cancellation.cancel()
             try:
-                connection = open_connection(
-                    endpoint,
-                    timeouts=settings.timeouts,
-                    retries=settings.retries,
-                    cancellation=cancellation,
-                    max_message_bytes=settings.max_message_bytes,
-                    model=model,
-                    call_id=call_id,
-                    intent=intent,
-                    path_suffix="translations" if translation else None,
-                    extra_headers=headers,
-                    extra_query=query,
-                )
                 engine = Engine(
-                    connection, dialect=endpoint.dialect, timeouts=settings.timeouts, limits=settings.limits
+                    connect(cancellation),
+                    dialect=self.endpoint.dialect,
+                    timeouts=self.settings.timeouts,
+                    limits=self.settings.limits,
                 )
                 with self._lock:
                     self._engines.add(engine)
             finally:
                 with self._lock:
                     self._connecting.discard(cancellation)
-        # Who joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
-        greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
-        session = RealtimeConversationSession(engine, client_request_id=request_id, translation=translation)
-        return self._introduced(session, engine, options, greeting)
+        return engine
 
-    def _introduced(
+    def _introduce(
         self, session: RealtimeConversationSession, engine: Engine, options: Optional[SessionOptions], greeting: float
-    ) -> RealtimeConversationSession:
-        """The session once it has been greeted and configured; closed again where that fails."""
+    ) -> None:
+        """Wait until the session has been greeted and configured; it is closed again where that fails."""
         try:
             self._check_not_closed()  # close() may have come before it could know of this session
             try:
@@ -247,11 +290,18 @@ class RealtimeConversationClient:
             if isinstance(error, (ConnectionFailedError, ConnectionClosedError, SessionNotOpenError)):
                 self._check_not_closed()  # then that is the reason
             raise
-        return session
 
     def _check_not_closed(self) -> None:
         if self._closed:
             raise ConnectCancelledError("The client was closed while the session was started.")
+
+
+def _policy(reconnect: Union[bool, Reconnect]) -> Optional[Reconnect]:
+    if isinstance(reconnect, Reconnect):
+        return reconnect
+    if not isinstance(reconnect, bool):
+        raise InvalidInputError(f"reconnect is True, False or a Reconnect, not {reconnect!r:.60}")
+    return Reconnect() if reconnect else None
 
 
 class OpenAIClient:

@@ -9,6 +9,7 @@
     │   └── AudioFormatError                       ... audio is not in the session's format
     ├── UsageError (RuntimeError)                  the right call at the wrong time
     │   ├── AudioSendInProgressError               a second audio stream at once
+    │   ├── AudioNotHeldError                      no connection, and no room to keep audio for the next one
     │   ├── SessionNotOpenError                    the caller has closed this session
     │   └── ForkedSessionError                     the session belongs to the parent process
     ├── ConnectionFailedError (ConnectionError)    no connection came about
@@ -28,7 +29,11 @@
     │   ├── SessionExpiredError                    ... the service's time limit was reached
     │   ├── ProtocolViolationError                 ... the peer broke the WebSocket protocol
     │   │   └── MessageTooBigError                 ... or exceeded the message size limit
-    │   └── ConsumerTooSlowError                   ... updates were not taken and the bound was passed
+    │   ├── BudgetExceededError                    ... the caller's budget was passed
+    │   ├── ConsumerTooSlowError                   ... updates were not taken and the bound was passed
+    │   ├── ConnectionReplacedError                ... and the session goes on over a new one
+    │   └── ReconnectFailedError                   ... and no new one came about
+    ├── AudioDeviceError (OSError)                 a microphone or speaker is not there, or went away
     ├── ServerError                                the service refused a command (an ``error`` event)
     ├── ToolError                                  a function that the model called gave no result
     │   ├── ToolArgumentError (ValueError)         ... its arguments do not fit the function
@@ -41,7 +46,8 @@ Each derives from the builtin that one would catch, too. No message holds a key,
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Mapping, Optional
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Optional
 
 import attrs
 
@@ -51,9 +57,12 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "AudioDeviceError",
     "AudioFormatError",
+    "AudioNotHeldError",
     "AudioSendInProgressError",
     "AuthenticationError",
+    "BudgetExceededError",
     "CloseInfo",
     "ConfigurationError",
     "ConnectCancelledError",
@@ -61,6 +70,7 @@ __all__ = [
     "ConnectionClosedError",
     "ConnectionFailedError",
     "ConnectionLostError",
+    "ConnectionReplacedError",
     "ConsumerTooSlowError",
     "ForkedSessionError",
     "HandshakeError",
@@ -72,6 +82,7 @@ __all__ = [
     "ProxyError",
     "RateLimitedError",
     "RealtimeSyncError",
+    "ReconnectFailedError",
     "SendStalledError",
     "ResponseFailedError",
     "ServerError",
@@ -139,6 +150,10 @@ class UsageError(RealtimeSyncError, RuntimeError):
 
 class AudioSendInProgressError(UsageError):
     """Another stream of audio is being sent; two at once would be mixed into noise."""
+
+
+class AudioNotHeldError(UsageError):
+    """The session is reconnecting and keeps no more audio meanwhile (``Reconnect.hold_audio``); it was not taken."""
 
 
 class SessionNotOpenError(UsageError):
@@ -259,6 +274,52 @@ class MessageTooBigError(ProtocolViolationError):
 
 class ConsumerTooSlowError(ConnectionClosedError):
     """Updates came faster than they were taken, past the byte bound; the session was ended rather than losing any."""
+
+
+class ConnectionReplacedError(ConnectionClosedError):
+    """What was awaited went down with a connection; the session itself goes on over a new one (``reconnect=``).
+
+    ``sent_again``: True where the command is sent again on the new connection, so do not repeat it.
+    """
+
+    def __init__(self, message: str, *, close_info: Optional[CloseInfo] = None, sent_again: bool = False) -> None:
+        super().__init__(message, close_info=close_info)
+        self.sent_again = sent_again
+
+
+class ReconnectFailedError(ConnectionClosedError):
+    """The connection was lost and no new one came about: ``__cause__`` is why. The session has ended.
+
+    ``losses``: one line for each thing that was under way and is lost with it; the conversation as it was is still in
+    ``session.conversation``.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        close_info: Optional[CloseInfo] = None,
+        error: Optional[ErrorUpdate] = None,
+        losses: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, close_info=close_info, error=error)
+        self.losses = tuple(losses)
+
+
+class AudioDeviceError(RealtimeSyncError, OSError):
+    """A microphone or a speaker is not there, cannot be opened as wanted, or went away while it was used."""
+
+
+class BudgetExceededError(ConnectionClosedError):
+    """The session was ended because its budget was passed, or because what it costs cannot be told.
+
+    ``spent`` and ``usd``, the budget, are in US dollars.
+    """
+
+    def __init__(self, message: str, *, spent: float, usd: float, close_info: Optional[CloseInfo] = None) -> None:
+        super().__init__(message, close_info=close_info)
+        self.spent = spent
+        self.usd = usd
 
 
 class ServerError(RealtimeSyncError):

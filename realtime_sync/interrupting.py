@@ -15,7 +15,13 @@ from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.conversation import Conversation
 from realtime_sync.delivery import End
 from realtime_sync.engine import Engine
-from realtime_sync.errors import ConnectionClosedError, InvalidInputError, ServerError, SessionNotOpenError
+from realtime_sync.errors import (
+    ConnectionClosedError,
+    ConnectionReplacedError,
+    InvalidInputError,
+    ServerError,
+    SessionNotOpenError,
+)
 from realtime_sync.patience import Patience
 from realtime_sync.playback import PlaybackPosition
 from realtime_sync.protocol.items import MessageItem
@@ -276,6 +282,8 @@ class SpeechInterrupter:
                 interruption = self._interrupt()
                 if self._callback is not None:
                     self._callback(interruption)
+            except ConnectionReplacedError:
+                pass  # what was being said went down with the connection
             except (ConnectionClosedError, SessionNotOpenError):
                 return  # whoever reads the session is told
             except BaseException as error:

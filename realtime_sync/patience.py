@@ -24,6 +24,7 @@ class Patience:
             isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0
         ):
             raise InvalidInputError(f"timeout must be a number of seconds (0 or more) or None, not {timeout!r}")
+        self.seconds = timeout
         # Locks refuse a longer wait than TIMEOUT_MAX (292 years here, 50 days on Windows), and so infinity, too.
         self._end = None if timeout is None else time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
 

@@ -6,48 +6,51 @@ import contextlib
 import itertools
 import secrets
 from collections.abc import Sequence
-from typing import Optional, Protocol
+from typing import Optional
 
 import attrs
 
 from realtime_sync.acknowledgement import METADATA_KEY, CommandHandle
+from realtime_sync.commanding import send_command
 from realtime_sync.engine import Engine
-from realtime_sync.errors import ConnectionClosedError, RealtimeSyncError, ServerError
+from realtime_sync.errors import (
+    ConnectionClosedError,
+    ConnectionReplacedError,
+    RealtimeSyncError,
+    ServerError,
+    WaitTimeoutError,
+)
+from realtime_sync.line import Line
 from realtime_sync.patience import Patience
+from realtime_sync.protocol import commands
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationResponseOptions
-from realtime_sync.response import Response
+from realtime_sync.response import Answer, Response
 
 ACTIVE_RESPONSE = "conversation_already_has_active_response"
 
 
-class Commands(Protocol):
-    """What is needed of a session."""
+class _SecondChance:
+    """The one time that a question is asked again, because the connection was lost before any of its answer came."""
 
-    def add_item(self, item: ConversationItem) -> CommandHandle:
-        """Add an item to the conversation."""
-        ...
+    def __init__(self) -> None:
+        self._taken = False
 
-    def start_response(
-        self, options: Optional[ConversationResponseOptions] = None, *, event_id: Optional[str] = None
-    ) -> CommandHandle:
-        """Let the model answer."""
-        ...
-
-    def cancel_response(self, response_id: Optional[str] = None) -> CommandHandle:
-        """Stop a response."""
-        ...
+    def take(self) -> bool:
+        """True the first time."""
+        taken, self._taken = self._taken, True
+        return not taken
 
 
 def begin_response(
-    session: Commands,
     engine: Engine,
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
-    timeout: float,
+    patience: Patience,
+    chance: Optional[_SecondChance] = None,
 ) -> Response:
     """Say ``items`` and have them answered; see ``RealtimeConversationSession.respond``."""
-    patience = Patience(timeout)
+    chance = chance or _SecondChance()
     engine.check_open()
     engine.updates.rest()
     options = options or ConversationResponseOptions()
@@ -56,62 +59,107 @@ def begin_response(
         items = ()
     said: list[CommandHandle] = []
     for attempt in itertools.count():
-        response, event_id = _expected(session, engine, options), f"event_{secrets.token_hex(10)}"
+        line = engine.live_line(patience)
+        response, event_id = _expected(engine, line, options), f"event_{secrets.token_hex(10)}"
         try:
-            engine.responses.request(event_id, response, options.conversation == "none", patience)
+            line.responses.request(event_id, response, options.conversation == "none", patience)
             # Said in the caller's turn only, or several threads' questions would come before the first answer.
-            said = said or [session.add_item(item) for item in items]
+            said = said or [send_command(engine, _addition(item)) for item in items]
             marked = attrs.evolve(options, metadata={**(options.metadata or {}), METADATA_KEY: event_id})
-            session.start_response(marked, event_id=event_id)
+            # On this connection only: on another one nobody would expect its answer.
+            send_command(engine, commands.ResponseCreateCommand(response=marked, event_id=event_id), line)
+        except ConnectionReplacedError:
+            continue  # the question was not put; what was said before it is carried over
         except BaseException:
-            engine.responses.withdraw(event_id)
+            line.responses.withdraw(event_id)
             raise
         try:
-            _wait_until_begun(engine, event_id, response, patience)
+            _wait_until_begun(engine, line, event_id, response, patience)
+        except ConnectionReplacedError:
+            if not chance.take():
+                raise
+            continue
         except ServerError as error:
             # Voice activity detection, or the caller by hand, began one in the very moment: it is waited for, too.
             if error.code != ACTIVE_RESPONSE or patience.left == 0:
                 raise
             pause = 0.1 * attempt if patience.left is None else min(0.1 * attempt, patience.left)
-            engine.responses.wait_for_change(pause)  # longer each time, in case it is one that is not seen
+            line.responses.wait_for_change(pause)  # longer each time, in case it is one that is not seen
             continue
         break
     _check_said(said, response)
     return response
 
 
-def _wait_until_begun(engine: Engine, event_id: str, response: Response, patience: Patience) -> None:
+def finished_answer(
+    engine: Engine,
+    items: Sequence[ConversationItem],
+    options: Optional[ConversationResponseOptions],
+    patience: Patience,
+) -> Answer:
+    """Say ``items`` and wait for the answer; asks again, once, where its connection ended before any of it came."""
+    chance = _SecondChance()
+    while True:
+        with begin_response(engine, items, options, patience, chance) as response:
+            try:
+                return response.wait(patience.left)
+            except WaitTimeoutError:
+                told = f"no answer within {patience.seconds} s; what has begun is cancelled"
+                raise WaitTimeoutError(told) from None
+            except ConnectionReplacedError:
+                if response.has_begun_to_come or not chance.take():
+                    raise
+        if options is None or options.conversation != "none":
+            items = ()  # they were said, and are carried over
+
+
+def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
+    """The command that adds an item, under an id: so its acknowledgement can be told from others."""
+    if item.id is None:
+        item = attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")  # the service allows 32 characters
+    return commands.ConversationItemCreateCommand(item=item)
+
+
+def _wait_until_begun(engine: Engine, line: Line, event_id: str, response: Response, patience: Patience) -> None:
     try:
         response.wait_until_begun(patience)
     except (ServerError, ConnectionClosedError):
         raise
     except BaseException:  # out of time, or Ctrl-C: it will begin all the same, with nobody to listen
-        engine.start_thread(lambda: _cancel_once_begun(engine, event_id, response), "cancel")
+        engine.start_thread(lambda: _cancel_once_begun(engine, line, event_id, response), "cancel")
         raise
 
 
-def _cancel_once_begun(engine: Engine, event_id: str, response: Response) -> None:
+def _cancel_once_begun(engine: Engine, line: Line, event_id: str, response: Response) -> None:
     try:
         response.wait_until_begun(Patience(engine.timeouts.acknowledge))
         response.cancel()
     except RealtimeSyncError:
         pass  # refused, never begun, or gone with the connection: there is nothing to cancel
     finally:
-        engine.responses.withdraw(event_id)
+        line.responses.withdraw(event_id)
 
 
 def _check_said(said: Sequence[CommandHandle], response: Response) -> None:
     """Raise where the service refused an item; it works in order, so by now it has spoken about all of them."""
-    refused = next((handle.error for handle in said if handle.error is not None), None)
+    errors = [_latest(handle).error for handle in said]
+    refused = next((error for error in errors if error and not isinstance(error, ConnectionReplacedError)), None)
     if refused is not None:
         with contextlib.suppress(RealtimeSyncError):  # the refusal is what matters
             response.cancel()
         raise refused
 
 
-def _expected(session: Commands, engine: Engine, options: ConversationResponseOptions) -> Response:
+def _latest(handle: CommandHandle) -> CommandHandle:
+    """The handle under which a command was sent last."""
+    while handle.sent_again is not None:
+        handle = handle.sent_again
+    return handle
+
+
+def _expected(engine: Engine, line: Line, options: ConversationResponseOptions) -> Response:
     return Response(
-        cancel=session.cancel_response,
+        cancel=lambda id: send_command(engine, commands.ResponseCancelCommand(response_id=id), line),
         check=engine.check_process,
         audio_format=_output_format(engine, options),
         model=engine.model,

@@ -11,16 +11,25 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, TypeVar, Union
 
 import attrs
 
+from realtime_sync.audio.arrays import from_bytes
+from realtime_sync.audio.converting import pcm_at, write_audio
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.wav import WavWriter
+from realtime_sync.conversation.accumulator import sample_format
+from realtime_sync.conversation.html import card, paragraph, player
 from realtime_sync.errors import RealtimeSyncError, ResponseFailedError, WaitTimeoutError
 from realtime_sync.patience import Patience
 from realtime_sync.pricing import cost
-from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MessageItem, decode_base64
+from realtime_sync.protocol.items import (
+    ConversationItem,
+    FunctionCallItem,
+    MCPApprovalRequestItem,
+    MessageItem,
+    decode_base64,
+)
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, ErrorDetails, TokenUsage
 from realtime_sync.protocol.update_base import ConversationUpdate, shortened
@@ -32,6 +41,10 @@ from realtime_sync.protocol.updates import (
     ResponseOutputItemDoneUpdate,
     ResponseOutputTextDeltaUpdate,
 )
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 logger = logging.getLogger(__name__)
 
@@ -102,13 +115,43 @@ class Answer:
         """How long the audio is."""
         return SampleFormat.of(self.audio_format).seconds(len(self.audio))
 
-    def save_audio(self, target: Union[str, os.PathLike[str]]) -> None:
-        """Write the audio into a WAV file, in the format that it came in."""
-        with WavWriter(target, SampleFormat.of(self.audio_format)) as wav:
-            wav.write(self.audio)
+    def save_audio(self, target: Union[str, os.PathLike[str], BinaryIO], rate: Optional[int] = None) -> None:
+        """Write the audio into a WAV file: a path, or a binary file object, which stays open.
+
+        ``rate``: None writes it in the format that it came in; else as 16-bit PCM at so many Hz, which, where it is
+        another rate, needs the extra ``audio`` (ConfigurationError without it).
+        """
+        write_audio(target, self.audio, SampleFormat.of(self.audio_format), rate)
+
+    def samples(self, rate: Optional[int] = None) -> npt.NDArray[np.float32]:
+        """The audio as a numpy array: mono, floating point from -1 to 1, at ``rate`` (Hz; None: as it came).
+
+        Needs the extra ``audio`` (ConfigurationError without it).
+        """
+        return from_bytes(self.audio, SampleFormat.of(self.audio_format), rate and pcm_at(rate).rate)
+
+    @property
+    def approvals(self) -> list[MCPApprovalRequestItem]:
+        """The remote tools that the model wants to call and that nobody has approved or rejected; see ``ask``."""
+        return [item for item in self.items if isinstance(item, MCPApprovalRequestItem)]
 
     def __str__(self) -> str:
         return self.text or self.transcript
+
+    def _repr_html_(self) -> str:
+        usage = self.usage
+        facts = {
+            "status": f"{self.status}: {self.reason}" if self.reason else self.status,
+            "tokens": f"{usage.input_tokens} read, {usage.output_tokens} said" if usage is not None else None,
+            "cost": f"${self.cost:.6f}" if self.cost is not None else None,
+            "calls": ", ".join(call.name or "?" for call in self.function_calls) or None,
+        }
+        body = (
+            paragraph(self.text)
+            + paragraph(self.transcript)
+            + (player(self.audio, sample_format(self.audio_format)) or "")
+        )
+        return card(f"Answer {self.id or ''}", facts, body)
 
 
 class Response:
@@ -154,6 +197,11 @@ class Response:
     def done(self) -> bool:
         """True once nothing more will come."""
         return self._finished
+
+    @property
+    def has_begun_to_come(self) -> bool:
+        """True once any text, audio or item of it has come."""
+        return bool(self._texts or self._transcripts or self._audio or self._items)
 
     def text_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
         """The answer's text in pieces, from the first on. ``timeout``: seconds to wait for each; None is for ever."""
@@ -270,6 +318,8 @@ class Response:
             begun = patience.wait(
                 lambda s: self._changed.wait_for(lambda: self._response is not None or self._finished, s)
             )
+        if self._response is not None:
+            return  # and if it has failed since, that is for whoever reads it
         if self._error is not None:
             raise self._error.with_traceback(None)
         if not begun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -14,10 +15,11 @@ import attrs
 from realtime_sync.acknowledgement import CommandHandle, server_error
 from realtime_sync.audio.source import AudioSource, audio_chunks
 from realtime_sync.audio_sending import AudioClaim, AudioSend, AudioWriter
+from realtime_sync.commanding import send_command
 from realtime_sync.conversation import Conversation
 from realtime_sync.delivery import UpdateStream, Wanted, condition
 from realtime_sync.engine import Engine
-from realtime_sync.errors import CloseInfo, InvalidInputError, WaitTimeoutError
+from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.function_tools import Tool, ToolRunner
 from realtime_sync.interrupting import Interruption, SpeechInterrupter, interrupt
 from realtime_sync.patience import Patience
@@ -36,9 +38,9 @@ from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
-from realtime_sync.responding import begin_response
+from realtime_sync.responding import begin_response, finished_answer
 from realtime_sync.response import Answer, Response
-from realtime_sync.tool_running import OnInterruption, as_runner, finish_with_tools, run_tools, with_tools
+from realtime_sync.tool_running import OnInterruption, answer_with_tools, as_runner, run_tools
 from realtime_sync.turn_stream import TurnStream
 
 U = TypeVar("U", bound=ConversationUpdate)
@@ -171,7 +173,7 @@ class RealtimeConversationSession:
         kinds = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
         _check_type(options, kinds, "options")
         handle = self._send(commands.SessionUpdateCommand(session=options, event_id=event_id))
-        self._engine.ask_format(handle, getattr(options, "input_audio_format", None))
+        self._engine.ask_settings(handle, options)
         return handle
 
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
@@ -279,7 +281,12 @@ class RealtimeConversationSession:
             text, content = _as_text(message)
         told_type, told_id = content.get("type"), content.get("event_id")
         wire_type = told_type if isinstance(told_type, str) else "the message"
-        return self._engine.send(text, content, wire_type, told_id if isinstance(told_id, str) else None)
+        handle = self._engine.send(text, content, wire_type, told_id if isinstance(told_id, str) else None)
+        if wire_type == "session.update":
+            with contextlib.suppress(InvalidInputError):  # then the service understands it, or nobody does
+                command = codec.decode_command(text, self._engine.dialect)
+                self._engine.ask_settings(handle, command.session)  # type: ignore[attr-defined]
+        return handle
 
     # Asking ---------------------------------------------------------------------------------------------------
 
@@ -301,7 +308,7 @@ class RealtimeConversationSession:
         service has begun to answer; ``timeout`` is for both together, in seconds. Raises ``WaitTimeoutError``,
         ``ServerError`` where the service refused, and as all commands.
         """
-        return begin_response(self, self._engine, self._items(content), options, timeout)
+        return begin_response(self._engine, self._items(content), options, Patience(timeout))
 
     def ask(
         self,
@@ -317,19 +324,16 @@ class RealtimeConversationSession:
         (``@function_tool``, or plain ones) that the model may call: they are run, several at once, their results given
         back in the order of the calls, and the answer is the one that calls none any more. Raises as ``respond`` does,
         and ``ResponseFailedError`` where the service failed. What cut an answer short is in its ``status`` and
-        ``reason``. When it raises, or is interrupted, the answer is cancelled.
+        ``reason``. When it raises, or is interrupted, the answer is cancelled. In a session that survives
+        (``reconnect``) it asks again, once, where the connection was lost before any of the answer had come; else it
+        raises ``ConnectionReplacedError``.
         """
         patience = Patience(timeout)
+        items = self._items(content)
         if tools is None:
-            with self.respond(content, options, timeout=timeout) as response:
-                try:
-                    return response.wait(patience.left)
-                except WaitTimeoutError:
-                    raise WaitTimeoutError(f"no answer within {timeout} s; what has begun is cancelled") from None
+            return finished_answer(self._engine, items, options, patience)
         with as_runner(tools) as runner:
-            options = with_tools(options, runner)
-            answer = self.ask(content, options, timeout=timeout)
-            return finish_with_tools(self, self._engine, answer, runner, options, patience)
+            return answer_with_tools(self._engine, items, runner, options, patience)
 
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
         """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.
@@ -472,14 +476,10 @@ class RealtimeConversationSession:
         return [ConversationItem.create_user_message(ConversationContentPart.from_input_audio(audio))]
 
     def _send(self, command: Command) -> CommandHandle:
-        self._engine.check_open()
-        if command.event_id is None:
-            command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
-        text = codec.encode(command, self._engine.dialect)
-        return self._engine.send(text, _acknowledged_fields(command), command.wire_type, command.event_id)
+        return send_command(self._engine, command)
 
     def _send_audio_chunk(self, chunk: bytes) -> None:
-        self._engine.transmit(codec.append_frame(chunk, self._append_type))
+        self._engine.send_audio(codec.append_frame(chunk, self._append_type), len(chunk))
 
     def _chunks(self, source: AudioSource, chunk_ms: float) -> Iterator[bytes]:
         self._engine.check_open()
@@ -535,13 +535,3 @@ def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:
     except (ValueError, RecursionError):
         content = None
     return message, content if isinstance(content, dict) else {}
-
-
-def _acknowledged_fields(command: Command) -> Mapping[str, Any]:
-    """What ``acknowledgement`` looks at, without encoding the command a second time."""
-    fields: dict[str, Any] = {name: getattr(command, name, None) for name in ("item_id", "response_id")}
-    if isinstance(command, commands.ConversationItemCreateCommand):
-        fields["item"] = {"id": command.item.id}
-    if isinstance(command, commands.ResponseCreateCommand) and command.response is not None:
-        fields["response"] = {"metadata": command.response.metadata or None}
-    return fields

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Literal, Optional, Protocol, Union
 
 import attrs
@@ -13,7 +13,7 @@ import attrs
 from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.delivery import End
 from realtime_sync.engine import Engine
-from realtime_sync.errors import ConnectionClosedError, SessionNotOpenError, UsageError
+from realtime_sync.errors import ConnectionClosedError, ConnectionReplacedError, SessionNotOpenError, UsageError
 from realtime_sync.function_tools import Tool, ToolCancellation, ToolOutcome, ToolRunner
 from realtime_sync.patience import Patience
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
@@ -21,6 +21,7 @@ from realtime_sync.protocol.options import ConversationResponseOptions, Conversa
 from realtime_sync.protocol.resources import ConversationResponse
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
+from realtime_sync.responding import finished_answer
 from realtime_sync.response import Answer, Response
 
 OnInterruption = Literal["keep", "drop"]
@@ -73,15 +74,16 @@ def with_tools(options: Optional[ConversationResponseOptions], runner: ToolRunne
     return attrs.evolve(options, tools=tools, metadata={**(options.metadata or {}), TOOLS_KEY: "ask"})
 
 
-def finish_with_tools(
-    session: Conversing,
+def answer_with_tools(
     engine: Engine,
-    answer: Answer,
+    items: Sequence[ConversationItem],
     runner: ToolRunner,
-    options: ConversationResponseOptions,
+    options: Optional[ConversationResponseOptions],
     patience: Patience,
 ) -> Answer:
-    """Make the calls that an answer asks for, and have it answered anew, until it asks for none."""
+    """The answer to ``items``: make the calls that it asks for, and have it answered anew, until it asks for none."""
+    options = with_tools(options, runner)
+    answer = finished_answer(engine, items, options, patience)
     for _ in range(_MOST_ROUNDS):
         calls = _calls_of(answer.response)
         if not calls:
@@ -90,8 +92,7 @@ def finish_with_tools(
         with engine.listening(_AtTheEnd(cancellation)):
             outcomes = runner.run(calls, cancellation, timeout=patience.left)
         engine.check_open()
-        with session.respond(_results(outcomes), options, timeout=patience.left or 0.0) as response:
-            answer = response.wait(patience.left)
+        answer = finished_answer(engine, _results(outcomes), options, patience)
     raise UsageError(f"the model called tools {_MOST_ROUNDS} times without answering; is a result of use to it?")
 
 
@@ -100,7 +101,8 @@ def run_tools(session: Conversing, engine: Engine, runner: ToolRunner, on_interr
     engine.updates.rest()
     inbox = _Inbox(drop=on_interruption == "drop")
     with engine.listening(inbox):
-        session.configure_session(ConversationSessionOptions(tools=runner.definitions)).wait()
+        with suppress(ConnectionReplacedError):  # then the next connection is told of them
+            session.configure_session(ConversationSessionOptions(tools=runner.definitions)).wait()
         while True:
             item = inbox.next()
             if isinstance(item, End):
@@ -110,7 +112,7 @@ def run_tools(session: Conversing, engine: Engine, runner: ToolRunner, on_interr
             try:
                 _serve(session, runner, inbox, *item)
             except (ConnectionClosedError, SessionNotOpenError):
-                pass  # the end is on its way into the inbox, and says how it came
+                pass  # the end is on its way into the inbox, and says how it came; or the session goes on elsewhere
 
 
 def _serve(

@@ -19,6 +19,7 @@ from typing import Any, Callable, Optional
 
 import attrs
 
+from realtime_sync.conversation.accumulator import CONNECTION_LOST
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import FunctionCallItem, MCPApprovalRequestItem, MCPCallItem, MessageItem
@@ -31,6 +32,7 @@ from realtime_sync.protocol.update_base import (
     WholeItemUpdateBase,
     shortened,
 )
+from realtime_sync.reconnecting import SessionReconnectedUpdate
 
 # So many later turns have been answered: what a turn still waits for is given up.
 _MOST_LATER_TURNS = 2
@@ -399,6 +401,18 @@ class TurnTracker:
         if draft is not None:
             draft.truncated = True
 
+    # The connection ---------------------------------------------------------------------------------------------------
+
+    def _reconnected(self, update: SessionReconnectedUpdate, at: float) -> None:
+        """What was being said went down with the old connection; a question without a word of an answer still waits."""
+        for draft in self._open:
+            draft.awaited.clear()
+            draft.answers = [answer for answer in draft.answers if answer.done or answer.texts or answer.transcripts]
+            for answer in draft.answers:
+                if not answer.done:
+                    answer.done, answer.status, answer.reason = True, "incomplete", CONNECTION_LOST
+        self._answers.clear()
+
     # The turns --------------------------------------------------------------------------------------------------------
 
     def _users_turn(self, at: float) -> _Draft:
@@ -471,4 +485,5 @@ _HANDLERS: dict[type[ConversationUpdate], Callable[[TurnTracker, Any, float], No
     updates.ResponseOutputAudioTranscriptDeltaUpdate: TurnTracker._said_delta,
     updates.ResponseOutputAudioTranscriptDoneUpdate: TurnTracker._said_done,
     updates.OutputAudioBufferStartedUpdate: TurnTracker._output_started,
+    SessionReconnectedUpdate: TurnTracker._reconnected,
 }

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import Any, Union
 
 from realtime_sync.protocol.registry import SECRET_FIELDS, url_repr
 
+wire_logger = logging.getLogger("realtime_sync.wire")
+
 _LONG = 256
+
+
+def log_frame(name: str, direction: str, text: Union[str, bytes]) -> None:
+    """Log a frame at DEBUG; costs nothing otherwise."""
+    if wire_logger.isEnabledFor(logging.DEBUG):
+        wire_logger.debug("%s %s %s", name, direction, shown(text))
 
 
 def shown(text: Union[str, bytes]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 import pytest
@@ -25,32 +25,48 @@ ROOMS = [
     "endpoints",
     "environment",
     "connecting",
+    "reconnecting",
+    "playback",
     "audio",
     "function_tools",
     "pricing",
     "conversation",
     "turns",
-    "playback",
     "delivery",
     "acknowledgement",
+    "outbox",
+    "settings_memory",
     "audio_sending",
     "wire_log",
+    "recording",
     "response",
     "response_routing",
+    "line",
     "engine",
+    "commanding",
+    "revival",
     "responding",
     "tool_running",
+    "mcp_calls",
+    "mcp_approval",
+    "mcp_running",
+    "budget",
     "turn_stream",
     "interrupting",
+    "talking",
     "session",
     "client",
     "__init__",
     "dotnet",
     "server",
     "testing",
+    "cli",
+    "__main__",
 ]
 # The embedded server is the service's side: it shares the vocabulary with the client, and nothing else.
 SERVER_MAY_IMPORT = {"version", "errors", "protocol", "server"}
+# ... but for tables, which are the same on both sides.
+SERVER_MAY_IMPORT_MODULES = {"realtime_sync.audio.g711"}
 HOMES = {
     "websocket": {"transport"},
     "ssl": {"transport", "server"},
@@ -59,7 +75,7 @@ HOMES = {
     "cattrs": {"protocol", "function_tools"},
     "requests": {"urls"},
 }
-THREAD_STARTERS = {"engine.py", "transport/dialing.py", "function_tools/pool.py"}
+THREAD_STARTERS = {"engine.py", "transport/dialing.py", "function_tools/pool.py", "audio/devices/file_devices.py"}
 
 
 def sources() -> list[Path]:
@@ -89,8 +105,10 @@ def imports(path: Path) -> Iterator[str]:
             yield node.module or ""
 
 
-def ours(path: Path) -> set[str]:
-    parts = (name.split(".") for name in imports(path) if name.split(".")[0] == "realtime_sync")
+def ours(path: Path, besides: Set[str] = frozenset()) -> set[str]:
+    """The rooms that a module imports from."""
+    names = (name for name in imports(path) if name not in besides)
+    parts = (name.split(".") for name in names if name.split(".")[0] == "realtime_sync")
     return {name[1] if len(name) > 1 else "__init__" for name in parts}
 
 
@@ -104,7 +122,7 @@ def test_a_module_imports_only_from_rooms_above_its_own(path: Path) -> None:
     below = set(ROOMS[ROOMS.index(room) + 1 :])
     assert ours(path) & below == set()
     if room == "server":
-        assert ours(path) <= SERVER_MAY_IMPORT
+        assert ours(path, besides=SERVER_MAY_IMPORT_MODULES) <= SERVER_MAY_IMPORT
 
 
 @pytest.mark.parametrize("library", HOMES)
@@ -128,4 +146,5 @@ def test_importing_the_package_imports_its_four_libraries_and_no_extra() -> None
     loaded = {name.split(".")[0] for name in told.split()}
     assert {"attrs", "cattrs", "websocket"} <= loaded
     extras = {"requests", "wsproto", "numpy", "azure", "openai", "hypothesis", "pytest", "certifi", "docstring_parser"}
+    extras |= {"soxr", "soundfile", "sounddevice", "tqdm", "matplotlib"}
     assert loaded & extras == set()

@@ -2,5 +2,6 @@
 
 from realtime_sync.conversation.conversation import Conversation
 from realtime_sync.conversation.drafts import ItemTranscription, TranscriptSegment
+from realtime_sync.conversation.replay import Replay
 
-__all__ = ["Conversation", "ItemTranscription", "TranscriptSegment"]
+__all__ = ["Conversation", "ItemTranscription", "Replay", "TranscriptSegment"]

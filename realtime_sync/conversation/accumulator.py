@@ -12,6 +12,7 @@ The rules, which every handler keeps:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 import attrs
@@ -26,7 +27,7 @@ from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCP
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.plain import from_plain
 from realtime_sync.protocol.registry import Setting
-from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession, TokenUsage
+from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession, ResponseStatusDetails, TokenUsage
 from realtime_sync.protocol.update_base import (
     ConversationUpdate,
     ItemStreamingUpdateBase,
@@ -172,7 +173,7 @@ class Accumulator:
         if response.done:
             return
         self.id = update.response.conversation_id or self.id
-        usage = _usage_of(update)
+        usage = usage_of(update)
         self.usage += UsageTotals.of_response(usage)
         output = self._final_output(key, update.response)
         response.told = attrs.evolve(update.response, output=output, usage=usage)
@@ -291,6 +292,57 @@ class Accumulator:
             draft.changed()
             draft.arguments.close(arguments)
 
+    # Another connection ---------------------------------------------------------------------------------------------
+
+    def is_nothing_yet(self, key: str) -> bool:
+        """True for a message in progress of which nothing has come: nobody misses it."""
+        draft = self.drafts[key]
+        return (
+            isinstance(draft.base, MessageItem)
+            and draft.base.role == "assistant"
+            and not draft.final
+            and not any(part.text.value or part.transcript.value or part.audio.size for part in draft.parts.values())
+        )
+
+    def awaited_calls(self) -> set[str]:
+        """The ids of calls that whoever makes them was told of, so that their results may still come."""
+        outputs = [response.told.output for response in self.responses.values() if response.done]
+        calls = [item for items in outputs for item in items if isinstance(item, FunctionCallItem)]
+        return {call.call_id for call in calls if call.call_id}
+
+    def carry_over(self, names: Optional[Mapping[str, str]]) -> None:
+        """See ``Conversation.carry_over``."""
+        for response in self._live_responses():
+            keys = [key for key in response.outputs.values() if key in self.drafts]
+            told = ResponseStatusDetails(type="incomplete", reason=CONNECTION_LOST)
+            output = self.live_output(response)
+            response.told = attrs.evolve(response.told, status="incomplete", status_details=told, output=output)
+            response.done = True
+            response.outputs.clear()
+            for key in keys:
+                self._cut_short(key)
+        if names is None:
+            return
+        for key in list(self.order):
+            if key not in names:
+                self.order.remove(key)
+                self.drafts.pop(key, None)
+        for key, name in names.items():
+            if key != name:
+                self.order.rename(key, name)
+                draft = self.drafts[name] = self.drafts.pop(key)
+                draft.changed()
+                draft.base = attrs.evolve(draft.base, id=name)
+
+    def _cut_short(self, key: str) -> None:
+        """Nothing more will come of this item."""
+        draft = self.drafts[key]
+        if key not in self.order:
+            del self.drafts[key]
+        elif not draft.final and isinstance(draft.base, (MessageItem, FunctionCallItem)):
+            draft.changed()
+            draft.base, draft.final = attrs.evolve(draft.base, status="incomplete"), True
+
     # Finding things -------------------------------------------------------------------------------------------------
 
     def _take(self, key: str, item: ConversationItem, *, final: bool) -> None:
@@ -370,6 +422,9 @@ class Accumulator:
         return sample_format(self.session.input_audio_format if self.session is not None else None)
 
 
+CONNECTION_LOST = "connection_lost"
+"""The reason of a response that its connection did not outlive; no service says it."""
+
 _NAMELESS = "\0"  # no id has one
 _HIGHEST_RATE = 1_000_000  # Hz; a rate beyond it, or none at all, is a server's mistake
 
@@ -385,7 +440,7 @@ def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:
     return format if 0 < format.rate <= _HIGHEST_RATE else None
 
 
-def _usage_of(update: updates.ResponseDoneUpdate) -> Optional[TokenUsage]:
+def usage_of(update: updates.ResponseDoneUpdate) -> Optional[TokenUsage]:
     """The response's usage; xAI tells it beside the response, and an empty one inside it (2026-07)."""
     inside = update.response.usage
     beside = update.extra.get("usage")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Optional
 
 import attrs
@@ -12,13 +13,15 @@ from realtime_sync.conversation import export
 from realtime_sync.conversation.accumulator import Accumulator
 from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft
 from realtime_sync.conversation.history import History
-from realtime_sync.conversation.html import speaker_and_words, to_html
+from realtime_sync.conversation.html import to_html
+from realtime_sync.conversation.replay import Replay, with_id
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.pricing import PRICES, Prices, UsageTotals
-from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.items import ConversationItem, speaker_and_words
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
-from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
+from realtime_sync.protocol.updates import ConversationCreatedUpdate
 
 _SHOWN_ITEMS, _SHOWN_WIDTH = 6, 80
 
@@ -154,6 +157,28 @@ class Conversation:
     def history_losses(self) -> list[str]:
         """One line for each thing that ``history()`` leaves out: which item, and why."""
         return self._history().losses
+
+    def replay(self) -> Replay:
+        """What a new connection is to be told of the conversation, as it stands in the middle of things."""
+        keys = [key for key in self._state.order if not self._state.is_nothing_yet(key)]
+        drafts = [self._state.drafts[key] for key in keys]
+        entries = [(draft.item(), functools.partial(_samples, draft)) for draft in drafts]
+        history = History(entries, self._state.awaited_calls())
+        items = [with_id(item) for item in history.items]
+        names = {keys[place]: str(item.id) for place, item in zip(history.places, items, strict=True)}
+        return Replay(items, history.losses, names)
+
+    def carry_over(self, names: Optional[Mapping[str, str]]) -> None:
+        """A new connection has taken the place of the old one, and has these items alone: old id to new one.
+
+        None: it has what the old one had. What was in progress has ended.
+        """
+        self._state.carry_over(names)
+
+    def note_connection(self, update: ConversationUpdate) -> None:
+        """Take over what an update tells of the session, but not of items: they are being replayed."""
+        if isinstance(update, (SessionUpdateBase, ConversationCreatedUpdate)):
+            self._state.apply(update)
 
     def snapshot(self) -> Conversation:
         """The conversation as it is now, independent of what comes later."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Optional
 
 from realtime_sync.protocol.items import (
@@ -20,10 +20,15 @@ _LONGEST_ID = 32  # the service refuses longer ones, and some servers' are UUIDs
 
 
 class History:
-    """The items that can be carried over, in order, and in words what could not."""
+    """The items that can be carried over, in order, and in words what could not.
 
-    def __init__(self, entries: Sequence[tuple[ConversationItem, Audio]]) -> None:
+    ``awaited``: the calls whose results are still to come; without them a result could not be added.
+    """
+
+    def __init__(self, entries: Sequence[tuple[ConversationItem, Audio]], awaited: Collection[str] = ()) -> None:
         self.items: list[ConversationItem] = []
+        self.places: list[int] = []
+        """For each of the items, which of the entries it was made of."""
         self.losses: list[str] = []
         self._calls: set[str] = set()  # calls that are carried over
         answered: set[str] = set()
@@ -32,7 +37,7 @@ class History:
             item = entries[index][0]
             if isinstance(item, FunctionCallOutputItem) and item.call_id:
                 answered.add(item.call_id)
-            elif isinstance(item, FunctionCallItem) and item.call_id not in answered:
+            elif isinstance(item, FunctionCallItem) and item.call_id not in answered and item.call_id not in awaited:
                 unanswered_at.add(index)
         for index, (item, audio) in enumerate(entries):
             if isinstance(item, MessageItem):
@@ -43,6 +48,7 @@ class History:
                 self._output(item)
             else:
                 self._lose(item, "items of this type cannot be sent")
+            self.places += [index] * (len(self.items) - len(self.places))
 
     def _lose(self, item: ConversationItem, why: str) -> None:
         self.losses.append(f"{item.type or 'item'} {item.id or '(without id)'}: {why}")

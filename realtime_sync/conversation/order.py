@@ -73,6 +73,12 @@ class ItemOrder:
             before, after = self._before.pop(item_id), self._after.pop(item_id)
             self._after[before], self._before[after] = after, before
 
+    def rename(self, item_id: str, name: str) -> None:
+        """Give an item that is here another id."""
+        before = self._before[item_id]
+        self.remove(item_id)
+        self._link(name, before)
+
     def copy(self) -> ItemOrder:
         """An independent copy."""
         copy = ItemOrder()

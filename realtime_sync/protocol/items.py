@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import mimetypes
 import os
@@ -38,6 +39,11 @@ def audio_repr(audio: Optional[str]) -> str:
     return f"<{len(audio)} base64 characters>" if audio else repr(audio)
 
 
+def text_repr(text: Optional[str]) -> str:
+    """A text for a repr: its beginning, and how long it is."""
+    return repr(text) if text is None or len(text) <= 200 else f"{text[:200]!r}... ({len(text)} characters)"
+
+
 ItemStatus = Union[Literal["completed", "incomplete", "in_progress"], str]
 Role = Union[Literal["user", "assistant", "system"], str]
 PartType = Union[
@@ -65,9 +71,9 @@ class ConversationContentPart(WireObject):
     """
 
     type: PartType = "input_text"
-    text: Optional[str] = None
+    text: Optional[str] = attrs.field(default=None, repr=text_repr)
     audio: Optional[str] = attrs.field(default=None, repr=audio_repr)
-    transcript: Optional[str] = None
+    transcript: Optional[str] = attrs.field(default=None, repr=text_repr)
     image_url: Optional[str] = attrs.field(default=None, repr=lambda url: repr(url if not url else url[:60]))
     detail: Optional[ImageDetail] = None
     id: Optional[str] = None
@@ -134,6 +140,10 @@ class ConversationItem(WireObject):
     object: Optional[str] = None
     status: Optional[ItemStatus] = None
 
+    def _repr_html_(self) -> str:
+        speaker, words = speaker_and_words(self)
+        return f"<p><b>{html.escape(speaker)}</b> {html.escape(words)}</p>"
+
     @staticmethod
     def create_user_message(content: Content, *, id: Optional[str] = None) -> MessageItem:
         """What the user says: text, or content parts."""
@@ -195,7 +205,7 @@ class FunctionCallItem(ConversationItem):
     type: str = "function_call"
     call_id: Optional[str] = None
     name: Optional[str] = None
-    arguments: Optional[str] = None
+    arguments: Optional[str] = attrs.field(default=None, repr=text_repr)
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -204,7 +214,7 @@ class FunctionCallOutputItem(ConversationItem):
 
     type: str = "function_call_output"
     call_id: Optional[str] = None
-    output: Optional[str] = None
+    output: Optional[str] = attrs.field(default=None, repr=text_repr)
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -242,9 +252,9 @@ class MCPCallItem(ConversationItem):
     type: str = "mcp_call"
     server_label: Optional[str] = None
     name: Optional[str] = None
-    arguments: Optional[str] = None
+    arguments: Optional[str] = attrs.field(default=None, repr=text_repr)
     approval_request_id: Optional[str] = None
-    output: Optional[str] = None
+    output: Optional[str] = attrs.field(default=None, repr=text_repr)
     error: Optional[MCPCallError] = None
 
 
@@ -255,7 +265,7 @@ class MCPApprovalRequestItem(ConversationItem):
     type: str = "mcp_approval_request"
     server_label: Optional[str] = None
     name: Optional[str] = None
-    arguments: Optional[str] = None
+    arguments: Optional[str] = attrs.field(default=None, repr=text_repr)
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -280,6 +290,21 @@ class UnknownItem(ConversationItem):
     """An item of a type that this version does not know; its fields are in ``extra``."""
 
     type: str = ""
+
+
+def speaker_and_words(item: ConversationItem) -> tuple[str, str]:
+    """Who an item is of, and what it says in one line of text."""
+    if isinstance(item, MessageItem):
+        return item.role or "message", " ".join(
+            part.text or part.transcript or f"[{part.type}]" for part in item.content
+        )
+    if isinstance(item, (FunctionCallItem, MCPCallItem, MCPApprovalRequestItem)):
+        return item.type, f"{item.name}({item.arguments or ''})"
+    if isinstance(item, FunctionCallOutputItem):
+        return item.type, item.output or ""
+    if isinstance(item, MCPApprovalResponseItem):
+        return item.type, "approved" if item.approve else f"rejected: {item.reason or 'no reason given'}"
+    return item.type or "item", ""
 
 
 def decode_base64(text: Optional[str]) -> Optional[bytes]:

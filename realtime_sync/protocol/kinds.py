@@ -75,6 +75,8 @@ class ConversationUpdateKind(str, enum.Enum):
     SESSION_UPDATED = "session.updated"
     TRANSCRIPTION_SESSION_CREATED = "transcription_session.created"
     TRANSCRIPTION_SESSION_UPDATED = "transcription_session.updated"
+    # The one that no server sends: this library says it where a session goes on over a new connection.
+    SESSION_RECONNECTED = "realtime_sync.session.reconnected"
     UNKNOWN = "unknown"
 
     @classmethod

@@ -123,7 +123,7 @@ class Connection:
         """Send one text message, in one frame; bytes must be UTF-8 already. Any thread, any number of them.
 
         ``at_turn`` is called when it is this message's turn, before its first byte: several threads' calls come in
-        the order of the messages on the wire. It must be short, raise nothing and send nothing.
+        the order of the messages on the wire. It must be short and send nothing; what it raises is raised here, and nothing is sent.
 
         Blocks while the peer takes bytes too slowly; raises SendStalledError after ``Timeouts.send`` seconds
         without any progress, else the connection's error where it has ended. InvalidInputError (nothing was sent)

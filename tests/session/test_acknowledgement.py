@@ -246,7 +246,7 @@ def test_ignored_handles_are_forgotten_once_acknowledged(plain: House) -> None:
     session.add_item("last").wait()
     gc.collect()
     assert not any(ref() for ref in gone)
-    assert not session._engine._acknowledgements._pending
+    assert not session._engine._line.acknowledgements._pending
 
 
 def test_commands_that_nobody_can_acknowledge_are_not_remembered_for_ever(plain: House) -> None:
@@ -254,14 +254,14 @@ def test_commands_that_nobody_can_acknowledge_are_not_remembered_for_ever(plain:
     for _ in range(50):
         session.send_message({"type": "input_audio_buffer.append", "audio": "AAAA"})
     session.add_item("last").wait()
-    assert not session._engine._acknowledgements._pending
+    assert not session._engine._line.acknowledgements._pending
 
 
 def test_a_server_that_never_acknowledges_fills_no_memory(house: House) -> None:
     house.serve(responder=Script([expect("last", timeout=20), {"type": "input_audio_buffer.cleared"}]))
     session = house.open()
     handles = [session.clear_input_audio() for _ in range(2000)]
-    assert len(session._engine._acknowledgements._pending) <= 1024
+    assert len(session._engine._line.acknowledgements._pending) <= 1024
     with pytest.raises(UsageError, match="1024"):
         handles[0].wait()
     session.send_message({"type": "last"})
@@ -282,7 +282,7 @@ def test_what_cannot_be_sent_leaves_nothing_behind(plain: House) -> None:
     session = plain.open()
     with pytest.raises(ValueError, match=r"voice|JSON|sent"):
         session.configure_session(ConversationSessionOptions(extra={"x": object()}))
-    assert not session._engine._acknowledgements._pending
+    assert not session._engine._line.acknowledgements._pending
 
 
 def test_turn_detection_comes_back_as_it_was_set(plain: House) -> None:
@@ -331,4 +331,4 @@ def test_appends_are_not_remembered(plain: House) -> None:
     for number in range(1500):
         session.send_message({"type": "input_audio_buffer.append", "event_id": f"a{number}", "audio": "AAAA" * 100})
     assert first.wait().type == "session.updated"
-    assert len(session._engine._acknowledgements._pending) == 0
+    assert len(session._engine._line.acknowledgements._pending) == 0

@@ -135,6 +135,7 @@ def test_a_chunk_length_without_sense_is_refused(plain: House, chunk_ms: Any) ->
         (wav(b""), "no audio"),
     ],
 )
+@pytest.mark.usefixtures("no_audio_extra")
 def test_audio_that_would_be_heard_as_noise_is_refused_before_anything_is_sent(
     plain: House, source: bytes, told: str
 ) -> None:
@@ -356,6 +357,7 @@ def test_a_writer_writes_only_within_its_block(plain: House) -> None:
 # Formats -------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("no_audio_extra")
 def test_a_changed_format_holds_for_what_is_sent_behind_the_change(house: House) -> None:
     session = house.open()
     mulaw = random.Random(1).randbytes(8001)
@@ -422,6 +424,7 @@ def test_a_writer_that_is_entered_again_begins_with_a_whole_sample(plain: House)
     assert b"".join(received(plain, session)) == b"\x01\x02\x10\x20"
 
 
+@pytest.mark.usefixtures("no_audio_extra")
 def test_a_file_that_cannot_be_sent_is_told_at_the_call_and_not_in_the_background(plain: House, tmp_path: Path) -> None:
     session = plain.open()
     with pytest.raises(FileNotFoundError):

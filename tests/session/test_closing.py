@@ -61,7 +61,7 @@ def test_a_server_that_does_not_read_costs_no_more_while_a_big_send_is_stuck(hou
     released = threading.Event()
     session = house.raw(lambda link: hold(link, released), small_buffers=True, timeouts=Timeouts(send=30))
     sending = Running(lambda: session.send_message({"type": "big", "padding": "x" * size}))
-    until(lambda: session._engine._connection._duplex.lock.locked())
+    until(lambda: session._engine._line.connection._duplex.lock.locked())
     with within(2.5):
         session.close()
     with pytest.raises((SessionNotOpenError, ConnectionClosedError)):
@@ -343,7 +343,7 @@ def test_many_stalled_sessions_are_left_together(plain: House) -> None:
     for live in plain.server.sessions:
         live.inject(faults.stop_reading())
     stuck = [Running(lambda session=session: session.send_audio(bytes(8_000_000))) for session in sessions]  # type: ignore[misc]
-    until(lambda: all(session._engine._connection._duplex.lock.locked() for session in sessions))
+    until(lambda: all(session._engine._line.connection._duplex.lock.locked() for session in sessions))
     with within(3):
         client.close()
     for sending in stuck:

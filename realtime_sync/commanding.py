@@ -1,0 +1,34 @@
+"""Commands on their way out: named, encoded in the endpoint's dialect, and sent."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import Any, Optional
+
+import attrs
+
+from realtime_sync.acknowledgement import CommandHandle
+from realtime_sync.engine import Engine
+from realtime_sync.line import Line
+from realtime_sync.protocol import codec, commands
+from realtime_sync.protocol.registry import Command
+
+
+def send_command(engine: Engine, command: Command, line: Optional[Line] = None) -> CommandHandle:
+    """Send a command, under a name of ours where it has none; ``line`` as in ``Engine.send``."""
+    engine.check_open()
+    if command.event_id is None:
+        command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+    text = codec.encode(command, engine.dialect)
+    return engine.send(text, acknowledged_fields(command), command.wire_type, command.event_id, line)
+
+
+def acknowledged_fields(command: Command) -> Mapping[str, Any]:
+    """What ``acknowledgement`` looks at, without encoding the command a second time."""
+    fields: dict[str, Any] = {name: getattr(command, name, None) for name in ("item_id", "response_id")}
+    if isinstance(command, commands.ConversationItemCreateCommand):
+        fields["item"] = {"id": command.item.id}
+    if isinstance(command, commands.ResponseCreateCommand) and command.response is not None:
+        fields["response"] = {"metadata": command.response.metadata or None}
+    return fields

@@ -1,0 +1,29 @@
+"""A conversation as it is carried over to a new connection, under names that the service takes."""
+
+from __future__ import annotations
+
+import secrets
+
+import attrs
+
+from realtime_sync.protocol.items import ConversationItem
+
+
+@attrs.frozen
+class Replay:
+    """``items`` to send, in order; ``losses``, one line for each thing left out; ``names``: old id to the id sent."""
+
+    items: list[ConversationItem]
+    losses: list[str]
+    names: dict[str, str]
+
+    def leave_out(self, item_id: str) -> None:
+        """The service refused this item."""
+        for old, new in list(self.names.items()):
+            if new == item_id:
+                del self.names[old]
+
+
+def with_id(item: ConversationItem) -> ConversationItem:
+    """The item, under an id of ours where it has none or one that is too long for the service."""
+    return item if item.id else attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")

@@ -1,0 +1,104 @@
+"""One connection's life: what is sent and awaited on it, and how it ends. A session that survives has several."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, Callable, Optional, Union
+
+from realtime_sync.acknowledgement import Acknowledgements, CommandHandle, ErrorOf
+from realtime_sync.errors import ConnectionClosedError
+from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
+from realtime_sync.protocol.updates import ErrorUpdate, ResponseDoneUpdate
+from realtime_sync.response_routing import ResponseRouter
+from realtime_sync.transport import Connection
+from realtime_sync.wire_log import log_frame
+
+
+class Line:
+    """A connection with its commands in flight and its answers in progress. ``number``: 1 for a session's first."""
+
+    def __init__(self, connection: Connection, number: int, name: str) -> None:
+        self.connection = connection
+        self.number = number
+        self.name = name
+        self.acknowledgements = Acknowledgements()
+        self.responses = ResponseRouter()
+        # The reader's alone, until it has ended.
+        self.last_error: Optional[ErrorUpdate] = None
+        self.open_responses: set[Optional[str]] = set()
+        self.heard = False  # the server has said something but an error
+        self.silent = False  # nobody is told of what comes: a history is being replayed
+        self.over = False  # the reader has come to its end; guarded by the engine
+        self.error: Optional[ConnectionClosedError] = None  # set before `ended`
+        self.greeted = threading.Event()  # the server has said something, or the line has ended
+        self.ended = threading.Event()  # everyone who waited on this line was released
+
+    def send(
+        self,
+        text: Union[str, bytes],
+        handle: CommandHandle,
+        message: Mapping[str, Any],
+        note: Optional[Callable[[], None]] = None,
+    ) -> None:
+        """Send a command; ``message`` holds what its acknowledgement is known by. ``note`` is called at its turn."""
+
+        def at_turn() -> None:
+            # In its turn on the wire, because acknowledgements come in that order; before its first byte, because its
+            # own may come at once.
+            if note is not None:
+                note()
+            self.acknowledgements.expect(handle, message)
+
+        try:
+            self.transmit(text, at_turn)
+        except BaseException:
+            self.acknowledgements.forget(handle)
+            raise
+
+    def transmit(self, text: Union[str, bytes], at_turn: Optional[Callable[[], None]] = None) -> None:
+        """Send a frame; see ``Connection.send_text``. Raises what the line ended with, where it has."""
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        log_frame(self.name, ">", text)
+        try:
+            self.connection.send_text(text, at_turn)
+        except ConnectionClosedError:
+            self.ended.wait(0.5)  # the reader knows more: the server's last error, the close frame
+            if self.error is None:
+                raise
+        else:
+            return
+        raise self.error.with_traceback(None)
+
+    def take_note(self, update: ConversationUpdate) -> None:
+        """On the reader thread: what an update tells of the line itself."""
+        if isinstance(update, ErrorUpdate):
+            self.last_error = update
+            return  # no greeting: a refused key is told so, just before the close
+        if isinstance(update, ResponseDoneUpdate):
+            self.open_responses.discard(update.response_id)
+        elif isinstance(update, ResponseUpdateBase):
+            self.open_responses.add(update.response_id)
+        if not self.heard:
+            self.heard = True
+            self.greeted.set()
+
+    def settle(self, update: ConversationUpdate) -> Optional[CommandHandle]:
+        """On the reader thread: hand the update to the command and the answer that wait for it; the command, if any."""
+        handle = self.acknowledgements.take(update)
+        self.responses.see(update, handle.event_id if handle else None)
+        if handle is not None:
+            handle.settle(update)  # not before the router knows: who wakes may ask for the next answer at once
+        return handle
+
+    def end(self, error: ConnectionClosedError, error_of: Optional[ErrorOf] = None) -> None:
+        """On the reader thread, at its end: release everyone who waits on this line; see ``Acknowledgements.end``."""
+        self.error = error
+        try:
+            self.acknowledgements.end(error, error_of)
+            self.responses.end(error)
+        finally:
+            self.greeted.set()
+            self.ended.set()
+            self.connection.dispose()

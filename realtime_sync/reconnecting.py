@@ -1,0 +1,127 @@
+"""What a session that survives does: how long it tries, what is worth trying, and what it tells its consumers."""
+
+from __future__ import annotations
+
+import random
+from typing import Optional
+
+import attrs
+
+from realtime_sync.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectCancelledError,
+    ConnectionClosedError,
+    ConnectionFailedError,
+    ConnectionLostError,
+    ConsumerTooSlowError,
+    HandshakeError,
+    NotFoundError,
+    ProtocolViolationError,
+    RateLimitedError,
+    RealtimeSyncError,
+    ServerError,
+    ServiceUnavailableError,
+    SessionExpiredError,
+    TLSError,
+    WaitTimeoutError,
+)
+from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.resources import RealtimeSession
+from realtime_sync.protocol.update_base import ConversationUpdate
+
+# Close codes after which the same session may be had again: going away, internal error, restart, try again later, bad
+# gateway, and no close frame at all. Others are a verdict: 1008 policy, 3000 and 4000 bad key or model (OpenAI, 2026).
+_PASSING_CODES = frozenset({1001, 1006, 1011, 1012, 1013, 1014})
+_FATAL_ERRORS = frozenset(
+    {"invalid_api_key", "insufficient_quota", "invalid_model", "missing_model", "model_not_found", "billing_hard_limit"}
+)
+
+
+@attrs.frozen(kw_only=True)
+class Reconnect:
+    """How a session survives the loss of its connection, and the service's time limit.
+
+    ``give_up_after``: seconds in which a new connection has to be there, all attempts together.
+    ``base_delay``, ``max_delay``: seconds between two attempts, doubling from the one to the other; varied by a half up
+    and down, and before the first attempt too, so that many clients do not come back together.
+    ``renew_before``: seconds before the service's time limit (it tells it) from which on the connection is replaced as
+    soon as nobody speaks and no answer is in progress; None waits for the limit and survives that.
+    ``hold_audio``: seconds of audio that are kept to be sent again: what the service has not yet made a message of, and
+    what is sent while there is no connection. 0 keeps none, and refuses audio meanwhile.
+    ``keep_audio``: keep what the user said, to carry it over where there is no transcript (3 MB a minute).
+    """
+
+    give_up_after: float = 120.0
+    base_delay: float = 0.5
+    max_delay: float = 15.0
+    renew_before: Optional[float] = 120.0
+    hold_audio: float = 30.0
+    keep_audio: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        for name in ("give_up_after", "base_delay", "max_delay", "renew_before", "hold_audio"):
+            value = getattr(self, name)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
+            if not number and not (name == "renew_before" and value is None):
+                raise ConfigurationError(f"Reconnect.{name} must be a number of seconds from 0, not {value!r}")
+
+    def pause(self, attempt: int, error: Optional[BaseException] = None) -> float:
+        """Seconds to wait before ``attempt`` (from 1), which follows ``error``."""
+        if attempt == 1:
+            return random.uniform(0, self.base_delay)
+        delay = min(self.max_delay, self.base_delay * 2.0 ** min(attempt - 2, 30)) * random.uniform(0.5, 1.5)
+        asked = error.retry_after if isinstance(error, HandshakeError) else None
+        return max(delay, asked or 0.0)
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class SessionReconnectedUpdate(ConversationUpdate):
+    """The session goes on over a new connection. Made by this library; no server sends it.
+
+    ``reason``: how the old connection ended. ``losses``: one line for each thing that was not carried over; empty where
+    nothing was lost. ``sent_again``: the wire types of the commands that the old connection had not acknowledged and
+    that are sent again. ``attempts``: how many it took; ``seconds``: for how long there was no connection.
+    ``session``: the new connection's settings, as the service told them.
+    """
+
+    kind = ConversationUpdateKind.SESSION_RECONNECTED
+
+    reason: ConnectionClosedError
+    losses: tuple[str, ...] = ()
+    sent_again: tuple[str, ...] = ()
+    attempts: int = 1
+    seconds: float = 0.0
+    session: Optional[RealtimeSession] = None
+
+
+def is_survivable(reason: ConnectionClosedError, clean: bool) -> bool:
+    """True where another connection may do better. ``clean``: the server said goodbye with nothing under way."""
+    if isinstance(reason, (ConsumerTooSlowError, ProtocolViolationError)):
+        return False
+    if isinstance(reason, SessionExpiredError):
+        return True
+    if reason.error is not None and reason.error.error.code in _FATAL_ERRORS:
+        return False
+    if isinstance(reason, ConnectionLostError):
+        return True
+    code = reason.close_info.code
+    return code in _PASSING_CODES or (not clean and code in (1000, 1005))
+
+
+def is_worth_another_try(error: RealtimeSyncError) -> bool:
+    """True where connecting failed in a way that may pass."""
+    if isinstance(error, RateLimitedError):
+        return error.code != "insufficient_quota"  # that lasts until somebody pays
+    if isinstance(error, ServiceUnavailableError):
+        return True
+    if isinstance(error, HandshakeError):
+        # A refusal that is not known: 408 and 425 ask to come back, other 4xx are a verdict.
+        verdict = isinstance(error, (AuthenticationError, NotFoundError))
+        return not verdict and (error.status is None or error.status in (408, 425) or error.status >= 500)
+    if isinstance(error, (TLSError, ConnectCancelledError, ServerError, ConfigurationError)):
+        return False
+    if isinstance(error, ConnectionClosedError):
+        return is_survivable(error, clean=True) or error.close_info.clean
+    return isinstance(error, (ConnectionFailedError, WaitTimeoutError))
