@@ -57,6 +57,7 @@ from realtime_sync.protocol.update_base import (
 from realtime_sync.protocol.updates import *  # noqa: F403
 from realtime_sync.protocol.updates import __all__ as _updates
 from realtime_sync.reconnecting import Reconnect, SessionReconnectedUpdate
+from realtime_sync.recording import Recording, RecordingWriter
 from realtime_sync.response import Answer, Response, Timings
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
@@ -96,6 +97,8 @@ __all__ = [
     "RealtimeConversationClient",
     "RealtimeConversationSession",
     "Reconnect",
+    "Recording",
+    "RecordingWriter",
     "Response",
     "SessionReconnectedUpdate",
     "Setting",

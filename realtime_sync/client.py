@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import uuid
 import weakref
@@ -31,6 +32,7 @@ from realtime_sync.protocol.options import (
     TranslationSessionOptions,
 )
 from realtime_sync.reconnecting import Reconnect
+from realtime_sync.recording import RecordingWriter
 from realtime_sync.revival import Revival
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     import ssl
 
 Proxy = Union[str, Literal[False], None]
+Recorded = Union[str, "os.PathLike[str]", RecordingWriter]
 C = TypeVar("C", bound="RealtimeConversationClient")
 
 _REFUSAL_SECONDS = 0.5
@@ -115,13 +118,15 @@ class RealtimeConversationClient:
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
+        recording: Optional[Recorded] = None,
     ) -> RealtimeConversationSession:
         """Connect, wait for the server's first word, and return the live session.
 
         ``options`` are applied, and acknowledged, before this returns. ``reconnect=True`` (or a ``Reconnect``, which
         tells how) makes a session that survives the loss of its connection and the service's time limit: it connects
         anew, applies the settings, replays the conversation, and tells of it by a ``SessionReconnectedUpdate``;
-        meanwhile, whoever sends waits. False: the session ends with its connection. ``call_id`` joins a running call
+        meanwhile, whoever sends waits. False: the session ends with its connection. ``recording``: a path (or a
+        ``RecordingWriter``) that the whole traffic is written to, without secrets. ``call_id`` joins a running call
         (SIP, WebRTC) instead of opening a conversation. ``client_secret``: an ephemeral key to use instead of the
         client's credential. ``headers`` and ``query`` are added to the endpoint's.
 
@@ -137,6 +142,7 @@ class RealtimeConversationClient:
             secret=client_secret,
             headers=headers,
             query=query,
+            recording=recording,
         )
 
     def start_transcription_session(
@@ -144,6 +150,7 @@ class RealtimeConversationClient:
         options: Optional[TranscriptionSessionOptions] = None,
         *,
         reconnect: Union[bool, Reconnect] = False,
+        recording: Optional[Recorded] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
@@ -153,6 +160,7 @@ class RealtimeConversationClient:
             options,
             intent="transcription",
             reconnect=reconnect,
+            recording=recording,
             secret=client_secret,
             headers=headers,
             query=query,
@@ -163,6 +171,7 @@ class RealtimeConversationClient:
         options: Optional[TranslationSessionOptions] = None,
         *,
         reconnect: Union[bool, Reconnect] = False,
+        recording: Optional[Recorded] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
@@ -173,6 +182,7 @@ class RealtimeConversationClient:
             model=self.model,
             translation=True,
             reconnect=reconnect,
+            recording=recording,
             secret=client_secret,
             headers=headers,
             query=query,
@@ -212,6 +222,7 @@ class RealtimeConversationClient:
         secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
+        recording: Optional[Recorded] = None,
     ) -> RealtimeConversationSession:
         policy = _policy(reconnect)
         endpoint = self.endpoint
@@ -238,7 +249,13 @@ class RealtimeConversationClient:
                 extra_query=query,
             )
 
-        engine = self._connected(connect)
+        writer = RecordingWriter(recording) if isinstance(recording, (str, os.PathLike)) else recording
+        try:
+            engine = self._connected(connect, writer)
+        except BaseException:
+            if writer is not None:
+                writer.close()
+            raise
         # Who joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
         greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
         session = RealtimeConversationSession(engine, client_request_id=request_id, translation=translation)
@@ -251,7 +268,9 @@ class RealtimeConversationClient:
             revival.watch(engine.survive(revival))
         return session
 
-    def _connected(self, connect: Callable[[Cancellation], Connection]) -> Engine:
+    def _connected(
+        self, connect: Callable[[Cancellation], Connection], recording: Optional[RecordingWriter] = None
+    ) -> Engine:
         """An engine on a new connection, which ``close()`` knows of from the beginning on."""
         with Cancellation() as cancellation:
             with self._lock:
@@ -264,6 +283,7 @@ class RealtimeConversationClient:
                     dialect=self.endpoint.dialect,
                     timeouts=self.settings.timeouts,
                     limits=self.settings.limits,
+                    recording=recording,
                 )
                 with self._lock:
                     self._engines.add(engine)

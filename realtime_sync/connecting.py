@@ -101,7 +101,7 @@ def open_connection(
             extra_query=extra_query,
         )
         try:
-            return connect(
+            connection = connect(
                 target.url,
                 headers=target.headers,
                 timeouts=timeouts,
@@ -110,6 +110,8 @@ def open_connection(
                 max_message_bytes=max_message_bytes,
                 cancellation=cancellation,
             )
+            connection.url = show_url(target.url)
+            return connection
         except HandshakeError as error:
             delay = retries.pause(error, attempt, waited)
             if delay is None:

@@ -10,6 +10,7 @@ from realtime_sync.acknowledgement import Acknowledgements, CommandHandle, Error
 from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
 from realtime_sync.protocol.updates import ErrorUpdate, ResponseDoneUpdate
+from realtime_sync.recording import RecordingWriter
 from realtime_sync.response_routing import ResponseRouter
 from realtime_sync.transport import Connection
 from realtime_sync.wire_log import log_frame
@@ -18,10 +19,13 @@ from realtime_sync.wire_log import log_frame
 class Line:
     """A connection with its commands in flight and its answers in progress. ``number``: 1 for a session's first."""
 
-    def __init__(self, connection: Connection, number: int, name: str) -> None:
+    def __init__(
+        self, connection: Connection, number: int, name: str, recording: Optional[RecordingWriter] = None
+    ) -> None:
         self.connection = connection
         self.number = number
         self.name = name
+        self.recording = recording
         self.acknowledgements = Acknowledgements()
         self.responses = ResponseRouter()
         # The reader's alone, until it has ended.
@@ -62,7 +66,7 @@ class Line:
             raise self.error.with_traceback(None)
         log_frame(self.name, ">", text)
         try:
-            self.connection.send_text(text, at_turn)
+            self.connection.send_text(text, self._recorded(text, at_turn))
         except ConnectionClosedError:
             self.ended.wait(0.5)  # the reader knows more: the server's last error, the close frame
             if self.error is None:
@@ -70,6 +74,31 @@ class Line:
         else:
             return
         raise self.error.with_traceback(None)
+
+    def _recorded(self, text: Union[str, bytes], at_turn: Optional[Callable[[], None]]) -> Optional[Callable[[], None]]:
+        """What is called at the frame's turn, so that the recording has the order of the wire."""
+        recording = self.recording
+        if recording is None:
+            return at_turn
+
+        def at_turn_recorded() -> None:
+            if at_turn is not None:
+                at_turn()  # which may refuse it
+            recording.sent(text)
+
+        return at_turn_recorded
+
+    def receive(self) -> Union[str, bytes]:
+        """The next message; see ``Connection.receive``."""
+        try:
+            frame = self.connection.receive()
+        except ConnectionClosedError as error:
+            if self.recording is not None:
+                self.recording.disconnected(error.close_info)
+            raise
+        if self.recording is not None:
+            self.recording.received(frame)
+        return frame
 
     def take_note(self, update: ConversationUpdate) -> None:
         """On the reader thread: what an update tells of the line itself."""

@@ -1,10 +1,25 @@
-"""For the tests of projects that use this library: a pytest plugin, a clock that moves when it is told to.
+"""For the tests of projects that use this library: a pytest plugin, a clock that moves when told to, replay.
 
-The plugin (``realtime_sync.testing.plugin``) is found by pytest itself; its fixtures need the extra ``server``.
+The plugin (``realtime_sync.testing.plugin``) is found by pytest itself; its fixtures need the extra ``server``, as
+``ReplayScript`` and ``replay_server`` do.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from realtime_sync.testing.clock import ManualClock
 
-__all__ = ["ManualClock"]
+if TYPE_CHECKING:
+    from realtime_sync.testing.replay import ReplayScript, replay_server
+
+__all__ = ["ManualClock", "ReplayScript", "replay_server"]
+
+
+def __getattr__(name: str) -> object:
+    """Load what needs the server when it is asked for: pytest loads the plugin, and with it this, in every run."""
+    if name in ("ReplayScript", "replay_server"):
+        from realtime_sync.testing import replay
+
+        return getattr(replay, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

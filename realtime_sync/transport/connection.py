@@ -21,12 +21,13 @@ class Connection:
 
     ``receive`` is also what answers pings and notices a dead peer, so one thread should always be in it.
     ``subprotocol`` is what the server selected, or None. ``response_headers`` are its answer's, names in lower
-    case, without cookies.
+    case, without cookies. ``url``: what it was made to, for people to read; set by who made it.
     """
 
     def __init__(self, duplex: Duplex, subprotocol: Optional[str], response_headers: Mapping[str, str]) -> None:
         self.subprotocol = subprotocol
         self.response_headers = response_headers
+        self.url = ""
         self._duplex = duplex
         self._max_message_bytes = duplex.room
         # The message being gathered from fragments: its opcode (0 is none), its parts, and for text its decoder,
@@ -123,7 +124,8 @@ class Connection:
         """Send one text message, in one frame; bytes must be UTF-8 already. Any thread, any number of them.
 
         ``at_turn`` is called when it is this message's turn, before its first byte: several threads' calls come in
-        the order of the messages on the wire. It must be short and send nothing; what it raises is raised here, and nothing is sent.
+        the order of the messages on the wire. It must be short and send nothing; what it raises is raised here, and
+        nothing is sent.
 
         Blocks while the peer takes bytes too slowly; raises SendStalledError after ``Timeouts.send`` seconds
         without any progress, else the connection's error where it has ended. InvalidInputError (nothing was sent)

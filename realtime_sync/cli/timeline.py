@@ -1,0 +1,39 @@
+"""``realtime-sync timeline``: a recording's turns and latencies, as a table, a picture, and to listen to."""
+
+from __future__ import annotations
+
+import argparse
+
+_EXAMPLES = """\
+examples:
+  realtime-sync timeline session.jsonl
+  realtime-sync timeline session.jsonl --picture session.png    # pip install 'realtime-sync[plot]'
+  realtime-sync timeline session.jsonl --audio session.wav      # left the user, right what was heard of the model"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """See ``realtime_sync.cli``."""
+    parser = subparsers.add_parser(
+        "timeline",
+        help="tell what happened when in a recorded session",
+        description="Tell what happened when in a session that was recorded with recording=PATH.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("recording", metavar="RECORDING", help="the file of JSON lines")
+    parser.add_argument("--picture", metavar="FILE", help="draw it, too: FILE.png, FILE.svg or FILE.pdf")
+    parser.add_argument("--audio", metavar="FILE", help="write both sides as a stereo WAV file, too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the table. Raises ``OSError``, ``InvalidInputError`` and ``ConfigurationError``."""
+    from realtime_sync.recording import Recording
+
+    recording = Recording.read(arguments.recording)
+    print(recording.timeline())
+    if arguments.picture:
+        recording.save_timeline(arguments.picture)
+    if arguments.audio:
+        recording.save_audio(arguments.audio)
+    return 0

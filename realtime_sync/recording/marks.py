@@ -1,0 +1,60 @@
+"""What happened in a recording besides speech, as marks on its picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import attrs
+
+from realtime_sync.protocol import updates
+from realtime_sync.protocol.items import FunctionCallItem
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.recording.recording import Recording
+
+
+@attrs.frozen
+class MarkKind:
+    """What a mark means and how it looks: ``symbol`` is matplotlib's, ``row``: 0 is below the user's track, 1 and 2
+    are below that, 3 is on the model's track. What mostly happens at the same moment is in different rows.
+    """
+
+    words: str
+    symbol: str
+    colour: str
+    row: int
+
+
+SPEECH_STARTED = MarkKind("speech started", ">", "#1a4f86", 0)
+SPEECH_STOPPED = MarkKind("speech stopped", "<", "#1a4f86", 0)
+COMMITTED = MarkKind("committed", "|", "#1a4f86", 1)
+RESPONSE_CREATED = MarkKind("response created", "|", "#9c4221", 2)
+RESPONSE_DONE = MarkKind("response done", "s", "#9c4221", 2)
+FUNCTION_CALL = MarkKind("function call", "D", "#6b46c1", 1)
+TRUNCATED = MarkKind("truncated", "x", "#111111", 3)
+ERROR = MarkKind("error", "X", "#c53030", 0)
+CONNECTION = MarkKind("connection begins or ends", "d", "#4a5568", 1)
+
+_KINDS: dict[type[ConversationUpdate], MarkKind] = {
+    updates.InputAudioBufferSpeechStartedUpdate: SPEECH_STARTED,
+    updates.InputAudioBufferSpeechStoppedUpdate: SPEECH_STOPPED,
+    updates.InputAudioBufferCommittedUpdate: COMMITTED,
+    updates.ResponseCreatedUpdate: RESPONSE_CREATED,
+    updates.ResponseDoneUpdate: RESPONSE_DONE,
+    updates.ConversationItemTruncatedUpdate: TRUNCATED,
+    updates.ErrorUpdate: ERROR,
+}
+
+
+def marks(recording: Recording) -> Iterator[tuple[float, MarkKind]]:
+    """The marks with their times, in seconds since the recording began: when the session learned of them."""
+    for at, update in recording.timed_updates():
+        kind = _KINDS.get(type(update))
+        if isinstance(update, updates.ResponseOutputItemDoneUpdate) and isinstance(update.item, FunctionCallItem):
+            kind = FUNCTION_CALL
+        if kind is not None:
+            yield at, kind
+    for number, connection in enumerate(recording.connections):
+        if number:
+            yield connection.opened, CONNECTION
+        if connection.closed is not None and number < len(recording.connections) - 1:
+            yield connection.closed, CONNECTION

@@ -1,0 +1,228 @@
+"""Writing down a session's wire as it happens."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import logging
+import os
+import threading
+import time
+from types import TracebackType
+from typing import Any, BinaryIO, Optional, Union
+
+from realtime_sync.errors import CloseInfo, InvalidInputError
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.recording.besides import BesidesWriter
+from realtime_sync.recording.elision import take_audio
+from realtime_sync.recording.formats import FormatTracker
+from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, Target
+from realtime_sync.recording.redaction import without_secrets
+from realtime_sync.urls import show_url
+from realtime_sync.version import __version__
+
+logger = logging.getLogger(__name__)
+
+# What may wait while another thread writes: beyond it the disk does not keep up, and memory is worth more.
+_MOST_WAITING = 64 * 2**20
+_CLOSE_PATIENCE = 2.0
+
+
+class RecordingWriter:
+    """Writes what a session sends and receives to a file of JSON lines (``recording.layout`` tells how it lies).
+
+    ``audio``: ``"keep"`` leaves it in the frames; ``"elide"`` writes its length alone; ``"beside"`` writes it as WAV,
+    ``PATH.user.wav`` and ``PATH.model.wav``. Keys and tokens are never written: ``***`` stands in their place.
+
+    Any thread may call any method; none raises once the file is open. Where writing fails (a full disk), it is logged
+    once, ``error`` tells it, and nothing more is written: the session goes on. Every line is handed to the system as
+    it is written, so that a crash loses at most a part of the last one. A forked child writes nothing.
+
+    Raises OSError where the file cannot be created, InvalidInputError for another ``audio``.
+    """
+
+    def __init__(self, path: Target, *, audio: AudioMode = "keep") -> None:
+        if audio not in AUDIO_MODES:
+            raise InvalidInputError(f"audio is one of {', '.join(AUDIO_MODES)}, not {audio!r}")
+        self.path = os.fspath(path)
+        self.audio = audio
+        self.error: Optional[BaseException] = None
+        """What ended the recording before the session; None while all is well."""
+        self._pid = os.getpid()
+        self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  it is closed by close()
+        self._beside = BesidesWriter(self.path) if audio == "beside" else None
+        self._formats = FormatTracker()
+        self._changed = threading.Condition()  # guards all below, and the order of the lines; never held while writing
+        self._waiting: list[tuple[float, str, Any]] = []
+        self._waiting_size = 0
+        self._writing = False  # some thread is, and will take along what is added meanwhile
+        self._closed = False
+        self._started: Optional[float] = None
+        self._dialect = Dialect.GA
+
+    # What a session tells -------------------------------------------------------------------------------------------
+
+    def connected(
+        self, url: str, number: int = 1, dialect: Dialect = Dialect.GA, *, at: Optional[float] = None
+    ) -> None:
+        """The ``number``-th connection (from 1) was made to ``url``, of which user, password and keys are left out.
+
+        ``at``, here and below: when, by ``time.monotonic()``; None is now. The first call is the recording's start.
+        """
+        self._dialect = dialect
+        self._add("connected", {"n": number, "url": show_url(url)}, at)
+
+    def sent(self, frame: Union[str, bytes], *, at: Optional[float] = None) -> None:
+        """A text frame is about to be sent (bytes are its UTF-8). Call it in the frame's turn on the wire."""
+        self._add("out", frame if isinstance(frame, str) else bytes(frame).decode("utf-8", "replace"), at)
+
+    def received(self, frame: Union[str, bytes], *, at: Optional[float] = None) -> None:
+        """A frame has come: text, or bytes for a binary one."""
+        self._add("in", frame, at)
+
+    def disconnected(self, info: CloseInfo, *, at: Optional[float] = None) -> None:
+        """The connection has ended; another may follow."""
+        told = {"code": info.code, "reason": without_secrets(info.reason), "initiator": info.initiator}
+        self._add("closed", told, at)
+
+    def close(self) -> None:
+        """Complete the file. Idempotent; waits at most two seconds for a thread that is still writing."""
+        if os.getpid() != self._pid:
+            return
+        with self._changed:
+            if self._writing or self._closed:
+                self._closed = True
+                self._changed.wait_for(lambda: not self._writing, _CLOSE_PATIENCE)
+                return
+            self._closed = self._writing = True
+        self._write_all()
+
+    @property
+    def closed(self) -> bool:
+        """True once nothing more is written, because of ``close()`` or of ``error``."""
+        return self._closed
+
+    def __enter__(self) -> RecordingWriter:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = f"failed: {self.error}" if self.error else "closed" if self._closed else "open"
+        return f"<RecordingWriter {self.path} {state}>"
+
+    # Writing --------------------------------------------------------------------------------------------------------
+
+    def _add(self, direction: str, what: Any, at: Optional[float]) -> None:
+        """Add a line. Whoever finds nobody writing writes; nobody ever waits for another one's disk."""
+        if os.getpid() != self._pid:
+            return
+        with self._changed:
+            if self._closed:
+                return
+            at = time.monotonic() if at is None else at
+            self._waiting.append((at, direction, what))
+            self._waiting_size += len(what)
+            if self._writing and self._waiting_size <= _MOST_WAITING:
+                return
+            too_slow = self._writing
+            self._writing = True
+        if too_slow:
+            self._fail(OSError(f"the disk does not keep up: more than {_MOST_WAITING} bytes wait to be written"))
+        else:
+            self._write_all()
+
+    def _write_all(self) -> None:
+        """Write until nothing waits; called by the one thread that has set ``_writing``."""
+        while True:
+            with self._changed:
+                lines, self._waiting, self._waiting_size = self._waiting, [], 0
+                done = not lines
+                if done and not self._closed:
+                    self._writing = False
+                    return
+            if done:
+                break
+            try:
+                for line in lines:
+                    self._write(*line)
+            except Exception as error:  # a defect of ours, too, must not end the session
+                self._fail(error)
+        self._finish()
+
+    def _write(self, at: float, direction: str, what: Any) -> None:
+        if self.error is not None:
+            return
+        if self._started is None:
+            self._started = at
+            self._put(self._header())
+        line: dict[str, Any] = {"t": round(max(0.0, at - self._started), 6), "dir": direction}
+        if isinstance(what, dict):
+            line |= what
+        elif isinstance(what, bytes):
+            line["binary"] = base64.b64encode(what).decode()
+        else:
+            line |= self._frame(direction, what)
+        self._put(line)
+
+    def _frame(self, direction: str, text: str) -> dict[str, Any]:
+        text = without_secrets(text)
+        if self.audio == "keep":
+            return {"text": text}
+        beside = self._beside
+        if beside is None:
+            text, gaps = take_audio(text, lambda samples: None)
+        else:
+            if direction == "in":
+                self._formats.see_text(text, self._dialect)
+            format = self._formats.formats[direction]
+            text, gaps = take_audio(text, lambda samples: beside.keep(direction, samples, format))
+        return {"text": text, "gaps": [gap.to_json() for gap in gaps]} if gaps else {"text": text}
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "recording": VERSION,
+            "started": datetime.datetime.now(datetime.timezone.utc).isoformat(),
+            "library": __version__,
+            "dialect": self._dialect.value,
+            "audio": self.audio,
+        }
+
+    def _put(self, line: dict[str, Any]) -> None:
+        try:
+            data = json.dumps(line, ensure_ascii=False).encode()
+        except UnicodeEncodeError:  # half of a surrogate pair
+            data = json.dumps(line).encode()
+        self._file.write(data + b"\n")
+        # At once: what would stay in a buffer is what one wants to see after a crash, and a fork would write it twice.
+        self._file.flush()
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            first, self._closed = self.error is None, True
+            self.error = self.error or error
+            self._waiting, self._waiting_size = [], 0
+        if first:
+            logger.error(
+                "the recording %s has ended before its session: %s: %s", self.path, type(error).__name__, error
+            )
+
+    def _finish(self) -> None:
+        try:
+            if self._beside is not None:
+                self._beside.close()
+        except OSError as error:
+            self._fail(error)
+        try:
+            if self._started is None and self.error is None:
+                self._put(self._header())
+            self._file.close()
+        except (OSError, ValueError) as error:
+            self._fail(error)
+        with self._changed:
+            self._writing = False
+            self._changed.notify_all()

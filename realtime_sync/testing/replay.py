@@ -1,0 +1,219 @@
+"""A recording played by a server: the same traffic to any client."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import time
+from typing import Any, Optional
+
+from realtime_sync.conversation.pieces import base64_size
+from realtime_sync.errors import InvalidInputError, WaitTimeoutError
+from realtime_sync.recording import Entry, Recording
+from realtime_sync.server import LiveSession, RealtimeServer, Script
+
+_log = logging.getLogger("realtime_sync.server")
+_APPENDS = ("input_audio_buffer.append", "session.input_audio_buffer.append")
+_ADDED = ("conversation.item.added", "conversation.item.created")
+
+
+class ReplayMismatch(Exception):
+    """The client did something else than the recorded one. Told in ``failures``; it never comes out of here."""
+
+
+class ReplayScript(Script):
+    """Plays a recording's server to each session: the recorded frames, and before those that the recorded client had
+    sent something first, waits for this client to send a message of the same type.
+
+    ``speed``: None sends as fast as the client takes it; 1.0 in the recorded pace, 2.0 twice as fast. ``timeout``:
+    seconds to wait for a message of the client's. Audio may come in pieces of any size, and as much as one likes: for
+    what the server said in the middle of it, as many bytes of it are waited for. Ids that the client chooses (of
+    messages and items) are put in place of the recorded ones. A recording of several connections plays them to one
+    session after the other.
+
+    What the client does otherwise closes the connection with code 1002; ``failures`` tells what, where in the
+    recording. Use ``replay_server``, or a server with ``first_update=None``.
+    """
+
+    def __init__(self, recording: Recording, *, speed: Optional[float] = None, timeout: float = 10.0) -> None:
+        super().__init__(())
+        if speed is not None and not speed > 0:
+            raise InvalidInputError(f"speed is a number above 0, or None for no waiting, not {speed!r}")
+        self.recording = recording
+        self.speed = speed
+        self.timeout = timeout
+        self._numbers = itertools.count()
+
+    def run(self, session: LiveSession) -> None:
+        """Play one connection; on a thread of the session's."""
+        connections = sorted({entry.connection for entry in self.recording.entries}) or [1]
+        number = connections[next(self._numbers) % len(connections)]
+        try:
+            _Replay(self, session, number).run()
+        except ReplayMismatch as mismatch:
+            self.failures.append(str(mismatch))
+            _log.warning("a replay has ended: %s", mismatch)
+            session.close(1002, "the client did not do what was recorded")
+        except Exception:
+            _log.exception("a recording could not be replayed")
+            session.close(1011, "the recording could not be replayed")
+
+
+def replay_server(
+    recording: Recording, *, speed: Optional[float] = None, timeout: float = 10.0, **options: Any
+) -> RealtimeServer:
+    """A ``RealtimeServer`` that plays the recording to every client; ``server.settings.script.failures`` tells what a
+    client did otherwise. ``speed`` and ``timeout`` as in ``ReplayScript``, ``options`` as in ``RealtimeServer``.
+    """
+    script = ReplayScript(recording, speed=speed, timeout=timeout)
+    return RealtimeServer(responder=script, first_update=None, **options)
+
+
+class _Replay:
+    """One connection of the recording, played to one session."""
+
+    def __init__(self, script: ReplayScript, session: LiveSession, number: int) -> None:
+        self._script = script
+        self._session = session
+        self._number = number
+        self._entries = [entry for entry in script.recording.entries if entry.connection == number]
+        self._client = _Client(session, script.timeout)
+        self._begun = time.monotonic()
+        self._renamed: dict[str, str] = {}  # recorded ids, quoted, to those of this client
+        self._named_items: list[str] = []  # by this client, where the server of the recording had to name them
+
+    def run(self) -> None:
+        recorded_audio = 0  # bytes that the recorded client had sent since its last other message
+        self._begun -= self._paced(self._entries[0].t) if self._entries else 0
+        for index, entry in enumerate(self._entries):
+            if self._session.is_over:
+                return
+            if entry.direction == "in":
+                self._send(entry)
+                continue
+            message = _parsed(entry.text)
+            if message.get("type") in _APPENDS:
+                recorded_audio += _audio_size(message)
+                self._client.wait_for_audio(recorded_audio, self._where(index, entry))
+            else:
+                recorded_audio = 0
+                said = self._client.wait_for(str(message.get("type")), self._where(index, entry))
+                self._renamed.update(_renamed_ids(message, said))
+                if message.get("type") == "conversation.item.create" and not _item_id(message) and _item_id(said):
+                    self._named_items.append(_item_id(said))
+            # A client that is slower than the recorded one gets its answers as long after its message.
+            self._begun = max(self._begun, time.monotonic() - self._paced(entry.t))
+        self._close_as_recorded()
+
+    def _paced(self, t: float) -> float:
+        return t / self._script.speed if self._script.speed is not None else 0.0
+
+    def _send(self, entry: Entry) -> None:
+        delay = self._begun + self._paced(entry.t) - time.monotonic() if self._script.speed is not None else 0.0
+        if delay > 0:
+            try:
+                self._session.wait_until_closed(delay)
+                return
+            except WaitTimeoutError:
+                pass
+        self._session.wait_for_room()
+        connection = self._session.connection
+        if connection is None or self._session.is_over:
+            return
+        if entry.binary is not None:
+            connection.send_binary(entry.binary)
+            return
+        text = entry.text
+        if self._named_items and '"conversation.item.' in text:
+            self._rename_item(_parsed(text))
+        for recorded, live in self._renamed.items():
+            text = text.replace(recorded, live)
+        self._session.note_sent(_parsed(text))  # before the client can know of it
+        connection.send_text(text)
+
+    def _rename_item(self, message: dict[str, Any]) -> None:
+        """The first message that tells a new item tells the one that the client has named first."""
+        told = _item_id(message)
+        if message.get("type") in _ADDED and told and json.dumps(told) not in self._renamed:
+            self._renamed[json.dumps(told)] = json.dumps(self._named_items.pop(0))
+
+    def _close_as_recorded(self) -> None:
+        ends = [each.info for each in self._script.recording.connections if each.number == self._number]
+        info = ends[0] if ends else None
+        if info is not None and info.initiator == "remote":
+            self._session.close(1000 if info.code == 1005 else info.code, info.reason)
+
+    def _where(self, index: int, entry: Entry) -> str:
+        return f"at {entry.t:.3f} s of the recording (message {index + 1} of connection {self._number})"
+
+
+class _Client:
+    """What the live client has said, in order."""
+
+    def __init__(self, session: LiveSession, timeout: float) -> None:
+        self._session = session
+        self._timeout = timeout
+        self._position = 0
+        self._audio = 0
+
+    def wait_for(self, wire_type: str, where: str) -> dict[str, Any]:
+        """The next message, which is to be of this type; audio before it is passed over."""
+        while True:
+            message = self._next(f"a message of the type {wire_type}", where)
+            self._position += 1
+            if message.get("type") == wire_type:
+                self._audio = 0
+                return message
+            if message.get("type") not in _APPENDS:
+                raise ReplayMismatch(f"{where} the client sent {wire_type}; this client sent {message.get('type')}")
+
+    def wait_for_audio(self, size: int, where: str) -> None:
+        """So many bytes of audio since the last other message; less where the client has gone on to another one."""
+        while self._audio < size:
+            message = self._next("audio", where)
+            if message.get("type") not in _APPENDS:
+                return
+            self._position += 1
+            self._audio += _audio_size(message)
+
+    def _next(self, what: str, where: str) -> dict[str, Any]:
+        try:
+            self._session.wait_after(self._position, lambda message: True, self._timeout)
+        except WaitTimeoutError as error:
+            ended = "left before it sent one" if self._session.close_code is not None else "sent nothing more"
+            raise ReplayMismatch(
+                f"{where} the client sent {what}; this client {ended} (waited at most {self._timeout} s)"
+            ) from error
+        return self._session.received[self._position]
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return message if isinstance(message, dict) else {}
+
+
+def _item_id(message: dict[str, Any]) -> str:
+    item = message.get("item")
+    told = item.get("id") if isinstance(item, dict) else None
+    return told if isinstance(told, str) else ""
+
+
+def _audio_size(message: dict[str, Any]) -> int:
+    audio = message.get("audio")
+    return base64_size(audio) if isinstance(audio, str) else 0
+
+
+def _renamed_ids(recorded: Any, live: Any, key: str = "") -> dict[str, str]:
+    """What a client names itself, and its counterpart: ids, and the metadata by which it knows its responses."""
+    if isinstance(recorded, dict) and isinstance(live, dict):
+        inside = "metadata" if key == "metadata" else None
+        shared = [name for name in recorded if name in live]
+        found = [_renamed_ids(recorded[name], live[name], inside or name) for name in shared]
+        return {old: new for each in found for old, new in each.items()}
+    both = isinstance(recorded, str) and isinstance(live, str) and recorded and recorded != live
+    named = key == "id" or key.endswith("_id") or key == "metadata"
+    return {json.dumps(recorded): json.dumps(live)} if both and named else {}
