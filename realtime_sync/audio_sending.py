@@ -7,6 +7,9 @@ import threading
 from collections.abc import Iterator
 from typing import Callable, Optional
 
+from realtime_sync.acknowledgement import CommandHandle
+from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.audio.preflight import check_commit
 from realtime_sync.errors import (
     AudioFormatError,
     AudioSendInProgressError,
@@ -15,6 +18,7 @@ from realtime_sync.errors import (
     WaitTimeoutError,
 )
 from realtime_sync.patience import Patience
+from realtime_sync.protocol.options import TurnDetectionOptions
 
 logger = logging.getLogger(__name__)
 
@@ -47,14 +51,49 @@ class AudioClaim:
         self._lock.release()
 
 
-class AudioSend:
-    """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it."""
+class UncommittedAudio:
+    """How much audio a commit would find at most: as much as was sent since the last one."""
 
-    def __init__(self, chunks: Iterator[bytes], send: Callable[[bytes], None], claim: AudioClaim) -> None:
+    def __init__(self) -> None:
+        self._bytes: Optional[int] = 0  # None: not known, because something was sent that is not counted here
+        self._last_commit: Optional[CommandHandle] = None
+
+    def add(self, size: int) -> None:
+        """So many bytes of samples were sent."""
+        if self._bytes is not None:
+            self._bytes += size
+
+    def lose_count(self) -> None:
+        """Audio was sent by hand."""
+        self._bytes = None
+
+    def check(self, format: SampleFormat, turn_detection: Optional[TurnDetectionOptions]) -> None:
+        """Raise ``UsageError`` where a commit would surely be refused."""
+        refused = self._last_commit is not None and self._last_commit.error is not None  # so its audio is still there
+        check_commit(None if refused else self._bytes, format, turn_detection)
+
+    def committed(self, handle: CommandHandle) -> None:
+        """A commit was sent."""
+        self._bytes, self._last_commit = 0, handle
+
+
+class AudioSend:
+    """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it.
+
+    ``cancelled``: the event that ``cancel()`` sets; who paces the chunks wakes on it.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterator[bytes],
+        send: Callable[[bytes], None],
+        claim: AudioClaim,
+        cancelled: Optional[threading.Event] = None,
+    ) -> None:
         self._chunks = chunks
         self._send = send
         self._claim = claim
-        self._cancelled = threading.Event()
+        self._cancelled = cancelled or threading.Event()
         self._finished = threading.Event()  # set last, after _error
         self._error: Optional[BaseException] = None
         self._bytes_sent = 0

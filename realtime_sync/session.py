@@ -7,14 +7,19 @@ import json
 import math
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any, BinaryIO, Callable, Optional, TypeVar, Union, overload
 
 import attrs
 
 from realtime_sync.acknowledgement import CommandHandle, server_error
-from realtime_sync.audio.source import AudioSource, audio_chunks
-from realtime_sync.audio_sending import AudioClaim, AudioSend, AudioWriter
+from realtime_sync.audio.devices import Microphone, Speaker
+from realtime_sync.audio.outgoing import Progress, outgoing_chunks
+from realtime_sync.audio.pacing import Clock, RealClock
+from realtime_sync.audio.source import AudioChunks, AudioSource
+from realtime_sync.audio_sending import AudioClaim, AudioSend, AudioWriter, UncommittedAudio
 from realtime_sync.commanding import send_command
 from realtime_sync.conversation import Conversation
 from realtime_sync.delivery import UpdateStream, Wanted, condition
@@ -40,6 +45,7 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.responding import begin_response, finished_answer
 from realtime_sync.response import Answer, Response
+from realtime_sync.talking import talk
 from realtime_sync.tool_running import OnInterruption, answer_with_tools, as_runner, run_tools
 from realtime_sync.turn_stream import TurnStream
 
@@ -68,6 +74,7 @@ class RealtimeConversationSession:
         self._client_request_id = client_request_id
         self._append_type = "session.input_audio_buffer.append" if translation else "input_audio_buffer.append"
         self._claim = AudioClaim()
+        self._uncommitted = UncommittedAudio()
         self._callbacks: list[tuple[Callable[[ConversationUpdate], bool], Callable[[Any], object]]] = []
 
     # About the session ----------------------------------------------------------------------------------------
@@ -179,9 +186,14 @@ class RealtimeConversationSession:
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
 
-        The service wants at least 100 ms of audio. With voice activity detection on, it commits by itself.
+        Raises ``UsageError`` for less than 100 ms of audio, which the service would refuse, and while voice activity
+        detection is on, for then the service commits by itself (``send_message`` sends a commit all the same).
         """
-        return self._send(commands.InputAudioBufferCommitCommand(event_id=event_id))
+        self._engine.check_open()
+        self._uncommitted.check(self._engine.input_format, self._engine.turn_detection)
+        handle = self._send(commands.InputAudioBufferCommitCommand(event_id=event_id))
+        self._uncommitted.committed(handle)
+        return handle
 
     def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``."""
@@ -282,7 +294,9 @@ class RealtimeConversationSession:
         told_type, told_id = content.get("type"), content.get("event_id")
         wire_type = told_type if isinstance(told_type, str) else "the message"
         handle = self._engine.send(text, content, wire_type, told_id if isinstance(told_id, str) else None)
-        if wire_type == "session.update":
+        if wire_type == self._append_type:
+            self._uncommitted.lose_count()
+        elif wire_type == "session.update":
             with contextlib.suppress(InvalidInputError):  # then the service understands it, or nobody does
                 command = codec.decode_command(text, self._engine.dialect)
                 self._engine.ask_settings(handle, command.session)  # type: ignore[attr-defined]
@@ -408,28 +422,51 @@ class RealtimeConversationSession:
 
     # Sending audio --------------------------------------------------------------------------------------------
 
-    def send_audio(self, source: AudioSource, *, chunk_ms: float = 100) -> None:
+    def send_audio(
+        self,
+        source: AudioSource,
+        *,
+        chunk_ms: float = 100,
+        pace: Optional[float] = None,
+        trailing_silence_ms: float = 0,
+        progress: Progress = None,
+    ) -> None:
         """Send audio, and return when all of it is with the connection. Nothing is committed.
 
-        ``source``: bytes, a binary file object, a path, or an iterable of bytes. Bare samples must be in the
-        session's input format (by default 16 bit little endian mono at 24,000 Hz); a WAV header is checked against
-        it and left out. Sent in messages of ``chunk_ms`` milliseconds, between which other commands get through.
-        It is sent as fast as the connection takes it.
+        ``source``: a path, a binary file object, bytes, an iterable of bytes, or ``Samples(array, rate)``. A WAV header
+        is recognised and left out; what is not in the session's input format (by default 16 bit little endian mono at
+        24,000 Hz) is converted on its way: any file that libsndfile reads, any rate, any channels, with the extra
+        ``audio``. Bare samples must be in that format. Sent in messages of ``chunk_ms`` milliseconds, between which
+        other commands get through.
+
+        ``pace``: 1.0 sends at the speed of speech, 2.0 twice as fast, and returns when the audio would have been heard;
+        None sends as fast as the connection takes it. ``trailing_silence_ms``: silence to send behind it, in which
+        voice activity detection finds the end of speech. ``progress(sent_seconds, total_seconds)`` is called after each
+        message (``total_seconds``: None where the source does not tell it); True shows a bar (the extra ``progress``).
 
         Raises ``AudioFormatError``, ``AudioSendInProgressError`` while other audio is being sent, and as all commands.
         """
-        chunks = self._chunks(source, chunk_ms)
-        with self._claim:
+        with closing(self._chunks(source, chunk_ms, pace, trailing_silence_ms, progress)) as chunks, self._claim:
             for chunk in chunks:
                 self._send_audio_chunk(chunk)
 
-    def start_sending_audio(self, source: AudioSource, *, chunk_ms: float = 100) -> AudioSend:
+    def start_sending_audio(
+        self,
+        source: AudioSource,
+        *,
+        chunk_ms: float = 100,
+        pace: Optional[float] = None,
+        trailing_silence_ms: float = 0,
+        progress: Progress = None,
+    ) -> AudioSend:
         """``send_audio`` on a thread of its own; the handle has ``wait``, ``cancel`` and ``error``."""
-        chunks = self._chunks(source, chunk_ms)
+        cancelled = threading.Event()
+        clock = RealClock(wake=cancelled)
+        chunks: Iterator[bytes] = self._chunks(source, chunk_ms, pace, trailing_silence_ms, progress, clock)
         if isinstance(source, (str, os.PathLike)):
-            chunks = _begun(chunks)  # so a file that is not there, or holds other audio, is told at this call
+            chunks = _begun(chunks)  # so a file that is not there, or cannot be read, is told at this call
         self._claim.take()
-        sending = AudioSend(chunks, self._send_audio_chunk, self._claim)
+        sending = AudioSend(chunks, self._send_audio_chunk, self._claim, cancelled)
         try:
             self._engine.start_thread(sending.run, "audio")
         except BaseException:
@@ -441,6 +478,45 @@ class RealtimeConversationSession:
         """Push audio piece by piece: ``with session.audio_writer() as writer: writer.write(samples)``."""
         self._engine.check_open()
         return AudioWriter(self._send_audio_chunk, self._claim, self._engine.input_format.sample_bytes)
+
+    # Talking --------------------------------------------------------------------------------------------------
+
+    def talk(
+        self,
+        microphone: Optional[Microphone] = None,
+        speaker: Optional[Speaker] = None,
+        *,
+        stop: Optional[threading.Event] = None,
+        on_update: Optional[Callable[[ConversationUpdate], object]] = None,
+        on_interruption: Optional[Callable[[Interruption], object]] = None,
+        linger: float = 30.0,
+    ) -> None:
+        """Hold a whole spoken conversation: send what the microphone hears, play what the model says.
+
+        When the user speaks into an answer, the speaker falls silent, and the answer is shortened in the conversation
+        to the samples that were played. ``microphone``, ``speaker``: None takes the machine's (the extra ``devices``);
+        ``FileMicrophone`` and ``FileSpeaker`` stand in for them, ``HalfDuplex(microphone, speaker)`` helps where there
+        is no echo cancelling. Tools are served by ``run_tools`` on another thread.
+
+        Runs on this thread until ``stop`` is set, Ctrl-C, the session's end, or the end of the microphone, after which
+        the last answer is awaited and played for ``linger`` seconds at most. The devices are closed then, the session
+        is left as it is. ``on_update`` sees every update, ``on_interruption`` what was cut short.
+
+        Raises ``UsageError`` where turn detection is off, ``AudioFormatError`` for devices in another format than the
+        session, ``AudioDeviceError`` where one is not there or goes away, ``ConnectionClosedError`` after any end of
+        the connection but an orderly one, and what the callbacks raise.
+        """
+        self._engine.check_open()
+        talk(
+            self,
+            self._engine,
+            microphone,
+            speaker,
+            stop=stop,
+            on_update=on_update,
+            on_interruption=on_interruption,
+            linger=linger,
+        )
 
     # Ending ---------------------------------------------------------------------------------------------------
 
@@ -479,14 +555,28 @@ class RealtimeConversationSession:
         return send_command(self._engine, command)
 
     def _send_audio_chunk(self, chunk: bytes) -> None:
+        self._uncommitted.add(len(chunk))  # before it is sent: what counts is the most that there may be
         self._engine.send_audio(codec.append_frame(chunk, self._append_type), len(chunk))
 
-    def _chunks(self, source: AudioSource, chunk_ms: float) -> Iterator[bytes]:
+    def _chunks(
+        self,
+        source: AudioSource,
+        chunk_ms: float,
+        pace: Optional[float] = None,
+        trailing_silence_ms: float = 0,
+        progress: Progress = None,
+        clock: Optional[Clock] = None,
+    ) -> Union[AudioChunks, Generator[bytes, None, None]]:
         self._engine.check_open()
-        if isinstance(chunk_ms, bool) or not isinstance(chunk_ms, (int, float)) or not 1 <= chunk_ms <= 10_000:
-            raise InvalidInputError(f"chunk_ms must be 1 to 10,000 milliseconds, not {chunk_ms!r}")
-        format = self._engine.input_format
-        return audio_chunks(source, format, format.bytes_for(chunk_ms / 1000))
+        return outgoing_chunks(
+            source,
+            self._engine.input_format,
+            chunk_ms=chunk_ms,
+            pace=pace,
+            trailing_silence_ms=trailing_silence_ms,
+            progress=progress,
+            clock=clock,
+        )
 
 
 def _as_it_is(update: ConversationUpdate) -> ConversationUpdate:

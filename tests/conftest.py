@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import pytest
 import trustme
@@ -20,3 +21,10 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def ca() -> trustme.CA:
     return trustme.CA()
+
+
+@pytest.fixture
+def no_audio_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the extra ``audio`` is not installed."""
+    for package in ("numpy", "soxr", "soundfile"):
+        monkeypatch.setitem(sys.modules, package, None)

@@ -1,18 +1,38 @@
-"""Audio as the wire has it: sample formats, WAV files, and sources of audio cut into chunks."""
+"""Audio as the wire has it: formats, files and arrays as sources, conversion, pacing, microphones and speakers."""
 
+from realtime_sync.audio.arrays import Samples
+from realtime_sync.audio.converting import converted_chunks, write_audio
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
-from realtime_sync.audio.source import AudioSource, audio_chunks
+from realtime_sync.audio.outgoing import Progress, outgoing_chunks, trailing_silence
+from realtime_sync.audio.pacing import Clock, Pacer, RealClock
+from realtime_sync.audio.preflight import check_commit
+from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
 from realtime_sync.audio.wav import WavInfo, WavWriter, read_wav_header, write_wav
 
 __all__ = [
+    # formats
     "ALAW",
     "MULAW",
     "PCM",
-    "AudioSource",
     "SampleFormat",
+    # sources
+    "AudioChunks",
+    "AudioSource",
+    "Samples",
+    "audio_chunks",
+    "outgoing_chunks",
+    # on the way
+    "Clock",
+    "Pacer",
+    "Progress",
+    "RealClock",
+    "check_commit",
+    "trailing_silence",
+    # results
     "WavInfo",
     "WavWriter",
-    "audio_chunks",
+    "converted_chunks",
     "read_wav_header",
+    "write_audio",
     "write_wav",
 ]

@@ -1,97 +1,175 @@
-"""Audio from wherever it comes, checked and cut into chunks for the wire."""
+"""Audio from wherever it comes, checked, converted where it must be, and cut into chunks for the wire."""
 
 from __future__ import annotations
 
 import io
 import logging
 import os
-import shlex
-from typing import BinaryIO, Callable, Iterable, Iterator, Optional, Union
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import BinaryIO, Iterable, Optional, Union, cast
 
-from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
+import attrs
+
+from realtime_sync.audio.arrays import Samples
+from realtime_sync.audio.byte_stream import ByteStream
+from realtime_sync.audio.containers import cannot_convert, container, mismatch, unreadable
+from realtime_sync.audio.extras import can_convert
+from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
+from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.wav import WavInfo, read_wav_header
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 
 logger = logging.getLogger(__name__)
 
-AudioSource = Union[bytes, bytearray, memoryview, str, "os.PathLike[str]", BinaryIO, Iterable[bytes]]
-"""Samples in memory, a path, a binary file object (a pipe will do), or an iterable of pieces of any length."""
-
-# (where, what stands there, what it is): compressed audio and other containers, sent as samples, are loud noise.
-_MAGICS = (
-    (0, b"ID3", "an MP3 file"),
-    (0, b"fLaC", "a FLAC file"),
-    (0, b"OggS", "an Ogg file (Vorbis or Opus)"),
-    (4, b"ftyp", "an MP4, M4A or MOV file"),
-    (0, b"\x1a\x45\xdf\xa3", "a WebM or Matroska file"),
-    (0, b"FORM", "an AIFF file"),
-    (0, b"caff", "a CAF file"),
-    (0, b".snd", "a Sun AU file"),
-    (0, b"#!AMR", "an AMR file"),
-    (0, b"wvpk", "a WavPack file"),
-    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a WMA file"),
-)
-# MP3 and AAC may start with two bytes that samples may start with as well, so for these the name tells.
-_COMPRESSED_NAMES = (".mp3", ".mp2", ".aac", ".m4a", ".mp4", ".flac", ".ogg", ".oga", ".opus", ".webm", ".wma", ".amr")
+AudioSource = Union[bytes, bytearray, memoryview, str, "os.PathLike[str]", BinaryIO, Iterable[bytes], Samples]
+"""Bytes, a path, a binary file object (a pipe will do), an iterable of pieces of any length, or an array."""
 
 
-def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) -> Iterator[bytes]:
+class AudioChunks(Iterator[bytes]):
+    """The chunks of a source. ``close()`` lets go of it early: of the file that was opened for it."""
+
+    def __init__(self, chunks: Iterator[bytes], length: _Length) -> None:
+        self._chunks = chunks
+        self._length = length
+
+    @property
+    def total_bytes(self) -> Optional[int]:
+        """How many bytes there will be, within a sample or two; None where nobody knows, or before the first chunk."""
+        return self._length.bytes
+
+    def __next__(self) -> bytes:
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """Give no further chunk. Idempotent."""
+        cast("io.IOBase", self._chunks).close()  # of a generator
+
+
+@attrs.define
+class _Length:
+    bytes: Optional[int] = None
+
+
+@attrs.frozen
+class _Opened:
+    """A source as a stream, and as a file where it can be sought; ``begins``: where the file stood."""
+
+    stream: ByteStream
+    name: Optional[str]
+    file: Optional[BinaryIO]
+    begins: int = 0
+
+    @classmethod
+    def of(cls, source: object, name: Optional[str] = None) -> _Opened:
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            source = io.BytesIO(bytes(source))
+        stream = ByteStream.of(source)
+        if name is None:
+            told = getattr(source, "name", None)
+            name = told if isinstance(told, str) else None  # it is a number for a pipe
+        seekable = getattr(source, "seekable", None)
+        if seekable is None or not seekable():
+            return cls(stream, name, None)
+        file = cast(BinaryIO, source)
+        return cls(stream, name, file, file.tell())
+
+    def left(self) -> Optional[int]:
+        """Bytes from here to the end of the file; None where that cannot be told."""
+        if self.file is None:
+            return None
+        here = self.file.tell()
+        end = self.file.seek(0, os.SEEK_END)
+        self.file.seek(here)
+        return max(0, end - here)
+
+
+def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) -> AudioChunks:
     """``source`` as chunks of ``chunk_bytes`` (rounded down to whole samples); only the last may be shorter.
 
-    A WAV header is recognised in any kind of source, checked against ``format`` and left out, as is what follows the
-    samples. Anything else is taken for bare samples in ``format``. A file is read as its chunks are taken, from where
-    it stands; one that was opened here is closed at the end, also when the iterator is dropped.
+    A WAV header is recognised in any kind of source and left out, as is what follows the samples. With the extra
+    ``audio``, a WAV file in another format than ``format``, a compressed file, another container or ``Samples`` is
+    decoded, mixed to mono and resampled as its chunks are taken. Anything else is taken for bare samples in ``format``.
+    A file is read from where it stands; one that was opened here is closed at the end, also when the iterator is
+    dropped. What cannot be sought and is no WAV file (an MP3 file in a pipe) is copied to disk first.
 
-    Raises, when called, InvalidInputError for what can be no source; while iterated, AudioFormatError: for a WAV file
-    in another format, for a compressed file or another container, for a source without a sample, and, after all that
-    is whole has been handed out, for an end within a sample. Errors of the source itself pass through (OSError, ...).
+    Raises, when called, InvalidInputError for what can be no source; while iterated, AudioFormatError: for what cannot
+    be read, or not without the extra ``audio``, for a source without a sample, and, after all that is whole has been
+    handed out, for an end within a sample. Errors of the source itself pass through (OSError, ...).
     """
     if isinstance(chunk_bytes, bool) or not isinstance(chunk_bytes, int) or chunk_bytes < format.sample_bytes:
         raise InvalidInputError(f"chunk_bytes must be at least one sample ({format.sample_bytes}), not {chunk_bytes!r}")
     size = chunk_bytes - chunk_bytes % format.sample_bytes
-    if isinstance(source, (str, os.PathLike)):
-        return _file_chunks(source, format, size)
-    return _chunks(_Reader(_read_function(source)), format, size, _name_of(source))
+    length = _Length()
+    if isinstance(source, Samples):
+        chunks = _array_chunks(source, format, size, length)
+    elif isinstance(source, (str, os.PathLike)):
+        chunks = _file_chunks(source, format, size, length)
+    else:
+        chunks = _chunks(_Opened.of(source), format, size, length)
+    return AudioChunks(chunks, length)
 
 
-def _file_chunks(path: Union[str, os.PathLike[str]], format: SampleFormat, size: int) -> Iterator[bytes]:
+def _array_chunks(samples: Samples, format: SampleFormat, size: int, length: _Length) -> Iterator[bytes]:
+    block = max(1, round(samples.rate * format.seconds(size)))
+    decoded = Decoded(samples.blocks(block), samples.rate, len(samples.array))
+    length.bytes = decoded.converted_bytes(format)
+    yield from _cut(ByteStream.of(decoded.converted(format)), None, format, size)
+
+
+def _file_chunks(
+    path: Union[str, os.PathLike[str]], format: SampleFormat, size: int, length: _Length
+) -> Iterator[bytes]:
     with open(path, "rb") as file:
-        yield from _chunks(_Reader(file.read), format, size, os.fspath(path))
+        yield from _chunks(_Opened.of(file, os.fspath(path)), format, size, length)
 
 
-def _read_function(source: object) -> Callable[[int], object]:
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return io.BytesIO(bytes(source)).read
-    if isinstance(source, io.TextIOBase):
-        raise InvalidInputError("The file is open in text mode. Open it with mode 'rb'.")
-    read: object = getattr(source, "read", None)
-    if callable(read):
-        return read
-    if isinstance(source, Iterable):
-        pieces = (piece for piece in source if not _is_empty(piece))
-        return lambda size: next(pieces, b"")
-    raise InvalidInputError(
-        f"Audio must be bytes, a path, a binary file object or an iterable of bytes, not {type(source).__name__}."
-    )
+def _chunks(opened: _Opened, format: SampleFormat, size: int, length: _Length) -> Iterator[bytes]:
+    left = opened.left()
+    info, start = read_wav_header(opened.stream)
+    if info is not None and info.matches(format):
+        length.bytes = info.data_bytes
+        yield from _cut(opened.stream, info.data_bytes, format, size, wav=True)
+        return
+    opened.stream.put_back(start)
+    found = None if info is not None else container(start, opened.name)
+    if info is None and found is None:
+        length.bytes = left
+        yield from _cut(opened.stream, None, format, size)
+        return
+    if not can_convert():
+        told = cannot_convert(found, opened.name) if found else None
+        raise AudioFormatError(told or mismatch(cast(WavInfo, info), format, opened.name))
+    with ExitStack() as stack:
+        decoded = _decoded(opened, info, found, format.seconds(size), stack)
+        logger.info("%s is converted to %s on its way", opened.name or info or found, format)
+        length.bytes = decoded.converted_bytes(format)
+        yield from _cut(ByteStream.of(decoded.converted(format)), None, format, size)
 
 
-def _is_empty(piece: object) -> bool:
-    """True for a piece without bytes, which in an iterable is not yet the end."""
-    return isinstance(piece, (bytes, bytearray, memoryview)) and len(piece) == 0
+def _decoded(
+    opened: _Opened, info: Optional[WavInfo], found: Optional[str], block_seconds: float, stack: ExitStack
+) -> Decoded:
+    if info is not None:
+        decoded = decode_wav(opened.stream, info, block_seconds)
+        if decoded is not None:
+            return decoded
+        found = f"a WAV file ({info})"
+        if opened.file is None:
+            raise AudioFormatError(unreadable(found, opened.name, "not from a stream that cannot be sought"))
+    assert found is not None
+    whole = stack.enter_context(sought(opened.stream, opened.file, opened.begins))
+    return stack.enter_context(decoded_file(whole, found, opened.name, block_seconds))
 
 
-def _chunks(reader: _Reader, format: SampleFormat, size: int, name: Optional[str]) -> Iterator[bytes]:
-    info, start = read_wav_header(reader)
-    if info is None:
-        _refuse_other_containers(start, name)
-        reader.put_back(start)
-    elif not info.matches(format):
-        raise AudioFormatError(_mismatch(info, format, name))
-    left = None if info is None else info.data_bytes
+def _cut(
+    stream: ByteStream, left: Optional[int], format: SampleFormat, size: int, *, wav: bool = False
+) -> Iterator[bytes]:
+    """The chunks of samples in ``format``; ``left``: how many bytes there should be, None: to the end."""
     given = 0
     while True:
         wanted = size if left is None else min(size, left - given)
-        chunk = reader.read(wanted)
+        chunk = stream.read(wanted)
         odd = len(chunk) % format.sample_bytes
         if len(chunk) > odd:
             yield chunk[:-odd] if odd else chunk
@@ -105,84 +183,6 @@ def _chunks(reader: _Reader, format: SampleFormat, size: int, name: Optional[str
         if len(chunk) < size:
             break
     if not given:
-        raise AudioFormatError("The source holds no audio" + (": a WAV header without samples." if info else "."))
+        raise AudioFormatError("The source holds no audio" + (": a WAV header without samples." if wav else "."))
     if left is not None and given < left:
         logger.info("the WAV file ended after %d of the %d bytes of samples that its header claims", given, left)
-
-
-class _Reader:
-    """Makes pieces of any length a stream: ``read(size)`` gives fewer bytes only at the end; bytes can be put back."""
-
-    def __init__(self, read: Callable[[int], object]) -> None:
-        self._source = read
-        self._held = memoryview(b"")  # a slice of it costs no copy, however long a piece was
-
-    def put_back(self, data: bytes) -> None:
-        self._held = memoryview(data + self._held)
-
-    def read(self, size: int, /) -> bytes:
-        first = self._next(size)
-        if len(first) == size:
-            return bytes(first)  # nearly always, and then no copy
-        parts = [first]
-        missing = size - len(first)
-        while missing and parts[-1]:
-            parts.append(self._next(missing))
-            missing -= len(parts[-1])
-        return b"".join(parts)
-
-    def _next(self, size: int) -> Union[bytes, memoryview]:
-        """At most ``size`` bytes, none only at the end."""
-        piece: Union[bytes, memoryview] = self._held
-        if not piece and size:
-            piece = _checked(self._source(size))
-        self._held = memoryview(piece)[size:]
-        return piece[:size]
-
-
-def _checked(piece: object) -> bytes:
-    if isinstance(piece, (bytes, bytearray, memoryview)):
-        return bytes(piece)  # of a buffer that its owner may fill again, this is a copy
-    if isinstance(piece, str):
-        raise AudioFormatError("The source gave text instead of bytes. Open a file with mode 'rb'.")
-    if piece is None:
-        raise AudioFormatError("The file is non-blocking and had nothing to read. Give a blocking one.")
-    raise AudioFormatError(
-        f"The source gave {type(piece).__name__} instead of bytes. (An array of 16-bit samples has .tobytes().)"
-    )
-
-
-def _name_of(source: object) -> Optional[str]:
-    name = getattr(source, "name", None)
-    return name if isinstance(name, str) else None  # it is a number for a pipe
-
-
-def _refuse_other_containers(start: bytes, name: Optional[str]) -> None:
-    found = next((what for offset, magic, what in _MAGICS if start.startswith(magic, offset)), None)
-    if found is None and name is not None and name.lower().endswith(_COMPRESSED_NAMES):
-        found = f"a {os.path.splitext(name)[1][1:].upper()} file, by its name"
-    if found is not None:
-        raise AudioFormatError(
-            f"This is {found}. Only WAV files and bare samples can be sent as they are; convert it first, for example: "
-            f"{_ffmpeg(PCM, name)}"
-        )
-
-
-def _mismatch(info: WavInfo, format: SampleFormat, name: Optional[str]) -> str:
-    message = (
-        f"The WAV file is {info}, but the session's input format is {format} ({format.wire_type}); the service would "
-        f"hear noise. Convert the file: {_ffmpeg(format, name)}, or: {_sox(format, name)}"
-    )
-    other = next((known for known in (PCM, MULAW, ALAW) if info.matches(known)), None)
-    return message if other is None else f"{message}. Or set input_audio_format={other.wire_type!r} in the session."
-
-
-def _ffmpeg(format: SampleFormat, name: Optional[str]) -> str:
-    codec = {MULAW.wire_type: "pcm_mulaw", ALAW.wire_type: "pcm_alaw"}.get(format.wire_type, "pcm_s16le")
-    return f"ffmpeg -i {shlex.quote(name or 'in.wav')} -ac 1 -ar {format.rate} -c:a {codec} converted.wav"
-
-
-def _sox(format: SampleFormat, name: Optional[str]) -> str:
-    encoding = {MULAW.wire_type: "u-law", ALAW.wire_type: "a-law"}.get(format.wire_type, "signed-integer")
-    bits = 8 * format.sample_bytes
-    return f"sox {shlex.quote(name or 'in.wav')} -c 1 -r {format.rate} -e {encoding} -b {bits} converted.wav"

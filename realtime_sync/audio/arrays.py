@@ -1,0 +1,124 @@
+"""Samples as numpy arrays, to and from the bytes of the wire. Needs the extra ``audio``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Optional
+
+import attrs
+
+from realtime_sync.audio import g711
+from realtime_sync.audio.extras import missing
+from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.audio.resampling import resampled
+from realtime_sync.errors import AudioFormatError, InvalidInputError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from realtime_sync.audio.resampling import Floats
+
+# More channels than any recording has: an array of this shape has its axes the other way round.
+_MOST_CHANNELS = 64
+
+
+def _as_array(array: npt.ArrayLike) -> npt.NDArray[Any]:
+    require_numpy()
+    import numpy as np
+
+    return np.asarray(array)
+
+
+def _shape(array: npt.NDArray[Any]) -> str:
+    return f"<{array.dtype} {array.shape}>"
+
+
+@attrs.frozen(eq=False)
+class Samples:
+    """Samples in memory, as a source of audio: ``session.send_audio(Samples(array, 48_000))``.
+
+    ``array``: a numpy array, or what becomes one: ``(frames,)`` or ``(frames, channels)``, which are mixed to mono;
+    floating point from -1 to 1 (a little beyond is clipped), or integers of their type's full scale.
+    ``rate``: frames a second (Hz).
+
+    Raises InvalidInputError for a rate that is none, AudioFormatError for an array that cannot be audio (complex, three
+    axes, not finite, far beyond 1), ConfigurationError without numpy.
+    """
+
+    array: npt.NDArray[Any] = attrs.field(converter=_as_array, repr=_shape)
+    rate: int
+
+    def __attrs_post_init__(self) -> None:
+        array, rate = self.array, self.rate
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < 10_000_000:
+            raise InvalidInputError(f"rate must be a number of samples a second, not {rate!r}")
+        if array.dtype.kind not in "iuf" or (array.dtype.kind == "u" and array.dtype.itemsize > 1):
+            raise AudioFormatError(f"Samples are floating point, signed integers or uint8, not {array.dtype}.")
+        if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= _MOST_CHANNELS):
+            raise AudioFormatError(
+                f"Samples are an array of (frames,) or (frames, channels), not of shape {array.shape}"
+                + (": give its transpose, array.T." if array.ndim == 2 and array.shape[0] <= _MOST_CHANNELS else ".")
+            )
+        if array.dtype.kind == "f" and array.size:
+            most = float(abs(array).max())
+            if not most < 2:
+                raise AudioFormatError(
+                    f"Floating-point samples lie between -1 and 1, but the array holds {most:g}. Are they 16-bit "
+                    "values? Then give array.astype('int16')."
+                )
+
+    @property
+    def seconds(self) -> float:
+        """How long they last."""
+        return len(self.array) / self.rate
+
+    def blocks(self, frames: int) -> Iterator[Floats]:
+        """As mono blocks of so many frames."""
+        for start in range(0, len(self.array), frames):
+            yield mono(self.array[start : start + frames])
+
+
+def mono(array: npt.NDArray[Any]) -> Floats:
+    """Samples of any type and any channels as mono floats from -1 to 1."""
+    import numpy as np
+
+    if array.dtype.kind == "u":
+        array = (array.astype(np.float32) - 128) / 128
+    elif array.dtype.kind == "i":
+        array = array / -float(np.iinfo(array.dtype).min)
+    if array.ndim == 2:
+        array = array[:, 0] if array.shape[1] == 1 else array.mean(axis=1)
+    if not np.isfinite(array).all():
+        raise AudioFormatError("The audio holds samples that are no finite numbers.")
+    return np.ascontiguousarray(array, np.float32)
+
+
+def to_bytes(floats: Floats, format: SampleFormat) -> bytes:
+    """Mono floats at the format's rate as its bytes; what is beyond -1 to 1 is clipped."""
+    import numpy as np
+
+    pcm = np.clip(np.rint(floats * 32768), -32768, 32767).astype("<i2").tobytes()
+    return pcm if format.wire_type == PCM.wire_type else g711.encode(pcm, format.wire_type)
+
+
+def from_bytes(audio: bytes, format: SampleFormat, rate: Optional[float] = None) -> Floats:
+    """Bytes of the wire as mono floats from -1 to 1, at ``rate`` (Hz; None: the format's own).
+
+    Raises ConfigurationError without numpy, or, for another rate, without soxr.
+    """
+    require_numpy()
+    import numpy as np
+
+    pcm = audio if format.wire_type == PCM.wire_type else g711.decode(audio, format.wire_type)
+    floats: Floats = np.frombuffer(pcm, "<i2", count=len(pcm) // 2).astype(np.float32) / np.float32(32768)
+    if rate is None or rate == format.rate:
+        return floats
+    return np.concatenate([np.empty(0, np.float32), *resampled([floats], format.rate, rate)])
+
+
+def require_numpy() -> None:
+    """Raise ConfigurationError where it is missing."""
+    try:
+        import numpy  # noqa: F401
+    except ImportError as error:
+        raise missing("numpy", "audio", "Audio as arrays") from error

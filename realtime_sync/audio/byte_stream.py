@@ -1,0 +1,81 @@
+"""Pieces of any length from any source, as one stream of bytes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import Callable, Union
+
+from realtime_sync.errors import AudioFormatError, InvalidInputError
+
+
+class ByteStream:
+    """Makes pieces of any length a stream: ``read(size)`` gives fewer bytes only at the end; bytes can be put back."""
+
+    def __init__(self, read: Callable[[int], object]) -> None:
+        self._source = read
+        self._held = memoryview(b"")  # a slice of it costs no copy, however long a piece was
+
+    @classmethod
+    def of(cls, source: object) -> ByteStream:
+        """Of bytes, of what has ``read``, or of an iterable of bytes. Raises InvalidInputError for anything else."""
+        return cls(_read_function(source))
+
+    def put_back(self, data: bytes) -> None:
+        """What is read next."""
+        self._held = memoryview(data + self._held)
+
+    def read(self, size: int, /) -> bytes:
+        """So many bytes, fewer only at the end."""
+        first = self._next(size)
+        if len(first) == size:
+            return bytes(first)  # nearly always, and then no copy
+        parts = [first]
+        missing = size - len(first)
+        while missing and parts[-1]:
+            parts.append(self._next(missing))
+            missing -= len(parts[-1])
+        return b"".join(parts)
+
+    def _next(self, size: int) -> Union[bytes, memoryview]:
+        """At most ``size`` bytes, none only at the end."""
+        piece: Union[bytes, memoryview] = self._held
+        if not piece and size:
+            piece = _checked(self._source(size))
+        self._held = memoryview(piece)[size:]
+        return piece[:size]
+
+
+def _read_function(source: object) -> Callable[[int], object]:
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return io.BytesIO(bytes(source)).read
+    if isinstance(source, io.TextIOBase):
+        raise InvalidInputError("The file is open in text mode. Open it with mode 'rb'.")
+    read: object = getattr(source, "read", None)
+    if callable(read):
+        return read
+    if isinstance(source, Iterable):
+        pieces = (piece for piece in source if not _is_empty(piece))
+        return lambda size: next(pieces, b"")
+    raise InvalidInputError(
+        "Audio must be bytes, a path, a binary file object, an iterable of bytes or Samples(array, rate), "
+        f"not {type(source).__name__}."
+    )
+
+
+def _is_empty(piece: object) -> bool:
+    """True for a piece without bytes, which in an iterable is not yet the end."""
+    return isinstance(piece, (bytes, bytearray, memoryview)) and len(piece) == 0
+
+
+def _checked(piece: object) -> bytes:
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return bytes(piece)  # of a buffer that its owner may fill again, this is a copy
+    if isinstance(piece, str):
+        raise AudioFormatError("The source gave text instead of bytes. Open a file with mode 'rb'.")
+    if piece is None:
+        raise AudioFormatError("The file is non-blocking and had nothing to read. Give a blocking one.")
+    raise AudioFormatError(
+        f"The source gave {type(piece).__name__} instead of bytes. (An array of 16-bit samples has .tobytes(); with "
+        "its rate, Samples(array, rate) takes any array.)"
+    )

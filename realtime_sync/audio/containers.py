@@ -1,0 +1,72 @@
+"""What a file is that is no bare samples and no WAV file in the session's format, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import Optional
+
+from realtime_sync.audio.extras import INSTALL_AUDIO
+from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
+from realtime_sync.audio.wav import WavInfo
+
+# (where, what stands there, what it is): compressed audio and other containers, sent as samples, are loud noise.
+_MAGICS = (
+    (0, b"ID3", "an MP3 file"),
+    (0, b"fLaC", "a FLAC file"),
+    (0, b"OggS", "an Ogg file (Vorbis or Opus)"),
+    (4, b"ftyp", "an MP4, M4A or MOV file"),
+    (0, b"\x1a\x45\xdf\xa3", "a WebM or Matroska file"),
+    (0, b"FORM", "an AIFF file"),
+    (0, b"caff", "a CAF file"),
+    (0, b".snd", "a Sun AU file"),
+    (0, b"#!AMR", "an AMR file"),
+    (0, b"wvpk", "a WavPack file"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a WMA file"),
+)
+# MP3 and AAC may start with two bytes that samples may start with as well, so for these the name tells.
+_COMPRESSED_NAMES = (".mp3", ".mp2", ".aac", ".m4a", ".mp4", ".flac", ".ogg", ".oga", ".opus", ".webm", ".wma", ".amr")
+
+
+def container(start: bytes, name: Optional[str]) -> Optional[str]:
+    """What a file that begins like this is, in words; None where it may be bare samples."""
+    found = next((what for offset, magic, what in _MAGICS if start.startswith(magic, offset)), None)
+    if found is None and name is not None and name.lower().endswith(_COMPRESSED_NAMES):
+        found = f"a {os.path.splitext(name)[1][1:].upper()} file, by its name"
+    return found
+
+
+def cannot_convert(found: str, name: Optional[str]) -> str:
+    """For another container, where the packages that read it are missing."""
+    return (
+        f"This is {found}. Only WAV files and bare samples can be sent as they are; convert it first, for example: "
+        f"{ffmpeg(PCM, name)}. Or have it converted on the way: {INSTALL_AUDIO}"
+    )
+
+
+def unreadable(found: str, name: Optional[str], reason: object) -> str:
+    """For a file that the packages do not read."""
+    return f"This is {found}, and cannot be read here ({reason}). Convert it first, for example: {ffmpeg(PCM, name)}"
+
+
+def mismatch(info: WavInfo, format: SampleFormat, name: Optional[str]) -> str:
+    """For a WAV file in another format, where the packages that convert it are missing."""
+    message = (
+        f"The WAV file is {info}, but the session's input format is {format} ({format.wire_type}); the service would "
+        f"hear noise. Have it converted on the way: {INSTALL_AUDIO}. Or convert the file: {ffmpeg(format, name)}, or: "
+        f"{_sox(format, name)}"
+    )
+    other = next((known for known in (PCM, MULAW, ALAW) if info.matches(known)), None)
+    return message if other is None else f"{message}. Or set input_audio_format={other.wire_type!r} in the session."
+
+
+def ffmpeg(format: SampleFormat, name: Optional[str]) -> str:
+    """The command that converts a file."""
+    codec = {MULAW.wire_type: "pcm_mulaw", ALAW.wire_type: "pcm_alaw"}.get(format.wire_type, "pcm_s16le")
+    return f"ffmpeg -i {shlex.quote(name or 'in.wav')} -ac 1 -ar {format.rate} -c:a {codec} converted.wav"
+
+
+def _sox(format: SampleFormat, name: Optional[str]) -> str:
+    encoding = {MULAW.wire_type: "u-law", ALAW.wire_type: "a-law"}.get(format.wire_type, "signed-integer")
+    bits = 8 * format.sample_bytes
+    return f"sox {shlex.quote(name or 'in.wav')} -c 1 -r {format.rate} -e {encoding} -b {bits} converted.wav"

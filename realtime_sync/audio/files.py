@@ -1,0 +1,147 @@
+"""Audio files of all kinds, decoded block by block and turned to a format of the wire. Needs the extra ``audio``."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO, Optional
+
+import attrs
+
+from realtime_sync.audio import g711
+from realtime_sync.audio.arrays import mono, to_bytes
+from realtime_sync.audio.byte_stream import ByteStream
+from realtime_sync.audio.containers import unreadable
+from realtime_sync.audio.formats import ALAW, MULAW, SampleFormat
+from realtime_sync.audio.resampling import resampled
+from realtime_sync.audio.wav import CODEC_ALAW, CODEC_FLOAT, CODEC_MULAW, CODEC_PCM, WavInfo
+from realtime_sync.errors import AudioFormatError
+
+if TYPE_CHECKING:
+    from realtime_sync.audio.resampling import Floats
+
+_LAWS = {CODEC_MULAW: MULAW.wire_type, CODEC_ALAW: ALAW.wire_type}
+# What libsndfile tells for a stream whose length it does not know is next to 2**63.
+_MOST_FRAMES = 2**48
+
+
+@attrs.frozen
+class Decoded:
+    """Mono blocks at ``rate`` (Hz); ``frames``: how many samples there will be, None where nobody knows."""
+
+    blocks: Iterable[Floats]
+    rate: int
+    frames: Optional[int]
+
+    def converted(self, format: SampleFormat) -> Iterator[bytes]:
+        """In another format, in pieces of any length."""
+        return (to_bytes(block, format) for block in resampled(self.blocks, self.rate, format.rate))
+
+    def converted_bytes(self, format: SampleFormat) -> Optional[int]:
+        """How many bytes ``converted`` gives, within a sample or two; None where nobody knows."""
+        return None if self.frames is None else format.bytes_for(self.frames / self.rate)
+
+
+def decode_wav(stream: ByteStream, info: WavInfo, block_seconds: float) -> Optional[Decoded]:
+    """The samples that follow a WAV header, as they come; None for a codec that takes more than arithmetic."""
+    width = -(-info.bits // 8)
+    known = {CODEC_PCM: (1, 2, 3, 4), CODEC_FLOAT: (4, 8), CODEC_MULAW: (1,), CODEC_ALAW: (1,)}
+    if width not in known.get(info.codec, ()):
+        return None
+    frame = width * info.channels
+    size = max(1, round(info.rate * block_seconds)) * frame
+
+    def blocks() -> Iterator[Floats]:
+        left = info.data_bytes
+        while True:
+            data = stream.read(size if left is None else min(size, left))
+            left = None if left is None else left - len(data)
+            whole = len(data) - len(data) % frame
+            if whole:
+                yield _wav_block(data[:whole], info, width)
+            if len(data) > whole:
+                raise AudioFormatError(
+                    f"The WAV file ends within a sample ({len(data) - whole} of {frame} bytes). Everything before was "
+                    "handed out. Was the file cut off?"
+                )
+            if len(data) < size:
+                return
+
+    return Decoded(blocks(), info.rate, None if info.data_bytes is None else info.data_bytes // frame)
+
+
+def _wav_block(data: bytes, info: WavInfo, width: int) -> Floats:
+    import numpy as np
+
+    if info.codec in _LAWS:
+        samples = np.frombuffer(g711.decode(data, _LAWS[info.codec]), "<i2")
+    elif info.codec == CODEC_FLOAT:
+        samples = np.frombuffer(data, f"<f{width}")
+    elif width == 3:  # as the upper three bytes of 32 bits
+        wide = np.zeros((len(data) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
+        samples = wide.reshape(-1).view("<i4")
+    else:
+        samples = np.frombuffer(data, "u1" if width == 1 else f"<i{width}")
+    return mono(samples.reshape(-1, info.channels))
+
+
+@contextmanager
+def decoded_file(whole: BinaryIO, found: str, name: Optional[str], block_seconds: float) -> Iterator[Decoded]:
+    """Any file that libsndfile reads, from its beginning; it must be one that can be sought.
+
+    ``found``, ``name``: what it is, for the error. Raises AudioFormatError for what libsndfile does not read.
+    """
+    import soundfile
+
+    class Forwards(soundfile.SoundFile):  # type: ignore[misc]
+        """soundfile seeks after each read (0.14), and libsndfile's seeking in MP3 is heard as a click (1.2)."""
+
+        def seekable(self) -> bool:
+            return False
+
+    def blocks(size: int) -> Iterator[Floats]:
+        while True:
+            with _told(found, name):
+                block = file.read(size, dtype="float32", always_2d=True)
+            if not len(block):
+                return
+            yield mono(block)
+
+    with _told(found, name):
+        file = Forwards(whole)
+    with file:
+        frames = file.frames if 0 < file.frames < _MOST_FRAMES else None
+        yield Decoded(blocks(max(1, round(file.samplerate * block_seconds))), file.samplerate, frames)
+
+
+@contextmanager
+def _told(found: str, name: Optional[str]) -> Iterator[None]:
+    """In our words, what libsndfile says."""
+    import soundfile
+
+    try:
+        yield
+    except (soundfile.SoundFileError, TypeError) as error:  # TypeError: for a file that is named .raw
+        raise AudioFormatError(unreadable(found, name, error)) from error
+
+
+@contextmanager
+def sought(stream: ByteStream, file: Optional[BinaryIO], begins: int) -> Iterator[BinaryIO]:
+    """A file that can be sought and holds nothing but the audio.
+
+    That is ``file`` itself where its audio ``begins`` at 0; else a copy on disk: of the rest of it, or, where there
+    is none, of ``stream`` to its end.
+    """
+    if file is not None:
+        file.seek(begins)
+        if begins == 0:
+            yield file
+            return
+    with tempfile.TemporaryFile() as copy:
+        rest = stream if file is None else ByteStream.of(file)
+        while data := rest.read(2**16):
+            copy.write(data)
+        copy.seek(0)
+        yield copy

@@ -1,0 +1,119 @@
+"""All that can be wanted of audio on its way out: cut, converted, paced, followed by silence, and reported on."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Callable, Optional, Union
+
+from realtime_sync.audio.extras import missing
+from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.audio.pacing import Clock, Pacer, check_pace, paced
+from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
+from realtime_sync.errors import InvalidInputError
+
+Progress = Union[bool, Callable[[float, Optional[float]], object], None]
+"""``progress(sent_seconds, total_seconds)``, or True for a bar in the terminal (tqdm); None or False: nothing."""
+
+_MOST_SILENCE_MS = 600_000
+_BAR = "{desc} |{bar}| {n:.1f}/{total_fmt} s [{elapsed}]"
+
+
+def outgoing_chunks(
+    source: AudioSource,
+    format: SampleFormat,
+    *,
+    chunk_ms: float = 100,
+    pace: Optional[float] = None,
+    trailing_silence_ms: float = 0,
+    progress: Progress = None,
+    clock: Optional[Clock] = None,
+) -> Union[AudioChunks, Generator[bytes, None, None]]:
+    """The chunks to be sent, each when it is to be sent; ``close()`` them where they are dropped before their end.
+
+    ``chunk_ms``: how long each is, 1 to 10,000 milliseconds; the last of the source may be shorter. ``pace``: 1.0 hands
+    them out at the speed of speech, 2.0 twice as fast; None does not wait. ``trailing_silence_ms``: silence behind
+    the audio, in which voice activity detection finds the end of speech. ``progress``: see ``Progress``; called on the
+    sending thread after each chunk, ``total_seconds`` is None where the source does not tell it. ``clock`` paces.
+
+    Raises, when called, InvalidInputError for arguments without sense, ConfigurationError where ``progress=True`` needs
+    tqdm; and as ``audio_chunks``.
+    """
+    if not _is_number(chunk_ms) or not 1 <= chunk_ms <= 10_000:
+        raise InvalidInputError(f"chunk_ms must be 1 to 10,000 milliseconds, not {chunk_ms!r}")
+    if not _is_number(trailing_silence_ms) or not 0 <= trailing_silence_ms <= _MOST_SILENCE_MS:
+        raise InvalidInputError(
+            f"trailing_silence_ms must be 0 to {_MOST_SILENCE_MS:,} milliseconds, not {trailing_silence_ms!r}"
+        )
+    if pace is not None:
+        check_pace(pace)
+    if progress is True:
+        _require_tqdm()
+    elif progress is not None and progress is not False and not callable(progress):
+        raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
+    size = format.bytes_for(chunk_ms / 1000)
+    chunks = audio_chunks(source, format, size)
+    silence = trailing_silence(trailing_silence_ms / 1000, format)
+    timed: Iterable[bytes] = itertools.chain(chunks, _pieces(silence, size)) if silence else chunks
+    if pace is not None:
+        timed = paced(timed, format, Pacer(pace, clock))
+    if pace is None and not silence and not progress:
+        return chunks
+    return _reported(timed, chunks, len(silence), format, progress)
+
+
+def trailing_silence(seconds: float, format: SampleFormat) -> bytes:
+    """Silence to be sent behind speech, in which voice activity detection finds its end: in whole samples."""
+    return format.silence(seconds)
+
+
+def _reported(
+    timed: Iterable[bytes], chunks: AudioChunks, silent_bytes: int, format: SampleFormat, progress: Progress
+) -> Generator[bytes, None, None]:
+    sent, total = 0, None
+    try:
+        with _reporter(progress) as report:
+            for chunk in timed:
+                yield chunk  # comes back when it has been sent
+                sent += len(chunk)
+                total = chunks.total_bytes
+                report(format.seconds(sent), None if total is None else format.seconds(max(total + silent_bytes, sent)))
+            if total != sent - silent_bytes:  # it was not known, or not to the sample
+                report(format.seconds(sent), format.seconds(sent))
+    finally:
+        chunks.close()
+
+
+@contextmanager
+def _reporter(progress: Progress) -> Iterator[Callable[[float, Optional[float]], object]]:
+    if progress is None or progress is False:
+        yield lambda sent, total: None
+    elif progress is not True:
+        yield progress
+    else:
+        from tqdm import tqdm
+
+        with tqdm(desc="audio", bar_format=_BAR, file=sys.stderr) as bar:
+
+            def report(sent: float, total: Optional[float]) -> None:
+                bar.total = None if total is None else round(total, 1)
+                bar.update(sent - bar.n)
+
+            yield report
+
+
+def _pieces(data: bytes, size: int) -> Iterator[bytes]:
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+def _require_tqdm() -> None:
+    try:
+        import tqdm  # noqa: F401
+    except ImportError as error:
+        raise missing("tqdm", "progress", "progress=True") from error
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
