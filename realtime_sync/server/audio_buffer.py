@@ -53,12 +53,19 @@ class AudioBuffer:
         first_ms = self.received_ms - self.length_ms
         return self.take(max(0.0, ms - first_ms))
 
+    def peek_until(self, ms: float) -> bytes:
+        """What was received up to this millisecond of the session; all of it stays."""
+        return bytes(self._data[: self._size(max(0.0, ms - (self.received_ms - self.length_ms)))])
+
     def take(self, ms: float) -> bytes:
         """Take the first milliseconds out, cut between samples."""
-        size = min(len(self._data), int(ms * BYTES_PER_MS[self.audio_type]) // 2 * 2)
+        size = self._size(ms)
         taken = bytes(self._data[:size])
         del self._data[:size]
         return taken
+
+    def _size(self, ms: float) -> int:
+        return min(len(self._data), int(ms * BYTES_PER_MS[self.audio_type]) // 2 * 2)
 
     def commit(self) -> bytes:
         """Take everything out; ``Refused`` where it is less than 100 ms."""

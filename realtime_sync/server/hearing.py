@@ -1,23 +1,22 @@
-"""What a session hears: the audio buffer, the voice detector's turns, and the transcription of what was committed."""
+"""What a session hears: the audio buffer, and the voice detector's turns."""
 
 from __future__ import annotations
 
-import logging
-import re
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Optional
 
-from realtime_sync.server import g711
 from realtime_sync.server.audio_buffer import AudioBuffer
 from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import Item, decode_audio
-from realtime_sync.server.usage import heard_tokens, text_tokens
-from realtime_sync.server.vad import SpeechStarted, VoiceDetector
+from realtime_sync.server.speech.parts import Recognition
+from realtime_sync.server.speech.turn_end import sounds_finished
+from realtime_sync.server.transcribing import recognition_of, recognize, transcribe
+from realtime_sync.server.vad import SpeechPaused, SpeechStarted, VoiceDetector
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
 
-_log = logging.getLogger("realtime_sync.server")
 # Silence that is kept while nobody speaks, so that it can still be committed by hand, without growing for an hour.
 _KEPT_SILENCE_MS = 30_000
 
@@ -32,6 +31,7 @@ class Hearing:
         self._detection: Optional[Json] = None
         self._item_id: Optional[str] = None  # of the speech that is going on
         self._idle_from: Optional[float] = None
+        self._pause: Optional[Future[Recognition]] = None  # what was said until the latest pause
         if session.flavour.session_type != "translation":
             self.configure()
 
@@ -49,9 +49,13 @@ class Hearing:
         """Listen anew from here; speech that was going on is forgotten."""
         self._item_id = None
         self._detector = None
+        self._pause = None
         if self._detection is not None:
+            speech = self._session.settings.speech
             start = int(self._buffer.received_ms)
-            self._detector = VoiceDetector.from_options(self._detection, self._buffer.audio_type, start)
+            self._detector = VoiceDetector.from_options(
+                self._detection, self._buffer.audio_type, start, speech.detector, pauses=speech.understands
+            )
 
     # The client's messages --------------------------------------------------------------------------------------
 
@@ -64,6 +68,8 @@ class Hearing:
         for found in self._detector.feed(audio):
             if isinstance(found, SpeechStarted):
                 self._speech_started(found.at_ms)
+            elif isinstance(found, SpeechPaused):
+                self._speech_paused(found.at_ms)
             else:
                 self._speech_stopped(found.at_ms)
         if not self._detector.speaking:
@@ -99,11 +105,25 @@ class Hearing:
         if active is not None and self._detection.get("interrupt_response", True):
             active.cancel("turn_detected")
 
+    def _speech_paused(self, at_ms: int) -> None:
+        pause = recognize(self._session, self._buffer.peek_until(at_ms), self._buffer.audio_type)
+        self._pause = pause
+        pause.add_done_callback(self._judge_pause)
+
+    def _judge_pause(self, pause: Future[Recognition]) -> None:
+        """End the turn where it sounds finished, and nobody has gone on meanwhile. Called without the lock."""
+        if pause.exception() is not None or not sounds_finished(pause.result().text):
+            return
+        with self._session.lock:
+            if self._pause is pause and self._detector is not None and self._detector.in_pause:
+                self._speech_stopped(self._detector.stop().at_ms)
+
     def _speech_stopped(self, at_ms: int) -> None:
         item_id = self._item_id or new_id("item")
-        self._item_id = None
+        # Nothing but silence has come since the last pause, so what was recognised there is what was said.
+        recognition, self._item_id, self._pause = self._pause, None, None
         self._session.emit({"type": "input_audio_buffer.speech_stopped", "audio_end_ms": at_ms, "item_id": item_id})
-        self._commit(item_id, self._buffer.take_until(at_ms))
+        self._commit(item_id, self._buffer.take_until(at_ms), recognition)
         self._respond()
 
     def _respond(self) -> None:
@@ -133,51 +153,14 @@ class Hearing:
         self._commit(item_id, self._buffer.clear())
         self._respond()
 
-    def _commit(self, item_id: str, audio: bytes) -> None:
+    def _commit(self, item_id: str, audio: bytes, recognition: Optional[Future[Recognition]] = None) -> None:
         session = self._session
         previous = session.conversation.last_id
         session.emit({"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item_id})
         part = {"type": "input_audio", "transcript": None}
         wire = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": [part]}
-        item = Item(wire, {0: audio}, self._buffer.audio_type)
+        item = Item(wire, {0: audio}, self._buffer.audio_type, recognition)
         session.add_item(item)
-        options = session.options["audio"]["input"]["transcription"]
-        if options is not None:
-            session.start_thread(lambda: self._transcribe(item, str(options.get("model", ""))), f"transcribe-{item_id}")
-
-    # Transcription, on a thread of its own ------------------------------------------------------------------------
-
-    def _transcribe(self, item: Item, model: str) -> None:
-        session, audio, rate = self._session, item.audio[0], 24_000
-        if item.audio_type != "audio/pcm":
-            audio, rate = g711.decode(audio, item.audio_type), 8_000
-        head = {"item_id": item.id, "content_index": 0}
-        prefix = "conversation.item.input_audio_transcription."
-        try:
-            transcript = session.settings.transcriber(audio, rate)
-        except Exception as error:  # user code; an error of this kind is what makes a transcription fail
-            _log.debug("the transcriber failed", exc_info=True)
-            told = {"type": "transcription_error", "code": "audio_unintelligible", "message": str(error)}
-            session.emit({"type": prefix + "failed", **head, "error": told})
-            return
-        for word in re.findall(r"\s*\S+|\s+$", transcript):
-            session.emit({"type": prefix + "delta", **head, "delta": word, "obfuscation": new_id("", 12)[1:]})
-        with session.lock:
-            item.wire["content"][0]["transcript"] = transcript
-            usage = _usage(model, transcript, item.audio_ms())
-            session.emit({"type": prefix + "completed", **head, "transcript": transcript, "usage": usage})
-
-
-def _usage(model: str, transcript: str, ms: int) -> Json:
-    """Models named whisper are billed by the second, the others by tokens."""
-    if "whisper" in model:
-        return {"type": "duration", "seconds": -(-ms // 1000)}
-    heard, said = heard_tokens(ms), text_tokens(transcript)
-    details = {"text_tokens": 0, "audio_tokens": heard}
-    return {
-        "type": "tokens",
-        "total_tokens": heard + said,
-        "input_tokens": heard,
-        "input_token_details": details,
-        "output_tokens": said,
-    }
+        if session.settings.speech.understands:
+            recognition_of(session, item)
+        transcribe(session, item)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
-from typing import Iterator, Optional
+from concurrent.futures import Future
+from typing import Iterator, Optional, Sequence
 
 import attrs
 
 from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.ids import new_id
+from realtime_sync.server.speech.parts import Recognition
 
 BYTES_PER_MS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
+RATES = {"audio/pcm": 24_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
 _ROOT = "root"
 
 
@@ -21,11 +24,16 @@ class Item:
     """An item as the wire shows it (``wire``, without audio), and the audio of its parts by content index.
 
     ``audio_type`` is the format in which that audio is held: ``audio/pcm`` (24 kHz), ``audio/pcmu``, ``audio/pcma``.
+    ``recognition``: of a user's audio, once it was asked for. ``spoken``: what an answer says, with the bytes of audio
+    that say it, piece by piece. ``heard``: what was heard of it before it was truncated; None where it was not.
     """
 
     wire: Json
     audio: dict[int, bytes] = attrs.field(factory=dict)
     audio_type: str = "audio/pcm"
+    recognition: Optional[Future[Recognition]] = None
+    spoken: list[tuple[str, int]] = attrs.field(factory=list)
+    heard: Optional[str] = None
 
     @property
     def id(self) -> str:
@@ -111,11 +119,23 @@ class Conversation:
             message = f"Audio content of {length}ms is already shorter than {audio_end_ms}ms"
             raise Refused("invalid_value", message, "audio_end_ms")
         item.audio[content_index] = item.audio[content_index][: audio_end_ms * BYTES_PER_MS[item.audio_type]]
+        item.heard = _words_within(item.spoken, len(item.audio[content_index]))
         item.wire["content"][content_index]["transcript"] = ""
 
     def has_call(self, call_id: str) -> bool:
         """True where an item of the conversation is the function call of this id."""
         return any(item.wire.get("call_id") == call_id and item.wire["type"] == "function_call" for item in self._items)
+
+
+def _words_within(spoken: Sequence[tuple[str, int]], size: int) -> str:
+    """The words that so many bytes of audio say: of the piece that was cut, as large a part of them as of its audio."""
+    said = ""
+    for text, length in spoken:
+        if size < length:
+            words = text.split()
+            return f"{said}{' '.join(words[: len(words) * size // length])}".strip()
+        said, size = said + text, size - length
+    return said.strip()
 
 
 def item_from_client(told: Json, audio_type: str) -> Item:

@@ -29,6 +29,37 @@ class FunctionCall:
         return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments)
 
 
+@attrs.frozen
+class MCPCall:
+    """A call of a remote MCP tool that the answer makes; the session, or the response, must have the server's tool.
+
+    ``arguments`` as for ``FunctionCall``. ``output``: what the tool returns; with ``error`` it fails instead: a text,
+    or the wire's object. ``delay``: seconds that the call takes, by the server's clock. Where the tool needs approval,
+    the call is made once the client has approved it.
+    """
+
+    server_label: str
+    name: str
+    arguments: Union[Mapping[str, object], str] = attrs.field(factory=dict)
+    output: str = ""
+    error: Union[str, Json, None] = None
+    delay: float = 0.0
+
+    @property
+    def arguments_text(self) -> str:
+        """The arguments as JSON text."""
+        return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments)
+
+    @property
+    def result(self) -> tuple[Optional[str], Optional[Json]]:
+        """The output and the error, as the wire has them."""
+        if self.error is None:
+            return self.output, None
+        if isinstance(self.error, str):
+            return None, {"type": "tool_execution_error", "message": self.error}
+        return None, self.error
+
+
 def _calls(calls: Iterable[Union[FunctionCall, tuple[str, Mapping[str, object]]]]) -> tuple[FunctionCall, ...]:
     return tuple(call if isinstance(call, FunctionCall) else FunctionCall(*call) for call in calls)
 
@@ -39,7 +70,7 @@ class Reply:
 
     ``text``: what is said, or the transcript of it; no message at all where it is empty and ``audio`` is None.
     ``audio``: PCM16, 24 kHz, mono; None to have the server's voice speak the text (in audio responses).
-    ``function_calls``: ``FunctionCall`` or ``(name, arguments)`` each.
+    ``function_calls``: ``FunctionCall`` or ``(name, arguments)`` each. ``mcp_calls``: ``MCPCall`` each.
     ``delay``: seconds before the first output. ``delta_delay``: seconds before each delta. Both by the server's clock.
     """
 
@@ -48,6 +79,7 @@ class Reply:
     function_calls: Sequence[FunctionCall] = attrs.field(default=(), converter=_calls)
     delay: float = 0.0
     delta_delay: float = 0.0
+    mcp_calls: Sequence[MCPCall] = ()
 
 
 @attrs.frozen
@@ -56,6 +88,8 @@ class Turn:
 
     ``items``: the conversation, or the input of an out-of-band response, as wire items, oldest first.
     ``audio_ms``: milliseconds of audio of an item, by its id; ``audio``: that audio, in the format it came in.
+    ``heard``: what an item's audio says where the item does not tell, by its id: the user's as it was understood (by a
+    server that has ``speech``), the server's own as far as it was heard before it was truncated.
     ``instructions``, ``tools``, ``tool_choice``, ``modalities``: as they hold for this response.
     ``params``: what ``response.create`` said; empty where voice activity detection asked for the response.
     ``session``: the session's settings. ``cancelled``: set once nobody waits for the answer any more.
@@ -71,6 +105,7 @@ class Turn:
     params: Json
     session: Json
     cancelled: threading.Event
+    heard: Mapping[str, str] = attrs.field(factory=dict)
 
     @property
     def last(self) -> Optional[Json]:
@@ -78,12 +113,16 @@ class Turn:
         return self.items[-1] if self.items else None
 
     def text_of(self, item: Json) -> str:
-        """The text of an item's parts, transcripts included."""
-        parts = item.get("content") or ()
-        return " ".join(str(part.get("text") or part.get("transcript") or "") for part in parts).strip()
+        """The text of an item's parts, transcripts and what was heard included."""
+        heard = self.heard.get(str(item.get("id")), "")
+        told = (
+            part.get("text") or part.get("transcript") or (heard if str(part.get("type")).endswith("audio") else "")
+            for part in item.get("content") or ()
+        )
+        return " ".join(map(str, told)).strip()
 
 
-Piece = Union[str, Reply, FunctionCall]
+Piece = Union[str, Reply, FunctionCall, MCPCall]
 Responder = Callable[[Turn], Union[Piece, Iterable[Piece]]]
 """Answers a turn on a thread of its own: a string, a ``Reply``, or an iterable of pieces (of which strings that follow
 one another are the deltas of one message). An exception makes the response fail.
@@ -100,12 +139,14 @@ def default_transcriber(pcm: bytes, rate: int) -> str:
 
 def default_responder(turn: Turn) -> Piece:
     """Echoes text, tells how long audio was, calls a function that the user's text names, tells a call's result."""
-    last = turn.last
+    last = _last_said(turn)
     if last is None:
         return "Hello! I am the embedded server of realtime_sync. I have no model: I repeat what I am told."
     if last["type"] == "function_call_output":
         return f"The function returned: {last['output']}"
-    call = _call_for(turn, last)
+    if last["type"] == "mcp_call":
+        return f"{last['server_label']} says: {last['output'] or (last['error'] or {}).get('message')}"
+    call = _call_for(turn, last) or _mcp_call_for(turn, last)
     if call is not None:
         return call
     heard_ms = turn.audio_ms.get(str(last["id"]), 0)
@@ -117,6 +158,25 @@ def default_responder(turn: Turn) -> Piece:
     if re.match(r"\W*(hello|hi|hey|good (morning|day|evening))\b", text, re.IGNORECASE):
         return f"Hello! You said: {text}"
     return f"You said: {text}"
+
+
+def _last_said(turn: Turn) -> Optional[Json]:
+    """The last item that is not about remote tools alone; a remote call stands before the request to approve it."""
+    aside = ("mcp_list_tools", "mcp_approval_request", "mcp_approval_response")
+    return next((item for item in reversed(turn.items) if item["type"] not in aside), None)
+
+
+def _mcp_call_for(turn: Turn, last: Json) -> Optional[MCPCall]:
+    """A call where a remote tool's name stands in the user's text; it finds what it was asked for."""
+    text = turn.text_of(last)
+    if turn.tool_choice == "none" or last.get("role") != "user":
+        return None
+    for item in turn.items:
+        tools = item["tools"] if item["type"] == "mcp_list_tools" else ()
+        named = next((str(tool["name"]) for tool in tools if _is_named(str(tool["name"]), text)), None)
+        if named is not None:
+            return MCPCall(item["server_label"], named, {"query": text}, output=f"one result for {text!r}")
+    return None
 
 
 def _call_for(turn: Turn, last: Json) -> Optional[FunctionCall]:

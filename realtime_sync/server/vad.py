@@ -1,19 +1,20 @@
-"""Voice activity by energy: where speech starts and stops in a stream, in milliseconds of audio, not of wall time."""
+"""Voice activity: where speech starts and stops in a stream, in milliseconds of audio, not of wall time."""
 
 from __future__ import annotations
 
 import array
 import sys
-from typing import Iterator, Optional, Union
+from typing import Iterator, Mapping, Optional, Union
 
 import attrs
 
 from realtime_sync.server import g711
-from realtime_sync.server.items import BYTES_PER_MS
+from realtime_sync.server.items import RATES
+from realtime_sync.server.speech.parts import SpeechStream, VoiceActivityDetector
 
 FRAME_MS = 20
-# So many loud frames in a row are speech: a click is not.
-_ONSET_FRAMES = 3
+# So much speech without a gap begins a turn: a click does not.
+_ONSET_MS = 60
 # The mean amplitude, of 32768, that the protocol's threshold of 1.0 stands for: 0.5 is then about -41 dBFS.
 _FULL_LEVEL = 600
 # What semantic VAD would wait for its decision; here it is a longer or shorter silence.
@@ -28,68 +29,142 @@ class SpeechStarted:
 
 
 @attrs.frozen
+class SpeechPaused:
+    """Nobody has spoken for a while, which may be the end of the turn, depending on what was said so far."""
+
+    at_ms: int
+
+
+@attrs.frozen
 class SpeechStopped:
     """Speech ended: this is the millisecond at which its audio is cut, the awaited silence included."""
 
     at_ms: int
 
 
-class VoiceDetector:
-    """Fed with audio in order; says where speech starts and stops.
+class EnergyDetector:
+    """The detector that needs no package: whatever is loud enough is speech."""
 
-    ``threshold`` 0 to 1 and ``silence_ms`` as the protocol has them; ``audio_type`` is the input format.
-    """
+    def load(self) -> None:
+        """Nothing is needed."""
 
-    def __init__(self, threshold: float, silence_ms: int, audio_type: str = "audio/pcm", start_ms: int = 0) -> None:
-        self._level = threshold * _FULL_LEVEL
-        self._silence_ms = silence_ms
-        self._audio_type = audio_type
-        self._frame_bytes = FRAME_MS * BYTES_PER_MS[audio_type]
+    def listen(self, rate: int) -> EnergyStream:
+        """See ``VoiceActivityDetector.listen``."""
+        return EnergyStream(rate)
+
+
+class EnergyStream:
+    """See ``SpeechStream``."""
+
+    frame_ms = FRAME_MS
+    release = 0.0
+
+    def __init__(self, rate: int) -> None:
+        self._frame_bytes = 2 * rate * FRAME_MS // 1000
+        self._step = rate // 8000  # every third sample of 24 kHz is enough, and costs a third
         self._rest = b""
-        self._now_ms = start_ms
-        self._loud = 0
-        self._quiet = 0
-        self.speaking = False
 
-    @classmethod
-    def from_options(cls, options: dict[str, object], audio_type: str, start_ms: int) -> VoiceDetector:
-        """The detector for a session's ``turn_detection``, starting at this millisecond of its audio."""
-        if options["type"] == "semantic_vad":
-            return cls(0.5, _EAGERNESS_MS[str(options["eagerness"])], audio_type, start_ms)
-        threshold, silence = options["threshold"], options["silence_duration_ms"]
-        assert isinstance(threshold, (int, float))
-        assert isinstance(silence, int)
-        return cls(float(threshold), silence, audio_type, start_ms)
-
-    def feed(self, audio: bytes) -> Iterator[Union[SpeechStarted, SpeechStopped]]:
-        """Take audio, yield what it brings. Bytes short of a 20 ms frame wait for the next call."""
-        data = self._rest + audio
+    def feed(self, pcm: bytes) -> Iterator[float]:
+        """See ``SpeechStream.feed``."""
+        data = self._rest + pcm
         whole = len(data) // self._frame_bytes * self._frame_bytes
         self._rest = data[whole:]
         for start in range(0, whole, self._frame_bytes):
-            loud = self._loudness(data[start : start + self._frame_bytes]) >= self._level
-            self._now_ms += FRAME_MS
-            found = self._step(loud)
+            yield min(1.0, self._loudness(data[start : start + self._frame_bytes]) / _FULL_LEVEL)
+
+    def _loudness(self, frame: bytes) -> float:
+        """The mean amplitude of a frame."""
+        samples = array.array("h", frame)
+        if sys.byteorder == "big":
+            samples.byteswap()
+        some = samples[:: self._step]
+        return sum(map(abs, some)) / len(some)
+
+
+class VoiceDetector:
+    """Fed with audio in order; says where speech starts and stops.
+
+    ``threshold`` 0 to 1 and ``silence_ms`` as the protocol has them; ``audio_type`` is the input format. ``pause_ms``:
+    the silence that is told as a pause, once in each silence; None tells of none. ``detector``: None is energy.
+    """
+
+    def __init__(
+        self,
+        threshold: float,
+        silence_ms: int,
+        audio_type: str = "audio/pcm",
+        start_ms: int = 0,
+        *,
+        pause_ms: Optional[int] = None,
+        detector: Optional[VoiceActivityDetector] = None,
+    ) -> None:
+        self._threshold = threshold
+        self._silence_ms = silence_ms
+        self._pause_ms = pause_ms
+        self._audio_type = audio_type
+        self._stream: SpeechStream = (detector or EnergyDetector()).listen(RATES[audio_type])
+        self._onset_frames = -(-_ONSET_MS // self._stream.frame_ms)
+        self._now_ms = start_ms
+        self._loud = 0
+        self._quiet_ms = 0
+        self._paused = False
+        self.speaking = False
+
+    @classmethod
+    def from_options(
+        cls,
+        options: Mapping[str, object],
+        audio_type: str,
+        start_ms: int,
+        detector: Optional[VoiceActivityDetector] = None,
+        *,
+        pauses: bool = False,
+    ) -> VoiceDetector:
+        """The detector for a session's ``turn_detection``, starting at this millisecond of its audio.
+
+        ``pauses``: whether semantic VAD shall tell of pauses, and wait twice as long for the end by itself.
+        """
+        if options["type"] == "semantic_vad":
+            patience = _EAGERNESS_MS[str(options["eagerness"])]
+            if pauses:
+                return cls(0.5, 2 * patience, audio_type, start_ms, pause_ms=patience, detector=detector)
+            return cls(0.5, patience, audio_type, start_ms, detector=detector)
+        threshold, silence = options["threshold"], options["silence_duration_ms"]
+        assert isinstance(threshold, (int, float))
+        assert isinstance(silence, int)
+        return cls(float(threshold), silence, audio_type, start_ms, detector=detector)
+
+    @property
+    def in_pause(self) -> bool:
+        """True from a pause that was told until speech goes on or stops."""
+        return self.speaking and self._paused
+
+    def feed(self, audio: bytes) -> Iterator[Union[SpeechStarted, SpeechPaused, SpeechStopped]]:
+        """Take audio, yield what it brings. What is short of a frame waits for the next call."""
+        pcm = audio if self._audio_type == "audio/pcm" else g711.decode(audio, self._audio_type)
+        for likely in self._stream.feed(pcm):
+            release = self._stream.release if self.speaking else 0.0
+            self._now_ms += self._stream.frame_ms
+            found = self._step(likely >= max(0.01, self._threshold - release))
             if found is not None:
                 yield found
 
-    def _step(self, loud: bool) -> Optional[Union[SpeechStarted, SpeechStopped]]:
-        self._loud, self._quiet = (self._loud + 1, 0) if loud else (0, self._quiet + 1)
-        if not self.speaking and self._loud >= _ONSET_FRAMES:
-            self.speaking = True
-            return SpeechStarted(self._now_ms - _ONSET_FRAMES * FRAME_MS)
-        if self.speaking and self._quiet and self._quiet * FRAME_MS >= self._silence_ms:
-            self.speaking = False
-            return SpeechStopped(self._now_ms)
-        return None
+    def stop(self) -> SpeechStopped:
+        """End the speech that goes on, here."""
+        self.speaking = self._paused = False
+        return SpeechStopped(self._now_ms)
 
-    def _loudness(self, frame: bytes) -> float:
-        """The mean amplitude of a frame; every third sample of PCM is enough and costs a third."""
-        if self._audio_type != "audio/pcm":
-            samples = list(map(g711.decode_table(self._audio_type).__getitem__, frame))
-            return sum(map(abs, samples)) / len(samples)
-        pcm = array.array("h", frame)
-        if sys.byteorder == "big":
-            pcm.byteswap()
-        third = pcm[::3]
-        return sum(map(abs, third)) / len(third)
+    def _step(self, loud: bool) -> Optional[Union[SpeechStarted, SpeechPaused, SpeechStopped]]:
+        if loud:
+            self._loud, self._quiet_ms, self._paused = self._loud + 1, 0, False
+        else:
+            self._loud, self._quiet_ms = 0, self._quiet_ms + self._stream.frame_ms
+        if not self.speaking and self._loud >= self._onset_frames:
+            self.speaking = True
+            return SpeechStarted(self._now_ms - self._onset_frames * self._stream.frame_ms)
+        if self.speaking and self._quiet_ms and self._quiet_ms >= self._silence_ms:
+            return self.stop()
+        if self.speaking and self._pause_ms is not None and not self._paused and self._quiet_ms >= self._pause_ms:
+            self._paused = True
+            return SpeechPaused(self._now_ms)
+        return None

@@ -41,18 +41,19 @@ def speak(text: str, voice: str = "alloy") -> bytes:
 
 
 def convert(pcm: bytes, audio_type: str) -> bytes:
-    """24 kHz PCM16 in the session's output format: itself, or 8 kHz G.711 (every third sample, averaged)."""
-    if audio_type == "audio/pcm":
-        return pcm
+    """24 kHz PCM16 in the session's output format: itself, or 8 kHz G.711."""
+    return pcm if audio_type == "audio/pcm" else g711.encode(narrow(pcm), audio_type)
+
+
+def narrow(pcm: bytes) -> bytes:
+    """24 kHz PCM16 at 8 kHz: every third sample, averaged."""
     samples = array.array("h", pcm[: len(pcm) // 6 * 6])
     if sys.byteorder == "big":
         samples.byteswap()
     thirds = array.array(
         "h", ((a + b + c) // 3 for a, b, c in zip(samples[0::3], samples[1::3], samples[2::3], strict=True))
     )
-    if sys.byteorder == "big":
-        thirds.byteswap()
-    return g711.encode(thirds.tobytes(), audio_type)
+    return _bytes(thirds)
 
 
 @functools.lru_cache(maxsize=1024)

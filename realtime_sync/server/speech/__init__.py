@@ -1,0 +1,44 @@
+"""Real speech for the embedded server, with no network: ``RealtimeServer(speech=Speech())``.
+
+It hears with Silero and Whisper, speaks with hibari-tts, and answers by rules (``RulesBrain``) unless it is given a
+``responder``: another program, a chat endpoint (``ChatBrain``), anything that takes a ``Turn``. English only.
+
+Needs the extra ``voice``. Nothing of it is imported before it is used.
+"""
+
+from realtime_sync.server.speech.chat import ChatBrain
+from realtime_sync.server.speech.hibari import HibariSynthesizer
+from realtime_sync.server.speech.kit import Speech
+from realtime_sync.server.speech.parts import (
+    Hints,
+    Recognition,
+    Recognizer,
+    SpeechStream,
+    Spoken,
+    Synthesizer,
+    VoiceActivityDetector,
+    Word,
+)
+from realtime_sync.server.speech.rules import RulesBrain
+from realtime_sync.server.speech.silero import SileroDetector
+from realtime_sync.server.speech.whisper import WhisperRecognizer
+
+__all__ = [
+    "Speech",
+    # who answers
+    "RulesBrain",
+    "ChatBrain",
+    # the parts, as protocols
+    "VoiceActivityDetector",
+    "SpeechStream",
+    "Recognizer",
+    "Recognition",
+    "Hints",
+    "Word",
+    "Synthesizer",
+    "Spoken",
+    # the parts, as they are by default
+    "SileroDetector",
+    "WhisperRecognizer",
+    "HibariSynthesizer",
+]

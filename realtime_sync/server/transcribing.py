@@ -1,0 +1,107 @@
+"""What a user's audio says: recognised once an item, on a thread of its own, and told to the client that asked."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Optional
+
+from realtime_sync.server import g711
+from realtime_sync.server.checks import Json
+from realtime_sync.server.ids import new_id
+from realtime_sync.server.items import RATES, Item
+from realtime_sync.server.speech.parts import Hints, Recognition, Word
+from realtime_sync.server.usage import heard_tokens, text_tokens
+
+if TYPE_CHECKING:
+    from realtime_sync.server.session import LiveSession
+
+_log = logging.getLogger("realtime_sync.server")
+_PREFIX = "conversation.item.input_audio_transcription."
+_LOGPROBS = "item.input_audio_transcription.logprobs"
+
+
+def recognize(session: LiveSession, audio: bytes, audio_type: str) -> Future[Recognition]:
+    """Begin to recognise audio of the session's input; an error of the recogniser is the future's."""
+    future: Future[Recognition] = Future()
+    hints = _hints(session.options)
+
+    def work() -> None:
+        pcm = audio if audio_type == "audio/pcm" else g711.decode(audio, audio_type)
+        try:
+            future.set_result(session.settings.speech.recognizer.recognize(pcm, RATES[audio_type], hints))
+        except Exception as error:  # user code; an error of this kind is what makes a transcription fail
+            _log.debug("the recogniser failed", exc_info=True)
+            future.set_exception(error)
+
+    session.start_thread(work, "recognize")
+    return future
+
+
+def recognition_of(session: LiveSession, item: Item) -> Future[Recognition]:
+    """The recognition of an item's audio, begun where it was not yet. Called under the session's lock."""
+    if item.recognition is None:
+        item.recognition = recognize(session, b"".join(item.audio.values()), item.audio_type)
+    return item.recognition
+
+
+def transcribe(session: LiveSession, item: Item) -> None:
+    """Tell the client what the item says, once that is known, where it asked for it. Called under the lock."""
+    options = session.options["audio"]["input"]["transcription"]
+    if options is not None:
+        model = str(options.get("model", ""))
+        recognition_of(session, item).add_done_callback(functools.partial(_tell, session, item, model))
+
+
+def _tell(session: LiveSession, item: Item, model: str, future: Future[Recognition]) -> None:
+    head = {"item_id": item.id, "content_index": 0}
+    error = future.exception()
+    if error is not None:
+        told = {"type": "transcription_error", "code": "audio_unintelligible", "message": str(error)}
+        session.emit({"type": _PREFIX + "failed", **head, "error": told})
+        return
+    recognition = future.result()
+    for delta, word in _deltas(recognition):
+        logprobs = {} if word is None else {"logprobs": [_logprob(word)]}
+        session.emit({"type": _PREFIX + "delta", **head, "delta": delta, "obfuscation": new_id("", 12)[1:], **logprobs})
+    with session.lock:
+        item.wire["content"][0]["transcript"] = recognition.text
+        logprobs = {"logprobs": [_logprob(word) for word in recognition.words]} if recognition.words else {}
+        usage = _usage(model, recognition.text, item.audio_ms())
+        completed = {"type": _PREFIX + "completed", **head, "transcript": recognition.text, "usage": usage, **logprobs}
+        session.emit(completed)
+
+
+def _deltas(recognition: Recognition) -> list[tuple[str, Optional[Word]]]:
+    """The text in words; with their likelihoods, where the recogniser told them."""
+    if recognition.words:
+        first, *rest = recognition.words
+        return [(first.text.lstrip(), first), *((word.text, word) for word in rest)]
+    return [(word, None) for word in re.findall(r"\s*\S+|\s+$", recognition.text)]
+
+
+def _logprob(word: Word) -> Json:
+    return {"token": word.text, "logprob": word.logprob, "bytes": list(word.text.encode())}
+
+
+def _hints(options: Json) -> Hints:
+    told = options["audio"]["input"].get("transcription") or {}
+    prompt = ", ".join(filter(None, [told.get("prompt"), *(told.get("keywords") or ())])) or None
+    return Hints(told.get("language"), prompt, _LOGPROBS in (options.get("include") or ()))
+
+
+def _usage(model: str, transcript: str, ms: int) -> Json:
+    """Models named whisper are billed by the second, the others by tokens."""
+    if "whisper" in model:
+        return {"type": "duration", "seconds": -(-ms // 1000)}
+    heard, said = heard_tokens(ms), text_tokens(transcript)
+    details = {"text_tokens": 0, "audio_tokens": heard}
+    return {
+        "type": "tokens",
+        "total_tokens": heard + said,
+        "input_tokens": heard,
+        "input_token_details": details,
+        "output_tokens": said,
+    }

@@ -1,0 +1,182 @@
+"""The brain of rules: what it answers is the same each time, and known."""
+
+from __future__ import annotations
+
+import datetime
+import threading
+from typing import Any, Optional, Union
+
+import pytest
+
+from realtime_sync.server import FunctionCall, Turn
+from realtime_sync.server.speech import RulesBrain
+from realtime_sync.server.speech.tool_routing import result_in_words
+
+Json = dict[str, Any]
+NOW = datetime.datetime(2026, 5, 4, 15, 7)
+WEATHER = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "Tells how warm it is in a city.",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "unit": {"enum": ["celsius", "fahrenheit"]}},
+        "required": ["city"],
+    },
+}
+TIMER = {
+    "type": "function",
+    "name": "set_timer",
+    "description": "Rings a bell after some minutes.",
+    "parameters": {
+        "type": "object",
+        "properties": {"minutes": {"type": "integer"}, "label": {"type": "string"}, "loud": {"type": "boolean"}},
+        "required": ["minutes", "loud"],
+    },
+}
+
+
+def said(text: str, role: str = "user", number: int = 0) -> Json:
+    kind = "input_text" if role == "user" else "output_text"
+    return {"id": f"item_{number}", "type": "message", "role": role, "content": [{"type": kind, "text": text}]}
+
+
+def turn(
+    *items: Union[str, Json],
+    tools: tuple[Json, ...] = (),
+    tool_choice: Any = "auto",
+    heard: Optional[dict[str, str]] = None,
+) -> Turn:
+    """A turn of what the user said, one text an item, and of items as they are."""
+    return Turn(
+        items=[said(item, number=index) if isinstance(item, str) else item for index, item in enumerate(items)],
+        audio_ms={},
+        audio={},
+        instructions="",
+        tools=tools,
+        tool_choice=tool_choice,
+        modalities=["text"],
+        params={},
+        session={},
+        cancelled=threading.Event(),
+        heard=heard or {},
+    )
+
+
+def answer(*items: Union[str, Json], **told: Any) -> Any:
+    return RulesBrain(now=lambda: NOW)(turn(*items, **told))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("Hello!", "Hello! How can I help you?"),
+        ("Hello, can you hear me?", "Hello! Yes, I can hear you."),
+        ("What time is it?", "It is 3:07 PM."),
+        ("What day is it today?", "It is Monday, May 4, 2026."),
+        ("What is seven times eight?", "7 times 8 is 56."),
+        ("Say: the sky is blue.", "the sky is blue."),
+        ("Thank you.", "You are welcome."),
+        ("The sky is blue.", "You said: The sky is blue."),
+        ("What is the tallest tree?", "You asked: What is the tallest tree? I do not know. I only follow rules."),
+        ("What is my name?", "You have not told me your name."),
+        ("What did you say?", "I have said nothing yet."),
+    ],
+)
+def test_it_answers_by_rule(text: str, told: str) -> None:
+    assert answer(text) == told
+
+
+@pytest.mark.parametrize("question", ["Who are you?", "What are you?", "Are you a real person?"])
+def test_it_says_what_it_is(question: str) -> None:
+    assert "rules, no language model" in answer(question)
+
+
+@pytest.mark.parametrize(
+    "telling", ["My name is Ada.", "Hi, I'm Ada", "I am Ada and I live in London.", "Please call me Ada"]
+)
+def test_it_remembers_a_name(telling: str) -> None:
+    assert answer(telling, "What is my name?") == "Your name is Ada."
+    assert answer(telling, "Hello") == "Hello, Ada! How can I help you?"
+    assert answer(telling) == "Nice to meet you, Ada."
+
+
+def test_it_remembers_what_it_is_told_and_the_latest_of_it() -> None:
+    first, second = "My favourite colour is dark blue.", "My favourite colour is red, not blue"
+    assert answer(first) == "I will remember that your favourite colour is dark blue."
+    assert answer(first, "What is my favourite colour?") == "Your favourite colour is dark blue."
+    assert answer(first, second, "What's my favourite colour") == "Your favourite colour is red."
+
+
+def test_it_knows_what_it_said_and_of_a_truncated_answer_what_was_heard() -> None:
+    spoken = said("", "assistant", 1)
+    spoken["content"] = [{"type": "output_audio", "transcript": "One, two, three, four."}]
+    assert answer("Count", spoken, "What did you say?") == "I said: One, two, three, four."
+    spoken["content"] = [{"type": "output_audio", "transcript": ""}]
+    cut = answer("Count", spoken, "What did you say?", heard={"item_1": "One, two,"})
+    assert cut == "Before you interrupted me, I said: One, two,"
+
+
+def test_it_understands_speech_as_it_was_heard() -> None:
+    audio: Json = {"id": "item_7", "type": "message", "role": "user", "content": [{"type": "input_audio"}]}
+    assert answer(audio, heard={"item_7": "What is two plus two?"}) == "2 plus 2 is 4."
+    assert answer(audio) == "I did not understand any words."
+
+
+def test_it_greets_where_nothing_was_said() -> None:
+    assert answer().startswith("Hello!")
+
+
+@pytest.mark.parametrize(
+    ("text", "call"),
+    [
+        ("What is the weather like in Paris today?", FunctionCall("get_weather", {"city": "Paris"})),
+        ("how is the weather in paris", FunctionCall("get_weather", {"city": "paris"})),
+        ("The weather in New York in Celsius?", FunctionCall("get_weather", {"city": "New York", "unit": "celsius"})),
+        ("How warm is a city like Rome?", FunctionCall("get_weather", {"city": "Rome"})),
+        ("Set a timer of twenty minutes.", FunctionCall("set_timer", {"minutes": 20, "loud": True})),
+        ('A timer "tea" of 5, not loud', FunctionCall("set_timer", {"minutes": 5, "label": "tea", "loud": False})),
+    ],
+)
+def test_it_calls_the_tool_that_the_words_point_to_with_the_arguments_that_they_hold(
+    text: str, call: FunctionCall
+) -> None:
+    made = answer(text, tools=(TIMER, WEATHER))
+    assert made == call
+
+
+def test_it_calls_no_tool_that_was_not_asked_for_or_is_forbidden() -> None:
+    assert answer("What is two plus two?", tools=(TIMER, WEATHER)) == "2 plus 2 is 4."
+    assert answer("The weather in Paris", tools=(WEATHER,), tool_choice="none") == "You said: The weather in Paris"
+
+
+def test_it_calls_the_tool_that_is_demanded() -> None:
+    assert answer("Hello", tools=(TIMER, WEATHER), tool_choice="required") in (
+        FunctionCall("set_timer", {"minutes": 1, "loud": True}),
+        FunctionCall("get_weather", {"city": "Hello"}),
+    )
+    named = {"type": "function", "name": "get_weather"}
+    assert answer("In Oslo", tools=(TIMER, WEATHER), tool_choice=named) == FunctionCall("get_weather", {"city": "Oslo"})
+
+
+def test_it_tells_what_the_calls_returned() -> None:
+    outputs = [{"id": f"o{n}", "type": "function_call_output", "call_id": f"c{n}", "output": str(n)} for n in (1, 2)]
+    assert answer("Both, please", *outputs) == "Here is the answer: 1. Here is the answer: 2."
+
+
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ("Sunny, 21 degrees.", "Here is the answer: Sunny, 21 degrees."),
+        (
+            '{"degrees_celsius": 21, "sky": ["clear", "blue"]}',
+            "Here is the answer: degrees celsius: 21, sky: clear, blue.",
+        ),
+        ('{"error": "no such city"}', "That did not work: no such city."),
+        ("null", "Here is the answer: nothing."),
+        ("true", "Here is the answer: yes."),
+        ("", "It is done."),
+    ],
+)
+def test_a_result_is_put_into_words(output: str, told: str) -> None:
+    assert result_in_words(output) == told
