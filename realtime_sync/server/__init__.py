@@ -15,10 +15,13 @@ except ImportError as error:
         "the embedded server needs the package wsproto: pip install 'realtime-sync[server]'", name="wsproto"
     ) from error
 
+from realtime_sync.server.call_session import CallSession
+from realtime_sync.server.calls import Call
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.responder import (
     FunctionCall,
+    MCPCall,
     Piece,
     Reply,
     Responder,
@@ -35,11 +38,14 @@ __all__ = [
     # the server
     "RealtimeServer",
     "LiveSession",
+    "Call",
+    "CallSession",
     # who answers
     "Responder",
     "Turn",
     "Reply",
     "FunctionCall",
+    "MCPCall",
     "Piece",
     "default_responder",
     "Transcriber",

@@ -10,7 +10,9 @@ from typing import Mapping, Optional, Sequence, Union
 
 import attrs
 
+from realtime_sync.server import client_secrets
 from realtime_sync.server.checks import Json, Refused
+from realtime_sync.server.client_secrets import ClientSecret, ClientSecrets
 
 PREVIEW_VERSIONS = ("2024-10-01-preview", "2024-12-17-preview", "2025-04-01-preview")
 
@@ -21,14 +23,16 @@ class Flavour:
 
     ``session_type``: realtime, transcription or translation. ``preview``: speaks the preview dialect.
     ``doubles_parts``: Azure's content part events hold the part twice, as ``part`` and ``content`` (2026).
-    ``silent_start``: no ``session.created``, as on connections to a call (2026).
+    ``settings``: what a client secret or a call's acceptance sets at the start; None for the defaults.
+    ``call_id``: attaches to this call, in place of a session of its own.
     """
 
     session_type: str
     model: str
     preview: bool = False
     doubles_parts: bool = False
-    silent_start: bool = False
+    settings: Optional[Json] = None
+    call_id: Optional[str] = None
 
 
 @attrs.frozen
@@ -57,14 +61,22 @@ class Policy:
     """``keys``: the keys that are let in; None lets in everyone, with a key or without.
 
     ``models``: the models and deployments that exist; None has them all.
+    ``secrets``: client secrets are let in, too; whatever looks like one (``ek_...``) must be one that has not expired.
     """
 
-    keys: Optional[Sequence[str]] = None
+    keys: Optional[Sequence[str]] = attrs.field(default=None, repr=False)
     models: Optional[Sequence[str]] = None
+    secrets: Optional[ClientSecrets] = None
 
     def admits(self, key: str) -> bool:
         """True for a key that is let in."""
+        if self.secrets is not None and key.startswith(client_secrets.PREFIX):
+            return self.secrets.find(key) is not None
         return self.keys is None or key in self.keys
+
+    def secret(self, key: str) -> Optional[ClientSecret]:
+        """The client secret that this key is, or None."""
+        return None if self.secrets is None else self.secrets.find(key)
 
     def has_model(self, model: str) -> bool:
         """True for a model that exists."""
@@ -74,6 +86,7 @@ class Policy:
 Decision = Union[Flavour, HttpRefusal, SocketRefusal]
 _PATHS_OF_OPENAI = ("/v1/realtime", "/v1/realtime/translations")
 _PATHS_OF_AZURE = ("/openai/v1/realtime", "/openai/realtime")
+_KEY_PROTOCOL = "openai-insecure-api-key."
 
 
 def admit(path: str, query: Mapping[str, str], headers: Mapping[str, str], policy: Policy) -> Decision:
@@ -88,11 +101,23 @@ def admit(path: str, query: Mapping[str, str], headers: Mapping[str, str], polic
     )
 
 
-def _key(headers: Mapping[str, str]) -> str:
+def key_of(headers: Mapping[str, str]) -> str:
+    """The key or token of a request; empty where it has none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
+    # Browsers can send no header with a WebSocket: there the key is offered as a subprotocol.
+    for offered in headers.get("sec-websocket-protocol", "").split(","):
+        if offered.strip().startswith(_KEY_PROTOCOL):
+            return offered.strip()[len(_KEY_PROTOCOL) :]
     return headers.get("api-key", "").strip()
+
+
+def incorrect_key(key: str) -> Refused:
+    """OpenAI's error for a key that is not let in, or for none."""
+    told = f"Incorrect API key provided: {key[:3]}***." if key else "Missing bearer or basic authentication in header."
+    told += " You can find your API key at https://platform.openai.com/account/api-keys."
+    return Refused("invalid_api_key", told)
 
 
 def _session_type(path: str, query: Mapping[str, str]) -> str:
@@ -102,25 +127,36 @@ def _session_type(path: str, query: Mapping[str, str]) -> str:
 
 
 def _admit_openai(path: str, query: Mapping[str, str], headers: Mapping[str, str], policy: Policy) -> Decision:
-    key = _key(headers)
-    if not policy.admits(key):
-        told = (
-            f"Incorrect API key provided: {key[:3]}***." if key else "Missing bearer or basic authentication in header."
-        )
-        told += " You can find your API key at https://platform.openai.com/account/api-keys."
-        return SocketRefusal(Refused("invalid_api_key", told), 3000)
+    key = key_of(headers)
+    secret = policy.secret(key)
+    kind = _session_type(path, query)
+    if not policy.admits(key) or not _fits(secret, kind):
+        return SocketRefusal(incorrect_key(key), 3000)
     if "realtime=v1" in headers.get("openai-beta", ""):
         told = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
         return SocketRefusal(Refused("beta_api_shape_disabled", told), 4000)
-    kind, model = _session_type(path, query), query.get("model", "")
-    if kind == "transcription" or query.get("call_id"):
-        return Flavour(session_type=kind, model=model or "gpt-realtime", silent_start="call_id" in query)
+    model = query.get("model", "")
+    if query.get("call_id"):
+        return Flavour(session_type=kind, model=model or "gpt-realtime", call_id=query["call_id"])
+    if secret is not None:
+        kind, model = secret.configuration.session_type, model or secret.configuration.model
+    if kind == "transcription":
+        return _with_secret(Flavour(session_type=kind, model=model or "gpt-realtime"), secret)
     if not model:
         return SocketRefusal(Refused("missing_model", "You must provide a model parameter.", "model"), 4000)
     if not policy.has_model(model):
         told = f'Model "{model}" is not supported in realtime mode.'
         return SocketRefusal(Refused("invalid_model", told, "model"), 4000)
-    return Flavour(session_type=kind, model=model)
+    return _with_secret(Flavour(session_type=kind, model=model), secret)
+
+
+def _fits(secret: Optional[ClientSecret], kind: str) -> bool:
+    """Translation has a path and secrets of its own."""
+    return secret is None or (secret.configuration.session_type == "translation") == (kind == "translation")
+
+
+def _with_secret(flavour: Flavour, secret: Optional[ClientSecret]) -> Flavour:
+    return flavour if secret is None else attrs.evolve(flavour, settings=secret.configuration.settings)
 
 
 def _admit_azure(path: str, query: Mapping[str, str], headers: Mapping[str, str], policy: Policy) -> Decision:
@@ -130,12 +166,18 @@ def _admit_azure(path: str, query: Mapping[str, str], headers: Mapping[str, str]
     )
     ga = path == "/openai/v1/realtime"
     # The GA route answers a request that has an api-version as an unauthorised one (2026).
-    if not policy.admits(_key(headers)) or (ga and "api-version" in query):
+    key = key_of(headers)
+    secret = policy.secret(key)
+    kind = _session_type(path, query)
+    if not policy.admits(key) or not _fits(secret, kind) or (ga and "api-version" in query):
         return HttpRefusal(401, {"error": {"code": "401", "message": denied}})
     if not ga and query.get("api-version") not in PREVIEW_VERSIONS:
         return HttpRefusal(404, {"error": {"code": "404", "message": "Resource not found"}})
-    kind = _session_type(path, query)
     model = query.get("model", "") if ga else query.get("deployment", "")
+    if query.get("call_id"):
+        return Flavour(session_type=kind, model=model or "gpt-realtime", call_id=query["call_id"])
+    if secret is not None:
+        kind, model = secret.configuration.session_type, model or secret.configuration.model
     if not policy.has_model(model) and not (kind == "transcription" and not model):
         told = (
             "The API deployment for this resource does not exist. If you created the deployment within the last 5 "
@@ -144,4 +186,4 @@ def _admit_azure(path: str, query: Mapping[str, str], headers: Mapping[str, str]
         return HttpRefusal(404, {"error": {"code": "DeploymentNotFound", "message": told}})
     if not model.startswith("gpt-"):  # the session tells the model behind the deployment, not the deployment
         model = "gpt-realtime" if ga else "gpt-4o-realtime-preview"
-    return Flavour(session_type=kind, model=model, preview=not ga, doubles_parts=ga, silent_start="call_id" in query)
+    return _with_secret(Flavour(session_type=kind, model=model, preview=not ga, doubles_parts=ga), secret)

@@ -16,10 +16,12 @@ from realtime_sync.server.checks import Json
 from realtime_sync.server.connection import Connection, Handler, accept
 from realtime_sync.server.faults import Refusal
 from realtime_sync.server.ids import new_id
+from realtime_sync.server.rest import Request
 
 if TYPE_CHECKING:
     from realtime_sync.server.server import RealtimeServer
 
+_MAX_BODY = 1024 * 1024  # of a REST request
 _HANDSHAKE_TIMEOUT = 30.0  # seconds that a client may take for TLS and for its request
 
 
@@ -70,19 +72,49 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._refuse(refusal)
             return
         decision = admit(url.path, query, headers, self.realtime.policy)
-        if isinstance(decision, HttpRefusal):
+        if self.realtime.rest.knows(url.path):
+            self._answer(405, _error("Only POST requests are accepted.", "method_not_supported"), {"allow": "POST"})
+        elif isinstance(decision, HttpRefusal):
             self._answer(decision.status, decision.body)
         elif headers.get("upgrade", "").lower() != "websocket":
             self._answer(426, _error("This is a WebSocket endpoint: send an upgrade request.", "upgrade_required"))
         elif isinstance(decision, SocketRefusal):
             self._serve(_RefusingHandler(decision), headers)
         else:
-            self._serve(self.realtime.new_session(decision, url.path, query, headers), headers)
+            handler = self.realtime.new_handler(decision, url.path, query, headers)
+            if handler is None:  # live, 2026-07
+                self._answer(404, _error("No session found for the provided call_id", "call_id_not_found"))
+            else:
+                self._serve(handler, headers)
 
     def do_POST(self) -> None:
-        """No REST here."""
+        """Perform a REST operation, or say why not."""
         self.close_connection = True
-        self._answer(404, _error(f"Invalid URL (POST {urlsplit(self.path).path})", None))
+        url = urlsplit(self.path)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self._body(headers)
+        if body is None:
+            return
+        query = dict(parse_qsl(url.query, keep_blank_values=True))
+        answer = self.realtime.rest.answer(Request(path=url.path, query=query, headers=headers, body=body))
+        self._answer(answer.status, answer.body, answer.headers)
+
+    def _body(self, headers: Mapping[str, str]) -> bytes | None:
+        """The request's body; None where it cannot be had, which has then been answered."""
+        told = headers.get("content-length", "0" if "transfer-encoding" not in headers else "")
+        if not told.isdecimal():
+            self._answer(411, _error("A Content-Length is required.", None))
+            return None
+        if int(told) > _MAX_BODY:
+            self._answer(413, _error(f"The request is larger than {_MAX_BODY} bytes.", None))
+            return None
+        body = b""
+        while len(body) < int(told):  # unbuffered: a read returns what has come so far
+            more = self.rfile.read(int(told) - len(body))
+            if not more:
+                raise ConnectionAbortedError
+            body += more
+        return body
 
     def _serve(self, handler: Handler, headers: Mapping[str, str]) -> None:
         offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
@@ -102,10 +134,12 @@ class RequestHandler(BaseHTTPRequestHandler):
         handler.connection = connection
         self.realtime.serve(handler, connection)
 
-    # Refusals -------------------------------------------------------------------------------------------------
+    # Answers ---------------------------------------------------------------------------------------------------
 
-    def _answer(self, status: int, body: Json) -> None:
-        self._refuse(Refusal(status, {"content-type": "application/json"}, json.dumps(body)))
+    def _answer(self, status: int, body: Json | str, headers: Mapping[str, str] | None = None) -> None:
+        told = {} if isinstance(body, str) else {"content-type": "application/json"}
+        text = body if isinstance(body, str) else json.dumps(body)
+        self._refuse(Refusal(status, {**told, **(headers or {})}, text))
 
     def _refuse(self, refusal: Refusal) -> None:
         body = refusal.body.encode()

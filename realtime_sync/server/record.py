@@ -18,6 +18,7 @@ class SessionRecord:
     ``path``, ``query``, ``headers`` (names in lower case): of the upgrade request. ``received``: the client's messages
     as it sent them, parsed; ``sent``: the server's, as the client saw them. ``close_code`` and ``close_reason``: None
     while the connection is open, 1006 where it ended without a close frame; ``closed_by_client``: who closed first.
+    ``turns``: how many responses have been told to be done; ``opened_at``: of ``time.monotonic``.
     """
 
     def __init__(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], *, keep: bool = True) -> None:
@@ -28,6 +29,8 @@ class SessionRecord:
         self.sent: list[Json] = []
         self.received_count = 0
         self.sent_count = 0
+        self.turns = 0
+        self.opened_at = time.monotonic()
         self.close_code: Optional[int] = None
         self.close_reason: Optional[str] = None
         self.closed_by_client = False
@@ -95,6 +98,7 @@ class SessionRecord:
         """Add a message of the server's."""
         with self._changed:
             self.sent_count += 1
+            self.turns += message.get("type") == "response.done"
             if self._keep:
                 self.sent.append(message)
             self._changed.notify_all()

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import base64
 import functools
+import itertools
 import logging
 import re
 import threading
-from typing import TYPE_CHECKING, Callable, Iterable, Iterator, Optional, Sequence
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Callable, Iterable, Iterator, Optional, Sequence, Union
 
+import attrs
+
+from realtime_sync.server import g711
 from realtime_sync.server.checks import Json
 from realtime_sync.server.ids import new_id
-from realtime_sync.server.items import BYTES_PER_MS, Item
-from realtime_sync.server.responder import FunctionCall, Piece, Reply, Responder, Turn
+from realtime_sync.server.items import BYTES_PER_MS, RATES, Item
+from realtime_sync.server.output_items import CallItem, MCPCallItem, Message, OutputItem
+from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Turn
+from realtime_sync.server.speech.parts import Recognition, Spoken
+from realtime_sync.server.transcribing import recognition_of
 from realtime_sync.server.usage import input_tokens, said_tokens, text_tokens, usage
-from realtime_sync.server.voice import convert, speak
+from realtime_sync.server.voice import convert
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
 
 _log = logging.getLogger("realtime_sync.server")
+# The recogniser that comes along gives up sooner; this is for one that never does.
+_RECOGNITION_TIMEOUT = 300.0
 _DELTA_MS = 100  # of audio in a delta; 4,800 bytes of PCM
 
 
@@ -40,15 +49,18 @@ class ResponseRun:
         options = {**session.options, **{key: value for key, value in params.items() if value is not None}}
         self._instructions = str(options["instructions"])
         self._tools: list[Json] = options["tools"]
+        self._mcp_labels = {tool["server_label"] for tool in self._tools if tool.get("type") == "mcp"}
         self._tool_choice = options["tool_choice"]
         output = {**session.options["audio"]["output"], **(params.get("audio") or {}).get("output", {})}
-        self._voice = output["voice"]
-        self._audio_type = str(output["format"]["type"])
+        self._voice = output["voice"] if isinstance(output["voice"], str) else str(output["voice"].get("id"))
+        self._speed = float(output.get("speed") or 1.0)
+        self.audio_type = str(output["format"]["type"])
         self._limit = float(options["max_output_tokens"])
         self._said_text = 0
         self._said_audio = 0
         self._audio_bytes = 0
-        self._open: Optional[_OutputItem] = None
+        self._open: Optional[OutputItem] = None
+        self._recognitions: dict[str, Future[Recognition]] = {}
         self._wake = threading.Event()
         self.cancelled = threading.Event()
         self.id = new_id("resp")
@@ -75,7 +87,7 @@ class ResponseRun:
     @property
     def audio_ms(self) -> int:
         """Milliseconds of audio that have been said."""
-        return self._audio_bytes // BYTES_PER_MS[self._audio_type]
+        return self._audio_bytes // BYTES_PER_MS[self.audio_type]
 
     # Beginning and end, under the session's lock ---------------------------------------------------------------
 
@@ -83,6 +95,9 @@ class ResponseRun:
         """Tell that it has begun and let a thread go on with it."""
         self._session.emit({"type": "response.created", "response": dict(self.wire)})
         turn = self._turn()
+        if self._session.settings.speech.understands:
+            heard = (item for item in self._items if item.audio and item.wire.get("role") == "user")
+            self._recognitions = {item.id: recognition_of(self._session, item) for item in heard}
         self._session.start_thread(lambda: self._work(responder, turn), f"response-{self.id}")
 
     def finish(self, status: str, details: Optional[Json] = None) -> None:
@@ -130,8 +145,15 @@ class ResponseRun:
 
     def _work(self, responder: Responder, turn: Turn) -> None:
         try:
-            for piece in _pieces(responder(turn)):
-                self._say_piece(piece)
+            answer = _pieces(responder(self._understood(turn)))
+            # Strings that follow one another are one message: the voice makes sentences of them.
+            for is_text, pieces in itertools.groupby(answer, lambda piece: isinstance(piece, str)):
+                if is_text:
+                    self._say_text(map(str, pieces), None, 0.0, by_words=False)
+                    continue
+                for piece in pieces:
+                    assert not isinstance(piece, str)
+                    self._say_piece(piece)
             self._under_lock(lambda: self.finish("completed"))
         except _Stopped:
             pass
@@ -144,34 +166,67 @@ class ResponseRun:
         with self._session.lock:
             act()
 
-    def _say_piece(self, piece: Piece) -> None:
-        if isinstance(piece, str):
-            self._say(self._message(), [piece], self._chunks(piece, None), 0.0)
-            return
+    def _understood(self, turn: Turn) -> Turn:
+        """The turn with what was heard: by the server of its user, and of the server's answers before a truncation."""
+        heard = {item.id: item.heard for item in self._items if item.heard}
+        for item_id, recognition in self._recognitions.items():
+            try:
+                heard[item_id] = recognition.result(_RECOGNITION_TIMEOUT).text
+            except Exception:  # of the recogniser; the client is told where it asked for transcripts
+                _log.warning("speech could not be recognised", exc_info=True)
+        with self._session.lock:
+            self._check()
+        return attrs.evolve(turn, heard=heard)
+
+    def _say_text(self, texts: Iterable[str], audio: Optional[bytes], delay: float, *, by_words: bool) -> None:
+        """Say texts as one message. ``audio``: what says them (24 kHz PCM16); None to have the voice speak."""
+        for spoken in self._spoken(texts, audio):
+            deltas = spoken.deltas
+            if by_words and len(deltas) == 1:
+                deltas = re.findall(r"\s*\S+|\s+$", deltas[0])
+            message = self._message()
+            with self._session.lock:
+                message.item.spoken.append(("".join(deltas), len(spoken.audio)))
+            self._say(message, deltas, self._chunks(spoken.audio), delay)
+
+    def _spoken(self, texts: Iterable[str], audio: Optional[bytes]) -> Iterator[Spoken]:
+        """The texts with the audio that says them, in the output format; without audio where the response is text."""
+        if not self.speaks:
+            yield from (Spoken([text], b"") for text in texts)
+        elif audio is not None:
+            yield Spoken(["".join(texts)], convert(audio, self.audio_type))
+        else:
+            synthesizer, rate = self._session.settings.speech.synthesizer, RATES[self.audio_type]
+            for spoken in synthesizer.speak(texts, voice=self._voice, speed=self._speed, rate=rate):
+                pcm = spoken.audio
+                said = pcm if self.audio_type == "audio/pcm" else g711.encode(pcm, self.audio_type)
+                yield attrs.evolve(spoken, audio=said)
+
+    def _say_piece(self, piece: Union[Reply, FunctionCall, MCPCall]) -> None:
         self._end_item()
-        if isinstance(piece, FunctionCall):
+        if isinstance(piece, (FunctionCall, MCPCall)):
             self._call(piece, 0.0)
             return
         self._pause(piece.delay)
         if piece.text or piece.audio is not None:
-            words = re.findall(r"\s*\S+|\s+$", piece.text)
-            self._say(self._message(), words, self._chunks(piece.text, piece.audio), piece.delta_delay)
+            self._say_text([piece.text], piece.audio, piece.delta_delay, by_words=True)
             self._end_item()
-        for call in piece.function_calls:
+        calls: list[FunctionCall | MCPCall] = [*piece.function_calls, *piece.mcp_calls]
+        for call in calls:
             self._call(call, piece.delta_delay)
 
-    def _message(self) -> _Message:
+    def _message(self) -> Message:
         """The message that is open, or a new one."""
         with self._session.lock:
             self._check()
-            if isinstance(self._open, _Message):
+            if isinstance(self._open, Message):
                 return self._open
-            message = _Message(self._session, self)
+            message = Message(self._session, self)
             self._open = message
             message.open()
             return message
 
-    def _say(self, message: _Message, words: Sequence[str], chunks: Iterator[bytes], delay: float) -> None:
+    def _say(self, message: Message, words: Sequence[str], chunks: Iterator[bytes], delay: float) -> None:
         """Say the words as deltas; aloud, with the chunks of audio between them."""
         say = message.transcript_delta if self.speaks else message.text_delta
         for index, word in enumerate(words, 1):
@@ -183,7 +238,7 @@ class ResponseRun:
         if self.speaks:
             self._speak(message, chunks, delay, None)
 
-    def _speak(self, message: _Message, chunks: Iterator[bytes], delay: float, most: Optional[int]) -> None:
+    def _speak(self, message: Message, chunks: Iterator[bytes], delay: float, most: Optional[int]) -> None:
         """Say the next so many chunks of audio; all that are left where ``most`` is None."""
         while most is None or most > 0:
             chunk = next(chunks, None)
@@ -191,26 +246,30 @@ class ResponseRun:
                 return
             self._step(delay)
             size, self._audio_bytes = self._audio_bytes, self._audio_bytes + len(chunk)
-            cost = said_tokens(self._audio_bytes, self._audio_type) - said_tokens(size, self._audio_type)
+            cost = said_tokens(self._audio_bytes, self.audio_type) - said_tokens(size, self.audio_type)
             self._delta(functools.partial(message.audio_delta, chunk), 0, cost)
             pace = self._session.settings.audio_pace
             if pace:
-                self._pause(len(chunk) / BYTES_PER_MS[self._audio_type] / 1000 / pace)
+                self._pause(len(chunk) / BYTES_PER_MS[self.audio_type] / 1000 / pace)
             most = None if most is None else most - 1
 
-    def _chunks(self, text: str, audio: Optional[bytes]) -> Iterator[bytes]:
-        """The audio of a text, in pieces of a delta each; none where the response is text."""
-        if not self.speaks:
-            return iter(())
-        voice = self._voice if isinstance(self._voice, str) else str(self._voice.get("id"))
-        data = convert(speak(text, voice) if audio is None else audio, self._audio_type)
-        size = _DELTA_MS * BYTES_PER_MS[self._audio_type]
-        return (data[start : start + size] for start in range(0, len(data), size))
+    def _chunks(self, audio: bytes) -> Iterator[bytes]:
+        """Audio in pieces of a delta each."""
+        size = _DELTA_MS * BYTES_PER_MS[self.audio_type]
+        return (audio[start : start + size] for start in range(0, len(audio), size))
 
-    def _call(self, call: FunctionCall, delay: float) -> None:
+    def _call(self, call: FunctionCall | MCPCall, delay: float) -> None:
+        if isinstance(call, MCPCall) and call.server_label not in self._mcp_labels:
+            raise ValueError(
+                f"the responder calls a tool of {call.server_label!r}, which is no MCP tool of the session"
+            )
         with self._session.lock:
             self._check()
-            item = _CallItem(self._session, self, call)
+            item: CallItem | MCPCallItem = (
+                MCPCallItem(self._session, self, call)
+                if isinstance(call, MCPCall)
+                else CallItem(self._session, self, call)
+            )
             self._open = item
             item.open()
         for part in re.findall(r"\s*[^\s]{1,12}|\s+", call.arguments_text):
@@ -256,116 +315,8 @@ class ResponseRun:
             self._check()
 
 
-class _OutputItem:
-    """An item that a response is saying. Every method is called under the session's lock."""
-
-    def __init__(self, session: LiveSession, run: ResponseRun, wire: Json) -> None:
-        self._session = session
-        self._run = run
-        self._index = len(run.wire["output"])
-        self.item = Item({"id": new_id("item"), **wire}, audio_type=run._audio_type)
-        self._previous: Optional[str] = None
-
-    def open(self) -> None:
-        self.emit("response.output_item.added", {"item": self._wire()}, named=False)
-        if self._run.in_conversation:
-            self._previous = self._session.conversation.add(self.item)
-            self._session.emit_item("conversation.item.added", self._previous, self._wire())
-
-    def close(self, status: str) -> None:
-        self.item.wire["status"] = status
-        self._finish_content()
-        if self._run.in_conversation:
-            self._session.emit_item("conversation.item.done", self._previous, self._wire())
-        self.emit("response.output_item.done", {"item": self._wire()}, named=False)
-        self._run.wire["output"].append(self._wire())
-
-    def emit(self, wire_type: str, fields: Json, *, named: bool = True) -> None:
-        item = {"item_id": self.item.id} if named else {}
-        self._session.emit(
-            {"type": wire_type, "response_id": self._run.id, **item, "output_index": self._index, **fields}
-        )
-
-    def _wire(self) -> Json:
-        wire = dict(self.item.wire)
-        if "content" in wire:
-            wire["content"] = [dict(part) for part in wire["content"]]
-        return wire
-
-    def _finish_content(self) -> None:
-        raise NotImplementedError
-
-
-class _Message(_OutputItem):
-    """An assistant's message of one part: text, or audio with its transcript."""
-
-    def __init__(self, session: LiveSession, run: ResponseRun) -> None:
-        super().__init__(session, run, {"type": "message", "status": "in_progress", "role": "assistant", "content": []})
-        self._said: list[str] = []
-        self._audio: list[bytes] = []
-        self._field = "transcript" if run.speaks else "text"
-
-    def open(self) -> None:
-        super().open()
-        self._part_event("response.content_part.added", "")
-
-    def text_delta(self, delta: str) -> None:
-        self._said.append(delta)
-        self.emit("response.output_text.delta", {"content_index": 0, "delta": delta, "obfuscation": new_id("", 12)[1:]})
-
-    def transcript_delta(self, delta: str) -> None:
-        self._said.append(delta)
-        fields = {"content_index": 0, "delta": delta, "obfuscation": new_id("", 12)[1:]}
-        self.emit("response.output_audio_transcript.delta", fields)
-
-    def audio_delta(self, audio: bytes) -> None:
-        self._audio.append(audio)
-        self._session.audio_has_been_said = self._session.audio_has_been_said or self._run.in_conversation
-        fields = {"content_index": 0, "delta": base64.b64encode(audio).decode()}
-        self.emit("response.output_audio.delta", fields)
-
-    def _finish_content(self) -> None:
-        said = "".join(self._said)
-        if self._run.speaks:
-            self.emit("response.output_audio.done", {"content_index": 0})
-            self.emit("response.output_audio_transcript.done", {"content_index": 0, "transcript": said})
-            self.item.audio[0] = b"".join(self._audio)
-        else:
-            self.emit("response.output_text.done", {"content_index": 0, "text": said})
-        self._part_event("response.content_part.done", said)
-        kind = "output_audio" if self._run.speaks else "output_text"
-        self.item.wire["content"] = [{"type": kind, self._field: said}]
-
-    def _part_event(self, wire_type: str, said: str) -> None:
-        # The part is "audio" or "text" here, while the item says "output_audio" or "output_text" (live, 2026).
-        part = {"type": "audio" if self._run.speaks else "text", self._field: said}
-        fields: Json = {"content_index": 0, "part": part}
-        if self._session.flavour.doubles_parts:
-            fields["content"] = part
-        self.emit(wire_type, fields)
-
-
-class _CallItem(_OutputItem):
-    """A function call."""
-
-    def __init__(self, session: LiveSession, run: ResponseRun, call: FunctionCall) -> None:
-        self._call_id = call.call_id or new_id("call", 16)
-        fields = {"name": call.name, "call_id": self._call_id, "arguments": ""}
-        super().__init__(session, run, {"type": "function_call", "status": "in_progress", **fields})
-
-    def arguments_delta(self, delta: str) -> None:
-        self.item.wire["arguments"] += delta
-        fields = {"call_id": self._call_id, "delta": delta, "obfuscation": new_id("", 12)[1:]}
-        self.emit("response.function_call_arguments.delta", fields)
-
-    def _finish_content(self) -> None:
-        wire = self.item.wire
-        fields = {"call_id": self._call_id, "name": wire["name"], "arguments": wire["arguments"]}
-        self.emit("response.function_call_arguments.done", fields)
-
-
 def _pieces(answer: Piece | Iterable[Piece]) -> Iterable[Piece]:
     """A whole string is said word by word; the strings of an iterable are deltas as they are."""
-    if isinstance(answer, (str, Reply, FunctionCall)):
+    if isinstance(answer, (str, Reply, FunctionCall, MCPCall)):
         return (Reply(answer) if isinstance(answer, str) else answer,)
     return answer

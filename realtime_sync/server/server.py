@@ -12,18 +12,35 @@ from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Mapping, Optional, Sequence, Union
 
-from realtime_sync.errors import ConfigurationError, WaitTimeoutError
+from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
+from realtime_sync.server import session_log
 from realtime_sync.server.admission import Flavour, Policy
+from realtime_sync.server.call_session import CallSession, CallView
+from realtime_sync.server.calls import Call, Calls
+from realtime_sync.server.certificates import context_from_files
+from realtime_sync.server.checks import Refused
+from realtime_sync.server.client_secrets import ClientSecrets, Configuration
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Connection, Handler
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.http import RequestHandler
+from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder, Transcriber, default_responder, default_transcriber
+from realtime_sync.server.rest import Rest
 from realtime_sync.server.script import Script
 from realtime_sync.server.session import LiveSession, SessionSettings
+from realtime_sync.server.speech.kit import Speech
+from realtime_sync.server.speech.rules import RulesBrain
+from realtime_sync.server.speech.scripted import scripted
 from realtime_sync.server.translation import TranslationSession
 
 _log = logging.getLogger("realtime_sync.server")
+_KEPT = 1000  # past sessions that a server without a record remembers
+_SIP_HEADERS = {
+    "From": "sip:+14155550100@sip.example.com",
+    "To": "sip:+14155550123@sip.example.com",
+    "Call-ID": "embedded-server",
+}
 
 
 class _Listener(ThreadingHTTPServer):
@@ -62,6 +79,8 @@ class RealtimeServer:
         host: the address to listen on. port: 0 takes a free one.
         responder: who answers, see ``Responder``; or a ``Script`` of exact messages; None: the deterministic default.
         transcriber: says what user audio says, see ``Transcriber``; None: a placeholder that tells the length.
+        speech: real ears and a real voice, see ``speech.Speech``; the responder then is ``speech.RulesBrain`` unless
+            another is given. None: turns by loudness, the transcriber, and a voice that only sounds of syllables.
         api_keys: the keys that are let in; None lets in everyone, with a key or without.
         models: the models and deployments that exist; None has them all.
         ssl_context: serves wss with it. tls: the same from ``(certfile, keyfile)``, paths of PEM files.
@@ -73,6 +92,8 @@ class RealtimeServer:
         first_update: the type of the first event of a session; None sends none.
         audio_pace: audio is sent so many times as fast as it plays, by the clock; None: as fast as the client reads.
         rate_limits: whether ``rate_limits.updated`` follows ``response.done`` (it came in 2025, mostly not in 2026).
+        mcp_servers: the tools of remote MCP servers by server label, see ``MCPServers``; a server that is not in it
+            cannot be asked for its tools. None: each server has the tools that the session allows it.
         record: whether sessions keep what they sent and received; False for load tests.
 
     Raises:
@@ -86,6 +107,7 @@ class RealtimeServer:
         *,
         responder: Union[Responder, Script, None] = None,
         transcriber: Optional[Transcriber] = None,
+        speech: Optional[Speech] = None,
         api_keys: Optional[Sequence[str]] = None,
         models: Optional[Sequence[str]] = None,
         ssl_context: Optional[ssl.SSLContext] = None,
@@ -98,15 +120,18 @@ class RealtimeServer:
         first_update: Optional[str] = "session.created",
         audio_pace: Optional[float] = None,
         rate_limits: bool = True,
+        mcp_servers: Optional[MCPServers] = None,
         record: bool = True,
     ) -> None:
+        if speech is not None and transcriber is not None:
+            raise ConfigurationError("give transcriber or speech, not both: a Speech has a recognizer of its own")
+        default: Responder = default_responder if speech is None else RulesBrain()
         self._own_clock = SystemClock() if clock is None else None
         script = responder if isinstance(responder, Script) else None
-        self.policy = Policy(api_keys, models)
         self.settings = SessionSettings(
             clock=clock or self._own_clock or SystemClock(),
-            responder=default_responder if responder is None or isinstance(responder, Script) else responder,
-            transcriber=transcriber or default_transcriber,
+            responder=default if responder is None or isinstance(responder, Script) else responder,
+            speech=speech or scripted(transcriber or default_transcriber),
             script=script,
             first_update=first_update,
             ping_interval=ping_interval,
@@ -114,7 +139,12 @@ class RealtimeServer:
             session_seconds=session_seconds,
             audio_pace=audio_pace,
             rate_limits=rate_limits,
+            mcp_servers=mcp_servers,
         )
+        secrets = ClientSecrets(self.settings.clock)
+        self.policy = Policy(api_keys, models, secrets)
+        self.calls = Calls(self._begin_call)
+        self.rest = Rest(self.policy, secrets, self.calls)
         self._record = record
         self._faults = faults or Faults()
         self._changed = threading.Condition()  # guards all lists below, _faults and _refused
@@ -136,6 +166,7 @@ class RealtimeServer:
             target=self._listener.serve_forever, args=(0.05,), name=f"realtime-server-{self.port}", daemon=True
         )
         self._thread.start()
+        self._loaders = [] if speech is None else [speech.load_beside()]
 
     def __repr__(self) -> str:
         return f"<RealtimeServer {self.azure_endpoint} {'closed' if self.closing.is_set() else 'open'}>"
@@ -160,7 +191,10 @@ class RealtimeServer:
 
     @property
     def sessions(self) -> list[LiveSession]:
-        """Every session so far, live or past, oldest first. Refused handshakes are not among them."""
+        """Every session so far, live or past, oldest first. Refused handshakes are not among them.
+
+        Without ``record``, the oldest are forgotten once there are more than a thousand.
+        """
         with self._changed:
             return list(self._sessions)
 
@@ -190,6 +224,34 @@ class RealtimeServer:
                 raise WaitTimeoutError(f"{len(self._sessions)} of {count} sessions were opened within {timeout} s")
             return self._sessions[count - 1]
 
+    def place_call(self, sip_headers: Optional[Mapping[str, str]] = None) -> str:
+        """Have somebody call: returns the id (``rtc_...``) of a call that waits to be accepted or rejected.
+
+        ``sip_headers``: what the webhook would tell, None: a caller's usual ones. ``server.call(call_id)`` is the
+        caller's side.
+        """
+        return self.calls.place(_SIP_HEADERS if sip_headers is None else sip_headers).id
+
+    def call(self, call_id: str) -> Call:
+        """The call with this id, placed here or made over REST. Raises ``InvalidInputError`` where there is none."""
+        try:
+            return self.calls.get(call_id)
+        except Refused as refused:
+            raise InvalidInputError(f"there is no call {call_id!r} on this server") from refused
+
+    def shut_down(self, timeout: float = 2.0) -> None:
+        """Say goodbye, then ``close()``: nobody new is let in, every session is closed with 1001 after what is queued
+        for it, and has ``timeout`` seconds to take that and to answer.
+        """
+        self._listener.shutdown()
+        self._listener.server_close()
+        self.calls.close()
+        with self._changed:
+            for connection in self._connections:
+                connection.close(1001, "the server is shutting down")
+            self._changed.wait_for(lambda: not self._connections, timeout)
+        self.close()
+
     def close(self) -> None:
         """Drop every connection, and end every thread and socket, within two seconds. May be called twice.
 
@@ -205,12 +267,13 @@ class RealtimeServer:
             connections, sockets, sessions = list(self._connections), dict(self._sockets), list(self._sessions)
         for connection in connections:
             connection.abort()
+        self.calls.close()
         for accepted in sockets.values():
             _shut_down(accepted)
         if self._own_clock is not None:
             self._own_clock.close()
         workers = [thread for session in sessions for thread in session.threads]
-        for thread in (self._thread, *sockets, *workers):
+        for thread in (self._thread, *self._loaders, *sockets, *workers):
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -242,12 +305,34 @@ class RealtimeServer:
             self._refused += 1
             return refusal
 
-    def new_session(
+    def new_handler(
+        self, flavour: Flavour, path: str, query: Mapping[str, str], headers: Mapping[str, str]
+    ) -> Union[LiveSession, CallView, None]:
+        """Who serves a handshake that has been let in; None where it is for a call that is not active."""
+        if flavour.call_id is None:
+            return self._new_session(flavour, path, query, headers)
+        session = self.calls.session_of(flavour.call_id)
+        return None if session is None else CallView(session, path, query, headers)
+
+    def _new_session(
         self, flavour: Flavour, path: str, query: Mapping[str, str], headers: Mapping[str, str]
     ) -> LiveSession:
-        """The session of a handshake that has been let in."""
         kind = TranslationSession if flavour.session_type == "translation" else LiveSession
         return kind(flavour, self.settings, path, query, headers, self.faults, keep=self._record)
+
+    def _begin_call(self, call_id: str, configuration: Configuration) -> CallSession:
+        flavour = Flavour(
+            session_type=configuration.session_type,
+            model=configuration.model,
+            settings=configuration.settings,
+            call_id=call_id,
+        )
+        session = CallSession(flavour, self.settings, call_id, self.faults, keep=self._record)
+        with self._changed:
+            self._sessions.append(session)
+            self._changed.notify_all()
+        session.begin()
+        return session
 
     def serve(self, handler: Handler, connection: Connection) -> None:
         """Run the connection until it ends; not at all once the server closes."""
@@ -262,11 +347,24 @@ class RealtimeServer:
         if late:
             connection.discard()
             return
+        session = handler if isinstance(handler, LiveSession) else None
+        if session is not None:
+            session_log.began(session)
         try:
             connection.run()
         finally:
             with self._changed:
                 self._connections.discard(connection)
+                self._changed.notify_all()
+                if not self._record:
+                    self._forget_past_sessions()
+            if session is not None:
+                session_log.ended(session)
+
+    def _forget_past_sessions(self) -> None:
+        over = [session for session in self._sessions if session.is_over]
+        forgotten = set(map(id, over[: max(0, len(over) - _KEPT)]))
+        self._sessions = [session for session in self._sessions if id(session) not in forgotten]
 
 
 def _tls_context(context: Optional[ssl.SSLContext], files: Optional[tuple[str, str]]) -> Optional[ssl.SSLContext]:
@@ -274,9 +372,7 @@ def _tls_context(context: Optional[ssl.SSLContext], files: Optional[tuple[str, s
         return context
     if context is not None:
         raise ConfigurationError("give ssl_context or tls=(certfile, keyfile), not both")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*files)
-    return context
+    return context_from_files(*files)
 
 
 def _shut_down(accepted: socket.socket) -> None:

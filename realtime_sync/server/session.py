@@ -18,17 +18,19 @@ import attrs
 from realtime_sync.server.admission import Flavour
 from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.clock import Cancel, Clock
-from realtime_sync.server.connection import Handler
+from realtime_sync.server.connection import Connection, Handler
 from realtime_sync.server.faults import Act, Faults
 from realtime_sync.server.hearing import Hearing
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import Conversation, Item, item_from_client
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.record import SessionRecord
-from realtime_sync.server.responder import Responder, Transcriber
+from realtime_sync.server.remote_tools import MCPServers, RemoteTools
+from realtime_sync.server.responder import Responder
 from realtime_sync.server.responses import ResponseRun
 from realtime_sync.server.session_options import new_session, updated_session
 from realtime_sync.server.shapes import check_message
+from realtime_sync.server.speech.kit import Speech
 
 if TYPE_CHECKING:
     from realtime_sync.server.script import Script
@@ -44,7 +46,7 @@ class SessionSettings:
 
     clock: Clock
     responder: Responder
-    transcriber: Transcriber
+    speech: Speech
     script: Optional[Script]
     first_update: Optional[str]
     ping_interval: Optional[float]
@@ -52,6 +54,7 @@ class SessionSettings:
     session_seconds: float
     audio_pace: Optional[float]
     rate_limits: bool
+    mcp_servers: Optional[MCPServers] = None
 
 
 class LiveSession(SessionRecord, Handler):
@@ -77,12 +80,15 @@ class LiveSession(SessionRecord, Handler):
         self.id = new_id("sess")
         expires_at = int(time.time() + settings.session_seconds)
         self.options = new_session(flavour.session_type, self.id, flavour.model, expires_at)
+        if flavour.settings is not None:  # of a client secret or a call
+            self.options = updated_session(self.options, flavour.settings, audio_has_been_said=False)
         self.conversation = Conversation()
         self.audio_has_been_said = False
         self.read_tokens = 0
         self._tokens_left = _TOKEN_LIMIT
         self._responses: dict[str, ResponseRun] = {}
         self._hearing = Hearing(self)
+        self.remote_tools = RemoteTools(self, settings.mcp_servers)
         self._preview = PreviewEdge() if flavour.preview else None
         self._timers: dict[str, Cancel] = {}
         self._acts: list[Act] = list(faults.acts)
@@ -136,8 +142,9 @@ class LiveSession(SessionRecord, Handler):
             assert self.connection is not None
             self.connection.delay = self._delay
             self._schedule()
-            if self.settings.first_update is not None and not self.flavour.silent_start:
+            if self.settings.first_update is not None:
                 self.emit({"type": self.settings.first_update, "session": self.options})
+            self.remote_tools.list_tools(self.options.get("tools", ()))  # those of a client secret
             self._run_due_acts()
         if self.settings.script is not None:
             script = self.settings.script
@@ -176,6 +183,7 @@ class LiveSession(SessionRecord, Handler):
                 cancel()
             for response in list(self._responses.values()):
                 response.abandon()
+            self.remote_tools.abandon()
         self.note_closed(code, reason, by_client)
 
     # Client messages, under the lock -----------------------------------------------------------------------------
@@ -205,6 +213,7 @@ class LiveSession(SessionRecord, Handler):
         self.options = updated_session(self.options, message["session"], audio_has_been_said=self.audio_has_been_said)
         self._hearing.configure()
         self.emit({"type": "session.updated", "session": self.options})
+        self.remote_tools.list_tools(self.options.get("tools", ()))
 
     def _create_item(self, message: Json) -> None:
         item = item_from_client(message["item"], self.input_audio_type)
@@ -213,7 +222,12 @@ class LiveSession(SessionRecord, Handler):
             raise Refused(
                 "invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.", "item.call_id"
             )
+        is_approval = item.wire["type"] == "mcp_approval_response"
+        if is_approval:
+            self.remote_tools.check_answer(item.wire)
         self.add_item(item, message.get("previous_item_id"))
+        if is_approval:
+            self.remote_tools.answer(item.wire)
 
     def _retrieve_item(self, message: Json) -> None:
         item = self.conversation.require(message["item_id"], "item_retrieve_invalid_item_id", "retrieving")
@@ -273,6 +287,7 @@ class LiveSession(SessionRecord, Handler):
         if in_conversation and voice and self.audio_has_been_said and voice != self.options["audio"]["output"]["voice"]:
             message = "Cannot update a conversation's voice if assistant audio is present."
             raise Refused("cannot_update_voice", message, "response.audio.output.voice")
+        self.remote_tools.list_tools(params.get("tools") or ())
         told = params.get("input")
         items = list(self.conversation) if told is None else [self._input_item(entry) for entry in told]
         run = ResponseRun(self, params, items, in_conversation=in_conversation)
@@ -290,6 +305,7 @@ class LiveSession(SessionRecord, Handler):
             self.emit({"type": "rate_limits.updated", "rate_limits": [limits]})
         if run.in_conversation:
             self._hearing.response_was_said(run.audio_ms)
+        self.remote_tools.make_calls()
 
     def _input_item(self, told: Json) -> Item:
         if told["type"] != "item_reference":
@@ -310,8 +326,11 @@ class LiveSession(SessionRecord, Handler):
 
     def wait_for_room(self) -> None:
         """Wait until the client has read enough of what is queued; drops a client that reads nothing for a minute."""
-        connection = self.connection
-        if connection is not None and not connection.wait_for_room(_ROOM_TIMEOUT):
+        if self.connection is not None:
+            self._wait_for_room_of(self.connection)
+
+    def _wait_for_room_of(self, connection: Connection) -> None:
+        if not connection.wait_for_room(_ROOM_TIMEOUT):
             connection.abort()
 
     def _schedule(self) -> None:

@@ -9,8 +9,8 @@ from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.shapes import check_session, check_translation_session
 
 DEFAULT_INSTRUCTIONS = (
-    "You are the embedded test server of realtime_sync. You have no model and no ears: you echo what is written, "
-    "and say how long what you were sent to hear was."
+    "You are the embedded test server of realtime_sync. You have no language model: you answer by simple rules, "
+    "and echo what no rule is for."
 )
 _SERVER_VAD: Json = {
     "type": "server_vad",
@@ -22,6 +22,7 @@ _SERVER_VAD: Json = {
     "interrupt_response": True,
 }
 _SEMANTIC_VAD: Json = {"type": "semantic_vad", "eagerness": "auto", "create_response": True, "interrupt_response": True}
+_OF_RESPONSES = ("create_response", "interrupt_response", "idle_timeout_ms")  # a transcription has none
 _TURN_DETECTION = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
 _PCM: Json = {"type": "audio/pcm", "rate": 24000}
 
@@ -33,7 +34,7 @@ def _audio_input(turn_detection: Json) -> Json:
 def new_session(session_type: str, session_id: str, model: str, expires_at: int) -> Json:
     """The whole session object as ``session.created`` tells it (live OpenAI and Azure, 2026)."""
     if session_type == "transcription":
-        vad = {key: _SERVER_VAD[key] for key in ("type", "threshold", "prefix_padding_ms", "silence_duration_ms")}
+        vad = {key: value for key, value in _SERVER_VAD.items() if key not in _OF_RESPONSES}
         session: Json = {
             "type": "transcription",
             "object": "realtime.transcription_session",
@@ -103,7 +104,7 @@ def _complete_detection(detection: Json, session: Json) -> Json:
     """The detection with the defaults of its type for what was not told."""
     defaults = _TURN_DETECTION[detection["type"]]
     if session["type"] == "transcription":
-        defaults = {key: value for key, value in defaults.items() if not key.endswith("_response")}
+        defaults = {key: value for key, value in defaults.items() if key not in _OF_RESPONSES}
     return {**defaults, **{key: value for key, value in detection.items() if key in _TURN_DETECTION[detection["type"]]}}
 
 

@@ -39,6 +39,7 @@ CLIENT_TYPES = (
     "response.create",
     "response.cancel",
 )
+CALL_TYPES = (*CLIENT_TYPES, "output_audio_buffer.clear")  # of connections to a call alone
 
 _AUDIO_FORMAT = by_tag(
     "type",
@@ -95,7 +96,36 @@ _MAX_TOKENS = either(number=integer(1, 4096), string=one_of("inf"))
 _FUNCTION_TOOL = record(
     {"type": anything, "name": string, "description": nullable(string), "parameters": nullable(json_object)}, ["name"]
 )
-_TOOLS = array_of(by_tag("type", {"function": _FUNCTION_TOOL, "mcp": json_object}))
+_MCP_FILTER = record({"tool_names": array_of(string), "read_only": boolean})
+_MCP_TOOL = record(
+    {
+        "type": anything,
+        "server_label": string,
+        "server_url": string,
+        "connector_id": string,
+        "tunnel_id": string,
+        "authorization": string,
+        "server_description": string,
+        "headers": nullable(json_object),
+        "allowed_tools": nullable(either(array=array_of(string), object=_MCP_FILTER)),
+        "allowed_callers": nullable(array_of(string)),
+        "require_approval": nullable(
+            either(string=one_of("always", "never"), object=record({"always": _MCP_FILTER, "never": _MCP_FILTER}))
+        ),
+        "defer_loading": boolean,
+    },
+    ["server_label"],
+)
+
+
+def _mcp_tool(value: object, path: str) -> None:
+    _MCP_TOOL(value, path)
+    assert isinstance(value, dict)
+    if not any(value.get(name) for name in ("server_url", "connector_id", "tunnel_id")):
+        raise missing(f"{path}.server_url")
+
+
+_TOOLS = array_of(by_tag("type", {"function": _FUNCTION_TOOL, "mcp": _mcp_tool}))
 _TOOL_CHOICE = either(
     string=one_of("none", "auto", "required"),
     object=by_tag(
@@ -231,6 +261,7 @@ _SHAPES: dict[str, Shape] = {
     "conversation.item.retrieve": _envelope({"item_id": string}, ("item_id",)),
     "response.create": _envelope({"response": nullable(_RESPONSE)}),
     "response.cancel": _envelope({"response_id": nullable(string)}),
+    "output_audio_buffer.clear": _envelope({}),
 }
 
 

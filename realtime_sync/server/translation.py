@@ -14,14 +14,15 @@ from realtime_sync.server.checks import Json
 from realtime_sync.server.faults import Faults
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import decode_audio
-from realtime_sync.server.responder import FunctionCall, Reply, Turn
+from realtime_sync.server.responder import FunctionCall, MCPCall, Reply, Turn
 from realtime_sync.server.session import LiveSession, SessionSettings
 from realtime_sync.server.session_options import updated_session
 from realtime_sync.server.shapes import check_message
+from realtime_sync.server.speech.parts import Hints
 from realtime_sync.server.vad import SpeechStopped, VoiceDetector
-from realtime_sync.server.voice import speak
 
 _CHUNK = 4800 * 2
+_PATIENCE = 60.0  # seconds for one translation
 
 
 class TranslationSession(LiveSession):
@@ -43,7 +44,9 @@ class TranslationSession(LiveSession):
     ) -> None:
         super().__init__(flavour, settings, path, query, headers, faults, keep=keep)
         self._heard = AudioBuffer()
-        self._detector = VoiceDetector(0.5, 400)
+        self._done = threading.Event()  # of the latest work; the next one waits for it
+        self._done.set()
+        self._detector = VoiceDetector(0.5, 400, detector=settings.speech.detector)
 
     def _handle(self, message: Json) -> None:
         handlers: dict[str, Callable[[Json], None]] = {
@@ -63,8 +66,7 @@ class TranslationSession(LiveSession):
         self._heard.append(audio)
         for found in self._detector.feed(audio):
             if isinstance(found, SpeechStopped):
-                work = functools.partial(self._translate, self._heard.take_until(found.at_ms), found.at_ms)
-                self.start_thread(work, "translate")
+                self._do_in_order(functools.partial(self._translate, self._heard.take_until(found.at_ms), found.at_ms))
 
     def _finish(self, message: Json) -> None:
         rest, elapsed = self._heard.clear(), int(self._heard.received_ms)
@@ -76,11 +78,27 @@ class TranslationSession(LiveSession):
             self.emit({"type": "session.closed"})
             self.close(1000, "")
 
-        self.start_thread(finish, "translate")
+        self._do_in_order(finish)
+
+    def _do_in_order(self, work: Callable[[], None]) -> None:
+        """On a thread, once what was asked for before is done: else the end could overtake the last translation."""
+        before, self._done = self._done, threading.Event()
+        done = self._done
+
+        def run() -> None:
+            before.wait(_PATIENCE)
+            try:
+                work()
+            finally:
+                done.set()
+
+        self.start_thread(run, "translate")
 
     def _translate(self, audio: bytes, elapsed_ms: int) -> None:
         item_id = new_id("item")
         part = {"type": "input_audio", "transcript": None}
+        speech, wanted = self.settings.speech, bool(self.options["audio"]["input"].get("transcription"))
+        heard = speech.recognizer.recognize(audio, 24_000, Hints()).text if wanted or speech.understands else ""
         turn = Turn(
             items=[{"id": item_id, "type": "message", "role": "user", "content": [part]}],
             audio_ms={item_id: len(audio) // 48},
@@ -92,19 +110,22 @@ class TranslationSession(LiveSession):
             params={},
             session=self.options,
             cancelled=threading.Event(),
+            heard={item_id: heard} if speech.understands else {},
         )
-        if self.options["audio"]["input"].get("transcription"):
-            heard = self.settings.transcriber(audio, 24_000)
+        if wanted:
             self.emit({"type": "session.input_transcript.delta", "delta": heard, "elapsed_ms": elapsed_ms})
         answer = self.settings.responder(turn)
-        for piece in (answer,) if isinstance(answer, (str, Reply, FunctionCall)) else answer:
+        for piece in (answer,) if isinstance(answer, (str, Reply, FunctionCall, MCPCall)) else answer:
             if isinstance(piece, (str, Reply)):
                 self._say(piece if isinstance(piece, Reply) else Reply(piece), elapsed_ms)
 
     def _say(self, reply: Reply, elapsed_ms: int) -> None:
         for word in re.findall(r"\s*\S+|\s+$", reply.text):
             self.emit({"type": "session.output_transcript.delta", "delta": word, "elapsed_ms": elapsed_ms})
-        audio = speak(reply.text) if reply.audio is None else reply.audio
+        audio = reply.audio
+        if audio is None:
+            spoken = self.settings.speech.synthesizer.speak([reply.text], voice="alloy", speed=1.0, rate=24_000)
+            audio = b"".join(piece.audio for piece in spoken)
         for start in range(0, len(audio), _CHUNK):
             self.wait_for_room()
             delta = base64.b64encode(audio[start : start + _CHUNK]).decode()

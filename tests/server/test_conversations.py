@@ -6,6 +6,7 @@ import json
 from typing import Any, Callable
 
 from realtime_sync.server import FunctionCall, RealtimeServer, Turn
+from realtime_sync.server.client_secrets import Configuration
 from tests.server.conftest import Peer
 from tests.server.sounds import silence, tone
 from tests.server.wire_schemas import RECORDED, needs_data
@@ -100,7 +101,9 @@ def test_a_seeded_history_comes_in_the_order_of_openai(peer: Peer) -> None:
 def test_a_connection_to_a_call_begins_without_session_created(
     server: RealtimeServer, open_peer: Callable[..., Peer]
 ) -> None:
-    peer = open_peer(server, "/v1/realtime?call_id=rtc_1")
+    call_id = server.place_call()
+    server.call(call_id).accept(Configuration.from_client(None))
+    peer = open_peer(server, f"/v1/realtime?call_id={call_id}")
     peer.update(output_modalities=["text"])
     peer.user_says("Say hello.")
     peer.say("response.create")

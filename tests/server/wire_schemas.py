@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
 import jsonschema
 import pytest
@@ -47,28 +47,26 @@ def _nullable(schema: Any, name: str = "") -> Any:
 
 
 @functools.lru_cache
-def _schemas(dialect: str) -> Optional[Json]:
+def schemas(dialect: str) -> Json:
+    """The schemas of a dialect, by name; only where the data is at hand."""
     path = PROTOCOL / f"{dialect}-schemas.json"
-    if not path.is_file():
-        return None
     document = json.loads(path.read_text())
     found = document.get("components", {}).get("schemas") or document.get("schemas") or document
-    schemas = {name: _nullable(schema) for name, schema in found.items()}
+    named = {name: _nullable(schema) for name, schema in found.items()}
     if dialect == "preview":
         # Recorded in 2024-10: what has begun is in_progress. A tool choice of a function is an object.
         for name in ("RealtimeResponse", "RealtimeConversationItem"):
-            schemas[name]["properties"]["status"]["enum"].append("in_progress")
-        parts = schemas["RealtimeConversationItem"]["properties"]["content"]["items"]["properties"]
+            named[name]["properties"]["status"]["enum"].append("in_progress")
+        parts = named["RealtimeConversationItem"]["properties"]["content"]["items"]["properties"]
         parts["type"]["enum"].append("audio")
-        schemas["RealtimeSession"]["properties"]["tool_choice"] = {"type": ["string", "object"]}
-    return schemas
+        named["RealtimeSession"]["properties"]["tool_choice"] = {"type": ["string", "object"]}
+    return named
 
 
 @functools.cache
 def validator(dialect: str, name: str) -> Any:
-    schemas = _schemas(dialect)
-    assert schemas is not None
-    return jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": {"schemas": schemas}})
+    components = {"schemas": schemas(dialect)}
+    return jsonschema.Draft202012Validator({"$ref": f"#/components/schemas/{name}", "components": components})
 
 
 @functools.lru_cache
@@ -86,9 +84,9 @@ def check_server_event(event: Json, dialect: str = "ga") -> None:
     # Errors are listed among GA's events alone, and translation sessions have them too.
     name = "RealtimeServerEventError" if event["type"] == "error" else server_event_schemas(dialect).get(event["type"])
     assert name is not None, f"{event['type']} is not an event of {dialect}"
-    schemas = "preview" if dialect == "preview" else "ga"
+    family = "preview" if dialect == "preview" else "ga"
     errors = [
         f"{'.'.join(map(str, error.absolute_path))}: {error.message[:300]}"
-        for error in validator(schemas, name).iter_errors(event)
+        for error in validator(family, name).iter_errors(event)
     ]
     assert not errors, f"{event['type']}: {errors}\n{json.dumps(event)[:1500]}"

@@ -1,0 +1,64 @@
+"""The command line: ``python -m realtime_sync`` and the script ``realtime-sync``.
+
+A command is a module with ``add_parser(subparsers)``, which sets ``run`` as its parser's default, and
+``run(arguments) -> int``. It is registered by its name in ``COMMANDS``; what is heavy it imports inside ``run``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import Optional, Sequence
+
+from realtime_sync.cli import replay, serve, timeline
+from realtime_sync.cli.command import Command
+from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
+from realtime_sync.version import __version__
+
+COMMANDS: tuple[Command, ...] = (serve, replay, timeline)
+
+_EPILOG = """\
+exit codes: 0 done; 1 it failed; 2 wrong arguments or settings; 130 interrupted
+`realtime-sync COMMAND --help` tells each command's options, with examples."""
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one command; None: the process's arguments. Returns the exit code.
+
+    An error is one line on the standard error; with ``--debug`` it is raised, for its traceback.
+    """
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig()
+    logging.getLogger("realtime_sync").setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
+    try:
+        return int(arguments.run(arguments))
+    except KeyboardInterrupt:
+        return 130
+    except (RealtimeSyncError, OSError) as error:
+        if arguments.debug:
+            raise
+        print(f"realtime-sync: error: {_one_line(error)}", file=sys.stderr)
+        return 2 if isinstance(error, (ConfigurationError, InvalidInputError)) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="realtime-sync",
+        description="The realtime voice API from the command line.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"realtime_sync {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks and everything that is logged")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for command in COMMANDS:
+        command.add_parser(subparsers)
+    for subparser in subparsers.choices.values():
+        # SUPPRESS: else a sub-parser's default would undo the flag given before the command's name.
+        subparser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,181 @@
+"""What a response says, item by item: each opens, gets its deltas, and is closed."""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Optional
+
+from realtime_sync.server.checks import Json
+from realtime_sync.server.ids import new_id
+from realtime_sync.server.items import Item
+from realtime_sync.server.responder import FunctionCall, MCPCall
+
+if TYPE_CHECKING:
+    from realtime_sync.server.responses import ResponseRun
+    from realtime_sync.server.session import LiveSession
+
+
+class OutputItem:
+    """An item that a response is saying. Every method is called under the session's lock."""
+
+    def __init__(self, session: LiveSession, run: ResponseRun, wire: Json) -> None:
+        self._session = session
+        self._run = run
+        self._index = len(run.wire["output"])
+        self.item = Item({"id": new_id("item"), **wire}, audio_type=run.audio_type)
+        self._previous: Optional[str] = None
+
+    def open(self) -> None:
+        """Tell that it has begun."""
+        self.emit("response.output_item.added", {"item": self._wire()}, named=False)
+        if self._run.in_conversation:
+            self._previous = self._session.conversation.add(self.item)
+            self._session.emit_item("conversation.item.added", self._previous, self._wire())
+
+    def close(self, status: str) -> None:
+        """Tell all of it, and that it has ended with this status."""
+        self.item.wire["status"] = status
+        self._finish_content()
+        if self._run.in_conversation:
+            self._session.emit_item("conversation.item.done", self._previous, self._wire())
+        self.emit("response.output_item.done", {"item": self._wire()}, named=False)
+        self._run.wire["output"].append(self._wire())
+
+    def emit(self, wire_type: str, fields: Json, *, named: bool = True) -> None:
+        """Emit an event of the response about this item."""
+        item = {"item_id": self.item.id} if named else {}
+        self._session.emit(
+            {"type": wire_type, "response_id": self._run.id, **item, "output_index": self._index, **fields}
+        )
+
+    def _wire(self) -> Json:
+        wire = dict(self.item.wire)
+        if "content" in wire:
+            wire["content"] = [dict(part) for part in wire["content"]]
+        return wire
+
+    def _finish_content(self) -> None:
+        raise NotImplementedError
+
+
+class Message(OutputItem):
+    """An assistant's message of one part: text, or audio with its transcript."""
+
+    def __init__(self, session: LiveSession, run: ResponseRun) -> None:
+        super().__init__(session, run, {"type": "message", "status": "in_progress", "role": "assistant", "content": []})
+        self._said: list[str] = []
+        self._audio: list[bytes] = []
+        self._field = "transcript" if run.speaks else "text"
+
+    def open(self) -> None:
+        """See ``OutputItem``."""
+        super().open()
+        self._part_event("response.content_part.added", "")
+
+    def text_delta(self, delta: str) -> None:
+        """Say a piece of text."""
+        self._said.append(delta)
+        self.emit("response.output_text.delta", {"content_index": 0, "delta": delta, "obfuscation": new_id("", 12)[1:]})
+
+    def transcript_delta(self, delta: str) -> None:
+        """Say a piece of the transcript."""
+        self._said.append(delta)
+        fields = {"content_index": 0, "delta": delta, "obfuscation": new_id("", 12)[1:]}
+        self.emit("response.output_audio_transcript.delta", fields)
+
+    def audio_delta(self, audio: bytes) -> None:
+        """Say a piece of audio, in the response's format."""
+        self._audio.append(audio)
+        self._session.audio_has_been_said = self._session.audio_has_been_said or self._run.in_conversation
+        fields = {"content_index": 0, "delta": base64.b64encode(audio).decode()}
+        self.emit("response.output_audio.delta", fields)
+
+    def _finish_content(self) -> None:
+        said = "".join(self._said)
+        if self._run.speaks:
+            self.emit("response.output_audio.done", {"content_index": 0})
+            self.emit("response.output_audio_transcript.done", {"content_index": 0, "transcript": said})
+            self.item.audio[0] = b"".join(self._audio)
+        else:
+            self.emit("response.output_text.done", {"content_index": 0, "text": said})
+        self._part_event("response.content_part.done", said)
+        kind = "output_audio" if self._run.speaks else "output_text"
+        self.item.wire["content"] = [{"type": kind, self._field: said}]
+
+    def _part_event(self, wire_type: str, said: str) -> None:
+        # The part is "audio" or "text" here, while the item says "output_audio" or "output_text" (live, 2026).
+        part = {"type": "audio" if self._run.speaks else "text", self._field: said}
+        fields: Json = {"content_index": 0, "part": part}
+        if self._session.flavour.doubles_parts:
+            fields["content"] = part
+        self.emit(wire_type, fields)
+
+
+class CallItem(OutputItem):
+    """A function call."""
+
+    def __init__(self, session: LiveSession, run: ResponseRun, call: FunctionCall) -> None:
+        self._call_id = call.call_id or new_id("call", 16)
+        fields = {"name": call.name, "call_id": self._call_id, "arguments": ""}
+        super().__init__(session, run, {"type": "function_call", "status": "in_progress", **fields})
+
+    def arguments_delta(self, delta: str) -> None:
+        """Say a piece of the arguments."""
+        self.item.wire["arguments"] += delta
+        fields = {"call_id": self._call_id, "delta": delta, "obfuscation": new_id("", 12)[1:]}
+        self.emit("response.function_call_arguments.delta", fields)
+
+    def _finish_content(self) -> None:
+        wire = self.item.wire
+        fields = {"call_id": self._call_id, "name": wire["name"], "arguments": wire["arguments"]}
+        self.emit("response.function_call_arguments.done", fields)
+
+
+class MCPCallItem(OutputItem):
+    """A call of a remote tool. The response tells only the call; its result comes behind the response's end."""
+
+    def __init__(self, session: LiveSession, run: ResponseRun, call: MCPCall) -> None:
+        self.call = call
+        fields = {"server_label": call.server_label, "name": call.name, "arguments": ""}
+        told = {"approval_request_id": None, "output": None, "error": None}
+        super().__init__(session, run, {"type": "mcp_call", **fields, **told})
+
+    @property
+    def wire(self) -> Json:
+        """The item as it stands."""
+        return self.item.wire
+
+    @property
+    def response_is_done(self) -> bool:
+        """Whether the response that told the call has ended."""
+        return self._run.finished
+
+    def arguments_delta(self, delta: str) -> None:
+        """Say a piece of the arguments."""
+        self.wire["arguments"] += delta
+        self.emit("response.mcp_call_arguments.delta", {"delta": delta, "obfuscation": new_id("", 12)[1:]})
+
+    def close(self, status: str) -> None:
+        """Tell the call; its result is for ``finish``. One that was cut short is never made."""
+        self._finish_content()
+        if status == "completed":
+            self._session.remote_tools.call_was_said(self)
+        self.emit("response.output_item.done", {"item": self._wire()}, named=False)
+        self._run.wire["output"].append(self._wire())
+        if status != "completed":
+            self.finish()
+
+    def finish(self, outcome: Optional[str] = None) -> None:
+        """Tell ``response.mcp_call.<outcome>`` and the item as it has become; None: it was never called."""
+        if outcome is not None:
+            self.tell(outcome)
+        if self._run.in_conversation:
+            self._session.emit_item("conversation.item.done", self._previous, self._wire())
+
+    def tell(self, state: str) -> None:
+        """Emit ``response.mcp_call.<state>``."""
+        told = {"output_index": self._index, "item_id": self.item.id}
+        self._session.emit({"type": f"response.mcp_call.{state}", **told})
+
+    def _finish_content(self) -> None:
+        self.emit("response.mcp_call_arguments.done", {"arguments": self.wire["arguments"]})

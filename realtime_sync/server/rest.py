@@ -1,0 +1,248 @@
+"""The REST operations under ``/realtime``: client secrets and calls, answered as the schemas say (2026-08)."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import re
+from typing import Callable, Mapping, Optional
+
+import attrs
+
+from realtime_sync.server.admission import Policy, incorrect_key, key_of
+from realtime_sync.server.calls import CallNotFound, Calls
+from realtime_sync.server.checks import Json, Refused, integer, missing, record, string
+from realtime_sync.server.client_secrets import ClientSecret, ClientSecrets, Configuration
+from realtime_sync.server.ids import new_id
+from realtime_sync.server.preview import PreviewEdge
+from realtime_sync.server.sdp import answer_to
+
+# OpenAI's paths and, under /openai, those of Azure's GA and preview routes.
+_GA = r"(?:/openai)?/v1/realtime"
+_BETA = r"(?:/v1/realtime|/openai/realtimeapi)"
+_CALL = _GA + r"/calls/([^/]+)"
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """One POST. ``headers``: names in lower case."""
+
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
+    body: bytes = attrs.field(repr=False)
+
+    @property
+    def content_type(self) -> str:
+        """The media type, without its parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def json(self, *, required: bool = True) -> Json:
+        """The body's object; an empty one where it is not required and there is none. Raises ``Refused``."""
+        if not self.body and not required:
+            return {}
+        if self.content_type != "application/json":
+            raise _unsupported(self.content_type, "application/json")
+        return _parsed(self.body)
+
+
+@attrs.frozen
+class Answer:
+    """An HTTP answer; ``body`` is JSON, or text of the type that ``headers`` says, or nothing."""
+
+    status: int
+    body: Json | str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+Operation = Callable[..., Answer]
+
+
+class Rest:
+    """Answers the REST requests of one server."""
+
+    def __init__(self, policy: Policy, secrets: ClientSecrets, calls: Calls) -> None:
+        self._policy = policy
+        self._secrets = secrets
+        self._calls = calls
+        self._routes: tuple[tuple[str, Operation], ...] = (
+            (_GA + "/client_secrets", self._create_secret),
+            (_GA + "/translations/client_secrets", self._create_translation_secret),
+            (_BETA + "/sessions", self._create_preview_session),
+            (_BETA + "/transcription_sessions", self._create_preview_transcription),
+            (_GA + "/calls", self._create_call),
+            (_CALL + "/accept", self._accept),
+            (_CALL + "/reject", self._reject),
+            (_CALL + "/refer", self._refer),
+            (_CALL + "/hangup", self._hang_up),
+        )
+
+    def knows(self, path: str) -> bool:
+        """True where a POST to this path is an operation."""
+        return any(re.fullmatch(pattern, path) for pattern, _ in self._routes)
+
+    def answer(self, request: Request) -> Answer:
+        """Do what is asked for, or refuse in the service's words."""
+        for pattern, operation in self._routes:
+            found = re.fullmatch(pattern, request.path)
+            if found is not None:
+                return self._perform(operation, request, *found.groups())
+        return refusal(404, Refused(None, f"Invalid URL (POST {request.path})"))
+
+    def _perform(self, operation: Operation, request: Request, *arguments: str) -> Answer:
+        key = key_of(request.headers)
+        # A client secret opens sessions and makes calls, as a browser does; it makes no other secrets.
+        secret_may = operation == self._create_call
+        if not self._policy.admits(key) or (self._policy.secret(key) is not None and not secret_may):
+            return refusal(401, incorrect_key(key))
+        try:
+            return operation(request, *arguments)
+        except CallNotFound as refused:
+            return refusal(404, refused)
+        except Refused as refused:
+            return refusal(400, refused)
+
+    # Client secrets -----------------------------------------------------------------------------------------------
+
+    def _create_secret(self, request: Request) -> Answer:
+        return self._secret_of(request, None)
+
+    def _create_translation_secret(self, request: Request) -> Answer:
+        return self._secret_of(request, "translation")
+
+    def _secret_of(self, request: Request, session_type: Optional[str]) -> Answer:
+        told = request.json()
+        record({"expires_after": _anything, "session": _anything})(told, "")
+        if session_type is not None and told.get("session") is None:
+            raise missing("session")
+        configuration = self._configured(_session(told.get("session")), session_type)
+        secret = self._secrets.create(configuration, told.get("expires_after"))
+        # A session that is not open yet does not expire; translation's tells when its secret does (2026-08).
+        session = configuration.session(new_id("sess"), secret.expires_at if session_type else 0)
+        return Answer(200, {"value": secret.value, "expires_at": secret.expires_at, "session": session})
+
+    def _create_preview_session(self, request: Request) -> Answer:
+        return self._preview_session(request, "session.update", "realtime")
+
+    def _create_preview_transcription(self, request: Request) -> Answer:
+        return self._preview_session(request, "transcription_session.update", "transcription")
+
+    def _preview_session(self, request: Request, command: str, kind: str) -> Answer:
+        """The preview dialect's secrets: a flat session that holds its ``client_secret``."""
+        told = request.json()
+        model = told.pop("model", None)
+        edge = PreviewEdge()
+        settings = edge.message({"type": command, "session": told})["session"]
+        named = {} if model is None else {"model": model}
+        configuration = self._configured({**settings, **named, "type": kind})
+        secret = self._secrets.create(configuration)
+        session = configuration.session(new_id("sess"), 0)
+        shown = edge.event({"type": "session.created", "session": session})
+        assert shown is not None  # preview has both sessions
+        return Answer(200, {**shown["session"], "client_secret": _preview_secret(secret)})
+
+    # Calls ----------------------------------------------------------------------------------------------------------
+
+    def _create_call(self, request: Request) -> Answer:
+        secret = self._policy.secret(key_of(request.headers))
+        offer, told = _offer(request)
+        if secret is not None and told is None:
+            configuration = secret.configuration
+        else:
+            model = {} if "model" not in request.query else {"model": request.query["model"]}
+            configuration = self._configured({"type": "realtime", **model} if told is None else told, "realtime")
+        answer = answer_to(offer)
+        call = self._calls.place({})
+        call.accept(configuration)
+        location = f"{request.path.removeprefix('/openai')}/{call.id}"
+        return Answer(201, answer, {"content-type": "application/sdp", "location": location})
+
+    def _accept(self, request: Request, call_id: str) -> Answer:
+        self._calls.get(call_id).accept(self._configured(request.json(), "realtime"))
+        return Answer(200)
+
+    def _reject(self, request: Request, call_id: str) -> Answer:
+        told = request.json(required=False)
+        record({"status_code": integer(300, 699)})(told, "")
+        self._calls.get(call_id).reject(int(told.get("status_code", 603)))
+        return Answer(200)
+
+    def _refer(self, request: Request, call_id: str) -> Answer:
+        told = request.json()
+        record({"target_uri": string}, ["target_uri"])(told, "")
+        self._calls.get(call_id).refer(str(told["target_uri"]))
+        return Answer(200)
+
+    def _hang_up(self, request: Request, call_id: str) -> Answer:
+        call = self._calls.get(call_id)
+        if call.state != "active":
+            raise CallNotFound
+        call.hang_up()
+        return Answer(200)
+
+    def _configured(self, told: Optional[Json], session_type: Optional[str] = None) -> Configuration:
+        configuration = Configuration.from_client(told, session_type)
+        if configuration.names_model and not self._policy.has_model(configuration.model):
+            message = f'Model "{configuration.model}" is not supported in realtime mode.'
+            raise Refused("invalid_model", message, "session.model")
+        return configuration
+
+
+def refusal(status: int, refused: Refused) -> Answer:
+    """The service's JSON for an error."""
+    error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
+    return Answer(status, {"error": error})
+
+
+def _anything(value: object, path: str) -> None:
+    """Checked elsewhere."""
+
+
+def _preview_secret(secret: ClientSecret) -> Json:
+    return {"value": secret.value, "expires_at": secret.expires_at}
+
+
+def _session(told: object) -> Optional[Json]:
+    if told is None or isinstance(told, dict):
+        return told
+    raise Refused("invalid_type", "Invalid type for 'session': expected an object.", "session")
+
+
+def _parsed(body: bytes | str) -> Json:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        told = None
+    if not isinstance(told, dict):
+        raise Refused(None, "We could not parse the JSON body of your request: expected a JSON object.")
+    return told
+
+
+def _offer(request: Request) -> tuple[str, Optional[Json]]:
+    """The SDP offer and, where one is told, the session's configuration."""
+    if request.content_type == "application/sdp":
+        return request.body.decode("utf-8", "replace"), None
+    if request.content_type != "multipart/form-data":
+        raise _unsupported(request.content_type, "multipart/form-data' and 'application/sdp")
+    head = f"Content-Type: {request.headers['content-type']}\r\n\r\n".encode("latin-1")
+    message = email.message_from_bytes(head + request.body, policy=email.policy.HTTP)
+    parts = {
+        str(part.get_param("name", header="content-disposition")): bytes(part.get_payload(decode=True) or b"")
+        for part in message.iter_parts()
+    }
+    for name in parts:
+        if name not in ("sdp", "session"):
+            raise Refused("unknown_parameter", f"Unknown parameter: '{name}'.", name)
+    if "sdp" not in parts:
+        raise missing("sdp")
+    session = _parsed(parts["session"]) if "session" in parts else None
+    return parts["sdp"].decode("utf-8", "replace"), session
+
+
+def _unsupported(content_type: str, accepted: str) -> Refused:
+    message = (
+        f"Unsupported content type: '{content_type}'. This API method only accepts '{accepted}' requests, but you "
+        f"specified the header 'Content-Type: {content_type}'. Please try again with a supported content type."
+    )
+    return Refused("unsupported_content_type", message)
