@@ -44,10 +44,12 @@ from realtime_sync.outbox import Outbox, is_sent_again
 from realtime_sync.patience import Patience
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.protocol.options import AudioFormat, SessionOptions
+from realtime_sync.protocol.options import AudioFormat, SessionOptions, TurnDetectionOptions
+from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 from realtime_sync.reconnecting import Reconnect, is_survivable
+from realtime_sync.recording import RecordingWriter
 from realtime_sync.response_routing import ResponseRouter
 from realtime_sync.settings_memory import SettingsMemory
 from realtime_sync.timeouts import Timeouts
@@ -97,7 +99,15 @@ class Engine:
     ``session`` and ``end`` are written by the reader, each in one assignment, and may be read by any thread.
     """
 
-    def __init__(self, connection: Connection, *, dialect: Dialect, timeouts: Timeouts, limits: QueueLimits) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        *,
+        dialect: Dialect,
+        timeouts: Timeouts,
+        limits: QueueLimits,
+        recording: Optional[RecordingWriter] = None,
+    ) -> None:
         self.dialect = dialect
         self.timeouts = timeouts
         self.session: Optional[RealtimeSession] = None
@@ -112,7 +122,8 @@ class Engine:
         self._streams: tuple[Listener, ...] = ()
         self._closing: Optional[Patience] = None  # once close() was called: with the server's side of it
         self._closing_error: Optional[ConnectionClosedError] = None
-        self._line = Line(connection, 1, self.name)
+        self.recording = recording
+        self._line = self._new_line(connection, 1)
         self._live = True  # False while there is no connection
         self._losses: list[str] = []
         self._reviver: Optional[Reviver] = None
@@ -121,6 +132,7 @@ class Engine:
         # who revives the session tells of it.
         self._delivering = threading.Lock()
         self._conversation = Conversation()
+        self._said: dict[str, bytes] = {}  # what the user said, by items that are still to be told of; the reader's
         self._told_format = PCM
         self._asked_format: Optional[tuple[CommandHandle, SampleFormat]] = None
         self._ended = threading.Event()  # everyone was released, and the last thread is about to return
@@ -133,6 +145,11 @@ class Engine:
             _alive.pop(id(self), None)
             connection.dispose()
             raise
+
+    def _new_line(self, connection: Connection, number: int) -> Line:
+        if self.recording is not None:
+            self.recording.connected(connection.url, number, self.dialect)
+        return Line(connection, number, self.name, self.recording)
 
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
         """The one place where sessions start threads."""
@@ -309,6 +326,15 @@ class Engine:
                 return asked
         return self._told_format
 
+    @property
+    def turn_detection(self) -> Optional[TurnDetectionOptions]:
+        """As it was asked for last, else as the service told; None where it is off or not known."""
+        asked = self.settings.merged()
+        options = getattr(asked, "turn_detection_options", UNSET)
+        if options is UNSET and self.session is not None:
+            options = self.session.turn_detection_options
+        return options if isinstance(options, TurnDetectionOptions) else None
+
     def ask_settings(self, handle: CommandHandle, options: SessionOptions) -> None:
         """Remember what a ``session.update`` asks for."""
         self.settings.remember(handle, options)
@@ -380,7 +406,7 @@ class Engine:
     def _read(self, line: Line) -> None:
         try:
             while True:
-                frame = line.connection.receive()
+                frame = line.receive()
                 update = codec.decode(frame, self.dialect) if isinstance(frame, str) else codec.decode_binary(frame)
                 self._deliver(line, update)
         except ConnectionClosedError as error:
@@ -405,8 +431,16 @@ class Engine:
             handle = line.settle(update)
             if self._outbox is not None:
                 self._outbox.see(update, handle, self.input_format)
+                if self._said:
+                    self._keep_what_was_said()
             if not line.silent:
                 self._tell(update)
+
+    def _keep_what_was_said(self) -> None:
+        """A commit is told before the item that it makes."""
+        for item_id in list(self._said):
+            if self._conversation.item(item_id) is not None:
+                self._conversation.add_audio(item_id, self._said.pop(item_id), keep=True)
 
     def _tell(self, update: ConversationUpdate) -> None:
         for stream in self._streams:
@@ -474,6 +508,8 @@ class Engine:
                 stream.end(end)
         finally:
             line.connection.dispose()
+            if self.recording is not None:
+                self.recording.close()
             self._ended.set()
             _alive.pop(id(self), None)
 
@@ -482,7 +518,8 @@ class Engine:
     def survive(self, reviver: Reviver) -> Line:
         """From now on go on over a new connection, which ``reviver`` makes, when one is lost; the one in use."""
         with self._changed:
-            self._outbox = Outbox(reviver.policy.hold_audio)
+            said = self._said.__setitem__ if reviver.policy.keep_audio else None
+            self._outbox = Outbox(reviver.policy.hold_audio, said)
             self._reviver = reviver
             return self._line
 
@@ -520,7 +557,7 @@ class Engine:
     def adopt(self, connection: Connection) -> Line:
         """Read a new connection, in silence: nobody is told of what comes, and nobody can send on it yet."""
         assert self._outbox is not None
-        line = Line(connection, self._outbox.connection, self.name)
+        line = self._new_line(connection, self._outbox.connection)
         line.silent = True
         with self._changed:
             closing = self._closing is not None

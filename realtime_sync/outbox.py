@@ -6,10 +6,13 @@ commit, or the end of speech), within a bound: beyond it the oldest goes.
 
 from __future__ import annotations
 
+import base64
+import itertools
+import json
 import threading
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import attrs
 
@@ -60,10 +63,11 @@ class Sent:
 
 
 class Outbox:
-    """See the module. ``limit_seconds``: of audio, 0 keeps none."""
+    """See the module. ``limit_seconds``: of audio, 0 keeps none. ``said``: is told of each user message's audio."""
 
-    def __init__(self, limit_seconds: float) -> None:
+    def __init__(self, limit_seconds: float, said: Optional[Callable[[str, bytes], None]] = None) -> None:
         self._limit_seconds = limit_seconds
+        self._said = said
         self._lock = threading.Lock()  # guards all below
         self._connection = 1
         self._open = True  # False between two connections
@@ -72,7 +76,8 @@ class Outbox:
         self._audio_kept = 0  # bytes
         self._audio_dropped = 0  # bytes that are too old to be kept, since the last commit
         self._audio_sent = 0  # bytes on this connection, by which the service tells where speech begins and ends
-        self._stopped_at: Optional[int] = None  # where the last speech ended, in bytes
+        self._started_at: Optional[int] = None  # where the last speech began, in bytes
+        self._stopped_at: Optional[int] = None  # ... and ended
         self._speaking = False
 
     # While there is a connection ------------------------------------------------------------------------------------
@@ -104,6 +109,7 @@ class Outbox:
         """Learn from an update what the service has made a message of."""
         if isinstance(update, InputAudioBufferSpeechStartedUpdate):
             self._speaking = True
+            self._started_at = format.bytes_for(update.audio_start_ms / 1000)
         elif isinstance(update, InputAudioBufferSpeechStoppedUpdate):
             self._speaking = False
             self._stopped_at = format.bytes_for(update.audio_end_ms / 1000)
@@ -112,7 +118,11 @@ class Outbox:
         elif isinstance(update, InputAudioBufferCommittedUpdate):
             self._speaking = False
             with self._lock:
-                self._drop_audio(self._committed(acknowledged))
+                count = self._committed(acknowledged)
+                samples = self._samples(count, acknowledged is None) if self._said is not None else None
+                self._drop_audio(count)
+            if self._said is not None and samples is not None:
+                self._said(update.item_id, samples)
 
     # Between two connections ----------------------------------------------------------------------------------------
 
@@ -138,7 +148,7 @@ class Outbox:
             self._connection += 1
             self._open = False
             self._audio_dropped = self._audio_sent = 0
-            self._stopped_at, self._speaking = None, False
+            self._started_at, self._stopped_at, self._speaking = None, None, False
             return losses
 
     def hold(self, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
@@ -199,6 +209,20 @@ class Outbox:
             if acknowledged is None and self._stopped_at is not None and sent.audio_end > self._stopped_at:
                 return index
         return len(self._sent)
+
+    def _samples(self, count: int, vad: bool) -> Optional[bytes]:
+        """The audio that a message was made of; None where not all of it was kept."""
+        audio = [sent for sent in itertools.islice(self._sent, count + 1) if sent.audio_bytes]
+        if not vad:
+            audio = [sent for sent in itertools.islice(self._sent, count) if sent.audio_bytes]
+        if not audio:
+            return None
+        first = audio[0].audio_end - audio[0].audio_bytes
+        start, stop = (self._started_at, self._stopped_at) if vad else (first, audio[-1].audio_end)
+        if start is None or stop is None or start < first or (self._audio_dropped and not vad):
+            return None
+        samples = b"".join(base64.b64decode(json.loads(sent.frame)["audio"]) for sent in audio)
+        return samples[start - first : stop - first]
 
     def _drop_audio(self, until: int) -> None:
         """Forget the audio among the first entries."""

@@ -20,6 +20,7 @@ import attrs
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.conversation.drafts import ItemDraft, PartDraft, ResponseDraft, TranscriptSegment
 from realtime_sync.conversation.order import ItemOrder
+from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.pricing import UsageTotals
 from realtime_sync.protocol import updates
@@ -328,6 +329,10 @@ class Accumulator:
                 self.order.remove(key)
                 self.drafts.pop(key, None)
         for key, name in names.items():
+            for part in self.drafts[key].parts.values():
+                if part.heard_text:  # this is what the new connection was told
+                    self.drafts[key].changed()
+                    part.transcript, part.heard_text = TextPieces(part.heard_text, closed=True), None
             if key != name:
                 self.order.rename(key, name)
                 draft = self.drafts[name] = self.drafts.pop(key)

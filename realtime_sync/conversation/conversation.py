@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Optional
 
 import attrs
@@ -45,17 +45,18 @@ class Conversation:
         """Take over what an update tells; those that tell nothing of a conversation change nothing."""
         self._state.apply(update)
 
-    def add_audio(self, item_id: str, samples: bytes, content_index: int = 0) -> None:
+    def add_audio(self, item_id: str, samples: bytes, content_index: int = 0, *, keep: Optional[bool] = None) -> None:
         """What the user said, which no update tells: samples in the session's input format, in place of any before.
 
-        Nothing happens for an item that is not known, or was truncated.
+        ``keep``: the samples, or only their length; None: as the conversation does with what the model said. Nothing
+        happens for an item that is not known, or was truncated.
         """
         state = self._state
         draft = state.drafts.get(item_id)
         if draft is None or draft.part(content_index, "input_audio").audio.closed:
             return
         draft.format = draft.format or state.input_format
-        kept = bytes(samples) if state.keep_audio else None
+        kept = bytes(samples) if (state.keep_audio if keep is None else keep) else None
         draft.part(content_index, "input_audio").audio.replace(len(samples), kept)
 
     # What there is ------------------------------------------------------------------------------------------------
@@ -162,8 +163,7 @@ class Conversation:
         """What a new connection is to be told of the conversation, as it stands in the middle of things."""
         keys = [key for key in self._state.order if not self._state.is_nothing_yet(key)]
         drafts = [self._state.drafts[key] for key in keys]
-        entries = [(draft.item(), functools.partial(_samples, draft)) for draft in drafts]
-        history = History(entries, self._state.awaited_calls())
+        history = _history_of(drafts, self._state.awaited_calls())
         items = [with_id(item) for item in history.items]
         names = {keys[place]: str(item.id) for place, item in zip(history.places, items, strict=True)}
         return Replay(items, history.losses, names)
@@ -238,7 +238,16 @@ class Conversation:
         return None if draft is None else draft.parts.get(content_index)
 
     def _history(self) -> History:
-        return History([(draft.item(), functools.partial(_samples, draft)) for draft in self._drafts()])
+        return _history_of(self._drafts())
+
+
+def _history_of(drafts: Sequence[ItemDraft], awaited: Collection[str] = ()) -> History:
+    history = History([(draft.carried_item(), functools.partial(_samples, draft)) for draft in drafts], awaited)
+    for draft in drafts:
+        if draft.cut_short():
+            told = "it was cut short, and the words up to there are an estimate"
+            history.losses.append(f"message {draft.item().id}: {told}")
+    return history
 
 
 def _samples(draft: ItemDraft, place: int) -> Optional[bytes]:

@@ -66,6 +66,8 @@ class PartDraft:
         self.audio = AudioPieces()
         self.heard_ms: Optional[int] = None
         """Where the audio was cut short; None where it was not."""
+        self.heard_text: Optional[str] = None
+        """The words up to there, as large a part of them as of the audio; None where that cannot be told."""
 
     def take(self, told: ConversationContentPart, *, final: bool, keep_audio: bool) -> None:
         """Learn what a message tells of the whole part.
@@ -87,9 +89,12 @@ class PartDraft:
     def truncate(self, heard_ms: int, format: Optional[SampleFormat]) -> None:
         """Only so much was heard. The transcript goes, as at the service: it says more than that."""
         self.heard_ms = heard_ms
+        received, words = self.audio.size, (self.transcript.value or "").split()
         self.transcript.close("")
         if format is not None:
             self.audio.cut(max(0, heard_ms) * format.rate // 1000 * format.sample_bytes)
+            if received and words:
+                self.heard_text = " ".join(words[: len(words) * self.audio.size // received])
         self.audio.closed = True
 
     def part(self) -> ConversationContentPart:
@@ -99,7 +104,7 @@ class PartDraft:
     def copy(self) -> PartDraft:
         """An independent copy."""
         copy = PartDraft(self.base.type)
-        copy.base, copy.heard_ms = self.base, self.heard_ms
+        copy.base, copy.heard_ms, copy.heard_text = self.base, self.heard_ms, self.heard_text
         copy.text, copy.transcript, copy.audio = self.text.copy(), self.transcript.copy(), self.audio.copy()
         return copy
 
@@ -173,6 +178,19 @@ class ItemDraft:
         if isinstance(self.base, (FunctionCallItem, MCPCallItem)):
             return attrs.evolve(self.base, arguments=self.arguments.value)
         return self.base
+
+    def cut_short(self) -> bool:
+        """True where what was heard of it is known by estimate only."""
+        return any(part.heard_text for part in self.parts.values())
+
+    def carried_item(self) -> ConversationItem:
+        """The item as it can be told to another service: with the words that were heard of what was cut short."""
+        item = self.item()
+        if not self.cut_short() or not isinstance(item, MessageItem):
+            return item
+        parts = zip(item.content, (self.parts[index] for index in sorted(self.parts)), strict=True)
+        content = [attrs.evolve(told, transcript=part.heard_text or told.transcript) for told, part in parts]
+        return attrs.evolve(item, content=content)
 
     def copy(self) -> ItemDraft:
         """An independent copy."""

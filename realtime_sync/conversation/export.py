@@ -135,6 +135,7 @@ def _part_state(index: int, part: PartDraft) -> Json:
         "text_closed": part.text.closed,
         "transcript_closed": part.transcript.closed,
         "heard_ms": part.heard_ms,
+        "heard_text": part.heard_text,
         "audio_bytes": part.audio.size,
         "audio_closed": part.audio.closed,
         "audio": None if samples is None else base64.b64encode(samples).decode("ascii"),
@@ -147,7 +148,7 @@ def _part_from(told: Json) -> PartDraft:
     part.base = attrs.evolve(shown, text=None, transcript=None)
     part.text = TextPieces(shown.text, closed=bool(told["text_closed"]))
     part.transcript = TextPieces(shown.transcript, closed=bool(told["transcript_closed"]))
-    part.heard_ms = told["heard_ms"]
+    part.heard_ms, part.heard_text = told["heard_ms"], told.get("heard_text")
     samples: Optional[bytes] = None if told["audio"] is None else base64.b64decode(told["audio"], validate=True)
     part.audio.replace(told["audio_bytes"], samples)
     part.audio.closed = bool(told["audio_closed"])

@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import wave
 from pathlib import Path
 
 import pytest
 
-from realtime_sync.server import RealtimeServer
+from realtime_sync import Conversation
+from realtime_sync.server import RealtimeServer, faults
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OURS = ("OPENAI_", "AZURE_OPENAI_")
@@ -172,3 +174,38 @@ def test_tools_are_called_and_answered_with(tmp_path: Path) -> None:
     told = run("tools.py", tmp_path)
     assert "(get_weather was called for Paris)" in told
     assert '"degrees": 21' in told
+
+
+def test_mcp_approval_asks_before_each_call(tmp_path: Path) -> None:
+    told = run("mcp_approval.py", tmp_path)
+    assert "(docs.search{'query': 'Please search: what is the tallest tree?'}: approved)" in told
+    assert "docs says: one result for" in told
+
+
+def test_mcp_approval_rejects_what_does_more_than_read(tmp_path: Path) -> None:
+    with RealtimeServer(mcp_servers={"docs": ["delete"]}) as server:
+        told = run("mcp_approval.py", tmp_path, "Please delete it all", env=environments(server)["openai"])
+    assert "(docs.delete{'query': 'Please delete it all'}: rejected)" in told
+    assert "this user allows reading only" in told
+
+
+def test_long_conversation_survives_a_loss_and_goes_on_tomorrow(tmp_path: Path) -> None:
+    def lose() -> None:
+        live = server.wait_for_session(20)
+        live.wait_for_sent("rate_limits.updated", 20)
+        live.inject(faults.drop())
+
+    with RealtimeServer() as server:
+        losing = threading.Thread(target=lose, daemon=True)
+        losing.start()
+        env = environments(server)["openai"]
+        told = run("long_conversation.py", tmp_path, env=env, typed="one\n" + "more\n" * 200)
+        losing.join(5)
+        # The loss may come in the middle of an answer, which is told then.
+        assert told.count("You said: more") + told.count("[the answer was cut off; ask again]") == 200
+        assert told.count("[reconnected after") == 1
+        held = len(Conversation.from_json((tmp_path / "conversation.json").read_text()).items)
+        assert held >= 401
+        told = run("long_conversation.py", tmp_path, env=env, typed="and now\n")
+        assert f"(going on with {held} items from conversation.json)" in told
+        assert len(list(server.sessions[-1].conversation)) == held + 2

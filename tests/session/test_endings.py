@@ -25,6 +25,7 @@ from realtime_sync import (
     Timeouts,
 )
 from realtime_sync.server import Faults, Refusal, Script, expect, faults
+from realtime_sync.server.client_secrets import Configuration
 from realtime_sync.testing import ManualClock
 
 from .harness import CALM, KEY, House, Running, client_threads, until, within
@@ -242,9 +243,9 @@ def test_options_that_are_refused_end_the_session(house: House) -> None:
 
 
 def test_joining_a_call_does_not_wait_for_a_greeting_that_does_not_come(plain: House) -> None:
-    plain.serve(first_update=None)
+    call_id = plain.server.place_call()
+    plain.server.call(call_id).accept(Configuration.from_client(None))
     started = time.monotonic()
-    session = plain.open(start={"call_id": "rtc_1"})
+    session = plain.open(start={"call_id": call_id})
     assert time.monotonic() - started < CALM.greeting / 2
-    assert plain.live.query["call_id"] == "rtc_1"
     session.configure_session(ConversationSessionOptions(instructions="Answer in two words.")).wait()

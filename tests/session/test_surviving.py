@@ -683,3 +683,35 @@ def test_an_answer_in_progress_is_not_cut_off_by_the_renewal(plain: House) -> No
     assert response.wait(5).completed
     assert session.ask("more", WRITTEN).completed
     assert come_back(session, stream).losses == ()
+
+
+def test_what_the_user_said_without_a_transcript_is_lost_and_told_unless_it_is_kept(plain: House) -> None:
+    for keep in (False, True):
+        policy = Reconnect(base_delay=0.05, keep_audio=keep)
+        session = surviving(plain, policy, BY_HAND)
+        stream = session.subscribe()
+        session.send_audio(samples(0.4))
+        session.commit_pending_audio().wait()
+        item = session.wait_for("conversation.item.done", 5).item
+        drop(plain)
+        told = come_back(session, stream)
+        session.add_item("and this").wait()
+        if keep:
+            assert told.losses == ()
+            assert next(iter(plain.live.conversation)).audio[0] == samples(0.4)
+        else:
+            assert told.losses == (f"message {item.id}: part 0 is audio without transcript, and was not kept",)
+            assert texts(plain.live) == ours(session) == ["and this"]
+
+
+def test_kept_speech_is_what_voice_activity_detection_cut_out_of_the_stream(plain: House) -> None:
+    session = surviving(plain, Reconnect(base_delay=0.05, keep_audio=True), TEXT)
+    stream = session.subscribe()
+    loud = b"".join((12_000 if n // 40 % 2 else -12_000).to_bytes(2, "little", signed=True) for n in range(24_000))
+    whole = bytes(48_000) + loud + bytes(2 * 48_000)
+    session.send_audio(whole)
+    stopped = stream.wait_for("input_audio_buffer.speech_stopped", 5)
+    session.wait_for("response.done", 10)
+    (item,) = [item for item in session.conversation.items if item.role == "user"]
+    started = session.wait_for("input_audio_buffer.speech_started", 5)
+    assert session.conversation.audio(item.id) == whole[started.audio_start_ms * 48 : stopped.audio_end_ms * 48]

@@ -1,0 +1,203 @@
+"""What a session may cost: counted as the service tells what it used, and the session ended once that is passed."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from typing import Optional
+
+import attrs
+
+from realtime_sync.commanding import send_command
+from realtime_sync.conversation.accumulator import usage_of
+from realtime_sync.delivery import End
+from realtime_sync.engine import Engine
+from realtime_sync.errors import BudgetExceededError, ConfigurationError, RealtimeSyncError
+from realtime_sync.pricing import PRICES, Prices, UsageTotals
+from realtime_sync.protocol.commands import ResponseCancelCommand
+from realtime_sync.protocol.options import InputTranscriptionOptions
+from realtime_sync.protocol.resources import RealtimeSession, TranscriptionUsage
+from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
+from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionCompletedUpdate as _Transcribed
+from realtime_sync.protocol.updates import ResponseDoneUpdate
+
+logger = logging.getLogger(__name__)
+
+BUDGET_PASSED = 4002
+"""The code with which a session is closed whose budget was passed."""
+
+
+class Budget:
+    """At most ``usd`` US dollars for one session, by ``prices`` (None: ``PRICES``, list prices of a model's tokens).
+
+    ``apply`` takes in what the service tells. Each response and each transcription is counted once, when it has ended.
+    Tokens whose modality was not told are counted as the dearest that they can be. A response without any usage (some
+    servers tell none of a cancelled one) and a transcription whose model has no price here or is billed by time cost
+    nothing that could be told: they are counted in ``unpriced``. Give the price of the transcription's model with
+    ``PRICES.with_model("gpt-4o-transcribe", ModelPrices(audio_in=..., text_in=..., text_out=...))``.
+
+    Raises ``ConfigurationError`` for a budget that is no amount. Not locked; one budget is for one session.
+    """
+
+    def __init__(self, usd: float, prices: Optional[Prices] = None) -> None:
+        if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd < math.inf:
+            raise ConfigurationError(f"a budget is an amount of US dollars from 0, not {usd!r}")
+        self.usd = float(usd)
+        self.prices = PRICES if prices is None else prices
+        self.spent = 0.0
+        """What was counted so far, in US dollars."""
+        self.unpriced = 0
+        """How many responses and transcriptions cost something that cannot be told."""
+        self._model: Optional[str] = None
+        self._transcriber: Optional[str] = None
+        self._counted: set[str] = set()
+
+    @property
+    def passed(self) -> bool:
+        """True once more was spent than the budget allows."""
+        return self.spent > self.usd
+
+    def check_model(self, model: Optional[str]) -> None:
+        """Raise ``ConfigurationError`` where the model has no price; None is a model that is not known yet."""
+        if model is not None and self.prices.of(model) is None:
+            raise ConfigurationError(
+                f"a budget was given, and the model {model!r} has no price in the table of {self.prices.date}. Pass "
+                f"prices=PRICES.with_model({model!r}, ModelPrices(...)), for an Azure deployment under its own name"
+            )
+
+    def apply(self, update: ConversationUpdate) -> None:
+        """Count what an update tells. Raises ``ConfigurationError`` at the first usage that has no price."""
+        if isinstance(update, SessionUpdateBase):
+            self.note_session(update.session)
+        elif isinstance(update, ResponseDoneUpdate) and self._is_new(update.response_id):
+            self._count_response(update)
+        elif isinstance(update, _Transcribed) and self._is_new(f"{update.item_id} {update.content_index}"):
+            self._count_transcription(update.usage)
+
+    def note_session(self, session: RealtimeSession) -> None:
+        """Learn which models work from now on."""
+        self._model = session.model or self._model
+        told = session.input_transcription_options
+        self._transcriber = (told.model or None) if isinstance(told, InputTranscriptionOptions) else None
+
+    def _is_new(self, key: Optional[str]) -> bool:
+        if key is not None and key in self._counted:
+            return False
+        if key is not None:
+            self._counted.add(key)
+        return True
+
+    def _count_response(self, update: ResponseDoneUpdate) -> None:
+        totals = UsageTotals.of_response(usage_of(update))
+        if totals.silent_responses:
+            self._note_unpriced("a response did not tell what it used")
+            return
+        if self._model is None:
+            raise ConfigurationError(
+                "a budget was given, and the service does not tell the model: its price is unknown"
+            )
+        self.check_model(self._model)
+        cost = self.prices.cost(_at_most(totals), self._model)
+        if cost is None:
+            raise ConfigurationError(
+                f"a budget was given, and the model {self._model!r} used tokens of a kind that has no price: "
+                f"{totals!r}. Pass prices= with the missing ones"
+            )
+        self.spent += cost
+
+    def _count_transcription(self, usage: Optional[TranscriptionUsage]) -> None:
+        cost = self.prices.cost(_of_transcription(usage), self._transcriber) if usage is not None else None
+        if cost is None:
+            self._note_unpriced(f"a transcription by {self._transcriber or 'an unknown model'} has no price")
+            return
+        self.spent += cost
+
+    def _note_unpriced(self, what: str) -> None:
+        if not self.unpriced:
+            logger.warning("%s; the budget does not count it", what)
+        self.unpriced += 1
+
+    def __repr__(self) -> str:
+        unpriced = f", {self.unpriced} without a price" if self.unpriced else ""
+        return f"<Budget ${self.spent:.4f} of ${self.usd:.2f}{unpriced}>"
+
+
+def _at_most(totals: UsageTotals) -> UsageTotals:
+    """Tokens that were told only as a number, as audio: nothing is dearer."""
+    return attrs.evolve(
+        totals,
+        input_audio_tokens=totals.input_audio_tokens + totals.unsplit_input_tokens,
+        output_audio_tokens=totals.output_audio_tokens + totals.unsplit_output_tokens,
+        unsplit_input_tokens=0,
+        unsplit_output_tokens=0,
+    )
+
+
+def _of_transcription(usage: TranscriptionUsage) -> Optional[UsageTotals]:
+    """What a transcription read and wrote, as if it were a response; None where it is billed by time."""
+    read, written = usage.input_tokens, usage.output_tokens
+    if read is None or written is None:
+        return None
+    details = usage.input_token_details
+    text = min(read, (details.text_tokens or 0) if details is not None else 0)
+    return UsageTotals(input_text_tokens=text, input_audio_tokens=read - text, output_text_tokens=written)
+
+
+class BudgetGuard:
+    """Ends a session in an orderly way once its budget is passed. A listener: fed on the reader thread.
+
+    What is being said is cancelled, then the session is closed with ``BUDGET_PASSED``; whoever waits, and whoever
+    iterates after the last update, gets ``BudgetExceededError``. A session whose cost cannot be told is ended likewise:
+    its budget could not be kept.
+    """
+
+    def __init__(self, budget: Budget, engine: Engine) -> None:
+        self.budget = budget
+        self._engine = engine
+        self._lock = threading.Lock()  # guards _ending
+        self._ending = False
+
+    def start(self) -> None:
+        """Begin to watch. Raises ``ConfigurationError`` where the model has no price, before it has cost anything."""
+        self._engine.listen(self)
+        if self._engine.session is not None:
+            self.budget.note_session(self._engine.session)
+        try:
+            self.budget.check_model(self._engine.model)
+        except ConfigurationError:
+            self._engine.stop_listening(self)
+            raise
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """See an update; True: there is always room for more."""
+        try:
+            self.budget.apply(update)
+        except ConfigurationError as error:
+            self._begin_end(f"the session was ended because its budget cannot be kept: {error}")
+            return True
+        if self.budget.passed:
+            spent, usd = self.budget.spent, self.budget.usd
+            self._begin_end(f"the session was ended because it has cost ${spent:.4f}, and its budget is ${usd:.4f}")
+        return True
+
+    def end(self, end: End) -> None:
+        """The session has ended."""
+
+    def _begin_end(self, message: str) -> None:
+        with self._lock:
+            begun, self._ending = self._ending, True
+        if not begun:
+            self._engine.start_thread(lambda: self._end(message), "budget")
+
+    def _end(self, message: str) -> None:
+        logger.warning("%s", message)
+        active = self._engine.responses.active
+        if active is not None:
+            try:
+                send_command(self._engine, ResponseCancelCommand(response_id=active)).wait()
+            except RealtimeSyncError:
+                pass  # it ended meanwhile, or the session did; it is closed all the same
+        error = BudgetExceededError(message, spent=self.budget.spent, usd=self.budget.usd)
+        self._engine.begin_close(BUDGET_PASSED, "the budget was passed", error=error)
+        self._engine.close(BUDGET_PASSED, "the budget was passed")  # waits for the server's side, and cuts it at last
