@@ -19,6 +19,7 @@ import logging as _logging
 from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.audio.wav import WavWriter, write_wav
 from realtime_sync.audio_sending import AudioSend, AudioWriter
+from realtime_sync.budget import Budget
 from realtime_sync.client import (
     AzureOpenAIClient,
     ConnectionSettings,
@@ -35,8 +36,9 @@ from realtime_sync.errors import *  # noqa: F403  the whole tree, as its own __a
 from realtime_sync.errors import __all__ as _errors
 from realtime_sync.function_tools import FunctionTool, ToolContext, ToolRunner, function_tool
 from realtime_sync.interrupting import Interruption
+from realtime_sync.mcp_approval import MCPApproval, MCPDecision
 from realtime_sync.playback import PlaybackPosition
-from realtime_sync.pricing import PRICES, Prices, UsageTotals
+from realtime_sync.pricing import PRICES, ModelPrices, Prices, UsageTotals
 from realtime_sync.protocol.commands import *  # noqa: F403
 from realtime_sync.protocol.commands import __all__ as _commands
 from realtime_sync.protocol.dialects import Dialect
@@ -77,6 +79,7 @@ __all__ = [
     "AudioSend",
     "AudioWriter",
     "AzureOpenAIClient",
+    "Budget",
     "CommandHandle",
     "ConnectRetries",
     "ConnectionSettings",
@@ -89,7 +92,10 @@ __all__ = [
     "Endpoint",
     "FunctionTool",
     "Interruption",
+    "MCPApproval",
+    "MCPDecision",
     "ItemStreamingPartDeltaUpdate",
+    "ModelPrices",
     "OpenAIClient",
     "PlaybackPosition",
     "Prices",

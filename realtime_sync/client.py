@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Callable, Literal, Optional, TypeVar, Union
 
 import attrs
 
+from realtime_sync.budget import Budget, BudgetGuard
 from realtime_sync.connecting import ConnectRetries, open_connection, refusal
 from realtime_sync.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.endpoints import OPENAI_URL, Additions, Endpoint
@@ -114,6 +115,7 @@ class RealtimeConversationClient:
         options: Optional[ConversationSessionOptions] = None,
         *,
         reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
         call_id: Optional[str] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
@@ -130,6 +132,10 @@ class RealtimeConversationClient:
         (SIP, WebRTC) instead of opening a conversation. ``client_secret``: an ephemeral key to use instead of the
         client's credential. ``headers`` and ``query`` are added to the endpoint's.
 
+        ``budget``: US dollars that the session may cost, by list prices, or a ``Budget``, which takes other prices and
+        tells what was spent. Once it is passed the session is closed with code 4002; whoever waits, and whoever
+        iterates after the last update, gets ``BudgetExceededError``. None: no bound.
+
         Raises ``ConfigurationError``; a ``ConnectionFailedError`` (``AuthenticationError``, ``NotFoundError``,
         ``RateLimitedError``, ...); with ``options`` also ``ServerError`` where the service refused them, or
         ``WaitTimeoutError`` or ``ConnectionClosedError`` where it did not acknowledge them.
@@ -138,6 +144,7 @@ class RealtimeConversationClient:
             options,
             model=None if call_id else self.model,
             reconnect=reconnect,
+            budget=budget,
             call_id=call_id,
             secret=client_secret,
             headers=headers,
@@ -219,12 +226,15 @@ class RealtimeConversationClient:
         intent: Optional[str] = None,
         translation: bool = False,
         reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
         secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
         recording: Optional[Recorded] = None,
     ) -> RealtimeConversationSession:
         policy = _policy(reconnect)
+        if budget is not None and not isinstance(budget, Budget):
+            budget = Budget(budget)
         endpoint = self.endpoint
         if secret is not None:
             endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
@@ -259,7 +269,7 @@ class RealtimeConversationClient:
         # Who joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
         greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
         session = RealtimeConversationSession(engine, client_request_id=request_id, translation=translation)
-        self._introduce(session, engine, options, greeting)
+        self._introduce(session, engine, options, greeting, budget)
         if policy is not None:
             once = ConnectRetries(attempts=1)  # the revival has its own patience
             revival = Revival(
@@ -293,7 +303,12 @@ class RealtimeConversationClient:
         return engine
 
     def _introduce(
-        self, session: RealtimeConversationSession, engine: Engine, options: Optional[SessionOptions], greeting: float
+        self,
+        session: RealtimeConversationSession,
+        engine: Engine,
+        options: Optional[SessionOptions],
+        greeting: float,
+        budget: Optional[Budget],
     ) -> None:
         """Wait until the session has been greeted and configured; it is closed again where that fails."""
         try:
@@ -302,6 +317,8 @@ class RealtimeConversationClient:
                 engine.wait_until_greeted(greeting)
             except ConnectionClosedError as error:
                 raise refusal(error) from error
+            if budget is not None:
+                BudgetGuard(budget, engine).start()
             if options is not None:
                 session.configure_session(options).wait()
             self._check_not_closed()

@@ -22,11 +22,14 @@ from realtime_sync.audio.source import AudioChunks, AudioSource
 from realtime_sync.audio_sending import AudioClaim, AudioSend, AudioWriter, UncommittedAudio
 from realtime_sync.commanding import send_command
 from realtime_sync.conversation import Conversation
+from realtime_sync.conversation.html import card
 from realtime_sync.delivery import UpdateStream, Wanted, condition
 from realtime_sync.engine import Engine
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.function_tools import Tool, ToolRunner
 from realtime_sync.interrupting import Interruption, SpeechInterrupter, interrupt
+from realtime_sync.mcp_approval import ApprovalCallback, MCPDesk
+from realtime_sync.mcp_running import MCPApprovalStream, MCPApprover, following
 from realtime_sync.patience import Patience
 from realtime_sync.playback import PlaybackPosition
 from realtime_sync.protocol import codec, commands
@@ -43,7 +46,7 @@ from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
-from realtime_sync.responding import begin_response, finished_answer
+from realtime_sync.responding import begin_response
 from realtime_sync.response import Answer, Response
 from realtime_sync.talking import talk
 from realtime_sync.tool_running import OnInterruption, answer_with_tools, as_runner, run_tools
@@ -74,6 +77,7 @@ class RealtimeConversationSession:
         self._client_request_id = client_request_id
         self._append_type = "session.input_audio_buffer.append" if translation else "input_audio_buffer.append"
         self._claim = AudioClaim()
+        self._mcp = MCPDesk(engine)
         self._uncommitted = UncommittedAudio()
         self._callbacks: list[tuple[Callable[[ConversationUpdate], bool], Callable[[Any], object]]] = []
 
@@ -121,6 +125,11 @@ class RealtimeConversationSession:
         return (
             f"<RealtimeConversationSession {self.id or '(not greeted yet)'} {model} {state}; {self._engine.updates!r}>"
         )
+
+    def _repr_html_(self) -> str:
+        state = "open" if self._engine.end is None else str(self._engine.end.reason.close_info)
+        facts = {"model": self._engine.model, "state": state}
+        return card(f"Session {self.id or '(not greeted yet)'}", facts, self.conversation._repr_html_())
 
     # Receiving ------------------------------------------------------------------------------------------------
 
@@ -330,13 +339,17 @@ class RealtimeConversationSession:
         options: Optional[ConversationResponseOptions] = None,
         *,
         tools: Union[ToolRunner, Iterable[Tool], None] = None,
+        approve: Optional[ApprovalCallback] = None,
         timeout: float = 120.0,
     ) -> Answer:
         """Ask, wait, and return the finished answer: ``session.ask("What is the tallest tree?").text``.
 
         The arguments are those of ``respond``; ``timeout`` is for all of it, in seconds. ``tools`` are Python functions
         (``@function_tool``, or plain ones) that the model may call: they are run, several at once, their results given
-        back in the order of the calls, and the answer is the one that calls none any more. Raises as ``respond`` does,
+        back in the order of the calls, and the answer is the one that calls none any more. Remote MCP tools are called
+        by the service; ``approve`` decides about those that need approval (as in ``approve_mcp``, which decides where
+        it is None), and the answer is the one behind the last of their calls. Where nobody decides, the answer tells
+        what is asked for in ``answer.approvals``. Raises as ``respond`` does,
         and ``ResponseFailedError`` where the service failed. What cut an answer short is in its ``status`` and
         ``reason``. When it raises, or is interrupted, the answer is cancelled. In a session that survives
         (``reconnect``) it asks again, once, where the connection was lost before any of the answer had come; else it
@@ -344,10 +357,11 @@ class RealtimeConversationSession:
         """
         patience = Patience(timeout)
         items = self._items(content)
-        if tools is None:
-            return finished_answer(self._engine, items, options, patience)
-        with as_runner(tools) as runner:
-            return answer_with_tools(self._engine, items, runner, options, patience)
+        with following(self._mcp, options, approve) as remote:
+            if tools is None:
+                return remote.answer(items, options, patience)
+            with as_runner(tools) as runner:
+                return answer_with_tools(self._engine, remote.answer, items, runner, options, patience)
 
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
         """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.
@@ -361,6 +375,28 @@ class RealtimeConversationSession:
         """
         with as_runner(tools) as runner:
             run_tools(self, self._engine, runner, on_interruption)
+
+    def approve_mcp(self, callback: ApprovalCallback, *, timeout: Optional[float] = None) -> MCPApprover:
+        """``with session.approve_mcp(lambda request: request.name == "search"): ...`` decides about remote MCP calls.
+
+        ``callback(request)`` gets each ``MCPApproval``, those that are open already first, on a thread of its own, and
+        returns True, False or an ``MCPDecision``. What it raises rejects the call, and is raised when the block is
+        left. Once all calls of a response are decided and over, the model is asked to go on; an ``ask`` within the
+        block does so by itself and returns the answer. ``timeout``: seconds that an approved call may take before the
+        model goes on without it; None: 600.
+
+        Raises ``UsageError`` on entering where approvals are decided elsewhere already, and as all commands.
+        """
+        return MCPApprover(self._mcp, callback, timeout)
+
+    def mcp_approvals(self, timeout: Optional[float] = None) -> MCPApprovalStream:
+        """Iterate over requests to call remote MCP tools, those that are open already first, and decide each.
+
+        ``with session.mcp_approvals() as requests: ...``; each is an ``MCPApproval`` to ``approve()`` or ``reject()``.
+        The model goes on as in ``approve_mcp``. ``timeout``: seconds to wait for each, then ``WaitTimeoutError`` is
+        raised and iteration may go on; None waits as long as the session lives. Raises as ``approve_mcp`` does.
+        """
+        return MCPApprovalStream(self._mcp, timeout)
 
     # Turns and interruption -----------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Literal, Optional, Protocol, Union
+from typing import Callable, Literal, Optional, Protocol, Union
 
 import attrs
 
@@ -21,7 +21,6 @@ from realtime_sync.protocol.options import ConversationResponseOptions, Conversa
 from realtime_sync.protocol.resources import ConversationResponse
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
-from realtime_sync.responding import finished_answer
 from realtime_sync.response import Answer, Response
 
 OnInterruption = Literal["keep", "drop"]
@@ -76,14 +75,18 @@ def with_tools(options: Optional[ConversationResponseOptions], runner: ToolRunne
 
 def answer_with_tools(
     engine: Engine,
+    ask: Callable[[Sequence[ConversationItem], Optional[ConversationResponseOptions], Patience], Answer],
     items: Sequence[ConversationItem],
     runner: ToolRunner,
     options: Optional[ConversationResponseOptions],
     patience: Patience,
 ) -> Answer:
-    """The answer to ``items``: make the calls that it asks for, and have it answered anew, until it asks for none."""
+    """The answer to ``items``: make the calls that it asks for, and have it answered anew, until it asks for none.
+
+    ``ask`` says items and waits for the answer, as ``finished_answer`` does.
+    """
     options = with_tools(options, runner)
-    answer = finished_answer(engine, items, options, patience)
+    answer = ask(items, options, patience)
     for _ in range(_MOST_ROUNDS):
         calls = _calls_of(answer.response)
         if not calls:
@@ -92,7 +95,7 @@ def answer_with_tools(
         with engine.listening(_AtTheEnd(cancellation)):
             outcomes = runner.run(calls, cancellation, timeout=patience.left)
         engine.check_open()
-        answer = finished_answer(engine, _results(outcomes), options, patience)
+        answer = ask(_results(outcomes), options, patience)
     raise UsageError(f"the model called tools {_MOST_ROUNDS} times without answering; is a result of use to it?")
 
 
