@@ -11,6 +11,7 @@
     │   ├── AudioSendInProgressError               a second audio stream at once
     │   ├── AudioNotHeldError                      no connection, and no room to keep audio for the next one
     │   ├── SessionNotOpenError                    the caller has closed this session
+    │   ├── TooManySessionsError                   as many background sessions as may run at once do
     │   └── ForkedSessionError                     the session belongs to the parent process
     ├── ConnectionFailedError (ConnectionError)    no connection came about
     │   ├── ConnectTimeoutError (TimeoutError)     ... within the connect deadline
@@ -35,6 +36,10 @@
     │   └── ReconnectFailedError                   ... and no new one came about
     ├── AudioDeviceError (OSError)                 a microphone or speaker is not there, or went away
     ├── ServerError                                the service refused a command (an ``error`` event)
+    ├── WebhookError (ValueError)                  a webhook's request is not to be believed: answer 400
+    │   ├── WebhookSignatureError                  ... it is not signed with our secret, or too old
+    │   ├── WebhookReplayedError                   ... it was seen before
+    │   └── WebhookPayloadError                    ... it is signed, and no event that can be read
     ├── ToolError                                  a function that the model called gave no result
     │   ├── ToolArgumentError (ValueError)         ... its arguments do not fit the function
     │   └── ToolCancelledError                     ... it was told to stop
@@ -93,9 +98,14 @@ __all__ = [
     "ToolArgumentError",
     "ToolCancelledError",
     "ToolError",
+    "TooManySessionsError",
     "UnsupportedByDialectError",
     "UsageError",
     "WaitTimeoutError",
+    "WebhookError",
+    "WebhookPayloadError",
+    "WebhookReplayedError",
+    "WebhookSignatureError",
 ]
 
 
@@ -158,6 +168,10 @@ class AudioNotHeldError(UsageError):
 
 class SessionNotOpenError(UsageError):
     """The session was closed by its owner, so nothing can be sent or awaited on it."""
+
+
+class TooManySessionsError(UsageError):
+    """As many background sessions run as may (``max_sessions``); a view should answer 503."""
 
 
 class ForkedSessionError(UsageError):
@@ -345,6 +359,27 @@ class ServerError(RealtimeSyncError):
         self.param = param
         self.event_id = event_id
         self.update = update
+
+
+class WebhookError(RealtimeSyncError, ValueError):
+    """A request to a webhook is not to be acted upon. Answer it with HTTP ``status``, and do nothing else.
+
+    No message quotes the request's body, a signature or the secret, so it may be shown and logged.
+    """
+
+    status = 400
+
+
+class WebhookSignatureError(WebhookError):
+    """The request is not signed with any of the secrets, is too old or too new, or lacks a header."""
+
+
+class WebhookReplayedError(WebhookError):
+    """A request with this id has been accepted before: a redelivery, or somebody who repeats what he overheard."""
+
+
+class WebhookPayloadError(WebhookError):
+    """The request is signed, but its body is no event that could be read."""
 
 
 class ResponseFailedError(RealtimeSyncError):

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Literal, Optional, TypeVar, Union
 
 import attrs
 
@@ -75,6 +75,14 @@ def _size(audio: bytes) -> str:
 
 def _types(items: Sequence[ConversationItem]) -> str:
     return f"[{', '.join(item.type for item in items)}]"
+
+
+@attrs.frozen
+class Delta:
+    """A piece of an answer. ``kind``: ``"text"``, which is written, or ``"transcript"``, which is spoken."""
+
+    kind: Literal["text", "transcript"]
+    text: str = attrs.field(repr=shortened)
 
 
 @attrs.frozen(kw_only=True)
@@ -178,6 +186,7 @@ class Response:
         self._changed = threading.Condition()  # guards all below; notified at each change
         self._texts: list[str] = []
         self._transcripts: list[str] = []
+        self._deltas: list[Delta] = []  # of both, as they came
         self._audio: list[str] = []  # base64 as it came; decoded by whoever reads it, not by the reader thread
         self._items: list[ConversationItem] = []
         self._response: Optional[ConversationResponse] = None
@@ -210,6 +219,10 @@ class Response:
     def transcript_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
         """The transcript of the answer's audio in pieces, from the first on."""
         return self._pieces(self._transcripts, timeout)
+
+    def deltas(self, timeout: Optional[float] = None) -> Iterator[Delta]:
+        """The pieces of both, in the order in which they came: for who does not know whether it will be spoken."""
+        return self._pieces(self._deltas, timeout)
 
     def audio_chunks(self, timeout: Optional[float] = None) -> Iterator[bytes]:
         """The answer's audio in pieces, from the first on: samples in the session's output format."""
@@ -333,9 +346,11 @@ class Response:
                 self._note("first_audio")
             elif isinstance(update, ResponseOutputTextDeltaUpdate):
                 self._texts.append(update.delta)
+                self._deltas.append(Delta("text", update.delta))
                 self._note("first_text")
             elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
                 self._transcripts.append(update.delta)
+                self._deltas.append(Delta("transcript", update.delta))
                 self._note("first_text")
             elif isinstance(update, ResponseOutputItemDoneUpdate):
                 self._items.append(update.item)

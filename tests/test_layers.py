@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "realtime_sync"
 ROOMS = [
     "version",
     "errors",
+    "public_errors",
     "timeouts",
     "patience",
     "protocol",
@@ -25,6 +26,8 @@ ROOMS = [
     "endpoints",
     "environment",
     "connecting",
+    "rest",
+    "webhooks",
     "reconnecting",
     "playback",
     "audio",
@@ -40,6 +43,7 @@ ROOMS = [
     "wire_log",
     "recording",
     "response",
+    "sse",
     "response_routing",
     "line",
     "engine",
@@ -55,6 +59,7 @@ ROOMS = [
     "interrupting",
     "talking",
     "session",
+    "background",
     "client",
     "__init__",
     "dotnet",
@@ -73,9 +78,15 @@ HOMES = {
     "socket": {"transport", "server"},
     # The vocabulary has its one converter; the arguments of tools need another, which converts nothing by kindness.
     "cattrs": {"protocol", "function_tools"},
-    "requests": {"urls"},
+    "requests": {"urls", "rest"},
 }
-THREAD_STARTERS = {"engine.py", "transport/dialing.py", "function_tools/pool.py", "audio/devices/file_devices.py"}
+THREAD_STARTERS = {
+    "engine.py",
+    "background.py",
+    "transport/dialing.py",
+    "function_tools/pool.py",
+    "audio/devices/file_devices.py",
+}
 
 
 def sources() -> list[Path]:

@@ -217,7 +217,7 @@ def test_a_transcriber_beside_speech_is_a_contradiction() -> None:
         (WhisperRecognizer, "faster_whisper"),
         (WhisperRecognizer, "soxr"),
         (HibariSynthesizer, "hibari"),
-        (Speech, "hibari"),
+        (Speech, "onnxruntime"),
     ],
 )
 def test_a_part_whose_package_is_missing_says_so_at_once(
