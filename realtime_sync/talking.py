@@ -138,7 +138,8 @@ class _Talk:
         except BaseException as error:  # a device may raise anything; told on the caller's thread
             self._error = error
         finally:
-            stream.close()  # wakes the caller's thread
+            if not isinstance(self._error, (ConnectionClosedError, SessionNotOpenError)):
+                stream.close()  # wakes the caller's thread; otherwise the session's own end does, which says how it came
             self._deaf.set()
 
     def _wait_for_the_answer(self) -> None:
