@@ -139,7 +139,7 @@ class _Talk:
             self._error = error
         finally:
             if not isinstance(self._error, (ConnectionClosedError, SessionNotOpenError)):
-                stream.close()  # wakes the caller's thread; otherwise the session's own end does, which says how it came
+                stream.close()  # wakes the caller; otherwise the session's own end does, which says how it came
             self._deaf.set()
 
     def _wait_for_the_answer(self) -> None:
