@@ -60,7 +60,7 @@ class RealtimeSync:
     def _commit(self) -> int:
         from realtime_sync import InputAudioBufferCommittedUpdate
 
-        self.session.commit_pending_audio()
+        self.session.send_message({"type": "input_audio_buffer.commit"})
         return int(self.session.wait_for(InputAudioBufferCommittedUpdate).item_id)
 
     def close(self) -> None:
