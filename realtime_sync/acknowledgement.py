@@ -155,6 +155,11 @@ _RULES: dict[str, tuple[tuple[Kind, ...], Match]] = {
 _ACKNOWLEDGING = frozenset(kind for kinds, _ in _RULES.values() for kind in kinds)
 
 
+def is_acknowledged(wire_type: str) -> bool:
+    """True where something on the wire acknowledges such a command."""
+    return wire_type in _RULES
+
+
 @attrs.frozen
 class _Pending:
     handle: CommandHandle

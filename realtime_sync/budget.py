@@ -192,10 +192,11 @@ class BudgetGuard:
 
     def _end(self, message: str) -> None:
         logger.warning("%s", message)
-        active = self._engine.responses.active
+        line = self._engine.line  # on this connection only: with it the answer goes down
+        active = line.responses.active
         if active is not None:
             try:
-                send_command(self._engine, ResponseCancelCommand(response_id=active)).wait()
+                send_command(self._engine, ResponseCancelCommand(response_id=active), line).wait()
             except RealtimeSyncError:
                 pass  # it ended meanwhile, or the session did; it is closed all the same
         error = BudgetExceededError(message, spent=self.budget.spent, usd=self.budget.usd)

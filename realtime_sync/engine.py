@@ -18,12 +18,11 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Callable, Optional, Protocol, TypeVar, Union
+from typing import Any, Callable, Optional, TypeVar, Union
 
 import attrs
 
 from realtime_sync.acknowledgement import CommandHandle
-from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.conversation import Conversation
 from realtime_sync.delivery import End, Listener, UpdateStream, WeakListener
 from realtime_sync.errors import (
@@ -33,25 +32,23 @@ from realtime_sync.errors import (
     ConnectionReplacedError,
     ConsumerTooSlowError,
     ForkedSessionError,
-    InvalidInputError,
-    ServerError,
     SessionExpiredError,
     SessionNotOpenError,
     WaitTimeoutError,
 )
 from realtime_sync.line import Line
-from realtime_sync.outbox import Outbox, is_sent_again
 from realtime_sync.patience import Patience
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.protocol.options import AudioFormat, SessionOptions, TurnDetectionOptions
-from realtime_sync.protocol.registry import UNSET
+from realtime_sync.protocol.options import SessionOptions
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
-from realtime_sync.reconnecting import Reconnect, is_survivable
+from realtime_sync.protocol.updates import is_about_tool_lists
+from realtime_sync.reconnecting import is_survivable
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.response_routing import ResponseRouter
 from realtime_sync.settings_memory import SettingsMemory
+from realtime_sync.surviving import Survival, error_of_loss
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
 from realtime_sync.wire_log import log_frame
@@ -79,24 +76,10 @@ class QueueLimits:
     unread: int = 8 * 2**20
 
 
-class Reviver(Protocol):
-    """Who makes a new connection; see ``revival.py``."""
-
-    policy: Reconnect
-
-    def run(self, reason: ConnectionClosedError) -> None:
-        """Make one and have the session go on over it, or finish the session; on a thread of its own."""
-        ...
-
-    def cancel(self) -> None:
-        """The session is being closed: stop trying. Never blocks."""
-        ...
-
-
 class Engine:
     """All that a session is, but for what a caller says.
 
-    ``session`` and ``end`` are written by the reader, each in one assignment, and may be read by any thread.
+    ``end`` is written once, in one assignment, by the last thread that works for the session; any thread may read it.
     """
 
     def __init__(
@@ -110,14 +93,13 @@ class Engine:
     ) -> None:
         self.dialect = dialect
         self.timeouts = timeouts
-        self.session: Optional[RealtimeSession] = None
         self.end: Optional[End] = None
         self.name = f"realtime-sync-{next(_numbers)}"
         self.settings = SettingsMemory()
         self._limits = limits
         self._pid = os.getpid()
-        # Guards _line, _live, _losses, _reviver, _streams, _closing and the setting of end; notified when the session
-        # can be sent on again, or never again.
+        # Guards _line, _live, _survival, _streams, _closing and the setting of end; notified when the session can be
+        # sent on again, or never again.
         self._changed = threading.Condition()
         self._streams: tuple[Listener, ...] = ()
         self._closing: Optional[Patience] = None  # once close() was called: with the server's side of it
@@ -125,16 +107,11 @@ class Engine:
         self.recording = recording
         self._line = self._new_line(connection, 1)
         self._live = True  # False while there is no connection
-        self._losses: list[str] = []
-        self._reviver: Optional[Reviver] = None
-        self._outbox: Optional[Outbox] = None
+        self._survival: Optional[Survival] = None  # None: the session ends with its connection
         # Guards _conversation, which any thread copies, and the order of delivery: the reader delivers what comes, and
         # who revives the session tells of it.
         self._delivering = threading.Lock()
         self._conversation = Conversation()
-        self._said: dict[str, bytes] = {}  # what the user said, by items that are still to be told of; the reader's
-        self._told_format = PCM
-        self._asked_format: Optional[tuple[CommandHandle, SampleFormat]] = None
         self._ended = threading.Event()  # everyone was released, and the last thread is about to return
         self.updates = self.open_stream(unread_limit=limits.unread)
         _alive[id(self)] = self
@@ -162,13 +139,23 @@ class Engine:
         self.start_thread(lambda: self._read(line), "reader" if line.number == 1 else f"reader-{line.number}")
 
     @property
+    def session(self) -> Optional[RealtimeSession]:
+        """The settings in force, as the service told them last; None until it has."""
+        return self.settings.told
+
+    @property
     def model(self) -> Optional[str]:
         """The model, as the service told it last."""
         return (self.session.model or None) if self.session else None
 
     @property
+    def line(self) -> Line:
+        """The connection in use, or the last one."""
+        return self._line
+
+    @property
     def responses(self) -> ResponseRouter:
-        """The answers in progress on the connection in use, or on the last one."""
+        """The answers in progress on it."""
         return self._line.responses
 
     # On the caller's thread -----------------------------------------------------------------------------------
@@ -218,34 +205,60 @@ class Engine:
         message: Mapping[str, Any],
         wire_type: str,
         event_id: Optional[str],
+        *,
         line: Optional[Line] = None,
+        settings: Optional[SessionOptions] = None,
+        patience: Optional[Patience] = None,
     ) -> CommandHandle:
         """Send a command; ``message`` holds what its acknowledgement is recognised by.
 
-        ``line``: send it on this connection only; None: on the one in use, and the next one where that is just ending.
+        ``line``: send it on this connection only; None: on the one in use, and the next one where that is just ending,
+        waiting for it as ``live_line`` does. ``settings``: what the command asks for, to be remembered.
         """
         handle = self.new_handle(wire_type, event_id)
+        if settings is not None:
+            self.settings.remember(handle, settings)  # before it is sent: a new connection may be given them at once
+        try:
+            self._send(text, message, handle, line, patience)
+        except BaseException:
+            if not handle.done:
+                self.settings.forget(handle)
+            raise
+        return handle
+
+    def _send(
+        self,
+        text: Union[str, bytes],
+        message: Mapping[str, Any],
+        handle: CommandHandle,
+        line: Optional[Line],
+        patience: Optional[Patience],
+    ) -> None:
         while True:
-            used = line or self.live_line()
-            turn = _Turn(lambda: self._note_command(used, text, handle, message))  # noqa: B023  called before the next
+            used = line or self.live_line(patience)
+            turn = _WireTurn(lambda: self._note(used, text, message, handle))  # noqa: B023  called before the next
             try:
                 used.send(text, handle, message, turn)
+                return
             except ConnectionReplacedError as error:
                 if (
                     turn.came
-                ):  # it may have reached the service or not; it was kept, and the handle says what becomes of it
+                ):  # it may have reached the service or not: it was kept, and the handle says what becomes of it
                     handle.settle(None, error)
-                elif line is None:
-                    continue
-                else:
+                    return
+                if line is not None or (used is self._line and self._live):
                     raise
-            return handle
 
-    def _note_command(
-        self, line: Line, text: Union[str, bytes], handle: CommandHandle, told: Mapping[str, Any]
-    ) -> None:
-        if self._outbox is not None:
-            self._outbox.note_command(line.number, text, handle, told)
+    def _note(self, line: Line, text: Union[str, bytes], message: Mapping[str, Any], handle: CommandHandle) -> None:
+        """At a command's turn on the wire: keep it, for the case that this connection ends."""
+        if self._survival is None:
+            return
+        outbox = self._survival.outbox
+        if handle.type.endswith("input_audio_buffer.append"):  # by hand
+            size = len(str(message.get("audio") or "")) * 3 // 4
+            outbox.note_audio(line.number, text, size, self.settings.input_format)
+        else:
+            outbox.note_command(line.number, text, handle, message)
 
     def new_handle(self, wire_type: str, event_id: Optional[str]) -> CommandHandle:
         """The handle of a command that is about to be sent."""
@@ -253,24 +266,27 @@ class Engine:
 
     def send_audio(self, frame: bytes, size: int) -> None:
         """Send an append of ``size`` bytes of samples, or keep it for the next connection."""
-        outbox = self._outbox
-        if outbox is None:
-            self.live_line().transmit(frame)
-            return
         while True:
             self.check_open()
             with self._changed:
-                line = self._line
+                line, survival = self._line, self._survival
                 if not self._is_decided():
-                    outbox.hold(frame, size, self.input_format)
+                    assert survival is not None
+                    survival.outbox.hold(frame, size, self.settings.input_format)
                     return
-            turn = _Turn(lambda: outbox.note_audio(line.number, frame, size, self.input_format))  # noqa: B023
+            turn = _WireTurn(lambda: self._note_audio(line, survival, frame, size))  # noqa: B023
             try:
                 line.transmit(frame, turn)
                 return
             except ConnectionReplacedError:
                 if turn.came:
                     return  # kept; it is sent again
+                if line is self._line and self._live:
+                    raise
+
+    def _note_audio(self, line: Line, survival: Optional[Survival], frame: bytes, size: int) -> None:
+        if survival is not None:
+            survival.outbox.note_audio(line.number, frame, size, self.settings.input_format)
 
     def conversation(self) -> Conversation:
         """A copy of the conversation as it stands."""
@@ -316,44 +332,6 @@ class Engine:
         finally:
             self.stop_listening(listener)
 
-    @property
-    def input_format(self) -> SampleFormat:
-        """What audio is to be sent in: as was asked for last, unless that was refused, else as the service told."""
-        if self._asked_format is not None:
-            handle, asked = self._asked_format
-            # At once, not with the acknowledgement: audio that is sent behind the command is heard in the new format.
-            if not isinstance(handle.error, ServerError) and self._format_in(handle.update) is None:
-                return asked
-        return self._told_format
-
-    @property
-    def turn_detection(self) -> Optional[TurnDetectionOptions]:
-        """As it was asked for last, else as the service told; None where it is off or not known."""
-        asked = self.settings.merged()
-        options = getattr(asked, "turn_detection_options", UNSET)
-        if options is UNSET and self.session is not None:
-            options = self.session.turn_detection_options
-        return options if isinstance(options, TurnDetectionOptions) else None
-
-    def ask_settings(self, handle: CommandHandle, options: SessionOptions) -> None:
-        """Remember what a ``session.update`` asks for."""
-        self.settings.remember(handle, options)
-        asked = self._sample_format(getattr(options, "input_audio_format", None))
-        if asked is not None:
-            self._asked_format = handle, asked
-
-    def _format_in(self, update: Optional[ConversationUpdate]) -> Optional[SampleFormat]:
-        return self._sample_format(update.session.input_audio_format) if isinstance(update, SessionUpdateBase) else None
-
-    def _sample_format(self, told: object) -> Optional[SampleFormat]:
-        if not isinstance(told, AudioFormat):
-            return None
-        try:
-            return SampleFormat.of(told)
-        except InvalidInputError:
-            logger.warning("%s: audio cannot be checked: unknown input format %r", self.name, told.type)
-            return None
-
     def close(self, code: int, reason: str) -> None:
         """End the session in an orderly way, within ``timeouts.close``, else cut it."""
         if self._pid != os.getpid():
@@ -362,7 +340,8 @@ class Engine:
         if not self.begin_close(code, reason).wait(self._ended.wait):
             logger.info("%s: the server did not answer the close within %s s", self.name, self.timeouts.close)
             self._line.connection.abort()
-            self._ended.wait(0.5)
+            if not self._ended.wait(0.5):  # who makes a new connection is in the caller's code: a credential, a proxy
+                self.finish(self.closed_end())
 
     def begin_close(
         self,
@@ -384,11 +363,11 @@ class Engine:
             if closing is None:
                 self._closing_error = error
             patience = self._closing = closing or Patience(self.timeouts.close)
-            line, reviver = self._line, self._reviver
+            line, survival = self._line, self._survival
             self._changed.notify_all()
         if closing is None and not self._ended.is_set():
-            if reviver is not None:
-                reviver.cancel()
+            if survival is not None:
+                survival.reviver.cancel()
             line.connection.start_close(code, reason, within)
         return patience
 
@@ -421,26 +400,21 @@ class Engine:
         log_frame(line.name, "<", update.raw_content)
         line.take_note(update)
         if isinstance(update, SessionUpdateBase):
-            self.session = update.session
-            self._told_format = self._format_in(update) or self._told_format
+            self.settings.tell(update)
         with self._delivering:
-            if line.silent:
-                self._conversation.note_connection(update)
-            else:
+            if not line.silent:
                 self._conversation.apply(update)
-            handle = line.settle(update)
-            if self._outbox is not None:
-                self._outbox.see(update, handle, self.input_format)
-                if self._said:
-                    self._keep_what_was_said()
+            else:
+                self._conversation.note_connection(update)
+                if is_about_tool_lists(update):  # each connection makes them anew, and consumers wait for them
+                    line.waiting.append(update)
+            line.settle(update, self._see if self._survival is not None and not line.silent else None)
             if not line.silent:
                 self._tell(update)
 
-    def _keep_what_was_said(self) -> None:
-        """A commit is told before the item that it makes."""
-        for item_id in list(self._said):
-            if self._conversation.item(item_id) is not None:
-                self._conversation.add_audio(item_id, self._said.pop(item_id), keep=True)
+    def _see(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
+        assert self._survival is not None
+        self._survival.see(update, acknowledged, self._conversation, lambda: self.settings.input_format)
 
     def _tell(self, update: ConversationUpdate) -> None:
         for stream in self._streams:
@@ -451,26 +425,36 @@ class Engine:
                 )
 
     def _line_ended(self, line: Line, error: ConnectionClosedError) -> None:
-        end = self._made_end(line, error)
+        try:
+            self._go_on_or_finish(line, self._made_end(line, error))
+        except BaseException as defect:  # of this library: nobody may be left waiting
+            logger.exception("the end of a connection could not be worked on")
+            self.finish(End(ConnectionLostError(f"{error} ({type(defect).__name__}: {defect})"), clean=False))
+            raise
+
+    def _go_on_or_finish(self, line: Line, end: End) -> None:
         with self._changed:
             line.over = True
-            reviver, reviving = self._reviver, not self._live
-            survives = reviver is not None and not self._closing and is_survivable(end.reason, end.clean)
-            self._live = self._live and not survives
-        if reviver is None or not (survives or reviving):
+            current = line is self._line
+            survival, reviving = self._survival, not self._live
+            survives = (
+                survival is not None and not self._closing and is_survivable(end.reason, end.clean, line.last_words)
+            )
+            if current:
+                self._live = self._live and not survives
+        if not current:  # it was given up before it was of use
+            line.end(end.reason)
+            return
+        if survival is None or not (survives or reviving):
             self.finish(end)
             return
         logger.info("%s: %s", line.name, end.reason.close_info)
-        self._cut_off(line, end.reason)
+        with self._delivering:
+            survival.cut_off(line, self._conversation, self.settings.turn_detection, self.settings.input_format)
+        error_of = error_of_loss(end.reason)
+        line.end(end.reason, error_of("", {}), error_of)
         if not reviving:  # else whoever makes the new connection goes on from here
-            self._revive(end.reason, reviver)
-
-    def _revive(self, reason: ConnectionClosedError, reviver: Reviver) -> None:
-        try:
-            self.start_thread(lambda: reviver.run(reason), "reviver")
-        except BaseException:  # no thread to be had
-            self.finish(End(reason, clean=False))
-            raise
+            self.start_thread(lambda: survival.reviver.run(end.reason), "reviver")
 
     def _made_end(self, line: Line, error: ConnectionClosedError) -> End:
         error.error = line.last_error
@@ -497,31 +481,35 @@ class Engine:
 
     def finish(self, end: End) -> None:
         """Release everyone: the session has ended. On the last thread that works for it."""
+        with self._changed:
+            if self.end is not None:
+                return
+            self.end = end
+            line, streams = self._line, self._streams
+            self._changed.notify_all()
         try:
             logger.info("%s: %s", self.name, end.reason.close_info)
-            with self._changed:
-                self.end = end
-                line, streams = self._line, self._streams
-                self._changed.notify_all()
             line.end(end.reason)
             for stream in streams:
                 stream.end(end)
         finally:
-            line.connection.dispose()
             if self.recording is not None:
                 self.recording.close()
             self._ended.set()
             _alive.pop(id(self), None)
 
-    # Surviving ------------------------------------------------------------------------------------------------
+    # Surviving: called by who makes a new connection --------------------------------------------------------------
 
-    def survive(self, reviver: Reviver) -> Line:
-        """From now on go on over a new connection, which ``reviver`` makes, when one is lost; the one in use."""
+    def survive(self, survival: Survival) -> Line:
+        """From now on go on over a new connection when one is lost; the one in use. Raises where it has ended."""
         with self._changed:
-            said = self._said.__setitem__ if reviver.policy.keep_audio else None
-            self._outbox = Outbox(reviver.policy.hold_audio, said)
-            self._reviver = reviver
-            return self._line
+            line = self._line
+            if not line.over:
+                self._survival = survival
+                return line
+        self._ended.wait(self.timeouts.close)
+        self.check_open()
+        raise AssertionError("a session whose connection is over has ended")
 
     @property
     def closing(self) -> bool:
@@ -534,9 +522,11 @@ class Engine:
         return not self._is_decided()
 
     def is_idle(self, line: Line) -> bool:
-        """True where nobody speaks and no answer is in progress or asked for."""
-        assert self._outbox is not None
-        return line.responses.idle and not self._outbox.speaking
+        """True where a change of the connection would cut nothing short: nobody speaks, nothing is asked for."""
+        assert self._survival is not None
+        outbox = self._survival.outbox
+        talks = outbox.speaking or (outbox.has_audio and self.settings.turn_detection is None)
+        return line.responses.idle and not talks and not self.read_conversation(lambda talk: talk.awaits_approval())
 
     def closed_end(self) -> End:
         """The end of a session that was closed while it had no connection."""
@@ -552,12 +542,12 @@ class Engine:
         line.connection.start_close(1000, "")
         if not line.ended.wait(self.timeouts.close):
             line.connection.abort()
+            line.ended.wait(self.timeouts.close)
         return True
 
     def adopt(self, connection: Connection) -> Line:
         """Read a new connection, in silence: nobody is told of what comes, and nobody can send on it yet."""
-        assert self._outbox is not None
-        line = self._new_line(connection, self._outbox.connection)
+        line = self._new_line(connection, self._line.number + 1)
         line.silent = True
         with self._changed:
             closing = self._closing is not None
@@ -571,70 +561,50 @@ class Engine:
             raise
         return line
 
-    def announce(self, line: Line, update: ConversationUpdate, carried: Optional[Mapping[str, str]]) -> None:
-        """End the silence, and tell everyone. ``carried``: ids here to ids there; None: the service has all items."""
-        assert self._outbox is not None
+    def announce(self, line: Line, update: ConversationUpdate, carried: Optional[Mapping[str, str]]) -> bool:
+        """End the silence, and tell everyone; True where the service owes an answer to what the user said.
+
+        ``carried``: ids here to ids there of the items that it has; None: all of them.
+        """
+        assert self._survival is not None
         with self._delivering:
             self._conversation.carry_over(carried)
+            owes = self._survival.take_unanswered(self._conversation, self.settings.turn_detection)
             line.silent = False
-            self._outbox.reopen()
+            self._survival.outbox.open(line.number)
             self._tell(update)
+            for waiting in line.waiting:
+                self._conversation.apply(waiting)
+                self._tell(waiting)
+        return owes
 
-    def send_again(self, line: Line) -> list[str]:
-        """Send what was kept for this connection; the wire types of the commands."""
-        assert self._outbox is not None
-        outbox, types = self._outbox, []
+    def send_again(self, line: Line) -> None:
+        """Send what was kept for this connection."""
+        assert self._survival is not None
+        outbox = self._survival.outbox
         while (sent := outbox.next_unsent()) is not None:
             if sent.handle is None:
                 line.transmit(sent.frame, functools.partial(outbox.note_again, line.number, sent, None))
                 continue
             again = self.new_handle(sent.handle.type, sent.handle.event_id)
             sent.handle.replace(again)
-            note = functools.partial(outbox.note_again, line.number, sent, again)
-            line.send(sent.frame, again, sent.message, note)
-            types.append(again.type)
-        return types
+            line.send(sent.frame, again, sent.message, functools.partial(outbox.note_again, line.number, sent, again))
 
     def go_live(self, line: Line) -> bool:
         """Let everyone send on this connection; False where something is still to be sent again, or it has ended."""
-        assert self._outbox is not None
+        assert self._survival is not None
         with self._changed:
-            if line.over or self._closing or self._outbox.next_unsent() is not None:
+            if line.over or self._closing or self._survival.outbox.next_unsent() is not None:
                 return False
             self._live = True
             self._changed.notify_all()
             return True
 
-    def take_losses(self) -> list[str]:
-        """What was lost since this was asked last, one line for each thing."""
-        with self._changed:
-            losses, self._losses = self._losses, []
-            return losses
-
     def _is_decided(self) -> bool:
         return self._live or self._closing is not None or self.end is not None
 
-    def _cut_off(self, line: Line, reason: ConnectionClosedError) -> None:
-        """On the reader thread of a connection that will be followed by another one."""
-        assert self._outbox is not None
-        told = f"the connection has ended ({reason}); the session goes on over a new one."
-        vad = bool(self.session is not None and self.session.turn_detection_options)
-        losses = self._outbox.cut(vad, self.input_format)
-        losses += [f"response {id}: it was cut off" for id in sorted(filter(None, line.open_responses))]
-        with self._changed:
-            self._losses += losses
 
-        def error_of(wire_type: str, message: Mapping[str, Any]) -> ConnectionReplacedError:
-            again = is_sent_again(wire_type, message)
-            what = (
-                "This command is sent again there" if again else "This is not sent again: do so if it is still wanted"
-            )
-            return ConnectionReplacedError(f"{told} {what}", close_info=reason.close_info, sent_again=again)
-
-        line.end(error_of("", {}), error_of)
-
-
-class _Turn:
+class _WireTurn:
     """Calls ``note`` when a frame has its turn on the wire, and remembers that it came; ``note`` may refuse it."""
 
     def __init__(self, note: Callable[[], None]) -> None:

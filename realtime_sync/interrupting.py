@@ -95,6 +95,8 @@ def interrupt(
     if heard_ms is not None and position is not None:
         raise InvalidInputError("tell what was heard by heard_ms or by position, not by both")
     patience = Patience(engine.timeouts.acknowledge if timeout is None else timeout)
+    if engine.reconnecting:
+        return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
     response_id = engine.responses.active
     cuts = engine.read_conversation(lambda talk: _cuts(talk, heard_ms, position, item_id, response_id))
     if position is not None:

@@ -34,7 +34,10 @@ class Line:
         self.heard = False  # the server has said something but an error
         self.silent = False  # nobody is told of what comes: a history is being replayed
         self.over = False  # the reader has come to its end; guarded by the engine
-        self.error: Optional[ConnectionClosedError] = None  # set before `ended`
+        self.last_words: Optional[ErrorUpdate] = None  # an error about no command, where nothing has come since
+        self.waiting: list[ConversationUpdate] = []  # what came in silence and is to be told afterwards
+        self.reason: Optional[ConnectionClosedError] = None  # how it ended; set before `error`
+        self.error: Optional[ConnectionClosedError] = None  # what everyone is told; set before `ended`
         self.greeted = threading.Event()  # the server has said something, or the line has ended
         self.ended = threading.Event()  # everyone who waited on this line was released
 
@@ -46,18 +49,21 @@ class Line:
         note: Optional[Callable[[], None]] = None,
     ) -> None:
         """Send a command; ``message`` holds what its acknowledgement is known by. ``note`` is called at its turn."""
+        turned: list[bool] = []
 
         def at_turn() -> None:
             # In its turn on the wire, because acknowledgements come in that order; before its first byte, because its
             # own may come at once.
             if note is not None:
                 note()
+            turned.append(True)
             self.acknowledgements.expect(handle, message)
 
         try:
             self.transmit(text, at_turn)
         except BaseException:
-            self.acknowledgements.forget(handle)
+            if not turned:  # else it may have been sent, and be answered
+                self.acknowledgements.forget(handle)
             raise
 
     def transmit(self, text: Union[str, bytes], at_turn: Optional[Callable[[], None]] = None) -> None:
@@ -102,8 +108,10 @@ class Line:
 
     def take_note(self, update: ConversationUpdate) -> None:
         """On the reader thread: what an update tells of the line itself."""
+        self.last_words = None
         if isinstance(update, ErrorUpdate):
             self.last_error = update
+            self.last_words = None if update.failed_event_id else update
             return  # no greeting: a refused key is told so, just before the close
         if isinstance(update, ResponseDoneUpdate):
             self.open_responses.discard(update.response_id)
@@ -113,17 +121,29 @@ class Line:
             self.heard = True
             self.greeted.set()
 
-    def settle(self, update: ConversationUpdate) -> Optional[CommandHandle]:
-        """On the reader thread: hand the update to the command and the answer that wait for it; the command, if any."""
+    def settle(
+        self, update: ConversationUpdate, note: Optional[Callable[[ConversationUpdate, Optional[CommandHandle]], None]]
+    ) -> None:
+        """On the reader thread: hand the update to the command and the answer that wait for it; ``note`` is told."""
         handle = self.acknowledgements.take(update)
         self.responses.see(update, handle.event_id if handle else None)
+        if note is not None:
+            note(update, handle)
         if handle is not None:
-            handle.settle(update)  # not before the router knows: who wakes may ask for the next answer at once
-        return handle
+            handle.settle(update)  # last: who wakes may ask for the next answer at once
 
-    def end(self, error: ConnectionClosedError, error_of: Optional[ErrorOf] = None) -> None:
-        """On the reader thread, at its end: release everyone who waits on this line; see ``Acknowledgements.end``."""
-        self.error = error
+    def end(
+        self,
+        reason: ConnectionClosedError,
+        error: Optional[ConnectionClosedError] = None,
+        error_of: Optional[ErrorOf] = None,
+    ) -> None:
+        """At its end: release everyone who waits on this line, with ``error``, else ``reason``.
+
+        ``error_of`` as for ``Acknowledgements.end``.
+        """
+        error = error or reason
+        self.reason, self.error = reason, error
         try:
             self.acknowledgements.end(error, error_of)
             self.responses.end(error)

@@ -1,24 +1,24 @@
 """What was sent and may have to be sent again over a new connection, in the order of sending.
 
-Commands stay here until they are acknowledged or refused. Audio stays until the service has made a message of it (a
-commit, or the end of speech), within a bound: beyond it the oldest goes.
+Commands stay here until they are acknowledged or refused. Audio stays until the service has made a message of it,
+within a bound: beyond it the oldest goes.
 """
 
 from __future__ import annotations
 
-import base64
-import itertools
 import json
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Literal, Optional, Union
 
 import attrs
 
-from realtime_sync.acknowledgement import METADATA_KEY, CommandHandle
+from realtime_sync.acknowledgement import METADATA_KEY, CommandHandle, is_acknowledged
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.errors import AudioNotHeldError, ConnectionReplacedError
+from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
     InputAudioBufferClearedUpdate,
@@ -27,27 +27,41 @@ from realtime_sync.protocol.updates import (
     InputAudioBufferSpeechStoppedUpdate,
 )
 
+Fate = Literal["again", "settings", "needless", "lost"]
+"""What becomes of a command that was not acknowledged: it is sent again; the new connection is given the settings as a
+whole; nobody misses it there; or it is lost, for nobody knows whether it was carried out."""
+
 _COMMIT, _CLEAR = "input_audio_buffer.commit", "input_audio_buffer.clear"
-# Sending these twice does no harm, for they were not carried out, or it is by an id that makes them one.
-_SENT_AGAIN = frozenset(
-    {"conversation.item.create", "conversation.item.delete", "conversation.item.retrieve", "response.create", _COMMIT}
-)
-# The new connection gets the settings as a whole, and has neither a response nor unwanted audio.
-_NEEDLESS = frozenset(
-    {"session.update", "transcription_session.update", "response.cancel", "output_audio_buffer.clear", _CLEAR}
-)
-# What voice activity detection may not have noticed yet of speech that has just begun.
-_PREFIX_SECONDS = 1.0
-_TIDY_EVERY = 256
+_FATES: dict[str, Fate] = {
+    # Sending these twice does no harm: they were not carried out, or their ids make them one.
+    "conversation.item.create": "again",
+    "conversation.item.delete": "again",
+    "conversation.item.retrieve": "again",
+    "response.create": "again",
+    _COMMIT: "again",
+    "session.update": "settings",
+    "transcription_session.update": "settings",
+    # The new connection has neither a response in progress nor unwanted audio.
+    "response.cancel": "needless",
+    "output_audio_buffer.clear": "needless",
+    _CLEAR: "needless",
+}
+# A command that several connections did not outlive may be the reason.
+_MOST_TIMES = 2
+# Voice activity detection has spoken about what was sent so long before it was last heard.
+_JUDGED_SECONDS = 2.0
+# What a translation may not have heard yet.
+_CONTINUED_SECONDS = 1.0
 
 
-def is_sent_again(wire_type: str, message: Mapping[str, Any]) -> bool:
-    """True where a new connection gets this command again by itself, be it as a part of the settings."""
-    if wire_type == "response.create":  # who asked by ask() or respond() asks again, or is told
+def fate(wire_type: str, message: Mapping[str, Any]) -> Fate:
+    """What becomes of such a command."""
+    if wire_type == "response.create":
         parameters = message.get("response")
         metadata = parameters.get("metadata") if isinstance(parameters, Mapping) else None
-        return METADATA_KEY not in (metadata or {})
-    return wire_type in _SENT_AGAIN or wire_type in ("session.update", "transcription_session.update")
+        if isinstance(metadata, Mapping) and METADATA_KEY in metadata:
+            return "needless"  # who asked by ask() or respond() asks again, or is told
+    return _FATES.get(wire_type, "lost")
 
 
 @attrs.define(eq=False)
@@ -58,125 +72,140 @@ class Sent:
     connection: int
     handle: Optional[CommandHandle] = None  # None for audio
     message: Mapping[str, Any] = attrs.field(factory=dict)
+    times: int = 1  # it was sent
     audio_bytes: int = 0
     audio_end: int = 0  # bytes of audio that this connection was sent until its end
+    at: float = 0.0  # when it was sent, by time.monotonic
+
+
+@attrs.frozen
+class Committed:
+    """A message was made of audio. ``samples``: None where not all of it was kept."""
+
+    item_id: str
+    samples: Optional[bytes]
 
 
 class Outbox:
-    """See the module. ``limit_seconds``: of audio, 0 keeps none. ``said``: is told of each user message's audio."""
+    """See the module. ``limit_seconds``: of audio, 0 keeps none; ``continuous``: no messages are made of the audio."""
 
-    def __init__(self, limit_seconds: float, said: Optional[Callable[[str, bytes], None]] = None) -> None:
+    def __init__(self, limit_seconds: float, *, continuous: bool = False) -> None:
         self._limit_seconds = limit_seconds
-        self._said = said
+        self._continuous = continuous
+        self._heard_at = 0.0  # when the service was last heard; the reader's
         self._lock = threading.Lock()  # guards all below
         self._connection = 1
         self._open = True  # False between two connections
         self._sent: deque[Sent] = deque()
-        self._noted = 0  # commands, ever
-        self._audio_kept = 0  # bytes
-        self._audio_dropped = 0  # bytes that are too old to be kept, since the last commit
-        self._audio_sent = 0  # bytes on this connection, by which the service tells where speech begins and ends
-        self._started_at: Optional[int] = None  # where the last speech began, in bytes
-        self._stopped_at: Optional[int] = None  # ... and ended
-        self._speaking = False
+        self._kept = 0  # bytes of audio that were sent and are kept
+        self._held = 0  # bytes of audio that were not sent yet
+        self._dropped = 0  # bytes of audio that are too old to be kept, since the last commit
+        self._position = 0  # bytes of audio on this connection, by which the service tells where speech begins and ends
+        self._started_at: Optional[int] = None  # where speech in progress began, by that count
+        self._stopped_at: Optional[int] = None  # ... and ended, until a message is made of it
 
     # While there is a connection ------------------------------------------------------------------------------------
 
     def note_command(
-        self, connection: int, frame: Union[str, bytes], handle: CommandHandle, told: Mapping[str, Any]
+        self, connection: int, frame: Union[str, bytes], handle: CommandHandle, message: Mapping[str, Any]
     ) -> None:
         """A command has its turn on the wire of this connection; raises where that is not the one any more."""
         with self._lock:
             self._check(connection)
             if handle.type == _CLEAR:
                 self._drop_audio(len(self._sent))
-            self._sent.append(Sent(frame, connection, handle, told))
-            self._noted += 1
-            if self._noted % _TIDY_EVERY == 0:
-                self._tidy()
+            self._sent.append(Sent(frame, connection, handle, message))
 
     def note_audio(self, connection: int, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
         """``size`` bytes of samples have their turn on the wire; raises as ``note_command`` does."""
         with self._lock:
             self._check(connection)
-            self._audio_sent += size
-            self._keep(Sent(frame, connection, audio_bytes=size, audio_end=self._audio_sent))
+            self._position += size
+            sent = Sent(frame, connection, audio_bytes=size, audio_end=self._position, at=time.monotonic())
+            self._sent.append(sent)
+            self._kept += size
             limit = format.bytes_for(self._limit_seconds)
-            while self._audio_kept > limit:
-                self._audio_dropped += self._drop_oldest_audio()
+            while self._kept > limit:
+                self._dropped += self._drop_oldest()
 
-    def see(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle], format: SampleFormat) -> None:
-        """Learn from an update what the service has made a message of."""
-        if isinstance(update, InputAudioBufferSpeechStartedUpdate):
-            self._speaking = True
-            self._started_at = format.bytes_for(update.audio_start_ms / 1000)
-        elif isinstance(update, InputAudioBufferSpeechStoppedUpdate):
-            self._speaking = False
-            self._stopped_at = format.bytes_for(update.audio_end_ms / 1000)
-        elif isinstance(update, InputAudioBufferClearedUpdate):
-            self._speaking = False
-        elif isinstance(update, InputAudioBufferCommittedUpdate):
-            self._speaking = False
-            with self._lock:
-                count = self._committed(acknowledged)
-                samples = self._samples(count, acknowledged is None) if self._said is not None else None
-                self._drop_audio(count)
-            if self._said is not None and samples is not None:
-                self._said(update.item_id, samples)
+    def see(
+        self,
+        update: ConversationUpdate,
+        acknowledged: Optional[CommandHandle],
+        format: Callable[[], SampleFormat],
+    ) -> Optional[Committed]:
+        """Learn what the service has worked on; tells where it has made a message of audio. On the reader thread."""
+        self._heard_at = time.monotonic()
+        if acknowledged is None and not isinstance(update, _ABOUT_AUDIO):
+            return None
+        committed = None
+        with self._lock:
+            if isinstance(update, InputAudioBufferSpeechStartedUpdate):
+                self._started_at, self._stopped_at = format().bytes_for(update.audio_start_ms / 1000), None
+            elif isinstance(update, InputAudioBufferSpeechStoppedUpdate):
+                self._stopped_at = format().bytes_for(update.audio_end_ms / 1000)
+            elif isinstance(update, InputAudioBufferClearedUpdate):
+                self._started_at = self._stopped_at = None
+            elif isinstance(update, InputAudioBufferCommittedUpdate):
+                committed = Committed(update.item_id, self._commit(acknowledged))
+            if acknowledged is not None:
+                self._forget(acknowledged)
+        return committed
+
+    @property
+    def speaking(self) -> bool:
+        """True from the beginning of speech, as voice activity detection tells it, until a message is made of it."""
+        return self._started_at is not None
+
+    @property
+    def has_audio(self) -> bool:
+        """True where audio was sent that no message was made of."""
+        return bool(self._kept or self._dropped)
 
     # Between two connections ----------------------------------------------------------------------------------------
 
-    def cut(self, vad: bool, format: SampleFormat) -> list[str]:
-        """The connection has ended; what is lost with it, one line for each thing.
-
-        ``vad``: voice activity detection is on, so silence that was sent is of no use to anybody.
-        """
+    def cut(self, connection: int, vad: bool, format: SampleFormat) -> list[str]:
+        """This connection has ended; what is lost with it, one line for each thing. ``vad``: it detects turns."""
         with self._lock:
-            losses = []
-            if vad and not self._speaking:
-                self._audio_dropped = 0
-                while self._audio_kept > format.bytes_for(_PREFIX_SECONDS):
-                    self._drop_oldest_audio()
-            if self._audio_dropped:
-                seconds = format.seconds(self._audio_dropped)
-                losses.append(f"audio: {seconds:.1f} s that were not committed and are too old to be sent again")
-            self._tidy()
-            for sent in self._sent:
-                if sent.handle is not None and not _goes_again(sent) and not _is_needless(sent):
-                    losses.append(f"{sent.handle.type}: it was not acknowledged, and is not sent again")
-            self._sent = deque(sent for sent in self._sent if sent.handle is None or _goes_again(sent))
-            self._connection += 1
+            if connection != self._connection:
+                return []  # it never was the one in use
             self._open = False
-            self._audio_dropped = self._audio_sent = 0
-            self._started_at, self._stopped_at, self._speaking = None, None, False
+            losses = self._trim(vad, format)
+            for sent in [sent for sent in self._sent if sent.handle is not None]:
+                assert sent.handle is not None
+                what = fate(sent.handle.type, sent.message)
+                if what == "again" and sent.times <= _MOST_TIMES:
+                    continue
+                self._sent.remove(sent)
+                if what == "again":
+                    losses.append(f"{sent.handle.type}: the connection was lost each time that it was sent")
+                elif what == "lost":
+                    losses.append(f"{sent.handle.type}: it was not acknowledged, and is not sent again")
+            self._dropped = 0
+            self._started_at = self._stopped_at = None
             return losses
 
     def hold(self, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
         """Keep audio for the next connection. Raises ``AudioNotHeldError`` where there is no room."""
         with self._lock:
-            if self._audio_kept + size > format.bytes_for(self._limit_seconds):
+            if self._held + size > format.bytes_for(self._limit_seconds):
                 raise AudioNotHeldError(
                     "the session is reconnecting, and so much audio waits to be sent already "
-                    f"({format.seconds(self._audio_kept):.1f} s; Reconnect.hold_audio is {self._limit_seconds} s). "
+                    f"({format.seconds(self._held):.1f} s; Reconnect.hold_audio is {self._limit_seconds} s). "
                     "This piece was not taken: send it again later, or leave it out"
                 )
-            self._keep(Sent(frame, 0, audio_bytes=size))
+            self._sent.append(Sent(frame, 0, times=0, audio_bytes=size))
+            self._held += size
 
-    @property
-    def speaking(self) -> bool:
-        """True while the user speaks, as voice activity detection tells it."""
-        return self._speaking
-
-    @property
-    def connection(self) -> int:
-        """The number of the connection in use, or of the next one."""
+    def open(self, connection: int) -> None:
+        """A new connection may be sent on."""
         with self._lock:
-            return self._connection
+            self._connection, self._open, self._position = connection, True, 0
 
-    def reopen(self) -> None:
-        """The new connection may be sent on."""
+    def waiting(self) -> list[str]:
+        """The wire types of the commands that wait for the next connection."""
         with self._lock:
-            self._open = True
+            return [sent.handle.type for sent in self._sent if sent.handle is not None]
 
     def next_unsent(self) -> Optional[Sent]:
         """The first thing that this connection was not sent yet; None where there is none. One caller at a time."""
@@ -187,9 +216,12 @@ class Outbox:
         """What was kept has its turn on the wire; ``handle`` takes the place of the old one."""
         with self._lock:
             self._check(connection)
-            sent.connection, sent.handle = connection, handle
-            self._audio_sent += sent.audio_bytes
-            sent.audio_end = self._audio_sent
+            if sent.connection == 0:
+                self._held -= sent.audio_bytes
+                self._kept += sent.audio_bytes
+            self._position += sent.audio_bytes
+            sent.connection, sent.handle, sent.times = connection, handle, sent.times + 1
+            sent.audio_end, sent.at = self._position, time.monotonic()
 
     # Inside; the lock is held -----------------------------------------------------------------------------------------
 
@@ -197,63 +229,83 @@ class Outbox:
         if connection != self._connection or not self._open:
             raise ConnectionReplacedError("the connection has just ended; nothing was sent on it")
 
-    def _keep(self, sent: Sent) -> None:
-        self._sent.append(sent)
-        self._audio_kept += sent.audio_bytes
-
-    def _committed(self, acknowledged: Optional[CommandHandle]) -> int:
-        """How many of the first entries came before what a message was made of ended."""
-        for index, sent in enumerate(self._sent):
-            if sent.connection != self._connection or (acknowledged is not None and sent.handle is acknowledged):
-                return index
-            if acknowledged is None and self._stopped_at is not None and sent.audio_end > self._stopped_at:
-                return index
-        return len(self._sent)
-
-    def _samples(self, count: int, vad: bool) -> Optional[bytes]:
-        """The audio that a message was made of; None where not all of it was kept."""
-        audio = [sent for sent in itertools.islice(self._sent, count + 1) if sent.audio_bytes]
-        if not vad:
-            audio = [sent for sent in itertools.islice(self._sent, count) if sent.audio_bytes]
-        if not audio:
+    def _commit(self, acknowledged: Optional[CommandHandle]) -> Optional[bytes]:
+        """Forget the audio that a message was made of; its samples, where all of them were kept."""
+        if acknowledged is not None:
+            count = next((place for place, sent in enumerate(self._sent) if sent.handle is acknowledged), 0)
+            audio = [sent for sent in list(self._sent)[:count] if sent.audio_bytes]
+            samples = None if self._dropped else _samples(audio)
+            self._drop_audio(count)
+            return samples
+        start, stop = self._started_at, self._stopped_at
+        self._started_at = self._stopped_at = None
+        if start is None or stop is None:
             return None
-        first = audio[0].audio_end - audio[0].audio_bytes
-        start, stop = (self._started_at, self._stopped_at) if vad else (first, audio[-1].audio_end)
-        if start is None or stop is None or start < first or (self._audio_dropped and not vad):
-            return None
-        samples = b"".join(base64.b64decode(json.loads(sent.frame)["audio"]) for sent in audio)
-        return samples[start - first : stop - first]
+        audio = [sent for sent in self._sent if sent.audio_bytes and sent.connection == self._connection]
+        audio = [sent for sent in audio if sent.audio_end - sent.audio_bytes < stop]
+        inside = {id(sent) for sent in audio if sent.audio_end <= stop}
+        whole = [place for place, sent in enumerate(self._sent) if id(sent) in inside]
+        first = audio[0].audio_end - audio[0].audio_bytes if audio else stop
+        samples = _samples(audio) if first <= start else None
+        self._drop_audio(whole[-1] + 1 if whole else 0)
+        return None if samples is None else samples[start - first : stop - first]
+
+    def _trim(self, vad: bool, format: SampleFormat) -> list[str]:
+        """Forget the audio that the service is done with; what of the rest was too old to be kept."""
+        lost = self._dropped
+        if self._continuous:
+            lost = 0
+            while self._kept > format.bytes_for(_CONTINUED_SECONDS):
+                self._drop_oldest()
+        elif vad:
+            begins, judged = self._started_at, self._heard_at - _JUDGED_SECONDS
+            sent = [each for each in self._sent if each.audio_bytes and each.connection == self._connection]
+            lost = 0 if begins is None or not sent else max(0, sent[0].audio_end - sent[0].audio_bytes - begins)
+            for each in sent:
+                if each.audio_end <= begins if begins is not None else each.at < judged:
+                    self._sent.remove(each)
+                    self._kept -= each.audio_bytes
+        seconds = format.seconds(lost)
+        return [f"audio: {seconds:.1f} s that were not committed and are too old to be sent again"] if lost else []
+
+    def _forget(self, acknowledged: CommandHandle) -> None:
+        """It is done; and so is what was sent before it and nothing acknowledges, for the service works in order."""
+        for sent in list(self._sent):
+            if sent.handle is acknowledged:
+                self._sent.remove(sent)
+                return
+            if (
+                sent.handle is not None
+                and sent.connection == self._connection
+                and not is_acknowledged(sent.handle.type)
+            ):
+                self._sent.remove(sent)
 
     def _drop_audio(self, until: int) -> None:
         """Forget the audio among the first entries."""
         first = [self._sent.popleft() for _ in range(until)]
         self._sent.extendleft(sent for sent in reversed(first) if sent.handle is not None)
-        self._audio_kept -= sum(sent.audio_bytes for sent in first)
-        self._audio_dropped = 0
-        self._tidy()
+        self._kept -= sum(sent.audio_bytes for sent in first)
+        self._dropped = 0
 
-    def _drop_oldest_audio(self) -> int:
-        index = next(index for index, sent in enumerate(self._sent) if sent.audio_bytes)
-        size = self._sent[index].audio_bytes
-        del self._sent[index]
-        self._audio_kept -= size
-        return size
-
-    def _tidy(self) -> None:
-        """Forget the commands that were answered; those that wait for a new connection have done with the old one."""
-        self._sent = deque(
-            sent
-            for sent in self._sent
-            if sent.handle is None or sent.connection != self._connection or not sent.handle.done
-        )
+    def _drop_oldest(self) -> int:
+        """Forget the oldest audio that was sent; its size."""
+        oldest = next(sent for sent in self._sent if sent.audio_bytes and sent.connection)
+        self._sent.remove(oldest)
+        self._kept -= oldest.audio_bytes
+        return oldest.audio_bytes
 
 
-def _goes_again(sent: Sent) -> bool:
-    assert sent.handle is not None
-    return is_sent_again(sent.handle.type, sent.message) and sent.handle.type not in _NEEDLESS
+_ABOUT_AUDIO = (
+    InputAudioBufferSpeechStartedUpdate,
+    InputAudioBufferSpeechStoppedUpdate,
+    InputAudioBufferClearedUpdate,
+    InputAudioBufferCommittedUpdate,
+)
 
 
-def _is_needless(sent: Sent) -> bool:
-    """True where nobody misses it; who asked by ``ask`` or ``respond`` asks again, or is told."""
-    assert sent.handle is not None
-    return sent.handle.type in _NEEDLESS or sent.handle.type == "response.create"
+def _samples(audio: list[Sent]) -> Optional[bytes]:
+    """The samples of these frames; None where there are none, or one that was sent by hand holds none."""
+    told = [json.loads(sent.frame).get("audio") for sent in audio]
+    pieces = [decode_base64(piece) if isinstance(piece, str) else None for piece in told]
+    return b"".join(piece for piece in pieces if piece is not None) if pieces and None not in pieces else None

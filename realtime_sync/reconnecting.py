@@ -29,6 +29,7 @@ from realtime_sync.errors import (
 from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import ErrorUpdate
 
 # Close codes after which the same session may be had again: going away, internal error, restart, try again later, bad
 # gateway, and no close frame at all. Others are a verdict: 1008 policy, 3000 and 4000 bad key or model (OpenAI, 2026).
@@ -49,7 +50,9 @@ class Reconnect:
     soon as nobody speaks and no answer is in progress; None waits for the limit and survives that.
     ``hold_audio``: seconds of audio that are kept to be sent again: what the service has not yet made a message of, and
     what is sent while there is no connection. 0 keeps none, and refuses audio meanwhile.
-    ``keep_audio``: keep what the user said, to carry it over where there is no transcript (3 MB a minute).
+    ``keep_audio``: keep what the user said, to carry it over where there is no transcript (3 MB a minute); of messages
+    up to ``hold_audio`` seconds. Without it, it is kept until its transcript or, where there is none, the answer has
+    come.
     """
 
     give_up_after: float = 120.0
@@ -66,6 +69,8 @@ class Reconnect:
             number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
             if not number and not (name == "renew_before" and value is None):
                 raise ConfigurationError(f"Reconnect.{name} must be a number of seconds from 0, not {value!r}")
+        if self.keep_audio and not self.hold_audio:
+            raise ConfigurationError("Reconnect.keep_audio keeps what hold_audio holds, so that must not be 0")
 
     def pause(self, attempt: int, error: Optional[BaseException] = None) -> float:
         """Seconds to wait before ``attempt`` (from 1), which follows ``error``."""
@@ -96,13 +101,16 @@ class SessionReconnectedUpdate(ConversationUpdate):
     session: Optional[RealtimeSession] = None
 
 
-def is_survivable(reason: ConnectionClosedError, clean: bool) -> bool:
-    """True where another connection may do better. ``clean``: the server said goodbye with nothing under way."""
+def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Optional[ErrorUpdate]) -> bool:
+    """True where another connection may do better.
+
+    ``clean``: the server said goodbye with nothing under way. ``last_words``: an error that was the last thing it said.
+    """
     if isinstance(reason, (ConsumerTooSlowError, ProtocolViolationError)):
         return False
     if isinstance(reason, SessionExpiredError):
         return True
-    if reason.error is not None and reason.error.error.code in _FATAL_ERRORS:
+    if last_words is not None and last_words.error.code in _FATAL_ERRORS:
         return False
     if isinstance(reason, ConnectionLostError):
         return True
@@ -117,11 +125,13 @@ def is_worth_another_try(error: RealtimeSyncError) -> bool:
     if isinstance(error, ServiceUnavailableError):
         return True
     if isinstance(error, HandshakeError):
+        if error.status is None and error.close_info is None:
+            return True  # no server has spoken: a token could not be had, for one, because the network is down
         # A refusal that is not known: 408 and 425 ask to come back, other 4xx are a verdict.
         verdict = isinstance(error, (AuthenticationError, NotFoundError))
         return not verdict and (error.status is None or error.status in (408, 425) or error.status >= 500)
     if isinstance(error, (TLSError, ConnectCancelledError, ServerError, ConfigurationError)):
         return False
     if isinstance(error, ConnectionClosedError):
-        return is_survivable(error, clean=True) or error.close_info.clean
+        return is_survivable(error, clean=False, last_words=error.error)
     return isinstance(error, (ConnectionFailedError, WaitTimeoutError))

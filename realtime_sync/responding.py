@@ -64,7 +64,7 @@ def begin_response(
         try:
             line.responses.request(event_id, response, options.conversation == "none", patience)
             # Said in the caller's turn only, or several threads' questions would come before the first answer.
-            said = said or [send_command(engine, _addition(item)) for item in items]
+            said = said or [send_command(engine, _addition(item), patience=patience) for item in items]
             marked = attrs.evolve(options, metadata={**(options.metadata or {}), METADATA_KEY: event_id})
             # On this connection only: on another one nobody would expect its answer.
             send_command(engine, commands.ResponseCreateCommand(response=marked, event_id=event_id), line)

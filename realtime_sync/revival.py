@@ -27,30 +27,43 @@ from realtime_sync.errors import (
     ReconnectFailedError,
     ServerError,
     SessionExpiredError,
+    WaitTimeoutError,
 )
 from realtime_sync.line import Line
 from realtime_sync.patience import Patience
 from realtime_sync.protocol import codec
-from realtime_sync.protocol.commands import ConversationItemCreateCommand, SessionUpdateCommand
+from realtime_sync.protocol.commands import (
+    ConversationItemCreateCommand,
+    ResponseCreateCommand,
+    SessionUpdateCommand,
+)
+from realtime_sync.protocol.options import SessionOptions
 from realtime_sync.protocol.registry import Command
 from realtime_sync.reconnecting import Reconnect, SessionReconnectedUpdate, is_worth_another_try
+from realtime_sync.surviving import Survival
 from realtime_sync.transport import Cancellation, Connection
 
 logger = logging.getLogger(__name__)
 
-# A connection that was lost sooner than this belongs to the same trouble: patience goes on running out.
+# A connection that was lost sooner than this belongs to the same trouble: the pauses go on growing.
 _STABLE_SECONDS = 30.0
 # Items that are sent before their acknowledgements are waited for.
 _WINDOW = 200
 # How often it is looked whether the user still speaks, of which there is nothing to wait for.
 _IDLE_LOOK_SECONDS = 0.25
+# How long a connection that was opened ahead may wait for its use.
+_SPARE_SECONDS = 8.0
+# The longest wait for a renewal: locks cannot be waited for much longer on some systems.
+_LONGEST_SECONDS = 86_400.0
+# Beyond it, in Unix seconds, no server means what it says.
+_NO_MOMENT = 1e11
 
 
 class Revival:
     """Makes new connections for one engine.
 
     ``connect`` opens one; ``greeting``: seconds for the server's first word; ``replays``: False where the service keeps
-    the conversation itself (a call), True where the history is to be carried over.
+    the conversation itself (a call), True where the history is to be carried over; ``continuous``: see ``Survival``.
     """
 
     def __init__(
@@ -61,17 +74,24 @@ class Revival:
         *,
         greeting: float,
         replays: bool,
+        continuous: bool = False,
     ) -> None:
         self.policy = policy
         self._engine = engine
+        self._survival = Survival(self, continuous=continuous)
         self._connect = connect
         self._greeting = greeting
         self._replays = replays
         self._cancellation = Cancellation()
         self._spare: Optional[Connection] = None  # opened ahead of expiry
         self._patience = Patience(policy.give_up_after)
-        self._attempt = 0
-        self._lived_since = time.monotonic()
+        self._attempt = 0  # since the session was stable last
+        self._live_since = time.monotonic()
+        self._renewed_at: Optional[float] = None
+
+    def begin(self) -> None:
+        """Have the engine survive from now on; raises what the session has ended with, where it has already."""
+        self.watch(self._engine.survive(self._survival))
 
     def cancel(self) -> None:
         """See ``Reviver``."""
@@ -86,50 +106,73 @@ class Revival:
             self._give_up(reason, error)
 
     def _run(self, reason: ConnectionClosedError) -> None:
-        lost_at = time.monotonic()
-        if lost_at - self._lived_since > _STABLE_SECONDS:
-            self._patience, self._attempt = Patience(self.policy.give_up_after), 0
-        elif self._attempt == 0:
-            self._patience = Patience(self.policy.give_up_after)
         while True:
+            lost_at = time.monotonic()
+            if lost_at - self._live_since > _STABLE_SECONDS:
+                self._attempt = 0
             first = self._attempt
             try:
-                line, replay, refused = self._new_line()
+                line, replay, refused = self._new_line(reason)
             except RealtimeSyncError as error:
                 self._give_up(reason, error)
                 return
             update = SessionReconnectedUpdate(
                 reason=reason,
-                losses=(*self._engine.take_losses(), *replay.losses, *refused),
+                losses=(*self._survival.take_losses(), *replay.losses, *refused),
+                sent_again=tuple(self._survival.outbox.waiting()),
                 attempts=self._attempt - first,
                 seconds=time.monotonic() - lost_at,
                 session=self._engine.session,
             )
             logger.info("%s: reconnected after %.1f s", self._engine.name, update.seconds)
-            self._engine.announce(line, update, replay.names if self._replays else None)
-            if self._sent_again(line):
-                self._lived_since = time.monotonic()
+            self._live_since = time.monotonic()
+            if self._goes_on(line, update, replay):
                 self.watch(line)
                 return
-            lost_at, reason = time.monotonic(), line.error or reason
+            self._drop(line)
+            reason = line.reason or reason
+
+    def _goes_on(self, line: Line, update: SessionReconnectedUpdate, replay: Replay) -> bool:
+        """Tell everyone, send what was kept, and let everyone send; False where the connection has ended meanwhile."""
+        engine = self._engine
+        owes_answer = engine.announce(line, update, replay.names if self._replays else None)
+        try:
+            engine.send_again(line)
+            if owes_answer:  # that voice activity detection would have asked for
+                self._send(line, ResponseCreateCommand())
+            while not engine.go_live(line):
+                if line.over or engine.closing:
+                    return False
+                engine.send_again(line)
+        except ConnectionClosedError:
+            return False
+        return True
 
     # A connection -----------------------------------------------------------------------------------------------------
 
-    def _new_line(self) -> tuple[Line, Replay, list[str]]:
-        error: Optional[RealtimeSyncError] = None
+    def _new_line(self, error: RealtimeSyncError) -> tuple[Line, Replay, list[str]]:
+        """``error``: why there is to be one."""
+        # Each loss has patience of its own, but for those that come before the connection was of any use.
+        if self._attempt == 0 or self._was_useful():
+            self._patience = Patience(self.policy.give_up_after)
         while True:
             self._attempt += 1
+            if self._spare is None and not self._pause(error):
+                raise error
             try:
-                line = self._engine.adopt(self._take_spare() or self._connected(error))
+                line = self._engine.adopt(self._take_spare() or self._connect(self._cancellation))
                 try:
-                    self._introduce(line)
-                    return (line, *self._replay(line))
-                except BaseException:
+                    losses = self._introduce(line)
+                    replay, refused = self._replay(line)
+                    return line, replay, losses + refused
+                except BaseException as caught:
                     self._drop(line)
+                    if line.reason is not None and isinstance(caught, ConnectionClosedError):
+                        raise (line.reason if line.heard else refusal(line.reason)) from caught
                     raise
             except RealtimeSyncError as caught:
                 error = caught
-                if self._cancellation.cancelled or not is_worth_another_try(error) or self._patience.left == 0:
+                if self._cancellation.cancelled or not is_worth_another_try(error):
                     raise
                 logger.info("%s: attempt %d to reconnect failed: %s", self._engine.name, self._attempt, error)
 
@@ -137,22 +180,37 @@ class Revival:
         spare, self._spare = self._spare, None
         return spare
 
-    def _connected(self, error: Optional[RealtimeSyncError]) -> Connection:
-        pause = self.policy.pause(self._attempt, error)
-        if self._cancellation.wait(min(pause, self._patience.left or 0.0)):
-            raise ConnectCancelledError("The session was closed while it was reconnecting.")
-        return self._connect(self._cancellation)
+    def _pause(self, error: RealtimeSyncError) -> bool:
+        """Wait before the next attempt; False where patience is at its end (no shorter pause then: that were haste)."""
+        pause, left = self.policy.pause(self._attempt, error), self._patience.left or 0.0
+        return not self._cancellation.wait(min(pause, left)) and pause < left
+
+    def _was_useful(self) -> bool:
+        """True where the last connection was lived with for a while."""
+        return time.monotonic() - self._live_since > min(_STABLE_SECONDS, self.policy.give_up_after)
 
     def _drop(self, line: Line) -> None:
         line.connection.abort()
         line.ended.wait(self._engine.timeouts.close)  # its reader lets go of it before the next one begins
 
-    def _introduce(self, line: Line) -> None:
+    def _introduce(self, line: Line) -> list[str]:
+        """Wait for the greeting, and apply the settings; what of them is lost."""
         Patience(self._greeting).wait(line.greeted.wait)
         if line.over and not line.heard:
             line.ended.wait(self._engine.timeouts.close)
-            raise refusal(line.error) if line.error is not None else ConnectCancelledError("The session was closed.")
-        options = self._engine.settings.merged()
+            raise refusal(line.reason) if line.reason else ConnectCancelledError("The session was closed.")
+        settings = self._engine.settings
+        options, granted = settings.merged(), settings.granted()
+        try:
+            self._configure(line, options)
+        except ServerError as error:
+            if granted == options:
+                raise
+            self._configure(line, granted)
+            return [f"session.update: what was not acknowledged is refused: {error}"]
+        return []
+
+    def _configure(self, line: Line, options: Optional[SessionOptions]) -> None:
         if options is not None:
             self._send(line, SessionUpdateCommand(session=options)).wait()
 
@@ -171,6 +229,11 @@ class Revival:
                 except ServerError as error:
                     refused.append(f"{item.type} {item.id}: {error}")
                     replay.leave_out(str(item.id))
+                except WaitTimeoutError:  # some servers acknowledge no items at all
+                    if line.over:
+                        raise
+                    logger.warning("%s: the server does not acknowledge the history", self._engine.name)
+                    return replay, refused
         return replay, refused
 
     def _send(self, line: Line, command: Command) -> CommandHandle:
@@ -178,19 +241,6 @@ class Revival:
         handle = self._engine.new_handle(command.wire_type, command.event_id)
         line.send(codec.encode(command, self._engine.dialect), handle, acknowledged_fields(command))
         return handle
-
-    def _sent_again(self, line: Line) -> bool:
-        """Send what was kept, and let everyone send; False where the connection has ended meanwhile."""
-        try:
-            while not self._engine.go_live(line):
-                if line.over or self._engine.closing:
-                    line.ended.wait(self._engine.timeouts.close)
-                    return False
-                self._engine.send_again(line)
-        except ConnectionClosedError:
-            line.ended.wait(self._engine.timeouts.close)
-            return False
-        return True
 
     def _give_up(self, reason: ConnectionClosedError, error: BaseException) -> None:
         engine = self._engine
@@ -201,7 +251,7 @@ class Revival:
             f"the connection was lost ({reason}), and no new one came about ({_counted(self._attempt)}): {error}",
             close_info=reason.close_info,
             error=reason.error,
-            losses=engine.take_losses(),
+            losses=self._survival.take_losses(),
         )
         failed.__cause__ = error
         engine.finish(End(failed, clean=False))
@@ -213,21 +263,27 @@ class Revival:
         expires_at = self._engine.session.expires_at if self._engine.session else None
         if self.policy.renew_before is None or not expires_at:
             return
-        left = expires_at - time.time()
-        seconds = left - min(self.policy.renew_before, left / 10)  # short sessions must not be renewed all the time
+        left = min(expires_at, _NO_MOMENT) - time.time()
+        seconds = min(left - min(self.policy.renew_before, left / 10), _LONGEST_SECONDS)
+        if left <= 0:  # the clocks differ, and nobody knows by how much: the end itself is survived, too
+            return
+        if self._renewed_at is not None and seconds < _STABLE_SECONDS:
+            return  # the clocks differ, or the sessions are very short: not one renewal after the other
         self._engine.start_thread(lambda: self._renew(line, seconds), "renewal")
 
     def _renew(self, line: Line, seconds: float) -> None:
-        if line.ended.wait(max(0.0, seconds)) or not self._is_idle_at_last(line):
+        if line.ended.wait(max(0.0, seconds)):
             return
-        spare = self._opened_ahead(line)
-        if spare is None:
-            return
-        if not self._is_idle_at_last(line) or not self._engine.retire(line):
+        while self._is_idle_within(line, None):
+            spare = self._opened_ahead(line)
+            if spare is None:
+                return
+            # Nobody answers the pings of the spare: it must not wait for long.
+            if self._is_idle_within(line, _SPARE_SECONDS) and self._engine.retire(line):
+                self._spare, self._renewed_at = spare, time.monotonic()
+                self.run(SessionExpiredError("the connection was replaced ahead of the service's time limit"))
+                return
             spare.dispose()
-            return
-        self._spare = spare
-        self.run(SessionExpiredError("the connection was replaced ahead of the service's time limit"))
 
     def _opened_ahead(self, line: Line) -> Optional[Connection]:
         """A new connection, while the old one serves; None where that ended first."""
@@ -240,10 +296,11 @@ class Revival:
                     return None
         raise AssertionError("count() does not end")
 
-    def _is_idle_at_last(self, line: Line) -> bool:
-        """Wait until nobody speaks and no answer is in progress; False where the connection ended first."""
+    def _is_idle_within(self, line: Line, seconds: Optional[float]) -> bool:
+        """Wait until nobody speaks and nothing is asked for; False where time is up or the connection has ended."""
+        patience = Patience(seconds)
         while not self._engine.is_idle(line):
-            if line.ended.is_set():
+            if line.ended.is_set() or patience.left == 0:
                 return False
             line.responses.wait_for_change(_IDLE_LOOK_SECONDS)
         return not line.ended.is_set()

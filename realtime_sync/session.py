@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
@@ -20,7 +19,7 @@ from realtime_sync.audio.outgoing import Progress, outgoing_chunks
 from realtime_sync.audio.pacing import Clock, RealClock
 from realtime_sync.audio.source import AudioChunks, AudioSource
 from realtime_sync.audio_sending import AudioClaim, AudioSend, AudioWriter, UncommittedAudio
-from realtime_sync.commanding import send_command
+from realtime_sync.commanding import SETTING_COMMANDS, send_command
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.html import card
 from realtime_sync.delivery import UpdateStream, Wanted, condition
@@ -188,9 +187,7 @@ class RealtimeConversationSession:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
         kinds = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
         _check_type(options, kinds, "options")
-        handle = self._send(commands.SessionUpdateCommand(session=options, event_id=event_id))
-        self._engine.ask_settings(handle, options)
-        return handle
+        return self._send(commands.SessionUpdateCommand(session=options, event_id=event_id))
 
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
@@ -199,7 +196,7 @@ class RealtimeConversationSession:
         detection is on, for then the service commits by itself (``send_message`` sends a commit all the same).
         """
         self._engine.check_open()
-        self._uncommitted.check(self._engine.input_format, self._engine.turn_detection)
+        self._uncommitted.check(self._engine.settings.input_format, self._engine.settings.turn_detection)
         handle = self._send(commands.InputAudioBufferCommitCommand(event_id=event_id))
         self._uncommitted.committed(handle)
         return handle
@@ -302,14 +299,10 @@ class RealtimeConversationSession:
             text, content = _as_text(message)
         told_type, told_id = content.get("type"), content.get("event_id")
         wire_type = told_type if isinstance(told_type, str) else "the message"
-        handle = self._engine.send(text, content, wire_type, told_id if isinstance(told_id, str) else None)
         if wire_type == self._append_type:
             self._uncommitted.lose_count()
-        elif wire_type == "session.update":
-            with contextlib.suppress(InvalidInputError):  # then the service understands it, or nobody does
-                command = codec.decode_command(text, self._engine.dialect)
-                self._engine.ask_settings(handle, command.session)  # type: ignore[attr-defined]
-        return handle
+        name = told_id if isinstance(told_id, str) else None
+        return self._engine.send(text, content, wire_type, name, settings=self._settings_in(wire_type, text))
 
     # Asking ---------------------------------------------------------------------------------------------------
 
@@ -513,7 +506,7 @@ class RealtimeConversationSession:
     def audio_writer(self) -> AudioWriter:
         """Push audio piece by piece: ``with session.audio_writer() as writer: writer.write(samples)``."""
         self._engine.check_open()
-        return AudioWriter(self._send_audio_chunk, self._claim, self._engine.input_format.sample_bytes)
+        return AudioWriter(self._send_audio_chunk, self._claim, self._engine.settings.input_format.sample_bytes)
 
     # Talking --------------------------------------------------------------------------------------------------
 
@@ -590,6 +583,16 @@ class RealtimeConversationSession:
     def _send(self, command: Command) -> CommandHandle:
         return send_command(self._engine, command)
 
+    def _settings_in(self, wire_type: str, text: str) -> Optional[SessionOptions]:
+        """What a raw message asks for, so that a new connection is asked for it, too."""
+        if wire_type not in ("session.update", "transcription_session.update"):
+            return None
+        try:
+            command = codec.decode_command(text, self._engine.dialect)
+        except InvalidInputError:  # then the service understands it, or nobody does
+            return None
+        return command.session if isinstance(command, SETTING_COMMANDS) else None
+
     def _send_audio_chunk(self, chunk: bytes) -> None:
         self._uncommitted.add(len(chunk))  # before it is sent: what counts is the most that there may be
         self._engine.send_audio(codec.append_frame(chunk, self._append_type), len(chunk))
@@ -606,7 +609,7 @@ class RealtimeConversationSession:
         self._engine.check_open()
         return outgoing_chunks(
             source,
-            self._engine.input_format,
+            self._engine.settings.input_format,
             chunk_ms=chunk_ms,
             pace=pace,
             trailing_silence_ms=trailing_silence_ms,

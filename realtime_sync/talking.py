@@ -27,6 +27,7 @@ from realtime_sync.protocol.updates import (
     ResponseDoneUpdate,
     ResponseOutputAudioDeltaUpdate,
 )
+from realtime_sync.reconnecting import SessionReconnectedUpdate
 
 if TYPE_CHECKING:
     from realtime_sync.engine import Engine
@@ -84,6 +85,7 @@ class _Talk:
         self._over = threading.Event()  # the caller's thread plays no more
         self._deaf = threading.Event()  # the hearing thread has ended; set after _error
         self._error: Optional[BaseException] = None
+        self._asked_to_clear = False  # by the hearing thread, when the microphone has ended
         self._at_end = False  # the microphone has ended, and the service has heard all of it
         self._speaking = False  # from the user's first word to the end of the answer
 
@@ -133,6 +135,7 @@ class _Talk:
                 if not self._over.is_set():
                     # The service works in order: its word on this comes behind all that it has heard. (It also keeps
                     # the rest of this audio out of whatever is said next.)
+                    self._asked_to_clear = True
                     self._session.clear_input_audio()
                     self._wait_for_the_answer()
         except BaseException as error:  # a device may raise anything; told on the caller's thread
@@ -169,6 +172,9 @@ class _Talk:
             self._speaking = self._speaking and update.response.status == "cancelled"
         elif isinstance(update, InputAudioBufferClearedUpdate):
             self._at_end = True
+        elif isinstance(update, SessionReconnectedUpdate):  # the answer went down with the connection, and so did
+            self._speaking = False  # what was asked of it
+            self._at_end = self._at_end or self._asked_to_clear
         if self._at_end and not self._speaking:
             self._answered.set()
 

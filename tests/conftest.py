@@ -5,8 +5,14 @@ from __future__ import annotations
 import os
 import sys
 
+import hypothesis
 import pytest
 import trustme
+
+# A busy machine draws and runs slowly; that is no defect.
+hypothesis.settings.register_profile("house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("house")
+
 
 _SETTINGS = ("OPENAI_", "AZURE_OPENAI_")
 

@@ -24,7 +24,13 @@ from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.pricing import UsageTotals
 from realtime_sync.protocol import updates
-from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCPCallItem, MessageItem
+from realtime_sync.protocol.items import (
+    ConversationItem,
+    FunctionCallItem,
+    MCPCallItem,
+    MCPListToolsItem,
+    MessageItem,
+)
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.plain import from_plain
 from realtime_sync.protocol.registry import Setting
@@ -295,10 +301,16 @@ class Accumulator:
 
     # Another connection ---------------------------------------------------------------------------------------------
 
-    def is_nothing_yet(self, key: str) -> bool:
-        """True for a message in progress of which nothing has come: nobody misses it."""
+    def add_message(self, item: MessageItem) -> None:
+        """Add an item that no update has told, at the end."""
+        key = item.id or self._nameless()
+        self._take(key, item, final=True)
+        self.order.add(key, None, told=False)
+
+    def is_nobodys_loss(self, key: str) -> bool:
+        """True for a message of which nothing has come, and for lists of tools, which each connection makes anew."""
         draft = self.drafts[key]
-        return (
+        return isinstance(draft.base, MCPListToolsItem) or (
             isinstance(draft.base, MessageItem)
             and draft.base.role == "assistant"
             and not draft.final

@@ -17,7 +17,14 @@ from realtime_sync.conversation.html import to_html
 from realtime_sync.conversation.replay import Replay, with_id
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.pricing import PRICES, Prices, UsageTotals
-from realtime_sync.protocol.items import ConversationItem, speaker_and_words
+from realtime_sync.protocol.items import (
+    ConversationContentPart,
+    ConversationItem,
+    MCPApprovalRequestItem,
+    MCPApprovalResponseItem,
+    MessageItem,
+    speaker_and_words,
+)
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
@@ -58,6 +65,18 @@ class Conversation:
         draft.format = draft.format or state.input_format
         kept = bytes(samples) if (state.keep_audio if keep is None else keep) else None
         draft.part(content_index, "input_audio").audio.replace(len(samples), kept)
+
+    def add_user_audio(self, item_id: str, samples: bytes) -> None:
+        """A message of the user that no update has told: samples in the session's input format, which are kept."""
+        part = ConversationContentPart(type="input_audio")
+        self._state.add_message(MessageItem(id=item_id, role="user", status="completed", content=[part]))
+        self.add_audio(item_id, samples, keep=True)
+
+    def forget_audio(self, item_id: str) -> None:
+        """Keep no more than the length of what was said in an item."""
+        draft = self._state.drafts.get(item_id)
+        for part in () if draft is None else draft.parts.values():
+            part.audio.replace(part.audio.size, None)
 
     # What there is ------------------------------------------------------------------------------------------------
 
@@ -161,12 +180,18 @@ class Conversation:
 
     def replay(self) -> Replay:
         """What a new connection is to be told of the conversation, as it stands in the middle of things."""
-        keys = [key for key in self._state.order if not self._state.is_nothing_yet(key)]
+        keys = [key for key in self._state.order if not self._state.is_nobodys_loss(key)]
         drafts = [self._state.drafts[key] for key in keys]
         history = _history_of(drafts, self._state.awaited_calls())
         items = [with_id(item) for item in history.items]
         names = {keys[place]: str(item.id) for place, item in zip(history.places, items, strict=True)}
         return Replay(items, history.losses, names)
+
+    def awaits_approval(self) -> bool:
+        """True where a remote call waits to be approved or rejected."""
+        items = [self._state.drafts[key].base for key in self._state.order]
+        decided = {item.approval_request_id for item in items if isinstance(item, MCPApprovalResponseItem)}
+        return any(isinstance(item, MCPApprovalRequestItem) and item.id not in decided for item in items)
 
     def carry_over(self, names: Optional[Mapping[str, str]]) -> None:
         """A new connection has taken the place of the old one, and has these items alone: old id to new one.

@@ -12,7 +12,7 @@ from typing import Optional
 
 import attrs
 
-from realtime_sync.protocol.items import ConversationContentPart, decode_base64
+from realtime_sync.protocol.items import ConversationContentPart, MCPListToolsItem, decode_base64
 from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
 from realtime_sync.protocol.registry import server_message
 from realtime_sync.protocol.resources import (
@@ -564,3 +564,10 @@ class SessionOutputAudioDeltaUpdate(ItemStreamingPartDeltaUpdate):
     @property
     def audio_bytes(self) -> Optional[bytes]:
         return decode_base64(self.delta)
+
+
+def is_about_tool_lists(update: ConversationUpdate) -> bool:
+    """True for what tells of a remote server's list of tools."""
+    if isinstance(update, WholeItemUpdateBase):
+        return isinstance(update.item, MCPListToolsItem)
+    return isinstance(update, (MCPListToolsInProgressUpdate, MCPListToolsCompletedUpdate, MCPListToolsFailedUpdate))
