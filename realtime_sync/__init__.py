@@ -19,13 +19,16 @@ import logging as _logging
 from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.audio.wav import WavWriter, write_wav
 from realtime_sync.audio_sending import AudioSend, AudioWriter
+from realtime_sync.background import BackgroundSession, BackgroundSessions
 from realtime_sync.budget import Budget
+from realtime_sync.calls import Call, Calls
 from realtime_sync.client import (
     AzureOpenAIClient,
     ConnectionSettings,
     OpenAIClient,
     RealtimeConversationClient,
 )
+from realtime_sync.client_secrets import SessionClientSecret
 from realtime_sync.connecting import ConnectRetries
 from realtime_sync.conversation import Conversation
 from realtime_sync.credentials import Credential, TokenCredential
@@ -63,6 +66,16 @@ from realtime_sync.recording import Recording, RecordingWriter
 from realtime_sync.response import Answer, Response, Timings
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
+from realtime_sync.transcribing import (
+    FileTranscription,
+    Transcription,
+    format_transcription,
+    transcribe,
+    transcribe_files,
+)
+from realtime_sync.transcripts import Transcript, TranscriptionSegment, TranscriptStream
+from realtime_sync.translating import Translation, translate
+from realtime_sync.translations import TranslatedPiece, TranslationStream
 from realtime_sync.turns import Timeline, Turn, TurnTracker
 from realtime_sync.version import __version__
 
@@ -79,7 +92,11 @@ __all__ = [
     "AudioSend",
     "AudioWriter",
     "AzureOpenAIClient",
+    "BackgroundSession",
+    "BackgroundSessions",
     "Budget",
+    "Call",
+    "Calls",
     "CommandHandle",
     "ConnectRetries",
     "ConnectionSettings",
@@ -90,6 +107,7 @@ __all__ = [
     "Credential",
     "Dialect",
     "Endpoint",
+    "FileTranscription",
     "FunctionTool",
     "Interruption",
     "MCPApproval",
@@ -106,6 +124,7 @@ __all__ = [
     "Recording",
     "RecordingWriter",
     "Response",
+    "SessionClientSecret",
     "SessionReconnectedUpdate",
     "Setting",
     "Timeline",
@@ -114,6 +133,13 @@ __all__ = [
     "TokenCredential",
     "ToolContext",
     "ToolRunner",
+    "Transcript",
+    "TranscriptStream",
+    "Transcription",
+    "TranscriptionSegment",
+    "TranslatedPiece",
+    "Translation",
+    "TranslationStream",
     "Turn",
     "TurnTracker",
     "UnknownUpdate",
@@ -123,7 +149,11 @@ __all__ = [
     "UsageTotals",
     "WavWriter",
     "__version__",
+    "format_transcription",
     "function_tool",
+    "transcribe",
+    "transcribe_files",
+    "translate",
     "write_wav",
     *_commands,
     *_errors,

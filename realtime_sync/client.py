@@ -6,18 +6,22 @@ import os
 import threading
 import uuid
 import weakref
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Callable, Literal, Optional, TypeVar, Union
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Callable, Literal, NoReturn, Optional, TypeVar, Union
 
 import attrs
 
 from realtime_sync.budget import Budget, BudgetGuard
+from realtime_sync.calls import Calls
+from realtime_sync.client_secrets import SessionClientSecret, create_client_secret
 from realtime_sync.connecting import ConnectRetries, open_connection, refusal
 from realtime_sync.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.endpoints import OPENAI_URL, Additions, Endpoint
 from realtime_sync.engine import Engine, QueueLimits
 from realtime_sync.environment import from_environment
 from realtime_sync.errors import (
+    ConfigurationError,
     ConnectCancelledError,
     ConnectionClosedError,
     ConnectionFailedError,
@@ -28,12 +32,14 @@ from realtime_sync.patience import Patience
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
+    InputTranscriptionOptions,
     SessionOptions,
     TranscriptionSessionOptions,
     TranslationSessionOptions,
 )
 from realtime_sync.reconnecting import Reconnect
 from realtime_sync.recording import RecordingWriter
+from realtime_sync.rest import RestClient
 from realtime_sync.revival import Revival
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
@@ -156,15 +162,22 @@ class RealtimeConversationClient:
         self,
         options: Optional[TranscriptionSessionOptions] = None,
         *,
+        model: Optional[str] = None,
+        language: Optional[str] = None,
         reconnect: Union[bool, Reconnect] = False,
         recording: Optional[Recorded] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
-        """A session that only writes down what is said; the model is named in ``options``. Otherwise as above."""
+        """A session that only writes down what is said: ``TranscriptStream(session.subscribe())`` gives it in order.
+
+        ``model``, ``language``: what transcribes (such as ``"gpt-4o-transcribe"``), and an ISO-639-1 code (``"en"``);
+        they go before ``options.input_transcription_options``. The client's own model, which converses, is not used.
+        Otherwise as ``start_conversation_session``. For a recording: ``transcribe(path, client)``.
+        """
         return self._start(
-            options,
+            _transcription(options, model, language),
             intent="transcription",
             reconnect=reconnect,
             recording=recording,
@@ -175,18 +188,25 @@ class RealtimeConversationClient:
 
     def start_translation_session(
         self,
-        options: Optional[TranslationSessionOptions] = None,
+        options: Union[TranslationSessionOptions, str, None] = None,
         *,
+        target_language: Optional[str] = None,
+        model: Optional[str] = None,
         reconnect: Union[bool, Reconnect] = False,
         recording: Optional[Recorded] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
-        """A session that translates speech as it is spoken (model ``gpt-realtime-translate``). Otherwise as above."""
+        """A session that translates speech as it is spoken: ``TranslationStream(session.subscribe())`` gives it.
+
+        ``target_language``: a code such as ``"es"``; it may stand in the place of ``options``, and goes before theirs.
+        ``model``: None takes the client's, which must be one that translates (``gpt-realtime-translate``). Otherwise as
+        ``start_conversation_session``. For a recording: ``translate(path, client, "es")``.
+        """
         return self._start(
-            options,
-            model=self.model,
+            _translation(options, target_language),
+            model=model or self.model,
             translation=True,
             reconnect=reconnect,
             recording=recording,
@@ -194,6 +214,54 @@ class RealtimeConversationClient:
             headers=headers,
             query=query,
         )
+
+    def attach(
+        self,
+        call_id: str,
+        options: Optional[ConversationSessionOptions] = None,
+        *,
+        reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
+        recording: Optional[Recorded] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+    ) -> RealtimeConversationSession:
+        """A session beside a running call (SIP, WebRTC), to watch it and to run its tools; its audio goes elsewhere.
+
+        ``call_id``: what ``calls.create`` gave, or what the webhook told after ``calls.accept``. The session ends with
+        the call; closing it does not end the call (``calls.hangup`` does). Otherwise as ``start_conversation_session``:
+        raises ``NotFoundError`` where there is no such call.
+        """
+        if not isinstance(call_id, str) or not call_id.strip():
+            raise InvalidInputError(f"call_id must be a text that is not empty, not {type(call_id).__name__}")
+        return self.start_conversation_session(
+            options,
+            call_id=call_id,
+            reconnect=reconnect,
+            budget=budget,
+            recording=recording,
+            headers=headers,
+            query=query,
+        )
+
+    @property
+    def calls(self) -> Calls:
+        """Calls by WebRTC and SIP: make, accept, reject, transfer and end them."""
+        return Calls(self._rest(), self.model, self._cancellable)
+
+    def create_client_secret(
+        self, options: Optional[SessionOptions] = None, *, expires_after: Optional[int] = None
+    ) -> SessionClientSecret:
+        """A short-lived key with which a browser, say, may begin sessions that have these settings, and no more.
+
+        ``options``: of a conversation, a transcription or a translation; None: a conversation with the service's
+        defaults. The model is the options' or the client's. ``expires_after``: seconds in which sessions may be begun
+        (the service takes 10 to 7200 in 2026); None: the service's default (600).
+
+        Raises ``InvalidInputError``, ``ConfigurationError``, or a ``ConnectionFailedError`` as a session's start does.
+        """
+        with self._cancellable() as cancellation:
+            return create_client_secret(self._rest(), options, self.model, expires_after, cancellation)
 
     def close(self) -> None:
         """End all sessions of this client, and attempts to start one, from any thread. Idempotent."""
@@ -213,6 +281,12 @@ class RealtimeConversationClient:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError(
+            "a client holds a key and live sessions, so it is not sent to another process: give the function that "
+            "makes one there, such as RealtimeConversationClient.from_env"
+        )
 
     def __repr__(self) -> str:
         return f"<RealtimeConversationClient {self.model or ''} at {self.endpoint!r}>"
@@ -273,34 +347,48 @@ class RealtimeConversationClient:
         if policy is not None:
             once = ConnectRetries(attempts=1)  # the revival has its own patience
             revival = Revival(
-                engine, policy, lambda cancel: connect(cancel, once), greeting=greeting, replays=call_id is None
+                engine,
+                policy,
+                lambda cancel: connect(cancel, once),
+                greeting=greeting,
+                replays=call_id is None,
+                continuous=translation,
             )
-            revival.watch(engine.survive(revival))
+            revival.begin()
         return session
 
     def _connected(
         self, connect: Callable[[Cancellation], Connection], recording: Optional[RecordingWriter] = None
     ) -> Engine:
         """An engine on a new connection, which ``close()`` knows of from the beginning on."""
+        with self._cancellable() as cancellation:
+            engine = Engine(
+                connect(cancellation),
+                dialect=self.endpoint.dialect,
+                timeouts=self.settings.timeouts,
+                limits=self.settings.limits,
+                recording=recording,
+            )
+            with self._lock:
+                self._engines.add(engine)
+        return engine
+
+    @contextmanager
+    def _cancellable(self) -> Iterator[Cancellation]:
+        """A cancellation that ``close()`` triggers, or has triggered already."""
         with Cancellation() as cancellation:
             with self._lock:
                 self._connecting.add(cancellation)
                 if self._closed:
                     cancellation.cancel()
             try:
-                engine = Engine(
-                    connect(cancellation),
-                    dialect=self.endpoint.dialect,
-                    timeouts=self.settings.timeouts,
-                    limits=self.settings.limits,
-                    recording=recording,
-                )
-                with self._lock:
-                    self._engines.add(engine)
+                yield cancellation
             finally:
                 with self._lock:
                     self._connecting.discard(cancellation)
-        return engine
+
+    def _rest(self) -> RestClient:
+        return RestClient(endpoint=self.endpoint, timeouts=self.settings.timeouts, retries=self.settings.retries)
 
     def _introduce(
         self,
@@ -331,6 +419,29 @@ class RealtimeConversationClient:
     def _check_not_closed(self) -> None:
         if self._closed:
             raise ConnectCancelledError("The client was closed while the session was started.")
+
+
+def _transcription(
+    options: Optional[TranscriptionSessionOptions], model: Optional[str], language: Optional[str]
+) -> Optional[TranscriptionSessionOptions]:
+    if model is None and language is None:
+        return options
+    options = options or TranscriptionSessionOptions()
+    told = options.input_transcription_options or InputTranscriptionOptions()
+    told = attrs.evolve(told, model=model or told.model, language=language or told.language)
+    return attrs.evolve(options, input_transcription_options=told)
+
+
+def _translation(
+    options: Union[TranslationSessionOptions, str, None], target_language: Optional[str]
+) -> Optional[TranslationSessionOptions]:
+    if isinstance(options, str):
+        if target_language is not None:
+            raise InvalidInputError("the target language is told twice")
+        options, target_language = None, options
+    if target_language is None:
+        return options
+    return attrs.evolve(options or TranslationSessionOptions(), target_language=target_language)
 
 
 def _policy(reconnect: Union[bool, Reconnect]) -> Optional[Reconnect]:

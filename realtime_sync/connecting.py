@@ -6,11 +6,11 @@ import logging
 import random
 import re
 import time
-from typing import Optional
+from typing import Callable, Optional, TypeVar
 
 import attrs
 
-from realtime_sync.endpoints import Additions, Endpoint
+from realtime_sync.endpoints import Additions, Endpoint, Target
 from realtime_sync.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -27,6 +27,7 @@ from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection,
 from realtime_sync.urls import show_url
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -88,11 +89,9 @@ def open_connection(
 
     Raises ConfigurationError, or a ConnectionFailedError, whose class tells what went wrong.
     """
-    retries = retries or ConnectRetries()
-    waited = 0.0
-    attempt = 1
-    while True:
-        target = endpoint.target(
+
+    def target() -> Target:
+        return endpoint.target(
             model=model,
             call_id=call_id,
             intent=intent,
@@ -100,26 +99,50 @@ def open_connection(
             extra_headers=extra_headers,
             extra_query=extra_query,
         )
+
+    def attempt(target: Target) -> Connection:
+        connection = connect(
+            target.url,
+            headers=target.headers,
+            timeouts=timeouts,
+            proxy=target.proxy,
+            ssl_context=target.ssl_context,
+            max_message_bytes=max_message_bytes,
+            cancellation=cancellation,
+        )
+        connection.url = show_url(target.url)
+        return connection
+
+    return with_retries(target, attempt, retries or ConnectRetries(), cancellation)
+
+
+def with_retries(
+    target: Callable[[], Target],
+    attempt: Callable[[Target], T],
+    retries: ConnectRetries,
+    cancellation: Optional[Cancellation],
+    *,
+    may_repeat: Callable[[HandshakeError], bool] = lambda error: True,
+) -> T:
+    """What ``attempt(target())`` returns; both are called again after refusals, as ``retries`` says.
+
+    ``may_repeat(error)``: False for a refusal that is to be raised all the same. Raises what the two raise, or
+    ``ConnectCancelledError`` where a pause was cancelled.
+    """
+    waited = 0.0
+    number = 1
+    while True:
+        aim = target()
         try:
-            connection = connect(
-                target.url,
-                headers=target.headers,
-                timeouts=timeouts,
-                proxy=target.proxy,
-                ssl_context=target.ssl_context,
-                max_message_bytes=max_message_bytes,
-                cancellation=cancellation,
-            )
-            connection.url = show_url(target.url)
-            return connection
+            return attempt(aim)
         except HandshakeError as error:
-            delay = retries.pause(error, attempt, waited)
+            delay = retries.pause(error, number, waited) if may_repeat(error) else None
             if delay is None:
                 raise
-            _announce(error, show_url(target.url), attempt + 1, retries.attempts, delay)
+            _announce(error, show_url(aim.url), number + 1, retries.attempts, delay)
             _wait(delay, cancellation, error)
         waited += delay
-        attempt += 1
+        number += 1
 
 
 def _wait(seconds: float, cancellation: Optional[Cancellation], error: HandshakeError) -> None:

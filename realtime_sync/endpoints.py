@@ -68,9 +68,9 @@ class Target:
     """One connection attempt, worked out: what the transport needs, and nothing that it must decide."""
 
     url: str = attrs.field(repr=_shown)
-    """``ws://`` or ``wss://``, percent-escaped."""
+    """``ws://`` or ``wss://`` (of a REST request ``http://`` or ``https://``), percent-escaped."""
     headers: Mapping[str, str] = attrs.field(repr=_names)
-    """All headers to send besides those of the WebSocket handshake itself. They hold the credential."""
+    """All headers to send besides those of the WebSocket handshake or the HTTP body. They hold the credential."""
     proxy: Optional[str] = attrs.field(default=None, repr=_shown)
     """The proxy's URL, which may hold a password, or None to connect directly."""
     ssl_context: Optional[ssl.SSLContext] = attrs.field(default=None, repr=False)
@@ -241,6 +241,26 @@ class Endpoint:
         return Target(
             url=url,
             headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers, extra_headers or {}),
+            proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
+            ssl_context=self._ssl_context(),
+        )
+
+    def rest_target(self, path: str) -> Target:
+        """Work out one REST request to ``path`` below ``/realtime``, such as ``"client_secrets"``.
+
+        The same host, credential, headers, query, proxy and TLS as ``target()``, but for what selects a session.
+        Raises ConfigurationError, or AuthenticationError where the credential failed.
+        """
+        base, base_query = split_base_url(self.base_url)
+        no_selector: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS)
+        query = merge_query(base_query, self._own_query(None, None, None), self.query, no_selector)
+        place = self._path(base.path, path)
+        if self.flavour == "azure-preview":  # its sessions are opened at /openai/realtime (2025-04-01-preview)
+            place = place.replace("/openai/realtime/", "/openai/realtimeapi/")
+        url = build_url(base, place, query)
+        return Target(
+            url="http" + url.removeprefix("ws"),
+            headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers),
             proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
             ssl_context=self._ssl_context(),
         )

@@ -36,14 +36,15 @@
     │   └── ReconnectFailedError                   ... and no new one came about
     ├── AudioDeviceError (OSError)                 a microphone or speaker is not there, or went away
     ├── ServerError                                the service refused a command (an ``error`` event)
-    ├── WebhookError (ValueError)                  a webhook's request is not to be believed: answer 400
+    ├── WebhookError (ValueError)                  a webhook's request is not to be acted upon: answer 400
     │   ├── WebhookSignatureError                  ... it is not signed with our secret, or too old
-    │   ├── WebhookReplayedError                   ... it was seen before
+    │   ├── WebhookReplayedError                   ... it has been already: answer 200
     │   └── WebhookPayloadError                    ... it is signed, and no event that can be read
     ├── ToolError                                  a function that the model called gave no result
     │   ├── ToolArgumentError (ValueError)         ... its arguments do not fit the function
     │   └── ToolCancelledError                     ... it was told to stop
     ├── ResponseFailedError                        the service could not finish an answer
+    ├── TranscriptionFailedError                   the service could not write down what was said
     └── WaitTimeoutError (TimeoutError)            the time given to a wait ran out; the session goes on
 
 Each derives from the builtin that one would catch, too. No message holds a key, a token or a header's value.
@@ -59,6 +60,7 @@ import attrs
 if TYPE_CHECKING:
     from realtime_sync.protocol.updates import ErrorUpdate
     from realtime_sync.response import Answer
+    from realtime_sync.transcribing.transcription import Transcription
 
 
 __all__ = [
@@ -99,6 +101,7 @@ __all__ = [
     "ToolCancelledError",
     "ToolError",
     "TooManySessionsError",
+    "TranscriptionFailedError",
     "UnsupportedByDialectError",
     "UsageError",
     "WaitTimeoutError",
@@ -183,7 +186,10 @@ class ConnectionFailedError(RealtimeSyncError, ConnectionError):
 
 
 class ConnectTimeoutError(ConnectionFailedError, TimeoutError):
-    """Name look-up, TCP, proxy, TLS and handshake together took longer than ``Timeouts.connect``."""
+    """Name look-up, TCP, proxy, TLS and handshake together took longer than ``Timeouts.connect``.
+
+    Also: a REST request was not answered within ``Timeouts.rest``; what it asked for may have been done all the same.
+    """
 
 
 class ConnectCancelledError(ConnectionFailedError):
@@ -362,7 +368,7 @@ class ServerError(RealtimeSyncError):
 
 
 class WebhookError(RealtimeSyncError, ValueError):
-    """A request to a webhook is not to be acted upon. Answer it with HTTP ``status``, and do nothing else.
+    """A request to a webhook is not to be acted upon. Answer it with HTTP ``status`` (400), and do nothing else.
 
     No message quotes the request's body, a signature or the secret, so it may be shown and logged.
     """
@@ -375,7 +381,12 @@ class WebhookSignatureError(WebhookError):
 
 
 class WebhookReplayedError(WebhookError):
-    """A request with this id has been accepted before: a redelivery, or somebody who repeats what he overheard."""
+    """A request with this id has been accepted before: a redelivery, or somebody who repeats what he overheard.
+
+    To be answered with 200 all the same, else the service delivers it again and again.
+    """
+
+    status = 200
 
 
 class WebhookPayloadError(WebhookError):
@@ -391,6 +402,20 @@ class ResponseFailedError(RealtimeSyncError):
     def __init__(self, message: str, *, answer: Answer, code: Optional[str] = None) -> None:
         super().__init__(message)
         self.answer = answer
+        self.code = code
+
+
+class TranscriptionFailedError(RealtimeSyncError):
+    """The service could not write down a piece of the audio.
+
+    ``transcription`` holds what came before it, or is None; ``code`` is the service's error code, or None.
+    """
+
+    def __init__(
+        self, message: str, *, transcription: Optional[Transcription] = None, code: Optional[str] = None
+    ) -> None:
+        super().__init__(message)
+        self.transcription = transcription
         self.code = code
 
 

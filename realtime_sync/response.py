@@ -165,10 +165,10 @@ class Answer:
 class Response:
     """An answer that is being made. Made by ``session.respond()``; a context manager.
 
-    ``text_deltas()``, ``transcript_deltas()``, ``audio_chunks()`` and ``items()`` are independent of each other and
-    each complete; ``wait()`` gives the finished ``Answer``. Leaving the ``with`` block before the end cancels it. All,
-    after what has come, raise ``ResponseFailedError`` where the service failed and ``ConnectionClosedError`` where the
-    connection ended first.
+    ``text_deltas()``, ``transcript_deltas()``, ``deltas()``, ``audio_chunks()`` and ``items()`` are independent of each
+    other and each complete; ``wait()`` gives the finished ``Answer``. Leaving the ``with`` block before the end cancels
+    it. All, after what has come, raise ``ResponseFailedError`` where the service failed and ``ConnectionClosedError``
+    where the connection ended first.
     """
 
     def __init__(

@@ -23,6 +23,8 @@ class Timeouts:
     """Name look-up, TCP, proxy, TLS and WebSocket handshake together, for one attempt."""
     greeting: float = attrs.field(default=5.0, validator=_positive)
     """How long a new session waits for the server's first message; a server that says nothing is used all the same."""
+    rest: float = attrs.field(default=30.0, validator=_positive)
+    """How long the service may be silent before and within its answer to a REST request (client secrets, calls)."""
     send: float = attrs.field(default=10.0, validator=_positive)
     """How long the peer may take no byte at all while a frame is being sent; then the connection is ended."""
     acknowledge: float = attrs.field(default=10.0, validator=_positive)

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from typing import Optional, Sequence
 
-from realtime_sync.cli import replay, serve, timeline
+from realtime_sync.cli import chat, doctor, record, replay, say, serve, talk, timeline, transcribe
 from realtime_sync.cli.command import Command
+from realtime_sync.cli.terminal import one_line
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
 from realtime_sync.version import __version__
 
-COMMANDS: tuple[Command, ...] = (serve, replay, timeline)
+COMMANDS: tuple[Command, ...] = (chat, talk, say, transcribe, record, serve, replay, timeline, doctor)
 
 _EPILOG = """\
-exit codes: 0 done; 1 it failed; 2 wrong arguments or settings; 130 interrupted
+exit codes: 0 done; 1 it failed; 2 wrong arguments or settings; 130 interrupted; 141 nobody
+reads the output any more (`| head`).
 `realtime-sync COMMAND --help` tells each command's options, with examples."""
 
 
@@ -28,17 +31,31 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
     An error is one line on the standard error; with ``--debug`` it is raised, for its traceback.
     """
+    try:
+        try:
+            return _run(argv)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where somebody hears of a pipe that was closed
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's own flush fails, too
+        return 141
+
+
+def _run(argv: Optional[Sequence[str]]) -> int:
     arguments = _parser().parse_args(argv)
-    logging.basicConfig()
+    logging.basicConfig(format=logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s")
     logging.getLogger("realtime_sync").setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        raise
     except (RealtimeSyncError, OSError) as error:
         if arguments.debug:
             raise
-        print(f"realtime-sync: error: {_one_line(error)}", file=sys.stderr)
+        print(f"realtime-sync: error: {_told(error)}", file=sys.stderr)
         return 2 if isinstance(error, (ConfigurationError, InvalidInputError)) else 1
 
 
@@ -60,5 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _told(error: BaseException) -> str:
+    """What happened, without the number that the system gives it."""
+    if isinstance(error, OSError) and not isinstance(error, RealtimeSyncError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return one_line(error)

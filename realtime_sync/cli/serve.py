@@ -31,10 +31,10 @@ Clients of OpenAI and of Azure OpenAI, in any language, can use it: over ws and 
 
 _EXAMPLES = f"""\
 examples:
-  realtime-sync serve                           # ws://127.0.0.1:{DEFAULT_PORT}/v1/realtime, any key
-  realtime-sync serve --voice                   # hears and speaks: pip install 'realtime-sync[voice]'
+  realtime-sync serve                   # ws://127.0.0.1:{DEFAULT_PORT}/v1/realtime, any key
+  realtime-sync serve --voice           # hears and speaks: pip install 'realtime-sync[voice]'
   {KEY_VARIABLE}=secret realtime-sync serve --host 0.0.0.0
-  realtime-sync serve --tls                     # wss, with a certificate made for now
+  realtime-sync serve --tls             # wss, with a certificate made for now
   realtime-sync serve --certificate cert.pem --key key.pem
 
 Without --voice it echoes text, tells how long audio was, and calls the tools that a

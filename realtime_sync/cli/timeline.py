@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
+
+from realtime_sync.cli.terminal import say
+from realtime_sync.cli.turn_display import turn_as_json
 
 _EXAMPLES = """\
 examples:
   realtime-sync timeline session.jsonl
-  realtime-sync timeline session.jsonl --picture session.png    # pip install 'realtime-sync[plot]'
-  realtime-sync timeline session.jsonl --audio session.wav      # left the user, right what was heard of the model"""
+  realtime-sync timeline session.jsonl --json | jq '.turns[].latency'
+  realtime-sync timeline session.jsonl --picture session.png   # pip install 'realtime-sync[plot]'
+  realtime-sync timeline session.jsonl --audio session.wav   # left the user, right what was heard"""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.set_defaults(run=run)
     parser.add_argument("recording", metavar="RECORDING", help="the file of JSON lines")
+    parser.add_argument("--json", action="store_true", help="print the turns as JSON; times are in seconds")
     parser.add_argument("--picture", metavar="FILE", help="draw it, too: FILE.png, FILE.svg or FILE.pdf")
     parser.add_argument("--audio", metavar="FILE", help="write both sides as a stereo WAV file, too")
 
@@ -31,7 +37,12 @@ def run(arguments: argparse.Namespace) -> int:
     from realtime_sync.recording import Recording
 
     recording = Recording.read(arguments.recording)
-    print(recording.timeline())
+    if arguments.json:
+        turns = [{"began": round(turn.started, 3), **turn_as_json(turn)} for turn in recording.turns()]
+        told = {"started": recording.started, "duration": round(recording.duration, 3), "turns": turns}
+        say(json.dumps(told, ensure_ascii=False, indent=2))
+    else:
+        say(recording.timeline())
     if arguments.picture:
         recording.save_timeline(arguments.picture)
     if arguments.audio:

@@ -23,10 +23,13 @@ _REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 _COOKIES = ("set-cookie", "set-cookie2")
 
 
-def handshake_error(status: int, headers: Mapping[str, str], body: Union[str, bytes] = "") -> HandshakeError:
+def handshake_error(
+    status: int, headers: Mapping[str, str], body: Union[str, bytes] = "", asked: str = "the connection"
+) -> HandshakeError:
     """The error for an HTTP answer that is no 101: its class by ``status``, all else from ``headers`` and ``body``.
 
-    ``headers`` may be in any case; cookies are dropped. ``body`` is decoded leniently and cut at 64 KiB.
+    ``headers`` may be in any case; cookies are dropped. ``body`` is decoded leniently and cut at 64 KiB. ``asked``:
+    what was refused, for the message.
     """
     if isinstance(body, bytes):
         body = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
@@ -34,7 +37,9 @@ def handshake_error(status: int, headers: Mapping[str, str], body: Union[str, by
     code, told = _reason(body)
     request_id = next((known[name] for name in _REQUEST_IDS if known.get(name)), None)
     kind, advice = _classify(status, known)
-    message = f"The server refused the connection with HTTP {status}"
+    if code == "call_id_not_found":
+        advice = "The call is over, is not in the state that this needs, or belongs to another project."
+    message = f"The server refused {asked} with HTTP {status}"
     message += f" ({told})" if told else ""
     message += f", request id {request_id}" if request_id else ""
     return kind(

@@ -1,0 +1,1 @@
+"""The Django application: see ``app.py``."""

@@ -1,0 +1,1 @@
+"""The Flask application: see ``app.py``."""

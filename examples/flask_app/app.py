@@ -1,0 +1,97 @@
+"""A Flask application with a live model: answers in writing, a conversation by microphone, calls by WebRTC.
+
+    pip install "realtime-sync[voice]" flask flask-sock gunicorn
+    cd examples
+    flask --app flask_app.app run                                      # http://127.0.0.1:5000
+    gunicorn -c gunicorn_conf.py "flask_app.app:create_app()"
+
+A browser gives a page its microphone on localhost and over https only.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Optional
+from urllib.parse import urlsplit
+
+import web_service
+from flask import Flask, Response, abort, request
+from flask.typing import ResponseReturnValue
+from flask_sock import Sock
+from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, Service
+from werkzeug.exceptions import HTTPException
+
+from flask_app.voice import BrowserConversation
+from realtime_sync.public_errors import public_error
+from realtime_sync.sse import SSE_HEADERS
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(service: Optional[Service] = None) -> Flask:
+    """The application. ``service``: None is the one of this process."""
+    service = service or web_service.service()
+    app = Flask(__name__, static_folder=PAGE, static_url_path="/static")
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": 64 * 1024}
+    app.register_error_handler(HTTPException, tell_http_error)
+    app.register_error_handler(Exception, tell_error)
+    app.before_request(refuse_other_sites)
+    app.after_request(add_security_headers)
+
+    @app.get("/")
+    def page() -> ResponseReturnValue:
+        return app.send_static_file("index.html")
+
+    @app.get("/call")
+    def call_page() -> ResponseReturnValue:
+        return app.send_static_file("call.html")
+
+    @app.post("/ask")
+    def ask() -> ResponseReturnValue:
+        if request.mimetype != "application/json":
+            abort(415, 'Send {"question": "..."} as application/json.')
+        return Response(service.answer(request.get_data()), headers=SSE_HEADERS)
+
+    @app.post("/session")
+    def session() -> ResponseReturnValue:
+        """For a browser's WebRTC: the answer to its offer, or a key with which it makes the call itself."""
+        if request.mimetype == "application/sdp":
+            return Response(service.exchange(request.get_data()), 201, mimetype="application/sdp")
+        if request.mimetype != "application/json":
+            abort(415, "Send an offer as application/sdp, or {} as application/json to get a key.")
+        return service.create_secret(), 201, {"Cache-Control": "no-store"}
+
+    def talk(socket: object) -> None:
+        BrowserConversation(socket, service).hold()
+
+    Sock(app).route("/talk", endpoint="talk")(talk)
+    return app
+
+
+def refuse_other_sites() -> None:
+    """No other site's page may use this one's sockets and views: browsers let a WebSocket through to anywhere.
+
+    Behind a proxy, ``Host`` must be the public one (``proxy_set_header Host $host``).
+    """
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        abort(403, "This request comes from another site's page.")
+
+
+def add_security_headers(response: Response) -> Response:
+    response.headers.update(SECURITY_HEADERS)
+    return response
+
+
+def tell_http_error(error: HTTPException) -> ResponseReturnValue:
+    return {"error": {"type": error.name, "message": error.description}}, error.code or 500
+
+
+def tell_error(error: Exception) -> ResponseReturnValue:
+    """The reason for the log, a sentence for the person."""
+    told = public_error(error)
+    if told.status >= 500:
+        logger.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error)
+    headers = {} if told.retry_after is None else {"Retry-After": str(round(told.retry_after))}
+    return {"error": told.as_dict()}, told.status, headers

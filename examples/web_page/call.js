@@ -1,0 +1,71 @@
+// A call by WebRTC: the application exchanges the descriptions and watches; the sound goes to the service directly.
+import { csrf, refusal } from "./ask.js";
+import { Transcript } from "./transcript.js";
+
+const find = (id) => document.getElementById(id);
+const transcript = new Transcript(find("transcript"), find("scroll"), find("empty"));
+const entries = new Map(); // by item
+let peer = null;
+let stream = null;
+
+function show(state, words) {
+  find("status").dataset.state = state;
+  find("status").textContent = words;
+  find("call").textContent = peer ? "Hang up" : "Call";
+  find("call").setAttribute("aria-pressed", String(Boolean(peer)));
+}
+
+function hangUp(message) {
+  for (const track of stream ? stream.getTracks() : []) track.stop();
+  if (peer) peer.close();
+  peer = stream = null;
+  show("idle", "Ready");
+  if (message) {
+    find("alert-text").textContent = message;
+    find("alert").hidden = false;
+  }
+}
+
+async function call() {
+  find("alert").hidden = true;
+  const mine = (peer = new RTCPeerConnection());
+  show("connecting", "Calling");
+  mine.ontrack = ({ streams }) => (find("sound").srcObject = streams[0]);
+  mine.onconnectionstatechange = () => {
+    if (mine !== peer) return;
+    if (mine.connectionState === "connected") show("listening", "Connected");
+    if (mine.connectionState === "failed") hangUp("No connection for the sound came about between this browser and the model service.");
+  };
+  try {
+    if (!navigator.mediaDevices) throw new Error("A browser gives its microphone to pages on localhost and over https only.");
+    stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    for (const track of stream.getTracks()) mine.addTrack(track, stream);
+    mine.createDataChannel("oai-events").onmessage = ({ data }) => hear(JSON.parse(data));
+    await mine.setLocalDescription(await mine.createOffer());
+    const response = await fetch("/session", {
+      method: "POST",
+      headers: { "Content-Type": "application/sdp", ...csrf() },
+      body: mine.localDescription.sdp,
+    });
+    if (!response.ok) throw new Error(await refusal(response));
+    await mine.setRemoteDescription({ type: "answer", sdp: await response.text() });
+  } catch (error) {
+    if (mine === peer) hangUp(error.name === "NotAllowedError" ? "The browser did not let this page use the microphone." : error.message);
+  }
+}
+
+function entry(item, who) {
+  if (!entries.has(item)) entries.set(item, transcript.add(who));
+  return entries.get(item);
+}
+
+// The service's own events.
+function hear(event) {
+  if (event.type === "input_audio_buffer.speech_started") entry(event.item_id, "you");
+  else if (event.type === "conversation.item.input_audio_transcription.completed") entry(event.item_id, "you").set(event.transcript).finish();
+  else if (event.type === "response.output_audio_transcript.delta") entry(event.item_id, "model").append(event.delta);
+  else if (event.type === "response.output_audio_transcript.done") entry(event.item_id, "model").finish();
+}
+
+find("call").addEventListener("click", () => (peer ? hangUp() : call()));
+find("dismiss").addEventListener("click", () => { find("alert").hidden = true; find("call").focus(); });

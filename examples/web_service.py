@@ -1,0 +1,195 @@
+"""What the Flask and the Django application have in common: who answers, what may be asked, who owns the sessions.
+
+Nothing here knows a framework; views turn a request into a call of ``Service`` and its result into a response.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import os
+import threading
+import time
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Optional
+
+from realtime_sync import (
+    ConfigurationError,
+    ConversationItem,
+    ConversationSessionOptions,
+    InputTranscriptionOptions,
+    InvalidInputError,
+    OpenAIClient,
+    RealtimeConversationClient,
+    RealtimeConversationSession,
+    TurnDetectionOptions,
+    function_tool,
+)
+from realtime_sync.background import BackgroundSessions
+from realtime_sync.sse import EventStream, sse_events
+
+PAGE = Path(__file__).parent / "web_page"
+MAX_BODY_BYTES = 64 * 1024
+SECURITY_HEADERS = {
+    # The page's own scripts only; a call by WebRTC is made with the service, through whoever runs this application.
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+_INSTRUCTIONS = "You are a friendly assistant. Answer in one or two sentences unless you are asked for more."
+_MAX_TEXT = 4000
+_MAX_HISTORY = 20
+_MAX_OFFER = 32 * 1024
+_SECRET_SECONDS = 60
+
+logger = logging.getLogger("web_service")
+
+
+@function_tool
+def local_time() -> str:
+    """Tells the date and the time of day where this application runs."""
+    return datetime.now().astimezone().strftime("%A, %d %B %Y, %H:%M %Z")
+
+
+class Service:
+    """The client, and the sessions that requests have opened.
+
+    ``client``: None is the one that the environment tells, or without a key the embedded server in this process.
+    """
+
+    def __init__(self, client: Optional[RealtimeConversationClient] = None) -> None:
+        self._stack = ExitStack()
+        self.client = client or _client(self._stack)
+        # Apart, because a restart lets a text be finished, while a conversation may go on for an hour.
+        self.texts = BackgroundSessions(max_sessions=100)
+        self.voices = BackgroundSessions(max_sessions=20)
+
+    def answer(self, body: bytes) -> EventStream:
+        """The answer to ``{"question": ..., "history": [{"role": ..., "text": ...}]}`` as server-sent events.
+
+        ``body``: that as JSON. Raises ``InvalidInputError`` for anything else, and what opening a session raises.
+        """
+        items = _items(body)
+        options = ConversationSessionOptions(instructions=_INSTRUCTIONS, content_modalities=["text"])
+        with ExitStack() as stack:
+            session = stack.enter_context(self.texts.hold(lambda: self.client.start_conversation_session(options)))
+            response = session.respond(items)
+            return sse_events(response, heartbeat=5.0, then_close=stack.pop_all())
+
+    def open_voice_session(self) -> RealtimeConversationSession:
+        """A session to be talked to: it listens for the ends of turns, and writes down what it hears."""
+        return self.client.start_conversation_session(_voice_options())
+
+    def create_secret(self) -> dict[str, object]:
+        """A key with which a browser may open one session of its own, and that is of no use after a minute."""
+        secret = self.client.create_client_secret(_voice_options(), expires_after=_SECRET_SECONDS)
+        return {"value": secret.value, "expires_at": secret.expires_at}
+
+    def exchange(self, offer: bytes) -> str:
+        """The answer to a browser's WebRTC offer (SDP). The tools of the call are run here, the sound goes past us.
+
+        Raises ``InvalidInputError`` for what is no offer, and what the service has against it.
+        """
+        if not 0 < len(offer) <= _MAX_OFFER:
+            raise InvalidInputError(f"an offer has 1 to {_MAX_OFFER} bytes of SDP, not {len(offer)}")
+        text = offer.decode("utf-8", "replace")
+        if not text.startswith("v=0") or "\nm=audio " not in text:
+            raise InvalidInputError("this is no WebRTC offer: expected SDP (v=0 ...) with an audio section")
+        call = self.client.calls.create(text, _voice_options())
+        self.voices.start(lambda: self.client.attach(call.id), lambda session: session.run_tools([local_time]))
+        return call.sdp
+
+    def shut_down(self, grace: float = 10.0) -> None:
+        """End conversations now, and texts that are not finished within ``grace`` seconds. Refuses new ones."""
+        self.voices.close()
+        deadline = time.monotonic() + grace
+        while len(self.texts) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        self.texts.close()
+
+    def shut_down_beside(self) -> None:
+        """The same on a thread of its own, for a signal's handler."""
+        threading.Thread(target=self.shut_down, name="shut-down", daemon=True).start()
+
+    def close(self) -> None:
+        """End everything."""
+        self.shut_down(0)
+        self._stack.close()
+
+
+_lock = threading.Lock()  # guards _services
+_services: dict[int, Service] = {}
+
+
+def service() -> Service:
+    """The service of this process, made when it is first asked for: so after the fork, whatever serves the application.
+
+    A forked child has one of its own.
+    """
+    with _lock:
+        if os.getpid() not in _services:
+            _services[os.getpid()] = Service()
+        return _services[os.getpid()]
+
+
+def made_service() -> Optional[Service]:
+    """The same, where it was made already."""
+    return _services.get(os.getpid())
+
+
+def _client(stack: ExitStack) -> RealtimeConversationClient:
+    try:
+        return RealtimeConversationClient.from_env()
+    except ConfigurationError:
+        logger.warning("No key in the environment, so an embedded server answers; set OPENAI_API_KEY for a model.")
+    from realtime_sync.server import RealtimeServer
+
+    speech = None
+    if all(importlib.util.find_spec(package) for package in ("faster_whisper", "hibari", "onnxruntime", "soxr")):
+        from realtime_sync.server.speech import Speech
+
+        speech = Speech()
+        logger.warning("It hears and speaks English, and answers by rules.")
+    else:
+        logger.warning("It has no ears and no voice: pip install 'realtime-sync[voice]' gives it both.")
+    server = stack.enter_context(RealtimeServer(speech=speech, record=False))
+    return OpenAIClient("any-key", endpoint=server.url, proxy=False).get_realtime_conversation_client("gpt-realtime")
+
+
+def _voice_options() -> ConversationSessionOptions:
+    return ConversationSessionOptions(
+        instructions=_INSTRUCTIONS,
+        turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=500),
+        input_transcription_options=InputTranscriptionOptions(model="gpt-4o-mini-transcribe"),
+    )
+
+
+def _items(body: bytes) -> list[ConversationItem]:
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError):
+        raise InvalidInputError("the request's body is not JSON") from None
+    if not isinstance(told, dict):
+        raise InvalidInputError('expected a JSON object, {"question": "..."}')
+    history = told.get("history", [])
+    if not isinstance(history, list) or len(history) > _MAX_HISTORY:
+        raise InvalidInputError(f"history must be a list of at most {_MAX_HISTORY} messages")
+    return [*map(_item, history), ConversationItem.create_user_message(_text(told.get("question"), "question"))]
+
+
+def _item(message: Any) -> ConversationItem:
+    role = message.get("role") if isinstance(message, dict) else None
+    if role == "user":
+        return ConversationItem.create_user_message(_text(message.get("text"), "a message's text"))
+    if role == "assistant":
+        return ConversationItem.create_assistant_message(_text(message.get("text"), "a message's text"))
+    raise InvalidInputError('a message of the history is {"role": "user" or "assistant", "text": "..."}')
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str) or not value.strip() or len(value) > _MAX_TEXT:
+        raise InvalidInputError(f"{name} must be a text of 1 to {_MAX_TEXT} characters")
+    return value

@@ -1,0 +1,16 @@
+"""Recordings as text: one, or many at once; as a value, as subtitles, as JSON."""
+
+from realtime_sync.transcribing.formats import FORMATS, format_transcription
+from realtime_sync.transcribing.many_files import FileTranscription, transcribe_files
+from realtime_sync.transcribing.one_file import DEFAULT_TRANSCRIPTION_MODEL, transcribe
+from realtime_sync.transcribing.transcription import Transcription
+
+__all__ = [
+    "DEFAULT_TRANSCRIPTION_MODEL",
+    "FORMATS",
+    "FileTranscription",
+    "Transcription",
+    "format_transcription",
+    "transcribe",
+    "transcribe_files",
+]

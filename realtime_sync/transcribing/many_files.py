@@ -1,0 +1,306 @@
+"""Many recordings at once, over threads or any other executor."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Callable, Optional, Union
+
+import attrs
+
+from realtime_sync.audio.extras import missing
+from realtime_sync.client import RealtimeConversationClient
+from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
+from realtime_sync.protocol.options import TranscriptionSessionOptions
+from realtime_sync.transcribing.one_file import session_options, transcribe
+from realtime_sync.transcribing.output import OutputFolder
+from realtime_sync.transcribing.transcription import Transcription
+
+logger = logging.getLogger(__name__)
+
+ClientOrMaker = Union[RealtimeConversationClient, Callable[[], RealtimeConversationClient]]
+FilesDone = Callable[[float, int], object]
+"""``progress(done, total)``: how many files are done, parts of them included, of how many."""
+
+# On Windows Ctrl-C does not end a wait for a queue, so the wait is sliced.
+_SLICE = 0.5
+
+
+@attrs.frozen(kw_only=True)
+class FileTranscription:
+    """What became of one file: its ``transcription``, or the ``error`` that it ended with.
+
+    ``output``: the file that was written, None without an output folder. ``skipped``: it was there already, finished by
+    an earlier run; then ``transcription`` is read from it where its format is ``json``, else None.
+    """
+
+    path: str
+    transcription: Optional[Transcription] = attrs.field(default=None, repr=False)
+    error: Optional[BaseException] = None
+    output: Optional[Path] = None
+    skipped: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """True where it is transcribed."""
+        return self.error is None
+
+
+@attrs.frozen(kw_only=True)
+class _Settings:
+    """What goes to another process with each file."""
+
+    options: TranscriptionSessionOptions
+    longest_piece: Optional[float]
+    retries: int
+    timeout: float
+
+
+def transcribe_files(
+    paths: Iterable[Union[str, os.PathLike[str]]],
+    client: ClientOrMaker,
+    *,
+    executor: Optional[Executor] = None,
+    jobs: int = 4,
+    output: Union[str, os.PathLike[str], None] = None,
+    format: str = "json",
+    overwrite: bool = False,
+    progress: Union[bool, FilesDone, None] = None,
+    on_done: Optional[Callable[[FileTranscription], object]] = None,
+    model: Optional[str] = None,
+    language: Optional[str] = None,
+    logprobs: bool = False,
+    options: Optional[TranscriptionSessionOptions] = None,
+    longest_piece: Optional[float] = None,
+    retries: int = 2,
+    timeout: float = 60.0,
+) -> list[FileTranscription]:
+    """Transcribe files, several at once; returns what became of each, in the order of ``paths``.
+
+    One that fails stops no other: its ``error`` tells why. ``executor``: any ``concurrent.futures.Executor``; it is
+    left running. None: ``jobs`` threads. For one whose workers are other processes (``ProcessPoolExecutor``, Dask's
+    ``client.get_executor()``) ``client`` must be a function that a worker can call, such as
+    ``RealtimeConversationClient.from_env``: a client itself holds a key and is not sent away. Workers read the files by
+    their paths; this process writes.
+
+    ``output``: a folder to write each transcription to as soon as it is there, ``interview.mp3`` as ``interview.json``
+    in ``format`` (``FORMATS``). A file that is there already is skipped, so that a run that was killed is gone on with
+    by starting it again; ``overwrite=True`` skips none. None: nothing is written.
+
+    ``progress(done, total)`` is called on this thread; True shows a bar (the extra ``progress``). ``on_done`` gets each
+    ``FileTranscription`` when it comes, on this thread. What either raises ends the run, as Ctrl-C does: what is
+    finished stays, what runs is dropped (in other processes: runs to its end for nothing). The other arguments are
+    those of ``transcribe``.
+
+    Raises ``InvalidInputError`` for arguments without sense and for two files that would share an output,
+    ``ConfigurationError`` where ``progress=True`` needs tqdm; and, because they concern all files,
+    ``AuthenticationError`` and ``ConfigurationError`` of any of them.
+    """
+    names = _names(paths)
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise InvalidInputError(f"jobs must be a whole number from 1, not {jobs!r}")
+    settings = _Settings(
+        options=session_options(model, language, logprobs, options),
+        longest_piece=longest_piece,
+        retries=retries,
+        timeout=timeout,
+    )
+    folder = None if output is None else OutputFolder(output, format)
+    with _reporter(progress, len(names)) as report:
+        run = _Run(names, folder, report, on_done)
+        run.skip_finished(overwrite)
+        if executor is not None:
+            run.submit(lambda index: executor.submit(_transcribe_path, names[index], client, settings))
+            run.collect()
+        else:
+            with _threads(client, jobs) as (pool, shared, stop):
+                run.submit(lambda index: pool.submit(run.here, index, shared, settings, stop))
+                run.collect()
+    return run.results()
+
+
+def _transcribe_path(path: str, client: ClientOrMaker, settings: _Settings) -> Transcription:
+    """What a worker does, perhaps in another process."""
+    if isinstance(client, RealtimeConversationClient):
+        return _transcribe(path, client, settings)
+    with client() as made:
+        return _transcribe(path, made, settings)
+
+
+def _transcribe(
+    path: str,
+    client: RealtimeConversationClient,
+    settings: _Settings,
+    progress: Optional[Callable[[float, Optional[float]], object]] = None,
+    stop: Optional[threading.Event] = None,
+) -> Transcription:
+    return transcribe(
+        path,
+        client,
+        options=settings.options,
+        longest_piece=settings.longest_piece,
+        retries=settings.retries,
+        timeout=settings.timeout,
+        progress=progress,
+        stop=stop,
+    )
+
+
+class _Run:
+    """One call of ``transcribe_files``: what has come of each file. All but ``here`` is for the caller's thread."""
+
+    def __init__(
+        self,
+        names: list[str],
+        folder: Optional[OutputFolder],
+        report: FilesDone,
+        on_done: Optional[Callable[[FileTranscription], object]],
+    ) -> None:
+        self._names = names
+        self._folder = folder
+        self._targets: list[Optional[Path]] = [*folder.targets(names)] if folder else [None] * len(names)
+        self._report = report
+        self._on_done = on_done
+        self._results: dict[int, FileTranscription] = {}
+        self._parts: dict[int, float] = {}  # how much of each unfinished file is done, 0 to 1
+        self._futures: dict[int, Future[Transcription]] = {}
+        self._events: queue.SimpleQueue[tuple[int, Union[float, Future[Transcription]]]] = queue.SimpleQueue()
+
+    def skip_finished(self, overwrite: bool) -> None:
+        for index, target in enumerate(self._targets):
+            if self._folder is None or target is None or overwrite or not target.is_file():
+                continue
+            name = self._names[index]
+            try:
+                found = self._folder.read(target)
+                self._finish(index, FileTranscription(path=name, transcription=found, output=target, skipped=True))
+            except (InvalidInputError, OSError) as error:
+                self._finish(index, FileTranscription(path=name, error=error, output=target))
+
+    def submit(self, submit: Callable[[int], Future[Transcription]]) -> None:
+        for index in range(len(self._names)):
+            if index not in self._results:
+                future = self._futures[index] = submit(index)
+                future.add_done_callback(lambda done, index=index: self._events.put((index, done)))  # type: ignore[misc]
+
+    def here(
+        self, index: int, client: RealtimeConversationClient, settings: _Settings, stop: threading.Event
+    ) -> Transcription:
+        """What a thread of this process does; it can tell how far it is."""
+
+        def progress(done: float, total: Optional[float]) -> None:
+            if total:
+                self._events.put((index, done / total))
+
+        return _transcribe(self._names[index], client, settings, progress, stop)
+
+    def collect(self) -> None:
+        """Until all files have come to their ends. Whatever ends it early, nothing that was finished is lost."""
+        try:
+            while len(self._results) < len(self._names):
+                try:
+                    index, told = self._events.get(timeout=_SLICE)
+                except queue.Empty:
+                    continue
+                self._note(index, told)
+        except BaseException:
+            for future in self._futures.values():
+                future.cancel()
+            self._keep_what_is_done()
+            raise
+
+    def results(self) -> list[FileTranscription]:
+        return [self._results[index] for index in range(len(self._names))]
+
+    def _note(self, index: int, told: Union[float, Future[Transcription]]) -> None:
+        if isinstance(told, (int, float)):
+            if index not in self._results:
+                self._parts[index] = min(1.0, told)
+                self._tell()
+            return
+        self._finish(index, self._result(index, told))
+
+    def _finish(self, index: int, result: FileTranscription) -> None:
+        self._results[index] = result
+        self._parts.pop(index, None)
+        if result.error is not None:
+            logger.info("%s was not transcribed: %s: %s", result.path, type(result.error).__name__, result.error)
+        self._tell()
+        if self._on_done is not None:
+            self._on_done(result)
+
+    def _result(self, index: int, future: Future[Transcription]) -> FileTranscription:
+        name, target = self._names[index], self._targets[index]
+        try:
+            transcription = future.result()
+            if self._folder is not None and target is not None:
+                self._folder.write(target, transcription)
+        except (AuthenticationError, ConfigurationError):
+            raise  # no other file would fare better
+        # A worker may fail in any way, and none may stop the others; a future cancelled by its owner raises, too.
+        except (Exception, CancelledError) as error:
+            return FileTranscription(path=name, error=error)
+        return FileTranscription(path=name, transcription=transcription, output=target)
+
+    def _keep_what_is_done(self) -> None:
+        for index, future in self._futures.items():
+            if index not in self._results and future.done() and not (future.cancelled() or future.exception()):
+                self._results[index] = self._result(index, future)
+
+    def _tell(self) -> None:
+        self._report(len(self._results) + sum(self._parts.values()), len(self._names))
+
+
+@contextmanager
+def _threads(
+    client: ClientOrMaker, jobs: int
+) -> Iterator[tuple[ThreadPoolExecutor, RealtimeConversationClient, threading.Event]]:
+    """Threads that end soon after the block, however it is left: the client that they share is closed first."""
+    made = client if isinstance(client, RealtimeConversationClient) else client()
+    shared = RealtimeConversationClient(made.model, made.endpoint, settings=made.settings)
+    stop = threading.Event()
+    pool = ThreadPoolExecutor(jobs, thread_name_prefix="realtime-sync-transcribe")
+    try:
+        yield pool, shared, stop
+    finally:
+        stop.set()
+        shared.close()
+        if made is not client:
+            made.close()
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def _reporter(progress: Union[bool, FilesDone, None], total: int) -> Iterator[FilesDone]:
+    if progress is None or progress is False:
+        yield lambda done, total: None
+    elif progress is not True:
+        if not callable(progress):
+            raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
+        yield progress
+    else:
+        try:
+            from tqdm import tqdm
+        except ImportError as error:
+            raise missing("tqdm", "progress", "progress=True") from error
+        layout = "{desc} |{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}]"
+        with tqdm(desc="transcribed", total=total, bar_format=layout, file=sys.stderr) as bar:
+            yield lambda done, total: bar.update(done - bar.n)
+
+
+def _names(paths: Iterable[Union[str, os.PathLike[str]]]) -> list[str]:
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise InvalidInputError(f"paths are several: [{paths!r}]; transcribe() takes one")
+    names = []
+    for path in paths:
+        if not isinstance(path, (str, os.PathLike)):
+            raise InvalidInputError(f"a path is a str or a path object, not {type(path).__name__}")
+        names.append(os.fsdecode(path))
+    return names

@@ -1,0 +1,247 @@
+"""One recording: cut, sent as fast as it is taken, and put together again on its own time line."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Callable, Optional
+
+import attrs
+
+from realtime_sync.acknowledgement import server_error
+from realtime_sync.audio.formats import PCM
+from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
+from realtime_sync.client import RealtimeConversationClient
+from realtime_sync.errors import (
+    ConnectCancelledError,
+    InvalidInputError,
+    RealtimeSyncError,
+    ServerError,
+    TranscriptionFailedError,
+)
+from realtime_sync.pricing import UsageTotals
+from realtime_sync.protocol.options import InputTranscriptionOptions, TranscriptionSessionOptions, TurnDetectionOptions
+from realtime_sync.protocol.registry import UNSET
+from realtime_sync.protocol.updates import ErrorUpdate
+from realtime_sync.reconnecting import Reconnect, is_worth_another_try
+from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.transcribing.pieces import Piece, pieces
+from realtime_sync.transcribing.transcription import Transcription
+from realtime_sync.transcripts import Transcript, TranscriptCollector, TranscriptionSegment
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TRANSCRIPTION_MODEL = "gpt-4o-transcribe"
+LOGPROBS = "item.input_audio_transcription.logprobs"
+
+# Pieces that are with the service at once: it works on several, and a loss costs no more than these.
+_IN_FLIGHT = 4
+_CHUNK = PCM.bytes_for(1.0)
+_PASSING_CODES = frozenset({"rate_limit_exceeded", "server_error", "session_expired"})
+_BACKOFF = Reconnect()
+
+SecondsDone = Callable[[float, Optional[float]], object]
+"""``progress(done_seconds, total_seconds)``; the total is None where the source does not tell it."""
+
+
+def transcribe(
+    source: AudioSource,
+    client: RealtimeConversationClient,
+    *,
+    model: Optional[str] = None,
+    language: Optional[str] = None,
+    logprobs: bool = False,
+    options: Optional[TranscriptionSessionOptions] = None,
+    longest_piece: Optional[float] = None,
+    retries: int = 2,
+    timeout: float = 60.0,
+    progress: Optional[SecondsDone] = None,
+    stop: Optional[threading.Event] = None,
+) -> Transcription:
+    """Write down what a recording says: ``transcribe("interview.mp3", client).text``.
+
+    ``source``: whatever ``session.send_audio`` takes; bare samples are PCM16 at 24,000 Hz. It is cut at pauses into
+    pieces of at most ``longest_piece`` seconds (1 to 600; None: 15, or 300 for a model that by its name tells speakers
+    apart, whose labels are good within a piece), which are sent in a session of their own as fast as the service
+    transcribes them. Each becomes a segment, or several where speakers are told apart.
+
+    ``model``: None takes that of ``options``, else ``gpt-4o-transcribe``. ``language``: ISO-639-1, such as ``"en"``;
+    None lets the model find out. ``logprobs``: ask how sure the model was of each token. ``options``: further settings
+    of the session (keywords, noise reduction); turn detection and the audio's format are set here.
+
+    ``retries``: how often in a row, without a piece being done in between, to try again after what may pass (a lost
+    connection, an overloaded service), with growing pauses; what is done is kept. ``timeout``: seconds that the service
+    may say nothing while it has work. ``progress``: called on this thread after each piece. ``stop``: set by another
+    thread, ends a pause between two tries.
+
+    Raises ``OSError``, ``AudioFormatError`` and ``ConfigurationError`` as ``send_audio`` does,
+    ``TranscriptionFailedError``, which holds what was done, where the service cannot transcribe a piece,
+    ``ServerError`` where it refuses the settings, ``WaitTimeoutError``, a ``ConnectionFailedError`` or a
+    ``ConnectionClosedError``.
+    """
+    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
+        raise InvalidInputError(f"retries must be a whole number from 0, not {retries!r}")
+    settings = session_options(model, language, logprobs, options)
+    with closing(audio_chunks(source, PCM, _CHUNK)) as chunks:
+        work = _Work(chunks, longest_piece or _longest_piece(settings), progress)
+        try:
+            _work_off(work, client, settings, retries, timeout, stop or threading.Event())
+        except TranscriptionFailedError as error:
+            error.transcription = work.result(settings)
+            raise
+    return work.result(settings)
+
+
+def session_options(
+    model: Optional[str],
+    language: Optional[str] = None,
+    logprobs: bool = False,
+    options: Optional[TranscriptionSessionOptions] = None,
+) -> TranscriptionSessionOptions:
+    """The settings of a session that transcribes committed pieces of PCM16. The arguments are those of ``transcribe``.
+
+    Raises InvalidInputError.
+    """
+    options = options or TranscriptionSessionOptions()
+    if not isinstance(options, TranscriptionSessionOptions):
+        raise InvalidInputError(f"options must be TranscriptionSessionOptions, not {type(options).__name__}")
+    told = options.input_transcription_options or InputTranscriptionOptions()
+    model = model or told.model or DEFAULT_TRANSCRIPTION_MODEL
+    include = [*(options.include or ())]
+    return attrs.evolve(
+        options,
+        input_audio_format="audio/pcm",
+        input_transcription_options=attrs.evolve(told, model=model, language=language or told.language),
+        turn_detection_options=TurnDetectionOptions.disabled(),
+        include=[*include, LOGPROBS] if logprobs and LOGPROBS not in include else include or UNSET,
+    )
+
+
+def _longest_piece(settings: TranscriptionSessionOptions) -> float:
+    told = settings.input_transcription_options
+    return 300.0 if told and told.model and "diarize" in told.model else 15.0
+
+
+class _Work:
+    """The pieces of one recording: those done, those with the service, those still to be read. For one thread."""
+
+    def __init__(self, chunks: AudioChunks, longest: float, progress: Optional[SecondsDone]) -> None:
+        self._chunks = chunks
+        self._progress = progress
+        self._bytes = 0
+        self._unread = pieces(self._counted(), longest=longest, shortest=longest / 5)
+        self.waiting: deque[Piece] = deque()
+        """With the service, or to be given to it again; in order."""
+        self.done: list[tuple[Piece, Transcript]] = []
+
+    def next(self, sent: int) -> Optional[Piece]:
+        """The piece to send when so many of those waiting have been; None where there is none."""
+        if sent == len(self.waiting):
+            piece = next(self._unread, None)
+            if piece is None:
+                return None
+            self.waiting.append(piece)
+        return self.waiting[sent]
+
+    def finish(self, transcript: Transcript) -> None:
+        """The first that waits is done. Raises ``TranscriptionFailedError`` where it failed; then it still waits."""
+        piece = self.waiting[0]
+        if transcript.error is not None:
+            told = transcript.error.message or transcript.error.code or transcript.error.type or "no reason given"
+            raise TranscriptionFailedError(
+                f"the service could not transcribe {piece.start:.1f} to {piece.end:.1f} s: {told}",
+                code=transcript.error.code,
+            )
+        self.waiting.popleft()
+        self.done.append((piece, transcript))
+        if self._progress is not None:
+            total = self._chunks.total_bytes
+            self._progress(piece.end, None if total is None else max(PCM.seconds(total), piece.end))
+
+    def result(self, settings: TranscriptionSessionOptions) -> Transcription:
+        """What is done so far."""
+        told = settings.input_transcription_options
+        languages = (code for _, transcript in self.done for code in transcript.languages)
+        return Transcription(
+            segments=tuple(segment for piece, transcript in self.done for segment in _segments(piece, transcript)),
+            duration=PCM.seconds(self._bytes),
+            model=told.model or None if told else None,
+            languages=tuple(dict.fromkeys(languages)),
+            usage=UsageTotals.sum(UsageTotals.of_transcription(transcript.usage) for _, transcript in self.done),
+        )
+
+    def _counted(self) -> Iterator[bytes]:
+        for chunk in self._chunks:
+            self._bytes += len(chunk)
+            yield chunk
+
+
+def _work_off(
+    work: _Work,
+    client: RealtimeConversationClient,
+    settings: TranscriptionSessionOptions,
+    retries: int,
+    timeout: float,
+    stop: threading.Event,
+) -> None:
+    failures = 0
+    while work.next(0) is not None:  # before connecting: an unreadable file costs no session, and silence needs none
+        done = len(work.done)
+        try:
+            with client.start_transcription_session(settings) as session:
+                _send_and_receive(work, session, timeout)
+        except RealtimeSyncError as error:
+            failures = 1 if len(work.done) > done else failures + 1
+            if failures > retries or not _may_pass(error):
+                raise
+            delay = _BACKOFF.pause(failures + 1, error)
+            logger.info("a transcription is gone on with in %.1f s: %s", delay, error)
+            if stop.wait(delay):
+                raise ConnectCancelledError("The transcription was stopped.") from error
+
+
+def _send_and_receive(work: _Work, session: RealtimeConversationSession, timeout: float) -> None:
+    """In one session, until all is done."""
+    collector = TranscriptCollector()
+    sent = 0
+    while True:
+        while sent < _IN_FLIGHT and (piece := work.next(sent)) is not None:
+            _send(session, piece)
+            sent += 1
+        if not sent:
+            return
+        update = session.receive_update(timeout)
+        if isinstance(update, ErrorUpdate):
+            raise server_error(update)
+        for transcript in collector.apply(update):
+            work.finish(transcript)
+            sent -= 1
+
+
+def _send(session: RealtimeConversationSession, piece: Piece) -> None:
+    # Not send_audio(), which would look for a header in samples.
+    with session.audio_writer() as writer:
+        for start in range(0, len(piece.audio), _CHUNK):
+            writer.write(piece.audio[start : start + _CHUNK])
+    session.commit_pending_audio()
+
+
+def _may_pass(error: RealtimeSyncError) -> bool:
+    if isinstance(error, ServerError):
+        return error.type == "server_error" or error.code in _PASSING_CODES
+    return isinstance(error, TranscriptionFailedError) or is_worth_another_try(error)
+
+
+def _segments(piece: Piece, transcript: Transcript) -> Iterator[TranscriptionSegment]:
+    """A piece's text on the recording's time line."""
+    if transcript.segments:
+        for part in transcript.segments:
+            start, end = part.start + piece.audio_start, part.end + piece.audio_start
+            yield attrs.evolve(part, start=start, end=end)
+    elif transcript.text.strip():
+        yield TranscriptionSegment(
+            start=piece.start, end=piece.end, text=transcript.text.strip(), logprobs=transcript.logprobs
+        )

@@ -1,0 +1,62 @@
+"""A folder of finished transcriptions: what is in it under its own name is whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.transcribing.formats import check_format, format_transcription
+from realtime_sync.transcribing.transcription import Transcription
+
+
+class OutputFolder:
+    """Where each recording's transcription is written: ``interview.mp3`` as ``interview.srt``.
+
+    The folder is made when the first is written. Raises InvalidInputError for a format that there is not.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], format: str) -> None:
+        self._folder = Path(folder)
+        self._format = check_format(format)
+
+    def targets(self, paths: Sequence[str]) -> list[Path]:
+        """The file for each recording. Raises InvalidInputError where two recordings would share one."""
+        targets = [self._folder / f"{Path(path).stem}.{self._format}" for path in paths]
+        taken: dict[str, str] = {}
+        for path, target in zip(paths, targets, strict=True):
+            # As file systems see it that know no case: there, too, one would be written over the other.
+            other = taken.setdefault(str(target).lower(), path)
+            if other != path:
+                raise InvalidInputError(
+                    f"{other} and {path} would both be written to {target}: rename one, or give them different folders"
+                )
+        return targets
+
+    def read(self, target: Path) -> Optional[Transcription]:
+        """What a finished file holds; None where its format does not tell all."""
+        if self._format != "json":
+            return None
+        try:
+            return Transcription.from_dict(json.loads(target.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise InvalidInputError(f"{target} is no transcription; remove it to have it made anew: {error}") from error
+
+    def write(self, target: Path, transcription: Transcription) -> None:
+        """Write it; the file is there whole or not at all, even where the process is killed meanwhile."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        text = format_transcription(transcription, self._format)
+        part = self._folder / f".{target.name}.{secrets.token_hex(4)}.part"  # two runs may write the same one
+        try:
+            with open(part, "x", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())  # else a loss of power could leave the name without the text
+            os.replace(part, target)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise

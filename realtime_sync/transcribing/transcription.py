@@ -1,0 +1,97 @@
+"""A finished transcription: a value, and the same as JSON."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional
+
+import attrs
+
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.pricing import UsageTotals
+from realtime_sync.protocol.resources import LogProb
+from realtime_sync.transcripts import TranscriptionSegment
+
+
+@attrs.frozen(kw_only=True)
+class Transcription:
+    """What a recording says.
+
+    ``segments``: in order, their times in seconds of the recording; ``duration``: of the recording, in seconds.
+    ``model``: as it was asked for. ``languages``: codes of those that the model heard, where it tells. ``usage``: what
+    the model used, in ``transcription_...``.
+    """
+
+    segments: tuple[TranscriptionSegment, ...] = ()
+    duration: float = 0.0
+    model: Optional[str] = None
+    languages: tuple[str, ...] = ()
+    usage: UsageTotals = attrs.field(factory=UsageTotals)
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return joined([segment.text for segment in self.segments])
+
+    @property
+    def speakers(self) -> tuple[str, ...]:
+        """The labels of those who speak, in the order of their first words; empty where the model tells none."""
+        return tuple(dict.fromkeys(segment.speaker for segment in self.segments if segment.speaker is not None))
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; what is not known is left out."""
+        told: dict[str, Any] = {"text": self.text, "duration": round(self.duration, 3), "model": self.model}
+        told["languages"] = list(self.languages)
+        told["usage"] = {name: value for name, value in attrs.asdict(self.usage).items() if value}
+        told["segments"] = [_segment_to_dict(segment) for segment in self.segments]
+        return {name: value for name, value in told.items() if value or name in ("text", "duration", "segments")}
+
+    @classmethod
+    def from_dict(cls, told: Mapping[str, Any]) -> Transcription:
+        """What ``to_dict`` gave. Raises InvalidInputError for what it cannot have given."""
+        try:
+            return cls(
+                segments=tuple(_segment_from_dict(segment) for segment in told["segments"]),
+                duration=float(told["duration"]),
+                model=told.get("model"),
+                languages=tuple(told.get("languages", ())),
+                usage=UsageTotals(**told.get("usage", {})),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInputError(f"this is no transcription as JSON: {type(error).__name__}: {error}") from error
+
+
+def joined(texts: Sequence[str]) -> str:
+    """Texts one after the other, with spaces between them where the script has spaces."""
+    whole: list[str] = []
+    for text in filter(None, map(str.strip, texts)):
+        if whole and not (_is_wide(whole[-1][-1]) or _is_wide(text[0])):
+            whole.append(" ")
+        whole.append(text)
+    return "".join(whole)
+
+
+def _is_wide(character: str) -> bool:
+    """True in the scripts that put no spaces between words (Chinese, Japanese)."""
+    return unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"  # but Korean does
+
+
+def _segment_to_dict(segment: TranscriptionSegment) -> dict[str, Any]:
+    told: dict[str, Any] = {"start": round(segment.start, 3), "end": round(segment.end, 3), "text": segment.text}
+    if segment.speaker is not None:
+        told["speaker"] = segment.speaker
+    if segment.logprobs:
+        told["logprobs"] = [{"token": entry.token, "logprob": entry.logprob} for entry in segment.logprobs]
+    return told
+
+
+def _segment_from_dict(told: Mapping[str, Any]) -> TranscriptionSegment:
+    logprobs = (LogProb(token=entry["token"], logprob=entry["logprob"]) for entry in told.get("logprobs", ()))
+    return TranscriptionSegment(
+        start=float(told["start"]),
+        end=float(told["end"]),
+        text=str(told["text"]),
+        speaker=told.get("speaker"),
+        logprobs=tuple(logprobs),
+    )

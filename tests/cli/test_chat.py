@@ -1,0 +1,309 @@
+"""``realtime-sync chat``: questions from arguments, pipes and a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from realtime_sync import Conversation
+from realtime_sync.cli import main
+from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
+from tests.cli.pseudo_terminal import PseudoTerminal
+from tests.cli.serving import COMMAND, PATIENCE, run
+
+Captured = pytest.CaptureFixture[str]
+
+TOOLS = '''
+"""Some tools."""
+from realtime_sync import function_tool
+
+def _hidden() -> None: ...
+
+@function_tool
+def get_weather(city: str) -> dict:
+    """Tells the weather in a city."""
+    return {"sky": "clear over " + city}
+
+def not_a_tool(x: int) -> int:
+    return x
+'''
+
+
+def pipe(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+
+
+def test_a_question_in_the_arguments_is_answered_on_the_standard_output(
+    server: RealtimeServer, capsys: Captured
+) -> None:
+    assert main(["chat", "Hello", "you"]) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("You said: Hello you\n", "")
+
+
+def test_a_question_that_is_piped_in_is_answered(
+    server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe(monkeypatch, "one\ntwo\n")
+    assert main(["chat"]) == 0
+    assert capsys.readouterr().out == "You said: one\ntwo\n"
+    pipe(monkeypatch, "a report\n")
+    assert main(["chat", "Summarise:", "-"]) == 0
+    assert capsys.readouterr().out == "You said: Summarise: a report\n"
+    pipe(monkeypatch, " \n")
+    assert main(["chat"]) == 2
+    assert "there is no question" in capsys.readouterr().err
+
+
+def test_without_a_network_the_local_server_answers_and_it_is_said_once(capsys: Captured) -> None:
+    assert main(["chat", "--local", "What is 2 plus 3?"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "2 plus 3 is 5.\n"
+    assert told.err.count("\n") == 1
+    assert "embedded server" in told.err
+
+
+def test_json_is_one_object_with_what_it_cost(server: RealtimeServer, capsys: Captured) -> None:
+    assert main(["chat", "--json", "Hello"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["text"] == "You said: Hello"
+    assert told["status"] == "completed"
+    assert told["output_tokens"] > 0
+    assert told["cost"] > 0
+    assert told["seconds"]["first_text"] <= told["seconds"]["done"]
+
+
+def test_the_functions_of_a_file_are_called(tmp_path: Path, capsys: Captured, answering: object) -> None:
+    (tmp_path / "tools.py").write_text(TOOLS, "utf-8")
+
+    def answer(turn: Turn) -> Reply:
+        assert [tool["name"] for tool in turn.tools] == ["get_weather"]
+        assert turn.last is not None
+        if turn.last["type"] == "function_call_output":
+            return Reply(f"It is {json.loads(turn.last['output'])['sky']}.")
+        return Reply(function_calls=[FunctionCall("get_weather", {"city": "Paris"})])
+
+    answering(answer)  # type: ignore[operator]
+    assert main(["chat", "--tools", str(tmp_path / "tools.py"), "How is it?"]) == 0
+    told = capsys.readouterr()
+    assert told.out == "It is clear over Paris.\n"
+    assert 'get_weather({"city": "Paris"}) -> {"sky": "clear over Paris"}' in told.err
+
+
+def test_plain_functions_are_tools_where_none_is_marked(tmp_path: Path, capsys: Captured, answering: object) -> None:
+    (tmp_path / "plain.py").write_text("def first(x: int) -> int: return x\ndef _second(x: int) -> int: return x\n")
+
+    def answer(turn: Turn) -> str:
+        return " ".join(tool["name"] for tool in turn.tools)
+
+    answering(answer)  # type: ignore[operator]
+    assert main(["chat", "--tools", str(tmp_path / "plain.py"), "What can you call?"]) == 0
+    assert capsys.readouterr().out == "first\n"
+
+
+def test_a_conversation_is_saved_and_gone_on_with(tmp_path: Path, capsys: Captured) -> None:
+    file = str(tmp_path / "talk.json")
+    assert main(["chat", "--local", "--save", file, "My name is Ada."]) == 0
+    assert main(["chat", "--local", "--resume", file, "--save", file, "What is my name?"]) == 0
+    assert capsys.readouterr().out.endswith("Your name is Ada.\n")
+    assert len(Conversation.from_json(Path(file).read_text("utf-8")).items) == 4
+
+
+def test_the_traffic_is_recorded_without_the_key(server: RealtimeServer, tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "r.jsonl"
+    assert main(["chat", "--record", str(file), "Hello"]) == 0
+    assert "You said: Hello" in file.read_text("utf-8")
+    assert "a-good-key" not in file.read_text("utf-8")
+    assert main(["timeline", "--json", str(file)]) == 0
+    turns = json.loads(capsys.readouterr().out.partition("\n")[2])["turns"]
+    assert [(turn["user"], turn["model"]) for turn in turns] == [("Hello", "You said: Hello")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--tools", "{}/nowhere.py"], 1, "nowhere.py: No such file or directory"),
+        (["--tools", "{}/empty.py"], 2, "has no tool"),
+        (["--tools", "{}/broken.py"], 2, "broken.py cannot be run: ZeroDivisionError"),
+        (["--tools", "{}/text.txt"], 2, "is no Python file"),
+        (["--resume", "{}/text.txt"], 2, "no saved conversation"),
+        (["--save", "{}/nowhere/x.json"], 1, "No such file or directory"),
+        (["--budget", "-1"], 2, "a budget is an amount"),
+        (["--key-env", "NOT_SET_ANYWHERE"], 2, "NOT_SET_ANYWHERE"),
+        (["--azure"], 2, "--endpoint"),
+        (["--endpoint", "https://x.openai.azure.com"], 2, "AZURE_OPENAI_API_KEY"),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_an_exit_code(
+    server: RealtimeServer, tmp_path: Path, capsys: Captured, arguments: list[str], code: int, told: str
+) -> None:
+    (tmp_path / "empty.py").write_text("x = 1\n")
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+    (tmp_path / "text.txt").write_text("some text\n")
+    assert main(["chat", *(each.format(tmp_path) for each in arguments), "Hello"]) == code
+    error = capsys.readouterr().err
+    assert error.startswith("realtime-sync: error: ")
+    assert error.count("\n") == 1
+    assert told in error
+
+
+def test_no_key_a_bad_key_and_nobody_there_are_told_in_one_line(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, server: RealtimeServer
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-a-bad-key-that-is-secret")
+    assert main(["chat", "Hello"]) == 1
+    error = capsys.readouterr().err
+    assert "refused" in error
+    assert "that-is-secret" not in error
+    server.close()
+    assert main(["chat", "Hello"]) == 1
+    assert "Could not connect to 127.0.0.1" in capsys.readouterr().err
+    monkeypatch.delenv("OPENAI_API_KEY")
+    monkeypatch.delenv("OPENAI_BASE_URL")
+    assert main(["chat", "Hello"]) == 2
+    told = capsys.readouterr().err
+    assert "OPENAI_API_KEY" in told
+    assert "--local" in told
+    assert told.count("\n") == 1
+
+
+def test_an_answer_that_is_cut_short_is_no_success(answering: object, capsys: Captured) -> None:
+    def answer(turn: Turn) -> Reply:
+        raise ValueError("no idea")
+
+    answering(answer)  # type: ignore[operator]
+    assert main(["chat", "Hello"]) == 1
+    assert "realtime-sync: error: the service could not answer" in capsys.readouterr().err
+
+
+def test_nobody_who_reads_the_output_is_no_traceback(server: RealtimeServer) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "chat", "slowly"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.read(4) == b"word"
+    process.stdout.close()
+    with process.stderr:
+        assert process.stderr.read() == b""
+    assert process.wait(PATIENCE) == 141
+
+
+def test_ctrl_c_ends_one_question_with_130(server: RealtimeServer) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "chat", "slowly"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    assert process.stdout.read(4) == b"word"
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, error) == (130, b"")
+
+
+# On a terminal --------------------------------------------------------------------------------------------------------
+
+
+def test_on_a_terminal_it_asks_and_ctrl_c_stops_the_answer_alone(server: RealtimeServer, tmp_path: Path) -> None:
+    with PseudoTerminal("chat", XDG_STATE_HOME=str(tmp_path)) as terminal:
+        terminal.expect("you> ")
+        terminal.type("Hello\n")
+        terminal.expect("You said: Hello")
+        terminal.expect("you> ")
+        terminal.type("slowly\n")
+        terminal.expect("word3")
+        terminal.type("\x03")
+        terminal.expect("(stopped)")
+        terminal.expect("you> ")
+        terminal.type("never mind\x03")
+        terminal.expect("you> ")
+        terminal.type("still there?\n")
+        terminal.expect("You said: still there?")
+        terminal.expect("you> ")
+        terminal.type("\x04")
+        terminal.expect(re.compile(r"3 answers, \d+ tokens read, \d+ said, \$0\.\d+ by list prices"))
+        assert terminal.end() == 0
+    assert "word1999" not in terminal.text
+    history = tmp_path / "realtime-sync" / "chat_history"
+    assert history.read_text().splitlines()[-3:] == ["Hello", "slowly", "still there?"]
+    assert history.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_history_is_there_again_unless_it_is_not_wanted(server: RealtimeServer, tmp_path: Path) -> None:
+    history = tmp_path / "realtime-sync" / "chat_history"
+    history.parent.mkdir()
+    history.write_text("from last time\n")
+    with PseudoTerminal("chat", XDG_STATE_HOME=str(tmp_path)) as terminal:
+        terminal.expect("you> ")
+        terminal.type("\x1b[A")
+        terminal.expect("from last time")
+        terminal.type("\n")
+        terminal.expect("You said: from last time")
+        terminal.expect("you> ")
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    before = history.read_text()
+    with PseudoTerminal("chat", "--no-history", XDG_STATE_HOME=str(tmp_path)) as terminal:
+        terminal.expect("you> ")
+        terminal.type("a secret\n")
+        terminal.expect("You said: a secret")
+        terminal.expect("you> ")
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    assert history.read_text() == before
+
+
+def test_what_the_model_says_cannot_steer_the_terminal(tmp_path: Path, answering: object) -> None:
+    answering(lambda turn: "before\x1b[2Jafter\x07\u202e!")  # type: ignore[operator]
+    with PseudoTerminal("chat", "Hello") as terminal:
+        assert terminal.end() == 0
+    assert "before[2Jafter!" in terminal.seen
+    assert "\x1b[2J" not in terminal.seen
+
+
+def test_the_prompt_is_not_in_an_output_that_goes_elsewhere(server: RealtimeServer, tmp_path: Path) -> None:
+    with open(tmp_path / "out", "wb") as out, PseudoTerminal("chat", "--no-history", stdout=out.fileno()) as terminal:
+        terminal.expect("you> ")
+        terminal.type("Hello\n")
+        terminal.expect("you> ")
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    assert (tmp_path / "out").read_text() == "You said: Hello\n"
+
+
+def test_a_session_that_ends_ends_the_chat_and_the_conversation_is_kept(server: RealtimeServer, tmp_path: Path) -> None:
+    file = tmp_path / "talk.json"
+    with PseudoTerminal("chat", "--no-history", "--budget", "0.0000001", "--save", str(file)) as terminal:
+        terminal.expect("you> ")
+        for _ in range(100):  # the session's end comes after the answer that was too much, soon
+            terminal.type("Hello\n")
+            if "error" in terminal.expect(re.compile("you> |realtime-sync: error:")):
+                break
+        assert terminal.end() == 1
+    assert "its budget" in terminal.text
+    assert "You said: Hello" in file.read_text("utf-8")
+
+
+def test_every_command_has_a_help_with_examples() -> None:
+    told = run("--help").stdout
+    commands = re.findall(r"^    ([a-z]+)(?: |$)", told, re.MULTILINE)
+    assert {"chat", "talk", "say", "record", "serve", "replay", "timeline", "doctor"} <= set(commands)
+    for command in commands:
+        text = run(command, "--help").stdout
+        assert "examples:" in text, command
+        assert max(map(len, text.splitlines())) <= 100, command
+
+
+def test_the_command_line_imports_no_extra_before_it_needs_one() -> None:
+    code = "import sys, realtime_sync.cli; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    loaded = {name.split(".")[0] for name in told.stdout.split()}
+    assert loaded & {"numpy", "soundfile", "soxr", "sounddevice", "tqdm", "wsproto", "requests", "readline"} == set()
+    assert os.name == "nt" or "realtime_sync" in loaded

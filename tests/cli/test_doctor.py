@@ -1,0 +1,184 @@
+"""``realtime-sync doctor``: what it finds, step by step, and what it advises."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trustme
+
+from realtime_sync.cli import main
+from realtime_sync.server import RealtimeServer
+from realtime_sync.transport.tls import CA_VARIABLES
+from tests.audio.fake_sounddevice import FakeSoundDevice
+
+Captured = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(autouse=True)
+def _no_authorities_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in CA_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def diagnose(capsys: Captured, *arguments: str, code: int = 0) -> dict[str, dict[str, Any]]:
+    """The findings by what was checked; of several the worst."""
+    assert main(["doctor", "--json", *arguments]) == code
+    told = json.loads(capsys.readouterr().out)
+    assert told["ok"] is (code == 0)
+    found: dict[str, dict[str, Any]] = {}
+    order = ["skip", "ok", "warn", "fail"]
+    for finding in sorted(told["findings"], key=lambda each: order.index(each["state"])):
+        found[finding["check"]] = finding
+    return found
+
+
+def test_all_is_well_with_a_server_that_takes_the_key(server: RealtimeServer, capsys: Captured) -> None:
+    found = diagnose(capsys)
+    for check in ("python", "environment", "endpoint", "url", "key", "proxy", "tcp", "session"):
+        assert found[check]["state"] == "ok", found[check]
+    assert found["url"]["told"].startswith("ws://127.0.0.1:")
+    assert "the key is accepted" in found["session"]["told"]
+    assert len(server.sessions) == 1
+
+
+def test_for_people_it_prints_a_line_each_and_never_the_key(server: RealtimeServer, capsys: Captured) -> None:
+    assert main(["doctor"]) == 0
+    told = capsys.readouterr().out
+    assert "ok    session      the key is accepted" in told
+    assert "a-good-key" not in told
+    assert max(map(len, told.splitlines())) <= 100
+
+
+def test_offline_nothing_is_connected_to(server: RealtimeServer, capsys: Captured) -> None:
+    found = diagnose(capsys, "--offline")
+    assert found["network"]["state"] == "skip"
+    assert found["url"]["state"] == "ok"
+    assert "session" not in found
+    assert len(server.sessions) == 0
+
+
+def test_a_key_that_is_refused(server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-another-one-that-is-secret")
+    found = diagnose(capsys, code=1)
+    assert found["tcp"]["state"] == "ok"
+    assert found["session"]["state"] == "fail"
+    assert "platform.openai.com/api-keys" in found["session"]["advice"]
+    assert "that-is-secret" not in json.dumps(found)
+
+
+def test_no_key_at_all(capsys: Captured) -> None:
+    found = diagnose(capsys, code=1)
+    assert found["endpoint"]["state"] == "fail"
+    assert "OPENAI_API_KEY" in found["endpoint"]["told"]
+
+
+def test_nobody_there_and_no_such_name(capsys: Captured, server: RealtimeServer) -> None:
+    url = server.url
+    server.close()
+    found = diagnose(capsys, "--endpoint", url, code=1)
+    assert found["tcp"]["state"] == "fail"
+    assert "--local" in found["tcp"]["advice"]
+    assert "session" not in found
+    found = diagnose(capsys, "--endpoint", "http://a-name-that-is-not.invalid/v1", code=1)
+    assert found["dns"]["state"] == "fail"
+
+
+def test_a_proxy_that_is_not_there_is_shown_without_its_password(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    monkeypatch.setenv("http_proxy", "http://user:a-pass-word@127.0.0.1:1")
+    found = diagnose(capsys, "--endpoint", "http://example.invalid/v1", code=1)
+    assert found["proxy"]["state"] == "fail"
+    assert "https_proxy" in found["proxy"]["advice"]
+    assert "a-pass-word" not in json.dumps(found)
+    assert found["key"]["state"] == "warn", "it goes over the network in the clear"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "endpoint", "url"),
+    [
+        ([], "v1", "wss://r.openai.azure.com/openai/v1/realtime?model=mine"),
+        (
+            ["--api-version", "2025-04-01-preview"],
+            "preview",
+            "wss://r.openai.azure.com/openai/realtime?api-version=2025-04-01-preview&deployment=mine",
+        ),
+    ],
+)
+def test_azure_and_which_protocol_of_it(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch, arguments: list[str], endpoint: str, url: str
+) -> None:
+    monkeypatch.setenv("MY_KEY", "a-key")
+    where = ["--endpoint", "https://r.openai.azure.com", "--model", "mine", "--key-env", "MY_KEY"]
+    found = diagnose(capsys, "--offline", *where, *arguments)
+    assert found["endpoint"]["told"].startswith("Azure OpenAI")
+    assert endpoint in found["endpoint"]["told"]
+    assert "deployment 'mine'" in found["endpoint"]["told"]
+    assert sorted(found["url"]["told"].replace("?", "&").split("&")) == sorted(url.replace("?", "&").split("&"))
+
+
+def test_an_azure_server_that_is_there(capsys: Captured, server: RealtimeServer) -> None:
+    found = diagnose(
+        capsys, "--azure", "--endpoint", server.azure_endpoint, "--model", "mine", "--key-env", "OPENAI_API_KEY"
+    )
+    assert found["session"]["state"] == "ok"
+    assert server.sessions[0].path == "/openai/v1/realtime"
+
+
+@pytest.fixture
+def secure(ca: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Iterator[RealtimeServer]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    with RealtimeServer(ssl_context=context) as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        yield running
+
+
+def test_a_certificate_that_is_not_trusted_and_one_that_is(
+    secure: RealtimeServer, ca: trustme.CA, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = diagnose(capsys, code=1)
+    assert found["tls"]["state"] == "fail"
+    assert "certifi" in found["tls"]["advice"]
+    with ca.cert_pem.tempfile() as authority:
+        monkeypatch.setenv("SSL_CERT_FILE", authority)
+        found = diagnose(capsys)
+    assert found["tls"]["state"] == "ok"
+    assert "TLSv1" in found["tls"]["told"]
+    assert found["session"]["state"] == "ok"
+
+
+def test_what_is_wrong_in_the_environment_is_seen(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", '"sk-secret"')
+    monkeypatch.setenv("AZURE_OPENAI_KEY", "x")
+    assert main(["doctor", "--offline"]) in (0, 1)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "quoted twice" in told
+    assert "AZURE_OPENAI_KEY is not read" in told
+    assert "sk-secret" not in told
+
+
+def test_sound_devices_are_named_and_their_absence_is_a_warning(
+    server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeSoundDevice())
+    found = diagnose(capsys, "--offline")
+    assert found["microphone"]["state"] == found["speaker"]["state"] == "ok"
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeSoundDevice(devices=False))
+    found = diagnose(capsys, "--offline")
+    assert found["microphone"]["state"] == "warn"
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
+    found = diagnose(capsys, "--offline")
+    assert found["sound"]["state"] == "warn"
+    assert "realtime-sync[devices]" in found["sound"]["told"]
+
+
+def test_locally_it_looks_at_the_embedded_server(capsys: Captured) -> None:
+    assert diagnose(capsys, "--local")["session"]["state"] == "ok"

@@ -1,0 +1,192 @@
+"""``realtime-sync transcribe``: files, folders, formats, failures; killed and gone on with."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from realtime_sync.cli import main
+from realtime_sync.server import RealtimeServer
+from tests.cli.pseudo_terminal import PseudoTerminal
+from tests.cli.serving import COMMAND, PATIENCE, run
+from tests.server.sounds import silence, tone
+from tests.server.speech.conftest import tongue  # noqa: F401  a fixture
+from tests.server.speech.spoken import SENTENCES, Tongue, word_error_rate
+from tests.session.harness import until
+from tests.transcribing.serving import AUDIO, HELLO, write_recording
+
+Captured = pytest.CaptureFixture[str]
+HEARD = "[1.7 seconds of audio]"
+
+
+def test_one_file_goes_to_the_standard_output(server: RealtimeServer, capsys: Captured) -> None:
+    assert main(["transcribe", str(HELLO)]) == 0
+    assert capsys.readouterr() == (f"{HEARD}\n", "")
+    assert main(["transcribe", str(HELLO), "--format", "srt"]) == 0
+    assert capsys.readouterr().out == f"1\n00:00:00,600 --> 00:00:01,820\n{HEARD}\n"
+
+
+def test_the_session_is_as_the_arguments_say(server: RealtimeServer) -> None:
+    assert main(["transcribe", str(HELLO), "--model", "whisper-1", "--language", "en", "--logprobs"]) == 0
+    options = server.sessions[0].options
+    assert options["audio"]["input"]["transcription"] == {"model": "whisper-1", "language": "en", "prompt": None}
+    assert options["include"] == ["item.input_audio_transcription.logprobs"]
+
+
+def test_without_a_model_it_is_one_that_transcribes(server: RealtimeServer) -> None:
+    assert main(["transcribe", str(HELLO)]) == 0
+    assert server.sessions[0].options["audio"]["input"]["transcription"]["model"] == "gpt-4o-transcribe"
+
+
+def test_several_are_told_apart(server: RealtimeServer, capsys: Captured) -> None:
+    paths = [str(HELLO), str(AUDIO / "what_is_the_weather.wav")]
+    assert main(["transcribe", *paths]) == 0
+    assert capsys.readouterr().out.splitlines()[0::2] == [f"==> {path} <==" for path in paths]
+
+
+def test_a_folder_stands_for_its_recordings_and_is_gone_on_with(
+    server: RealtimeServer, capsys: Captured, tmp_path: Path
+) -> None:
+    output = tmp_path / "texts"
+    assert main(["transcribe", str(AUDIO), "-o", str(output), "--format", "vtt", "--jobs", "2"]) == 0
+    assert capsys.readouterr() == ("", f"(6 written to {output}, 0 there already, 0 failed)\n")
+    assert sorted(path.stem for path in output.iterdir()) == sorted(path.stem for path in AUDIO.glob("*.wav"))
+    (output / "hello.vtt").unlink()
+    assert main(["transcribe", str(AUDIO), "-o", str(output), "--format", "vtt"]) == 0
+    assert capsys.readouterr().err == f"(1 written to {output}, 5 there already, 0 failed)\n"
+
+
+def test_each_that_failed_is_a_line_and_the_exit_code_is_1(
+    server: RealtimeServer, capsys: Captured, tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.mp3"
+    bad.write_bytes(b"this is no sound")
+    assert main(["transcribe", "absent.wav", str(HELLO), str(bad), "-o", str(tmp_path / "texts")]) == 1
+    absent, unreadable, summary = capsys.readouterr().err.splitlines()
+    assert absent == "realtime-sync: absent.wav: No such file or directory"
+    assert unreadable.startswith(f"realtime-sync: {bad}: This is a MP3 file, by its name, and cannot be read")
+    assert "(1 written" in summary
+    assert "2 failed)" in summary
+
+
+def test_json_is_a_line_for_each_file(server: RealtimeServer, capsys: Captured, tmp_path: Path) -> None:
+    arguments = ["transcribe", str(HELLO), "absent.wav", "--json", "-o", str(tmp_path), "--format", "txt"]
+    assert main(arguments) == 1
+    hello, absent = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (hello["file"], hello["output"], hello["text"]) == (str(HELLO), str(tmp_path / "hello.txt"), HEARD)
+    assert hello["segments"][0]["start"] == 0.6
+    assert absent == {"file": "absent.wav", "error": "No such file or directory"}
+    main(arguments)
+    again = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert again == {"file": str(HELLO), "output": str(tmp_path / "hello.txt"), "skipped": True}
+
+
+def test_a_refused_key_is_told_once(server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-bad-key")
+    assert main(["transcribe", str(AUDIO)]) == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "Incorrect API key" in told
+    assert "a-bad-key" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["a.wav", "b.wav", "--format", "srt"], "-o FOLDER"),
+        (["EMPTY"], "no recording in the folder"),
+        (["x/a.wav", "y/a.wav", "-o", "texts"], "would both be written"),
+    ],
+)
+def test_wrong_settings_are_told_in_a_line(
+    server: RealtimeServer, capsys: Captured, tmp_path: Path, arguments: list[str], told: str
+) -> None:
+    assert main(["transcribe", *(str(tmp_path) if one == "EMPTY" else one for one in arguments)]) == 2
+    shown = capsys.readouterr().err
+    assert told in shown
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["--jobs", "0"], ["--retries", "x"], ["--format", "docx"], []])
+def test_wrong_arguments_are_told_by_their_names(capsys: Captured, arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["transcribe", *([*arguments, "a.wav"] if arguments else [])])
+    assert ended.value.code == 2
+    assert (arguments[0] if arguments else "FILE") in capsys.readouterr().err
+
+
+def test_without_a_key_it_says_what_to_set() -> None:
+    ended = run("transcribe", str(HELLO))
+    assert ended.returncode == 2
+    assert "OPENAI_API_KEY" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_help_gives_examples() -> None:
+    told = run("transcribe", "--help").stdout
+    for word in ("--jobs", "--output", "--format", "--language", "--retries", "--local", "examples:", "exit code"):
+        assert word in told
+    assert "transcribe" in run("--help").stdout
+
+
+def test_on_a_terminal_there_is_a_bar(server: RealtimeServer, tmp_path: Path) -> None:
+    with PseudoTerminal("transcribe", str(AUDIO), "-o", str(tmp_path / "texts")) as terminal:
+        terminal.expect("6.0/6 files")
+        terminal.expect("6 written")
+        assert terminal.end() == 0
+
+
+def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
+    release = threading.Event()
+
+    def slow_for_the_long(pcm: bytes, rate: int) -> str:
+        if len(pcm) > 2 * 2 * rate:
+            release.wait(50)
+        return "heard"
+
+    short = write_recording(tmp_path / "short.wav", tone(500))
+    long = write_recording(tmp_path / "long.wav", tone(3000) + silence(500))
+    output = tmp_path / "texts"
+    with RealtimeServer(transcriber=slow_for_the_long) as server:
+        environment = {"OPENAI_BASE_URL": server.url, "OPENAI_API_KEY": "any-key"}
+        with PseudoTerminal("transcribe", str(long), str(short), "-o", str(output), **environment) as terminal:
+            until((output / "short.txt").is_file, PATIENCE)
+            terminal.type("\x03")
+            # The file is there a moment before it is counted.
+            terminal.expect(re.compile(r"[01] of 2 files were done; start it again to go on"))
+            assert terminal.end() == 130
+        release.set()
+    assert [path.name for path in output.iterdir()] == ["short.txt"]
+
+
+@pytest.mark.slow
+def test_a_folder_of_speech_is_understood_though_the_process_is_killed_in_the_middle(
+    tongue: Tongue,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    recordings, output = tmp_path / "recordings", tmp_path / "texts"
+    recordings.mkdir()
+    said = {f"{number:02}": sentence for number, sentence in enumerate(SENTENCES * 3)}
+    for name, sentence in said.items():
+        write_recording(recordings / f"{name}.wav", silence(300) + tongue.say(sentence) + silence(300))
+    command = ["transcribe", str(recordings), "-o", str(output), "--jobs", "4", "--local"]
+    process = subprocess.Popen([*COMMAND, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: len(list(output.glob("*.txt"))) >= 3, PATIENCE)
+    finally:
+        process.kill()
+        process.wait(PATIENCE)
+    done = {path: path.stat().st_mtime_ns for path in output.glob("*.txt")}
+    assert 3 <= len(done) < len(said)
+    assert all(path.read_text().endswith("\n") for path in done)
+    finished = run(*command)
+    assert finished.returncode == 0, finished.stderr
+    assert f"{len(said) - len(done)} written to {output}, {len(done)} there already, 0 failed" in finished.stderr
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    heard = [(sentence, (output / f"{name}.txt").read_text()) for name, sentence in said.items()]
+    assert word_error_rate(heard) <= 0.1

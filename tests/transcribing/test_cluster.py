@@ -1,0 +1,37 @@
+"""The cluster example, as a user runs it: two worker processes, a scheduler, all on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "transcribe_cluster.py"
+
+
+def run(cwd: Path, *arguments: str) -> str:
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("OPENAI_", "AZURE_OPENAI_"))}
+    told = subprocess.run(
+        [sys.executable, str(EXAMPLE), *arguments], cwd=cwd, env=env, capture_output=True, text=True, timeout=50
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    return told.stdout
+
+
+@pytest.mark.slow
+def test_a_local_cluster_transcribes_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    if importlib.util.find_spec("distributed") is None:
+        pytest.skip("needs dask[distributed]")
+    first = run(tmp_path, "-o", "texts")
+    written = sorted((tmp_path / "texts").glob("*.txt"))
+    assert len(written) == first.count("done   ") == 6
+    assert (tmp_path / "texts" / "hello.txt").read_text() == "[1.7 seconds of audio]\n"
+    written[0].unlink()
+    before = [path.stat().st_mtime_ns for path in written[1:]]
+    run(tmp_path, "-o", "texts")
+    assert written[0].is_file()
+    assert [path.stat().st_mtime_ns for path in written[1:]] == before
