@@ -170,7 +170,7 @@ class RealtimeConversationClient:
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
-        """A session that only writes down what is said: ``TranscriptStream(session.subscribe())`` gives it in order.
+        """A session that only writes down what is said: ``session.transcripts()`` gives it in order.
 
         ``model``, ``language``: what transcribes (such as ``"gpt-4o-transcribe"``), and an ISO-639-1 code (``"en"``);
         they go before ``options.input_transcription_options``. The client's own model, which converses, is not used.
@@ -198,7 +198,7 @@ class RealtimeConversationClient:
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
-        """A session that translates speech as it is spoken: ``TranslationStream(session.subscribe())`` gives it.
+        """A session that translates speech as it is spoken: ``session.translation()`` gives it.
 
         ``target_language``: a code such as ``"es"``; it may stand in the place of ``options``, and goes before theirs.
         ``model``: None takes the client's, which must be one that translates (``gpt-realtime-translate``). Otherwise as

@@ -49,6 +49,8 @@ from realtime_sync.responding import begin_response
 from realtime_sync.response import Answer, Response
 from realtime_sync.talking import talk
 from realtime_sync.tool_running import OnInterruption, answer_with_tools, as_runner, run_tools
+from realtime_sync.transcripts import TranscriptStream
+from realtime_sync.translations import TranslationStream
 from realtime_sync.turn_stream import TurnStream
 
 U = TypeVar("U", bound=ConversationUpdate)
@@ -166,6 +168,14 @@ class RealtimeConversationSession:
         """A stream of its own, from now on, beside ``updates()`` and other streams; close it when done with it."""
         self._engine.check_process()
         return self._engine.open_stream()
+
+    def transcripts(self, timeout: Optional[float] = None) -> TranscriptStream:
+        """Iterate over what is said from now on: a ``Transcript`` for each turn, in order; see ``TranscriptStream``."""
+        return TranscriptStream(self.subscribe(), timeout)
+
+    def translation(self, timeout: Optional[float] = None) -> TranslationStream:
+        """Iterate over what a translation session says from now on, piece by piece; see ``TranslationStream``."""
+        return TranslationStream(self.subscribe(), timeout)
 
     def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
         """Have ``run()`` call ``callback(update)`` for each update that is wanted (see ``wait_for``)."""
