@@ -22,12 +22,7 @@ from realtime_sync.audio_sending import AudioSend, AudioWriter
 from realtime_sync.background import BackgroundSession, BackgroundSessions
 from realtime_sync.budget import Budget
 from realtime_sync.calls import Call, Calls
-from realtime_sync.client import (
-    AzureOpenAIClient,
-    ConnectionSettings,
-    OpenAIClient,
-    RealtimeConversationClient,
-)
+from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.client_secrets import SessionClientSecret
 from realtime_sync.connecting import ConnectRetries
 from realtime_sync.conversation import Conversation
@@ -64,6 +59,7 @@ from realtime_sync.protocol.updates import __all__ as _updates
 from realtime_sync.reconnecting import Reconnect, SessionReconnectedUpdate
 from realtime_sync.recording import Recording, RecordingWriter
 from realtime_sync.response import Answer, Response, Timings
+from realtime_sync.services import AzureOpenAIClient, OpenAIClient
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transcribing import (

@@ -16,8 +16,8 @@ from realtime_sync.budget import Budget, BudgetGuard
 from realtime_sync.calls import Calls
 from realtime_sync.client_secrets import SessionClientSecret, create_client_secret
 from realtime_sync.connecting import ConnectRetries, open_connection, refusal
-from realtime_sync.credentials import AZURE_SCOPE, Credential, CredentialKind
-from realtime_sync.endpoints import OPENAI_URL, Additions, Endpoint
+from realtime_sync.credentials import Credential
+from realtime_sync.endpoints import Additions, Endpoint
 from realtime_sync.engine import Engine, QueueLimits
 from realtime_sync.environment import from_environment
 from realtime_sync.errors import (
@@ -29,7 +29,6 @@ from realtime_sync.errors import (
     SessionNotOpenError,
 )
 from realtime_sync.patience import Patience
-from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     InputTranscriptionOptions,
@@ -46,7 +45,7 @@ from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
 
 if TYPE_CHECKING:
-    import ssl
+    pass
 
 Proxy = Union[str, Literal[False], None]
 Recorded = Union[str, "os.PathLike[str]", RecordingWriter]
@@ -66,20 +65,6 @@ class ConnectionSettings:
     retries: ConnectRetries = attrs.field(factory=ConnectRetries)
     limits: QueueLimits = attrs.field(factory=QueueLimits)
     max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES
-
-
-def _settings(
-    timeouts: Optional[Timeouts],
-    retries: Optional[ConnectRetries],
-    limits: Optional[QueueLimits],
-    max_message_bytes: Optional[int],
-) -> ConnectionSettings:
-    return ConnectionSettings(
-        timeouts=timeouts or Timeouts(),
-        retries=retries or ConnectRetries(),
-        limits=limits or QueueLimits(),
-        max_message_bytes=max_message_bytes,
-    )
 
 
 class RealtimeConversationClient:
@@ -450,101 +435,3 @@ def _policy(reconnect: Union[bool, Reconnect]) -> Optional[Reconnect]:
     if not isinstance(reconnect, bool):
         raise InvalidInputError(f"reconnect is True, False or a Reconnect, not {reconnect!r:.60}")
     return Reconnect() if reconnect else None
-
-
-class OpenAIClient:
-    """OpenAI, or any server that speaks its protocol.
-
-    The arguments are those of ``Endpoint.openai`` and of ``ConnectionSettings``: ``credential`` is a key, a function
-    that returns one, an object with ``get_token``, or None for none; ``endpoint`` takes http, https, ws and wss.
-    """
-
-    def __init__(
-        self,
-        credential: Credential = None,
-        *,
-        endpoint: str = OPENAI_URL,
-        organization: Optional[str] = None,
-        project: Optional[str] = None,
-        headers: Optional[Additions] = None,
-        query: Optional[Additions] = None,
-        timeouts: Optional[Timeouts] = None,
-        retries: Optional[ConnectRetries] = None,
-        limits: Optional[QueueLimits] = None,
-        max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
-        proxy: Proxy = None,
-        ssl_context: Optional[ssl.SSLContext] = None,
-        ca_file: Optional[str] = None,
-        user_agent: Optional[str] = None,
-        dialect: Dialect = Dialect.GA,
-    ) -> None:
-        self.endpoint = Endpoint.openai(
-            credential,
-            endpoint=endpoint,
-            organization=organization,
-            project=project,
-            headers=headers,
-            query=query,
-            proxy=proxy,
-            ssl_context=ssl_context,
-            ca_file=ca_file,
-            user_agent=user_agent,
-            dialect=dialect,
-        )
-        self.settings = _settings(timeouts, retries, limits, max_message_bytes)
-
-    def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
-        """A client for this model, such as ``"gpt-realtime"``; None where sessions only join calls or transcribe."""
-        return RealtimeConversationClient(model, self.endpoint, settings=self.settings)
-
-    def __repr__(self) -> str:
-        return f"<OpenAIClient at {self.endpoint!r}>"
-
-
-class AzureOpenAIClient:
-    """Azure OpenAI: a resource, and a key, a token or a credential of azure-identity for it.
-
-    The arguments are those of ``Endpoint.azure`` and of ``ConnectionSettings``; ``api_version`` ``"v1"`` is the
-    generally available protocol, a date such as ``"2025-04-01-preview"`` the preview one.
-    """
-
-    def __init__(
-        self,
-        endpoint: str,
-        credential: Credential,
-        *,
-        api_version: str = "v1",
-        credential_kind: Optional[CredentialKind] = None,
-        token_scope: str = AZURE_SCOPE,
-        headers: Optional[Additions] = None,
-        query: Optional[Additions] = None,
-        timeouts: Optional[Timeouts] = None,
-        retries: Optional[ConnectRetries] = None,
-        limits: Optional[QueueLimits] = None,
-        max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
-        proxy: Proxy = None,
-        ssl_context: Optional[ssl.SSLContext] = None,
-        ca_file: Optional[str] = None,
-        user_agent: Optional[str] = None,
-    ) -> None:
-        self.endpoint = Endpoint.azure(
-            endpoint,
-            credential,
-            api_version=api_version,
-            credential_kind=credential_kind,
-            token_scope=token_scope,
-            headers=headers,
-            query=query,
-            proxy=proxy,
-            ssl_context=ssl_context,
-            ca_file=ca_file,
-            user_agent=user_agent,
-        )
-        self.settings = _settings(timeouts, retries, limits, max_message_bytes)
-
-    def get_realtime_conversation_client(self, deployment: str) -> RealtimeConversationClient:
-        """A client for this deployment: the name that was given to the deployed model."""
-        return RealtimeConversationClient(deployment, self.endpoint, settings=self.settings)
-
-    def __repr__(self) -> str:
-        return f"<AzureOpenAIClient at {self.endpoint!r}>"

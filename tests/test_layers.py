@@ -67,6 +67,7 @@ ROOMS = [
     "session",
     "background",
     "client",
+    "services",
     "transcribing",
     "translating",
     "__init__",

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
 from realtime_sync.cli.terminal import note
-from realtime_sync.client import OpenAIClient, RealtimeConversationClient
+from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.environment import DEFAULT_MODEL, from_environment
 from realtime_sync.errors import ConfigurationError
+from realtime_sync.services import OpenAIClient
 
 if TYPE_CHECKING:
     from realtime_sync.endpoints import Endpoint

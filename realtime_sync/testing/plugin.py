@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Iterator
 import pytest
 
 if TYPE_CHECKING:
-    from realtime_sync.client import OpenAIClient
     from realtime_sync.server import RealtimeServer
+    from realtime_sync.services import OpenAIClient
     from realtime_sync.session import RealtimeConversationSession
 
 # Imported in the fixtures: every pytest run loads this plugin, and most need neither the server nor the client.
@@ -31,7 +31,7 @@ def realtime_server() -> Iterator[RealtimeServer]:
 @pytest.fixture
 def realtime_client(realtime_server: RealtimeServer) -> OpenAIClient:
     """An ``OpenAIClient`` on ``realtime_server``, which lets in any key."""
-    from realtime_sync.client import OpenAIClient
+    from realtime_sync.services import OpenAIClient
 
     # No proxy: the server is in this process.
     return OpenAIClient("any-key", endpoint=realtime_server.url, proxy=False)

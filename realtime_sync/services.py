@@ -1,0 +1,131 @@
+"""The two services by name: where they are and as whom to speak to them; clients for a model are made here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Optional, Union
+
+from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
+from realtime_sync.connecting import ConnectRetries
+from realtime_sync.credentials import AZURE_SCOPE, Credential, CredentialKind
+from realtime_sync.endpoints import OPENAI_URL, Additions, Endpoint
+from realtime_sync.engine import QueueLimits
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.timeouts import Timeouts
+from realtime_sync.transport import MAX_MESSAGE_BYTES
+
+if TYPE_CHECKING:
+    import ssl
+
+Proxy = Union[str, Literal[False], None]
+
+
+class OpenAIClient:
+    """OpenAI, or any server that speaks its protocol.
+
+    The arguments are those of ``Endpoint.openai`` and of ``ConnectionSettings``: ``credential`` is a key, a function
+    that returns one, an object with ``get_token``, or None for none; ``endpoint`` takes http, https, ws and wss.
+    """
+
+    def __init__(
+        self,
+        credential: Credential = None,
+        *,
+        endpoint: str = OPENAI_URL,
+        organization: Optional[str] = None,
+        project: Optional[str] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+        timeouts: Optional[Timeouts] = None,
+        retries: Optional[ConnectRetries] = None,
+        limits: Optional[QueueLimits] = None,
+        max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
+        proxy: Proxy = None,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        ca_file: Optional[str] = None,
+        user_agent: Optional[str] = None,
+        dialect: Dialect = Dialect.GA,
+    ) -> None:
+        self.endpoint = Endpoint.openai(
+            credential,
+            endpoint=endpoint,
+            organization=organization,
+            project=project,
+            headers=headers,
+            query=query,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            ca_file=ca_file,
+            user_agent=user_agent,
+            dialect=dialect,
+        )
+        self.settings = _settings(timeouts, retries, limits, max_message_bytes)
+
+    def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
+        """A client for this model, such as ``"gpt-realtime"``; None where sessions only join calls or transcribe."""
+        return RealtimeConversationClient(model, self.endpoint, settings=self.settings)
+
+    def __repr__(self) -> str:
+        return f"<OpenAIClient at {self.endpoint!r}>"
+
+
+class AzureOpenAIClient:
+    """Azure OpenAI: a resource, and a key, a token or a credential of azure-identity for it.
+
+    The arguments are those of ``Endpoint.azure`` and of ``ConnectionSettings``; ``api_version`` ``"v1"`` is the
+    generally available protocol, a date such as ``"2025-04-01-preview"`` the preview one.
+    """
+
+    def __init__(
+        self,
+        endpoint: str,
+        credential: Credential,
+        *,
+        api_version: str = "v1",
+        credential_kind: Optional[CredentialKind] = None,
+        token_scope: str = AZURE_SCOPE,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+        timeouts: Optional[Timeouts] = None,
+        retries: Optional[ConnectRetries] = None,
+        limits: Optional[QueueLimits] = None,
+        max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
+        proxy: Proxy = None,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        ca_file: Optional[str] = None,
+        user_agent: Optional[str] = None,
+    ) -> None:
+        self.endpoint = Endpoint.azure(
+            endpoint,
+            credential,
+            api_version=api_version,
+            credential_kind=credential_kind,
+            token_scope=token_scope,
+            headers=headers,
+            query=query,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            ca_file=ca_file,
+            user_agent=user_agent,
+        )
+        self.settings = _settings(timeouts, retries, limits, max_message_bytes)
+
+    def get_realtime_conversation_client(self, deployment: str) -> RealtimeConversationClient:
+        """A client for this deployment: the name that was given to the deployed model."""
+        return RealtimeConversationClient(deployment, self.endpoint, settings=self.settings)
+
+    def __repr__(self) -> str:
+        return f"<AzureOpenAIClient at {self.endpoint!r}>"
+
+
+def _settings(
+    timeouts: Optional[Timeouts],
+    retries: Optional[ConnectRetries],
+    limits: Optional[QueueLimits],
+    max_message_bytes: Optional[int],
+) -> ConnectionSettings:
+    return ConnectionSettings(
+        timeouts=timeouts or Timeouts(),
+        retries=retries or ConnectRetries(),
+        limits=limits or QueueLimits(),
+        max_message_bytes=max_message_bytes,
+    )
