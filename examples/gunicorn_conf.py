@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 from types import FrameType
 from typing import Any, Optional
@@ -23,7 +24,8 @@ def post_worker_init(worker: Any) -> None:
     def end(number: int, frame: Optional[FrameType]) -> None:
         service = made_service()
         if service is not None:
-            service.shut_down_beside()
+            # Not Thread.start(), which waits: no signal handler may, and under gevent it would be the event loop's end.
+            _thread.start_new_thread(service.shut_down, ())
         if callable(inner):
             inner(number, frame)
 

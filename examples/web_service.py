@@ -103,16 +103,13 @@ class Service:
         return call.sdp
 
     def shut_down(self, grace: float = 10.0) -> None:
-        """End conversations now, and texts that are not finished within ``grace`` seconds. Refuses new ones."""
-        self.voices.close()
-        deadline = time.monotonic() + grace
-        while len(self.texts) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        self.texts.close()
+        """End conversations now, and texts after ``grace`` seconds; requests that are still taken may begin new ones.
 
-    def shut_down_beside(self) -> None:
-        """The same on a thread of its own, for a signal's handler."""
-        threading.Thread(target=self.shut_down, name="shut-down", daemon=True).start()
+        A server that has no request left may end before that, and calls ``close()``.
+        """
+        self.voices.close()
+        time.sleep(grace)
+        self.texts.close()
 
     def close(self) -> None:
         """End everything."""

@@ -58,7 +58,7 @@ from realtime_sync.protocol.updates import *  # noqa: F403
 from realtime_sync.protocol.updates import __all__ as _updates
 from realtime_sync.reconnecting import Reconnect, SessionReconnectedUpdate
 from realtime_sync.recording import Recording, RecordingWriter
-from realtime_sync.response import Answer, Response, Timings
+from realtime_sync.response import Answer, Delta, Response, Timings
 from realtime_sync.services import AzureOpenAIClient, OpenAIClient
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
@@ -101,6 +101,7 @@ __all__ = [
     "ConversationUpdate",
     "ConversationUpdateKind",
     "Credential",
+    "Delta",
     "Dialect",
     "Endpoint",
     "FileTranscription",

@@ -103,7 +103,7 @@ def test_an_answer_streams_from_a_plain_view(browser: Browser) -> None:
     assert headers["X-Accel-Buffering"] == "no"
     assert [data["text"] for name, data in told if name == "text"] == ["You said: ", "Is it so?"]
     assert told[-1][0] == "done"
-    until(lambda: not len(browser.service.texts))
+    until(lambda: not browser.service.texts.running)
     assert browser.house.live.wait_until_closed() == 1000
 
 
@@ -128,7 +128,7 @@ def test_who_goes_away_cancels_the_answer(browser: Browser) -> None:
         pass
     pieces.close()
     assert browser.house.live.wait_until_closed() == 1000
-    until(lambda: not len(browser.service.texts))
+    until(lambda: not browser.service.texts.running)
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ def test_an_offer_is_answered_and_the_tools_of_the_call_are_run_here(browser: Br
     told = live.wait_for_message("session.update")
     assert [tool["name"] for tool in told["session"]["tools"]] == ["local_time"]
     live.close()
-    until(lambda: not len(browser.service.voices))
+    until(lambda: not browser.service.voices.running)
 
 
 @pytest.mark.parametrize("offer", [b"", b"hello", b"v=0\r\n", b"\xff" * 100, b"v=0\r\nm=audio " + b"x" * 40_000])

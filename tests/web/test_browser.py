@@ -20,7 +20,8 @@ from tests.web.applications import DJANGO, FLASK, Application
 from tests.web.chromium import Page, chromium, needs_chromium, recording
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-COUNTING = " ".join(f"{word} is a number." for word in ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight"))
+NUMBERS = ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
+COUNTING = " ".join(f"{word} is a number." for word in NUMBERS * 2)
 
 
 class Opened:
@@ -136,10 +137,9 @@ def test_a_recording_is_transcribed_and_answered_aloud(opened: Opened) -> None:
 def test_an_interruption_stops_the_sound_and_what_was_not_heard_is_not_shown(opened: Opened, how: str) -> None:
     opened.serve_speech(lambda turn: Reply(COUNTING))
     said = [silence(1500), recorded("hello.wav")]
-    # The second time late enough that a busy machine has begun to answer, and before it has said all: 12 s of counting.
-    microphone = recording(
-        opened.folder / "microphone.wav", *said, *([silence(7000), *said] if how == "speech" else ())
-    )
+    # The second time late enough for a busy machine to have begun its answer, and well before the end of the counting.
+    again = [silence(12_000), *said] if how == "speech" else []
+    microphone = recording(opened.folder / "microphone.wav", *said, *again)
     page = opened.page(microphone=microphone)
     page.find("talk").click()
     page.until(lambda: page.level("model") > 20)

@@ -19,6 +19,7 @@ from tests.web.events import words
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 STREAMS = 20
+WORKERS = pytest.mark.parametrize("options", [(), ("-k", "gevent")], ids=["threads", "gevent"])
 
 
 def counting(turn: Turn) -> Iterator[str]:
@@ -58,7 +59,7 @@ def closes(server: RealtimeServer) -> list[int | None]:
     return [live.close_code for live in server.sessions]
 
 
-@pytest.mark.parametrize("options", [(), ("-k", "gevent")], ids=["threads", "gevent"])
+@WORKERS
 def test_twenty_streams_at_once_from_one_process_all_end_right(
     name: str, csrf: Any, options: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_twenty_streams_at_once_from_one_process_all_end_right(
         running = [Running(lambda number=number: stream(f"Q{number}")) for number in range(STREAMS)]  # type: ignore[misc]
         told = [each.result(120) for each in running]
         until(lambda: None not in closes(server), 20)
+        assert f"Using worker: {options[1] if options else 'gthread'}" in application.log
         assert told == [(200, counted(f"Q{number}"), "done") for number in range(STREAMS)]
         assert closes(server) == [1000] * STREAMS
 
@@ -96,12 +98,13 @@ def test_a_browser_that_goes_away_cancels_its_answer(name: str, csrf: Any, tmp_p
         assert live.wait_until_closed(10) == 1000
 
 
+@WORKERS
 @pytest.mark.parametrize("how", ["reload", "stop"])
 def test_a_restart_lets_texts_be_finished_and_closes_their_sessions(
-    name: str, csrf: Any, how: str, tmp_path: Path
+    name: str, csrf: Any, how: str, options: tuple[str, ...], tmp_path: Path
 ) -> None:
     gate = Gate("one ", "two")
-    with RealtimeServer(responder=gate) as server, Application(name, server, tmp_path) as application:
+    with RealtimeServer(responder=gate) as server, Application(name, server, tmp_path, *options) as application:
         told = application.ask("Count", **csrf(application)).events()
         next(event for event in told if event[0] == "text")
         if how == "reload":
@@ -111,12 +114,11 @@ def test_a_restart_lets_texts_be_finished_and_closes_their_sessions(
             application.process.terminate()
         gate.opened.set()
         rest = list(told)
-        assert (words(rest), rest[-1][0]) == ("two", "done")
+        assert (words(rest), rest[-1][0]) == ("two", "done"), (rest, application.log)
         assert server.wait_for_session().wait_until_closed(20) == 1000
         if how == "stop":
             assert application.process.wait(40) == 0
         else:
-            gate.opened.set()
             assert list(application.ask("Again", **csrf(application)).events())[-1][0] == "done"
 
 
@@ -175,6 +177,16 @@ def test_nothing_secret_is_logged_or_told(name: str, csrf: Any, tmp_path: Path) 
         assert not [body for body in bodies if secret.encode() in body]
 
 
+def test_without_a_key_an_embedded_server_answers_in_the_same_process_and_says_so(
+    name: str, csrf: Any, tmp_path: Path
+) -> None:
+    with Application(name, None, tmp_path) as application:
+        told = list(application.ask("Is it so?", **csrf(application)).events())
+        assert told[-1][0] == "done"
+        assert "Is it so?" in words(told)
+        application.logged("No key in the environment, so an embedded server answers")
+
+
 # --- the microphone by WebSocket
 
 
@@ -229,7 +241,7 @@ def truncated(live: LiveSession) -> dict[str, Any]:
     return live.wait_for_message("conversation.item.truncate", 30)
 
 
-@pytest.mark.parametrize("options", [(), ("-k", "gevent")], ids=["threads", "gevent"])
+@WORKERS
 def test_a_spoken_question_is_answered_to_the_last_sample(options: tuple[str, ...], tmp_path: Path) -> None:
     server = RealtimeServer(responder=lambda turn: Reply("Good morning."))
     with server, Application(FLASK, server, tmp_path, *options) as application:
