@@ -174,7 +174,7 @@ INTERRUPTED = {
     "iteration in a with block": "with session:\n    for update in session.updates(): pass",
     "receive_update": "while True: session.receive_update()",
     "wait_for": "session.wait_for('response.done')",
-    "a handle": "session._engine.transmit = print; session.add_item('Hi').wait(100)",
+    "a handle": "session._engine.line.transmit = print; session.add_item('Hi').wait(100)",
     "send_audio": "session.send_audio(iter(lambda: bytes(9600), None))",
     "run": "session.run()",
 }
