@@ -248,6 +248,10 @@ class Engine:
                     return
                 if line is not None or (used is self._line and self._live):
                     raise
+            except ConnectionClosedError as error:
+                if self._survival is None or not turn.came or error is used.error:
+                    raise
+                return  # the reader is held up, which alone knows whether the session goes on: the handle will tell
 
     def _note(self, line: Line, text: Union[str, bytes], message: Mapping[str, Any], handle: CommandHandle) -> None:
         """At a command's turn on the wire: keep it, for the case that this connection ends."""
@@ -283,6 +287,10 @@ class Engine:
                     return  # kept; it is sent again
                 if line is self._line and self._live:
                     raise
+            except ConnectionClosedError as error:
+                if survival is None or not turn.came or error is line.error:
+                    raise
+                return  # kept; where the session does not go on, the next one is told
 
     def _note_audio(self, line: Line, survival: Optional[Survival], frame: bytes, size: int) -> None:
         if survival is not None:

@@ -104,6 +104,7 @@ def test_speech_into_a_network_that_is_dead_is_sent_again_once_that_is_noticed(p
     assert isinstance(told.reason, PeerUnresponsiveError)
     assert told.losses == ()
     stream.wait_for("response.done", 10)
+    session.add_item("now").wait()  # so it has heard the silence at the end, too
     assert heard(plain.live) == UTTERANCE
 
 

@@ -14,6 +14,7 @@ from realtime_sync import (
     BudgetExceededError,
     ConnectionReplacedError,
     ConversationSessionOptions,
+    ConversationUpdate,
     InputTranscriptionOptions,
     OpenAIClient,
     ServerError,
@@ -28,7 +29,7 @@ from tests.mcp import remote
 
 from .answers import Gate, received
 from .harness import CALM, House, Running, until
-from .test_surviving import BY_HAND, DOWN, QUICKLY, TEXT, come_back, drop, ours, surviving, texts
+from .test_surviving import BY_HAND, DOWN, QUICKLY, TEXT, come_back, drop, heard, ours, surviving, texts
 
 # Whoever waits for the new connection instead of for its own time-out waits longer than any test.
 PATIENT = attrs.evolve(QUICKLY, give_up_after=120)
@@ -94,6 +95,45 @@ def test_ctrl_c_behind_a_commands_turn_does_not_ask_twice(plain: House) -> None:
     assert come_back(session, stream).sent_again == ()
     session.add_item("now").wait()
     assert received(plain.live, "response.create") == []
+
+
+class HeldUp:
+    """A listener that holds the reader up, as a snapshot of a long conversation does, or a busy machine."""
+
+    def __init__(self) -> None:
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        self.begun.set()
+        return self.over.wait(20)
+
+    def end(self, end: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize("what", ["command", "audio"])
+def test_who_sends_is_not_told_of_an_end_where_the_session_goes_on(plain: House, what: str) -> None:
+    session = surviving(plain, options=BY_HAND, timeouts=attrs.evolve(CALM, close=0.2))
+    stream, reader, connection = session.subscribe(), HeldUp(), session._engine.line.connection
+    plain.stack.callback(reader.over.set)
+    with session._engine.listening(reader):
+        plain.live.emit({"type": "rate_limits.updated", "rate_limits": []})
+        assert reader.begun.wait(5)
+        plain.live.inject(faults.drop())
+        sent = 0
+        while connection._duplex.error is None:
+            if what == "audio":
+                session.send_audio(bytes(4800))
+            else:
+                session.add_item(str(sent))
+            sent += 1
+        reader.over.set()
+        come_back(session, stream)
+    session.add_item("end").wait()
+    if what == "audio":
+        assert heard(plain.live) == bytes(4800 * sent)
+    else:
+        assert texts(plain.live) == [*map(str, range(sent)), "end"]
 
 
 def test_tools_that_run_in_the_background_answer_over_the_new_connection(plain: House) -> None:
