@@ -318,6 +318,7 @@ def test_a_restart_hangs_up_and_tells_the_page(tmp_path: Path) -> None:
         application.reload()
         assert "ended" in page.until("failed")["message"]
         assert server.wait_for_session().wait_until_closed(20) == 1000
+        page.socket.close()
 
 
 def test_other_sites_and_refusals_are_told(tmp_path: Path) -> None:
@@ -327,6 +328,7 @@ def test_other_sites_and_refusals_are_told(tmp_path: Path) -> None:
             Page(application, origin="https://evil.example")
         page = Page(application)
         told = json.loads(page.socket.recv())
+        page.socket.close()
         assert told["type"] == "failed"
         assert told["message"].startswith("The model service cannot be reached")
         assert KEY not in application.log
