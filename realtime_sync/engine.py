@@ -241,9 +241,7 @@ class Engine:
                 used.send(text, handle, message, turn)
                 return
             except ConnectionReplacedError as error:
-                if (
-                    turn.came
-                ):  # it may have reached the service or not: it was kept, and the handle says what becomes of it
+                if turn.came:  # it may have reached the service or not: it was kept, and the handle tells the rest
                     handle.settle(None, error)
                     return
                 if line is not None or (used is self._line and self._live):

@@ -95,11 +95,6 @@ class Survival:
         with self._losses_lock:
             self._losses += losses
 
-    def lose(self, loss: str) -> None:
-        """One more thing is lost."""
-        with self._losses_lock:
-            self._losses.append(loss)
-
     def take_losses(self) -> list[str]:
         """What was lost since this was asked last, one line for each thing."""
         with self._losses_lock:
