@@ -30,6 +30,7 @@ class SessionRecord:
         self.received_count = 0
         self.sent_count = 0
         self.turns = 0
+        self._handled_count = 0
         self.opened_at = time.monotonic()
         self.close_code: Optional[int] = None
         self.close_reason: Optional[str] = None
@@ -45,13 +46,19 @@ class SessionRecord:
     def wait_for_message(self, match: Match, timeout: float = 5.0, *, count: int = 1) -> Json:
         """The ``count``-th message of the client that is of this type, or fulfils this predicate; waits for it.
 
-        Raises ``WaitTimeoutError`` after ``timeout`` seconds.
+        Returns once the server has handled it, so that what is done next comes after it. Raises ``WaitTimeoutError``
+        after ``timeout`` seconds.
         """
-        return self._wait(self.received, match, timeout, count, "received from the client")
+        deadline = time.monotonic() + timeout
+        position = self._search(self.received, match, timeout, count, "received from the client", 0)
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._is_handled(position), deadline - time.monotonic()):
+                raise WaitTimeoutError(f"the message was received, but not handled within {timeout} s")
+        return self.received[position - 1]
 
     def wait_for_sent(self, match: Match, timeout: float = 5.0, *, count: int = 1) -> Json:
         """Like ``wait_for_message``, for what the server sends."""
-        return self._wait(self.sent, match, timeout, count, "sent to the client")
+        return self.sent[self._search(self.sent, match, timeout, count, "sent to the client", 0) - 1]
 
     def wait_until_closed(self, timeout: float = 5.0) -> int:
         """The close code, once the connection has ended. Raises ``WaitTimeoutError``."""
@@ -65,8 +72,8 @@ class SessionRecord:
         """Wait for a client's message that matches, from the ``position``-th on; returns the position after it."""
         return self._search(self.received, match, timeout, 1, "received from the client", position)
 
-    def _wait(self, messages: list[Json], match: Match, timeout: float, count: int, what: str) -> Json:
-        return messages[self._search(messages, match, timeout, count, what, 0) - 1]
+    def _is_handled(self, position: int) -> bool:
+        return self._handled_count >= position or self.close_code is not None
 
     def _search(self, messages: list[Json], match: Match, timeout: float, count: int, what: str, position: int) -> int:
         matches = (lambda message: message.get("type") == match) if isinstance(match, str) else match
@@ -92,6 +99,12 @@ class SessionRecord:
             self.received_count += 1
             if self._keep:
                 self.received.append(message)
+            self._changed.notify_all()
+
+    def note_handled(self) -> None:
+        """Say that all of what was received has been handled."""
+        with self._changed:
+            self._handled_count = self.received_count
             self._changed.notify_all()
 
     def note_sent(self, message: Json) -> None:

@@ -167,6 +167,7 @@ class LiveSession(SessionRecord, Handler):
             _log.exception("a client message could not be handled")
             message_text = "The server had an error while processing your request."
             self.emit(Refused(None, message_text, kind="server_error").event(event_id))
+        self.note_handled()
         with self.lock:
             self._run_due_acts()
 

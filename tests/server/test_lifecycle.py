@@ -214,6 +214,18 @@ def test_what_the_client_said_can_be_awaited(peer: Peer, server: RealtimeServer)
         server.wait_for_session(timeout=0.05, count=2)
 
 
+def test_a_message_counts_as_received_once_it_is_handled(peer: Peer, server: RealtimeServer) -> None:
+    """Or what a test does next could overtake what the client asked for."""
+    session = server.wait_for_session()
+    with session.lock:  # nothing is handled meanwhile
+        peer.say("session.update", session={"type": "realtime"})
+        session.wait_after(0, "session.update", 5)
+        with pytest.raises(WaitTimeoutError, match="not handled"):
+            session.wait_for_message("session.update", timeout=0.05)
+    assert session.wait_for_message("session.update")
+    assert [told["type"] for told in session.sent] == ["session.created", "session.updated"]
+
+
 def test_no_key_is_shown(server: RealtimeServer, open_peer: Callable[..., Peer]) -> None:
     with RealtimeServer(api_keys=["right"]) as strict:
         told = open_peer(strict, headers=("Authorization: Bearer sk-very-secret",)).recv()

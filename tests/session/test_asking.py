@@ -261,7 +261,7 @@ def test_an_answer_that_begins_after_time_was_up_is_cancelled_then(plain: House)
     session = plain.open()
     with plain.live.lock:  # the server handles nothing meanwhile
         with pytest.raises(WaitTimeoutError, match="begin"):
-            session.ask("Talk", WRITTEN, timeout=0.1)
+            session.ask("Talk", WRITTEN, timeout=0.5)
         with pytest.raises(WaitTimeoutError, match="in progress"):  # it may begin yet: no second one is sent
             session.ask("Talk", WRITTEN, timeout=0.1)
     plain.live.wait_for_message("response.cancel")
