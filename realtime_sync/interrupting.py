@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import threading
@@ -26,9 +27,16 @@ from realtime_sync.patience import Patience
 from realtime_sync.playback import PlaybackPosition
 from realtime_sync.protocol.items import MessageItem
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
+from realtime_sync.protocol.updates import (
+    InputAudioBufferSpeechStartedUpdate,
+    ResponseCreatedUpdate,
+    ResponseDoneUpdate,
+)
 
 logger = logging.getLogger(__name__)
+
+# Says of a response's id whether that response is to be left alone.
+IsSpared = Callable[[Optional[str]], bool]
 
 
 class Interruptible(Protocol):
@@ -87,6 +95,7 @@ def interrupt(
     item_id: Optional[str] = None,
     clear_output: bool = False,
     timeout: Optional[float] = None,
+    is_spared: IsSpared = lambda response_id: False,
 ) -> Interruption:
     """Cancel, and truncate; see ``RealtimeConversationSession.interrupt``."""
     number = isinstance(heard_ms, (int, float)) and not isinstance(heard_ms, bool)
@@ -97,8 +106,13 @@ def interrupt(
     patience = Patience(engine.timeouts.acknowledge if timeout is None else timeout)
     if engine.reconnecting:
         return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
-    response_id = engine.responses.active
-    cuts = engine.read_conversation(lambda talk: _cuts(talk, heard_ms, position, item_id, response_id))
+
+    def look(conversation: Conversation) -> tuple[Optional[str], list[_Cut]]:
+        active = engine.responses.active
+        active = None if is_spared(active) else active
+        return active, _cuts(conversation, heard_ms, position, item_id, active, is_spared)
+
+    response_id, cuts = engine.read_conversation(look)
     if position is not None:
         position.cut_off(response_id, *(cut.item_id for cut in cuts))
     # All are sent before any is waited for: one round trip. The cancellation first, for what is still being said
@@ -150,6 +164,7 @@ def _cuts(
     position: Optional[PlaybackPosition],
     item_id: Optional[str],
     active: Optional[str],
+    is_spared: IsSpared,
 ) -> list[_Cut]:
     """The part that was being heard, and behind it those of which less was heard than came; at least one."""
     content_index: Optional[int] = None
@@ -160,10 +175,10 @@ def _cuts(
             item_id, content_index = played.item_id, played.content_index
     elif heard_ms is None:
         return [_Cut(item_id, why_not="what was heard is not known: give heard_ms or position")]
-    spoken = _spoken_parts(conversation)
+    spoken = _spoken_parts(conversation, is_spared)
     if not item_id:
         # Of the latest answer, or an earlier one would be shortened while the first audio is still to come.
-        latest = _latest_items(conversation, active)
+        latest = _latest_items(conversation, active, is_spared)
         parts = [part for part in spoken if part[0] in latest]
         if not parts:
             return [_Cut(why_not="no audio of the answer has come")]
@@ -181,9 +196,11 @@ def _cuts(
     return [cuts[0], *(cut for cut in cuts[1:] if not cut.why_not)]
 
 
-def _latest_items(conversation: Conversation, active: Optional[str]) -> set[Optional[str]]:
+def _latest_items(conversation: Conversation, active: Optional[str], is_spared: IsSpared) -> set[Optional[str]]:
     """The items of the response in progress, or of the last one in the conversation (not out-of-band)."""
     for response in reversed(conversation.responses):
+        if is_spared(response.id):
+            continue
         ids = {item.id for item in response.output}
         # Preview servers do not tell the conversation.
         if response.id == active or response.conversation_id or any(conversation.item(each) for each in ids if each):
@@ -191,12 +208,13 @@ def _latest_items(conversation: Conversation, active: Optional[str]) -> set[Opti
     return set()
 
 
-def _spoken_parts(conversation: Conversation) -> list[tuple[str, int]]:
+def _spoken_parts(conversation: Conversation, is_spared: IsSpared) -> list[tuple[str, int]]:
     """The parts of the model's messages that have audio, in order."""
+    left_alone = {item.id for response in conversation.responses if is_spared(response.id) for item in response.output}
     return [
         (item.id, index)
         for item in conversation.items
-        if isinstance(item, MessageItem) and item.role == "assistant" and item.id
+        if isinstance(item, MessageItem) and item.role == "assistant" and item.id and item.id not in left_alone
         for index in range(len(item.content))
         if conversation.audio_bytes(item.id, index) or conversation.heard_ms(item.id, index) is not None
     ]
@@ -222,12 +240,13 @@ class SpeechInterrupter:
     """Interrupts whenever the user begins to speak; a context manager. Made by ``session.interrupt_on_speech()``.
 
     Works on a thread of its own, so callbacks may take their time and may use the session. What a callback or an
-    interruption raised is raised when the block is left, the first of it; the others go on.
+    interruption raised is raised when the block is left, the first of it; the others go on. However late that thread
+    comes, the answer to what the user says is spared.
     """
 
     def __init__(
         self,
-        interrupt: Callable[[], Interruption],
+        interrupt: Callable[[IsSpared], Interruption],
         engine: Engine,
         callback: Optional[Callable[[Interruption], object]],
         stop_playing: Optional[Callable[[], object]],
@@ -236,14 +255,20 @@ class SpeechInterrupter:
         self._engine = engine
         self._callback = callback
         self._stop_playing = stop_playing
-        self._speech: queue.SimpleQueue[bool] = queue.SimpleQueue()  # True: speech started; False: the end
+        self._speech: queue.SimpleQueue[Optional[int]] = (
+            queue.SimpleQueue()
+        )  # starts of speech by number; None: the end
+        self._changed = threading.Condition()  # guards the two numbers below
+        self._starts = 0
+        self._silenced: float = 0  # at so many of them the player has been stopped
+        self._begun_behind: dict[Optional[str], int] = {}  # ids of responses, and behind which start each began
         self._error: Optional[BaseException] = None
         self._thread: Optional[threading.Thread] = None
 
     def __enter__(self) -> SpeechInterrupter:
         self._engine.listen(self)
         try:
-            self._thread = self._engine.start_thread(self._work, "interrupter")
+            self._thread = self._engine.start_thread(self._run, "interrupter")
         except BaseException:
             self._engine.stop_listening(self)
             raise
@@ -256,32 +281,52 @@ class SpeechInterrupter:
         trace: Optional[TracebackType],
     ) -> None:
         self._engine.stop_listening(self)
-        self._speech.put(False)
+        self._speech.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(self._engine.timeouts.acknowledge)  # it may be in the middle of an interruption
         if self._error is not None and error is None:
             raise self._error
+
+    def wait_until_silent(self, timeout: float) -> None:
+        """Return once the player has been stopped for all that the user has begun to say; at most ``timeout`` seconds.
+
+        A player that waits here at ``input_audio_buffer.speech_started`` does not lose what comes behind it.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._silenced >= self._starts, timeout)
 
     # On the reader thread -----------------------------------------------------------------------------------------
 
     def deliver(self, update: ConversationUpdate) -> bool:
         """See an update; True: there is always room for more."""
         if isinstance(update, InputAudioBufferSpeechStartedUpdate):
-            self._speech.put(True)
+            with self._changed:
+                self._starts += 1
+            self._speech.put(self._starts)
+        elif isinstance(update, ResponseCreatedUpdate):
+            self._begun_behind[update.response_id] = self._starts
         return True
 
     def end(self, end: End) -> None:
         """The session has ended."""
-        self._speech.put(False)
+        self._speech.put(None)
+
+    def _began_behind(self, start: int, response_id: Optional[str]) -> bool:
+        return self._begun_behind.get(response_id, 0) >= start
 
     # On its own thread --------------------------------------------------------------------------------------------
 
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._note_silence(float("inf"))  # nobody stops the player any more
+
     def _work(self) -> None:
-        while self._speech.get():
+        while (start := self._speech.get()) is not None:
             try:
-                if self._stop_playing is not None:
-                    self._stop_playing()  # first: the user is speaking, and the position is to be final
-                interruption = self._interrupt()
+                self._silence(start)  # first: the user is speaking, and the position is to be final
+                interruption = self._interrupt(functools.partial(self._began_behind, start))
                 if self._callback is not None:
                     self._callback(interruption)
             except ConnectionReplacedError:
@@ -291,3 +336,15 @@ class SpeechInterrupter:
             except BaseException as error:
                 logger.exception("an interruption failed")
                 self._error = self._error or error
+
+    def _silence(self, start: int) -> None:
+        try:
+            if self._stop_playing is not None:
+                self._stop_playing()
+        finally:
+            self._note_silence(start)
+
+    def _note_silence(self, start: float) -> None:
+        with self._changed:
+            self._silenced = start
+            self._changed.notify_all()

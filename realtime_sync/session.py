@@ -26,7 +26,7 @@ from realtime_sync.delivery import UpdateStream, Wanted, condition
 from realtime_sync.engine import Engine
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.function_tools import Tool, ToolRunner
-from realtime_sync.interrupting import Interruption, SpeechInterrupter, interrupt
+from realtime_sync.interrupting import Interruption, IsSpared, SpeechInterrupter, interrupt
 from realtime_sync.mcp_approval import ApprovalCallback, MCPDesk
 from realtime_sync.mcp_running import MCPApprovalStream, MCPApprover, following
 from realtime_sync.patience import Patience
@@ -457,7 +457,12 @@ class RealtimeConversationSession:
         ``stop_playing()`` is called first, ``callback(interruption)`` afterwards, both on a thread of its own. Where
         the service cancels by itself (``interrupt_response``), shortening is what is left to do.
         """
-        return SpeechInterrupter(lambda: self.interrupt(position=position), self._engine, callback, stop_playing)
+
+        def cut_short(is_spared: IsSpared) -> Interruption:
+            self._engine.check_open()
+            return interrupt(self, self._engine, position=position, is_spared=is_spared)
+
+        return SpeechInterrupter(cut_short, self._engine, callback, stop_playing)
 
     # Sending audio --------------------------------------------------------------------------------------------
 
@@ -538,8 +543,8 @@ class RealtimeConversationSession:
         is no echo cancelling. Tools are served by ``run_tools`` on another thread.
 
         Runs on this thread until ``stop`` is set, Ctrl-C, the session's end, or the end of the microphone, after which
-        the last answer is awaited and played for ``linger`` seconds at most. The devices are closed then, the session
-        is left as it is. ``on_update`` sees every update, ``on_interruption`` what was cut short.
+        the last answer is awaited and played, unless nothing is heard for ``linger`` seconds. The devices are closed
+        then, the session is left as it is. ``on_update`` sees every update, ``on_interruption`` what was cut short.
 
         Raises ``UsageError`` where turn detection is off, ``AudioFormatError`` for devices in another format than the
         session, ``AudioDeviceError`` where one is not there or goes away, ``ConnectionClosedError`` after any end of

@@ -18,6 +18,7 @@ from realtime_sync.errors import (
     UsageError,
 )
 from realtime_sync.patience import Patience
+from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import AudioFormat, TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
@@ -31,7 +32,7 @@ from realtime_sync.reconnecting import SessionReconnectedUpdate
 
 if TYPE_CHECKING:
     from realtime_sync.engine import Engine
-    from realtime_sync.interrupting import Interruption
+    from realtime_sync.interrupting import Interruption, SpeechInterrupter
     from realtime_sync.session import RealtimeConversationSession
 
 # How long the microphone's last pieces may take to be sent when the conversation ends, in seconds.
@@ -99,7 +100,7 @@ class _Talk:
             stream = stack.enter_context(self._session.subscribe())
             stack.callback(self._speaker.close)
             self._speaker.start()
-            stack.enter_context(
+            interrupter = stack.enter_context(
                 self._session.interrupt_on_speech(
                     self._speaker.position, on_interruption, stop_playing=self._speaker.stop
                 )
@@ -108,7 +109,7 @@ class _Talk:
             self._microphone.start()
             engine.start_thread(lambda: self._hear(stream), "microphone")
             try:
-                self._play(stream, on_update)
+                self._play(stream, interrupter, on_update)
                 if self._answered.is_set() and not self._stop.is_set():
                     self._speaker.wait(_END_SECONDS)
             except KeyboardInterrupt:
@@ -146,15 +147,25 @@ class _Talk:
             self._deaf.set()
 
     def _wait_for_the_answer(self) -> None:
-        """On the hearing thread: until the last answer is played, the caller stops it, or ``linger`` is over."""
-        patience = Patience(self._linger)
+        """On the hearing thread: until the last answer is played, the caller stops it, or nothing is for ``linger``."""
+        patience, heard = Patience(self._linger), self._speaker.position.current
         # Looks every so often: three things may end this, of which the caller and the speaker own one each.
         while not self._stop.is_set() and (self._speaker.playing or not self._answered.is_set()):
+            if heard != self._speaker.position.current:
+                patience, heard = Patience(self._linger), self._speaker.position.current
             if patience.left == 0 or self._over.wait(_LOOK_SECONDS):
                 return
 
-    def _play(self, stream: UpdateStream, on_update: Optional[Callable[[ConversationUpdate], object]]) -> None:
+    def _play(
+        self,
+        stream: UpdateStream,
+        interrupter: SpeechInterrupter,
+        on_update: Optional[Callable[[ConversationUpdate], object]],
+    ) -> None:
         for update in stream:
+            if isinstance(update, InputAudioBufferSpeechStartedUpdate):
+                # What is to be dropped came before it; what comes behind it must not be dropped along.
+                interrupter.wait_until_silent(_END_SECONDS)
             if isinstance(update, ResponseOutputAudioDeltaUpdate):
                 # After an interruption there may still be audio on its way that nobody shall hear.
                 if self._speaker.position.playable(update):
@@ -168,8 +179,10 @@ class _Talk:
         if isinstance(update, (InputAudioBufferSpeechStartedUpdate, ResponseCreatedUpdate)):
             self._speaking = True
         elif isinstance(update, ResponseDoneUpdate):
-            # One that was cancelled by the next word is not the answer to it.
-            self._speaking = self._speaking and update.response.status == "cancelled"
+            # One that was cancelled by the next word is not the answer to it, and the results of functions will have
+            # an answer of their own.
+            calls = any(isinstance(item, FunctionCallItem) for item in update.response.output)
+            self._speaking = self._speaking and (calls or update.response.status == "cancelled")
         elif isinstance(update, InputAudioBufferClearedUpdate):
             self._at_end = True
         elif isinstance(update, SessionReconnectedUpdate):  # the answer went down with the connection, and so did

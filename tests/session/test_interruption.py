@@ -13,6 +13,7 @@ import pytest
 
 from realtime_sync import (
     ConnectionClosedError,
+    ConsumerTooSlowError,
     ConversationContentPart,
     ConversationItem,
     ConversationResponseOptions,
@@ -21,6 +22,7 @@ from realtime_sync import (
     Interruption,
     InvalidInputError,
     PlaybackPosition,
+    QueueLimits,
     ResponseDoneUpdate,
     ResponseOutputAudioDeltaUpdate,
     SessionNotOpenError,
@@ -29,7 +31,7 @@ from realtime_sync import (
 )
 from realtime_sync.server import RealtimeServer, Reply, Turn
 from realtime_sync.server.voice import speak
-from tests.session.answers import errors, received, sent_audio
+from tests.session.answers import Gate, errors, received, sent_audio
 from tests.session.harness import House, Running, client_threads, until
 
 LONG = "A long answer that nobody wants to hear to its end, because it goes on and on and on."
@@ -425,6 +427,41 @@ def test_where_the_service_cancels_by_itself_shortening_is_left_to_do(plain: Hou
     assert set(errors(plain.live)) <= {"response_cancel_not_active"}
 
 
+def test_an_interruption_that_comes_late_spares_the_answer_to_what_was_said(house: House) -> None:
+    """The player took its time to fall silent, or the machine to run the thread; meanwhile the service answers."""
+    house.serve(responder=Gate(after=LONG))
+    session = house.open(start={"options": QUICK_VAD})
+    silent = threading.Event()
+    position, told = PlaybackPosition(), queue.SimpleQueue[Interruption]()
+    with session.interrupt_on_speech(position, told.put, stop_playing=lambda: silent.wait(5)):
+        session.send_audio(SPEECH)
+        session.wait_for("response.created", 5)
+        session.cancel_response().wait(5)
+        session.send_audio(SPEECH)  # a second start of speech behind the first; the thread has not come to either
+        answer = session.wait_for("response.created", 5)
+        silent.set()
+        interruptions = [told.get(timeout=5) for _ in range(2)]
+        assert session.cancel_response().wait(5).response_id == answer.response_id  # it went on all the while
+    assert [each.response_id for each in interruptions] == [None, None]
+
+
+def test_what_of_the_spared_answer_was_played_already_stays(plain: House) -> None:
+    server = plain.serve(responder=Endless(800))
+    session = plain.open(start={"options": QUICK_VAD})
+    silent = threading.Event()
+    position, told = PlaybackPosition(), queue.SimpleQueue[Interruption]()
+    with session.interrupt_on_speech(position, told.put, stop_playing=lambda: silent.wait(5)):
+        session.send_audio(SPEECH)
+        item_id = first_audio(session).item_id
+        received_ms(session, item_id, 800)
+        position.report(item_id, 100)
+        silent.set()
+        interruption = told.get(timeout=5)
+    assert not interruption.truncated
+    assert position.current.ms == 100
+    assert kept_ms(server, item_id) == 800
+
+
 def test_what_a_callback_raises_is_raised_when_the_block_is_left(plain: House) -> None:
     plain.serve(responder=lambda turn: Reply(LONG))
     session = plain.open(start={"options": QUICK_VAD})
@@ -527,6 +564,29 @@ def test_turns_that_nobody_refers_to_are_listened_to_no_more(plain: House) -> No
     del turns
     session.ask("Hello")
     assert len(session._engine._streams) == before
+
+
+def test_turns_that_nobody_takes_end_the_session_at_the_bound_and_are_not_lost(plain: House) -> None:
+    session = plain.open(limits=QueueLimits(queued=20_000))
+    turns = session.turns()
+    answers = (session.ask("x" * 1000, ConversationResponseOptions(content_modalities=["text"])) for _ in range(100))
+    answered: list[Any] = []
+    with pytest.raises(ConsumerTooSlowError, match="20000 bytes"):
+        answered.extend(iter(answers.__next__, None))
+    assert 1 < len(answered) < 10
+    taken = [next(turns) for _ in answered]
+    assert {turn.user_text for turn in taken} == {"x" * 1000}
+    with pytest.raises(ConsumerTooSlowError):
+        list(turns)
+
+
+def test_all_who_wait_for_a_turn_are_released_by_the_end(plain: House) -> None:
+    session = plain.open()
+    turns = session.turns()
+    waiting = [Running(lambda: list(turns)) for _ in range(4)]
+    until(lambda: len(turns._finished.not_empty._waiters) == 4)
+    turns.close()
+    assert [each.result() for each in waiting] == [[], [], [], []]
 
 
 def test_an_interrupted_turn_says_so(plain: House) -> None:

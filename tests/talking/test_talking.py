@@ -21,11 +21,13 @@ from realtime_sync import (
     AudioFormatError,
     ConnectionLostError,
     ConversationSessionOptions,
+    InputAudioBufferClearedUpdate,
     InputAudioBufferSpeechStartedUpdate,
     InvalidInputError,
     TurnDetectionOptions,
     UsageError,
 )
+from realtime_sync import talking as talking_room
 from realtime_sync.audio import MULAW, g711
 from realtime_sync.audio.devices import (
     FileMicrophone,
@@ -34,7 +36,8 @@ from realtime_sync.audio.devices import (
     SoundDeviceMicrophone,
     SoundDeviceSpeaker,
 )
-from realtime_sync.server import Reply, Turn, faults
+from realtime_sync.function_tools import function_tool
+from realtime_sync.server import FunctionCall, Reply, Turn, faults
 from realtime_sync.server.voice import speak
 from realtime_sync.talking import talk as talk_with_engine
 from tests.audio.fake_sounddevice import FakeSoundDevice
@@ -135,6 +138,51 @@ def speak_at_8000(text: str) -> bytes:
     return g711.encode(every_third.tobytes(), "audio/pcmu")
 
 
+def test_an_answer_that_takes_longer_than_lingering_is_played_to_its_end(
+    plain: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(talking_room, "_END_SECONDS", 0.5)
+    plain.serve(responder=lambda turn: Reply("Well, " * 20, audio=loud(8)))
+    session = plain.open(start={"options": vad()})
+    speaker = FileSpeaker(pace=PACE)
+    talk(session, microphone(QUESTION, endless=False), speaker, linger=1)
+    current = speaker.position.current
+    assert current is not None
+    assert current.ms == 8000
+
+
+def test_the_answer_to_a_tools_result_is_awaited_when_the_microphone_has_ended(plain: House) -> None:
+    at_end, over = threading.Event(), threading.Event()
+
+    @function_tool
+    def clock() -> str:
+        """Tells the time, so late that the conversation would be over if nobody waited."""
+        assert at_end.wait(20)
+        over.wait(0.4)
+        return "noon"
+
+    def answer(turn: Turn) -> Reply:
+        assert turn.last is not None
+        done = turn.last["type"] == "function_call_output"
+        return Reply("It is noon.") if done else Reply(function_calls=[FunctionCall("clock")])
+
+    def see(update: object) -> None:
+        if isinstance(update, InputAudioBufferClearedUpdate):
+            at_end.set()
+
+    plain.serve(responder=answer)
+    session = plain.open(start={"options": vad()})
+    tools = Running(lambda: session.run_tools([clock]))
+    file = io.BytesIO()
+    talk(session, microphone(QUESTION, endless=False), FileSpeaker(file, pace=PACE), on_update=see)
+    over.set()
+    _, spoken = answers(plain.live)
+    said = np.frombuffer(sent_audio(plain.live, spoken), "<i2")
+    assert np.array_equal(heard(file), said[said != 0])
+    session.close()
+    tools.join()
+
+
 # --- interruption
 
 
@@ -178,6 +226,28 @@ def test_an_interrupted_answer_is_shortened_to_the_samples_that_were_played(plai
     assert position is not None
     assert position.ms == interruption.audio_end_ms == session.conversation.heard_ms(interruption.item_id)
     assert [error for error in errors(plain.live) if error != "response_cancel_not_active"] == []
+
+
+class SlowSpeaker(FileSpeaker):
+    """Falls silent only when the server has said all of the next answer."""
+
+    def __init__(self, house: House, file: io.BytesIO) -> None:
+        super().__init__(file, pace=PACE)
+        self._house = house
+
+    def stop(self) -> Any:
+        self._house.live.wait_for_sent("response.output_audio.done", 10)
+        return super().stop()
+
+
+def test_a_speaker_that_is_slow_to_fall_silent_loses_nothing_of_the_next_answer(plain: House) -> None:
+    plain.serve(responder=lambda turn: Reply("Good morning to you."))
+    session = plain.open(start={"options": vad()})
+    file = io.BytesIO()
+    talk(session, microphone(QUESTION, endless=False), SlowSpeaker(plain, file))
+    (response_id,) = answers(plain.live)
+    said = np.frombuffer(sent_audio(plain.live, response_id), "<i2")
+    assert np.array_equal(heard(file), said[said != 0])
 
 
 def test_a_half_duplex_microphone_does_not_let_the_model_interrupt_itself(plain: House) -> None:
