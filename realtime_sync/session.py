@@ -47,8 +47,9 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.responding import begin_response
 from realtime_sync.response import Answer, Response
+from realtime_sync.session_tools import SessionTools
 from realtime_sync.talking import talk
-from realtime_sync.tool_running import OnInterruption, answer_with_tools, as_runner, run_tools
+from realtime_sync.tool_running import OnInterruption, answer_with_tools, as_runner, run_tools, with_tools
 from realtime_sync.transcripts import TranscriptStream
 from realtime_sync.translations import TranslationStream
 from realtime_sync.turn_stream import TurnStream
@@ -79,6 +80,7 @@ class RealtimeConversationSession:
         self._append_type = "session.input_audio_buffer.append" if translation else "input_audio_buffer.append"
         self._claim = AudioClaim()
         self._mcp = MCPDesk(engine)
+        self._tools = SessionTools(self, engine)
         self._uncommitted = UncommittedAudio()
         self._callbacks: list[tuple[Callable[[ConversationUpdate], bool], Callable[[Any], object]]] = []
 
@@ -135,7 +137,7 @@ class RealtimeConversationSession:
     # Receiving ------------------------------------------------------------------------------------------------
 
     def updates(self, *, raise_errors: bool = False) -> Iterator[ConversationUpdate]:
-        """Iterate over what the server says, from the first message on.
+        """Iterate over what the server says, from the first message on; it does not end with the answer, so ``break``.
 
         ``break`` and iterate again later: nothing closes, nothing is lost. Iteration ends after an orderly close and
         raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a response.
@@ -197,6 +199,8 @@ class RealtimeConversationSession:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
         kinds = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
         _check_type(options, kinds, "options")
+        if isinstance(options, ConversationSessionOptions):
+            self._tools.change(options.tools)
         return self._send(commands.SessionUpdateCommand(session=options, event_id=event_id))
 
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
@@ -345,11 +349,15 @@ class RealtimeConversationSession:
         approve: Optional[ApprovalCallback] = None,
         timeout: float = 120.0,
     ) -> Answer:
-        """Ask, wait, and return the finished answer: ``session.ask("What is the tallest tree?").text``.
+        """Ask, wait, and return the finished answer: ``print(session.ask("What is the tallest tree?"))``.
+
+        ``str(answer)`` is what it says, written or spoken; ``answer.text`` is what was written, and is empty where the
+        model spoke (then see ``answer.transcript``, ``answer.save_audio("answer.wav")``).
 
         The arguments are those of ``respond``; ``timeout`` is for all of it, in seconds. ``tools`` are Python functions
         (``@function_tool``, or plain ones) that the model may call: they are run, several at once, their results given
-        back in the order of the calls, and the answer is the one that calls none any more. Remote MCP tools are called
+        back in the order of the calls, and the answer is the one that calls none any more; None: those of
+        ``options.tools``, else of the session's options. Remote MCP tools are called
         by the service; ``approve`` decides about those that need approval (as in ``approve_mcp``, which decides where
         it is None), and the answer is the one behind the last of their calls. Where nobody decides, the answer tells
         what is asked for in ``answer.approvals``. Raises as ``respond`` does,
@@ -360,11 +368,12 @@ class RealtimeConversationSession:
         """
         patience = Patience(timeout)
         items = self._items(content)
-        with following(self._mcp, options, approve) as remote:
-            if tools is None:
+        with following(self._mcp, options, approve) as remote, self._tools.runner_for(tools, options) as runner:
+            if runner is None:
                 return remote.answer(items, options, patience)
-            with as_runner(tools) as runner:
-                return answer_with_tools(self._engine, remote.answer, items, runner, options, patience)
+            if tools is not None:
+                options = with_tools(options, runner.definitions)
+            return answer_with_tools(self._engine, remote.answer, items, runner, options, patience)
 
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
         """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.

@@ -11,14 +11,21 @@ from typing import Callable, Literal, Optional, Protocol, Union
 import attrs
 
 from realtime_sync.acknowledgement import CommandHandle
+from realtime_sync.conversation.history import History
 from realtime_sync.delivery import End
 from realtime_sync.engine import Engine
 from realtime_sync.errors import ConnectionClosedError, ConnectionReplacedError, SessionNotOpenError, UsageError
 from realtime_sync.function_tools import Tool, ToolCancellation, ToolOutcome, ToolRunner
 from realtime_sync.patience import Patience
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
-from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
-from realtime_sync.protocol.resources import ConversationResponse
+from realtime_sync.protocol.options import (
+    ConversationResponseOptions,
+    ConversationSessionOptions,
+    ConversationTool,
+    ConversationToolChoice,
+    SessionOptions,
+)
+from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
 from realtime_sync.response import Answer, Response
@@ -66,11 +73,20 @@ def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> Iterator[ToolRunner]:
         yield runner
 
 
-def with_tools(options: Optional[ConversationResponseOptions], runner: ToolRunner) -> ConversationResponseOptions:
-    """The options of a response that may call the runner's tools; tools that the caller named stay."""
+def with_tools(
+    options: Optional[ConversationResponseOptions], tools: list[ConversationTool]
+) -> ConversationResponseOptions:
+    """The options of a response that may call these tools; tools that the caller named stay."""
     options = options or ConversationResponseOptions()
-    tools = options.tools if isinstance(options.tools, list) else runner.definitions
-    return attrs.evolve(options, tools=tools, metadata={**(options.metadata or {}), TOOLS_KEY: "ask"})
+    return options if isinstance(options.tools, list) else attrs.evolve(options, tools=tools)
+
+
+def freed(options: ConversationResponseOptions, session: Optional[RealtimeSession]) -> ConversationResponseOptions:
+    """The options without the demand to call a tool, theirs or the session's, which the calls have met."""
+    choice = options.tool_choice or (session.tool_choice if session is not None else None)
+    if not choice or choice.type in ("auto", "none"):
+        return options
+    return attrs.evolve(options, tool_choice=ConversationToolChoice.auto())
 
 
 def answer_with_tools(
@@ -83,43 +99,53 @@ def answer_with_tools(
 ) -> Answer:
     """The answer to ``items``: make the calls that it asks for, and have it answered anew, until it asks for none.
 
+    Calls of tools that are run elsewhere are the caller's to make: the answer that asks for them is returned.
     ``ask`` says items and waits for the answer, as ``finished_answer`` does.
     """
-    options = with_tools(options, runner)
+    options = options or ConversationResponseOptions()
+    options = attrs.evolve(options, metadata={**(options.metadata or {}), TOOLS_KEY: "ask"})
     answer = ask(items, options, patience)
     for _ in range(_MOST_ROUNDS):
         calls = _calls_of(answer.response)
-        if not calls:
+        if not calls or not all(map(runner.runs, calls)):
             return answer
         cancellation = ToolCancellation()
         with engine.listening(_AtTheEnd(cancellation)):
             outcomes = runner.run(calls, cancellation, timeout=patience.left)
         engine.check_open()
-        answer = ask(_results(outcomes), options, patience)
+        said = _results(outcomes)
+        # Out of band the service keeps nothing: it is told again what was asked, and which calls these results are of.
+        items = [*items, *_carried([*answer.items, *said])] if options.conversation == "none" else said
+        options = freed(options, engine.session)
+        answer = ask(items, options, patience)
     raise UsageError(f"the model called tools {_MOST_ROUNDS} times without answering; is a result of use to it?")
 
 
 def run_tools(session: Conversing, engine: Engine, runner: ToolRunner, on_interruption: OnInterruption) -> None:
     """Serve the model's calls until the session ends; see ``RealtimeConversationSession.run_tools``."""
     engine.updates.rest()
-    inbox = _Inbox(drop=on_interruption == "drop")
+    inbox = Inbox(drop=on_interruption == "drop")
     with engine.listening(inbox):
         with suppress(ConnectionReplacedError):  # then the next connection is told of them
             session.configure_session(ConversationSessionOptions(tools=runner.definitions)).wait()
-        while True:
-            item = inbox.next()
-            if isinstance(item, End):
-                if item.clean:
-                    return
-                raise item.reason.with_traceback(None)
-            try:
-                _serve(session, runner, inbox, *item)
-            except (ConnectionClosedError, SessionNotOpenError):
-                pass  # the end is on its way into the inbox, and says how it came; or the session goes on elsewhere
+        while not isinstance(item := inbox.next(), End):
+            serve(session, runner, inbox, *item)
+    if not item.clean:
+        raise item.reason.with_traceback(None)
 
 
-def _serve(
-    session: Conversing, runner: ToolRunner, inbox: _Inbox, calls: Sequence[FunctionCallItem], turn: int
+def serve(session: Conversing, runner: ToolRunner, inbox: Inbox, calls: Sequence[FunctionCallItem], turn: int) -> None:
+    """Make the calls of one response, and have the model go on with their results."""
+    if not all(map(runner.runs, calls)):
+        return  # some are run elsewhere, and the results of one response are given together
+    try:
+        _give_results(session, runner, inbox, calls, turn)
+    except (ConnectionClosedError, SessionNotOpenError):
+        pass  # the end is on its way into the inbox, and says how it came; or the session goes on elsewhere
+
+
+def _give_results(
+    session: Conversing, runner: ToolRunner, inbox: Inbox, calls: Sequence[FunctionCallItem], turn: int
 ) -> None:
     with inbox.cancelling(turn) as cancellation:
         outcomes = runner.run(calls, cancellation)
@@ -137,9 +163,19 @@ def _calls_of(response: ConversationResponse) -> list[FunctionCallItem]:
     return [item for item in response.output if isinstance(item, FunctionCallItem)]
 
 
+def _is_for_all(update: ResponseDoneUpdate) -> bool:
+    """False for an answer whose ``ask`` makes the calls, and for one out of band: its results could not be added."""
+    return not update.out_of_band and TOOLS_KEY not in (update.response.metadata or {})
+
+
 def _results(outcomes: Sequence[ToolOutcome]) -> list[ConversationItem]:
     """The results as items, in the order of the calls."""
     return [ConversationItem.create_function_call_output(outcome.call_id, outcome.output) for outcome in outcomes]
+
+
+def _carried(items: Sequence[ConversationItem]) -> list[ConversationItem]:
+    """What an answer said and called, as the service takes it back."""
+    return History([(item, lambda place: None) for item in items]).items
 
 
 class _AtTheEnd:
@@ -157,7 +193,7 @@ class _AtTheEnd:
         self._cancellation.cancel()
 
 
-class _Inbox:
+class Inbox:
     """The calls that wait to be made, and whether the user has spoken since. A listener: called on the reader thread.
 
     It keeps calls only, so it does not fill up while a tool runs.
@@ -178,7 +214,7 @@ class _Inbox:
             if isinstance(update, InputAudioBufferSpeechStartedUpdate):
                 self._turn += 1
                 cancelled = self._running if self._drop else None
-            elif isinstance(update, ResponseDoneUpdate) and TOOLS_KEY not in (update.response.metadata or {}):
+            elif isinstance(update, ResponseDoneUpdate) and _is_for_all(update):
                 calls = _calls_of(update.response)
                 if calls:
                     self._calls.append((calls, self._turn))

@@ -55,6 +55,7 @@ ROOMS = [
     "revival",
     "responding",
     "tool_running",
+    "session_tools",
     "mcp_calls",
     "mcp_approval",
     "mcp_running",

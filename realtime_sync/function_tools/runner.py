@@ -34,6 +34,8 @@ class ToolRunner:
     def __init__(self, tools: Iterable[Tool], *, max_workers: int = 8, timeout: Optional[float] = 30.0) -> None:
         if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
             raise ConfigurationError(f"max_workers must be a whole number of at least 1, not {max_workers!r}")
+        if not isinstance(tools, Iterable):
+            raise ConfigurationError(f"tools are given as a list, a single one too: [{tools!r:.60}]")
         made = [tool if isinstance(tool, (FunctionTool, ConversationTool)) else function_tool(tool) for tool in tools]
         self._definitions = [tool.definition if isinstance(tool, FunctionTool) else tool for tool in made]
         _refuse_duplicates(self._definitions)
@@ -61,6 +63,11 @@ class ToolRunner:
     def tools(self) -> Mapping[str, FunctionTool[..., object]]:
         """The tools that are run here, by name."""
         return types.MappingProxyType(self._tools)
+
+    def runs(self, call: FunctionCallItem) -> bool:
+        """False where the call is of a tool that is only defined here, and run elsewhere."""
+        defined = [tool.name for tool in self._definitions if isinstance(tool, ConversationFunctionTool)]
+        return call.name in self._tools or call.name not in defined
 
     def start(self, call: FunctionCallItem) -> RunningCall:
         """Begin a call and return at once. An unknown name is an outcome, too. Raises ``UsageError`` once closed."""

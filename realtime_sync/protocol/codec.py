@@ -352,6 +352,10 @@ def _is_ours(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, (WireObject, ConversationUpdate))
 
 
+def _is_described_tool(cls: Any) -> bool:
+    return isinstance(getattr(cls, "definition", None), property)
+
+
 def _made_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
     converter.register_structure_hook(str, _structure_str)
@@ -363,6 +367,7 @@ def _made_converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(_is_union, _union_hook)
     converter.register_structure_hook_factory(_is_ours, _class_hook)
     converter.register_unstructure_hook_factory(_is_ours, _unstructure_hook)
+    converter.register_unstructure_hook_func(_is_described_tool, lambda tool: converter.unstructure(tool.definition))
     converter.register_unstructure_hook(options.ConversationToolChoice, _unstructure_tool_choice)
     _register_families(converter)
     return converter

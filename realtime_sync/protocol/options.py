@@ -7,10 +7,11 @@ Where a type is ``str``, the service may add values, and any string is accepted.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Optional, Union
+from typing import Any, ClassVar, Literal, Optional, Protocol, Union, cast
 
 import attrs
 
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.registry import UNSET, Options, Setting, url_repr
 
@@ -313,8 +314,24 @@ def _modalities(value: Setting[Union[Modality, Sequence[Modality]]]) -> Setting[
     return [value] if isinstance(value, str) else list(value) if value else value  # type: ignore[return-value]
 
 
-def _tools(value: Setting[Sequence[ConversationTool]]) -> Setting[list[ConversationTool]]:
-    return list(value) if isinstance(value, Sequence) else value
+class DescribedTool(Protocol):
+    """A function that was made a tool (``@function_tool``)."""
+
+    @property
+    def definition(self) -> ConversationFunctionTool:
+        """What the service is told of it."""
+        ...
+
+
+def _tools(value: Setting[Sequence[Union[ConversationTool, DescribedTool]]]) -> Setting[list[ConversationTool]]:
+    if not isinstance(value, Sequence):
+        return value
+    told: Sequence[object] = value
+    for tool in told:
+        if callable(tool) and not hasattr(tool, "definition"):
+            name = getattr(tool, "__name__", repr(tool))
+            raise InvalidInputError(f"{name} is a plain function; make it a tool by putting @function_tool before it")
+    return cast("list[ConversationTool]", list(value))  # codec.py has the definitions sent
 
 
 def _items(value: Setting[Sequence[ConversationItem]]) -> Setting[list[ConversationItem]]:
@@ -327,6 +344,7 @@ class ConversationSessionOptions(Options):
 
     The formats also take ``"pcm16"``, ``"g711_ulaw"``, ``"g711_alaw"``; ``tool_choice`` also ``"auto"`` and the like.
     ``turn_detection_options=None`` (or ``.disabled()``) switches voice activity detection off.
+    Functions among the ``tools`` (``@function_tool``) are run by the session that the options are given to.
     ``temperature`` exists on preview endpoints only; ``output_speed`` (0.25 to 1.5), ``tracing``, ``truncation``,
     ``prompt``, ``include``, ``reasoning`` and ``parallel_tool_calls`` on GA endpoints only.
     """
