@@ -25,10 +25,11 @@ from realtime_sync.mcp_approval import ApprovalCallback, MCPApproval, MCPDesk
 from realtime_sync.mcp_calls import ASK_KEY, DECIDES, RemoteCall, RemoteCalls
 from realtime_sync.patience import Patience
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPCallItem
-from realtime_sync.protocol.options import ConversationMCPTool, ConversationResponseOptions, ConversationToolChoice
+from realtime_sync.protocol.options import ConversationMCPTool, ConversationResponseOptions
 from realtime_sync.protocol.registry import UNSET
-from realtime_sync.responding import begin_response, finished_answer
+from realtime_sync.responding import OnDelta, begin_response, finished_answer
 from realtime_sync.response import Answer
+from realtime_sync.tool_running import freed
 
 logger = logging.getLogger(__name__)
 
@@ -191,10 +192,13 @@ class MCPApprovalStream:
 
 @contextlib.contextmanager
 def following(
-    desk: MCPDesk, options: Optional[ConversationResponseOptions], callback: Optional[ApprovalCallback]
+    desk: MCPDesk,
+    options: Optional[ConversationResponseOptions],
+    callback: Optional[ApprovalCallback],
+    on_delta: Optional[OnDelta],
 ) -> Iterator[MCPFollower]:
     """Follow the remote calls of the answers that the block asks for; see ``MCPFollower``."""
-    follower = MCPFollower(desk, callback)
+    follower = MCPFollower(desk, callback, on_delta)
     if not follower.is_needed(options):
         yield follower
         return
@@ -203,10 +207,11 @@ def following(
 
 
 class MCPFollower:
-    """Follows the remote calls of an ``ask`` until the model answers without one."""
+    """Follows the remote calls of an ``ask`` until the model answers without one; hands on what it says meanwhile."""
 
-    def __init__(self, desk: MCPDesk, callback: Optional[ApprovalCallback]) -> None:
+    def __init__(self, desk: MCPDesk, callback: Optional[ApprovalCallback], on_delta: Optional[OnDelta] = None) -> None:
         self._desk = desk
+        self._on_delta = on_delta
         self._engine = desk.engine
         self._callback = callback
         self._needed = False
@@ -231,9 +236,9 @@ class MCPFollower:
         cut short. Raises ``WaitTimeoutError`` when time is up, and as ``finished_answer``.
         """
         if not self._needed:
-            return finished_answer(self._engine, items, options, patience)
+            return finished_answer(self._engine, items, options, patience, self._on_delta)
         options = self._marked(options or ConversationResponseOptions())
-        answer = finished_answer(self._engine, items, options, patience)
+        answer = finished_answer(self._engine, items, options, patience, self._on_delta)
         for _ in range(_MOST_ROUNDS):
             if answer.status not in ("completed", None) or not self._calls_tools(answer):
                 return answer
@@ -241,7 +246,8 @@ class MCPFollower:
                 return self._with_requests(answer)
             if answer.function_calls or not _ends_with_a_call(answer):
                 return answer
-            answer = finished_answer(self._engine, [], _freed(options), patience)
+            options = freed(options, self._engine.session)
+            answer = finished_answer(self._engine, [], options, patience, self._on_delta)
         raise UsageError(f"the model called remote tools {_MOST_ROUNDS} times without answering")
 
     def _marked(self, options: ConversationResponseOptions) -> ConversationResponseOptions:
@@ -274,14 +280,6 @@ class MCPFollower:
         known = {item.id for item in answer.items}
         requests = [call.request for call in self.calls.of(answer.id) if call.request is not None]
         return attrs.evolve(answer, items=[*answer.items, *(item for item in requests if item.id not in known)])
-
-
-def _freed(options: ConversationResponseOptions) -> ConversationResponseOptions:
-    """The options without the demand to call a tool, which the call has met."""
-    choice = options.tool_choice
-    if not choice or choice.type in ("auto", "none"):
-        return options
-    return attrs.evolve(options, tool_choice=ConversationToolChoice.auto())
 
 
 def _ends_with_a_call(answer: Answer) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import secrets
 from collections.abc import Sequence
-from typing import Optional
+from typing import Callable, Optional
 
 import attrs
 
@@ -25,7 +25,9 @@ from realtime_sync.patience import Patience
 from realtime_sync.protocol import commands
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationResponseOptions
-from realtime_sync.response import Answer, Response
+from realtime_sync.response import Answer, Delta, Response
+
+OnDelta = Callable[[Delta], object]
 
 ACTIVE_RESPONSE = "conversation_already_has_active_response"
 
@@ -63,10 +65,13 @@ def begin_response(
         response, event_id = _expected(engine, line, options), f"event_{secrets.token_hex(10)}"
         try:
             line.responses.request(event_id, response, options.conversation == "none", patience)
-            # Said in the caller's turn only, or several threads' questions would come before the first answer.
-            said = said or [send_command(engine, _addition(item), patience=patience) for item in items]
+            if response.done:
+                continue  # the connection has ended, and the turn with it
+            # All on this connection only: on another one it would not be the caller's turn, and several questions would
+            # come before the first answer, and nobody would expect this one's.
+            for item in items[len(said) :]:
+                said.append(send_command(engine, _addition(item), line))
             marked = attrs.evolve(options, metadata={**(options.metadata or {}), METADATA_KEY: event_id})
-            # On this connection only: on another one nobody would expect its answer.
             send_command(engine, commands.ResponseCreateCommand(response=marked, event_id=event_id), line)
         except ConnectionReplacedError:
             continue  # the question was not put; what was said before it is carried over
@@ -96,12 +101,16 @@ def finished_answer(
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
     patience: Patience,
+    on_delta: Optional[OnDelta] = None,
 ) -> Answer:
     """Say ``items`` and wait for the answer; asks again, once, where its connection ended before any of it came."""
     chance = _SecondChance()
     while True:
         with begin_response(engine, items, options, patience, chance) as response:
             try:
+                if on_delta is not None:
+                    for delta in response.deltas_within(patience):
+                        on_delta(delta)
                 return response.wait(patience.left)
             except WaitTimeoutError:
                 told = f"no answer within {patience.seconds} s; what has begun is cancelled"

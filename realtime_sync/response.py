@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO, Callable, Literal, Optional, TypeVar
 import attrs
 
 from realtime_sync.audio.arrays import from_bytes
-from realtime_sync.audio.converting import pcm_at, write_audio
-from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.audio.converting import write_audio
+from realtime_sync.audio.formats import SampleFormat, pcm_at
 from realtime_sync.conversation.accumulator import sample_format
 from realtime_sync.conversation.html import card, paragraph, player
 from realtime_sync.errors import RealtimeSyncError, ResponseFailedError, WaitTimeoutError
@@ -296,12 +296,12 @@ class Response:
         heard = sum(map(len, self._texts)) + sum(map(len, self._transcripts))
         return f"<Response {self.id or '?'} {state}, {heard} characters, {len(self._audio)} pieces of audio>"
 
-    def _pieces(self, pieces: list[T], timeout: Optional[float]) -> Iterator[T]:
+    def _pieces(self, pieces: list[T], timeout: Union[float, Patience, None]) -> Iterator[T]:
         self._check()
         position = 0
         while True:
             with self._changed:
-                patience = Patience(timeout)
+                patience = timeout if isinstance(timeout, Patience) else Patience(timeout)
                 if not patience.wait(
                     lambda s, n=position: self._changed.wait_for(lambda: len(pieces) > n or self._finished, s)  # type: ignore[misc]
                 ):
@@ -324,6 +324,10 @@ class Response:
             raise ResponseFailedError(f"the service could not answer: {told}", answer=self.answer(), code=error.code)
 
     # For whoever asks, and for the reader -----------------------------------------------------------------------
+
+    def deltas_within(self, patience: Patience) -> Iterator[Delta]:
+        """As ``deltas``, with one patience for all of them."""
+        return self._pieces(self._deltas, patience)
 
     def wait_until_begun(self, patience: Patience) -> None:
         """Return once the service has begun to answer; raises ``ServerError`` where it refused to, and as ``wait``."""

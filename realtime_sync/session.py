@@ -45,7 +45,7 @@ from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
-from realtime_sync.responding import begin_response
+from realtime_sync.responding import OnDelta, begin_response
 from realtime_sync.response import Answer, Response
 from realtime_sync.session_tools import SessionTools
 from realtime_sync.talking import talk
@@ -181,6 +181,8 @@ class RealtimeConversationSession:
 
     def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
         """Have ``run()`` call ``callback(update)`` for each update that is wanted (see ``wait_for``)."""
+        if not callable(callback):
+            raise InvalidInputError(f"a callback is a function of an update, not {callback!r:.60}")
         self._callbacks.append((condition(wanted), callback))
 
     def run(self) -> None:
@@ -250,6 +252,8 @@ class RealtimeConversationSession:
 
         Of a ``Conversation`` those that a service accepts: its ``history_losses()`` tells what cannot be carried over.
         """
+        if isinstance(history, (str, bytes, Mapping)) or not isinstance(history, Iterable | Conversation):
+            raise InvalidInputError(f"a history is a Conversation or a list of items, not {history!r:.60}")
         items = history.history() if isinstance(history, Conversation) else history
         return [self.add_item(item) for item in items]
 
@@ -288,8 +292,7 @@ class RealtimeConversationSession:
         Where voice activity detection begins a response in the same moment, that one may be taken for this one;
         ``respond()`` tells them apart.
         """
-        if options is not None:
-            _check_type(options, (ConversationResponseOptions,), "options")
+        _check_response_options(options)
         return self._send(commands.ResponseCreateCommand(response=options, event_id=event_id))
 
     def cancel_response(self, response_id: Optional[str] = None, *, event_id: Optional[str] = None) -> CommandHandle:
@@ -338,6 +341,7 @@ class RealtimeConversationSession:
         service has begun to answer; ``timeout`` is for both together, in seconds. Raises ``WaitTimeoutError``,
         ``ServerError`` where the service refused, and as all commands.
         """
+        _check_response_options(options)
         return begin_response(self._engine, self._items(content), options, Patience(timeout))
 
     def ask(
@@ -347,6 +351,7 @@ class RealtimeConversationSession:
         *,
         tools: Union[ToolRunner, Iterable[Tool], None] = None,
         approve: Optional[ApprovalCallback] = None,
+        on_delta: Optional[OnDelta] = None,
         timeout: float = 120.0,
     ) -> Answer:
         """Ask, wait, and return the finished answer: ``print(session.ask("What is the tallest tree?"))``.
@@ -360,15 +365,21 @@ class RealtimeConversationSession:
         ``options.tools``, else of the session's options. Remote MCP tools are called
         by the service; ``approve`` decides about those that need approval (as in ``approve_mcp``, which decides where
         it is None), and the answer is the one behind the last of their calls. Where nobody decides, the answer tells
-        what is asked for in ``answer.approvals``. Raises as ``respond`` does,
-        and ``ResponseFailedError`` where the service failed. What cut an answer short is in its ``status`` and
-        ``reason``. When it raises, or is interrupted, the answer is cancelled. In a session that survives
-        (``reconnect``) it asks again, once, where the connection was lost before any of the answer had come; else it
-        raises ``ConnectionReplacedError``.
+        what is asked for in ``answer.approvals``. ``on_delta(delta)`` is called on this thread with each piece as it
+        comes (``delta.text``), of what the model says before its calls, too.
+
+        Raises as ``respond`` does, and ``ResponseFailedError`` where the service failed. What cut an answer short is in
+        its ``status`` and ``reason``. When it raises, or is interrupted, the answer is cancelled. In a session that
+        survives (``reconnect``) it asks again, once, where the connection was lost before any of the answer had come;
+        else it raises ``ConnectionReplacedError``.
         """
         patience = Patience(timeout)
+        _check_response_options(options)
         items = self._items(content)
-        with following(self._mcp, options, approve) as remote, self._tools.runner_for(tools, options) as runner:
+        with (
+            following(self._mcp, options, approve, on_delta) as remote,
+            self._tools.runner_for(tools, options) as runner,
+        ):
             if runner is None:
                 return remote.answer(items, options, patience)
             if tools is not None:
@@ -581,8 +592,8 @@ class RealtimeConversationSession:
         """
         if isinstance(code, bool) or not isinstance(code, int) or not (code == 1000 or 3000 <= code <= 4999):
             raise InvalidInputError(f"a close code is 1000 or 3000 to 4999, not {code!r}")
-        if len(reason.encode()) > 123:
-            raise InvalidInputError("the reason of a close has at most 123 bytes")
+        if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > 123:
+            raise InvalidInputError("the reason of a close is a text of at most 123 bytes")
         self._engine.close(code, reason)
 
     def __enter__(self) -> RealtimeConversationSession:
@@ -662,6 +673,11 @@ def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
         yield from chunks  # to close the one closes the other
 
     return all_of_them()
+
+
+def _check_response_options(options: object) -> None:
+    if options is not None:
+        _check_type(options, (ConversationResponseOptions,), "options")
 
 
 def _check_type(value: object, types: tuple[type, ...], name: str) -> None:

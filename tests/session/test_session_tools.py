@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -13,15 +14,18 @@ from realtime_sync import (
     ConversationResponseOptions,
     ConversationSessionOptions,
     ConversationTool,
+    Delta,
     InvalidInputError,
     SessionReconnectedUpdate,
+    WaitTimeoutError,
     function_tool,
 )
-from realtime_sync.server import faults
+from realtime_sync.server import Reply, Turn, faults
 from realtime_sync.server.voice import speak
-from tests.session.harness import House, Running, client_threads, until
+from tests.session.answers import Gate, errors
+from tests.session.harness import House, Running, client_threads, until, within
 from tests.session.test_interruption import QUICK_VAD
-from tests.session.test_tools import TEXT, calling, double
+from tests.session.test_tools import TEXT, calling, double, outputs
 
 DOUBLING = attrs.evolve(TEXT, tools=[double])
 BY_HAND = ConversationTool.create_function_tool("by_hand")
@@ -137,6 +141,40 @@ def test_closing_does_not_wait_for_a_function_that_hangs(plain: House) -> None:
     session.close()
     released.set()
     until(lambda: not client_threads())
+
+
+def test_what_is_said_before_and_after_the_calls_is_told_as_it_comes(house: House) -> None:
+    def answer(turn: Turn) -> Reply:
+        if outputs(turn):
+            return Reply("It is 42.")
+        return Reply("Let me see. ", function_calls=[("double", {"number": 21})])
+
+    house.serve(responder=answer)
+    session = house.open(start={"options": DOUBLING})
+    told: list[Delta] = []
+    answered = session.ask("Double 21", on_delta=told.append)
+    assert "".join(delta.text for delta in told) == "Let me see. It is 42."
+    assert answered.text == "It is 42."
+
+
+def test_what_on_delta_raises_cancels_the_answer_and_is_raised(house: House) -> None:
+    house.serve(responder=Gate())
+    session = house.open(start={"options": TEXT})
+    with pytest.raises(ZeroDivisionError):
+        session.ask("Go on", on_delta=lambda delta: 1 / 0)
+    until(lambda: any(told["type"] == "response.done" for told in list(house.live.sent)))
+    assert errors(house.live) == []
+
+
+def test_time_is_up_for_all_pieces_together(plain: House) -> None:
+    def talkative(turn: Turn) -> Iterator[str]:
+        while not turn.cancelled.wait(0.05):
+            yield "and "
+
+    plain.serve(responder=talkative)
+    session = plain.open(start={"options": TEXT})
+    with within(5), pytest.raises(WaitTimeoutError, match="no answer within"):
+        session.ask("Go on", on_delta=lambda delta: None, timeout=0.5)
 
 
 def test_a_session_that_survives_keeps_its_functions(plain: House) -> None:
