@@ -5,11 +5,11 @@
     from realtime_sync import RealtimeConversationClient
 
     with RealtimeConversationClient.from_env().start_conversation_session() as session:
-        session.add_item("What is the tallest tree?")
-        session.start_response()
-        for update in session.updates():
-            print(update.kind)
+        print(session.ask("What is the tallest tree?"))
 
+To begin with: ``RealtimeConversationClient`` (``OpenAIClient`` and ``AzureOpenAIClient`` make one),
+``ConversationSessionOptions``, ``function_tool``; of a session, ``ask``, ``respond``, ``send_audio``, ``turns``,
+``updates``, ``talk``, ``conversation``; ``transcribe`` for recordings. ``RealtimeSyncError`` is the root of all errors.
 ``RealtimeServer``, the embedded server, is in ``realtime_sync.server``; what the .NET library calls otherwise is in
 ``realtime_sync.dotnet``.
 """

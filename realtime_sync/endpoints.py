@@ -63,6 +63,14 @@ def _shown(url: Union[str, Literal[False], None]) -> str:
     return repr(show_url(url) if url else url)
 
 
+def _check_kinds(dialect: object, ssl_context: object) -> None:
+    """Refuse what would be taken for the GA dialect, or fail at each connect in words of another library."""
+    if not isinstance(dialect, Dialect):
+        raise ConfigurationError(f"dialect must be Dialect.GA or Dialect.PREVIEW, not {dialect!r:.60}.")
+    if ssl_context is not None and not hasattr(ssl_context, "wrap_bio"):
+        raise ConfigurationError(f"ssl_context must be an ssl.SSLContext or None, not {ssl_context!r:.60}.")
+
+
 @attrs.frozen(kw_only=True, eq=False)
 class Target:
     """One connection attempt, worked out: what the transport needs, and nothing that it must decide."""
@@ -108,6 +116,7 @@ class Endpoint:
     def __attrs_post_init__(self) -> None:
         """Refuse now what would be refused at each connect."""
         check_credential(self.credential, self.credential_kind)
+        _check_kinds(self.dialect, self.ssl_context)
         if self.ssl_context is not None and self.ca_file is not None:
             raise ConfigurationError("Give ssl_context or ca_file, not both: load the file into the context.")
         if self.proxy:
@@ -236,7 +245,7 @@ class Endpoint:
         asked = {name for name, _ in query} | set(self.query) | set(extra_query or {})
         if asked.isdisjoint(_SELECTORS):
             name = "deployment" if self.flavour != "openai" else "model"
-            raise ConfigurationError(f"Which {name}? Give model=..., or call_id=..., or intent='transcription'.")
+            raise ConfigurationError(f"Which {name}? Make the client with one: get_realtime_conversation_client(...).")
         url = build_url(base, self._path(base.path, path_suffix), query)
         return Target(
             url=url,
@@ -280,7 +289,7 @@ class Endpoint:
         query.update(selector)
         if self.flavour == "azure-preview":
             if "model" in query:
-                query["deployment"] = query.pop("model")
+                query["deployment"], query["model"] = query["model"], None
             query["api-version"] = self.api_version
         elif self.flavour == "azure":
             query["api-version"] = None  # the GA path answers 401 to any (2026-09)

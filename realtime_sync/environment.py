@@ -36,6 +36,8 @@ The environment does not say where to connect. Set one of these, then start agai
   # Azure OpenAI with Microsoft Entra ID: instead of AZURE_OPENAI_API_KEY
   export AZURE_OPENAI_USE_ENTRA=true                 # needs: pip install realtime-sync[azure]
 
+No key? `realtime-sync serve` starts an embedded server, and says what to set.
+
 (Windows: `set NAME=value`, or `$env:NAME = "value"` in PowerShell.)"""
 
 

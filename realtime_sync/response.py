@@ -18,7 +18,7 @@ import attrs
 from realtime_sync.audio.arrays import from_bytes
 from realtime_sync.audio.converting import write_audio
 from realtime_sync.audio.formats import SampleFormat, pcm_at
-from realtime_sync.conversation.accumulator import sample_format
+from realtime_sync.conversation.accumulator import sample_format, usage_of
 from realtime_sync.conversation.html import card, paragraph, player
 from realtime_sync.errors import RealtimeSyncError, ResponseFailedError, WaitTimeoutError
 from realtime_sync.patience import Patience
@@ -32,7 +32,7 @@ from realtime_sync.protocol.items import (
 )
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, ErrorDetails, TokenUsage
-from realtime_sync.protocol.update_base import ConversationUpdate, shortened
+from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
     ResponseCreatedUpdate,
     ResponseDoneUpdate,
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 logger = logging.getLogger(__name__)
+
+_SHOWN = 200  # characters of an answer, in a REPL
 
 T = TypeVar("T")
 
@@ -73,6 +75,10 @@ def _size(audio: bytes) -> str:
     return f"<{len(audio)} bytes>"
 
 
+def _beginning(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
 def _types(items: Sequence[ConversationItem]) -> str:
     return f"[{', '.join(item.type for item in items)}]"
 
@@ -82,7 +88,7 @@ class Delta:
     """A piece of an answer. ``kind``: ``"text"``, which is written, or ``"transcript"``, which is spoken."""
 
     kind: Literal["text", "transcript"]
-    text: str = attrs.field(repr=shortened)
+    text: str = attrs.field(repr=_beginning)
 
 
 @attrs.frozen(kw_only=True)
@@ -98,8 +104,8 @@ class Answer:
     id: Optional[str]
     status: Optional[str]
     reason: Optional[str]
-    text: str = attrs.field(repr=shortened)
-    transcript: str = attrs.field(repr=shortened)
+    text: str = attrs.field(repr=_beginning)
+    transcript: str = attrs.field(repr=_beginning)
     audio: bytes = attrs.field(repr=_size)
     audio_format: AudioFormat = attrs.field(repr=False)
     items: Sequence[ConversationItem] = attrs.field(repr=_types)
@@ -362,7 +368,7 @@ class Response:
                 self._response = update.response
                 self._note("created")
             elif isinstance(update, ResponseDoneUpdate):
-                self._response = update.response
+                self._response = attrs.evolve(update.response, usage=usage_of(update))
                 self._note("done")
                 self._finished = True
             else:

@@ -35,14 +35,14 @@ class ResponseRouter:
     def request(self, event_id: str, response: Response, out_of_band: bool, patience: Patience) -> None:
         """Expect a response, once the conversation is free for it; ``WaitTimeoutError`` where it does not get free."""
         with self._changed:
-            if not out_of_band:
-                if not patience.wait(lambda s: self._changed.wait_for(self._is_free, s)):
-                    raise WaitTimeoutError("another answer is in progress; wait for it, or cancel it")
-                self._claimed = event_id
+            if not out_of_band and not patience.wait(lambda s: self._changed.wait_for(self._is_free, s)):
+                raise WaitTimeoutError("another answer is in progress; wait for it, or cancel it")
             if self._ended is not None:
                 response.fail(self._ended)
-            else:
-                self._requested[event_id] = response
+                return
+            if not out_of_band:
+                self._claimed = event_id
+            self._requested[event_id] = response
 
     def withdraw(self, event_id: str) -> None:
         """The request was not sent, or nobody waits for its answer to begin."""
@@ -95,6 +95,12 @@ class ResponseRouter:
         """The id of the response in progress in the conversation, whoever began it; None where there is none."""
         with self._changed:
             return next(iter(self._occupying), None)
+
+    @property
+    def claimed(self) -> Optional[str]:
+        """The ``event_id`` of the request whose turn in the conversation it is, until its response begins."""
+        with self._changed:
+            return self._claimed
 
     @property
     def idle(self) -> bool:
