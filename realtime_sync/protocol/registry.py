@@ -72,7 +72,7 @@ class Comparable:
         shown = []
         for field in attrs.fields(type(self)):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            if field.repr and value is not None and value is not UNSET and value != {} and value != ():
+            if field.repr and value is not UNSET and value is not field.default and value != {} and value != ():
                 text = field.repr(value) if callable(field.repr) else repr(value)
                 shown.append(f"{field.name}={text}")
         return f"{type(self).__name__}({', '.join(shown)})"

@@ -22,6 +22,8 @@ def test_unset_is_false_and_is_no_value() -> None:
     assert not UNSET
     assert UNSET is UnsetType.UNSET
     assert repr(UNSET) == "UNSET"
+    options = ConversationSessionOptions(turn_detection_options=None, temperature=0.0)
+    assert repr(options) == "ConversationSessionOptions(turn_detection_options=None, temperature=0.0)"
     assert UNSET is not None
 
 
