@@ -43,6 +43,7 @@ from realtime_sync.revival import Revival
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
+from realtime_sync.urls import show_url
 
 if TYPE_CHECKING:
     pass
@@ -274,7 +275,8 @@ class RealtimeConversationClient:
         )
 
     def __repr__(self) -> str:
-        return f"<RealtimeConversationClient {self.model or ''} at {self.endpoint!r}>"
+        where = f"{show_url(self.endpoint.base_url)} ({self.endpoint.flavour})"
+        return f"<RealtimeConversationClient {self.model or '(no model)'} at {where}>"
 
     def _start(
         self,

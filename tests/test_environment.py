@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from realtime_sync.client import RealtimeConversationClient
+from realtime_sync.endpoints import Endpoint
 from realtime_sync.environment import from_environment
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.dialects import Dialect
@@ -112,3 +114,10 @@ def test_an_empty_environment_is_told_all_that_can_be_set(monkeypatch: pytest.Mo
         from_environment()
     for name in (*OPENAI, *AZURE, "AZURE_OPENAI_USE_ENTRA", "OPENAI_BASE_URL", "AZURE_OPENAI_API_VERSION"):
         assert f"export {name}=" in str(caught.value)
+
+
+def test_a_client_shows_where_it_goes_and_no_secret() -> None:
+    client = RealtimeConversationClient(
+        "gpt-realtime", Endpoint.openai("sk-hidden", endpoint="https://u:p@me.example/v1")
+    )
+    assert repr(client) == "<RealtimeConversationClient gpt-realtime at https://me.example/v1 (openai)>"
