@@ -15,6 +15,7 @@ import os
 import threading
 import time
 from base64 import b64encode
+from contextlib import suppress
 from secrets import token_bytes
 from typing import Optional
 
@@ -74,7 +75,7 @@ def create_app(
             return "", 200  # not what this is for; anything else would have it delivered again
         try:
             answer(client, sessions, event.call_id)
-        except RealtimeSyncError as error:
+        except (RealtimeSyncError, RuntimeError) as error:  # the latter: the system has no more threads
             app.logger.error("could not answer the call %s: %s", event.call_id, error)
             verifier.forget(event)
             return "The call could not be answered; deliver this again.", 503
@@ -88,7 +89,12 @@ def answer(client: RealtimeConversationClient, sessions: BackgroundSessions, cal
 
     def accept() -> RealtimeConversationSession:
         client.calls.accept(call_id, OPTIONS)
-        return client.attach(call_id)
+        try:
+            return client.attach(call_id)
+        except BaseException:  # else the caller would talk to a model that nobody runs the tools of
+            with suppress(RealtimeSyncError):
+                client.calls.hangup(call_id)
+            raise
 
     try:
         call = sessions.start(accept, lambda session: serve(client, call_id, session), key=call_id)

@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
@@ -25,6 +25,7 @@ from realtime_sync import (
     OpenAIClient,
     RealtimeConversationClient,
     RealtimeConversationSession,
+    RealtimeSyncError,
     TurnDetectionOptions,
     function_tool,
 )
@@ -32,7 +33,6 @@ from realtime_sync.background import BackgroundSessions
 from realtime_sync.sse import EventStream, sse_events
 
 PAGE = Path(__file__).parent / "web_page"
-MAX_BODY_BYTES = 64 * 1024
 SECURITY_HEADERS = {
     # The page's own scripts only; a call by WebRTC is made with the service, through whoever runs this application.
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
@@ -43,6 +43,8 @@ _INSTRUCTIONS = "You are a friendly assistant. Answer in one or two sentences un
 _MAX_TEXT = 4000
 _MAX_HISTORY = 20
 _MAX_OFFER = 32 * 1024
+# A long conversation fits, however its characters are spelled in JSON.
+MAX_BODY_BYTES = 6 * _MAX_TEXT * (_MAX_HISTORY + 1) + 16 * 1024
 _SECRET_SECONDS = 60
 
 logger = logging.getLogger("web_service")
@@ -73,11 +75,15 @@ class Service:
         ``body``: that as JSON. Raises ``InvalidInputError`` for anything else, and what opening a session raises.
         """
         items = _items(body)
-        options = ConversationSessionOptions(instructions=_INSTRUCTIONS, content_modalities=["text"])
         with ExitStack() as stack:
-            session = stack.enter_context(self.texts.hold(lambda: self.client.start_conversation_session(options)))
+            session = stack.enter_context(self.texts.hold(self.open_text_session))
             response = session.respond(items)
             return sse_events(response, heartbeat=5.0, then_close=stack.pop_all())
+
+    def open_text_session(self) -> RealtimeConversationSession:
+        """A session that answers in writing."""
+        options = ConversationSessionOptions(instructions=_INSTRUCTIONS, content_modalities=["text"])
+        return self.client.start_conversation_session(options)
 
     def open_voice_session(self) -> RealtimeConversationSession:
         """A session to be talked to: it listens for the ends of turns, and writes down what it hears."""
@@ -99,7 +105,12 @@ class Service:
         if not text.startswith("v=0") or "\nm=audio " not in text:
             raise InvalidInputError("this is no WebRTC offer: expected SDP (v=0 ...) with an audio section")
         call = self.client.calls.create(text, _voice_options())
-        self.voices.start(lambda: self.client.attach(call.id), lambda session: session.run_tools([local_time]))
+        try:
+            self.voices.start(lambda: self.client.attach(call.id), lambda session: session.run_tools([local_time]))
+        except BaseException:
+            with suppress(RealtimeSyncError):
+                self.client.calls.hangup(call.id)
+            raise
         return call.sdp
 
     def shut_down(self, grace: float = 10.0) -> None:

@@ -33,6 +33,7 @@ from realtime_sync.errors import (
     ConfigurationError,
     ConnectionClosedError,
     ForkedSessionError,
+    InvalidInputError,
     RealtimeSyncError,
     SessionNotOpenError,
     TooManySessionsError,
@@ -132,8 +133,10 @@ class BackgroundSession(Generic[T]):
             self._closing = True
             return self._session
 
-    def _take(self, session: RealtimeConversationSession) -> None:
+    def _take(self, session: Optional[RealtimeConversationSession]) -> None:
         """It is open now. Raises ``SessionNotOpenError`` where it was given up meanwhile."""
+        if session is None:
+            raise InvalidInputError("what opens a session must return it, not NoneType: does it lack a return?")
         with self._lock:
             self._session = session
             closing = self._closing
@@ -155,12 +158,12 @@ class BackgroundSession(Generic[T]):
             self._end()
 
     def _end(self) -> None:
+        """Close it; ``BackgroundSessions`` tells that it has ended, once it is not counted any more."""
         try:
             if self._session is not None:
                 self._session.close()
         finally:
             self._opened.set()
-            self._ended.set()
 
     def _log(self, error: BaseException) -> None:
         if self._closing and isinstance(error, (SessionNotOpenError, ConnectionClosedError)):
@@ -189,6 +192,9 @@ class BackgroundSessions:
     def __init__(self, max_sessions: int = 100, *, close_seconds: float = 3.0) -> None:
         if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
             raise ConfigurationError(f"max_sessions must be a whole number from 1, not {max_sessions!r}")
+        number = isinstance(close_seconds, (int, float)) and not isinstance(close_seconds, bool)
+        if not number or not 0 <= close_seconds < float("inf"):  # at the interpreter's end nothing may hang
+            raise ConfigurationError(f"close_seconds must be a number of seconds from 0, not {close_seconds!r}")
         self.max_sessions = max_sessions
         self._close_seconds = close_seconds
         self._changed = threading.Condition()  # guards _running, _closed and _lost
@@ -215,10 +221,11 @@ class BackgroundSessions:
         session is closed when it returns. What either raises is logged, and kept for ``wait()``. ``key``: a name,
         such as a call's id, for ``get()`` and the log; None makes one up.
 
-        Raises ``TooManySessionsError`` (a view should answer 503); ``UsageError`` after ``close()`` and where a
-        session with this key runs already; ``ForkedSessionError`` where others were running when the process was
-        forked; ``RuntimeError`` where the system has no more threads.
+        Raises ``TooManySessionsError`` and, after ``close()``, ``SessionNotOpenError`` (a view should answer 503);
+        ``UsageError`` where a session with this key runs already; ``InvalidInputError``; ``ForkedSessionError`` where
+        others were running when the process was forked; ``RuntimeError`` where the system has no more threads.
         """
+        _check_opens(open)
         background = BackgroundSession(self._named(key), open, run)
         self._add(background)
         name = f"realtime-sync-background-{background.key}"
@@ -237,6 +244,7 @@ class BackgroundSessions:
         For a view that streams its answer: it counts as one of ``max_sessions`` and is closed with the others at
         shutdown, so that no worker waits for a browser. Raises as ``start()``, and what ``open`` raises.
         """
+        _check_opens(open)
         background: BackgroundSession[None] = BackgroundSession(self._named(key))
         background._thread = threading.current_thread()
         self._add(background)
@@ -244,6 +252,9 @@ class BackgroundSessions:
             background._take(open())
             assert background.session is not None
             yield background.session
+        except BaseException as error:
+            background._error = error
+            raise
         finally:
             try:
                 background._end()
@@ -286,14 +297,18 @@ class BackgroundSessions:
         self.close()
 
     def _named(self, key: Optional[str]) -> str:
-        return f"session-{next(self._numbers)}" if key is None else key
+        if key is None:
+            return f"session-{next(self._numbers)}"
+        if not isinstance(key, str):
+            raise InvalidInputError(f"key must be a text or None, not {type(key).__name__}")
+        return key
 
     def _add(self, background: BackgroundSession[Any]) -> None:
         if self._lost:
             raise ForkedSessionError(_FORKED)
         with self._changed:
             if self._closed:
-                raise UsageError("these BackgroundSessions are closed: the application is ending")
+                raise SessionNotOpenError("these BackgroundSessions are closed: the application is ending")
             if background.key in self._running:
                 raise UsageError(f"a background session {background.key!r} runs already")
             if len(self._running) >= self.max_sessions:
@@ -311,6 +326,8 @@ class BackgroundSessions:
     def _remove(self, background: BackgroundSession[Any]) -> None:
         with self._changed:
             self._running.pop(background.key, None)
+            # In here, so that whoever has waited for it finds its key and its place free, and close() finds it ended.
+            background._ended.set()
             self._changed.notify_all()
 
     def _work(self, background: BackgroundSession[Any]) -> None:
@@ -330,6 +347,14 @@ class BackgroundSessions:
                 "this process was forked while %d background session(s) ran: they stay with it, the child has none",
                 len(self._running),
             )
+
+
+def _check_opens(open: object) -> None:
+    if not callable(open):
+        raise InvalidInputError(
+            "open must be a function that returns a session, such as lambda: client.attach(call_id), "
+            f"not {type(open).__name__}"
+        )
 
 
 _registries: weakref.WeakSet[BackgroundSessions] = weakref.WeakSet()

@@ -16,7 +16,6 @@ from realtime_sync.protocol.options import ConversationSessionOptions
 from realtime_sync.rest import Json, RestAnswer, RestClient
 from realtime_sync.session_settings import told_session
 from realtime_sync.transport import Cancellation
-from realtime_sync.urls import printable
 
 
 @attrs.frozen
@@ -73,7 +72,9 @@ class Calls:
     def refer(self, call_id: str, target_uri: str) -> None:
         """Transfer a running SIP call, to ``"tel:+14155550123"`` or ``"sip:agent@example.com"``; it ends here."""
         _check_text(target_uri, "target_uri")
-        self._command(call_id, "refer", {"target_uri": printable(target_uri, "target_uri")})
+        if not target_uri.isprintable():
+            raise InvalidInputError("target_uri has a control character (a line break, for example)")
+        self._command(call_id, "refer", {"target_uri": target_uri})
 
     def hangup(self, call_id: str) -> None:
         """End a running call."""

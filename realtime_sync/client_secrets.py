@@ -20,7 +20,8 @@ from realtime_sync.transport import Cancellation
 class SessionClientSecret(ClientSecret):
     """A client secret that was made here: give ``value``, which is not shown, to the browser, and nothing else.
 
-    ``expires_at``: Unix seconds, until when sessions may be begun with it. ``session``: the settings that they have.
+    ``expires_at``: Unix seconds, until when sessions may be begun with it; 0: the service has not told. ``session``:
+    the settings that they have.
     """
 
     value: str = attrs.field(repr=lambda value: "'***'")
@@ -70,5 +71,6 @@ def _read(answer: RestAnswer, secret: Json, session: object, endpoint: Endpoint)
     value, expires_at = secret.get("value"), secret.get("expires_at")
     if not isinstance(value, str) or not value:
         raise answer.unusable("it holds no client secret")
-    expires_at = int(expires_at) if isinstance(expires_at, (int, float)) else 0
+    number = expires_at if isinstance(expires_at, (int, float)) and not isinstance(expires_at, bool) else 0
+    expires_at = int(number) if 0 <= number < float("inf") else 0  # a body may say 1e999, which is infinite
     return SessionClientSecret(value=value, expires_at=expires_at, session=read_session(session, endpoint.dialect))

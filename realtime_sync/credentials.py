@@ -49,6 +49,10 @@ def check_credential(credential: object, kind: Optional[CredentialKind]) -> None
         return
     if isinstance(credential, str):
         _usable(credential, "The credential")
+    elif isinstance(credential, type):
+        raise ConfigurationError(
+            f"The credential is the class {credential.__name__}. Make an object of it: {credential.__name__}(...)."
+        )
     elif hasattr(credential, "get_token"):
         if kind == "key":
             raise ConfigurationError(

@@ -24,17 +24,20 @@ from realtime_sync.errors import (
     ServerError,
     ServiceUnavailableError,
     SessionExpiredError,
+    SessionNotOpenError,
     TooManySessionsError,
     WaitTimeoutError,
     WebhookError,
 )
 
 _BUSY = "The model service is busy. Please try again in a moment."
+_ENDED = "This application has ended the conversation, or begins none just now. Please try again in a moment."
 # The first that fits; a class stands before those that it derives from.
 _TOLD: tuple[tuple[type[BaseException], int, str], ...] = (
     (AudioSendInProgressError, 409, "This conversation is being spoken to already."),
     (AudioNotHeldError, 503, "The connection to the model service is being restored. Please say that again."),
     (TooManySessionsError, 503, "Too many conversations are being held here. Please try again in a moment."),
+    (SessionNotOpenError, 503, _ENDED),  # most often at a restart
     (RateLimitedError, 503, _BUSY),
     (ServiceUnavailableError, 503, _BUSY),
     (ConnectTimeoutError, 504, "The model service did not answer in time."),

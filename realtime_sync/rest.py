@@ -195,9 +195,10 @@ def _accepted(answer: RestAnswer, target: Target) -> RestAnswer:
     if answer.status == 407 and target.proxy:
         raise ProxyError(f"The proxy {Proxy.parse(target.proxy).place} wants credentials (407) in its URL.")
     body = answer.body
-    for name, value in target.headers.items():
-        if name.lower() in ("authorization", "api-key"):  # some servers repeat the key that they refuse
-            body = body.replace(value.rpartition(" ")[2].encode(), b"***")
+    for value in target.headers.values():  # some servers repeat the key that they refuse, and any header may hold one
+        for secret in {value, value.rpartition(" ")[2]}:
+            if len(secret) >= 8:
+                body = body.replace(secret.encode(), b"***")
     raise handshake_error(answer.status, answer.headers, body, f"POST {urlsplit(target.url).path}")
 
 

@@ -72,9 +72,9 @@ def sse_events(
 
     On the way: the worker must have a thread for each stream (``gunicorn -k gthread --threads 20``, or gevent); a proxy
     must not buffer (``SSE_HEADERS`` says so to nginx, others want a setting), nor compress, and its read time-out must
-    be above ``heartbeat``; nothing may gather the iterator (compressing middleware, ``Response.get_data()``). In the
-    browser, ``fetch`` takes a POST; an ``EventSource`` asks again when a stream ends, so close it at ``done`` and
-    ``failed``.
+    be above ``heartbeat``; nothing may gather the iterator (compressing middleware, ``Response.get_data()``, Django
+    under ASGI). In the browser, ``fetch`` takes a POST; an ``EventSource`` asks again when a stream ends, so close it
+    at ``done`` and ``failed``.
 
     Raises ``InvalidInputError`` where ``heartbeat`` or ``timeout`` is no number of seconds above 0.
     """

@@ -107,9 +107,11 @@ class SeenWebhooks(Protocol):
 
 
 class SeenInMemory:
-    """The store of one process, for all its threads: at most ``most`` ids, oldest out."""
+    """The store of one process, for all its threads: at most ``most`` ids (one or more), oldest out."""
 
     def __init__(self, most: int = 10_000, *, clock: Callable[[], float] = time.monotonic) -> None:
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise ConfigurationError(f"most must be a whole number from 1, not {most!r:.60}")
         self._most, self._clock = most, clock
         self._lock = threading.Lock()  # guards _until
         self._until: collections.OrderedDict[str, float] = collections.OrderedDict()

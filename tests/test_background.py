@@ -17,6 +17,7 @@ from realtime_sync import (
     ConfigurationError,
     ConnectionClosedError,
     ConversationSessionOptions,
+    InvalidInputError,
     OpenAIClient,
     RealtimeConversationClient,
     RealtimeConversationSession,
@@ -121,6 +122,47 @@ def test_no_more_than_allowed_run_at_once(client: RealtimeConversationClient, se
     sessions.start(client.start_conversation_session, listen).wait_until_open(20)
 
 
+def test_a_key_is_free_again_for_whoever_has_waited_for_its_session(sessions: BackgroundSessions) -> None:
+    def open_nothing() -> RealtimeConversationSession:
+        raise ConfigurationError("no key")
+
+    with sessions._changed:  # so that it cannot be taken off the list
+        background = sessions.start(open_nothing, listen, key="rtc_1")
+        with pytest.raises(WaitTimeoutError):
+            background.wait(0.3)
+    with pytest.raises(ConfigurationError):
+        background.wait(20)
+    assert sessions.get("rtc_1") is None
+
+
+@pytest.mark.parametrize("key", [7, b"rtc_1", ["rtc_1"]])
+def test_a_key_that_is_no_text_is_refused(
+    client: RealtimeConversationClient, sessions: BackgroundSessions, key: Any
+) -> None:
+    with pytest.raises(InvalidInputError, match="key"):
+        sessions.start(client.start_conversation_session, listen, key=key)
+    with pytest.raises(InvalidInputError, match="key"), sessions.hold(client.start_conversation_session, key=key):
+        pass
+
+
+def test_a_session_in_the_place_of_a_function_that_opens_one_is_refused_at_once(
+    client: RealtimeConversationClient, sessions: BackgroundSessions
+) -> None:
+    with client.start_conversation_session() as session:
+        opened: Any = session  # as start(client.attach(call_id), ...) would be
+        with pytest.raises(InvalidInputError, match="lambda"):
+            sessions.start(opened, listen)
+        with pytest.raises(InvalidInputError, match="lambda"), sessions.hold(opened):
+            pass
+    assert sessions.running == 0
+
+
+@pytest.mark.parametrize("seconds", [None, -1, True, float("inf"), float("nan"), "3"])
+def test_a_time_to_close_in_that_makes_no_sense_is_refused(seconds: Any) -> None:
+    with pytest.raises(ConfigurationError, match="close_seconds"):
+        BackgroundSessions(close_seconds=seconds)
+
+
 @pytest.mark.parametrize("number", [0, -1, True, 1.5, "many"])
 def test_a_number_of_sessions_that_makes_no_sense_is_refused(number: Any) -> None:
     with pytest.raises(ConfigurationError, match="max_sessions"):
@@ -162,6 +204,14 @@ def test_a_session_that_cannot_be_opened_tells_why_and_no_secret(
         background.wait(20)
     assert "AuthenticationError" in caplog.text
     assert "sk-nobody" not in caplog.text
+
+
+def test_a_function_that_opens_no_session_is_told_of(sessions: BackgroundSessions) -> None:
+    forgets_to_return: Any = lambda: None  # noqa: E731
+    with pytest.raises(InvalidInputError, match="NoneType"):
+        sessions.start(forgets_to_return, listen).wait_until_open(20)
+    with pytest.raises(InvalidInputError, match="NoneType"), sessions.hold(forgets_to_return):
+        pass
 
 
 def test_an_error_that_has_a_secret_as_its_cause_is_logged_without_it(
@@ -209,7 +259,7 @@ def test_close_ends_all_of_them_and_refuses_new_ones(
     assert [background.done for background in running] == [True] * 5
     assert [background.error for background in running] == [None] * 5
     assert {session.wait_until_closed(20) for session in server.sessions} == {1000}
-    with pytest.raises(UsageError, match="closed"):
+    with pytest.raises(SessionNotOpenError, match="closed"):
         sessions.start(client.start_conversation_session, listen)
     assert sessions.close(20)
     assert caplog.records == []
@@ -289,6 +339,29 @@ def test_a_held_session_that_cannot_be_opened_raises_and_is_not_counted(sessions
     with pytest.raises(ConnectionError), sessions.hold(client.start_conversation_session):
         pass
     assert sessions.running == 0
+
+
+def test_what_goes_wrong_with_a_held_session_is_known_to_who_has_found_it(
+    client: RealtimeConversationClient, sessions: BackgroundSessions
+) -> None:
+    def open_nothing() -> RealtimeConversationSession:
+        found.append(sessions.get("stream"))
+        raise ConfigurationError("no key")
+
+    found: list[Any] = []
+    with pytest.raises(ConfigurationError), sessions.hold(open_nothing, key="stream"):
+        pass
+    with pytest.raises(ConfigurationError):
+        found[0].wait_until_open(20)
+
+    def stream() -> None:
+        with sessions.hold(client.start_conversation_session, key="stream"):
+            found.append(sessions.get("stream"))
+            raise KeyError("the browser")
+
+    for failing in (stream, lambda: found[1].wait(20)):
+        with pytest.raises(KeyError, match="browser"):
+            failing()
 
 
 # Processes -----------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime_sync import AzureOpenAIClient, OpenAIClient
 from realtime_sync.credentials import AZURE_SCOPE
 from realtime_sync.endpoints import Endpoint
 from realtime_sync.errors import AuthenticationError, ConfigurationError, UnsupportedByDialectError
@@ -231,6 +232,13 @@ def test_the_portals_target_uri_works_with_its_version_and_contradicts_another()
         Endpoint.azure(portal, "key")
 
 
+def test_on_the_preview_path_a_deployment_replaces_the_model_that_the_base_url_names() -> None:
+    base = "https://r.openai.azure.com/openai/realtime?model=old&a=1"
+    endpoint = Endpoint.azure(base, SECRET, api_version="2025-04-01-preview")
+    url = "wss://r.openai.azure.com/openai/realtime?a=1&deployment=m&api-version=2025-04-01-preview"
+    assert endpoint.target(model="m").url == url
+
+
 def test_the_ga_path_never_carries_an_api_version_unless_the_user_insists() -> None:
     assert "api-version" not in Endpoint.azure(f"{RESOURCE}?api-version=v1", "key").target(model="d").url
     insisting = Endpoint.azure(RESOURCE, "key", query={"api-version": "v1"})
@@ -380,6 +388,39 @@ def test_what_cannot_be_a_credential_is_refused_at_once() -> None:
             Endpoint.openai(wrong)  # type: ignore[arg-type]
         assert SECRET not in str(caught.value)
     assert "Pass its .key" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("timeouts", 5),
+        ("retries", 3),
+        ("limits", 1024),
+        ("max_message_bytes", "4 MiB"),
+        ("max_message_bytes", 0),
+        ("max_message_bytes", True),
+        ("ssl_context", True),
+        ("ssl_context", False),
+    ],
+)
+def test_a_setting_of_a_wrong_kind_is_refused_at_once_and_named(setting: str, value: Any) -> None:
+    told: dict[str, Any] = {setting: value}
+    with pytest.raises(ConfigurationError, match=setting):
+        OpenAIClient(SECRET, **told)
+    with pytest.raises(ConfigurationError, match=setting):
+        AzureOpenAIClient(RESOURCE, SECRET, **told)
+
+
+@pytest.mark.parametrize("dialect", ["preview", "ga", None])
+def test_a_dialect_that_is_only_a_word_is_refused_and_not_taken_for_the_ga_one(dialect: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"Dialect\.PREVIEW"):
+        Endpoint.openai(SECRET, dialect=dialect)
+
+
+@pytest.mark.parametrize("credential", [_Entra, str])
+def test_a_class_in_the_place_of_a_credential_is_refused_at_once(credential: Any) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{credential.__name__}\(\.\.\.\)"):
+        Endpoint.azure(RESOURCE, credential)
 
 
 def test_an_asynchronous_credential_is_refused_with_the_way_out_and_no_warning() -> None:

@@ -390,6 +390,19 @@ def test_a_refusal_is_the_same_error_as_a_sessions(plain: House, status: int, ki
     assert_hidden(error)
 
 
+def test_no_secret_header_that_is_repeated_in_a_refusal_is_shown(plain: House) -> None:
+    service = plain.serve(answer(400, body=f"The gateway does not know {KEY}."))
+    with pytest.raises(HandshakeError, match=r"know \*\*\*") as caught:
+        plain.client(service, credential=None, headers={"X-Gateway-Key": KEY}).create_client_secret()
+    assert_hidden(caught.value)
+
+
+def test_a_header_without_a_value_hides_nothing_of_a_refusal(plain: House) -> None:
+    service = plain.serve(answer(400, body="The gateway wants a key."))
+    with pytest.raises(HandshakeError, match=r"\(The gateway wants a key\)"):
+        plain.client(service, headers={"api-key": ""}).create_client_secret()
+
+
 def test_a_redirect_is_not_followed(plain: House) -> None:
     elsewhere = plain.serve()
     service = plain.serve(answer(307, f"Location: {elsewhere.endpoint}"))
@@ -403,6 +416,18 @@ def test_an_answer_that_makes_no_sense_is_told_of(plain: House, body: str) -> No
     with pytest.raises(HandshakeError, match="HTTP 200, but") as caught:
         plain.client(plain.serve(answer(200, body=body))).create_client_secret()
     assert caught.value.status == 200
+
+
+@pytest.mark.parametrize("end", ["1e400", "NaN", "null", '"soon"', "true", "-1e400"])
+def test_a_secrets_end_that_makes_no_sense_is_as_if_it_were_not_told(plain: House, end: str) -> None:
+    service = plain.serve(answer(200, body=f'{{"value": "ek_abc123", "expires_at": {end}}}'))
+    secret = plain.client(service).create_client_secret()
+    assert (secret.value, secret.expires_at) == ("ek_abc123", 0)
+
+
+def test_a_secrets_end_may_be_told_with_a_point(plain: House) -> None:
+    service = plain.serve(answer(200, body='{"value": "ek_abc123", "expires_at": 1893456000.5}'))
+    assert plain.client(service).create_client_secret().expires_at == 1893456000
 
 
 def test_an_answer_that_makes_no_sense_is_not_shown_since_it_may_hold_a_secret(plain: House) -> None:

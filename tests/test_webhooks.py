@@ -294,6 +294,12 @@ def test_the_memory_forgets_by_time_and_by_number() -> None:
     assert seen.add("e", 10)
 
 
+@pytest.mark.parametrize("most", [0, -1, True, 2.5, "many"])
+def test_a_memory_that_remembers_nothing_is_refused_at_once(most: Any) -> None:
+    with pytest.raises(ConfigurationError, match="most"):
+        SeenInMemory(most)
+
+
 # Events --------------------------------------------------------------------------------------------------------------
 
 

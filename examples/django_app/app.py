@@ -5,8 +5,8 @@
     python -m django_app.app runserver                                 # http://127.0.0.1:8000
     gunicorn -c gunicorn_conf.py django_app.app:application
 
-Under WSGI a streaming view holds one thread; under ASGI Django gathers a plain iterator before it sends it, so serve
-this with WSGI.
+Under WSGI a streaming view holds one thread. Serve this with WSGI: under ASGI (tried with uvicorn and Django 5.2 in
+2026-11) it works, but Django gathers a plain iterator before it sends it, and has an answer finished for who has left.
 """
 
 from __future__ import annotations
@@ -23,12 +23,13 @@ from django.core.exceptions import SuspiciousOperation
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import execute_from_command_line
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
-from django.urls import path
+from django.urls import path, re_path
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 from django.views.static import serve
 from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, service
 
+from realtime_sync import RealtimeSyncError
 from realtime_sync.public_errors import public_error
 from realtime_sync.sse import SSE_HEADERS
 
@@ -72,7 +73,8 @@ class TellErrors:
             return None
         told = public_error(error)
         if told.status >= 500:
-            logger.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error)
+            known = isinstance(error, RealtimeSyncError)
+            logger.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error, exc_info=not known)
         headers = {} if told.retry_after is None else {"Retry-After": str(round(told.retry_after))}
         return JsonResponse({"error": told.as_dict()}, status=told.status, headers=headers)
 
@@ -115,8 +117,8 @@ urlpatterns = [
     path("call", require_GET(ensure_csrf_cookie(call_page))),
     path("ask", require_POST(ask)),
     path("session", require_POST(session)),
-    # Good enough for five small files; larger sites let the web server do it, or WhiteNoise.
-    path("static/<path:path>", require_GET(serve), {"document_root": PAGE}),
+    # Good enough for some small files; larger sites let the web server do it, or WhiteNoise.
+    re_path(r"^static/(?P<path>[a-z_]{1,30}\.[a-z]{1,4})$", require_GET(serve), {"document_root": PAGE}),
 ]
 application = WSGIHandler()
 

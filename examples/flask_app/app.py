@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 from typing import Optional
-from urllib.parse import urlsplit
 
 import web_service
 from flask import Flask, Response, abort, request
@@ -22,6 +21,7 @@ from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, Service
 from werkzeug.exceptions import HTTPException
 
 from flask_app.voice import BrowserConversation
+from realtime_sync import RealtimeSyncError
 from realtime_sync.public_errors import public_error
 from realtime_sync.sse import SSE_HEADERS
 
@@ -74,8 +74,7 @@ def refuse_other_sites() -> None:
 
     Behind a proxy, ``Host`` must be the public one (``proxy_set_header Host $host``).
     """
-    origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if request.headers.get("Origin") not in (None, f"http://{request.host}", f"https://{request.host}"):
         abort(403, "This request comes from another site's page.")
 
 
@@ -92,6 +91,7 @@ def tell_error(error: Exception) -> ResponseReturnValue:
     """The reason for the log, a sentence for the person."""
     told = public_error(error)
     if told.status >= 500:
-        logger.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error)
+        known = isinstance(error, RealtimeSyncError)
+        logger.error("%s %s: %s: %s", request.method, request.path, type(error).__name__, error, exc_info=not known)
     headers = {} if told.retry_after is None else {"Retry-After": str(round(told.retry_after))}
     return {"error": told.as_dict()}, told.status, headers

@@ -28,7 +28,7 @@ app.conf.update(
 
 def answer_question(question: str) -> str:
     """The model's answer."""
-    with service().texts.hold(service().client.start_conversation_session) as session:
+    with service().texts.hold(service().open_text_session) as session:
         return str(session.ask(question, timeout=120))
 
 

@@ -16,6 +16,7 @@ from typing import Any, Optional
 
 from simple_websocket import ConnectionClosed
 from web_service import Service
+from wsproto.utilities import LocalProtocolError
 
 from realtime_sync import (
     ConversationItemInputAudioTranscriptionCompletedUpdate,
@@ -44,6 +45,7 @@ SAMPLE_BYTES = 2
 SAMPLES_PER_MS = 24
 # A browser sends sound all the time: one that has said nothing for so many seconds is gone.
 _SILENT_SECONDS = 20.0
+_OPEN_SECONDS = 60.0
 _STOP_SECONDS = 1.0
 _CLOSE_SECONDS = 2.0
 # What may wait for a browser, or for the service: some minutes of sound, or half a minute.
@@ -102,7 +104,7 @@ class Link:
                 with self._lock:
                     self._waiting -= len(message)
             self._socket.close()
-        except (ConnectionClosed, OSError):
+        except (ConnectionClosed, LocalProtocolError, OSError):
             pass  # the browser has gone, which the reading thread sees, too
 
     def _cut(self) -> None:
@@ -171,7 +173,7 @@ class BrowserSpeaker:
             self._last = (item_id, content_index)
             self._written[self._last] = self._written.get(self._last, 0) + len(samples) // SAMPLE_BYTES
             self._left = max(self._left, 1)
-        self._link.play(item_id, content_index, samples)
+            self._link.play(item_id, content_index, samples)  # in here: not behind the "stop" of another thread
 
     def stop(self) -> Optional[Played]:
         """Fall silent; returns what was heard by then, once the browser has told it."""
@@ -180,8 +182,7 @@ class BrowserSpeaker:
             number = self._stops
             self._left = 0
             self._dropped.update(known for known, _ in self._written)
-        self._link.say("stop", number=number)
-        with self._changed:
+            self._link.say("stop", number=number)
             self._changed.wait_for(lambda: self._stopped >= number, _STOP_SECONDS)
         return self.position.current
 
@@ -218,14 +219,15 @@ class BrowserConversation:
         self._microphone = BrowserMicrophone()
         self._speaker = BrowserSpeaker(self._link)
         self._over = threading.Event()
+        self._interrupting = threading.Lock()  # held while an interruption is under way
         self._session: Optional[RealtimeConversationSession] = None
 
     def hold(self) -> None:
         """Until the browser goes away, the session ends, or the application does."""
         try:
             background = self._service.voices.start(self._service.open_voice_session, self._talk)
-            background.wait_until_open(60)
             try:
+                background.wait_until_open(_OPEN_SECONDS)
                 self._read()
             finally:
                 self._over.set()
@@ -274,13 +276,14 @@ class BrowserConversation:
         try:
             told = json.loads(message)
             kind = told["type"]
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError, RecursionError):
             self._link.say("problem", message="The page said something that this application does not understand.")
             return
         if kind == "interrupt":
             self._heard(told)
-            # Beside the reading, which must go on: the service's word on it takes a moment.
-            threading.Thread(target=self._interrupt, name="browser-interrupt", daemon=True).start()
+            # Beside the reading, which must go on: the service's word on it takes a moment. One at a time is enough.
+            if self._interrupting.acquire(blocking=False):
+                threading.Thread(target=self._interrupt, name="browser-interrupt", daemon=True).start()
         elif kind in ("played", "stopped"):
             self._heard(told)
 
@@ -290,14 +293,14 @@ class BrowserConversation:
         self._speaker.heard(told.get("item_id"), told.get("content_index"), told.get("samples"), stop)
 
     def _interrupt(self) -> None:
-        session = self._session
-        if session is None:
-            return
         try:
-            self._speaker.stop()
-            self._show_interruption(session.interrupt(position=self._speaker.position))
+            if self._session is not None:
+                self._speaker.stop()
+                self._show_interruption(self._session.interrupt(position=self._speaker.position))
         except RealtimeSyncError as error:
             logger.info("an interruption came too late: %s: %s", type(error).__name__, error)
+        finally:
+            self._interrupting.release()
 
     # What the page shows ------------------------------------------------------------------------------------------
 

@@ -38,7 +38,12 @@ async function call() {
   };
   try {
     if (!navigator.mediaDevices) throw new Error("A browser gives its microphone to pages on localhost and over https only.");
-    stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    const heard = await navigator.mediaDevices.getUserMedia({ audio: true });
+    if (mine !== peer) { // hung up while the browser asked for permission
+      for (const track of heard.getTracks()) track.stop();
+      return;
+    }
+    stream = heard;
     for (const track of stream.getTracks()) mine.addTrack(track, stream);
     mine.createDataChannel("oai-events").onmessage = ({ data }) => hear(JSON.parse(data));
     await mine.setLocalDescription(await mine.createOffer());

@@ -21,7 +21,8 @@ export class Voice {
       if (!navigator.mediaDevices) throw new Error("A browser gives its microphone to pages on localhost and over https only.");
       await this.open();
     } catch (error) {
-      this.end(words(error));
+      if (this.ended) this.release(); // what came about after it was stopped
+      else this.end(words(error));
     }
   }
 

@@ -242,6 +242,31 @@ def test_a_call_that_could_not_be_answered_is_tried_again_when_it_is_delivered_a
         assert [asked.path for asked in broken.asked] == ["/v1/realtime/calls/rtc_1/accept"] * 2
 
 
+def test_a_call_that_was_accepted_and_that_nobody_could_be_put_beside_is_hung_up(
+    sessions: BackgroundSessions,
+) -> None:
+    with Service(answer(200), answer(500), answer(200)) as broken:
+        openai = OpenAIClient(KEY, endpoint=broken.endpoint, timeouts=CALM, retries=ConnectRetries(attempts=1))
+        app = made_app(openai.get_realtime_conversation_client("gpt-realtime"), sessions)
+        assert post(app, incoming("rtc_1"))[0] == 503
+        paths = ["/v1/realtime/calls/rtc_1/accept", "/v1/realtime?call_id=rtc_1", "/v1/realtime/calls/rtc_1/hangup"]
+        assert [asked.path for asked in broken.asked] == paths
+
+
+def test_a_call_for_which_there_is_no_thread_is_tried_again_when_it_is_delivered_again(
+    app: Flask, service: RealtimeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start_nothing(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")  # as Python says it
+
+    call_id = service.place_call()
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", start_nothing)
+        assert post(app, incoming(call_id))[0] == 503
+    assert post(app, incoming(call_id))[0] == 200
+    assert service.call(call_id).state == "active"
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -119,6 +119,13 @@ def test_what_was_said_before_goes_before(browser: Browser) -> None:
     ]
 
 
+def test_the_longest_conversation_that_a_page_may_hold_is_taken(browser: Browser) -> None:
+    history = [{"role": role, "text": "\x01" * 4000} for role in ("user", "assistant") * 10]
+    status, _, pieces = browser.post("/ask", {"question": "\x01" * 4000, "history": history})
+    assert status == 200
+    assert list(events(pieces))[-1][0] == "done"
+
+
 def test_who_goes_away_cancels_the_answer(browser: Browser) -> None:
     browser.house.serve(responder=Gate())
     browser.service.client = browser.house.client()
@@ -167,6 +174,8 @@ def test_bad_requests_are_refused_with_their_status(browser: Browser) -> None:
     assert browser.get("/nothing")[0] == 404
     assert browser.get("/static/../web_service.py")[0] in (400, 404)
     assert browser.get("/static/%2e%2e/web_service.py")[0] in (400, 404)
+    assert browser.get("/static/" + "x" * 3000)[0] == 404
+    assert browser.get("/static/%00")[0] == 404
     status, _, _ = browser.post("/ask", {"question": "x" * web_service.MAX_BODY_BYTES})
     assert status in (400, 413)
     assert not browser.house.server.sessions
@@ -192,6 +201,15 @@ def test_a_refusal_of_the_service_is_told_without_its_words(
     assert str(refusal.status) in caplog.text
 
 
+def test_a_bug_of_ours_is_told_in_the_log_with_its_place(browser: Browser, caplog: Any) -> None:
+    nothing: Any = None
+    browser.service.client = nothing
+    status, message = browser.refused("/ask", {"question": "So?"})
+    assert (status, "log" in message) == (500, True)
+    assert "AttributeError" in caplog.text
+    assert 'web_service.py", line' in caplog.text
+
+
 def test_a_busy_service_is_told_with_when_to_come_again(browser: Browser) -> None:
     browser.house.server.faults = faults.Faults(refuse=Refusal(429, {"retry-after": "17"}, "slow down"))
     browser.service.client = browser.house.client(retries=ConnectRetries(attempts=1))
@@ -211,6 +229,14 @@ def test_too_many_at_once_are_told_to_wait(browser: Browser) -> None:
     list(pieces)
 
 
+def test_an_application_that_ends_tells_to_come_again(browser: Browser) -> None:
+    browser.service.close()
+    for told in (browser.refused("/ask", {"question": "So?"}), browser.refused("/session", OFFER, "application/sdp")):
+        assert told[0] == 503
+        assert "try again in a moment" in told[1]
+    assert calls(browser.house) == ["ended"]
+
+
 # --- calls by WebRTC
 
 
@@ -224,6 +250,18 @@ def test_an_offer_is_answered_and_the_tools_of_the_call_are_run_here(browser: Br
     assert [tool["name"] for tool in told["session"]["tools"]] == ["local_time"]
     live.close()
     until(lambda: not browser.service.voices.running)
+
+
+def calls(house: House) -> list[str]:
+    """The states of the calls that the service has."""
+    return [call.state for call in house.server.calls._calls.values()]
+
+
+def test_a_call_that_nobody_here_has_time_for_is_ended_again(browser: Browser) -> None:
+    browser.service.voices.max_sessions = 1
+    with browser.service.voices.hold(browser.service.open_voice_session):
+        assert browser.refused("/session", OFFER, "application/sdp")[0] == 503
+    assert calls(browser.house) == ["ended"]
 
 
 @pytest.mark.parametrize("offer", [b"", b"hello", b"v=0\r\n", b"\xff" * 100, b"v=0\r\nm=audio " + b"x" * 40_000])
@@ -270,6 +308,7 @@ def test_flask_refuses_what_comes_from_another_sites_page(house: House, service:
     assert client.post("/ask", json={"question": "So?"}, headers=other).status_code == 403
     assert client.post("/ask", json={"question": "So?"}, headers={"Origin": "null"}).status_code == 403
     assert client.get("/talk", headers=other).status_code == 403
+    assert client.post("/ask", json={"question": "So?"}, headers={"Origin": "http://[x"}).status_code == 403
     with client.post("/ask", json={"question": "So?"}, headers=ours) as response:
         assert response.status_code == 200
         assert words(events(response.response)) == "You said: So?"

@@ -197,6 +197,34 @@ def test_a_microphone_that_is_not_allowed_is_told_with_what_to_do(opened: Opened
     assert opened.server.sessions == []
 
 
+PERMIT_LATER = """
+    const devices = navigator.mediaDevices, ask = devices.getUserMedia.bind(devices);
+    devices.getUserMedia = async (wanted) => {
+      const stream = await ask(wanted);
+      await new Promise((permit) => (window.permit = permit));
+      window.given = stream.getTracks();
+      return stream;
+    };
+"""
+
+
+@pytest.mark.parametrize(("path", "button"), [("/", "talk"), ("/call", "call")])
+def test_a_microphone_that_is_allowed_after_it_was_stopped_is_switched_off(
+    opened: Opened, path: str, button: str
+) -> None:
+    opened.serve()
+    page = opened.page(path=path)
+    page.driver.execute_script(PERMIT_LATER)
+    page.find(button).click()
+    page.until(lambda: page.driver.execute_script("return Boolean(window.permit)"))
+    page.find(button).click()
+    page.driver.execute_script("window.permit()")
+    page.until(lambda: page.driver.execute_script("return (window.given || [{}])[0].readyState") == "ended")
+    assert page.status == "Ready"
+    assert page.alert == ""
+    assert opened.server.sessions == []
+
+
 def test_a_restart_of_the_application_is_told_and_the_next_conversation_works(opened: Opened) -> None:
     opened.serve()
     page = opened.page()

@@ -30,6 +30,7 @@ def service(plain: House, monkeypatch: Any) -> Iterator[web_service.Service]:
 def test_an_eager_task_answers_and_closes_its_session(plain: House, service: web_service.Service) -> None:
     assert tasks.ask.apply(args=["Is it so?"]).get() == "You said: Is it so?"
     assert plain.live.wait_until_closed() == 1000
+    assert plain.live.options["output_modalities"] == ["text"]  # nobody would hear it, and speech costs more
     assert not service.texts.running
 
 

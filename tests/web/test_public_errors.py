@@ -21,6 +21,7 @@ ALL = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if issubcla
         (errors.WebhookSignatureError("not signed"), 400),
         (errors.AudioSendInProgressError("two"), 409),
         (errors.TooManySessionsError("full"), 503),
+        (errors.SessionNotOpenError("closed"), 503),
         (errors.RateLimitedError("slow down", status=429, retry_after=3.0), 503),
         (errors.ServiceUnavailableError("down", status=503), 503),
         (errors.AuthenticationError("wrong key", status=401), 502),

@@ -1,0 +1,140 @@
+"""The microphone by WebSocket in this process: what a page, a slow service or an unlucky moment may not do."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+
+import pytest
+import web_service
+import websocket
+from flask_app import voice
+from flask_app.app import create_app
+from werkzeug.serving import make_server
+from wsproto.utilities import LocalProtocolError
+
+from realtime_sync.server import faults
+from tests.session.harness import House, Running, until
+
+
+@pytest.fixture
+def service(plain: House) -> Iterator[web_service.Service]:
+    with closing(web_service.Service(plain.client())) as service:
+        yield service
+
+
+@contextmanager
+def talking(service: web_service.Service) -> Iterator[websocket.WebSocket]:
+    """A page's WebSocket to the application."""
+    web = make_server("127.0.0.1", 0, create_app(service), threaded=True)
+    serving = threading.Thread(target=web.serve_forever, args=(0.05,), daemon=True)
+    serving.start()
+    try:
+        with closing(websocket.create_connection(f"ws://127.0.0.1:{web.server_port}/talk", timeout=20)) as page:
+            yield page
+    finally:
+        web.shutdown()
+        web.server_close()
+        serving.join(20)
+
+
+def hear(page: websocket.WebSocket, kind: str) -> dict[str, Any]:
+    """The next message of this kind."""
+    while True:
+        told: dict[str, Any] = json.loads(page.recv())
+        if told["type"] == kind:
+            return told
+
+
+def interrupters() -> int:
+    return sum(thread.name == "browser-interrupt" for thread in threading.enumerate())
+
+
+def test_what_is_nested_without_end_is_told_of_and_the_conversation_goes_on(service: web_service.Service) -> None:
+    with talking(service) as page:
+        hear(page, "ready")
+        for _ in range(2):
+            page.send("[" * 60_000)
+            assert "understand" in hear(page, "problem")["message"]
+        assert service.voices.running == 1
+
+
+def test_a_page_that_interrupts_all_the_time_has_one_thread_for_it(service: web_service.Service) -> None:
+    with talking(service) as page:
+        hear(page, "ready")
+        for _ in range(300):
+            page.send(json.dumps({"type": "interrupt"}))
+        page.send("{")
+        hear(page, "problem")  # so it has read the others
+        assert interrupters() <= 1
+        until(lambda: not interrupters(), 20)
+        page.send(json.dumps({"type": "interrupt"}))
+        while hear(page, "stop")["number"] < 2:
+            pass  # the second is that of the second thread
+
+
+def test_a_service_that_is_too_slow_keeps_no_session_for_a_page_that_has_been_told_so(
+    plain: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voice, "_OPEN_SECONDS", 0.1)
+    plain.serve(faults=faults.Faults(slow_handshake=0.003))
+    with closing(web_service.Service(plain.client())) as service:
+        with talking(service) as page:
+            assert "in time" in hear(page, "failed")["message"]
+        until(lambda: not service.voices.running, 20)
+        assert [live.wait_until_closed(20) for live in plain.server.sessions] in ([], [1000])
+
+
+class Socket:
+    """Keeps what is sent to a page."""
+
+    def __init__(self) -> None:
+        self.sent: list[str | bytes] = []
+
+    def send(self, message: str | bytes) -> None:
+        self.sent.append(message)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_page_that_closes_while_it_is_spoken_to_is_no_error() -> None:
+    class Closing(Socket):
+        def send(self, message: str | bytes) -> None:
+            raise LocalProtocolError("the peer's close frame has just been answered")  # by simple-websocket's thread
+
+    link = voice.Link(Closing())
+    link.say("over")
+    link._thread.join(20)  # a thread that ends with an exception is a warning, and so a failure
+    assert not link._thread.is_alive()
+
+
+def test_no_sound_comes_behind_the_word_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    playing, stopped = threading.Event(), threading.Event()
+
+    class SlowLink(voice.Link):
+        def play(self, item_id: str, content_index: int, samples: bytes) -> None:
+            playing.set()
+            stopped.wait(0.3)
+            super().play(item_id, content_index, samples)
+
+        def say(self, kind: str, **fields: object) -> None:
+            super().say(kind, **fields)
+            stopped.set()
+
+    monkeypatch.setattr(voice, "_STOP_SECONDS", 0.0)
+    socket = Socket()
+    link = SlowLink(socket)
+    speaker = voice.BrowserSpeaker(link)
+    writing = Running(lambda: speaker.write("item_1", 0, b"\x01\x02"))
+    assert playing.wait(20)
+    speaker.stop()
+    writing.result(20)
+    until(lambda: len(socket.sent) == 3, 20)
+    link._queue.put(None)
+    link._thread.join(20)
+    assert [json.loads(sent)["type"] for sent in socket.sent if isinstance(sent, str)] == ["audio", "stop"]
+    assert isinstance(socket.sent[1], bytes)
