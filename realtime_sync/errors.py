@@ -140,6 +140,16 @@ class CloseInfo:
 class RealtimeSyncError(Exception):
     """The root: ``except RealtimeSyncError`` catches all that this library raises on purpose."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Not by __init__, as exceptions are pickled otherwise: some have arguments that must be given by name.
+        return _made_again, (type(self), self.args), self.__dict__
+
+
+def _made_again(kind: type[RealtimeSyncError], args: tuple[object, ...]) -> RealtimeSyncError:
+    error = kind.__new__(kind, *args)
+    error.args = args  # an OSError takes them in __init__ only
+    return error
+
 
 class ConfigurationError(RealtimeSyncError, ValueError):
     """Settings are missing, or contradict each other; the message says what to set."""
