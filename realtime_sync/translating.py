@@ -76,19 +76,21 @@ def translate(
             for chunk in chunks:
                 writer.write(chunk)
                 # What comes meanwhile is taken meanwhile: an hour of speech would be more than a session keeps.
-                _take(session, pieces, 0.0)
+                _take(session, pieces, 0.0, until_over=False)
         session.end_translation()
         _take(session, pieces, timeout)
     return Translation(pieces=tuple(pieces))
 
 
-def _take(session: RealtimeConversationSession, pieces: list[TranslatedPiece], timeout: float) -> None:
-    """Take what has come; with a ``timeout`` above 0, all until the translation is over."""
+def _take(
+    session: RealtimeConversationSession, pieces: list[TranslatedPiece], timeout: float, *, until_over: bool = True
+) -> None:
+    """Take all until the translation is over, or else what has come."""
     while True:
         try:
             update = session.receive_update(timeout)
         except WaitTimeoutError:
-            if timeout:
+            if until_over:
                 raise
             return
         if isinstance(update, ErrorUpdate):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Optional
 
@@ -38,22 +39,28 @@ class Samples:
     """Samples in memory, as a source of audio: ``session.send_audio(Samples(array, 48_000))``.
 
     ``array``: a numpy array, or what becomes one: ``(frames,)`` or ``(frames, channels)``, which are mixed to mono;
-    floating point from -1 to 1 (a little beyond is clipped), or integers of their type's full scale.
+    floating point from -1 to 1 (a little beyond is clipped), or integers of up to 32 bits at their type's full scale.
     ``rate``: frames a second (Hz).
 
-    Raises InvalidInputError for a rate that is none, AudioFormatError for an array that cannot be audio (complex, three
-    axes, not finite, far beyond 1), ConfigurationError without numpy.
+    Raises InvalidInputError for a rate that is none, AudioFormatError for an array that cannot be audio (complex, of
+    64-bit integers, three axes, not finite, far beyond 1), ConfigurationError without numpy.
     """
 
     array: npt.NDArray[Any] = attrs.field(converter=_as_array, repr=_shape)
     rate: int
 
     def __attrs_post_init__(self) -> None:
-        array, rate = self.array, self.rate
-        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 < rate < 10_000_000:
+        array = self.array
+        rate: object = self.rate  # perhaps one of numpy's numbers
+        if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 < float(rate) < 10_000_000:
             raise InvalidInputError(f"rate must be a number of samples a second, not {rate!r}")
         if array.dtype.kind not in "iuf" or (array.dtype.kind == "u" and array.dtype.itemsize > 1):
             raise AudioFormatError(f"Samples are floating point, signed integers or uint8, not {array.dtype}.")
+        if array.dtype.kind == "i" and array.dtype.itemsize > 4:  # numpy's type for plain integers, of no sound card
+            raise AudioFormatError(
+                f"Samples of the type {array.dtype} would be read at its full scale, as silence. Are they 16-bit "
+                "values? Then give array.astype('int16')."
+            )
         if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= _MOST_CHANNELS):
             raise AudioFormatError(
                 f"Samples are an array of (frames,) or (frames, channels), not of shape {array.shape}"

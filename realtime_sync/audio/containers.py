@@ -18,6 +18,7 @@ _MAGICS = (
     (4, b"ftyp", "an MP4, M4A or MOV file"),
     (0, b"\x1a\x45\xdf\xa3", "a WebM or Matroska file"),
     (0, b"FORM", "an AIFF file"),
+    (0, b"RIFX", "a big-endian WAV file (RIFX)"),
     (0, b"caff", "a CAF file"),
     (0, b".snd", "a Sun AU file"),
     (0, b"#!AMR", "an AMR file"),

@@ -6,14 +6,11 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Optional, Union
 
-import attrs
-
 from realtime_sync.audio import g711
 from realtime_sync.audio.arrays import from_bytes, require_numpy, to_bytes
-from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
 from realtime_sync.audio.resampling import resampled
 from realtime_sync.audio.wav import WavWriter
-from realtime_sync.errors import InvalidInputError
 
 
 def converted_chunks(chunks: Iterable[bytes], format: SampleFormat, wanted: SampleFormat) -> Iterator[bytes]:
@@ -27,13 +24,6 @@ def converted_chunks(chunks: Iterable[bytes], format: SampleFormat, wanted: Samp
     require_numpy()
     blocks = (from_bytes(chunk, format) for chunk in chunks)
     yield from (to_bytes(block, wanted) for block in resampled(blocks, format.rate, wanted.rate))
-
-
-def pcm_at(rate: int) -> SampleFormat:
-    """16-bit PCM at this rate (Hz). Raises InvalidInputError for what is no rate."""
-    if isinstance(rate, bool) or not isinstance(rate, int) or not 1000 <= rate <= 768_000:
-        raise InvalidInputError(f"rate must be 1,000 to 768,000 samples a second, not {rate!r}")
-    return attrs.evolve(PCM, rate=rate)
 
 
 def write_audio(

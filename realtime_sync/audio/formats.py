@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Union
 
 import attrs
 
-from realtime_sync.errors import AudioFormatError
+from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.registry import UNSET
 
@@ -75,3 +76,11 @@ _BY_NAME: dict[str, SampleFormat] = {
     "g711_ulaw": MULAW,
     "g711_alaw": ALAW,
 }
+
+
+def pcm_at(rate: int) -> SampleFormat:
+    """16-bit PCM at this rate (Hz). Raises InvalidInputError for what is no rate."""
+    given: object = rate  # perhaps one of numpy's numbers
+    if isinstance(given, bool) or not isinstance(given, numbers.Integral) or not 1000 <= int(given) <= 768_000:
+        raise InvalidInputError(f"rate must be a whole number of samples a second, 1,000 to 768,000, not {rate!r}")
+    return attrs.evolve(PCM, rate=int(given))

@@ -41,8 +41,7 @@ def outgoing_chunks(
     Raises, when called, InvalidInputError for arguments without sense, ConfigurationError where ``progress=True`` needs
     tqdm; and as ``audio_chunks``.
     """
-    if not _is_number(chunk_ms) or not 1 <= chunk_ms <= 10_000:
-        raise InvalidInputError(f"chunk_ms must be 1 to 10,000 milliseconds, not {chunk_ms!r}")
+    check_chunk_ms(chunk_ms)
     if not _is_number(trailing_silence_ms) or not 0 <= trailing_silence_ms <= _MOST_SILENCE_MS:
         raise InvalidInputError(
             f"trailing_silence_ms must be 0 to {_MOST_SILENCE_MS:,} milliseconds, not {trailing_silence_ms!r}"
@@ -62,6 +61,12 @@ def outgoing_chunks(
     if pace is None and not silence and not progress:
         return chunks
     return _reported(timed, chunks, len(silence), format, progress)
+
+
+def check_chunk_ms(chunk_ms: float, name: str = "chunk_ms", *, most: int = 10_000) -> None:
+    """Raise InvalidInputError where this is no length of a chunk, in milliseconds."""
+    if not _is_number(chunk_ms) or not 1 <= chunk_ms <= most:
+        raise InvalidInputError(f"{name} must be 1 to {most:,} milliseconds, not {chunk_ms!r}")
 
 
 def trailing_silence(seconds: float, format: SampleFormat) -> bytes:
@@ -99,7 +104,7 @@ def _reporter(progress: Progress) -> Iterator[Callable[[float, Optional[float]],
 
             def report(sent: float, total: Optional[float]) -> None:
                 bar.total = None if total is None else round(total, 1)
-                bar.update(sent - bar.n)
+                bar.update((sent if bar.total is None else min(sent, bar.total)) - bar.n)  # it is rounded, for display
 
             yield report
 

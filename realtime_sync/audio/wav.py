@@ -9,8 +9,8 @@ from typing import BinaryIO, Optional, Protocol, Union
 
 import attrs
 
-from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
-from realtime_sync.errors import AudioFormatError
+from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat, pcm_at
+from realtime_sync.errors import AudioFormatError, InvalidInputError
 
 CODEC_PCM, CODEC_FLOAT, CODEC_ALAW, CODEC_MULAW, _CODEC_EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _CODEC_NAMES = {CODEC_PCM: "PCM", CODEC_FLOAT: "floating point", CODEC_ALAW: "G.711 A-law", CODEC_MULAW: "G.711 µ-law"}
@@ -75,10 +75,8 @@ def read_wav_header(stream: ByteReader) -> tuple[Optional[WavInfo], bytes]:
     Raises AudioFormatError for a RIFF file that is no WAV, is cut off within its header, or contradicts itself.
     """
     start = _read_fully(stream, 12)
-    if start[:4] not in (b"RIFF", b"RF64", b"BW64", b"RIFX"):
+    if start[:4] not in (b"RIFF", b"RF64", b"BW64"):
         return None, start
-    if start[:4] == b"RIFX":
-        raise AudioFormatError("This is a big-endian WAV file (RIFX). Convert it to an ordinary WAV file.")
     if len(start) < 12:
         raise AudioFormatError(_CUT_OFF)
     if start[8:] != b"WAVE":
@@ -161,11 +159,21 @@ class WavWriter:
         self._file.write(self._header(None))
 
     def write(self, samples: Union[bytes, bytearray, memoryview]) -> None:
-        """Append samples; pieces need not end at a whole sample. Raises ValueError after ``close``."""
+        """Append samples: bytes, whose pieces need not end at a whole sample, or an array of integers of their width.
+
+        Raises InvalidInputError for an array of something else, ValueError after ``close``.
+        """
         if self._closed:
             raise ValueError("write to a closed WavWriter")
+        data = memoryview(samples)
+        if data.itemsize not in (1, self.format.sample_bytes) or data.ndim != 1:
+            raise InvalidInputError(
+                f"A WAV file of {self.format} is written from bytes or from integers of {8 * self.format.sample_bytes} "
+                f"bits, not from an array of {data.ndim} axes with items of {8 * data.itemsize}. Floats as 16-bit PCM: "
+                "(array * 32767).astype('int16')."
+            )
         self._file.write(samples)
-        self.data_bytes += samples.nbytes if isinstance(samples, memoryview) else len(samples)
+        self.data_bytes += data.nbytes
 
     @property
     def seconds(self) -> float:
@@ -221,6 +229,6 @@ def _chunk(name: bytes, body: bytes) -> bytes:
 
 
 def write_wav(path: Union[str, os.PathLike[str]], pcm: Union[bytes, bytearray, memoryview], rate: int = 24000) -> None:
-    """Write 16-bit little endian mono samples as a WAV file; ``rate`` in Hz."""
-    with WavWriter(path, attrs.evolve(PCM, rate=rate)) as wav:
+    """Write 16-bit little endian mono samples as a WAV file; ``rate`` in Hz. Raises as ``WavWriter.write``."""
+    with WavWriter(path, pcm_at(rate)) as wav:
         wav.write(pcm)

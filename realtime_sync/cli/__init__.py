@@ -7,6 +7,7 @@ A command is a module with ``add_parser(subparsers)``, which sets ``run`` as its
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -31,19 +32,28 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
     An error is one line on the standard error; with ``--debug`` it is raised, for its traceback.
     """
+    _open_what_is_closed()
     try:
         try:
             return _run(argv)
         finally:
-            if sys.stdout is not None:
-                sys.stdout.flush()  # here, where somebody hears of a pipe that was closed
+            sys.stdout.flush()  # here, where somebody hears of a pipe that was closed
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's own flush fails, too
         return 141
 
 
+def _open_what_is_closed() -> None:
+    """Where a standard stream is closed (``2>&-``, a service), Python has None in its place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  for as long as the process lives
+
+
 def _run(argv: Optional[Sequence[str]]) -> int:
     arguments = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a model may say what the output's encoding has not
     logging.basicConfig(format=logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s")
     logging.getLogger("realtime_sync").setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
     try:
@@ -79,6 +89,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _told(error: BaseException) -> str:
     """What happened, without the number that the system gives it."""
-    if isinstance(error, OSError) and not isinstance(error, RealtimeSyncError) and error.filename and error.strerror:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and not isinstance(error, RealtimeSyncError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return one_line(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import Any
 
 import attrs
 
@@ -77,5 +77,5 @@ def _told(call: FunctionCallItem, outcome: ToolOutcome) -> str:
     return f"{_cut(f'{call.name}({call.arguments or str()})')} {arrow} {_cut(outcome.output)}"
 
 
-def _cut(text: str, most: Optional[int] = _SHOWN) -> str:
-    return text if most is None or len(text) <= most else text[: most - 1] + "…"
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -14,10 +14,10 @@ from realtime_sync.cli.answering import answer_aloud, answer_as_json
 from realtime_sync.cli.client_options import add_client_options, client_from
 from realtime_sync.cli.prompt import Prompt, history_file
 from realtime_sync.cli.session_options import add_model_options, add_session_options, given, start_session
-from realtime_sync.cli.terminal import note, note_cost, say
+from realtime_sync.cli.terminal import note, note_cost, piped_in, say
 from realtime_sync.cli.tool_files import load_tools
 from realtime_sync.conversation import Conversation
-from realtime_sync.errors import ConfigurationError, RealtimeSyncError
+from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
 from realtime_sync.function_tools import ToolRunner
 from realtime_sync.protocol.options import ConversationSessionOptions
 from realtime_sync.session import RealtimeConversationSession
@@ -85,7 +85,7 @@ def _question(words: list[str]) -> Optional[str]:
     """The one question; None to ask for one after the other."""
     if not words and sys.stdin.isatty():
         return None
-    piped = sys.stdin.read() if not words or "-" in words else ""
+    piped = piped_in() if not words or "-" in words else ""
     question = " ".join(piped if word == "-" else word for word in words or ["-"]).strip()
     if not question:
         raise ConfigurationError("there is no question: what was piped in is empty.")
@@ -123,7 +123,10 @@ def _answer(session: RealtimeConversationSession, question: str, runner: ToolRun
 
 
 def _read(path: str) -> Conversation:
-    return Conversation.from_json(Path(path).read_text("utf-8"))
+    try:
+        return Conversation.from_json(Path(path).read_text("utf-8"))
+    except ValueError as error:
+        raise InvalidInputError(f"{path} cannot be gone on with: {error}") from error
 
 
 def _go_on(session: RealtimeConversationSession, earlier: Conversation) -> None:

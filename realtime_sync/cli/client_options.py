@@ -116,4 +116,7 @@ def _ears() -> tuple[Optional[Speech], str]:
 
 
 def _is_azure(url: str) -> bool:
-    return (urlsplit(url).hostname or "").endswith(_AZURE_HOSTS)
+    try:
+        return (urlsplit(url).hostname or "").endswith(_AZURE_HOSTS)
+    except ValueError:  # it is no URL at all, which is told where it is used
+        return False

@@ -7,6 +7,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Optional
 
+from realtime_sync.cli.listening import add_listening_options, listening
 from realtime_sync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -41,8 +42,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     pace.add_argument("--speed", type=float, default=1.0, help="times the recorded pace (default: %(default)s)")
     pace.add_argument("--fast", action="store_true", help="do not wait at all")
     parser.add_argument("--print", dest="printed", action="store_true", help="print the messages in place of serving")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
+    add_listening_options(parser, DEFAULT_PORT)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.printed:
         _print(recording, speed)
         return 0
-    return _serve(recording, speed, arguments.host, arguments.port)
+    return _serve(recording, speed, arguments)
 
 
 def _print(recording: Recording, speed: Optional[float]) -> None:
@@ -64,12 +64,14 @@ def _print(recording: Recording, speed: Optional[float]) -> None:
         print(shown(update.raw_content) if update.raw_content else update, flush=True)
 
 
-def _serve(recording: Recording, speed: Optional[float], host: str, port: int) -> int:
+def _serve(recording: Recording, speed: Optional[float], arguments: argparse.Namespace) -> int:
     try:
         from realtime_sync.testing.replay import replay_server
     except ImportError as error:
         raise ConfigurationError(str(error)) from error
-    with replay_server(recording, speed=speed, host=host, port=port) as server:
+    with listening(arguments):
+        server = replay_server(recording, speed=speed, host=arguments.host, port=arguments.port)
+    with server:
         # Raised where the main thread sleeps: a handler that set an event could meet the lock of its own wait.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         print(f"Replaying {recording.path} at {server.url}", flush=True)

@@ -14,11 +14,12 @@ from realtime_sync.audio.formats import PCM
 from realtime_sync.cli.client_options import add_client_options, client_from
 from realtime_sync.cli.session_options import add_session_options, given, start_session
 from realtime_sync.cli.sound_output import SUFFIXES, Write, sound_output
-from realtime_sync.cli.terminal import StatusLine, note, note_cost
+from realtime_sync.cli.terminal import StatusLine, note, note_cost, piped_in
 from realtime_sync.errors import ConfigurationError, InvalidInputError
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions
 
 if TYPE_CHECKING:
+    from realtime_sync.response import Answer
     from realtime_sync.server import Turn
     from realtime_sync.session import RealtimeConversationSession
 
@@ -44,7 +45,8 @@ examples:
 
 Kinds of file, by suffix: {", ".join(SUFFIXES)}
 (but for .wav, .pcm and .raw: pip install 'realtime-sync[audio]'). A long text is read piece by
-piece. A model may not keep to the text: what it said is compared, and told where it differs."""
+piece. A model may not keep to the text: what it said is compared, and told where it differs.
+The exit code is 1 where it was cut short."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -74,22 +76,23 @@ def run(arguments: argparse.Namespace) -> int:
         write = stack.enter_context(sound_output(arguments.output))
         client = stack.enter_context(client_from(arguments, speech=True, responder=_read_aloud))
         session = stack.enter_context(start_session(client, arguments, options))
-        _say(session, text, write)
+        whole = _say(session, text, write)
         note_cost(session.conversation, priced=not arguments.local)
-    return 0
+    return 0 if whole else 1
 
 
 def _text(words: list[str]) -> str:
     if not words and sys.stdin.isatty():
         raise ConfigurationError('what shall be said? `realtime-sync say "Good morning."`, or pipe a text in.')
-    text = " ".join(words) if words else sys.stdin.read()
+    text = " ".join(words) if words else piped_in()
     if not text.strip():
         raise ConfigurationError("there is nothing to say: the text is empty.")
     return text
 
 
-def _say(session: RealtimeConversationSession, text: str, write: Write) -> None:
-    status, size = StatusLine(), 0
+def _say(session: RealtimeConversationSession, text: str, write: Write) -> bool:
+    """False where some of it was not said."""
+    status, size, whole = StatusLine(), 0, True
     options = ConversationResponseOptions(conversation="none")  # so that no piece is taken for an answer to another
     try:
         for piece in pieces(text):
@@ -100,18 +103,25 @@ def _say(session: RealtimeConversationSession, text: str, write: Write) -> None:
                     status.show(f"{PCM.seconds(size):.1f} s of speech")
                 answer = response.wait()
             status.clear()
-            _check(piece, answer.transcript)
+            whole = _was_said(piece, answer) and whole
     finally:
         status.clear()
     if size == 0:
         raise InvalidInputError("the model said nothing; does it speak?")
     note(f"{PCM.seconds(size):.1f} s of speech")
+    return whole
 
 
-def _check(text: str, said: str) -> None:
+def _was_said(text: str, answer: Answer) -> bool:
+    """Compare what was asked for with what came, and tell where they differ; False where it was cut short."""
+    said = answer.transcript
+    if answer.status not in ("completed", None) or not answer.audio:
+        note(f"cut short: {text!r:.80}{f' ({answer.reason})' if answer.reason else ''}")
+        return False
     likeness = difflib.SequenceMatcher(None, _words(text), _words(said), autojunk=False).ratio()
     if said and likeness < _FAITHFUL:
         note(f"not word for word: {text!r:.80} was read as {said!r:.160}")
+    return True
 
 
 def _words(text: str) -> list[str]:

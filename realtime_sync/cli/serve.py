@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterator, Optional
 
+from realtime_sync.cli.listening import add_listening_options, listening
 from realtime_sync.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,10 +53,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="the address to listen on (default: %(default)s, this machine alone)"
-    )
-    parser.add_argument("--port", type=_port, default=DEFAULT_PORT, help="0 takes a free one (default: %(default)s)")
+    add_listening_options(parser, DEFAULT_PORT)
     parser.add_argument("--voice", action="store_true", help="hear and speak, with models on this machine (English)")
     parser.add_argument(
         "--api-key",
@@ -110,16 +108,10 @@ def _server(
         print("Loading the models that hear and speak.", file=sys.stderr, flush=True)
         speech.load()  # now, so that what is missing is told at once and the first session does not wait
         options["speech"] = speech
-    try:
+    with listening(arguments):
         return RealtimeServer(
             arguments.host, arguments.port, api_keys=keys, ssl_context=context, record=False, **options
         )
-    except OSError as error:
-        told = error.strerror or str(error)
-        raise OSError(
-            f"cannot listen on {arguments.host} port {arguments.port}: {told}. Another --port or --host, or --port 0, "
-            "may be free."
-        ) from error
 
 
 def _keys(told: Optional[list[str]]) -> Optional[list[str]]:
@@ -179,10 +171,3 @@ def _log_to_terminal(level: str) -> None:
     logger.handlers = [handler]
     logger.propagate = False
     logger.setLevel(level.upper())
-
-
-def _port(text: str) -> int:
-    port = int(text) if text.isdecimal() else -1
-    if not 0 <= port <= 65535:
-        raise argparse.ArgumentTypeError(f"{text!r} is no port: 0 to 65535")
-    return port

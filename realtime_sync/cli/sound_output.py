@@ -50,6 +50,8 @@ def _whole_file(path: Path) -> Iterator[Path]:
     """A file beside ``path``, which takes its place in the end; where the block raises, nothing is left of it."""
     if not path.parent.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, "there is no such folder", str(path.parent))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
     part = path.with_name(f".{path.name}.part")
     try:
         yield part
@@ -80,9 +82,9 @@ def _soundfile_writer(path: Path, suffix: str) -> Iterator[Write]:
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without its libsndfile
         raise missing("soundfile", "audio", f"A {suffix[1:].upper()} file") from error
+    kind = _BY_SOUNDFILE[suffix]
     try:
-        file = soundfile.SoundFile(path, "w", samplerate=PCM.rate, channels=1, format=_BY_SOUNDFILE[suffix])
-    except soundfile.LibsndfileError as error:
-        raise OSError(f"{path} cannot be written as {suffix[1:].upper()}: {error}") from error
-    with file:
-        yield lambda samples: file.write(from_bytes(samples, PCM))
+        with soundfile.SoundFile(path, "w", samplerate=PCM.rate, channels=1, format=kind) as file:
+            yield lambda samples: file.write(from_bytes(samples, PCM))
+    except soundfile.LibsndfileError as error:  # which tells no more, whatever the system said
+        raise OSError(f"the {kind} file cannot be written ({error}): is the disk full?") from error

@@ -7,6 +7,7 @@ import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Union
 
 from realtime_sync.audio.devices import (
@@ -23,6 +24,7 @@ from realtime_sync.cli.session_options import add_model_options, add_session_opt
 from realtime_sync.cli.terminal import note, note_cost
 from realtime_sync.cli.tool_files import Tools, load_tools
 from realtime_sync.cli.turn_display import TurnDisplay
+from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     InputTranscriptionOptions,
@@ -69,7 +71,9 @@ def add_talk_options(parser: argparse.ArgumentParser) -> None:
     mouth = sound.add_mutually_exclusive_group()
     mouth.add_argument("--speaker", metavar="NAME", help="a part of its name, or its number")
     mouth.add_argument("--output", metavar="FILE.wav", help="a file to speak into, in its place")
-    sound.add_argument("--half-duplex", action="store_true", help="hear nothing while the model speaks")
+    sound.add_argument(
+        "--half-duplex", action="store_true", help="have the microphone hear nothing while the model speaks"
+    )
     sound.add_argument("--voice", metavar="NAME", help="the model's, such as marin, cedar, alloy, verse")
     sound.add_argument(
         "--transcription-model", metavar="NAME", default="whisper-1", help="writes down your words (%(default)s)"
@@ -115,11 +119,21 @@ def _serve_tools(session: RealtimeConversationSession, tools: Tools) -> None:
 def _speaker(arguments: argparse.Namespace) -> Speaker:
     if not arguments.output:
         return SoundDeviceSpeaker(_device(arguments.speaker))
-    open(arguments.output, "ab").close()  # refused now: later, there is a session to be paid for
-    return FileSpeaker(arguments.output)
+    path = Path(arguments.output)
+    if path.suffix.lower() not in ("", ".wav", ".wave"):
+        raise ConfigurationError(f"{path}: --output writes WAV: give it a name such as answer.wav.")
+    new = not path.exists()
+    path.open("ab").close()  # refused now: later, there is a session to be paid for
+    if new:
+        path.unlink()  # there may be no session after all
+    return FileSpeaker(path)
 
 
 def _microphone(arguments: argparse.Namespace, speaker: Speaker) -> Microphone:
+    if arguments.input and arguments.half_duplex:
+        raise ConfigurationError(
+            "--half-duplex is for a microphone: of a recording, it would silence the next question."
+        )
     for path in arguments.input or ():
         open(path, "rb").close()  # as above
     microphone: Microphone = (

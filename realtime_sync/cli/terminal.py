@@ -7,6 +7,8 @@ import shutil
 import sys
 from typing import TYPE_CHECKING
 
+from realtime_sync.errors import InvalidInputError
+
 if TYPE_CHECKING:
     from realtime_sync.conversation import Conversation
 
@@ -19,6 +21,14 @@ def say(text: str, *, end: str = "\n") -> None:
     Models, tools and servers write what they like: an escape sequence could rewrite what stands there already.
     """
     print(_CONTROLS.sub("", text) if sys.stdout.isatty() else text, end=end, flush=True)
+
+
+def piped_in() -> str:
+    """All of the standard input. Raises InvalidInputError where it is no text."""
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"what was piped in is no text in {error.encoding}") from error
 
 
 def note(text: str) -> None:

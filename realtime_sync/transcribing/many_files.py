@@ -99,9 +99,9 @@ def transcribe_files(
     finished stays, what runs is dropped (in other processes: runs to its end for nothing). The other arguments are
     those of ``transcribe``.
 
-    Raises ``InvalidInputError`` for arguments without sense and for two files that would share an output,
-    ``ConfigurationError`` where ``progress=True`` needs tqdm; and, because they concern all files,
-    ``AuthenticationError`` and ``ConfigurationError`` of any of them.
+    Raises ``InvalidInputError`` for arguments without sense and for two files that would share an output, ``OSError``
+    for an output folder that cannot be written to, ``ConfigurationError`` where ``progress=True`` needs tqdm; and,
+    because they concern all files, ``AuthenticationError`` and ``ConfigurationError`` of any of them.
     """
     names = _names(paths)
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
@@ -185,6 +185,8 @@ class _Run:
                 self._finish(index, FileTranscription(path=name, error=error, output=target))
 
     def submit(self, submit: Callable[[int], Future[Transcription]]) -> None:
+        if self._folder is not None and len(self._results) < len(self._names):
+            self._folder.make()
         for index in range(len(self._names)):
             if index not in self._results:
                 future = self._futures[index] = submit(index)

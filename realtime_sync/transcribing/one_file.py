@@ -85,8 +85,9 @@ def transcribe(
     if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
         raise InvalidInputError(f"retries must be a whole number from 0, not {retries!r}")
     settings = session_options(model, language, logprobs, options)
+    longest = _longest_piece(settings) if longest_piece is None else longest_piece
     with closing(audio_chunks(source, PCM, _CHUNK)) as chunks:
-        work = _Work(chunks, longest_piece or _longest_piece(settings), progress)
+        work = _Work(chunks, longest, progress)
         try:
             _work_off(work, client, settings, retries, timeout, stop or threading.Event())
         except TranscriptionFailedError as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -17,7 +19,7 @@ from realtime_sync.transcribing.transcription import Transcription
 class OutputFolder:
     """Where each recording's transcription is written: ``interview.mp3`` as ``interview.srt``.
 
-    The folder is made when the first is written. Raises InvalidInputError for a format that there is not.
+    Raises InvalidInputError for a format that there is not.
     """
 
     def __init__(self, folder: str | os.PathLike[str], format: str) -> None:
@@ -37,6 +39,14 @@ class OutputFolder:
                 )
         return targets
 
+    def make(self) -> None:
+        """Make the folder where there is none. Raises OSError, before any work is done, where none can be written."""
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise NotADirectoryError(errno.ENOTDIR, "is no folder", str(self._folder)) from error
+        tempfile.TemporaryFile(dir=self._folder).close()
+
     def read(self, target: Path) -> Optional[Transcription]:
         """What a finished file holds; None where its format does not tell all."""
         if self._format != "json":
@@ -48,7 +58,6 @@ class OutputFolder:
 
     def write(self, target: Path, transcription: Transcription) -> None:
         """Write it; the file is there whole or not at all, even where the process is killed meanwhile."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         text = format_transcription(transcription, self._format)
         part = self._folder / f".{target.name}.{secrets.token_hex(4)}.part"  # two runs may write the same one
         try:

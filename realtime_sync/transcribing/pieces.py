@@ -45,8 +45,10 @@ def pieces(chunks: Iterable[bytes], *, longest: float = 15.0, shortest: float = 
     """Cut PCM16 at 24,000 Hz, in chunks of any length, into pieces.
 
     ``longest``: seconds of a piece at most; where no pause comes within them, it is cut at its quietest place.
-    ``shortest``: a pause does not end a piece that has less speech, which a model would understand worse. Silence at
-    the ends of a piece, and pieces of nothing but silence, are left out. Raises InvalidInputError.
+    ``shortest``: a piece that has less speech, which a model would understand worse, is ended by no pause but one that
+    is at least as long. Silence at the ends of a piece, and pieces of nothing but silence, are left out.
+
+    Raises InvalidInputError.
     """
     if not 0 <= shortest < longest or not 1 <= longest <= 600:
         raise InvalidInputError(f"pieces are 1 to 600 seconds long, and shortest < longest, not {shortest}, {longest}")
@@ -99,7 +101,7 @@ class _Cutter:
     def _cut_where_it_is_time(self) -> Iterator[Piece]:
         count = len(self._levels)
         spoken = 0 if self._speech is None else count - self._speech - self._quiet
-        if self._speech is not None and self._quiet >= _PAUSE and spoken >= self._shortest:
+        if self._speech is not None and self._quiet >= _PAUSE and max(spoken, self._quiet) >= self._shortest:
             yield from self._give(self._quietest(count - self._quiet, count))
         elif count >= self._longest:
             yield from self._give(self._quietest(count // 2, count))

@@ -108,9 +108,9 @@ def dial(
     if not deadline.remaining:
         raise timed_out(deadline, f"connecting to {host}:{port}") from failure
     reason = failure.strerror or type(failure).__name__
-    tried = f" ({len(addresses)} addresses tried)" if len(addresses) > 1 else ""
+    several = f" ({len(addresses)} addresses tried)" if len(addresses) > 1 else ""
     raise ConnectionFailedError(
-        f"Could not connect to {host}:{port}: {reason}{tried}. Check the host and the port, and that the server runs."
+        f"Could not connect to {host}:{port}: {reason}{several}. Check the host and the port, and that the server runs."
     ) from failure
 
 

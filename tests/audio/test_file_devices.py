@@ -163,9 +163,11 @@ def test_a_stopped_speaker_has_played_exactly_what_it_says(tmp_path: Path) -> No
 def test_a_speaker_waits_until_all_is_played_and_keeps_the_pace() -> None:
     with FileSpeaker(pace=10) as speaker:
         assert speaker.name == "nothing"
-        speaker.write("a", 0, NOISE)
+        speaker.write("so long that no machine is slow enough", 0, NOISE * 600)
         with pytest.raises(WaitTimeoutError, match="within 0 s"):
             speaker.wait(0)
+        speaker.stop()
+        speaker.write("a", 0, NOISE)
         speaker.wait(20)
         current = speaker.position.current
     assert current is not None

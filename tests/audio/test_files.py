@@ -81,6 +81,15 @@ def test_a_tone_in_any_kind_of_file_comes_out_pure_at_the_sessions_rate(
     assert below > KINDS[kind][4]
 
 
+def test_a_big_endian_wav_file_is_read_as_any_other(tmp_path: Path) -> None:
+    path, exact = tmp_path / "question.wav", random.Random(5).randbytes(2 * 24_000)
+    samples = np.frombuffer(exact, "<i2")
+    soundfile.write(path, samples, 24_000, subtype="PCM_16", endian="BIG")
+    assert path.read_bytes().startswith(b"RIFX")
+    assert sent(path) == sent(OneByteStream(path.read_bytes())) == exact
+    assert len(sent(path, MULAW)) == pytest.approx(8000, abs=2)
+
+
 @pytest.mark.parametrize("format", [MULAW, ALAW])
 @pytest.mark.parametrize("kind", ["wav 48 kHz stereo float", "flac", "mp3", "wav A-law"])
 def test_a_tone_comes_out_in_the_telephones_formats(kind: str, format: SampleFormat) -> None:
@@ -303,6 +312,7 @@ def test_a_little_too_loud_is_clipped_and_not_wrapped() -> None:
         (np.array([0.0, np.nan]), "nan"),
         (np.zeros(100, complex), "complex"),
         (np.zeros(100, "uint16"), "uint16"),
+        ([12_000, -12_000], r"int64.*astype\('int16'\)"),  # of full scale in 64 bits, these would be silence
         (np.zeros((2, 5, 5)), "shape"),
         (np.zeros((2, 24_000)), r"array\.T"),
         (np.float64(1), "shape"),
@@ -312,6 +322,11 @@ def test_a_little_too_loud_is_clipped_and_not_wrapped() -> None:
 def test_an_array_that_is_no_audio_is_refused_with_what_to_do(array: Any, told: str) -> None:
     with pytest.raises(AudioFormatError, match=told):
         Samples(array, 24_000)
+
+
+def test_a_rate_may_be_a_number_of_numpys() -> None:
+    for rate in (np.int64(24_000), np.float32(24_000)):
+        assert sent(Samples(np.zeros(10), rate)) == bytes(20)
 
 
 @pytest.mark.parametrize("rate", [0, -1, True, None, "24000", float("nan")])

@@ -167,6 +167,8 @@ def test_what_the_callback_raises_ends_the_sending_and_closes_the_file(monkeypat
 def test_a_bar_is_shown_in_the_terminal_when_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
     assert b"".join(outgoing_chunks(SPEECH, PCM, progress=True)) == SPEECH
     assert "2.0/2.0 s" in capsys.readouterr().err
+    list(outgoing_chunks(EXAMPLES / "hello.wav", PCM, progress=True))  # tqdm warns of more than there was to be
+    assert "3.0/3.0 s" in capsys.readouterr().err  # of 3.025
 
 
 def test_without_tqdm_the_call_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ import pytest
 from realtime_sync.audio import MULAW, PCM, g711
 from realtime_sync.audio.devices import (
     Device,
+    FileMicrophone,
+    FileSpeaker,
     Microphone,
     SoundDeviceMicrophone,
     SoundDeviceSpeaker,
@@ -20,7 +22,13 @@ from realtime_sync.audio.devices import (
     find_device,
     sound_devices,
 )
-from realtime_sync.errors import AudioDeviceError, ConfigurationError, UsageError, WaitTimeoutError
+from realtime_sync.errors import (
+    AudioDeviceError,
+    ConfigurationError,
+    InvalidInputError,
+    UsageError,
+    WaitTimeoutError,
+)
 from tests.audio.fake_sounddevice import FakeSoundDevice
 from tests.audio.tones import pcm, purity, tone
 from tests.session.harness import Running
@@ -103,6 +111,19 @@ def test_a_device_that_cannot_be_opened_is_told_with_its_name(backend: FakeSound
     for device in (SoundDeviceMicrophone(backend=backend), SoundDeviceSpeaker(backend=backend)):
         with pytest.raises(AudioDeviceError, match=f"'{device.name}' cannot be opened: Device unavailable"):
             device.start()
+        assert backend.streams[-1].calls == ["start", "close"]
+
+
+@pytest.mark.parametrize("length", [0, -20, float("nan"), "20", True, 10_001])
+def test_pieces_have_a_length_that_makes_sense(backend: FakeSoundDevice, length: Any) -> None:
+    with pytest.raises(InvalidInputError, match="chunk_ms must be 1 to 1,000 milliseconds"):
+        SoundDeviceMicrophone(chunk_ms=length, backend=backend)
+    with pytest.raises(InvalidInputError, match="block_ms must be 1 to 1,000 milliseconds"):
+        SoundDeviceSpeaker(block_ms=length, backend=backend)
+    with pytest.raises(InvalidInputError, match="chunk_ms"):
+        FileMicrophone(chunk_ms=length)
+    with pytest.raises(InvalidInputError, match="block_ms"):
+        FileSpeaker(block_ms=length)
 
 
 # --- the microphone

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import array
 import io
 import os
 import struct
 import wave
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 from hypothesis import given
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
 from realtime_sync.audio.wav import WavInfo, WavWriter, read_wav_header, write_wav
-from realtime_sync.errors import AudioFormatError
+from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.protocol.options import AudioFormat
 from tests.audio.audio_files import EXAMPLES, TAIL, OneByteStream, chunk, fmt, riff
 
@@ -119,7 +120,7 @@ def test_a_header_matches_only_its_very_format() -> None:
     assert not WavInfo(1, 1, 8000, 8).matches(MULAW)
 
 
-@pytest.mark.parametrize("start", [b"", b"R", b"\0" * 12, b"ID3 something else", b"RIFE1234WAVE"])
+@pytest.mark.parametrize("start", [b"", b"R", b"\0" * 12, b"ID3 something else", b"RIFE1234WAVE", b"RIFX1234WAVE"])
 def test_what_is_no_riff_file_is_handed_back(start: bytes) -> None:
     stream = io.BytesIO(start)
     info, read = read_wav_header(stream)
@@ -132,7 +133,6 @@ def test_what_is_no_riff_file_is_handed_back(start: bytes) -> None:
     [
         (b"RIFF", "cut off"),
         (b"RIFF1234AVI LIST", "no WAV"),
-        (b"RIFX1234WAVE", "big-endian"),
         (riff(), "cut off"),
         (riff(fmt()), "cut off"),
         (riff(fmt())[:-3], "cut off"),
@@ -234,6 +234,26 @@ def test_write_wav_writes_a_whole_file_of_any_rate(tmp_path: Path) -> None:
     with (tmp_path / "a.wav").open("rb") as file:
         assert read_wav_header(file)[0] == WavInfo(1, 1, 16000, 16, 4)
         assert file.read() == b"abcd"
+
+
+def test_arrays_of_samples_are_written_whole_and_what_is_none_is_refused(tmp_path: Path) -> None:
+    path, samples = tmp_path / "a.wav", array.array("h", range(-500, 500))
+    write_wav(path, samples)  # type: ignore[arg-type]
+    with wave.open(str(path)) as file:
+        assert file.readframes(2000) == samples.tobytes()
+    stereo = memoryview(samples).cast("B").cast("h", (500, 2))
+    for wrong in (array.array("f", [0.5] * 100), array.array("d", [0.5]), stereo):
+        with pytest.raises(InvalidInputError, match="16-bit"):
+            write_wav(path, wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rate", [0, -1, 24000.0, "24000", True, 10**7])
+def test_a_rate_that_is_none_is_refused_before_the_file_is_touched(rate: Any, tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(b"from before")
+    with pytest.raises(InvalidInputError, match="rate"):
+        write_wav(path, b"abcd", rate)
+    assert path.read_bytes() == b"from before"
 
 
 @pytest.mark.parametrize("format", [PCM, MULAW, ALAW])

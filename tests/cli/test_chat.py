@@ -63,6 +63,21 @@ def test_a_question_that_is_piped_in_is_answered(
     assert "there is no question" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("command", [["chat"], ["say", "-o", "a.wav"]])
+def test_what_is_piped_in_and_is_no_text_is_told_in_a_line(
+    command: list[str], tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe\x9d"), "utf-8"))
+    assert main(command) == 2
+    assert capsys.readouterr().err == "realtime-sync: error: what was piped in is no text in utf-8\n"
+
+
+def test_an_answer_that_the_output_cannot_encode_is_printed_as_far_as_it_can_be(server: RealtimeServer) -> None:
+    ended = run("chat", "Gr\u00fc\u00dfe", PYTHONIOENCODING="ascii:strict")
+    assert (ended.returncode, ended.stdout) == (0, "You said: Gr\\xfc\\xdfe\n"), ended.stderr
+
+
 def test_without_a_network_the_local_server_answers_and_it_is_said_once(capsys: Captured) -> None:
     assert main(["chat", "--local", "What is 2 plus 3?"]) == 0
     told = capsys.readouterr()
@@ -135,6 +150,8 @@ def test_the_traffic_is_recorded_without_the_key(server: RealtimeServer, tmp_pat
         (["--tools", "{}/broken.py"], 2, "broken.py cannot be run: ZeroDivisionError"),
         (["--tools", "{}/text.txt"], 2, "is no Python file"),
         (["--resume", "{}/text.txt"], 2, "no saved conversation"),
+        (["--resume", "{}/text.txt"], 2, "text.txt cannot be gone on with"),
+        (["--resume", "{}/bytes"], 2, "bytes cannot be gone on with"),
         (["--save", "{}/nowhere/x.json"], 1, "No such file or directory"),
         (["--budget", "-1"], 2, "a budget is an amount"),
         (["--key-env", "NOT_SET_ANYWHERE"], 2, "NOT_SET_ANYWHERE"),
@@ -148,6 +165,7 @@ def test_what_is_wrong_is_one_line_and_an_exit_code(
     (tmp_path / "empty.py").write_text("x = 1\n")
     (tmp_path / "broken.py").write_text("1 / 0\n")
     (tmp_path / "text.txt").write_text("some text\n")
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe\x9d")
     assert main(["chat", *(each.format(tmp_path) for each in arguments), "Hello"]) == code
     error = capsys.readouterr().err
     assert error.startswith("realtime-sync: error: ")
@@ -182,6 +200,24 @@ def test_an_answer_that_is_cut_short_is_no_success(answering: object, capsys: Ca
     answering(answer)  # type: ignore[operator]
     assert main(["chat", "Hello"]) == 1
     assert "realtime-sync: error: the service could not answer" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("redirections", "shown"), [(">&- <&-", ""), ("2>&-", "You said: Hello\n"), (">&- <&- 2>&-", "")]
+)
+def test_without_the_standard_streams_it_does_its_work(server: RealtimeServer, redirections: str, shown: str) -> None:
+    shell = ["sh", "-c", f'"$@" {redirections}', "sh"]
+    ended = subprocess.run(
+        [*shell, *COMMAND, "chat", "Hello"], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, shown, "")
+    assert len(server.sessions) == 1
+
+
+def test_an_error_of_the_system_is_told_in_words(server: RealtimeServer) -> None:
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([*COMMAND, "chat", "Hello"], stdout=full, stderr=subprocess.PIPE, text=True, timeout=50)
+    assert (ended.returncode, ended.stderr) == (1, "realtime-sync: error: No space left on device\n")
 
 
 def test_nobody_who_reads_the_output_is_no_traceback(server: RealtimeServer) -> None:
@@ -291,12 +327,16 @@ def test_a_session_that_ends_ends_the_chat_and_the_conversation_is_kept(server: 
     assert "You said: Hello" in file.read_text("utf-8")
 
 
-def test_every_command_has_a_help_with_examples() -> None:
+def test_every_command_has_a_help_with_examples(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
     told = run("--help").stdout
     commands = re.findall(r"^    ([a-z]+)(?: |$)", told, re.MULTILINE)
-    assert {"chat", "talk", "say", "record", "serve", "replay", "timeline", "doctor"} <= set(commands)
+    assert {"chat", "talk", "say", "transcribe", "record", "serve", "replay", "timeline", "doctor"} == set(commands)
     for command in commands:
-        text = run(command, "--help").stdout
+        with pytest.raises(SystemExit) as ended:
+            main([command, "--help"])
+        assert ended.value.code == 0
+        text = capsys.readouterr().out
         assert "examples:" in text, command
         assert max(map(len, text.splitlines())) <= 100, command
 

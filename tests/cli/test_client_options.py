@@ -54,7 +54,9 @@ def test_the_key_of_openai_never_goes_to_azure() -> None:
         told("--endpoint", AZURE, "--model", "d")
 
 
-@pytest.mark.parametrize("arguments", [("--azure",), ("--key-env", "NOT_SET"), ("--endpoint", "no-url")])
+@pytest.mark.parametrize(
+    "arguments", [("--azure",), ("--key-env", "NOT_SET"), ("--endpoint", "no-url"), ("--endpoint", "https://[::1")]
+)
 def test_what_cannot_be_is_refused(arguments: tuple[str, ...]) -> None:
     with pytest.raises(ConfigurationError):
         told(*arguments)

@@ -85,6 +85,21 @@ def test_what_was_not_said_word_for_word_is_told(answering: Answering, tmp_path:
     assert "not word for word" in capsys.readouterr().err
 
 
+def test_a_piece_that_was_not_said_at_all_is_told_and_no_success(
+    answering: Answering, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave_out(turn: Turn) -> Reply:
+        assert turn.last is not None
+        text = turn.text_of(turn.last)
+        return Reply() if text.startswith("The second") else Reply(text, audio=SECOND)
+
+    answering(leave_out)
+    monkeypatch.setattr("sys.stdin", io.StringIO("The first one.\n\nThe second one.\n\nThe third one."))
+    assert main(["say", "-o", str(tmp_path / "a.pcm")]) == 1
+    assert "cut short: 'The second one.'" in capsys.readouterr().err
+    assert (tmp_path / "a.pcm").read_bytes() == SECOND * 2
+
+
 def test_nothing_is_left_of_a_file_that_was_not_finished(
     answering: Answering, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -99,18 +114,38 @@ def test_nothing_is_left_of_a_file_that_was_not_finished(
     assert (tmp_path / "a.wav").read_bytes() == b"from before"
 
 
+@pytest.mark.parametrize("suffix", [".wav", ".aiff"])
+def test_a_full_disk_is_told_in_a_line_and_leaves_nothing(spoken: list[str], tmp_path: Path, suffix: str) -> None:
+    pytest.importorskip("soundfile")
+    full = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh"]  # as if it were: no file may be longer than some kilobytes
+    ended = subprocess.run(
+        [*full, *COMMAND, "say", "Hello", "-o", str(tmp_path / f"a{suffix}")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("realtime-sync: error: ")
+    assert ended.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
         (["Hello", "-o", "{}/a.xyz"], 2, "what kind of sound is .xyz?"),
         (["Hello", "-o", "{}/a"], 2, "a file without a suffix"),
         (["Hello", "-o", "{}/nowhere/a.wav"], 1, "nowhere: there is no such folder"),
+        (["Hello", "-o", "{}/folder.wav"], 1, "folder.wav: is a folder"),
         (["", "-o", "{}/a.wav"], 2, "the text is empty"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_said(
     spoken: list[str], tmp_path: Path, capsys: Captured, arguments: list[str], code: int, told: str
 ) -> None:
+    (tmp_path / "folder.wav").mkdir()
     assert main(["say", *(each.format(tmp_path) for each in arguments)]) == code
     error = capsys.readouterr().err
     assert error.startswith("realtime-sync: error: ")
@@ -153,7 +188,12 @@ def test_a_text_is_cut_where_sentences_end_and_at_words_at_the_latest() -> None:
     assert list(pieces(" \n\n ")) == []
 
 
-def test_locally_the_text_itself_is_read_and_no_answer_to_it(tmp_path: Path, capsys: Captured) -> None:
+@pytest.mark.parametrize("with_voice", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_locally_the_text_itself_is_read_and_no_answer_to_it(
+    with_voice: bool, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in () if with_voice else ("hibari", "faster_whisper", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
     assert main(["say", "--local", "What is your name?", "-o", str(tmp_path / "a.wav")]) == 0
     assert "not word for word" not in capsys.readouterr().err
     with wave.open(str(tmp_path / "a.wav")) as file:

@@ -142,13 +142,13 @@ def test_an_answer_that_takes_longer_than_lingering_is_played_to_its_end(
     plain: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(talking_room, "_END_SECONDS", 0.5)
-    plain.serve(responder=lambda turn: Reply("Well, " * 20, audio=loud(8)))
+    plain.serve(responder=lambda turn: Reply("Well, " * 20, audio=loud(11)))
     session = plain.open(start={"options": vad()})
     speaker = FileSpeaker(pace=PACE)
-    talk(session, microphone(QUESTION, endless=False), speaker, linger=1)
+    talk(session, microphone(QUESTION, endless=False), speaker, linger=2)
     current = speaker.position.current
     assert current is not None
-    assert current.ms == 8000
+    assert current.ms == 11_000
 
 
 def test_the_answer_to_a_tools_result_is_awaited_when_the_microphone_has_ended(plain: House) -> None:
@@ -405,18 +405,21 @@ import threading
 from realtime_sync import ConversationSessionOptions, OpenAIClient, TurnDetectionOptions
 from realtime_sync.audio.devices import FileMicrophone, FileSpeaker
 from realtime_sync.server import RealtimeServer
+from realtime_sync.server.voice import speak
 from realtime_sync.talking import talk
 
-class Microphone(FileMicrophone):
-    def start(self):
-        super().start()
-        threading.Timer(0.3, lambda: print("talking", flush=True)).start()
+updates = []
+
+def see(update):  # on the thread that talks
+    if not updates:
+        print("talking", flush=True)
+    updates.append(update)
 
 with RealtimeServer() as server:
     client = OpenAIClient("key", endpoint=server.url).get_realtime_conversation_client("m")
     options = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.server_vad())
     with client, client.start_conversation_session(options) as session:
-        talk(session, session._engine, Microphone(), FileSpeaker())
+        talk(session, session._engine, FileMicrophone(speak("hello there")), FileSpeaker(), on_update=see)
         print("still open:", not session.closed)
 print("left:", [t.name for t in threading.enumerate() if t.name.startswith("realtime-sync")])
 """

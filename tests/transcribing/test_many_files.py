@@ -173,6 +173,16 @@ def test_a_finished_file_that_is_no_transcription_is_told_and_left(
     assert (tmp_path / "0.json").read_text() == "mine"
 
 
+def test_an_output_that_is_no_folder_is_told_before_anything_is_transcribed(
+    server: RealtimeServer, recordings: list[Path], tmp_path: Path
+) -> None:
+    (tmp_path / "texts").write_text("mine")
+    for output in (tmp_path / "texts", tmp_path / "texts" / "below"):
+        with pytest.raises(NotADirectoryError):
+            transcribe_files(recordings, client_of(server), output=output)
+    assert server.sessions == []
+
+
 def test_two_files_that_would_share_an_output_are_refused(
     server: RealtimeServer, recordings: list[Path], tmp_path: Path
 ) -> None:

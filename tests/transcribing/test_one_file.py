@@ -271,6 +271,7 @@ def test_logprobs_come_where_they_are_asked_for() -> None:
         ({"retries": -1}, "retries"),
         ({"retries": True}, "retries"),
         ({"longest_piece": 1000}, "1 to 600"),
+        ({"longest_piece": 0}, "1 to 600"),
         ({"options": {"model": "whisper-1"}}, "TranscriptionSessionOptions"),
     ],
 )

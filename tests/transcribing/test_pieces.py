@@ -37,6 +37,12 @@ def test_a_pause_within_a_few_words_ends_nothing() -> None:
     assert spans(cut(audio)) == [(0.0, 4.9)]
 
 
+def test_a_long_pause_ends_a_piece_of_a_few_words_for_their_times_would_be_far_apart() -> None:
+    audio = tone(1000) + silence(8000) + tone(1000) + silence(1000)
+    assert spans(cut(audio)) == [(0.0, 1.0), (9.0, 10.0)]
+    assert spans(cut(audio, longest=300, shortest=60)) == [(0.0, 10.0)]  # where the model itself tells times
+
+
 def test_silence_is_not_sent_but_for_a_margin() -> None:
     audio = silence(60_000) + tone(500) + silence(60_000)
     (piece,) = cut(audio)

@@ -84,6 +84,11 @@ def test_a_stream_that_gets_nothing_says_so_and_goes_on() -> None:
         assert list(TranslationStream(updates, timeout=10)) == []
 
 
+def test_a_translation_that_does_not_come_in_time_is_no_empty_one() -> None:
+    with RealtimeServer(responder=spanish) as server, pytest.raises(WaitTimeoutError):
+        translate(HELLO, client_of(server, MODEL), "es", timeout=0)
+
+
 def test_what_the_service_refuses_is_raised() -> None:
     refusal = {
         "type": "error",

@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from typing import BinaryIO, Optional, Union
 
 from realtime_sync.audio import g711
-from realtime_sync.audio.converting import pcm_at
 from realtime_sync.audio.devices.play_queue import PlayQueue
-from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.audio.outgoing import outgoing_chunks, trailing_silence
+from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
+from realtime_sync.audio.outgoing import check_chunk_ms, outgoing_chunks, trailing_silence
 from realtime_sync.audio.pacing import Clock, Pacer, RealClock
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.audio.wav import WavWriter
-from realtime_sync.errors import AudioDeviceError, InvalidInputError, UsageError, WaitTimeoutError
+from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
 from realtime_sync.patience import Patience
 from realtime_sync.playback import PlaybackPosition, Played
 
@@ -43,6 +42,7 @@ class FileMicrophone:
         endless: bool = True,
         clock: Optional[Clock] = None,
     ) -> None:
+        check_chunk_ms(chunk_ms)
         self.format = format
         self._chunk_ms = chunk_ms
         self._pause_ms = pause_ms
@@ -117,12 +117,11 @@ class FileSpeaker:
         block_ms: float = 20,
         clock: Optional[Clock] = None,
     ) -> None:
+        check_chunk_ms(block_ms, "block_ms")
         self.format = format
         self.position = PlaybackPosition(rate=format.rate)
         self._target = target
         self._block = format.bytes_for(block_ms / 1000) // format.sample_bytes
-        if self._block < 1:
-            raise InvalidInputError(f"block_ms must be at least one sample, not {block_ms!r}")
         self._queue = PlayQueue(self.position)
         self._closed = threading.Event()
         self._pacer = Pacer(pace, clock or RealClock(wake=self._closed))

@@ -7,9 +7,8 @@ from typing import Any, Callable, Literal, Optional, Protocol, Union, cast
 
 import attrs
 
-from realtime_sync.audio.converting import pcm_at
 from realtime_sync.audio.extras import missing
-from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.audio.formats import SampleFormat, pcm_at
 from realtime_sync.errors import AudioDeviceError, ConfigurationError
 
 Kind = Literal["input", "output"]

@@ -10,10 +10,11 @@ from typing import Callable, Optional, Union
 
 from realtime_sync.audio import g711
 from realtime_sync.audio.arrays import from_bytes, to_bytes
-from realtime_sync.audio.converting import converted_chunks, pcm_at
+from realtime_sync.audio.converting import converted_chunks
 from realtime_sync.audio.devices.play_queue import PlayQueue
 from realtime_sync.audio.devices.portaudio import Backend, Stream, device_format, find_device, sounddevice_backend
-from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
+from realtime_sync.audio.outgoing import check_chunk_ms
 from realtime_sync.audio.resampling import Resampler
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
 from realtime_sync.patience import Patience
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 # A device that gives or takes nothing for so long has gone: many systems do not tell that one was unplugged.
 _GONE_SECONDS = 3.0
+# At most so much at once, or a device would seem to have gone between two pieces.
+_LONGEST_MS = 1000
 # What a microphone keeps for a consumer that is slow.
 _MOST_KEPT_SECONDS = 10.0
 
@@ -45,6 +48,7 @@ class SoundDeviceMicrophone:
         chunk_ms: float = 20,
         backend: Optional[Backend] = None,
     ) -> None:
+        check_chunk_ms(chunk_ms, most=_LONGEST_MS)
         self.format = format
         self._backend = backend or sounddevice_backend()
         self._device = find_device(device, "input", backend=self._backend)
@@ -143,6 +147,7 @@ class SoundDeviceSpeaker:
         block_ms: float = 20,
         backend: Optional[Backend] = None,
     ) -> None:
+        check_chunk_ms(block_ms, "block_ms", most=_LONGEST_MS)
         self.format = format
         self._backend = backend or sounddevice_backend()
         self._device = find_device(device, "output", backend=self._backend)
@@ -266,7 +271,11 @@ class SoundDeviceSpeaker:
 def _opened(name: str, backend: Backend, make: Callable[[], Stream]) -> Stream:
     try:
         stream = make()
-        stream.start()
+        try:
+            stream.start()
+        except BaseException:
+            stream.close()  # else the device stays taken
+            raise
     except backend.PortAudioError as error:
         raise AudioDeviceError(
             f"{name!r} cannot be opened: {error}. Is another program using it, or is it forbidden to this one?"
