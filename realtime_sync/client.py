@@ -428,6 +428,8 @@ def _translation(
         options, target_language = None, options
     if target_language is None:
         return options
+    if not target_language.strip():
+        raise InvalidInputError("the target language is empty; name one by a code, such as 'es'")
     return attrs.evolve(options or TranslationSessionOptions(), target_language=target_language)
 
 

@@ -70,9 +70,12 @@ def test_the_language_may_be_told_in_several_ways(positional: object, named: dic
         assert server.sessions[0].options["audio"]["output"]["language"] == language
 
 
-def test_a_language_told_twice_is_refused() -> None:
-    with RealtimeServer() as server, pytest.raises(InvalidInputError, match="twice"):
-        client_of(server, MODEL).start_translation_session("es", target_language="fr")
+def test_a_language_told_twice_or_not_at_all_is_refused() -> None:
+    with RealtimeServer() as server:
+        with pytest.raises(InvalidInputError, match="twice"):
+            client_of(server, MODEL).start_translation_session("es", target_language="fr")
+        with pytest.raises(InvalidInputError, match="empty"):
+            client_of(server, MODEL).start_translation_session("")
 
 
 def test_a_stream_that_gets_nothing_says_so_and_goes_on() -> None:
