@@ -133,7 +133,8 @@ def _created_response(command: Mapping[str, Any], update: ConversationUpdate) ->
 
 def _cancelled_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
     assert isinstance(update, ResponseUpdateBase)
-    return command.get("response_id") in (None, update.response_id)
+    response_id = command.get("response_id")
+    return not update.out_of_band if response_id is None else response_id == update.response_id
 
 
 _SESSION = (Kind.SESSION_UPDATED, Kind.TRANSCRIPTION_SESSION_UPDATED)
@@ -184,7 +185,7 @@ class Acknowledgements:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards _pending and _ended
         self._pending: dict[int, _Pending] = {}  # by the handle's id(); a dict keeps the order of sending
-        self._ended: Optional[Exception] = None
+        self._ended: Optional[ErrorOf] = None
 
     def expect(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """Remember a command that is about to be sent."""
@@ -199,7 +200,7 @@ class Acknowledgements:
                     useless = (key for key, entry in self._pending.items() if not entry.kinds)
                     evicted = self._pending.pop(next(useless, next(iter(self._pending))))
         if self._ended is not None:
-            handle.settle(None, self._ended)
+            handle.settle(None, self._ended(handle.type, _matched(message)))
         if evicted is not None:
             evicted.handle.settle(None, UsageError(f"more than {_MOST_PENDING} commands are unacknowledged"))
 
@@ -207,6 +208,11 @@ class Acknowledgements:
         """The command was not sent after all."""
         with self._lock:
             self._pending.pop(id(handle), None)
+
+    def is_in_flight(self, event_id: str) -> bool:
+        """True for a command whose turn on the wire has come, and that is neither acknowledged nor refused."""
+        with self._lock:
+            return any(entry.handle.event_id == event_id for entry in self._pending.values())
 
     def take(self, update: ConversationUpdate) -> Optional[CommandHandle]:
         """The command that this update acknowledges or refuses, if any; it is for the caller to settle it."""
@@ -222,12 +228,13 @@ class Acknowledgements:
 
     def end(self, error: Exception, error_of: Optional[ErrorOf] = None) -> None:
         """Nothing will be acknowledged any more: because of ``error``, or of what ``error_of`` says of a command."""
+        ended: ErrorOf = error_of or (lambda wire_type, message: error)
         with self._lock:
-            self._ended = error
+            self._ended = ended
             pending = list(self._pending.values())
             self._pending.clear()
         for entry in pending:
-            entry.handle.settle(None, error if error_of is None else error_of(entry.handle.type, entry.message))
+            entry.handle.settle(None, ended(entry.handle.type, entry.message))
 
     def _take_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
         """``passed``: the service has worked on everything before it, so what nothing acknowledges can be forgotten."""

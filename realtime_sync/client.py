@@ -119,10 +119,10 @@ class RealtimeConversationClient:
         ``options`` are applied, and acknowledged, before this returns. ``reconnect=True`` (or a ``Reconnect``, which
         tells how) makes a session that survives the loss of its connection and the service's time limit: it connects
         anew, applies the settings, replays the conversation, and tells of it by a ``SessionReconnectedUpdate``;
-        meanwhile, whoever sends waits. False: the session ends with its connection. ``recording``: a path (or a
-        ``RecordingWriter``) that the whole traffic is written to, without secrets. ``call_id`` joins a running call
-        (SIP, WebRTC) instead of opening a conversation. ``client_secret``: an ephemeral key to use instead of the
-        client's credential. ``headers`` and ``query`` are added to the endpoint's.
+        meanwhile, whoever sends waits. False: the session ends with its connection. ``recording``: a path (whose
+        file is replaced, or a ``RecordingWriter``) that the whole traffic is written to, without secrets. ``call_id``
+        joins a running call (SIP, WebRTC) instead of opening a conversation. ``client_secret``: an ephemeral key to use
+        instead of the client's credential. ``headers`` and ``query`` are added to the endpoint's.
 
         ``budget``: US dollars that the session may cost, by list prices, or a ``Budget``, which takes other prices and
         tells what was spent. Once it is passed the session is closed with code 4002; whoever waits, and whoever

@@ -11,24 +11,21 @@ import attrs
 from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.engine import Engine
 from realtime_sync.line import Line
-from realtime_sync.patience import Patience
 from realtime_sync.protocol import codec, commands
 from realtime_sync.protocol.registry import Command
 
 SETTING_COMMANDS = (commands.SessionUpdateCommand, commands.TranscriptionSessionUpdateCommand)
 
 
-def send_command(
-    engine: Engine, command: Command, line: Optional[Line] = None, patience: Optional[Patience] = None
-) -> CommandHandle:
-    """Send a command, under a name of ours where it has none; ``line`` and ``patience`` as in ``Engine.send``."""
+def send_command(engine: Engine, command: Command, line: Optional[Line] = None) -> CommandHandle:
+    """Send a command, under a name of ours where it has none; ``line`` as in ``Engine.send``."""
     engine.check_open()
     if command.event_id is None:
         command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
     text = codec.encode(command, engine.dialect)
     settings = command.session if isinstance(command, SETTING_COMMANDS) else None
     fields, name = acknowledged_fields(command), command.event_id
-    return engine.send(text, fields, command.wire_type, name, line=line, settings=settings, patience=patience)
+    return engine.send(text, fields, command.wire_type, name, line=line, settings=settings)
 
 
 def acknowledged_fields(command: Command) -> Mapping[str, Any]:

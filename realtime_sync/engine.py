@@ -67,9 +67,9 @@ _alive: dict[int, Engine] = {}
 class QueueLimits:
     """How many bytes of updates may wait to be taken.
 
-    ``queued``: in a stream that somebody reads; beyond it the session ends with ``ConsumerTooSlowError``, because
-    nothing is dropped in silence. ``unread``: in ``session.updates()`` before anybody has asked for it; beyond it the
-    oldest are dropped.
+    ``queued``: in a stream that somebody reads, one of turns too; beyond it the session ends with
+    ``ConsumerTooSlowError``, because nothing is dropped in silence. ``unread``: in ``session.updates()`` before anybody
+    has asked for it; beyond it the oldest are dropped.
     """
 
     queued: int = 64 * 2**20
@@ -96,7 +96,7 @@ class Engine:
         self.end: Optional[End] = None
         self.name = f"realtime-sync-{next(_numbers)}"
         self.settings = SettingsMemory()
-        self._limits = limits
+        self.limits = limits
         self._pid = os.getpid()
         # Guards _line, _live, _survival, _streams, _closing and the setting of end; notified when the session can be
         # sent on again, or never again.
@@ -208,7 +208,6 @@ class Engine:
         *,
         line: Optional[Line] = None,
         settings: Optional[SessionOptions] = None,
-        patience: Optional[Patience] = None,
     ) -> CommandHandle:
         """Send a command; ``message`` holds what its acknowledgement is recognised by.
 
@@ -219,7 +218,7 @@ class Engine:
         if settings is not None:
             self.settings.remember(handle, settings)  # before it is sent: a new connection may be given them at once
         try:
-            self._send(text, message, handle, line, patience)
+            self._send(text, message, handle, line)
         except BaseException:
             if not handle.done:
                 self.settings.forget(handle)
@@ -232,10 +231,9 @@ class Engine:
         message: Mapping[str, Any],
         handle: CommandHandle,
         line: Optional[Line],
-        patience: Optional[Patience],
     ) -> None:
         while True:
-            used = line or self.live_line(patience)
+            used = line or self.live_line()
             turn = _WireTurn(lambda: self._note(used, text, message, handle))  # noqa: B023  called before the next
             try:
                 used.send(text, handle, message, turn)
@@ -307,7 +305,7 @@ class Engine:
     def open_stream(self, unread_limit: Optional[int] = None) -> UpdateStream:
         """A stream of all updates from now on."""
         stream = UpdateStream(
-            limit=self._limits.queued,
+            limit=self.limits.queued,
             unread_limit=unread_limit,
             check=self.check_process,
             forget=lambda: self.stop_listening(listener),
@@ -426,7 +424,7 @@ class Engine:
         for stream in self._streams:
             if not stream.deliver(update):
                 raise ConsumerTooSlowError(
-                    f"updates of more than {self._limits.queued} bytes wait to be taken; the session was ended rather "
+                    f"updates of more than {self.limits.queued} bytes wait to be taken; the session was ended rather "
                     "than losing any. Take them faster, on a thread of their own, or raise QueueLimits.queued"
                 )
 
@@ -575,7 +573,7 @@ class Engine:
         assert self._survival is not None
         with self._delivering:
             self._conversation.carry_over(carried)
-            owes = self._survival.take_unanswered(self._conversation, self.settings.turn_detection)
+            owes = self._survival.owes_answer(self._conversation, self.settings.turn_detection, carried)
             line.silent = False
             self._survival.outbox.open(line.number)
             self._tell(update)

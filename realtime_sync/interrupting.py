@@ -24,7 +24,7 @@ from realtime_sync.errors import (
     SessionNotOpenError,
 )
 from realtime_sync.patience import Patience
-from realtime_sync.playback import PlaybackPosition
+from realtime_sync.playback import PlaybackPosition, check_position
 from realtime_sync.protocol.items import MessageItem
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 # Says of a response's id whether that response is to be left alone.
 IsSpared = Callable[[Optional[str]], bool]
+
+_NOTHING_CAME = "no audio of the answer has come"
 
 
 class Interruptible(Protocol):
@@ -95,39 +97,39 @@ def interrupt(
     item_id: Optional[str] = None,
     clear_output: bool = False,
     timeout: Optional[float] = None,
-    is_spared: IsSpared = lambda response_id: False,
+    is_spared: Optional[IsSpared] = None,
 ) -> Interruption:
-    """Cancel, and truncate; see ``RealtimeConversationSession.interrupt``."""
+    """Cancel, and truncate; see ``RealtimeConversationSession.interrupt``. ``is_spared``: None spares no answer."""
     number = isinstance(heard_ms, (int, float)) and not isinstance(heard_ms, bool)
     if heard_ms is not None and not (number and 0 <= heard_ms < float("inf")):
         raise InvalidInputError(f"heard_ms must be a number of milliseconds from 0, not {heard_ms!r}")
     if heard_ms is not None and position is not None:
         raise InvalidInputError("tell what was heard by heard_ms or by position, not by both")
+    check_position(position)
     patience = Patience(engine.timeouts.acknowledge if timeout is None else timeout)
     if engine.reconnecting:
         return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
 
-    def look(conversation: Conversation) -> tuple[Optional[str], list[_Cut]]:
-        active = engine.responses.active
-        active = None if is_spared(active) else active
-        return active, _cuts(conversation, heard_ms, position, item_id, active, is_spared)
-
-    response_id, cuts = engine.read_conversation(look)
+    response_id, awaited, cuts = engine.read_conversation(
+        lambda talk: _look(engine, talk, heard_ms, position, item_id, is_spared)
+    )
     if position is not None:
         position.cut_off(response_id, *(cut.item_id for cut in cuts))
     # All are sent before any is waited for: one round trip. The cancellation first, for what is still being said
-    # cannot be shortened.
-    cancelling = session.cancel_response(response_id) if response_id else None
+    # cannot be shortened; without an id where that is not told yet, for it comes behind the request on the wire.
+    cancelling = session.cancel_response(response_id) if response_id or awaited else None
     clearing = session.clear_output_audio() if clear_output else None
     truncating = [_truncate(session, cut) for cut in cuts]
     cancelled, why_not_cancelled = _outcome(cancelling, patience)
     _, why_not_cleared = _outcome(clearing, patience)
     outcomes = [_outcome(handle, patience) for handle in truncating]
     first = cuts[0]
-    stopped = isinstance(cancelled, ResponseDoneUpdate) and cancelled.response.status == "cancelled"
+    stopped = cancelled if isinstance(cancelled, ResponseDoneUpdate) else None
+    if stopped is not None and position is not None:
+        position.cut_off(stopped.response_id)
     reasons = [why_not_cancelled, why_not_cleared, first.why_not, *(why_not for _, why_not in outcomes)]
     return Interruption(
-        response_id=response_id if stopped else None,
+        response_id=stopped.response_id if stopped and stopped.response.status == "cancelled" else None,
         item_id=first.item_id,
         content_index=first.content_index,
         audio_end_ms=first.audio_end_ms,
@@ -153,6 +155,25 @@ def _outcome(handle: Optional[CommandHandle], patience: Patience) -> tuple[Optio
         if error.code == "response_cancel_not_active":  # it ended while the cancellation was on its way
             return None, None
         return None, str(error)
+
+
+def _look(
+    engine: Engine,
+    conversation: Conversation,
+    heard_ms: Optional[float],
+    position: Optional[PlaybackPosition],
+    item_id: Optional[str],
+    is_spared: Optional[IsSpared],
+) -> tuple[Optional[str], bool, list[_Cut]]:
+    """The response to cancel; whether there is one that has not begun, and has no id yet; and what to shorten."""
+    active = engine.responses.active
+    # Whether one that has not begun is to be spared, cannot be told yet.
+    awaited = active is None and is_spared is None and engine.line.owes_answer
+    if awaited and not item_id and (position is None or position.current is None):
+        return None, True, [_Cut(why_not=_NOTHING_CAME)]
+    spared = is_spared or (lambda response_id: False)
+    active = None if spared(active) else active
+    return active, awaited, _cuts(conversation, heard_ms, position, item_id, active, spared)
 
 
 # What to shorten --------------------------------------------------------------------------------------------------
@@ -181,7 +202,7 @@ def _cuts(
         latest = _latest_items(conversation, active, is_spared)
         parts = [part for part in spoken if part[0] in latest]
         if not parts:
-            return [_Cut(why_not="no audio of the answer has come")]
+            return [_Cut(why_not=_NOTHING_CAME)]
         item_id, content_index = parts[0 if position is not None else -1]
     places = [place for place, part in enumerate(spoken) if part[0] == item_id and content_index in (None, part[1])]
     if not places:

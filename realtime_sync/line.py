@@ -94,6 +94,12 @@ class Line:
 
         return at_turn_recorded
 
+    @property
+    def owes_answer(self) -> bool:
+        """True where an answer in the conversation was asked for on the wire, and has not begun."""
+        claimed = self.responses.claimed
+        return claimed is not None and self.acknowledgements.is_in_flight(claimed)
+
     def receive(self) -> Union[str, bytes]:
         """The next message; see ``Connection.receive``."""
         try:

@@ -6,6 +6,7 @@ within a bound: beyond it the oldest goes.
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
 import time
@@ -66,16 +67,20 @@ def fate(wire_type: str, message: Mapping[str, Any]) -> Fate:
 
 @attrs.define(eq=False)
 class Sent:
-    """A frame, and the number of the connection that it was sent on last; 0: none yet."""
+    """A frame, and what is known of it."""
 
     frame: Union[str, bytes]
-    connection: int
     handle: Optional[CommandHandle] = None  # None for audio
     message: Mapping[str, Any] = attrs.field(factory=dict)
-    times: int = 1  # it was sent
+    times: int = 1  # it was sent; 0: not yet
     audio_bytes: int = 0
     audio_end: int = 0  # bytes of audio that this connection was sent until its end
     at: float = 0.0  # when it was sent, by time.monotonic
+
+    @property
+    def text(self) -> str:
+        """The frame as text."""
+        return self.frame if isinstance(self.frame, str) else self.frame.decode()
 
 
 @attrs.frozen
@@ -96,7 +101,8 @@ class Outbox:
         self._lock = threading.Lock()  # guards all below
         self._connection = 1
         self._open = True  # False between two connections
-        self._sent: deque[Sent] = deque()
+        self._sent: deque[Sent] = deque()  # on this connection
+        self._unsent: deque[Sent] = deque()  # what is to be sent on it, or on the next one, before anything else is
         self._kept = 0  # bytes of audio that were sent and are kept
         self._held = 0  # bytes of audio that were not sent yet
         self._dropped = 0  # bytes of audio that are too old to be kept, since the last commit
@@ -114,15 +120,14 @@ class Outbox:
             self._check(connection)
             if handle.type == _CLEAR:
                 self._drop_audio(len(self._sent))
-            self._sent.append(Sent(frame, connection, handle, message))
+            self._sent.append(Sent(frame, handle, message))
 
     def note_audio(self, connection: int, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
         """``size`` bytes of samples have their turn on the wire; raises as ``note_command`` does."""
         with self._lock:
             self._check(connection)
             self._position += size
-            sent = Sent(frame, connection, audio_bytes=size, audio_end=self._position, at=time.monotonic())
-            self._sent.append(sent)
+            self._sent.append(Sent(frame, audio_bytes=size, audio_end=self._position, at=time.monotonic()))
             self._kept += size
             limit = format.bytes_for(self._limit_seconds)
             while self._kept > limit:
@@ -152,6 +157,17 @@ class Outbox:
                 self._forget(acknowledged)
         return committed
 
+    def untold_items(self, asked: CommandHandle) -> list[Sent]:
+        """Named items that were sent before this request for an answer and are not acknowledged."""
+        with self._lock:
+            before = itertools.takewhile(lambda sent: sent.handle is not asked, self._sent)
+            return [sent for sent in before if _names_item(sent)]
+
+    def forget(self, sent: Sent) -> None:
+        """The service has this command, though it does not say so."""
+        with self._lock:
+            self._sent.remove(sent)
+
     @property
     def speaking(self) -> bool:
         """True from the beginning of speech, as voice activity detection tells it, until a message is made of it."""
@@ -171,12 +187,14 @@ class Outbox:
                 return []  # it never was the one in use
             self._open = False
             losses = self._trim(vad, format)
-            for sent in [sent for sent in self._sent if sent.handle is not None]:
+            self._unsent.extendleft(reversed(self._sent))
+            self._sent.clear()
+            for sent in [sent for sent in self._unsent if sent.handle is not None]:
                 assert sent.handle is not None
                 what = fate(sent.handle.type, sent.message)
                 if what == "again" and sent.times <= _MOST_TIMES:
                     continue
-                self._sent.remove(sent)
+                self._unsent.remove(sent)
                 if what == "again":
                     losses.append(f"{sent.handle.type}: the connection was lost each time that it was sent")
                 elif what == "lost":
@@ -194,7 +212,7 @@ class Outbox:
                     f"({format.seconds(self._held):.1f} s; Reconnect.hold_audio is {self._limit_seconds} s). "
                     "This piece was not taken: send it again later, or leave it out"
                 )
-            self._sent.append(Sent(frame, 0, times=0, audio_bytes=size))
+            self._unsent.append(Sent(frame, times=0, audio_bytes=size))
             self._held += size
 
     def open(self, connection: int) -> None:
@@ -205,22 +223,24 @@ class Outbox:
     def waiting(self) -> list[str]:
         """The wire types of the commands that wait for the next connection."""
         with self._lock:
-            return [sent.handle.type for sent in self._sent if sent.handle is not None]
+            kept = (*self._sent, *self._unsent)
+            return [sent.handle.type for sent in kept if sent.handle is not None]
 
     def next_unsent(self) -> Optional[Sent]:
         """The first thing that this connection was not sent yet; None where there is none. One caller at a time."""
         with self._lock:
-            return next((sent for sent in self._sent if sent.connection != self._connection), None)
+            return self._unsent[0] if self._unsent else None
 
     def note_again(self, connection: int, sent: Sent, handle: Optional[CommandHandle]) -> None:
         """What was kept has its turn on the wire; ``handle`` takes the place of the old one."""
         with self._lock:
             self._check(connection)
-            if sent.connection == 0:
+            self._sent.append(self._unsent.popleft())
+            if not sent.times:
                 self._held -= sent.audio_bytes
                 self._kept += sent.audio_bytes
             self._position += sent.audio_bytes
-            sent.connection, sent.handle, sent.times = connection, handle, sent.times + 1
+            sent.handle, sent.times = handle, sent.times + 1
             sent.audio_end, sent.at = self._position, time.monotonic()
 
     # Inside; the lock is held -----------------------------------------------------------------------------------------
@@ -241,8 +261,7 @@ class Outbox:
         self._started_at = self._stopped_at = None
         if start is None or stop is None:
             return None
-        audio = [sent for sent in self._sent if sent.audio_bytes and sent.connection == self._connection]
-        audio = [sent for sent in audio if sent.audio_end - sent.audio_bytes < stop]
+        audio = [sent for sent in self._sent if sent.audio_bytes and sent.audio_end - sent.audio_bytes < stop]
         inside = {id(sent) for sent in audio if sent.audio_end <= stop}
         whole = [place for place, sent in enumerate(self._sent) if id(sent) in inside]
         first = audio[0].audio_end - audio[0].audio_bytes if audio else stop
@@ -259,7 +278,7 @@ class Outbox:
                 self._drop_oldest()
         elif vad:
             begins, judged = self._started_at, self._heard_at - _JUDGED_SECONDS
-            sent = [each for each in self._sent if each.audio_bytes and each.connection == self._connection]
+            sent = [each for each in self._sent if each.audio_bytes]
             lost = 0 if begins is None or not sent else max(0, sent[0].audio_end - sent[0].audio_bytes - begins)
             for each in sent:
                 if each.audio_end <= begins if begins is not None else each.at < judged:
@@ -274,11 +293,7 @@ class Outbox:
             if sent.handle is acknowledged:
                 self._sent.remove(sent)
                 return
-            if (
-                sent.handle is not None
-                and sent.connection == self._connection
-                and not is_acknowledged(sent.handle.type)
-            ):
+            if sent.handle is not None and not is_acknowledged(sent.handle.type):
                 self._sent.remove(sent)
 
     def _drop_audio(self, until: int) -> None:
@@ -290,10 +305,19 @@ class Outbox:
 
     def _drop_oldest(self) -> int:
         """Forget the oldest audio that was sent; its size."""
-        oldest = next(sent for sent in self._sent if sent.audio_bytes and sent.connection)
-        self._sent.remove(oldest)
-        self._kept -= oldest.audio_bytes
-        return oldest.audio_bytes
+        for queue in (self._sent, self._unsent):
+            oldest = next((sent for sent in queue if sent.audio_bytes and sent.times), None)
+            if oldest is not None:
+                queue.remove(oldest)
+                self._kept -= oldest.audio_bytes
+                return oldest.audio_bytes
+        raise AssertionError("what is counted as kept is in one of them")
+
+
+def _names_item(sent: Sent) -> bool:
+    item = sent.message.get("item")
+    created = sent.handle is not None and sent.handle.type == "conversation.item.create"
+    return created and isinstance(item, Mapping) and isinstance(item.get("id"), str)
 
 
 _ABOUT_AUDIO = (

@@ -114,3 +114,9 @@ class PlaybackPosition:
         samples, started = self._samples[key]
         # Against floating point: 250 ms that were reported are not to be read as 249.
         return Played(key[0], key[1], int(samples * 1000 / self._rate + 1e-6), started)
+
+
+def check_position(position: object) -> None:
+    """Raise ``InvalidInputError`` for what is neither a ``PlaybackPosition`` nor None."""
+    if position is not None and not isinstance(position, PlaybackPosition):
+        raise InvalidInputError(f"a position is a PlaybackPosition that a player keeps, not {position!r:.60}")

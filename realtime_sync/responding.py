@@ -12,6 +12,7 @@ import attrs
 
 from realtime_sync.acknowledgement import METADATA_KEY, CommandHandle
 from realtime_sync.commanding import send_command
+from realtime_sync.conversation import Conversation
 from realtime_sync.engine import Engine
 from realtime_sync.errors import (
     ConnectionClosedError,
@@ -32,16 +33,45 @@ OnDelta = Callable[[Delta], object]
 ACTIVE_RESPONSE = "conversation_already_has_active_response"
 
 
-class _SecondChance:
-    """The one time that a question is asked again, because the connection was lost before any of its answer came."""
+class Question:
+    """What is said before an answer is asked for: once, and asked again once where its connection was lost too soon."""
 
-    def __init__(self) -> None:
-        self._taken = False
+    def __init__(self, items: Sequence[ConversationItem]) -> None:
+        self._items = items
+        self._said: list[tuple[str, CommandHandle]] = []  # ids of items, and their commands
+        self._line: Optional[Line] = None  # on which they were said
+        self._asked_again = False
 
-    def take(self) -> bool:
+    def take_second_chance(self) -> bool:
         """True the first time."""
-        taken, self._taken = self._taken, True
+        taken, self._asked_again = self._asked_again, True
         return not taken
+
+    def say(self, engine: Engine, line: Line) -> None:
+        """Say it, in the caller's turn on this connection; what was carried over to it need not be said again.
+
+        On this connection only: on another one it would not be the caller's turn, and several questions would come
+        before the first answer.
+        """
+        if self._said and self._line is not line and engine.read_conversation(self._is_overtaken):
+            for item_id, _ in self._said:
+                send_command(engine, commands.ConversationItemDeleteCommand(item_id=item_id), line)
+            self._said.clear()
+        self._line = line
+        for item in self._items[len(self._said) :]:
+            command = _addition(item)
+            self._said.append((str(command.item.id), send_command(engine, command, line)))
+
+    def _is_overtaken(self, conversation: Conversation) -> bool:
+        """True where other questions were put first on the new connection: it is not the last thing said any more."""
+        ids = {item_id for item_id, _ in self._said}
+        behind = itertools.takewhile(lambda item: item.id not in ids, reversed(conversation.items))
+        return any(conversation.item(item_id) for item_id in ids) and any(behind)
+
+    def refusal(self) -> Optional[Exception]:
+        """Why the service refused an item; it works in order, so once it answers it has spoken about all of them."""
+        errors = [_latest(handle).error for _, handle in self._said]
+        return next((error for error in errors if error and not isinstance(error, ConnectionReplacedError)), None)
 
 
 def begin_response(
@@ -49,17 +79,19 @@ def begin_response(
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
     patience: Patience,
-    chance: Optional[_SecondChance] = None,
+    question: Optional[Question] = None,
 ) -> Response:
-    """Say ``items`` and have them answered; see ``RealtimeConversationSession.respond``."""
-    chance = chance or _SecondChance()
+    """Say ``items`` and have them answered; see ``RealtimeConversationSession.respond``.
+
+    ``question``: the same items, where they may have been said already.
+    """
     engine.check_open()
     engine.updates.rest()
     options = options or ConversationResponseOptions()
     if options.conversation == "none" and items:
         options = attrs.evolve(options, input_items=[*(options.input_items or []), *items])
         items = ()
-    said: list[CommandHandle] = []
+    question = question or Question(items)
     for attempt in itertools.count():
         line = engine.live_line(patience)
         response, event_id = _expected(engine, line, options), f"event_{secrets.token_hex(10)}"
@@ -67,11 +99,9 @@ def begin_response(
             line.responses.request(event_id, response, options.conversation == "none", patience)
             if response.done:
                 continue  # the connection has ended, and the turn with it
-            # All on this connection only: on another one it would not be the caller's turn, and several questions would
-            # come before the first answer, and nobody would expect this one's.
-            for item in items[len(said) :]:
-                said.append(send_command(engine, _addition(item), line))
+            question.say(engine, line)
             marked = attrs.evolve(options, metadata={**(options.metadata or {}), METADATA_KEY: event_id})
+            # On this connection only: on another one nobody would expect its answer.
             send_command(engine, commands.ResponseCreateCommand(response=marked, event_id=event_id), line)
         except ConnectionReplacedError:
             continue  # the question was not put; what was said before it is carried over
@@ -81,7 +111,7 @@ def begin_response(
         try:
             _wait_until_begun(engine, line, event_id, response, patience)
         except ConnectionReplacedError:
-            if not chance.take():
+            if not question.take_second_chance():
                 raise
             continue
         except ServerError as error:
@@ -92,7 +122,7 @@ def begin_response(
             line.responses.wait_for_change(pause)  # longer each time, in case it is one that is not seen
             continue
         break
-    _check_said(said, response)
+    _check_said(question, response)
     return response
 
 
@@ -104,22 +134,22 @@ def finished_answer(
     on_delta: Optional[OnDelta] = None,
 ) -> Answer:
     """Say ``items`` and wait for the answer; asks again, once, where its connection ended before any of it came."""
-    chance = _SecondChance()
+    question = Question(() if options is not None and options.conversation == "none" else items)
     while True:
-        with begin_response(engine, items, options, patience, chance) as response:
+        with begin_response(engine, items, options, patience, question) as response:
             try:
                 if on_delta is not None:
                     for delta in response.deltas_within(patience):
                         on_delta(delta)
                 return response.wait(patience.left)
             except WaitTimeoutError:
+                if patience.left != 0:
+                    raise  # what on_delta waited for
                 told = f"no answer within {patience.seconds} s; what has begun is cancelled"
                 raise WaitTimeoutError(told) from None
             except ConnectionReplacedError:
-                if response.has_begun_to_come or not chance.take():
+                if response.has_begun_to_come or not question.take_second_chance():
                     raise
-        if options is None or options.conversation != "none":
-            items = ()  # they were said, and are carried over
 
 
 def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
@@ -149,14 +179,12 @@ def _cancel_once_begun(engine: Engine, line: Line, event_id: str, response: Resp
         line.responses.withdraw(event_id)
 
 
-def _check_said(said: Sequence[CommandHandle], response: Response) -> None:
-    """Raise where the service refused an item; it works in order, so by now it has spoken about all of them."""
-    errors = [_latest(handle).error for handle in said]
-    refused = next((error for error in errors if error and not isinstance(error, ConnectionReplacedError)), None)
-    if refused is not None:
+def _check_said(question: Question, response: Response) -> None:
+    refusal = question.refusal()
+    if refusal is not None:
         with contextlib.suppress(RealtimeSyncError):  # the refusal is what matters
             response.cancel()
-        raise refused
+        raise refusal
 
 
 def _latest(handle: CommandHandle) -> CommandHandle:

@@ -78,7 +78,7 @@ class Revival:
     ) -> None:
         self.policy = policy
         self._engine = engine
-        self._survival = Survival(self, continuous=continuous)
+        self._survival = Survival(self, engine.dialect, continuous=continuous)
         self._connect = connect
         self._greeting = greeting
         self._replays = replays
@@ -220,20 +220,22 @@ class Revival:
             return Replay([], [], {}), []
         replay = self._engine.read_conversation(lambda conversation: conversation.replay())
         refused: list[str] = []
+        patience: Optional[float] = None  # the usual
         for start in range(0, len(replay.items), _WINDOW):
             window = replay.items[start : start + _WINDOW]
             handles = [self._send(line, ConversationItemCreateCommand(item=item)) for item in window]
             for item, handle in zip(window, handles, strict=True):
                 try:
-                    handle.wait()
+                    handle.wait(patience)
                 except ServerError as error:
                     refused.append(f"{item.type} {item.id}: {error}")
                     replay.leave_out(str(item.id))
                 except WaitTimeoutError:  # some servers acknowledge no items at all
                     if line.over:
                         raise
-                    logger.warning("%s: the server does not acknowledge the history", self._engine.name)
-                    return replay, refused
+                    if patience is None:
+                        logger.warning("%s: the server does not acknowledge the history", self._engine.name)
+                    patience = 0.0
         return replay, refused
 
     def _send(self, line: Line, command: Command) -> CommandHandle:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import secrets
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, Callable, Optional, TypeVar, Union, overload
 import attrs
 
 from realtime_sync.acknowledgement import CommandHandle, server_error
+from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.devices import Microphone, Speaker
 from realtime_sync.audio.outgoing import Progress, outgoing_chunks
 from realtime_sync.audio.pacing import Clock, RealClock
@@ -49,14 +51,32 @@ from realtime_sync.responding import OnDelta, begin_response
 from realtime_sync.response import Answer, Response
 from realtime_sync.session_tools import SessionTools
 from realtime_sync.talking import talk
-from realtime_sync.tool_running import OnInterruption, answer_with_tools, as_runner, run_tools, with_tools
+from realtime_sync.tool_running import (
+    OnInterruption,
+    answer_with_tools,
+    as_runner,
+    left_to_asker,
+    run_tools,
+    with_tools,
+)
 from realtime_sync.transcripts import TranscriptStream
 from realtime_sync.translations import TranslationStream
 from realtime_sync.turn_stream import TurnStream
 
+logger = logging.getLogger(__name__)
+
+_SOUND_FILES = (".wav", ".mp3", ".flac", ".ogg")
+
 U = TypeVar("U", bound=ConversationUpdate)
 Question = Union[
-    str, ConversationItem, list[ConversationItem], tuple[ConversationItem, ...], bytes, "os.PathLike[str]", BinaryIO
+    str,
+    ConversationItem,
+    list[ConversationItem],
+    tuple[ConversationItem, ...],
+    bytes,
+    "os.PathLike[str]",
+    BinaryIO,
+    Samples,
 ]
 """What can be asked: a text, items, or audio."""
 
@@ -333,9 +353,9 @@ class RealtimeConversationSession:
         """Ask for an answer, and return it while it is made: ``with session.respond("Hello") as response: ...``.
 
         ``content`` is said first: a text, an item or several, or audio (bytes in the session's input format, a path
-        object or a binary file, as for ``send_audio``; it goes as an item, not through the input buffer). None: the
-        conversation as it stands is answered. With ``options.conversation == "none"`` the answer is out-of-band:
-        ``content`` is its input alone, the conversation stays as it was, and any number may run at once.
+        object, a binary file or ``Samples``, as for ``send_audio``; it goes as an item, not through the input buffer).
+        None: the conversation as it stands is answered. With ``options.conversation == "none"`` the answer is
+        out-of-band: ``content`` is its input alone, the conversation stays as it was, and any number may run at once.
 
         Waits until the conversation is free, because the service makes one response at a time in it, and until the
         service has begun to answer; ``timeout`` is for both together, in seconds. Raises ``WaitTimeoutError``,
@@ -381,7 +401,7 @@ class RealtimeConversationSession:
             self._tools.runner_for(tools, options) as runner,
         ):
             if runner is None:
-                return remote.answer(items, options, patience)
+                return remote.answer(items, left_to_asker(options), patience)
             if tools is not None:
                 options = with_tools(options, runner.definitions)
             return answer_with_tools(self._engine, remote.answer, items, runner, options, patience)
@@ -447,7 +467,8 @@ class RealtimeConversationSession:
 
         What was heard: ``position``, which a player keeps, or ``heard_ms`` milliseconds of the item ``item_id`` (None:
         of the latest answer). It is never told to be more than has come. With neither, or before any audio has come,
-        the answer is only cancelled. Stop the player first: then the position is final.
+        the answer is only cancelled, also one that was asked for and has not begun. Stop the player first: then the
+        position is final.
 
         That the answer ended by itself meanwhile, or that its item is gone, is no error: the result tells it. Calling
         it twice does nothing twice. ``clear_output`` has a service that plays by itself (WebRTC, SIP) stop.
@@ -500,8 +521,8 @@ class RealtimeConversationSession:
         ``source``: a path, a binary file object, bytes, an iterable of bytes, or ``Samples(array, rate)``. A WAV header
         is recognised and left out; what is not in the session's input format (by default 16 bit little endian mono at
         24,000 Hz) is converted on its way: any file that libsndfile reads, any rate, any channels, with the extra
-        ``audio``. Bare samples must be in that format. Sent in messages of ``chunk_ms`` milliseconds, between which
-        other commands get through.
+        ``audio``. Bare samples must be in that format, and a path of such ends in ``.pcm`` or ``.raw``. Sent in messages
+        of ``chunk_ms`` milliseconds, between which other commands get through.
 
         ``pace``: 1.0 sends at the speed of speech, 2.0 twice as fast, and returns when the audio would have been heard;
         None sends as fast as the connection takes it. ``trailing_silence_ms``: silence to send behind it, in which
@@ -607,6 +628,8 @@ class RealtimeConversationSession:
         if content is None:
             return []
         if isinstance(content, str):
+            if content.lower().endswith(_SOUND_FILES) and os.path.exists(content):
+                logger.warning("%r is asked as a text; for the recording of this name, ask Path(%r)", content, content)
             return [ConversationItem.create_user_message(content)]
         if isinstance(content, ConversationItem):
             return [content]

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Callable, Optional, Protocol
 
 from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation import Conversation
-from realtime_sync.errors import ConnectionClosedError, ConnectionReplacedError
+from realtime_sync.errors import ConnectionClosedError, ConnectionReplacedError, InvalidInputError
 from realtime_sync.line import Line
 from realtime_sync.outbox import Outbox, fate
+from realtime_sync.protocol import codec
+from realtime_sync.protocol.commands import ConversationItemCreateCommand
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.items import ConversationContentPart, MessageItem
 from realtime_sync.protocol.options import TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
@@ -38,8 +43,9 @@ class Reviver(Protocol):
 class Survival:
     """See the module. ``continuous``: the service makes no messages of the audio (a translation)."""
 
-    def __init__(self, reviver: Reviver, *, continuous: bool = False) -> None:
+    def __init__(self, reviver: Reviver, dialect: Dialect, *, continuous: bool = False) -> None:
         self.reviver = reviver
+        self._dialect = dialect
         self.outbox = Outbox(reviver.policy.hold_audio, continuous=continuous)
         self._keeps_audio = reviver.policy.keep_audio
         self._losses: list[str] = []
@@ -57,6 +63,8 @@ class Survival:
         format: Callable[[], SampleFormat],
     ) -> None:
         """Learn from an update, before whoever waits for it does."""
+        if isinstance(update, ResponseCreatedUpdate) and not update.out_of_band:
+            self._add_untold(conversation, acknowledged)
         committed = self.outbox.see(update, acknowledged, format)
         if committed is not None:
             self._said[committed.item_id] = committed.samples
@@ -68,9 +76,8 @@ class Survival:
         elif isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
             self._forget_audio(conversation, update.item_id)
         elif isinstance(update, ResponseDoneUpdate):
-            told = conversation.session
-            if told is not None and not told.input_transcription_options:  # its words will never be known
-                for item_id in list(self._untranscribed):
+            for item_id in list(self._untranscribed):
+                if _is_never_transcribed(conversation, item_id):
                     self._forget_audio(conversation, item_id)
         if self._said:
             self._take_over(conversation)
@@ -89,8 +96,8 @@ class Survival:
             if samples is None:
                 losses.append(f"message {item_id}: what was said in it was not kept")
             else:
-                conversation.add_user_audio(item_id, samples)
-                self._untranscribed.add(item_id)
+                conversation.add_item(_spoken(item_id))
+        self._take_over(conversation)
         self._said.clear()
         with self._losses_lock:
             self._losses += losses
@@ -101,11 +108,38 @@ class Survival:
             losses, self._losses = self._losses, []
             return losses
 
-    def take_unanswered(self, conversation: Conversation, turn_detection: Optional[TurnDetectionOptions]) -> bool:
-        """True once, where the service was about to answer what the user said by itself, and has not."""
-        item_id, self._unanswered = self._unanswered, None
+    def owes_answer(
+        self,
+        conversation: Conversation,
+        turn_detection: Optional[TurnDetectionOptions],
+        names: Optional[Mapping[str, str]],
+    ) -> bool:
+        """True until it is answered, where the service was about to answer what the user said by itself.
+
+        ``names``: what the items are called on the new connection; None: as before.
+        """
+        if self._unanswered is not None and names is not None:
+            self._unanswered = names.get(self._unanswered)
         answers = turn_detection is not None and turn_detection.create_response is not False
-        return answers and item_id is not None and conversation.item(item_id) is not None
+        return answers and self._unanswered is not None and conversation.item(self._unanswered) is not None
+
+    def _add_untold(self, conversation: Conversation, asked: Optional[CommandHandle]) -> None:
+        """Some servers tell nothing of the items that they are given: they have them, for they begin to answer them.
+
+        ``asked``: the request for the answer that has begun; None where nobody here has asked for it.
+        """
+        for item_id in self._said:
+            conversation.add_item(_spoken(item_id))
+        for sent in self.outbox.untold_items(asked) if asked is not None else ():
+            try:
+                command = codec.decode_command(sent.text, self._dialect)
+            except InvalidInputError:  # by hand; it is sent again
+                continue
+            if isinstance(command, ConversationItemCreateCommand) and command.item.id:
+                conversation.add_item(command.item, command.previous_item_id)
+                self.outbox.forget(sent)
+                if isinstance(command.item, MessageItem) and any(part.audio for part in command.item.content):
+                    self._untranscribed.add(command.item.id)
 
     def _take_over(self, conversation: Conversation) -> None:
         """A commit is told before the item that it makes."""
@@ -120,6 +154,17 @@ class Survival:
             self._untranscribed.discard(item_id)
             if not self._keeps_audio:
                 conversation.forget_audio(item_id)
+
+
+def _is_never_transcribed(conversation: Conversation, item_id: str) -> bool:
+    told, transcription = conversation.session, conversation.transcription(item_id)
+    failed = transcription is not None and transcription.status == "failed"
+    return failed or (told is not None and not told.input_transcription_options)
+
+
+def _spoken(item_id: str) -> MessageItem:
+    part = ConversationContentPart(type="input_audio")
+    return MessageItem(id=item_id, role="user", status="completed", content=[part])
 
 
 def error_of_loss(reason: ConnectionClosedError) -> Callable[[str, object], ConnectionReplacedError]:

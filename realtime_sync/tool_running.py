@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Callable, Literal, Optional, Protocol, Union
+from typing import Callable, Literal, Optional, Protocol, Union, get_args
 
 import attrs
 
@@ -14,7 +14,13 @@ from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.conversation.history import History
 from realtime_sync.delivery import End
 from realtime_sync.engine import Engine
-from realtime_sync.errors import ConnectionClosedError, ConnectionReplacedError, SessionNotOpenError, UsageError
+from realtime_sync.errors import (
+    ConnectionClosedError,
+    ConnectionReplacedError,
+    InvalidInputError,
+    SessionNotOpenError,
+    UsageError,
+)
 from realtime_sync.function_tools import Tool, ToolCancellation, ToolOutcome, ToolRunner
 from realtime_sync.patience import Patience
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
@@ -81,6 +87,13 @@ def with_tools(
     return options if isinstance(options.tools, list) else attrs.evolve(options, tools=tools)
 
 
+def left_to_asker(options: Optional[ConversationResponseOptions]) -> Optional[ConversationResponseOptions]:
+    """The options of an ``ask`` that makes no calls: those of tools that it names itself are nobody else's to make."""
+    if options is None or not isinstance(options.tools, list):
+        return options
+    return attrs.evolve(options, metadata={**(options.metadata or {}), TOOLS_KEY: "ask"})
+
+
 def freed(options: ConversationResponseOptions, session: Optional[RealtimeSession]) -> ConversationResponseOptions:
     """The options without the demand to call a tool, theirs or the session's, which the calls have met."""
     choice = options.tool_choice or (session.tool_choice if session is not None else None)
@@ -123,6 +136,8 @@ def answer_with_tools(
 
 def run_tools(session: Conversing, engine: Engine, runner: ToolRunner, on_interruption: OnInterruption) -> None:
     """Serve the model's calls until the session ends; see ``RealtimeConversationSession.run_tools``."""
+    if on_interruption not in get_args(OnInterruption):
+        raise InvalidInputError(f'on_interruption is "keep" or "drop", not {on_interruption!r}')
     engine.updates.rest()
     inbox = Inbox(drop=on_interruption == "drop")
     with engine.listening(inbox):

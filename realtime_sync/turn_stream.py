@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Optional, Union
 
@@ -13,24 +14,61 @@ from realtime_sync.delivery import End, WeakListener
 from realtime_sync.engine import Engine
 from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
 from realtime_sync.patience import Patience
-from realtime_sync.playback import PlaybackPosition
+from realtime_sync.playback import PlaybackPosition, check_position
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.turns import Turn, TurnTracker
+
+# What a turn costs beside its texts: the objects.
+_OVERHEAD_BYTES = 2000
+
+
+class _TurnQueue(queue.Queue[Union[Turn, End]]):
+    """A queue that counts bytes and never makes the reader wait. An ``End`` stays in it: every taker finds it."""
+
+    # Guarded by queue.Queue's own lock.
+    queue: deque[Union[Turn, End]]
+    size: int
+
+    def _init(self, maxsize: int) -> None:
+        self.queue = deque()
+        self.size = 0
+
+    def _put(self, item: Union[Turn, End]) -> None:
+        self.queue.append(item)
+        self.size += _weight(item)
+        self.not_empty.notify_all()  # an End is for all who wait
+
+    def _get(self) -> Union[Turn, End]:
+        item = self.queue[0]
+        if isinstance(item, Turn):
+            self.queue.popleft()
+            self.size -= _weight(item)
+        return item
+
+
+def _weight(item: Union[Turn, End]) -> int:
+    if isinstance(item, End):
+        return 0
+    texts = (item.user_text, item.user_transcript, item.text, item.transcript)
+    arguments = (call.arguments for call in item.function_calls)
+    return sum(len(text or "") for text in (*texts, *arguments)) + _OVERHEAD_BYTES
 
 
 class TurnStream:
     """An iterator over finished turns. Made by ``session.turns()``.
 
     The moments are those at which updates were received, however late the turns are taken. Any thread may take turns;
-    each goes to one taker. It stops listening when it is closed, or no longer referred to.
+    each goes to one taker. It stops listening when it is closed, or no longer referred to; one that is kept and not
+    read fills up to ``QueueLimits.queued``, and then ends the session.
     """
 
     def __init__(self, engine: Engine, timeout: Optional[float], position: Optional[PlaybackPosition]) -> None:
         Patience(timeout)  # refuses what is no time-out, now
+        check_position(position)
         self._engine = engine
         self._timeout = timeout
         self._position = position
-        self._finished: queue.Queue[Union[Turn, End]] = queue.Queue()
+        self._finished = _TurnQueue()
         self._tracker = TurnTracker(engine.session)  # the reader's alone
         self._listener = WeakListener(self, engine.stop_listening)  # one may just ``break`` out of a loop
         engine.listen(self._listener)
@@ -43,7 +81,6 @@ class TurnStream:
         taken = self._take(Patience(self._timeout))
         if isinstance(taken, Turn):
             return self._with_playback(taken)
-        self._finished.put(taken)  # every taker that comes to it finds it
         if taken.clean:
             raise StopIteration
         raise taken.reason.with_traceback(None)
@@ -86,10 +123,10 @@ class TurnStream:
     # On the reader thread -----------------------------------------------------------------------------------------
 
     def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update; True: there is always room for more."""
+        """See an update; False where the bound is passed."""
         for turn in self._tracker.apply(update, time.monotonic()):
             self._finished.put(turn)
-        return True
+        return self._finished.size <= self._engine.limits.queued
 
     def end(self, end: End) -> None:
         """The session has ended."""

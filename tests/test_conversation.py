@@ -247,6 +247,16 @@ def test_a_truncated_part_has_no_transcript_and_only_what_was_heard() -> None:
     assert (conversation.heard_ms("b"), conversation.heard_ms("a", 7)) == (None, None)
 
 
+def test_what_is_truncated_again_has_the_words_of_what_was_heard_last() -> None:
+    said = message("a", {"type": "output_audio", "transcript": "one two three four"}, role="assistant")
+    conversation = told([*spoken(bytes(9600), 1), done(said)])
+    for heard_ms, words in ((100, "one two"), (50, "one")):
+        conversation.apply(update("conversation.item.truncated", item_id="a", content_index=0, audio_end_ms=heard_ms))
+        (carried,) = conversation.history()
+        assert isinstance(carried, MessageItem)
+        assert [part.text for part in carried.content] == [words]
+
+
 def test_what_the_user_said_is_handed_in_by_whoever_sent_it() -> None:
     conversation = told([session(), added(SPOKEN_USER, None)], keep_audio=True)
     conversation.add_audio("u", bytes(4800))

@@ -110,10 +110,14 @@ def test_a_saved_conversation_can_be_gone_on_with() -> None:
         lambda saved: saved.replace('"type": "message"', '"type": 5'),
         lambda saved: saved.replace('"usage": {', '"usage": [{').replace("}}", "}]}"),
         lambda saved: saved.replace('"audio": "', '"audio": "!'),
+        lambda saved: saved.replace('"responses": 0', '"responses": "0"'),
+        lambda saved: saved.replace('"audio_bytes": 480', '"audio_bytes": null'),
+        lambda saved: saved.replace('"heard_text": null', '"heard_text": 5'),
     ],
 )
 def test_a_damaged_file_is_refused_in_words(damage: Callable[[str], str]) -> None:
     saved = told([session(), *spoken_answer()], keep_audio=True).to_json()
+    assert damage(saved) != saved
     with pytest.raises(InvalidInputError, match=r"saved|not a|expected"):
         Conversation.from_json(damage(saved))
 

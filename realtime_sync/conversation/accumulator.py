@@ -301,11 +301,12 @@ class Accumulator:
 
     # Another connection ---------------------------------------------------------------------------------------------
 
-    def add_message(self, item: MessageItem) -> None:
-        """Add an item that no update has told, at the end."""
+    def add_item(self, item: ConversationItem, previous_item_id: Optional[str]) -> None:
+        """Add an item that no update has told, with its audio."""
         key = item.id or self._nameless()
-        self._take(key, item, final=True)
-        self.order.add(key, None, told=False)
+        self.deleted.discard(key)
+        self._take(key, item, final=True, keep_audio=True)
+        self.order.add(key, previous_item_id, told=False)
 
     def is_nobodys_loss(self, key: str) -> bool:
         """True for a message of which nothing has come, and for lists of tools, which each connection makes anew."""
@@ -362,11 +363,11 @@ class Accumulator:
 
     # Finding things -------------------------------------------------------------------------------------------------
 
-    def _take(self, key: str, item: ConversationItem, *, final: bool) -> None:
+    def _take(self, key: str, item: ConversationItem, *, final: bool, keep_audio: bool = False) -> None:
         draft = self.drafts.get(key)
         if draft is None:
             draft = self.drafts[key] = ItemDraft(item)
-        draft.take(item, final=final, keep_audio=self.keep_audio)
+        draft.take(item, final=final, keep_audio=keep_audio or self.keep_audio)
         if draft.format is None and isinstance(item, MessageItem) and any(part.audio for part in item.content):
             draft.format = self._output_format("") if item.role == "assistant" else self.input_format
 

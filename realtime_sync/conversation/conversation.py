@@ -18,11 +18,9 @@ from realtime_sync.conversation.replay import Replay, with_id
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.protocol.items import (
-    ConversationContentPart,
     ConversationItem,
     MCPApprovalRequestItem,
     MCPApprovalResponseItem,
-    MessageItem,
     speaker_and_words,
 )
 from realtime_sync.protocol.registry import UNSET
@@ -66,11 +64,9 @@ class Conversation:
         kept = bytes(samples) if (state.keep_audio if keep is None else keep) else None
         draft.part(content_index, "input_audio").audio.replace(len(samples), kept)
 
-    def add_user_audio(self, item_id: str, samples: bytes) -> None:
-        """A message of the user that no update has told: samples in the session's input format, which are kept."""
-        part = ConversationContentPart(type="input_audio")
-        self._state.add_message(MessageItem(id=item_id, role="user", status="completed", content=[part]))
-        self.add_audio(item_id, samples, keep=True)
+    def add_item(self, item: ConversationItem, previous_item_id: Optional[str] = None) -> None:
+        """An item that no update has told; its audio is kept. ``previous_item_id`` as in a session's ``add_item``."""
+        self._state.add_item(item, previous_item_id)
 
     def forget_audio(self, item_id: str) -> None:
         """Keep no more than the length of what was said in an item."""

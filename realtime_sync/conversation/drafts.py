@@ -89,7 +89,7 @@ class PartDraft:
     def truncate(self, heard_ms: int, format: Optional[SampleFormat]) -> None:
         """Only so much was heard. The transcript goes, as at the service: it says more than that."""
         self.heard_ms = heard_ms
-        received, words = self.audio.size, (self.transcript.value or "").split()
+        received, words = self.audio.size, (self.transcript.value or self.heard_text or "").split()
         self.transcript.close("")
         if format is not None:
             self.audio.cut(max(0, heard_ms) * format.rate // 1000 * format.sample_bytes)

@@ -6,9 +6,9 @@ The format, version 1, is one object:
 - ``id``, ``session``: as told by the server, or null; ``keep_audio``: true or false.
 - ``items``: the items in order; ``aside``: items that are not in the conversation, of responses under way. Each has
   ``key`` (the id), ``item`` (without content and arguments), ``guessed``, ``final``, ``arguments`` (a text, or null),
-  ``format`` (of its audio: ``type`` and ``rate``, or null), ``parts`` and ``transcriptions``.
+  ``arguments_closed``, ``format`` (of its audio: ``type`` and ``rate``, or null), ``parts`` and ``transcriptions``.
 - a part: ``index``, ``part`` (with text and transcript), ``text_closed``, ``transcript_closed``, ``heard_ms``,
-  ``audio_bytes``, ``audio_closed``, ``audio`` (base64 of the samples that were kept, or null).
+  ``heard_text``, ``audio_bytes``, ``audio_closed``, ``audio`` (base64 of the samples that were kept, or null).
 - a transcription: ``index``, ``transcription``.
 - ``responses``: each ``key``, ``done``, ``response``, and ``outputs``: pairs of output index and item key.
 - ``deleted``: keys of deleted items; ``nameless``: how many things came without an id; ``usage``: the totals.
@@ -93,8 +93,15 @@ def _from_state(told: Json) -> Accumulator:
         state.responses[response["key"]] = _response_from(response)
     state.deleted, state.nameless = set(told["deleted"]), int(told["nameless"])
     known = {field.name for field in attrs.fields(UsageTotals)}
-    state.usage = UsageTotals(**{name: value for name, value in told["usage"].items() if name in known})
+    usage = {name: _checked(value, int, float) for name, value in told["usage"].items() if name in known}
+    state.usage = UsageTotals(**usage)
     return state
+
+
+def _checked(value: Any, *types: type[Any]) -> Any:
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise TypeError(f"expected {types[0].__name__}, got {value!r:.40}")
+    return value
 
 
 def _item_state(key: str, draft: ItemDraft) -> Json:
@@ -148,9 +155,10 @@ def _part_from(told: Json) -> PartDraft:
     part.base = attrs.evolve(shown, text=None, transcript=None)
     part.text = TextPieces(shown.text, closed=bool(told["text_closed"]))
     part.transcript = TextPieces(shown.transcript, closed=bool(told["transcript_closed"]))
-    part.heard_ms, part.heard_text = told["heard_ms"], told.get("heard_text")
+    part.heard_ms = _checked(told["heard_ms"], int, type(None))
+    part.heard_text = _checked(told.get("heard_text"), str, type(None))
     samples: Optional[bytes] = None if told["audio"] is None else base64.b64decode(told["audio"], validate=True)
-    part.audio.replace(told["audio_bytes"], samples)
+    part.audio.replace(_checked(told["audio_bytes"], int), samples)
     part.audio.closed = bool(told["audio_closed"])
     return part
 
@@ -163,5 +171,5 @@ def _response_state(key: str, response: ResponseDraft) -> Json:
 def _response_from(told: Json) -> ResponseDraft:
     response = ResponseDraft(from_plain(told["response"], ConversationResponse))
     response.done = bool(told["done"])
-    response.outputs = dict(told["outputs"])
+    response.outputs = {_checked(index, int): _checked(key, str) for index, key in told["outputs"]}
     return response

@@ -24,7 +24,7 @@ from tests.function_tools.calling import LONG, Gate, add, call, tool_threads, wa
 
 
 def test_a_call_that_takes_too_long_is_given_up_and_told(gate: Gate, caplog: pytest.LogCaptureFixture) -> None:
-    with ToolRunner([gate.hang, add], timeout=0.05) as runner:
+    with ToolRunner([function_tool(gate.hang, timeout=0.05), add]) as runner:
         hung, quick = runner.run([call("hang"), call("add", a=1, b=2)])
         assert hung.timed_out
         assert not hung.cancelled
@@ -55,15 +55,15 @@ def test_a_time_out_needs_nobody_who_waits(gate: Gate) -> None:
 
 def test_the_time_that_a_call_waits_for_a_worker_does_not_count() -> None:
     def wait(context: ToolContext) -> bool:
-        return context.cancellation.wait(0.1)
+        return context.cancellation.wait(0.3)
 
-    with ToolRunner([wait], max_workers=1, timeout=0.25) as runner:
+    with ToolRunner([wait], max_workers=1, timeout=1.1) as runner:
         outcomes = runner.run([call("wait") for _ in range(4)])
     assert [outcome.output for outcome in outcomes] == ["false"] * 4
 
 
 def test_a_function_that_hangs_does_not_keep_the_others_from_running(gate: Gate) -> None:
-    with ToolRunner([gate.hang, add], max_workers=1, timeout=0.05) as runner:
+    with ToolRunner([function_tool(gate.hang, timeout=0.05), add], max_workers=1) as runner:
         hung, quick = runner.run([call("hang"), call("add", a=1, b=2)])
         assert hung.timed_out
         assert quick.output == "3"
@@ -71,7 +71,7 @@ def test_a_function_that_hangs_does_not_keep_the_others_from_running(gate: Gate)
 
 
 def test_once_too_many_hang_calls_fail_at_once_and_go_on_when_they_return(gate: Gate) -> None:
-    with ToolRunner([gate.hang, add], max_workers=2, timeout=0.03) as runner:
+    with ToolRunner([function_tool(gate.hang, timeout=0.03), add], max_workers=2) as runner:
         outcomes = runner.run([call("hang", str(n)) for n in range(6)])
         assert [outcome.timed_out for outcome in outcomes] == [True] * 4 + [False] * 2
         assert "no thread is left" in outcomes[5].output

@@ -128,7 +128,7 @@ def test_threads_are_daemons_with_names() -> None:
 
 def test_idle_threads_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool, "_IDLE", 0.01)
-    runner = ToolRunner([add], timeout=0.05)
+    runner = ToolRunner([add], timeout=0.5)
     runner.run([call("add", a=1, b=1)])
     wait_until(lambda: not tool_threads())
     assert runner.run([call("add", a=1, b=1)])[0].output == "2"
@@ -168,6 +168,12 @@ def test_what_is_no_tool_is_refused() -> None:
     nonsense: Any = [5]
     with pytest.raises(ConfigurationError, match="function"):
         ToolRunner(nonsense)
+
+
+@pytest.mark.parametrize("single", [add, function_tool(add), ConversationTool.create_function_tool("add")])
+def test_a_single_tool_is_told_to_go_into_a_list(single: Any) -> None:
+    with pytest.raises(ConfigurationError, match="as a list"):
+        ToolRunner(single)
 
 
 def test_a_running_call_shows_what_it_is(gate: Gate) -> None:

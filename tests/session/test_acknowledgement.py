@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 import threading
 import weakref
 from typing import Any, Callable
@@ -11,17 +12,21 @@ import pytest
 
 from realtime_sync import (
     ConnectionLostError,
+    ConnectionReplacedError,
     ConversationItem,
     ConversationResponseOptions,
     ConversationSessionOptions,
+    ConversationUpdate,
     ServerError,
     Timeouts,
     TurnDetectionOptions,
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.acknowledgement import Acknowledgements, CommandHandle
 from realtime_sync.server import Script, expect, faults
 from realtime_sync.session import RealtimeConversationSession as Session
+from realtime_sync.surviving import error_of_loss
 
 from .harness import House, Running, within
 
@@ -332,3 +337,25 @@ def test_appends_are_not_remembered(plain: House) -> None:
         session.send_message({"type": "input_audio_buffer.append", "event_id": f"a{number}", "audio": "AAAA" * 100})
     assert first.wait().type == "session.updated"
     assert len(session._engine._line.acknowledgements._pending) == 0
+
+
+def test_the_end_of_an_out_of_band_answer_acknowledges_no_cancellation_of_the_one_in_the_conversation() -> None:
+    acknowledgements = Acknowledgements()
+    cancel = CommandHandle("response.cancel", "event_1", 1, lambda: None)
+    acknowledgements.expect(cancel, {"response_id": None})
+    for conversation, handle in ((None, None), ("conv_1", cancel)):
+        response = {"id": "resp_1", "conversation_id": conversation, "status": "completed"}
+        done = ConversationUpdate.from_json(json.dumps({"type": "response.done", "response": response}))
+        assert acknowledgements.take(done) is handle
+
+
+@pytest.mark.parametrize(("wire_type", "again"), [("conversation.item.create", True), ("mystery", False)])
+def test_a_command_whose_turn_is_in_the_moment_of_the_end_is_told_its_own_fate(wire_type: str, again: bool) -> None:
+    """It was kept to be sent again, and only then is it expected here: who hears otherwise sends it twice."""
+    error_of = error_of_loss(ConnectionLostError("gone"))
+    acknowledgements = Acknowledgements()
+    acknowledgements.end(error_of("", {}), error_of)
+    late = CommandHandle(wire_type, "event_1", 1, lambda: None)
+    acknowledgements.expect(late, {})
+    assert isinstance(late.error, ConnectionReplacedError)
+    assert late.error.sent_again is again

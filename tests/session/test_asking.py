@@ -26,6 +26,7 @@ from realtime_sync import (
     WaitTimeoutError,
 )
 from realtime_sync.acknowledgement import METADATA_KEY
+from realtime_sync.audio import Samples
 from realtime_sync.audio.formats import ALAW, MULAW
 from realtime_sync.server import FunctionCall, Piece, Reply, Script, Turn, expect
 from realtime_sync.server import g711 as server_g711
@@ -140,6 +141,22 @@ def test_what_an_answer_cost_is_told_where_the_model_has_a_price(plain: House) -
     plain.live.options["model"] = "gpt-realtime"
     session.configure_session(ConversationSessionOptions(instructions="Be brief")).wait()
     assert 0 < session.ask("Hello", WRITTEN).cost < 0.01
+
+
+def test_the_name_of_a_recording_is_a_text_and_that_is_told(
+    plain: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("question.wav").touch()
+    session = plain.open()
+    assert session.ask("question.wav", WRITTEN).text == "You said: question.wav"
+    assert "ask Path('question.wav')" in caplog.text
+
+
+def test_an_array_can_be_asked(plain: House) -> None:
+    np = pytest.importorskip("numpy")
+    session = plain.open()
+    assert "2.0 seconds" in session.ask(Samples(np.zeros(2 * 24_000, np.int16), 24_000), WRITTEN).text
 
 
 def test_a_repr_is_short_however_long_the_answer(plain: House) -> None:

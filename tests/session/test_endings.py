@@ -245,7 +245,6 @@ def test_options_that_are_refused_end_the_session(house: House) -> None:
 def test_joining_a_call_does_not_wait_for_a_greeting_that_does_not_come(plain: House) -> None:
     call_id = plain.server.place_call()
     plain.server.call(call_id).accept(Configuration.from_client(None))
-    started = time.monotonic()
-    session = plain.open(start={"call_id": call_id})
-    assert time.monotonic() - started < CALM.greeting / 2
+    with within(CALM.greeting / 2):
+        session = plain.open(start={"call_id": call_id})
     session.configure_session(ConversationSessionOptions(instructions="Answer in two words.")).wait()

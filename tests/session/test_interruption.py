@@ -77,6 +77,11 @@ def first_audio(session: Any) -> ResponseOutputAudioDeltaUpdate:
     return update
 
 
+def is_pending(line: Any, wire_type: str) -> bool:
+    """Whether such a command has had its turn on the wire."""
+    return any(entry.handle.type == wire_type for entry in list(line.acknowledgements._pending.values()))
+
+
 def received_ms(session: Any, item_id: str, ms: int) -> None:
     until(lambda: (session.conversation.audio_ms(item_id) or 0) >= ms)
 
@@ -134,6 +139,28 @@ def test_before_the_first_audio_the_answer_before_it_stays_as_it_is(plain: House
     session.respond("Two")
     assert session.interrupt(100).reason == "no audio of the answer has come"
     assert kept_ms(server, first) == whole
+
+
+@pytest.mark.parametrize("position", [None, PlaybackPosition()], ids=["by milliseconds", "by position"])
+def test_an_answer_that_was_asked_for_and_has_not_begun_is_cancelled(
+    plain: House, position: PlaybackPosition | None
+) -> None:
+    replies = [Reply("The first."), Reply(LONG, delay=20)]
+    server = plain.serve(responder=lambda turn: replies.pop(0))
+    session = plain.open()
+    first = session.ask("One").items[0].id
+    whole = kept_ms(server, first)
+    line = session._engine.line
+    with plain.live.lock:  # the server handles nothing meanwhile
+        asking = Running(lambda: session.ask("Two"))
+        until(lambda: line.owes_answer)
+        interrupting = Running(lambda: session.interrupt(None if position else 100, position=position))
+        until(lambda: is_pending(line, "response.cancel"))
+    told, answer = interrupting.result(), asking.result()
+    assert (answer.status, answer.id) == ("cancelled", told.response_id)
+    assert told.reason == "no audio of the answer has come"
+    assert kept_ms(server, first) == whole
+    assert errors(plain.live) == []
 
 
 def test_what_came_and_was_not_played_at_all_was_not_heard(plain: House) -> None:
@@ -269,7 +296,8 @@ def test_the_service_is_asked_to_stop_playing_only_when_told(plain: House) -> No
 
 def test_what_makes_no_sense_is_refused_before_anything_is_sent(plain: House) -> None:
     session = plain.open()
-    for arguments in ({"heard_ms": -1}, {"heard_ms": "all"}, {"heard_ms": 1, "position": PlaybackPosition()}):
+    both = {"heard_ms": 1, "position": PlaybackPosition()}
+    for arguments in ({"heard_ms": -1}, {"heard_ms": "all"}, {"position": 300}, both):
         with pytest.raises(InvalidInputError):
             session.interrupt(**arguments)
     session.close()
@@ -554,6 +582,8 @@ def test_a_turn_that_does_not_come_is_a_time_out_and_the_next_goes_on(plain: Hou
     assert list(turns) == []
     with pytest.raises(InvalidInputError):
         session.turns(-1)
+    with pytest.raises(InvalidInputError, match="PlaybackPosition"):
+        session.turns(position=300)
 
 
 def test_turns_that_nobody_refers_to_are_listened_to_no_more(plain: House) -> None:

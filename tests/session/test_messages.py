@@ -106,6 +106,10 @@ def test_a_length_without_sense_is_refused(plain: House, ms: Any) -> None:
         ("start_response", "say hi"),
         ("delete_item", None),
         ("retrieve_item", ""),
+        ("add_history", "a text is no list of letters"),
+        ("add_history", None),
+        ("add_history", {"items": []}),
+        ("respond", 5),
     ],
 )
 def test_what_is_no_argument_is_refused_at_the_call(plain: House, method: str, argument: object) -> None:
@@ -113,3 +117,16 @@ def test_what_is_no_argument_is_refused_at_the_call(plain: House, method: str, a
     with pytest.raises(InvalidInputError):
         getattr(session, method)(argument)
     assert plain.live.received == []
+
+
+def test_what_are_no_options_of_a_response_are_refused_at_the_call(plain: House) -> None:
+    session = plain.open()
+    for ask in (session.ask, session.respond):
+        with pytest.raises(InvalidInputError, match="ConversationResponseOptions"):
+            ask("Hello", {"content_modalities": ["text"]})
+    assert plain.live.received == []
+
+
+def test_what_is_no_callback_is_refused_at_the_call(plain: House) -> None:
+    with pytest.raises(InvalidInputError, match="callback"):
+        plain.open().on("response.done", None)

@@ -20,6 +20,8 @@ from realtime_sync.outbox import Outbox, fate
 from realtime_sync.protocol import codec
 from realtime_sync.settings_memory import SettingsMemory
 
+from .harness import within
+
 PIECE = b"\x01\x02" * 2400  # a tenth of a second
 
 
@@ -271,3 +273,13 @@ def test_turn_detection_that_was_disabled_is_none() -> None:
     off = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.disabled())
     memory.remember(handle("session.update"), off)
     assert memory.turn_detection is None
+
+
+def test_what_was_held_for_long_is_sent_again_in_time() -> None:
+    """Each next piece is found without looking at those before it."""
+    box = Outbox(3600.0)
+    box.cut(1, False, PCM)
+    for _ in range(60_000):
+        box.hold(b"{}", 960, PCM)
+    with within(5):
+        assert again(box) == (60_000 * 960 / 48_000, [])

@@ -258,3 +258,15 @@ def test_many_threads_never_hold_the_conversation_together() -> None:
         one.result(20)
     assert most == [1]
     assert router.idle
+
+
+def test_a_usage_that_is_told_beside_the_response_is_the_answers() -> None:
+    """So does xAI, with an empty one inside (2026-07)."""
+    router, answer = ResponseRouter(), response()
+    router.request("first", answer, False, NOW)
+    router.see(told("created", "r"), "first")
+    body = {"id": "r", "conversation_id": "c", "status": "completed", "usage": {}}
+    router.see(update("response.done", response=body, usage={"input_tokens": 20, "output_tokens": 10}), None)
+    usage = answer.wait(0).usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == (20, 10)

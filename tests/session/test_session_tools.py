@@ -11,6 +11,7 @@ import pytest
 
 from realtime_sync import (
     ConversationFunctionTool,
+    ConversationItem,
     ConversationResponseOptions,
     ConversationSessionOptions,
     ConversationTool,
@@ -109,6 +110,16 @@ def test_calls_of_tools_that_are_only_defined_are_left_to_the_caller(plain: Hous
     assert "function_call_output" not in str(list(plain.live.received))
 
 
+def test_a_tool_that_only_a_question_names_is_left_to_the_caller(plain: House) -> None:
+    """The session's functions are others: it would say that there is no such tool."""
+    plain.serve(responder=calling(("by_hand", {})))
+    session = plain.open(start={"options": DOUBLING})
+    (call,) = session.ask("Go", ConversationResponseOptions(tools=[BY_HAND])).function_calls
+    result = ConversationItem.create_function_call_output(call.call_id, "mine")
+    assert session.ask([result]).text == "mine"
+    assert str(list(plain.live.received)).count("function_call_output") == 1
+
+
 def test_a_plain_function_is_refused_where_it_is_given() -> None:
     def plain_function() -> None: ...
 
@@ -164,6 +175,15 @@ def test_what_on_delta_raises_cancels_the_answer_and_is_raised(house: House) -> 
         session.ask("Go on", on_delta=lambda delta: 1 / 0)
     until(lambda: any(told["type"] == "response.done" for told in list(house.live.sent)))
     assert errors(house.live) == []
+
+
+def test_a_time_out_of_what_on_delta_waits_for_is_raised_as_it_is(plain: House) -> None:
+    def wait_for_another(delta: Delta) -> None:
+        raise WaitTimeoutError("the printer is slow")
+
+    session = plain.open(start={"options": TEXT})
+    with pytest.raises(WaitTimeoutError, match="printer"):
+        session.ask("Go on", on_delta=wait_for_another)
 
 
 def test_time_is_up_for_all_pieces_together(plain: House) -> None:

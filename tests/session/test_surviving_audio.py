@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import itertools
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -13,13 +16,23 @@ import pytest
 from realtime_sync import (
     ConfigurationError,
     ConversationSessionOptions,
+    ConversationUpdate,
     InputTranscriptionOptions,
     PeerUnresponsiveError,
     Reconnect,
     TurnDetectionOptions,
 )
+from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.audio.devices import FileMicrophone, FileSpeaker
+from realtime_sync.audio.formats import PCM
+from realtime_sync.conversation import Conversation
+from realtime_sync.protocol import codec
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.items import MessageItem
 from realtime_sync.server import Faults, Reply, Turn, faults
+from realtime_sync.server.connection import Connection
+from realtime_sync.server.faults import Act
+from realtime_sync.surviving import Survival
 from realtime_sync.testing import ManualClock
 
 from .answers import received, sent
@@ -242,6 +255,64 @@ def test_nobody_is_asked_for_an_answer_that_turn_detection_did_not_owe(plain: Ho
     session.add_item("now").wait()
     assert received(plain.live, "response.create") == []
     assert sent(plain.live, "response.created") == []
+
+
+def of_connection(number: int, perform: Callable[[Connection], None]) -> Callable[[Connection], None]:
+    """What is performed on the connection of this number only."""
+    numbers = itertools.count(1)
+    return lambda connection: perform(connection) if next(numbers) == number else None
+
+
+def test_an_answer_is_owed_until_it_begins_however_often_the_connection_is_lost(plain: House) -> None:
+    before_the_answer = Act("eof", of_connection(1, Connection.shut_down_sending), after_sent=7, urgent=True)
+    unanswered = Act("silence", of_connection(2, Connection.go_silent), after_received=3, urgent=True)
+    dropped = Act("drop", of_connection(2, Connection.reset), after_received=3, urgent=True)
+    plain.serve(faults=Faults(acts=[before_the_answer, unanswered, dropped]))
+    session = surviving(plain, attrs.evolve(QUICKLY, keep_audio=True))
+    stream = session.subscribe()
+    session.send_audio(UTTERANCE)
+    for _ in range(2):
+        assert come_back(session, stream).losses == ()
+    stream.wait_for("response.done", 10)
+    assert len(received(plain.live, "response.create")) == 1
+
+
+def test_an_answer_is_owed_to_what_has_got_another_name(plain: House) -> None:
+    """The service refuses ids of more than 32 characters, and some servers' are longer."""
+    conversation, reviver, long = Conversation(), SimpleNamespace(policy=QUICKLY), "item_" + "x" * 36
+    survival: Any = Survival(reviver, Dialect.GA)  # type: ignore[arg-type]
+    told = {"type": "input_audio_buffer.committed", "item_id": long}
+    survival.see(ConversationUpdate.from_json(json.dumps(told)), None, conversation, lambda: PCM)
+    conversation.add_item(MessageItem(id=long, role="user"))
+    conversation.carry_over({long: "item_short"})
+    detection = TurnDetectionOptions.server_vad()
+    assert survival.owes_answer(conversation, detection, {long: "item_short"})
+    assert not survival.owes_answer(conversation, detection, {})  # it could not be carried over
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_audio_whose_transcription_has_failed_is_kept_until_the_answer_has_come(fails: bool) -> None:
+    """Else a transcription model that is not there would fill the memory; while it may still come it is kept."""
+    conversation, survival = Conversation(), Survival(SimpleNamespace(policy=QUICKLY), Dialect.GA)  # type: ignore[arg-type]
+    commit = CommandHandle("input_audio_buffer.commit", "event_1", 1, lambda: None)
+    survival.outbox.note_audio(1, codec.append_frame(HALF, "input_audio_buffer.append"), len(HALF), PCM)
+    survival.outbox.note_command(1, b"{}", commit, {})
+
+    def tell(wire_type: str, acknowledged: Any = None, **fields: Any) -> None:
+        update = ConversationUpdate.from_json(json.dumps({"type": wire_type, **fields}))
+        conversation.apply(update)
+        survival.see(update, acknowledged, conversation, lambda: PCM)
+
+    transcribed = {"audio": {"input": {"transcription": {"model": "nobody-has-it"}}}}
+    tell("session.created", session=transcribed)
+    tell("input_audio_buffer.committed", commit, item_id="u")
+    tell("conversation.item.added", item={"id": "u", "type": "message", "role": "user", "content": []})
+    assert conversation.audio("u") == HALF
+    if fails:
+        tell("conversation.item.input_audio_transcription.failed", item_id="u", content_index=0, error={})
+    assert conversation.audio("u") == HALF
+    tell("response.done", response={"id": "r", "status": "completed", "output": []})
+    assert conversation.audio("u") == (None if fails else HALF)
 
 
 # Streams of it --------------------------------------------------------------------------------------------------------

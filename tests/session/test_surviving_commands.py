@@ -13,6 +13,7 @@ from realtime_sync import (
     AzureOpenAIClient,
     BudgetExceededError,
     ConnectionReplacedError,
+    ConversationItem,
     ConversationSessionOptions,
     ConversationUpdate,
     InputTranscriptionOptions,
@@ -23,6 +24,7 @@ from realtime_sync import (
     WaitTimeoutError,
     function_tool,
 )
+from realtime_sync.responding import Question
 from realtime_sync.server import Faults, FunctionCall, Reply, Turn, faults
 from realtime_sync.server.client_secrets import Configuration
 from tests.mcp import remote
@@ -228,6 +230,43 @@ def test_a_question_that_waits_for_its_turn_keeps_its_time_out_in_an_outage(plai
     plain.server.faults = Faults()
     gate.opened.set()
     assert session.ask("three").completed
+
+
+def test_questions_that_wait_for_their_turn_are_said_in_their_turn_on_the_new_connection_too(plain: House) -> None:
+    gate = Gate()
+
+    def answer(turn: Turn) -> Any:
+        said = turn.text_of(turn.items[-1])
+        return gate(turn) if said == "hold" else f"You said: {said}"
+
+    plain.serve(responder=answer)
+    session = surviving(plain, PATIENT)
+    session.respond("hold")
+    asking = {word: Running(lambda word=word: session.ask(word)) for word in ("one", "two", "three", "four")}  # type: ignore[misc]
+    until(lambda: len(session._engine.responses._changed._waiters) == len(asking))
+    drop(plain)
+    for word, running in asking.items():
+        assert running.result(20).text == f"You said: {word}"
+
+
+@pytest.mark.parametrize("overtaken", [True, False])
+def test_a_question_that_is_asked_again_is_the_last_thing_said(plain: House, overtaken: bool) -> None:
+    """Which thread has its turn first on the new connection is chance; here it is another one."""
+    session = surviving(plain, PATIENT)
+    engine, question = session._engine, Question([ConversationItem.create_user_message("one")])
+    question.say(engine, engine.line)
+    stream = session.subscribe()
+    drop(plain)
+    come_back(session, stream)
+    before = []
+    if overtaken:
+        session.ask("two")
+        before = ["two", "You said: two"]
+    for _ in range(2):  # the second time nothing is to be said
+        question.say(engine, engine.line)
+        until(lambda: texts(plain.live) == [*before, "one"])
+    session.add_item("end").wait()
+    assert ours(session) == texts(plain.live) == [*before, "one", "end"]
 
 
 def test_an_interruption_in_an_outage_says_at_once_that_there_is_nothing_to_interrupt(plain: House) -> None:

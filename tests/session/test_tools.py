@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import attrs
 import pytest
 
 from realtime_sync import (
+    UNSET,
     ConversationResponseOptions,
     ConversationSessionOptions,
     ConversationTool,
+    ConversationToolChoice,
     InvalidInputError,
     ServerError,
     ToolContext,
@@ -211,6 +214,8 @@ def test_a_refused_request_for_an_answer_raises_and_leaves_the_session_usable(pl
         session.ask("Go", ConversationResponseOptions(extra={"nonsense": 1}), tools=[double])
     with pytest.raises((InvalidInputError, ValueError)):
         session.run_tools([double, double])
+    with pytest.raises(InvalidInputError, match="keep"):
+        session.run_tools([double], on_interruption="stop")
     assert session.ask("Good morning").text
 
 
@@ -308,3 +313,54 @@ def test_a_user_who_speaks_before_the_tools_begin_is_heard(plain: House) -> None
     assert "cancel" in told["item"]["output"]
     with pytest.raises(ServerError, match="call_9"):  # this server knows of no such call, and a refusal is told
         serving.result()
+
+
+# Beside the conversation, and on demand ---------------------------------------------------------------------------
+
+
+def test_an_out_of_band_ask_is_told_again_what_was_asked_and_called(plain: House) -> None:
+    turns: list[list[str]] = []
+
+    def answer(turn: Turn) -> Reply:
+        turns.append([item["type"] for item in turn.items])
+        returned = outputs(turn)
+        calls = [] if len(returned) == 2 else [("double", {"number": len(returned) + 1})]
+        return Reply(text=" | ".join(returned) if not calls else "", function_calls=calls)
+
+    plain.serve(responder=answer)
+    session = plain.open(start={"options": TEXT})
+    answered = session.ask("Go", ConversationResponseOptions(conversation="none"), tools=[double])
+    call = ["function_call", "function_call_output"]
+    assert turns == [["message"], ["message", *call], ["message", *call, *call]]
+    assert answered.text == "2 | 4"
+    assert session.conversation.items == []
+
+
+def test_run_tools_leaves_the_calls_of_an_out_of_band_answer_to_whoever_asked(plain: House) -> None:
+    """Their results could not be given back: the service refuses them, for the calls are not in the conversation."""
+    plain.serve(responder=calling(("double", {"number": 5})))
+    session = plain.open(start={"options": TEXT})
+    serving = Running(lambda: session.run_tools([double]))
+    until(lambda: session.session.tools != [])
+    aside = session.ask("Go", ConversationResponseOptions(conversation="none"))
+    assert [call.name for call in aside.function_calls] == ["double"]
+    session.add_item("Go")
+    session.start_response()
+    told: Any = session.wait_for("response.output_text.done", timeout=5)
+    assert told.text == "10"
+    session.close()
+    assert serving.result() is None
+
+
+@pytest.mark.parametrize("whose", ["response", "session"])
+def test_a_demand_to_call_a_tool_is_met_by_one_call(plain: House, whose: str) -> None:
+    def answer(turn: Turn) -> Reply:
+        demanded = turn.tool_choice == "required"
+        return Reply(function_calls=[("double", {"number": 7})]) if demanded else Reply(text=outputs(turn)[-1])
+
+    plain.serve(responder=answer)
+    required = ConversationToolChoice.required()
+    of_session = required if whose == "session" else UNSET
+    session = plain.open(start={"options": attrs.evolve(TEXT, tool_choice=of_session)})
+    options = ConversationResponseOptions(tool_choice=required if whose == "response" else UNSET)
+    assert session.ask("Go", options, tools=[double]).text == "14"
