@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any, Union
 
 from realtime_sync.protocol.registry import SECRET_FIELDS, url_repr
@@ -11,6 +12,16 @@ from realtime_sync.protocol.registry import SECRET_FIELDS, url_repr
 wire_logger = logging.getLogger("realtime_sync.wire")
 
 _LONG = 256
+# Keys as OpenAI makes them (also ephemeral ones), bearer tokens, JSON web tokens: a server may repeat one anywhere, in
+# an error's message for example. No base64 holds "-", "_", " " or ".", so audio is never taken for one.
+# A word may begin right after an escape, too ("\nsk-...", where the text is JSON as it came).
+TOKEN = re.compile(
+    r"(?:\b|(?<=\\[bfnrt]))(?:(?:sk|ek|rk)[-_][\w*-]{8,}|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+    r"|(?<=Bearer )[\w.~+/=-]{8,}",
+    re.ASCII,
+)
+HIDDEN = "***"
+"""What stands where a secret was."""
 
 
 def log_frame(name: str, direction: str, text: Union[str, bytes]) -> None:
@@ -35,12 +46,12 @@ def _redacted(value: Any) -> Any:
         return {key: _redacted_field(key, inner, of_audio) for key, inner in value.items()}
     if isinstance(value, list):
         return [_redacted(inner) for inner in value]
-    return value
+    return TOKEN.sub(HIDDEN, value) if isinstance(value, str) else value
 
 
 def _redacted_field(key: str, value: Any, of_audio: bool) -> Any:
     if key.lower() in SECRET_FIELDS and value:
-        return "***"
+        return HIDDEN
     if key == "server_url":  # of an MCP server: some take a token in it
         return url_repr(value)
     if isinstance(value, str):

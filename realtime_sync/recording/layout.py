@@ -19,8 +19,11 @@ the frames' texts; ``beside``, in WAV files, one of the user's and one of the mo
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Literal, Union
+
+_LONGEST_HEADER = 65_536  # bytes; a file of another kind may be one line
 
 VERSION = 1
 """Of this layout."""
@@ -28,6 +31,16 @@ VERSION = 1
 AudioMode = Literal["keep", "elide", "beside"]
 AUDIO_MODES = ("keep", "elide", "beside")
 Target = Union[str, os.PathLike[str]]
+
+
+def is_recording(path: Target) -> bool:
+    """True where the file begins as a recording of any version does. Raises OSError."""
+    with open(path, "rb") as file:
+        try:
+            header = json.loads(file.readline(_LONGEST_HEADER))
+        except (ValueError, RecursionError):
+            return False
+    return isinstance(header, dict) and isinstance(header.get("recording"), int)
 
 
 def beside(path: Target, direction: str) -> str:

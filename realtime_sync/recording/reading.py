@@ -16,6 +16,8 @@ from realtime_sync.recording.formats import FormatTracker
 from realtime_sync.recording.layout import AUDIO_MODES, VERSION, Target
 from realtime_sync.recording.recording import ConnectionRecord, Entry, Recording
 
+_LONGEST = 366 * 86_400.0  # seconds; what tells of more is damaged
+
 
 def read(path: Target) -> Recording:
     """See ``Recording.read``."""
@@ -57,7 +59,7 @@ def _read_lines(file: BinaryIO, lines: _Lines) -> None:
     for number, line in enumerate(file, 2):
         try:
             lines.add(json.loads(line))
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             cut = not line.endswith(b"\n")
             what = "is cut off, as by a crash" if cut else f"cannot be read ({type(error).__name__}: {error})"
             lines.faults.append(f"line {number} {what}, and was left out")
@@ -75,8 +77,10 @@ class _Lines:
         self._formats = FormatTracker()
 
     def add(self, line: dict[str, Any]) -> None:
-        """Raises ValueError, KeyError or TypeError for a line that makes no sense."""
+        """Raises ValueError, KeyError, TypeError or OverflowError for a line that makes no sense."""
         at, kind = float(line["t"]), line["dir"]
+        if not 0 <= at < _LONGEST:
+            raise ValueError(f"{at} is no time")
         if kind == "connected":
             self.connections.append(ConnectionRecord(int(line["n"]), str(line["url"]), at))
         elif kind == "closed":

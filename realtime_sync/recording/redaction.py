@@ -7,23 +7,16 @@ it stands, the message keeps its shape, and a frame without any stays what it wa
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 from realtime_sync.protocol.registry import SECRET_FIELDS
 from realtime_sync.urls import show_url
+from realtime_sync.wire_log import HIDDEN, TOKEN
 
 _LONG = 1024
-HIDDEN = "***"
-"""What stands where a secret was."""
 
 # A field's name may be spelled with escapes ("api\u005fkey"); JSON's reader knows, a search would not.
 _SUSPECT = (*SECRET_FIELDS, "server_url", "\\u00")
-# Keys as OpenAI makes them (also ephemeral ones), bearer tokens, JSON web tokens: a server may repeat one anywhere, in
-# an error's message for example. No base64 holds "-", "_", " " or ".", so audio is never taken for one.
-_TOKEN = re.compile(
-    r"\b(?:sk|ek|rk)[-_][\w*-]{8,}|(?<=\bBearer )[\w.~+/=-]{8,}|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", re.ASCII
-)
 _TOKEN_MARKS = ("sk-", "sk_", "ek_", "ek-", "rk_", "rk-", "Bearer ", "eyJ")
 
 
@@ -34,7 +27,7 @@ def without_secrets(text: str) -> str:
     if any(mark in folded for mark in _SUSPECT):
         text = looked_at = _cleaned_message(text)
     if any(mark in looked_at for mark in _TOKEN_MARKS):
-        text = _TOKEN.sub(HIDDEN, text)
+        text = TOKEN.sub(HIDDEN, text)
     return text
 
 
@@ -62,7 +55,7 @@ def _cleaned(value: Any, *, secret: bool) -> Any:
         return [_cleaned(inner, secret=secret) for inner in value]
     if not isinstance(value, str) or not value:
         return value
-    return HIDDEN if secret else _TOKEN.sub(HIDDEN, value)
+    return HIDDEN if secret else TOKEN.sub(HIDDEN, value)
 
 
 def _cleaned_field(key: str, value: Any, secret: bool) -> Any:

@@ -138,21 +138,26 @@ class RecordingWriter:
 
     def _write_all(self) -> None:
         """Write until nothing waits; called by the one thread that has set ``_writing``."""
+        interrupt: Optional[BaseException] = None
         while True:
             with self._changed:
                 lines, self._waiting, self._waiting_size = self._waiting, [], 0
                 done = not lines
                 if done and not self._closed:
                     self._writing = False
-                    return
+                    break
             if done:
+                self._finish()
                 break
-            try:
-                for line in lines:
+            for line in lines:
+                try:
                     self._write(*line)
-            except Exception as error:  # a defect of ours, too, must not end the session
-                self._fail(error)
-        self._finish()
+                except Exception as error:  # a defect of ours, too, must not end the session
+                    self._fail(error)
+                except BaseException as error:  # Ctrl-C can wait: what others have added is this thread's to write
+                    interrupt = error
+        if interrupt is not None:
+            raise interrupt
 
     def _write(self, at: float, direction: str, what: Any) -> None:
         if self.error is not None:

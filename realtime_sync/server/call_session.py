@@ -48,6 +48,8 @@ class CallSession(LiveSession):
     def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
         """See ``Handler``; here it is the call's end."""
         super().on_end(code, reason, by_client=by_client)
+        if not self._keep:
+            self.caller_heard.clear()
         session_log.ended(self)
 
     def caller_says(self, audio: bytes) -> None:

@@ -6,7 +6,8 @@ together for each client message.
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, Optional, Sequence
+import json
+from typing import Any, Callable, Mapping, NoReturn, Optional, Sequence, Union
 
 Json = dict[str, Any]
 Shape = Callable[[Any, str], None]
@@ -36,6 +37,24 @@ class Refused(Exception):
                 "event_id": client_event_id,
             },
         }
+
+
+def server_error() -> Refused:
+    """What the service says of a defect of its own."""
+    return Refused(None, "The server had an error while processing your request.", kind="server_error")
+
+
+def read_json(text: Union[str, bytes]) -> object:
+    """The value of a JSON text. Raises ``ValueError`` where it is none, or nested too deeply to be read."""
+    try:
+        return json.loads(text, parse_constant=_no_json)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_json(constant: str) -> NoReturn:
+    # Python's reader takes NaN and Infinity; told back to a client, they would be no JSON there.
+    raise ValueError(f"{constant} is no JSON")
 
 
 def missing(path: str) -> Refused:
@@ -197,7 +216,7 @@ def by_tag(tag: str, shapes: Mapping[str, Shape], default: Optional[str] = None)
         where = f"{path}.{tag}" if path else tag
         if name is None:
             raise missing(where)
-        if name not in shapes:
+        if not isinstance(name, str) or name not in shapes:  # an array or an object cannot be looked up
             raise wrong_value(name, where, list(shapes))
         shapes[name](value, path)
 

@@ -54,8 +54,9 @@ class Timers:
         with self._lock:
             while self._heap and self._heap[0][0] <= now:
                 due, _, cell = heapq.heappop(self._heap)
-                if cell:
-                    return due, cell[0]
+                callbacks = tuple(cell)  # at once: another thread may empty it between a test and a look
+                if callbacks:
+                    return due, callbacks[0]
             return None
 
 

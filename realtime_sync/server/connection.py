@@ -102,27 +102,27 @@ class Connection:
 
     def send_text(self, text: str) -> None:
         """Queue a text message. Never blocks; dropped where the connection has ended."""
-        self._put(text, len(text))
+        self._put(text)
 
     def send_raw(self, data: bytes) -> None:
         """Queue bytes that go to the socket as they are, which may break the protocol on purpose."""
-        self._put(lambda connection: connection._out.extend(data), len(data))
+        self._put(lambda connection: connection._out.extend(data))
 
     def send_binary(self, data: bytes) -> None:
         """Queue a binary message."""
-        self._put(data, len(data))
+        self._put(data)
 
     def ping(self) -> None:
         """Queue a ping, unless one is still unanswered."""
-        self._put(Connection._send_ping, 0)
+        self._put(Connection._send_ping)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Queue a close frame, wait for the peer's for two seconds (on the connection's thread), then end."""
-        self._put(lambda connection: connection._start_close(code, reason), 0)
+        self._put(lambda connection: connection._start_close(code, reason))
 
     def perform(self, op: Op, *, urgent: bool = False) -> None:
         """Have ``op`` called on the connection's thread: after what is queued, or at once where ``urgent``."""
-        self._put(op, 0, urgent=op if urgent else None)
+        self._put(op, urgent=op if urgent else None)
 
     def abort(self) -> None:
         """End at once, without a close frame."""
@@ -141,7 +141,7 @@ class Connection:
                 self._room.wait(left)
             return not self._finished
 
-    def _put(self, work: str | bytes | Op, size: int, urgent: Optional[Op] = None) -> None:
+    def _put(self, work: str | bytes | Op, urgent: Optional[Op] = None) -> None:
         with self._lock:
             if self._finished:
                 return
@@ -149,7 +149,7 @@ class Connection:
                 self._urgent.append(urgent)
             else:
                 self._queue.append(work)
-                self._queued += size
+                self._queued += len(work) if isinstance(work, (str, bytes)) else 0  # as it is taken out again
             wake, self._woken = not self._woken, True
             if wake:  # one byte of a socketpair that is empty: never blocks
                 self._wake_w.send(b"\0")
@@ -225,7 +225,10 @@ class Connection:
             if len(self._out) >= _CHUNK:
                 self._flush()
         self._flush()
-        if self._ending or (self._reading and self._read()):
+        if self._ending:
+            return
+        if self._reading and self._read():
+            self._check_deadlines()  # or a peer that sends without a pause could not be closed
             return
         if self._out or not self._has_work():  # else there is room again for what waits in the queue
             self._sleep()

@@ -89,6 +89,11 @@ class Hearing:
         self._restart()
         self._session.emit({"type": "input_audio_buffer.cleared"})
 
+    def end(self) -> None:
+        """The session has ended: let go of the audio and the detector."""
+        self._buffer.clear()
+        self._item_id = self._detector = self._pause = None
+
     # Turns ----------------------------------------------------------------------------------------------------
 
     def _speech_started(self, at_ms: int) -> None:
@@ -115,6 +120,8 @@ class Hearing:
         if pause.exception() is not None or not sounds_finished(pause.result().text):
             return
         with self._session.lock:
+            if self._session.is_over:
+                return
             if self._pause is pause and self._detector is not None and self._detector.in_pause:
                 self._speech_stopped(self._detector.stop().at_ms)
 

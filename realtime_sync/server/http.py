@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import ssl
 from http.server import BaseHTTPRequestHandler
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from wsproto.utilities import RemoteProtocolError
 
+from realtime_sync.errors import ConfigurationError
 from realtime_sync.server.admission import HttpRefusal, SocketRefusal, admit
 from realtime_sync.server.checks import Json
 from realtime_sync.server.connection import Connection, Handler, accept
@@ -21,6 +23,7 @@ from realtime_sync.server.rest import Request
 if TYPE_CHECKING:
     from realtime_sync.server.server import RealtimeServer
 
+_log = logging.getLogger("realtime_sync.server")
 _MAX_BODY = 1024 * 1024  # of a REST request
 _HANDSHAKE_TIMEOUT = 30.0  # seconds that a client may take for TLS and for its request
 
@@ -81,7 +84,13 @@ class RequestHandler(BaseHTTPRequestHandler):
         elif isinstance(decision, SocketRefusal):
             self._serve(_RefusingHandler(decision), headers)
         else:
-            handler = self.realtime.new_handler(decision, url.path, query, headers)
+            try:
+                handler = self.realtime.new_handler(decision, url.path, query, headers)
+            except Exception as error:  # a part of the user's, or one that lacks its model
+                _log.exception("a session could not be begun")
+                reason = f": {error}" if isinstance(error, ConfigurationError) else "; its log says why."
+                self._answer(500, _error(f"The server could not begin a session{reason}", "server_error"))
+                return
             if handler is None:  # live, 2026-07
                 self._answer(404, _error("No session found for the provided call_id", "call_id_not_found"))
             else:

@@ -85,9 +85,10 @@ class Message(OutputItem):
 
     def audio_delta(self, audio: bytes) -> None:
         """Say a piece of audio, in the response's format."""
+        # First: where this is no audio, the message can still be closed.
+        fields = {"content_index": 0, "delta": base64.b64encode(audio).decode()}
         self._audio.append(audio)
         self._session.audio_has_been_said = self._session.audio_has_been_said or self._run.in_conversation
-        fields = {"content_index": 0, "delta": base64.b64encode(audio).decode()}
         self.emit("response.output_audio.delta", fields)
 
     def _finish_content(self) -> None:

@@ -30,10 +30,7 @@ class PreviewEdge:
         for key in ("session", "response"):
             holder = message.get(key)
             # Preview's audio answers are told as both modalities, in either order; GA's as audio alone.
-            if isinstance(holder, dict) and sorted(map(str, holder.get("output_modalities") or ())) == [
-                "audio",
-                "text",
-            ]:
+            if isinstance(holder, dict) and holder.get("output_modalities") in (["audio", "text"], ["text", "audio"]):
                 message[key] = {**holder, "output_modalities": ["audio"]}
         return message
 

@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Callable, Mapping, Optional, Union
 
-from realtime_sync.errors import WaitTimeoutError
+from realtime_sync.errors import UsageError, WaitTimeoutError
 from realtime_sync.server.checks import Json
 
 Match = Union[str, Callable[[Json], bool]]
@@ -30,7 +30,7 @@ class SessionRecord:
         self.received_count = 0
         self.sent_count = 0
         self.turns = 0
-        self._handled_count = 0
+        self._in_hand: set[int] = set()  # positions of messages that were received and are not handled yet
         self.opened_at = time.monotonic()
         self.close_code: Optional[int] = None
         self.close_reason: Optional[str] = None
@@ -47,7 +47,7 @@ class SessionRecord:
         """The ``count``-th message of the client that is of this type, or fulfils this predicate; waits for it.
 
         Returns once the server has handled it, so that what is done next comes after it. Raises ``WaitTimeoutError``
-        after ``timeout`` seconds.
+        after ``timeout`` seconds, ``UsageError`` where the server keeps no record.
         """
         deadline = time.monotonic() + timeout
         position = self._search(self.received, match, timeout, count, "received from the client", 0)
@@ -73,9 +73,13 @@ class SessionRecord:
         return self._search(self.received, match, timeout, 1, "received from the client", position)
 
     def _is_handled(self, position: int) -> bool:
-        return self._handled_count >= position or self.close_code is not None
+        return position not in self._in_hand or self.close_code is not None
 
     def _search(self, messages: list[Json], match: Match, timeout: float, count: int, what: str, position: int) -> int:
+        if not self._keep:
+            raise UsageError(
+                "there is no record to wait for: the server has record=False (a call's is kept by its session)"
+            )
         matches = (lambda message: message.get("type") == match) if isinstance(match, str) else match
         deadline = time.monotonic() + timeout
         while True:
@@ -93,18 +97,20 @@ class SessionRecord:
                 if position == len(messages):
                     self._changed.wait(left)
 
-    def note_received(self, message: Json) -> None:
-        """Add a message of the client's."""
+    def note_received(self, message: Json) -> int:
+        """Add a message of the client's; returns its position, from 1, for ``note_handled``."""
         with self._changed:
             self.received_count += 1
+            self._in_hand.add(self.received_count)
             if self._keep:
                 self.received.append(message)
             self._changed.notify_all()
+            return self.received_count
 
-    def note_handled(self) -> None:
-        """Say that all of what was received has been handled."""
+    def note_handled(self, position: int) -> None:
+        """Say that a message has been handled; several sockets of a call may have theirs handled in any order."""
         with self._changed:
-            self._handled_count = self.received_count
+            self._in_hand.discard(position)
             self._changed.notify_all()
 
     def note_sent(self, message: Json) -> None:

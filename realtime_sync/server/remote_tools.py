@@ -34,7 +34,8 @@ class RemoteTools:
         self._listed: dict[str, Json] = {}  # tools as the session or a response told them, by server label
         self._requests: dict[str, Optional[MCPCallItem]] = {}  # by the request's id; None once it was answered
         self._approved: list[MCPCallItem] = []  # to be made when the response that told them is done
-        self._over = threading.Event()
+        self._over = False
+        self._waiting: set[threading.Event] = set()  # of the calls that take their time
 
     def list_tools(self, tools: Sequence[Json]) -> None:
         """Ask the servers that are new, or told anew, for their tools."""
@@ -100,16 +101,31 @@ class RemoteTools:
 
     def abandon(self) -> None:
         """The session has ended: wait for no call."""
-        self._over.set()
+        self._over = True
+        for wake in self._waiting:
+            wake.set()
 
     def _make(self, call: MCPCallItem) -> None:
         with self._session.lock:
             call.tell("in_progress")
-        if call.call.delay:
-            self._session.clock.wait(self._over, call.call.delay)
+        self._wait(call.call.delay)
         with self._session.lock:
             call.wire["output"], call.wire["error"] = call.call.result
             call.finish("completed" if call.wire["error"] is None else "failed")
+
+    def _wait(self, seconds: float) -> None:
+        """Wait by the clock, at most until the session ends."""
+        wake = threading.Event()  # one's own: a clock may set it to wake whoever waits
+        with self._session.lock:
+            self._waiting.add(wake)
+        clock = self._session.clock
+        until = clock.monotonic() + seconds
+        while seconds > 0 and not self._over:
+            clock.wait(wake, seconds)
+            wake.clear()
+            seconds = until - clock.monotonic()
+        with self._session.lock:
+            self._waiting.discard(wake)
 
 
 def allowed_names(tool: Json) -> Optional[Sequence[str]]:

@@ -211,6 +211,13 @@ def _arguments(tool: Json, text: str) -> dict[str, object]:
     for name, schema in (parameters.get("properties") or {}).items():
         schema = schema if isinstance(schema, dict) else {}
         choices = schema.get("enum")
-        empty: object = [] if schema.get("type") == "array" else {}
-        arguments[name] = choices[0] if choices else words.get(str(schema.get("type", "string")), empty)
+        empty: object = [] if kind_of(schema) == "array" else {}
+        arguments[name] = choices[0] if choices else words.get(kind_of(schema), empty)
     return arguments
+
+
+def kind_of(schema: Mapping[str, object]) -> str:
+    """The JSON type that a schema wants; of several (``["string", "null"]``) the first that is something."""
+    kind = schema.get("type", "string")
+    kinds = kind if isinstance(kind, list) else [kind]
+    return next((str(each) for each in kinds if each != "null"), "null")

@@ -93,7 +93,7 @@ class ResponseRun:
 
     def start(self, responder: Responder) -> None:
         """Tell that it has begun and let a thread go on with it."""
-        self._session.emit({"type": "response.created", "response": dict(self.wire)})
+        self._session.emit({"type": "response.created", "response": {**self.wire, "output": []}})
         turn = self._turn()
         if self._session.settings.speech.understands:
             heard = (item for item in self._items if item.audio and item.wire.get("role") == "user")

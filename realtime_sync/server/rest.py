@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
-import json
+import logging
 import re
 from typing import Callable, Mapping, Optional
 
@@ -12,12 +12,13 @@ import attrs
 
 from realtime_sync.server.admission import Policy, incorrect_key, key_of
 from realtime_sync.server.calls import CallNotFound, Calls
-from realtime_sync.server.checks import Json, Refused, integer, missing, record, string
+from realtime_sync.server.checks import Json, Refused, integer, missing, read_json, record, server_error, string
 from realtime_sync.server.client_secrets import ClientSecret, ClientSecrets, Configuration
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.sdp import answer_to
 
+_log = logging.getLogger("realtime_sync.server")
 # OpenAI's paths and, under /openai, those of Azure's GA and preview routes.
 _GA = r"(?:/openai)?/v1/realtime"
 _BETA = r"(?:/v1/realtime|/openai/realtimeapi)"
@@ -102,6 +103,9 @@ class Rest:
             return refusal(404, refused)
         except Refused as refused:
             return refusal(400, refused)
+        except Exception:  # a defect of this server; the service, too, would say so
+            _log.exception("a REST request could not be answered")
+            return refusal(500, server_error())
 
     # Client secrets -----------------------------------------------------------------------------------------------
 
@@ -147,6 +151,8 @@ class Rest:
     def _create_call(self, request: Request) -> Answer:
         secret = self._policy.secret(key_of(request.headers))
         offer, told = _offer(request)
+        if secret is not None and secret.configuration.session_type != "realtime":
+            return refusal(401, incorrect_key(secret.value))
         if secret is not None and told is None:
             configuration = secret.configuration
         else:
@@ -211,7 +217,7 @@ def _session(told: object) -> Optional[Json]:
 
 def _parsed(body: bytes | str) -> Json:
     try:
-        told = json.loads(body)
+        told = read_json(body)
     except ValueError:
         told = None
     if not isinstance(told, dict):

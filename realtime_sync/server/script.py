@@ -42,7 +42,7 @@ class Script:
     some, or None.
 
     ``session.created`` still comes first unless the server's ``first_update`` is None. Nothing else is answered.
-    ``failures`` lists what was expected and did not come.
+    ``failures`` lists what was expected and did not come, and what a step raised.
     """
 
     def __init__(self, steps: Iterable[Step]) -> None:
@@ -51,14 +51,15 @@ class Script:
 
     def run(self, session: LiveSession) -> None:
         """Do the steps for one session; on a thread of the session's."""
-        position = 0
+        position = number = 0
         try:
-            for step in self.steps:
+            for number, step in enumerate(self.steps, 1):  # noqa: B007  told where a step fails
                 position = self._do(step, session, position)
         except WaitTimeoutError as error:
             self.failures.append(str(error))
             session.close(1002, "the script expected another message")
-        except Exception:
+        except Exception as error:
+            self.failures.append(f"step {number} failed: {type(error).__name__}: {error}")
             _log.exception("a step of a script failed")
             session.close(1011, "a step of the script failed")
 

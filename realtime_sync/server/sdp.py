@@ -15,7 +15,10 @@ _CANDIDATE = "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host"
 def answer_to(offer: str) -> str:
     """The answer: one section for each of the offer's, in its order. Raises ``Refused`` where it is no offer."""
     lines = offer.splitlines()
-    if not lines or lines[0].strip() != "v=0" or not any(line.startswith("m=audio ") for line in lines):
+    media = [line.split() for line in lines if line.startswith("m=")]
+    # m=<kind> <port> <protocol> <format> ... (RFC 8866, 5.14)
+    complete = all(len(words) >= 4 for words in media) and any(words[0] == "m=audio" for words in media)
+    if not complete or lines[0].strip() != "v=0":
         message = "Invalid 'sdp': expected a WebRTC offer with an audio section (v=0, ..., m=audio)."
         raise Refused("invalid_offer", message, "sdp")
     sections = _sections(lines)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 import socket
+import socketserver
 import ssl
 import threading
 import time
 from http.server import ThreadingHTTPServer
 from types import TracebackType
-from typing import Mapping, Optional, Sequence, Union
+from typing import Iterable, Mapping, Optional, Sequence, Union
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
 from realtime_sync.server import session_log
@@ -56,6 +57,10 @@ class _Listener(ThreadingHTTPServer):
         self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
         handler = type("BoundRequestHandler", (RequestHandler,), {"realtime": realtime})
         super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        # Not http.server's own: it asks for this machine's name, for which some resolvers take seconds.
+        socketserver.TCPServer.server_bind(self)
 
     def get_request(self) -> tuple[socket.socket, object]:
         accepted, address = super().get_request()
@@ -125,6 +130,9 @@ class RealtimeServer:
     ) -> None:
         if speech is not None and transcriber is not None:
             raise ConfigurationError("give transcriber or speech, not both: a Speech has a recognizer of its own")
+        if isinstance(api_keys, str) or isinstance(models, str):
+            # A part of the one string, even none of it, would be "in" it, and let in.
+            raise ConfigurationError("api_keys and models are lists of strings: put a single one in brackets")
         default: Responder = default_responder if speech is None else RulesBrain()
         self._own_clock = SystemClock() if clock is None else None
         script = responder if isinstance(responder, Script) else None
@@ -264,7 +272,7 @@ class RealtimeServer:
         self._listener.shutdown()
         self._listener.server_close()
         with self._changed:
-            connections, sockets, sessions = list(self._connections), dict(self._sockets), list(self._sessions)
+            connections, sockets = list(self._connections), dict(self._sockets)
         for connection in connections:
             connection.abort()
         self.calls.close()
@@ -272,8 +280,12 @@ class RealtimeServer:
             _shut_down(accepted)
         if self._own_clock is not None:
             self._own_clock.close()
-        workers = [thread for session in sessions for thread in session.threads]
-        for thread in (self._thread, *self._loaders, *sockets, *workers):
+        self._join((self._thread, *sockets), deadline)
+        # Only now: the connections, which begin such threads, have ended.
+        self._join((*(thread for session in self.sessions for thread in session.threads), *self._loaders), deadline)
+
+    def _join(self, threads: Iterable[threading.Thread], deadline: float) -> None:
+        for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(max(0.0, deadline - time.monotonic()))
 
@@ -292,9 +304,9 @@ class RealtimeServer:
 
         name = f"realtime-server-{self.port}-{next(self._numbers)}"
         thread = threading.Thread(target=run, name=name, daemon=True)
-        with self._changed:
+        with self._changed:  # which the thread waits for before it takes itself out
+            thread.start()
             self._sockets[thread] = accepted
-        thread.start()
 
     def take_refusal(self) -> Optional[Refusal]:
         """The refusal that the next handshake gets, counted; None where it is to be served."""

@@ -7,6 +7,7 @@ transcribers run on threads of their own).
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import threading
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Callable, Mapping, Optional
 import attrs
 
 from realtime_sync.server.admission import Flavour
-from realtime_sync.server.checks import Json, Refused
+from realtime_sync.server.checks import Json, Refused, read_json, server_error
 from realtime_sync.server.clock import Cancel, Clock
 from realtime_sync.server.connection import Connection, Handler
 from realtime_sync.server.faults import Act, Faults
@@ -153,9 +154,10 @@ class LiveSession(SessionRecord, Handler):
     def on_text(self, text: str) -> None:
         """See ``Handler``."""
         event_id: Optional[str] = None
+        position = 0
         try:
             message = _parsed(text)
-            self.note_received(message)
+            position = self.note_received(message)
             told_id = message.get("event_id")
             event_id = told_id if isinstance(told_id, str) else None
             if self.settings.script is None:
@@ -165,9 +167,8 @@ class LiveSession(SessionRecord, Handler):
             self.emit(refusal.event(event_id))
         except Exception:  # a defect of this server; the service, too, would say so and go on
             _log.exception("a client message could not be handled")
-            message_text = "The server had an error while processing your request."
-            self.emit(Refused(None, message_text, kind="server_error").event(event_id))
-        self.note_handled()
+            self.emit(server_error().event(event_id))
+        self.note_handled(position)
         with self.lock:
             self._run_due_acts()
 
@@ -182,9 +183,13 @@ class LiveSession(SessionRecord, Handler):
             self.is_over = True
             for cancel in self._timers.values():
                 cancel()
-            for response in list(self._responses.values()):
+            for response in self._responses.values():
                 response.abandon()
+            self._responses.clear()
             self.remote_tools.abandon()
+            self._hearing.end()
+            if not self._keep:  # of past sessions a server remembers a thousand: not with all of their audio
+                self.conversation = Conversation()
         self.note_closed(code, reason, by_client)
 
     # Client messages, under the lock -----------------------------------------------------------------------------
@@ -270,7 +275,8 @@ class LiveSession(SessionRecord, Handler):
 
     def emit_item(self, wire_type: str, previous: Optional[str], wire: Json) -> None:
         """Emit an event that tells an item and its place."""
-        self.emit({"type": wire_type, "previous_item_id": previous, "item": wire})
+        # A copy: the record keeps what was told now, whatever becomes of the item.
+        self.emit({"type": wire_type, "previous_item_id": previous, "item": copy.deepcopy(wire)})
 
     def create_response(self, params: Json) -> None:
         """Begin a response. Raises ``Refused`` where one is active, or where the parameters contradict the state."""
@@ -322,8 +328,8 @@ class LiveSession(SessionRecord, Handler):
         """Run ``work`` on a daemon thread that belongs to the session."""
         thread = threading.Thread(target=work, name=f"realtime-server-{name}", daemon=True)
         with self.lock:
+            thread.start()  # first: one that could not be started cannot be joined
             self.threads = [known for known in self.threads if known.is_alive()] + [thread]
-            thread.start()
 
     def wait_for_room(self) -> None:
         """Wait until the client has read enough of what is queued; drops a client that reads nothing for a minute."""
@@ -366,7 +372,7 @@ class LiveSession(SessionRecord, Handler):
 
 def _parsed(text: str) -> Json:
     try:
-        message = json.loads(text)
+        message = read_json(text)
     except ValueError:
         raise Refused("invalid_json", "Could not parse your message as JSON.") from None
     if not isinstance(message, dict):

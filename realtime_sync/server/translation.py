@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 import functools
+import logging
 import re
 import threading
 from typing import Callable, Mapping
 
 from realtime_sync.server.admission import Flavour
 from realtime_sync.server.audio_buffer import AudioBuffer
-from realtime_sync.server.checks import Json
+from realtime_sync.server.checks import Json, server_error
 from realtime_sync.server.faults import Faults
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import decode_audio
@@ -19,9 +20,12 @@ from realtime_sync.server.session import LiveSession, SessionSettings
 from realtime_sync.server.session_options import updated_session
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.speech.parts import Hints
-from realtime_sync.server.vad import SpeechStopped, VoiceDetector
+from realtime_sync.server.vad import SpeechStarted, SpeechStopped, VoiceDetector
 
 _CHUNK = 4800 * 2
+_log = logging.getLogger("realtime_sync.server")
+_PADDING_MS = 300  # of what was heard before speech began
+_KEPT_SILENCE_MS = 1000  # more than the padding and what a detector needs to be sure
 _PATIENCE = 60.0  # seconds for one translation
 
 
@@ -67,6 +71,10 @@ class TranslationSession(LiveSession):
         for found in self._detector.feed(audio):
             if isinstance(found, SpeechStopped):
                 self._do_in_order(functools.partial(self._translate, self._heard.take_until(found.at_ms), found.at_ms))
+            elif isinstance(found, SpeechStarted):
+                self._heard.keep_from(found.at_ms - _PADDING_MS)
+        if not self._detector.speaking:  # a microphone that is left on would fill the memory with silence
+            self._heard.keep_from(self._heard.received_ms - _KEPT_SILENCE_MS)
 
     def _finish(self, message: Json) -> None:
         rest, elapsed = self._heard.clear(), int(self._heard.received_ms)
@@ -95,6 +103,14 @@ class TranslationSession(LiveSession):
         self.start_thread(run, "translate")
 
     def _translate(self, audio: bytes, elapsed_ms: int) -> None:
+        """Say the translation; where that fails the client is told, and the session goes on."""
+        try:
+            self._say_translation(audio, elapsed_ms)
+        except Exception:  # user code: the responder, the transcriber, a part of the speech
+            _log.exception("the translation failed")
+            self.emit(server_error().event(None))
+
+    def _say_translation(self, audio: bytes, elapsed_ms: int) -> None:
         item_id = new_id("item")
         part = {"type": "input_audio", "transcript": None}
         speech, wanted = self.settings.speech, bool(self.options["audio"]["input"].get("transcription"))

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import logging
+import re
 import time
 from typing import Any, Optional
+
+import attrs
 
 from realtime_sync.conversation.pieces import base64_size
 from realtime_sync.errors import InvalidInputError, WaitTimeoutError
 from realtime_sync.recording import Entry, Recording
-from realtime_sync.server import LiveSession, RealtimeServer, Script
+from realtime_sync.server import LiveSession, RealtimeServer, Script, faults
 
 _log = logging.getLogger("realtime_sync.server")
 _APPENDS = ("input_audio_buffer.append", "session.input_audio_buffer.append")
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')  # of JSON, its quotes included
 _ADDED = ("conversation.item.added", "conversation.item.created")
 
 
@@ -55,7 +60,8 @@ class ReplayScript(Script):
             self.failures.append(str(mismatch))
             _log.warning("a replay has ended: %s", mismatch)
             session.close(1002, "the client did not do what was recorded")
-        except Exception:
+        except Exception as error:
+            self.failures.append(f"the recording could not be replayed: {type(error).__name__}: {error}")
             _log.exception("a recording could not be replayed")
             session.close(1011, "the recording could not be replayed")
 
@@ -109,14 +115,15 @@ class _Replay:
     def _paced(self, t: float) -> float:
         return t / self._script.speed if self._script.speed is not None else 0.0
 
-    def _send(self, entry: Entry) -> None:
-        delay = self._begun + self._paced(entry.t) - time.monotonic() if self._script.speed is not None else 0.0
+    def _wait_until(self, t: float) -> None:
+        """Wait for this moment of the recording, where its pace is kept, or until the client has left."""
+        delay = self._begun + self._paced(t) - time.monotonic() if self._script.speed is not None else 0.0
         if delay > 0:
-            try:
+            with contextlib.suppress(WaitTimeoutError):
                 self._session.wait_until_closed(delay)
-                return
-            except WaitTimeoutError:
-                pass
+
+    def _send(self, entry: Entry) -> None:
+        self._wait_until(entry.t)
         self._session.wait_for_room()
         connection = self._session.connection
         if connection is None or self._session.is_over:
@@ -127,8 +134,8 @@ class _Replay:
         text = entry.text
         if self._named_items and '"conversation.item.' in text:
             self._rename_item(_parsed(text))
-        for recorded, live in self._renamed.items():
-            text = text.replace(recorded, live)
+        if self._renamed:  # all at once: the new name of one may be the old name of another
+            text = _STRING.sub(lambda found: self._renamed.get(found[0], found[0]), text)
         self._session.note_sent(_parsed(text))  # before the client can know of it
         connection.send_text(text)
 
@@ -139,9 +146,14 @@ class _Replay:
             self._renamed[json.dumps(told)] = json.dumps(self._named_items.pop(0))
 
     def _close_as_recorded(self) -> None:
-        ends = [each.info for each in self._script.recording.connections if each.number == self._number]
-        info = ends[0] if ends else None
-        if info is not None and info.initiator == "remote":
+        ends = [each for each in self._script.recording.connections if each.number == self._number]
+        info = ends[0].info if ends else None
+        if info is None or info.initiator == "local":
+            return  # the client's to do
+        self._wait_until(ends[0].closed or 0.0)
+        if info.initiator == "lost":
+            self._session.inject(attrs.evolve(faults.eof(), urgent=False))  # after what is queued
+        else:
             self._session.close(1000 if info.code == 1005 else info.code, info.reason)
 
     def _where(self, index: int, entry: Entry) -> str:

@@ -70,10 +70,12 @@ def test_a_line_that_makes_no_sense_is_left_out_and_told(tmp_path: Path) -> None
     Made(tmp_path / "r.jsonl").told("session.created", session=SESSION).done()
     first, *rest = (tmp_path / "r.jsonl").read_text("utf-8").splitlines()
     odd = ["nonsense", '{"t": 0.1, "dir": "in"}', '{"t": "x", "dir": "in", "text": ""}', "[]", '{"t": 1, "dir": "new"}']
+    odd += ['{"t": 1e300, "dir": "in", "text": ""}', '{"t": NaN, "dir": "in", "text": ""}']
+    odd += ['{"t": 1, "dir": "closed", "code": 1e999, "reason": "", "initiator": ""}']
     (tmp_path / "r.jsonl").write_text("\n".join([first, *odd, *rest, ""]), "utf-8")
     read = Recording.read(tmp_path / "r.jsonl")
     assert len(read.entries) == 1
-    assert [fault.split(" cannot")[0] for fault in read.faults] == ["line 2", "line 3", "line 4", "line 5"]
+    assert [fault.split(" cannot")[0] for fault in read.faults] == [f"line {n}" for n in (2, 3, 4, 5, 7, 8, 9)]
 
 
 @pytest.mark.parametrize(

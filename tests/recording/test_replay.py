@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import pytest
+import websocket
 
 from realtime_sync import ConversationItem, OpenAIClient, ResponseDoneUpdate
 from realtime_sync.errors import CloseInfo, InvalidInputError
@@ -140,6 +141,18 @@ def test_ids_that_the_client_chooses_take_the_place_of_the_recorded_ones(tmp_pat
         assert peer.recv()["error"] == {"event_id": "new", "message": 'not "item_old2"'}
 
 
+def test_a_new_id_that_is_another_ones_old_id_stays_apart(tmp_path: Path) -> None:
+    made = Made(tmp_path / "r.jsonl")
+    for name in ("item_1", "item_2"):
+        made.sent("conversation.item.create", item={"id": name, "type": "message"})
+    made.told("told", ids=["item_1", "item_2"], said='no "item_1"', empty="", path="C:\\")
+    with replay_server(made.done()) as server, recorded_peer(server) as peer:
+        for name in ("item_2", "item_3"):
+            peer.say("conversation.item.create", item={"id": name, "type": "message"})
+        told = peer.recv()
+        assert (told["ids"], told["said"], told["path"]) == (["item_2", "item_3"], 'no "item_1"', "C:\\")
+
+
 def test_errors_that_name_a_command_and_frames_that_are_not_json_replay(tmp_path: Path) -> None:
     with RealtimeServer() as server, recorded_peer(server, tmp_path / "r.jsonl") as peer:
         refused(peer)
@@ -200,6 +213,27 @@ def test_the_servers_close_is_replayed(tmp_path: Path) -> None:
         other.until("session.created")
         with pytest.raises(ConnectionError, match="4001 enough"):
             other.recv()
+
+
+def test_a_connection_that_was_lost_is_lost_again(tmp_path: Path) -> None:
+    made = Made(tmp_path / "r.jsonl").told("first").told("second")
+    made.writer.disconnected(CloseInfo(1006, "", "lost"), at=made.at)
+    made.writer.close()
+    with replay_server(Recording.read(made.path)) as server, recorded_peer(server) as peer:
+        assert [peer.recv()["type"] for _ in range(2)] == ["first", "second"]
+        with pytest.raises(websocket.WebSocketConnectionClosedException):
+            peer.recv()
+
+
+def test_the_servers_close_keeps_the_pace_too(tmp_path: Path) -> None:
+    made = Made(tmp_path / "r.jsonl").told("first").wait(0.6)
+    made.writer.disconnected(CloseInfo(4001, "enough", "remote"), at=made.at)
+    made.writer.close()
+    begun = time.monotonic()
+    with replay_server(Recording.read(made.path), speed=2.0) as server, recorded_peer(server) as peer:
+        with pytest.raises(ConnectionError, match="4001 enough"):
+            peer.until("never")
+        assert time.monotonic() - begun >= 0.3
 
 
 def test_several_connections_are_played_to_one_session_after_the_other(tmp_path: Path) -> None:

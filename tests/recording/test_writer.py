@@ -82,6 +82,7 @@ def test_the_first_line_says_what_the_file_is(tmp_path: Path) -> None:
         json.dumps({"type": "error", "error": {"message": f"Bad header: Bearer {SECRET}"}}),
         json.dumps({"type": "session.created", "value": f"ek_{SECRET}"}),
         json.dumps({"type": "session.created", "value": TOKEN}),
+        json.dumps({"type": "error", "error": {"message": f"Two lines:\n{KEY}\n{TOKEN}\nBearer {SECRET}"}}),
         f"not JSON: {KEY}",
         '{"api_key": "' + SECRET + '", "deep": ' + "[" * 2000 + "]" * 2000 + "}",
     ],
@@ -197,6 +198,21 @@ def test_a_full_disk_ends_the_recording_and_is_told_once(caplog: pytest.LogCaptu
 def test_a_file_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         RecordingWriter(tmp_path / "nowhere" / "r.jsonl")
+
+
+def test_ctrl_c_in_the_midst_of_a_line_does_not_end_the_recording(tmp_path: Path) -> None:
+    class Interrupted(str):
+        def split(self, *_: Any) -> list[str]:  # type: ignore[override]
+            raise KeyboardInterrupt
+
+    writer = RecordingWriter(tmp_path / "r.jsonl")
+    writer.sent("{}")
+    with pytest.raises(KeyboardInterrupt):
+        writer.sent(Interrupted("{}"))
+    writer.received("[]")
+    writer.close()
+    assert (writer.closed, writer.error) == (True, None)
+    assert [entry.text for entry in Recording.read(tmp_path / "r.jsonl").entries] == ["{}", "[]"]
 
 
 def test_frames_of_many_threads_are_all_written_each_threads_in_order(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import http.client
 import json
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import pytest
 import websocket
 
+from realtime_sync.errors import ConfigurationError
 from realtime_sync.server import RealtimeServer
 from tests.server.conftest import Peer
 
@@ -96,6 +97,15 @@ def test_azure_and_unknown_paths_refuse_by_http(
     assert caught.value.resp_headers["x-request-id"] == caught.value.resp_headers["apim-request-id"]
     assert caught.value.resp_body is not None
     assert json.loads(caught.value.resp_body)["error"]["message"]
+
+
+@pytest.mark.parametrize("name", ["api_keys", "models"])
+def test_a_single_string_is_no_list_of_those_that_are_let_in(name: str) -> None:
+    """No key at all would be a part of it."""
+    options: dict[str, Any] = {name: "right"}
+    with pytest.raises(ConfigurationError, match=name) as caught:
+        RealtimeServer(**options)
+    assert "right" not in str(caught.value)
 
 
 def test_everyone_is_let_in_by_default_with_a_key_or_without(

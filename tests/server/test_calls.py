@@ -72,9 +72,25 @@ def test_a_client_secret_makes_a_call_with_its_session(server: RealtimeServer) -
     assert server.wait_for_session().options["instructions"] == "From the secret."
 
 
+@pytest.mark.parametrize(
+    ("path", "session"),
+    [
+        ("/v1/realtime/client_secrets", {"type": "transcription"}),
+        ("/v1/realtime/translations/client_secrets", {"audio": {"output": {"language": "es"}}}),
+    ],
+)
+def test_a_client_secret_of_another_kind_of_session_makes_no_call(
+    server: RealtimeServer, path: str, session: dict[str, Any]
+) -> None:
+    value = post(server, path, {"session": session}).json["value"]
+    assert post(server, CALLS, OFFER, key=value, headers=SDP).status == 401
+    assert server.sessions == []
+
+
 def test_what_is_no_offer_is_refused(server: RealtimeServer) -> None:
     for body, headers in (
         ("hello", SDP),
+        ("v=0\r\nm=audio 9\r\n", SDP),
         (multipart(session="{}")),
         (multipart(sdp=OFFER, session="{")),
         (multipart(sdp=OFFER, session='{"type": "transcription"}')),

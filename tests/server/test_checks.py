@@ -94,6 +94,7 @@ REALTIME = {"type": "realtime"}
             "invalid_value",
             "item.type",
         ),
+        ({"type": "conversation.item.create", "item": {"type": []}}, "invalid_value", "item.type"),
         (
             {"type": "conversation.item.create", "item": {"type": "message", "role": "user"}},
             "missing_required_parameter",
@@ -135,6 +136,9 @@ def test_a_refused_update_is_discarded_whole(peer: Peer) -> None:
 def test_what_is_not_json_is_answered_and_the_session_goes_on(peer: Peer) -> None:
     peer.ws.send("this is {not JSON")
     assert peer.error()["code"] == "invalid_json"
+    for text in ("[" * 100_000, '{"type": "session.update", "session": {"type": "realtime", "speed": NaN}}'):
+        peer.ws.send(text)
+        assert peer.error()["code"] == "invalid_json"
     peer.ws.send("[1, 2]")
     assert peer.error()["code"] == "invalid_event"
     peer.ws.send_binary(b"\x00\x01")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from realtime_sync.server import MCPCall, RealtimeServer, Reply, Turn
+from realtime_sync.testing import ManualClock
 from tests.server import wire_schemas
 from tests.server.conftest import Peer
 from tests.server.wire_schemas import needs_data
@@ -133,6 +134,22 @@ def test_a_call_that_needs_no_approval_is_made_behind_its_response(connect: Any)
     assert [(item["id"], item["output"]) for item in output] == [(call["id"], None)]
     peer.say("response.create")
     assert peer.until("response.output_text.done")["text"] == "one tree"
+
+
+def test_each_call_takes_its_own_time_by_the_clock(connect: Any) -> None:
+    clock = ManualClock()
+    quick, slow = (MCPCall("docs", "search", output=f"after {delay} s", delay=delay) for delay in (10, 100))
+    peer = connect(quick, slow, tool={**DOCS, "require_approval": "never"}, clock=clock, ping_interval=None)
+    peer.user_says("Go")
+    peer.say("response.create")
+    assert clock.wait_for_timers(3)  # the session's end, and both calls
+    clock.advance(10)
+    assert peer.until(is_done("mcp_call"))["item"]["output"] == "after 10 s"
+    clock.advance(89)
+    peer.update()
+    assert len(items(peer, "mcp_call")) == 1
+    clock.advance(1)
+    assert peer.until(is_done("mcp_call"))["item"]["output"] == "after 100 s"
 
 
 def test_a_call_waits_for_its_approval(connect: Any) -> None:

@@ -37,6 +37,13 @@ def test_the_session_is_flat(preview: Peer) -> None:
     assert session["max_response_output_tokens"] == 100
 
 
+@pytest.mark.parametrize("wrong", [5, [[]], {"audio": True}])
+def test_modalities_that_are_none_are_refused(preview: Peer, wrong: object) -> None:
+    preview.say("session.update", session={"modalities": wrong}, event_id="mine")
+    error = preview.error()
+    assert (error["type"], error["event_id"]) == ("invalid_request_error", "mine")
+
+
 def test_items_are_told_as_created_alone(preview: Peer) -> None:
     preview.say("session.update", session={"modalities": ["text"]})
     preview.user_says("Hello")

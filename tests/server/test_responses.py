@@ -150,6 +150,15 @@ def test_a_responder_that_raises_fails_the_response_alone(open_peer: Callable[..
         peer.until("conversation.item.done")
 
 
+def test_what_is_no_audio_fails_the_response_alone(open_peer: Callable[..., Peer]) -> None:
+    wrong: Any = "no bytes"
+    with RealtimeServer(responder=lambda turn: Reply("Listen.", audio=wrong)) as server:
+        peer = open_peer(server)
+        for _ in range(2):
+            peer.say("response.create")
+            assert peer.until("response.done")["response"]["status"] == "failed"
+
+
 def test_a_reply_brings_its_own_audio_and_calls(open_peer: Callable[..., Peer]) -> None:
     pcm = tone(350)
     reply = Reply("Listen.", audio=pcm, function_calls=[("f", {"a": 1}), FunctionCall("g")])

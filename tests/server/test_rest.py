@@ -150,7 +150,13 @@ def test_what_cannot_be_a_secret_is_refused(
 
 
 @pytest.mark.parametrize(
-    ("body", "content"), [("{", "application/json"), ("[]", "application/json"), ("{}", "text/plain")]
+    ("body", "content"),
+    [
+        ("{", "application/json"),
+        ("[]", "application/json"),
+        ("[" * 100_000, "application/json"),
+        ("{}", "text/plain"),
+    ],
 )
 def test_what_is_not_json_is_a_bad_request(server: RealtimeServer, body: str, content: str) -> None:
     answer = post(server, SECRETS, body, headers={"content-type": content})

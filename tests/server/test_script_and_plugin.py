@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
-from realtime_sync.server import RealtimeServer, Script, expect, faults
+import pytest
+
+from realtime_sync.errors import UsageError
+from realtime_sync.server import RealtimeServer, Script, Turn, expect, faults
 from realtime_sync.server.session import LiveSession
 from tests.server.conftest import Peer
 from tests.server.sounds import silence, tone
@@ -43,12 +46,33 @@ def test_a_script_sends_exactly_its_steps_and_waits_where_it_says(open_peer: Cal
 
 
 def test_a_script_that_waits_in_vain_says_so(open_peer: Callable[..., Peer]) -> None:
-    script = Script([expect("response.create", timeout=0.1)])
+    script = Script([expect("session.update"), expect("response.create", timeout=0.1)])
     with RealtimeServer(responder=script, first_update=None) as server:
         peer = open_peer(server, checked=False)
         peer.say("session.update")
         assert peer.close_frame()[0] == 1002
     assert "the last were ['session.update']" in script.failures[0]
+
+
+def test_a_step_that_raises_is_a_failure_of_the_script(open_peer: Callable[..., Peer]) -> None:
+    def check(session: LiveSession) -> None:
+        raise AssertionError(f"{len(session.received)} messages")
+
+    script = Script([{"type": "first"}, check])
+    with RealtimeServer(responder=script) as server:
+        assert open_peer(server, checked=False).close_frame() == (1011, "a step of the script failed")
+    assert script.failures == ["step 2 failed: AssertionError: 0 messages"]
+
+
+def test_without_a_record_nothing_is_waited_for_in_vain(
+    open_peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture
+) -> None:
+    with RealtimeServer(responder=Script([expect("session.update", timeout=60)]), record=False) as server:
+        peer = open_peer(server)
+        assert peer.close_frame() == (1011, "a step of the script failed")
+        assert "record=False" in caplog.text
+        with pytest.raises(UsageError, match="record=False"):
+            server.wait_for_session().wait_for_sent("session.created", timeout=60)
 
 
 def test_the_plugin_gives_a_server_and_costs_nothing_before(tmp_path: Path) -> None:
@@ -86,3 +110,41 @@ def test_a_translation_session_translates_what_was_said(open_peer: Callable[...,
     said = "".join(event["delta"] for event in peer.seen if event["type"] == "session.output_transcript.delta")
     heard = [event["delta"] for event in peer.seen if event["type"] == "session.input_transcript.delta"]
     assert (said, heard) == ("Bonjour le monde.", ["Hello."])
+
+
+def test_a_translation_that_fails_is_told_and_the_session_goes_on(open_peer: Callable[..., Peer]) -> None:
+    answers: Iterator[str] = iter(["Bonjour."])
+
+    def transcriber(pcm: bytes, rate: int) -> str:
+        return f"{len(pcm) / 2 / rate:.1f} s"
+
+    def responder(turn: Turn) -> str:
+        if turn.audio_ms.popitem()[1] > 3000:  # type: ignore[attr-defined]
+            raise ValueError("too long")
+        return next(answers)
+
+    with RealtimeServer(responder=responder, transcriber=transcriber) as server:
+        peer = open_peer(server, "/v1/realtime/translations?model=gpt-realtime-translate", dialect="translation")
+        for seconds in (4, 1):
+            speech = tone(1000 * seconds) + silence(600)
+            peer.say("session.input_audio_buffer.append", audio=base64.b64encode(speech).decode())
+        assert peer.error()["type"] == "server_error"
+        assert peer.until("session.output_transcript.delta")["delta"] == "Bonjour."
+        peer.say("session.close")
+        peer.until("session.closed")
+
+
+def test_a_translation_session_keeps_no_silence(open_peer: Callable[..., Peer]) -> None:
+    lengths: list[float] = []
+
+    def transcriber(pcm: bytes, rate: int) -> str:
+        lengths.append(len(pcm) / 2 / rate)
+        return "Hello."
+
+    with RealtimeServer(responder=lambda turn: "Bonjour.", transcriber=transcriber) as server:
+        peer = open_peer(server, "/v1/realtime/translations?model=gpt-realtime-translate", dialect="translation")
+        peer.say("session.update", session={"audio": {"input": {"transcription": {"model": "whisper-1"}}}})
+        for audio in (silence(20_000), silence(20_000) + tone(1000) + silence(600)):
+            peer.say("session.input_audio_buffer.append", audio=base64.b64encode(audio).decode())
+        peer.until("session.output_transcript.delta")
+    assert 1.4 <= lengths[0] <= 2.0  # the tone, the silence that ended it, and 300 ms before

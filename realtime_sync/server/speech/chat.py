@@ -93,7 +93,10 @@ def messages(turn: Turn, instructions: str) -> Sequence[Json]:
         elif item["type"] == "function_call":
             function = {"name": item["name"], "arguments": item["arguments"]}
             call = {"id": item["call_id"], "type": "function", "function": function}
-            told.append({"role": "assistant", "content": None, "tool_calls": [call]})
+            if "tool_calls" in told[-1]:  # made at once: as one message, that their outputs may follow it
+                told[-1]["tool_calls"].append(call)
+            else:
+                told.append({"role": "assistant", "content": None, "tool_calls": [call]})
         elif item["type"] == "function_call_output":
             told.append({"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]})
     return told

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, Optional, Union
 
 from realtime_sync.errors import WaitTimeoutError
-from realtime_sync.server.speech.packages import Shared, check, folder_of, need, require
+from realtime_sync.server.speech.native import native_code
+from realtime_sync.server.speech.packages import Shared, check, folder_of, need, path_of, require
 from realtime_sync.server.speech.parts import Spoken
 
 _RATE = 24_000
@@ -45,7 +46,7 @@ class HibariSynthesizer:
 
     def __init__(self, model: Union[str, Path, None] = None, *, timeout: float = 60.0) -> None:
         require(_WHAT, "hibari", "onnxruntime", "numpy", "soxr")
-        self._path = None if model is None else Path(model)
+        self._path = path_of(model, _WHAT)
         self._timeout = timeout
 
     def load(self) -> None:
@@ -78,7 +79,8 @@ class _Model:
         if not self._turn.acquire(timeout=timeout):
             raise WaitTimeoutError(f"text waited {timeout} s to be spoken: too many sessions for this machine")
         try:
-            return self._hibari(sentence, speed=speed, seed=_SEED)
+            with native_code():
+                return self._hibari(sentence, speed=speed, seed=_SEED)
         finally:
             self._turn.release()
 
@@ -105,6 +107,7 @@ def _clamp(speed: float) -> float:
     return min(2.0, max(0.5, speed))
 
 
+@native_code()
 def _pcm(samples: Any, pitch: float, rate: int) -> bytes:
     """Played ``pitch`` times as fast, at ``rate`` Hz, as PCM16: one resampling does both."""
     import numpy

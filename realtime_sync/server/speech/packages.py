@@ -7,9 +7,10 @@ import importlib
 import importlib.util
 import threading
 from pathlib import Path
-from typing import Any, Callable, Generic, Mapping, Optional, TypeVar
+from typing import Any, Callable, Generic, Mapping, Optional, TypeVar, Union
 
 from realtime_sync.errors import ConfigurationError
+from realtime_sync.server.speech.native import native_code
 
 T = TypeVar("T")
 _INSTALL = "pip install 'realtime-sync[voice]'"
@@ -33,6 +34,16 @@ def folder_of(package: str) -> Path:
     assert spec is not None
     assert spec.submodule_search_locations
     return Path(spec.submodule_search_locations[0])
+
+
+def path_of(model: Union[str, Path, None], what: str) -> Optional[Path]:
+    """The path of a model that is named; None for None. Raises ``ConfigurationError`` where there is nothing."""
+    if model is None:
+        return None
+    path = Path(model)
+    if not path.exists():
+        raise ConfigurationError(f"{what} finds no model at {path}: give the path of one, or None for its own")
+    return path
 
 
 def need(package: str, what: str) -> Any:
@@ -80,5 +91,6 @@ class Shared(Generic[T]):
             with self._lock:
                 model = self._models.get(path)
                 if model is None:
-                    model = self._models[path] = self._load(path)
+                    with native_code():
+                        model = self._models[path] = self._load(path)
         return model

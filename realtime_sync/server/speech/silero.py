@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Iterator, Optional, Union
 
-from realtime_sync.server.speech.packages import Shared, check, folder_of, need, require
+from realtime_sync.server.speech.native import native_code
+from realtime_sync.server.speech.packages import Shared, check, folder_of, need, path_of, require
 
 _RATE = 16_000
 _FRAME = 512  # samples that the model takes at once, after the last 64 of those before
@@ -24,7 +25,7 @@ class SileroDetector:
     def __init__(self, model: Union[str, Path, None] = None) -> None:
         packages = ("onnxruntime", "numpy", "soxr") if model is not None else ("faster_whisper", "onnxruntime", "soxr")
         require(_WHAT, *packages)
-        self._path = None if model is None else Path(model)
+        self._path = path_of(model, _WHAT)
 
     def load(self) -> None:
         """See ``VoiceActivityDetector.load``."""
@@ -61,13 +62,15 @@ class SileroStream:
         data = self._rest + pcm
         whole = len(data) // 2 * 2
         self._rest = data[whole:]
-        heard = self._resampler.resample_chunk(numpy.frombuffer(data[:whole], "<i2").astype(numpy.int16))
+        with native_code():
+            heard = self._resampler.resample_chunk(numpy.frombuffer(data[:whole], "<i2").astype(numpy.int16))
         samples = numpy.concatenate([self._samples, heard.astype(numpy.float32) / 32768])
         whole = len(samples) // _FRAME * _FRAME
         self._samples = samples[whole:]
         for start in range(0, whole, _FRAME):
             yield self._judge(samples[start : start + _FRAME])
 
+    @native_code()
     def _judge(self, frame: Any) -> float:
         import numpy
 

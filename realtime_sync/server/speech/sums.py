@@ -18,6 +18,7 @@ _SIGNS = {"plus": "+", "minus": "-", "times": "*", "divided": "/", "multiplied":
 _SIGNS.update({"+": "+", "-": "-", "−": "-", "*": "*", "x": "*", "×": "*", "/": "/", "÷": "/", "%": "%"})
 _NAMES = {"+": "plus", "-": "minus", "*": "times", "/": "divided by", "%": "percent of"}
 _TOKEN = re.compile(r"\d+(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|[a-z]+|[-+*/×÷%−]")
+_MOST_DIGITS = 100  # of a number; what has more is none to count with
 
 Token = Union[Fraction, str]
 
@@ -53,15 +54,17 @@ def answer(text: str) -> Optional[str]:
     asked = " ".join(_NAMES[term] if isinstance(term, str) else as_text(term) for term in terms)
     try:
         result = _value(terms)
+        told = as_text(result)
+        return f"{asked} is {'' if result == Fraction(told) else 'about '}{told}."
     except ZeroDivisionError:
         return "I cannot divide by zero."
-    exact = result == Fraction(as_text(result))
-    return f"{asked} is {'' if exact else 'about '}{as_text(result)}."
+    except (OverflowError, ValueError):  # Python writes no integers of thousands of digits
+        return "I cannot count that far."
 
 
 def _number(words: Sequence[str]) -> tuple[Optional[Fraction], int]:
     """The number that the words begin with, and how many of them make it; None where they begin with none."""
-    if words[0][0].isdigit():
+    if words[0][0].isdigit() and len(words[0]) <= _MOST_DIGITS:
         return Fraction(words[0].replace(",", "")), 1
     total = current = used = 0
     for index, word in enumerate(words):
@@ -86,11 +89,19 @@ def _number(words: Sequence[str]) -> tuple[Optional[Fraction], int]:
 
 
 def _terms(found: Sequence[Token]) -> Optional[list[Token]]:
-    """The longest "number, sign, number, ..." that begins with the first number followed by a sign."""
+    """The longest "number, sign, number, ..." that begins with the first number followed by a sign.
+
+    A minus where a number is wanted belongs to that number.
+    """
     terms: list[Token] = []
+    negative = False
     for token in found:
         wants_number = not terms or isinstance(terms[-1], str)
+        before, negative = negative, wants_number and _SIGNS.get(str(token)) == "-"
+        if negative:
+            continue
         if isinstance(token, Fraction):
+            token = -token if before else token
             if wants_number:
                 terms.append(token)
             elif len(terms) > 2:

@@ -7,7 +7,7 @@ import re
 from typing import Mapping, Optional, Sequence
 
 from realtime_sync.server.checks import Json
-from realtime_sync.server.responder import FunctionCall, Turn
+from realtime_sync.server.responder import FunctionCall, Turn, kind_of
 from realtime_sync.server.speech import sums
 
 # Words that stand in the names and descriptions of tools of all kinds, and in sentences that want none of them.
@@ -92,7 +92,7 @@ class _Found:
 
     def value(self, name: str, schema: Mapping[str, object]) -> object:
         choices = schema.get("enum")
-        kind = schema.get("type", "string")
+        kind = kind_of(schema)
         if isinstance(choices, list):
             return next((choice for choice in choices if str(choice).lower() in self._text.lower()), None)
         if kind in ("integer", "number"):
@@ -122,7 +122,7 @@ def _default(schema: Mapping[str, object], text: str) -> object:
     if isinstance(choices, list) and choices:
         return choices[0]
     by_type: dict[str, object] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}, "string": text}
-    return by_type.get(str(schema.get("type", "string")))
+    return by_type.get(kind_of(schema))
 
 
 def _spoken(value: object) -> str:

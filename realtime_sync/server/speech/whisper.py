@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from realtime_sync.errors import WaitTimeoutError
-from realtime_sync.server.speech.packages import Shared, check, folder_of, is_installed, need, require
+from realtime_sync.server.speech.native import native_code
+from realtime_sync.server.speech.packages import Shared, check, folder_of, is_installed, need, path_of, require
 from realtime_sync.server.speech.parts import Hints, Recognition, Word
 
 _RATE = 16_000
@@ -41,7 +42,7 @@ class WhisperRecognizer:
 
     def __init__(self, model: Union[str, Path, None] = None, *, timeout: float = 60.0) -> None:
         require(_WHAT, "faster_whisper", "soxr")
-        self._path = None if model is None else Path(model)
+        self._path = path_of(model, _WHAT)
         self._timeout = timeout
 
     def load(self) -> None:
@@ -81,6 +82,7 @@ class _Model:
         words = [word for segment in segments for word in segment.words or ()]
         return Recognition(text, [Word(word.word, math.log(max(word.probability, 1e-9))) for word in words])
 
+    @native_code()
     def _segments(self, model: Any, samples: Any, hints: Hints) -> list[Any]:
         if len(samples) < _RATE // 10:
             return []
@@ -112,6 +114,7 @@ def _with_short_window(model: Any) -> Any:
     return short
 
 
+@native_code()
 def _samples(pcm: bytes, rate: int) -> Any:
     import numpy
     import soxr

@@ -98,6 +98,17 @@ def test_calls_and_their_results_are_told_in_the_chat_apis_words(endpoint: Endpo
     assert result == {"role": "tool", "tool_call_id": "c1", "content": "42"}
 
 
+def test_calls_that_were_made_at_once_are_one_message_that_their_results_follow(endpoint: Endpoint) -> None:
+    calls = [{"id": c, "type": "function_call", "name": "f", "call_id": c, "arguments": "{}"} for c in ("a", "b", "c")]
+    outputs = [{"id": f"{c}_", "type": "function_call_output", "call_id": c, "output": c} for c in ("a", "b", "c")]
+    list(ChatBrain(endpoint.url, "small")(turn("Both!", *calls[:2], *outputs[:2], calls[2], outputs[2])))
+    told = [
+        [call["id"] for call in message["tool_calls"]] if "tool_calls" in message else message.get("tool_call_id")
+        for message in endpoint.asked[0]["messages"][2:]
+    ]
+    assert told == [["a", "b"], "a", "b", ["c"], "c"]
+
+
 def test_a_refusal_tells_the_status_and_never_the_key(endpoint: Endpoint) -> None:
     endpoint.status = 401
     brain = ChatBrain(endpoint.url, "small", api_key=KEY)

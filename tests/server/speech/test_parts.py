@@ -13,7 +13,7 @@ import pytest
 from realtime_sync import ConfigurationError
 from realtime_sync.server import RealtimeServer, Turn, g711
 from realtime_sync.server.speech import HibariSynthesizer, Recognition, SileroDetector, Speech, WhisperRecognizer
-from realtime_sync.server.speech.packages import Shared, check
+from realtime_sync.server.speech.packages import Shared, check, path_of
 from realtime_sync.server.speech.turn_end import sounds_finished
 from tests.server.conftest import Json, Peer
 from tests.server.sounds import silence, tone
@@ -179,6 +179,24 @@ def semantic_end(open_peer: Open, text: str) -> int:
         return int(ended)
 
 
+def test_a_pause_that_is_understood_after_the_end_of_its_session_asks_for_no_answer(open_peer: Open) -> None:
+    hears, asked = ToldRecognizer("The sky is blue."), []
+    hears.may_go_on.clear()
+    with RealtimeServer(responder=asked.append, speech=speech(recognizer=hears)) as server:  # type: ignore[arg-type]
+        peer = open_peer(server)
+        peer.update(audio={"input": {"turn_detection": {"type": "semantic_vad", "eagerness": "high"}}})
+        peer.append(tone(600) + silence(320), size=48 * 920)
+        session = server.wait_for_session()
+        session.wait_for_message("input_audio_buffer.append")
+        peer.ws.shutdown()
+        session.wait_until_closed()
+        hears.may_go_on.set()
+        for thread in session.threads:
+            thread.join(10)
+            assert not thread.is_alive()
+        assert (asked, [thread.name for thread in session.threads]) == ([], ["realtime-server-recognize"])
+
+
 @pytest.mark.parametrize("text", ["Yes.", "Is it?", "Stop!", "It is 5."])
 def test_a_whole_sentence_sounds_finished(text: str) -> None:
     assert sounds_finished(text)
@@ -228,6 +246,15 @@ def test_a_part_whose_package_is_missing_says_so_at_once(
         part()
 
 
+@pytest.mark.parametrize("what", ["the speech recognition", "the voice activity detection"])
+def test_a_model_that_is_not_there_is_told_before_the_first_session(what: str, tmp_path: Path) -> None:
+    """Whisper's library would take the path for a name, and look for it on the network."""
+    assert path_of(None, what) is None
+    assert path_of(str(tmp_path), what) == tmp_path
+    with pytest.raises(ConfigurationError, match=f"{what} finds no model at .*nothing"):
+        path_of(tmp_path / "nothing", what)
+
+
 def test_a_model_file_that_is_another_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.bin").write_bytes(b"something else")
     with pytest.raises(ConfigurationError, match="sha256"):
@@ -242,6 +269,28 @@ def test_a_model_is_loaded_once_for_all() -> None:
     assert shared.get(None) is shared.get(None)
     assert shared.get(Path("a")) is not shared.get(None)
     assert loaded == [None, Path("a")]
+
+
+def test_the_interpreter_waits_for_native_code_at_its_end_and_begins_none_then() -> None:
+    """A thread that comes back from it later aborts the process."""
+    code = """
+import threading
+from realtime_sync.server.speech.native import native_code
+inside, outside = threading.Event(), threading.Event()
+
+def call():
+    with native_code():
+        inside.set()
+        outside.wait(0.3)  # of the library's: nobody sets it
+        print("came back", flush=True)
+    with native_code():
+        print("and went again", flush=True)
+
+threading.Thread(target=call, daemon=True).start()
+inside.wait(10)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "came back\n", "")
 
 
 def test_nothing_of_the_extra_is_imported_before_it_is_used() -> None:

@@ -8,7 +8,7 @@ from typing import Any, Optional, Union
 
 import pytest
 
-from realtime_sync.server import FunctionCall, Turn
+from realtime_sync.server import FunctionCall, Turn, default_responder
 from realtime_sync.server.speech import RulesBrain
 from realtime_sync.server.speech.tool_routing import result_in_words
 
@@ -143,6 +143,16 @@ def test_it_calls_the_tool_that_the_words_point_to_with_the_arguments_that_they_
 ) -> None:
     made = answer(text, tools=(TIMER, WEATHER))
     assert made == call
+
+
+def test_a_parameter_that_may_be_null_gets_a_value_of_its_other_type() -> None:
+    """As tools with "strict" have them, for which every parameter is required."""
+    properties = {"city": {"type": ["string", "null"]}, "days": {"type": ["null", "integer"]}}
+    tool = {"type": "function", "name": "get_weather", "parameters": {"properties": properties, "required": ["days"]}}
+    assert answer("The weather in Rome", tools=(tool,)) == FunctionCall("get_weather", {"city": "Rome", "days": 1})
+    assert default_responder(turn("Weather for Rome", tools=(tool,))) == FunctionCall(
+        "get_weather", {"city": "Rome", "days": 1}
+    )
 
 
 def test_it_calls_no_tool_that_was_not_asked_for_or_is_forbidden() -> None:

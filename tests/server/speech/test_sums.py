@@ -25,6 +25,10 @@ from realtime_sync.server.speech import sums
         ("10 divided by 3", "10 divided by 3 is about 3.3333."),
         ("one multiplied by six", "1 times 6 is 6."),
         ("10 over 0", "I cannot divide by zero."),
+        ("What is minus five plus two?", "-5 plus 2 is -3."),
+        ("-5 + 2", "-5 plus 2 is -3."),
+        ("3 times -4", "3 times -4 is -12."),
+        ("2 times 3 - 1", "2 times 3 minus 1 is 5."),
     ],
 )
 def test_a_sum_is_told_with_its_result(text: str, answer: str) -> None:
@@ -36,6 +40,12 @@ def test_a_sum_is_told_with_its_result(text: str, answer: str) -> None:
 )
 def test_what_is_no_sum_has_no_answer(text: str) -> None:
     assert sums.answer(text) is None
+
+
+def test_what_is_too_large_to_be_told_is_no_error() -> None:
+    assert sums.answer(" times ".join(["9" * 100] * 50)) == "I cannot count that far."
+    assert sums.answer(f"{' times '.join(['9' * 100] * 4)} over 7") == "I cannot count that far."
+    assert sums.answer(f"{'9' * 5000} plus 1") is None
 
 
 def test_numbers_are_found_in_words_and_in_figures_in_their_order() -> None:
