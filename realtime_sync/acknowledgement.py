@@ -40,6 +40,9 @@ class CommandHandle:
         self._update: Optional[ConversationUpdate] = None
         self._error: Optional[Exception] = None
         self._again: Optional[CommandHandle] = None
+        self._overheard: Optional[ErrorUpdate] = None
+        self.overdue = False
+        """True once somebody has waited for it in vain, as long as any should take."""
 
     @property
     def sent_again(self) -> Optional[CommandHandle]:
@@ -70,7 +73,8 @@ class CommandHandle:
         self._check()
         seconds = self._timeout if timeout is None else timeout
         if not Patience(seconds).wait(self._settled.wait):
-            raise WaitTimeoutError(f"{self.type} was not acknowledged within {seconds} s; the session goes on")
+            self.overdue |= seconds >= self._timeout
+            raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self._overheard)
         if self._error is not None:
             raise self._error.with_traceback(None)
         assert self._update is not None
@@ -87,6 +91,10 @@ class CommandHandle:
             self._update = update
             self._error = error
             self._settled.set()
+
+    def overhear(self, error: ErrorUpdate) -> None:
+        """The service has said this meanwhile, about no command in particular. Called by the session."""
+        self._overheard = error
 
     def replace(self, again: CommandHandle) -> None:
         """It was sent again. Called by the session."""
@@ -209,6 +217,12 @@ class Acknowledgements:
         with self._lock:
             self._pending.pop(id(handle), None)
 
+    def give_up(self, event_id: str) -> None:
+        """Nobody waits for this command's acknowledgement any more: what comes is for later ones."""
+        with self._lock:
+            for key in [key for key, entry in self._pending.items() if entry.handle.event_id == event_id]:
+                del self._pending[key]
+
     def is_in_flight(self, event_id: str) -> bool:
         """True for a command whose turn on the wire has come, and that is neither acknowledged nor refused."""
         with self._lock:
@@ -221,10 +235,19 @@ class Acknowledgements:
         if isinstance(update, ErrorUpdate):
             # An error that names nobody is about a message that had no name, and the service works in order.
             event_id = update.failed_event_id
-            return self._take_first(lambda entry: entry.handle.event_id == event_id, passed=False)
+            handle = self._take_first(lambda entry: entry.handle.event_id == event_id, passed=False)
+            if handle is None:
+                self._tell_all(update)
+            return handle
         if update.kind in _ACKNOWLEDGING:
             return self._take_first(lambda entry: update.kind in entry.kinds and entry.match(entry.message, update))
         return None
+
+    def _tell_all(self, error: ErrorUpdate) -> None:
+        with self._lock:
+            pending = list(self._pending.values())
+        for entry in pending:
+            entry.handle.overhear(error)
 
     def end(self, error: Exception, error_of: Optional[ErrorOf] = None) -> None:
         """Nothing will be acknowledged any more: because of ``error``, or of what ``error_of`` says of a command."""
@@ -239,9 +262,11 @@ class Acknowledgements:
     def _take_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
         """``passed``: the service has worked on everything before it, so what nothing acknowledges can be forgotten."""
         with self._lock:
-            found = next(filter(wanted, self._pending.values()), None)
-            if found is None:
+            matching = list(filter(wanted, self._pending.values()))
+            if not matching:
                 return None
+            # What was waited for in vain may have been refused without a name: it must not take what is another's.
+            found = next((entry for entry in matching if not entry.handle.overdue), matching[0])
             for key, entry in list(self._pending.items()):
                 if entry is found:
                     del self._pending[key]
@@ -249,6 +274,16 @@ class Acknowledgements:
                 if passed and not entry.kinds and entry.handle.event_id is None:
                     del self._pending[key]
         return found.handle
+
+
+def time_out(message: str, overheard: Optional[ErrorUpdate]) -> WaitTimeoutError:
+    """The error of who waited in vain, with what the service said meanwhile: often that is why nothing came."""
+    if overheard is None:
+        return WaitTimeoutError(message)
+    said = server_error(overheard)
+    error = WaitTimeoutError(f"{message}. Meanwhile, about no command in particular: {said}")
+    error.__cause__ = said
+    return error
 
 
 def server_error(update: ErrorUpdate) -> ServerError:

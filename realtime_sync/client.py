@@ -27,6 +27,7 @@ from realtime_sync.errors import (
     ConnectionFailedError,
     InvalidInputError,
     SessionNotOpenError,
+    WaitTimeoutError,
 )
 from realtime_sync.patience import Patience
 from realtime_sync.protocol.options import (
@@ -395,13 +396,23 @@ class RealtimeConversationClient:
             if budget is not None:
                 BudgetGuard(budget, engine).start()
             if options is not None:
-                session.configure_session(options).wait()
+                self._configure(session, options)
             self._check_not_closed()
         except BaseException as error:
             session.close()
             if isinstance(error, (ConnectionFailedError, ConnectionClosedError, SessionNotOpenError)):
                 self._check_not_closed()  # then that is the reason
             raise
+
+    def _configure(self, session: RealtimeConversationSession, options: SessionOptions) -> None:
+        try:
+            session.configure_session(options).wait()
+        except WaitTimeoutError as error:
+            raise WaitTimeoutError(
+                f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s, so nobody "
+                "knows whether they hold; the session was closed again. Some servers acknowledge no settings at all: "
+                "start the session without options there, and call session.configure_session(options)."
+            ) from error
 
     def _check_not_closed(self) -> None:
         if self._closed:

@@ -9,6 +9,7 @@ from typing import Any, Optional
 import attrs
 
 from realtime_sync.acknowledgement import CommandHandle
+from realtime_sync.completing import is_made_up
 from realtime_sync.engine import Engine
 from realtime_sync.line import Line
 from realtime_sync.protocol import codec, commands
@@ -22,9 +23,13 @@ def send_command(engine: Engine, command: Command, line: Optional[Line] = None) 
     engine.check_open()
     if command.event_id is None:
         command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+    if isinstance(command, commands.ResponseCancelCommand) and is_made_up(command.response_id):
+        command = attrs.evolve(command, response_id=None)  # the one in progress: it has no name there
     text = codec.encode(command, engine.dialect)
     settings = command.session if isinstance(command, SETTING_COMMANDS) else None
     fields, name = acknowledged_fields(command), command.event_id
+    if isinstance(command, commands.ResponseCancelCommand):
+        (line or engine.line).responses.cancelling(command.response_id, engine.timeouts.acknowledge)
     return engine.send(text, fields, command.wire_type, name, line=line, settings=settings)
 
 

@@ -402,6 +402,7 @@ class Engine:
 
     def _deliver(self, line: Line, update: ConversationUpdate) -> None:
         log_frame(line.name, "<", update.raw_content)
+        update = line.completion.complete(update)
         line.take_note(update)
         if isinstance(update, SessionUpdateBase):
             self.settings.tell(update)

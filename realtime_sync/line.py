@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Callable, Optional, Union
 
 from realtime_sync.acknowledgement import Acknowledgements, CommandHandle, ErrorOf
+from realtime_sync.completing import Completion
 from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
 from realtime_sync.protocol.updates import ErrorUpdate, ResponseDoneUpdate
@@ -29,6 +30,7 @@ class Line:
         self.acknowledgements = Acknowledgements()
         self.responses = ResponseRouter()
         # The reader's alone, until it has ended.
+        self.completion = Completion()
         self.last_error: Optional[ErrorUpdate] = None
         self.open_responses: set[Optional[str]] = set()
         self.heard = False  # the server has said something but an error

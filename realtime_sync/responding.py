@@ -10,7 +10,7 @@ from typing import Callable, Optional
 
 import attrs
 
-from realtime_sync.acknowledgement import METADATA_KEY, CommandHandle
+from realtime_sync.acknowledgement import METADATA_KEY, CommandHandle, time_out
 from realtime_sync.commanding import send_command
 from realtime_sync.conversation import Conversation
 from realtime_sync.engine import Engine
@@ -116,7 +116,8 @@ def begin_response(
             continue
         except ServerError as error:
             # Voice activity detection, or the caller by hand, began one in the very moment: it is waited for, too.
-            if error.code != ACTIVE_RESPONSE or patience.left == 0:
+            # Some servers write the code as the type (Hugging Face's, 2026-08).
+            if ACTIVE_RESPONSE not in (error.code, error.type) or patience.left == 0:
                 raise
             pause = 0.1 * attempt if patience.left is None else min(0.1 * attempt, patience.left)
             line.responses.wait_for_change(pause)  # longer each time, in case it is one that is not seen
@@ -146,7 +147,8 @@ def finished_answer(
                 if patience.left != 0:
                     raise  # what on_delta waited for
                 told = f"no answer within {patience.seconds} s; what has begun is cancelled"
-                raise WaitTimeoutError(told) from None
+                late = time_out(told, response.overheard)
+                raise late from late.__cause__
             except ConnectionReplacedError:
                 if response.has_begun_to_come or not question.take_second_chance():
                     raise
@@ -176,6 +178,8 @@ def _cancel_once_begun(engine: Engine, line: Line, event_id: str, response: Resp
     except RealtimeSyncError:
         pass  # refused, never begun, or gone with the connection: there is nothing to cancel
     finally:
+        # First: on a server without metadata the next request's answer would be taken for the answer to this one.
+        line.acknowledgements.give_up(event_id)
         line.responses.withdraw(event_id)
 
 

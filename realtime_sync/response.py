@@ -15,15 +15,17 @@ from typing import TYPE_CHECKING, BinaryIO, Callable, Literal, Optional, TypeVar
 
 import attrs
 
+from realtime_sync.acknowledgement import time_out
 from realtime_sync.audio.arrays import from_bytes
 from realtime_sync.audio.converting import write_audio
 from realtime_sync.audio.formats import SampleFormat, pcm_at
 from realtime_sync.conversation.accumulator import sample_format, usage_of
 from realtime_sync.conversation.html import card, paragraph, player
-from realtime_sync.errors import RealtimeSyncError, ResponseFailedError, WaitTimeoutError
+from realtime_sync.errors import RealtimeSyncError, ResponseFailedError
 from realtime_sync.patience import Patience
 from realtime_sync.pricing import cost
 from realtime_sync.protocol.items import (
+    ConversationContentPart,
     ConversationItem,
     FunctionCallItem,
     MCPApprovalRequestItem,
@@ -34,12 +36,16 @@ from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, ErrorDetails, TokenUsage
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
+    ErrorUpdate,
+    ResponseContentPartDoneUpdate,
     ResponseCreatedUpdate,
     ResponseDoneUpdate,
     ResponseOutputAudioDeltaUpdate,
     ResponseOutputAudioTranscriptDeltaUpdate,
+    ResponseOutputAudioTranscriptDoneUpdate,
     ResponseOutputItemDoneUpdate,
     ResponseOutputTextDeltaUpdate,
+    ResponseOutputTextDoneUpdate,
 )
 
 if TYPE_CHECKING:
@@ -193,11 +199,14 @@ class Response:
         self._texts: list[str] = []
         self._transcripts: list[str] = []
         self._deltas: list[Delta] = []  # of both, as they came
+        self._sources: dict[str, str] = {}  # by kind of text: which messages tell it
         self._audio: list[str] = []  # base64 as it came; decoded by whoever reads it, not by the reader thread
         self._items: list[ConversationItem] = []
         self._response: Optional[ConversationResponse] = None
         self._finished = False
         self._error: Optional[Exception] = None
+        self.overheard: Optional[ErrorUpdate] = None
+        """What the service said last meanwhile, about no command in particular. Set by the session."""
         self._asked = time.monotonic()
         self._times: dict[str, float] = {}
 
@@ -248,7 +257,7 @@ class Response:
         patience = Patience(timeout)
         with self._changed:
             if not patience.wait(lambda s: self._changed.wait_for(lambda: self._finished, s)):
-                raise WaitTimeoutError(f"the answer was not finished within {timeout:.3g} s; it goes on")
+                raise time_out(f"the answer was not finished within {timeout:.3g} s; it goes on", self.overheard)
         self._check_success()
         return self.answer()
 
@@ -260,10 +269,6 @@ class Response:
             texts, transcripts, audio = "".join(self._texts), "".join(self._transcripts), list(self._audio)
             items = list(response.output or self._items)
             times = dict(self._times)
-        if not texts and not transcripts:  # some servers tell the whole without the pieces
-            parts = [part for item in items if isinstance(item, MessageItem) for part in item.content]
-            texts = "".join(part.text or "" for part in parts)
-            transcripts = "".join(part.transcript or "" for part in parts)
         details = response.status_details
         return Answer(
             id=response.id,
@@ -311,7 +316,7 @@ class Response:
                 if not patience.wait(
                     lambda s, n=position: self._changed.wait_for(lambda: len(pieces) > n or self._finished, s)  # type: ignore[misc]
                 ):
-                    raise WaitTimeoutError(f"no piece of the answer came within {timeout} s; it goes on")
+                    raise time_out(f"no piece of the answer came within {timeout} s; it goes on", self.overheard)
                 fresh = pieces[position:]
             if not fresh:
                 self._check_success()
@@ -346,7 +351,8 @@ class Response:
         if self._error is not None:
             raise self._error.with_traceback(None)
         if not begun:
-            raise WaitTimeoutError("the service did not begin to answer in time; the answer is cancelled if it does")
+            told = "the service did not begin to answer in time; the answer is cancelled if it does"
+            raise time_out(told, self.overheard)
 
     def feed(self, update: ConversationUpdate) -> None:
         """Take in an update that belongs to this response."""
@@ -355,20 +361,24 @@ class Response:
                 self._audio.append(update.delta)
                 self._note("first_audio")
             elif isinstance(update, ResponseOutputTextDeltaUpdate):
-                self._texts.append(update.delta)
-                self._deltas.append(Delta("text", update.delta))
-                self._note("first_text")
+                self._take("text", update.delta, "delta")
             elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
-                self._transcripts.append(update.delta)
-                self._deltas.append(Delta("transcript", update.delta))
-                self._note("first_text")
+                self._take("transcript", update.delta, "delta")
+            elif isinstance(update, ResponseOutputTextDoneUpdate):
+                self._take("text", update.text, "done")
+            elif isinstance(update, ResponseOutputAudioTranscriptDoneUpdate):
+                self._take("transcript", update.transcript, "done")
+            elif isinstance(update, ResponseContentPartDoneUpdate):
+                self._take_part(update.part, "part")
             elif isinstance(update, ResponseOutputItemDoneUpdate):
                 self._items.append(update.item)
+                self._take_items([update.item], "item")
             elif isinstance(update, ResponseCreatedUpdate):
                 self._response = update.response
                 self._note("created")
             elif isinstance(update, ResponseDoneUpdate):
                 self._response = attrs.evolve(update.response, usage=usage_of(update))
+                self._take_items(update.response.output, "response")
                 self._note("done")
                 self._finished = True
             else:
@@ -382,6 +392,28 @@ class Response:
                 self._error = error
                 self._finished = True
                 self._changed.notify_all()
+
+    def _take(self, kind: Literal["text", "transcript"], text: Optional[str], source: str) -> None:
+        """A piece; a whole text is one where the server sends none (Hugging Face's spoke so until 2026-08)."""
+        if source == "delta":
+            self._sources[kind] = source
+        elif not text or self._sources.setdefault(kind, source) != source:
+            return
+        text = text or ""
+        (self._texts if kind == "text" else self._transcripts).append(text)
+        self._deltas.append(Delta(kind, text))
+        self._note("first_text")
+
+    def _take_part(self, part: ConversationContentPart, source: str) -> None:
+        self._take("text", part.text, source)
+        self._take("transcript", part.transcript, source)
+
+    def _take_items(self, items: Sequence[ConversationItem], source: str) -> None:
+        """Whole items: they tell what was said only where nothing else did."""
+        if set(self._sources.values()) <= {source}:
+            for item in items:
+                for part in item.content if isinstance(item, MessageItem) else ():
+                    self._take_part(part, source)
 
     def _note(self, moment: str) -> None:
         if moment not in self._times:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +21,7 @@ from realtime_sync.errors import (
     InvalidInputError,
     SessionNotOpenError,
     UsageError,
+    WaitTimeoutError,
 )
 from realtime_sync.function_tools import Tool, ToolCancellation, ToolOutcome, ToolRunner
 from realtime_sync.patience import Patience
@@ -35,6 +37,8 @@ from realtime_sync.protocol.resources import ConversationResponse, RealtimeSessi
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
 from realtime_sync.response import Answer, Response
+
+logger = logging.getLogger(__name__)
 
 OnInterruption = Literal["keep", "drop"]
 
@@ -141,8 +145,12 @@ def run_tools(session: Conversing, engine: Engine, runner: ToolRunner, on_interr
     engine.updates.rest()
     inbox = Inbox(drop=on_interruption == "drop")
     with engine.listening(inbox):
-        with suppress(ConnectionReplacedError):  # then the next connection is told of them
+        try:
             session.configure_session(ConversationSessionOptions(tools=runner.definitions)).wait()
+        except ConnectionReplacedError:
+            pass  # the next connection is told of them
+        except WaitTimeoutError as error:  # some servers acknowledge no settings, and keep them (Hugging Face's)
+            logger.warning("the calls that come are made, but the service may not know the tools: %s", error)
         while not isinstance(item := inbox.next(), End):
             serve(session, runner, inbox, *item)
     if not item.clean:
@@ -168,7 +176,8 @@ def _give_results(
         session.respond(_results(outcomes), timeout=_PATIENCE_SECONDS)
         return
     for handle in [session.add_item(result) for result in _results(outcomes)]:
-        handle.wait()  # and no answer: the user has spoken, and is answered for that
+        with suppress(WaitTimeoutError):  # some servers acknowledge no items
+            handle.wait()  # and no answer: the user has spoken, and is answered for that
 
 
 def _calls_of(response: ConversationResponse) -> list[FunctionCallItem]:

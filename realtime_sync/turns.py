@@ -169,6 +169,7 @@ class _Draft:
         self.started = at
         self.times: dict[str, float] = {}
         self.user_items: dict[str, None] = {}  # an ordered set: what is in the conversation
+        self.uncommitted: Optional[str] = None  # the item of an utterance that has ended, and was not committed yet
         self.written: list[str] = []
         self.spoken: dict[str, TextPieces] = {}  # transcripts by item
         self.awaited: set[str] = set()  # items whose transcript is still to come
@@ -185,7 +186,7 @@ class _Draft:
     def wants_response(self) -> bool:
         """The next response in the conversation is this turn's."""
         if not self.answers:
-            return bool(self.user_items)  # not while the user still speaks
+            return bool(self.user_items or self.uncommitted)  # not while the user still speaks
         return self.answers[-1].wants_results
 
     @property
@@ -259,12 +260,14 @@ class TurnTracker:
     def _speech_stopped(self, update: updates.InputAudioBufferSpeechStoppedUpdate, at: float) -> None:
         draft = self._users_turn(at)
         draft.times["speech_stopped"] = at - draft.started  # of several utterances the last: from then on one waits
+        draft.uncommitted = update.item_id or None
 
     def _committed(self, update: updates.InputAudioBufferCommittedUpdate, at: float) -> None:
         if self._draft_of_user(update.item_id) is not None:
             return
         draft = self._users_turn(at)
         draft.times["committed"] = at - draft.started
+        draft.uncommitted = None
         draft.user_items[update.item_id] = None
         draft.spoken.setdefault(update.item_id, TextPieces())
         if self._transcribes:
@@ -298,14 +301,14 @@ class TurnTracker:
             draft.awaited.discard(update.item_id)  # no transcript will come
 
     def _transcript_delta(self, update: updates.ConversationItemInputAudioTranscriptionDeltaUpdate, at: float) -> None:
-        draft = self._draft_of_user(update.item_id)
+        draft = self._draft_of_speech(update.item_id)
         if draft is not None:
             draft.spoken.setdefault(update.item_id, TextPieces()).add(update.delta or "")
 
     def _transcript_completed(
         self, update: updates.ConversationItemInputAudioTranscriptionCompletedUpdate, at: float
     ) -> None:
-        draft = self._draft_of_user(update.item_id)
+        draft = self._draft_of_speech(update.item_id)
         if draft is not None:
             draft.spoken.setdefault(update.item_id, TextPieces()).close(update.transcript)
             draft.awaited.discard(update.item_id)
@@ -313,10 +316,25 @@ class TurnTracker:
     def _transcript_failed(
         self, update: updates.ConversationItemInputAudioTranscriptionFailedUpdate, at: float
     ) -> None:
-        draft = self._draft_of_user(update.item_id)
+        draft = self._draft_of_speech(update.item_id)
         if draft is not None:
             draft.transcription_error = update.error
             draft.awaited.discard(update.item_id)
+
+    def _draft_of_speech(self, item_id: str) -> Optional[_Draft]:
+        """As ``_draft_of_user``; some servers commit what was said without a word (Hugging Face's, 2026-08)."""
+        draft = next(
+            (draft for draft in reversed(self._open) if draft.uncommitted and draft.uncommitted == item_id), None
+        )
+        return self._draft_of_user(item_id) or (None if draft is None else self._untold(draft))
+
+    def _untold(self, draft: _Draft) -> _Draft:
+        """Take over an utterance that must have been committed: it is transcribed, or answered."""
+        if draft.uncommitted:
+            draft.user_items[draft.uncommitted] = None
+            draft.spoken.setdefault(draft.uncommitted, TextPieces())
+            draft.uncommitted = None
+        return draft
 
     # The model --------------------------------------------------------------------------------------------------------
 
@@ -325,6 +343,8 @@ class TurnTracker:
         if update.out_of_band or response_id in self._answers:
             return
         draft = next((draft for draft in reversed(self._open) if draft.wants_response), None) or self._begin(at)
+        if not draft.user_items:
+            self._untold(draft)
         if draft.answers:
             draft.answers[-1].wants_results = False
         answer = _Answer(response_id)

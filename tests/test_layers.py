@@ -47,6 +47,7 @@ ROOMS = [
     "recording",
     "response",
     "sse",
+    "completing",
     "response_routing",
     "line",
     "surviving",

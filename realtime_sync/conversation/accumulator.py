@@ -147,6 +147,8 @@ class Accumulator:
         found = self._heard_part(update.item_id, index)
         if found is None:
             return
+        # Some servers never say that what was spoken is in the conversation, and transcribe nothing else.
+        self.order.add(update.item_id, None, told=False)
         # An empty final text is one: what the pieces said turned out to be noise. A missing one is none.
         if update.transcript or not update.faults:
             found[1].transcript.close(update.transcript)

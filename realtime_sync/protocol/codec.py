@@ -406,7 +406,7 @@ def _made_reader(wire_type: str) -> Optional[_Reader]:
     cls = UPDATE_CLASSES.get(wire_type)
     if cls is None:
         return None
-    differs = not {"session", "response", "item", "part"}.isdisjoint(attrs.fields_dict(cls))
+    differs = not {"session", "response", "item", "part", "error"}.isdisjoint(attrs.fields_dict(cls))
     _READERS[wire_type] = _Reader(cls, _converter.get_structure_hook(cls), differs)
     return _READERS[wire_type]
 

@@ -109,6 +109,8 @@ _GA_FORMATS: dict[str, Json] = {
     "g711_ulaw": {"type": "audio/pcmu"},
     "g711_alaw": {"type": "audio/pcma"},
 }
+# How Qwen's service tells PCM: by a word, or in an object with a ``sample_rate`` (2026-03).
+_QWEN_FORMATS: dict[str, Json] = {"pcm": {"type": "audio/pcm"}, "pcm24": {"type": "audio/pcm", "rate": 24000}}
 _PREVIEW_FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
 _GA_PARTS = {"text": "output_text", "audio": "output_audio"}
 _PREVIEW_PARTS = {"output_text": "text", "output_audio": "audio"}
@@ -134,7 +136,11 @@ def read(message: Json, dialect: Dialect = Dialect.GA) -> Json:
     """A wire message in the canonical layout, whichever spelling it uses."""
     message = dict(message)
     wire_type = message.get("type")
+    if wire_type == "session.created" and "session" not in message and "id" in message:  # vLLM (2026-08)
+        message["session"] = {"id": message.pop("id")}
     _change(message, "session", read_session)
+    if wire_type == "error":
+        message = _read_error(message)
     if isinstance(wire_type, str):
         message["type"] = read_type(wire_type, dialect)
         if dialect is Dialect.PREVIEW and wire_type in _SESSION_TYPES and isinstance(message.get("session"), dict):
@@ -158,6 +164,16 @@ def read_session(session: Json) -> Json:
     if isinstance(detection, dict) and detection.get("type", "") in (None, "none"):
         flat["turn_detection_options"] = None
     return flat
+
+
+def _read_error(message: Json) -> Json:
+    """An ``error`` message with its details in an object; vLLM has a text there, and the code beside it (2026-08)."""
+    told = message.get("error")
+    if isinstance(told, dict) or not (told or "message" in message):
+        return message
+    rest = {key: value for key, value in message.items() if key not in ("error", "message", "code", "param")}
+    beside = {key: message[key] for key in ("message", "code", "param") if key in message}
+    return {**rest, "error": {**beside, **({"message": told} if told else {})}}
 
 
 def read_response(response: Json) -> Json:
@@ -189,12 +205,22 @@ def _read_places(wire: Json, places: tuple[Place, ...]) -> Json:
             if place.name not in flat and _holds(rest, path):
                 flat[place.name] = _taken(rest, path)
     for name in ("input_audio_format", "output_audio_format"):
-        if isinstance(flat.get(name), str):
-            flat[name] = _GA_FORMATS.get(flat[name], {"type": flat[name]})
+        if name in flat:
+            flat[name] = _read_format(flat[name])
     choice = flat.get("tool_choice")
     if isinstance(choice, dict) and isinstance(choice.get("function"), dict):
         flat["tool_choice"] = {**{k: v for k, v in choice.items() if k != "function"}, **choice["function"]}
     return {**rest, **flat}
+
+
+def _read_format(told: Any) -> Any:
+    if isinstance(told, str):
+        return _GA_FORMATS.get(told, _QWEN_FORMATS.get(told, {"type": told}))
+    known = _QWEN_FORMATS.get(str(told.get("type"))) if isinstance(told, dict) else None
+    if known is None:
+        return told
+    rest = {key: value for key, value in told.items() if key not in ("type", "sample_rate")}
+    return {**known, **({"rate": told["sample_rate"]} if "sample_rate" in told else {}), **rest}
 
 
 # Writing: canonical to wire -----------------------------------------------------------------------------------
