@@ -60,12 +60,14 @@ class Faults:
     """What goes wrong. Everything is off by default.
 
     ``refuse``: answer the handshake with an HTTP refusal. ``slow_handshake``: seconds between two bytes of the
-    answer to the handshake. ``delay``: seconds that each message to the client is held back. ``acts``: what else
+    answer to the handshake. ``handshake_bytes``: the connection is reset behind so many bytes of that answer; None: it
+    is given whole. ``delay``: seconds that each message to the client is held back. ``acts``: what else
     happens to a session, each act once a session.
     """
 
     refuse: Optional[Refusal] = None
     slow_handshake: float = 0.0
+    handshake_bytes: Optional[int] = None
     delay: float = 0.0
     acts: Sequence[Act] = attrs.field(default=(), converter=_acts)
 
@@ -134,6 +136,16 @@ def huge_message(
 def invalid_utf8(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """Send a text frame whose payload is not UTF-8."""
     return send_raw(b"\x81\x04\xff\xfe\xfd\xfc", after_sent=after_sent, after_received=after_received)
+
+
+def half_a_message(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
+    """End the stream in the middle of a frame, behind all that was sent before."""
+
+    def perform(connection: Connection) -> None:
+        connection.send_raw(b"\x81\x7e\x01\x00" + b'{"type": "response.done", ')  # of 256 bytes that it promises
+        connection.perform(Connection.shut_down_sending)
+
+    return Act("half_a_message", perform, after_sent, after_received)
 
 
 def bad_frame(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:

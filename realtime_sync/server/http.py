@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import ssl
+import struct
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Mapping
 from urllib.parse import parse_qsl, urlsplit
@@ -134,11 +135,14 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._answer(400, _error(f"Invalid WebSocket handshake: {error}", None))
             return
         self.rfile.close()  # it holds on to the socket, which could then not be closed under it
-        pause = self.realtime.faults.slow_handshake
-        if pause:
-            self._drip(answer, pause)
+        faults = self.realtime.faults
+        if faults.slow_handshake:
+            self._drip(answer, faults.slow_handshake)
         else:
-            self.request.sendall(answer)
+            self.request.sendall(answer[: faults.handshake_bytes])
+        if faults.handshake_bytes is not None:
+            self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return
         connection = Connection(self.request, websocket, handler, pong_timeout=self.realtime.settings.pong_timeout)
         handler.connection = connection
         self.realtime.serve(handler, connection)

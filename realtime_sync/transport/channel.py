@@ -33,6 +33,7 @@ class Channel:
         self._sock: Union[socket.socket, ssl.SSLSocket, NestedTLS, None] = None
         self._waiter: Optional[Waiter] = None
         self._received = b""
+        self.ended = False  # the peer's stream
         self.doing = "connecting"
         cancellation.watch(self._wake)
 
@@ -97,6 +98,7 @@ class Channel:
         """At least one and at most ``count`` bytes, from what is here already if anything is; empty at the end."""
         if not self._received:
             self._received = self._receive(deadline or self._deadline)
+            self.ended = not self._received
         taken, self._received = self._received[:count], self._received[count:]
         return taken
 

@@ -140,6 +140,11 @@ def upgrade(channel: Channel, request: Request) -> tuple[Optional[str], dict[str
             f"{request.target.host} did not answer the handshake in HTTP ({type(exc).__name__}). Check the port, and "
             "whether it wants wss:// (https://)."
         ) from None  # its text quotes the answer
+    if channel.ended:  # http.client takes the end of the stream for the end of the headers
+        raise ConnectionFailedError(
+            f"{request.target.host} closed the connection in the middle of its answer to the handshake. Try again, or "
+            "check the server and what is between."
+        )
     headers = _joined(response)
     if response.status != 101:
         body = _body(channel, response)

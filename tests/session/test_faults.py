@@ -34,6 +34,7 @@ FAULTS: dict[str, tuple[Callable[[], Act], type[ConnectionClosedError]]] = {
     "huge_message": (lambda: faults.huge_message(2_000_000), MessageTooBigError),
     "invalid_utf8": (faults.invalid_utf8, ProtocolViolationError),
     "bad_frame": (faults.bad_frame, ProtocolViolationError),
+    "half_a_message": (faults.half_a_message, ConnectionLostError),
 }
 HARMLESS: dict[str, Callable[[], Act]] = {"not_json": faults.not_json, "unknown_event": faults.unknown_event}
 
@@ -136,6 +137,14 @@ def test_a_handshake_that_is_too_slow_ends_at_the_deadline(house: House) -> None
 def test_a_slow_handshake_within_the_deadline_is_waited_for(house: House) -> None:
     house.serve(faults=Faults(slow_handshake=0.002))
     assert house.open(timeouts=QUICK).add_item("Hi").wait().type == "conversation.item.added"
+
+
+@pytest.mark.parametrize("size", [0, 12, 40])
+def test_a_connection_that_breaks_in_the_handshake_is_told(house: House, size: int) -> None:
+    house.serve(faults=Faults(handshake_bytes=size))
+    with within(4), pytest.raises(ConnectionFailedError, match="handshake"):
+        house.client(timeouts=QUICK, retries=ConnectRetries(attempts=1)).start_conversation_session()
+    assert house.server.sessions == []
 
 
 @pytest.mark.parametrize("framing", ["length", "chunked", "truncated", "until-close"])
