@@ -117,7 +117,5 @@ def test_an_empty_environment_is_told_all_that_can_be_set(monkeypatch: pytest.Mo
 
 
 def test_a_client_shows_where_it_goes_and_no_secret() -> None:
-    client = RealtimeConversationClient(
-        "gpt-realtime", Endpoint.openai("sk-hidden", endpoint="https://me.example/v1")
-    )
+    client = RealtimeConversationClient("gpt-realtime", Endpoint.openai("sk-hidden", endpoint="https://me.example/v1"))
     assert repr(client) == "<RealtimeConversationClient gpt-realtime at https://me.example/v1 (openai)>"
