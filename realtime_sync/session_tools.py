@@ -35,8 +35,9 @@ class SessionTools:
     def __init__(self, session: Conversing, engine: Engine) -> None:
         self._session = session
         self._engine = engine
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards all below
         self._runner: Optional[ToolRunner] = None
+        self._earlier: list[ToolRunner] = []  # whose functions may still run
         self._served = False
 
     @property
@@ -66,6 +67,8 @@ class SessionTools:
             return
         runner = made_runner(tools)
         with self._lock:
+            if self._runner is not None:
+                self._earlier.append(self._runner)
             self._runner = runner
             begin = runner is not None and not self._served
             self._served = self._served or begin
@@ -83,6 +86,7 @@ class SessionTools:
                 serve(self._session, runner, inbox, *item)
             except RealtimeSyncError as error:  # nobody waits here whom it could be told
                 logger.error("the model could not go on after its tools: %s: %s", type(error).__name__, error)
-        runner = self.runner
-        if runner is not None:
+        with self._lock:
+            runners = [*self._earlier, *([self._runner] if self._runner else [])]
+        for runner in runners:
             runner.close()
