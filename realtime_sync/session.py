@@ -358,11 +358,13 @@ class RealtimeConversationSession:
         out-of-band: ``content`` is its input alone, the conversation stays as it was, and any number may run at once.
 
         Waits until the conversation is free, because the service makes one response at a time in it, and until the
-        service has begun to answer; ``timeout`` is for both together, in seconds. Raises ``WaitTimeoutError``,
-        ``ServerError`` where the service refused, and as all commands.
+        service has begun to answer; ``timeout`` is for both together, in seconds. Calls of the session's functions are
+        made meanwhile, and answered for in another response; those of ``options.tools`` are yours to make.
+
+        Raises ``WaitTimeoutError``, ``ServerError`` where the service refused, and as all commands.
         """
         _check_response_options(options)
-        return begin_response(self._engine, self._items(content), options, Patience(timeout))
+        return begin_response(self._engine, self._items(content), left_to_asker(options), Patience(timeout))
 
     def ask(
         self,
@@ -521,8 +523,8 @@ class RealtimeConversationSession:
         ``source``: a path, a binary file object, bytes, an iterable of bytes, or ``Samples(array, rate)``. A WAV header
         is recognised and left out; what is not in the session's input format (by default 16 bit little endian mono at
         24,000 Hz) is converted on its way: any file that libsndfile reads, any rate, any channels, with the extra
-        ``audio``. Bare samples must be in that format, and a path of such ends in ``.pcm`` or ``.raw``. Sent in messages
-        of ``chunk_ms`` milliseconds, between which other commands get through.
+        ``audio``. Bare samples must be in that format; a path of such ends in ``.pcm`` or ``.raw``. Sent in messages of
+        ``chunk_ms`` milliseconds, between which other commands get through.
 
         ``pace``: 1.0 sends at the speed of speech, 2.0 twice as fast, and returns when the audio would have been heard;
         None sends as fast as the connection takes it. ``trailing_silence_ms``: silence to send behind it, in which
@@ -553,7 +555,7 @@ class RealtimeConversationSession:
         self._claim.take()
         sending = AudioSend(chunks, self._send_audio_chunk, self._claim, cancelled)
         try:
-            self._engine.start_thread(sending.run, "audio")
+            self._engine.start_thread(lambda: sending.run(self._engine.listening), "audio")
         except BaseException:
             self._claim.release()
             raise

@@ -92,7 +92,7 @@ def with_tools(
 
 
 def left_to_asker(options: Optional[ConversationResponseOptions]) -> Optional[ConversationResponseOptions]:
-    """The options of an ``ask`` that makes no calls: those of tools that it names itself are nobody else's to make."""
+    """The options of who makes no calls: those of tools that it names itself are nobody else's to make."""
     if options is None or not isinstance(options.tools, list):
         return options
     return attrs.evolve(options, metadata={**(options.metadata or {}), TOOLS_KEY: "ask"})

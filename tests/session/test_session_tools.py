@@ -120,6 +120,15 @@ def test_a_tool_that_only_a_question_names_is_left_to_the_caller(plain: House) -
     assert str(list(plain.live.received)).count("function_call_output") == 1
 
 
+def test_the_tools_of_one_response_are_left_to_who_asked_for_it(plain: House) -> None:
+    plain.serve(responder=calling(("by_hand", {})))
+    session = plain.open(start={"options": DOUBLING})
+    with session.respond("Go", ConversationResponseOptions(tools=[BY_HAND])) as response:
+        assert [call.name for call in response.wait(5).function_calls] == ["by_hand"]
+    session.add_item("Go on").wait(5)
+    assert "function_call_output" not in str(list(plain.live.received))
+
+
 def test_a_plain_function_is_refused_where_it_is_given() -> None:
     def plain_function() -> None: ...
 
