@@ -17,6 +17,7 @@ To begin with: ``RealtimeConversationClient`` (``OpenAIClient`` and ``AzureOpenA
 import logging as _logging
 
 from realtime_sync.acknowledgement import CommandHandle
+from realtime_sync.answer import Answer, Delta, Timings
 from realtime_sync.audio.wav import WavWriter, write_wav
 from realtime_sync.audio_sending import AudioSend, AudioWriter
 from realtime_sync.background import BackgroundSession, BackgroundSessions
@@ -58,7 +59,7 @@ from realtime_sync.protocol.updates import *  # noqa: F403
 from realtime_sync.protocol.updates import __all__ as _updates
 from realtime_sync.reconnecting import Reconnect, SessionReconnectedUpdate
 from realtime_sync.recording import Recording, RecordingWriter
-from realtime_sync.response import Answer, Delta, Response, Timings
+from realtime_sync.response import Response
 from realtime_sync.services import AzureOpenAIClient, OpenAIClient
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts

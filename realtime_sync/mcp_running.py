@@ -13,6 +13,7 @@ from typing import Callable, Optional, Union
 
 import attrs
 
+from realtime_sync.answer import Answer
 from realtime_sync.errors import (
     ConnectionClosedError,
     ConnectionReplacedError,
@@ -28,7 +29,6 @@ from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestIte
 from realtime_sync.protocol.options import ConversationMCPTool, ConversationResponseOptions
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.responding import OnDelta, begin_response, finished_answer
-from realtime_sync.response import Answer
 from realtime_sync.tool_running import freed
 
 logger = logging.getLogger(__name__)

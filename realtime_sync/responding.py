@@ -11,6 +11,7 @@ from typing import Callable, Optional
 import attrs
 
 from realtime_sync.acknowledgement import METADATA_KEY, CommandHandle, time_out
+from realtime_sync.answer import Answer, Delta
 from realtime_sync.commanding import send_command
 from realtime_sync.conversation import Conversation
 from realtime_sync.engine import Engine
@@ -26,7 +27,7 @@ from realtime_sync.patience import Patience
 from realtime_sync.protocol import commands
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationResponseOptions
-from realtime_sync.response import Answer, Delta, Response
+from realtime_sync.response import Response
 
 OnDelta = Callable[[Delta], object]
 

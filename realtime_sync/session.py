@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Callable, Optional, TypeVar, Union, overload
 import attrs
 
 from realtime_sync.acknowledgement import CommandHandle, server_error
+from realtime_sync.answer import Answer
 from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.devices import Microphone, Speaker
 from realtime_sync.audio.outgoing import Progress, outgoing_chunks
@@ -48,7 +49,7 @@ from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.responding import OnDelta, begin_response
-from realtime_sync.response import Answer, Response
+from realtime_sync.response import Response
 from realtime_sync.session_tools import SessionTools
 from realtime_sync.talking import talk
 from realtime_sync.tool_running import (

@@ -10,10 +10,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Optional, Protocol, Union
 
+from realtime_sync.answer import Answer, Delta
 from realtime_sync.errors import InvalidInputError, RealtimeSyncError, WaitTimeoutError
 from realtime_sync.patience import Patience
 from realtime_sync.public_errors import public_error
-from realtime_sync.response import Answer, Delta, Response
+from realtime_sync.response import Response
 
 logger = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Callable, Literal, Optional, Protocol, Union, get_args
 import attrs
 
 from realtime_sync.acknowledgement import CommandHandle
+from realtime_sync.answer import Answer
 from realtime_sync.conversation.history import History
 from realtime_sync.delivery import End
 from realtime_sync.engine import Engine
@@ -36,7 +37,7 @@ from realtime_sync.protocol.options import (
 from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
-from realtime_sync.response import Answer, Response
+from realtime_sync.response import Response
 
 logger = logging.getLogger(__name__)
 

@@ -45,6 +45,7 @@ ROOMS = [
     "audio_sending",
     "wire_log",
     "recording",
+    "answer",
     "response",
     "sse",
     "completing",

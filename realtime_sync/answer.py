@@ -1,0 +1,132 @@
+"""An answer of the model as a value: finished, and the pieces in which it came."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, BinaryIO, Literal, Optional, Union
+
+import attrs
+
+from realtime_sync.audio.arrays import from_bytes
+from realtime_sync.audio.converting import write_audio
+from realtime_sync.audio.formats import SampleFormat, pcm_at
+from realtime_sync.conversation.accumulator import sample_format
+from realtime_sync.conversation.html import card, paragraph, player
+from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCPApprovalRequestItem
+from realtime_sync.protocol.options import AudioFormat
+from realtime_sync.protocol.resources import ConversationResponse, TokenUsage
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_SHOWN = 200  # characters of an answer, in a REPL
+
+
+def _size(audio: bytes) -> str:
+    return f"<{len(audio)} bytes>"
+
+
+def _beginning(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
+def _types(items: Sequence[ConversationItem]) -> str:
+    return f"[{', '.join(item.type for item in items)}]"
+
+
+@attrs.frozen
+class Delta:
+    """A piece of an answer. ``kind``: ``"text"``, which is written, or ``"transcript"``, which is spoken."""
+
+    kind: Literal["text", "transcript"]
+    text: str = attrs.field(repr=_beginning)
+
+
+@attrs.frozen(kw_only=True)
+class Timings:
+    """When things happened, in seconds after the answer was asked for; None: they did not."""
+
+    created: Optional[float] = None
+    first_text: Optional[float] = None
+    """The first piece of text or transcript."""
+    first_audio: Optional[float] = None
+    done: Optional[float] = None
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """A finished answer.
+
+    ``text``: what was written. ``transcript``: what was spoken. ``audio``: the speech, samples in ``audio_format``.
+    ``items``: all that the answer put into the conversation. ``status``: ``completed``, ``incomplete``, ``cancelled``
+    or ``failed``; ``reason`` tells why it is not completed (``max_output_tokens``, ``turn_detected``, ...). ``cost``:
+    in US dollars by ``pricing.PRICES``, None where the model or the usage is not known.
+    """
+
+    id: Optional[str]
+    status: Optional[str]
+    reason: Optional[str]
+    text: str = attrs.field(repr=_beginning)
+    transcript: str = attrs.field(repr=_beginning)
+    audio: bytes = attrs.field(repr=_size)
+    audio_format: AudioFormat = attrs.field(repr=False)
+    items: Sequence[ConversationItem] = attrs.field(repr=_types)
+    usage: Optional[TokenUsage] = attrs.field(repr=False)
+    cost: Optional[float]
+    timings: Timings = attrs.field(repr=False)
+    response: ConversationResponse = attrs.field(repr=False)
+
+    @property
+    def completed(self) -> bool:
+        """True where nothing cut it short."""
+        return self.status == "completed"
+
+    @property
+    def function_calls(self) -> list[FunctionCallItem]:
+        """The calls that the model wants to be made."""
+        return [item for item in self.items if isinstance(item, FunctionCallItem)]
+
+    @property
+    def audio_seconds(self) -> float:
+        """How long the audio is."""
+        return SampleFormat.of(self.audio_format).seconds(len(self.audio))
+
+    def save_audio(self, target: Union[str, os.PathLike[str], BinaryIO], rate: Optional[int] = None) -> None:
+        """Write the audio into a WAV file: a path, or a binary file object, which stays open.
+
+        ``rate``: None writes it in the format that it came in; else as 16-bit PCM at so many Hz, which, where it is
+        another rate, needs the extra ``audio`` (ConfigurationError without it).
+        """
+        write_audio(target, self.audio, SampleFormat.of(self.audio_format), rate)
+
+    def samples(self, rate: Optional[int] = None) -> npt.NDArray[np.float32]:
+        """The audio as a numpy array: mono, floating point from -1 to 1, at ``rate`` (Hz; None: as it came).
+
+        Needs the extra ``audio`` (ConfigurationError without it).
+        """
+        return from_bytes(self.audio, SampleFormat.of(self.audio_format), rate and pcm_at(rate).rate)
+
+    @property
+    def approvals(self) -> list[MCPApprovalRequestItem]:
+        """The remote tools that the model wants to call and that nobody has approved or rejected; see ``ask``."""
+        return [item for item in self.items if isinstance(item, MCPApprovalRequestItem)]
+
+    def __str__(self) -> str:
+        return self.text or self.transcript
+
+    def _repr_html_(self) -> str:
+        usage = self.usage
+        facts = {
+            "status": f"{self.status}: {self.reason}" if self.reason else self.status,
+            "tokens": f"{usage.input_tokens} read, {usage.output_tokens} said" if usage is not None else None,
+            "cost": f"${self.cost:.6f}" if self.cost is not None else None,
+            "calls": ", ".join(call.name or "?" for call in self.function_calls) or None,
+        }
+        body = (
+            paragraph(self.text)
+            + paragraph(self.transcript)
+            + (player(self.audio, sample_format(self.audio_format)) or "")
+        )
+        return card(f"Answer {self.id or ''}", facts, body)
