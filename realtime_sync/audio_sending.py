@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Callable, Optional
 
 from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.preflight import check_commit
+from realtime_sync.delivery import End, Listener
 from realtime_sync.errors import (
     AudioFormatError,
     AudioSendInProgressError,
@@ -19,6 +21,7 @@ from realtime_sync.errors import (
 )
 from realtime_sync.patience import Patience
 from realtime_sync.protocol.options import TurnDetectionOptions
+from realtime_sync.protocol.update_base import ConversationUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +83,7 @@ class UncommittedAudio:
 class AudioSend:
     """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it.
 
-    ``cancelled``: the event that ``cancel()`` sets; who paces the chunks wakes on it.
+    The session's orderly end cancels it. ``wake``: an event on which whoever paces the chunks wakes.
     """
 
     def __init__(
@@ -88,12 +91,13 @@ class AudioSend:
         chunks: Iterator[bytes],
         send: Callable[[bytes], None],
         claim: AudioClaim,
-        cancelled: Optional[threading.Event] = None,
+        wake: Optional[threading.Event] = None,
     ) -> None:
         self._chunks = chunks
         self._send = send
         self._claim = claim
-        self._cancelled = cancelled or threading.Event()
+        self._wake = wake or threading.Event()
+        self._cancelled = False
         self._finished = threading.Event()  # set last, after _error
         self._error: Optional[BaseException] = None
         self._bytes_sent = 0
@@ -110,8 +114,8 @@ class AudioSend:
 
     @property
     def cancelled(self) -> bool:
-        """True once ``cancel()`` was called."""
-        return self._cancelled.is_set()
+        """True once ``cancel()`` was called, or the session was closed meanwhile."""
+        return self._cancelled
 
     @property
     def error(self) -> Optional[BaseException]:
@@ -123,7 +127,8 @@ class AudioSend:
 
         A source that blocks (a microphone's iterator) is not interrupted; its next piece is not sent.
         """
-        self._cancelled.set()
+        self._cancelled = True
+        self._wake.set()
 
     def wait(self, timeout: Optional[float] = None) -> int:
         """Wait until it has ended, and return ``bytes_sent``; ``timeout`` in seconds, None is for ever.
@@ -136,10 +141,11 @@ class AudioSend:
             raise self._error.with_traceback(None)
         return self._bytes_sent
 
-    def run(self) -> None:
-        """Send; called once by the session, on the thread that it started for this."""
+    def run(self, listening: Callable[[Listener], AbstractContextManager[None]]) -> None:
+        """Send; called once by the session, on the thread that it started for this; ``listening`` is the engine's."""
         try:
-            self._send_chunks()
+            with listening(self):
+                self._send_chunks()
         except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
             self._error = error
             logger.warning("audio could not be sent: %s: %s", type(error).__name__, error)
@@ -147,10 +153,19 @@ class AudioSend:
             self._claim.release()
             self._finished.set()
 
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """Nothing that the server says changes what is sent."""
+        return True
+
+    def end(self, end: End) -> None:
+        """The session has ended: wait for nothing. What was not asked for fails at the next chunk."""
+        self._cancelled = self._cancelled or end.clean
+        self._wake.set()
+
     def _send_chunks(self) -> None:
         try:
             for chunk in self._chunks:
-                if self._cancelled.is_set():
+                if self._cancelled:
                     break
                 self._send(chunk)
                 self._bytes_sent += len(chunk)

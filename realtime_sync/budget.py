@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
+from decimal import Decimal
 from typing import Optional
 
 import attrs
@@ -123,6 +124,11 @@ class Budget:
         return f"<Budget ${self.spent:.4f} of ${self.usd:.2f}{unpriced}>"
 
 
+def _dollars(amount: float) -> str:
+    """Four decimals, or more where those would tell nothing."""
+    return f"${amount:.4f}" if amount == 0 or amount >= 0.001 else f"${Decimal(f'{amount:.2g}'):f}"
+
+
 def _at_most(totals: UsageTotals) -> UsageTotals:
     """Tokens that were told only as a number, as audio: nothing is dearer."""
     return attrs.evolve(
@@ -178,7 +184,9 @@ class BudgetGuard:
             return True
         if self.budget.passed:
             spent, usd = self.budget.spent, self.budget.usd
-            self._begin_end(f"the session was ended because it has cost ${spent:.4f}, and its budget is ${usd:.4f}")
+            self._begin_end(
+                f"the session was ended because it has cost {_dollars(spent)}, and its budget is {_dollars(usd)}"
+            )
         return True
 
     def end(self, end: End) -> None:

@@ -8,7 +8,8 @@ from typing import Optional
 
 from realtime_sync.audio.extras import INSTALL_AUDIO
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
-from realtime_sync.audio.wav import WavInfo
+from realtime_sync.audio.wav import CODEC_ALAW, CODEC_MULAW, WavInfo
+from realtime_sync.errors import AudioFormatError
 
 # (where, what stands there, what it is): compressed audio and other containers, sent as samples, are loud noise.
 _MAGICS = (
@@ -23,10 +24,15 @@ _MAGICS = (
     (0, b".snd", "a Sun AU file"),
     (0, b"#!AMR", "an AMR file"),
     (0, b"wvpk", "a WavPack file"),
+    (0, b"riff\x2e\x91\xcf\x11", "a W64 file"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a WMA file"),
 )
 # MP3 and AAC may start with two bytes that samples may start with as well, so for these the name tells.
 _COMPRESSED_NAMES = (".mp3", ".mp2", ".aac", ".m4a", ".mp4", ".flac", ".ogg", ".oga", ".opus", ".webm", ".wma", ".amr")
+_WAV_NAMES = (".wav", ".wave")
+# Nothing in bare samples tells what they are, so of a path its name does. Those of G.711 are at 8,000 Hz.
+_BARE_NAMES = (".pcm", ".raw")
+_BARE_LAWS = {".ul": CODEC_MULAW, ".ulaw": CODEC_MULAW, ".al": CODEC_ALAW, ".alaw": CODEC_ALAW}
 
 
 def container(start: bytes, name: Optional[str]) -> Optional[str]:
@@ -35,6 +41,23 @@ def container(start: bytes, name: Optional[str]) -> Optional[str]:
     if found is None and name is not None and name.lower().endswith(_COMPRESSED_NAMES):
         found = f"a {os.path.splitext(name)[1][1:].upper()} file, by its name"
     return found
+
+
+def bare_by_name(path: str) -> Optional[WavInfo]:
+    """What the file at ``path`` holds, of which nothing else is known; None for bare samples in the wanted format.
+
+    Raises AudioFormatError where the name tells of no bare samples: a text, sent as samples, is loud noise.
+    """
+    suffix = os.path.splitext(path)[1].lower()
+    if suffix in _BARE_LAWS:
+        return WavInfo(_BARE_LAWS[suffix], channels=1, rate=8000, bits=8)
+    if suffix in _BARE_NAMES:
+        return None
+    name = os.path.basename(path)
+    told = f"{name} is no sound file that is known here"
+    if suffix in _WAV_NAMES:
+        told = f"{name} is no WAV file, whatever its name says: it does not begin with RIFF"
+    raise AudioFormatError(f"{told}; bare samples need the suffix {' or '.join(_BARE_NAMES)}")
 
 
 def cannot_convert(found: str, name: Optional[str]) -> str:
@@ -51,9 +74,9 @@ def unreadable(found: str, name: Optional[str], reason: object) -> str:
 
 
 def mismatch(info: WavInfo, format: SampleFormat, name: Optional[str]) -> str:
-    """For a WAV file in another format, where the packages that convert it are missing."""
+    """For samples in another format, where the packages that convert it are missing."""
     message = (
-        f"The WAV file is {info}, but the session's input format is {format} ({format.wire_type}); the service would "
+        f"The file is {info}, but the session's input format is {format} ({format.wire_type}); the service would "
         f"hear noise. Have it converted on the way: {INSTALL_AUDIO}. Or convert the file: {ffmpeg(format, name)}, or: "
         f"{_sox(format, name)}"
     )

@@ -13,7 +13,7 @@ import attrs
 
 from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.byte_stream import ByteStream
-from realtime_sync.audio.containers import cannot_convert, container, mismatch, unreadable
+from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch, unreadable
 from realtime_sync.audio.extras import can_convert
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
@@ -23,7 +23,11 @@ from realtime_sync.errors import AudioFormatError, InvalidInputError
 logger = logging.getLogger(__name__)
 
 AudioSource = Union[bytes, bytearray, memoryview, str, "os.PathLike[str]", BinaryIO, Iterable[bytes], Samples]
-"""Bytes, a path, a binary file object (a pipe will do), an iterable of pieces of any length, or an array."""
+"""Bytes, a path, a binary file object (a pipe will do), an iterable of pieces of any length, or an array.
+
+Bare samples come from any of these, but from a path only where it ends in ``.pcm`` or ``.raw`` (or, for G.711 at 8,000
+Hz, in ``.ul``, ``.ulaw``, ``.al`` or ``.alaw``).
+"""
 
 
 class AudioChunks(Iterator[bytes]):
@@ -53,26 +57,29 @@ class _Length:
 
 @attrs.frozen
 class _Opened:
-    """A source as a stream, and as a file where it can be sought; ``begins``: where the file stood."""
+    """A source as a stream, and as a file where it can be sought; ``begins``: where the file stood.
+
+    ``path``: where a path was given, and the file was opened here; None for any other source.
+    """
 
     stream: ByteStream
     name: Optional[str]
     file: Optional[BinaryIO]
     begins: int = 0
+    path: Optional[str] = None
 
     @classmethod
-    def of(cls, source: object, name: Optional[str] = None) -> _Opened:
+    def of(cls, source: object, path: Optional[str] = None) -> _Opened:
         if isinstance(source, (bytes, bytearray, memoryview)):
             source = io.BytesIO(bytes(source))
         stream = ByteStream.of(source)
-        if name is None:
-            told = getattr(source, "name", None)
-            name = told if isinstance(told, str) else None  # it is a number for a pipe
+        told = getattr(source, "name", None)
+        name = path or (told if isinstance(told, str) else None)  # it is a number for a pipe
         seekable = getattr(source, "seekable", None)
         if seekable is None or not seekable():
-            return cls(stream, name, None)
+            return cls(stream, name, None, path=path)
         file = cast(BinaryIO, source)
-        return cls(stream, name, file, file.tell())
+        return cls(stream, name, file, file.tell(), path)
 
     def left(self) -> Optional[int]:
         """Bytes from here to the end of the file; None where that cannot be told."""
@@ -89,13 +96,15 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
 
     A WAV header is recognised in any kind of source and left out, as is what follows the samples. With the extra
     ``audio``, a WAV file in another format than ``format``, a compressed file, another container or ``Samples`` is
-    decoded, mixed to mono and resampled as its chunks are taken. Anything else is taken for bare samples in ``format``.
-    A file is read from where it stands; one that was opened here is closed at the end, also when the iterator is
-    dropped. What cannot be sought and is no WAV file (an MP3 file in a pipe) is copied to disk first.
+    decoded, mixed to mono and resampled as its chunks are taken. Anything else is taken for bare samples in ``format``;
+    of a path only where its suffix says so (see ``AudioSource``). A file is read from where it stands; one that was
+    opened here is closed at the end, also when the iterator is dropped. What cannot be sought and is no WAV file (an
+    MP3 file in a pipe) is copied to disk first.
 
     Raises, when called, InvalidInputError for what can be no source; while iterated, AudioFormatError: for what cannot
-    be read, or not without the extra ``audio``, for a source without a sample, and, after all that is whole has been
-    handed out, for an end within a sample. Errors of the source itself pass through (OSError, ...).
+    be read, or not without the extra ``audio``, for a path that holds no known sound, for a source without a sample,
+    and, after all that is whole has been handed out, for an end within a sample. Errors of the source itself pass
+    through (OSError, ...).
     """
     if isinstance(chunk_bytes, bool) or not isinstance(chunk_bytes, int) or chunk_bytes < format.sample_bytes:
         raise InvalidInputError(f"chunk_bytes must be at least one sample ({format.sample_bytes}), not {chunk_bytes!r}")
@@ -133,7 +142,10 @@ def _chunks(opened: _Opened, format: SampleFormat, size: int, length: _Length) -
         return
     opened.stream.put_back(start)
     found = None if info is not None else container(start, opened.name)
-    if info is None and found is None:
+    if info is None and found is None and start and opened.path is not None:
+        info = bare_by_name(opened.path)
+        info = info and attrs.evolve(info, data_bytes=left)
+    if found is None and (info is None or info.matches(format)):
         length.bytes = left
         yield from _cut(opened.stream, None, format, size)
         return

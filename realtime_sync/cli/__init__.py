@@ -51,7 +51,9 @@ def _open_what_is_closed() -> None:
 
 
 def _run(argv: Optional[Sequence[str]]) -> int:
-    arguments = _parser().parse_args(argv)
+    arguments, unknown = _parser().parse_known_args(argv)
+    if unknown:  # told by the command's parser: the usage that helps is the command's
+        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a model may say what the output's encoding has not
     logging.basicConfig(format=logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s")
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in COMMANDS:
         command.add_parser(subparsers)
     for subparser in subparsers.choices.values():
+        subparser.set_defaults(parser=subparser)
         # SUPPRESS: else a sub-parser's default would undo the flag given before the command's name.
         subparser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser

@@ -6,15 +6,18 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Optional
 
 from realtime_sync.cli.answering import answer_aloud, answer_as_json
 from realtime_sync.cli.client_options import add_client_options, client_from
-from realtime_sync.cli.prompt import Prompt, history_file
+from realtime_sync.cli.connection_notes import note_endings
+from realtime_sync.cli.overwriting import check_files
+from realtime_sync.cli.prompt import END_KEYS, Prompt, history_file
 from realtime_sync.cli.session_options import add_model_options, add_session_options, given, start_session
-from realtime_sync.cli.terminal import note, note_cost, piped_in, say
+from realtime_sync.cli.terminal import counted, note, note_cost, piped_in, say
 from realtime_sync.cli.tool_files import load_tools
 from realtime_sync.conversation import Conversation
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
@@ -24,7 +27,7 @@ from realtime_sync.session import RealtimeConversationSession
 
 _DESCRIPTION = """\
 Talk with the model in writing. Without a QUESTION it asks for one after the other: Ctrl-C
-stops an answer, Ctrl-D ends. With one, or with text piped in, it answers that and ends."""
+stops an answer, `quit` or Ctrl-D ends. With one, or with text piped in, it answers that and ends."""
 
 _EXAMPLES = """\
 examples:
@@ -62,21 +65,26 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Hold the conversation. Raises ``OSError`` and the errors of a session."""
+    check_files(arguments, written=arguments.save)
     tools = load_tools(arguments.tools)
     earlier = _read(arguments.resume) if arguments.resume else None
     question = _question(arguments.question)
+    prompt = Prompt("you> ", None if arguments.no_history else history_file()) if question is None else None
     with ExitStack() as stack:
         runner = stack.enter_context(ToolRunner(tools))
         settings = given(instructions=arguments.instructions, tools=runner.definitions or None)
         options = ConversationSessionOptions(content_modalities=["text"], **settings)
         client = stack.enter_context(client_from(arguments))
-        session = stack.enter_context(start_session(client, arguments, options))
+        pool = stack.enter_context(ThreadPoolExecutor(1, "realtime-sync-notes"))  # left after the session's end
+        session = stack.enter_context(start_session(client, arguments, options, prompt.tell if prompt else note))
         stack.enter_context(_saved(session, arguments.save))
         if earlier is not None:
             _go_on(session, earlier)
         if question is not None:
             return _answer(session, question, runner, arguments.json)
-        _converse(session, runner, arguments)
+        assert prompt is not None
+        pool.submit(note_endings, session.subscribe(), prompt.tell)
+        _converse(session, runner, prompt, arguments.json)
         note_cost(session.conversation, priced=not arguments.local)
     return 0
 
@@ -92,16 +100,15 @@ def _question(words: list[str]) -> Optional[str]:
     return question
 
 
-def _converse(session: RealtimeConversationSession, runner: ToolRunner, arguments: argparse.Namespace) -> None:
-    prompt = Prompt("you> ", None if arguments.no_history else history_file())
-    note("Ctrl-C stops an answer, Ctrl-D ends.")
+def _converse(session: RealtimeConversationSession, runner: ToolRunner, prompt: Prompt, as_json: bool) -> None:
+    note(f"Ctrl-C stops an answer, {END_KEYS} ends.")
     try:
         while True:
             try:
                 line = prompt.next_line()
                 if line is None:
                     return
-                _answer(session, line, runner, arguments.json)
+                _answer(session, line, runner, as_json)
             except KeyboardInterrupt:
                 note("stopped")
             except RealtimeSyncError as error:
@@ -125,6 +132,8 @@ def _answer(session: RealtimeConversationSession, question: str, runner: ToolRun
 def _read(path: str) -> Conversation:
     try:
         return Conversation.from_json(Path(path).read_text("utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"--resume {path}: {error.strerror}") from error
     except ValueError as error:
         raise InvalidInputError(f"{path} cannot be gone on with: {error}") from error
 
@@ -134,7 +143,7 @@ def _go_on(session: RealtimeConversationSession, earlier: Conversation) -> None:
         handle.wait()
     for loss in earlier.history_losses():
         note(f"not carried over: {loss}")
-    note(f"going on after {len(earlier.items)} items")
+    note(f"going on after {counted(len(earlier.items), 'item')}")
 
 
 @contextmanager

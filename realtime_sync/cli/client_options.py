@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
+from realtime_sync.cli.findings import has_extra
 from realtime_sync.cli.terminal import note
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.environment import DEFAULT_MODEL, from_environment
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from realtime_sync.server.speech import Speech
 
 _AZURE_HOSTS = (".openai.azure.com", ".openai.azure.us", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+_MODEL = f"AZURE_OPENAI_DEPLOYMENT or OPENAI_REALTIME_MODEL, else {DEFAULT_MODEL}"
+_KEY = "AZURE_OPENAI_API_KEY or OPENAI_API_KEY"
 _ANY_PLACE = ("AZURE_OPENAI_ENDPOINT", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 
 NO_KEY = (
@@ -29,17 +32,20 @@ NO_KEY = (
 )
 
 
-def add_client_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--local``, ``--model``, ``--endpoint``, ``--azure``, ``--api-version`` and ``--key-env``."""
+def add_client_options(parser: argparse.ArgumentParser, *, model: str = _MODEL) -> None:
+    """Add ``--local``, ``--model``, ``--endpoint``, ``--azure``, ``--api-version`` and ``--key-env``.
+
+    ``model``: which it is without ``--model``, in words.
+    """
     group = parser.add_argument_group("the service", "By default the one that the environment tells.")
     group.add_argument(
         "--local", action="store_true", help="no service: a server in this process answers, without key or network"
     )
-    group.add_argument("--model", metavar="NAME", help=f"the model; on Azure, the deployment (OpenAI: {DEFAULT_MODEL})")
+    group.add_argument("--model", metavar="NAME", help=f"the model; on Azure, the deployment (default: {model})")
     group.add_argument("--endpoint", metavar="URL", help="the base URL, such as https://RESOURCE.openai.azure.com")
     group.add_argument("--azure", action="store_true", help="--endpoint is of Azure OpenAI, though its name hides it")
     group.add_argument("--api-version", metavar="VERSION", help="of Azure: v1, or such as 2025-04-01-preview")
-    group.add_argument("--key-env", metavar="NAME", help="the environment variable that holds the key")
+    group.add_argument("--key-env", metavar="NAME", help=f"the variable that holds the key (default: {_KEY})")
 
 
 @contextmanager
@@ -95,10 +101,10 @@ def _local(speech: bool, responder: Optional[Responder]) -> Iterator[Endpoint]:
         from realtime_sync.server.speech import RulesBrain
     except ImportError as error:  # its message says what to install
         raise ConfigurationError(str(error)) from error
-    ears, told = _ears() if speech else (None, "it follows some rules and has no model")
+    ears, told = _ears() if speech else (None, "the embedded server answers: it follows some rules and has no model")
     if responder is None and not (speech and ears is None):
         responder = RulesBrain()  # without ears it would understand no word of what is spoken
-    note(f"the embedded server answers: {told}")
+    note(told)
     with RealtimeServer(responder=responder, speech=ears, record=False) as server:
         yield OpenAIClient("any-key", endpoint=server.url).endpoint
 
@@ -111,8 +117,10 @@ def _ears() -> tuple[Optional[Speech], str]:
         speech = Speech()
         speech.load()
     except ConfigurationError as error:
-        return None, f"it has no ears, and speaks in tones ({error})"
-    return speech, "it hears and speaks with models on this machine"
+        told = "embedded server: no ears, and tones for a voice"
+        hint = f": {error}" if has_extra("voice") else '; pip install "realtime-sync[voice]" gives it both'
+        return None, told + hint
+    return speech, "the embedded server answers: it hears and speaks with models on this machine"
 
 
 def _is_azure(url: str) -> bool:

@@ -154,6 +154,8 @@ def _advice(error: RealtimeSyncError, endpoint: Endpoint) -> Optional[str]:
     if isinstance(error, NotFoundError) and azure:
         other = "v1" if endpoint.flavour == "azure-preview" else "2025-04-01-preview"
         return f"the deployment's name (not the model's)? If that is right, try --api-version {other}"
+    if isinstance(error, NotFoundError) and urlsplit(endpoint.base_url).path in ("", "/"):
+        return "a base URL usually ends in /v1"
     if isinstance(error, (NotFoundError, RateLimitedError)):
         return "may this account use the model? --model NAME takes another"
     if isinstance(error, ProxyError):

@@ -12,7 +12,7 @@ import attrs
 
 from realtime_sync.cli import connection_checks
 from realtime_sync.cli.client_options import add_client_options, client_from, endpoint_from
-from realtime_sync.cli.findings import Finding, of_the_sound_devices, of_this_machine
+from realtime_sync.cli.findings import Finding, of_the_sound_devices, of_this_machine, of_two_services
 from realtime_sync.cli.terminal import one_line, say
 from realtime_sync.errors import ConfigurationError, RealtimeSyncError
 
@@ -82,6 +82,8 @@ def _of_the_service(arguments: argparse.Namespace) -> Iterator[Finding]:
         except RealtimeSyncError as error:  # asking for a token
             yield Finding("key", "fail", str(error), "`az login` signs in on this machine")
             return
+        if not (arguments.local or arguments.endpoint):
+            yield from of_two_services(endpoint)
         yield from connection_checks.of_the_endpoint(endpoint, model, target)
         if arguments.offline:
             yield Finding("network", "skip", "not tried (--offline)")

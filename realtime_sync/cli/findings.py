@@ -12,12 +12,14 @@ from typing import Literal, Optional
 import attrs
 
 from realtime_sync.audio.devices.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
+from realtime_sync.endpoints import Endpoint
 from realtime_sync.errors import AudioDeviceError, ConfigurationError
 from realtime_sync.version import __version__
 
 State = Literal["ok", "warn", "fail", "skip"]
 
 KEYS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
+_OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL")  # either is enough
 _PREFIXES = ("OPENAI_", "AZURE_OPENAI_")
 _KNOWN = {
     *KEYS,
@@ -61,13 +63,26 @@ def of_this_machine() -> Iterator[Finding]:
     system = f"{platform.system()} {platform.machine()}"
     yield Finding("python", "ok", f"{platform.python_version()} on {system}, realtime_sync {__version__}")
     yield from _variables()
-    absent = [extra for extra, (modules, _) in _EXTRAS.items() if not all(map(_is_installed, modules))]
+    absent = [extra for extra in _EXTRAS if not has_extra(extra)]
     there = [extra for extra in _EXTRAS if extra not in absent]
     yield Finding("extras", "ok", f"installed: {', '.join(there) or 'none'}")
     if absent:
         told = "; ".join(f"{extra} ({_EXTRAS[extra][1]})" for extra in absent)
         command = f"pip install 'realtime-sync[{','.join(absent)}]'"
         yield Finding("extras", "skip", f"not installed: {told}", f"where you want one of these: {command}")
+
+
+def of_two_services(endpoint: Endpoint) -> Iterator[Finding]:
+    """Where the environment tells of two services: which of them is used."""
+    if endpoint.flavour != "openai" and any(os.environ.get(name, "").strip() for name in _OPENAI):
+        told = "there are variables for Azure OpenAI and for OpenAI; those of Azure are used"
+        yield Finding("environment", "warn", told, "for OpenAI, unset AZURE_OPENAI_ENDPOINT")
+
+
+def has_extra(extra: str) -> bool:
+    """Whether the packages of an extra are installed; none is imported."""
+    modules, _ = _EXTRAS[extra]
+    return all(map(_is_installed, modules))
 
 
 def of_the_sound_devices() -> Iterator[Finding]:

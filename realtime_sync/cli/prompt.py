@@ -9,7 +9,11 @@ from typing import Optional
 
 from realtime_sync.cli.terminal import note
 
+END_KEYS = "Ctrl-Z, then Enter," if os.name == "nt" else "Ctrl-D"
+"""How a person ends what is typed in."""
+
 _MOST_LINES = 1000
+_WORDS_OF_THE_END = ("quit", "exit")
 
 
 class Prompt:
@@ -18,6 +22,7 @@ class Prompt:
     def __init__(self, text: str, history: Optional[Path]) -> None:
         self._text = text
         self._history = history
+        self._asking = False  # written by the thread that asks, read by those that tell
         try:
             import readline
         except ImportError:  # Windows: its console edits lines by itself
@@ -30,20 +35,43 @@ class Prompt:
                 pass  # there is none yet
 
     def next_line(self) -> Optional[str]:
-        """The next line that is not empty; None at the end (Ctrl-D). Ctrl-C begins it anew."""
+        """The next line that is not empty; None at the end (Ctrl-D, ``quit``, ``exit``). Ctrl-C begins it anew."""
+        stopped = False  # by Ctrl-C, and nothing entered since
         while True:
             try:
-                # Into a pipe or a file, input() would write the prompt, too.
-                print("" if sys.stdout.isatty() else self._text, end="", file=sys.stderr, flush=True)
-                line = input(self._text if sys.stdout.isatty() else "").strip()
+                line = self._ask()
             except EOFError:
                 print(file=sys.stderr)
                 return None
             except KeyboardInterrupt:
                 print(file=sys.stderr)
+                if stopped:
+                    note(f"{END_KEYS} ends")
+                stopped = True
                 continue
+            if line in _WORDS_OF_THE_END:
+                return None
             if line:
                 return line
+            stopped = False
+
+    def tell(self, text: str) -> None:
+        """A note, from any thread: above the prompt and what is typed in so far, where it asks."""
+        if not (self._asking and sys.stderr.isatty()):
+            note(text)
+            return
+        print("\r\x1b[K", end="", file=sys.stderr)
+        note(text)
+        print(f"{self._text}{_typed()}", end="", file=sys.stderr, flush=True)
+
+    def _ask(self) -> str:
+        # Into a pipe or a file, input() would write the prompt, too.
+        print("" if sys.stdout.isatty() else self._text, end="", file=sys.stderr, flush=True)
+        self._asking = True
+        try:
+            return input(self._text if sys.stdout.isatty() else "").strip()
+        finally:
+            self._asking = False
 
     def save(self) -> None:
         """Keep what was entered, readable for this user alone; where that fails, it is told."""
@@ -57,6 +85,12 @@ class Prompt:
             readline.write_history_file(self._history)
         except OSError as error:
             note(f"what you entered is not kept: {error}")
+
+
+def _typed() -> str:
+    """What is typed in so far; nothing where nobody knows."""
+    readline = sys.modules.get("readline")
+    return readline.get_line_buffer() if readline is not None else ""
 
 
 def history_file() -> Path:

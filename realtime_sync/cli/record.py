@@ -30,7 +30,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("record", metavar="FILE.jsonl", help="where to")
+    parser.add_argument("record", metavar="FILE.jsonl", help="where to; an earlier recording takes --overwrite")
     talk.add_talk_options(parser)
     add_model_options(add_session_options(parser, record=False))
     add_client_options(parser)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from realtime_sync.audio.formats import PCM
 from realtime_sync.cli.client_options import add_client_options, client_from
+from realtime_sync.cli.overwriting import check_files
 from realtime_sync.cli.session_options import add_session_options, given, start_session
 from realtime_sync.cli.sound_output import SUFFIXES, Write, sound_output
 from realtime_sync.cli.terminal import StatusLine, note, note_cost, piped_in
@@ -19,7 +20,7 @@ from realtime_sync.errors import ConfigurationError, InvalidInputError
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions
 
 if TYPE_CHECKING:
-    from realtime_sync.response import Answer
+    from realtime_sync.answer import Answer
     from realtime_sync.server import Turn
     from realtime_sync.session import RealtimeConversationSession
 
@@ -59,7 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.set_defaults(run=run)
-    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to say; without it, the standard input")
+    parser.add_argument("text", nargs="*", metavar="TEXT", help="what to say; without it, what is piped in")
     parser.add_argument("-o", "--output", metavar="FILE", help="where to; - is WAV to the standard output")
     parser.add_argument("--voice", metavar="NAME", help="the voice, such as marin, cedar, alloy, verse")
     parser.add_argument("--speed", type=float, metavar="X", help="0.25 to 1.5 times the usual speed")
@@ -69,6 +70,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Have it said. Raises ``ConfigurationError``, ``OSError`` and the errors of a session."""
+    check_files(arguments, written=arguments.output)
     text = _text(arguments.text)
     settings = given(voice=arguments.voice, output_speed=arguments.speed)
     options = ConversationSessionOptions(content_modalities=["audio"], instructions=_READ_ALOUD, **settings)
@@ -78,6 +80,8 @@ def run(arguments: argparse.Namespace) -> int:
         session = stack.enter_context(start_session(client, arguments, options))
         whole = _say(session, text, write)
         note_cost(session.conversation, priced=not arguments.local)
+    if arguments.output not in (None, "-") and sys.stderr.isatty():
+        note(f"written to {arguments.output}")
     return 0 if whole else 1
 
 

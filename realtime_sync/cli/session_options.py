@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from realtime_sync.budget import Budget
+from realtime_sync.cli.connection_notes import Tell, note_over_status, noting_losses
 
 if TYPE_CHECKING:
     from realtime_sync.client import RealtimeConversationClient
@@ -15,12 +17,16 @@ if TYPE_CHECKING:
 
 
 def add_session_options(parser: argparse.ArgumentParser, *, record: bool = True) -> argparse._ArgumentGroup:
-    """Add ``--budget`` and, unless the command has it otherwise, ``--record``; returns their group, for more."""
+    """Add ``--budget``, ``--overwrite`` and, unless the command has it otherwise, ``--record``; returns their group.
+
+    What they name is looked at by ``overwriting.check_files``.
+    """
     group = parser.add_argument_group("the session")
     if record:
         group.add_argument(
             "--record", metavar="FILE.jsonl", help="keep all that is sent and received, for `timeline` and `replay`"
         )
+    group.add_argument("--overwrite", action="store_true", help="record over an earlier recording")
     group.add_argument("--budget", type=float, metavar="USD", help="end the session once it has cost so much")
     return group
 
@@ -42,15 +48,22 @@ def given(**settings: Any) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
+@contextmanager
 def start_session(
-    client: RealtimeConversationClient, arguments: argparse.Namespace, options: ConversationSessionOptions
-) -> RealtimeConversationSession:
-    """A session that survives the loss of its connection, within ``--budget``, recorded where ``--record`` says."""
-    # A person who waits for an answer wants to know what for.
-    logging.getLogger("realtime_sync.revival").setLevel(logging.DEBUG if arguments.debug else logging.INFO)
-    return client.start_conversation_session(
+    client: RealtimeConversationClient,
+    arguments: argparse.Namespace,
+    options: ConversationSessionOptions,
+    tell: Tell = note_over_status,
+) -> Iterator[RealtimeConversationSession]:
+    """A session that survives the loss of its connection, within ``--budget``, recorded where ``--record`` says.
+
+    ``tell``: takes a note for the person who waits, when the connection is lost.
+    """
+    session = client.start_conversation_session(
         options,
         reconnect=True,
         recording=arguments.record,
         budget=None if arguments.budget is None else Budget(arguments.budget),
     )
+    with nullcontext() if arguments.debug else noting_losses(tell), session:  # the log itself has more to tell
+        yield session

@@ -24,6 +24,12 @@ _BY_SOUNDFILE = {".flac": "FLAC", ".mp3": "MP3", ".ogg": "OGG", ".aiff": "AIFF",
 SUFFIXES = (".wav", *_BY_SOUNDFILE, ".pcm", ".raw")
 
 
+def check_wav_name(option: str, path: Optional[str]) -> None:
+    """Raise ``ConfigurationError`` where what an option names would be a WAV file under the name of another kind."""
+    if path and Path(path).suffix.lower() not in ("", ".wav", ".wave"):
+        raise ConfigurationError(f"{path}: {option} writes WAV: give it a name such as answer.wav.")
+
+
 @contextmanager
 def sound_output(target: Optional[str]) -> Iterator[Write]:
     """``target``: a file, ``-`` for WAV to the standard output, None for the speaker, which is awaited in the end.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Union
 
@@ -19,12 +20,16 @@ from realtime_sync.audio.devices import (
     SoundDeviceSpeaker,
     Speaker,
 )
+from realtime_sync.audio.formats import PCM
+from realtime_sync.audio.source import audio_chunks
 from realtime_sync.cli.client_options import add_client_options, client_from
+from realtime_sync.cli.overwriting import check_files
 from realtime_sync.cli.session_options import add_model_options, add_session_options, given, start_session
+from realtime_sync.cli.sound_output import check_wav_name
 from realtime_sync.cli.terminal import note, note_cost
 from realtime_sync.cli.tool_files import Tools, load_tools
 from realtime_sync.cli.turn_display import TurnDisplay
-from realtime_sync.errors import ConfigurationError
+from realtime_sync.errors import AudioDeviceError, ConfigurationError
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     InputTranscriptionOptions,
@@ -83,6 +88,7 @@ def add_talk_options(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Hold the conversation. Raises ``OSError`` and the errors of a session."""
+    check_files(arguments, read=arguments.input, written=arguments.output)
     tools = load_tools(arguments.tools)
     speaker = _speaker(arguments)
     microphone = _microphone(arguments, speaker)
@@ -118,10 +124,10 @@ def _serve_tools(session: RealtimeConversationSession, tools: Tools) -> None:
 
 def _speaker(arguments: argparse.Namespace) -> Speaker:
     if not arguments.output:
-        return SoundDeviceSpeaker(_device(arguments.speaker))
+        with _or_files():
+            return SoundDeviceSpeaker(_device(arguments.speaker))
+    check_wav_name("--output", arguments.output)
     path = Path(arguments.output)
-    if path.suffix.lower() not in ("", ".wav", ".wave"):
-        raise ConfigurationError(f"{path}: --output writes WAV: give it a name such as answer.wav.")
     new = not path.exists()
     path.open("ab").close()  # refused now: later, there is a session to be paid for
     if new:
@@ -135,13 +141,23 @@ def _microphone(arguments: argparse.Namespace, speaker: Speaker) -> Microphone:
             "--half-duplex is for a microphone: of a recording, it would silence the next question."
         )
     for path in arguments.input or ():
-        open(path, "rb").close()  # as above
-    microphone: Microphone = (
-        FileMicrophone(*arguments.input, endless=False)
-        if arguments.input
-        else SoundDeviceMicrophone(_device(arguments.microphone))
-    )
+        with closing(audio_chunks(path, PCM, PCM.bytes_for(0.1))) as chunks:
+            next(chunks)  # as above
+    if arguments.input:
+        return FileMicrophone(*arguments.input, endless=False)
+    with _or_files():
+        microphone = SoundDeviceMicrophone(_device(arguments.microphone))
     return HalfDuplex(microphone, speaker) if arguments.half_duplex else microphone
+
+
+@contextmanager
+def _or_files() -> Iterator[None]:
+    """Where a device is looked for: what will do in its place."""
+    try:
+        yield
+    except (ConfigurationError, AudioDeviceError) as error:
+        told = f"{str(error).rstrip('.')}; or --input FILE and --output FILE"
+        raise (ConfigurationError if isinstance(error, ConfigurationError) else AudioDeviceError)(told) from error
 
 
 def _device(name: Union[str, None]) -> Union[str, int, None]:

@@ -66,6 +66,11 @@ class StatusLine:
             self._shown = False
 
 
+def counted(count: int, what: str) -> str:
+    """``1 answer``, ``2 answers``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
 def note_cost(conversation: Conversation, *, priced: bool) -> None:
     """Tell what the conversation used and, where somebody is paid for it, cost; nothing where nothing was answered."""
     usage = conversation.usage
@@ -73,5 +78,4 @@ def note_cost(conversation: Conversation, *, priced: bool) -> None:
         return
     cost = conversation.cost() if priced else None
     price = f", ${cost:.4f} by list prices" if cost is not None else ""
-    answers = f"{usage.responses} answer{'s' if usage.responses != 1 else ''}"
-    note(f"{answers}, {usage.input_tokens} tokens read, {usage.output_tokens} said{price}")
+    note(f"{counted(usage.responses, 'answer')}, {usage.input_tokens} tokens read, {usage.output_tokens} said{price}")

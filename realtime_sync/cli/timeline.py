@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from realtime_sync.cli.terminal import say
+from realtime_sync.cli.overwriting import check_apart
+from realtime_sync.cli.sound_output import check_wav_name
+from realtime_sync.cli.terminal import note, say
 from realtime_sync.cli.turn_display import turn_as_json
 
 _EXAMPLES = """\
@@ -36,15 +38,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the table. Raises ``OSError``, ``InvalidInputError`` and ``ConfigurationError``."""
     from realtime_sync.recording import Recording
 
+    check_apart([arguments.recording], [path for path in (arguments.picture, arguments.audio) if path])
+    check_wav_name("--audio", arguments.audio)
     recording = Recording.read(arguments.recording)
+    if arguments.picture:  # before the table, under which an error would be lost
+        recording.save_timeline(arguments.picture)
+        note(f"written to {arguments.picture}")
+    if arguments.audio:
+        recording.save_audio(arguments.audio)
+        note(f"written to {arguments.audio}")
     if arguments.json:
         turns = [{"began": round(turn.started, 3), **turn_as_json(turn)} for turn in recording.turns()]
         told = {"started": recording.started, "duration": round(recording.duration, 3), "turns": turns}
         say(json.dumps(told, ensure_ascii=False, indent=2))
     else:
         say(recording.timeline())
-    if arguments.picture:
-        recording.save_timeline(arguments.picture)
-    if arguments.audio:
-        recording.save_audio(arguments.audio)
     return 0

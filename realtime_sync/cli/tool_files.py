@@ -17,7 +17,7 @@ Tools = list[FunctionTool[..., object]]
 def load_tools(paths: list[str]) -> Tools:
     """The tools of these files: what ``@function_tool`` made, else, where it made none, each public function.
 
-    The files are run as any module is. Raises ``ConfigurationError`` where one cannot be, or has no tool; ``OSError``.
+    The files are run as any module is. Raises ``ConfigurationError`` where one cannot be, or has no tool.
     """
     return [tool for path in paths for tool in _tools_of(_module(Path(path)))]
 
@@ -40,7 +40,10 @@ def _tools_of(module: ModuleType) -> Tools:
 
 
 def _module(path: Path) -> ModuleType:
-    path.open("rb").close()  # tells what is wrong with the path better than the import does
+    try:
+        path.open("rb").close()  # tells what is wrong with the path better than the import does
+    except OSError as error:
+        raise ConfigurationError(f"--tools {path}: {error.strerror}") from error
     name = f"realtime_sync_tools_{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:

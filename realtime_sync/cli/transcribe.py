@@ -6,18 +6,20 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 from realtime_sync.cli.client_options import add_client_options, client_from
-from realtime_sync.cli.terminal import note, one_line, say
-from realtime_sync.errors import ConfigurationError
+from realtime_sync.cli.terminal import counted, note, one_line, say
+from realtime_sync.errors import ConfigurationError, TranscriptionFailedError
 from realtime_sync.transcribing import (
     DEFAULT_TRANSCRIPTION_MODEL,
     FORMATS,
     FileTranscription,
+    Transcription,
     format_transcription,
     transcribe_files,
 )
+from realtime_sync.transcribing.output import OutputFolder
 
 # What a folder is searched for; a file that is named is tried whatever its name.
 _SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
@@ -38,7 +40,8 @@ examples:
 
 With -o each file is written as soon as it is done, whole or not at all; one that is there is
 skipped. What may pass (a lost connection, an overloaded service) is tried again. A file that
-fails is told and stops no other; the exit code is 1 then."""
+fails is told and stops no other; the exit code is 1 then. What was done of it is printed, or
+written as FOLDER/interview.partial.txt."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -57,10 +60,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--jobs", type=_count, default=4, metavar="N", help="files at once (default: %(default)s)")
     parser.add_argument("--language", metavar="CODE", help="what is spoken, such as en; by default the model finds out")
     parser.add_argument("--logprobs", action="store_true", help="in JSON: how sure the model was of each token")
-    parser.add_argument("--retries", type=_whole, default=2, metavar="N", help="tries again (default: 2)")
+    parser.add_argument("--retries", type=_whole, default=2, metavar="N", help="tries again (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="transcribe also what is in FOLDER already")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each file, also with -o")
-    add_client_options(parser)
+    add_client_options(parser, model=DEFAULT_TRANSCRIPTION_MODEL)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -87,27 +90,48 @@ def run(arguments: argparse.Namespace) -> int:
             )
     except KeyboardInterrupt:
         kept = "start it again to go on" if arguments.output else "-o FOLDER would have kept them"
-        note(f"interrupted: {len(done)} of {len(paths)} files were done; {kept}")
+        note(f"interrupted: {len(done)} of {counted(len(paths), 'file')} done; {kept}")
         raise
     return _tell(results, arguments)
 
 
 def _tell(results: list[FileTranscription], arguments: argparse.Namespace) -> int:
     for result in results:
+        done = result.transcription or _done_before(result)
         if arguments.json:
             say(json.dumps(_as_json(result), ensure_ascii=False))
-        elif result.transcription is not None and not arguments.output:
+        elif done is not None and not arguments.output:
             if len(results) > 1:
                 say(f"==> {result.path} <==")
-            say(format_transcription(result.transcription, arguments.format), end="")
+            say(format_transcription(done, arguments.format), end="")
     failed = [result for result in results if result.error is not None]
     for result in failed:
         print(f"realtime-sync: {result.path}: {_why(result.error)}", file=sys.stderr)
+        _keep_what_was_done(result, arguments)
     if arguments.output:
         skipped = sum(result.skipped for result in results)
         written = len(results) - len(failed) - skipped
         note(f"{written} written to {arguments.output}, {skipped} there already, {len(failed)} failed")
     return 1 if failed else 0
+
+
+def _done_before(result: FileTranscription) -> Optional[Transcription]:
+    """What a file that failed had come to, and somebody has paid for; None where that is nothing."""
+    done = result.error.transcription if isinstance(result.error, TranscriptionFailedError) else None
+    return done if done is not None and done.segments else None
+
+
+def _keep_what_was_done(result: FileTranscription, arguments: argparse.Namespace) -> None:
+    done = _done_before(result)
+    if done is None:
+        return
+    where = "above"
+    if arguments.output:
+        # Not under the name of a whole one, which the next run would skip.
+        target = Path(arguments.output) / f"{Path(result.path).stem}.partial.{arguments.format}"
+        OutputFolder(arguments.output, arguments.format).write(target, done)
+        where = f"in {target}"
+    note(f"what came before that is {where}, up to {done.segments[-1].end:.1f} s")
 
 
 def _as_json(result: FileTranscription) -> dict[str, Any]:
@@ -118,8 +142,9 @@ def _as_json(result: FileTranscription) -> dict[str, Any]:
         told["skipped"] = True
     if result.error is not None:
         told["error"] = _why(result.error)
-    if result.transcription is not None:
-        told.update(result.transcription.to_dict())
+    done = result.transcription or _done_before(result)
+    if done is not None:
+        told.update(done.to_dict())
     return told
 
 

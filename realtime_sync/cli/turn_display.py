@@ -8,6 +8,7 @@ from typing import Any, Optional
 
 import attrs
 
+from realtime_sync.cli.connection_notes import there_again
 from realtime_sync.cli.terminal import StatusLine, note, say
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
@@ -54,8 +55,7 @@ class TurnDisplay:
         elif isinstance(update, ErrorUpdate) and update.code != "response_cancel_not_active":
             self._tell(f"refused: {update.message}")
         elif isinstance(update, SessionReconnectedUpdate):
-            losses = f"; lost: {'; '.join(update.losses)}" if update.losses else ""
-            self._tell(f"the connection was lost and is there again after {update.seconds:.1f} s{losses}")
+            self._tell(there_again(update))
         for turn in self._tracker.apply(update, time.monotonic()):
             self._print(turn)
 

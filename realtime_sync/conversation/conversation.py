@@ -246,10 +246,9 @@ class Conversation:
     def _title(self) -> str:
         responses = self._state.responses.values()
         live = sum(not response.done for response in responses)
-        told = f"{len(responses)} responses" + (f" ({live} in progress)" if live else "")
-        return (
-            f"<Conversation {self.id or ''}: {len(self._state.order)} items, {told}, {self.usage.total_tokens} tokens>"
-        )
+        told = _counted(len(responses), "response") + (f" ({live} in progress)" if live else "")
+        items = _counted(len(self._state.order), "item")
+        return f"<Conversation {self.id or ''}: {items}, {told}, {self.usage.total_tokens} tokens>"
 
     def _drafts(self) -> list[ItemDraft]:
         return [self._state.drafts[key] for key in self._state.order]
@@ -274,3 +273,7 @@ def _history_of(drafts: Sequence[ItemDraft], awaited: Collection[str] = ()) -> H
 def _samples(draft: ItemDraft, place: int) -> Optional[bytes]:
     """The kept samples of the part that is at this place of the item's content."""
     return draft.parts[sorted(draft.parts)[place]].audio.samples
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

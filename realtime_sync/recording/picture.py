@@ -14,7 +14,7 @@ from realtime_sync.recording.layout import Target
 from realtime_sync.recording.marks import MarkKind, marks
 from realtime_sync.recording.recording import Recording
 from realtime_sync.recording.staves import Staves, staves, ticks, turn_spans
-from realtime_sync.recording.table import clock, latency, model_words, shown_seconds, user_words
+from realtime_sync.recording.table import latency, model_words, shown_length, shown_seconds, user_words
 from realtime_sync.recording.tracks import RATE, Piece, Span
 from realtime_sync.turns import Turn
 
@@ -237,7 +237,7 @@ class _Picture:
         axes.text(x, y, shown, fontsize=_SMALL, va="center", color=colour, parse_math=False)
 
     def _head(self, height: float) -> None:
-        counts = f"{clock(self.recording.duration)} min, {len(self.turns)} turn{'' if len(self.turns) == 1 else 's'}"
+        counts = f"{shown_length(self.recording.duration)}, {len(self.turns)} turn{'' if len(self.turns) == 1 else 's'}"
         name = os.path.basename(self.recording.path)
         title = self.texts.fitted(f"{name}: {counts}, {self.recording.started[:19]}Z", _WIDTH - 1, 11)
         place = (0.15 / _WIDTH, 1 - 0.2 / height)

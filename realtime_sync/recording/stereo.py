@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import array
-import os
 import sys
 import wave
 from collections.abc import Sequence
@@ -19,7 +18,8 @@ def save(recording: Recording, path: Target) -> None:
     """See ``Recording.save_audio``."""
     tracks = recording.tracks()
     length = max(tracks.samples, round(recording.duration * RATE))
-    with wave.open(os.fspath(path), "wb") as wav:
+    # Opened here: a Wave_write that could not open its file complains once more when it is collected.
+    with open(path, "wb") as file, wave.open(file, "wb") as wav:
         wav.setnchannels(2)
         wav.setsampwidth(2)
         wav.setframerate(RATE)

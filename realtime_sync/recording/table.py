@@ -42,6 +42,11 @@ def clock(seconds: float) -> str:
     return f"{int(minutes)}:{rest:05.2f}"
 
 
+def shown_length(seconds: float) -> str:
+    """``4.3 s``, ``1:02.31 min``."""
+    return f"{seconds:.1f} s" if round(seconds, 1) < 60 else f"{clock(seconds)} min"
+
+
 def shortened(text: str, width: int) -> str:
     """On one line, at most so long."""
     text = " ".join(text.split())
@@ -74,10 +79,8 @@ def timeline(recording: Recording) -> str:
 def _title(recording: Recording, turns: Sequence[Turn]) -> str:
     ends = [f"{len(recording.connections)} connections"] if len(recording.connections) > 1 else []
     ends += [str(each.info) for each in recording.connections if each.info is not None]
-    counts = (
-        f"{clock(recording.duration)} min, {_counted(len(turns), 'turn')}, {_counted(len(recording.entries), 'frame')}"
-    )
-    return ", ".join([f"{recording.started[:19]}Z: {counts}", *ends])
+    counts = [_counted(len(turns), "turn"), _counted(len(recording.entries), "frame")]
+    return ", ".join([f"{recording.started[:19]}Z: {shown_length(recording.duration)}", *counts, *ends])
 
 
 def _counted(count: int, what: str) -> str:

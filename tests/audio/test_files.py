@@ -39,6 +39,7 @@ KINDS = {
     "mp3": ("MP3", 44_100, 2, "MPEG_LAYER_III", 40),
     "aiff": ("AIFF", 22_050, 2, "PCM_16", 80),
     "caf": ("CAF", 48_000, 1, "PCM_16", 80),
+    "w64": ("W64", 48_000, 2, "PCM_16", 80),
 }
 
 
@@ -121,6 +122,16 @@ def test_another_container_at_the_same_rate_is_decoded_exactly() -> None:
 def test_g711_is_decoded_exactly_and_encoded_exactly() -> None:
     ulaw = (EXAMPLES / "hello_ulaw.wav").read_bytes()
     assert sent(ulaw, ALAW) == g711.encode(g711.decode(sent(ulaw, MULAW), "audio/pcmu"), "audio/pcma")
+
+
+@pytest.mark.parametrize(("suffix", "law"), [("ul", MULAW), ("ulaw", MULAW), ("al", ALAW), ("alaw", ALAW)])
+def test_bare_g711_is_known_by_its_suffix_and_converted(tmp_path: Path, suffix: str, law: SampleFormat) -> None:
+    wav = EXAMPLES / f"hello_{'ulaw' if law is MULAW else 'alaw'}.wav"
+    bare = tmp_path / f"hello.{suffix}"
+    bare.write_bytes(sent(wav, law))
+    assert sent(bare) == sent(wav)
+    chunks = audio_chunks(bare, PCM, 4800)
+    assert len(b"".join(chunks)) == chunks.total_bytes
 
 
 def test_stereo_is_mixed_to_its_mean() -> None:

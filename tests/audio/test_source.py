@@ -210,6 +210,7 @@ def test_no_other_rate_width_channels_or_codec_passes_for_pcm(header: bytes) -> 
         (b"FORM\0\0\0\0AIFF", "AIFF"),
         (b"RIFF\0\0\0\0AVI ", "no WAV"),
         (b"RIFX\0\0\0\0WAVE", "big-endian"),
+        (b"riff\x2e\x91\xcf\x11", "W64"),
     ],
 )
 def test_a_compressed_file_or_another_container_is_refused_by_its_first_bytes(start: bytes, told: str) -> None:
@@ -227,6 +228,53 @@ def test_an_mp3_file_without_a_tag_is_refused_by_its_name(tmp_path: Path) -> Non
         if hasattr(source, "close"):
             source.close()
     assert samples_of(path.read_bytes()) == path.read_bytes()  # bare samples may start like this
+
+
+@pytest.mark.parametrize("name", ["README.md", "noise", "samples.bin", ".pcm", "a.pcm.txt"])
+def test_a_path_that_names_no_sound_is_refused_and_its_bytes_and_file_are_bare_samples(
+    tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"# A heading\n")
+    for source in (path, str(path)):
+        with pytest.raises(AudioFormatError, match=rf"{name} is no sound file that is known here; bare .* \.pcm or"):
+            samples_of(source)
+    with path.open("rb") as file:
+        assert samples_of(file) == samples_of(path.read_bytes()) == b"# A heading\n"
+
+
+def test_a_wav_file_that_is_none_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "speech.WAV"
+    path.write_bytes(b"abcd" * 100)
+    with pytest.raises(AudioFormatError, match=r"speech\.WAV is no WAV file, .* begin with RIFF; bare samples need"):
+        samples_of(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("a.pcm", PCM),
+        ("a.RAW", PCM),
+        ("a.raw", MULAW),
+        ("a.ul", MULAW),
+        ("a.ulaw", MULAW),
+        ("a.al", ALAW),
+        ("a.alaw", ALAW),
+    ],
+)
+def test_bare_samples_are_known_by_their_suffix(tmp_path: Path, name: str, format: SampleFormat) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"abcdefgh")
+    chunks = audio_chunks(path, format, 4)
+    assert list(chunks) == [b"abcd", b"efgh"]
+    assert chunks.total_bytes == 8
+
+
+def test_an_empty_path_holds_no_audio_whatever_its_name(tmp_path: Path) -> None:
+    for name in ("a.wav", "a.ul", "a.pcm", "README.md"):
+        (tmp_path / name).write_bytes(b"")
+        with pytest.raises(AudioFormatError, match="holds no audio"):
+            samples_of(tmp_path / name)
 
 
 @pytest.mark.parametrize("empty", [b"", [], [b"", b""], io.BytesIO(), riff(fmt(), chunk(b"data", b""))])

@@ -65,6 +65,20 @@ class PseudoTerminal:
     def type(self, keys: str) -> None:
         os.write(self._master, keys.encode())
 
+    def interrupt(self, wanted: str) -> None:
+        """Press Ctrl-C at a prompt, and wait until this is to be read.
+
+        Again where nothing comes of it: readline misses one in the moment before it waits for keys (CPython 3.11).
+        """
+        deadline = time.monotonic() + PATIENCE
+        while self.text.find(wanted, self._read) < 0:
+            assert time.monotonic() < deadline, f"Ctrl-C does nothing; there is: {self.text!r}"
+            self.type("\x03")
+            while select.select([self._master], [], [], 2.0)[0] and self._receive(deadline):
+                if self.text.find(wanted, self._read) >= 0:
+                    break
+        self.expect(wanted)
+
     def expect(self, wanted: Union[str, re.Pattern[str]]) -> str:
         """Wait until this is to be read behind what was expected before; what was read up to its end."""
         pattern = re.compile(re.escape(wanted)) if isinstance(wanted, str) else wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import re
 import signal
@@ -13,14 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from realtime_sync import Conversation
+from realtime_sync import Conversation, OpenAIClient, Reconnect
 from realtime_sync.cli import main
+from realtime_sync.cli.connection_notes import note_endings, noting_losses
+from realtime_sync.cli.prompt import Prompt
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.cli.serving import COMMAND, PATIENCE, run
 
 Captured = pytest.CaptureFixture[str]
 
+ROOT = Path(__file__).parents[2]
 TOOLS = '''
 """Some tools."""
 from realtime_sync import function_tool
@@ -145,7 +149,10 @@ def test_the_traffic_is_recorded_without_the_key(server: RealtimeServer, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "code", "told"),
     [
-        (["--tools", "{}/nowhere.py"], 1, "nowhere.py: No such file or directory"),
+        (["--tools", "{}/nowhere.py"], 2, "nowhere.py: No such file or directory"),
+        (["--tools", "{}"], 2, "Is a directory"),
+        (["--resume", "{}/nowhere.json"], 2, "nowhere.json: No such file or directory"),
+        (["--resume", "{}/README.md"], 2, "README.md cannot be gone on with"),
         (["--tools", "{}/empty.py"], 2, "has no tool"),
         (["--tools", "{}/broken.py"], 2, "broken.py cannot be run: ZeroDivisionError"),
         (["--tools", "{}/text.txt"], 2, "is no Python file"),
@@ -165,6 +172,7 @@ def test_what_is_wrong_is_one_line_and_an_exit_code(
     (tmp_path / "empty.py").write_text("x = 1\n")
     (tmp_path / "broken.py").write_text("1 / 0\n")
     (tmp_path / "text.txt").write_text("some text\n")
+    (tmp_path / "README.md").write_bytes((ROOT / "README.md").read_bytes())
     (tmp_path / "bytes").write_bytes(b"\xff\xfe\x9d")
     assert main(["chat", *(each.format(tmp_path) for each in arguments), "Hello"]) == code
     error = capsys.readouterr().err
@@ -258,8 +266,9 @@ def test_on_a_terminal_it_asks_and_ctrl_c_stops_the_answer_alone(server: Realtim
         terminal.type("\x03")
         terminal.expect("(stopped)")
         terminal.expect("you> ")
-        terminal.type("never mind\x03")
-        terminal.expect("you> ")
+        terminal.type("never mind")
+        terminal.expect("never mind")
+        terminal.interrupt("you> ")
         terminal.type("still there?\n")
         terminal.expect("You said: still there?")
         terminal.expect("you> ")
@@ -323,8 +332,75 @@ def test_a_session_that_ends_ends_the_chat_and_the_conversation_is_kept(server: 
             if "error" in terminal.expect(re.compile("you> |realtime-sync: error:")):
                 break
         assert terminal.end() == 1
-    assert "its budget" in terminal.text
+    assert "its budget is $0.0000001" in " ".join(terminal.text.split())
     assert "You said: Hello" in file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("word", ["quit", "exit"])
+def test_a_word_of_the_end_ends_it(server: RealtimeServer, word: str) -> None:
+    with PseudoTerminal("chat", "--no-history") as terminal:
+        terminal.expect("you> ")
+        terminal.type(f"how do I {word}\n")
+        terminal.expect(f"You said: how do I {word}")
+        terminal.expect("you> ")
+        terminal.type(f" {word}\n")
+        terminal.expect("1 answer, ")
+        assert terminal.end() == 0
+
+
+def test_who_presses_ctrl_c_again_and_again_is_told_what_ends_it(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not on a terminal: readline misses a Ctrl-C that comes before it waits for keys (CPython 3.11).
+    keys = iter(
+        [KeyboardInterrupt(), "", KeyboardInterrupt(), "Hello", KeyboardInterrupt(), KeyboardInterrupt(), "quit"]
+    )
+
+    def typed(prompt: str) -> str:
+        key = next(keys)
+        if isinstance(key, BaseException):
+            raise key
+        return key
+
+    monkeypatch.setattr("builtins.input", typed)
+    prompt = Prompt("you> ", None)
+    assert prompt.next_line() == "Hello"
+    assert "(Ctrl-D ends)" not in capsys.readouterr().err
+    assert prompt.next_line() is None
+    assert capsys.readouterr().err.count("(Ctrl-D ends)") == 1
+
+
+def test_a_lost_connection_is_noted_once_above_what_is_typed_and_once_when_it_is_back(server: RealtimeServer) -> None:
+    with PseudoTerminal("chat", "--no-history") as terminal:
+        terminal.expect("you> ")
+        terminal.type("Hel")
+        terminal.expect("Hel")
+        server.close()
+        terminal.expect("(connection lost; trying again, Ctrl-C stops)")
+        terminal.expect("you> Hel")
+        with RealtimeServer(port=server.port, responder=lambda turn: "Back."):
+            terminal.expect(re.compile(r"\(the connection was lost and is there again after \d+\.\d s\)"))
+            terminal.expect("you> Hel")
+            terminal.type("lo\n")
+            terminal.expect("Back.")
+            terminal.expect("you> ")
+            terminal.type("\x04")
+            assert terminal.end() == 0
+    assert terminal.text.count("connection lost") == 1
+    assert terminal.text.count("attempt") == 0
+
+
+def test_every_loss_is_told_once_and_where_no_connection_comes_about_that_is_told_too() -> None:
+    told: list[str] = []
+    patience = Reconnect(give_up_after=1.0, base_delay=0.01, max_delay=0.05)
+    with RealtimeServer() as server, noting_losses(told.append):
+        client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        with client.start_conversation_session(reconnect=patience) as session:
+            updates = session.subscribe()
+            server.close()
+            note_endings(updates, told.append)
+    assert told == ["connection lost; trying again, Ctrl-C stops", "connection lost for good"]
+    assert logging.getLogger("realtime_sync.revival").filters == []
 
 
 def test_every_command_has_a_help_with_examples(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,6 +415,27 @@ def test_every_command_has_a_help_with_examples(capsys: Captured, monkeypatch: p
         text = capsys.readouterr().out
         assert "examples:" in text, command
         assert max(map(len, text.splitlines())) <= 100, command
+
+
+def test_an_option_that_there_is_not_shows_the_usage_of_its_command(capsys: Captured) -> None:
+    for arguments in (["chat", "--nosuch", "Hello"], ["transcribe", "a.wav", "--nosuch"]):
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        assert ended.value.code == 2
+        told = capsys.readouterr().err
+        assert told.startswith(f"usage: realtime-sync {arguments[0]} [-h]")
+        assert told.endswith(f"realtime-sync {arguments[0]}: error: unrecognized arguments: --nosuch\n")
+
+
+def test_the_defaults_of_the_service_are_told_by_each_help(capsys: Captured) -> None:
+    defaults = {"transcribe": "gpt-4o-transcribe", "chat": "OPENAI_REALTIME_MODEL, else gpt-realtime"}
+    for command, model in defaults.items():
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        told = re.sub(r"-\s+", "-", capsys.readouterr().out)  # argparse breaks lines at hyphens
+        options = " ".join(told.partition("the service:")[2].split())
+        assert f"the deployment (default: {model})" in options.replace("AZURE_OPENAI_DEPLOYMENT or ", "")
+        assert "holds the key (default: AZURE_OPENAI_API_KEY or OPENAI_API_KEY)" in options
 
 
 def test_the_command_line_imports_no_extra_before_it_needs_one() -> None:

@@ -77,6 +77,32 @@ def test_no_key_at_all(capsys: Captured) -> None:
     assert "OPENAI_API_KEY" in found["endpoint"]["told"]
 
 
+def test_where_two_services_are_told_of_it_says_which_is_used(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com")
+    assert main(["doctor", "--offline", "--model", "d"]) == 0
+    assert "those of Azure are used" not in capsys.readouterr().out  # Azure's are not complete
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "a-key")
+    found = diagnose(capsys, "--offline", "--model", "d")
+    assert "those of Azure are used" in found["environment"]["told"]
+    assert "unset AZURE_OPENAI_ENDPOINT" in found["environment"]["advice"]
+    for other in (["--local"], ["--endpoint", "https://api.openai.com/v1"]):
+        assert main(["doctor", "--offline", *other]) == 0
+        assert "those of Azure are used" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_base_url_without_its_path_is_told(server: RealtimeServer, capsys: Captured, slash: str) -> None:
+    bare = server.url.removesuffix("/v1")
+    assert bare != server.url
+    found = diagnose(capsys, "--endpoint", bare + slash, code=1)
+    assert found["session"]["advice"] == "a base URL usually ends in /v1"
+    found = diagnose(capsys, "--endpoint", bare + "/v2", code=1)
+    assert "--model" in found["session"]["advice"]
+
+
 def test_nobody_there_and_no_such_name(capsys: Captured, server: RealtimeServer) -> None:
     url = server.url
     server.close()

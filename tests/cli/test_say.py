@@ -175,6 +175,7 @@ def test_a_terminal_sees_how_far_it_is_and_no_sound(spoken: list[str], tmp_path:
     with PseudoTerminal("say", "Hello", "-o", str(tmp_path / "a.wav")) as terminal:
         assert terminal.end() == 0
     assert "\r\x1b[K1.0 s of speech\r\x1b[K" in terminal.seen
+    assert "".join(terminal.text.split()).endswith(f"(writtento{tmp_path}/a.wav)")
     with PseudoTerminal("say", "Hello", "-o", "-") as terminal:
         assert terminal.end() == 2
     assert "a terminal cannot show" in " ".join(terminal.text.split())

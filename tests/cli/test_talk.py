@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sys
@@ -12,10 +13,11 @@ from typing import Callable
 
 import pytest
 
-from realtime_sync import Recording, write_wav
+from realtime_sync import ConfigurationError, Recording, write_wav
 from realtime_sync.audio.devices import sound_devices
 from realtime_sync.cli import main
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
+from realtime_sync.server.speech import Speech
 from realtime_sync.server.voice import speak
 from tests.audio.fake_sounddevice import FakeSoundDevice
 from tests.cli.pseudo_terminal import PseudoTerminal
@@ -92,11 +94,11 @@ def test_record_keeps_the_session_and_says_where(brief: None, question: str, tmp
     [
         (["--input", "{}/nowhere.wav", "--output", "{}/a.wav"], 1, "nowhere.wav: No such file"),
         (["--input", HELLO, "--output", "{}/nowhere/a.wav"], 1, "a.wav: No such file"),
-        (["--input", "{}/text.txt", "--output", "{}/a.wav"], 2, "is it 16-bit PCM"),
+        (["--input", "{}/text.txt", "--output", "{}/a.wav"], 2, "text.txt is no sound file that is known here"),
         (["--input", HELLO, "--output", "{}/a.wav", "--half-duplex"], 2, "--half-duplex is for a microphone"),
         (["--input", HELLO, "--output", "{}/a.mp3"], 2, "a.mp3: --output writes WAV"),
         (["--input", HELLO, "--output", "{}/a.wav", "--key-env", "NOT_SET"], 2, "NOT_SET"),
-        ([], 2, "pip install 'realtime-sync[devices]'"),
+        ([], 2, "pip install 'realtime-sync[devices]'; or --input FILE and --output FILE"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_an_exit_code(
@@ -115,6 +117,7 @@ def test_what_is_wrong_is_one_line_and_an_exit_code(
     assert error.startswith("realtime-sync: error: ")
     assert error.count("\n") == 1
     assert told.lower() in error.lower()
+    assert server.sessions == []
 
 
 def test_devices_are_named_and_one_that_goes_away_is_told(
@@ -130,6 +133,16 @@ def test_devices_are_named_and_one_that_goes_away_is_told(
     )
 
 
+def test_a_machine_without_devices_is_told_that_files_will_do(
+    server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", FakeSoundDevice(devices=False))
+    assert main(["talk"]) == 1
+    error = capsys.readouterr().err
+    assert "no speaker" in error
+    assert error.endswith("; or --input FILE and --output FILE\n")
+
+
 def test_what_is_refused_at_once_leaves_no_file_and_touches_none(tmp_path: Path) -> None:
     new, old = tmp_path / "new.wav", tmp_path / "old.wav"
     old.write_bytes(b"from before")
@@ -137,6 +150,61 @@ def test_what_is_refused_at_once_leaves_no_file_and_touches_none(tmp_path: Path)
         assert main(["talk", "--input", HELLO, "--output", str(output)]) == 2  # there is no key
     assert not new.exists()
     assert old.read_bytes() == b"from before"
+
+
+@pytest.mark.parametrize("spelling", ["{}/hh.wav", "{}/../{name}/hh.wav", "{}/link.wav", "{}/hard.wav"])
+@pytest.mark.parametrize("command", ["talk", "record"])
+def test_a_recording_is_not_spoken_over(tmp_path: Path, capsys: Captured, command: str, spelling: str) -> None:
+    question = tmp_path / "hh.wav"
+    question.write_bytes(Path(HELLO).read_bytes())
+    (tmp_path / "link.wav").symlink_to(question)
+    os.link(question, tmp_path / "hard.wav")
+    output = spelling.format(tmp_path, name=tmp_path.name)
+    where = [str(tmp_path / "new.jsonl")] if command == "record" else []
+    assert main([command, *where, "--local", "--input", HELLO, "--input", str(question), "--output", output]) == 2
+    assert "one file for two purposes" in capsys.readouterr().err
+    assert question.read_bytes() == Path(HELLO).read_bytes()
+    assert not (tmp_path / "new.jsonl").exists()
+
+
+def test_sound_and_recording_are_two_files(tmp_path: Path, capsys: Captured) -> None:
+    both = str(tmp_path / "both")
+    assert main(["record", both, "--input", HELLO, "--output", f"{tmp_path}/./both"]) == 2
+    assert "one file for two purposes" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["record", "{}", "--input", HELLO, "--output", "a.wav"],
+        ["talk", "--record", "{}", "--input", HELLO, "--output", "a.wav"],
+        ["say", "--record", "{}", "Hello", "-o", "a.wav"],
+        ["chat", "--record", "{}", "Hello"],
+    ],
+)
+def test_what_is_no_recording_is_not_recorded_over(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, content in (("hh.wav", Path(HELLO).read_bytes()), ("talk.json", b'{"items": []}'), ("list", b"[1]")):
+        Path(name).write_bytes(content)
+        assert main([*(each.format(name) for each in command), "--overwrite"]) == 2
+        assert f"{name} is there already, and is no recording" in capsys.readouterr().err
+        assert Path(name).read_bytes() == content
+    assert not Path("a.wav").exists()
+
+
+def test_an_earlier_recording_is_recorded_over_only_on_demand(brief: None, tmp_path: Path, capsys: Captured) -> None:
+    recording = tmp_path / "talk.jsonl"
+    recording.touch()  # as mktemp does: there is nothing to lose
+    assert main(["chat", "--record", str(recording), "Hello"]) == 0
+    before = recording.read_bytes()
+    assert main(["chat", "--record", str(recording), "Hello"]) == 2
+    assert "talk.jsonl holds an earlier recording: give another name, or --overwrite" in capsys.readouterr().err
+    assert recording.read_bytes() == before
+    assert main(["chat", "--record", str(recording), "--overwrite", "Hello"]) == 0
+    assert recording.read_bytes() != before
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
@@ -165,8 +233,24 @@ def test_locally_without_the_extra_voice_it_says_what_it_cannot(
         monkeypatch.setitem(sys.modules, package, None)
     assert main(["talk", "--local", "--input", question, "--output", str(tmp_path / "answer.wav")]) == 0
     told = capsys.readouterr()
-    assert "pip install 'realtime-sync[voice]'" in told.err
+    hint = 'embedded server: no ears, and tones for a voice; pip install "realtime-sync[voice]" gives it both'
+    assert told.err.splitlines()[0] == f"({hint})"
     assert re.search(r"model  I heard \d\.\d seconds of audio\.", told.out), told.out
+
+
+def test_locally_what_else_keeps_it_from_hearing_is_told(
+    question: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hibari")
+    pytest.importorskip("faster_whisper")
+
+    def fail(speech: Speech) -> None:
+        raise ConfigurationError("the model file is missing")
+
+    monkeypatch.setattr(Speech, "load", fail)
+    assert main(["talk", "--local", "--input", question, "--output", str(tmp_path / "answer.wav")]) == 0
+    told = capsys.readouterr().err.splitlines()[0]
+    assert told == "(embedded server: no ears, and tones for a voice: the model file is missing)"
 
 
 @pytest.mark.slow

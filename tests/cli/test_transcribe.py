@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,54 @@ def test_each_that_failed_is_a_line_and_the_exit_code_is_1(
     assert unreadable.startswith(f"realtime-sync: {bad}: This is a MP3 file, by its name, and cannot be read")
     assert "(1 written" in summary
     assert "2 failed)" in summary
+
+
+def test_a_text_is_not_taken_for_sound(server: RealtimeServer, capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# Not a sound\n" * 1000)
+    assert main(["transcribe", str(tmp_path / "README.md")]) == 1
+    assert "README.md is no sound file that is known here; bare samples need" in capsys.readouterr().err
+    assert server.sessions == []
+
+
+@pytest.fixture
+def half_heard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """A recording of which the service cannot transcribe the last piece."""
+    path = write_recording(
+        tmp_path / "talk.wav", tone(12_000) + silence(1000) + tone(12_000) + silence(1000) + tone(5000)
+    )
+
+    def hear(pcm: bytes, rate: int) -> str:
+        if len(pcm) < 2 * rate * 9:
+            raise ValueError("I do not get it")
+        return "Twelve seconds."
+
+    with RealtimeServer(transcriber=hear) as running:
+        monkeypatch.setenv("OPENAI_BASE_URL", running.url)
+        yield str(path)
+
+
+def test_what_was_done_before_a_piece_that_fails_is_printed(half_heard: str, capsys: Captured) -> None:
+    assert main(["transcribe", half_heard, "--retries", "0"]) == 1
+    told = capsys.readouterr()
+    assert told.out == "Twelve seconds.\nTwelve seconds.\n"
+    why, what = told.err.splitlines()
+    assert "the service could not transcribe 26.0 to 31.0 s" in why
+    assert what == "(what came before that is above, up to 25.0 s)"
+    assert main(["transcribe", half_heard, "--retries", "0", "--json"]) == 1
+    result = json.loads(capsys.readouterr().out)
+    assert "could not transcribe" in result["error"]
+    assert len(result["segments"]) == 2
+
+
+def test_what_was_done_before_a_piece_that_fails_is_written_beside_and_made_anew(
+    half_heard: str, capsys: Captured, tmp_path: Path
+) -> None:
+    output = tmp_path / "texts"
+    for _ in range(2):  # it is not taken for a whole one
+        assert main(["transcribe", half_heard, "--retries", "0", "-o", str(output)]) == 1
+        assert f"(what came before that is in {output / 'talk.partial.txt'}, up to 25.0 s)" in capsys.readouterr().err
+    assert [path.name for path in output.iterdir()] == ["talk.partial.txt"]
+    assert (output / "talk.partial.txt").read_text() == "Twelve seconds.\nTwelve seconds.\n"
 
 
 def test_json_is_a_line_for_each_file(server: RealtimeServer, capsys: Captured, tmp_path: Path) -> None:
@@ -158,7 +207,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
             until((output / "short.txt").is_file, PATIENCE)
             terminal.type("\x03")
             # The file is there a moment before it is counted.
-            terminal.expect(re.compile(r"[01] of 2 files were done; start it again to go on"))
+            terminal.expect(re.compile(r"[01] of 2 files done; start it again to go on"))
             assert terminal.end() == 130
         release.set()
     assert [path.name for path in output.iterdir()] == ["short.txt"]

@@ -12,6 +12,7 @@ import pytest
 import websocket
 
 from realtime_sync.cli import main
+from tests.cli.serving import run
 from tests.session.harness import Running
 
 from .made import SESSION, Made, spoken_conversation
@@ -28,9 +29,45 @@ def test_timeline_prints_the_table_and_writes_what_it_is_told_to(
     picture, audio = tmp_path / "r.svg", tmp_path / "r.wav"
     arguments = ["timeline", str(tmp_path / "r.jsonl"), "--picture", str(picture), "--audio", str(audio)]
     assert main(arguments) == 0
-    assert capsys.readouterr().out == recording.timeline() + "\n"
+    told = capsys.readouterr()
+    assert told.out == recording.timeline() + "\n"
+    assert told.err == f"(written to {picture})\n(written to {audio})\n"
     assert picture.read_bytes().startswith(b"<?xml")
     assert audio.read_bytes().startswith(b"RIFF")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["--picture", "{}/r.gif"], 2, "the picture's suffix"),
+        (["--audio", "{}/r.mp3"], 2, "--audio writes WAV"),
+        (["--audio", "{}/r"], 2, "one file for two purposes"),
+        (["--audio", "{}/nowhere/a.wav"], 1, "a.wav: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_written_is_told_in_a_line_in_place_of_the_table(
+    tmp_path: Path, arguments: list[str], code: int, told: str
+) -> None:
+    Made(tmp_path / "r").told("session.created", session=SESSION).done()
+    before = (tmp_path / "r").read_bytes()
+    # A process of its own: what an object complains of when it is collected goes past pytest.
+    ended = run("timeline", str(tmp_path / "r"), *(each.format(tmp_path) for each in arguments))
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert told in ended.stderr
+    assert ended.stderr.count("\n") == 1, ended.stderr
+    assert (tmp_path / "r").read_bytes() == before
+
+
+def test_without_matplotlib_it_says_so_in_place_of_the_table(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Made(tmp_path / "r.jsonl").told("session.created", session=SESSION).done()
+    for name in ("matplotlib.backends.backend_agg", "matplotlib.figure"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["timeline", str(tmp_path / "r.jsonl"), "--picture", str(tmp_path / "r.png")]) == 2
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n")) == ("", 1)
+    assert "pip install 'realtime-sync[plot]'" in told.err
 
 
 @pytest.mark.parametrize("command", ["timeline", "replay"])

@@ -55,6 +55,12 @@ def test_the_table_of_nothing_says_so(tmp_path: Path) -> None:
     assert "0 turns, 0 frames" in Made(tmp_path / "r.jsonl").done().timeline()
 
 
+@pytest.mark.parametrize(("seconds", "told"), [(4.34, "4.3 s"), (59.94, "59.9 s"), (62.31, "1:02.31 min")])
+def test_a_length_under_a_minute_is_told_in_seconds(tmp_path: Path, seconds: float, told: str) -> None:
+    recording = Made(tmp_path / "r.jsonl").wait(seconds).told("session.created", session=SESSION).done()
+    assert f"Z: {told}, 0 turns, 1 frame" in recording.timeline()
+
+
 def drawn(recording: Recording) -> Any:
     pytest.importorskip("matplotlib")
     from matplotlib.backends.backend_agg import FigureCanvasAgg

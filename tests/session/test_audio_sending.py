@@ -10,6 +10,7 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Callable
 
@@ -18,6 +19,7 @@ import pytest
 from realtime_sync import (
     AudioFormatError,
     AudioSendInProgressError,
+    ConnectionClosedError,
     ConversationSessionOptions,
     InvalidInputError,
     ServerError,
@@ -25,7 +27,7 @@ from realtime_sync import (
     WaitTimeoutError,
 )
 from realtime_sync.audio_sending import AudioClaim, AudioSend
-from realtime_sync.server import Script, expect
+from realtime_sync.server import Script, expect, faults
 
 from .harness import House, Running, until
 
@@ -286,6 +288,26 @@ def test_what_the_source_raises_is_raised_by_wait(plain: House) -> None:
     session.send_audio(SAMPLES)
 
 
+@pytest.mark.parametrize("orderly", [True, False])
+def test_a_slow_pace_does_not_outlive_the_session(
+    plain: House, orderly: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    plain.serve(responder=Script([]))
+    session = plain.open()
+    sending = session.start_sending_audio(bytes(2 * 24_000), chunk_ms=500, pace=0.001)  # the second chunk in 500 s
+    until(lambda: sending.bytes_sent == 24_000)
+    if orderly:
+        session.close()
+        assert sending.wait(30) == 24_000
+        assert caplog.text == ""
+    else:
+        plain.live.inject(faults.drop())
+        with pytest.raises(ConnectionClosedError):
+            sending.wait(30)
+    assert sending.cancelled is orderly
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name.endswith("-audio")])
+
+
 class BadEnd:
     """Chunks whose closing fails: a file on a network that is gone."""
 
@@ -303,7 +325,7 @@ def test_a_source_that_cannot_even_be_closed_leaves_nobody_waiting(plain: House)
     claim = AudioClaim()
     claim.take()
     sending = AudioSend(BadEnd(), lambda chunk: None, claim)
-    Running(sending.run).join()
+    Running(lambda: sending.run(lambda listener: nullcontext())).join()
     with pytest.raises(OSError, match="network"):
         sending.wait(1)
     claim.take()
