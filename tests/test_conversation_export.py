@@ -366,7 +366,7 @@ def test_an_answer_that_still_comes_is_carried_over_as_far_as_it_came() -> None:
 def test_its_repr_fits_to_read() -> None:
     conversation = told([session(), *appended(8), added(message("long", "line\n" * 50), "i7"), response("created")])
     lines = repr(conversation).splitlines()
-    assert lines[0] == "<Conversation c: 9 items, 1 responses (1 in progress), 0 tokens>"
+    assert lines[0] == "<Conversation c: 9 items, 1 response (1 in progress), 0 tokens>"
     assert lines[1:3] == ["  ... 3 before", "  user: i3"]
     assert all(len(line) <= 80 for line in lines)
 
