@@ -20,7 +20,14 @@ from realtime_sync.cli.session_options import add_model_options, add_session_opt
 from realtime_sync.cli.terminal import counted, note, note_cost, piped_in, say
 from realtime_sync.cli.tool_files import load_tools
 from realtime_sync.conversation import Conversation
-from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
+from realtime_sync.errors import (
+    ConfigurationError,
+    ConnectionClosedError,
+    ConnectionReplacedError,
+    InvalidInputError,
+    RealtimeSyncError,
+    SessionNotOpenError,
+)
 from realtime_sync.function_tools import ToolRunner
 from realtime_sync.protocol.options import ConversationSessionOptions
 from realtime_sync.session import RealtimeConversationSession
@@ -111,9 +118,11 @@ def _converse(session: RealtimeConversationSession, runner: ToolRunner, prompt: 
                 _answer(session, line, runner, as_json)
             except KeyboardInterrupt:
                 note("stopped")
+            except ConnectionReplacedError as error:  # the session goes on over a new connection
+                note(str(error))
+            except (ConnectionClosedError, SessionNotOpenError):
+                raise
             except RealtimeSyncError as error:
-                if session.closed:
-                    raise
                 note(str(error))
     finally:
         prompt.save()
