@@ -23,6 +23,7 @@ from realtime_sync.errors import (
 )
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Cancellation
+from tests.session.harness import within
 
 from .conftest import FAST, Bench, Running, descriptors
 from .peer import TEXT, Link, frame
@@ -341,9 +342,9 @@ def test_the_connect_deadline_holds_in_every_phase(
 ) -> None:
     with phase(bench, monkeypatch) as target:
         began = time.monotonic()
-        with pytest.raises(ConnectTimeoutError, match=r"within 0\.3 s \(Timeouts\.connect\)"):
+        with within(1.5), pytest.raises(ConnectTimeoutError, match=r"within 0\.3 s \(Timeouts\.connect\)"):
             bench.connect(target.pop("url"), SHORT, **target)
-        assert 0.25 < time.monotonic() - began < 1.5
+        assert time.monotonic() - began > 0.25
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -362,11 +363,10 @@ def test_a_cancellation_ends_connect_at_once_in_every_phase(
         call = Running(lambda: bench.connect(target.pop("url"), FAST, cancellation=cancellation, **target))
         assert waiting.wait(5)
         call._thread.join(0.1)  # into its phase; before or after, the promise is the same
-        began = time.monotonic()
-        cancellation.cancel()
-        with pytest.raises(ConnectCancelledError):
-            call.result(2)
-        assert time.monotonic() - began < 1
+        with within(1):
+            cancellation.cancel()
+            with pytest.raises(ConnectCancelledError):
+                call.result(5)
 
 
 def test_a_cancellation_of_before_ends_connect_before_anything_is_sent(plain: Bench) -> None:
