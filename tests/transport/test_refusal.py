@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from email.utils import formatdate
@@ -40,7 +41,8 @@ FRAMINGS = {
 def _refuse(bench: Bench, answer: bytes, timeouts: Timeouts = FAST, keep_open: bool = False) -> HandshakeError:
     def script(link: Link) -> None:
         link.read_head()
-        link.send(answer)
+        with contextlib.suppress(ConnectionError):  # a client that has heard enough hangs up
+            link.send(answer)
         if keep_open:
             link.read_to_end()
 
