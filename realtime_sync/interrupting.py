@@ -276,9 +276,8 @@ class SpeechInterrupter:
         self._engine = engine
         self._callback = callback
         self._stop_playing = stop_playing
-        self._speech: queue.SimpleQueue[Optional[int]] = (
-            queue.SimpleQueue()
-        )  # starts of speech by number; None: the end
+        # Starts of speech by number; None: the end.
+        self._speech: queue.SimpleQueue[Optional[int]] = queue.SimpleQueue()
         self._changed = threading.Condition()  # guards the two numbers below
         self._starts = 0
         self._silenced: float = 0  # at so many of them the player has been stopped
