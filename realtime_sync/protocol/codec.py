@@ -28,6 +28,7 @@ from realtime_sync.protocol import (
     updates,  # noqa: F401  likewise
 )
 from realtime_sync.protocol.dialects import Dialect, Json, read, read_type, write
+from realtime_sync.protocol.parsing import parse
 from realtime_sync.protocol.registry import COMMAND_CLASSES, UPDATE_CLASSES, Command, Options, UnsetType, WireObject
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
 
@@ -43,7 +44,7 @@ _MOST_PASSES = 40
 def decode(text: str, dialect: Dialect = Dialect.GA) -> ConversationUpdate:
     """The update that a text frame holds; ``UnknownUpdate`` or ``UnreadableUpdate`` where it is none that we know."""
     try:
-        message = json.loads(text)
+        message = parse(text)
         if not isinstance(message, dict):
             return _unreadable(text, f"expected a JSON object, got {_json_type(message)}")
         wire_type = message.get("type")
@@ -85,8 +86,11 @@ def decode_command(text: str, dialect: Dialect = Dialect.GA) -> Command:
 
 def encode(command: Command, dialect: Dialect = Dialect.GA) -> str:
     """A command as a frame's text. Raises ``UnsupportedByDialectError`` or another ``InvalidInputError``."""
-    message = {"type": command.wire_type, **_converter.unstructure(command)}
-    return to_text(write(message, dialect))
+    try:
+        message = write({"type": command.wire_type, **_converter.unstructure(command)}, dialect)
+    except RecursionError as error:
+        raise InvalidInputError("this cannot be sent as JSON: it holds itself, or is nested too deeply") from error
+    return to_text(message)
 
 
 def to_text(message: Any) -> str:
@@ -117,9 +121,8 @@ class _Reader:
 
 
 def _read_update(message: Json, wire_type: str, text: str, dialect: Dialect) -> ConversationUpdate:
-    # The specification's own example of a DTMF event has a blank before its type (2026-08).
-    canonical = read_type(wire_type.strip(), dialect)
-    reader = _READERS.get(canonical) or _made_reader(canonical)
+    readers = _GA_READERS if dialect is Dialect.GA else _PREVIEW_READERS
+    reader = readers.get(wire_type) or _made_reader(wire_type, dialect, readers)
     if reader is None:
         event_id = message.pop("event_id", None) if isinstance(message.get("event_id"), str) else None
         del message["type"]
@@ -305,6 +308,21 @@ def _family_hook(converter: cattrs.BaseConverter, classes: dict[str, type[T]], u
     return structure
 
 
+def _session_hook(converter: cattrs.BaseConverter) -> Hook:
+    """A session's options by their ``type``; a translation's have none, and what some clients tell others has none."""
+    kinds = {"realtime": options.ConversationSessionOptions, "transcription": options.TranscriptionSessionOptions}
+    of_translations = {field.name for field in attrs.fields(options.TranslationSessionOptions)}
+
+    def structure(value: Any, _: Any) -> Any:
+        told = value if isinstance(value, dict) else {}
+        untold = options.TranslationSessionOptions if of_translations.issuperset(told) else kinds["realtime"]
+        name = told.get("type")
+        cls = kinds.get(name, options.TranslationSessionOptions) if isinstance(name, str) else untold
+        return converter.structure(value, cls)
+
+    return structure
+
+
 def _structure_tool_choice(converter: cattrs.BaseConverter) -> Hook:
     whole = functools.cache(lambda: _class_hook(options.ConversationToolChoice, converter))
 
@@ -383,15 +401,11 @@ def _register_families(converter: cattrs.BaseConverter) -> None:
         for cls in items.ConversationItem.__subclasses__()
         if cls is not items.UnknownItem
     }
-    session_types: dict[str, type[Any]] = {
-        "realtime": options.ConversationSessionOptions,
-        "transcription": options.TranscriptionSessionOptions,
-    }
     families: list[tuple[Any, Hook]] = [
         (options.ConversationToolChoice, _structure_tool_choice(converter)),
         (options.ConversationTool, _family_hook(converter, tool_types, options.UnknownTool)),
         (items.ConversationItem, _family_hook(converter, item_types, items.UnknownItem)),
-        (options.SessionOptions, _family_hook(converter, session_types, options.TranslationSessionOptions)),
+        (options.SessionOptions, _session_hook(converter)),
     ]
     for base, hook in families:
         # By a function, because a hook for a class would hold for its subclasses too, and call itself for ever.
@@ -401,15 +415,18 @@ def _register_families(converter: cattrs.BaseConverter) -> None:
 _converter = _made_converter()
 
 
-def _made_reader(wire_type: str) -> Optional[_Reader]:
+def _made_reader(wire_type: str, dialect: Dialect, readers: dict[str, _Reader]) -> Optional[_Reader]:
     """On first use, because cattrs takes a millisecond a class and few sessions see all of them."""
-    cls = UPDATE_CLASSES.get(wire_type)
+    # The specification's own example of a DTMF event has a blank before its type (2026-08).
+    name = wire_type.strip()
+    cls = UPDATE_CLASSES.get(read_type(name, dialect))
     if cls is None:
         return None
     differs = not {"session", "response", "item", "part", "error"}.isdisjoint(attrs.fields_dict(cls))
-    _READERS[wire_type] = _Reader(cls, _converter.get_structure_hook(cls), differs)
-    return _READERS[wire_type]
+    readers[name] = _Reader(cls, _converter.get_structure_hook(cls), differs)
+    return readers[name]
 
 
-# Filled by any thread; what two make at once is the same.
-_READERS: dict[str, _Reader] = {}
+# By the server's spelling. Filled by any thread; what two make at once is the same.
+_GA_READERS: dict[str, _Reader] = {}
+_PREVIEW_READERS: dict[str, _Reader] = {}
