@@ -1,6 +1,6 @@
 """The .NET library's names (2.1.0-beta.1, and what later betas renamed) for the classes of this one.
 
-For code and documents that are carried over; nothing here is a class of its own. The five classes that 2.1.0-beta.1
+For code and documents that are carried over; nothing here is a class of its own. The four classes that 2.1.0-beta.1
 had for deltas are one each here too; ``ConversationItemStreamingPartDeltaUpdate`` (later betas) is their base.
 """
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Any, Optional
 
 import attrs
 
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem, audio_repr
 from realtime_sync.protocol.options import (
     ConversationResponseOptions,
@@ -13,6 +14,7 @@ from realtime_sync.protocol.options import (
     TranscriptionSessionOptions,
 )
 from realtime_sync.protocol.registry import Command, client_message
+from realtime_sync.protocol.resources import RealtimeSession
 
 __all__ = [
     "ConversationItemCreateCommand",
@@ -32,12 +34,19 @@ __all__ = [
 ]
 
 
+def _is_asked(command: Command, _: attrs.Attribute[Any], session: SessionOptions) -> None:
+    if isinstance(session, RealtimeSession):
+        raise InvalidInputError(
+            "this is a session as the server told it, which it would not take back; give ConversationSessionOptions"
+        )
+
+
 @client_message("session.update")
 @attrs.define(kw_only=True, repr=False, eq=False)
 class SessionUpdateCommand(Command):
     """Change the session's settings; what is ``UNSET`` stays as it is."""
 
-    session: SessionOptions
+    session: SessionOptions = attrs.field(validator=_is_asked)
 
 
 @client_message("transcription_session.update")

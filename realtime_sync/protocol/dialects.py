@@ -92,6 +92,12 @@ _NOT_IN_PREVIEW = {
     "input_transcription_options": ("languages", "keywords", "delay"),
     "input_noise_reduction_options": ("strength",),
 }
+# Content parts that no client may send there: the type, and what to say of it.
+_PARTS_NOT_IN_PREVIEW = {
+    "input_image": "no images (content part input_image)",
+    "input_file": "no files (content part input_file)",
+    "output_audio": "no audio of the assistant's (content part output_audio); give its words as output_text",
+}
 # How the types begin of the messages, of either side, that preview does not have.
 _MESSAGES_NOT_IN_PREVIEW = (
     "output_audio_buffer.",
@@ -233,12 +239,14 @@ def write(message: Json, dialect: Dialect, *, strict: bool = True) -> Optional[J
     part out instead, and returns None where the whole message has no counterpart.
     """
     message = dict(message)
-    # GA's older message for transcription sessions has kept preview's shape.
-    if dialect is Dialect.GA and message.get("type") != "transcription_session.update":
-        _change(message, "session", lambda session: _written_to_ga(session, SESSION_PLACES, strict))
-        _change(message, "response", lambda response: _written_to_ga(response, RESPONSE_PLACES, strict))
+    if dialect is Dialect.PREVIEW:
+        return _written_to_preview(message, strict)
+    if message.get("type") == "transcription_session.update":
+        _change(message, "session", lambda session: _flat_on_ga(session, strict))
         return message
-    return _written_to_preview(message, strict)
+    _change(message, "session", lambda session: _written_to_ga(session, SESSION_PLACES, strict))
+    _change(message, "response", lambda response: _written_to_ga(response, RESPONSE_PLACES, strict))
+    return message
 
 
 def translate(message: Json, source: Dialect, target: Dialect) -> Optional[Json]:
@@ -255,15 +263,34 @@ def _written_to_ga(flat: Json, places: tuple[Place, ...], strict: bool) -> Json:
         value = rest.pop(place.name)
         preview_only = place.ga is None or (place.name == "content_modalities" and flat.get("type") == "transcription")
         if preview_only and strict:
-            raise UnsupportedByDialectError(
-                f"{place.name} can only be set on preview endpoints; the GA protocol has removed it"
-            )
+            raise _preview_only(place.name)
         if place.ga is None:
             continue
-        if place.name == "turn_detection_options" and isinstance(value, dict) and value.get("type") == "none":
-            value = None
+        if place.name == "turn_detection_options":
+            value = _detection_on_ga(value)
         _put(wire, place.ga, value)
     return _merged(wire, rest)
+
+
+def _flat_on_ga(flat: Json, strict: bool) -> Json:
+    """The session of GA's older message for transcription sessions, which has kept preview's shape."""
+    if "content_modalities" in flat and strict:
+        raise _preview_only("content_modalities")
+    flat = dict(flat)
+    if "turn_detection_options" in flat:
+        flat["turn_detection_options"] = _detection_on_ga(flat["turn_detection_options"])
+    if isinstance(flat.get("input_audio_format"), dict):
+        flat["input_audio_format"] = _flat_format("input_audio_format", flat["input_audio_format"], strict)
+    names = {place.name: place.preview for place in SESSION_PLACES}
+    return {names.get(name) or name: value for name, value in flat.items() if name != "type"}
+
+
+def _detection_on_ga(value: Any) -> Any:
+    return None if isinstance(value, dict) and value.get("type") == "none" else value
+
+
+def _preview_only(name: str) -> UnsupportedByDialectError:
+    return UnsupportedByDialectError(f"{name} can only be set on preview endpoints; the GA protocol has removed it")
 
 
 def _written_to_preview(message: Json, strict: bool) -> Optional[Json]:
@@ -316,8 +343,9 @@ def _preview_item(item: Json, strict: bool) -> Json:
     content = item.get("content")
     if not isinstance(content, list):
         return item
-    if strict and any(isinstance(part, dict) and part.get("type") == "input_image" for part in content):
-        raise UnsupportedByDialectError("preview endpoints take no images (content part input_image)")
+    lacking = [_PARTS_NOT_IN_PREVIEW.get(str(part.get("type"))) for part in content if isinstance(part, dict)]
+    if strict and any(lacking):
+        raise UnsupportedByDialectError(f"preview endpoints take {next(filter(None, lacking))}")
     return {
         **item,
         "content": [_respelled(part, _PREVIEW_PARTS) if isinstance(part, dict) else part for part in content],
@@ -342,7 +370,9 @@ def _preview_places(flat: Json, places: tuple[Place, ...], strict: bool) -> Json
 def _preview_value(name: str, value: Any, strict: bool) -> Any:
     """A setting's value in preview's spelling."""
     if name.endswith("_audio_format") and isinstance(value, dict):
-        return _preview_format(name, value, strict)
+        return _flat_format(name, value, strict)
+    if name == "content_modalities" and value == ["audio"] and strict:
+        return ["audio", "text"]  # its words for audio with a transcript; it refuses audio alone, and GA both
     if name == "tool_choice" and isinstance(value, dict):
         return _preview_tool_choice(value, strict)
     if name == "voice" and strict and isinstance(value, dict) and "id" in value:
@@ -358,16 +388,20 @@ def _preview_value(name: str, value: Any, strict: bool) -> Any:
     return {key: part for key, part in value.items() if key not in forbidden} if forbidden else value
 
 
-def _preview_format(name: str, value: Json, strict: bool) -> Any:
+def _flat_format(name: str, value: Json, strict: bool) -> Any:
+    """The one word that preview has for a format."""
     told = value.get("rate")
     if strict and told not in (None, 24000 if value.get("type") == "audio/pcm" else 8000):
         raise UnsupportedByDialectError(f"preview endpoints have no setting for {name}.rate; it cannot be {told}")
+    more = [key for key in value if key not in ("type", "rate")]
+    if strict and more:
+        raise UnsupportedByDialectError(f"preview endpoints have no setting for {name}.{more[0]}")
     return _PREVIEW_FORMATS.get(str(value.get("type")), value.get("type"))
 
 
 def _preview_tool_choice(value: Json, strict: bool) -> Any:
     if value.get("type") == "function":
-        return {"type": "function", "function": {"name": value.get("name")}}
+        return {"type": "function", "function": {key: told for key, told in value.items() if key != "type"}}
     if value.get("type") != "mcp":
         return value
     if strict:

@@ -120,7 +120,7 @@ class ConversationContentPart(WireObject):
     def from_output_audio(
         cls, transcript: Optional[str] = None, audio: Optional[bytes] = None
     ) -> ConversationContentPart:
-        """What the model said, for history."""
+        """What the model said, for history; ``audio`` is raw samples. The services take only text back (2026-02)."""
         encoded = base64.b64encode(audio).decode("ascii") if audio is not None else None
         return cls(type="output_audio", transcript=transcript, audio=encoded)
 
@@ -337,7 +337,7 @@ def _json_text(value: Any) -> str:
         return value
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"this value cannot be sent as JSON: {error}") from error
 
 

@@ -13,7 +13,7 @@ import attrs
 
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
-from realtime_sync.protocol.registry import UNSET, Options, Setting, url_repr
+from realtime_sync.protocol.registry import UNSET, Options, Setting, UnsetType, url_repr
 
 __all__ = [
     "AudioFormat",
@@ -43,7 +43,11 @@ __all__ = [
     "Voice",
 ]
 
-Voice = Union[Literal["alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"], str]
+Voice = Union[
+    Literal["alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"],
+    Literal["fable", "onyx", "nova"],  # named by preview's schemas alone
+    str,
+]
 Modality = Union[Literal["text", "audio"], str]
 MaxOutputTokens = Union[int, Literal["inf"]]
 Eagerness = Union[Literal["low", "medium", "high", "auto"], str]
@@ -76,8 +80,11 @@ class InputTranscriptionOptions(Options):
     language: Setting[str] = UNSET
     """ISO-639-1, such as ``"en"``; better and faster when told."""
     languages: Setting[list[str]] = UNSET
+    """Those that may be spoken, where it is not certain which."""
     keywords: Setting[list[str]] = UNSET
+    """Words and phrases that are likely to be said."""
     prompt: Setting[str] = UNSET
+    """What it is about, in a sentence; for ``whisper-1`` a list of keywords."""
     delay: Setting[str] = UNSET
     """``minimal``, ``low``, ``medium``, ``high``, ``xhigh``: how long to wait for context."""
 
@@ -117,7 +124,12 @@ class TurnDetectionOptions(Options):
         interrupt_response: Setting[bool] = UNSET,
         idle_timeout_ms: Setting[int] = UNSET,
     ) -> TurnDetectionOptions:
-        """By loudness: ``threshold`` 0.0 to 1.0, ``silence_duration_ms`` of quiet end a turn."""
+        """By loudness: above ``threshold`` (0.0 to 1.0) is speech, ``silence_duration_ms`` of quiet end a turn.
+
+        ``prefix_padding_ms`` of sound before the speech are heard with it. ``create_response=False``: turns are
+        noticed, and the caller starts the responses; ``interrupt_response=False``: speech does not cut off an answer.
+        ``idle_timeout_ms`` (5,000 to 30,000; None: never) after an answer the model speaks again by itself.
+        """
         return cls(
             type="server_vad",
             threshold=threshold,
@@ -136,7 +148,10 @@ class TurnDetectionOptions(Options):
         create_response: Setting[bool] = UNSET,
         interrupt_response: Setting[bool] = UNSET,
     ) -> TurnDetectionOptions:
-        """By what was said; ``eagerness`` is ``low``, ``medium``, ``high`` or ``auto``."""
+        """By what was said; ``eagerness`` to answer is ``low``, ``medium``, ``high`` or ``auto`` (``medium``).
+
+        ``create_response`` and ``interrupt_response`` as in ``server_vad``.
+        """
         return cls(
             type="semantic_vad",
             eagerness=eagerness,
@@ -324,18 +339,26 @@ class DescribedTool(Protocol):
 
 
 def _tools(value: Setting[Sequence[Union[ConversationTool, DescribedTool]]]) -> Setting[list[ConversationTool]]:
-    if not isinstance(value, Sequence):
+    if value is None or isinstance(value, UnsetType):
         return value
-    told: Sequence[object] = value
+    told: list[object] = _listed("tools", value)
     for tool in told:
         if callable(tool) and not hasattr(tool, "definition"):
             name = getattr(tool, "__name__", repr(tool))
             raise InvalidInputError(f"{name} is a plain function; make it a tool by putting @function_tool before it")
-    return cast("list[ConversationTool]", list(value))  # codec.py has the definitions sent
+    return cast("list[ConversationTool]", told)  # codec.py has the definitions sent
 
 
 def _items(value: Setting[Sequence[ConversationItem]]) -> Setting[list[ConversationItem]]:
-    return list(value) if isinstance(value, Sequence) else value
+    if value is None or isinstance(value, UnsetType):
+        return value
+    return cast("list[ConversationItem]", _listed("input_items", value))
+
+
+def _listed(name: str, value: object) -> list[object]:
+    if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
+        raise InvalidInputError(f"{name} is a list, not {type(value).__name__}; put one alone in brackets")
+    return list(value)
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -343,7 +366,9 @@ class ConversationSessionOptions(Options):
     """Settings of a conversation session, for ``start_conversation_session`` and ``configure_session``.
 
     The formats also take ``"pcm16"``, ``"g711_ulaw"``, ``"g711_alaw"``; ``tool_choice`` also ``"auto"`` and the like.
-    ``turn_detection_options=None`` (or ``.disabled()``) switches voice activity detection off.
+    ``turn_detection_options=None`` (or ``.disabled()``) switches voice activity detection off, and None switches off
+    ``input_transcription_options``, ``input_noise_reduction_options`` and ``tracing``. ``max_output_tokens`` are 1 to
+    4,096 for each response, its calls included, or ``"inf"``; the service refuses 0. ``temperature`` is 0.6 to 1.2.
     Functions among the ``tools`` (``@function_tool``) are run by the session that the options are given to.
     ``temperature`` exists on preview endpoints only; ``output_speed`` (0.25 to 1.5), ``tracing``, ``truncation``,
     ``prompt``, ``include``, ``reasoning`` and ``parallel_tool_calls`` on GA endpoints only.
@@ -354,7 +379,7 @@ class ConversationSessionOptions(Options):
     model: Setting[str] = UNSET
     instructions: Setting[str] = UNSET
     content_modalities: Setting[list[str]] = attrs.field(default=UNSET, converter=_modalities)
-    """``["audio"]`` (its transcript comes with it) or ``["text"]``."""
+    """``["audio"]`` (its transcript comes with it) or ``["text"]``, on preview endpoints, too."""
     voice: Setting[Union[Voice, CustomVoice]] = UNSET
     output_speed: Setting[float] = UNSET
     input_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=_audio_format)

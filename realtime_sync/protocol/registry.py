@@ -46,11 +46,24 @@ def url_repr(url: object) -> str:
 
 def extra_repr(extra: dict[str, Any]) -> str:
     """``extra`` for a repr: by its names alone where it is large, as an unknown message's audio would be."""
-    try:
-        text = repr({key: "***" if str(key).lower() in SECRET_FIELDS else value for key, value in extra.items()})
-    except RecursionError:  # the JSON reader goes a little deeper than repr
-        text = ""
+    text = plain_repr(extra)
     return text if 0 < len(text) <= 400 else f"<{', '.join(map(str, extra))}>"
+
+
+def plain_repr(value: object) -> str:
+    """A JSON value for a repr, without the secrets in it; empty where it is nested too deeply to be shown."""
+    try:
+        return repr(_without_secrets(value))
+    except RecursionError:  # the JSON reader goes a little deeper
+        return ""
+
+
+def _without_secrets(value: object) -> object:
+    if isinstance(value, dict):
+        return {
+            key: "***" if str(key).lower() in SECRET_FIELDS else _without_secrets(inner) for key, inner in value.items()
+        }
+    return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
 class Comparable:
@@ -73,7 +86,7 @@ class Comparable:
         for field in attrs.fields(type(self)):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if field.repr and value is not UNSET and value is not field.default and value != {} and value != ():
-                text = field.repr(value) if callable(field.repr) else repr(value)
+                text = field.repr(value) if callable(field.repr) else plain_repr(value) or "<nested too deeply>"
                 shown.append(f"{field.name}={text}")
         return f"{type(self).__name__}({', '.join(shown)})"
 

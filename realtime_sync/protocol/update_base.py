@@ -53,7 +53,7 @@ class ConversationUpdate(Comparable):
         """``raw_content`` parsed anew. Raises ``InvalidInputError`` where it is no JSON object."""
         try:
             value = json.loads(self.raw_content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInputError(f"this frame was not JSON: {error}") from error
         if not isinstance(value, dict):
             raise InvalidInputError("this frame was JSON, but not an object")
@@ -117,10 +117,12 @@ class SessionUpdateBase(ConversationUpdate):
 
     @property
     def session_id(self) -> Optional[str]:
+        """The session's id; None where the server did not tell it."""
         return self.session.id
 
     @property
     def model(self) -> Setting[str]:
+        """The model that answers; ``UNSET`` where the server did not tell it."""
         return self.session.model
 
 
@@ -140,6 +142,7 @@ class WholeItemUpdateBase(ConversationUpdate):
 
     @property
     def item_id(self) -> Optional[str]:
+        """The item's id; None where the server did not tell it."""
         return self.item.id
 
 
@@ -151,6 +154,7 @@ class ResponseUpdateBase(ConversationUpdate):
 
     @property
     def response_id(self) -> Optional[str]:
+        """The response's id; None where the server did not tell it."""
         return self.response.id
 
     @property

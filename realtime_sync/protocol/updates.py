@@ -130,14 +130,17 @@ class ErrorUpdate(ConversationUpdate):
 
     @property
     def message(self) -> Optional[str]:
+        """What went wrong, in the server's words; None where it has none."""
         return self.error.message
 
     @property
     def code(self) -> Optional[str]:
+        """What went wrong, in a word for programs, such as ``"session_expired"``; None where it has none."""
         return self.error.code
 
     @property
     def param(self) -> Optional[str]:
+        """The field that was refused, such as ``"session.voice"``; None where it was none in particular."""
         return self.error.param
 
     @property

@@ -139,6 +139,16 @@ def test_a_ring_is_refused() -> None:
     ring.append(ring)
     with pytest.raises(InvalidInputError):
         to_text({"x": ring})
+    tool = options.ConversationTool.create_function_tool("f", parameters={"x": ring})
+    for dialect in Dialect:
+        with pytest.raises(InvalidInputError, match="holds itself"):
+            encode(commands.SessionUpdateCommand(session=options.ConversationSessionOptions(tools=[tool])), dialect)
+
+
+def test_a_session_as_the_server_told_it_is_no_settings() -> None:
+    update = read({"type": "session.updated", "session": {"id": "s", "voice": "ash"}})
+    with pytest.raises(InvalidInputError, match="as the server told it"):
+        commands.SessionUpdateCommand(session=update.session)
 
 
 def test_text_is_sent_as_it_is() -> None:
@@ -401,6 +411,31 @@ def test_deep_json_raises_nothing_in_reading_in_repr_and_in_oddities(wire_type: 
     assert isinstance(update.oddities, tuple)
 
 
+@pytest.mark.parametrize("depth", [300, 900, 960, 990])
+def test_what_is_nested_deeply_in_a_field_raises_nothing_in_repr(depth: int) -> None:
+    assert repr(decode(f'{{"type": "response.done", "response": {{"metadata": {nested(depth)}}}}}'))
+
+
+def test_json_of_an_update_that_is_nested_too_deeply_says_so() -> None:
+    with pytest.raises(InvalidInputError):
+        decode('{"a":' * 5000).json()
+
+
+@pytest.mark.parametrize(
+    ("session", "cls"),
+    [
+        ({"voice": "sage"}, options.ConversationSessionOptions),
+        ({"audio": {"output": {"language": "es"}}}, options.TranslationSessionOptions),
+        ({"type": "transcription"}, options.TranscriptionSessionOptions),
+        ({}, options.TranslationSessionOptions),
+    ],
+)
+def test_a_session_of_no_type_is_known_by_its_settings(session: dict[str, Any], cls: type[Any]) -> None:
+    command = decode_command(json.dumps({"type": "session.update", "session": session}))
+    assert isinstance(command, commands.SessionUpdateCommand)
+    assert type(command.session) is cls
+
+
 def test_huge_json_is_read() -> None:
     delta = "A" * 20_000_000
     update = read({"type": "response.output_audio.delta", "delta": delta, "x": list(range(100_000))})
@@ -497,6 +532,9 @@ def an_mcp_tool() -> options.ConversationMCPTool:
             '{"type": "session.created", "session": {"client_secret": {"value": "hush-1", "expires_at": 1}, "tools":'
             '[{"type": "mcp", "server_label": "x", "authorization": "hush-2", "headers": {"X-Key": "hush-3"}}]}}'
         ),
+        lambda: decode('{"type": "session.renewed", "session": {"client_secret": {"value": "hush"}}}'),
+        lambda: decode('{"type": "session.created", "session": {"mcp": [{"x": {"authorization": "hush"}}]}}'),
+        lambda: options.ConversationSessionOptions(tools=[{"type": "mcp", "authorization": "hush"}]),  # type: ignore[list-item]
     ],
 )
 def test_secrets_are_not_shown(shown: Callable[[], Any]) -> None:

@@ -198,10 +198,21 @@ def test_gas_older_transcription_message_keeps_its_flat_shape() -> None:
     command = commands.TranscriptionSessionUpdateCommand(
         session=options.TranscriptionSessionOptions(input_audio_format="pcm16", turn_detection_options=None)
     )
-    for dialect in Dialect:
+    for dialect, off in ((GA, None), (PREVIEW, {"type": "none"})):
         message = json.loads(encode(command, dialect))
         assert message["type"] == "transcription_session.update"
-        assert message["session"]["input_audio_format"] == "pcm16"
+        assert message["session"] == {"input_audio_format": "pcm16", "turn_detection": off}
+
+
+def test_gas_older_transcription_message_can_say_what_preview_cannot() -> None:
+    wanted = options.InputTranscriptionOptions(model="m", languages=["en"], keywords=["tree"], delay="low")
+    detection = options.TurnDetectionOptions.server_vad(idle_timeout_ms=6000)
+    command = commands.TranscriptionSessionUpdateCommand(
+        session=options.TranscriptionSessionOptions(
+            input_transcription_options=wanted, turn_detection_options=detection, include=["x"], extra={"y": 1}
+        )
+    )
+    assert decode_command(encode(command, GA), GA) == command
 
 
 def test_a_part_that_is_called_content_is_read() -> None:
@@ -302,6 +313,7 @@ PREVIEW_LACKS: list[tuple[str, Json]] = [
     ("voice", {"voice": options.CustomVoice(id="v")}),
     ("rate", {"input_audio_format": options.AudioFormat(type="audio/pcm", rate=16000)}),
     ("rate", {"output_audio_format": options.AudioFormat(type="audio/pcmu", rate=24000)}),
+    ("channels", {"input_audio_format": options.AudioFormat(extra={"channels": 2})}),
 ]
 
 
@@ -325,6 +337,12 @@ def test_what_preview_has_no_word_for_within_a_setting_is_refused(word: str, set
         commands.ConversationItemCreateCommand(
             item=ConversationItem.create_user_message(ConversationContentPart.from_input_image("https://example.com/i"))
         ),
+        commands.ConversationItemCreateCommand(
+            item=ConversationItem.create_user_message(ConversationContentPart(type="input_file", file_id="f"))
+        ),
+        commands.ConversationItemCreateCommand(
+            item=ConversationItem.create_assistant_message(ConversationContentPart.from_output_audio("Hi"))
+        ),
     ],
 )
 def test_messages_and_items_that_preview_lacks_are_refused(command: Any) -> None:
@@ -333,11 +351,29 @@ def test_messages_and_items_that_preview_lacks_are_refused(command: Any) -> None
         encode(command, PREVIEW)
 
 
-def test_gas_transcription_sessions_have_no_modalities() -> None:
-    command = commands.SessionUpdateCommand(session=options.TranscriptionSessionOptions(content_modalities=["text"]))
+@pytest.mark.parametrize("message", [commands.SessionUpdateCommand, commands.TranscriptionSessionUpdateCommand])
+def test_gas_transcription_sessions_have_no_modalities(message: Any) -> None:
+    command = message(session=options.TranscriptionSessionOptions(content_modalities=["text"]))
     assert json.loads(encode(command, PREVIEW))["session"] == {"modalities": ["text"]}
     with pytest.raises(UnsupportedByDialectError, match="content_modalities"):
         encode(command, GA)
+
+
+def test_what_is_answered_aloud_is_told_as_each_dialect_takes_it() -> None:
+    for command in (
+        commands.SessionUpdateCommand(session=options.ConversationSessionOptions(content_modalities=["audio"])),
+        commands.ResponseCreateCommand(response=options.ConversationResponseOptions(content_modalities=["audio"])),
+    ):
+        part = "session" if isinstance(command, commands.SessionUpdateCommand) else "response"
+        assert json.loads(encode(command, GA))[part]["output_modalities"] == ["audio"]
+        assert json.loads(encode(command, PREVIEW))[part]["modalities"] == ["audio", "text"]
+
+
+def test_a_tool_choice_keeps_its_extra_in_both_dialects() -> None:
+    choice = options.ConversationToolChoice(type="function", name="f", extra={"strict": True})
+    command = commands.ResponseCreateCommand(response=options.ConversationResponseOptions(tool_choice=choice))
+    for dialect in Dialect:
+        assert decode_command(encode(command, dialect), dialect) == command
 
 
 def test_a_server_leaves_out_what_the_other_dialect_cannot_say() -> None:

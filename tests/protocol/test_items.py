@@ -79,6 +79,14 @@ def test_a_result_that_json_cannot_say_is_refused(output: Any) -> None:
         ConversationItem.create_function_call_output("c", output)
 
 
+def test_a_result_that_is_nested_too_deeply_is_refused() -> None:
+    output: Any = []
+    for _ in range(100_000):
+        output = [output]
+    with pytest.raises(InvalidInputError, match="JSON"):
+        ConversationItem.create_function_call_output("c", output)
+
+
 def test_a_call_takes_its_arguments_as_text_or_as_a_dict() -> None:
     call = ConversationItem.create_function_call
     assert sent(call("f", "c", "{}")) == {"type": "function_call", "name": "f", "call_id": "c", "arguments": "{}"}

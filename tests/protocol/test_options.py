@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.options import (
     AudioFormat,
     ConversationResponseOptions,
@@ -93,6 +94,20 @@ def test_tools_may_come_as_any_sequence_and_are_copied() -> None:
     options = ConversationSessionOptions(tools=mine)
     mine.clear()
     assert options.tools == list(tools)
+
+
+@pytest.mark.parametrize("given", ["f", b"f", {"type": "function", "name": "f"}, 5, ConversationTool(type="x")])
+def test_what_is_no_list_is_not_taken_for_one(given: Any) -> None:
+    with pytest.raises(InvalidInputError, match="tools is a list, not"):
+        ConversationSessionOptions(tools=given)
+    with pytest.raises(InvalidInputError, match="input_items is a list, not"):
+        ConversationResponseOptions(input_items=given)
+
+
+@pytest.mark.parametrize("given", [None, UNSET])
+def test_lists_may_be_none_or_unset(given: Any) -> None:
+    options = ConversationResponseOptions(tools=given, input_items=given)
+    assert (options.tools, options.input_items) == (given, given)
 
 
 def test_a_function_tool_has_what_it_was_given() -> None:
