@@ -17,7 +17,7 @@ from realtime_sync.audio.containers import bare_by_name, cannot_convert, contain
 from realtime_sync.audio.extras import can_convert
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.wav import WavInfo, read_wav_header
+from realtime_sync.audio.wav import RIFFS, WavInfo, read_wav_header
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 
 logger = logging.getLogger(__name__)
@@ -114,9 +114,18 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
         chunks = _array_chunks(source, format, size, length)
     elif isinstance(source, (str, os.PathLike)):
         chunks = _file_chunks(source, format, size, length)
+    elif isinstance(source, (bytes, bytearray, memoryview)) and _is_bare(data := bytes(source), format):
+        length.bytes = len(data)
+        chunks = (data[start : start + size] for start in range(0, len(data), size))
     else:
         chunks = _chunks(_Opened.of(source), format, size, length)
     return AudioChunks(chunks, length)
+
+
+def _is_bare(data: bytes, format: SampleFormat) -> bool:
+    """True for nothing but samples: a short way for who sends each piece by itself, as a microphone gives it."""
+    whole = data and not len(data) % format.sample_bytes
+    return bool(whole) and not data.startswith(RIFFS) and container(data[:12], None) is None
 
 
 def _array_chunks(samples: Samples, format: SampleFormat, size: int, length: _Length) -> Iterator[bytes]:

@@ -12,6 +12,9 @@ import attrs
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat, pcm_at
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 
+RIFFS = (b"RIFF", b"RF64", b"BW64")
+"""How files of this kind begin."""
+
 CODEC_PCM, CODEC_FLOAT, CODEC_ALAW, CODEC_MULAW, _CODEC_EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _CODEC_NAMES = {CODEC_PCM: "PCM", CODEC_FLOAT: "floating point", CODEC_ALAW: "G.711 A-law", CODEC_MULAW: "G.711 µ-law"}
 _CODECS = {PCM.wire_type: CODEC_PCM, MULAW.wire_type: CODEC_MULAW, ALAW.wire_type: CODEC_ALAW}
@@ -75,7 +78,7 @@ def read_wav_header(stream: ByteReader) -> tuple[Optional[WavInfo], bytes]:
     Raises AudioFormatError for a RIFF file that is no WAV, is cut off within its header, or contradicts itself.
     """
     start = _read_fully(stream, 12)
-    if start[:4] not in (b"RIFF", b"RF64", b"BW64"):
+    if not start.startswith(RIFFS):
         return None, start
     if len(start) < 12:
         raise AudioFormatError(_CUT_OFF)
