@@ -13,7 +13,8 @@ from realtime_sync.server.checks import Json
 from realtime_sync.server.connection import Connection, Handler
 from realtime_sync.server.faults import Faults
 from realtime_sync.server.record import SessionRecord
-from realtime_sync.server.session import LiveSession, SessionSettings
+from realtime_sync.server.session import LiveSession
+from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import CALL_TYPES, check_message
 
 
@@ -55,7 +56,7 @@ class CallSession(LiveSession):
     def caller_says(self, audio: bytes) -> None:
         """Audio of the caller's, in the session's input format."""
         with self.lock:
-            if not self.is_over:
+            if audio and not self.is_over:
                 self._hearing.append(base64.b64encode(audio).decode())
 
     def caller_presses(self, key: str) -> None:

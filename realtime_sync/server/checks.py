@@ -101,6 +101,21 @@ def string(value: object, path: str) -> None:
         raise _expected("a string", value, path)
 
 
+def string_up_to(most: int) -> Shape:
+    """A string of at most so many characters."""
+
+    def check(value: Any, path: str) -> None:
+        string(value, path)
+        if len(value) > most:
+            message = (
+                f"Invalid '{path}': string too long. Expected a string with maximum length {most}, but got a string "
+                f"with length {len(value)} instead."
+            )
+            raise Refused("string_above_max_length", message, path)
+
+    return check
+
+
 def boolean(value: object, path: str) -> None:
     """True or false."""
     if not isinstance(value, bool):
@@ -179,12 +194,13 @@ def array_of(shape: Shape) -> Shape:
 
 def either(**by_type: Shape) -> Shape:
     """The shape for the value's type: ``string=``, ``number=``, ``object=``; another type is refused."""
+    kinds: dict[type, str] = {str: "string", int: "number", dict: "object", list: "array"}
+    expected = "one of " + " or ".join(_kind_of(kind()) for kind in kinds if kinds[kind] in by_type)
 
     def check(value: Any, path: str) -> None:
-        kinds: dict[type, str] = {str: "string", int: "number", dict: "object", list: "array"}
         shape = None if isinstance(value, bool) else by_type.get(kinds.get(type(value), ""))
         if shape is None:
-            raise _expected("one of " + ", ".join(by_type), value, path)
+            raise _expected(expected, value, path)
         shape(value, path)
 
     return check

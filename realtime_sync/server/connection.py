@@ -19,7 +19,10 @@ from typing import Callable, Optional
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.frame_protocol import LOCAL_ONLY_CLOSE_REASONS
 from wsproto.utilities import RemoteProtocolError
+
+from realtime_sync.errors import InvalidInputError
 
 _CHUNK = 65536
 # A sender of bulk (a response's deltas) waits while more than this is queued: "as fast as the client reads".
@@ -27,6 +30,16 @@ _HIGH_WATER = 512 * 1024
 _CLOSE_PATIENCE = 2.0  # seconds that the peer has for its side of the close handshake
 
 Op = Callable[["Connection"], None]
+
+
+def check_close_code(code: int) -> None:
+    """Raise ``InvalidInputError`` for what a close frame cannot hold."""
+    if not 0 <= code <= 0xFFFF or code in LOCAL_ONLY_CLOSE_REASONS:
+        message = (
+            f"{code} cannot be sent as a close code: those of servers are 1000 to 4999, without 1005, 1006 and 1015, "
+            "which say that no code came (faults.eof() and faults.drop() end a connection without one)"
+        )
+        raise InvalidInputError(message)
 
 
 class Handler:
@@ -117,7 +130,11 @@ class Connection:
         self._put(Connection._send_ping)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        """Queue a close frame, wait for the peer's for two seconds (on the connection's thread), then end."""
+        """Queue a close frame, wait for the peer's for two seconds (on the connection's thread), then end.
+
+        ``code``: any that fits a frame, also those that the protocol forbids. Raises ``InvalidInputError`` for others.
+        """
+        check_close_code(code)
         self._put(lambda connection: connection._start_close(code, reason))
 
     def perform(self, op: Op, *, urgent: bool = False) -> None:

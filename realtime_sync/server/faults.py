@@ -7,11 +7,17 @@ session.inject(close(1011, "overloaded"))                # this session, now
 
 from __future__ import annotations
 
-from typing import Callable, Mapping, Optional, Sequence
+from typing import Any, Callable, Mapping, Optional, Sequence
 
 import attrs
 
-from realtime_sync.server.connection import Connection
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.server.connection import Connection, check_close_code
+
+
+def _not_negative(owner: object, field: attrs.Attribute[Any], value: Optional[float]) -> None:
+    if value is not None and value < 0:
+        raise InvalidInputError(f"{field.name} cannot be less than 0, as {value!r} is")
 
 
 @attrs.frozen
@@ -29,7 +35,7 @@ class Refusal:
     framing: str = attrs.field(
         default="length", validator=attrs.validators.in_(("length", "chunked", "truncated", "until-close"))
     )
-    times: Optional[int] = None
+    times: Optional[int] = attrs.field(default=None, validator=_not_negative)
 
 
 @attrs.frozen
@@ -62,13 +68,13 @@ class Faults:
     ``refuse``: answer the handshake with an HTTP refusal. ``slow_handshake``: seconds between two bytes of the
     answer to the handshake. ``handshake_bytes``: the connection is reset behind so many bytes of that answer; None: it
     is given whole. ``delay``: seconds that each message to the client is held back. ``acts``: what else
-    happens to a session, each act once a session.
+    happens to a session, each act once a session. Seconds here are real ones, whatever the server's clock.
     """
 
     refuse: Optional[Refusal] = None
-    slow_handshake: float = 0.0
-    handshake_bytes: Optional[int] = None
-    delay: float = 0.0
+    slow_handshake: float = attrs.field(default=0.0, validator=_not_negative)
+    handshake_bytes: Optional[int] = attrs.field(default=None, validator=_not_negative)
+    delay: float = attrs.field(default=0.0, validator=_not_negative)
     acts: Sequence[Act] = attrs.field(default=(), converter=_acts)
 
 
@@ -95,7 +101,8 @@ def stop_reading(*, after_sent: Optional[int] = None, after_received: Optional[i
 def close(
     code: int = 1011, reason: str = "", *, after_sent: Optional[int] = None, after_received: Optional[int] = None
 ) -> Act:
-    """Close with this code and reason (at most 123 bytes)."""
+    """Close with this code and reason (its first 123 bytes). Raises ``InvalidInputError`` for what cannot be sent."""
+    check_close_code(code)
     return Act("close", lambda connection: connection.close(code, reason), after_sent, after_received)
 
 

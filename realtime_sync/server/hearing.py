@@ -61,7 +61,7 @@ class Hearing:
 
     def append(self, encoded: str) -> None:
         """Take audio (base64), and act on the turns that it holds."""
-        audio = decode_audio(encoded, "audio")
+        audio = decode_audio(encoded, "audio", self._buffer.audio_type)
         self._buffer.append(audio)
         if self._detector is None:
             return

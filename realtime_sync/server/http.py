@@ -9,7 +9,7 @@ import ssl
 import struct
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Mapping
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from wsproto.utilities import RemoteProtocolError
 
@@ -53,6 +53,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     rbufsize = 0
     request: socket.socket
     realtime: RealtimeServer
+    _url: SplitResult
 
     def setup(self) -> None:
         """Do the TLS handshake here, on the connection's own thread, where it cannot hold up the others."""
@@ -65,10 +66,21 @@ class RequestHandler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged: their lines may hold keys in the query."""
 
+    def parse_request(self) -> bool:
+        """Also take the target apart; one that is no URL is refused."""
+        if not super().parse_request():
+            return False
+        self.close_connection = True
+        try:
+            self._url = urlsplit(self.path)
+        except ValueError:
+            self._answer(400, _error("The request's target is no URL.", None))
+            return False
+        return True
+
     def do_GET(self) -> None:
         """Serve a handshake, or say why not."""
-        self.close_connection = True
-        url = urlsplit(self.path)
+        url = self._url
         query = dict(parse_qsl(url.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in self.headers.items()}
         refusal = self.realtime.take_refusal()
@@ -99,8 +111,7 @@ class RequestHandler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Perform a REST operation, or say why not."""
-        self.close_connection = True
-        url = urlsplit(self.path)
+        url = self._url
         headers = {name.lower(): value for name, value in self.headers.items()}
         body = self._body(headers)
         if body is None:

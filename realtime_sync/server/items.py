@@ -19,13 +19,14 @@ RATES = {"audio/pcm": 24_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
 _ROOT = "root"
 
 
-@attrs.define
+@attrs.define(eq=False)
 class Item:
     """An item as the wire shows it (``wire``, without audio), and the audio of its parts by content index.
 
     ``audio_type`` is the format in which that audio is held: ``audio/pcm`` (24 kHz), ``audio/pcmu``, ``audio/pcma``.
     ``recognition``: of a user's audio, once it was asked for. ``spoken``: what an answer says, with the bytes of audio
     that say it, piece by piece. ``heard``: what was heard of it before it was truncated; None where it was not.
+    ``tokens``: text and audio tokens of it as input, once they have been counted; see ``usage.item_tokens``.
     """
 
     wire: Json
@@ -34,6 +35,7 @@ class Item:
     recognition: Optional[Future[Recognition]] = None
     spoken: list[tuple[str, int]] = attrs.field(factory=list)
     heard: Optional[str] = None
+    tokens: Optional[tuple[int, int]] = None
 
     @property
     def id(self) -> str:
@@ -58,50 +60,53 @@ class Conversation:
     def __init__(self) -> None:
         self.id = new_id("conv")
         self._items: list[Item] = []
+        self._by_id: dict[str, Item] = {}
 
     def __iter__(self) -> Iterator[Item]:
         return iter(list(self._items))
 
     def get(self, item_id: str) -> Optional[Item]:
         """The item with this id, or None."""
-        return next((item for item in self._items if item.id == item_id), None)
+        return self._by_id.get(item_id)
+
+    @property
+    def first_id(self) -> Optional[str]:
+        """The id of the first item; None while the conversation is empty."""
+        return self._items[0].id if self._items else None
 
     @property
     def last_id(self) -> Optional[str]:
         """The id of the last item; None while the conversation is empty."""
         return self._items[-1].id if self._items else None
 
-    def previous_id(self, item: Item) -> Optional[str]:
-        """The id of the item before this one; None for the first."""
-        index = self._items.index(item)
-        return self._items[index - 1].id if index else None
-
     def add(self, item: Item, previous_item_id: Optional[str] = None) -> Optional[str]:
         """Insert after the item named, first for ``"root"``, last for None. Returns the id before it, None if first."""
         index = len(self._items)
         if previous_item_id == _ROOT:
             index = 0
-        elif previous_item_id is not None:
+        elif previous_item_id:  # an empty one means none, too (live, 2026)
             previous = self.get(previous_item_id)
             if previous is None:
                 message = f"Error adding item: the previous item with id '{previous_item_id}' does not exist."
-                raise Refused("item_create_invalid_previous_item_id", message, "previous_item_id")
+                raise Refused("item_create_invalid_previous_item_id", message)
             index = self._items.index(previous) + 1
-        if self.get(item.id) is not None:
-            message = f"Error adding item: an item with id '{item.id}' already exists in the conversation."
-            raise Refused("item_create_duplicate_item_id", message, "item.id")
+        if item.id in self._by_id:
+            message = f"Error adding item: an item with id '{item.id}' already exists."
+            raise Refused("item_create_duplicate_item_id", message)
         self._items.insert(index, item)
-        return self.previous_id(item)
+        self._by_id[item.id] = item
+        return self._items[index - 1].id if index else None
 
     def delete(self, item_id: str) -> None:
         """Remove an item; raises ``Refused`` where there is none of this id."""
         self._items.remove(self.require(item_id, "item_delete_invalid_item_id", "deleting"))
+        del self._by_id[item_id]
 
     def require(self, item_id: str, code: str, doing: str) -> Item:
         """The item, or ``Refused`` with this code: "Error <doing> item: the item with id ... does not exist."""
         item = self.get(item_id)
         if item is None:
-            raise Refused(code, f"Error {doing} item: the item with id '{item_id}' does not exist.", "item_id")
+            raise Refused(code, f"Error {doing} item: the item with id '{item_id}' does not exist.")
         return item
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
@@ -109,18 +114,19 @@ class Conversation:
         heard). Raises ``Refused``.
         """
         item = self.require(item_id, "item_truncate_invalid_item_id", "truncating")
-        if item.wire.get("role") != "assistant":
-            raise Refused("invalid_value", "Only model output audio messages can be truncated.", "item_id")
+        if item.wire.get("role") != "assistant" or not item.audio:
+            raise Refused(None, "Only model output audio messages can be truncated")  # in just these words (live, 2026)
         if content_index not in item.audio:
             message = f"Error truncating item: the content part at index {content_index} has no audio."
             raise Refused("invalid_value", message, "content_index")
         length = item.audio_ms(content_index)
         if audio_end_ms > length:
             message = f"Audio content of {length}ms is already shorter than {audio_end_ms}ms"
-            raise Refused("invalid_value", message, "audio_end_ms")
+            raise Refused("invalid_value", message)
         item.audio[content_index] = item.audio[content_index][: audio_end_ms * BYTES_PER_MS[item.audio_type]]
         item.heard = _words_within(item.spoken, len(item.audio[content_index]))
         item.wire["content"][content_index]["transcript"] = ""
+        item.tokens = None
 
     def has_call(self, call_id: str) -> bool:
         """True where an item of the conversation is the function call of this id."""
@@ -154,15 +160,21 @@ def item_from_client(told: Json, audio_type: str) -> Item:
     item = Item({**ordered, **wire}, audio_type=audio_type)
     for index, part in enumerate(wire.get("content", ())):
         if "audio" in part:
-            item.audio[index] = decode_audio(part.pop("audio"), f"item.content[{index}].audio")
+            item.audio[index] = decode_audio(part.pop("audio"), f"item.content[{index}].audio", audio_type)
             part.setdefault("transcript", None)
     return item
 
 
-def decode_audio(text: str, path: str) -> bytes:
-    """Base64 to bytes; ``Refused`` in the service's words where it is not base64."""
+def decode_audio(text: str, path: str, audio_type: str = "audio/pcm") -> bytes:
+    """Base64 to bytes; ``Refused`` in the service's words where it is not base64, or nothing."""
+    got = "empty bytes"
     try:
-        return base64.b64decode(text, validate=True)
+        audio = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        message = f"Invalid '{path}'. Expected base64-encoded audio bytes, but got an invalid value."
-        raise Refused("invalid_value", message, path) from None
+        audio, got = b"", "an invalid value"
+    if not audio:
+        kind = " (mono PCM16 at 24kHz)" if audio_type == "audio/pcm" else ""
+        raise Refused(
+            "invalid_value", f"Invalid '{path}'. Expected base64-encoded audio bytes{kind} but got {got}.", path
+        )
+    return audio

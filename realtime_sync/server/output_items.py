@@ -37,7 +37,10 @@ class OutputItem:
         self.item.wire["status"] = status
         self._finish_content()
         if self._run.in_conversation:
-            self._session.emit_item("conversation.item.done", self._previous, self._wire())
+            # Where an answer is a conversation's second item, the live services tell none before it here, though they
+            # did when it was added (2026-07, in each recording).
+            is_second = self._previous == self._session.conversation.first_id
+            self._session.emit_item("conversation.item.done", None if is_second else self._previous, self._wire())
         self.emit("response.output_item.done", {"item": self._wire()}, named=False)
         self._run.wire["output"].append(self._wire())
 

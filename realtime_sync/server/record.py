@@ -16,9 +16,10 @@ class SessionRecord:
     """The record of one connection.
 
     ``path``, ``query``, ``headers`` (names in lower case): of the upgrade request. ``received``: the client's messages
-    as it sent them, parsed; ``sent``: the server's, as the client saw them. ``close_code`` and ``close_reason``: None
-    while the connection is open, 1006 where it ended without a close frame; ``closed_by_client``: who closed first.
-    ``turns``: how many responses have been told to be done; ``opened_at``: of ``time.monotonic``.
+    as it sent them, parsed; ``sent``: the server's, as the client saw them, without the texts and bytes that faults and
+    scripts send. ``close_code`` and ``close_reason``: None while the connection is open, 1006 where it ended without a
+    close frame; ``closed_by_client``: who closed first. ``turns``: how many responses have been told to be done;
+    ``opened_at``: of ``time.monotonic``.
     """
 
     def __init__(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], *, keep: bool = True) -> None:
@@ -92,10 +93,14 @@ class SessionRecord:
             with self._changed:
                 left = deadline - time.monotonic()
                 if left <= 0 or (self.close_code is not None and position == len(messages)):
-                    kinds = [message.get("type") for message in messages[-20:]]
-                    raise WaitTimeoutError(f"no such message was {what} within {timeout} s; the last were {kinds}")
+                    raise WaitTimeoutError(self._in_vain(messages, what, timeout))
                 if position == len(messages):
                     self._changed.wait(left)
+
+    def _in_vain(self, messages: list[Json], what: str, timeout: float) -> str:
+        closed = self.close_code is not None
+        until = f"before the connection ended with {self.close_code}" if closed else f"within {timeout} s"
+        return f"no such message was {what} {until}; the last were {[each.get('type') for each in messages[-20:]]}"
 
     def note_received(self, message: Json) -> int:
         """Add a message of the client's; returns its position, from 1, for ``note_handled``."""

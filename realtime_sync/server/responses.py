@@ -128,10 +128,11 @@ class ResponseRun:
         return usage(read, (self._said_text, self._said_audio), cached)
 
     def _turn(self) -> Turn:
+        sounding = [item for item in self._items if item.audio]
         return Turn(
             items=[dict(item.wire) for item in self._items],
-            audio_ms={item.id: sum(map(item.audio_ms, item.audio)) for item in self._items if item.audio},
-            audio={item.id: b"".join(item.audio.values()) for item in self._items if item.audio},
+            audio_ms={item.id: sum(map(item.audio_ms, item.audio)) for item in sounding},
+            audio={item.id: b"".join(item.audio.values()) for item in sounding},
             instructions=self._instructions,
             tools=self._tools,
             tool_choice=self._tool_choice,

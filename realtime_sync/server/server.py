@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import socket
-import socketserver
 import ssl
 import threading
 import time
-from http.server import ThreadingHTTPServer
 from types import TracebackType
 from typing import Iterable, Mapping, Optional, Sequence, Union
 
@@ -24,55 +21,24 @@ from realtime_sync.server.client_secrets import ClientSecrets, Configuration
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Connection, Handler
 from realtime_sync.server.faults import Act, Faults, Refusal
-from realtime_sync.server.http import RequestHandler
+from realtime_sync.server.listener import Listener
 from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder, Transcriber, default_responder, default_transcriber
 from realtime_sync.server.rest import Rest
 from realtime_sync.server.script import Script
-from realtime_sync.server.session import LiveSession, SessionSettings
+from realtime_sync.server.session import LiveSession
+from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.speech.kit import Speech
 from realtime_sync.server.speech.rules import RulesBrain
 from realtime_sync.server.speech.scripted import scripted
 from realtime_sync.server.translation import TranslationSession
 
-_log = logging.getLogger("realtime_sync.server")
 _KEPT = 1000  # past sessions that a server without a record remembers
 _SIP_HEADERS = {
     "From": "sip:+14155550100@sip.example.com",
     "To": "sip:+14155550123@sip.example.com",
     "Call-ID": "embedded-server",
 }
-
-
-class _Listener(ThreadingHTTPServer):
-    """Accepts, and serves each connection on a named daemon thread that the server knows."""
-
-    daemon_threads = True
-    request_queue_size = 128
-    allow_reuse_address = True
-
-    def __init__(self, address: tuple[str, int], realtime: RealtimeServer, tls: Optional[ssl.SSLContext]) -> None:
-        self._realtime = realtime
-        self._tls = tls
-        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
-        handler = type("BoundRequestHandler", (RequestHandler,), {"realtime": realtime})
-        super().__init__(address, handler)
-
-    def server_bind(self) -> None:
-        # Not http.server's own: it asks for this machine's name, for which some resolvers take seconds.
-        socketserver.TCPServer.server_bind(self)
-
-    def get_request(self) -> tuple[socket.socket, object]:
-        accepted, address = super().get_request()
-        if self._tls is not None:
-            accepted = self._tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
-        return accepted, address
-
-    def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
-        self._realtime.start_connection(lambda: self.process_request_thread(request, client_address), request)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        _log.debug("a connection ended with an error", exc_info=True)
 
 
 class RealtimeServer:
@@ -102,7 +68,7 @@ class RealtimeServer:
         record: whether sessions keep what they sent and received; False for load tests.
 
     Raises:
-        ConfigurationError: for settings that contradict each other. OSError: where the port cannot be had.
+        ConfigurationError: for settings that make no sense, alone or together. OSError: where the port cannot be had.
     """
 
     def __init__(
@@ -133,6 +99,8 @@ class RealtimeServer:
         if isinstance(api_keys, str) or isinstance(models, str):
             # A part of the one string, even none of it, would be "in" it, and let in.
             raise ConfigurationError("api_keys and models are lists of strings: put a single one in brackets")
+        if not 0 <= port <= 65535:
+            raise ConfigurationError(f"port is a number from 0, which takes a free one, to 65535, not {port}")
         default: Responder = default_responder if speech is None else RulesBrain()
         self._own_clock = SystemClock() if clock is None else None
         script = responder if isinstance(responder, Script) else None
@@ -154,7 +122,7 @@ class RealtimeServer:
         self.calls = Calls(self._begin_call)
         self.rest = Rest(self.policy, secrets, self.calls)
         self._record = record
-        self._faults = faults or Faults()
+        self._faults = _checked_faults(faults or Faults())
         self._changed = threading.Condition()  # guards all lists below, _faults and _refused
         self._refused = 0
         self._sessions: list[LiveSession] = []
@@ -165,7 +133,7 @@ class RealtimeServer:
         """Set once ``close()`` has begun."""
         context = _tls_context(ssl_context, tls)
         self._scheme = "http" if context is None else "https"
-        self._listener = _Listener((host, port), self, context)
+        self._listener = Listener((host, port), self, context)
         name = self._listener.server_address[0]
         shown = name.decode() if isinstance(name, (bytes, bytearray)) else str(name)
         self._authority = f"[{shown}]" if ":" in shown else shown
@@ -215,7 +183,7 @@ class RealtimeServer:
     @faults.setter
     def faults(self, faults: Faults) -> None:
         with self._changed:
-            self._faults, self._refused = faults, 0
+            self._faults, self._refused = _checked_faults(faults), 0
             sessions = list(self._sessions)
         for session in sessions:
             session.set_faults(faults)
@@ -377,6 +345,12 @@ class RealtimeServer:
         over = [session for session in self._sessions if session.is_over]
         forgotten = set(map(id, over[: max(0, len(over) - _KEPT)]))
         self._sessions = [session for session in self._sessions if id(session) not in forgotten]
+
+
+def _checked_faults(faults: object) -> Faults:
+    if not isinstance(faults, Faults):
+        raise ConfigurationError(f"faults is a Faults, not {faults!r}: a refusal or acts go into it")
+    return faults
 
 
 def _tls_context(context: Optional[ssl.SSLContext], files: Optional[tuple[str, str]]) -> Optional[ssl.SSLContext]:

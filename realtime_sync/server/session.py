@@ -12,13 +12,11 @@ import json
 import logging
 import threading
 import time
-from typing import TYPE_CHECKING, Callable, Mapping, Optional
-
-import attrs
+from typing import Callable, Mapping, Optional
 
 from realtime_sync.server.admission import Flavour
 from realtime_sync.server.checks import Json, Refused, read_json, server_error
-from realtime_sync.server.clock import Cancel, Clock
+from realtime_sync.server.clock import Cancel
 from realtime_sync.server.connection import Connection, Handler
 from realtime_sync.server.faults import Act, Faults
 from realtime_sync.server.hearing import Hearing
@@ -26,36 +24,15 @@ from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import Conversation, Item, item_from_client
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.record import SessionRecord
-from realtime_sync.server.remote_tools import MCPServers, RemoteTools
-from realtime_sync.server.responder import Responder
+from realtime_sync.server.remote_tools import RemoteTools
 from realtime_sync.server.responses import ResponseRun
 from realtime_sync.server.session_options import new_session, updated_session
+from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
-from realtime_sync.server.speech.kit import Speech
-
-if TYPE_CHECKING:
-    from realtime_sync.server.script import Script
 
 _log = logging.getLogger("realtime_sync.server")
 _TOKEN_LIMIT = 40_000
 _ROOM_TIMEOUT = 60.0
-
-
-@attrs.frozen(kw_only=True)
-class SessionSettings:
-    """What a ``RealtimeServer`` has been told that concerns its sessions; see there."""
-
-    clock: Clock
-    responder: Responder
-    speech: Speech
-    script: Optional[Script]
-    first_update: Optional[str]
-    ping_interval: Optional[float]
-    pong_timeout: float
-    session_seconds: float
-    audio_pace: Optional[float]
-    rate_limits: bool
-    mcp_servers: Optional[MCPServers] = None
 
 
 class LiveSession(SessionRecord, Handler):
@@ -225,9 +202,7 @@ class LiveSession(SessionRecord, Handler):
         item = item_from_client(message["item"], self.input_audio_type)
         call_id = item.wire.get("call_id")
         if item.wire["type"] == "function_call_output" and not self.conversation.has_call(str(call_id)):
-            raise Refused(
-                "invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.", "item.call_id"
-            )
+            raise Refused("invalid_tool_call_id", f"Tool call ID '{call_id}' not found in conversation.")
         is_approval = item.wire["type"] == "mcp_approval_response"
         if is_approval:
             self.remote_tools.check_answer(item.wire)
@@ -293,7 +268,7 @@ class LiveSession(SessionRecord, Handler):
         voice = (params.get("audio") or {}).get("output", {}).get("voice")
         if in_conversation and voice and self.audio_has_been_said and voice != self.options["audio"]["output"]["voice"]:
             message = "Cannot update a conversation's voice if assistant audio is present."
-            raise Refused("cannot_update_voice", message, "response.audio.output.voice")
+            raise Refused("cannot_update_voice", message)
         self.remote_tools.list_tools(params.get("tools") or ())
         told = params.get("input")
         items = list(self.conversation) if told is None else [self._input_item(entry) for entry in told]
@@ -342,7 +317,7 @@ class LiveSession(SessionRecord, Handler):
 
     def _schedule(self) -> None:
         self._timers["expiry"] = self.clock.call_later(self.settings.session_seconds, self._expire)
-        if self.settings.ping_interval:
+        if self.settings.ping_interval is not None:
             self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
 
     def _ping(self) -> None:

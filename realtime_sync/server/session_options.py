@@ -88,7 +88,7 @@ def updated_session(session: Json, update: Json, *, audio_has_been_said: bool) -
     voice = _get(update, "audio", "output", "voice")
     if audio_has_been_said and voice is not None and voice != _get(session, "audio", "output", "voice"):
         message = "Cannot update a conversation's voice if assistant audio is present."
-        raise Refused("cannot_update_voice", message, "session.audio.output.voice")
+        raise Refused("cannot_update_voice", message)
     merged = _merged(session, update)
     audio_input = merged.get("audio", {}).get("input", {})
     detection = audio_input.get("turn_detection")

@@ -21,6 +21,7 @@ from realtime_sync.server.checks import (
     one_of,
     record,
     string,
+    string_up_to,
     wrong_value,
 )
 
@@ -154,9 +155,12 @@ def _metadata(value: object, path: str) -> None:
     json_object(value, path)
     assert isinstance(value, dict)
     for key, entry in value.items():
-        string(entry, f"{path}.{key}")
+        string_up_to(512)(entry, f"{path}.{key}")
     if len(value) > 16:
-        message = f"Invalid '{path}': too many properties. Expected an object with at most 16 properties."
+        message = (
+            f"Invalid '{path}': too many properties. Expected an object with at most 16 properties, but got an object "
+            f"with {len(value)} properties instead."
+        )
         raise Refused("object_above_max_properties", message, path)
 
 
@@ -168,8 +172,17 @@ _COMMON = {
     "parallel_tool_calls": boolean,
     "reasoning": nullable(record({"effort": one_of("minimal", "low", "medium", "high", "xhigh")})),
     "max_output_tokens": _MAX_TOKENS,
-    "prompt": nullable(json_object),
+    "prompt": nullable(record({"id": string, "version": nullable(string), "variables": nullable(json_object)}, ["id"])),
 }
+_TRACING = record({"workflow_name": string, "group_id": string, "metadata": json_object})
+_RETENTION = record(
+    {
+        "type": anything,
+        "retention_ratio": number(0.0, 1.0),
+        "token_limits": record({"post_instructions": integer(0)}),
+    },
+    ["retention_ratio"],
+)
 _SPEED = number(0.25, 1.5)
 _REALTIME_SESSION = {
     **_COMMON,
@@ -180,12 +193,14 @@ _REALTIME_SESSION = {
         {"input": _AUDIO_INPUT, "output": record({"format": _AUDIO_FORMAT, "voice": _VOICE, "speed": _SPEED})}
     ),
     "include": _INCLUDE,
-    "tracing": nullable(either(string=one_of("auto"), object=json_object)),
-    "truncation": either(string=one_of("auto", "disabled"), object=json_object),
+    "tracing": nullable(either(string=one_of("auto"), object=_TRACING)),
+    "truncation": either(string=one_of("auto", "disabled"), object=by_tag("type", {"retention_ratio": _RETENTION})),
 }
 _TRANSCRIPTION_SESSION = {"type": anything, "audio": record({"input": _AUDIO_INPUT}), "include": _INCLUDE}
 
-_ITEM_COMMON = {"id": string, "object": one_of("realtime.item"), "type": anything, "status": string}
+_ID = string_up_to(32)  # of items and calls (live, 2026-08)
+_STATUS = one_of("completed", "incomplete", "in_progress")
+_ITEM_COMMON = {"id": _ID, "object": one_of("realtime.item"), "type": anything, "status": _STATUS}
 
 
 def _message(role: str, parts: dict[str, Shape]) -> Shape:
@@ -213,12 +228,12 @@ _MESSAGES = by_tag(
 _ITEMS: dict[str, Shape] = {
     "message": _MESSAGES,
     "function_call": record(
-        {**_ITEM_COMMON, "call_id": string, "name": string, "arguments": string}, ["name", "arguments"]
+        {**_ITEM_COMMON, "call_id": _ID, "name": string, "arguments": string}, ["name", "arguments"]
     ),
-    "function_call_output": record({**_ITEM_COMMON, "call_id": string, "output": string}, ["call_id", "output"]),
+    "function_call_output": record({**_ITEM_COMMON, "call_id": _ID, "output": string}, ["call_id", "output"]),
     "mcp_approval_response": record(
         {
-            "id": string,
+            "id": _ID,
             "type": anything,
             "approval_request_id": string,
             "approve": boolean,
@@ -242,7 +257,7 @@ _RESPONSE = record(
 
 
 def _envelope(fields: dict[str, Shape], required: tuple[str, ...] = ()) -> Shape:
-    return record({"type": anything, "event_id": string, **fields}, required)
+    return record({"type": anything, "event_id": string_up_to(512), **fields}, required)
 
 
 _SHAPES: dict[str, Shape] = {

@@ -16,8 +16,9 @@ from realtime_sync.server.faults import Faults
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import decode_audio
 from realtime_sync.server.responder import FunctionCall, MCPCall, Reply, Turn
-from realtime_sync.server.session import LiveSession, SessionSettings
+from realtime_sync.server.session import LiveSession
 from realtime_sync.server.session_options import updated_session
+from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.speech.parts import Hints
 from realtime_sync.server.vad import SpeechStarted, SpeechStopped, VoiceDetector

@@ -30,11 +30,17 @@ def said_tokens(size: int, audio_type: str) -> int:
 
 
 def item_tokens(item: Item) -> tuple[int, int]:
-    """Text and audio tokens of an item as input."""
+    """Text and audio tokens of an item as input. Counted once: a long conversation is read by each of its answers."""
+    if item.tokens is not None:
+        return item.tokens
     text = "".join(str(item.wire.get(key) or "") for key in ("name", "arguments", "output"))
     for part in item.wire.get("content", ()):
         text += str(part.get("text") or "")
-    return text_tokens(text), sum(heard_tokens(item.audio_ms(index)) for index in item.audio)
+    tokens = text_tokens(text), sum(heard_tokens(item.audio_ms(index)) for index in item.audio)
+    # The output of a remote call comes behind the response that told the call.
+    if item.wire.get("status") != "in_progress" and item.wire["type"] != "mcp_call":
+        item.tokens = tokens
+    return tokens
 
 
 def input_tokens(instructions: str, tools: object, items: Iterable[Item]) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """For the tests of projects that use this library: a pytest plugin, a clock that moves when told to, replay.
 
 The plugin (``realtime_sync.testing.plugin``) is found by pytest itself; its fixtures need the extra ``server``, as
-``ReplayScript`` and ``replay_server`` do.
+``ReplayScript`` and ``replay_server`` do. Responders, scripts and faults are the server's: ``realtime_sync.server``.
 """
 
 from __future__ import annotations

@@ -7,6 +7,8 @@ import itertools
 import threading
 from typing import Callable
 
+from realtime_sync.errors import InvalidInputError
+
 
 class ManualClock:
     """Time that moves by ``advance()`` alone. May be used by several servers and threads at once.
@@ -20,6 +22,10 @@ class ManualClock:
         self._now = start
         self._timers: list[tuple[float, int, list[Callable[[], None]]]] = []
         self._numbers = itertools.count()
+
+    def __repr__(self) -> str:
+        with self._changed:
+            return f"<ManualClock at {self._now:g} s, {self._pending()} timers pending>"
 
     def monotonic(self) -> float:
         """Seconds, by this clock."""
@@ -41,7 +47,12 @@ class ManualClock:
         cancel()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass: whatever falls due is done in its order, each at its own time, before this returns."""
+        """Let time pass: whatever falls due is done in its order, each at its own time, before this returns.
+
+        Raises ``InvalidInputError`` for less than 0 seconds: no clock of the server's runs backwards.
+        """
+        if seconds < 0:
+            raise InvalidInputError(f"a clock does not run backwards: {seconds!r} s")
         with self._changed:
             end = self._now + seconds
         while True:
@@ -60,7 +71,11 @@ class ManualClock:
     def wait_for_timers(self, count: int = 1, timeout: float = 5.0) -> bool:
         """Wait, in real time, until at least so many timers are pending; False where they are not in time.
 
-        For a test that must not advance before the server has begun to wait.
+        For a test that must not advance before the server has begun to wait. Each session has one timer for its end
+        and, unless ``ping_interval`` is None, one for its pings; each delay, pace or call that goes on has one more.
         """
         with self._changed:
-            return self._changed.wait_for(lambda: sum(bool(entry[2]) for entry in self._timers) >= count, timeout)
+            return self._changed.wait_for(lambda: self._pending() >= count, timeout)
+
+    def _pending(self) -> int:
+        return sum(bool(entry[2]) for entry in self._timers)  # a cancelled one is empty

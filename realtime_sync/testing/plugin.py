@@ -3,6 +3,13 @@
 - ``realtime_server``: a ``RealtimeServer``, closed after the test.
 - ``realtime_client``: an ``OpenAIClient`` on that server.
 - ``realtime_session``: an open session of that client with the model ``gpt-realtime``, closed after the test.
+
+A fixture of your own by the name ``realtime_server`` takes the first one's place, for the other two as well::
+
+    @pytest.fixture
+    def realtime_server():
+        with RealtimeServer(responder=lambda turn: "It is a coast redwood.") as server:
+            yield server
 """
 
 from __future__ import annotations

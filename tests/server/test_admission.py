@@ -125,6 +125,17 @@ def test_a_plain_request_gets_a_plain_answer(server: RealtimeServer, method: str
     connection.close()
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_target_that_is_no_url_is_a_bad_request(server: RealtimeServer, method: str) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
+    connection.putrequest(method, "http://[/v1/realtime", skip_host=True)  # else it takes the target apart itself
+    connection.endheaders()
+    response = connection.getresponse()
+    assert response.status == 400
+    assert "no URL" in json.loads(response.read())["error"]["message"]
+    connection.close()
+
+
 def test_a_broken_upgrade_is_a_bad_request(server: RealtimeServer) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)
     headers = {"Authorization": "Bearer k", "Upgrade": "websocket", "Connection": "Upgrade"}

@@ -86,7 +86,34 @@ REALTIME = {"type": "realtime"}
             "missing_required_parameter",
             "session.tools[0].name",
         ),
+        (
+            {**SESSION, "session": {**REALTIME, "truncation": {"type": "retention_ratio", "retention_ratio": 2}}},
+            "decimal_above_max_value",
+            "session.truncation.retention_ratio",
+        ),
+        (
+            {**SESSION, "session": {**REALTIME, "truncation": {"retention_ratio": 0.5}}},
+            "missing_required_parameter",
+            "session.truncation.type",
+        ),
+        (
+            {**SESSION, "session": {**REALTIME, "tracing": {"workflow_name": 5}}},
+            "invalid_type",
+            "session.tracing.workflow_name",
+        ),
+        (
+            {**SESSION, "session": {**REALTIME, "prompt": {"version": "2"}}},
+            "missing_required_parameter",
+            "session.prompt.id",
+        ),
+        ({**SESSION, "session": {**REALTIME, "tool_choice": 5}}, "invalid_type", "session.tool_choice"),
         ({"type": "input_audio_buffer.append"}, "missing_required_parameter", "audio"),
+        ({"type": "input_audio_buffer.append", "audio": ""}, "invalid_value", "audio"),
+        (
+            {"type": "response.create", "response": {"metadata": {"key": "x" * 513}}},
+            "string_above_max_length",
+            "response.metadata.key",
+        ),
         ({"type": "input_audio_buffer.commit", "now": True}, "unknown_parameter", "now"),
         ({"type": "conversation.item.create"}, "missing_required_parameter", "item"),
         (
@@ -124,6 +151,21 @@ def test_what_is_wrong_is_named(peer: Peer, message: dict[str, Any], code: str, 
     error = refused(peer, message)
     assert (error["code"], error["param"]) == (code, param)
     peer.update(instructions="still here")
+
+
+@pytest.mark.parametrize("name", ["id", "call_id"])
+def test_an_id_that_the_service_would_not_take_is_refused_here_too(peer: Peer, name: str) -> None:
+    item = {"type": "function_call", "name": "f", "arguments": "{}", name: "x" * 33}
+    error = refused(peer, {"type": "conversation.item.create", "item": item})
+    assert error["code"] == "string_above_max_length"
+    # Live, 2026-08.
+    assert error["message"] == (
+        f"Invalid 'item.{name}': string too long. Expected a string with maximum length 32, but got a string with "
+        "length 33 instead."
+    )
+    item[name] = "x" * 32
+    peer.say("conversation.item.create", item=item)
+    assert peer.until("conversation.item.done")["item"][name] == "x" * 32
 
 
 def test_a_refused_update_is_discarded_whole(peer: Peer) -> None:

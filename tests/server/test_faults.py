@@ -6,14 +6,33 @@ import json
 import socket
 import struct
 import time
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 import websocket
 
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.server import Faults, RealtimeServer, Refusal, faults
 from tests.server.conftest import Peer
 from tests.session.harness import within
+
+
+@pytest.mark.parametrize("code", [-1, 1005, 1006, 1015, 65536])
+def test_a_code_that_no_close_frame_holds_is_refused_where_it_is_told(
+    peer: Peer, server: RealtimeServer, code: int
+) -> None:
+    with pytest.raises(InvalidInputError, match=str(code)):
+        faults.close(code)
+    with pytest.raises(InvalidInputError, match=str(code)):
+        server.sessions[0].close(code)
+    peer.update(instructions="still here")
+
+
+@pytest.mark.parametrize("name", ["delay", "slow_handshake", "handshake_bytes"])
+def test_less_than_nothing_is_no_fault(name: str) -> None:
+    told: dict[str, Any] = {name: -1}
+    with pytest.raises(InvalidInputError, match=name):
+        Faults(**told)
 
 
 def raw_handshake(server: RealtimeServer) -> socket.socket:

@@ -59,9 +59,14 @@ def test_with_detection_off_nothing_happens_by_itself(peer: Peer) -> None:
 
 
 def test_what_is_not_base64_is_refused(peer: Peer) -> None:
-    peer.say("input_audio_buffer.append", audio="not base64!")
-    error = peer.error()
-    assert (error["code"], error["param"]) == ("invalid_value", "audio")
+    for audio, got in (("not base64!", "an invalid value"), ("", "empty bytes")):
+        peer.say("input_audio_buffer.append", audio=audio)
+        error = peer.error()
+        assert (error["code"], error["param"]) == ("invalid_value", "audio")
+        # Live, 2025.
+        assert error["message"] == (
+            f"Invalid 'audio'. Expected base64-encoded audio bytes (mono PCM16 at 24kHz) but got {got}."
+        )
 
 
 def test_speech_is_found_at_its_place_in_the_audio_however_fast_it_comes(peer: Peer) -> None:

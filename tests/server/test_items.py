@@ -32,6 +32,7 @@ def test_an_item_goes_where_previous_item_id_says(peer: Peer) -> None:
     peer.say("conversation.item.delete", item_id="two")
     assert peer.until("conversation.item.deleted")["item_id"] == "two"
     assert create(peer, "last") == "three"
+    assert create(peer, "behind it", "") == "last"  # the service takes it for none (live, 2026)
 
 
 def test_an_unknown_previous_item_is_an_error_that_names_it(peer: Peer) -> None:
@@ -48,7 +49,11 @@ def test_an_id_can_be_given_once(peer: Peer) -> None:
     create(peer, "one")
     item = {"id": "one", "type": "message", "role": "user", "content": [{"type": "input_text", "text": "again"}]}
     peer.say("conversation.item.create", item=item)
-    assert peer.error()["code"] == "item_create_duplicate_item_id"
+    error = peer.error()
+    assert (error["code"], error["param"]) == ("item_create_duplicate_item_id", None)
+    assert error["message"] == "Error adding item: an item with id 'one' already exists."  # live, 2026-09
+    peer.say("conversation.item.delete", item_id="one")
+    assert create(peer, "one") is None
 
 
 def test_retrieving_brings_the_audio(peer: Peer) -> None:
@@ -90,9 +95,25 @@ def test_what_was_never_said_cannot_be_truncated(peer: Peer) -> None:
 
 
 def test_only_spoken_answers_can_be_truncated(peer: Peer) -> None:
+    peer.update(output_modalities=["text"])
     create(peer, "one")
-    peer.say("conversation.item.truncate", item_id="one", content_index=0, audio_end_ms=0)
-    assert peer.error()["param"] == "item_id"
+    for item_id in ("one", spoken_answer(peer)):
+        peer.say("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=0)
+        error = peer.error()
+        # Live, 2026.
+        assert (error["code"], error["param"]) == (None, None)
+        assert error["message"] == "Only model output audio messages can be truncated"
+
+
+def test_what_was_truncated_costs_less_to_read(peer: Peer) -> None:
+    item_id = spoken_answer(peer)
+    tokens = []
+    for audio_end_ms in (500, 100):
+        peer.say("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=audio_end_ms)
+        peer.say("response.create", response={"output_modalities": ["text"]})
+        usage = peer.until("response.done")["response"]["usage"]
+        tokens.append(usage["input_token_details"]["audio_tokens"])
+    assert tokens == [5, 1]
 
 
 def test_the_output_of_an_unknown_call_is_refused(peer: Peer) -> None:
@@ -107,5 +128,6 @@ def test_audio_of_the_assistant_fixes_the_voice(peer: Peer) -> None:
     assert peer.update(audio={"output": {"voice": "marin"}})["audio"]["output"]["voice"] == "marin"
     spoken_answer(peer)
     peer.say("session.update", session={"type": "realtime", "audio": {"output": {"voice": "cedar"}}})
-    assert peer.error()["code"] == "cannot_update_voice"
+    error = peer.error()
+    assert (error["code"], error["param"]) == ("cannot_update_voice", None)
     assert peer.update(audio={"output": {"voice": "marin"}})["audio"]["output"]["voice"] == "marin"

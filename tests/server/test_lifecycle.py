@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Any, Callable, Iterator
 
 import attrs
 import pytest
@@ -19,7 +19,8 @@ import trustme
 import websocket
 
 from realtime_sync.errors import ConfigurationError, WaitTimeoutError
-from realtime_sync.server import RealtimeServer, Reply, Turn, default_transcriber
+from realtime_sync.server import Act, RealtimeServer, Refusal, Reply, Turn, default_transcriber, faults
+from realtime_sync.server.connection import Connection
 from realtime_sync.server.record import SessionRecord
 from realtime_sync.server.speech.scripted import scripted
 from realtime_sync.server.vad import EnergyDetector, EnergyStream
@@ -272,6 +273,9 @@ def test_what_the_client_said_can_be_awaited(peer: Peer, server: RealtimeServer)
         session.wait_for_message("response.create", timeout=0.05)
     with pytest.raises(WaitTimeoutError):
         server.wait_for_session(timeout=0.05, count=2)
+    peer.ws.shutdown()
+    with pytest.raises(WaitTimeoutError, match="before the connection ended with 1006"):
+        session.wait_for_message("response.create", timeout=60)
 
 
 def test_a_message_counts_as_received_once_it_is_handled(peer: Peer, server: RealtimeServer) -> None:
@@ -403,3 +407,32 @@ def test_without_wsproto_the_error_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1
     assert "pip install 'realtime-sync[server]'" in done.stderr
+
+
+NONSENSE: dict[str, list[Any]] = {
+    "port": [-1, 65536],
+    "audio_pace": [-1.0, 0],
+    "ping_interval": [-20.0, 0],
+    "pong_timeout": [-1.0],
+    "session_seconds": [0],
+    "responder": ["Hello.", Reply("Hello.")],
+    "faults": [[faults.drop()], Refusal(429)],
+}
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_a_setting_that_makes_no_sense_is_refused_by_its_name(name: str) -> None:
+    for value in NONSENSE[name]:
+        with pytest.raises(ConfigurationError, match=name):
+            RealtimeServer(**{name: value})
+
+
+def test_an_act_that_raises_is_told_in_the_log(
+    peer: Peer, server: RealtimeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def perform(connection: Connection) -> None:
+        raise ZeroDivisionError
+
+    server.sessions[0].inject(Act("broken", perform))
+    assert server.sessions[0].wait_until_closed() == 1006
+    until(lambda: "ZeroDivisionError" in caplog.text)

@@ -52,6 +52,37 @@ def test_the_fixtures_give_a_server_a_client_and_an_open_session(pytester: pytes
     theirs("-W", "error").assert_outcomes(passed=4)
 
 
+def test_a_server_of_their_own_is_used_by_the_other_fixtures(pytester: pytest.Pytester, theirs: Theirs) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from realtime_sync.server import Faults, RealtimeServer, faults
+        from realtime_sync.testing import ManualClock
+
+        @pytest.fixture
+        def clock():
+            return ManualClock()
+
+        @pytest.fixture
+        def realtime_server(clock):
+            with RealtimeServer(responder=lambda turn: "It is a coast redwood.", clock=clock) as server:
+                yield server
+
+        def test_it_answers(realtime_session):
+            assert realtime_session.ask("What is the tallest tree?").transcript == "It is a coast redwood."
+
+        def test_an_hour_passes(realtime_session, realtime_server, clock):
+            clock.advance(3600)
+            assert realtime_server.wait_for_session().wait_until_closed() == 1001
+
+        def test_a_fault(realtime_server, realtime_session):
+            realtime_server.faults = Faults(acts=[faults.close(4000)])
+            assert realtime_server.wait_for_session().wait_until_closed() == 4000
+        """
+    )
+    theirs("-W", "error").assert_outcomes(passed=3)
+
+
 def test_the_fixtures_are_listed_with_their_words(theirs: Theirs) -> None:
     result = theirs("--fixtures")
     for name in ("realtime_server", "realtime_client", "realtime_session"):
