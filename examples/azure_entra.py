@@ -30,9 +30,9 @@ def main() -> None:
 
     with client.start_conversation_session(ConversationSessionOptions(content_modalities=["text"])) as session:
         session.add_item("Good morning!")
-        session.start_response()
+        session.start_response().wait()
         response = session.wait_for(ResponseDoneUpdate, timeout=60).response
-        print(*(item.text for item in response.output if isinstance(item, MessageItem)))
+        print(f"{response.status}:", *(item.text for item in response.output if isinstance(item, MessageItem)))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from demo_client import demo_client
+from demo_client import demo_client, print_failure
 
 from realtime_sync import (
     ConversationItemInputAudioTranscriptionCompletedUpdate,
@@ -66,9 +66,10 @@ def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
                 response = update.response
                 break
     print(f"Answer  {transcript}")
+    print_failure(response)
     if response.usage is not None:
         print(f"Tokens  {response.usage.input_tokens} in, {response.usage.output_tokens} out")
-    print(f"Wrote   {output} ({wav.seconds:.1f} s, the response was {response.status})")
+    print(f"Wrote   {output} ({wav.seconds:.1f} s)")
 
 
 if __name__ == "__main__":

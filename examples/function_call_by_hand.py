@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from demo_client import demo_client
+from demo_client import demo_client, print_failure
 
 from realtime_sync import (
     ConversationItem,
@@ -37,7 +37,7 @@ def main() -> None:
     options = ConversationSessionOptions(content_modalities=["text"], tools=[WEATHER], tool_choice="auto")
     with demo_client() as client, client.start_conversation_session(options) as session:
         session.add_item("Please call get_weather: what is the weather in Paris?")
-        session.start_response()
+        session.start_response().wait()
         while True:
             response = session.wait_for(ResponseDoneUpdate, timeout=60).response
             calls = [item for item in response.output if isinstance(item, FunctionCallItem)]
@@ -48,10 +48,11 @@ def main() -> None:
             if not calls:
                 break
             # Only now, after response.done of the response that made the calls: two at once are refused.
-            session.start_response()
+            session.start_response().wait()
         for item in response.output:
             if isinstance(item, MessageItem):
                 print(f"The model says: {item.text}")
+        print_failure(response)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from demo_client import demo_client
+from demo_client import demo_client, print_failure
 
 from realtime_sync import (
     ConversationSessionOptions,
     InputAudioBufferCommittedUpdate,
+    MessageItem,
     ResponseDoneUpdate,
-    ResponseOutputAudioTranscriptDoneUpdate,
     TurnDetectionOptions,
 )
 
@@ -32,10 +32,12 @@ def main() -> None:
             assert isinstance(committed, InputAudioBufferCommittedUpdate)
             print(f"{question.name} is item {committed.item_id}")
 
-            session.start_response()
-            answer = session.wait_for(ResponseOutputAudioTranscriptDoneUpdate, timeout=60)
-            print(f"  answer: {answer.transcript}")
-            session.wait_for(ResponseDoneUpdate, timeout=60)
+            session.start_response().wait()
+            response = session.wait_for(ResponseDoneUpdate, timeout=60).response
+            for item in response.output:
+                if isinstance(item, MessageItem):
+                    print(f"  answer: {item.text}")
+            print_failure(response)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ python examples/text_chat.py
 
 from __future__ import annotations
 
-from demo_client import demo_client
+from demo_client import demo_client, print_failure
 
 from realtime_sync import (
     ConversationSessionOptions,
@@ -38,6 +38,7 @@ def print_answer(session: RealtimeConversationSession) -> None:
             return
         elif isinstance(update, ResponseDoneUpdate):
             print()
+            print_failure(update.response)
             return
 
 

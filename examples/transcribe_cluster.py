@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Callable
 
 from dask.distributed import Client, LocalCluster
+from demo_client import environment_tells_something
 
-from realtime_sync import ConfigurationError, OpenAIClient, RealtimeConversationClient, transcribe_files
+from realtime_sync import OpenAIClient, RealtimeConversationClient, transcribe_files
 
 AUDIO = Path(__file__).parent / "audio"
 
@@ -54,16 +55,16 @@ def cluster(scheduler: str | None) -> Iterator[Client]:
 @contextmanager
 def client_maker() -> Iterator[Callable[[], RealtimeConversationClient]]:
     """What a worker makes its client with: as its environment tells; without a key, one of a server in this process."""
-    try:
-        RealtimeConversationClient.from_env()
-    except ConfigurationError:
-        from realtime_sync.server import RealtimeServer
-
-        print("(No key in the environment, so the embedded server answers: it has no ears.)")
-        with RealtimeServer() as server:
-            yield functools.partial(client_of, server.url)
-    else:
+    if environment_tells_something():
+        RealtimeConversationClient.from_env()  # a mistake is told here, and not by each worker
         yield RealtimeConversationClient.from_env
+        return
+
+    from realtime_sync.server import RealtimeServer
+
+    print("(No key in the environment, so the embedded server answers: it has no ears.)")
+    with RealtimeServer() as server:
+        yield functools.partial(client_of, server.url)
 
 
 def client_of(url: str) -> RealtimeConversationClient:

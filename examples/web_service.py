@@ -16,8 +16,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
 
+from demo_client import environment_tells_something
+
 from realtime_sync import (
-    ConfigurationError,
     ConversationItem,
     ConversationSessionOptions,
     InputTranscriptionOptions,
@@ -149,10 +150,9 @@ def made_service() -> Optional[Service]:
 
 
 def _client(stack: ExitStack) -> RealtimeConversationClient:
-    try:
+    if environment_tells_something():
         return RealtimeConversationClient.from_env()
-    except ConfigurationError:
-        logger.warning("No key in the environment, so an embedded server answers; set OPENAI_API_KEY for a model.")
+    logger.warning("No key in the environment, so an embedded server answers; set OPENAI_API_KEY for a model.")
     from realtime_sync.server import RealtimeServer
 
     speech = None

@@ -8,7 +8,7 @@ import uuid
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Callable, Literal, NoReturn, Optional, TypeVar, Union
+from typing import Callable, NoReturn, Optional, TypeVar, Union
 
 import attrs
 
@@ -46,10 +46,6 @@ from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
 from realtime_sync.urls import show_url
 
-if TYPE_CHECKING:
-    pass
-
-Proxy = Union[str, Literal[False], None]
 Recorded = Union[str, "os.PathLike[str]", RecordingWriter]
 C = TypeVar("C", bound="RealtimeConversationClient")
 
@@ -68,6 +64,16 @@ class ConnectionSettings:
     limits: QueueLimits = attrs.field(factory=QueueLimits)
     max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES
 
+    def __attrs_post_init__(self) -> None:
+        """Refuse now what would fail in the middle of a connect."""
+        for name, kind in (("timeouts", Timeouts), ("retries", ConnectRetries), ("limits", QueueLimits)):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise ConfigurationError(f"{name} must be a {kind.__name__}(...), not {value!r:.60}")
+        size = self.max_message_bytes
+        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+            raise ConfigurationError(f"max_message_bytes must be a whole number from 1, or None, not {size!r:.60}")
+
 
 class RealtimeConversationClient:
     """Starts sessions with one model at one endpoint. Holds no connection; cheap to make, safe to share.
@@ -84,6 +90,8 @@ class RealtimeConversationClient:
         settings: Optional[ConnectionSettings] = None,
     ) -> None:
         """``endpoint`` may be just a key: then it is OpenAI."""
+        if settings is not None and not isinstance(settings, ConnectionSettings):
+            raise ConfigurationError(f"settings must be a ConnectionSettings(...) or None, not {settings!r:.60}")
         self.model = model
         self.endpoint = endpoint if isinstance(endpoint, Endpoint) else Endpoint.openai(endpoint)
         self.settings = settings or ConnectionSettings()
@@ -135,7 +143,7 @@ class RealtimeConversationClient:
         """
         return self._start(
             options,
-            model=None if call_id else self.model,
+            model=self.model if call_id is None else None,
             reconnect=reconnect,
             budget=budget,
             call_id=call_id,

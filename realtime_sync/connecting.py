@@ -51,8 +51,10 @@ class ConnectRetries:
             raise ConfigurationError(f"ConnectRetries.attempts must be a whole number from 1, not {self.attempts!r}")
         for name in ("max_wait", "base_delay"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
-                raise ConfigurationError(f"ConnectRetries.{name} must be a number of seconds from 0, not {value!r}")
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1_000_000:
+                raise ConfigurationError(
+                    f"ConnectRetries.{name} must be a number of seconds from 0 to a million, not {value!r}"
+                )
 
     def pause(self, error: HandshakeError, attempt: int, waited: float) -> Optional[float]:
         """Seconds to wait after ``attempt`` (from 1) failed with ``error``; None where it should be raised."""
@@ -62,7 +64,7 @@ class ConnectRetries:
             return None  # also a 429, but it lasts until somebody pays
         delay = error.retry_after
         if delay is None:
-            delay = self.base_delay * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
+            delay = self.base_delay * 2 ** min(attempt - 1, 40) * random.uniform(0.5, 1.5)
         return delay if waited + delay <= self.max_wait else None
 
 

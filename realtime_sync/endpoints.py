@@ -122,6 +122,7 @@ class Endpoint:
         if self.proxy:
             proxy_url(self.proxy)
         split_base_url(self.base_url)
+        merge_query([], self.query)
         merge_headers(self._own_headers(), self.headers)
         self._check_api_version()
 

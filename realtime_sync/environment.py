@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from typing import Mapping, Optional
-from urllib.parse import urlsplit
 
 from realtime_sync.credentials import TokenCredential
 from realtime_sync.endpoints import OPENAI_URL, Endpoint
 from realtime_sync.errors import ConfigurationError
+from realtime_sync.urls import split_base_url
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpo
         return _azure(environ, endpoint, None if entra else key)
     openai_key = _value(environ, "OPENAI_API_KEY")
     base_url = _value(environ, "OPENAI_BASE_URL") or OPENAI_URL
-    if openai_key or urlsplit(base_url).hostname != urlsplit(OPENAI_URL).hostname:
+    if openai_key or _host(base_url) != _host(OPENAI_URL):
         if endpoint:
             logger.warning(
                 "AZURE_OPENAI_ENDPOINT is set without AZURE_OPENAI_API_KEY or AZURE_OPENAI_USE_ENTRA, "
@@ -104,6 +104,10 @@ def _entra_credential() -> TokenCredential:
             "AZURE_OPENAI_USE_ENTRA needs the package azure-identity: pip install realtime-sync[azure]"
         ) from error
     return DefaultAzureCredential()
+
+
+def _host(base_url: str) -> Optional[str]:
+    return split_base_url(base_url)[0].hostname
 
 
 def _value(environ: Mapping[str, str], name: str) -> Optional[str]:

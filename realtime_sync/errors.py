@@ -127,7 +127,7 @@ class CloseInfo:
 
     @property
     def clean(self) -> bool:
-        """True where a close handshake took place with code 1000 (normal) or 1001 (going away)."""
+        """True where a close handshake took place with code 1000 (normal), 1001 (going away) or none (1005)."""
         return self.initiator != "lost" and self.code in (1000, 1001, 1005)
 
     def __str__(self) -> str:
@@ -217,7 +217,8 @@ class ProxyError(ConnectionFailedError):
 class HandshakeError(ConnectionFailedError):
     """The server was reached and refused.
 
-    ``status``: the HTTP status; None where the refusal came as an ``error`` event after an accepted handshake.
+    ``status``: the HTTP status; None where the refusal came as an ``error`` event after an accepted handshake, and
+    where the answer was no HTTP.
     ``body``: what the server said, decoded leniently and cut at 64 KiB; may be empty.
     ``headers``: the answer's headers, names in lower case, without cookies.
     ``request_id``: what to quote to the service's support, or None.
@@ -249,7 +250,10 @@ class HandshakeError(ConnectionFailedError):
 
 
 class AuthenticationError(HandshakeError):
-    """The key or token was refused (401, 403, or ``invalid_api_key``)."""
+    """The key or token was refused (401, 403, or ``invalid_api_key``).
+
+    Also: the function or object that should have given one raised (``__cause__``); then nothing was sent.
+    """
 
 
 class NotFoundError(HandshakeError):

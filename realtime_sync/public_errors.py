@@ -26,6 +26,7 @@ from realtime_sync.errors import (
     SessionExpiredError,
     SessionNotOpenError,
     TooManySessionsError,
+    TranscriptionFailedError,
     WaitTimeoutError,
     WebhookError,
 )
@@ -47,6 +48,7 @@ _TOLD: tuple[tuple[type[BaseException], int, str], ...] = (
     (ConnectionClosedError, 502, "The connection to the model service ended before the answer did."),
     (ServerError, 502, "The model service refused the request."),
     (ResponseFailedError, 502, "The model service could not finish the answer."),
+    (TranscriptionFailedError, 502, "The model service could not write down what was said."),
     (WaitTimeoutError, 504, "The model service did not answer in time."),
 )
 
@@ -77,8 +79,10 @@ def public_error(error: BaseException) -> PublicError:
     kind = type(error).__name__
     # They say what is wrong with an argument or a request, which most often came from outside.
     if isinstance(error, (InvalidInputError, WebhookError)):
-        return PublicError(status=400, type=kind, message=str(error))
-    code = error.code if isinstance(error, (HandshakeError, ServerError, ResponseFailedError)) else None
+        status = error.status if isinstance(error, WebhookError) else 400
+        return PublicError(status=status, type=kind, message=str(error))
+    told_code = (HandshakeError, ServerError, ResponseFailedError, TranscriptionFailedError)
+    code = error.code if isinstance(error, told_code) else None
     retry_after = error.retry_after if isinstance(error, HandshakeError) else None
     for wanted, status, message in _TOLD:
         if isinstance(error, wanted):

@@ -28,6 +28,7 @@ from realtime_sync.transport import Cancellation, default_ssl_context, handshake
 from realtime_sync.transport.proxies import Proxy
 from realtime_sync.transport.refusal import readable_headers
 from realtime_sync.transport.tls import tls_error
+from realtime_sync.urls import redacted
 
 if TYPE_CHECKING:
     import requests
@@ -194,12 +195,13 @@ def _accepted(answer: RestAnswer, target: Target) -> RestAnswer:
         return answer
     if answer.status == 407 and target.proxy:
         raise ProxyError(f"The proxy {Proxy.parse(target.proxy).place} wants credentials (407) in its URL.")
-    body = answer.body
-    for value in target.headers.values():  # some servers repeat the key that they refuse, and any header may hold one
-        for secret in {value, value.rpartition(" ")[2]}:
-            if len(secret) >= 8:
-                body = body.replace(secret.encode(), b"***")
-    raise handshake_error(answer.status, answer.headers, body, f"POST {urlsplit(target.url).path}")
+
+    def clean(text: str) -> str:
+        return redacted(text, target.url, target.headers)
+
+    headers = {name: clean(value) for name, value in answer.headers.items()}
+    body = clean(answer.body.decode("utf-8", "replace"))
+    raise handshake_error(answer.status, headers, body, f"POST {urlsplit(target.url).path}")
 
 
 # What went wrong on the way ------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from realtime_sync.connecting import ConnectRetries
 from realtime_sync.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.endpoints import OPENAI_URL, Additions, Endpoint
 from realtime_sync.engine import QueueLimits
-from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES
@@ -44,6 +43,7 @@ class OpenAIClient:
         ssl_context: Optional[ssl.SSLContext] = None,
         ca_file: Optional[str] = None,
         user_agent: Optional[str] = None,
+        token_scope: str = AZURE_SCOPE,
         dialect: Dialect = Dialect.GA,
     ) -> None:
         self.endpoint = Endpoint.openai(
@@ -57,6 +57,7 @@ class OpenAIClient:
             ssl_context=ssl_context,
             ca_file=ca_file,
             user_agent=user_agent,
+            token_scope=token_scope,
             dialect=dialect,
         )
         self.settings = _settings(timeouts, retries, limits, max_message_bytes)
@@ -124,23 +125,9 @@ def _settings(
     limits: Optional[QueueLimits],
     max_message_bytes: Optional[int],
 ) -> ConnectionSettings:
-    _check_kind("timeouts", timeouts, Timeouts)
-    _check_kind("retries", retries, ConnectRetries)
-    _check_kind("limits", limits, QueueLimits)
-    _check_size(max_message_bytes)
     return ConnectionSettings(
-        timeouts=timeouts or Timeouts(),
-        retries=retries or ConnectRetries(),
-        limits=limits or QueueLimits(),
+        timeouts=Timeouts() if timeouts is None else timeouts,
+        retries=ConnectRetries() if retries is None else retries,
+        limits=QueueLimits() if limits is None else limits,
         max_message_bytes=max_message_bytes,
     )
-
-
-def _check_kind(name: str, value: object, kind: type) -> None:
-    if value is not None and not isinstance(value, kind):
-        raise ConfigurationError(f"{name} must be a {kind.__name__}(...) or None, not {value!r:.60}")
-
-
-def _check_size(size: object) -> None:
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-        raise ConfigurationError(f"max_message_bytes must be a whole number from 1, or None, not {size!r:.60}")

@@ -6,15 +6,20 @@ import attrs
 
 from realtime_sync.errors import ConfigurationError
 
+# Systems count their waits in milliseconds of 31 bits, which is 24 days; some deadlines are the sum of two.
+_MOST = 1_000_000
+
 
 def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-        raise ConfigurationError(f"Timeouts.{attribute.name} must be a positive number of seconds, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MOST:
+        raise ConfigurationError(
+            f"Timeouts.{attribute.name} must be a positive number of seconds, at most a million, not {value!r}"
+        )
 
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """Deadlines in seconds, each a positive finite number. The defaults suit a live conversation.
+    """Deadlines in seconds, each positive and at most a million. The defaults suit a live conversation.
 
     A time-out of a single wait (``timeout=`` of ``wait``, ``receive_update``, ...) is given at that call.
     """
@@ -34,4 +39,7 @@ class Timeouts:
     ping_interval: float = attrs.field(default=5.0, validator=_positive)
     """After this long without a byte from the peer, a ping is sent."""
     ping: float = attrs.field(default=8.0, validator=_positive)
-    """How long after that ping the peer may stay silent; then the connection is given up as dead."""
+    """How long after that ping the peer may stay silent; then the connection is given up as dead.
+
+    A peer that goes on taking bytes of a long message is alive; no ping gets past it.
+    """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import urllib.request
 from typing import Mapping, Optional
-from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from realtime_sync.errors import ConfigurationError
 
@@ -15,6 +15,8 @@ Pairs = list[tuple[str, str]]
 _WEBSOCKET_SCHEMES = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what a header's name is made of
+_HOST_NAME = re.compile(r"[0-9A-Za-z._-]+")  # some names on private networks do have an underscore
+_IPV6 = re.compile(r"\[[0-9A-Fa-f:.]+(%[\w.-]+)?\](:\d*)?", re.ASCII)  # urlsplit lets anything follow it
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 
@@ -46,10 +48,7 @@ def split_base_url(url: str) -> tuple[SplitResult, Pairs]:
         raise ConfigurationError("The endpoint's URL holds a user or password. Pass the credential by itself.")
     if parts.fragment:
         raise ConfigurationError("The endpoint's URL holds a fragment ('#...'), which is never sent. Remove it.")
-    try:
-        netloc = parts.netloc if parts.netloc.isascii() else parts.netloc.encode("idna").decode("ascii")
-    except UnicodeError as error:
-        raise ConfigurationError(f"The endpoint's host name cannot be looked up: {parts.hostname!r}.") from error
+    netloc = _ascii_netloc(parts, "The endpoint")
     base = parts._replace(scheme=_WEBSOCKET_SCHEMES[parts.scheme], netloc=netloc, query="")
     return base, parse_qsl(parts.query, keep_blank_values=True)
 
@@ -96,9 +95,10 @@ def proxy_url(proxy: str) -> Optional[str]:
     if not proxy:
         return None
     proxy = proxy if "://" in proxy else f"http://{proxy}"
-    scheme = _split(proxy, "The proxy").scheme
-    if scheme not in _PROXY_SCHEMES:
-        raise ConfigurationError(f"A proxy's URL starts with one of {', '.join(_PROXY_SCHEMES)}; not {scheme}.")
+    parts = _split(proxy, "The proxy")
+    if parts.scheme not in _PROXY_SCHEMES:
+        raise ConfigurationError(f"A proxy's URL starts with one of {', '.join(_PROXY_SCHEMES)}; not {parts.scheme}.")
+    _ascii_netloc(parts, "The proxy")
     return proxy
 
 
@@ -130,13 +130,39 @@ def show_url(url: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, "&".join(query), ""))
 
 
+def redacted(text: str, url: str, headers: Mapping[str, str]) -> str:
+    """``text`` without the values of these headers and of the URL's query, which some servers echo in a refusal."""
+    pairs = [pair.partition("=") for pair in url.partition("?")[2].split("&")]
+    values = {value for name, _, value in pairs if name not in _SHOWN} | set(headers.values())
+    for secret in values | {unquote(value) for value in values} | {value.rpartition(" ")[2] for value in values}:
+        if len(secret) >= 8:  # what is shorter is no secret, and stands in many a word
+            text = text.replace(secret, "***")
+    return text
+
+
 def _split(url: str, what: str) -> SplitResult:
     try:
         parts = urlsplit(url)
         missing = not parts.hostname
-        parts.port  # noqa: B018 - raises ValueError for a port that is no number
+        if parts.port == 0:  # raises ValueError itself for a port that is no number
+            raise ValueError("nobody listens there")
     except ValueError:
         raise ConfigurationError(f"{what} is no URL that could be connected to: is its host or port right?") from None
     if missing and parts.scheme in (*_WEBSOCKET_SCHEMES, *_PROXY_SCHEMES):
         raise ConfigurationError(f"{what}'s URL names no host.")
     return parts
+
+
+def _ascii_netloc(parts: SplitResult, what: str) -> str:
+    """Host and port as they are sent. Raises ConfigurationError for what is no name of a host."""
+    netloc = parts.netloc.rpartition("@")[2]
+    if _IPV6.fullmatch(netloc):
+        return netloc
+    host, colon, port = netloc.partition(":")
+    try:
+        name = host.encode("idna").decode("ascii")  # without the port, which would become part of the name
+    except UnicodeError:
+        name = ""
+    if not _HOST_NAME.fullmatch(name):
+        raise ConfigurationError(f"{what}'s host name cannot be looked up: {host!r}.")
+    return name + colon + port

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import logging
+import os
+import signal
 import socket
 import ssl
 import threading
@@ -29,6 +31,7 @@ from realtime_sync.errors import (
 )
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Cancellation, Connection
+from tests.session.harness import within
 
 QUICK = ConnectRetries(base_delay=0.001)
 ACCEPT = "accept"
@@ -188,18 +191,17 @@ def test_an_exhausted_quota_is_not_asked_again(serve: Any) -> None:
 def test_the_pause_is_the_one_that_the_service_asks_for(serve: Any, header: str) -> None:
     server, endpoint = serve(refusal(429, header), ACCEPT)
     started = time.monotonic()
-    open_and_end(endpoint, retries=ConnectRetries(base_delay=0))
-    assert 0.3 <= time.monotonic() - started < 4
+    with within(4):
+        open_and_end(endpoint, retries=ConnectRetries(base_delay=0))
+    assert time.monotonic() - started >= 0.3
     assert len(server.requests) == 2
 
 
 def test_a_pause_beyond_the_bound_raises_at_once(serve: Any) -> None:
     server, endpoint = serve(refusal(429, "Retry-After: 31"), ACCEPT)
-    started = time.monotonic()
-    with pytest.raises(RateLimitedError) as caught:
+    with within(4), pytest.raises(RateLimitedError) as caught:
         open_and_end(endpoint, retries=ConnectRetries())
     assert caught.value.retry_after == 31
-    assert time.monotonic() - started < 4
     assert len(server.requests) == 1
 
 
@@ -220,11 +222,50 @@ def test_cancelling_ends_the_pause_at_once(serve: Any) -> None:
 
         thread = threading.Thread(target=cancel, daemon=True)
         thread.start()
-        started = time.monotonic()
-        with pytest.raises(ConnectCancelledError):
+        with within(4), pytest.raises(ConnectCancelledError):
             open_and_end(endpoint, cancellation=cancellation)
-        assert time.monotonic() - started < 4
         thread.join(10)
+
+
+@pytest.fixture
+def _ctrl_c_in_the_pause(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    announced, interrupted = threading.Event(), threading.Event()
+
+    def notice(record: logging.LogRecord) -> bool:
+        announced.set()
+        return True
+
+    def handle(*_: object) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    def interrupt() -> None:
+        announced.wait(20)
+        # Python misses a signal that comes just before it enters a system call, until that returns.
+        while not interrupted.wait(0.05):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    logger = logging.getLogger("realtime_sync.connecting")
+    logger.addFilter(notice)
+    before = signal.signal(signal.SIGINT, handle)
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    with caplog.at_level(logging.INFO, logger.name):
+        yield
+    interrupted.set()
+    thread.join(30)
+    signal.signal(signal.SIGINT, before)
+    logger.removeFilter(notice)
+
+
+@pytest.mark.usefixtures("_ctrl_c_in_the_pause")
+@pytest.mark.parametrize("cancellable", [True, False])
+def test_ctrl_c_ends_the_pause_at_once(serve: Any, cancellable: bool) -> None:
+    server, endpoint = serve(refusal(429, "Retry-After: 20"), ACCEPT)
+    with within(5), pytest.raises(KeyboardInterrupt):
+        open_and_end(endpoint, cancellation=Cancellation() if cancellable else None)
+    assert len(server.requests) == 1
 
 
 def test_a_cancelled_connect_does_not_even_begin(serve: Any) -> None:
@@ -276,6 +317,12 @@ def test_all_pauses_together_stay_within_the_bound() -> None:
     assert retries.pause(error, 2, 10.1) is None
 
 
+def test_even_a_thousand_attempts_have_a_pause() -> None:
+    retries = ConnectRetries(attempts=5000, base_delay=0.0)
+    assert retries.pause(ServiceUnavailableError("busy"), 4999, 0.0) == 0.0
+    assert ConnectRetries(attempts=5000).pause(ServiceUnavailableError("busy"), 4999, 0.0) is None
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -285,6 +332,7 @@ def test_all_pauses_together_stay_within_the_bound() -> None:
         {"max_wait": -1},
         {"base_delay": float("nan")},
         {"max_wait": "1"},
+        {"max_wait": 1e12},
     ],
 )
 def test_retry_settings_without_sense_are_refused(wrong: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import platform
 import re
@@ -18,7 +19,13 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_sync import AzureOpenAIClient, OpenAIClient
+from realtime_sync import (
+    AzureOpenAIClient,
+    ConnectionSettings,
+    OpenAIClient,
+    RealtimeConversationClient,
+    Timeouts,
+)
 from realtime_sync.credentials import AZURE_SCOPE
 from realtime_sync.endpoints import Endpoint
 from realtime_sync.errors import AuthenticationError, ConfigurationError, UnsupportedByDialectError
@@ -29,13 +36,6 @@ from realtime_sync.version import __version__
 RESOURCE = "https://res.openai.azure.com"
 PREVIEW = "2025-04-01-preview"
 SECRET = "sk-0123456789-very-secret"
-
-
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
 
 
 @attrs.frozen
@@ -76,6 +76,8 @@ def _headers(endpoint: Endpoint) -> Mapping[str, str]:
         ("https://gateway.example/v1?tenant=t+1&flag=", "wss://gateway.example/v1/realtime?tenant=t%201&flag=&model=m"),
         ("https://gateway.example/v1?model=old&x=1&x=2", "wss://gateway.example/v1/realtime?x=1&x=2&model=m"),
         ("https://bücher.example/v1", "wss://xn--bcher-kva.example/v1/realtime?model=m"),
+        ("http://bücher:8443/v1", "ws://xn--bcher-kva:8443/v1/realtime?model=m"),
+        ("http://my_service.Internal.:80", "ws://my_service.Internal.:80/realtime?model=m"),
     ],
 )
 def test_an_openai_base_url_of_any_spelling_leads_to_its_realtime_path(base: str, url: str) -> None:
@@ -143,6 +145,8 @@ def test_control_characters_are_refused_wherever_they_stand(model: str) -> None:
         {"project": model},
         {"user_agent": model},
         {"headers": {"X-A": model}},
+        {"query": {"a": model}},
+        {"query": {model: "a"}},
     ]
     for settings in everything:
         with pytest.raises(ConfigurationError, match="control character"):
@@ -161,10 +165,17 @@ def test_control_characters_are_refused_wherever_they_stand(model: str) -> None:
         ("https://h:port/v1", "port"),
         ("https://h:99999/v1", "port"),
         ("https://[::1/v1", "host"),
+        ("https://[::1] /v1", "host name"),
         (f"https://user:{SECRET}@h/v1", "credential"),
         ("https://h/v1#part", "fragment"),
         ("https://h/v1\r\nX: 1", "control character"),
+        ("https://h:0/v1", "port"),
         ("https://" + "a" * 70 + "ü.example", "host name"),
+        ("https://" + "a" * 64 + ".example", "host name"),
+        ("https://a..b/v1", "host name"),
+        ("https://my host/v1", "host name"),
+        ("https://my%20host/v1", "host name"),
+        ("https://<RESOURCE>.openai.azure.com", "host name"),
         (None, "NoneType"),
         (b"https://h", "bytes"),
     ],
@@ -243,6 +254,15 @@ def test_the_ga_path_never_carries_an_api_version_unless_the_user_insists() -> N
     assert "api-version" not in Endpoint.azure(f"{RESOURCE}?api-version=v1", "key").target(model="d").url
     insisting = Endpoint.azure(RESOURCE, "key", query={"api-version": "v1"})
     assert insisting.target(model="d").url.endswith("?model=d&api-version=v1")
+
+
+def test_calls_and_transcriptions_have_their_own_addresses_on_azure() -> None:
+    ga, preview = Endpoint.azure(RESOURCE, "key"), Endpoint.azure(RESOURCE, "key", api_version=PREVIEW)
+    assert ga.target(call_id="c").url == "wss://res.openai.azure.com/openai/v1/realtime?call_id=c"
+    assert ga.target(intent="transcription").url == "wss://res.openai.azure.com/openai/v1/realtime?intent=transcription"
+    assert preview.target(intent="transcription").url == (
+        f"wss://res.openai.azure.com/openai/realtime?intent=transcription&api-version={PREVIEW}"
+    )
 
 
 def test_the_preview_dialect_of_azure_has_no_calls_and_no_translations() -> None:
@@ -409,6 +429,30 @@ def test_a_setting_of_a_wrong_kind_is_refused_at_once_and_named(setting: str, va
         OpenAIClient(SECRET, **told)
     with pytest.raises(ConfigurationError, match=setting):
         AzureOpenAIClient(RESOURCE, SECRET, **told)
+    if setting != "ssl_context":
+        with pytest.raises(ConfigurationError, match=setting):
+            ConnectionSettings(**told)
+
+
+def test_settings_of_a_wrong_kind_are_refused_before_a_session_is_started() -> None:
+    with pytest.raises(ConfigurationError, match=r"settings must be a ConnectionSettings\(\.\.\.\)"):
+        RealtimeConversationClient("m", SECRET, settings=Timeouts())  # type: ignore[arg-type]
+
+
+def test_an_empty_call_id_is_called_so_and_not_taken_for_none() -> None:
+    with pytest.raises(ConfigurationError, match="call_id must be a text that is not empty"):
+        RealtimeConversationClient("m", SECRET).start_conversation_session(call_id="")
+
+
+def _keywords(function: Any) -> dict[str, Any]:
+    return {name: told.default for name, told in inspect.signature(function).parameters.items() if name != "self"}
+
+
+@pytest.mark.parametrize(("client", "endpoint"), [(OpenAIClient, Endpoint.openai), (AzureOpenAIClient, Endpoint.azure)])
+def test_a_client_takes_all_that_its_endpoint_and_its_connections_take(client: Any, endpoint: Any) -> None:
+    taken = {**_keywords(endpoint), **dict.fromkeys(("timeouts", "retries", "limits"))}
+    taken["max_message_bytes"] = ConnectionSettings().max_message_bytes
+    assert _keywords(client.__init__) == taken
 
 
 @pytest.mark.parametrize("dialect", ["preview", "ga", None])
@@ -540,10 +584,29 @@ def test_requests_is_imported_only_where_the_environment_names_a_proxy() -> None
         assert run.stdout.strip() == imported, run.stderr
 
 
-@pytest.mark.parametrize("proxy", ["ftp://p:1", "http://", "http://p:port", True, 3, "http://p\r\n:1"])
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "ftp://p:1",
+        "http://",
+        "http://p:port",
+        "http://p:0",
+        True,
+        3,
+        "http://p\r\n:1",
+        "http://u:w@p..x:1",
+        "my proxy:1",
+    ],
+)
 def test_a_proxy_that_cannot_be_one_is_refused_at_once(proxy: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"[Pp]roxy"):
+    with pytest.raises(ConfigurationError, match=r"[Pp]roxy") as caught:
         Endpoint.openai(SECRET, proxy=proxy)
+    assert "u:w" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["http://[::1]:3128", "http://user:p%40ss@proxy_1:3128", "socks5h://10.0.0.1:1080"])
+def test_a_proxys_url_is_taken_as_it_was_given(proxy: str) -> None:
+    assert Endpoint.openai(SECRET, proxy=proxy).target(model="m").proxy == proxy
 
 
 def test_a_ca_file_becomes_a_context_and_excludes_another_one(tmp_path: Any) -> None:

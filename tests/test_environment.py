@@ -20,13 +20,6 @@ OPENAI = {"OPENAI_API_KEY": "ok"}
 AZURE = {"AZURE_OPENAI_ENDPOINT": RESOURCE, "AZURE_OPENAI_API_KEY": "ak", "AZURE_OPENAI_DEPLOYMENT": "d"}
 
 
-@pytest.fixture(autouse=True)
-def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
-
-
 def test_openais_key_alone_is_enough() -> None:
     endpoint, model = from_environment(OPENAI)
     target = endpoint.target(model=model)
@@ -54,6 +47,13 @@ def test_a_base_url_without_a_key_is_ones_own_server_unless_it_is_openai() -> No
     assert endpoint.credential is None
     with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
         from_environment({"OPENAI_BASE_URL": "https://api.openai.com/v1"})
+
+
+@pytest.mark.parametrize("key", [{}, OPENAI])
+@pytest.mark.parametrize("url", ["http://[::1", "localhost:8765/v1", "http://localhost:port"])
+def test_a_base_url_that_is_none_is_a_configuration_error_with_and_without_a_key(url: str, key: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationError, match="The endpoint"):
+        from_environment({**key, "OPENAI_BASE_URL": url})
 
 
 def test_azure_with_a_key_comes_before_openai() -> None:

@@ -457,7 +457,7 @@ def test_a_name_that_is_not_found_is_told_of(plain: House, monkeypatch: pytest.M
 
 
 def test_a_name_that_nothing_can_have_is_told_of(plain: House) -> None:
-    with pytest.raises(ConnectionFailedError, match="no host"):
+    with pytest.raises(ConfigurationError, match="host name"):
         plain.client("http://service..invalid/v1").create_client_secret()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from realtime_sync import Conversation
-from realtime_sync.server import RealtimeServer, faults
+from realtime_sync.server import RealtimeServer, Turn, faults
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OURS = ("OPENAI_", "AZURE_OPENAI_")
@@ -49,6 +49,14 @@ def environments(server: RealtimeServer) -> dict[str, dict[str, str]]:
     }
 
 
+def refused(name: str, cwd: Path, env: dict[str, str]) -> str:
+    """What the example says before it gives up, which is no traceback."""
+    with pytest.raises(AssertionError) as caught:
+        run(name, cwd, env=env)
+    assert "Traceback" not in str(caught.value)
+    return str(caught.value)
+
+
 def loudness(path: Path) -> tuple[float, int]:
     """Seconds, and the loudest sample."""
     with wave.open(str(path)) as file:
@@ -66,6 +74,27 @@ def test_console_from_file_answers_without_a_key_and_leaves_an_audible_wav(tmp_p
     seconds, loudest = loudness(tmp_path / "answer.wav")
     assert seconds > 1
     assert loudest > 3000
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({"AZURE_OPENAI_ENDPOINT": "https://r.example", "AZURE_OPENAI_API_KEY": "k"}, "AZURE_OPENAI_DEPLOYMENT"),
+        ({"OPENAI_API_KEY": "two words"}, "U+0020"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_told_and_no_demonstration_takes_its_place(
+    tmp_path: Path, env: dict[str, str], told: str
+) -> None:
+    said = refused("console_from_file.py", tmp_path, env)
+    assert told in said
+    assert "embedded server answers" not in said
+
+
+def test_what_goes_wrong_in_an_example_is_told_without_the_missing_key(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"nowhere\.wav") as caught:
+        run("console_from_file.py", tmp_path, "nowhere.wav")
+    assert "ConfigurationError" not in str(caught.value)
 
 
 @pytest.mark.parametrize("kind", ["openai", "azure", "azure-preview"])
@@ -101,6 +130,19 @@ def test_ask_asks_whatever_the_environment_tells(tmp_path: Path, kind: str) -> N
     assert "No key" not in told
     assert told.startswith("word word word")
     assert asked[0]["item"]["content"][0]["text"] == "What is the tallest tree?"
+
+
+@pytest.mark.parametrize(
+    "name", ["console_from_file.py", "text_chat.py", "manual_turns.py", "function_call_by_hand.py"]
+)
+def test_an_example_says_why_there_is_no_answer(tmp_path: Path, name: str) -> None:
+    def has_no_quota(turn: Turn) -> str:
+        raise RuntimeError("no quota")
+
+    with RealtimeServer(responder=has_no_quota) as server:
+        told = run(name, tmp_path, env=environments(server)["openai"], typed="Good morning\n")
+    assert "[the response is failed: " in told
+    assert "server_error" in told
 
 
 def test_manual_turns_answers_each_file(tmp_path: Path) -> None:
