@@ -15,7 +15,9 @@ from realtime_sync.delivery import End, Listener
 from realtime_sync.errors import (
     AudioFormatError,
     AudioSendInProgressError,
+    ConnectionClosedError,
     InvalidInputError,
+    SessionNotOpenError,
     UsageError,
     WaitTimeoutError,
 )
@@ -24,6 +26,12 @@ from realtime_sync.protocol.options import TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
 
 logger = logging.getLogger(__name__)
+
+# How long a session's end may take to come, once nothing can be sent any more.
+_MOST_ENDING_SECONDS = 5.0
+# A writer's piece is sent in parts of so many bytes: the service takes 15 MiB of base64 in a message (2026), and other
+# commands get in between.
+_PART = 2**20
 
 
 class AudioClaim:
@@ -55,35 +63,52 @@ class AudioClaim:
 
 
 class UncommittedAudio:
-    """How much audio a commit would find at most: as much as was sent since the last one."""
+    """How much audio a commit would find at most: as much as was sent since the last one.
+
+    All counts are bytes since the session's beginning. One thread at a time sends audio, and alone writes ``_begun``
+    and ``_sent``; whoever commits writes the rest.
+    """
 
     def __init__(self) -> None:
-        self._bytes: Optional[int] = 0  # None: not known, because something was sent that is not counted here
+        self._begun = 0
+        self._sent = 0
+        self._committed = 0
+        self._counted = True  # False: something was sent that is not counted here
         self._last_commit: Optional[CommandHandle] = None
 
     def add(self, size: int) -> None:
-        """So many bytes of samples were sent."""
-        if self._bytes is not None:
-            self._bytes += size
+        """So many bytes of samples are about to be sent."""
+        self._begun += size
+
+    def added(self) -> None:
+        """They were sent."""
+        self._sent = self._begun
 
     def lose_count(self) -> None:
         """Audio was sent by hand."""
-        self._bytes = None
+        self._counted = False
+
+    @property
+    def sent(self) -> int:
+        """What a commit that is sent from now on finds for sure."""
+        return self._sent
 
     def check(self, format: SampleFormat, turn_detection: Optional[TurnDetectionOptions]) -> None:
         """Raise ``UsageError`` where a commit would surely be refused."""
         refused = self._last_commit is not None and self._last_commit.error is not None  # so its audio is still there
-        check_commit(None if refused else self._bytes, format, turn_detection)
+        known = self._counted and not refused
+        check_commit(self._begun - self._committed if known else None, format, turn_detection)
 
-    def committed(self, handle: CommandHandle) -> None:
-        """A commit was sent."""
-        self._bytes, self._last_commit = 0, handle
+    def committed(self, handle: CommandHandle, found: int) -> None:
+        """A commit was sent; ``found``: what was ``sent`` before it, for another thread may be sending meanwhile."""
+        self._committed, self._counted, self._last_commit = found, True, handle
 
 
 class AudioSend:
     """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it.
 
-    The session's orderly end cancels it. ``wake``: an event on which whoever paces the chunks wakes.
+    The session's orderly end cancels it, as ``cancelled`` tells. ``wake``: an event on which whoever paces the chunks
+    wakes. ``check`` raises in a forked child, where nobody sends.
     """
 
     def __init__(
@@ -92,7 +117,9 @@ class AudioSend:
         send: Callable[[bytes], None],
         claim: AudioClaim,
         wake: Optional[threading.Event] = None,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
+        self._check = check
         self._chunks = chunks
         self._send = send
         self._claim = claim
@@ -135,6 +162,7 @@ class AudioSend:
 
         Raises what made it fail, or ``WaitTimeoutError`` when time is up (it goes on sending).
         """
+        self._check()
         if not Patience(timeout).wait(self._finished.wait):
             raise WaitTimeoutError(f"the audio was not sent within {timeout} s; it is still being sent")
         if self._error is not None:
@@ -167,12 +195,22 @@ class AudioSend:
             for chunk in self._chunks:
                 if self._cancelled:
                     break
-                self._send(chunk)
+                try:
+                    self._send(chunk)
+                except (ConnectionClosedError, SessionNotOpenError):
+                    if self._is_orderly_end():
+                        break
+                    raise
                 self._bytes_sent += len(chunk)
         finally:
             close = getattr(self._chunks, "close", None)  # of a generator: it closes the file that it opened
             if close is not None:
                 close()
+
+    def _is_orderly_end(self) -> bool:
+        """Why nothing can be sent: `end` tells, which comes within a close's time."""
+        self._wake.wait(_MOST_ENDING_SECONDS)
+        return self._cancelled
 
     def __repr__(self) -> str:
         state = "sending"
@@ -209,8 +247,8 @@ class AudioWriter:
         data = self._half + bytes(data)
         whole = len(data) - len(data) % self._sample_bytes
         self._half = data[whole:]
-        if whole:
-            self._send(data[:whole])
+        for start in range(0, whole, _PART):
+            self._send(data[start : min(start + _PART, whole)])
 
     def __exit__(self, *exc_info: object) -> None:
         self._entered = False

@@ -11,6 +11,7 @@ import attrs
 from realtime_sync.acknowledgement import CommandHandle
 from realtime_sync.completing import is_made_up
 from realtime_sync.engine import Engine
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.line import Line
 from realtime_sync.protocol import codec, commands
 from realtime_sync.protocol.registry import Command
@@ -23,6 +24,8 @@ def send_command(engine: Engine, command: Command, line: Optional[Line] = None) 
     engine.check_open()
     if command.event_id is None:
         command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+    elif not isinstance(command.event_id, str) or not command.event_id:  # no error could ever name it
+        raise InvalidInputError(f"event_id is a text that is not empty, or None, not {command.event_id!r:.60}")
     if isinstance(command, commands.ResponseCancelCommand) and is_made_up(command.response_id):
         command = attrs.evolve(command, response_id=None)  # the one in progress: it has no name there
     text = codec.encode(command, engine.dialect)

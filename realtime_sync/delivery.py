@@ -14,7 +14,13 @@ from typing import Callable, Optional, Protocol, TypeVar, Union, overload
 
 import attrs
 
-from realtime_sync.errors import ConnectionClosedError, InvalidInputError, UsageError, WaitTimeoutError
+from realtime_sync.errors import (
+    ConnectionClosedError,
+    ForkedSessionError,
+    InvalidInputError,
+    UsageError,
+    WaitTimeoutError,
+)
 from realtime_sync.patience import Patience
 from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
@@ -64,17 +70,20 @@ class UpdateQueue(queue.Queue["Delivered"]):
     queue: deque[Delivered]
     size: int
     puts: int
+    waiting: int  # threads; to notify nobody takes as long as all the rest of a put
 
     def _init(self, maxsize: int) -> None:
         self.queue = deque()
         self.size = 0
         self.puts = 0
+        self.waiting = 0
 
     def _put(self, item: Delivered) -> None:
         self.queue.append(item)
         self.size += _weight(item)
         self.puts += 1
-        self.not_empty.notify_all()  # not just one: who wakes may be waiting for something else
+        if self.waiting:
+            self.not_empty.notify_all()  # not just one: who wakes may be waiting for something else
 
     def add(self, item: Delivered) -> int:
         """``put`` for a queue in which there is always room, and nobody counts tasks; the bytes that wait in it now."""
@@ -91,8 +100,8 @@ class UpdateQueue(queue.Queue["Delivered"]):
 
     def take(self, patience: Patience) -> Optional[Delivered]:
         """The next update or the End; None when time is up."""
-        with self.not_empty:
-            if not self.queue and not patience.wait(lambda s: self.not_empty.wait_for(lambda: bool(self.queue), s)):
+        with self.mutex:
+            if not self.queue and not self._wait(lambda: bool(self.queue), patience):
                 return None
             return self._get()
 
@@ -100,8 +109,8 @@ class UpdateQueue(queue.Queue["Delivered"]):
         """The first update that is wanted, from among the others, or the End; None when time is up."""
         looked_at = 0
         while True:
-            with self.not_empty:
-                if not patience.wait(lambda s, n=looked_at: self.not_empty.wait_for(lambda: self.puts > n, s)):  # type: ignore[misc]
+            with self.mutex:
+                if not self._wait(lambda n=looked_at: self.puts > n, patience):  # type: ignore[misc]
                     return None
                 fresh = list(itertools.islice(reversed(self.queue), self.puts - looked_at))[::-1]
                 looked_at = self.puts
@@ -109,6 +118,14 @@ class UpdateQueue(queue.Queue["Delivered"]):
             for item in fresh:
                 if (isinstance(item, End) or wanted(item)) and self._took(item):
                     return item
+
+    def _wait(self, ready: Callable[[], bool], patience: Patience) -> bool:
+        """Wait, with the lock, until ``ready``; False when time is up."""
+        self.waiting += 1
+        try:
+            return patience.wait(lambda seconds: self.not_empty.wait_for(ready, seconds))
+        finally:
+            self.waiting -= 1
 
     def _took(self, item: Delivered) -> bool:
         """Take this very item; False where another consumer was faster."""
@@ -209,6 +226,10 @@ class UpdateStream:
     def close(self) -> None:
         """Stop listening; whoever waits in this stream is released. Idempotent."""
         self._closed = True
+        try:
+            self._check()
+        except ForkedSessionError:  # nobody waits here, and the queue's lock may be held for ever
+            return
         self._forget()
         self.end(End(ConnectionClosedError("this stream of updates was closed"), clean=True))
 
@@ -228,10 +249,8 @@ class UpdateStream:
         """Add an update; never waits. False where the bound is passed and nothing may be dropped."""
         size = self._queue.add(update)
         if self._wanted:
-            return size <= self._limit
+            return size <= self._limit or len(self._queue.queue) <= 1  # who takes each at once is not too slow
         if size > self._unread_limit:
-            if not self._dropped:
-                logger.warning("nobody reads the updates; beyond %d bytes the oldest are dropped", self._unread_limit)
             self._dropped += self._queue.drop_oldest(self._unread_limit)
         return True
 
@@ -256,6 +275,11 @@ class UpdateStream:
         """The calling thread asks for updates: from now on nothing may be dropped."""
         self._takers.add(threading.get_ident())
         self._wanted = True
+        if self._dropped:  # told here, to who asks: the reader thread holds a lock when it drops
+            dropped, self._dropped = self._dropped, 0
+            logger.warning(
+                "%d updates were dropped: nobody had asked for them, beyond %d bytes", dropped, self._unread_limit
+            )
 
     def _next(self, patience: Patience) -> Optional[Delivered]:
         self._check()

@@ -17,7 +17,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Optional, TypeVar, Union
 
 import attrs
@@ -27,6 +27,7 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.delivery import End, Listener, UpdateStream, WeakListener
 from realtime_sync.errors import (
     CloseInfo,
+    ConfigurationError,
     ConnectionClosedError,
     ConnectionLostError,
     ConnectionReplacedError,
@@ -63,17 +64,23 @@ _numbers = itertools.count(1)
 _alive: dict[int, Engine] = {}
 
 
+def _bytes(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"QueueLimits.{attribute.name} must be a whole number of bytes from 1, not {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class QueueLimits:
-    """How many bytes of updates may wait to be taken.
+    """How many bytes of updates may wait to be taken; whole numbers from 1.
 
     ``queued``: in a stream that somebody reads, one of turns too; beyond it the session ends with
     ``ConsumerTooSlowError``, because nothing is dropped in silence. ``unread``: in ``session.updates()`` before anybody
-    has asked for it; beyond it the oldest are dropped.
+    has asked for it, and again from an ``ask`` or ``respond`` on until somebody asks for it; beyond it the oldest are
+    dropped.
     """
 
-    queued: int = 64 * 2**20
-    unread: int = 8 * 2**20
+    queued: int = attrs.field(default=64 * 2**20, validator=_bytes)
+    unread: int = attrs.field(default=8 * 2**20, validator=_bytes)
 
 
 class Engine:
@@ -159,6 +166,11 @@ class Engine:
         return self._line.responses
 
     # On the caller's thread -----------------------------------------------------------------------------------
+
+    @property
+    def forked(self) -> bool:
+        """True in a forked child, where the locks may be held by threads that are not there."""
+        return self._pid != os.getpid()
 
     def check_process(self) -> None:
         """Raise in a forked child."""
@@ -294,11 +306,14 @@ class Engine:
 
     def conversation(self) -> Conversation:
         """A copy of the conversation as it stands."""
+        if self.end is None:  # then the lock may be held for ever in a forked child
+            self.check_process()
         with self._delivering:
             return self._conversation.snapshot()
 
     def read_conversation(self, read: Callable[[Conversation], T]) -> T:
         """What ``read`` makes of the conversation, without copying it (50 ms after 500 turns): it must be quick."""
+        self.check_process()
         with self._delivering:
             return read(self._conversation)
 
@@ -324,6 +339,8 @@ class Engine:
 
     def stop_listening(self, listener: Listener) -> None:
         """Tell it no more; nothing happens where it was not told."""
+        if self.forked:  # nobody here tells it of anything, and the lock may be held for ever
+            return
         with self._changed:
             self._streams = tuple(other for other in self._streams if other is not listener)
 
@@ -338,7 +355,7 @@ class Engine:
 
     def close(self, code: int, reason: str) -> None:
         """End the session in an orderly way, within ``timeouts.close``, else cut it."""
-        if self._pid != os.getpid():
+        if self.forked:
             self.forget_after_fork()
             return
         if not self.begin_close(code, reason).wait(self._ended.wait):
@@ -359,7 +376,7 @@ class Engine:
         ``within``: seconds that the frame may take to be written; None: ``timeouts.close``; 0: only at once.
         ``error``: what everyone who waits is told; None: that the session was closed, which is no error.
         """
-        if self._pid != os.getpid():
+        if self.forked:
             self.forget_after_fork()
             return Patience(0)
         with self._changed:
@@ -381,7 +398,7 @@ class Engine:
 
     def say_goodbye(self) -> None:
         """At exit: begin a close without waiting for the answer."""
-        if self._pid == os.getpid():
+        if not self.forked:
             self.begin_close(1001, "", within=0)
 
     # The reader thread ----------------------------------------------------------------------------------------
@@ -492,16 +509,15 @@ class Engine:
             self.end = end
             line, streams = self._line, self._streams
             self._changed.notify_all()
-        try:
-            logger.info("%s: %s", self.name, end.reason.close_info)
-            line.end(end.reason)
-            for stream in streams:
-                stream.end(end)
-        finally:
+        with ExitStack() as still:  # the last first, and each of them, whatever another one raises
+            still.callback(_alive.pop, id(self), None)
+            still.callback(self._ended.set)
             if self.recording is not None:
-                self.recording.close()
-            self._ended.set()
-            _alive.pop(id(self), None)
+                still.callback(self.recording.close)
+            for stream in reversed(streams):
+                still.callback(stream.end, end)
+            still.callback(line.end, end.reason)
+            logger.info("%s: %s", self.name, end.reason.close_info)
 
     # Surviving: called by who makes a new connection --------------------------------------------------------------
 

@@ -140,8 +140,9 @@ class MCPApprover:
 class MCPApprovalStream:
     """An iterator of requests, the open ones first. Made by ``session.mcp_approvals()``; close it, or use ``with``.
 
-    Iteration ends with the session or with ``close()``. Once all requests are decided and the calls are over, the
-    model is asked to go on, as in ``approve_mcp``.
+    Iteration ends with ``close()`` and after an orderly close of the session, and raises ``ConnectionClosedError``
+    after any other end. Once all requests are decided and the calls are over, the model is asked to go on, as in
+    ``approve_mcp``.
     """
 
     def __init__(self, desk: MCPDesk, timeout: Optional[float] = None) -> None:
@@ -173,7 +174,10 @@ class MCPApprovalStream:
             raise WaitTimeoutError(f"no approval was asked for within {self._timeout} s; the session goes on")
         if taken[0] is None:
             self._requests.put(None)  # for the other threads that wait
-            raise StopIteration
+            end = self._desk.engine.end
+            if end is None or end.clean or not self._finalizer.alive:  # the latter: closed
+                raise StopIteration
+            raise end.reason.with_traceback(None)
         return MCPApproval(taken[0], self._desk.decide)
 
     def close(self) -> None:

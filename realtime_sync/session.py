@@ -10,7 +10,7 @@ import secrets
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from typing import Any, BinaryIO, Callable, Optional, TypeVar, Union, overload
+from typing import Any, BinaryIO, Callable, NoReturn, Optional, TypeVar, Union, overload
 
 import attrs
 
@@ -27,7 +27,7 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.html import card
 from realtime_sync.delivery import UpdateStream, Wanted, condition
 from realtime_sync.engine import Engine
-from realtime_sync.errors import CloseInfo, InvalidInputError
+from realtime_sync.errors import CloseInfo, InvalidInputError, UsageError
 from realtime_sync.function_tools import Tool, ToolRunner
 from realtime_sync.interrupting import Interruption, IsSpared, SpeechInterrupter, interrupt
 from realtime_sync.mcp_approval import ApprovalCallback, MCPDesk
@@ -160,7 +160,8 @@ class RealtimeConversationSession:
     def updates(self, *, raise_errors: bool = False) -> Iterator[ConversationUpdate]:
         """Iterate over what the server says, from the first message on; it does not end with the answer, so ``break``.
 
-        ``break`` and iterate again later: nothing closes, nothing is lost. Iteration ends after an orderly close and
+        ``break`` and iterate again later: nothing closes, nothing is lost (beside an ``ask`` meanwhile, nothing within
+        ``QueueLimits.unread``). Iteration ends after an orderly close and
         raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a response.
         ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; take the next one to go on.
         """
@@ -222,9 +223,12 @@ class RealtimeConversationSession:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
         kinds = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
         _check_type(options, kinds, "options")
+        command = commands.SessionUpdateCommand(session=options, event_id=event_id)
         if isinstance(options, ConversationSessionOptions):
+            self._engine.check_open()  # else it would begin to serve them, for nobody
+            codec.encode(command, self._engine.dialect)  # what cannot be sent shall not change the tools either
             self._tools.change(options.tools)
-        return self._send(commands.SessionUpdateCommand(session=options, event_id=event_id))
+        return self._send(command)
 
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
@@ -234,8 +238,9 @@ class RealtimeConversationSession:
         """
         self._engine.check_open()
         self._uncommitted.check(self._engine.settings.input_format, self._engine.settings.turn_detection)
+        found = self._uncommitted.sent
         handle = self._send(commands.InputAudioBufferCommitCommand(event_id=event_id))
-        self._uncommitted.committed(handle)
+        self._uncommitted.committed(handle, found)
         return handle
 
     def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
@@ -262,6 +267,7 @@ class RealtimeConversationSession:
             item = ConversationItem.create_user_message(item)
         elif not isinstance(item, ConversationItem):
             raise InvalidInputError(f"an item is a ConversationItem or a text, not {type(item).__name__}")
+        _check_optional_name(previous_item_id, "previous_item_id")
         if item.id is None:
             item = attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")  # the service allows 32 characters
         return self._send(
@@ -294,6 +300,8 @@ class RealtimeConversationSession:
         number = isinstance(audio_end_ms, (int, float)) and not isinstance(audio_end_ms, bool)
         if not number or not 0 <= audio_end_ms < math.inf:
             raise InvalidInputError(f"audio_end_ms must be a number of milliseconds from 0, not {audio_end_ms!r}")
+        if isinstance(content_index, bool) or not isinstance(content_index, int) or content_index < 0:
+            raise InvalidInputError(f"content_index must be a whole number from 0, not {content_index!r:.60}")
         return self._send(
             commands.ConversationItemTruncateCommand(
                 item_id=item_id, content_index=content_index, audio_end_ms=int(audio_end_ms), event_id=event_id
@@ -318,6 +326,7 @@ class RealtimeConversationSession:
 
     def cancel_response(self, response_id: Optional[str] = None, *, event_id: Optional[str] = None) -> CommandHandle:
         """Stop a response (None: the one in progress). Acknowledged by its ``response.done``."""
+        _check_optional_name(response_id, "response_id")
         return self._send(commands.ResponseCancelCommand(response_id=response_id, event_id=event_id))
 
     def end_translation(self, *, event_id: Optional[str] = None) -> CommandHandle:
@@ -501,6 +510,7 @@ class RealtimeConversationSession:
         ``stop_playing()`` is called first, ``callback(interruption)`` afterwards, both on a thread of its own. Where
         the service cancels by itself (``interrupt_response``), shortening is what is left to do.
         """
+        self._engine.check_process()
 
         def cut_short(is_spared: IsSpared) -> Interruption:
             self._engine.check_open()
@@ -554,7 +564,7 @@ class RealtimeConversationSession:
         if isinstance(source, (str, os.PathLike)):
             chunks = _begun(chunks)  # so a file that is not there, or cannot be read, is told at this call
         self._claim.take()
-        sending = AudioSend(chunks, self._send_audio_chunk, self._claim, cancelled)
+        sending = AudioSend(chunks, self._send_audio_chunk, self._claim, cancelled, self._engine.check_process)
         try:
             self._engine.start_thread(lambda: sending.run(self._engine.listening), "audio")
         except BaseException:
@@ -626,6 +636,11 @@ class RealtimeConversationSession:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise UsageError(
+            "a session is a live connection, so it is neither copied nor sent to another process: start one there"
+        )
+
     def _items(self, content: Optional[Question]) -> list[ConversationItem]:
         """What is asked, as items."""
         if content is None:
@@ -657,6 +672,7 @@ class RealtimeConversationSession:
     def _send_audio_chunk(self, chunk: bytes) -> None:
         self._uncommitted.add(len(chunk))  # before it is sent: what counts is the most that there may be
         self._engine.send_audio(codec.append_frame(chunk, self._append_type), len(chunk))
+        self._uncommitted.added()
 
     def _chunks(
         self,
@@ -704,6 +720,11 @@ def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
 def _check_response_options(options: object) -> None:
     if options is not None:
         _check_type(options, (ConversationResponseOptions,), "options")
+
+
+def _check_optional_name(value: object, name: str) -> None:
+    if value is not None:
+        _check_type(value, (str,), name)
 
 
 def _check_type(value: object, types: tuple[type, ...], name: str) -> None:

@@ -87,6 +87,8 @@ class TurnStream:
 
     def close(self) -> None:
         """Stop listening; whoever waits for a turn is released. Idempotent."""
+        if self._engine.forked:  # nobody waits here, and the queue's lock may be held for ever
+            return
         self._engine.stop_listening(self._listener)
         self._finished.put(End(ConnectionClosedError("this stream of turns was closed"), clean=True))
 

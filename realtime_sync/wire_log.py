@@ -33,7 +33,8 @@ def log_frame(name: str, direction: str, text: Union[str, bytes]) -> None:
 def shown(text: Union[str, bytes]) -> str:
     """A frame's text as it may stand in a log."""
     try:
-        return json.dumps(_redacted(json.loads(text)), ensure_ascii=False)
+        told = json.dumps(_redacted(json.loads(text)), ensure_ascii=False)
+        return told.encode("utf-8", "backslashreplace").decode()  # half a surrogate pair can be written nowhere
     except ValueError:
         return f"<{len(text)} characters that are not JSON>"
     except RecursionError:

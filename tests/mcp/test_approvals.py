@@ -12,6 +12,7 @@ import pytest
 
 from realtime_sync import (
     ConnectionClosedError,
+    ConnectionLostError,
     ConversationItem,
     InvalidInputError,
     ServerError,
@@ -20,7 +21,7 @@ from realtime_sync import (
 )
 from realtime_sync.mcp_approval import MCPApproval, MCPDecision
 from realtime_sync.protocol.items import MCPApprovalRequestItem
-from realtime_sync.server import MCPCall, Script, expect
+from realtime_sync.server import MCPCall, Script, expect, faults
 from tests.mcp.remote import DOCS, FETCH, FREE, SEARCH, calling, created, decisions, kept, options
 from tests.session.harness import House, Running, until
 
@@ -308,6 +309,19 @@ def test_iteration_ends_with_the_session_and_with_close(plain: House) -> None:
     assert list(rest) == []
     with pytest.raises(UsageError):
         session.mcp_approvals()
+
+
+def test_iteration_raises_where_the_connection_was_lost_unless_it_was_closed(plain: House) -> None:
+    session = plain.open(start={"options": options()})
+    closed = session.mcp_approvals()
+    closed.close()
+    requests = session.mcp_approvals()
+    waiting = Running(lambda: list(requests))
+    plain.live.inject(faults.drop())
+    for ended in (waiting.result, lambda: list(requests)):
+        with pytest.raises(ConnectionLostError):
+            ended()
+    assert list(closed) == []
 
 
 def test_an_iterator_that_is_dropped_decides_no_more(plain: House) -> None:

@@ -330,13 +330,22 @@ def test_a_refused_message_without_a_name_does_not_take_the_next_acknowledgement
         nameless.wait()
 
 
-def test_appends_are_not_remembered(plain: House) -> None:
+def test_appends_by_hand_crowd_nobody_out(plain: House) -> None:
+    plain.serve(responder=Script([expect("last", timeout=20), {"type": "input_audio_buffer.cleared"}]))
     session = plain.open()
-    first = session.configure_session(ConversationSessionOptions(instructions="first"))
+    first = session.clear_input_audio()
     for number in range(1500):
-        session.send_message({"type": "input_audio_buffer.append", "event_id": f"a{number}", "audio": "AAAA" * 100})
-    assert first.wait().type == "session.updated"
-    assert len(session._engine._line.acknowledgements._pending) == 0
+        session.send_message({"type": "input_audio_buffer.append", "event_id": f"a{number}", "audio": "AAAA"})
+    session.send_message({"type": "last"})
+    assert first.wait().type == "input_audio_buffer.cleared"
+    assert len(session._engine._line.acknowledgements._pending) <= 1024
+
+
+def test_an_append_by_hand_learns_that_it_was_refused(plain: House) -> None:
+    message = {"type": "input_audio_buffer.append", "event_id": "mine", "audio": "no base64!"}
+    with pytest.raises(ServerError, match="audio") as caught:
+        plain.open().send_message(message).wait()
+    assert caught.value.event_id == "mine"
 
 
 def test_the_end_of_an_out_of_band_answer_acknowledges_no_cancellation_of_the_one_in_the_conversation() -> None:

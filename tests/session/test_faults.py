@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, Callable
 
 import attrs
@@ -121,7 +122,9 @@ def test_what_is_odd_but_harmless_is_an_update(house: House, fault: str) -> None
 def test_a_delay_delays_and_nothing_else(house: House) -> None:
     house.serve(faults=Faults(delay=0.2))
     session = house.open()
+    started = time.monotonic()
     assert session.add_item("Hi").wait().type == "conversation.item.added"
+    assert time.monotonic() - started > 0.15
 
 
 # While a session is started ------------------------------------------------------------------------------------------

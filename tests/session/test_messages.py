@@ -97,6 +97,28 @@ def test_a_length_without_sense_is_refused(plain: House, ms: Any) -> None:
         plain.open().truncate_item("item_1", audio_end_ms=ms)
 
 
+@pytest.mark.parametrize("index", [-1, "0", None, True, 1.5])
+def test_a_part_that_is_no_number_is_refused(plain: House, index: Any) -> None:
+    with pytest.raises(InvalidInputError, match="content_index"):
+        plain.open().truncate_item("item_1", audio_end_ms=5, content_index=index)
+
+
+@pytest.mark.parametrize("name", [5, "", b"event_1", ["event_1"]])
+def test_what_can_be_no_name_is_refused_at_the_call(plain: House, name: Any) -> None:
+    """The service's error could not be told to belong to the command."""
+    session = plain.open()
+    calls: list[tuple[str, Any]] = [
+        ("event_id", lambda: session.add_item("Hi", event_id=name)),
+        ("event_id", lambda: session.clear_input_audio(event_id=name)),
+        ("previous_item_id", lambda: session.add_item("Hi", name)),
+        ("response_id", lambda: session.cancel_response(name)),
+    ]
+    for told, call in calls:
+        with pytest.raises(InvalidInputError, match=told):
+            call()
+    assert plain.live.received == []
+
+
 @pytest.mark.parametrize(
     ("method", "argument"),
     [

@@ -71,7 +71,7 @@ with OpenAIClient("k", endpoint=sys.argv[1]).get_realtime_conversation_client("m
         [sys.executable, "-c", code, plain.server.url],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=45,
         env={**os.environ, "PYTHONPATH": ROOT},
         check=True,
     )
@@ -161,6 +161,10 @@ def test_what_an_mcp_server_is_called_with_is_not_shown() -> None:
     assert "https://example.com/mcp" in repr(tool)
     message = {"session": {"tools": [{"type": "mcp", "server_url": f"https://{KEY}@example.com/mcp?token={KEY}"}]}}
     assert KEY not in shown(json.dumps(message))
+
+
+def test_a_message_with_half_a_character_can_be_logged() -> None:
+    assert shown('{"half": "\\ud83c"}').encode()
 
 
 def test_a_message_that_is_nested_deeply_can_be_logged(plain: House, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,6 +18,7 @@ from realtime_sync import (
     Delta,
     InvalidInputError,
     SessionReconnectedUpdate,
+    UnsupportedByDialectError,
     WaitTimeoutError,
     function_tool,
 )
@@ -98,6 +99,14 @@ def test_new_settings_bring_new_functions_and_others_leave_them(plain: House) ->
     assert session.ask("Go").text == "HI"
     session.configure_session(ConversationSessionOptions(tools=[BY_HAND])).wait()
     assert not session.ask("Go").function_calls  # the result of before is in the conversation
+
+
+def test_settings_that_cannot_be_sent_leave_the_functions(plain: House) -> None:
+    plain.serve(responder=calling(("double", {"number": 21})))
+    session = plain.open(start={"options": DOUBLING})
+    with pytest.raises(UnsupportedByDialectError):
+        session.configure_session(ConversationSessionOptions(tools=[], temperature=0.5))
+    assert session.ask("Double 21").text == "42"
 
 
 def test_calls_of_tools_that_are_only_defined_are_left_to_the_caller(plain: House) -> None:

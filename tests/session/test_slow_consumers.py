@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from realtime_sync import (
+    ConfigurationError,
     ConsumerTooSlowError,
     ConversationResponseOptions,
     QueueLimits,
@@ -35,7 +36,7 @@ def paced_deltas(turn: Turn) -> Iterator[str]:
 
 
 def test_a_consumer_that_sleeps_in_its_loop_keeps_its_session_and_receives_all_in_order(house: House) -> None:
-    house.serve(responder=paced_deltas, ping_interval=PING_INTERVAL, pong_timeout=0.5)
+    house.serve(responder=paced_deltas, ping_interval=PING_INTERVAL, pong_timeout=1.5)
     session = house.open()
     session.add_item("Count!")
     session.start_response(ConversationResponseOptions(content_modalities=["text"]))
@@ -107,6 +108,14 @@ def test_past_the_bound_the_session_ends_and_what_was_queued_is_still_delivered(
     assert "lost" in str(session.close_info)
 
 
+@pytest.mark.parametrize("limit", [0, -1, "64MB", None, 1.5, True])
+@pytest.mark.parametrize("name", ["queued", "unread"])
+def test_a_bound_that_is_no_number_of_bytes_is_refused(name: str, limit: Any) -> None:
+    """Else it would be the reader who stumbles over it, and the session that ends."""
+    with pytest.raises(ConfigurationError, match=name):
+        QueueLimits(**{name: limit})
+
+
 def test_a_subscription_that_nobody_reads_ends_the_session_as_well(plain: House) -> None:
     plain.serve(responder=Script([expect("go")] + [delta(number, 1000) for number in range(500)]))
     session = plain.open(limits=QueueLimits(queued=200_000, unread=50_000))
@@ -140,6 +149,15 @@ def test_of_updates_that_nobody_asked_for_the_oldest_are_dropped(house: House) -
     taken = numbers([update for update in updates if isinstance(update, ResponseOutputTextDeltaUpdate)])
     assert taken == list(range(taken[0], 500))
     assert 200 < taken[0] < 300
+
+
+def test_a_message_above_the_bound_is_no_slowness_of_who_takes_each_at_once(house: House) -> None:
+    house.serve(responder=Script([expect("go"), delta(0, 100_000), expect("go"), delta(1, 100_000)]))
+    session = house.open(limits=QueueLimits(queued=50_000))
+    assert next(session.updates()).type == "session.created"
+    for number in range(2):
+        session.send_message({"type": "go"})
+        assert numbers([session.wait_for(ResponseOutputTextDeltaUpdate, timeout=20)]) == [number]
 
 
 def test_binary_frames_count_towards_the_bound(plain: House) -> None:
