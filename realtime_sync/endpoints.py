@@ -52,6 +52,8 @@ Additions = Mapping[str, Optional[str]]
 
 
 def _copied(given: Optional[Additions]) -> Additions:
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigurationError(f"headers and query are mappings of names to values, not {type(given).__name__}.")
     return dict(given or {})
 
 
@@ -242,15 +244,16 @@ class Endpoint:
                 f"Azure's preview protocol has no {'call_id' if call_id else path_suffix}. Use api_version='v1'."
             )
         base, base_query = split_base_url(self.base_url)
-        query = merge_query(base_query, own_query, self.query, extra_query or {})
-        asked = {name for name, _ in query} | set(self.query) | set(extra_query or {})
+        extra_headers, extra_query = _copied(extra_headers), _copied(extra_query)
+        query = merge_query(base_query, own_query, self.query, extra_query)
+        asked = {name for name, _ in query} | set(self.query) | set(extra_query)
         if asked.isdisjoint(_SELECTORS):
             name = "deployment" if self.flavour != "openai" else "model"
             raise ConfigurationError(f"Which {name}? Make the client with one: get_realtime_conversation_client(...).")
         url = build_url(base, self._path(base.path, path_suffix), query)
         return Target(
             url=url,
-            headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers, extra_headers or {}),
+            headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers, extra_headers),
             proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
             ssl_context=self._ssl_context(),
         )

@@ -201,8 +201,21 @@ class RealtimeConversationSession:
         """Iterate over what a translation session says from now on, piece by piece; see ``TranslationStream``."""
         return TranslationStream(self.subscribe(), timeout)
 
+    @overload
+    def on(self, wanted: type[U], callback: Callable[[U], object]) -> None: ...
+
+    @overload
+    def on(
+        self,
+        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
+        callback: Callable[[Any], object],
+    ) -> None: ...
+
     def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
-        """Have ``run()`` call ``callback(update)`` for each update that is wanted (see ``wait_for``)."""
+        """Have ``run()`` call ``callback(update)`` for each update that is wanted (see ``wait_for``).
+
+        Nothing is called while ``run()`` is not: have a thread run it where this one has other things to do.
+        """
         if not callable(callback):
             raise InvalidInputError(f"a callback is a function of an update, not {callback!r:.60}")
         self._callbacks.append((condition(wanted), callback))

@@ -439,6 +439,16 @@ def test_settings_of_a_wrong_kind_are_refused_before_a_session_is_started() -> N
         RealtimeConversationClient("m", SECRET, settings=Timeouts())  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("name", ["headers", "query"])
+@pytest.mark.parametrize("wrong", ["X-Trace: 1", [("a", "b")], 5])
+def test_headers_and_query_that_are_no_mappings_are_refused_in_words(name: str, wrong: Any) -> None:
+    client = OpenAIClient(SECRET, endpoint="ws://127.0.0.1:1").get_realtime_conversation_client("m")
+    with pytest.raises(ConfigurationError, match="mappings of names to values"):
+        OpenAIClient(SECRET, **{name: wrong})
+    with pytest.raises(ConfigurationError, match="mappings of names to values"):
+        client.start_conversation_session(**{name: wrong})
+
+
 def test_an_empty_call_id_is_called_so_and_not_taken_for_none() -> None:
     with pytest.raises(ConfigurationError, match="call_id must be a text that is not empty"):
         RealtimeConversationClient("m", SECRET).start_conversation_session(call_id="")

@@ -95,14 +95,15 @@ def _session(endpoint: Endpoint, model: str) -> Finding:
 
 
 def _certificate(channel: Channel, begun: float) -> Finding:
-    sock, waiter, wake_up, _ = channel.release()
+    sock, reading, writing, wake_up, _ = channel.release()
     try:
         told = (
             sock.getpeercert() if hasattr(sock, "getpeercert") else None
         )  # not through a proxy that speaks TLS itself
         version = sock.version() if hasattr(sock, "version") else "TLS"
     finally:
-        waiter.close()
+        reading.close()
+        writing.close()
         sock.close()
         wake_up.close()
     if not told:

@@ -139,14 +139,18 @@ class Channel:
             "or check the server and what is between."
         )
 
-    def release(self) -> tuple[Stream, Waiter, WakeUp, bytes]:
-        """Hand the parts over to a connection; the channel is empty then. Raises ConnectCancelledError."""
+    def release(self) -> tuple[Stream, Waiter, Waiter, WakeUp, bytes]:
+        """Hand the parts over to a connection, a waiter to read and one to write; the channel is empty then.
+
+        Raises ConnectCancelledError.
+        """
         self._cancellation.unwatch(self._wake)
         if self._cancellation.cancelled:
             raise cancelled(self.doing)
         assert self._sock is not None
         assert self._waiter is not None
-        parts = (self._sock, self._waiter, self._wake_up, self._received)
+        writing = Waiter(self._sock.fileno(), self._wake_up)
+        parts = (self._sock, self._waiter, writing, self._wake_up, self._received)
         self._sock = self._waiter = None
         return parts
 

@@ -37,7 +37,8 @@ from realtime_sync.transport.frames import client_frame
 from realtime_sync.transport.nested_tls import Stream
 from realtime_sync.transport.waiting import READ, WRITE, Waiter, WakeUp
 
-CHUNK = 65536
+# Read at once: each read lets another thread in, which costs more than to read.
+CHUNK = 524288
 # One TLS record. OpenSSL takes a larger write as all or nothing, which would hide progress from the stall deadline.
 RECORD = 16384
 
@@ -55,7 +56,8 @@ class Duplex(websocket.WebSocket):
     def __init__(
         self,
         sock: Stream,
-        waiter: Waiter,
+        reading: Waiter,
+        writing: Waiter,
         wake_up: WakeUp,
         received: bytes,
         timeouts: Timeouts,
@@ -82,10 +84,11 @@ class Duplex(websocket.WebSocket):
         # Of who holds ``lock``:
         self._rest = memoryview(b"")  # of the frame being written
         self._sealed: Optional[Exception] = None  # why no frame may follow
+        self._drained = float("-inf")  # when the peer last made room that was waited for; the reader reads it
         # For waiting:
         self._wake_up = wake_up
-        self._reading = waiter
-        self._writing = Waiter(sock.fileno(), wake_up)
+        self._reading = reading
+        self._writing = writing
         self._users = 1  # this connection, and each thread inside a selector; at 0 the descriptors are closed
         self._released = False
 
@@ -127,27 +130,23 @@ class Duplex(websocket.WebSocket):
         raise self.violation(PROTOCOL_ERROR, problem)
 
     def _read(self, count: int) -> bytes:
-        if not count:
-            return b""
-        data = self._take(count)
-        if len(data) == count:
-            return data
-        parts = [data]
-        missing = count - len(data)
-        while missing:
-            parts.append(self._take(missing))
-            missing -= len(parts[-1])
-        return b"".join(parts)
+        """So many bytes, from a buffer: a system call for each header would cost more."""
+        begin, end = self._position, self._position + count
+        if end > len(self._received):
+            return self._read_on(count)
+        self._position = end
+        return self._received[begin:end]
 
-    def _take(self, count: int) -> bytes:
-        """At least one and at most ``count`` bytes, from a buffer: a system call for each header would cost more."""
-        position = self._position
-        if position >= len(self._received):
+    def _read_on(self, count: int) -> bytes:
+        parts = [self._received[self._position :]]
+        missing = count - len(parts[0])
+        while missing > 0:
+            self._received, self._position = b"", 0  # not to be held while waiting
             self._received = self._fetch()
-            position = 0
-        chunk = self._received[position : position + count]
-        self._position = position + len(chunk)
-        return chunk
+            parts.append(self._received[:missing])
+            missing -= len(parts[-1])
+        self._position = len(parts[-1])
+        return b"".join(parts)
 
     def _fetch(self) -> bytes:
         # First try, then wait: what TLS has decrypted already is invisible to a selector.
@@ -187,7 +186,11 @@ class Duplex(websocket.WebSocket):
         self._due = time.monotonic() + self.timeouts.ping_interval
 
     def _keep_alive(self) -> None:
-        if self._pinged:
+        patience = self.timeouts.ping if self._pinged else self.timeouts.ping_interval
+        if time.monotonic() < self._drained + patience:
+            # No ping gets past a frame that is being written; that the peer takes it is a sign of life as good.
+            self._due = self._drained + patience
+        elif self._pinged:
             silence = self.timeouts.ping_interval + self.timeouts.ping
             told = f"The server has been silent for {silence:g} s and answered no ping"
             self._lose(told, None, PeerUnresponsiveError)
@@ -212,23 +215,25 @@ class Duplex(websocket.WebSocket):
 
     def write_frame(self, data: bytes, at_turn: Optional[Callable[[], None]] = None) -> int:
         """``send_frame`` of a frame's bytes; ``at_turn`` is called in the order of the frames on the wire."""
+        broken: Optional[OSError] = None
         try:
             with self.lock:
                 if at_turn is not None:
-                    at_turn()
-                self._write(data)
-        except ConnectionClosedError:
-            raise
-        except OSError as exc:
-            # The socket is broken. What the peer said before (an error event, a close frame) may still be unread,
-            # and is the better reason: the reader goes on to the end and sets the error.
-            self._ended.wait(self.timeouts.close)
-            self._lose("The connection broke", exc)
-        else:
+                    at_turn()  # an OSError of its own is no trouble of the connection
+                try:
+                    self._write(data)
+                except ConnectionClosedError:
+                    raise
+                except OSError as exc:
+                    broken = exc
+        finally:
             self._help_reader()
+        if broken is None:
             return len(data)
-        assert self.error is not None
-        raise self.error.with_traceback(None)
+        # The socket is broken. What the peer said before (an error event, a close frame) may still be unread, and is
+        # the better reason: the reader goes on to the end and sets the error.
+        self._ended.wait(self.timeouts.close)
+        raise self._lose("The connection broke", broken).with_traceback(None)
 
     def _help_reader(self) -> None:
         """Write what the reader could not while this thread had the lock; a failure is not this frame's."""
@@ -308,7 +313,9 @@ class Duplex(websocket.WebSocket):
         seconds = limit - time.monotonic()
         if wanted == READ:  # the reader may take these very bytes, so this is not to be waited for long
             seconds = min(seconds, 0.05)
-        if not self._wait(self._writing, wanted, seconds) and time.monotonic() >= limit and self.error is None:
+        if self._wait(self._writing, wanted, seconds):
+            self._drained = time.monotonic()
+        elif time.monotonic() >= limit and self.error is None:
             told = f"The server took no byte for {self.timeouts.send:g} s (Timeouts.send) in the middle of a frame"
             raise self.loss(told, None, SendStalledError)
 
@@ -391,7 +398,8 @@ class Duplex(websocket.WebSocket):
             if self.error is None:
                 self.error = error
             error = self.error
-        self._wake_up.set()
+            if self._users:  # else its descriptor was closed, and the number may be another's
+                self._wake_up.set()
         self._ended.set()
         return error
 

@@ -20,6 +20,7 @@ import attrs
 from realtime_sync.errors import ConfigurationError, ConnectionFailedError, ConnectTimeoutError, HandshakeError
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.refusal import MAX_BODY_BYTES, handshake_error, readable_headers
+from realtime_sync.urls import redacted
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -98,12 +99,8 @@ class Request:
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     def redact(self, text: str) -> str:
-        """``text`` without our headers' values, which some servers echo in their refusals."""
-        for value in self.headers.values():
-            for secret in {value, value.rpartition(" ")[2]}:
-                if len(secret) >= 8:
-                    text = text.replace(secret, "***")
-        return text
+        """``text`` without the values of our headers and of our query."""
+        return redacted(text, self.target.resource, self.headers)
 
 
 def _check_header(name: str, value: str) -> None:
@@ -148,6 +145,7 @@ def upgrade(channel: Channel, request: Request) -> tuple[Optional[str], dict[str
     headers = _joined(response)
     if response.status != 101:
         body = _body(channel, response)
+        headers = {name: request.redact(value) for name, value in headers.items()}
         raise handshake_error(response.status, headers, request.redact(body.decode("utf-8", "replace")))
     return _accepted(request, headers), readable_headers(headers)
 
@@ -155,7 +153,7 @@ def upgrade(channel: Channel, request: Request) -> tuple[Optional[str], dict[str
 def _joined(response: http.client.HTTPResponse) -> dict[str, str]:
     headers: dict[str, str] = {}
     for name, value in response.getheaders():
-        name = name.lower()
+        name, value = name.lower(), value.strip()  # http.client leaves blanks behind a value
         headers[name] = f"{headers[name]}, {value}" if name in headers else value
     return headers
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from typing import Mapping, Optional, Sequence
 
+from realtime_sync.errors import ConnectionFailedError
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.connection import Connection
@@ -44,17 +45,25 @@ def connect(
     if context is None and (target.secure or (via is not None and via.scheme == "https")):
         context = default_ssl_context()
 
-    channel = Channel(timeouts, cancellation or Cancellation())
     try:
-        if via is None:
-            channel.dial(target.host, target.port)
-        else:
-            open_tunnel(channel, via, target.host, target.port, context)
-        if target.secure:
-            assert context is not None
-            channel.start_tls(context, target.host)
-        subprotocol, answered = upgrade(channel, request)
-        return Connection(Duplex(*channel.release(), timeouts, max_message_bytes), subprotocol, answered)
-    except BaseException:  # an interrupt, too, must not leave descriptors behind
-        channel.close()
+        channel = Channel(timeouts, cancellation or Cancellation())
+        try:
+            if via is None:
+                channel.dial(target.host, target.port)
+            else:
+                open_tunnel(channel, via, target.host, target.port, context)
+            if target.secure:
+                assert context is not None
+                channel.start_tls(context, target.host)
+            subprotocol, answered = upgrade(channel, request)
+            return Connection(Duplex(*channel.release(), timeouts, max_message_bytes), subprotocol, answered)
+        except BaseException:  # an interrupt, too, must not leave descriptors behind
+            channel.close()
+            raise
+    except ConnectionFailedError:
         raise
+    except OSError as exc:  # no descriptor is left for a wake-up or a selector
+        raise ConnectionFailedError(
+            f"No connection could be set up: {exc.strerror}. Close what this process does not need any more, or allow "
+            "it more open files (ulimit -n)."
+        ) from exc

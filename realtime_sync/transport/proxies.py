@@ -101,6 +101,8 @@ def _connect_method(channel: Channel, proxy: Proxy, host: str, port: int) -> Non
         raise ProxyError(
             f"The proxy {proxy.place} did not answer CONNECT in HTTP ({type(exc).__name__}). Check its port and scheme."
         ) from exc
+    if channel.ended:  # http.client takes the end of the stream for the end of the headers
+        raise ProxyError(f"The proxy {proxy.place} closed the connection in the middle of its answer. Try again.")
     if response.status == 407:
         raise ProxyError(
             f"The proxy {proxy.place} wants credentials (407): http://user:password@host:port, percent-encoded. "

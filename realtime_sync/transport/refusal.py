@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Mapping, Optional, Union
 from urllib.parse import urlsplit
@@ -114,8 +115,11 @@ def _retry_after(headers: Mapping[str, str]) -> Optional[float]:
     if seconds is not None:
         return seconds
     try:
+        date = parsedate_to_datetime(told)
+        if date.tzinfo is None:  # asctime's form, which is UTC in HTTP (RFC 9110, 5.6.7)
+            date = date.replace(tzinfo=timezone.utc)
         # A date is the one place for the wall clock: it is the only clock that we share with the server.
-        return max(0.0, parsedate_to_datetime(told).timestamp() - time.time())
+        return max(0.0, date.timestamp() - time.time())
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
 

@@ -56,6 +56,7 @@ def _ca_path(ca_file: Optional[str]) -> tuple[str, str]:
 _CLOCK = {9, 10}  # not yet valid, expired
 _AUTHORITY = {2, 18, 19, 20, 21}  # issuer unknown, self-signed, chain incomplete
 _NAME = {62, 64}  # host name, IP address mismatch
+_STRICT = set(range(80, 94))  # RFC 5280 to the letter: VERIFY_X509_STRICT, which Python's own contexts set from 3.13 on
 
 
 def tls_error(exc: Exception, host: str) -> TLSError:
@@ -70,6 +71,12 @@ def tls_error(exc: Exception, host: str) -> TLSError:
             advice = (
                 "If a company proxy or a private authority signs it, name its CA file "
                 f"(ca_file= or the environment's {CA_VARIABLES[0]})."
+            )
+        elif exc.verify_code in _STRICT:
+            advice = (
+                "A certificate is not made as RFC 5280 wants it, which Python 3.13 and later ask for: have its "
+                "authority renew it, or pass an ssl_context of your own whose verify_flags lack "
+                "ssl.VERIFY_X509_STRICT."
             )
         else:
             advice = "See the cause for OpenSSL's words."

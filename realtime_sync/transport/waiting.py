@@ -37,16 +37,15 @@ class Cancellation:
 
     def __init__(self) -> None:
         self._cancelled = threading.Event()
-        self._lock = threading.Lock()  # guards _watchers, and their order with _cancelled
+        self._lock = threading.Lock()  # guards _watchers, their being called, and their order with _cancelled
         self._watchers: dict[int, Callable[[], None]] = {}
 
     def cancel(self) -> None:
         """End what is waiting with ConnectCancelledError. Idempotent, callable from any thread, never blocks."""
         with self._lock:
             self._cancelled.set()
-            watchers = list(self._watchers.values())
-        for wake in watchers:
-            wake()
+            for wake in self._watchers.values():
+                wake()
 
     @property
     def cancelled(self) -> bool:
@@ -65,7 +64,10 @@ class Cancellation:
             wake()
 
     def unwatch(self, wake: Callable[[], None]) -> None:
-        """Undo ``watch``. If ``cancelled`` is False afterwards, ``wake`` was not called and never will be."""
+        """Undo ``watch``: afterwards no ``cancel()`` is calling ``wake`` (so what it uses may be closed), or ever will.
+
+        If ``cancelled`` is False then, it was never called.
+        """
         with self._lock:
             self._watchers.pop(id(wake), None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import signal
@@ -10,7 +11,8 @@ import struct
 import threading
 import time
 import warnings
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Callable
 
 import pytest
 
@@ -122,8 +124,49 @@ def test_start_close_is_bounded_where_a_writer_is_stuck_and_ends_it(bench: Bench
     with within(1):
         connection.start_close()
     with pytest.raises(ConnectionClosedError):
-        writer.result(1)
+        writer.result()
     assert ends_with(connection).close_info == CloseInfo(1000, "", "local")
+    release.set()
+
+
+def _fill(connection: Any) -> None:
+    """Leave no room in the socket, and no writer who waits for it."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            connection._duplex._socket.send(HUGE)
+
+
+def test_start_close_is_bounded_where_there_is_no_room_for_its_frame(plain: Bench) -> None:
+    release = threading.Event()
+    timeouts = Timeouts(close=0.3, send=10)
+    connection = plain.open(lambda link: release.wait(10), timeouts, small_buffers=True)
+    _fill(connection)
+    with within(1):
+        connection.start_close()
+    assert ends_with(connection).close_info == CloseInfo(1000, "", "local")
+    release.set()
+
+
+@pytest.mark.parametrize("held_up", ["by a writer", "by a full socket"])
+def test_an_interrupt_of_a_close_is_not_swallowed_and_the_connection_can_still_be_ended(
+    plain: Bench, held_up: str
+) -> None:
+    release = threading.Event()
+    timeouts = Timeouts(close=10, send=10)
+    connection = plain.open(lambda link: release.wait(10), timeouts, small_buffers=True)
+    writers = []
+    if held_up == "by a writer":
+        writers.append(Running(lambda: connection.send_text(HUGE)))
+        _until_stuck(connection)
+    else:
+        _fill(connection)
+    with within(5), pytest.raises(KeyboardInterrupt), _interrupted(lambda: connection._duplex.closing is not None):
+        connection.start_close()
+    connection.abort()
+    assert ends_with(connection).close_info == CloseInfo(1000, "", "local")
+    for writer in writers:
+        with pytest.raises(ConnectionClosedError):
+            writer.result()
     release.set()
 
 
@@ -196,13 +239,47 @@ def test_a_writer_that_finds_the_socket_broken_gets_the_reason_that_is_still_unr
 # Stalls, silence, keepalive.
 
 
-def _until_stuck(connection: Any) -> None:
-    """Wait until a writer waits for room."""
-    deadline = time.monotonic() + 5
+def _is_stuck(connection: Any) -> bool:
+    """Does a writer wait for room?"""
     duplex = connection._duplex
-    while not (duplex.lock.locked() and duplex._users > 1):
+    return duplex.lock.locked() and duplex._users > 1
+
+
+def _until_stuck(connection: Any) -> None:
+    deadline = time.monotonic() + 5
+    while not _is_stuck(connection):
         assert time.monotonic() < deadline, "the writer never blocked"
         os.sched_yield()
+
+
+@contextlib.contextmanager
+def _interrupted(when: Callable[[], bool]) -> Iterator[None]:
+    """KeyboardInterrupt in the main thread, once ``when`` is true."""
+    interrupted = threading.Event()
+
+    def handler(*_: object) -> None:
+        if not interrupted.is_set():
+            interrupted.set()
+            raise KeyboardInterrupt
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 5
+        while not when():
+            assert time.monotonic() < deadline, "there is nothing to interrupt"
+            os.sched_yield()
+        # Again and again: a signal that comes just before the system call does not interrupt it.
+        while not interrupted.wait(0.05):
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handler)
+    try:
+        interrupter = Running(interrupt)
+        try:
+            yield
+        finally:
+            interrupter.result()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
 
 
 def test_a_send_that_makes_no_progress_ends_the_connection_for_everyone(bench: Bench) -> None:
@@ -214,7 +291,7 @@ def test_a_send_that_makes_no_progress_ends_the_connection_for_everyone(bench: B
     second = Running(lambda: connection.send_text("waits behind it"))
     for call in (first, second, reader):
         with pytest.raises(SendStalledError, match=r"Timeouts\.send"):
-            call.result(3)
+            call.result()
     with pytest.raises(SendStalledError):
         connection.send_text("never after a cut frame")
     release.set()
@@ -222,9 +299,9 @@ def test_a_send_that_makes_no_progress_ends_the_connection_for_everyone(bench: B
 
 def test_a_slow_peer_that_takes_bytes_now_and_then_is_no_stall(bench: Bench) -> None:
     def script(link: Link) -> None:
-        for _ in range(12):
-            threading.Event().wait(0.1)
-            link.read(200_000)  # far less than what the kernel's send buffer holds
+        for _ in range(24):
+            threading.Event().wait(0.05)
+            link.read(100_000)  # far less than what the kernel's send buffer holds
         link.read_to_end()
 
     connection = bench.open(script, Timeouts(send=0.6), small_buffers=True)
@@ -310,8 +387,9 @@ def test_a_silent_peer_is_pinged_and_then_given_up(bench: Bench) -> None:
 
     connection = bench.open(script, Timeouts(ping_interval=0.2, ping=0.3))
     began = time.monotonic()
-    error = ends_with(connection, PeerUnresponsiveError)
-    assert 0.45 < time.monotonic() - began < 2
+    with within(1.5):
+        error = ends_with(connection, PeerUnresponsiveError)
+    assert time.monotonic() - began > 0.45
     assert error.close_info == CloseInfo(1006, "", "lost")
     connection.dispose()
     bench._stack.close()
@@ -329,6 +407,25 @@ def test_a_peer_that_answers_pings_is_kept(bench: Bench) -> None:
     assert bench.open(script, Timeouts(ping_interval=0.1, ping=1)).receive() == "still here"
 
 
+def test_a_peer_that_takes_a_long_frame_bit_by_bit_is_alive_though_it_says_nothing(bench: Bench) -> None:
+    """No ping gets past the frame, so it could not answer one."""
+
+    def script(link: Link) -> None:
+        for _ in range(32):
+            threading.Event().wait(0.025)
+            link.read(62_500)
+        assert len(link.read(2_000_014)) == 2_000_014  # HUGE with its head, but for what was read
+        link.send(frame(TEXT, "taken"))
+        link.read_to_end()
+
+    connection = bench.open(script, Timeouts(ping_interval=0.1, ping=0.4), small_buffers=True)
+    reader = Running(connection.receive)
+    connection.send_text(HUGE)
+    assert reader.result() == "taken"
+    with within(2):  # and what it took is no excuse later
+        ends_with(connection, PeerUnresponsiveError)
+
+
 def test_a_silent_peer_is_given_up_even_where_the_ping_cannot_be_written(bench: Bench) -> None:
     release = threading.Event()
     timeouts = Timeouts(send=10, ping_interval=0.2, ping=0.3)
@@ -336,7 +433,7 @@ def test_a_silent_peer_is_given_up_even_where_the_ping_cannot_be_written(bench: 
     writer = Running(lambda: connection.send_text(HUGE))
     ends_with(connection, PeerUnresponsiveError)
     with pytest.raises(PeerUnresponsiveError):
-        writer.result(1)
+        writer.result()
     release.set()
 
 
@@ -379,7 +476,7 @@ def test_dispose_in_the_middle_of_everything_gives_the_connections_error_and_nev
         connection.dispose()
         for call in calls:
             with pytest.raises(ConnectionLostError, match="disposed"):
-                call.result(2)
+                call.result()
         for pair in others:
             for end in pair:
                 end.setblocking(False)
@@ -413,27 +510,8 @@ def test_an_interrupt_in_the_middle_of_a_frame_ends_the_connection_and_nothing_f
         received.append(link.read_to_end())
 
     connection = bench.open(script, Timeouts(send=10, close=0.2), small_buffers=True)
-    interrupted = threading.Event()
-
-    def handler(*_: object) -> None:
-        if not interrupted.is_set():
-            interrupted.set()
-            raise KeyboardInterrupt
-
-    def interrupt() -> None:
-        _until_stuck(connection)
-        # Again and again: a signal that comes just before the system call does not interrupt it.
-        while not interrupted.wait(0.05):
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
-
-    before = signal.signal(signal.SIGUSR1, handler)
-    try:
-        interrupter = Running(interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            connection.send_text(HUGE)
-        interrupter.result()
-    finally:
-        signal.signal(signal.SIGUSR1, before)
+    with pytest.raises(KeyboardInterrupt), _interrupted(lambda: _is_stuck(connection)):
+        connection.send_text(HUGE)
     for _ in range(2):
         with pytest.raises(ConnectionLostError, match="interrupted"):
             connection.send_text("must not follow")

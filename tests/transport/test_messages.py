@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import struct
 import threading
+import time
+from collections import Counter
 from contextlib import suppress
-from functools import partial
+from functools import partial, partialmethod
+from typing import Any
 
 import pytest
 import websocket
@@ -112,6 +115,89 @@ def test_two_writers_and_a_reader_saturate_the_line_and_each_keeps_its_order(ben
         writer.result()
 
 
+def test_each_message_has_its_turn_in_the_order_of_the_wire(bench: Bench) -> None:
+    arrived: list[str] = []
+
+    def script(link: Link) -> None:
+        arrived.extend(link.read_frame()[1].decode() for _ in range(400))
+        link.send(frame(TEXT, "all"))
+
+    connection = bench.open(script)
+    turns: list[str] = []
+
+    def take_turn(message: str) -> None:
+        turns.append(message)
+        os.sched_yield()  # to whoever would overtake it
+
+    def write(who: str) -> None:
+        for number in range(200):
+            connection.send_text(f"{who}{number}", partial(take_turn, f"{who}{number}"))
+
+    writers = [Running(partial(write, who)) for who in "ab"]
+    assert connection.receive() == "all"
+    for writer in writers:
+        writer.result()
+    assert turns == arrived
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), TimeoutError("no"), BrokenPipeError("no")])
+def test_what_a_message_raises_at_its_turn_is_raised_and_the_connection_goes_on(bench: Bench, error: Exception) -> None:
+    def refuse() -> None:
+        raise error
+
+    connection = bench.open(echo)
+    with pytest.raises(type(error)) as caught:
+        connection.send_text("never sent", refuse)
+    assert caught.value is error
+    connection.send_text("next")
+    assert connection.receive() == "next"
+
+
+class Watched:
+    """A socket that notes when two threads are in it at once, and takes its time so that they would be."""
+
+    def __init__(self, sock: Any) -> None:
+        self.fileno, self._sock = sock.fileno, sock
+        self.calls: Counter[str] = Counter()
+        self.overlaps: list[str] = []
+        self._inside = threading.Lock()
+
+    def _alone(self, name: str, *args: Any) -> Any:
+        self.calls[name] += 1
+        if not self._inside.acquire(blocking=False):
+            self.overlaps.append(name)
+            return None
+        try:
+            time.sleep(0.0002)
+            return getattr(self._sock, name)(*args)
+        finally:
+            self._inside.release()
+
+    recv = partialmethod(_alone, "recv")
+    send = partialmethod(_alone, "send")
+    close = partialmethod(_alone, "close")
+
+
+def test_one_thread_at_a_time_is_in_a_call_on_the_socket(bench: Bench) -> None:
+    """What OpenSSL asks for; without it a saturated connection is lost now and then."""
+    connection = bench.open(echo)
+    connection._duplex._socket = watched = Watched(connection._duplex._socket)
+
+    def write() -> None:
+        with suppress(ConnectionClosedError):
+            while True:
+                connection.send_text("x" * 100)
+
+    writers = [Running(write) for _ in range(2)]
+    for _ in range(100):
+        connection.receive()
+    connection.dispose()
+    for writer in writers:
+        writer.result()
+    assert watched.overlaps == []
+    assert min(watched.calls[name] for name in ("recv", "send", "close")) > 0
+
+
 def test_large_messages_both_ways_at_once_do_not_lock_each_other(bench: Bench) -> None:
     size = 4_000_000
 
@@ -177,6 +263,22 @@ def test_a_violation_is_answered_with_its_code_and_ends_the_connection(bench: Be
     assert answers == [(CLOSE, struct.pack("!H", code))]
 
 
+def test_websocket_clients_loop_over_the_bytes_of_a_text_is_never_run(
+    plain: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes 0.75 ms for 4 kB, with the GIL held."""
+    looped_over: list[bytes] = []
+    monkeypatch.setattr(websocket._abnf, "validate_utf8", looped_over.append)
+    monkeypatch.setattr(websocket._utils, "validate_utf8", looped_over.append)
+    text = "ä" * 2000
+    frames = frame(TEXT, text) + frame(TEXT, text.encode()[:999], fin=False) + frame(0, text.encode()[999:])
+    connection = plain.open(lambda link: link.send(frames + close_frame(1000, "ä")))
+    assert [connection.receive(), connection.receive()] == [text, text]
+    with pytest.raises(ConnectionClosedError, match="ä"):
+        connection.receive()
+    assert looped_over == []
+
+
 def test_an_announced_tebibyte_ends_the_connection_before_a_byte_of_it_is_read(bench: Bench) -> None:
     answers: list[tuple[int, bytes]] = []
 
@@ -214,10 +316,10 @@ def test_without_a_limit_large_messages_pass(plain: Bench) -> None:
 def test_an_interrupt_while_receiving_ends_the_connection(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     connection = plain.open(lambda link: link.read_to_end())
 
-    def interrupt(count: int) -> bytes:
+    def interrupt() -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(connection._duplex, "_take", interrupt)
+    monkeypatch.setattr(connection._duplex, "_fetch", interrupt)
     with pytest.raises(KeyboardInterrupt):
         connection.receive()
     with pytest.raises(ConnectionClosedError, match="interrupted"):

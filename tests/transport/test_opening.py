@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import logging
+import selectors
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Callable
 
+import attrs
 import pytest
 import websocket
 
 from realtime_sync.errors import (
     ConfigurationError,
     ConnectCancelledError,
+    ConnectionClosedError,
     ConnectionFailedError,
     ConnectTimeoutError,
     HandshakeError,
@@ -146,6 +150,17 @@ def test_a_101_that_is_no_websocket_is_refused(plain: Bench, answer: bytes) -> N
 
     with pytest.raises(HandshakeError, match="101"):
         plain.connect(plain.serve(script))
+
+
+def test_blanks_behind_the_answers_values_are_none_of_theirs(plain: Bench) -> None:
+    """RFC 6455, 4.1 (4): "ignoring any leading and trailing whitespace"."""
+
+    def script(link: Link) -> None:
+        send = link.send
+        link.send = lambda data: send(data.replace(b"\r\n", b" \t\r\n", data.count(b"\r\n") - 1))  # type: ignore[method-assign]
+        link.upgrade("Sec-WebSocket-Protocol: realtime")
+
+    assert plain.connect(plain.serve(script)).subprotocol == "realtime"
 
 
 @pytest.mark.parametrize("line", ["Sec-WebSocket-Protocol: other", "Sec-WebSocket-Extensions: permessage-deflate"])
@@ -347,6 +362,24 @@ def test_the_connect_deadline_holds_in_every_phase(
         assert time.monotonic() - began > 0.25
 
 
+def test_the_longest_timeouts_that_can_be_set_can_be_waited_for(bench: Bench) -> None:
+    longest = Timeouts(**dict.fromkeys((field.name for field in attrs.fields(Timeouts)), 1_000_000))
+    for timeouts in (longest, Timeouts(send=1_000_000), Timeouts(ping_interval=1_000_000, ping=1_000_000)):
+        connection = bench.connect(bench.serve(welcome), timeouts)
+        assert connection.receive() == "welcome"
+        reader = Running(connection.receive)
+        connection.send_text("x")
+        connection.abort()
+        with pytest.raises(ConnectionClosedError):
+            reader.result()
+
+
+@pytest.mark.parametrize("seconds", [0, -1, True, float("nan"), float("inf"), 1_000_001, "1"])
+def test_a_time_out_that_cannot_be_waited_for_is_refused(seconds: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"Timeouts\.send"):
+        Timeouts(send=seconds)
+
+
 @pytest.mark.parametrize("phase", PHASES)
 def test_a_cancellation_ends_connect_at_once_in_every_phase(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, phase: Callable[..., Any]
@@ -387,12 +420,32 @@ def test_a_cancellation_after_connect_leaves_the_connection_alone(plain: Bench) 
     assert connection.close_info is None
 
 
+def test_who_stops_watching_is_not_being_woken_any_more() -> None:
+    """Else a wake-up could write to a descriptor that is closed, and somebody else's by then."""
+    cancellation = Cancellation()
+    waking, go_on, done = threading.Event(), threading.Event(), threading.Event()
+
+    def wake() -> None:
+        waking.set()
+        go_on.wait(10)
+        done.set()
+
+    cancellation.watch(wake)
+    cancelling = Running(cancellation.cancel)
+    assert waking.wait(5)
+    unwatching = Running(lambda: (cancellation.unwatch(wake), done.is_set())[1])
+    unwatching._thread.join(0.05)
+    go_on.set()
+    assert unwatching.result() is True
+    cancelling.result()
+
+
 def test_waiting_on_a_cancellation_is_interrupted_by_it() -> None:
     with Cancellation() as cancellation:
         assert cancellation.wait(0.01) is False
         call = Running(lambda: cancellation.wait(10))
         cancellation.cancel()
-        assert call.result(1) is True
+        assert call.result() is True
 
 
 # Nothing is left behind.
@@ -453,6 +506,40 @@ def test_fifty_failing_connects_leave_no_descriptor_and_no_thread(bench: Bench, 
         threading.Event().wait(0.01)
     assert descriptors() <= before
     assert "realtime-sync-resolver" not in {thread.name for thread in threading.enumerate()}
+
+
+@pytest.mark.parametrize("missing", ["socketpair", "first selector", "second selector"])
+def test_a_process_without_a_descriptor_to_spare_is_told_so_and_leaks_none(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+
+    def script(link: Link) -> None:
+        with contextlib.suppress(EOFError, OSError):  # the client may be gone at any moment
+            welcome(link)
+
+    peer = bench.serve(script)
+    here, made = threading.get_ident(), [0]
+    before = descriptors()
+
+    def fails(make: Callable[[], Any], nth: int) -> Callable[[], Any]:
+        def call() -> Any:
+            if threading.get_ident() == here:  # the peer's threads have enough
+                made[0] += 1
+                if made[0] == nth:
+                    raise OSError(errno.EMFILE, "Too many open files")
+            return make()
+
+        return call
+
+    with monkeypatch.context() as patch:
+        if missing == "socketpair":
+            patch.setattr(socket, "socketpair", fails(socket.socketpair, 1))
+        else:
+            patch.setattr(selectors, "DefaultSelector", fails(selectors.DefaultSelector, 1 + (missing[0] == "s")))
+        with pytest.raises(ConnectionFailedError, match="Too many open files"):
+            bench.connect(peer)
+    bench._stack.close()
+    assert descriptors() < before  # the listener is closed, too
 
 
 def test_an_interrupt_during_connect_leaves_no_descriptor(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

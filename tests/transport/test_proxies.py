@@ -143,6 +143,7 @@ def test_a_proxy_that_does_not_speak_the_tls_it_should_is_a_tls_error(plain: Ben
         (b"\x05\xff", "did not answer CONNECT in HTTP"),
         (b"", "did not answer CONNECT in HTTP"),
         (b"HTTP/1.1 200 OK\r\n\r\nsurprise", "bytes of its own"),
+        (b"HTTP/1.1 200 OK\r\nX-Proxy: ", "in the middle of its answer"),
     ],
 )
 def test_what_an_http_proxy_refuses_is_a_proxy_error_without_the_password(

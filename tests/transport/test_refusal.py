@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from email.utils import formatdate
 
 import pytest
 
@@ -38,7 +37,9 @@ FRAMINGS = {
 }
 
 
-def _refuse(bench: Bench, answer: bytes, timeouts: Timeouts = FAST, keep_open: bool = False) -> HandshakeError:
+def _refuse(
+    bench: Bench, answer: bytes, timeouts: Timeouts = FAST, keep_open: bool = False, query: str = ""
+) -> HandshakeError:
     def script(link: Link) -> None:
         link.read_head()
         with contextlib.suppress(ConnectionError):  # a client that has heard enough hangs up
@@ -47,7 +48,7 @@ def _refuse(bench: Bench, answer: bytes, timeouts: Timeouts = FAST, keep_open: b
             link.read_to_end()
 
     with pytest.raises(HandshakeError) as caught:
-        bench.connect(bench.serve(script), timeouts, headers={"Authorization": "Bearer sk-SECRET-1"})
+        bench.connect(bench.serve(script).url + query, timeouts, headers={"Authorization": "Bearer sk-SECRET-1"})
     return caught.value
 
 
@@ -128,6 +129,21 @@ def test_what_a_server_echoes_of_our_key_is_not_shown(plain: Bench) -> None:
     assert "SECRET" not in str(error) + error.body + repr(vars(error))
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"\r\nCannot GET /?model=gpt-realtime&key=q%2FSECRET-2",
+        b"\r\nthe model gpt-realtime is not for q/SECRET-2",
+        b"Location: /?key=q%2FSECRET-2\r\n\r\ngpt-realtime",
+        b"X-Request-Id: sk-SECRET-1\r\n\r\ngpt-realtime",
+    ],
+)
+def test_what_a_server_echoes_of_our_query_or_in_its_headers_is_not_shown(plain: Bench, answer: bytes) -> None:
+    error = _refuse(plain, b"HTTP/1.1 404 No\r\n" + answer, query="&model=gpt-realtime&key=q%2FSECRET-2")
+    assert "SECRET" not in str(error) + error.body + repr(vars(error))
+    assert "gpt-realtime" in error.body
+
+
 def test_cookies_are_not_in_the_errors_headers() -> None:
     error = handshake_error(403, {"Set-Cookie": "__cf_bm=SECRET", "X-Request-ID": "r"}, "")
     assert error.headers == {"x-request-id": "r"}
@@ -154,9 +170,18 @@ def test_retry_after_is_seconds_from_each_of_its_spellings(headers: dict[str, st
     assert handshake_error(429, headers).retry_after == seconds
 
 
-def test_retry_after_as_a_date_counts_from_now() -> None:
-    error = handshake_error(503, {"Retry-After": formatdate(time.time() + 30, usegmt=True)})
-    assert error.retry_after == pytest.approx(30, abs=2)
+@pytest.mark.parametrize("form", ["%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"])
+def test_retry_after_as_a_date_counts_from_now_wherever_we_are(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        now = time.time()
+        error = handshake_error(503, {"Retry-After": time.strftime(form, time.gmtime(now + 30))})
+        assert error.retry_after is not None
+        assert 29 - (time.time() - now) <= error.retry_after <= 30
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("name", ["x-request-id", "apim-request-id", "X-MS-Request-Id"])

@@ -9,6 +9,9 @@ from pathlib import Path
 import certifi
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from realtime_sync.errors import ConfigurationError, ConnectionFailedError, TLSError
 from realtime_sync.transport import default_ssl_context, tls
@@ -54,6 +57,27 @@ def test_an_expired_certificate_is_refused_and_the_message_names_the_clock(secur
     past = datetime.datetime(2020, 1, 1)
     secure.ca.issue_cert("127.0.0.1", not_after=past).configure_cert(context)
     assert "clock" in _refused(secure, context)
+
+
+def test_a_certificate_that_only_a_strict_context_refuses_is_said_to_be_one(secure: Bench) -> None:
+    """Python's own contexts are strict from 3.13 on, and companies' authorities often older than that."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    authority = x509.load_pem_x509_certificate(secure.ca.cert_pem.bytes()).subject
+    now = datetime.datetime.now(datetime.timezone.utc)
+    until = now + datetime.timedelta(days=1)
+    builder = x509.CertificateBuilder(
+        authority, x509.Name([]), key.public_key(), 1, now, until
+    )  # with no key identifier
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=True)
+    signer = serialization.load_pem_private_key(secure.ca.private_key_pem.bytes(), None)
+    certificate = builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)  # type: ignore[arg-type]
+    plain_key = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with trustme.Blob(key.private_bytes(*plain_key) + certificate).tempfile() as path:
+        server.load_cert_chain(path)
+    client = secure.client_tls
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    assert "VERIFY_X509_STRICT" in _refused(secure, server, host="localhost", client=client)
 
 
 def test_no_common_version_is_a_tls_error(secure: Bench) -> None:
