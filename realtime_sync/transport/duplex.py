@@ -37,9 +37,10 @@ from realtime_sync.transport.frames import client_frame
 from realtime_sync.transport.nested_tls import Stream
 from realtime_sync.transport.waiting import READ, WRITE, Waiter, WakeUp
 
-# Read at once: each read lets another thread in, which costs more than to read.
-CHUNK = 524288
-# One TLS record. OpenSSL takes a larger write as all or nothing, which would hide progress from the stall deadline.
+# How much is read and written at once. To read lets other threads in, which costs more than to read, so: much.
+READ_SIZE, WRITE_SIZE = 524288, 262144
+# One TLS record. OpenSSL takes a larger write as all or nothing, which would hide progress from the stall deadline; it
+# reads no more at once.
 RECORD = 16384
 
 PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1002, 1007, 1009
@@ -74,7 +75,8 @@ class Duplex(websocket.WebSocket):
         self._state = threading.Lock()  # guards error, closing, _users and _released
         self._io = threading.Lock()  # guards every call on _socket, its closing included
         self._socket = sock
-        self._piece = 16 * RECORD if type(sock) is socket.socket else RECORD
+        plain = type(sock) is socket.socket
+        self._read_size, self._write_size = (READ_SIZE, WRITE_SIZE) if plain else (RECORD, RECORD)
         # Of the reader:
         self._received = received
         self._position = 0
@@ -153,7 +155,7 @@ class Duplex(websocket.WebSocket):
         while self.error is None:
             try:
                 with self._io:
-                    chunk = self._socket.recv(CHUNK)
+                    chunk = self._socket.recv(self._read_size)
             except (ssl.SSLWantReadError, BlockingIOError):
                 self._wait_for_peer(READ)
                 continue
@@ -292,7 +294,7 @@ class Duplex(websocket.WebSocket):
                 wanted = WRITE
                 try:
                     with self._io:
-                        taken = self._socket.send(self._rest[: self._piece])
+                        taken = self._socket.send(self._rest[: self._write_size])
                 except (ssl.SSLWantWriteError, BlockingIOError):
                     taken = 0
                 except ssl.SSLWantReadError:
