@@ -124,7 +124,9 @@ class AudioSend:
         self._send = send
         self._claim = claim
         self._wake = wake or threading.Event()
+        self._lock = threading.Lock()  # guards _cancelled, _sending and the setting of _finished
         self._cancelled = False
+        self._sending = False  # a chunk is on its way, in contrast to: is waited for
         self._finished = threading.Event()  # set last, after _error
         self._error: Optional[BaseException] = None
         self._bytes_sent = 0
@@ -152,10 +154,15 @@ class AudioSend:
     def cancel(self) -> None:
         """Send no further chunk. What was sent stays in the input buffer (see ``clear_input_audio``).
 
-        A source that blocks (a microphone's iterator) is not interrupted; its next piece is not sent.
+        A source that blocks (a microphone's iterator) is not interrupted, nor waited for: its next piece is not sent.
+        Until it comes, no other audio can be sent.
         """
-        self._cancelled = True
+        with self._lock:
+            self._cancelled = True
+            sending = self._sending
         self._wake.set()
+        if not sending:
+            self._settle(None)
 
     def wait(self, timeout: Optional[float] = None) -> int:
         """Wait until it has ended, and return ``bytes_sent``; ``timeout`` in seconds, None is for ever.
@@ -171,41 +178,57 @@ class AudioSend:
 
     def run(self, listening: Callable[[Listener], AbstractContextManager[None]]) -> None:
         """Send; called once by the session, on the thread that it started for this; ``listening`` is the engine's."""
+        failed: Optional[BaseException] = None
         try:
             with listening(self):
                 self._send_chunks()
         except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
-            self._error = error
+            failed = error
             logger.warning("audio could not be sent: %s: %s", type(error).__name__, error)
         finally:
             self._claim.release()
-            self._finished.set()
+            self._settle(failed)
 
     def deliver(self, update: ConversationUpdate) -> bool:
         """Nothing that the server says changes what is sent."""
         return True
 
     def end(self, end: End) -> None:
-        """The session has ended: wait for nothing. What was not asked for fails at the next chunk."""
-        self._cancelled = self._cancelled or end.clean
+        """The session has ended, and with it this: wait for nothing, not even for the source."""
+        with self._lock:
+            self._cancelled = self._cancelled or end.clean
         self._wake.set()
+        self._settle(None if self._cancelled else end.reason)
 
     def _send_chunks(self) -> None:
         try:
             for chunk in self._chunks:
-                if self._cancelled:
-                    break
+                with self._lock:
+                    if self._cancelled:
+                        break
+                    self._sending = True
                 try:
                     self._send(chunk)
-                except (ConnectionClosedError, SessionNotOpenError):
+                except SessionNotOpenError:  # it is being closed, and Timeouts.close may be long
+                    self._cancelled = True
+                    break
+                except ConnectionClosedError:
                     if self._is_orderly_end():
                         break
                     raise
                 self._bytes_sent += len(chunk)
+                self._sending = False
         finally:
             close = getattr(self._chunks, "close", None)  # of a generator: it closes the file that it opened
             if close is not None:
                 close()
+
+    def _settle(self, error: Optional[BaseException]) -> None:
+        """Release who waits; the first call counts."""
+        with self._lock:
+            if not self._finished.is_set():
+                self._error = error
+                self._finished.set()
 
     def _is_orderly_end(self) -> bool:
         """Why nothing can be sent: `end` tells, which comes within a close's time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import attrs
 
@@ -19,8 +19,17 @@ from realtime_sync.protocol.registry import Command
 SETTING_COMMANDS = (commands.SessionUpdateCommand, commands.TranscriptionSessionUpdateCommand)
 
 
-def send_command(engine: Engine, command: Command, line: Optional[Line] = None) -> CommandHandle:
-    """Send a command, under a name of ours where it has none; ``line`` as in ``Engine.send``."""
+def send_command(
+    engine: Engine,
+    command: Command,
+    line: Optional[Line] = None,
+    *,
+    before: Optional[Callable[[], None]] = None,
+) -> CommandHandle:
+    """Send a command, under a name of ours where it has none; ``line`` as in ``Engine.send``.
+
+    ``before`` is called just before it is sent, and not where it cannot be.
+    """
     engine.check_open()
     if command.event_id is None:
         command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
@@ -29,6 +38,8 @@ def send_command(engine: Engine, command: Command, line: Optional[Line] = None) 
     if isinstance(command, commands.ResponseCancelCommand) and is_made_up(command.response_id):
         command = attrs.evolve(command, response_id=None)  # the one in progress: it has no name there
     text = codec.encode(command, engine.dialect)
+    if before is not None:
+        before()
     settings = command.session if isinstance(command, SETTING_COMMANDS) else None
     fields, name = acknowledged_fields(command), command.event_id
     if isinstance(command, commands.ResponseCancelCommand):

@@ -160,10 +160,10 @@ class RealtimeConversationSession:
     def updates(self, *, raise_errors: bool = False) -> Iterator[ConversationUpdate]:
         """Iterate over what the server says, from the first message on; it does not end with the answer, so ``break``.
 
-        ``break`` and iterate again later: nothing closes, nothing is lost (beside an ``ask`` meanwhile, nothing within
-        ``QueueLimits.unread``). Iteration ends after an orderly close and
-        raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a response.
-        ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; take the next one to go on.
+        ``break`` and iterate again later: nothing closes, nothing is lost; but what comes from an ``ask`` or
+        ``respond`` on, until you iterate again, is kept up to ``QueueLimits.unread`` bytes only. Iteration ends after
+        an orderly close and raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a
+        response. ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; take the next one to go on.
         """
         self._engine.check_process()
         self._engine.updates.want()
@@ -236,12 +236,13 @@ class RealtimeConversationSession:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
         kinds = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
         _check_type(options, kinds, "options")
+
+        def change_tools() -> None:
+            if isinstance(options, ConversationSessionOptions):
+                self._tools.change(options.tools)
+
         command = commands.SessionUpdateCommand(session=options, event_id=event_id)
-        if isinstance(options, ConversationSessionOptions):
-            self._engine.check_open()  # else it would begin to serve them, for nobody
-            codec.encode(command, self._engine.dialect)  # what cannot be sent shall not change the tools either
-            self._tools.change(options.tools)
-        return self._send(command)
+        return send_command(self._engine, command, before=change_tools)
 
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
@@ -570,7 +571,10 @@ class RealtimeConversationSession:
         trailing_silence_ms: float = 0,
         progress: Progress = None,
     ) -> AudioSend:
-        """``send_audio`` on a thread of its own; the handle has ``wait``, ``cancel`` and ``error``."""
+        """``send_audio`` on a thread of its own; the handle has ``wait``, ``cancel`` and ``error``.
+
+        An orderly end of the session cancels it, which is no error: ``AudioSend.cancelled`` tells.
+        """
         cancelled = threading.Event()
         clock = RealClock(wake=cancelled)
         chunks: Iterator[bytes] = self._chunks(source, chunk_ms, pace, trailing_silence_ms, progress, clock)

@@ -116,8 +116,11 @@ def _merged(
 ) -> Optional[SessionOptions]:
     if isinstance(handle.error, ServerError):
         return before
-    if before is None or type(before) is not type(options):
+    if before is None:
         return options
     fields = [field.name for field in attrs.fields(type(options)) if field.name != "extra"]
     told = {name: value for name in fields if (value := getattr(options, name)) is not UNSET}
+    # Not by their classes: a raw message need not tell of which kind the session is, which stays the same.
+    if not told.keys() <= attrs.fields_dict(type(before)).keys():
+        return options
     return attrs.evolve(before, extra={**before.extra, **options.extra}, **told)

@@ -134,7 +134,9 @@ def redacted(text: str, url: str, headers: Mapping[str, str]) -> str:
     """``text`` without the values of these headers and of the URL's query, which some servers echo in a refusal."""
     pairs = [pair.partition("=") for pair in url.partition("?")[2].split("&")]
     values = {value for name, _, value in pairs if name not in _SHOWN} | set(headers.values())
-    for secret in values | {unquote(value) for value in values} | {value.rpartition(" ")[2] for value in values}:
+    values |= {unquote(value) for value in values}
+    values |= {value.rpartition(" ")[2] for value in values}
+    for secret in sorted(values, key=len, reverse=True):  # else the end of one that begins as another would be left
         if len(secret) >= 8:  # what is shorter is no secret, and stands in many a word
             text = text.replace(secret, "***")
     return text

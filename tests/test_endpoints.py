@@ -30,7 +30,7 @@ from realtime_sync.credentials import AZURE_SCOPE
 from realtime_sync.endpoints import Endpoint
 from realtime_sync.errors import AuthenticationError, ConfigurationError, UnsupportedByDialectError
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.urls import show_url
+from realtime_sync.urls import redacted, show_url
 from realtime_sync.version import __version__
 
 RESOURCE = "https://res.openai.azure.com"
@@ -612,6 +612,12 @@ def test_a_proxy_that_cannot_be_one_is_refused_at_once(proxy: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"[Pp]roxy") as caught:
         Endpoint.openai(SECRET, proxy=proxy)
     assert "u:w" not in str(caught.value)
+
+
+def test_a_secret_that_begins_as_another_value_is_redacted_to_its_end() -> None:
+    secret = "sk-0123456789abcdefghijklmnopqrstuv"
+    headers = {f"X-{size}": secret[:size] for size in range(8, len(secret) + 1)}
+    assert redacted(f"Your key {secret} is wrong.", "wss://h/v1?model=m", headers) == "Your key *** is wrong."
 
 
 @pytest.mark.parametrize("proxy", ["http://[::1]:3128", "http://user:p%40ss@proxy_1:3128", "socks5h://10.0.0.1:1080"])

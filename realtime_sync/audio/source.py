@@ -70,8 +70,8 @@ class _Opened:
 
     @classmethod
     def of(cls, source: object, path: Optional[str] = None) -> _Opened:
-        if isinstance(source, (bytes, bytearray, memoryview)):
-            source = io.BytesIO(bytes(source))
+        if isinstance(source, bytes):
+            source = io.BytesIO(source)
         stream = ByteStream.of(source)
         told = getattr(source, "name", None)
         name = path or (told if isinstance(told, str) else None)  # it is a number for a pipe
@@ -110,13 +110,15 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
         raise InvalidInputError(f"chunk_bytes must be at least one sample ({format.sample_bytes}), not {chunk_bytes!r}")
     size = chunk_bytes - chunk_bytes % format.sample_bytes
     length = _Length()
+    if isinstance(source, (bytearray, memoryview)):
+        source = bytes(source)
     if isinstance(source, Samples):
         chunks = _array_chunks(source, format, size, length)
     elif isinstance(source, (str, os.PathLike)):
         chunks = _file_chunks(source, format, size, length)
-    elif isinstance(source, (bytes, bytearray, memoryview)) and _is_bare(data := bytes(source), format):
-        length.bytes = len(data)
-        chunks = (data[start : start + size] for start in range(0, len(data), size))
+    elif isinstance(source, bytes) and _is_bare(source, format):
+        length.bytes = len(source)
+        chunks = _slices(source, size)
     else:
         chunks = _chunks(_Opened.of(source), format, size, length)
     return AudioChunks(chunks, length)
@@ -124,8 +126,14 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
 
 def _is_bare(data: bytes, format: SampleFormat) -> bool:
     """True for nothing but samples: a short way for who sends each piece by itself, as a microphone gives it."""
-    whole = data and not len(data) % format.sample_bytes
-    return bool(whole) and not data.startswith(RIFFS) and container(data[:12], None) is None
+    if not data or len(data) % format.sample_bytes:  # to be told in the words of all other sources
+        return False
+    return not data.startswith(RIFFS) and container(data[:12], None) is None
+
+
+def _slices(data: bytes, size: int) -> Iterator[bytes]:
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
 
 
 def _array_chunks(samples: Samples, format: SampleFormat, size: int, length: _Length) -> Iterator[bytes]:

@@ -97,9 +97,8 @@ def _session(endpoint: Endpoint, model: str) -> Finding:
 def _certificate(channel: Channel, begun: float) -> Finding:
     sock, reading, writing, wake_up, _ = channel.release()
     try:
-        told = (
-            sock.getpeercert() if hasattr(sock, "getpeercert") else None
-        )  # not through a proxy that speaks TLS itself
+        # Through a proxy that speaks TLS itself, the inner TLS shows no certificate.
+        told = sock.getpeercert() if hasattr(sock, "getpeercert") else None
         version = sock.version() if hasattr(sock, "version") else "TLS"
     finally:
         reading.close()

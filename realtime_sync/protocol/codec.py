@@ -419,6 +419,8 @@ def _made_reader(wire_type: str, dialect: Dialect, readers: dict[str, _Reader]) 
     """On first use, because cattrs takes a millisecond a class and few sessions see all of them."""
     # The specification's own example of a DTMF event has a blank before its type (2026-08).
     name = wire_type.strip()
+    if name in readers:
+        return readers[name]
     cls = UPDATE_CLASSES.get(read_type(name, dialect))
     if cls is None:
         return None

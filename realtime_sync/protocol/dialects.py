@@ -389,13 +389,14 @@ def _preview_value(name: str, value: Any, strict: bool) -> Any:
 
 
 def _flat_format(name: str, value: Json, strict: bool) -> Any:
-    """The one word that preview has for a format."""
+    """The one word that preview, and GA's older message for transcription sessions, have for a format."""
+    lacking = "preview endpoints, and the message transcription_session.update, have no setting for"
     told = value.get("rate")
     if strict and told not in (None, 24000 if value.get("type") == "audio/pcm" else 8000):
-        raise UnsupportedByDialectError(f"preview endpoints have no setting for {name}.rate; it cannot be {told}")
+        raise UnsupportedByDialectError(f"{lacking} {name}.rate; it cannot be {told}")
     more = [key for key in value if key not in ("type", "rate")]
     if strict and more:
-        raise UnsupportedByDialectError(f"preview endpoints have no setting for {name}.{more[0]}")
+        raise UnsupportedByDialectError(f"{lacking} {name}.{more[0]}")
     return _PREVIEW_FORMATS.get(str(value.get("type")), value.get("type"))
 
 

@@ -218,8 +218,10 @@ class Duplex(websocket.WebSocket):
     def write_frame(self, data: bytes, at_turn: Optional[Callable[[], None]] = None) -> int:
         """``send_frame`` of a frame's bytes; ``at_turn`` is called in the order of the frames on the wire."""
         broken: Optional[OSError] = None
+        came = False  # who is interrupted before its turn has kept the reader from nothing, and must not wait again
         try:
             with self.lock:
+                came = True
                 if at_turn is not None:
                     at_turn()  # an OSError of its own is no trouble of the connection
                 try:
@@ -229,7 +231,8 @@ class Duplex(websocket.WebSocket):
                 except OSError as exc:
                     broken = exc
         finally:
-            self._help_reader()
+            if came:
+                self._help_reader()
         if broken is None:
             return len(data)
         # The socket is broken. What the peer said before (an error event, a close frame) may still be unread, and is

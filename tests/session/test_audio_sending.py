@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import pathlib
+import queue
 import random
 import threading
 import time
@@ -20,6 +21,7 @@ from realtime_sync import (
     AudioFormatError,
     AudioSendInProgressError,
     ConnectionClosedError,
+    ConnectionLostError,
     ConversationSessionOptions,
     InvalidInputError,
     ServerError,
@@ -509,3 +511,31 @@ def test_audio_that_fails_in_the_background_is_logged(plain: House, caplog: pyte
     sending = plain.open().start_sending_audio(broken())
     until(lambda: sending.done)
     assert "the microphone went away" in caplog.text
+
+
+def test_who_waits_for_audio_whose_source_blocks_is_released_by_the_end_and_by_cancelling(house: House) -> None:
+    microphone: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    session = house.open()
+    for end in (AudioSend.cancel, lambda _: session.close()):
+        sending = session.start_sending_audio(iter(microphone.get, None))
+        microphone.put(SAMPLES[:4800])
+        until(lambda s=sending: s.bytes_sent)
+        waiting = Running(sending.wait)
+        end(sending)
+        assert waiting.result() == 4800
+        assert (sending.done, sending.cancelled, sending.error) == (True, True, None)
+        assert "cancelled" in repr(sending)
+        microphone.put(None)  # the thread's end
+        until(lambda: not session._claim._lock.locked())
+
+
+def test_who_waits_for_audio_whose_source_blocks_is_told_of_a_loss(house: House) -> None:
+    microphone: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    session = house.open()
+    sending = session.start_sending_audio(iter(microphone.get, None))
+    waiting = Running(sending.wait)
+    house.live.inject(faults.drop())
+    with pytest.raises(ConnectionLostError):
+        waiting.result()
+    assert isinstance(sending.error, ConnectionLostError)
+    microphone.put(None)

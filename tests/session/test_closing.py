@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import attrs
 import pytest
 
 from realtime_sync import (
@@ -47,10 +48,10 @@ def test_a_live_server_is_left_at_once_and_told_why(house: House) -> None:
 
 
 def test_a_silent_server_costs_no_more_than_the_close_time_out(house: House) -> None:
-    session = house.open()
+    session = house.open(timeouts=attrs.evolve(CALM, close=1))
     session.wait_for("session.created")
     house.live.inject(faults.silence())
-    with within(2.5):
+    with within(1.5):
         session.close()
     assert session.close_info.initiator == "local"
     assert list(session.updates()) == []
@@ -59,10 +60,10 @@ def test_a_silent_server_costs_no_more_than_the_close_time_out(house: House) -> 
 @pytest.mark.parametrize("size", [8_000_000])
 def test_a_server_that_does_not_read_costs_no_more_while_a_big_send_is_stuck(house: House, size: int) -> None:
     released = threading.Event()
-    session = house.raw(lambda link: hold(link, released), small_buffers=True, timeouts=Timeouts(send=30))
+    session = house.raw(lambda link: hold(link, released), small_buffers=True, timeouts=Timeouts(send=30, close=1))
     sending = Running(lambda: session.send_message({"type": "big", "padding": "x" * size}))
     until(lambda: session._engine._line.connection._duplex.lock.locked())
-    with within(2.5):
+    with within(1.5):
         session.close()
     with pytest.raises((SessionNotOpenError, ConnectionClosedError)):
         sending.result(1)
@@ -219,6 +220,29 @@ def test_audio_that_is_sent_in_the_background_is_cancelled_by_the_close(
     assert sending.wait(10) == sending.bytes_sent > 0
     assert (sending.cancelled, sending.error) == (True, None)
     assert caplog.text == ""
+
+
+def test_audio_that_is_sent_in_the_background_does_not_wait_for_the_end_of_a_long_close(plain: House) -> None:
+    session = plain.open(timeouts=Timeouts(close=600))
+    session.wait_for("session.created")
+    plain.live.inject(faults.silence())
+    sent, closed = threading.Event(), threading.Event()
+
+    def two() -> Any:
+        yield bytes(4800)
+        sent.set()
+        closed.wait(30)
+        yield bytes(4800)
+
+    sending = session.start_sending_audio(two())
+    assert sent.wait(5)
+    closing = Running(session.close)
+    until(lambda: session._engine._closing is not None)
+    closed.set()
+    assert sending.wait(30) == 4800
+    assert sending.cancelled
+    session._engine.line.connection.abort()
+    closing.result()
 
 
 def test_a_callback_may_close(house: House) -> None:

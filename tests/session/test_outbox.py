@@ -12,6 +12,7 @@ from realtime_sync import (
     ConnectionReplacedError,
     ConversationSessionOptions,
     ConversationUpdate,
+    InputTranscriptionOptions,
     TurnDetectionOptions,
 )
 from realtime_sync.acknowledgement import CommandHandle
@@ -273,6 +274,18 @@ def test_turn_detection_that_was_disabled_is_none() -> None:
     off = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.disabled())
     memory.remember(handle("session.update"), off)
     assert memory.turn_detection is None
+
+
+def test_a_raw_change_that_any_kind_of_session_might_be_asked_for_forgets_nothing() -> None:
+    """Servers that take a session.update without a type exist; this one could be a translation's."""
+    memory = SettingsMemory()
+    memory.remember(handle("session.update"), ConversationSessionOptions(voice="cedar"))
+    transcription = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+    raw = codec.decode_command(json.dumps({"type": "session.update", "session": transcription}))
+    memory.remember(handle("session.update"), raw.session)  # type: ignore[attr-defined]
+    assert memory.merged() == ConversationSessionOptions(
+        voice="cedar", input_transcription_options=InputTranscriptionOptions(model="whisper-1")
+    )
 
 
 def test_what_was_held_for_long_is_sent_again_in_time() -> None:

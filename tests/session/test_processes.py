@@ -187,6 +187,7 @@ INTERRUPTED = {
 }
 
 
+@pytest.mark.parametrize("house", ["ws", pytest.param("wss", marks=pytest.mark.slow)], indirect=True)
 @pytest.mark.parametrize("where", INTERRUPTED)
 def test_ctrl_c_ends_a_script_at_once(house: House, tmp_path: pathlib.Path, where: str) -> None:
     process = start(house, tmp_path, "print('ready')\n" + INTERRUPTED[where])
@@ -334,6 +335,30 @@ os._exit(0)
 def test_a_session_cannot_be_handed_on_and_says_what_to_do(plain: House, hand_on: Callable[[Any], Any]) -> None:
     with pytest.raises(UsageError, match="start one there"):
         hand_on(plain.open())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks for the C library by its handle")
+def test_a_child_of_a_fork_that_python_is_not_told_of_raises_too(plain: House, tmp_path: pathlib.Path) -> None:
+    """As uWSGI's workers are, by default: no after-fork hook runs in them."""
+    code = """
+import ctypes
+from realtime_sync import ForkedSessionError
+child = ctypes.PyDLL(None).fork()
+if child == 0:
+    told = 0
+    for call in (lambda: session.add_item("Hi"), lambda: next(session.updates())):
+        try:
+            call()
+        except ForkedSessionError:
+            told += 1
+    session.close()
+    os._exit(told)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+session.add_item("from the parent").wait()
+"""
+    process = start(plain, tmp_path, code)
+    _, errors = process.communicate(timeout=45)
+    assert process.returncode == 0, errors
 
 
 def test_a_session_can_be_closed_by_a_thread_that_outlives_its_opener(plain: House) -> None:

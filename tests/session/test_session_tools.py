@@ -106,6 +106,8 @@ def test_settings_that_cannot_be_sent_leave_the_functions(plain: House) -> None:
     session = plain.open(start={"options": DOUBLING})
     with pytest.raises(UnsupportedByDialectError):
         session.configure_session(ConversationSessionOptions(tools=[], temperature=0.5))
+    with pytest.raises(InvalidInputError, match="event_id"):
+        session.configure_session(ConversationSessionOptions(tools=[]), event_id="")
     assert session.ask("Double 21").text == "42"
 
 

@@ -13,6 +13,7 @@ from realtime_sync import (
     ConfigurationError,
     ConsumerTooSlowError,
     ConversationResponseOptions,
+    ConversationSessionOptions,
     QueueLimits,
     ResponseOutputTextDeltaUpdate,
     SessionCreatedUpdate,
@@ -35,6 +36,7 @@ def paced_deltas(turn: Turn) -> Iterator[str]:
         yield f"{number} "
 
 
+@pytest.mark.parametrize("house", ["ws", pytest.param("wss", marks=pytest.mark.slow)], indirect=True)
 def test_a_consumer_that_sleeps_in_its_loop_keeps_its_session_and_receives_all_in_order(house: House) -> None:
     house.serve(responder=paced_deltas, ping_interval=PING_INTERVAL, pong_timeout=1.5)
     session = house.open()
@@ -158,6 +160,17 @@ def test_a_message_above_the_bound_is_no_slowness_of_who_takes_each_at_once(hous
     for number in range(2):
         session.send_message({"type": "go"})
         assert numbers([session.wait_for(ResponseOutputTextDeltaUpdate, timeout=20)]) == [number]
+
+
+def test_a_turn_above_the_bound_is_no_slowness_either(plain: House) -> None:
+    plain.serve(responder=lambda turn: "long " * 20_000)
+    options = ConversationSessionOptions(content_modalities=["text"])
+    session = plain.open(limits=QueueLimits(queued=50_000), start={"options": options})
+    turns = session.turns()
+    session.start_response()
+    until(lambda: turns._finished.size)  # nobody has taken it yet
+    session.add_item("Go on").wait()
+    assert len(next(turns).text) == 100_000
 
 
 def test_binary_frames_count_towards_the_bound(plain: House) -> None:

@@ -594,3 +594,27 @@ def test_the_repr_says_whether_it_is_open_and_nothing_secret(plain: Bench) -> No
     connection.abort()
     assert "1006" in repr(connection)
     assert "SECRET" not in repr(vars(connection)) + repr(FAST)
+
+
+def test_ctrl_c_ends_the_wait_for_another_message_though_a_pong_is_due(plain: Bench) -> None:
+    release = threading.Event()
+
+    def script(link: Link) -> None:
+        link.send(frame(PING, b"there?"))
+        release.wait(20)
+
+    connection = plain.open(script, Timeouts(send=10), small_buffers=True)
+    writer = Running(lambda: connection.send_text(HUGE))
+    _until_stuck(connection)
+    reader = Running(connection.receive)
+
+    def waits() -> bool:
+        return _is_stuck(connection) and bool(connection._duplex._control)
+
+    with within(5), pytest.raises(KeyboardInterrupt), _interrupted(waits):
+        connection.send_text("next")
+    connection.abort()
+    for one in (reader, writer):
+        with pytest.raises(ConnectionClosedError):
+            one.result()
+    release.set()

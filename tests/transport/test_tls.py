@@ -65,9 +65,8 @@ def test_a_certificate_that_only_a_strict_context_refuses_is_said_to_be_one(secu
     authority = x509.load_pem_x509_certificate(secure.ca.cert_pem.bytes()).subject
     now = datetime.datetime.now(datetime.timezone.utc)
     until = now + datetime.timedelta(days=1)
-    builder = x509.CertificateBuilder(
-        authority, x509.Name([]), key.public_key(), 1, now, until
-    )  # with no key identifier
+    # With no key identifier.
+    builder = x509.CertificateBuilder(authority, x509.Name([]), key.public_key(), 1, now, until)
     builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=True)
     signer = serialization.load_pem_private_key(secure.ca.private_key_pem.bytes(), None)
     certificate = builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)  # type: ignore[arg-type]
