@@ -278,3 +278,6 @@ class AudioWriter:
         self._claim.release()
         if self._half and exc_info[0] is None:
             raise AudioFormatError(f"the audio ended in the middle of a sample; {len(self._half)} byte was not sent")
+
+    def __repr__(self) -> str:
+        return f"<AudioWriter {'open' if self._entered else 'not open'}>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import uuid
 import weakref
@@ -50,6 +51,7 @@ Recorded = Union[str, "os.PathLike[str]", RecordingWriter]
 C = TypeVar("C", bound="RealtimeConversationClient")
 
 _REFUSAL_SECONDS = 0.5
+_LIKE_A_KEY = re.compile(r"(?:sk|ek|rk)[-_]\w")
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +94,11 @@ class RealtimeConversationClient:
         """``endpoint`` may be just a key: then it is OpenAI."""
         if settings is not None and not isinstance(settings, ConnectionSettings):
             raise ConfigurationError(f"settings must be a ConnectionSettings(...) or None, not {settings!r:.60}")
+        if isinstance(model, str) and _LIKE_A_KEY.match(model):  # it would be in URLs, in logs and in reprs
+            raise ConfigurationError(
+                "The model looks like a key, and so is not shown here. RealtimeConversationClient(model, key), or "
+                'OpenAIClient(key).get_realtime_conversation_client("gpt-realtime")'
+            )
         self.model = model
         self.endpoint = endpoint if isinstance(endpoint, Endpoint) else Endpoint.openai(endpoint)
         self.settings = settings or ConnectionSettings()
@@ -309,7 +316,8 @@ class RealtimeConversationClient:
         if secret is not None:
             endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
         settings = self.settings
-        self._check_not_closed()
+        if self._closed:
+            raise ConnectCancelledError("This client was closed; make another one.")
         request_id = str(uuid.uuid4()) if endpoint.flavour != "openai" else None
         if request_id is not None:
             headers = {"x-ms-client-request-id": request_id, **(headers or {})}

@@ -240,6 +240,8 @@ class UpdateStream:
         self.close()
 
     def __repr__(self) -> str:
+        if self._closed:
+            return "<UpdateStream closed>"
         # Not qsize(), which takes the lock: it may be held for ever in a forked child.
         return f"<UpdateStream: {len(self._queue.queue)} waiting, {self._queue.size} bytes>"
 

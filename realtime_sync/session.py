@@ -161,9 +161,11 @@ class RealtimeConversationSession:
         """Iterate over what the server says, from the first message on; it does not end with the answer, so ``break``.
 
         ``break`` and iterate again later: nothing closes, nothing is lost; but what comes from an ``ask`` or
-        ``respond`` on, until you iterate again, is kept up to ``QueueLimits.unread`` bytes only. Iteration ends after
-        an orderly close and raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a
-        response. ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; take the next one to go on.
+        ``respond`` on, until you iterate again, is kept up to ``QueueLimits.unread`` bytes only. Each update goes to
+        whoever takes it first: here, by ``receive_update``, ``wait_for`` or ``run``; for a second reader there is
+        ``subscribe()``. Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end,
+        or after a close in the middle of a response. ``raise_errors=True`` raises ``error`` events as ``ServerError``
+        instead; take the next one to go on.
         """
         self._engine.check_process()
         self._engine.updates.want()
@@ -171,7 +173,11 @@ class RealtimeConversationSession:
         return map(_raised if raise_errors else _as_it_is, self._engine.updates)
 
     def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
-        """The next update; see ``UpdateStream.receive``."""
+        """The next update. ``timeout`` in seconds; None waits as long as the session lives, 0 does not wait.
+
+        Raises ``WaitTimeoutError`` when time is up, ``ConnectionClosedError`` after the last update. It takes from what
+        ``updates()`` gives.
+        """
         return self._engine.updates.receive(timeout)
 
     @overload
@@ -185,7 +191,12 @@ class RealtimeConversationSession:
     ) -> ConversationUpdate: ...
 
     def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
-        """Take the first update that is wanted, past or future, leaving the others; see ``UpdateStream.wait_for``."""
+        """Take the first update that is wanted, and leave the others to ``updates()``, of which this takes.
+
+        Those that have come and were not taken yet are looked at first. ``wanted``: a ``ConversationUpdateKind``, a
+        wire type, an update class, or a function of the update. ``timeout`` as in ``receive_update``.
+        Raises ``WaitTimeoutError``, or ``ConnectionClosedError`` where it can no longer come.
+        """
         return self._engine.updates.wait_for(wanted, timeout)
 
     def subscribe(self) -> UpdateStream:
@@ -223,7 +234,9 @@ class RealtimeConversationSession:
     def run(self) -> None:
         """Iterate over ``updates()`` and call the callbacks, on this thread, until the session ends.
 
-        What a callback raises ends ``run()`` and nothing else. A callback may use the session, and may close it.
+        What a callback raises ends ``run()`` and nothing else. A callback may use the session, and may close it: what
+        had come by then is still called back. It takes from what ``updates()`` gives, so who reads on another thread
+        meanwhile takes ``subscribe()``.
         """
         for update in self.updates():
             for wanted, callback in tuple(self._callbacks):
@@ -314,6 +327,8 @@ class RealtimeConversationSession:
         number = isinstance(audio_end_ms, (int, float)) and not isinstance(audio_end_ms, bool)
         if not number or not 0 <= audio_end_ms < math.inf:
             raise InvalidInputError(f"audio_end_ms must be a number of milliseconds from 0, not {audio_end_ms!r}")
+        if 0 < audio_end_ms < 1:
+            raise InvalidInputError(f"audio_end_ms={audio_end_ms} is in milliseconds; in seconds, take it times 1000")
         if isinstance(content_index, bool) or not isinstance(content_index, int) or content_index < 0:
             raise InvalidInputError(f"content_index must be a whole number from 0, not {content_index!r:.60}")
         return self._send(
@@ -331,6 +346,8 @@ class RealtimeConversationSession:
         self, options: Optional[ConversationResponseOptions] = None, *, event_id: Optional[str] = None
     ) -> CommandHandle:
         """Let the model answer. Acknowledged by ``response.created``; the answer ends with ``response.done``.
+
+        ``wait()`` for it before you ``ask`` or ``respond``: those know of a response once it has begun.
 
         Where voice activity detection begins a response in the same moment, that one may be taken for this one;
         ``respond()`` tells them apart.

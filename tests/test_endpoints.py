@@ -28,7 +28,12 @@ from realtime_sync import (
 )
 from realtime_sync.credentials import AZURE_SCOPE
 from realtime_sync.endpoints import Endpoint
-from realtime_sync.errors import AuthenticationError, ConfigurationError, UnsupportedByDialectError
+from realtime_sync.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectCancelledError,
+    UnsupportedByDialectError,
+)
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.urls import redacted, show_url
 from realtime_sync.version import __version__
@@ -447,6 +452,21 @@ def test_headers_and_query_that_are_no_mappings_are_refused_in_words(name: str, 
         OpenAIClient(SECRET, **{name: wrong})
     with pytest.raises(ConfigurationError, match="mappings of names to values"):
         client.start_conversation_session(**{name: wrong})
+
+
+@pytest.mark.parametrize("key", ["sk-proj-abc123", "ek_68af296e8e408191a1120ab6383263c2"])
+def test_a_key_in_the_models_place_is_refused_and_not_shown(key: str) -> None:
+    for make in (RealtimeConversationClient, OpenAIClient("k").get_realtime_conversation_client):
+        with pytest.raises(ConfigurationError, match="looks like a key") as caught:
+            make(key)
+        assert key not in str(caught.value)
+
+
+def test_a_client_that_was_closed_says_so() -> None:
+    client = OpenAIClient("k", endpoint="ws://127.0.0.1:1").get_realtime_conversation_client("m")
+    client.close()
+    with pytest.raises(ConnectCancelledError, match="make another one"):
+        client.start_conversation_session()
 
 
 def test_an_empty_call_id_is_called_so_and_not_taken_for_none() -> None:

@@ -206,7 +206,7 @@ def _cut(
         if odd:
             raise AudioFormatError(
                 f"The audio ends within a sample: {given + odd} bytes are no whole number of "
-                f"{format.sample_bytes}-byte samples. Everything before was handed out. Is it {format}, or was the "
+                f"{format.sample_bytes}-byte samples. Everything before was sent. Is it {format}, or was the "
                 "file cut off?"
             )
         if len(chunk) < size:
@@ -214,4 +214,5 @@ def _cut(
     if not given:
         raise AudioFormatError("The source holds no audio" + (": a WAV header without samples." if wav else "."))
     if left is not None and given < left:
-        logger.info("the WAV file ended after %d of the %d bytes of samples that its header claims", given, left)
+        told = "the WAV file is cut off: its header promises %.1f s, and it holds %.1f s"
+        logger.warning(told, format.seconds(left), format.seconds(given))

@@ -248,7 +248,8 @@ class Conversation:
         live = sum(not response.done for response in responses)
         told = _counted(len(responses), "response") + (f" ({live} in progress)" if live else "")
         items = _counted(len(self._state.order), "item")
-        return f"<Conversation {self.id or ''}: {items}, {told}, {self.usage.total_tokens} tokens>"
+        name = f"Conversation {self.id}" if self.id else "Conversation"
+        return f"<{name}: {items}, {told}, {self.usage.total_tokens} tokens>"
 
     def _drafts(self) -> list[ItemDraft]:
         return [self._state.drafts[key] for key in self._state.order]
