@@ -124,9 +124,8 @@ class AudioSend:
         self._send = send
         self._claim = claim
         self._wake = wake or threading.Event()
-        self._lock = threading.Lock()  # guards _cancelled, _sending and the setting of _finished
         self._cancelled = False
-        self._sending = False  # a chunk is on its way, in contrast to: is waited for
+        self._settling = threading.Lock()  # guards the setting of _error and _finished
         self._finished = threading.Event()  # set last, after _error
         self._error: Optional[BaseException] = None
         self._bytes_sent = 0
@@ -154,15 +153,10 @@ class AudioSend:
     def cancel(self) -> None:
         """Send no further chunk. What was sent stays in the input buffer (see ``clear_input_audio``).
 
-        A source that blocks (a microphone's iterator) is not interrupted, nor waited for: its next piece is not sent.
-        Until it comes, no other audio can be sent.
+        A source that blocks (a microphone's iterator) is not interrupted; its next piece is not sent.
         """
-        with self._lock:
-            self._cancelled = True
-            sending = self._sending
+        self._cancelled = True
         self._wake.set()
-        if not sending:
-            self._settle(None)
 
     def wait(self, timeout: Optional[float] = None) -> int:
         """Wait until it has ended, and return ``bytes_sent``; ``timeout`` in seconds, None is for ever.
@@ -195,18 +189,15 @@ class AudioSend:
 
     def end(self, end: End) -> None:
         """The session has ended, and with it this: wait for nothing, not even for the source."""
-        with self._lock:
-            self._cancelled = self._cancelled or end.clean
+        self._cancelled = self._cancelled or end.clean
         self._wake.set()
         self._settle(None if self._cancelled else end.reason)
 
     def _send_chunks(self) -> None:
         try:
             for chunk in self._chunks:
-                with self._lock:
-                    if self._cancelled:
-                        break
-                    self._sending = True
+                if self._cancelled:
+                    break
                 try:
                     self._send(chunk)
                 except SessionNotOpenError:  # it is being closed, and Timeouts.close may be long
@@ -217,7 +208,6 @@ class AudioSend:
                         break
                     raise
                 self._bytes_sent += len(chunk)
-                self._sending = False
         finally:
             close = getattr(self._chunks, "close", None)  # of a generator: it closes the file that it opened
             if close is not None:
@@ -225,7 +215,7 @@ class AudioSend:
 
     def _settle(self, error: Optional[BaseException]) -> None:
         """Release who waits; the first call counts."""
-        with self._lock:
+        with self._settling:
             if not self._finished.is_set():
                 self._error = error
                 self._finished.set()
