@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import socketserver
@@ -36,6 +37,13 @@ class Listener(ThreadingHTTPServer):
         """Bind and listen."""
         # Not http.server's own: it asks for this machine's name, for which some resolvers take seconds.
         socketserver.TCPServer.server_bind(self)
+
+    def shutdown(self) -> None:
+        """End ``serve_forever`` at once."""
+        # Else it sees the end only at its next poll. Where this is no way to wake it (not Linux), it polls as before.
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
 
     def get_request(self) -> tuple[socket.socket, object]:
         """Accept; a TLS handshake is left to the connection's own thread."""

@@ -436,3 +436,10 @@ def test_an_act_that_raises_is_told_in_the_log(
     server.sessions[0].inject(Act("broken", perform))
     assert server.sessions[0].wait_until_closed() == 1006
     until(lambda: "ZeroDivisionError" in caplog.text)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the listening socket is polled")
+def test_closing_waits_for_no_poll() -> None:
+    with within(0.7):  # twenty times 50 ms would be one second
+        for _ in range(20):
+            RealtimeServer().close()
