@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -18,7 +19,17 @@ hypothesis.settings.load_profile("house")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Or every interpreter that the tests start compiles everything again, and every worker rewrites every test.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 _SETTINGS = ("OPENAI_", "AZURE_OPENAI_")
+
+
+def pytest_collection_finish() -> None:
+    """Keep the thousands of collected tests out of every garbage collection that follows."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -207,7 +207,7 @@ def holds_together(conversation: Conversation) -> None:
     conversation.cost()
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(MESSAGE, max_size=25), st.booleans())
 def test_no_updates_in_no_order_raise_and_all_survive_a_round_trip(messages: list[Json], keep_audio: bool) -> None:
     conversation = Conversation(keep_audio=keep_audio)
@@ -224,7 +224,7 @@ def test_recorded_messages_in_any_order_are_survived(random: Any) -> None:
     holds_together(told(updates, keep_audio=True))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.sampled_from(["a", "b", "c", "x", None]), st.booleans())))
 def test_the_order_loses_and_doubles_nothing(steps: list[tuple[str, Any, bool]]) -> None:
     order, here = ItemOrder(), set()

@@ -343,7 +343,7 @@ def is_of(hint: Any, value: Any) -> bool:
     return any(is_of(member, value) for member in arguments)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(hints, st.booleans()), max_size=3), st.data())
 def test_any_arguments_either_call_the_function_with_its_types_or_are_refused_as_the_schema_says(
     parameters: list[tuple[Any, bool]], data: st.DataObject
@@ -371,7 +371,7 @@ def test_any_arguments_either_call_the_function_with_its_types_or_are_refused_as
             assert is_of(hint, value) or (optional and value is ...)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.text())
 @example('{"x": 1}')
 def test_any_text_at_all_calls_or_is_refused(text: str) -> None:

@@ -139,7 +139,7 @@ def changed_lines(draw: Any) -> str:
     return json.dumps(message)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(text=changed_lines(), dialect=st.sampled_from(Dialect))
 def test_whatever_becomes_of_a_line_it_is_read_and_kept(text: str, dialect: Dialect) -> None:
     check(text, dialect)
@@ -152,7 +152,7 @@ def test_whatever_becomes_of_a_line_it_is_read_and_kept_at_length(text: str, dia
     check(text, dialect)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(line=st.sampled_from(LINES), cut=st.floats(0, 1), garbage=st.text(max_size=3))
 @example(line=LINES[0], cut=0.0, garbage="")
 def test_a_cut_line_is_read_and_kept(line: str, cut: float, garbage: str) -> None:

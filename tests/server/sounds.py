@@ -9,8 +9,9 @@ RATE = 24_000
 
 
 def tone(ms: int, amplitude: int = 8000, rate: int = RATE) -> bytes:
-    count = rate * ms // 1000
-    return array.array("h", (int(amplitude * math.sin(n * 2 * math.pi * 220 / rate)) for n in range(count))).tobytes()
+    count, period = rate * ms // 1000, rate // math.gcd(220, rate)  # the period is several waves, of whole samples
+    waves = array.array("h", (int(amplitude * math.sin(n * 2 * math.pi * 220 / rate)) for n in range(period))).tobytes()
+    return (waves * (count // period + 1))[: 2 * count]
 
 
 def silence(ms: int, rate: int = RATE) -> bytes:

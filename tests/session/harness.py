@@ -34,7 +34,7 @@ class House:
     def client_tls(self) -> Optional[ssl.SSLContext]:
         if self.scheme == "ws":
             return None
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without this machine's authorities: they take 20 ms to read
         self.ca.configure_trust(context)
         return context
 

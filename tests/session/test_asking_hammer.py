@@ -52,6 +52,7 @@ def question(session: Any, chance: random.Random) -> None:
             pass
 
 
+@pytest.mark.parametrize("house", ["ws", pytest.param("wss", marks=pytest.mark.slow)], indirect=True)
 @pytest.mark.parametrize("how", ["close", "drop", "nothing"])
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 10))])
 def test_whatever_everybody_asks_each_has_its_own_answer_until_the_end(house: House, seed: int, how: str) -> None:

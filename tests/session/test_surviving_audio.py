@@ -108,7 +108,7 @@ def test_a_recording_that_was_just_sent_is_sent_again_though_nobody_was_heard_to
 
 
 def test_speech_into_a_network_that_is_dead_is_sent_again_once_that_is_noticed(plain: House) -> None:
-    session = surviving(plain, timeouts=attrs.evolve(CALM, ping_interval=0.3, ping=3))
+    session = surviving(plain, timeouts=attrs.evolve(CALM, ping_interval=0.3, ping=1.5))
     session.ask("one")
     stream = session.subscribe()
     silenced(plain)

@@ -273,6 +273,7 @@ def test_a_connection_whose_server_answers_no_close_is_renewed_all_the_same(plai
     until(lambda: len([name for name in client_threads() if "reader" in name]) == 1)
 
 
+@pytest.mark.slow
 def test_a_renewal_waits_until_what_is_said_by_hand_is_committed(plain: House) -> None:
     serve_briefly(plain)
     session = surviving(plain, RENEWED, BY_HAND)
@@ -284,6 +285,7 @@ def test_a_renewal_waits_until_what_is_said_by_hand_is_committed(plain: House) -
     assert come_back(session, stream).losses == ()
 
 
+@pytest.mark.slow
 def test_a_renewal_waits_until_a_person_has_decided(plain: House) -> None:
     serve_briefly(plain, responder=remote.calling((remote.SEARCH,)), mcp_servers={"docs": ["search"]})
     session = surviving(plain, RENEWED, remote.options())

@@ -198,6 +198,7 @@ class Peer:
                 sock.close()
                 return
             self.accepted += 1
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)  # else TLS costs 40 ms for each connection
             self._threads.append(threading.Thread(target=self._serve, args=(sock,), name="peer link", daemon=True))
             self._threads[-1].start()
 
