@@ -138,9 +138,10 @@ class CallSession(LiveSession):
         for act in list(self._acts) if connections else ():
             if act.is_due(self.sent_count, self.received_count):
                 self._acts.remove(act)
-                at_once = act.after_sent is None and act.after_received is None
+                counted = act.after_sent is not None
+                at_once = not counted and act.after_received is None
                 for connection in connections:
-                    connection.perform(act.perform, urgent=act.urgent and at_once)
+                    connection.perform(act.perform, urgent=act.urgent and at_once, once_written=counted)
 
     def _play(self, response_id: str, audio: bytes) -> None:
         self.caller_heard += audio

@@ -2,7 +2,8 @@
 
 An SSL object bears one thread at a time, so nobody but ``run()`` touches the socket or wsproto. Whoever sends puts
 work into the queue and wakes that thread; frames leave in the order in which they were queued, which lets the session
-queue its events under its own lock without doing any I/O there.
+queue its events under its own lock without doing any I/O there. What an operation asks for is done in its place, not
+behind what others have queued meanwhile.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import threading
 import time
 from typing import Callable, Optional
 
+import attrs
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Pong, TextMessage
@@ -30,6 +32,16 @@ _HIGH_WATER = 512 * 1024
 _CLOSE_PATIENCE = 2.0  # seconds that the peer has for its side of the close handshake
 
 Op = Callable[["Connection"], None]
+
+
+@attrs.frozen
+class _InTurn:
+    """An operation that is done once all that was queued before it has been written to the socket."""
+
+    op: Op
+
+    def __call__(self, connection: Connection) -> None:
+        self.op(connection)
 
 
 def check_close_code(code: int) -> None:
@@ -86,10 +98,12 @@ class Connection:
         self._ws = websocket
         self._pong_timeout = pong_timeout
         self._stall_timeout = stall_timeout
-        self._lock = threading.Lock()  # guards _queue, _urgent, _queued, _woken and _finished
+        self._lock = threading.Lock()  # guards _queue, _urgent, _asked, _queued, _woken and _finished
         self._room = threading.Condition(self._lock)
         self._queue: collections.deque[str | bytes | Op] = collections.deque()
         self._urgent: collections.deque[Op] = collections.deque()  # done before all that is queued
+        self._asked: list[str | bytes | Op] = []  # by the operation that is being done
+        self._operator: Optional[int] = None  # the connection's thread, while it does an operation
         self._queued = 0
         self._woken = False
         self._finished = False
@@ -137,9 +151,13 @@ class Connection:
         check_close_code(code)
         self._put(lambda connection: connection._start_close(code, reason))
 
-    def perform(self, op: Op, *, urgent: bool = False) -> None:
-        """Have ``op`` called on the connection's thread: after what is queued, or at once where ``urgent``."""
-        self._put(op, urgent=op if urgent else None)
+    def perform(self, op: Op, *, urgent: bool = False, once_written: bool = False) -> None:
+        """Have ``op`` called on the connection's thread: after what is queued, or at once where ``urgent``.
+
+        ``once_written``: not before the socket has taken what is queued. What ``op`` sends and does by this object's
+        methods comes before all that is queued behind it.
+        """
+        self._put(_InTurn(op) if once_written else op, urgent=op if urgent else None)
 
     def abort(self) -> None:
         """End at once, without a close frame."""
@@ -165,7 +183,8 @@ class Connection:
             if urgent is not None:
                 self._urgent.append(urgent)
             else:
-                self._queue.append(work)
+                asked = threading.get_ident() == self._operator
+                (self._asked if asked else self._queue).append(work)
                 self._queued += len(work) if isinstance(work, (str, bytes)) else 0  # as it is taken out again
             wake, self._woken = not self._woken, True
             if wake:  # one byte of a socketpair that is empty: never blocks
@@ -257,11 +276,11 @@ class Connection:
     def _take_queue(self) -> bool:
         """Turn queued work into bytes; False once there is no more to take now, or enough waits to be written."""
         while self._urgent:
-            self._urgent.popleft()(self)
+            self._operate(self._urgent.popleft())
         if len(self._out) >= _CHUNK or self._ending or time.monotonic() < self._hold_until:
             return False
         with self._lock:
-            if not self._queue:
+            if not self._queue or (self._out and self._writing and isinstance(self._queue[0], _InTurn)):
                 return False
             work = self._queue.popleft()
             if isinstance(work, (str, bytes)):
@@ -282,10 +301,18 @@ class Connection:
 
     def _do(self, work: str | bytes | Op) -> None:
         if callable(work):
-            work(self)
+            self._operate(work)
         elif self._ws.state is ConnectionState.OPEN:
             message = TextMessage(data=work) if isinstance(work, str) else BytesMessage(data=work)
             self._out += self._ws.send(message)
+
+    def _operate(self, op: Op) -> None:
+        self._operator = threading.get_ident()
+        op(self)
+        self._operator = None
+        with self._lock:
+            self._queue.extendleft(reversed(self._asked))
+            self._asked.clear()
 
     def _flush(self) -> None:
         while self._out and self._writing:

@@ -58,7 +58,10 @@ class Act:
 
 
 def _acts(acts: Sequence[Act]) -> tuple[Act, ...]:
-    return tuple(acts)
+    given: object = acts  # not what it should be, where an act is given alone or without its ()
+    if not isinstance(given, (list, tuple)) or not all(isinstance(act, Act) for act in given):
+        raise InvalidInputError(f"acts is a list of acts, such as [drop(after_sent=3)], not {given!r}")
+    return tuple(given)
 
 
 @attrs.frozen(kw_only=True)
@@ -89,7 +92,10 @@ def eof(*, after_sent: Optional[int] = None, after_received: Optional[int] = Non
 
 
 def silence(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
-    """Neither read nor answer any more, pings included, while the connection stays up."""
+    """Neither read nor answer any more, pings included, while the connection stays up.
+
+    ``after_sent``: so many messages are written first. ``after_received``: the last of them is not answered any more.
+    """
     return Act("silence", Connection.go_silent, after_sent, after_received, urgent=True)
 
 
@@ -150,7 +156,7 @@ def half_a_message(*, after_sent: Optional[int] = None, after_received: Optional
 
     def perform(connection: Connection) -> None:
         connection.send_raw(b"\x81\x7e\x01\x00" + b'{"type": "response.done", ')  # of 256 bytes that it promises
-        connection.perform(Connection.shut_down_sending)
+        connection.perform(Connection.shut_down_sending, once_written=True)
 
     return Act("half_a_message", perform, after_sent, after_received)
 

@@ -6,9 +6,11 @@ import functools
 import itertools
 import logging
 import re
+import reprlib
 import threading
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Callable, Iterable, Iterator, Optional, Sequence, Union
+from typing import TYPE_CHECKING, Callable, Iterator, Optional, Sequence, Union
 
 import attrs
 
@@ -34,6 +36,10 @@ _DELTA_MS = 100  # of audio in a delta; 4,800 bytes of PCM
 
 class _Stopped(Exception):
     """The response has been finished by somebody else: say nothing more."""
+
+
+class _WrongAnswer(Exception):
+    """The responder has returned what cannot be said, which this tells the client."""
 
 
 class ResponseRun:
@@ -153,15 +159,16 @@ class ResponseRun:
                     self._say_text(map(str, pieces), None, 0.0, by_words=False)
                     continue
                 for piece in pieces:
-                    assert not isinstance(piece, str)
+                    if not isinstance(piece, (Reply, FunctionCall, MCPCall)):
+                        raise _wrong(f"{reprlib.repr(piece)} in a list")
                     self._say_piece(piece)
             self._under_lock(lambda: self.finish("completed"))
         except _Stopped:
             pass
-        except Exception:  # user code: the service would say that it failed, and so do we
+        except Exception as error:  # user code: the service would say that it failed, and so do we
             _log.exception("the responder failed")
-            details = {"type": "failed", "error": {"type": "server_error", "code": "server_error"}}
-            self._under_lock(lambda: self.finish("failed", details))
+            what = {"type": "server_error", "code": "server_error", "message": _reason(error)}
+            self._under_lock(lambda: self.finish("failed", {"type": "failed", "error": what}))
 
     def _under_lock(self, act: Callable[[], None]) -> None:
         with self._session.lock:
@@ -261,7 +268,7 @@ class ResponseRun:
 
     def _call(self, call: FunctionCall | MCPCall, delay: float) -> None:
         if isinstance(call, MCPCall) and call.server_label not in self._mcp_labels:
-            raise ValueError(
+            raise _WrongAnswer(
                 f"the responder calls a tool of {call.server_label!r}, which is no MCP tool of the session"
             )
         with self._session.lock:
@@ -320,4 +327,18 @@ def _pieces(answer: Piece | Iterable[Piece]) -> Iterable[Piece]:
     """A whole string is said word by word; the strings of an iterable are deltas as they are."""
     if isinstance(answer, (str, Reply, FunctionCall, MCPCall)):
         return (Reply(answer) if isinstance(answer, str) else answer,)
+    if isinstance(answer, (Mapping, bytes)) or not isinstance(answer, Iterable):
+        raise _wrong(reprlib.repr(answer))
     return answer
+
+
+def _wrong(returned: str) -> _WrongAnswer:
+    wanted = "a text, a Reply, a FunctionCall, an MCPCall, or a list of them is wanted"
+    return _WrongAnswer(f"the responder returned {returned}; {wanted}")
+
+
+def _reason(error: Exception) -> str:
+    """For whoever wrote the responder, who sees the client's error and not this server's log."""
+    if isinstance(error, _WrongAnswer):
+        return str(error)
+    return f"the responder failed: {type(error).__name__}: {error}".removesuffix(": ")

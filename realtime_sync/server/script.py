@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
 
 _log = logging.getLogger("realtime_sync.server")
+_REASON_BYTES = 123  # of a close frame's 125
 
 
 @attrs.frozen
@@ -28,7 +29,8 @@ class Expect:
 
 def expect(match: Match, timeout: float = 10.0) -> Expect:
     """Go on once the client has sent a message of this type, or that fulfils this predicate, after those that earlier
-    steps waited for. ``timeout``: seconds; past it the connection is closed with code 1002 and the script is failed.
+    steps waited for. ``timeout``: seconds; past it the script is failed, and the connection closed with code 1002 and
+    a reason that says what was expected and what came.
     """
     return Expect(match, timeout)
 
@@ -55,13 +57,21 @@ class Script:
         try:
             for number, step in enumerate(self.steps, 1):  # noqa: B007  told where a step fails
                 position = self._do(step, session, position)
-        except WaitTimeoutError as error:
-            self.failures.append(str(error))
-            session.close(1002, "the script expected another message")
         except Exception as error:
+            step = self.steps[number - 1]
+            if isinstance(step, Expect) and isinstance(error, WaitTimeoutError):
+                told = f"step {number} expected {_in_vain(step, session, position)}"
+                self.failures.append(told)
+                _log.warning("a script failed: %s", told)
+                session.close(1002, told.encode()[:_REASON_BYTES].decode(errors="ignore"))
+                return
             self.failures.append(f"step {number} failed: {type(error).__name__}: {error}")
             _log.exception("a step of a script failed")
             session.close(1011, "a step of the script failed")
+
+    def __repr__(self) -> str:
+        failures = f", failures: {self.failures}" if self.failures else ""
+        return f"<Script of {len(self.steps)} steps{failures}>"
 
     def _do(self, step: Step, session: LiveSession, position: int) -> int:
         if isinstance(step, Expect):
@@ -77,3 +87,14 @@ class Script:
             for message in [said] if isinstance(said, dict) else said or ():
                 session.send_as_it_is(message)
         return position
+
+
+def _in_vain(step: Expect, session: LiveSession, position: int) -> str:
+    """What was waited for, until when, and what came in its place."""
+    match = step.match
+    what = repr(match) if isinstance(match, str) else f"a message that {getattr(match, '__name__', match)}() accepts"
+    ended = session.close_code
+    until = f"within {step.timeout:g} s" if ended is None else f"before the connection ended with {ended}"
+    kinds = [str(message.get("type")) for message in session.received[position:]]
+    came = f": {', '.join(kinds[-20:])}" if kinds else " nothing more" if position else " nothing"
+    return f"{what} {until}; received{came}"

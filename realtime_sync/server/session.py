@@ -14,6 +14,7 @@ import threading
 import time
 from typing import Callable, Mapping, Optional
 
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.server.admission import Flavour
 from realtime_sync.server.checks import Json, Refused, read_json, server_error
 from realtime_sync.server.clock import Cancel
@@ -94,7 +95,9 @@ class LiveSession(SessionRecord, Handler):
             self._run_due_acts()
 
     def inject(self, act: Act) -> None:
-        """Have a fault happen now, or when it is due."""
+        """Have a fault happen now, or when it is due. Raises ``InvalidInputError`` for what is no act."""
+        if not isinstance(act, Act):
+            raise InvalidInputError(f"an act is injected, such as drop(), not {act!r}")
         with self.lock:
             self._acts.append(act)
             self._run_due_acts()
@@ -341,8 +344,9 @@ class LiveSession(SessionRecord, Handler):
         for act in list(self._acts):
             if act.is_due(self.sent_count, self.received_count):
                 self._acts.remove(act)
-                at_once = act.after_sent is None and act.after_received is None
-                self.connection.perform(act.perform, urgent=act.urgent and at_once)
+                counted = act.after_sent is not None
+                at_once = not counted and act.after_received is None
+                self.connection.perform(act.perform, urgent=act.urgent and at_once, once_written=counted)
 
 
 def _parsed(text: str) -> Json:

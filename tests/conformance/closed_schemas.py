@@ -43,9 +43,12 @@ def _closed(schema: Any) -> Any:
     return closed
 
 
-def _without(value: Any, names: Collection[str]) -> Any:
+def _without(value: Any, names: Collection[str], place: str = "") -> Any:
+    """Without the fields of these names, which may tell of their places: ``error.message`` is one in an ``error``."""
     if isinstance(value, list):
-        return [_without(entry, names) for entry in value]
-    if isinstance(value, dict):
-        return {key: _without(entry, names) for key, entry in value.items() if key not in names}
-    return value
+        return [_without(entry, names, place) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {key: f"{place}.{key}" for key in value}
+    left_out = tuple(f".{name}" for name in names)
+    return {key: _without(value[key], names, path) for key, path in inner.items() if not path.endswith(left_out)}

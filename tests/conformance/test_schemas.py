@@ -33,9 +33,10 @@ UNSENT = {
 }
 # What live services send beside what the schemas name (recorded 2025-12 to 2026-07).
 SURPLUS = {
-    "ga": {"obfuscation", "parallel_tool_calls"},
+    "ga": {"obfuscation", "parallel_tool_calls", "status_details.error.message"},
     "preview": {
         "obfuscation",
+        "status_details.error.message",
         "name",  # of a function, with its arguments
         "usage",  # of a transcription
         "image_tokens",

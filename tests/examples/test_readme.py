@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,20 @@ def test_the_readme_has_code() -> None:
     assert len(BLOCKS) >= 5
 
 
-@pytest.mark.parametrize("block", range(len(BLOCKS)))
+def _slow_where_it_hears(number: int) -> Any:
+    """Loading the models of the extra voice takes seconds."""
+    return pytest.param(number, marks=pytest.mark.slow) if "server.speech" in BLOCKS[number] else number
+
+
+def _how(block: str, folder: Path) -> list[str]:
+    """The arguments of Python; a test is one for pytest, with the fixtures of the package."""
+    if "def test_" not in block:
+        return ["-c", block]
+    (folder / "test_block.py").write_text(block, encoding="utf-8")
+    return ["-m", "pytest", "-p", "realtime_sync.testing.plugin", "-p", "no:cacheprovider", "test_block.py"]
+
+
+@pytest.mark.parametrize("block", [_slow_where_it_hears(number) for number in range(len(BLOCKS))])
 def test_a_block_of_the_readme_runs_as_it_stands(block: int, tmp_path: Path) -> None:
     if "server.speech" in BLOCKS[block]:
         pytest.importorskip("faster_whisper", reason="the extra voice is not installed")
@@ -28,9 +42,9 @@ def test_a_block_of_the_readme_runs_as_it_stands(block: int, tmp_path: Path) -> 
     clean = {key: value for key, value in os.environ.items() if "OPENAI" not in key}
     with RealtimeServer() as server:
         finished = subprocess.run(
-            [sys.executable, "-W", "error", "-c", BLOCKS[block]],
+            [sys.executable, "-W", "error", *_how(BLOCKS[block], tmp_path)],
             cwd=tmp_path,
-            env={**clean, "OPENAI_BASE_URL": server.url},
+            env={**clean, "OPENAI_BASE_URL": server.url, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             capture_output=True,
             text=True,
             timeout=40,

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 import socket
 import struct
+import threading
 import time
 from typing import Any, Callable
 
@@ -12,8 +15,9 @@ import pytest
 import websocket
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.server import Faults, RealtimeServer, Refusal, faults
-from tests.server.conftest import Peer
+from realtime_sync.server import Act, Faults, RealtimeServer, Refusal, faults
+from realtime_sync.server.connection import Connection
+from tests.server.conftest import TIMEOUT, Peer
 from tests.session.harness import within
 
 
@@ -67,6 +71,141 @@ def test_an_act_waits_for_its_count_of_messages_sent(open_peer: Callable[..., Pe
         assert [peer.recv()["type"] for _ in range(2)] == ["conversation.item.added", "conversation.item.done"]
         with pytest.raises(ConnectionResetError):
             peer.ws.recv()
+
+
+def counted(data: bytes) -> tuple[int, bytes]:
+    """How many messages of the session's own these bytes begin with, and what comes behind them."""
+    count = 0
+    while data[:1] == b"\x81" and len(data) > 10:
+        size, head = {126: (int.from_bytes(data[2:4], "big"), 4), 127: (int.from_bytes(data[2:10], "big"), 10)}.get(
+            data[1], (data[1], 2)
+        )
+        message = data[head : head + size]
+        if len(message) < size or not message.startswith(b'{"type":"'):  # the acts' own have a space there
+            break
+        count, data = count + 1, data[head + size :]
+    return count, data
+
+
+def frames_of(plain: socket.socket) -> bytes:
+    """What comes behind the answer to the handshake, to the end of the stream."""
+    plain.settimeout(10)
+    data = bytearray()
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := plain.recv(1 << 20):
+            data += chunk
+    return bytes(data).partition(b"\r\n\r\n")[2]
+
+
+END = Act("end", Connection.shut_down_sending)
+"""Ends the stream behind all that was emitted, also where a fault has it go nowhere."""
+
+
+def framed(text: str) -> bytes:
+    return b"\x81" + bytes([len(text)]) + text.encode()
+
+
+UNKNOWN = '{"type": "response.from_the_future", "event_id": "event_unknown", "answer": 42}'
+HUGE = b'{"type": "huge", "padding": "' + b"x" * 50_000 + b'"}'
+# What each puts on the wire, and whether the session's messages go on behind it.
+ACTS: dict[str, tuple[Callable[..., Act], bytes, bool]] = {
+    "drop": (faults.drop, b"", False),
+    "eof": (faults.eof, b"", False),
+    "silence": (faults.silence, b"", False),
+    "close": (functools.partial(faults.close, 4000, "bye"), b"\x88\x05\x0f\xa0bye", False),
+    "half_a_message": (faults.half_a_message, b'\x81\x7e\x01\x00{"type": "response.done", ', False),
+    "stop_reading": (faults.stop_reading, b"", True),
+    "send": (functools.partial(faults.send, b"\x00\x01"), b"\x82\x02\x00\x01", True),
+    "send_raw": (functools.partial(faults.send_raw, b"raw"), b"raw", True),
+    "not_json": (faults.not_json, framed("this is {not JSON"), True),
+    "unknown_event": (faults.unknown_event, framed(UNKNOWN), True),
+    "huge_message": (functools.partial(faults.huge_message, 50_000), b"\x81\x7e\xc3\x6f" + HUGE, True),
+    "invalid_utf8": (faults.invalid_utf8, b"\x81\x04\xff\xfe\xfd\xfc", True),
+    "bad_frame": (faults.bad_frame, b"\xff\x02ab", True),
+}
+
+
+@pytest.mark.parametrize("count", [1, 10])
+@pytest.mark.parametrize("name", ACTS)
+def test_an_act_happens_behind_exactly_its_count_of_messages(name: str, count: int) -> None:
+    make, wire, goes_on = ACTS[name]
+    gate = threading.Event()  # holds the connection's thread, so that all is emitted before the act's turn comes
+    held = Act("held", lambda connection: waits(gate))
+    with RealtimeServer(faults=Faults(acts=[held, make(after_sent=count)])) as server, raw_handshake(server) as plain:
+        session = server.wait_for_session()
+        session.wait_for_sent("session.created")
+        for _ in range(25):
+            session.emit({"type": "input_audio_buffer.cleared"})
+        session.inject(END)
+        gate.set()
+        before, rest = counted(frames_of(plain))
+        if name == "stop_reading":
+            assert before == 26
+            return
+        assert before == count
+        assert rest.startswith(wire)
+        assert counted(rest[len(wire) :]) == (26 - count if goes_on else 0, b"")
+
+
+def waits(gate: threading.Event) -> None:
+    assert gate.wait(10)
+
+
+@pytest.mark.parametrize("act", [faults.eof, faults.silence])
+def test_what_was_counted_is_written_first_however_slowly_it_is_read(act: Callable[..., Act]) -> None:
+    with RealtimeServer(faults=Faults(acts=[act(after_sent=301)])) as server, raw_handshake(server) as plain:
+        session = server.wait_for_session()
+        session.wait_for_sent("session.created")
+        for _ in range(301):  # more than the buffers of two sockets hold
+            session.emit({"type": "huge", "padding": "x" * 40_000})
+        session.inject(END)
+        data = frames_of(plain)
+        assert len(data) > 300 * 40_000
+        assert counted(data) == (301, b"")
+
+
+def test_silence_leaves_the_message_that_it_was_to_wait_for_unanswered(open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(faults=Faults(acts=[faults.silence(after_received=2)])) as server:
+        peer = open_peer(server)
+        peer.update()
+        peer.say("session.update", session={"type": "realtime"})
+        server.sessions[0].wait_for_message("session.update", TIMEOUT, count=2)
+        server.sessions[0].inject(END)
+        with pytest.raises(websocket.WebSocketConnectionClosedException):
+            peer.ws.recv()
+
+
+def test_an_act_of_ones_own_acts_in_its_turn(open_peer: Callable[..., Peer]) -> None:
+    def perform(connection: Connection) -> None:
+        connection.send_text('{"type": "one"}')
+        connection.send_text('{"type": "two"}')
+        connection.close(4000)
+
+    gate = threading.Event()
+    acts = [Act("held", lambda connection: waits(gate)), Act("mine", perform, after_sent=2)]
+    with RealtimeServer(faults=Faults(acts=acts, delay=0.01)) as server:
+        peer = open_peer(server, checked=False)
+        session = server.wait_for_session()
+        session.wait_for_sent("session.created")
+        for _ in range(3):
+            session.emit({"type": "input_audio_buffer.cleared"})
+        gate.set()
+        came = [peer.recv()["type"] for _ in range(4)]
+        assert came == ["session.created", "input_audio_buffer.cleared", "one", "two"]
+        assert peer.close_frame() == (4000, "")
+
+
+@pytest.mark.parametrize("acts", [faults.drop(), faults.drop, [faults.drop], None, "drop"])
+def test_what_is_no_list_of_acts_is_refused_where_it_is_told(acts: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"acts is a list of acts, such as \[drop\(after_sent=3\)\], not "):
+        Faults(acts=acts)
+
+
+def test_what_is_no_act_is_not_injected(peer: Peer, server: RealtimeServer) -> None:
+    wrong: Any = faults.drop
+    with pytest.raises(InvalidInputError, match=r"an act is injected, such as drop\(\), not <function drop"):
+        server.sessions[0].inject(wrong)
+    peer.update(instructions="still here")
 
 
 def test_an_act_waits_for_its_count_of_messages_received(open_peer: Callable[..., Peer]) -> None:
@@ -144,7 +283,7 @@ def test_garbage_of_every_kind_reaches_the_wire(open_peer: Callable[..., Peer]) 
 
 def test_raw_bytes_leave_room_for_what_follows(peer: Peer, server: RealtimeServer) -> None:
     (live,) = server.sessions
-    live.inject(faults.send_raw(b"\x89\x00" * 300_000))  # pings, more than a sender of bulk waits for
+    live.inject(faults.send_raw((b"\x89\x7d" + bytes(125)) * 5_000))  # pings, more than a sender of bulk waits for
     live.emit({"type": "input_audio_buffer.cleared"})
     peer.until("input_audio_buffer.cleared")
     assert live.connection is not None

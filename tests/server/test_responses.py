@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator
 
 import pytest
 
-from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
+from realtime_sync.server import FunctionCall, MCPCall, RealtimeServer, Reply, Turn
 from tests.server.conftest import TIMEOUT, Peer
 from tests.server.sounds import silence, tone
 
@@ -137,17 +137,59 @@ def test_max_output_tokens_leaves_a_response_incomplete(peer: Peer) -> None:
     assert done["max_output_tokens"] == 5
 
 
-def test_a_responder_that_raises_fails_the_response_alone(open_peer: Callable[..., Peer]) -> None:
-    def responder(turn: Turn) -> str:
-        raise RuntimeError("no idea")
+def division(turn: Turn) -> Any:
+    return 1 / 0
 
+
+def breaks_off(turn: Turn) -> Any:
+    yield "So far "
+    raise KeyError
+
+
+def of_nobody() -> Any:
+    return "never said"
+
+
+WANTED = "; a text, a Reply, a FunctionCall, an MCPCall, or a list of them is wanted"
+WRONG: dict[str, tuple[Any, str]] = {
+    "an exception": (division, "the responder failed: ZeroDivisionError: division by zero"),
+    "an exception later": (breaks_off, "the responder failed: KeyError"),
+    "a wrong signature": (
+        of_nobody,
+        "the responder failed: TypeError: of_nobody() takes 0 positional arguments but 1 was given",
+    ),
+    "nothing": (lambda turn: None, "the responder returned None" + WANTED),
+    "a dict": (lambda turn: {"text": "Hi"}, "the responder returned {'text': 'Hi'}" + WANTED),
+    "bytes": (lambda turn: b"Hi", "the responder returned b'Hi'" + WANTED),
+    "a list of what is no piece": (lambda turn: ["Hi", 42], "the responder returned 42 in a list" + WANTED),
+    "another's tool": (
+        lambda turn: MCPCall("elsewhere", "look"),
+        "the responder calls a tool of 'elsewhere', which is no MCP tool of the session",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_responder_that_fails_fails_the_response_alone_and_is_told_why(
+    open_peer: Callable[..., Peer], name: str
+) -> None:
+    responder, told = WRONG[name]
     with RealtimeServer(responder=responder) as server:
         peer = open_peer(server)
         peer.say("response.create")
         done = peer.until("response.done")["response"]
-        assert (done["status"], done["status_details"]["error"]["type"]) == ("failed", "server_error")
+        error = {"type": "server_error", "code": "server_error", "message": told}
+        assert (done["status"], done["status_details"]) == ("failed", {"type": "failed", "error": error})
         peer.user_says("still there?")
         peer.until("conversation.item.done")
+
+
+def test_what_a_responder_returned_is_told_shortened(open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(responder=lambda turn: {"text": "x" * 100_000}) as server:
+        peer = open_peer(server)
+        peer.say("response.create")
+        details = peer.until("response.done")["response"]["status_details"]
+    assert len(details["error"]["message"]) < 300
 
 
 def test_what_is_no_audio_fails_the_response_alone(open_peer: Callable[..., Peer]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from realtime_sync.errors import UsageError
 from realtime_sync.server import RealtimeServer, Script, Turn, expect, faults
 from realtime_sync.server.session import LiveSession
-from tests.server.conftest import Peer
+from tests.server.conftest import TIMEOUT, Peer
 from tests.server.sounds import silence, tone
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,13 +45,76 @@ def test_a_script_sends_exactly_its_steps_and_waits_where_it_says(open_peer: Cal
     assert script.failures == []
 
 
-def test_a_script_that_waits_in_vain_says_so(open_peer: Callable[..., Peer]) -> None:
-    script = Script([expect("session.update"), expect("response.create", timeout=0.1)])
+def is_friendly(message: dict[str, Any]) -> bool:
+    return False
+
+
+VAIN: dict[str, tuple[list[Any], list[str], str]] = {
+    "a type": (
+        [expect("foo", timeout=0.3)],
+        ["conversation.item.create", "response.create"],
+        "step 1 expected 'foo' within 0.3 s; received: conversation.item.create, response.create",
+    ),
+    "nothing came": ([expect("foo", timeout=0.1)], [], "step 1 expected 'foo' within 0.1 s; received nothing"),
+    "nothing more came": (
+        [expect("session.update"), {"type": "seen"}, expect("response.create", timeout=0.1)],
+        ["session.update"],
+        "step 3 expected 'response.create' within 0.1 s; received nothing more",
+    ),
+    "a predicate": (
+        [expect(is_friendly, timeout=0.1)],
+        [],
+        "step 1 expected a message that is_friendly() accepts within 0.1 s; received nothing",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", VAIN)
+def test_a_script_that_waits_in_vain_says_for_what_and_what_came(
+    open_peer: Callable[..., Peer], caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    steps, said, told = VAIN[name]
+    script = Script(steps)
     with RealtimeServer(responder=script, first_update=None) as server:
         peer = open_peer(server, checked=False)
-        peer.say("session.update")
-        assert peer.close_frame()[0] == 1002
-    assert "the last were ['session.update']" in script.failures[0]
+        for kind in said:
+            peer.say(kind)
+        assert peer.close_frame() == (1002, told)
+    assert script.failures == [told]
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("WARNING", f"a script failed: {told}")
+    ]
+
+
+def test_what_a_script_waited_for_in_vain_fits_a_close_frame_where_it_is_long(open_peer: Callable[..., Peer]) -> None:
+    script = Script([expect("\u00e9" * 100, timeout=0.1)])
+    with RealtimeServer(responder=script) as server:
+        code, reason = open_peer(server, checked=False).close_frame()
+        assert (code, len(reason.encode())) == (1002, 123)
+        server.sessions[0].wait_until_closed()
+        assert server.sessions[0].close_reason == reason
+    assert script.failures[0].startswith(reason)
+    assert script.failures[0].endswith("within 0.1 s; received nothing")
+
+
+def test_a_script_whose_client_hangs_up_says_for_what_it_waited(open_peer: Callable[..., Peer]) -> None:
+    script = Script([expect("foo", timeout=60)])
+    with RealtimeServer(responder=script) as server:
+        peer = open_peer(server, checked=False)
+        assert peer.recv()["type"] == "session.created"
+        peer.ws.close()
+        session = server.sessions[0]
+        session.wait_until_closed()
+        for thread in session.threads:
+            thread.join(TIMEOUT)
+    assert script.failures == ["step 1 expected 'foo' before the connection ended with 1000; received nothing"]
+
+
+def test_a_script_shows_its_steps_and_what_failed() -> None:
+    script = Script([{"type": "first"}, expect("foo")])
+    assert repr(script) == "<Script of 2 steps>"
+    script.failures.append("step 1 failed")
+    assert repr(script) == "<Script of 2 steps, failures: ['step 1 failed']>"
 
 
 def test_a_step_that_raises_is_a_failure_of_the_script(open_peer: Callable[..., Peer]) -> None:
