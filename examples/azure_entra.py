@@ -1,6 +1,6 @@
 """Azure OpenAI without a key: signed in with Microsoft Entra ID.
 
-    pip install realtime-sync[azure]
+    pip install -e ".[azure]"
     az login
     export AZURE_OPENAI_ENDPOINT=https://RESOURCE.openai.azure.com AZURE_OPENAI_DEPLOYMENT=my-deployment
     python examples/azure_entra.py
@@ -10,29 +10,45 @@ With AZURE_OPENAI_API_VERSION=2025-04-01-preview the same code speaks the previe
 
 from __future__ import annotations
 
+import argparse
 import os
 
-from azure.identity import DefaultAzureCredential, get_bearer_token_provider
+from demo_client import ends_without_traceback
 
-from realtime_sync import AzureOpenAIClient, ConversationSessionOptions, MessageItem, ResponseDoneUpdate
+from realtime_sync import (
+    AzureOpenAIClient,
+    ConversationSessionOptions,
+    MessageItem,
+    RealtimeConversationClient,
+    ResponseDoneUpdate,
+)
 
 
 def main() -> None:
-    try:
-        endpoint, deployment = os.environ["AZURE_OPENAI_ENDPOINT"], os.environ["AZURE_OPENAI_DEPLOYMENT"]
-    except KeyError as missing:
-        raise SystemExit(f"Set {missing} first; see the beginning of {__file__}") from None
-    # Called at each connect, so a token never gets too old. A DefaultAzureCredential() itself would do as well.
-    token = get_bearer_token_provider(DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default")
-    client = AzureOpenAIClient(
-        endpoint, token, api_version=os.environ.get("AZURE_OPENAI_API_VERSION", "v1")
-    ).get_realtime_conversation_client(deployment)
-
-    with client.start_conversation_session(ConversationSessionOptions(content_modalities=["text"])) as session:
-        session.add_item("Good morning!")
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    options = ConversationSessionOptions(content_modalities=["text"])
+    with ends_without_traceback(), entra_client() as client, client.start_conversation_session(options) as session:
+        session.add_item("Good morning!").wait()
         session.start_response().wait()
         response = session.wait_for(ResponseDoneUpdate, timeout=60).response
         print(f"{response.status}:", *(item.text for item in response.output if isinstance(item, MessageItem)))
+
+
+def entra_client() -> RealtimeConversationClient:
+    """A client that proves by a token who is calling."""
+    try:
+        endpoint, deployment = os.environ["AZURE_OPENAI_ENDPOINT"], os.environ["AZURE_OPENAI_DEPLOYMENT"]
+    except KeyError as missing:
+        raise SystemExit(f"Set {missing.args[0]} first; see the beginning of {__file__}") from None
+    try:
+        from azure.identity import DefaultAzureCredential, get_bearer_token_provider
+    except ImportError:
+        raise SystemExit('This example needs azure-identity: pip install -e ".[azure]"') from None
+
+    # Called at each connect, so a token never gets too old. A DefaultAzureCredential() itself would do as well.
+    token = get_bearer_token_provider(DefaultAzureCredential(), "https://cognitiveservices.azure.com/.default")
+    version = os.environ.get("AZURE_OPENAI_API_VERSION", "v1")
+    return AzureOpenAIClient(endpoint, token, api_version=version).get_realtime_conversation_client(deployment)
 
 
 if __name__ == "__main__":

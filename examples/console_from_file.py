@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from demo_client import demo_client, print_failure
+from demo_client import demo_client, print_failure, recording, writable
 
 from realtime_sync import (
     ConversationItemInputAudioTranscriptionCompletedUpdate,
@@ -22,7 +22,7 @@ from realtime_sync import (
     ResponseOutputAudioDeltaUpdate,
     ResponseOutputAudioTranscriptDeltaUpdate,
     TurnDetectionOptions,
-    WavWriter,
+    write_wav,
 )
 
 QUESTION = Path(__file__).parent / "audio" / "what_is_the_tallest_tree.wav"
@@ -30,8 +30,10 @@ QUESTION = Path(__file__).parent / "audio" / "what_is_the_tallest_tree.wav"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Ask a recorded question, read and hear the answer.")
-    parser.add_argument("question", nargs="?", type=Path, default=QUESTION, help="a WAV file (16 bit mono, 24 kHz)")
-    parser.add_argument("-o", "--output", type=Path, default=Path("answer.wav"), help="where the answer's audio goes")
+    parser.add_argument(
+        "question", nargs="?", type=recording, default=QUESTION, help="a WAV file (16 bit mono, 24 kHz)"
+    )
+    parser.add_argument("-o", "--output", type=writable, default="answer.wav", help="where the answer's audio goes")
     arguments = parser.parse_args()
 
     options = ConversationSessionOptions(
@@ -51,25 +53,28 @@ def main() -> None:
 
 def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
     """Print what is said as it comes, and write the answer's audio into a file."""
-    transcript = ""
-    with WavWriter(output) as wav:
-        for update in session.updates():
-            if isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
-                print(f"Heard   {update.transcript}")
-            elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
-                transcript += update.delta
-            elif isinstance(update, ResponseOutputAudioDeltaUpdate):
-                wav.write(update.audio_bytes or b"")
-            elif isinstance(update, ErrorUpdate):
-                raise SystemExit(f"The service refused: {update.message}")
-            elif isinstance(update, ResponseDoneUpdate):
-                response = update.response
-                break
+    transcript, audio = "", bytearray()
+    for update in session.updates():
+        if isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
+            print(f"Heard   {update.transcript}")
+        elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
+            transcript += update.delta
+        elif isinstance(update, ResponseOutputAudioDeltaUpdate):
+            audio += update.audio_bytes or b""
+        elif isinstance(update, ErrorUpdate):
+            raise SystemExit(f"The service refused: {update.message}")
+        elif isinstance(update, ResponseDoneUpdate):
+            response = update.response
+            break
+    else:
+        raise SystemExit("The service ended the session before it had answered.")
     print(f"Answer  {transcript}")
     print_failure(response)
     if response.usage is not None:
         print(f"Tokens  {response.usage.input_tokens} in, {response.usage.output_tokens} out")
-    print(f"Wrote   {output} ({wav.seconds:.1f} s)")
+    if audio:
+        write_wav(output, audio)
+        print(f"Wrote   {output} ({len(audio) / 48_000:.1f} s)")
 
 
 if __name__ == "__main__":

@@ -2,37 +2,86 @@
 
 from __future__ import annotations
 
+import argparse
+import io
+import logging
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 
-from realtime_sync import ConfigurationError, ConversationResponse, OpenAIClient, RealtimeConversationClient
+from realtime_sync import ConversationResponse, OpenAIClient, RealtimeConversationClient, RealtimeSyncError
+from realtime_sync.audio import PCM, audio_chunks
 
 
 @contextmanager
 def demo_client() -> Iterator[RealtimeConversationClient]:
-    """``from_env()``, or without a key the embedded server in this process, which is closed in the end."""
-    if environment_tells_something():
-        try:
-            client = RealtimeConversationClient.from_env()
-        except ConfigurationError as error:
-            raise SystemExit(str(error)) from None
-        with client:
-            yield client
-        return
+    """``from_env()``, or without a key the embedded server in this process, which is closed in the end.
 
-    from realtime_sync.server import RealtimeServer
+    What goes wrong in the ``with`` block ends the process as ``ends_without_traceback`` tells.
+    """
+    with ends_without_traceback():
+        if environment_tells_something():
+            with RealtimeConversationClient.from_env() as client:
+                yield client
+            return
 
-    print("(No key in the environment, so the embedded server answers; it has no ears and little wit.")
-    print(" Set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and friends, to talk to a model.)\n")
-    with RealtimeServer() as server:
-        yield OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        from realtime_sync.server import RealtimeServer
+
+        print("(No key in the environment, so the embedded server answers; it has no ears and little wit.")
+        print(" Set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and friends, to talk to a model.)\n")
+        with RealtimeServer() as server:
+            yield OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+
+
+@contextmanager
+def ends_without_traceback() -> Iterator[None]:
+    """An error becomes one line and exit code 1; Ctrl-C 130, an output that nobody reads (``| head``) 141."""
+    if sys.stdin is None:  # closed by whoever started us (<&-): as if it were at its end
+        sys.stdin = io.StringIO()
+    logging.getLogger("azure").addHandler(logging.NullHandler())  # else it warns at length of what the one line tells
+    try:
+        yield
+        print(end="", flush=True)  # here, where somebody hears of a pipe that was closed
+    except RealtimeSyncError as error:
+        from_azure_identity = type(error.__cause__).__module__.startswith("azure.")
+        hint = " Signed in? az login" if from_azure_identity else ""
+        raise SystemExit(f"{type(error).__name__}: {error}{hint}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's own flush fails, too
+        raise SystemExit(141) from None
 
 
 def environment_tells_something() -> bool:
     """True where a key or an endpoint is set, be it half of what is needed: a mistake is to be told, not hidden."""
     names = ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL")
     return any(os.environ.get(name, "").strip() for name in names)
+
+
+def recording(name: str) -> Path:
+    """An argument's type: a file that ``send_audio`` takes. Begun to be read now, before a session costs money."""
+    try:
+        with closing(audio_chunks(name, PCM, PCM.bytes_for(0.1))) as chunks:
+            next(chunks)
+    except (OSError, RealtimeSyncError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(name)
+
+
+def writable(name: str) -> Path:
+    """An argument's type: a file that can be written. What it holds stays, and none is left where there was none."""
+    path = Path(name)
+    is_new = not path.exists()
+    try:
+        path.open("ab").close()
+        if is_new:
+            path.unlink()
+    except OSError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return path
 
 
 def print_failure(response: ConversationResponse) -> None:

@@ -5,6 +5,7 @@ python examples/function_call_by_hand.py
 
 from __future__ import annotations
 
+import argparse
 import json
 
 from demo_client import demo_client, print_failure
@@ -34,9 +35,10 @@ def get_weather(city: str = "Paris") -> dict[str, object]:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     options = ConversationSessionOptions(content_modalities=["text"], tools=[WEATHER], tool_choice="auto")
     with demo_client() as client, client.start_conversation_session(options) as session:
-        session.add_item("Please call get_weather: what is the weather in Paris?")
+        session.add_item("Please call get_weather: what is the weather in Paris?").wait()
         session.start_response().wait()
         while True:
             response = session.wait_for(ResponseDoneUpdate, timeout=60).response
@@ -44,7 +46,7 @@ def main() -> None:
             for call in calls:
                 print(f"The model calls {call.name}({call.arguments})")
                 result = get_weather(**json.loads(call.arguments or "{}"))
-                session.add_item(ConversationItem.create_function_call_output(call.call_id or "", result))
+                session.add_item(ConversationItem.create_function_call_output(call.call_id or "", result)).wait()
             if not calls:
                 break
             # Only now, after response.done of the response that made the calls: two at once are refused.

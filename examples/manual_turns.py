@@ -5,10 +5,10 @@ python examples/manual_turns.py [question.wav ...]
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
-from demo_client import demo_client, print_failure
+from demo_client import demo_client, print_failure, recording
 
 from realtime_sync import (
     ConversationSessionOptions,
@@ -19,13 +19,19 @@ from realtime_sync import (
 )
 
 AUDIO = Path(__file__).parent / "audio"
+QUESTIONS = [AUDIO / "hello.wav", AUDIO / "what_is_the_weather.wav"]
 
 
 def main() -> None:
-    questions = [Path(name) for name in sys.argv[1:]] or [AUDIO / "hello.wav", AUDIO / "what_is_the_weather.wav"]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "questions", nargs="*", type=recording, default=QUESTIONS, help="WAV files (16 bit mono, 24 kHz)"
+    )
+    arguments = parser.parse_args()
+
     options = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.disabled())
     with demo_client() as client, client.start_conversation_session(options) as session:
-        for question in questions:
+        for question in arguments.questions:
             session.send_audio(question)
             # wait() raises what the service has against this commit: too little audio, for one.
             committed = session.commit_pending_audio().wait()

@@ -1,9 +1,11 @@
-"""Chat in writing; the answers are printed as they come. End with an empty line, Ctrl-D or Ctrl-C.
+"""Chat in writing; the answers are printed as they come. End with an empty line or Ctrl-D.
 
 python examples/text_chat.py
 """
 
 from __future__ import annotations
+
+import argparse
 
 from demo_client import demo_client, print_failure
 
@@ -13,19 +15,32 @@ from realtime_sync import (
     RealtimeConversationSession,
     ResponseDoneUpdate,
     ResponseOutputTextDeltaUpdate,
+    ServerError,
 )
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     options = ConversationSessionOptions(content_modalities=["text"], instructions="You are a friendly assistant.")
     with demo_client() as client, client.start_conversation_session(options) as session:
-        try:
-            while line := input("you> ").strip():
-                session.add_item(line)
-                session.start_response()
-                print_answer(session)
-        except (EOFError, KeyboardInterrupt):
-            print()
+        while line := read_line():
+            try:
+                # wait() raises what the service has against this very command; then no answer is on its way.
+                session.add_item(line).wait()
+                session.start_response().wait()
+            except ServerError as error:
+                print(f"[{error}]")
+                continue
+            print_answer(session)
+
+
+def read_line() -> str:
+    """What is typed; nothing at its end."""
+    try:
+        return input("you> ").strip()
+    except EOFError:
+        print()
+        return ""
 
 
 def print_answer(session: RealtimeConversationSession) -> None:
@@ -34,12 +49,14 @@ def print_answer(session: RealtimeConversationSession) -> None:
         if isinstance(update, ResponseOutputTextDeltaUpdate):
             print(update.delta, end="", flush=True)
         elif isinstance(update, ErrorUpdate):
-            print(f"[refused: {update.message}]")
-            return
+            # No end: the answer still comes. An error that names a command was raised by the command's wait().
+            if update.failed_event_id is None:
+                print(f"[error: {update.message}]")
         elif isinstance(update, ResponseDoneUpdate):
             print()
             print_failure(update.response)
             return
+    raise SystemExit("The service ended the session before it had answered.")
 
 
 if __name__ == "__main__":

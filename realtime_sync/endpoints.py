@@ -344,5 +344,5 @@ class Endpoint:
         if told not in (None, version):
             raise ConfigurationError(
                 f"The endpoint's URL has api-version={told!r}, but api_version is {version!r}. Leave the query out of "
-                f"the URL, and pass api_version={told!r} if that is what you want."
+                f"the URL, and pass api_version={told!r} (AZURE_OPENAI_API_VERSION) if that is what you want."
             )

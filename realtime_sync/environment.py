@@ -19,9 +19,7 @@ DEFAULT_MODEL = "gpt-realtime"
 _YES = ("1", "true", "yes", "on")
 _NO = ("", "0", "false", "no", "off")
 
-_WHAT_TO_SET = """\
-The environment does not say where to connect. Set one of these, then start again:
-
+_ALL_THAT_CAN_BE_SET = """\
   # OpenAI
   export OPENAI_API_KEY=...
   export OPENAI_REALTIME_MODEL=gpt-realtime          # optional
@@ -52,7 +50,7 @@ def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpo
 
     ``environ`` None: ``os.environ``. Raises ConfigurationError, which tells all that can be set.
     """
-    environ = os.environ if environ is None else environ
+    environ = _checked(environ)
     endpoint = _value(environ, "AZURE_OPENAI_ENDPOINT")
     key = _value(environ, "AZURE_OPENAI_API_KEY")
     entra = _flag(environ, "AZURE_OPENAI_USE_ENTRA")
@@ -67,12 +65,31 @@ def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpo
                 "so OpenAI's variables are used"
             )
         return _openai(environ, base_url, openai_key)
-    if endpoint:
+    raise ConfigurationError(f"{_what_is_missing(endpoint, key, entra)}\n\n{_ALL_THAT_CAN_BE_SET}")
+
+
+def _checked(environ: Optional[Mapping[str, str]]) -> Mapping[str, str]:
+    if environ is None:
+        return os.environ
+    if not isinstance(environ, Mapping):
+        # Its type only: who takes this for a constructor may have passed a key.
         raise ConfigurationError(
-            "AZURE_OPENAI_ENDPOINT is set, but no credential for it. Set AZURE_OPENAI_API_KEY=..., or "
-            "AZURE_OPENAI_USE_ENTRA=true to sign in with Microsoft Entra ID.\n\n" + _WHAT_TO_SET
+            f"from_env takes a mapping such as os.environ, not {type(environ).__name__}; the model is "
+            "OPENAI_REALTIME_MODEL there (Azure: AZURE_OPENAI_DEPLOYMENT)."
         )
-    raise ConfigurationError(_WHAT_TO_SET)
+    return environ
+
+
+def _what_is_missing(endpoint: Optional[str], key: Optional[str], entra: bool) -> str:
+    if endpoint:
+        return (
+            "AZURE_OPENAI_ENDPOINT is set, but no credential for it. Set AZURE_OPENAI_API_KEY=..., or "
+            "AZURE_OPENAI_USE_ENTRA=true to sign in with Microsoft Entra ID. All that can be set:"
+        )
+    if key or entra:
+        name = "AZURE_OPENAI_API_KEY" if key else "AZURE_OPENAI_USE_ENTRA"
+        return f"{name} is set, but not AZURE_OPENAI_ENDPOINT. All that can be set:"
+    return "The environment does not say where to connect. Set one of these, then start again:"
 
 
 def _azure(environ: Mapping[str, str], endpoint: str, key: Optional[str]) -> tuple[Endpoint, str]:

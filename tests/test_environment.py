@@ -96,8 +96,30 @@ def test_azure_without_a_deployment_says_so() -> None:
 
 
 def test_an_azure_endpoint_without_a_credential_says_so() -> None:
-    with pytest.raises(ConfigurationError, match="no credential for it"):
+    with pytest.raises(ConfigurationError, match="no credential for it") as caught:
         from_environment({"AZURE_OPENAI_ENDPOINT": RESOURCE})
+    assert "does not say where" not in str(caught.value)
+    assert " All that can be set:\n\n  # OpenAI\n" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["AZURE_OPENAI_API_KEY", "AZURE_OPENAI_USE_ENTRA"])
+def test_an_azure_credential_without_an_endpoint_says_so(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{name} is set, but not AZURE_OPENAI_ENDPOINT.") as caught:
+        from_environment({name: "1"})
+    assert "does not say where" not in str(caught.value)
+    assert "All that can be set:" in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", ["sk-or-a-model", 1, ["gpt-realtime"]])
+def test_what_is_no_environment_is_told_without_showing_what_may_be_a_key(wrong: object) -> None:
+    with pytest.raises(ConfigurationError, match=f"not {type(wrong).__name__}.*OPENAI_REALTIME_MODEL") as caught:
+        RealtimeConversationClient.from_env(wrong)  # type: ignore[arg-type]
+    assert "sk-or" not in str(caught.value)
+
+
+def test_two_api_versions_that_differ_are_told_with_the_name_of_the_variable() -> None:
+    with pytest.raises(ConfigurationError, match="AZURE_OPENAI_API_VERSION"):
+        from_environment({**AZURE, "AZURE_OPENAI_ENDPOINT": f"{RESOURCE}?api-version={PREVIEW}"})
 
 
 def test_openai_is_taken_after_an_incomplete_azure_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -4,36 +4,70 @@ from __future__ import annotations
 
 import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import threading
 import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from realtime_sync import Conversation
-from realtime_sync.server import RealtimeServer, Turn, faults
+from realtime_sync.server import LiveSession, RealtimeServer, Script, Turn, expect, faults
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OURS = ("OPENAI_", "AZURE_OPENAI_")
 
 
-def run(name: str, cwd: Path, *arguments: str, env: dict[str, str] | None = None, typed: str = "") -> str:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(OURS)}
-    finished = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments],
+def command(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-W", "error", str(EXAMPLES / name), *arguments]
+
+
+def environment(env: dict[str, str] | None = None) -> dict[str, str]:
+    return {**{key: value for key, value in os.environ.items() if not key.startswith(OURS)}, **(env or {})}
+
+
+def finish(
+    name: str, cwd: Path, *arguments: str, env: dict[str, str] | None = None, typed: str = ""
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(name, *arguments),
         cwd=cwd,
-        env={**clean, **(env or {})},
+        env=environment(env),
         input=typed,
         capture_output=True,
         text=True,
         timeout=40,
         check=False,
     )
+
+
+def run(name: str, cwd: Path, *arguments: str, env: dict[str, str] | None = None, typed: str = "") -> str:
+    finished = finish(name, cwd, *arguments, env=env, typed=typed)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert finished.stderr == ""
     return finished.stdout
+
+
+def refused(name: str, cwd: Path, *arguments: str, env: dict[str, str] | None = None) -> str:
+    """What the example says before it gives up, which is no traceback."""
+    finished = finish(name, cwd, *arguments, env=env)
+    assert finished.returncode in (1, 2), finished.stdout + finished.stderr
+    assert "Traceback" not in finished.stderr
+    return f"{finished.stdout}\n{finished.stderr}"
+
+
+def one_line(name: str, cwd: Path, *arguments: str, env: dict[str, str], typed: str = "") -> str:
+    """All that the example writes to the standard error before it gives up."""
+    finished = finish(name, cwd, *arguments, env=env, typed=typed)
+    assert finished.returncode == 1, finished.stdout + finished.stderr
+    assert finished.stderr.count("\n") == 1, finished.stderr
+    return finished.stderr
 
 
 def environments(server: RealtimeServer) -> dict[str, dict[str, str]]:
@@ -49,12 +83,22 @@ def environments(server: RealtimeServer) -> dict[str, dict[str, str]]:
     }
 
 
-def refused(name: str, cwd: Path, env: dict[str, str]) -> str:
-    """What the example says before it gives up, which is no traceback."""
-    with pytest.raises(AssertionError) as caught:
-        run(name, cwd, env=env)
-    assert "Traceback" not in str(caught.value)
-    return str(caught.value)
+@contextmanager
+def started(name: str, cwd: Path, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    process = subprocess.Popen(
+        command(name),
+        cwd=cwd,
+        env=environment(env),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def loudness(path: Path) -> tuple[float, int]:
@@ -86,15 +130,15 @@ def test_console_from_file_answers_without_a_key_and_leaves_an_audible_wav(tmp_p
 def test_a_mistake_in_the_environment_is_told_and_no_demonstration_takes_its_place(
     tmp_path: Path, env: dict[str, str], told: str
 ) -> None:
-    said = refused("console_from_file.py", tmp_path, env)
+    said = refused("console_from_file.py", tmp_path, env=env)
     assert told in said
     assert "embedded server answers" not in said
 
 
 def test_what_goes_wrong_in_an_example_is_told_without_the_missing_key(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match=r"nowhere\.wav") as caught:
-        run("console_from_file.py", tmp_path, "nowhere.wav")
-    assert "ConfigurationError" not in str(caught.value)
+    said = refused("console_from_file.py", tmp_path, "nowhere.wav")
+    assert "nowhere.wav" in said
+    assert "ConfigurationError" not in said
 
 
 @pytest.mark.parametrize("kind", ["openai", "azure", "azure-preview"])
@@ -165,10 +209,9 @@ def test_function_call_by_hand_calls_and_says_the_result(tmp_path: Path) -> None
     assert "21" in told.partition("The model says:")[2]
 
 
-@pytest.mark.parametrize("version", ["v1", "2025-04-01-preview"])
-def test_azure_entra_sends_the_token_and_no_key(tmp_path: Path, version: str) -> None:
-    # Microsoft's package would ask Microsoft; this stands in for it, and nothing of ours is replaced.
-    package = tmp_path / "azure"
+def stand_in_for_azure_identity(folder: Path) -> None:
+    """Microsoft's package would ask Microsoft; this stands in for it, and nothing of ours is replaced."""
+    package = folder / "azure"
     package.mkdir()
     (package / "__init__.py").touch()
     (package / "identity.py").write_text(
@@ -177,6 +220,11 @@ def test_azure_entra_sends_the_token_and_no_key(tmp_path: Path, version: str) ->
         "    assert scope == 'https://cognitiveservices.azure.com/.default'\n"
         "    return lambda: 'entra-token'\n"
     )
+
+
+@pytest.mark.parametrize("version", ["v1", "2025-04-01-preview"])
+def test_azure_entra_sends_the_token_and_no_key(tmp_path: Path, version: str) -> None:
+    stand_in_for_azure_identity(tmp_path)
     with RealtimeServer() as server:
         env = {
             "PYTHONPATH": str(tmp_path),
@@ -192,8 +240,7 @@ def test_azure_entra_sends_the_token_and_no_key(tmp_path: Path, version: str) ->
 
 
 def test_azure_entra_says_what_to_set(tmp_path: Path) -> None:
-    with pytest.raises(AssertionError, match="Set 'AZURE_OPENAI_ENDPOINT' first"):
-        run("azure_entra.py", tmp_path)
+    assert one_line("azure_entra.py", tmp_path, env={}).startswith("Set AZURE_OPENAI_ENDPOINT first; see ")
 
 
 def test_voice_turns_prints_each_turn_with_its_timeline(tmp_path: Path) -> None:
@@ -251,3 +298,251 @@ def test_long_conversation_survives_a_loss_and_goes_on_tomorrow(tmp_path: Path) 
         told = run("long_conversation.py", tmp_path, env=env, typed="and now\n")
         assert f"(going on with {held} items from conversation.json)" in told
         assert len(list(server.sessions[-1].conversation)) == held + 2
+
+
+# What goes wrong -----------------------------------------------------------------------------------------------------
+
+SIX = [
+    "console_from_file.py",
+    "text_chat.py",
+    "manual_turns.py",
+    "raw_messages.py",
+    "function_call_by_hand.py",
+    "azure_entra.py",
+]
+
+
+@pytest.mark.parametrize("name", SIX)
+def test_help_tells_what_an_example_does_and_connects_nowhere(tmp_path: Path, name: str) -> None:
+    told = run(name, tmp_path, "--help")
+    assert told.startswith(f"usage: {name}")
+    assert "embedded server" not in told
+
+
+@pytest.mark.parametrize("name", [name for name in SIX if name not in ("console_from_file.py", "manual_turns.py")])
+def test_an_argument_that_means_nothing_is_refused(tmp_path: Path, name: str) -> None:
+    assert "unrecognized arguments: --voice" in refused(name, tmp_path, "--voice")
+
+
+@pytest.mark.parametrize("name", ["console_from_file.py", "manual_turns.py"])
+@pytest.mark.parametrize("question", ["nowhere.wav", "folder", "notes.txt"])
+def test_a_question_that_is_no_recording_is_told_before_a_session_is_paid_for(
+    tmp_path: Path, name: str, question: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "notes.txt").write_text("What is the tallest tree?")
+    with RealtimeServer() as server:
+        told = refused(name, tmp_path, question, env=environments(server)["openai"])
+        assert server.sessions == []
+    assert re.search(rf"{name}: error: .*{question}", told)
+
+
+def test_an_answer_that_cannot_be_written_is_told_before_a_session_is_paid_for(tmp_path: Path) -> None:
+    with RealtimeServer() as server:
+        told = refused("console_from_file.py", tmp_path, "-o", "nodir/answer.wav", env=environments(server)["openai"])
+        assert server.sessions == []
+    assert re.search(r"console_from_file.py: error: .*nodir/answer\.wav", told)
+
+
+def test_where_nothing_was_answered_an_earlier_answer_stays_and_no_empty_one_is_left(tmp_path: Path) -> None:
+    (tmp_path / "earlier.wav").write_text("what was answered before")
+    with RealtimeServer(faults=faults.Faults(acts=[faults.drop(after_received=3)])) as server:
+        env = environments(server)["openai"]
+        assert "ConnectionLostError" in one_line("console_from_file.py", tmp_path, env=env)
+        assert "ConnectionLostError" in one_line("console_from_file.py", tmp_path, "-o", "earlier.wav", env=env)
+    assert [path.name for path in tmp_path.iterdir()] == ["earlier.wav"]
+    assert (tmp_path / "earlier.wav").read_text() == "what was answered before"
+
+
+NOBODY_SIGNED_IN = {
+    "AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:9",
+    "AZURE_OPENAI_DEPLOYMENT": "d",
+    "AZURE_TOKEN_CREDENTIALS": "AzureCliCredential",  # the others would ask the network
+}
+FAILING = ["console_from_file.py", "text_chat.py", "manual_turns.py", "raw_messages.py", "function_call_by_hand.py"]
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_key_that_is_refused_is_one_line(tmp_path: Path, name: str) -> None:
+    with RealtimeServer(api_keys=["another"]) as server:
+        told = one_line(name, tmp_path, env=environments(server)["openai"], typed="Good morning\n")
+    assert told.startswith("AuthenticationError: ")
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_loss_in_the_middle_is_one_line(tmp_path: Path, name: str) -> None:
+    with RealtimeServer(faults=faults.Faults(acts=[faults.drop(after_received=2)])) as server:
+        told = one_line(name, tmp_path, env=environments(server)["openai"], typed="Good morning\n")
+    assert told.startswith("ConnectionLostError: ")
+
+
+def test_a_port_where_nobody_listens_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    told = one_line("raw_messages.py", tmp_path, env={"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1"})
+    assert told.startswith("ConnectionFailedError: ")
+
+
+@pytest.mark.parametrize("name", [*FAILING, "azure_entra.py"])
+def test_ctrl_c_while_connecting_is_130_and_no_traceback(tmp_path: Path, name: str) -> None:
+    stand_in_for_azure_identity(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        hanging.settimeout(30)
+        url = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        env = {"OPENAI_BASE_URL": f"{url}/v1"}
+        if name == "azure_entra.py":
+            env = {"AZURE_OPENAI_ENDPOINT": url, "AZURE_OPENAI_DEPLOYMENT": "d", "PYTHONPATH": str(tmp_path)}
+        with started(name, tmp_path, env) as process:
+            peer, _ = hanging.accept()
+            with peer:
+                process.send_signal(signal.SIGINT)
+                _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "")
+
+
+def test_ctrl_c_at_the_prompt_of_text_chat_is_130_and_no_traceback(tmp_path: Path) -> None:
+    with RealtimeServer() as server, started("text_chat.py", tmp_path, environments(server)["openai"]) as process:
+        assert process.stdout is not None
+        assert process.stdout.read(5) == "you> "
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "")
+
+
+def test_text_chat_without_a_standard_input_ends_as_at_its_end(tmp_path: Path) -> None:
+    finished = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *command("text_chat.py")],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_an_output_that_nobody_reads_is_no_traceback(tmp_path: Path, name: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        finished = subprocess.run(
+            command(name),
+            cwd=tmp_path,
+            env=environment(),
+            input="Good morning\n",
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=40,
+            check=False,
+        )
+    finally:
+        os.close(writing)
+    assert (finished.returncode, finished.stderr) == (141, "")
+
+
+def refusal_of_the_latest(session: LiveSession) -> dict[str, Any]:
+    refused = {"type": "invalid_request_error", "code": "odd", "message": "That is too odd.", "param": None}
+    return {"type": "error", "event_id": "e", "error": {**refused, "event_id": session.received[-1]["event_id"]}}
+
+
+def session_updated(session: LiveSession) -> dict[str, Any]:
+    return {"type": "session.updated", "event_id": "e", "session": session.received[-1]["session"]}
+
+
+def item_added(session: LiveSession) -> dict[str, Any]:
+    item = session.received[-1]["item"]
+    return {"type": "conversation.item.added", "event_id": "e", "previous_item_id": None, "item": item}
+
+
+def response(wire_type: str, status: str) -> dict[str, Any]:
+    return {"type": wire_type, "event_id": "e", "response": {"id": "r", "status": status, "output": []}}
+
+
+def delta(text: str) -> dict[str, Any]:
+    where = {"response_id": "r", "item_id": "i", "output_index": 0, "content_index": 0}
+    return {"type": "response.output_text.delta", "event_id": "e", "delta": text, **where}
+
+
+@pytest.mark.parametrize("refused_command", ["conversation.item.create", "response.create"])
+def test_text_chat_goes_on_in_step_after_a_refusal(tmp_path: Path, refused_command: str) -> None:
+    steps: list[Any] = [expect("session.update"), session_updated, expect("conversation.item.create")]
+    if refused_command == "response.create":
+        steps += [item_added, expect("response.create")]
+    script = Script(
+        [
+            *steps,
+            refusal_of_the_latest,
+            expect("conversation.item.create"),
+            item_added,
+            expect("response.create"),
+            response("response.created", "in_progress"),
+            delta("the second answer"),
+            response("response.done", "completed"),
+        ]
+    )
+    with RealtimeServer(responder=script) as server:
+        told = run("text_chat.py", tmp_path, env=environments(server)["openai"], typed="one\ntwo\n")
+    assert script.failures == []
+    assert told.startswith("you> [the service refused: That is too odd.]\nyou> the second answer\n")
+    assert told.count("too odd") == 1
+
+
+def test_text_chat_stays_in_step_after_an_error_that_is_no_answer(tmp_path: Path) -> None:
+    odd = '{"type": "error", "event_id": "e", "error": {"type": "server_error", "message": "Something else."}}'
+    with RealtimeServer(faults=faults.Faults(acts=[faults.send(odd, after_received=3)])) as server:
+        told = run("text_chat.py", tmp_path, env=environments(server)["openai"], typed="one\ntwo\nthree\n")
+    first, second, third = told.split("you> ")[1:4]
+    assert "[error: Something else.]" in first
+    assert "You said: one" in first.replace("[error: Something else.]\n", "")
+    assert second == "You said: two\n"
+    assert third == "You said: three\n"
+
+
+def test_raw_messages_ends_where_its_response_is_refused(tmp_path: Path) -> None:
+    steps: list[Any] = [
+        expect("response.create"),
+        refusal_of_the_latest,
+        expect("anything.at.all"),
+        refusal_of_the_latest,
+    ]
+    with RealtimeServer(responder=Script(steps)) as server:
+        told = run("raw_messages.py", tmp_path, env=environments(server)["openai"])
+    assert "The service on mine_1: odd" in told
+
+
+def test_raw_messages_reads_on_after_an_error_about_something_else(tmp_path: Path) -> None:
+    with RealtimeServer() as server:  # which does not know session.type in this dialect, as the service
+        told = run("raw_messages.py", tmp_path, env=environments(server)["azure-preview"])
+    assert "\nerror " in told
+    assert "\nresponse.done " in told
+    assert "The service on mine_1: " in told
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_an_orderly_end_before_the_answer_is_one_line(tmp_path: Path, name: str) -> None:
+    with RealtimeServer(faults=faults.Faults(acts=[faults.close(1000, after_sent=4)])) as server:
+        told = one_line(name, tmp_path, env=environments(server)["openai"], typed="Good morning\n")
+    assert "ended the session" in told or "closed" in told
+
+
+def test_nobody_signed_in_is_one_line_where_the_environment_asks_for_entra(tmp_path: Path) -> None:
+    env = {**NOBODY_SIGNED_IN, "AZURE_OPENAI_USE_ENTRA": "true", "PATH": str(tmp_path)}
+    assert one_line("raw_messages.py", tmp_path, env=env).endswith(" Signed in? az login\n")
+
+
+def test_azure_entra_says_what_to_install_after_what_to_set(tmp_path: Path) -> None:
+    (tmp_path / "azure").mkdir()
+    (tmp_path / "azure" / "__init__.py").touch()  # as where Microsoft's package is not installed
+    env = {"PYTHONPATH": str(tmp_path)}
+    assert "Set AZURE_OPENAI_ENDPOINT first" in one_line("azure_entra.py", tmp_path, env=env)
+    env |= {"AZURE_OPENAI_ENDPOINT": "http://127.0.0.1:9", "AZURE_OPENAI_DEPLOYMENT": "d"}
+    told = one_line("azure_entra.py", tmp_path, env=env)
+    assert told == 'This example needs azure-identity: pip install -e ".[azure]"\n'
+
+
+def test_azure_entra_where_nobody_is_signed_in_is_one_line(tmp_path: Path) -> None:
+    env = {**NOBODY_SIGNED_IN, "PATH": str(tmp_path)}
+    assert one_line("azure_entra.py", tmp_path, env=env).endswith(" Signed in? az login\n")
