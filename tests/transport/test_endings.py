@@ -491,14 +491,16 @@ def test_dispose_leaves_no_descriptor(bench: Bench) -> None:
     release = threading.Event()
     peer = bench.serve(lambda link: (link.upgrade(), release.wait(20)))
     before = descriptors()
-    for _ in range(50):
-        connection = bench.connect(peer)
-        reader = Running(connection.receive)
-        connection.dispose()
-        with pytest.raises(ConnectionLostError):
-            reader.result()
-    assert descriptors() - before == 50  # the peer's
-    release.set()
+    try:
+        for _ in range(50):
+            connection = bench.connect(peer)
+            reader = Running(connection.receive)
+            connection.dispose()
+            with pytest.raises(ConnectionLostError):
+                reader.result()
+        assert descriptors() - before <= 50  # the peer's; fewer where one of an earlier test was still being closed
+    finally:
+        release.set()
 
 
 def test_an_interrupt_in_the_middle_of_a_frame_ends_the_connection_and_nothing_follows(bench: Bench) -> None:
