@@ -34,8 +34,8 @@ from realtime_sync import (
     WebhookError,
     function_tool,
 )
-from realtime_sync.background import BackgroundSessions
-from realtime_sync.webhooks import RealtimeCallIncomingEvent, WebhookVerifier, sign
+from realtime_sync.web.background import BackgroundSessions
+from realtime_sync.web.webhooks import RealtimeCallIncomingEvent, WebhookVerifier, sign
 
 OPTIONS = ConversationSessionOptions(
     instructions="You answer the telephone of a bookshop. Be friendly and brief. Say goodbye before you end the call.",

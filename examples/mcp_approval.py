@@ -10,7 +10,7 @@ import argparse
 from demo_client import demo_client
 
 from realtime_sync import ConversationSessionOptions, ConversationTool
-from realtime_sync.mcp_approval import MCPApproval, MCPDecision
+from realtime_sync.mcp.approval import MCPApproval, MCPDecision
 
 READING = {"search_openai_docs", "fetch_openai_doc", "search"}
 

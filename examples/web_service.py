@@ -30,8 +30,8 @@ from realtime_sync import (
     TurnDetectionOptions,
     function_tool,
 )
-from realtime_sync.background import BackgroundSessions
-from realtime_sync.sse import EventStream, sse_events
+from realtime_sync.web.background import BackgroundSessions
+from realtime_sync.web.sse import EventStream, sse_events
 
 PAGE = Path(__file__).parent / "web_page"
 SECURITY_HEADERS = {

@@ -16,28 +16,26 @@ To begin with: ``RealtimeConversationClient`` (``OpenAIClient`` and ``AzureOpenA
 
 import logging as _logging
 
-from realtime_sync.acknowledgement import CommandHandle
-from realtime_sync.answer import Answer, Delta, Timings
+from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.audio.wav import WavWriter, write_wav
-from realtime_sync.audio_sending import AudioSend, AudioWriter
-from realtime_sync.background import BackgroundSession, BackgroundSessions
 from realtime_sync.budget import Budget
-from realtime_sync.calls import Call, Calls
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
-from realtime_sync.client_secrets import SessionClientSecret
-from realtime_sync.connecting import ConnectRetries
 from realtime_sync.conversation import Conversation
-from realtime_sync.credentials import Credential, TokenCredential
-from realtime_sync.delivery import UpdateStream
-from realtime_sync.endpoints import Endpoint
-from realtime_sync.engine import QueueLimits
+from realtime_sync.conversation.pricing import PRICES, ModelPrices, Prices, UsageTotals
+from realtime_sync.conversation.turns import Timeline, Turn, TurnTracker
+from realtime_sync.core.answer import Answer, Delta, Timings
+from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.engine import QueueLimits
+from realtime_sync.core.response import Response
+from realtime_sync.core.streams import UpdateStream
+from realtime_sync.core.transcripts import Transcript, TranscriptionSegment, TranscriptStream
+from realtime_sync.core.translations import TranslatedPiece, TranslationStream
+from realtime_sync.endpoint.connect import ConnectRetries
+from realtime_sync.endpoint.credentials import Credential, TokenCredential
+from realtime_sync.endpoint.endpoint import Endpoint
 from realtime_sync.errors import *  # noqa: F403  the whole tree, as its own __all__ lists it
 from realtime_sync.errors import __all__ as _errors
-from realtime_sync.function_tools import FunctionTool, ToolContext, ToolRunner, function_tool
-from realtime_sync.interrupting import Interruption
-from realtime_sync.mcp_approval import MCPApproval, MCPDecision
-from realtime_sync.playback import PlaybackPosition
-from realtime_sync.pricing import PRICES, ModelPrices, Prices, UsageTotals
+from realtime_sync.mcp.approval import MCPApproval, MCPDecision
 from realtime_sync.protocol.commands import *  # noqa: F403
 from realtime_sync.protocol.commands import __all__ as _commands
 from realtime_sync.protocol.dialects import Dialect
@@ -57,12 +55,14 @@ from realtime_sync.protocol.update_base import (
 )
 from realtime_sync.protocol.updates import *  # noqa: F403
 from realtime_sync.protocol.updates import __all__ as _updates
-from realtime_sync.reconnecting import Reconnect, SessionReconnectedUpdate
+from realtime_sync.reconnect.policy import Reconnect, SessionReconnectedUpdate
 from realtime_sync.recording import Recording, RecordingWriter
-from realtime_sync.response import Response
+from realtime_sync.rest.calls import Call, Calls
+from realtime_sync.rest.client_secrets import SessionClientSecret
 from realtime_sync.services import AzureOpenAIClient, OpenAIClient
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
+from realtime_sync.tools import FunctionTool, ToolContext, ToolRunner, function_tool
 from realtime_sync.transcribing import (
     FileTranscription,
     Transcription,
@@ -70,11 +70,11 @@ from realtime_sync.transcribing import (
     transcribe,
     transcribe_files,
 )
-from realtime_sync.transcripts import Transcript, TranscriptionSegment, TranscriptStream
-from realtime_sync.translating import Translation, translate
-from realtime_sync.translations import TranslatedPiece, TranslationStream
-from realtime_sync.turns import Timeline, Turn, TurnTracker
+from realtime_sync.transcribing.translate import Translation, translate
 from realtime_sync.version import __version__
+from realtime_sync.voice.barge_in import Interruption
+from realtime_sync.voice.sending import AudioSend, AudioWriter
+from realtime_sync.web.background import BackgroundSession, BackgroundSessions
 
 # The .NET library's name for it is the one that people look for first.
 from realtime_sync.protocol.updates import SessionCreatedUpdate as ConversationSessionStartedUpdate  # isort: skip

@@ -10,12 +10,12 @@ from typing import Optional
 
 import attrs
 
-from realtime_sync.commanding import send_command
 from realtime_sync.conversation.accumulator import usage_of
-from realtime_sync.delivery import End
-from realtime_sync.engine import Engine
+from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
+from realtime_sync.core.commanding import send_command
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.streams import End
 from realtime_sync.errors import BudgetExceededError, ConfigurationError, RealtimeSyncError
-from realtime_sync.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.protocol.commands import ResponseCancelCommand
 from realtime_sync.protocol.options import InputTranscriptionOptions
 from realtime_sync.protocol.resources import RealtimeSession, TranscriptionUsage

@@ -14,13 +14,12 @@ from typing import Callable, NoReturn, Optional, TypeVar, Union
 import attrs
 
 from realtime_sync.budget import Budget, BudgetGuard
-from realtime_sync.calls import Calls
-from realtime_sync.client_secrets import SessionClientSecret, create_client_secret
-from realtime_sync.connecting import ConnectRetries, open_connection, refusal
-from realtime_sync.credentials import Credential
-from realtime_sync.endpoints import Additions, Endpoint
-from realtime_sync.engine import Engine, QueueLimits
-from realtime_sync.environment import from_environment
+from realtime_sync.core.engine import Engine, QueueLimits
+from realtime_sync.deadline import Patience
+from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refusal
+from realtime_sync.endpoint.credentials import Credential
+from realtime_sync.endpoint.endpoint import Additions, Endpoint
+from realtime_sync.endpoint.environment import from_environment
 from realtime_sync.errors import (
     ConfigurationError,
     ConnectCancelledError,
@@ -30,7 +29,6 @@ from realtime_sync.errors import (
     SessionNotOpenError,
     WaitTimeoutError,
 )
-from realtime_sync.patience import Patience
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     InputTranscriptionOptions,
@@ -38,14 +36,16 @@ from realtime_sync.protocol.options import (
     TranscriptionSessionOptions,
     TranslationSessionOptions,
 )
-from realtime_sync.reconnecting import Reconnect
+from realtime_sync.reconnect.policy import Reconnect
+from realtime_sync.reconnect.reconnector import Revival
 from realtime_sync.recording import RecordingWriter
-from realtime_sync.rest import RestClient
-from realtime_sync.revival import Revival
+from realtime_sync.rest.calls import Calls
+from realtime_sync.rest.client_secrets import SessionClientSecret, create_client_secret
+from realtime_sync.rest.http import RestClient
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
-from realtime_sync.urls import show_url
+from realtime_sync.transport.urls import show_url
 
 Recorded = Union[str, "os.PathLike[str]", RecordingWriter]
 C = TypeVar("C", bound="RealtimeConversationClient")
@@ -111,7 +111,7 @@ class RealtimeConversationClient:
     def from_env(
         cls: type[C], environ: Optional[Mapping[str, str]] = None, *, settings: Optional[ConnectionSettings] = None
     ) -> C:
-        """A client as the environment tells: see ``realtime_sync.environment.from_environment``.
+        """A client as the environment tells: see ``realtime_sync.endpoint.environment.from_environment``.
 
         Raises ``ConfigurationError``, which says what to set.
         """

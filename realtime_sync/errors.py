@@ -58,7 +58,7 @@ from typing import TYPE_CHECKING, Optional
 import attrs
 
 if TYPE_CHECKING:
-    from realtime_sync.answer import Answer
+    from realtime_sync.core.answer import Answer
     from realtime_sync.protocol.updates import ErrorUpdate
     from realtime_sync.transcribing.transcription import Transcription
 

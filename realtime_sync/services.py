@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Optional, Union
 
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
-from realtime_sync.connecting import ConnectRetries
-from realtime_sync.credentials import AZURE_SCOPE, Credential, CredentialKind
-from realtime_sync.endpoints import OPENAI_URL, Additions, Endpoint
-from realtime_sync.engine import QueueLimits
+from realtime_sync.core.engine import QueueLimits
+from realtime_sync.endpoint.connect import ConnectRetries
+from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
+from realtime_sync.endpoint.endpoint import OPENAI_URL, Additions, Endpoint
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES

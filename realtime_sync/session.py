@@ -14,26 +14,27 @@ from typing import Any, BinaryIO, Callable, NoReturn, Optional, TypeVar, Union, 
 
 import attrs
 
-from realtime_sync.acknowledgement import CommandHandle, server_error
-from realtime_sync.answer import Answer
 from realtime_sync.audio.arrays import Samples
-from realtime_sync.audio.devices import Microphone, Speaker
 from realtime_sync.audio.outgoing import Progress, outgoing_chunks
 from realtime_sync.audio.pacing import Clock, RealClock
+from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.audio.source import AudioChunks, AudioSource
-from realtime_sync.audio_sending import AudioClaim, AudioSend, AudioWriter, UncommittedAudio
-from realtime_sync.commanding import SETTING_COMMANDS, send_command
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.html import card
-from realtime_sync.delivery import UpdateStream, Wanted, condition
-from realtime_sync.engine import Engine
+from realtime_sync.core.answer import Answer
+from realtime_sync.core.ask import OnDelta, begin_response
+from realtime_sync.core.commanding import SETTING_COMMANDS, send_command
+from realtime_sync.core.commands import CommandHandle, server_error
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.response import Response
+from realtime_sync.core.streams import UpdateStream, Wanted, condition
+from realtime_sync.core.transcripts import TranscriptStream
+from realtime_sync.core.translations import TranslationStream
+from realtime_sync.core.turn_stream import TurnStream
+from realtime_sync.deadline import Patience
 from realtime_sync.errors import CloseInfo, InvalidInputError, UsageError
-from realtime_sync.function_tools import Tool, ToolRunner
-from realtime_sync.interrupting import Interruption, IsSpared, SpeechInterrupter, interrupt
-from realtime_sync.mcp_approval import ApprovalCallback, MCPDesk
-from realtime_sync.mcp_running import MCPApprovalStream, MCPApprover, following
-from realtime_sync.patience import Patience
-from realtime_sync.playback import PlaybackPosition
+from realtime_sync.mcp.approval import ApprovalCallback, MCPDesk
+from realtime_sync.mcp.loop import MCPApprovalStream, MCPApprover, following
 from realtime_sync.protocol import codec, commands
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.kinds import ConversationUpdateKind
@@ -48,11 +49,8 @@ from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
-from realtime_sync.responding import OnDelta, begin_response
-from realtime_sync.response import Response
-from realtime_sync.session_tools import SessionTools
-from realtime_sync.talking import talk
-from realtime_sync.tool_running import (
+from realtime_sync.tools import Tool, ToolRunner
+from realtime_sync.tools.loop import (
     OnInterruption,
     answer_with_tools,
     as_runner,
@@ -60,9 +58,11 @@ from realtime_sync.tool_running import (
     run_tools,
     with_tools,
 )
-from realtime_sync.transcripts import TranscriptStream
-from realtime_sync.translations import TranslationStream
-from realtime_sync.turn_stream import TurnStream
+from realtime_sync.tools.session_tools import SessionTools
+from realtime_sync.voice import Microphone, Speaker
+from realtime_sync.voice.barge_in import Interruption, IsSpared, SpeechInterrupter, interrupt
+from realtime_sync.voice.sending import AudioClaim, AudioSend, AudioWriter, UncommittedAudio
+from realtime_sync.voice.talk import talk
 
 logger = logging.getLogger(__name__)
 

@@ -21,10 +21,10 @@ from realtime_sync import (
     ConversationUpdate,
 )
 from realtime_sync.budget import BUDGET_PASSED, Budget, BudgetGuard
-from realtime_sync.pricing import ModelPrices
+from realtime_sync.conversation.pricing import ModelPrices
 from realtime_sync.server import Reply, Turn
-from tests.session.answers import Gate
-from tests.session.harness import House, Running, client_threads, until
+from tests.core.answers import Gate
+from tests.core.harness import House, Running, client_threads, until
 
 TEXT = ConversationResponseOptions(content_modalities=["text"])
 

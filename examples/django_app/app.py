@@ -30,8 +30,8 @@ from django.views.static import serve
 from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, service
 
 from realtime_sync import RealtimeSyncError
-from realtime_sync.public_errors import public_error
-from realtime_sync.sse import SSE_HEADERS
+from realtime_sync.web.http_errors import public_error
+from realtime_sync.web.sse import SSE_HEADERS
 
 logger = logging.getLogger(__name__)
 

@@ -22,8 +22,8 @@ from werkzeug.exceptions import HTTPException
 
 from flask_app.voice import BrowserConversation
 from realtime_sync import RealtimeSyncError
-from realtime_sync.public_errors import public_error
-from realtime_sync.sse import SSE_HEADERS
+from realtime_sync.web.http_errors import public_error
+from realtime_sync.web.sse import SSE_HEADERS
 
 logger = logging.getLogger(__name__)
 

@@ -36,8 +36,8 @@ from realtime_sync import (
     WaitTimeoutError,
 )
 from realtime_sync.audio import PCM
-from realtime_sync.playback import Played
-from realtime_sync.public_errors import public_error
+from realtime_sync.audio.playback import Played
+from realtime_sync.web.http_errors import public_error
 
 logger = logging.getLogger(__name__)
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import attrs
 
-from realtime_sync.answer import Answer
 from realtime_sync.cli.terminal import note, say
+from realtime_sync.core.answer import Answer
 from realtime_sync.errors import UsageError
-from realtime_sync.function_tools import ToolOutcome, ToolRunner
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
 from realtime_sync.session import Question, RealtimeConversationSession
+from realtime_sync.tools import ToolOutcome, ToolRunner
 
 # A model that calls tools for ever is a bug somewhere, and it costs money.
 _MOST_ROUNDS = 32

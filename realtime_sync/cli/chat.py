@@ -28,9 +28,9 @@ from realtime_sync.errors import (
     RealtimeSyncError,
     SessionNotOpenError,
 )
-from realtime_sync.function_tools import ToolRunner
 from realtime_sync.protocol.options import ConversationSessionOptions
 from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.tools import ToolRunner
 
 _DESCRIPTION = """\
 Talk with the model in writing. Without a QUESTION it asks for one after the other: Ctrl-C

@@ -12,12 +12,12 @@ from urllib.parse import urlsplit
 from realtime_sync.cli.findings import has_extra
 from realtime_sync.cli.terminal import note
 from realtime_sync.client import RealtimeConversationClient
-from realtime_sync.environment import DEFAULT_MODEL, from_environment
+from realtime_sync.endpoint.environment import DEFAULT_MODEL, from_environment
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.services import OpenAIClient
 
 if TYPE_CHECKING:
-    from realtime_sync.endpoints import Endpoint
+    from realtime_sync.endpoint.endpoint import Endpoint
     from realtime_sync.server import Responder
     from realtime_sync.server.speech import Speech
 

@@ -11,7 +11,7 @@ from typing import Callable
 from realtime_sync.cli.terminal import note
 from realtime_sync.errors import RealtimeSyncError, ReconnectFailedError
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.reconnecting import SessionReconnectedUpdate
+from realtime_sync.reconnect.policy import SessionReconnectedUpdate
 
 Tell = Callable[[str], object]
 
@@ -19,7 +19,7 @@ Tell = Callable[[str], object]
 @contextmanager
 def noting_losses(tell: Tell) -> Iterator[None]:
     """Within, ``tell`` is called once for each loss, from the first attempt in vain on; any thread may call it."""
-    logger = logging.getLogger("realtime_sync.revival")
+    logger = logging.getLogger("realtime_sync.reconnect.reconnector")
     level, losses = logger.level, _Losses(tell)
     logger.setLevel(logging.INFO)
     logger.addFilter(losses)

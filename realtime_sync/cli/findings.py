@@ -11,10 +11,10 @@ from typing import Literal, Optional
 
 import attrs
 
-from realtime_sync.audio.devices.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
-from realtime_sync.endpoints import Endpoint
+from realtime_sync.endpoint.endpoint import Endpoint
 from realtime_sync.errors import AudioDeviceError, ConfigurationError
 from realtime_sync.version import __version__
+from realtime_sync.voice.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
 
 State = Literal["ok", "warn", "fail", "skip"]
 

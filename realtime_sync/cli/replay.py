@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _print(recording: Recording, speed: Optional[float]) -> None:
-    from realtime_sync.wire_log import shown
+    from realtime_sync.recording.wire_log import shown
 
     for update in recording.updates(speed):
         print(shown(update.raw_content) if update.raw_content else update, flush=True)

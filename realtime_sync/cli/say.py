@@ -20,7 +20,7 @@ from realtime_sync.errors import ConfigurationError, InvalidInputError
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions
 
 if TYPE_CHECKING:
-    from realtime_sync.answer import Answer
+    from realtime_sync.core.answer import Answer
     from realtime_sync.server import Turn
     from realtime_sync.session import RealtimeConversationSession
 

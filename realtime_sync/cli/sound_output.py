@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from realtime_sync.audio.arrays import from_bytes
-from realtime_sync.audio.devices import SoundDeviceSpeaker
 from realtime_sync.audio.extras import missing
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.wav import WavWriter
 from realtime_sync.errors import ConfigurationError
+from realtime_sync.voice import SoundDeviceSpeaker
 
 Write = Callable[[bytes], object]
 """Takes samples as the service gives them: 16-bit PCM, 24,000 Hz."""

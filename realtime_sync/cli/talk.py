@@ -11,15 +11,6 @@ from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Union
 
-from realtime_sync.audio.devices import (
-    FileMicrophone,
-    FileSpeaker,
-    HalfDuplex,
-    Microphone,
-    SoundDeviceMicrophone,
-    SoundDeviceSpeaker,
-    Speaker,
-)
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.source import audio_chunks
 from realtime_sync.cli.client_options import add_client_options, client_from
@@ -36,6 +27,15 @@ from realtime_sync.protocol.options import (
     TurnDetectionOptions,
 )
 from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.voice import (
+    FileMicrophone,
+    FileSpeaker,
+    HalfDuplex,
+    Microphone,
+    SoundDeviceMicrophone,
+    SoundDeviceSpeaker,
+    Speaker,
+)
 
 _DESCRIPTION = """\
 Talk with the model, and speak into its answers as you like: it falls silent, and knows what

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.function_tools import FunctionTool, function_tool
+from realtime_sync.tools import FunctionTool, function_tool
 
 Tools = list[FunctionTool[..., object]]
 

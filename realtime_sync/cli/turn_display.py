@@ -10,6 +10,7 @@ import attrs
 
 from realtime_sync.cli.connection_notes import there_again
 from realtime_sync.cli.terminal import StatusLine, note, say
+from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
@@ -19,8 +20,7 @@ from realtime_sync.protocol.updates import (
     ResponseCreatedUpdate,
     ResponseOutputAudioTranscriptDeltaUpdate,
 )
-from realtime_sync.reconnecting import SessionReconnectedUpdate
-from realtime_sync.turns import Turn, TurnTracker
+from realtime_sync.reconnect.policy import SessionReconnectedUpdate
 
 
 class TurnDisplay:

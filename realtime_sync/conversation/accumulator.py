@@ -21,8 +21,8 @@ from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.conversation.drafts import ItemDraft, PartDraft, ResponseDraft, TranscriptSegment
 from realtime_sync.conversation.order import ItemOrder
 from realtime_sync.conversation.pieces import TextPieces
+from realtime_sync.conversation.pricing import UsageTotals
 from realtime_sync.errors import AudioFormatError, InvalidInputError
-from realtime_sync.pricing import UsageTotals
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import (
     ConversationItem,

@@ -14,9 +14,9 @@ from realtime_sync.conversation.accumulator import Accumulator
 from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft
 from realtime_sync.conversation.history import History
 from realtime_sync.conversation.html import to_html
+from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.conversation.replay import Replay, with_id
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.protocol.items import (
     ConversationItem,
     MCPApprovalRequestItem,

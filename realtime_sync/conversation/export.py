@@ -29,8 +29,8 @@ from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation.accumulator import Accumulator
 from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft, ResponseDraft
 from realtime_sync.conversation.pieces import TextPieces
+from realtime_sync.conversation.pricing import UsageTotals
 from realtime_sync.errors import AudioFormatError, InvalidInputError
-from realtime_sync.pricing import UsageTotals
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.plain import from_plain, to_plain

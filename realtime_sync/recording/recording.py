@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 import attrs
 
 from realtime_sync.conversation import Conversation
+from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording.layout import AudioMode, Target
-from realtime_sync.turns import Turn, TurnTracker
 
 if TYPE_CHECKING:
-    from realtime_sync.recording.tracks import Tracks
+    from realtime_sync.timeline.tracks import Tracks
 
 
 @attrs.frozen
@@ -133,13 +133,13 @@ class Recording:
 
     def tracks(self) -> Tracks:
         """Who was to be heard when: the user as sent, the model as it was played."""
-        from realtime_sync.recording.tracks import Tracks
+        from realtime_sync.timeline.tracks import Tracks
 
         return Tracks.of(self)
 
     def timeline(self) -> str:
         """The turns with their latencies as a table, to be printed."""
-        from realtime_sync.recording.table import timeline
+        from realtime_sync.timeline.table import timeline
 
         return timeline(self)
 
@@ -149,7 +149,7 @@ class Recording:
         Needs the extra ``plot``; raises ConfigurationError where it is missing, InvalidInputError for a suffix that
         says nothing, OSError.
         """
-        from realtime_sync.recording.picture import save
+        from realtime_sync.timeline.picture import save
 
         save(self, path)
 
@@ -160,7 +160,7 @@ class Recording:
         follows on from what came before. Right is the model as it was heard by somebody who plays its audio as it
         comes: each piece after the one before it, and nothing of what a truncation cut off.
         """
-        from realtime_sync.recording.stereo import save
+        from realtime_sync.timeline.stereo import save
 
         save(self, path)
 

@@ -10,8 +10,8 @@ import json
 from typing import Any
 
 from realtime_sync.protocol.registry import SECRET_FIELDS
-from realtime_sync.urls import show_url
-from realtime_sync.wire_log import HIDDEN, TOKEN
+from realtime_sync.recording.wire_log import HIDDEN, TOKEN
+from realtime_sync.transport.urls import show_url
 
 _LONG = 1024
 

@@ -19,7 +19,7 @@ from realtime_sync.recording.elision import take_audio
 from realtime_sync.recording.formats import FormatTracker
 from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, Target
 from realtime_sync.recording.redaction import without_secrets
-from realtime_sync.urls import show_url
+from realtime_sync.transport.urls import show_url
 from realtime_sync.version import __version__
 
 logger = logging.getLogger(__name__)

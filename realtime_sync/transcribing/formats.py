@@ -9,9 +9,9 @@ from typing import Callable
 
 import attrs
 
+from realtime_sync.core.transcripts import TranscriptionSegment
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.transcribing.transcription import Transcription, joined
-from realtime_sync.transcripts import TranscriptionSegment
 
 # What a viewer reads at a glance: two lines of this many characters at a time.
 _LINE = 42

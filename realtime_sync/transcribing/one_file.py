@@ -11,10 +11,12 @@ from typing import Callable, Optional
 
 import attrs
 
-from realtime_sync.acknowledgement import server_error
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
 from realtime_sync.client import RealtimeConversationClient
+from realtime_sync.conversation.pricing import UsageTotals
+from realtime_sync.core.commands import server_error
+from realtime_sync.core.transcripts import Transcript, TranscriptCollector, TranscriptionSegment
 from realtime_sync.errors import (
     ConnectCancelledError,
     InvalidInputError,
@@ -22,15 +24,13 @@ from realtime_sync.errors import (
     ServerError,
     TranscriptionFailedError,
 )
-from realtime_sync.pricing import UsageTotals
 from realtime_sync.protocol.options import InputTranscriptionOptions, TranscriptionSessionOptions, TurnDetectionOptions
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.updates import ErrorUpdate
-from realtime_sync.reconnecting import Reconnect, is_worth_another_try
+from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.transcribing.pieces import Piece, pieces
 from realtime_sync.transcribing.transcription import Transcription
-from realtime_sync.transcripts import Transcript, TranscriptCollector, TranscriptionSegment
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any, Optional
 
 import attrs
 
+from realtime_sync.conversation.pricing import UsageTotals
+from realtime_sync.core.transcripts import TranscriptionSegment
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.pricing import UsageTotals
 from realtime_sync.protocol.resources import LogProb
-from realtime_sync.transcripts import TranscriptionSegment
 
 
 @attrs.frozen(kw_only=True)

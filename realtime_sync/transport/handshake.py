@@ -20,7 +20,7 @@ import attrs
 from realtime_sync.errors import ConfigurationError, ConnectionFailedError, ConnectTimeoutError, HandshakeError
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.refusal import MAX_BODY_BYTES, handshake_error, readable_headers
-from realtime_sync.urls import redacted
+from realtime_sync.transport.urls import redacted
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")

@@ -10,7 +10,7 @@ import sys
 from types import TracebackType
 from typing import Optional
 
-from tests.session.harness import Running
+from tests.core.harness import Running
 
 COMMAND = [sys.executable, "-m", "realtime_sync"]
 PATIENCE = 50.0  # seconds; an interpreter starts slowly where six run at once

@@ -400,7 +400,7 @@ def test_every_loss_is_told_once_and_where_no_connection_comes_about_that_is_tol
             server.close()
             note_endings(updates, told.append)
     assert told == ["connection lost; trying again, Ctrl-C stops", "connection lost for good"]
-    assert logging.getLogger("realtime_sync.revival").filters == []
+    assert logging.getLogger("realtime_sync.reconnect.reconnector").filters == []
 
 
 def test_every_command_has_a_help_with_examples(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

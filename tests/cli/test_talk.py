@@ -14,13 +14,13 @@ from typing import Callable
 import pytest
 
 from realtime_sync import ConfigurationError, Recording, write_wav
-from realtime_sync.audio.devices import sound_devices
 from realtime_sync.cli import main
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from realtime_sync.server.speech import Speech
 from realtime_sync.server.voice import speak
-from tests.audio.fake_sounddevice import FakeSoundDevice
+from realtime_sync.voice import sound_devices
 from tests.cli.pseudo_terminal import PseudoTerminal
+from tests.voice.fake_sounddevice import FakeSoundDevice
 
 Captured = pytest.CaptureFixture[str]
 Answering = Callable[[Callable[[Turn], Reply]], None]

@@ -15,10 +15,10 @@ from realtime_sync.cli import main
 from realtime_sync.server import RealtimeServer
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.cli.serving import COMMAND, PATIENCE, run
+from tests.core.harness import until
 from tests.server.sounds import silence, tone
 from tests.server.speech.conftest import tongue  # noqa: F401  a fixture
 from tests.server.speech.spoken import SENTENCES, Tongue, word_error_rate
-from tests.session.harness import until
 from tests.transcribing.serving import AUDIO, HELLO, write_recording
 
 Captured = pytest.CaptureFixture[str]

@@ -19,7 +19,7 @@ import pytest
 
 from realtime_sync import Conversation
 from realtime_sync.server import LiveSession, RealtimeServer, Script, Turn, expect, faults
-from tests.session.harness import until
+from tests.core.harness import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 OURS = ("OPENAI_", "AZURE_OPENAI_")

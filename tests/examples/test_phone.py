@@ -18,11 +18,11 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 from realtime_sync import AzureOpenAIClient, ConnectRetries, OpenAIClient, RealtimeConversationClient
-from realtime_sync.background import BackgroundSessions
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
-from realtime_sync.webhooks import WebhookVerifier, sign
-from tests.rest_service import Service, answer
-from tests.session.harness import CALM, client_threads, until
+from realtime_sync.web.background import BackgroundSessions
+from realtime_sync.web.webhooks import WebhookVerifier, sign
+from tests.core.harness import CALM, client_threads, until
+from tests.rest.rest_service import Service, answer
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "examples" / "flask_phone.py"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.session.conftest import _no_thread_is_left, house, plain
+from tests.core.conftest import _no_thread_is_left, house, plain
 
 __all__ = ["_no_thread_is_left", "house", "plain"]

@@ -19,11 +19,11 @@ from realtime_sync import (
     UsageError,
     WaitTimeoutError,
 )
-from realtime_sync.mcp_approval import MCPApproval, MCPDecision
+from realtime_sync.mcp.approval import MCPApproval, MCPDecision
 from realtime_sync.protocol.items import MCPApprovalRequestItem
 from realtime_sync.server import MCPCall, Script, expect, faults
+from tests.core.harness import House, Running, until
 from tests.mcp.remote import DOCS, FETCH, FREE, SEARCH, calling, created, decisions, kept, options
-from tests.session.harness import House, Running, until
 
 
 def said(session: Any, times: int = 1) -> str:

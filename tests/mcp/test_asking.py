@@ -17,10 +17,10 @@ from realtime_sync import (
     UsageError,
     WaitTimeoutError,
 )
-from realtime_sync.mcp_approval import MCPApproval
+from realtime_sync.mcp.approval import MCPApproval
 from realtime_sync.server import FunctionCall, MCPCall, Reply, Turn, faults
+from tests.core.harness import House, Running, until
 from tests.mcp.remote import DOCS, FETCH, FREE, SEARCH, calling, created, decisions, kept, options, outcomes
-from tests.session.harness import House, Running, until
 
 
 def metadata(house: House) -> list[Any]:

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from realtime_sync import CloseInfo, ConnectionClosedError, ConversationUpdate, mcp_calls
-from realtime_sync.delivery import End
-from realtime_sync.mcp_calls import RemoteCall, RemoteCalls
-from realtime_sync.patience import Patience
-from realtime_sync.reconnecting import SessionReconnectedUpdate
-from tests.session.harness import Running, until
+from realtime_sync import CloseInfo, ConnectionClosedError, ConversationUpdate
+from realtime_sync.core.streams import End
+from realtime_sync.deadline import Patience
+from realtime_sync.mcp import calls as calls_room
+from realtime_sync.mcp.calls import RemoteCall, RemoteCalls
+from realtime_sync.reconnect.policy import SessionReconnectedUpdate
+from tests.core.harness import Running, until
 
 SLOW = 20.0
 
@@ -146,7 +147,7 @@ def test_what_is_told_of_a_call_that_is_over_is_no_news() -> None:
 
 
 def test_calls_of_an_ask_are_left_to_it() -> None:
-    mine: dict[str, Any] = {"metadata": {mcp_calls.ASK_KEY: "ask"}}
+    mine: dict[str, Any] = {"metadata": {calls_room.ASK_KEY: "ask"}}
     calls = tracker(response("created", **mine), output(call()), item(request()))
     one_asked(calls)  # about which the session's callback decides all the same
     calls.decided("q1", False)
@@ -157,7 +158,7 @@ def test_calls_of_an_ask_are_left_to_it() -> None:
 
 
 def test_an_ask_that_decides_is_left_alone() -> None:
-    calls = tracker(response("created", metadata={mcp_calls.ASK_KEY: mcp_calls.DECIDES}), item(request()))
+    calls = tracker(response("created", metadata={calls_room.ASK_KEY: calls_room.DECIDES}), item(request()))
     waiting = Running(lambda: calls.next_step(SLOW))
     calls.stop()
     assert waiting.result() is None
@@ -172,7 +173,7 @@ def test_out_of_band_answers_are_left_to_who_asked() -> None:
 
 
 def test_a_call_without_any_sign_is_not_waited_for_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mcp_calls, "SIGN_SECONDS", 0.05)
+    monkeypatch.setattr(calls_room, "SIGN_SECONDS", 0.05)
     assert over(tracker(*LIVE)) == ["search"]
 
 

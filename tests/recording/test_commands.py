@@ -13,9 +13,8 @@ import websocket
 
 from realtime_sync.cli import main
 from tests.cli.serving import run
-from tests.session.harness import Running
-
-from .made import SESSION, Made, spoken_conversation
+from tests.core.harness import Running
+from tests.recording.made import SESSION, Made, spoken_conversation
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 50.0  # seconds; an interpreter starts slowly where six run at once

@@ -12,8 +12,7 @@ from realtime_sync import ConversationUpdate
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol.commands import InputAudioBufferAppendCommand, ResponseCreateCommand
 from realtime_sync.recording import Recording, RecordingWriter
-
-from .made import SESSION, Made, spoken_conversation, tone
+from tests.recording.made import SESSION, Made, spoken_conversation, tone
 
 
 def test_updates_commands_and_the_conversation_come_back(tmp_path: Path) -> None:

@@ -18,10 +18,9 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.recording import Recording
 from realtime_sync.server import RealtimeServer, faults
 from realtime_sync.testing.replay import ReplayScript, replay_server
+from tests.recording.made import SESSION, Made, tone
+from tests.recording.recorded_peer import RecordedPeer, recorded_peer
 from tests.server import sounds
-
-from .made import SESSION, Made, tone
-from .recorded_peer import RecordedPeer, recorded_peer
 
 SPEECH = sounds.tone(800) + sounds.silence(800)
 

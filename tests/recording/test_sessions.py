@@ -12,7 +12,7 @@ from realtime_sync import ConversationSessionOptions, OpenAIClient, ServerError
 from realtime_sync.recording import Recording, RecordingWriter
 from realtime_sync.server import RealtimeServer
 from realtime_sync.testing.replay import ReplayScript, replay_server
-from tests.session.harness import client_threads, until
+from tests.core.harness import client_threads, until
 
 KEY = "sk-a-key-that-nobody-may-see"
 

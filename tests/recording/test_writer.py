@@ -22,8 +22,7 @@ from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.recording import Recording, RecordingWriter
 from realtime_sync.version import __version__
-
-from .made import SESSION, Made, tone
+from tests.recording.made import SESSION, Made, tone
 
 ROOT = str(Path(__file__).parents[2])
 KEY = "sk-proj-a-key-that-nobody-may-see"

@@ -10,10 +10,10 @@ import websocket
 from realtime_sync.errors import InvalidInputError, UsageError
 from realtime_sync.server import RealtimeServer
 from realtime_sync.testing import ManualClock
+from tests.core.harness import Running
 from tests.server.conftest import Peer, server_threads
 from tests.server.rest_peer import OFFER, multipart, post
 from tests.server.sounds import silence, tone
-from tests.session.harness import Running
 
 CALLS = "/v1/realtime/calls"
 SDP = {"content-type": "application/sdp"}

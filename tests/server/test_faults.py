@@ -17,8 +17,8 @@ import websocket
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.server import Act, Faults, RealtimeServer, Refusal, faults
 from realtime_sync.server.connection import Connection
+from tests.core.harness import within
 from tests.server.conftest import TIMEOUT, Peer
-from tests.session.harness import within
 
 
 @pytest.mark.parametrize("code", [-1, 1005, 1006, 1015, 65536])

@@ -25,9 +25,9 @@ from realtime_sync.server.record import SessionRecord
 from realtime_sync.server.speech.scripted import scripted
 from realtime_sync.server.vad import EnergyDetector, EnergyStream
 from realtime_sync.testing import ManualClock
+from tests.core.harness import Running, until, within
 from tests.server import sounds
 from tests.server.conftest import Peer, server_threads
-from tests.session.harness import Running, until, within
 
 
 @pytest.fixture(scope="module")

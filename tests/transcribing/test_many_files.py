@@ -24,8 +24,8 @@ from realtime_sync import (
 )
 from realtime_sync.server import RealtimeServer
 from realtime_sync.transcribing.output import OutputFolder
+from tests.core.harness import until
 from tests.server.sounds import silence, tone
-from tests.session.harness import until
 from tests.transcribing.serving import client_at, client_of, write_recording
 
 

@@ -14,9 +14,9 @@ from realtime_sync import (
     TurnDetectionOptions,
     WaitTimeoutError,
 )
+from realtime_sync.core.transcripts import Transcript, TranscriptCollector
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.server import RealtimeServer
-from realtime_sync.transcripts import Transcript, TranscriptCollector
 from tests.server.sounds import silence, tone
 from tests.transcribing.serving import client_of
 

@@ -15,8 +15,7 @@ import trustme
 
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection, connect
-
-from .peer import Peer, Script
+from tests.transport.peer import Peer, Script
 
 FAST = Timeouts(connect=5, send=5, close=1, ping_interval=5, ping=5)
 

@@ -25,10 +25,9 @@ from realtime_sync.errors import (
     SendStalledError,
 )
 from realtime_sync.timeouts import Timeouts
-from tests.session.harness import within
-
-from .conftest import FAST, Bench, Running, descriptors
-from .peer import CLOSE, PING, PONG, TEXT, Link, close_frame, frame
+from tests.core.harness import within
+from tests.transport.conftest import FAST, Bench, Running, descriptors
+from tests.transport.peer import CLOSE, PING, PONG, TEXT, Link, close_frame, frame
 
 HUGE = b"x" * 4_000_000  # more than the kernel buffers take (small_buffers, TCP_NOTSENT_LOWAT)
 

@@ -16,9 +16,8 @@ import websocket
 
 from realtime_sync.errors import ConnectionClosedError, InvalidInputError, MessageTooBigError, ProtocolViolationError
 from realtime_sync.transport.duplex import Duplex
-
-from .conftest import Bench, Running
-from .peer import BINARY, CLOSE, PING, PONG, TEXT, Link, close_frame, frame
+from tests.transport.conftest import Bench, Running
+from tests.transport.peer import BINARY, CLOSE, PING, PONG, TEXT, Link, close_frame, frame
 
 
 def echo(link: Link) -> None:

@@ -27,10 +27,9 @@ from realtime_sync.errors import (
 )
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Cancellation
-from tests.session.harness import within
-
-from .conftest import FAST, Bench, Running, descriptors
-from .peer import TEXT, Link, frame
+from tests.core.harness import within
+from tests.transport.conftest import FAST, Bench, Running, descriptors
+from tests.transport.peer import TEXT, Link, frame
 
 SHORT = Timeouts(connect=0.3)
 

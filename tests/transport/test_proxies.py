@@ -13,9 +13,8 @@ from typing import Any, Callable
 import pytest
 
 from realtime_sync.errors import ConfigurationError, ProxyError, TLSError
-
-from .conftest import Bench, Running
-from .peer import TEXT, Link, Peer, frame
+from tests.transport.conftest import Bench, Running
+from tests.transport.peer import TEXT, Link, Peer, frame
 
 
 def welcome(link: Link) -> None:

@@ -17,10 +17,9 @@ from realtime_sync.errors import (
 )
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import handshake, handshake_error
-from tests.session.harness import within
-
-from .conftest import FAST, Bench
-from .peer import Link
+from tests.core.harness import within
+from tests.transport.conftest import FAST, Bench
+from tests.transport.peer import Link
 
 BODY = json.dumps({"error": {"message": "Bad key.", "type": "x", "code": "invalid_api_key"}}).encode()
 

@@ -15,9 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from realtime_sync.errors import ConfigurationError, ConnectionFailedError, TLSError
 from realtime_sync.transport import default_ssl_context, tls
-
-from .conftest import Bench
-from .peer import TEXT, Link, Peer, frame
+from tests.transport.conftest import Bench
+from tests.transport.peer import TEXT, Link, Peer, frame
 
 
 def welcome(link: Link) -> None:

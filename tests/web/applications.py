@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Optional
 
 from realtime_sync.server import RealtimeServer
-from tests.session.harness import KEY, until
+from tests.core.harness import KEY, until
 from tests.web.events import events
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

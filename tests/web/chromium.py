@@ -14,7 +14,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.session.harness import until
+from tests.core.harness import until
 
 WAIT = 60.0
 _FLAGS = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tests.session.conftest import _no_thread_is_left, plain
+from tests.core.conftest import _no_thread_is_left, plain
 
 __all__ = ["_no_thread_is_left", "plain"]
 

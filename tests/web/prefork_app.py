@@ -6,7 +6,7 @@ from flask import Flask, Response
 from flask_app.app import tell_error
 
 from realtime_sync import RealtimeConversationClient
-from realtime_sync.sse import SSE_HEADERS, sse_events
+from realtime_sync.web.sse import SSE_HEADERS, sse_events
 
 session = RealtimeConversationClient.from_env().start_conversation_session()
 app = Flask(__name__)

@@ -15,8 +15,8 @@ from flask_app.app import create_app
 
 from realtime_sync import ConnectRetries
 from realtime_sync.server import Refusal, faults
-from tests.session.answers import Gate, received
-from tests.session.harness import KEY, House, until
+from tests.core.answers import Gate, received
+from tests.core.harness import KEY, House, until
 from tests.web.events import events, words
 
 OFFER = (

@@ -13,9 +13,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from realtime_sync.server import RealtimeServer, Reply
+from tests.core.answers import Gate, sent
 from tests.server.speech.conftest import PACKAGES
 from tests.server.speech.spoken import recorded, silence, word_errors
-from tests.session.answers import Gate, sent
 from tests.web.applications import DJANGO, FLASK, Application
 from tests.web.chromium import Page, chromium, needs_chromium, recording
 

@@ -16,7 +16,7 @@ from flask_app import tasks
 
 from realtime_sync import AuthenticationError
 from realtime_sync.server import RealtimeServer
-from tests.session.harness import KEY, House, until
+from tests.core.harness import KEY, House, until
 from tests.web.applications import EXAMPLES, environment
 
 

@@ -12,8 +12,8 @@ import websocket
 
 from realtime_sync.server import LiveSession, RealtimeServer, Refusal, Reply, Turn, faults
 from realtime_sync.server.voice import speak
-from tests.session.answers import Gate
-from tests.session.harness import KEY, Running, until
+from tests.core.answers import Gate
+from tests.core.harness import KEY, Running, until
 from tests.web.applications import DJANGO, FLASK, Application
 from tests.web.events import words
 

@@ -10,9 +10,9 @@ import pytest
 
 from realtime_sync import ConversationResponseOptions, InvalidInputError
 from realtime_sync.server import Reply, Turn, faults
-from realtime_sync.sse import SSE_HEADERS, sse_event, sse_events
-from tests.session.answers import WRITTEN, Gate, received
-from tests.session.harness import House, until
+from realtime_sync.web.sse import SSE_HEADERS, sse_event, sse_events
+from tests.core.answers import WRITTEN, Gate, received
+from tests.core.harness import House, until
 from tests.web.events import events, words
 
 
@@ -159,11 +159,11 @@ def test_a_lost_connection_is_told_and_logged(plain: House, caplog: Any) -> None
     session = plain.open()
     stream = events(sse_events(session.respond("Count", WRITTEN), then_close=session))
     next(event for event in stream if event[0] == "text")
-    with caplog.at_level(logging.WARNING, "realtime_sync.sse"):
+    with caplog.at_level(logging.WARNING, "realtime_sync.web.sse"):
         plain.live.inject(faults.drop())
         assert [name for name, _ in stream][-1] == "failed"
     assert "ConnectionLostError" in caplog.text
-    assert not any(record.exc_info for record in caplog.records if record.name == "realtime_sync.sse")
+    assert not any(record.exc_info for record in caplog.records if record.name == "realtime_sync.web.sse")
 
 
 def test_both_kinds_of_pieces_come_in_their_order(plain: House) -> None:

@@ -17,7 +17,7 @@ from werkzeug.serving import make_server
 from wsproto.utilities import LocalProtocolError
 
 from realtime_sync.server import faults
-from tests.session.harness import House, Running, until
+from tests.core.harness import House, Running, until
 
 
 @pytest.fixture

@@ -15,10 +15,10 @@ from realtime_sync.server import RealtimeServer, Turn, g711
 from realtime_sync.server.speech import HibariSynthesizer, Recognition, SileroDetector, Speech, WhisperRecognizer
 from realtime_sync.server.speech.packages import Shared, check, path_of
 from realtime_sync.server.speech.turn_end import sounds_finished
+from tests.core.harness import until
 from tests.server.conftest import Json, Peer
 from tests.server.sounds import silence, tone
 from tests.server.speech.parts import MS_A_WORD, BeepSynthesizer, ToldRecognizer, speech
-from tests.session.harness import until
 
 Open = Callable[..., Peer]
 TRANSCRIBED = "conversation.item.input_audio_transcription."

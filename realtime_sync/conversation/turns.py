@@ -1,0 +1,509 @@
+"""Turns: what the user said and what the model answered, with when each thing happened; made of updates alone.
+
+The rules:
+
+1. A turn begins with the user: speech, a commit, or a user's item. What the user adds before it is answered joins it.
+   An answer that nobody asked for (the model goes on by itself) is a turn without a user.
+2. A response belongs to the newest turn that waits for one. One with function calls is not the last of its turn: the
+   turn waits for the response to their results. Out-of-band responses belong to no turn.
+3. A turn is finished when its response is done and its transcripts have come or failed, or when two later turns have
+   been answered: what has not come by then is not waited for. Turns finish in the order in which they began.
+4. No update raises, whatever it holds and whenever it comes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Callable, Optional
+
+import attrs
+
+from realtime_sync.conversation.accumulator import CONNECTION_LOST
+from realtime_sync.conversation.pieces import TextPieces
+from realtime_sync.protocol import updates
+from realtime_sync.protocol.items import FunctionCallItem, MCPApprovalRequestItem, MCPCallItem, MessageItem
+from realtime_sync.protocol.resources import ErrorDetails, RealtimeSession
+from realtime_sync.protocol.update_base import (
+    ContentStreamingUpdateBase,
+    ConversationUpdate,
+    ItemStreamingPartDeltaUpdate,
+    SessionUpdateBase,
+    WholeItemUpdateBase,
+    shortened,
+)
+from realtime_sync.reconnect.policy import SessionReconnectedUpdate
+
+# So many later turns have been answered: what a turn still waits for is given up.
+_MOST_LATER_TURNS = 2
+# A server that commits for ever and never answers must not fill the memory.
+_MOST_OPEN_TURNS = 100
+
+
+@attrs.frozen(kw_only=True)
+class Timeline:
+    """When things happened, in seconds after the turn began; None: they did not, or it is not known.
+
+    All by one monotonic clock, at which the updates were received. Of several responses (tools) ``response_created``
+    and the ``first_...`` are the earliest, ``done`` is the last.
+    """
+
+    speech_started: Optional[float] = None
+    speech_stopped: Optional[float] = None
+    """Told by voice activity detection, which waits for a silence first."""
+    committed: Optional[float] = None
+    """What was said is in the conversation: the buffer's commit, or the user's written item."""
+    response_created: Optional[float] = None
+    first_text: Optional[float] = None
+    """The first piece of text or transcript."""
+    first_audio: Optional[float] = None
+    first_played: Optional[float] = None
+    """By the ``PlaybackPosition`` given to ``session.turns()``, or by a service that plays itself (WebRTC, SIP)."""
+    done: Optional[float] = None
+
+    def between(self, earlier: str, later: str) -> Optional[float]:
+        """Seconds from one moment to another, each by its name here; None where one of them is not known."""
+        start, end = getattr(self, earlier), getattr(self, later)
+        return None if start is None or end is None else end - start
+
+    @property
+    def speech_seconds(self) -> Optional[float]:
+        """How long the user spoke, as told while it happened."""
+        return self.between("speech_started", "speech_stopped")
+
+    @property
+    def speech_stopped_to_first_audio(self) -> Optional[float]:
+        """The wait that a user feels, without what the player adds."""
+        return self.between("speech_stopped", "first_audio")
+
+    @property
+    def speech_stopped_to_first_played(self) -> Optional[float]:
+        """The wait that a user feels."""
+        return self.between("speech_stopped", "first_played")
+
+    @property
+    def committed_to_first_text(self) -> Optional[float]:
+        """The wait in a written conversation."""
+        return self.between("committed", "first_text")
+
+    @property
+    def committed_to_first_audio(self) -> Optional[float]:
+        """The wait where turns are taken by hand."""
+        return self.between("committed", "first_audio")
+
+    @property
+    def response_created_to_first_audio(self) -> Optional[float]:
+        """How long the model took to speak."""
+        return self.between("response_created", "first_audio")
+
+    @property
+    def response_created_to_done(self) -> Optional[float]:
+        """How long the answer was in the making."""
+        return self.between("response_created", "done")
+
+
+@attrs.frozen(kw_only=True)
+class Turn:
+    """What the user said, and what the model answered.
+
+    ``user_item_ids``: the items of the user's side, in order. ``user_text``: what was written; ``user_transcript``:
+    what was spoken, None where no transcript has come; ``transcription_error`` tells why, if the service did.
+    ``response_ids``: one, or several where tools were called, none where nothing was answered. ``text``,
+    ``transcript``: what the model wrote and spoke. ``status`` and ``reason`` are the last response's: ``completed``,
+    ``cancelled``, ``incomplete``, ``failed``, or None without an answer.
+    ``started``: when it began, by ``time.monotonic()`` (or the clock of whoever feeds the tracker).
+    """
+
+    user_item_ids: Sequence[str] = attrs.field(repr=False)
+    user_text: str = attrs.field(repr=shortened)
+    user_transcript: Optional[str]
+    transcription_error: Optional[ErrorDetails] = attrs.field(repr=False)
+    response_ids: Sequence[str] = attrs.field(repr=False)
+    item_ids: Sequence[str] = attrs.field(repr=False)
+    """The items of the model's side, in order."""
+    text: str = attrs.field(repr=shortened)
+    transcript: str = attrs.field(repr=shortened)
+    function_calls: Sequence[FunctionCallItem] = attrs.field(repr=lambda calls: str([call.name for call in calls]))
+    status: Optional[str]
+    reason: Optional[str]
+    truncated: bool = attrs.field(repr=False)
+    """True where its audio was shortened before the turn was finished; ``session.conversation.heard_ms(item_id)`` tells
+    of an interruption later than that, while the player was still busy."""
+    timeline: Timeline = attrs.field(repr=False)
+    started: float = attrs.field(repr=False)
+
+    @property
+    def response_id(self) -> Optional[str]:
+        """The last response's."""
+        return self.response_ids[-1] if self.response_ids else None
+
+    @property
+    def interrupted(self) -> bool:
+        """True where the answer was cancelled while it was made, or cut to what was heard."""
+        return self.truncated or self.status == "cancelled"
+
+    def __str__(self) -> str:
+        said = " ".join(filter(None, (self.user_text, self.user_transcript))) or "..."
+        return f"{said} -> {self.text or self.transcript or '...'}{' [interrupted]' if self.interrupted else ''}"
+
+
+class _Answer:
+    """One response of a turn in the making."""
+
+    def __init__(self, response_id: str) -> None:
+        self.id = response_id
+        self.item_ids: dict[str, None] = {}  # an ordered set
+        self.texts: dict[tuple[str, int], TextPieces] = {}
+        self.transcripts: dict[tuple[str, int], TextPieces] = {}
+        self.calls: dict[str, FunctionCallItem] = {}
+        self.status: Optional[str] = None
+        self.reason: Optional[str] = None
+        self.done = False
+        self.wants_results = False  # it ended with calls, whose results another response will answer
+
+
+class _Draft:
+    """One turn in the making."""
+
+    def __init__(self, at: float) -> None:
+        self.started = at
+        self.times: dict[str, float] = {}
+        self.user_items: dict[str, None] = {}  # an ordered set: what is in the conversation
+        self.uncommitted: Optional[str] = None  # the item of an utterance that has ended, and was not committed yet
+        self.written: list[str] = []
+        self.spoken: dict[str, TextPieces] = {}  # transcripts by item
+        self.awaited: set[str] = set()  # items whose transcript is still to come
+        self.transcription_error: Optional[ErrorDetails] = None
+        self.answers: list[_Answer] = []
+        self.truncated = False
+
+    @property
+    def answered(self) -> bool:
+        """Nothing more is to come from the model."""
+        return bool(self.answers) and all(answer.done for answer in self.answers) and not self.wants_response
+
+    @property
+    def wants_response(self) -> bool:
+        """The next response in the conversation is this turn's."""
+        if not self.answers:
+            return bool(self.user_items or self.uncommitted)  # not while the user still speaks
+        return self.answers[-1].wants_results
+
+    @property
+    def finished(self) -> bool:
+        return self.answered and not self.awaited
+
+    def note(self, moment: str, at: float) -> None:
+        self.times.setdefault(moment, at - self.started)
+
+    def turn(self) -> Turn:
+        transcripts = [pieces.value for pieces in self.spoken.values() if pieces.value is not None]
+        last = self.answers[-1] if self.answers else None
+        return Turn(
+            user_item_ids=tuple(self.user_items),
+            user_text="\n".join(self.written),
+            user_transcript="\n".join(transcripts) if transcripts else None,
+            transcription_error=self.transcription_error,
+            response_ids=tuple(answer.id for answer in self.answers),
+            item_ids=tuple(item_id for answer in self.answers for item_id in answer.item_ids),
+            text=_joined(answer.texts for answer in self.answers),
+            transcript=_joined(answer.transcripts for answer in self.answers),
+            function_calls=tuple(call for answer in self.answers for call in answer.calls.values()),
+            status=last.status if last else None,
+            reason=last.reason if last else None,
+            truncated=self.truncated,
+            timeline=Timeline(**self.times),
+            started=self.started,
+        )
+
+
+class TurnTracker:
+    """Makes ``Turn`` values of updates. Pure: no I/O, no clock, no lock; feed it from one thread at a time.
+
+    ``session``: the settings in force where the tracker begins in the middle of a session; they tell whether what the
+    user says is transcribed.
+    """
+
+    def __init__(self, session: Optional[RealtimeSession] = None) -> None:
+        self._transcribes = bool(session is not None and session.input_transcription_options)
+        self._open: deque[_Draft] = deque()  # oldest first
+        self._answers: dict[str, tuple[_Draft, _Answer]] = {}  # responses in progress
+        self._model_items: dict[str, _Draft] = {}  # of open turns
+
+    def apply(self, update: ConversationUpdate, at: float) -> list[Turn]:
+        """Take over an update that was received ``at`` this moment (seconds, monotonic); the turns that it finishes."""
+        handler = _HANDLERS.get(type(update))
+        if handler is None:
+            return []
+        handler(self, update, at)
+        # Pieces finish nothing, and there are many of them.
+        return [] if isinstance(update, ItemStreamingPartDeltaUpdate) else self._finished()
+
+    def rest(self) -> list[Turn]:
+        """The session has ended: the turns that are answered, or being answered, as they stand."""
+        drafts = [draft for draft in self._open if draft.answers]
+        for draft in list(self._open):
+            self._forget(draft)
+        return [draft.turn() for draft in drafts]
+
+    # The user ---------------------------------------------------------------------------------------------------------
+
+    def _session_told(self, update: SessionUpdateBase, at: float) -> None:
+        self._transcribes = bool(update.session.input_transcription_options)
+
+    def _speech_started(self, update: updates.InputAudioBufferSpeechStartedUpdate, at: float) -> None:
+        newest = self._open[-1] if self._open else None
+        if newest is not None and not newest.answers and not newest.user_items:  # it came to nothing; this is another
+            self._forget(newest)
+        self._users_turn(at).note("speech_started", at)
+
+    def _speech_stopped(self, update: updates.InputAudioBufferSpeechStoppedUpdate, at: float) -> None:
+        draft = self._users_turn(at)
+        draft.times["speech_stopped"] = at - draft.started  # of several utterances the last: from then on one waits
+        draft.uncommitted = update.item_id or None
+
+    def _committed(self, update: updates.InputAudioBufferCommittedUpdate, at: float) -> None:
+        if self._draft_of_user(update.item_id) is not None:
+            return
+        draft = self._users_turn(at)
+        draft.times["committed"] = at - draft.started
+        draft.uncommitted = None
+        draft.user_items[update.item_id] = None
+        draft.spoken.setdefault(update.item_id, TextPieces())
+        if self._transcribes:
+            draft.awaited.add(update.item_id)
+
+    def _cleared(self, update: updates.InputAudioBufferClearedUpdate, at: float) -> None:
+        if self._open and not self._open[-1].answers and not self._open[-1].user_items:
+            self._forget(self._open[-1])
+
+    def _item_added(self, update: WholeItemUpdateBase, at: float) -> None:
+        item = update.item
+        if not isinstance(item, MessageItem):
+            return
+        if item.role == "assistant":
+            if item.id not in self._model_items and not self._answers and self._open and not self._open[-1].answers:
+                self._forget(self._open[-1])  # history: this answers it, and it was no turn of this session
+            return
+        if item.role != "user" or self._draft_of_user(item.id or "") is not None:
+            return
+        draft = self._users_turn(at)
+        draft.times["committed"] = at - draft.started
+        draft.user_items[item.id or ""] = None
+        draft.written.extend(part.text for part in item.content if part.text)
+        spoken = [part.transcript for part in item.content if part.transcript]
+        if spoken:
+            draft.spoken[item.id or ""] = TextPieces(" ".join(spoken))
+
+    def _item_deleted(self, update: updates.ConversationItemDeletedUpdate, at: float) -> None:
+        draft = self._draft_of_user(update.item_id)
+        if draft is not None:
+            draft.awaited.discard(update.item_id)  # no transcript will come
+
+    def _transcript_delta(self, update: updates.ConversationItemInputAudioTranscriptionDeltaUpdate, at: float) -> None:
+        draft = self._draft_of_speech(update.item_id)
+        if draft is not None:
+            draft.spoken.setdefault(update.item_id, TextPieces()).add(update.delta or "")
+
+    def _transcript_completed(
+        self, update: updates.ConversationItemInputAudioTranscriptionCompletedUpdate, at: float
+    ) -> None:
+        draft = self._draft_of_speech(update.item_id)
+        if draft is not None:
+            draft.spoken.setdefault(update.item_id, TextPieces()).close(update.transcript)
+            draft.awaited.discard(update.item_id)
+
+    def _transcript_failed(
+        self, update: updates.ConversationItemInputAudioTranscriptionFailedUpdate, at: float
+    ) -> None:
+        draft = self._draft_of_speech(update.item_id)
+        if draft is not None:
+            draft.transcription_error = update.error
+            draft.awaited.discard(update.item_id)
+
+    def _draft_of_speech(self, item_id: str) -> Optional[_Draft]:
+        """As ``_draft_of_user``; some servers commit what was said without a word (Hugging Face's, 2026-08)."""
+        draft = next(
+            (draft for draft in reversed(self._open) if draft.uncommitted and draft.uncommitted == item_id), None
+        )
+        return self._draft_of_user(item_id) or (None if draft is None else self._untold(draft))
+
+    def _untold(self, draft: _Draft) -> _Draft:
+        """Take over an utterance that must have been committed: it is transcribed, or answered."""
+        if draft.uncommitted:
+            draft.user_items[draft.uncommitted] = None
+            draft.spoken.setdefault(draft.uncommitted, TextPieces())
+            draft.uncommitted = None
+        return draft
+
+    # The model --------------------------------------------------------------------------------------------------------
+
+    def _response_created(self, update: updates.ResponseCreatedUpdate, at: float) -> None:
+        response_id = update.response_id or ""
+        if update.out_of_band or response_id in self._answers:
+            return
+        draft = next((draft for draft in reversed(self._open) if draft.wants_response), None) or self._begin(at)
+        if not draft.user_items:
+            self._untold(draft)
+        if draft.answers:
+            draft.answers[-1].wants_results = False
+        answer = _Answer(response_id)
+        draft.answers.append(answer)
+        draft.note("response_created", at)
+        self._answers[response_id] = draft, answer
+
+    def _response_done(self, update: updates.ResponseDoneUpdate, at: float) -> None:
+        found = self._answers.pop(update.response_id or "", None)
+        if found is None:
+            return
+        draft, answer = found
+        for item in update.response.output:
+            self._model_item(draft, answer, item.id)
+            if isinstance(item, FunctionCallItem):
+                answer.calls[item.id or item.call_id or ""] = item
+        details = update.response.status_details
+        answer.status, answer.reason = update.response.status, details.reason if details else None
+        answer.done = True
+        wanting = (FunctionCallItem, MCPCallItem, MCPApprovalRequestItem)
+        called = bool(answer.calls) or any(isinstance(item, wanting) for item in update.response.output)
+        answer.wants_results = called and answer.status not in ("cancelled", "failed", "incomplete")
+        draft.times["done"] = at - draft.started
+
+    def _output_item(self, update: Any, at: float) -> None:
+        found = self._answers.get(update.response_id)
+        if found is not None:
+            self._model_item(*found, update.item.id)
+            if isinstance(update.item, FunctionCallItem):
+                found[1].calls[update.item.id or update.item.call_id or ""] = update.item
+
+    def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate, at: float) -> None:
+        found = self._answers.get(update.response_id)
+        if found is not None and "first_audio" not in found[0].times:
+            self._model_item(*found, update.item_id)
+            found[0].note("first_audio", at)
+
+    def _text_delta(self, update: updates.ResponseOutputTextDeltaUpdate, at: float) -> None:
+        self._piece(update, at, "texts", update.delta, final=False)
+
+    def _text_done(self, update: updates.ResponseOutputTextDoneUpdate, at: float) -> None:
+        self._piece(update, at, "texts", update.text, final=True)
+
+    def _said_delta(self, update: updates.ResponseOutputAudioTranscriptDeltaUpdate, at: float) -> None:
+        self._piece(update, at, "transcripts", update.delta, final=False)
+
+    def _said_done(self, update: updates.ResponseOutputAudioTranscriptDoneUpdate, at: float) -> None:
+        self._piece(update, at, "transcripts", update.transcript, final=True)
+
+    def _piece(self, update: ContentStreamingUpdateBase, at: float, where: str, text: str, *, final: bool) -> None:
+        found = self._answers.get(update.response_id)
+        if found is None or not text:  # some servers end parts with empty texts
+            return
+        draft, answer = found
+        if "first_text" not in draft.times:
+            draft.note("first_text", at)
+        pieces: dict[tuple[str, int], TextPieces] = getattr(answer, where)
+        key = (update.item_id, update.content_index)
+        if key not in pieces:
+            self._model_item(draft, answer, update.item_id)
+            pieces[key] = TextPieces()
+        if final:
+            pieces[key].close(text)
+        else:
+            pieces[key].add(text)
+
+    def _output_started(self, update: updates.OutputAudioBufferStartedUpdate, at: float) -> None:
+        found = self._answers.get(update.response_id)
+        if found is not None:
+            found[0].note("first_played", at)
+
+    def _item_truncated(self, update: updates.ConversationItemTruncatedUpdate, at: float) -> None:
+        draft = self._model_items.get(update.item_id)
+        if draft is not None:
+            draft.truncated = True
+
+    # The connection ---------------------------------------------------------------------------------------------------
+
+    def _reconnected(self, update: SessionReconnectedUpdate, at: float) -> None:
+        """What was being said went down with the old connection; a question without a word of an answer still waits."""
+        for draft in self._open:
+            draft.awaited.clear()
+            draft.answers = [answer for answer in draft.answers if answer.done or answer.texts or answer.transcripts]
+            for answer in draft.answers:
+                if not answer.done:
+                    answer.done, answer.status, answer.reason = True, "incomplete", CONNECTION_LOST
+        self._answers.clear()
+
+    # The turns --------------------------------------------------------------------------------------------------------
+
+    def _users_turn(self, at: float) -> _Draft:
+        """The turn that the user's words go into: the newest one, while it is not being answered."""
+        if self._open and not self._open[-1].answers:
+            return self._open[-1]
+        return self._begin(at)
+
+    def _begin(self, at: float) -> _Draft:
+        draft = _Draft(at)
+        self._open.append(draft)
+        return draft
+
+    def _draft_of_user(self, item_id: str) -> Optional[_Draft]:
+        return next((draft for draft in reversed(self._open) if item_id in draft.user_items), None)
+
+    def _model_item(self, draft: _Draft, answer: _Answer, item_id: Optional[str]) -> None:
+        if item_id:
+            answer.item_ids[item_id] = None
+            self._model_items[item_id] = draft
+
+    def _finished(self) -> list[Turn]:
+        finished: list[Turn] = []
+        while self._open and (self._open[0].finished or self._is_overdue()):
+            draft = self._open[0]
+            self._forget(draft)
+            finished.append(draft.turn())
+        return finished
+
+    def _is_overdue(self) -> bool:
+        if len(self._open) <= _MOST_LATER_TURNS:
+            return False
+        later = sum(draft.answered for draft in self._open) - self._open[0].answered
+        return later >= _MOST_LATER_TURNS or len(self._open) > _MOST_OPEN_TURNS
+
+    def _forget(self, draft: _Draft) -> None:
+        self._open.remove(draft)
+        for answer in draft.answers:
+            self._answers.pop(answer.id, None)
+            for item_id in answer.item_ids:
+                self._model_items.pop(item_id, None)
+
+
+def _joined(parts: Any) -> str:
+    texts = ("".join(pieces.value or "" for pieces in answer.values()) for answer in parts)
+    return "\n".join(filter(None, texts))
+
+
+_HANDLERS: dict[type[ConversationUpdate], Callable[[TurnTracker, Any, float], None]] = {
+    updates.SessionCreatedUpdate: TurnTracker._session_told,
+    updates.SessionUpdatedUpdate: TurnTracker._session_told,
+    updates.InputAudioBufferSpeechStartedUpdate: TurnTracker._speech_started,
+    updates.InputAudioBufferSpeechStoppedUpdate: TurnTracker._speech_stopped,
+    updates.InputAudioBufferCommittedUpdate: TurnTracker._committed,
+    updates.InputAudioBufferClearedUpdate: TurnTracker._cleared,
+    updates.ConversationItemAddedUpdate: TurnTracker._item_added,
+    updates.ConversationItemCreatedUpdate: TurnTracker._item_added,
+    updates.ConversationItemDeletedUpdate: TurnTracker._item_deleted,
+    updates.ConversationItemTruncatedUpdate: TurnTracker._item_truncated,
+    updates.ConversationItemInputAudioTranscriptionDeltaUpdate: TurnTracker._transcript_delta,
+    updates.ConversationItemInputAudioTranscriptionCompletedUpdate: TurnTracker._transcript_completed,
+    updates.ConversationItemInputAudioTranscriptionFailedUpdate: TurnTracker._transcript_failed,
+    updates.ResponseCreatedUpdate: TurnTracker._response_created,
+    updates.ResponseDoneUpdate: TurnTracker._response_done,
+    updates.ResponseOutputItemAddedUpdate: TurnTracker._output_item,
+    updates.ResponseOutputItemDoneUpdate: TurnTracker._output_item,
+    updates.ResponseOutputAudioDeltaUpdate: TurnTracker._audio_delta,
+    updates.ResponseOutputTextDeltaUpdate: TurnTracker._text_delta,
+    updates.ResponseOutputTextDoneUpdate: TurnTracker._text_done,
+    updates.ResponseOutputAudioTranscriptDeltaUpdate: TurnTracker._said_delta,
+    updates.ResponseOutputAudioTranscriptDoneUpdate: TurnTracker._said_done,
+    updates.OutputAudioBufferStartedUpdate: TurnTracker._output_started,
+    SessionReconnectedUpdate: TurnTracker._reconnected,
+}

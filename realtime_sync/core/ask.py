@@ -1,0 +1,215 @@
+"""Asking for an answer: one at a time in the conversation, and told from all others."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import secrets
+from collections.abc import Sequence
+from typing import Callable, Optional
+
+import attrs
+
+from realtime_sync.conversation import Conversation
+from realtime_sync.core.answer import Answer, Delta
+from realtime_sync.core.commanding import send_command
+from realtime_sync.core.commands import METADATA_KEY, CommandHandle, time_out
+from realtime_sync.core.connection import Line
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.response import Response
+from realtime_sync.deadline import Patience
+from realtime_sync.errors import (
+    ConnectionClosedError,
+    ConnectionReplacedError,
+    RealtimeSyncError,
+    ServerError,
+    WaitTimeoutError,
+)
+from realtime_sync.protocol import commands
+from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.options import AudioFormat, ConversationResponseOptions
+
+OnDelta = Callable[[Delta], object]
+
+ACTIVE_RESPONSE = "conversation_already_has_active_response"
+
+
+class Question:
+    """What is said before an answer is asked for: once, and asked again once where its connection was lost too soon."""
+
+    def __init__(self, items: Sequence[ConversationItem]) -> None:
+        self._items = items
+        self._said: list[tuple[str, CommandHandle]] = []  # ids of items, and their commands
+        self._line: Optional[Line] = None  # on which they were said
+        self._asked_again = False
+
+    def take_second_chance(self) -> bool:
+        """True the first time."""
+        taken, self._asked_again = self._asked_again, True
+        return not taken
+
+    def say(self, engine: Engine, line: Line) -> None:
+        """Say it, in the caller's turn on this connection; what was carried over to it need not be said again.
+
+        On this connection only: on another one it would not be the caller's turn, and several questions would come
+        before the first answer.
+        """
+        if self._said and self._line is not line and engine.read_conversation(self._is_overtaken):
+            for item_id, _ in self._said:
+                send_command(engine, commands.ConversationItemDeleteCommand(item_id=item_id), line)
+            self._said.clear()
+        self._line = line
+        for item in self._items[len(self._said) :]:
+            command = _addition(item)
+            self._said.append((str(command.item.id), send_command(engine, command, line)))
+
+    def _is_overtaken(self, conversation: Conversation) -> bool:
+        """True where other questions were put first on the new connection: it is not the last thing said any more."""
+        ids = {item_id for item_id, _ in self._said}
+        behind = itertools.takewhile(lambda item: item.id not in ids, reversed(conversation.items))
+        return any(conversation.item(item_id) for item_id in ids) and any(behind)
+
+    def refusal(self) -> Optional[Exception]:
+        """Why the service refused an item; it works in order, so once it answers it has spoken about all of them."""
+        errors = [_latest(handle).error for _, handle in self._said]
+        return next((error for error in errors if error and not isinstance(error, ConnectionReplacedError)), None)
+
+
+def begin_response(
+    engine: Engine,
+    items: Sequence[ConversationItem],
+    options: Optional[ConversationResponseOptions],
+    patience: Patience,
+    question: Optional[Question] = None,
+) -> Response:
+    """Say ``items`` and have them answered; see ``RealtimeConversationSession.respond``.
+
+    ``question``: the same items, where they may have been said already.
+    """
+    engine.check_open()
+    engine.updates.rest()
+    options = options or ConversationResponseOptions()
+    if options.conversation == "none" and items:
+        options = attrs.evolve(options, input_items=[*(options.input_items or []), *items])
+        items = ()
+    question = question or Question(items)
+    for attempt in itertools.count():
+        line = engine.live_line(patience)
+        response, event_id = _expected(engine, line, options), f"event_{secrets.token_hex(10)}"
+        try:
+            line.responses.request(event_id, response, options.conversation == "none", patience)
+            if response.done:
+                continue  # the connection has ended, and the turn with it
+            question.say(engine, line)
+            marked = attrs.evolve(options, metadata={**(options.metadata or {}), METADATA_KEY: event_id})
+            # On this connection only: on another one nobody would expect its answer.
+            send_command(engine, commands.ResponseCreateCommand(response=marked, event_id=event_id), line)
+        except ConnectionReplacedError:
+            continue  # the question was not put; what was said before it is carried over
+        except BaseException:
+            line.responses.withdraw(event_id)
+            raise
+        try:
+            _wait_until_begun(engine, line, event_id, response, patience)
+        except ConnectionReplacedError:
+            if not question.take_second_chance():
+                raise
+            continue
+        except ServerError as error:
+            # Voice activity detection, or the caller by hand, began one in the very moment: it is waited for, too.
+            # Some servers write the code as the type (Hugging Face's, 2026-08).
+            if ACTIVE_RESPONSE not in (error.code, error.type) or patience.left == 0:
+                raise
+            pause = 0.1 * attempt if patience.left is None else min(0.1 * attempt, patience.left)
+            line.responses.wait_for_change(pause)  # longer each time, in case it is one that is not seen
+            continue
+        break
+    _check_said(question, response)
+    return response
+
+
+def finished_answer(
+    engine: Engine,
+    items: Sequence[ConversationItem],
+    options: Optional[ConversationResponseOptions],
+    patience: Patience,
+    on_delta: Optional[OnDelta] = None,
+) -> Answer:
+    """Say ``items`` and wait for the answer; asks again, once, where its connection ended before any of it came."""
+    question = Question(() if options is not None and options.conversation == "none" else items)
+    while True:
+        with begin_response(engine, items, options, patience, question) as response:
+            try:
+                if on_delta is not None:
+                    for delta in response.deltas_within(patience):
+                        on_delta(delta)
+                return response.wait(patience.left)
+            except WaitTimeoutError:
+                if patience.left != 0:
+                    raise  # what on_delta waited for
+                told = f"no answer within {patience.seconds} s; what has begun is cancelled"
+                late = time_out(told, response.overheard)
+                raise late from late.__cause__
+            except ConnectionReplacedError:
+                if response.has_begun_to_come or not question.take_second_chance():
+                    raise
+
+
+def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
+    """The command that adds an item, under an id: so its acknowledgement can be told from others."""
+    if item.id is None:
+        item = attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")  # the service allows 32 characters
+    return commands.ConversationItemCreateCommand(item=item)
+
+
+def _wait_until_begun(engine: Engine, line: Line, event_id: str, response: Response, patience: Patience) -> None:
+    try:
+        response.wait_until_begun(patience)
+    except (ServerError, ConnectionClosedError):
+        raise
+    except BaseException:  # out of time, or Ctrl-C: it will begin all the same, with nobody to listen
+        engine.start_thread(lambda: _cancel_once_begun(engine, line, event_id, response), "cancel")
+        raise
+
+
+def _cancel_once_begun(engine: Engine, line: Line, event_id: str, response: Response) -> None:
+    try:
+        response.wait_until_begun(Patience(engine.timeouts.acknowledge))
+        response.cancel()
+    except RealtimeSyncError:
+        pass  # refused, never begun, or gone with the connection: there is nothing to cancel
+    finally:
+        # First: on a server without metadata the next request's answer would be taken for the answer to this one.
+        line.acknowledgements.give_up(event_id)
+        line.responses.withdraw(event_id)
+
+
+def _check_said(question: Question, response: Response) -> None:
+    refusal = question.refusal()
+    if refusal is not None:
+        with contextlib.suppress(RealtimeSyncError):  # the refusal is what matters
+            response.cancel()
+        raise refusal
+
+
+def _latest(handle: CommandHandle) -> CommandHandle:
+    """The handle under which a command was sent last."""
+    while handle.sent_again is not None:
+        handle = handle.sent_again
+    return handle
+
+
+def _expected(engine: Engine, line: Line, options: ConversationResponseOptions) -> Response:
+    return Response(
+        cancel=lambda id: send_command(engine, commands.ResponseCancelCommand(response_id=id), line),
+        check=engine.check_process,
+        audio_format=_output_format(engine, options),
+        model=engine.model,
+    )
+
+
+def _output_format(engine: Engine, options: ConversationResponseOptions) -> AudioFormat:
+    for told in (options.output_audio_format, engine.session.output_audio_format if engine.session else None):
+        if isinstance(told, AudioFormat):
+            return told
+    return AudioFormat(type="audio/pcm", rate=24000)

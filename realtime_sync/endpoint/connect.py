@@ -1,0 +1,194 @@
+"""Opening a connection to an endpoint, with retries while the service is busy."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from typing import Callable, Optional, TypeVar
+
+import attrs
+
+from realtime_sync.endpoint.endpoint import Additions, Endpoint, Target
+from realtime_sync.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectCancelledError,
+    ConnectionClosedError,
+    ConnectionFailedError,
+    HandshakeError,
+    NotFoundError,
+    RateLimitedError,
+    ServiceUnavailableError,
+)
+from realtime_sync.timeouts import Timeouts
+from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection, connect
+from realtime_sync.transport.urls import show_url
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True)
+class ConnectRetries:
+    """How often and how long to try again after 429 (rate limited) and 5xx (unavailable); nothing else is retried.
+
+    ``attempts``: how many in all, the first included; 1 never retries.
+    ``max_wait``: the most seconds that all the pauses between them may take together; 0 never pauses, so it retries
+    only what the service allows to be retried at once.
+    ``base_delay``: seconds before the first retry where the service does not say (``Retry-After``); it doubles each
+    time, and is varied by a half up and down so that many clients do not come back together.
+    """
+
+    attempts: int = 3
+    max_wait: float = 30.0
+    base_delay: float = 0.5
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
+            raise ConfigurationError(f"ConnectRetries.attempts must be a whole number from 1, not {self.attempts!r}")
+        for name in ("max_wait", "base_delay"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1_000_000:
+                raise ConfigurationError(
+                    f"ConnectRetries.{name} must be a number of seconds from 0 to a million, not {value!r}"
+                )
+
+    def pause(self, error: HandshakeError, attempt: int, waited: float) -> Optional[float]:
+        """Seconds to wait after ``attempt`` (from 1) failed with ``error``; None where it should be raised."""
+        if attempt >= self.attempts or not isinstance(error, (RateLimitedError, ServiceUnavailableError)):
+            return None
+        if error.code == "insufficient_quota":
+            return None  # also a 429, but it lasts until somebody pays
+        delay = error.retry_after
+        if delay is None:
+            delay = self.base_delay * 2 ** min(attempt - 1, 40) * random.uniform(0.5, 1.5)
+        return delay if waited + delay <= self.max_wait else None
+
+
+def open_connection(
+    endpoint: Endpoint,
+    *,
+    timeouts: Timeouts,
+    retries: Optional[ConnectRetries] = None,
+    cancellation: Optional[Cancellation] = None,
+    max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
+    model: Optional[str] = None,
+    call_id: Optional[str] = None,
+    intent: Optional[str] = None,
+    path_suffix: Optional[str] = None,
+    extra_headers: Optional[Additions] = None,
+    extra_query: Optional[Additions] = None,
+) -> Connection:
+    """Connect to ``endpoint``, and return the open connection; nothing has been sent or read on it.
+
+    Each attempt asks the endpoint anew, so a credential is asked anew, and has ``timeouts.connect`` seconds (what the
+    credential takes is not counted). ``retries`` None: ``ConnectRetries()``. ``cancellation.cancel()``, from any
+    thread, ends an attempt or a pause at once; None: nothing does. ``max_message_bytes``: of a received message; None
+    is no limit. The others are those of ``Endpoint.target``.
+
+    Raises ConfigurationError, or a ConnectionFailedError, whose class tells what went wrong.
+    """
+
+    def target() -> Target:
+        return endpoint.target(
+            model=model,
+            call_id=call_id,
+            intent=intent,
+            path_suffix=path_suffix,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+        )
+
+    def attempt(target: Target) -> Connection:
+        connection = connect(
+            target.url,
+            headers=target.headers,
+            timeouts=timeouts,
+            proxy=target.proxy,
+            ssl_context=target.ssl_context,
+            max_message_bytes=max_message_bytes,
+            cancellation=cancellation,
+        )
+        connection.url = show_url(target.url)
+        return connection
+
+    return with_retries(target, attempt, retries or ConnectRetries(), cancellation)
+
+
+def with_retries(
+    target: Callable[[], Target],
+    attempt: Callable[[Target], T],
+    retries: ConnectRetries,
+    cancellation: Optional[Cancellation],
+    *,
+    may_repeat: Callable[[HandshakeError], bool] = lambda error: True,
+) -> T:
+    """What ``attempt(target())`` returns; both are called again after refusals, as ``retries`` says.
+
+    ``may_repeat(error)``: False for a refusal that is to be raised all the same. Raises what the two raise, or
+    ``ConnectCancelledError`` where a pause was cancelled.
+    """
+    waited = 0.0
+    number = 1
+    while True:
+        aim = target()
+        try:
+            return attempt(aim)
+        except HandshakeError as error:
+            delay = retries.pause(error, number, waited) if may_repeat(error) else None
+            if delay is None:
+                raise
+            _announce(error, show_url(aim.url), number + 1, retries.attempts, delay)
+            _wait(delay, cancellation, error)
+        waited += delay
+        number += 1
+
+
+def _wait(seconds: float, cancellation: Optional[Cancellation], error: HandshakeError) -> None:
+    if cancellation is None:
+        time.sleep(seconds)
+    elif cancellation.wait(seconds):
+        raise ConnectCancelledError("The client was closed while it waited to connect again.") from error
+
+
+def _announce(error: HandshakeError, url: str, attempt: int, attempts: int, delay: float) -> None:
+    logger.info(
+        "%s answered %s%s; trying again in %.1f s (attempt %d of %d)",
+        url,
+        error.status,
+        f" (request {error.request_id})" if error.request_id else "",
+        delay,
+        attempt,
+        attempts,
+    )
+
+
+_KEY = re.compile(r"\b((?:sk|ek)[-_])[\w-]{6,}")
+_REFUSALS: dict[str, type[HandshakeError]] = {
+    "invalid_api_key": AuthenticationError,
+    "invalid_model": NotFoundError,
+    "missing_model": NotFoundError,
+    "model_not_found": NotFoundError,
+    "insufficient_quota": RateLimitedError,
+    "rate_limit_exceeded": RateLimitedError,
+    "server_error": ServiceUnavailableError,
+}
+
+
+def refusal(closed: ConnectionClosedError) -> ConnectionFailedError:
+    """What a connection that ended before the server's first word means: the same errors as a refused handshake.
+
+    OpenAI accepts every handshake (101), then sends one ``error`` event and closes: 3000 for a bad key, 4000 for a bad
+    model or shape, with ``invalid_request_error.CODE`` as the reason (2026-09).
+    """
+    details = closed.error.error if closed.error is not None else None
+    code = (details.code if details is not None else None) or closed.close_info.reason.rpartition(".")[2]
+    if details is None and closed.close_info.initiator != "remote":
+        return ConnectionFailedError(f"The connection was {closed.close_info} before the server said anything.")
+    told = (details.message if details is not None else None) or closed.close_info.reason or "no reason given"
+    cls = _REFUSALS.get(code or "", HandshakeError)
+    told = _KEY.sub(r"\1***", told)  # some servers repeat the key that they refuse
+    return cls(f"The server refused the session: {told}", code=code or None, close_info=closed.close_info)

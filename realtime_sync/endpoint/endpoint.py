@@ -1,0 +1,348 @@
+"""Where and how to connect: URL, query, headers, credential, dialect, proxy, TLS.
+
+An ``Endpoint`` is what stays the same from one connection to the next; ``Endpoint.target()`` works out one attempt.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import uuid
+from typing import TYPE_CHECKING, Literal, Mapping, Optional, Union
+
+import attrs
+
+from realtime_sync.endpoint.credentials import (
+    AZURE_SCOPE,
+    Credential,
+    CredentialKind,
+    check_credential,
+    credential_headers,
+    hide_credential,
+)
+from realtime_sync.errors import ConfigurationError, UnsupportedByDialectError
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.transport import default_ssl_context
+from realtime_sync.transport.urls import (
+    build_url,
+    merge_headers,
+    merge_query,
+    printable,
+    proxy_from_environment,
+    proxy_url,
+    show_url,
+    split_base_url,
+)
+from realtime_sync.version import __version__
+
+if TYPE_CHECKING:
+    import ssl
+
+OPENAI_URL = "https://api.openai.com/v1"
+"""The base URL of the OpenAI API."""
+
+Flavour = Literal["openai", "azure", "azure-preview"]
+"""Whose rules of paths, query and headers hold. A server of one's own is ``"openai"``, unless it imitates Azure."""
+
+_PREVIEW_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}-preview")
+_SELECTORS = ("model", "deployment", "call_id", "intent")
+
+Additions = Mapping[str, Optional[str]]
+"""Headers or a query to add to ours; a value None removes one of ours."""
+
+
+def _copied(given: Optional[Additions]) -> Additions:
+    if given is not None and not isinstance(given, Mapping):
+        raise ConfigurationError(f"headers and query are mappings of names to values, not {type(given).__name__}.")
+    return dict(given or {})
+
+
+def _names(given: Mapping[str, object]) -> str:
+    return f"<{', '.join(given)}>"
+
+
+def _shown(url: Union[str, Literal[False], None]) -> str:
+    return repr(show_url(url) if url else url)
+
+
+def _check_kinds(dialect: object, ssl_context: object) -> None:
+    """Refuse what would be taken for the GA dialect, or fail at each connect in words of another library."""
+    if not isinstance(dialect, Dialect):
+        raise ConfigurationError(f"dialect must be Dialect.GA or Dialect.PREVIEW, not {dialect!r:.60}.")
+    if ssl_context is not None and not hasattr(ssl_context, "wrap_bio"):
+        raise ConfigurationError(f"ssl_context must be an ssl.SSLContext or None, not {ssl_context!r:.60}.")
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Target:
+    """One connection attempt, worked out: what the transport needs, and nothing that it must decide."""
+
+    url: str = attrs.field(repr=_shown)
+    """``ws://`` or ``wss://`` (of a REST request ``http://`` or ``https://``), percent-escaped."""
+    headers: Mapping[str, str] = attrs.field(repr=_names)
+    """All headers to send besides those of the WebSocket handshake or the HTTP body. They hold the credential."""
+    proxy: Optional[str] = attrs.field(default=None, repr=_shown)
+    """The proxy's URL, which may hold a password, or None to connect directly."""
+    ssl_context: Optional[ssl.SSLContext] = attrs.field(default=None, repr=False)
+    """None stands for the transport's default."""
+
+    @property
+    def client_request_id(self) -> Optional[str]:
+        """The id that this attempt tells Azure (``x-ms-client-request-id``), to quote to its support; else None."""
+        return next((value for name, value in self.headers.items() if name.lower() == "x-ms-client-request-id"), None)
+
+
+@attrs.frozen(kw_only=True, eq=False)
+class Endpoint:
+    """Where to connect, and as whom. Made by ``Endpoint.openai`` or ``Endpoint.azure``, which tell the settings.
+
+    Raises ConfigurationError at once for what could never connect.
+    """
+
+    base_url: str = attrs.field(repr=_shown)
+    flavour: Flavour = "openai"
+    dialect: Dialect = Dialect.GA
+    credential: Credential = attrs.field(default=None, repr=hide_credential)
+    credential_kind: Optional[CredentialKind] = None
+    token_scope: str = AZURE_SCOPE
+    api_version: Optional[str] = None
+    organization: Optional[str] = None
+    project: Optional[str] = None
+    user_agent: Optional[str] = None
+    headers: Additions = attrs.field(default=None, converter=_copied, repr=_names)
+    query: Additions = attrs.field(default=None, converter=_copied, repr=_names)
+    proxy: Union[str, Literal[False], None] = attrs.field(default=None, repr=_shown)
+    ssl_context: Optional[ssl.SSLContext] = attrs.field(default=None, repr=False)
+    ca_file: Optional[str] = None
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse now what would be refused at each connect."""
+        check_credential(self.credential, self.credential_kind)
+        _check_kinds(self.dialect, self.ssl_context)
+        if self.ssl_context is not None and self.ca_file is not None:
+            raise ConfigurationError("Give ssl_context or ca_file, not both: load the file into the context.")
+        if self.proxy:
+            proxy_url(self.proxy)
+        split_base_url(self.base_url)
+        merge_query([], self.query)
+        merge_headers(self._own_headers(), self.headers)
+        self._check_api_version()
+
+    @classmethod
+    def openai(
+        cls,
+        credential: Credential = None,
+        *,
+        endpoint: str = OPENAI_URL,
+        organization: Optional[str] = None,
+        project: Optional[str] = None,
+        dialect: Dialect = Dialect.GA,
+        user_agent: Optional[str] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+        proxy: Union[str, Literal[False], None] = None,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        ca_file: Optional[str] = None,
+        token_scope: str = AZURE_SCOPE,
+    ) -> Endpoint:
+        """OpenAI, or any server that speaks its protocol.
+
+        ``credential``: see ``Credential``; always sent as ``Authorization: Bearer``.
+        ``endpoint``: the base URL, http, https, ws or wss; ``/realtime`` is added unless the path ends so already, and
+        its query is kept.
+        ``dialect``: ``Dialect.PREVIEW`` for a server that still speaks the beta protocol (OpenAI itself no longer
+        does); the header ``openai-beta: realtime=v1`` is then sent.
+        ``user_agent``: the name of your application, added to the library's own.
+        ``headers``, ``query``: added to ours, and stronger than ours; a value None removes one of ours.
+        ``proxy``: a URL (http, https, socks4, socks5, socks5h); None takes the environment's, as requests does
+        (``https_proxy``, ``no_proxy``, ...); False or ``""`` connects directly.
+        ``ca_file``: a file of trusted certificates (PEM) instead of the default ones; or a whole ``ssl_context``.
+        ``token_scope``: what an object with ``get_token`` is asked for.
+        """
+        return cls(
+            base_url=endpoint,
+            flavour="openai",
+            dialect=dialect,
+            credential=credential,
+            credential_kind="token",
+            token_scope=token_scope,
+            organization=organization,
+            project=project,
+            user_agent=user_agent,
+            headers=headers,
+            query=query,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            ca_file=ca_file,
+        )
+
+    @classmethod
+    def azure(
+        cls,
+        endpoint: str,
+        credential: Credential,
+        *,
+        api_version: str = "v1",
+        credential_kind: Optional[CredentialKind] = None,
+        token_scope: str = AZURE_SCOPE,
+        user_agent: Optional[str] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+        proxy: Union[str, Literal[False], None] = None,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        ca_file: Optional[str] = None,
+    ) -> Endpoint:
+        """Azure OpenAI. The settings that are not told here are those of ``Endpoint.openai``.
+
+        ``endpoint``: the resource, such as ``https://RESOURCE.openai.azure.com``; ``/openai`` and ``/openai/v1``
+        behind it are understood, and a path of another kind that ends in ``/realtime`` is kept as it is.
+        ``credential``: a str is a key (``api-key``); what a function returns is a token (``Authorization: Bearer``),
+        as azure-identity's ``get_bearer_token_provider`` gives it; so is what ``get_token`` gives.
+        ``credential_kind``: ``"key"`` or ``"token"`` where that guess is wrong: a function that returns a key, a str
+        that is an Entra token. None guesses.
+        ``api_version``: ``"v1"`` is the generally available protocol, which has no ``api-version`` in its URL; a date
+        such as ``"2025-04-01-preview"`` selects the preview protocol.
+        """
+        preview = api_version != "v1"
+        return cls(
+            base_url=endpoint,
+            flavour="azure-preview" if preview else "azure",
+            dialect=Dialect.PREVIEW if preview else Dialect.GA,
+            credential=credential,
+            credential_kind=credential_kind,
+            token_scope=token_scope,
+            api_version=api_version,
+            user_agent=user_agent,
+            headers=headers,
+            query=query,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            ca_file=ca_file,
+        )
+
+    def target(
+        self,
+        *,
+        model: Optional[str] = None,
+        call_id: Optional[str] = None,
+        intent: Optional[str] = None,
+        path_suffix: Optional[str] = None,
+        extra_headers: Optional[Additions] = None,
+        extra_query: Optional[Additions] = None,
+    ) -> Target:
+        """Work out one attempt: ask the credential, look up the proxy, build the URL.
+
+        Exactly one of ``model`` (Azure: the deployment), ``call_id`` (a SIP or WebRTC call to join) and ``intent``
+        (``"transcription"``) is needed, unless a query says it. ``path_suffix`` follows ``/realtime`` in the path:
+        ``"translations"``. ``extra_headers`` and ``extra_query`` are as the endpoint's own, for this attempt.
+
+        Raises ConfigurationError, UnsupportedByDialectError, or AuthenticationError where the credential failed.
+        """
+        own_query = self._own_query(model, call_id, intent)
+        if self.flavour == "azure-preview" and (path_suffix or call_id):
+            raise UnsupportedByDialectError(
+                f"Azure's preview protocol has no {'call_id' if call_id else path_suffix}. Use api_version='v1'."
+            )
+        base, base_query = split_base_url(self.base_url)
+        extra_headers, extra_query = _copied(extra_headers), _copied(extra_query)
+        query = merge_query(base_query, own_query, self.query, extra_query)
+        asked = {name for name, _ in query} | set(self.query) | set(extra_query)
+        if asked.isdisjoint(_SELECTORS):
+            name = "deployment" if self.flavour != "openai" else "model"
+            raise ConfigurationError(f"Which {name}? Make the client with one: get_realtime_conversation_client(...).")
+        url = build_url(base, self._path(base.path, path_suffix), query)
+        return Target(
+            url=url,
+            headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers, extra_headers),
+            proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
+            ssl_context=self._ssl_context(),
+        )
+
+    def rest_target(self, path: str) -> Target:
+        """Work out one REST request to ``path`` below ``/realtime``, such as ``"client_secrets"``.
+
+        The same host, credential, headers, query, proxy and TLS as ``target()``, but for what selects a session.
+        Raises ConfigurationError, or AuthenticationError where the credential failed.
+        """
+        base, base_query = split_base_url(self.base_url)
+        no_selector: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS)
+        query = merge_query(base_query, self._own_query(None, None, None), self.query, no_selector)
+        place = self._path(base.path, path)
+        if self.flavour == "azure-preview":  # its sessions are opened at /openai/realtime (2025-04-01-preview)
+            place = place.replace("/openai/realtime/", "/openai/realtimeapi/")
+        url = build_url(base, place, query)
+        return Target(
+            url="http" + url.removeprefix("ws"),
+            headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers),
+            proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
+            ssl_context=self._ssl_context(),
+        )
+
+    def _own_query(
+        self, model: Optional[str], call_id: Optional[str], intent: Optional[str]
+    ) -> dict[str, Optional[str]]:
+        given = {"model": model, "call_id": call_id, "intent": intent}
+        selector = {name: value for name, value in given.items() if value is not None}
+        if len(selector) > 1:
+            raise ConfigurationError(f"Give one of model, call_id and intent, not {' and '.join(selector)}.")
+        for name, value in selector.items():
+            if not isinstance(value, str) or not value.strip():
+                raise ConfigurationError(f"{name} must be a text that is not empty, not {value!r}.")
+            printable(value, name)
+        query: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS) if selector else {}  # over those of the base URL
+        query.update(selector)
+        if self.flavour == "azure-preview":
+            if "model" in query:
+                query["deployment"], query["model"] = query["model"], None
+            query["api-version"] = self.api_version
+        elif self.flavour == "azure":
+            query["api-version"] = None  # the GA path answers 401 to any (2026-09)
+        return query
+
+    def _path(self, base: str, suffix: Optional[str]) -> str:
+        path = base.rstrip("/")
+        if self.flavour != "openai":
+            known = re.search(r"/openai(/v1)?(/realtime)?$", path)
+            if known or not path.endswith("/realtime"):
+                path = path[: known.start()] if known else path
+                path += "/openai/v1/realtime" if self.flavour == "azure" else "/openai/realtime"
+        tail = f"/{printable(suffix, 'path_suffix').strip('/')}" if suffix else ""
+        if path.endswith(f"/realtime{tail}"):
+            return path
+        return path + tail if path.endswith("/realtime") else f"{path}/realtime{tail}"
+
+    def _own_headers(self) -> dict[str, str]:
+        agent = f"realtime-sync/{__version__} python/{platform.python_version()} {self.user_agent or ''}".rstrip()
+        headers = {"User-Agent": agent}
+        if self.organization:
+            headers["OpenAI-Organization"] = self.organization
+        if self.project:
+            headers["OpenAI-Project"] = self.project
+        if self.dialect is Dialect.PREVIEW:
+            headers["openai-beta"] = "realtime=v1"
+        if self.flavour != "openai":
+            headers["x-ms-client-request-id"] = str(uuid.uuid4())
+        return headers
+
+    def _auth_headers(self) -> dict[str, str]:
+        return credential_headers(self.credential, self.credential_kind, self.token_scope)
+
+    def _ssl_context(self) -> Optional[ssl.SSLContext]:
+        return self.ssl_context if self.ca_file is None else default_ssl_context(self.ca_file)
+
+    def _check_api_version(self) -> None:
+        """Azure answers a wrong api-version with a bare 401 or 404, so say here what is wrong."""
+        if self.flavour == "openai":
+            return
+        version = self.api_version
+        if version != "v1" and not (isinstance(version, str) and _PREVIEW_VERSION.fullmatch(version)):
+            raise ConfigurationError(
+                f"api_version {version!r} has no realtime API. Use 'v1' (generally available), or the date of a "
+                "preview, such as '2024-10-01-preview' or '2025-04-01-preview'."
+            )
+        told = dict(split_base_url(self.base_url)[1]).get("api-version")
+        if told not in (None, version):
+            raise ConfigurationError(
+                f"The endpoint's URL has api-version={told!r}, but api_version is {version!r}. Leave the query out of "
+                f"the URL, and pass api_version={told!r} (AZURE_OPENAI_API_VERSION) if that is what you want."
+            )

@@ -1,0 +1,1 @@
+"""Remote MCP tools: approving their calls, following them, going on after them."""

@@ -1,0 +1,335 @@
+"""What was sent and may have to be sent again over a new connection, in the order of sending.
+
+Commands stay here until they are acknowledged or refused. Audio stays until the service has made a message of it,
+within a bound: beyond it the oldest goes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, Callable, Literal, Optional, Union
+
+import attrs
+
+from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.core.commands import METADATA_KEY, CommandHandle, is_acknowledged
+from realtime_sync.errors import AudioNotHeldError, ConnectionReplacedError
+from realtime_sync.protocol.items import decode_base64
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import (
+    InputAudioBufferClearedUpdate,
+    InputAudioBufferCommittedUpdate,
+    InputAudioBufferSpeechStartedUpdate,
+    InputAudioBufferSpeechStoppedUpdate,
+)
+
+Fate = Literal["again", "settings", "needless", "lost"]
+"""What becomes of a command that was not acknowledged: it is sent again; the new connection is given the settings as a
+whole; nobody misses it there; or it is lost, for nobody knows whether it was carried out."""
+
+_COMMIT, _CLEAR = "input_audio_buffer.commit", "input_audio_buffer.clear"
+_FATES: dict[str, Fate] = {
+    # Sending these twice does no harm: they were not carried out, or their ids make them one.
+    "conversation.item.create": "again",
+    "conversation.item.delete": "again",
+    "conversation.item.retrieve": "again",
+    "response.create": "again",
+    _COMMIT: "again",
+    "session.update": "settings",
+    "transcription_session.update": "settings",
+    # The new connection has neither a response in progress nor unwanted audio.
+    "response.cancel": "needless",
+    "output_audio_buffer.clear": "needless",
+    _CLEAR: "needless",
+}
+# A command that several connections did not outlive may be the reason.
+_MOST_TIMES = 2
+# Voice activity detection has spoken about what was sent so long before it was last heard.
+_JUDGED_SECONDS = 2.0
+# What a translation may not have heard yet.
+_CONTINUED_SECONDS = 1.0
+
+
+def fate(wire_type: str, message: Mapping[str, Any]) -> Fate:
+    """What becomes of such a command."""
+    if wire_type == "response.create":
+        parameters = message.get("response")
+        metadata = parameters.get("metadata") if isinstance(parameters, Mapping) else None
+        if isinstance(metadata, Mapping) and METADATA_KEY in metadata:
+            return "needless"  # who asked by ask() or respond() asks again, or is told
+    return _FATES.get(wire_type, "lost")
+
+
+@attrs.define(eq=False)
+class Sent:
+    """A frame, and what is known of it."""
+
+    frame: Union[str, bytes]
+    handle: Optional[CommandHandle] = None  # None for audio
+    message: Mapping[str, Any] = attrs.field(factory=dict)
+    times: int = 1  # it was sent; 0: not yet
+    audio_bytes: int = 0
+    audio_end: int = 0  # bytes of audio that this connection was sent until its end
+    at: float = 0.0  # when it was sent, by time.monotonic
+
+    @property
+    def text(self) -> str:
+        """The frame as text."""
+        return self.frame if isinstance(self.frame, str) else self.frame.decode()
+
+
+@attrs.frozen
+class Committed:
+    """A message was made of audio. ``samples``: None where not all of it was kept."""
+
+    item_id: str
+    samples: Optional[bytes]
+
+
+class Outbox:
+    """See the module. ``limit_seconds``: of audio, 0 keeps none; ``continuous``: no messages are made of the audio."""
+
+    def __init__(self, limit_seconds: float, *, continuous: bool = False) -> None:
+        self._limit_seconds = limit_seconds
+        self._continuous = continuous
+        self._heard_at = 0.0  # when the service was last heard; the reader's
+        self._lock = threading.Lock()  # guards all below
+        self._connection = 1
+        self._open = True  # False between two connections
+        self._sent: deque[Sent] = deque()  # on this connection
+        self._unsent: deque[Sent] = deque()  # what is to be sent on it, or on the next one, before anything else is
+        self._kept = 0  # bytes of audio that were sent and are kept
+        self._held = 0  # bytes of audio that were not sent yet
+        self._dropped = 0  # bytes of audio that are too old to be kept, since the last commit
+        self._position = 0  # bytes of audio on this connection, by which the service tells where speech begins and ends
+        self._started_at: Optional[int] = None  # where speech in progress began, by that count
+        self._stopped_at: Optional[int] = None  # ... and ended, until a message is made of it
+
+    # While there is a connection ------------------------------------------------------------------------------------
+
+    def note_command(
+        self, connection: int, frame: Union[str, bytes], handle: CommandHandle, message: Mapping[str, Any]
+    ) -> None:
+        """A command has its turn on the wire of this connection; raises where that is not the one any more."""
+        with self._lock:
+            self._check(connection)
+            if handle.type == _CLEAR:
+                self._drop_audio(len(self._sent))
+            self._sent.append(Sent(frame, handle, message))
+
+    def note_audio(self, connection: int, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
+        """``size`` bytes of samples have their turn on the wire; raises as ``note_command`` does."""
+        with self._lock:
+            self._check(connection)
+            self._position += size
+            self._sent.append(Sent(frame, audio_bytes=size, audio_end=self._position, at=time.monotonic()))
+            self._kept += size
+            limit = format.bytes_for(self._limit_seconds)
+            while self._kept > limit:
+                self._dropped += self._drop_oldest()
+
+    def see(
+        self,
+        update: ConversationUpdate,
+        acknowledged: Optional[CommandHandle],
+        format: Callable[[], SampleFormat],
+    ) -> Optional[Committed]:
+        """Learn what the service has worked on; tells where it has made a message of audio. On the reader thread."""
+        self._heard_at = time.monotonic()
+        if acknowledged is None and not isinstance(update, _ABOUT_AUDIO):
+            return None
+        committed = None
+        with self._lock:
+            if isinstance(update, InputAudioBufferSpeechStartedUpdate):
+                self._started_at, self._stopped_at = format().bytes_for(update.audio_start_ms / 1000), None
+            elif isinstance(update, InputAudioBufferSpeechStoppedUpdate):
+                self._stopped_at = format().bytes_for(update.audio_end_ms / 1000)
+            elif isinstance(update, InputAudioBufferClearedUpdate):
+                self._started_at = self._stopped_at = None
+            elif isinstance(update, InputAudioBufferCommittedUpdate):
+                committed = Committed(update.item_id, self._commit(acknowledged))
+            if acknowledged is not None:
+                self._forget(acknowledged)
+        return committed
+
+    def untold_items(self, asked: CommandHandle) -> list[Sent]:
+        """Named items that were sent before this request for an answer and are not acknowledged."""
+        with self._lock:
+            before = itertools.takewhile(lambda sent: sent.handle is not asked, self._sent)
+            return [sent for sent in before if _names_item(sent)]
+
+    def forget(self, sent: Sent) -> None:
+        """The service has this command, though it does not say so."""
+        with self._lock:
+            self._sent.remove(sent)
+
+    @property
+    def speaking(self) -> bool:
+        """True from the beginning of speech, as voice activity detection tells it, until a message is made of it."""
+        return self._started_at is not None
+
+    @property
+    def has_audio(self) -> bool:
+        """True where audio was sent that no message was made of."""
+        return bool(self._kept or self._dropped)
+
+    # Between two connections ----------------------------------------------------------------------------------------
+
+    def cut(self, connection: int, vad: bool, format: SampleFormat) -> list[str]:
+        """This connection has ended; what is lost with it, one line for each thing. ``vad``: it detects turns."""
+        with self._lock:
+            if connection != self._connection:
+                return []  # it never was the one in use
+            self._open = False
+            losses = self._trim(vad, format)
+            self._unsent.extendleft(reversed(self._sent))
+            self._sent.clear()
+            for sent in [sent for sent in self._unsent if sent.handle is not None]:
+                assert sent.handle is not None
+                what = fate(sent.handle.type, sent.message)
+                if what == "again" and sent.times <= _MOST_TIMES:
+                    continue
+                self._unsent.remove(sent)
+                if what == "again":
+                    losses.append(f"{sent.handle.type}: the connection was lost each time that it was sent")
+                elif what == "lost":
+                    losses.append(f"{sent.handle.type}: it was not acknowledged, and is not sent again")
+            self._dropped = 0
+            self._started_at = self._stopped_at = None
+            return losses
+
+    def hold(self, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
+        """Keep audio for the next connection. Raises ``AudioNotHeldError`` where there is no room."""
+        with self._lock:
+            if self._held + size > format.bytes_for(self._limit_seconds):
+                raise AudioNotHeldError(
+                    "the session is reconnecting, and so much audio waits to be sent already "
+                    f"({format.seconds(self._held):.1f} s; Reconnect.hold_audio is {self._limit_seconds} s). "
+                    "This piece was not taken: send it again later, or leave it out"
+                )
+            self._unsent.append(Sent(frame, times=0, audio_bytes=size))
+            self._held += size
+
+    def open(self, connection: int) -> None:
+        """A new connection may be sent on."""
+        with self._lock:
+            self._connection, self._open, self._position = connection, True, 0
+
+    def waiting(self) -> list[str]:
+        """The wire types of the commands that wait for the next connection."""
+        with self._lock:
+            kept = (*self._sent, *self._unsent)
+            return [sent.handle.type for sent in kept if sent.handle is not None]
+
+    def next_unsent(self) -> Optional[Sent]:
+        """The first thing that this connection was not sent yet; None where there is none. One caller at a time."""
+        with self._lock:
+            return self._unsent[0] if self._unsent else None
+
+    def note_again(self, connection: int, sent: Sent, handle: Optional[CommandHandle]) -> None:
+        """What was kept has its turn on the wire; ``handle`` takes the place of the old one."""
+        with self._lock:
+            self._check(connection)
+            self._sent.append(self._unsent.popleft())
+            if not sent.times:
+                self._held -= sent.audio_bytes
+                self._kept += sent.audio_bytes
+            self._position += sent.audio_bytes
+            sent.handle, sent.times = handle, sent.times + 1
+            sent.audio_end, sent.at = self._position, time.monotonic()
+
+    # Inside; the lock is held -----------------------------------------------------------------------------------------
+
+    def _check(self, connection: int) -> None:
+        if connection != self._connection or not self._open:
+            raise ConnectionReplacedError("the connection has just ended; nothing was sent on it")
+
+    def _commit(self, acknowledged: Optional[CommandHandle]) -> Optional[bytes]:
+        """Forget the audio that a message was made of; its samples, where all of them were kept."""
+        if acknowledged is not None:
+            count = next((place for place, sent in enumerate(self._sent) if sent.handle is acknowledged), 0)
+            audio = [sent for sent in list(self._sent)[:count] if sent.audio_bytes]
+            samples = None if self._dropped else _samples(audio)
+            self._drop_audio(count)
+            return samples
+        start, stop = self._started_at, self._stopped_at
+        self._started_at = self._stopped_at = None
+        if start is None or stop is None:
+            return None
+        audio = [sent for sent in self._sent if sent.audio_bytes and sent.audio_end - sent.audio_bytes < stop]
+        inside = {id(sent) for sent in audio if sent.audio_end <= stop}
+        whole = [place for place, sent in enumerate(self._sent) if id(sent) in inside]
+        first = audio[0].audio_end - audio[0].audio_bytes if audio else stop
+        samples = _samples(audio) if first <= start else None
+        self._drop_audio(whole[-1] + 1 if whole else 0)
+        return None if samples is None else samples[start - first : stop - first]
+
+    def _trim(self, vad: bool, format: SampleFormat) -> list[str]:
+        """Forget the audio that the service is done with; what of the rest was too old to be kept."""
+        lost = self._dropped
+        if self._continuous:
+            lost = 0
+            while self._kept > format.bytes_for(_CONTINUED_SECONDS):
+                self._drop_oldest()
+        elif vad:
+            begins, judged = self._started_at, self._heard_at - _JUDGED_SECONDS
+            sent = [each for each in self._sent if each.audio_bytes]
+            lost = 0 if begins is None or not sent else max(0, sent[0].audio_end - sent[0].audio_bytes - begins)
+            for each in sent:
+                if each.audio_end <= begins if begins is not None else each.at < judged:
+                    self._sent.remove(each)
+                    self._kept -= each.audio_bytes
+        seconds = format.seconds(lost)
+        return [f"audio: {seconds:.1f} s that were not committed and are too old to be sent again"] if lost else []
+
+    def _forget(self, acknowledged: CommandHandle) -> None:
+        """It is done; and so is what was sent before it and nothing acknowledges, for the service works in order."""
+        for sent in list(self._sent):
+            if sent.handle is acknowledged:
+                self._sent.remove(sent)
+                return
+            if sent.handle is not None and not is_acknowledged(sent.handle.type):
+                self._sent.remove(sent)
+
+    def _drop_audio(self, until: int) -> None:
+        """Forget the audio among the first entries."""
+        first = [self._sent.popleft() for _ in range(until)]
+        self._sent.extendleft(sent for sent in reversed(first) if sent.handle is not None)
+        self._kept -= sum(sent.audio_bytes for sent in first)
+        self._dropped = 0
+
+    def _drop_oldest(self) -> int:
+        """Forget the oldest audio that was sent; its size."""
+        for queue in (self._sent, self._unsent):
+            oldest = next((sent for sent in queue if sent.audio_bytes and sent.times), None)
+            if oldest is not None:
+                queue.remove(oldest)
+                self._kept -= oldest.audio_bytes
+                return oldest.audio_bytes
+        raise AssertionError("what is counted as kept is in one of them")
+
+
+def _names_item(sent: Sent) -> bool:
+    item = sent.message.get("item")
+    created = sent.handle is not None and sent.handle.type == "conversation.item.create"
+    return created and isinstance(item, Mapping) and isinstance(item.get("id"), str)
+
+
+_ABOUT_AUDIO = (
+    InputAudioBufferSpeechStartedUpdate,
+    InputAudioBufferSpeechStoppedUpdate,
+    InputAudioBufferClearedUpdate,
+    InputAudioBufferCommittedUpdate,
+)
+
+
+def _samples(audio: list[Sent]) -> Optional[bytes]:
+    """The samples of these frames; None where there are none, or one that was sent by hand holds none."""
+    told = [json.loads(sent.frame).get("audio") for sent in audio]
+    pieces = [decode_base64(piece) if isinstance(piece, str) else None for piece in told]
+    return b"".join(piece for piece in pieces if piece is not None) if pieces and None not in pieces else None

@@ -1,0 +1,1 @@
+"""The service's HTTP interface: client secrets and calls. The only importer of ``requests``."""

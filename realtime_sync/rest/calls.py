@@ -1,0 +1,102 @@
+"""Calls by WebRTC and SIP: made, accepted, rejected, transferred and ended by REST. Their audio never comes here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Optional
+from urllib.parse import quote
+
+import attrs
+
+from realtime_sync.errors import InvalidInputError, UnsupportedByDialectError
+from realtime_sync.protocol.codec import to_text
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.options import ConversationSessionOptions
+from realtime_sync.rest.http import Json, RestAnswer, RestClient
+from realtime_sync.rest.session_settings import told_session
+from realtime_sync.transport import Cancellation
+
+
+@attrs.frozen
+class Call:
+    """A call that was made. ``id``: for ``client.attach(id)`` and ``client.calls``; ``sdp``: the answer to the offer.
+
+    The answer goes to the browser as it is (``application/sdp``); it holds the call's passwords and is not shown.
+    """
+
+    id: str
+    sdp: str = attrs.field(repr=False)
+
+
+class Calls:
+    """``client.calls``: the calls of the client's endpoint. Needs the GA protocol; holds no connection.
+
+    All methods raise ``InvalidInputError``, ``UnsupportedByDialectError`` on a preview endpoint, and
+    ``ConnectionFailedError`` with its kinds: ``NotFoundError`` where the call is over, or not in the state for it.
+    """
+
+    def __init__(
+        self,
+        rest: RestClient,
+        model: Optional[str],
+        cancellable: Callable[[], AbstractContextManager[Cancellation]],
+    ) -> None:
+        self._rest, self._model, self._cancellable = rest, model, cancellable
+
+    def create(self, sdp: str, options: Optional[ConversationSessionOptions] = None) -> Call:
+        """Let a browser talk to the model: ``sdp`` is its WebRTC offer, the call's ``sdp`` the answer for it.
+
+        ``options``: the session's settings, None: the service's defaults; the model is the client's.
+        """
+        _check_text(sdp, "sdp")
+        session = to_text(told_session(options, self._model, Dialect.GA))
+        parts = {"sdp": ("application/sdp", sdp), "session": ("application/json", session)}
+        answer = self._post("calls", parts=parts)
+        call_id = answer.headers.get("location", "").rstrip("/").rpartition("/")[2]
+        if not call_id:
+            raise answer.unusable("it names no call in its Location header, so the call could not be attached to")
+        return Call(call_id, answer.body.decode("utf-8", "replace"))
+
+    def accept(self, call_id: str, options: Optional[ConversationSessionOptions] = None) -> None:
+        """Take an incoming call: the caller is connected to the model, with these settings (None: the defaults)."""
+        self._command(call_id, "accept", told_session(options, self._model, Dialect.GA))
+
+    def reject(self, call_id: str, status_code: int = 603) -> None:
+        """Decline an incoming call, with a SIP status from 300 to 699: 603 is "decline", 486 "busy here"."""
+        whole = isinstance(status_code, int) and not isinstance(status_code, bool)
+        if not whole or not 300 <= status_code <= 699:
+            raise InvalidInputError(f"a call is rejected with a SIP status from 300 to 699, not {status_code!r:.60}")
+        self._command(call_id, "reject", {"status_code": status_code})
+
+    def refer(self, call_id: str, target_uri: str) -> None:
+        """Transfer a running SIP call, to ``"tel:+14155550123"`` or ``"sip:agent@example.com"``; it ends here."""
+        _check_text(target_uri, "target_uri")
+        if not target_uri.isprintable():
+            raise InvalidInputError("target_uri has a control character (a line break, for example)")
+        self._command(call_id, "refer", {"target_uri": target_uri})
+
+    def hangup(self, call_id: str) -> None:
+        """End a running call."""
+        self._command(call_id, "hangup", None)
+
+    def _command(self, call_id: str, verb: str, body: Optional[Json]) -> None:
+        _check_text(call_id, "call_id")
+        if call_id in (".", "..") or not call_id.isascii():
+            raise InvalidInputError("call_id is not an id that a call can have")
+        self._post(f"calls/{quote(call_id, safe='')}/{verb}", body)
+
+    def _post(self, path: str, body: Optional[Json] = None, **content: Any) -> RestAnswer:
+        if self._rest.endpoint.dialect is Dialect.PREVIEW:
+            raise UnsupportedByDialectError("The preview protocol has no calls. Use api_version='v1' (GA).")
+        with self._cancellable() as cancellation:
+            return self._rest.post(path, body, cancellation=cancellation, **content)
+
+
+def _check_text(value: object, name: str) -> None:
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError(f"{name} must be a text that is not empty, not {type(value).__name__}")
+    try:
+        value.encode()
+    except UnicodeError:
+        raise InvalidInputError(f"{name} cannot be sent: it holds a lone surrogate") from None

@@ -1,0 +1,312 @@
+"""A recording as a picture: both sides over time, what happened, and how long each turn had to wait.
+
+matplotlib's objects are used without ``pyplot``, so that no global state of a program that draws, too, is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Optional
+
+from realtime_sync.conversation.turns import Turn
+from realtime_sync.errors import ConfigurationError, InvalidInputError
+from realtime_sync.recording.layout import Target
+from realtime_sync.recording.recording import Recording
+from realtime_sync.timeline.marks import MarkKind, marks
+from realtime_sync.timeline.staves import Staves, staves, ticks, turn_spans
+from realtime_sync.timeline.table import latency, model_words, shown_length, shown_seconds, user_words
+from realtime_sync.timeline.tracks import RATE, Piece, Span
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_FORMATS = (".png", ".svg", ".pdf")
+_DPI = 110
+# Inches: the whole, a stave with the room below it for its ticks, the head with the legend, the margins.
+_WIDTH, _STAVE, _TICKS, _HEAD, _LEFT, _RIGHT = 14.0, 2.1, 0.4, 1.15, 0.75, 0.25
+# Heights within a stave, from its foot at 0 to its head at 10.
+_SAID, _USER, _MARKS, _MODEL, _ANSWERED, _HALF = 9.55, 8.0, (6.6, 6.12, 5.64, 4.3), 4.3, 2.75, 1.05
+_LANES = (1.95, 1.2, 0.45)
+_USER_COLOUR, _MODEL_COLOUR, _CUT_COLOUR = "#2b6cb0", "#dd6b20", "#a0aec0"
+_SMALL = 7.5  # points
+# By lane: the first of these that a turn has.
+_LATENCIES: tuple[tuple[tuple[str, str, str], ...], ...] = (
+    (
+        ("speech_stopped_to_first_audio", "speech_stopped", "#2f855a"),
+        ("committed_to_first_audio", "committed", "#38a169"),
+        ("committed_to_first_text", "committed", "#68d391"),
+    ),
+    (("response_created_to_first_audio", "response_created", "#6b46c1"),),
+    (("response_created_to_done", "response_created", "#718096"),),
+)
+
+
+def save(recording: Recording, path: Target) -> None:
+    """See ``Recording.save_timeline``."""
+    suffix = os.path.splitext(os.fspath(path))[1].lower()
+    if suffix not in _FORMATS:
+        raise InvalidInputError(
+            f"the picture's suffix says its format: {', '.join(_FORMATS)}, not {suffix or 'none'!r}"
+        )
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        message = "a timeline's picture needs the package matplotlib: pip install 'realtime-sync[plot]'"
+        raise ConfigurationError(message) from error
+    figure = Figure()
+    FigureCanvasAgg(figure)  # by which texts are measured, whatever the format
+    _Picture(recording, figure).draw()
+    figure.savefig(path, dpi=_DPI, format=suffix[1:], facecolor="white")
+
+
+class _Picture:
+    """One figure in the making."""
+
+    def __init__(self, recording: Recording, figure: Figure) -> None:
+        self.recording = recording
+        self.figure = figure
+        self.tracks = recording.tracks()
+        self.turns = recording.turns()
+        heard = max(recording.duration, self.tracks.samples / RATE)
+        self.spans = turn_spans(self.turns, self.tracks)
+        self.staves: Staves = staves(self.spans, heard)
+        self.marks = sorted(marks(recording), key=lambda mark: mark[0])
+        self.loudest = max(_loudest(self.tracks.user), _loudest(self.tracks.model), 1)
+        self.texts = _Texts(figure)
+        self.legend: dict[str, Any] = {}
+
+    def draw(self) -> None:
+        height = _HEAD + len(self.staves.spans) * (_STAVE + _TICKS)
+        self.figure.set_size_inches(_WIDTH, height)
+        for row, span in enumerate(self.staves.spans):
+            width = (_WIDTH - _LEFT - _RIGHT) * min(1.0, (span.end - span.start) / self.staves.seconds)
+            foot = height - _HEAD - row * (_STAVE + _TICKS) - _STAVE
+            axes = self.figure.add_axes((_LEFT / _WIDTH, foot / height, width / _WIDTH, _STAVE / height))
+            self._stave(axes, span, width)
+        self._head(height)
+
+    def _stave(self, axes: Axes, span: Span, width: float) -> None:
+        scale = width / (span.end - span.start)  # inches a second
+        self._frame(axes, span, scale)
+        self._user(axes, span, scale)
+        self._model(axes, span, scale)
+        for lane in range(len(_LANES)):
+            self._latencies(axes, span, scale, lane)
+        self._marks(axes, span)
+        self._words(axes, span, scale)
+
+    def _frame(self, axes: Axes, span: Span, scale: float) -> None:
+        axes.set_xlim(span.start, span.end)
+        axes.set_ylim(0, 10)
+        axes.set_yticks([_USER, _MODEL], ["user", "model"], fontsize=8.5)
+        axes.tick_params(axis="y", length=0)
+        moments = ticks(span, 0.9 / scale)
+        axes.set_xticks(moments, [_moment(each) for each in moments], fontsize=_SMALL, color="#4a5568")
+        for side in ("top", "right", "left"):
+            axes.spines[side].set_visible(False)
+        axes.spines["bottom"].set_color("#a0aec0")
+        for turn in self.spans:
+            if span.start <= turn.start < span.end:
+                axes.axvline(turn.start, color="#cbd5e0", linewidth=0.8, zorder=0)
+        for height in (_USER, _MODEL):
+            axes.axhline(height, color="#cbd5e0", linewidth=0.6, zorder=0)
+
+    # The tracks -----------------------------------------------------------------------------------------------------
+
+    def _user(self, axes: Axes, span: Span, scale: float) -> None:
+        self._band(axes, _joined(self.tracks.user), span, _USER, _USER_COLOUR, 0.13, "audio sent")
+        speech = [(each.start, each.end) for each in self.tracks.speech]
+        self._band(axes, speech, span, _USER, _USER_COLOUR, 0.22, "user speech, as the service heard it")
+        self._wave(axes, self.tracks.user, span, scale, _USER, _USER_COLOUR)
+
+    def _model(self, axes: Axes, span: Span, scale: float) -> None:
+        self._band(axes, _joined(self.tracks.model), span, _MODEL, _MODEL_COLOUR, 0.18, "model audio, as it was played")
+        written = [
+            (turn.started + turn.timeline.first_text, turn.started + turn.timeline.done)
+            for turn in self.turns
+            if turn.timeline.first_audio is None and turn.timeline.first_text and turn.timeline.done
+        ]
+        self._band(axes, written, span, _MODEL, "#d69e2e", 0.35, "model writes")
+        self._band(axes, _joined(self.tracks.cut), span, _MODEL, _CUT_COLOUR, 0.35, "not heard", hatch="////")
+        self._wave(axes, self.tracks.model, span, scale, _MODEL, _MODEL_COLOUR)
+
+    def _band(
+        self,
+        axes: Axes,
+        spans: Sequence[tuple[float, float]],
+        row: Span,
+        height: float,
+        colour: str,
+        alpha: float,
+        words: str,
+        hatch: Optional[str] = None,
+    ) -> None:
+        shown = [(start, end - start) for start, end in spans if start < row.end and end > row.start]
+        if shown:
+            look: dict[str, Any] = {"hatch": hatch, "edgecolor": "#4a5568"} if hatch else {}
+            band = axes.broken_barh(
+                shown, (height - _HALF, 2 * _HALF), facecolor=colour, alpha=alpha, linewidth=0, zorder=1, **look
+            )
+            self.legend.setdefault(words, band)
+
+    def _wave(self, axes: Axes, pieces: Sequence[Piece], row: Span, scale: float, height: float, colour: str) -> None:
+        """The loudest sample of each column, up and down."""
+        import numpy as np
+
+        from realtime_sync.timeline.stereo import channel
+
+        start, end = round(row.start * RATE), round(row.end * RATE)
+        column = max(1, int(RATE / (scale * _DPI)))
+        samples = np.abs(np.frombuffer(channel(pieces, start, end).tobytes(), "<i2").astype(np.int32))
+        columns = len(samples) // column
+        peaks = samples[: columns * column].reshape(columns, column).max(axis=1, initial=0) / self.loudest * _HALF
+        if not peaks.any():
+            return
+        times = row.start + (np.arange(columns) + 0.5) * column / RATE
+        heard = peaks > 0
+        axes.fill_between(times, height - peaks, height + peaks, where=heard, color=colour, linewidth=0.2, zorder=2)
+
+    # What happened --------------------------------------------------------------------------------------------------
+
+    def _marks(self, axes: Axes, row: Span) -> None:
+        by_kind: dict[MarkKind, list[float]] = {}
+        for at, kind in self.marks:
+            if row.start <= at < row.end:
+                by_kind.setdefault(kind, []).append(at)
+        for kind, times in by_kind.items():
+            heights = [_MARKS[kind.row]] * len(times)
+            stroke = {"linewidths": 1.4} if kind.symbol in "|x" else {"linewidths": 0}
+            drawn = axes.scatter(times, heights, s=26, marker=kind.symbol, color=kind.colour, zorder=4, **stroke)
+            self.legend.setdefault(kind.words, drawn)
+
+    def _latencies(self, axes: Axes, row: Span, scale: float, lane: int) -> None:
+        bars = []
+        for turn in self.turns:
+            for name, begin, colour in _LATENCIES[lane]:
+                seconds, since = latency(turn, name), getattr(turn.timeline, begin)
+                if seconds is not None and seconds >= 0 and since is not None:
+                    bars.append((turn.started + since, seconds, name, colour))
+                    break
+        height = _LANES[lane]
+        starts = [start for start, *_ in bars]
+        for index, (start, seconds, name, colour) in enumerate(bars):
+            if not (start < row.end and start + seconds >= row.start):
+                continue
+            bar = axes.broken_barh([(start, seconds)], (height - 0.24, 0.48), color=colour, linewidth=0.8, zorder=3)
+            self.legend.setdefault(name.replace("_", " "), bar)
+            room = (self._room(starts, index, row) - seconds) * scale - 0.1
+            words = shown_seconds(seconds)
+            if start >= row.start and self.texts.width(words, _SMALL) <= room:
+                place = (start + seconds + 0.05 / scale, height)
+                axes.text(*place, words, fontsize=_SMALL, va="center", color=colour, zorder=4)
+
+    def _words(self, axes: Axes, row: Span, scale: float) -> None:
+        """Each turn's number and what was said, as far as there is room before the next turn's."""
+        starts = [span.start for span in self.spans]
+        answers = [self._answered_at(turn) for turn in self.turns]
+        for index, turn in enumerate(self.turns):
+            if row.start <= starts[index] < row.end:
+                head = str(index + 1)
+                beside = self.texts.width(head, 9) + 0.1
+                room = self._room(starts, index, row) * scale - beside - 0.08
+                x = starts[index] + 0.04 / scale
+                if room >= 0:
+                    axes.text(x, _SAID, head, fontsize=9, va="center", weight="bold", color="#1a202c")
+                    self._text(axes, x + beside / scale, _SAID, user_words(turn), room, "#1a4f86")
+            if row.start <= answers[index] < row.end:
+                room = self._room(answers, index, row) * scale - 0.12
+                self._text(axes, answers[index], _ANSWERED, model_words(turn), room, "#9c4221")
+
+    def _room(self, starts: Sequence[float], index: int, row: Span) -> float:
+        """Seconds from one start to the next one in this row, or to the end of the sheet."""
+        end = max(row.end, row.start + self.staves.seconds)
+        after = starts[index + 1] if index + 1 < len(starts) else end
+        return (after if after < row.end else end) - starts[index]
+
+    def _answered_at(self, turn: Turn) -> float:
+        """When the model's first sound or word came."""
+        timeline = turn.timeline
+        known = [timeline.first_audio, timeline.first_text, timeline.response_created]
+        return turn.started + next((time for time in known if time is not None), 0.0)
+
+    def _text(self, axes: Axes, x: float, y: float, words: str, room: float, colour: str) -> None:
+        shown = self.texts.fitted(words, room, _SMALL)
+        axes.text(x, y, shown, fontsize=_SMALL, va="center", color=colour, parse_math=False)
+
+    def _head(self, height: float) -> None:
+        counts = f"{shown_length(self.recording.duration)}, {len(self.turns)} turn{'' if len(self.turns) == 1 else 's'}"
+        name = os.path.basename(self.recording.path)
+        title = self.texts.fitted(f"{name}: {counts}, {self.recording.started[:19]}Z", _WIDTH - 1, 11)
+        place = (0.15 / _WIDTH, 1 - 0.2 / height)
+        self.figure.text(*place, title, fontsize=11, weight="bold", va="center", parse_math=False)
+        if self.legend:
+            self.figure.legend(
+                self.legend.values(),
+                self.legend.keys(),
+                loc="upper left",
+                bbox_to_anchor=(0.05 / _WIDTH, 1 - 0.32 / height),
+                ncols=6,
+                fontsize=8,
+                frameon=False,
+                columnspacing=1.4,
+                handlelength=1.6,
+            )
+
+
+class _Texts:
+    """How wide texts are, and what fits."""
+
+    def __init__(self, figure: Figure) -> None:
+        from matplotlib.font_manager import FontProperties, findfont, get_font
+
+        self._renderer: Any = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+        self._dpi = figure.dpi
+        self._properties = FontProperties
+        self._glyphs = get_font(findfont(FontProperties())).get_charmap()
+
+    def width(self, text: str, points: float) -> float:
+        """Inches."""
+        properties = self._properties(size=points)
+        wide: float = self._renderer.get_text_width_height_descent(text, properties, ismath=False)[0] if text else 0.0
+        return wide / self._dpi
+
+    def fitted(self, text: str, room: float, points: float) -> str:
+        """As much of the text as fits into so many inches; nothing where hardly anything does."""
+        text = "".join(each if ord(each) in self._glyphs else "□" for each in " ".join(text.split()))
+        if self.width(text, points) <= room:
+            return text
+        short, long = 0, len(text)  # so many characters fit; so many do not
+        while long - short > 1:
+            middle = (short + long) // 2
+            fits = self.width(f"{text[:middle].rstrip()}...", points) <= room
+            short, long = (middle, long) if fits else (short, middle)
+        return f"{text[:short].rstrip()}..." if short >= 3 else ""
+
+
+def _joined(pieces: Sequence[Piece]) -> list[tuple[float, float]]:
+    """Pieces as spans in seconds, those that follow one another as one."""
+    spans: list[tuple[float, float]] = []
+    for piece in sorted(pieces, key=lambda piece: piece.start):
+        start, end = piece.start / RATE, piece.end / RATE
+        if spans and start <= spans[-1][1] + 1 / RATE:
+            spans[-1] = spans[-1][0], max(spans[-1][1], end)
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def _loudest(pieces: Sequence[Piece]) -> int:
+    import numpy as np
+
+    peaks = (np.abs(np.frombuffer(piece.pcm(), "<i2").astype(np.int32)).max(initial=0) for piece in pieces)
+    return int(max(peaks, default=0))
+
+
+def _moment(seconds: float) -> str:
+    """A tick's label: ``1:02``, with as many decimals as it needs."""
+    minutes, rest = divmod(seconds, 60)
+    whole = abs(rest - round(rest)) < 1e-6
+    return f"{int(minutes)}:{round(rest):02d}" if whole else f"{int(minutes)}:{rest:06.3f}".rstrip("0")

@@ -1,0 +1,117 @@
+"""A recording's turns with their latencies, as text."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Optional
+
+from realtime_sync.conversation.turns import Turn
+from realtime_sync.recording.recording import Recording
+
+LATENCIES = (
+    "speech_seconds",
+    "speech_stopped_to_first_audio",
+    "committed_to_first_text",
+    "committed_to_first_audio",
+    "response_created_to_first_audio",
+    "response_created_to_done",
+)
+"""The latencies that are told, by their names in ``Timeline``."""
+
+_WORDS = 60  # characters of what was said
+
+
+def latency(turn: Turn, name: str) -> Optional[float]:
+    """One of a turn's latencies in seconds; None where it is not known."""
+    value: Optional[float] = getattr(turn.timeline, name)
+    return value
+
+
+def shown_seconds(seconds: Optional[float]) -> str:
+    """``620 ms``, ``2.31 s``; nothing for None."""
+    if seconds is None:
+        return ""
+    milliseconds = round(seconds * 1000)
+    return f"{milliseconds} ms" if abs(milliseconds) < 1000 else f"{seconds:.2f} s"
+
+
+def clock(seconds: float) -> str:
+    """Minutes and seconds: ``1:02.31``."""
+    minutes, rest = divmod(round(seconds, 2), 60)
+    return f"{int(minutes)}:{rest:05.2f}"
+
+
+def shown_length(seconds: float) -> str:
+    """``4.3 s``, ``1:02.31 min``."""
+    return f"{seconds:.1f} s" if round(seconds, 1) < 60 else f"{clock(seconds)} min"
+
+
+def shortened(text: str, width: int) -> str:
+    """On one line, at most so long."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else f"{text[: width - 3].rstrip()}..."
+
+
+def user_words(turn: Turn) -> str:
+    """What the user wrote or said."""
+    return " ".join(filter(None, (turn.user_text, turn.user_transcript)))
+
+
+def model_words(turn: Turn) -> str:
+    """What the model wrote, said and called."""
+    calls = " ".join(f"{call.name}(...)" for call in turn.function_calls)
+    return " ".join(filter(None, (calls, turn.text or turn.transcript)))
+
+
+def timeline(recording: Recording) -> str:
+    """See ``Recording.timeline``."""
+    turns = recording.turns()
+    told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
+    heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
+    lines = [_title(recording, turns), *(f"  {fault}" for fault in recording.faults)]
+    if turns:
+        rows = [_row(number, turn, told) for number, turn in enumerate(turns, 1)]
+        lines += ["", *_table(["turn", "began", *heads, "status", "said -> answered"], [*rows, *_median(turns, told)])]
+    return "\n".join(lines)
+
+
+def _title(recording: Recording, turns: Sequence[Turn]) -> str:
+    ends = [f"{len(recording.connections)} connections"] if len(recording.connections) > 1 else []
+    ends += [str(each.info) for each in recording.connections if each.info is not None]
+    counts = [_counted(len(turns), "turn"), _counted(len(recording.entries), "frame")]
+    return ", ".join([f"{recording.started[:19]}Z: {shown_length(recording.duration)}", *counts, *ends])
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _row(number: int, turn: Turn, told: Sequence[str]) -> list[str]:
+    status = "interrupted" if turn.interrupted else turn.status or "unanswered"
+    words = shortened(f"{user_words(turn) or '...'} -> {model_words(turn) or '...'}", _WORDS)
+    times = [shown_seconds(latency(turn, name)) for name in told]
+    return [str(number), clock(turn.started), *times, status, words]
+
+
+def _median(turns: Sequence[Turn], told: Sequence[str]) -> list[list[str]]:
+    """A last row, where there is more than one turn to take it of."""
+    if len(turns) < 2:
+        return []
+    known = [[value for turn in turns if (value := latency(turn, name)) is not None] for name in told]
+    return [["median", "", *(shown_seconds(statistics.median(values)) for values in known), "", ""]]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as they need be; numbers end where their column does, the last two columns are words."""
+    two = [head.rpartition("\n") for head in heads]
+    lines = [[first for first, _, _ in two], [second for _, _, second in two], *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
+    words = len(heads) - 2
+    return [
+        "  ".join(
+            cell.rjust(width) if column < words else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    ]

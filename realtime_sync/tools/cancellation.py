@@ -1,0 +1,76 @@
+"""Telling a running function call to stop."""
+
+from __future__ import annotations
+
+import threading
+from typing import Callable, Optional
+
+import attrs
+
+from realtime_sync.deadline import Patience
+from realtime_sync.errors import ToolCancelledError
+
+
+class ToolCancellation:
+    """A request to stop, made once by whoever waits and noticed by the function that runs.
+
+    Python cannot end a thread, so a function that takes long should look here: ``check()`` in its loop, or
+    ``wait(seconds)`` in place of ``time.sleep``. Every method may be called from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._lock = threading.Lock()  # guards _callbacks, and that none is added once it was emptied
+        self._callbacks: list[Callable[[], None]] = []
+
+    @property
+    def cancelled(self) -> bool:
+        """True once ``cancel()`` was called."""
+        return self._event.is_set()
+
+    def cancel(self) -> None:
+        """Ask for the end; again is nothing."""
+        with self._lock:
+            self._event.set()
+            callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+    def wait(self, seconds: Optional[float] = None) -> bool:
+        """Sleep for ``seconds`` (None: for ever), or until cancelled; True where it was."""
+        return Patience(seconds).wait(self._event.wait)
+
+    def check(self) -> None:
+        """Raise ``ToolCancelledError`` where it was cancelled."""
+        if self.cancelled:
+            raise ToolCancelledError("the call was cancelled")
+
+    def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call ``callback`` once, on the thread that cancels, or at once where that has been; returns how to forget it.
+
+        The callback must be short and raise nothing.
+        """
+        with self._lock:
+            waits = not self.cancelled
+            if waits:
+                self._callbacks.append(callback)
+        if not waits:
+            callback()
+        return lambda: self._forget(callback)
+
+    def _forget(self, callback: Callable[[], None]) -> None:
+        with self._lock:
+            if callback in self._callbacks:
+                self._callbacks.remove(callback)
+
+
+@attrs.frozen
+class ToolContext:
+    """What a function may know of the call: give it a parameter with this type hint, which the model does not see.
+
+    ``call_id`` is the service's name of the call (empty where the function is called by hand), ``name`` the tool's.
+    """
+
+    call_id: str = ""
+    name: str = ""
+    cancellation: ToolCancellation = attrs.field(factory=ToolCancellation, repr=False)

@@ -1,0 +1,370 @@
+"""Cutting the model short: stop the answer, and let the conversation hold no more than was heard of it."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import queue
+import threading
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Callable, Optional, Protocol
+
+import attrs
+
+from realtime_sync.audio.playback import PlaybackPosition, check_position
+from realtime_sync.conversation import Conversation
+from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.streams import End
+from realtime_sync.deadline import Patience
+from realtime_sync.errors import (
+    ConnectionClosedError,
+    ConnectionReplacedError,
+    InvalidInputError,
+    ServerError,
+    SessionNotOpenError,
+)
+from realtime_sync.protocol.items import MessageItem
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import (
+    InputAudioBufferSpeechStartedUpdate,
+    ResponseCreatedUpdate,
+    ResponseDoneUpdate,
+)
+
+logger = logging.getLogger(__name__)
+
+# Says of a response's id whether that response is to be left alone.
+IsSpared = Callable[[Optional[str]], bool]
+
+_NOTHING_CAME = "no audio of the answer has come"
+
+
+class Interruptible(Protocol):
+    """What is needed of a session."""
+
+    def cancel_response(self, response_id: Optional[str] = None) -> CommandHandle:
+        """Stop a response."""
+        ...
+
+    def truncate_item(self, item_id: str, *, audio_end_ms: int, content_index: int = 0) -> CommandHandle:
+        """Shorten the model's audio."""
+        ...
+
+    def clear_output_audio(self) -> CommandHandle:
+        """Have the service stop playing."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Interruption:
+    """What an interruption did.
+
+    ``response_id``: the response that it cancelled; None where none was in progress, or it ended by itself meanwhile.
+    ``item_id``, ``content_index``: the audio that was being heard; None where nothing was to be shortened.
+    ``audio_end_ms``: how much of it was heard, at most what had come; None where nothing was to be shortened.
+    ``truncated``: True where the service shortened it to that.
+    ``unheard``: items behind it that were still to be played; they were shortened too.
+    ``reason``: why something was not done; None where nothing was left to do.
+    """
+
+    response_id: Optional[str] = None
+    item_id: Optional[str] = None
+    content_index: int = 0
+    audio_end_ms: Optional[int] = None
+    truncated: bool = False
+    unheard: Sequence[str] = ()
+    reason: Optional[str] = None
+
+
+@attrs.frozen
+class _Cut:
+    """A part to shorten; ``why_not`` where there is nothing to do."""
+
+    item_id: Optional[str] = None
+    content_index: int = 0
+    audio_end_ms: Optional[int] = None
+    why_not: Optional[str] = None
+
+
+def interrupt(
+    session: Interruptible,
+    engine: Engine,
+    *,
+    heard_ms: Optional[float] = None,
+    position: Optional[PlaybackPosition] = None,
+    item_id: Optional[str] = None,
+    clear_output: bool = False,
+    timeout: Optional[float] = None,
+    is_spared: Optional[IsSpared] = None,
+) -> Interruption:
+    """Cancel, and truncate; see ``RealtimeConversationSession.interrupt``. ``is_spared``: None spares no answer."""
+    number = isinstance(heard_ms, (int, float)) and not isinstance(heard_ms, bool)
+    if heard_ms is not None and not (number and 0 <= heard_ms < float("inf")):
+        raise InvalidInputError(f"heard_ms must be a number of milliseconds from 0, not {heard_ms!r}")
+    if heard_ms is not None and position is not None:
+        raise InvalidInputError("tell what was heard by heard_ms or by position, not by both")
+    check_position(position)
+    patience = Patience(engine.timeouts.acknowledge if timeout is None else timeout)
+    if engine.reconnecting:
+        return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
+
+    response_id, awaited, cuts = engine.read_conversation(
+        lambda talk: _look(engine, talk, heard_ms, position, item_id, is_spared)
+    )
+    if position is not None:
+        position.cut_off(response_id, *(cut.item_id for cut in cuts))
+    # All are sent before any is waited for: one round trip. The cancellation first, for what is still being said
+    # cannot be shortened; without an id where that is not told yet, for it comes behind the request on the wire.
+    cancelling = session.cancel_response(response_id) if response_id or awaited else None
+    clearing = session.clear_output_audio() if clear_output else None
+    truncating = [_truncate(session, cut) for cut in cuts]
+    cancelled, why_not_cancelled = _outcome(cancelling, patience)
+    _, why_not_cleared = _outcome(clearing, patience)
+    outcomes = [_outcome(handle, patience) for handle in truncating]
+    first = cuts[0]
+    stopped = cancelled if isinstance(cancelled, ResponseDoneUpdate) else None
+    if stopped is not None and position is not None:
+        position.cut_off(stopped.response_id)
+    reasons = [why_not_cancelled, why_not_cleared, first.why_not, *(why_not for _, why_not in outcomes)]
+    return Interruption(
+        response_id=stopped.response_id if stopped and stopped.response.status == "cancelled" else None,
+        item_id=first.item_id,
+        content_index=first.content_index,
+        audio_end_ms=first.audio_end_ms,
+        truncated=outcomes[0][0] is not None,
+        unheard=tuple(cut.item_id for cut in cuts[1:] if cut.item_id),
+        reason="; ".join(filter(None, reasons)) or None,
+    )
+
+
+def _truncate(session: Interruptible, cut: _Cut) -> Optional[CommandHandle]:
+    if cut.item_id is None or cut.audio_end_ms is None or cut.why_not:
+        return None
+    return session.truncate_item(cut.item_id, audio_end_ms=cut.audio_end_ms, content_index=cut.content_index)
+
+
+def _outcome(handle: Optional[CommandHandle], patience: Patience) -> tuple[Optional[ConversationUpdate], Optional[str]]:
+    """What acknowledged a command, or in words why nothing did."""
+    if handle is None:
+        return None, None
+    try:
+        return handle.wait(patience.left), None
+    except ServerError as error:
+        if error.code == "response_cancel_not_active":  # it ended while the cancellation was on its way
+            return None, None
+        return None, str(error)
+
+
+def _look(
+    engine: Engine,
+    conversation: Conversation,
+    heard_ms: Optional[float],
+    position: Optional[PlaybackPosition],
+    item_id: Optional[str],
+    is_spared: Optional[IsSpared],
+) -> tuple[Optional[str], bool, list[_Cut]]:
+    """The response to cancel; whether there is one that has not begun, and has no id yet; and what to shorten."""
+    active = engine.responses.active
+    # Whether one that has not begun is to be spared, cannot be told yet.
+    awaited = active is None and is_spared is None and engine.line.owes_answer
+    if awaited and not item_id and (position is None or position.current is None):
+        return None, True, [_Cut(why_not=_NOTHING_CAME)]
+    spared = is_spared or (lambda response_id: False)
+    active = None if spared(active) else active
+    return active, awaited, _cuts(conversation, heard_ms, position, item_id, active, spared)
+
+
+# What to shorten --------------------------------------------------------------------------------------------------
+
+
+def _cuts(
+    conversation: Conversation,
+    heard_ms: Optional[float],
+    position: Optional[PlaybackPosition],
+    item_id: Optional[str],
+    active: Optional[str],
+    is_spared: IsSpared,
+) -> list[_Cut]:
+    """The part that was being heard, and behind it those of which less was heard than came; at least one."""
+    content_index: Optional[int] = None
+    if position is not None:
+        played = position.of_item(item_id) if item_id else position.current
+        heard_ms = played.ms if played else 0
+        if played is not None:
+            item_id, content_index = played.item_id, played.content_index
+    elif heard_ms is None:
+        return [_Cut(item_id, why_not="what was heard is not known: give heard_ms or position")]
+    spoken = _spoken_parts(conversation, is_spared)
+    if not item_id:
+        # Of the latest answer, or an earlier one would be shortened while the first audio is still to come.
+        latest = _latest_items(conversation, active, is_spared)
+        parts = [part for part in spoken if part[0] in latest]
+        if not parts:
+            return [_Cut(why_not=_NOTHING_CAME)]
+        item_id, content_index = parts[0 if position is not None else -1]
+    places = [place for place, part in enumerate(spoken) if part[0] == item_id and content_index in (None, part[1])]
+    if not places:
+        known = conversation.item(item_id) is not None
+        told = f"no audio has come for {item_id}" if known else f"{item_id} is not in the conversation"
+        return [_Cut(item_id, why_not=told)]
+    cuts = [_cut(conversation, *spoken[places[0]], heard_ms)]
+    if position is not None:
+        for part in spoken[places[0] + 1 :]:
+            played = position.of_item(*part)
+            cuts.append(_cut(conversation, *part, played.ms if played else 0))
+    return [cuts[0], *(cut for cut in cuts[1:] if not cut.why_not)]
+
+
+def _latest_items(conversation: Conversation, active: Optional[str], is_spared: IsSpared) -> set[Optional[str]]:
+    """The items of the response in progress, or of the last one in the conversation (not out-of-band)."""
+    for response in reversed(conversation.responses):
+        if is_spared(response.id):
+            continue
+        ids = {item.id for item in response.output}
+        # Preview servers do not tell the conversation.
+        if response.id == active or response.conversation_id or any(conversation.item(each) for each in ids if each):
+            return ids
+    return set()
+
+
+def _spoken_parts(conversation: Conversation, is_spared: IsSpared) -> list[tuple[str, int]]:
+    """The parts of the model's messages that have audio, in order."""
+    left_alone = {item.id for response in conversation.responses if is_spared(response.id) for item in response.output}
+    return [
+        (item.id, index)
+        for item in conversation.items
+        if isinstance(item, MessageItem) and item.role == "assistant" and item.id and item.id not in left_alone
+        for index in range(len(item.content))
+        if conversation.audio_bytes(item.id, index) or conversation.heard_ms(item.id, index) is not None
+    ]
+
+
+def _cut(conversation: Conversation, item_id: str, content_index: int, heard_ms: float) -> _Cut:
+    received = conversation.audio_ms(item_id, content_index)
+    before = conversation.heard_ms(item_id, content_index)
+    if before is not None and before <= heard_ms:
+        return _Cut(item_id, content_index, before, "it was shortened already")
+    if received is None:
+        return _Cut(item_id, content_index, None, "how long its audio is, is not known: its format is not")
+    item = conversation.item(item_id)
+    if heard_ms >= received and isinstance(item, MessageItem) and item.status == "completed":
+        return _Cut(item_id, content_index, received, "all of it was heard")  # shortening would lose its transcript
+    return _Cut(item_id, content_index, min(int(heard_ms), received))
+
+
+# By itself, when the user speaks ----------------------------------------------------------------------------------
+
+
+class SpeechInterrupter:
+    """Interrupts whenever the user begins to speak; a context manager. Made by ``session.interrupt_on_speech()``.
+
+    Works on a thread of its own, so callbacks may take their time and may use the session. What a callback or an
+    interruption raised is raised when the block is left, the first of it; the others go on. However late that thread
+    comes, the answer to what the user says is spared.
+    """
+
+    def __init__(
+        self,
+        interrupt: Callable[[IsSpared], Interruption],
+        engine: Engine,
+        callback: Optional[Callable[[Interruption], object]],
+        stop_playing: Optional[Callable[[], object]],
+    ) -> None:
+        self._interrupt = interrupt
+        self._engine = engine
+        self._callback = callback
+        self._stop_playing = stop_playing
+        # Starts of speech by number; None: the end.
+        self._speech: queue.SimpleQueue[Optional[int]] = queue.SimpleQueue()
+        self._changed = threading.Condition()  # guards the two numbers below
+        self._starts = 0
+        self._silenced: float = 0  # at so many of them the player has been stopped
+        self._begun_behind: dict[Optional[str], int] = {}  # ids of responses, and behind which start each began
+        self._error: Optional[BaseException] = None
+        self._thread: Optional[threading.Thread] = None
+
+    def __enter__(self) -> SpeechInterrupter:
+        self._engine.listen(self)
+        try:
+            self._thread = self._engine.start_thread(self._run, "interrupter")
+        except BaseException:
+            self._engine.stop_listening(self)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: Optional[type[BaseException]],
+        error: Optional[BaseException],
+        trace: Optional[TracebackType],
+    ) -> None:
+        self._engine.stop_listening(self)
+        self._speech.put(None)
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(self._engine.timeouts.acknowledge)  # it may be in the middle of an interruption
+        if self._error is not None and error is None:
+            raise self._error
+
+    def wait_until_silent(self, timeout: float) -> None:
+        """Return once the player has been stopped for all that the user has begun to say; at most ``timeout`` seconds.
+
+        A player that waits here at ``input_audio_buffer.speech_started`` does not lose what comes behind it.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._silenced >= self._starts, timeout)
+
+    # On the reader thread -----------------------------------------------------------------------------------------
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """See an update; True: there is always room for more."""
+        if isinstance(update, InputAudioBufferSpeechStartedUpdate):
+            with self._changed:
+                self._starts += 1
+            self._speech.put(self._starts)
+        elif isinstance(update, ResponseCreatedUpdate):
+            self._begun_behind[update.response_id] = self._starts
+        return True
+
+    def end(self, end: End) -> None:
+        """The session has ended."""
+        self._speech.put(None)
+
+    def _began_behind(self, start: int, response_id: Optional[str]) -> bool:
+        return self._begun_behind.get(response_id, 0) >= start
+
+    # On its own thread --------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._work()
+        finally:
+            self._note_silence(float("inf"))  # nobody stops the player any more
+
+    def _work(self) -> None:
+        while (start := self._speech.get()) is not None:
+            try:
+                self._silence(start)  # first: the user is speaking, and the position is to be final
+                interruption = self._interrupt(functools.partial(self._began_behind, start))
+                if self._callback is not None:
+                    self._callback(interruption)
+            except ConnectionReplacedError:
+                pass  # what was being said went down with the connection
+            except (ConnectionClosedError, SessionNotOpenError):
+                return  # whoever reads the session is told
+            except BaseException as error:
+                logger.exception("an interruption failed")
+                self._error = self._error or error
+
+    def _silence(self, start: int) -> None:
+        try:
+            if self._stop_playing is not None:
+                self._stop_playing()
+        finally:
+            self._note_silence(start)
+
+    def _note_silence(self, start: float) -> None:
+        with self._changed:
+            self._silenced = start
+            self._changed.notify_all()

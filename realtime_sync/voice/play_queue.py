@@ -1,0 +1,90 @@
+"""What waits to be played: filled by whoever hears the model, emptied by the device's thread, counted in samples."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from typing import Optional
+
+import attrs
+
+from realtime_sync.audio.playback import PlaybackPosition, Played
+from realtime_sync.deadline import Patience
+
+SAMPLE_BYTES = 2
+# Items whose audio may still come after they were dropped.
+_MOST_DROPPED = 64
+
+
+@attrs.define
+class _Piece:
+    item_id: str
+    content_index: int
+    left: memoryview
+
+
+class PlayQueue:
+    """16-bit samples of items, in order. All methods may be called from any thread, an audio callback too."""
+
+    def __init__(self, position: PlaybackPosition) -> None:
+        self.position = position
+        self._changed = threading.Condition()  # guards all below; notified at each change
+        self._pieces: deque[_Piece] = deque()
+        self._last: Optional[str] = None  # the item that is being played, or was
+        self._dropped: OrderedDict[str, None] = OrderedDict()  # items whose rest is not to be heard
+        self.taken = 0
+        """Samples taken so far, silence not counted."""
+
+    @property
+    def empty(self) -> bool:
+        """True where nothing is left to be played."""
+        return not self._pieces
+
+    def put(self, item_id: str, content_index: int, pcm: bytes) -> None:
+        """Play this behind the rest; nothing of an item that was dropped."""
+        whole = memoryview(pcm)[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES]
+        with self._changed:
+            if whole and item_id not in self._dropped:
+                self._pieces.append(_Piece(item_id, content_index, whole))
+                self._changed.notify_all()
+
+    def take(self, samples: int) -> bytes:
+        """So many samples to be played now, silence where there are none; tells the position."""
+        parts: list[memoryview] = []
+        missing = samples * SAMPLE_BYTES
+        with self._changed:
+            while missing and self._pieces:
+                piece = self._pieces[0]
+                part, piece.left = piece.left[:missing], piece.left[missing:]
+                parts.append(part)
+                missing -= len(part)
+                self._last = piece.item_id
+                self.taken += len(part) // SAMPLE_BYTES
+                # Under the lock, so that no sample is counted after drop() has returned.
+                self.position.played(piece.item_id, len(part) // SAMPLE_BYTES, piece.content_index)
+                if not piece.left:
+                    self._pieces.popleft()
+            self._changed.notify_all()
+        return b"".join((*parts, bytes(missing)))
+
+    def drop(self) -> Optional[Played]:
+        """Forget what was not taken, and what comes of these items; the position as it is then."""
+        with self._changed:
+            for item_id in (self._last, *(piece.item_id for piece in self._pieces)):
+                if item_id is not None:
+                    self._dropped[item_id] = None
+            while len(self._dropped) > _MOST_DROPPED:
+                self._dropped.popitem(last=False)
+            self._pieces.clear()
+            self._changed.notify_all()
+        return self.position.current
+
+    def wait(self, patience: Patience) -> bool:
+        """Wait until it is empty; False where time is up before."""
+        with self._changed:
+            return patience.wait(lambda s: self._changed.wait_for(lambda: not self._pieces, s))
+
+    def wait_for_more(self, taken: int, seconds: float) -> bool:
+        """Wait until more than ``taken`` samples were taken, or it is empty; False where neither came in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self.taken > taken or not self._pieces, seconds)

@@ -1,0 +1,273 @@
+"""Audio on its way to the service: one stream at a time, in chunks, on the caller's thread or one of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from typing import Callable, Optional
+
+from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.audio.preflight import check_commit
+from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.streams import End, Listener
+from realtime_sync.deadline import Patience
+from realtime_sync.errors import (
+    AudioFormatError,
+    AudioSendInProgressError,
+    ConnectionClosedError,
+    InvalidInputError,
+    SessionNotOpenError,
+    UsageError,
+    WaitTimeoutError,
+)
+from realtime_sync.protocol.options import TurnDetectionOptions
+from realtime_sync.protocol.update_base import ConversationUpdate
+
+logger = logging.getLogger(__name__)
+
+# How long a session's end may take to come, once nothing can be sent any more.
+_MOST_ENDING_SECONDS = 5.0
+# A writer's piece is sent in parts of so many bytes: the service takes 15 MiB of base64 in a message (2026), and other
+# commands get in between.
+_PART = 2**20
+
+
+class AudioClaim:
+    """The right to send audio, which one stream has at a time: two at once would be mixed into noise.
+
+    A context manager, which raises ``AudioSendInProgressError`` where somebody else has it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # held by the one who sends audio; never waited for
+
+    def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
+
+    def take(self) -> None:
+        """Take it, to ``release()`` it later (from any thread)."""
+        if not self._lock.acquire(blocking=False):
+            raise AudioSendInProgressError(
+                "audio is being sent already; two streams at once would be mixed into noise. "
+                "Wait for the first (AudioSend.wait()), or cancel it"
+            )
+
+    def release(self) -> None:
+        """Give it back."""
+        self._lock.release()
+
+
+class UncommittedAudio:
+    """How much audio a commit would find at most: as much as was sent since the last one.
+
+    All counts are bytes since the session's beginning. One thread at a time sends audio, and alone writes ``_begun``
+    and ``_sent``; whoever commits writes the rest.
+    """
+
+    def __init__(self) -> None:
+        self._begun = 0
+        self._sent = 0
+        self._committed = 0
+        self._counted = True  # False: something was sent that is not counted here
+        self._last_commit: Optional[CommandHandle] = None
+
+    def add(self, size: int) -> None:
+        """So many bytes of samples are about to be sent."""
+        self._begun += size
+
+    def added(self) -> None:
+        """They were sent."""
+        self._sent = self._begun
+
+    def lose_count(self) -> None:
+        """Audio was sent by hand."""
+        self._counted = False
+
+    @property
+    def sent(self) -> int:
+        """What a commit that is sent from now on finds for sure."""
+        return self._sent
+
+    def check(self, format: SampleFormat, turn_detection: Optional[TurnDetectionOptions]) -> None:
+        """Raise ``UsageError`` where a commit would surely be refused."""
+        refused = self._last_commit is not None and self._last_commit.error is not None  # so its audio is still there
+        known = self._counted and not refused
+        check_commit(self._begun - self._committed if known else None, format, turn_detection)
+
+    def committed(self, handle: CommandHandle, found: int) -> None:
+        """A commit was sent; ``found``: what was ``sent`` before it, for another thread may be sending meanwhile."""
+        self._committed, self._counted, self._last_commit = found, True, handle
+
+
+class AudioSend:
+    """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it.
+
+    The session's orderly end cancels it, as ``cancelled`` tells. ``wake``: an event on which whoever paces the chunks
+    wakes. ``check`` raises in a forked child, where nobody sends.
+    """
+
+    def __init__(
+        self,
+        chunks: Iterator[bytes],
+        send: Callable[[bytes], None],
+        claim: AudioClaim,
+        wake: Optional[threading.Event] = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._check = check
+        self._chunks = chunks
+        self._send = send
+        self._claim = claim
+        self._wake = wake or threading.Event()
+        self._cancelled = False
+        self._settling = threading.Lock()  # guards the setting of _error and _finished
+        self._finished = threading.Event()  # set last, after _error
+        self._error: Optional[BaseException] = None
+        self._bytes_sent = 0
+
+    @property
+    def bytes_sent(self) -> int:
+        """Bytes of samples handed to the connection so far."""
+        return self._bytes_sent
+
+    @property
+    def done(self) -> bool:
+        """True once all was sent, it failed, or it was cancelled."""
+        return self._finished.is_set()
+
+    @property
+    def cancelled(self) -> bool:
+        """True once ``cancel()`` was called, or the session was closed meanwhile."""
+        return self._cancelled
+
+    @property
+    def error(self) -> Optional[BaseException]:
+        """Why it failed; None while it has not."""
+        return self._error
+
+    def cancel(self) -> None:
+        """Send no further chunk. What was sent stays in the input buffer (see ``clear_input_audio``).
+
+        A source that blocks (a microphone's iterator) is not interrupted; its next piece is not sent.
+        """
+        self._cancelled = True
+        self._wake.set()
+
+    def wait(self, timeout: Optional[float] = None) -> int:
+        """Wait until it has ended, and return ``bytes_sent``; ``timeout`` in seconds, None is for ever.
+
+        Raises what made it fail, or ``WaitTimeoutError`` when time is up (it goes on sending).
+        """
+        self._check()
+        if not Patience(timeout).wait(self._finished.wait):
+            raise WaitTimeoutError(f"the audio was not sent within {timeout} s; it is still being sent")
+        if self._error is not None:
+            raise self._error.with_traceback(None)
+        return self._bytes_sent
+
+    def run(self, listening: Callable[[Listener], AbstractContextManager[None]]) -> None:
+        """Send; called once by the session, on the thread that it started for this; ``listening`` is the engine's."""
+        failed: Optional[BaseException] = None
+        try:
+            with listening(self):
+                self._send_chunks()
+        except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
+            failed = error
+            logger.warning("audio could not be sent: %s: %s", type(error).__name__, error)
+        finally:
+            self._claim.release()
+            self._settle(failed)
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """Nothing that the server says changes what is sent."""
+        return True
+
+    def end(self, end: End) -> None:
+        """The session has ended, and with it this: wait for nothing, not even for the source."""
+        self._cancelled = self._cancelled or end.clean
+        self._wake.set()
+        self._settle(None if self._cancelled else end.reason)
+
+    def _send_chunks(self) -> None:
+        try:
+            for chunk in self._chunks:
+                if self._cancelled:
+                    break
+                try:
+                    self._send(chunk)
+                except SessionNotOpenError:  # it is being closed, and Timeouts.close may be long
+                    self._cancelled = True
+                    break
+                except ConnectionClosedError:
+                    if self._is_orderly_end():
+                        break
+                    raise
+                self._bytes_sent += len(chunk)
+        finally:
+            close = getattr(self._chunks, "close", None)  # of a generator: it closes the file that it opened
+            if close is not None:
+                close()
+
+    def _settle(self, error: Optional[BaseException]) -> None:
+        """Release who waits; the first call counts."""
+        with self._settling:
+            if not self._finished.is_set():
+                self._error = error
+                self._finished.set()
+
+    def _is_orderly_end(self) -> bool:
+        """Why nothing can be sent: `end` tells, which comes within a close's time."""
+        self._wake.wait(_MOST_ENDING_SECONDS)
+        return self._cancelled
+
+    def __repr__(self) -> str:
+        state = "sending"
+        if self.done:
+            state = f"failed: {self._error}" if self._error else "cancelled" if self.cancelled else "sent"
+        return f"<AudioSend {state}, {self._bytes_sent} bytes>"
+
+
+class AudioWriter:
+    """Audio pushed piece by piece, of any length (a microphone's callback): a context manager with ``write``.
+
+    Pieces are cut at sample boundaries. Nothing is committed. Callable from any one thread at a time.
+    """
+
+    def __init__(self, send: Callable[[bytes], None], claim: AudioClaim, sample_bytes: int) -> None:
+        self._send = send
+        self._claim = claim
+        self._sample_bytes = sample_bytes
+        self._entered = False
+        self._half = b""  # the beginning of a sample whose end has not come
+
+    def __enter__(self) -> AudioWriter:
+        self._claim.take()
+        self._entered = True
+        self._half = b""
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Send these bytes of samples. Raises as ``send_audio`` does."""
+        if not self._entered:
+            raise UsageError("write within the block: `with session.audio_writer() as writer: writer.write(samples)`")
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise InvalidInputError(f"samples are bytes, not {type(data).__name__}")
+        data = self._half + bytes(data)
+        whole = len(data) - len(data) % self._sample_bytes
+        self._half = data[whole:]
+        for start in range(0, whole, _PART):
+            self._send(data[start : min(start + _PART, whole)])
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._entered = False
+        self._claim.release()
+        if self._half and exc_info[0] is None:
+            raise AudioFormatError(f"the audio ended in the middle of a sample; {len(self._half)} byte was not sent")
+
+    def __repr__(self) -> str:
+        return f"<AudioWriter {'open' if self._entered else 'not open'}>"

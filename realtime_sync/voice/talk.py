@@ -1,0 +1,216 @@
+"""A whole spoken conversation: what the microphone hears to the service, what the model says to the speaker."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Callable, Optional
+
+from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.core.streams import UpdateStream
+from realtime_sync.deadline import Patience
+from realtime_sync.errors import (
+    AudioFormatError,
+    AudioNotHeldError,
+    ConnectionClosedError,
+    InvalidInputError,
+    SessionNotOpenError,
+    UsageError,
+)
+from realtime_sync.protocol.items import FunctionCallItem
+from realtime_sync.protocol.options import AudioFormat, TurnDetectionOptions
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import (
+    InputAudioBufferClearedUpdate,
+    InputAudioBufferSpeechStartedUpdate,
+    ResponseCreatedUpdate,
+    ResponseDoneUpdate,
+    ResponseOutputAudioDeltaUpdate,
+)
+from realtime_sync.reconnect.policy import SessionReconnectedUpdate
+from realtime_sync.voice import Microphone, SoundDeviceMicrophone, SoundDeviceSpeaker, Speaker
+
+if TYPE_CHECKING:
+    from realtime_sync.core.engine import Engine
+    from realtime_sync.session import RealtimeConversationSession
+    from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter
+
+# How long the microphone's last pieces may take to be sent when the conversation ends, in seconds.
+_END_SECONDS = 5.0
+_LOOK_SECONDS = 0.05
+
+
+def talk(
+    session: RealtimeConversationSession,
+    engine: Engine,
+    microphone: Optional[Microphone] = None,
+    speaker: Optional[Speaker] = None,
+    *,
+    stop: Optional[threading.Event] = None,
+    on_update: Optional[Callable[[ConversationUpdate], object]] = None,
+    on_interruption: Optional[Callable[[Interruption], object]] = None,
+    linger: float = 30.0,
+) -> None:
+    """See ``RealtimeConversationSession.talk``."""
+    _check_turn_detection(session)
+    if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < float("inf"):
+        raise InvalidInputError(f"linger must be a number of seconds from 0, not {linger!r}")
+    told = session.session
+    hears = _format(told.input_audio_format if told else None)
+    says = _format(told.output_audio_format if told else None)
+    microphone = microphone or SoundDeviceMicrophone(format=hears)
+    speaker = speaker or SoundDeviceSpeaker(format=says)
+    _check_format(microphone.name, microphone.format, hears, "input_audio_format")
+    _check_format(speaker.name, speaker.format, says, "output_audio_format")
+    talk = _Talk(session, microphone, speaker, stop or threading.Event(), linger)
+    talk.run(engine, on_update, on_interruption)
+
+
+class _Talk:
+    """One conversation. The caller's thread plays, one of its own hears, the interrupter's interrupts."""
+
+    def __init__(
+        self,
+        session: RealtimeConversationSession,
+        microphone: Microphone,
+        speaker: Speaker,
+        stop: threading.Event,
+        linger: float,
+    ) -> None:
+        self._session = session
+        self._microphone = microphone
+        self._speaker = speaker
+        self._stop = stop
+        self._linger = linger
+        self._answered = threading.Event()  # all that was heard is answered; set on the caller's thread
+        self._over = threading.Event()  # the caller's thread plays no more
+        self._deaf = threading.Event()  # the hearing thread has ended; set after _error
+        self._error: Optional[BaseException] = None
+        self._asked_to_clear = False  # by the hearing thread, when the microphone has ended
+        self._at_end = False  # the microphone has ended, and the service has heard all of it
+        self._speaking = False  # from the user's first word to the end of the answer
+
+    def run(
+        self,
+        engine: Engine,
+        on_update: Optional[Callable[[ConversationUpdate], object]],
+        on_interruption: Optional[Callable[[Interruption], object]],
+    ) -> None:
+        with ExitStack() as stack:
+            stream = stack.enter_context(self._session.subscribe())
+            stack.callback(self._speaker.close)
+            self._speaker.start()
+            interrupter = stack.enter_context(
+                self._session.interrupt_on_speech(
+                    self._speaker.position, on_interruption, stop_playing=self._speaker.stop
+                )
+            )
+            stack.callback(self._microphone.stop)
+            self._microphone.start()
+            engine.start_thread(lambda: self._hear(stream), "microphone")
+            try:
+                self._play(stream, interrupter, on_update)
+                if self._answered.is_set() and not self._stop.is_set():
+                    self._speaker.wait(_END_SECONDS)
+            except KeyboardInterrupt:
+                pass  # the ordinary way to end a conversation
+            finally:
+                self._over.set()
+                self._microphone.stop()
+                self._deaf.wait(_END_SECONDS)
+        # Of the session's end the stream of updates has told.
+        if self._error is not None and not isinstance(self._error, (ConnectionClosedError, SessionNotOpenError)):
+            raise self._error.with_traceback(None)
+
+    def _hear(self, stream: UpdateStream) -> None:
+        """On a thread of its own, until the microphone ends, in whatever way: that ends the conversation."""
+        try:
+            with self._session.audio_writer() as writer:
+                for chunk in self._microphone:
+                    if self._stop.is_set():
+                        return
+                    try:
+                        writer.write(chunk)
+                    except AudioNotHeldError:
+                        pass  # the connection is being replaced; what is said meanwhile is not heard
+                if not self._over.is_set():
+                    # The service works in order: its word on this comes behind all that it has heard. (It also keeps
+                    # the rest of this audio out of whatever is said next.)
+                    self._asked_to_clear = True
+                    self._session.clear_input_audio()
+                    self._wait_for_the_answer()
+        except BaseException as error:  # a device may raise anything; told on the caller's thread
+            self._error = error
+        finally:
+            if not isinstance(self._error, (ConnectionClosedError, SessionNotOpenError)):
+                stream.close()  # wakes the caller; otherwise the session's own end does, which says how it came
+            self._deaf.set()
+
+    def _wait_for_the_answer(self) -> None:
+        """On the hearing thread: until the last answer is played, the caller stops it, or nothing is for ``linger``."""
+        patience, heard = Patience(self._linger), self._speaker.position.current
+        # Looks every so often: three things may end this, of which the caller and the speaker own one each.
+        while not self._stop.is_set() and (self._speaker.playing or not self._answered.is_set()):
+            if heard != self._speaker.position.current:
+                patience, heard = Patience(self._linger), self._speaker.position.current
+            if patience.left == 0 or self._over.wait(_LOOK_SECONDS):
+                return
+
+    def _play(
+        self,
+        stream: UpdateStream,
+        interrupter: SpeechInterrupter,
+        on_update: Optional[Callable[[ConversationUpdate], object]],
+    ) -> None:
+        for update in stream:
+            if isinstance(update, InputAudioBufferSpeechStartedUpdate):
+                # What is to be dropped came before it; what comes behind it must not be dropped along.
+                interrupter.wait_until_silent(_END_SECONDS)
+            if isinstance(update, ResponseOutputAudioDeltaUpdate):
+                # After an interruption there may still be audio on its way that nobody shall hear.
+                if self._speaker.position.playable(update):
+                    self._speaker.write(update.item_id, update.content_index, update.audio_bytes or b"")
+            else:
+                self._note(update)
+            if on_update is not None:
+                on_update(update)
+
+    def _note(self, update: ConversationUpdate) -> None:
+        if isinstance(update, (InputAudioBufferSpeechStartedUpdate, ResponseCreatedUpdate)):
+            self._speaking = True
+        elif isinstance(update, ResponseDoneUpdate):
+            # One that was cancelled by the next word is not the answer to it, and the results of functions will have
+            # an answer of their own.
+            calls = any(isinstance(item, FunctionCallItem) for item in update.response.output)
+            self._speaking = self._speaking and (calls or update.response.status == "cancelled")
+        elif isinstance(update, InputAudioBufferClearedUpdate):
+            self._at_end = True
+        elif isinstance(update, SessionReconnectedUpdate):  # the answer went down with the connection, and so did
+            self._speaking = False  # what was asked of it
+            self._at_end = self._at_end or self._asked_to_clear
+        if self._at_end and not self._speaking:
+            self._answered.set()
+
+
+def _check_turn_detection(session: RealtimeConversationSession) -> None:
+    told = session.session
+    detection = told.turn_detection_options if told else None
+    if told is not None and (
+        detection is None or (isinstance(detection, TurnDetectionOptions) and detection.type == "none")
+    ):
+        raise UsageError(
+            "turn detection is off in this session, so the service would never answer a voice. Configure "
+            "turn_detection_options=TurnDetectionOptions.server_vad() first"
+        )
+
+
+def _format(told: object) -> SampleFormat:
+    return SampleFormat.of(told) if isinstance(told, (AudioFormat, str)) else PCM
+
+
+def _check_format(name: str, has: SampleFormat, wanted: SampleFormat, option: str) -> None:
+    if has != wanted:
+        raise AudioFormatError(
+            f"{name!r} is of the format {has}, but the session's {option} is {wanted}. Make it with "
+            f"format=SampleFormat.of({wanted.wire_type!r}), or configure the session with {option}={has.wire_type!r}."
+        )

@@ -1,0 +1,1 @@
+"""For web applications: background sessions, server-sent events, HTTP errors, webhooks."""

@@ -1,0 +1,381 @@
+"""Sessions that outlive the request that began them: who owns their threads, how many there may be, who closes them.
+
+A view must answer within seconds; a telephone call lasts for minutes. So the view gives the session to the
+application's ``BackgroundSessions``, which runs it on a thread of its own and closes it when the application ends::
+
+    sessions = BackgroundSessions(max_sessions=50)
+
+    @app.post("/webhook")
+    def webhook():
+        event = verifier.verify(request.headers, request.get_data())
+        client.calls.accept(event.call_id, options)
+        sessions.start(lambda: client.attach(event.call_id), serve, key=event.call_id)
+        return "", 200
+
+    def serve(session):
+        session.run_tools([look_up_order])
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import logging
+import os
+import threading
+import traceback
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Callable, Generic, Optional, TypeVar
+
+from realtime_sync.deadline import Patience
+from realtime_sync.errors import (
+    ConfigurationError,
+    ConnectionClosedError,
+    ForkedSessionError,
+    InvalidInputError,
+    RealtimeSyncError,
+    SessionNotOpenError,
+    TooManySessionsError,
+    UsageError,
+    WaitTimeoutError,
+)
+from realtime_sync.session import RealtimeConversationSession
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+OpenSession = Callable[[], RealtimeConversationSession]
+
+_FORKED = (
+    "sessions were running here when this process was forked: their threads and connections belong to the parent. "
+    "Start sessions after the fork only: in the worker, inside the view or the task, never while a module is imported "
+    "before it (gunicorn --preload, Celery's prefork pool)"
+)
+
+
+class BackgroundSession(Generic[T]):
+    """One session that is run on a thread of its own. Made by ``BackgroundSessions.start()``; ``key`` is its name."""
+
+    def __init__(self, key: str, open: Optional[OpenSession] = None, run: Optional[Callable[[Any], T]] = None) -> None:
+        self.key = key
+        self._open, self._run = open, run
+        self._pid = os.getpid()
+        self._thread: Optional[threading.Thread] = None
+        self._lock = threading.Lock()  # guards _session and _closing, so that close() misses no session
+        self._session: Optional[RealtimeConversationSession] = None
+        self._closing = False
+        self._opened, self._ended = threading.Event(), threading.Event()
+        self._result: Optional[T] = None
+        self._error: Optional[BaseException] = None
+
+    def __repr__(self) -> str:
+        state = "ended" if self.done else "running" if self._opened.is_set() else "opening"
+        return f"<BackgroundSession {self.key} {state}>"
+
+    @property
+    def session(self) -> Optional[RealtimeConversationSession]:
+        """The session; None until it is open, and where it could not be opened."""
+        return self._session
+
+    @property
+    def done(self) -> bool:
+        """True once its function has returned or raised, and its session is closed."""
+        return self._ended.is_set()
+
+    @property
+    def error(self) -> Optional[BaseException]:
+        """What opening it or its function raised; None while it runs and where all went well."""
+        return self._error if self.done else None
+
+    def wait_until_open(self, timeout: Optional[float] = None) -> RealtimeConversationSession:
+        """The session, once it is open; for a view that wants to answer with what went wrong.
+
+        ``timeout``: seconds; None waits as long as opening may take. Raises what opening it raised, or
+        ``WaitTimeoutError``.
+        """
+        self._wait(self._opened, timeout)
+        if self._session is None:
+            assert self._error is not None
+            raise self._error
+        return self._session
+
+    def wait(self, timeout: Optional[float] = None) -> T:
+        """What its function returned. Raises what that or opening the session raised, or ``WaitTimeoutError``.
+
+        ``timeout``: seconds; None waits until it ends.
+        """
+        self._wait(self._ended, timeout)
+        if self._error is not None:
+            raise self._error
+        return self._result  # type: ignore[return-value]
+
+    def close(self) -> None:
+        """Close its session, from any thread; its function, which notices by that, ends soon. Idempotent."""
+        self._check_process()
+        session = self._give_up()
+        if session is not None:
+            session.close()
+
+    def _wait(self, event: threading.Event, timeout: Optional[float]) -> None:
+        self._check_process()
+        if not Patience(timeout).wait(event.wait):
+            raise WaitTimeoutError(f"{self!r} did not come that far within {timeout:g} s; it goes on")
+
+    def _check_process(self) -> None:
+        if self._pid != os.getpid():
+            raise ForkedSessionError(f"the background session {self.key} is the parent's: {_FORKED}")
+
+    def _give_up(self) -> Optional[RealtimeConversationSession]:
+        """Let it end as soon as it is open; the session where it is open already."""
+        with self._lock:
+            self._closing = True
+            return self._session
+
+    def _take(self, session: Optional[RealtimeConversationSession]) -> None:
+        """It is open now. Raises ``SessionNotOpenError`` where it was given up meanwhile."""
+        if session is None:
+            raise InvalidInputError("what opens a session must return it, not NoneType: does it lack a return?")
+        with self._lock:
+            self._session = session
+            closing = self._closing
+        self._opened.set()
+        if closing:
+            raise SessionNotOpenError(f"the background session {self.key} was closed while it was being opened")
+
+    def _execute(self) -> None:
+        """Open, run, close; on its thread. Raises nothing."""
+        assert self._open is not None
+        assert self._run is not None
+        try:
+            self._take(self._open())
+            self._result = self._run(self._session)
+        except BaseException as error:
+            self._error = error
+            self._log(error)
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        """Close it; ``BackgroundSessions`` tells that it has ended, once it is not counted any more."""
+        try:
+            if self._session is not None:
+                self._session.close()
+        finally:
+            self._opened.set()
+
+    def _log(self, error: BaseException) -> None:
+        if self._closing and isinstance(error, (SessionNotOpenError, ConnectionClosedError)):
+            logger.debug("background session %s was closed: %s", self.key, error)
+        elif isinstance(error, ConnectionClosedError) and error.close_info.clean:
+            logger.info("background session %s ended in the middle of an answer: %s", self.key, error)
+        elif isinstance(error, RealtimeSyncError):
+            logger.error("background session %s ended with %s: %s", self.key, type(error).__name__, error)
+        else:
+            # Without what caused it: the cause of a credential's failure may quote a secret.
+            told = traceback.format_exception(type(error), error, error.__traceback__, chain=False)
+            logger.error("background session %s failed:\n%s", self.key, "".join(told).rstrip())
+
+
+class BackgroundSessions:
+    """Owns sessions that are run beside the application's requests, and closes them when the application ends.
+
+    Make one for the application, at import or in its factory; it has no thread before something is started. It closes
+    itself when the interpreter exits; where a worker ends otherwise, or waits for its requests before it exits, call
+    ``close()`` first: in gunicorn's ``worker_exit``, in Celery's ``worker_process_shutdown``.
+
+    ``max_sessions``: how many at once; each has two threads. ``close_seconds``: what ``close()`` waits by default.
+    Raises ``ConfigurationError``.
+    """
+
+    def __init__(self, max_sessions: int = 100, *, close_seconds: float = 3.0) -> None:
+        if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
+            raise ConfigurationError(f"max_sessions must be a whole number from 1, not {max_sessions!r}")
+        number = isinstance(close_seconds, (int, float)) and not isinstance(close_seconds, bool)
+        if not number or not 0 <= close_seconds < float("inf"):  # at the interpreter's end nothing may hang
+            raise ConfigurationError(f"close_seconds must be a number of seconds from 0, not {close_seconds!r}")
+        self.max_sessions = max_sessions
+        self._close_seconds = close_seconds
+        self._changed = threading.Condition()  # guards _running, _closed and _lost
+        self._running: dict[str, BackgroundSession[Any]] = {}
+        self._closed = False
+        self._lost = False
+        self._numbers = itertools.count(1)
+        _registries.add(self)
+
+    def __repr__(self) -> str:
+        return f"<BackgroundSessions {len(self._running)} of {self.max_sessions}{' closed' if self._closed else ''}>"
+
+    @property
+    def running(self) -> int:
+        """How many there are now."""
+        return len(self._running)
+
+    def start(
+        self, open: OpenSession, run: Callable[[RealtimeConversationSession], T], *, key: Optional[str] = None
+    ) -> BackgroundSession[T]:
+        """Open a session and run it, both on a new thread; returns at once.
+
+        ``open()`` returns the session, as ``lambda: client.attach(call_id)`` does. ``run(session)`` uses it; the
+        session is closed when it returns. What either raises is logged, and kept for ``wait()``. ``key``: a name,
+        such as a call's id, for ``get()`` and the log; None makes one up.
+
+        Raises ``TooManySessionsError`` and, after ``close()``, ``SessionNotOpenError`` (a view should answer 503);
+        ``UsageError`` where a session with this key runs already; ``InvalidInputError``; ``ForkedSessionError`` where
+        others were running when the process was forked; ``RuntimeError`` where the system has no more threads.
+        """
+        _check_opens(open)
+        background = BackgroundSession(self._named(key), open, run)
+        self._add(background)
+        name = f"realtime-sync-background-{background.key}"
+        background._thread = threading.Thread(target=self._work, args=(background,), name=name, daemon=True)
+        try:
+            background._thread.start()
+        except BaseException:
+            self._remove(background)
+            raise
+        return background
+
+    @contextmanager
+    def hold(self, open: OpenSession, *, key: Optional[str] = None) -> Iterator[RealtimeConversationSession]:
+        """``with sessions.hold(client.start_conversation_session) as session: ...``: a session on the caller's thread.
+
+        For a view that streams its answer: it counts as one of ``max_sessions`` and is closed with the others at
+        shutdown, so that no worker waits for a browser. Raises as ``start()``, and what ``open`` raises.
+        """
+        _check_opens(open)
+        background: BackgroundSession[None] = BackgroundSession(self._named(key))
+        background._thread = threading.current_thread()
+        self._add(background)
+        try:
+            background._take(open())
+            assert background.session is not None
+            yield background.session
+        except BaseException as error:
+            background._error = error
+            raise
+        finally:
+            try:
+                background._end()
+            finally:
+                self._remove(background)
+
+    def get(self, key: str) -> Optional[BackgroundSession[Any]]:
+        """The one with this key that runs now; None where there is none."""
+        return self._running.get(key)
+
+    def close(self, timeout: Optional[float] = None) -> bool:
+        """Close every session, all at once, and refuse new ones. Idempotent; True where all have ended.
+
+        ``timeout``: seconds to wait for their functions to end; None: ``close_seconds``. Those that have not by then
+        are logged; their threads do not keep the interpreter. In a forked child it does nothing.
+        """
+        if self._lost:
+            return True
+        patience = Patience(self._close_seconds if timeout is None else timeout)
+        with self._changed:
+            self._closed = True
+            running = list(self._running.values())
+        sessions = [session for session in (background._give_up() for background in running) if session is not None]
+        # First a close frame to each, then the waiting, so that many silent peers take no longer than one.
+        for session in sessions:
+            session._engine.begin_close(1000, "", patience.left)
+        for session in sessions:
+            session.close()
+        with self._changed:
+            patience.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(), seconds))
+            left = self._others()
+        if left:
+            logger.warning("%d background session(s) still run after their close: %s", len(left), ", ".join(left))
+        return not left
+
+    def __enter__(self) -> BackgroundSessions:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _named(self, key: Optional[str]) -> str:
+        if key is None:
+            return f"session-{next(self._numbers)}"
+        if not isinstance(key, str):
+            raise InvalidInputError(f"key must be a text or None, not {type(key).__name__}")
+        return key
+
+    def _add(self, background: BackgroundSession[Any]) -> None:
+        if self._lost:
+            raise ForkedSessionError(_FORKED)
+        with self._changed:
+            if self._closed:
+                raise SessionNotOpenError("these BackgroundSessions are closed: the application is ending")
+            if background.key in self._running:
+                raise UsageError(f"a background session {background.key!r} runs already")
+            if len(self._running) >= self.max_sessions:
+                raise TooManySessionsError(
+                    f"{self.max_sessions} background sessions run already (max_sessions). Answer 503 and let the "
+                    "caller try again later, or allow more."
+                )
+            self._running[background.key] = background
+
+    def _others(self) -> list[str]:
+        """The keys of those that run on other threads: a function that closes its owner does not wait for itself."""
+        own = threading.current_thread()
+        return [key for key, background in self._running.items() if background._thread is not own]
+
+    def _remove(self, background: BackgroundSession[Any]) -> None:
+        with self._changed:
+            self._running.pop(background.key, None)
+            # In here, so that whoever has waited for it finds its key and its place free, and close() finds it ended.
+            background._ended.set()
+            self._changed.notify_all()
+
+    def _work(self, background: BackgroundSession[Any]) -> None:
+        try:
+            background._execute()
+        finally:
+            self._remove(background)
+
+    def _after_fork_in_child(self) -> None:
+        self._changed = threading.Condition()  # the old one may be held for ever by a thread of the parent's
+        self._lost = bool(self._running) or self._lost
+        self._running = {}
+
+    def _after_fork_in_parent(self) -> None:
+        if self._running:
+            logger.warning(
+                "this process was forked while %d background session(s) ran: they stay with it, the child has none",
+                len(self._running),
+            )
+
+
+def _check_opens(open: object) -> None:
+    if not callable(open):
+        raise InvalidInputError(
+            "open must be a function that returns a session, such as lambda: client.attach(call_id), "
+            f"not {type(open).__name__}"
+        )
+
+
+_registries: weakref.WeakSet[BackgroundSessions] = weakref.WeakSet()
+
+
+def _tell_child() -> None:
+    for registry in list(_registries):
+        registry._after_fork_in_child()
+
+
+def _tell_parent() -> None:
+    for registry in list(_registries):
+        registry._after_fork_in_parent()
+
+
+def _close_all() -> None:
+    for registry in list(_registries):
+        registry.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_tell_child, after_in_parent=_tell_parent)
+# Registered after the engine's own, so called before it: what runs here ends in good order, what hangs is cut there.
+atexit.register(_close_all)

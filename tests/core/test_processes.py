@@ -1,0 +1,366 @@
+"""What a session leaves behind: threads, descriptors, a process that ends whatever was forgotten, and after a fork."""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import os
+import pathlib
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any, Callable
+
+import pytest
+
+from realtime_sync import ConnectionFailedError, RealtimeSyncError, UsageError
+from realtime_sync.core.engine import Engine
+from tests.core.harness import House, Running, client_threads, descriptors, until, within
+
+ROOT = pathlib.Path(__file__).parents[2]
+CYCLES = 200
+OPEN = """
+import logging, os, sys, threading
+from realtime_sync import OpenAIClient
+client = OpenAIClient("any-key", endpoint=sys.argv[1], ca_file=sys.argv[2] or None)
+client = client.get_realtime_conversation_client("gpt-realtime")
+session = client.start_conversation_session()
+"""
+
+
+def start(house: House, tmp_path: pathlib.Path, code: str) -> subprocess.Popen[str]:
+    """A script of another process that has a session with the house's server."""
+    ca_file = ""
+    if house.scheme == "wss":
+        ca_file = str(tmp_path / "ca.pem")
+        house.ca.cert_pem.write_to_path(ca_file)
+    arguments = [sys.executable, "-u", "-W", "error", "-c", OPEN + code, house.server.url, ca_file]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment
+    )
+    house.stack.callback(end, process)
+    return process
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate(timeout=10)
+
+
+# In this process -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["close", "lost"])
+def test_after_many_sessions_no_thread_and_no_descriptor_is_left(house: House, how: str) -> None:
+    house.serve(record=False)
+    client = house.client()
+    with client.start_conversation_session() as session:  # what is made once is made now
+        session.add_item("Hi").wait()
+    before = until(lambda: not client_threads() and descriptors())
+    for number in range(CYCLES if how == "close" else CYCLES // 10):
+        session = client.start_conversation_session()
+        if how == "lost":
+            house.server.sessions[-1].connection.abort()  # type: ignore[union-attr]
+            with pytest.raises(RealtimeSyncError):
+                list(session.updates())
+        elif number % 4:
+            session.add_item("Hi").wait()
+        session.close()
+    until(lambda: not client_threads())
+    until(lambda: descriptors() <= before)
+
+
+def test_a_refused_session_leaves_nothing(house: House) -> None:
+    house.serve(api_keys=["another"])
+    client = house.client()
+    with pytest.raises(RealtimeSyncError):
+        client.start_conversation_session()
+    before = until(lambda: not client_threads() and descriptors())
+    for _ in range(20):
+        with pytest.raises(RealtimeSyncError):
+            client.start_conversation_session()
+    until(lambda: not client_threads() and descriptors() <= before)
+
+
+def test_without_a_thread_to_be_had_there_is_no_session_and_nothing_is_left(
+    plain: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = plain.client()
+    client.start_conversation_session().close()
+    before = until(lambda: not client_threads() and descriptors())
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "start_thread", refuse)
+        with pytest.raises(RuntimeError, match="thread"):
+            client.start_conversation_session()
+    until(lambda: descriptors() <= before)
+    # The server may come to know of it only after the client has given it up.
+    assert plain.server.wait_for_session(count=2).wait_until_closed() == 1006
+
+
+def test_a_session_that_was_dropped_is_not_closed_behind_its_users_back(plain: House) -> None:
+    """Nobody holds it any more, but its stream may still be read."""
+    stream = plain.client().start_conversation_session().subscribe()
+    gc.collect()
+    plain.live.emit({"type": "rate_limits.updated", "rate_limits": []})
+    assert stream.receive(timeout=5).type == "rate_limits.updated"
+
+
+def test_reader_threads_are_named_and_daemons(plain: House) -> None:
+    session = plain.open()
+    (reader,) = [thread for thread in threading.enumerate() if thread.name.startswith("realtime-sync")]
+    assert reader.daemon
+    assert reader.name.endswith("-reader")
+    session.close()
+
+
+def test_a_port_where_nobody_listens_leaves_nothing(plain: House) -> None:
+    client = plain.client("http://127.0.0.1:9/v1")
+    before = descriptors()
+    for _ in range(10):
+        with pytest.raises(ConnectionFailedError):
+            client.start_conversation_session()
+    assert descriptors() <= before
+
+
+# Exit ----------------------------------------------------------------------------------------------------------------
+
+FORGETFUL = {
+    "that forgets to close": "",
+    "with a consumer in a daemon thread": """
+threading.Thread(target=lambda: list(session.updates()), daemon=True).start()
+""",
+    "with a waiting handle in a daemon thread": """
+def wait():
+    try:
+        session.send_message({"type": "x"}).wait(100)
+    except ConnectionError:
+        pass  # where the interpreter is slow to end, it hears of the goodbye
+threading.Thread(target=wait, daemon=True).start()
+""",
+    "that is sending audio": """
+def endless():
+    while True:
+        yield bytes(9600)
+session.start_sending_audio(endless())
+""",
+    "that logs everything": """
+logging.basicConfig(level=logging.DEBUG)
+session.add_item("Hi").wait()
+""",
+    "that fails": "session.add_item('Hi').wait(); sys.stderr.close(); raise SystemExit(3)",
+}
+
+
+@pytest.mark.parametrize("which", FORGETFUL)
+def test_a_script_exits(house: House, tmp_path: pathlib.Path, which: str) -> None:
+    process = start(house, tmp_path, FORGETFUL[which])
+    _, errors = process.communicate(timeout=45)
+    assert process.returncode == (3 if which == "that fails" else 0), errors
+    assert "Fatal" not in errors
+    assert "Traceback" not in errors
+    assert house.server.wait_for_session().wait_until_closed(2) in (1001, 1006)
+
+
+def test_a_script_that_forgets_to_close_says_goodbye(plain: House, tmp_path: pathlib.Path) -> None:
+    process = start(plain, tmp_path, "")
+    assert process.wait(45) == 0
+    assert plain.server.wait_for_session().wait_until_closed(2) == 1001
+
+
+INTERRUPTED = {
+    "iteration": "for update in session.updates(): pass",
+    "iteration in a with block": "with session:\n    for update in session.updates(): pass",
+    "receive_update": "while True: session.receive_update()",
+    "wait_for": "session.wait_for('response.done')",
+    "a handle": "session._engine.line.transmit = print; session.add_item('Hi').wait(100)",
+    "send_audio": "session.send_audio(iter(lambda: bytes(9600), None))",
+    "run": "session.run()",
+}
+
+
+@pytest.mark.parametrize("house", ["ws", pytest.param("wss", marks=pytest.mark.slow)], indirect=True)
+@pytest.mark.parametrize("where", INTERRUPTED)
+def test_ctrl_c_ends_a_script_at_once(house: House, tmp_path: pathlib.Path, where: str) -> None:
+    process = start(house, tmp_path, "print('ready')\n" + INTERRUPTED[where])
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    house.server.wait_for_session().wait_for_sent("session.created")
+    with within(4):
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == -signal.SIGINT
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert "Fatal" not in errors
+    assert house.server.sessions[0].wait_until_closed(2) in (1000, 1001, 1006)
+
+
+# Fork ----------------------------------------------------------------------------------------------------------------
+
+FORKED = """
+import json, signal, time, warnings
+from realtime_sync import ConversationSessionOptions, ForkedSessionError, PlaybackPosition
+warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns of threads at a fork
+handle = session.add_item("from the parent")
+handle.wait()
+stream, turns = session.subscribe(), session.turns()
+silence = threading.Event()
+sending = session.start_sending_audio(iter(lambda: bytes(silence.wait()), None))
+engine, held, forked = session._engine, threading.Event(), threading.Event()
+def hold():  # as the reader may, in the moment of the fork
+    with engine._delivering, engine._changed, stream._queue.mutex, turns._finished.mutex:
+        held.set()
+        forked.wait()
+threading.Thread(target=hold).start()
+held.wait()
+read, write = os.pipe()
+child = os.fork()
+if child == 0:
+    signal.alarm(20)  # whatever hangs does not stay behind
+    told = {}
+    calls = {
+        "updates": lambda: next(session.updates()),
+        "receive_update": session.receive_update,
+        "wait_for": lambda: session.wait_for("x"),
+        "subscribe": session.subscribe,
+        "stream": lambda: next(stream),
+        "add_item": lambda: session.add_item("from the child"),
+        "send_message": lambda: session.send_message("{}"),
+        "send_audio": lambda: session.send_audio(bytes(4800)),
+        "start_sending_audio": lambda: session.start_sending_audio(bytes(4800)),
+        "handle": handle.wait,
+        "run": session.run,
+        "turns": lambda: next(turns),
+        "conversation": lambda: session.conversation,
+        "AudioSend": sending.wait,
+        "configure_session": lambda: session.configure_session(ConversationSessionOptions(tools=[])),
+        "interrupt_on_speech": lambda: session.interrupt_on_speech(PlaybackPosition()).__enter__(),
+    }
+    for name, call in calls.items():
+        try:
+            call()
+            told[name] = "nothing was raised"
+        except ForkedSessionError as error:
+            told[name] = "parent" in str(error) and "after the fork" in str(error)
+        except BaseException as error:
+            told[name] = repr(error)
+    started = time.monotonic()
+    repr(session), repr(stream), session.closed, session.id
+    stream.close()
+    turns.close()
+    session.close()
+    session.close()
+    client.close()
+    told["closes"] = time.monotonic() - started < 1  # a close frame would wait 2 s for its answer
+    with open(write, "w") as pipe:
+        json.dump(told, pipe)
+    sys.exit(0)
+forked.set()
+os.close(write)
+told = json.load(open(read))
+assert os.waitpid(child, 0)[1] == 0
+sending.cancel()
+told["parent goes on"] = session.add_item("after the child's end").wait().type == "conversation.item.added"
+session.close()
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_childs_copy_raises_on_use_closes_without_a_frame_and_leaves_the_parents_alone(
+    house: House, tmp_path: pathlib.Path
+) -> None:
+    process = start(house, tmp_path, FORKED)
+    output, errors = process.communicate(timeout=45)
+    assert process.returncode == 0, errors
+    told = json.loads(output)
+    assert [name for name, value in told.items() if value is not True] == [], told
+    live = house.server.sessions[0]
+    assert live.wait_until_closed() == 1000
+    said = [message["item"]["content"][0]["text"] for message in live.received]
+    assert said == ["from the parent", "after the child's end"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_that_just_exits_leaves_the_parents_session_alone(house: House, tmp_path: pathlib.Path) -> None:
+    code = """
+import warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+child = os.fork()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    session.add_item("Hi").wait()
+    session.close(3000)
+"""
+    process = start(house, tmp_path, code)
+    _, errors = process.communicate(timeout=45)
+    assert process.returncode == 0, errors
+    assert house.server.sessions[0].wait_until_closed() == 3000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_that_is_forked_while_the_parent_is_busy_can_still_close(plain: House, tmp_path: pathlib.Path) -> None:
+    code = """
+import itertools, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+busy = {"type": "busy"}
+threading.Thread(target=lambda: [session.send_message(busy) for _ in itertools.count()], daemon=True).start()
+threading.Thread(target=lambda: list(session.updates()), daemon=True).start()
+for _ in range(20):
+    child = os.fork()
+    if child == 0:
+        repr(session)
+        session.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+assert not session.closed
+session.close()
+os._exit(0)
+"""
+    plain.serve(record=False)
+    process = start(plain, tmp_path, code)
+    _, errors = process.communicate(timeout=45)
+    assert process.returncode == 0, errors
+
+
+@pytest.mark.parametrize("hand_on", [pickle.dumps, copy.copy])
+def test_a_session_cannot_be_handed_on_and_says_what_to_do(plain: House, hand_on: Callable[[Any], Any]) -> None:
+    with pytest.raises(UsageError, match="start one there"):
+        hand_on(plain.open())
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks for the C library by its handle")
+def test_a_child_of_a_fork_that_python_is_not_told_of_raises_too(plain: House, tmp_path: pathlib.Path) -> None:
+    """As uWSGI's workers are, by default: no after-fork hook runs in them."""
+    code = """
+import ctypes
+from realtime_sync import ForkedSessionError
+child = ctypes.PyDLL(None).fork()
+if child == 0:
+    told = 0
+    for call in (lambda: session.add_item("Hi"), lambda: next(session.updates())):
+        try:
+            call()
+        except ForkedSessionError:
+            told += 1
+    session.close()
+    os._exit(told)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+session.add_item("from the parent").wait()
+"""
+    process = start(plain, tmp_path, code)
+    _, errors = process.communicate(timeout=45)
+    assert process.returncode == 0, errors
+
+
+def test_a_session_can_be_closed_by_a_thread_that_outlives_its_opener(plain: House) -> None:
+    session = Running(lambda: plain.client().start_conversation_session()).result()
+    Running(session.close).result()
+    assert session.closed

@@ -1,0 +1,28 @@
+"""A session with vLLM's realtime endpoint, which has its own shapes and knows transcription alone (2026-08)."""
+
+from __future__ import annotations
+
+from realtime_sync import ErrorUpdate
+from tests.core.harness import House
+from tests.core.imitator import Imitator
+
+
+def test_its_session_has_an_id_and_its_errors_reach_the_caller(plain: House) -> None:
+    greeting = {"type": "session.created", "id": "sess-1", "created": 1}
+    refusal = {"type": "error", "error": "Unknown event type: response.create", "code": "unknown_event"}
+    session = plain.raw(Imitator({"response.create": [refusal]}, [greeting]))
+    session.start_response()
+    error = session.wait_for(ErrorUpdate, 10)
+    assert (session.id, error.code) == ("sess-1", "unknown_event")
+    assert "Unknown event type" in error.message
+
+
+def test_what_it_hears_can_be_read(plain: House) -> None:
+    pieces = [{"type": "transcription.delta", "delta": text} for text in ("Hel", "lo")]
+    whole = {"type": "transcription.done", "text": "Hello", "usage": {"prompt_tokens": 7, "total_tokens": 9}}
+    session = plain.raw(Imitator({"input_audio_buffer.commit": [*pieces, whole]}))
+    session.send_message({"type": "session.update", "model": "voxtral"})
+    session.send_message({"type": "input_audio_buffer.commit", "final": True})
+    done = session.wait_for("transcription.done", 10)
+    assert done.extra["text"] == "Hello"
+    assert [session.wait_for("transcription.delta", 10).extra["delta"] for _ in range(2)] == ["Hel", "lo"]

@@ -1,5 +1,0 @@
-"""The house of the session's tests, without TLS."""
-
-from tests.session.conftest import _no_thread_is_left, plain
-
-__all__ = ["_no_thread_is_left", "plain"]
