@@ -22,13 +22,14 @@ from realtime_sync.budget import Budget
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.pricing import PRICES, ModelPrices, Prices, UsageTotals
+from realtime_sync.conversation.transcripts import Transcript, TranscriptionSegment
 from realtime_sync.conversation.turns import Timeline, Turn, TurnTracker
 from realtime_sync.core.answer import Answer, Delta, Timings
 from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.derived_streams import TranscriptStream
 from realtime_sync.core.engine import QueueLimits
 from realtime_sync.core.response import Response
 from realtime_sync.core.streams import UpdateStream
-from realtime_sync.core.transcripts import Transcript, TranscriptionSegment, TranscriptStream
 from realtime_sync.core.translations import TranslatedPiece, TranslationStream
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.credentials import Credential, TokenCredential
@@ -38,6 +39,7 @@ from realtime_sync.errors import __all__ as _errors
 from realtime_sync.mcp.approval import MCPApproval, MCPDecision
 from realtime_sync.protocol.commands import *  # noqa: F403
 from realtime_sync.protocol.commands import __all__ as _commands
+from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.items import *  # noqa: F403
 from realtime_sync.protocol.items import __all__ as _items
@@ -55,7 +57,7 @@ from realtime_sync.protocol.update_base import (
 )
 from realtime_sync.protocol.updates import *  # noqa: F403
 from realtime_sync.protocol.updates import __all__ as _updates
-from realtime_sync.reconnect.policy import Reconnect, SessionReconnectedUpdate
+from realtime_sync.reconnect.policy import Reconnect
 from realtime_sync.recording import Recording, RecordingWriter
 from realtime_sync.rest.calls import Call, Calls
 from realtime_sync.rest.client_secrets import SessionClientSecret
@@ -123,6 +125,7 @@ __all__ = [
     "RecordingWriter",
     "Response",
     "SessionClientSecret",
+    "SessionDisconnectedUpdate",
     "SessionReconnectedUpdate",
     "Setting",
     "Timeline",

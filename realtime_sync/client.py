@@ -15,7 +15,7 @@ import attrs
 
 from realtime_sync.budget import Budget, BudgetGuard
 from realtime_sync.core.engine import Engine, QueueLimits
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refusal
 from realtime_sync.endpoint.credentials import Credential
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
@@ -37,7 +37,7 @@ from realtime_sync.protocol.options import (
     TranslationSessionOptions,
 )
 from realtime_sync.reconnect.policy import Reconnect
-from realtime_sync.reconnect.reconnector import Revival
+from realtime_sync.reconnect.reconnector import Reconnector
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.rest.calls import Calls
 from realtime_sync.rest.client_secrets import SessionClientSecret, create_client_secret
@@ -272,9 +272,9 @@ class RealtimeConversationClient:
             connecting, engines = list(self._connecting), list(self._engines)
         for cancellation in connecting:
             cancellation.cancel()
-        patience = Patience(self.settings.timeouts.close)  # for all together, silent and stalled ones too
+        deadline = Deadline(self.settings.timeouts.close)  # for all together, silent and stalled ones too
         for engine in engines:
-            engine.begin_close(1000, "", patience.left)
+            engine.begin_close(1000, "", deadline.left)
         for engine in engines:
             engine.close(1000, "")
 
@@ -349,8 +349,8 @@ class RealtimeConversationClient:
         session = RealtimeConversationSession(engine, client_request_id=request_id, translation=translation)
         self._introduce(session, engine, options, greeting, budget)
         if policy is not None:
-            once = ConnectRetries(attempts=1)  # the revival has its own patience
-            revival = Revival(
+            once = ConnectRetries(attempts=1)  # the revival has its own deadline
+            revival = Reconnector(
                 engine,
                 policy,
                 lambda cancel: connect(cancel, once),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 import time
@@ -13,7 +14,7 @@ from realtime_sync.errors import InvalidInputError
 _SLICE = 0.1 if sys.platform == "win32" and sys.version_info < (3, 14) else None
 
 
-class Patience:
+class Deadline:
     """A time-out that covers several waits: ``timeout`` seconds from now; None is for ever, 0 is not at all.
 
     Raises ``InvalidInputError`` for what is no number of seconds.
@@ -31,7 +32,16 @@ class Patience:
     @property
     def left(self) -> Optional[float]:
         """Seconds left, at least 0; None where there is no end."""
-        return None if self._end is None else max(0.0, self._end - time.monotonic())
+        return None if self._end is None else self.remaining
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, at least 0; infinity if there is no end."""
+        return math.inf if self._end is None else max(0.0, self._end - time.monotonic())
+
+    def within(self, seconds: float) -> Deadline:
+        """An earlier deadline for a part of the work: ``seconds`` from now, but never later than this one."""
+        return Deadline(min(seconds, self.remaining))
 
     def wait(self, wait: Callable[[Optional[float]], bool]) -> bool:
         """Call ``wait(seconds)`` (an event's or a condition's) until it returns True; False once time is up."""

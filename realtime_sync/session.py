@@ -25,15 +25,15 @@ from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commanding import SETTING_COMMANDS, send_command
 from realtime_sync.core.commands import CommandHandle, server_error
+from realtime_sync.core.derived_streams import TranscriptStream
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.response import Response
 from realtime_sync.core.streams import UpdateStream, Wanted, condition
-from realtime_sync.core.transcripts import TranscriptStream
 from realtime_sync.core.translations import TranslationStream
 from realtime_sync.core.turn_stream import TurnStream
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import CloseInfo, InvalidInputError, UsageError
-from realtime_sync.mcp.approval import ApprovalCallback, MCPDesk
+from realtime_sync.mcp.approval import ApprovalCallback, MCPApprovals
 from realtime_sync.mcp.loop import MCPApprovalStream, MCPApprover, following
 from realtime_sync.protocol import codec, commands
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
@@ -100,7 +100,7 @@ class RealtimeConversationSession:
         self._client_request_id = client_request_id
         self._append_type = "session.input_audio_buffer.append" if translation else "input_audio_buffer.append"
         self._claim = AudioClaim()
-        self._mcp = MCPDesk(engine)
+        self._mcp = MCPApprovals(engine)
         self._tools = SessionTools(self, engine)
         self._uncommitted = UncommittedAudio()
         self._callbacks: list[tuple[Callable[[ConversationUpdate], bool], Callable[[Any], object]]] = []
@@ -405,7 +405,7 @@ class RealtimeConversationSession:
         Raises ``WaitTimeoutError``, ``ServerError`` where the service refused, and as all commands.
         """
         _check_response_options(options)
-        return begin_response(self._engine, self._items(content), left_to_asker(options), Patience(timeout))
+        return begin_response(self._engine, self._items(content), left_to_asker(options), Deadline(timeout))
 
     def ask(
         self,
@@ -436,7 +436,7 @@ class RealtimeConversationSession:
         survives (``reconnect``) it asks again, once, where the connection was lost before any of the answer had come;
         else it raises ``ConnectionReplacedError``.
         """
-        patience = Patience(timeout)
+        deadline = Deadline(timeout)
         _check_response_options(options)
         items = self._items(content)
         with (
@@ -444,10 +444,10 @@ class RealtimeConversationSession:
             self._tools.runner_for(tools, options) as runner,
         ):
             if runner is None:
-                return remote.answer(items, left_to_asker(options), patience)
+                return remote.answer(items, left_to_asker(options), deadline)
             if tools is not None:
                 options = with_tools(options, runner.definitions)
-            return answer_with_tools(self._engine, remote.answer, items, runner, options, patience)
+            return answer_with_tools(self._engine, remote.answer, items, runner, options, deadline)
 
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
         """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.

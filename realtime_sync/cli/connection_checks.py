@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from realtime_sync.cli.findings import Finding
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
+from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint, Target
 from realtime_sync.errors import (
@@ -29,7 +30,7 @@ from realtime_sync.transport.dialing import resolve
 from realtime_sync.transport.proxies import Proxy, open_tunnel
 from realtime_sync.transport.tls import CA_VARIABLES
 from realtime_sync.transport.urls import show_url
-from realtime_sync.transport.waiting import Cancellation, Deadline
+from realtime_sync.transport.waiting import Cancellation
 
 _TIMEOUTS = Timeouts(connect=10.0)
 _SOON_DAYS = 14

@@ -10,8 +10,8 @@ from typing import Callable
 
 from realtime_sync.cli.terminal import note
 from realtime_sync.errors import RealtimeSyncError, ReconnectFailedError
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.reconnect.policy import SessionReconnectedUpdate
 
 Tell = Callable[[str], object]
 

@@ -11,6 +11,7 @@ import attrs
 from realtime_sync.cli.connection_notes import there_again
 from realtime_sync.cli.terminal import StatusLine, note, say
 from realtime_sync.conversation.turns import Turn, TurnTracker
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
@@ -20,7 +21,6 @@ from realtime_sync.protocol.updates import (
     ResponseCreatedUpdate,
     ResponseOutputAudioTranscriptDeltaUpdate,
 )
-from realtime_sync.reconnect.policy import SessionReconnectedUpdate
 
 
 class TurnDisplay:

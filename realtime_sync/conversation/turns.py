@@ -22,6 +22,7 @@ import attrs
 from realtime_sync.conversation.accumulator import CONNECTION_LOST
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.protocol import updates
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import FunctionCallItem, MCPApprovalRequestItem, MCPCallItem, MessageItem
 from realtime_sync.protocol.resources import ErrorDetails, RealtimeSession
 from realtime_sync.protocol.update_base import (
@@ -32,7 +33,6 @@ from realtime_sync.protocol.update_base import (
     WholeItemUpdateBase,
     shortened,
 )
-from realtime_sync.reconnect.policy import SessionReconnectedUpdate
 
 # So many later turns have been answered: what a turn still waits for is given up.
 _MOST_LATER_TURNS = 2

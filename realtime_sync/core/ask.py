@@ -14,10 +14,10 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.core.answer import Answer, Delta
 from realtime_sync.core.commanding import send_command
 from realtime_sync.core.commands import METADATA_KEY, CommandHandle, time_out
-from realtime_sync.core.connection import Line
+from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.response import Response
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
     ConnectionReplacedError,
@@ -40,7 +40,7 @@ class Question:
     def __init__(self, items: Sequence[ConversationItem]) -> None:
         self._items = items
         self._said: list[tuple[str, CommandHandle]] = []  # ids of items, and their commands
-        self._line: Optional[Line] = None  # on which they were said
+        self._line: Optional[SessionConnection] = None  # on which they were said
         self._asked_again = False
 
     def take_second_chance(self) -> bool:
@@ -48,7 +48,7 @@ class Question:
         taken, self._asked_again = self._asked_again, True
         return not taken
 
-    def say(self, engine: Engine, line: Line) -> None:
+    def say(self, engine: Engine, line: SessionConnection) -> None:
         """Say it, in the caller's turn on this connection; what was carried over to it need not be said again.
 
         On this connection only: on another one it would not be the caller's turn, and several questions would come
@@ -79,7 +79,7 @@ def begin_response(
     engine: Engine,
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
-    patience: Patience,
+    deadline: Deadline,
     question: Optional[Question] = None,
 ) -> Response:
     """Say ``items`` and have them answered; see ``RealtimeConversationSession.respond``.
@@ -94,10 +94,10 @@ def begin_response(
         items = ()
     question = question or Question(items)
     for attempt in itertools.count():
-        line = engine.live_line(patience)
+        line = engine.live_line(deadline)
         response, event_id = _expected(engine, line, options), f"event_{secrets.token_hex(10)}"
         try:
-            line.responses.request(event_id, response, options.conversation == "none", patience)
+            line.responses.request(event_id, response, options.conversation == "none", deadline)
             if response.done:
                 continue  # the connection has ended, and the turn with it
             question.say(engine, line)
@@ -110,7 +110,7 @@ def begin_response(
             line.responses.withdraw(event_id)
             raise
         try:
-            _wait_until_begun(engine, line, event_id, response, patience)
+            _wait_until_begun(engine, line, event_id, response, deadline)
         except ConnectionReplacedError:
             if not question.take_second_chance():
                 raise
@@ -118,9 +118,9 @@ def begin_response(
         except ServerError as error:
             # Voice activity detection, or the caller by hand, began one in the very moment: it is waited for, too.
             # Some servers write the code as the type (Hugging Face's, 2026-08).
-            if ACTIVE_RESPONSE not in (error.code, error.type) or patience.left == 0:
+            if ACTIVE_RESPONSE not in (error.code, error.type) or deadline.left == 0:
                 raise
-            pause = 0.1 * attempt if patience.left is None else min(0.1 * attempt, patience.left)
+            pause = 0.1 * attempt if deadline.left is None else min(0.1 * attempt, deadline.left)
             line.responses.wait_for_change(pause)  # longer each time, in case it is one that is not seen
             continue
         break
@@ -132,22 +132,22 @@ def finished_answer(
     engine: Engine,
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
-    patience: Patience,
+    deadline: Deadline,
     on_delta: Optional[OnDelta] = None,
 ) -> Answer:
     """Say ``items`` and wait for the answer; asks again, once, where its connection ended before any of it came."""
     question = Question(() if options is not None and options.conversation == "none" else items)
     while True:
-        with begin_response(engine, items, options, patience, question) as response:
+        with begin_response(engine, items, options, deadline, question) as response:
             try:
                 if on_delta is not None:
-                    for delta in response.deltas_within(patience):
+                    for delta in response.deltas_within(deadline):
                         on_delta(delta)
-                return response.wait(patience.left)
+                return response.wait(deadline.left)
             except WaitTimeoutError:
-                if patience.left != 0:
+                if deadline.left != 0:
                     raise  # what on_delta waited for
-                told = f"no answer within {patience.seconds} s; what has begun is cancelled"
+                told = f"no answer within {deadline.seconds} s; what has begun is cancelled"
                 late = time_out(told, response.overheard)
                 raise late from late.__cause__
             except ConnectionReplacedError:
@@ -162,9 +162,11 @@ def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
     return commands.ConversationItemCreateCommand(item=item)
 
 
-def _wait_until_begun(engine: Engine, line: Line, event_id: str, response: Response, patience: Patience) -> None:
+def _wait_until_begun(
+    engine: Engine, line: SessionConnection, event_id: str, response: Response, deadline: Deadline
+) -> None:
     try:
-        response.wait_until_begun(patience)
+        response.wait_until_begun(deadline)
     except (ServerError, ConnectionClosedError):
         raise
     except BaseException:  # out of time, or Ctrl-C: it will begin all the same, with nobody to listen
@@ -172,9 +174,9 @@ def _wait_until_begun(engine: Engine, line: Line, event_id: str, response: Respo
         raise
 
 
-def _cancel_once_begun(engine: Engine, line: Line, event_id: str, response: Response) -> None:
+def _cancel_once_begun(engine: Engine, line: SessionConnection, event_id: str, response: Response) -> None:
     try:
-        response.wait_until_begun(Patience(engine.timeouts.acknowledge))
+        response.wait_until_begun(Deadline(engine.timeouts.acknowledge))
         response.cancel()
     except RealtimeSyncError:
         pass  # refused, never begun, or gone with the connection: there is nothing to cancel
@@ -199,7 +201,7 @@ def _latest(handle: CommandHandle) -> CommandHandle:
     return handle
 
 
-def _expected(engine: Engine, line: Line, options: ConversationResponseOptions) -> Response:
+def _expected(engine: Engine, line: SessionConnection, options: ConversationResponseOptions) -> Response:
     return Response(
         cancel=lambda id: send_command(engine, commands.ResponseCancelCommand(response_id=id), line),
         check=engine.check_process,

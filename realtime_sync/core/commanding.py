@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 import attrs
 
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.connection import Line
+from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.normalizer import is_made_up
 from realtime_sync.errors import InvalidInputError
@@ -22,7 +22,7 @@ SETTING_COMMANDS = (commands.SessionUpdateCommand, commands.TranscriptionSession
 def send_command(
     engine: Engine,
     command: Command,
-    line: Optional[Line] = None,
+    line: Optional[SessionConnection] = None,
     *,
     before: Optional[Callable[[], None]] = None,
 ) -> CommandHandle:

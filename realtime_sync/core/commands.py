@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping, Optional
 
 import attrs
 
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ServerError, UsageError, WaitTimeoutError
 from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
@@ -72,7 +72,7 @@ class CommandHandle:
         """
         self._check()
         seconds = self._timeout if timeout is None else timeout
-        if not Patience(seconds).wait(self._settled.wait):
+        if not Deadline(seconds).wait(self._settled.wait):
             self.overdue |= seconds >= self._timeout
             raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self._overheard)
         if self._error is not None:
@@ -187,7 +187,7 @@ def _matched(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return matched
 
 
-class Acknowledgements:
+class PendingCommands:
     """The commands in flight of one connection."""
 
     def __init__(self) -> None:

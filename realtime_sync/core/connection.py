@@ -6,8 +6,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Callable, Optional, Union
 
-from realtime_sync.core.commands import Acknowledgements, CommandHandle, ErrorOf
-from realtime_sync.core.normalizer import Completion
+from realtime_sync.core.commands import CommandHandle, ErrorOf, PendingCommands
+from realtime_sync.core.normalizer import ResponseNormalizer
 from realtime_sync.core.response_router import ResponseRouter
 from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
@@ -17,7 +17,7 @@ from realtime_sync.recording.wire_log import log_frame
 from realtime_sync.transport import Connection
 
 
-class Line:
+class SessionConnection:
     """A connection with its commands in flight and its answers in progress. ``number``: 1 for a session's first."""
 
     def __init__(
@@ -27,10 +27,10 @@ class Line:
         self.number = number
         self.name = name
         self.recording = recording
-        self.acknowledgements = Acknowledgements()
+        self.acknowledgements = PendingCommands()
         self.responses = ResponseRouter()
         # The reader's alone, until it has ended.
-        self.completion = Completion()
+        self.completion = ResponseNormalizer()
         self.last_error: Optional[ErrorUpdate] = None
         self.open_responses: set[Optional[str]] = set()
         self.heard = False  # the server has said something but an error
@@ -148,7 +148,7 @@ class Line:
     ) -> None:
         """At its end: release everyone who waits on this line, with ``error``, else ``reason``.
 
-        ``error_of`` as for ``Acknowledgements.end``.
+        ``error_of`` as for ``PendingCommands.end``.
         """
         error = error or reason
         self.reason, self.error = reason, error

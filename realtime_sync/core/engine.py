@@ -24,11 +24,11 @@ import attrs
 
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.connection import Line
+from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.response_router import ResponseRouter
-from realtime_sync.core.settings import SettingsMemory
+from realtime_sync.core.settings import SettingsTracker
 from realtime_sync.core.streams import End, Listener, UpdateStream, WeakListener
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     CloseInfo,
     ConfigurationError,
@@ -48,7 +48,7 @@ from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 from realtime_sync.protocol.updates import is_about_tool_lists
 from realtime_sync.reconnect.policy import is_survivable
-from realtime_sync.reconnect.state import Survival, error_of_loss
+from realtime_sync.reconnect.state import ReconnectState, error_of_loss
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.recording.wire_log import log_frame
 from realtime_sync.timeouts import Timeouts
@@ -102,19 +102,19 @@ class Engine:
         self.timeouts = timeouts
         self.end: Optional[End] = None
         self.name = f"realtime-sync-{next(_numbers)}"
-        self.settings = SettingsMemory()
+        self.settings = SettingsTracker()
         self.limits = limits
         self._pid = os.getpid()
         # Guards _line, _live, _survival, _streams, _closing and the setting of end; notified when the session can be
         # sent on again, or never again.
         self._changed = threading.Condition()
         self._streams: tuple[Listener, ...] = ()
-        self._closing: Optional[Patience] = None  # once close() was called: with the server's side of it
+        self._closing: Optional[Deadline] = None  # once close() was called: with the server's side of it
         self._closing_error: Optional[ConnectionClosedError] = None
         self.recording = recording
         self._line = self._new_line(connection, 1)
         self._live = True  # False while there is no connection
-        self._survival: Optional[Survival] = None  # None: the session ends with its connection
+        self._survival: Optional[ReconnectState] = None  # None: the session ends with its connection
         # Guards _conversation, which any thread copies, and the order of delivery: the reader delivers what comes, and
         # who revives the session tells of it.
         self._delivering = threading.Lock()
@@ -130,10 +130,10 @@ class Engine:
             connection.dispose()
             raise
 
-    def _new_line(self, connection: Connection, number: int) -> Line:
+    def _new_line(self, connection: Connection, number: int) -> SessionConnection:
         if self.recording is not None:
             self.recording.connected(connection.url, number, self.dialect)
-        return Line(connection, number, self.name, self.recording)
+        return SessionConnection(connection, number, self.name, self.recording)
 
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
         """The one place where sessions start threads."""
@@ -141,7 +141,7 @@ class Engine:
         thread.start()
         return thread
 
-    def read(self, line: Line) -> None:
+    def read(self, line: SessionConnection) -> None:
         """Start the reader of a connection."""
         self.start_thread(lambda: self._read(line), "reader" if line.number == 1 else f"reader-{line.number}")
 
@@ -156,7 +156,7 @@ class Engine:
         return (self.session.model or None) if self.session else None
 
     @property
-    def line(self) -> Line:
+    def line(self) -> SessionConnection:
         """The connection in use, or the last one."""
         return self._line
 
@@ -194,19 +194,19 @@ class Engine:
     def wait_until_greeted(self, timeout: float) -> None:
         """Wait for the server's first word; a silent server is no error. Raises where the session ended without one."""
         line = self._line
-        if Patience(timeout).wait(line.greeted.wait) and line.error is not None and not line.heard:
+        if Deadline(timeout).wait(line.greeted.wait) and line.error is not None and not line.heard:
             raise line.error.with_traceback(None)
 
-    def live_line(self, patience: Optional[Patience] = None) -> Line:
+    def live_line(self, deadline: Optional[Deadline] = None) -> SessionConnection:
         """The connection in use. Waits while a new one is made, which ``Reconnect.give_up_after`` bounds.
 
-        Raises ``WaitTimeoutError`` where ``patience`` ends first, and what the session has ended with.
+        Raises ``WaitTimeoutError`` where ``deadline`` ends first, and what the session has ended with.
         """
         self.check_open()
         line = self._line
         if not self._live:
             with self._changed:
-                if not (patience or Patience(None)).wait(lambda s: self._changed.wait_for(self._is_decided, s)):
+                if not (deadline or Deadline(None)).wait(lambda s: self._changed.wait_for(self._is_decided, s)):
                     raise WaitTimeoutError("the session is still reconnecting; it goes on trying")
                 line = self._line
             self.check_open()
@@ -219,7 +219,7 @@ class Engine:
         wire_type: str,
         event_id: Optional[str],
         *,
-        line: Optional[Line] = None,
+        line: Optional[SessionConnection] = None,
         settings: Optional[SessionOptions] = None,
     ) -> CommandHandle:
         """Send a command; ``message`` holds what its acknowledgement is recognised by.
@@ -243,7 +243,7 @@ class Engine:
         text: Union[str, bytes],
         message: Mapping[str, Any],
         handle: CommandHandle,
-        line: Optional[Line],
+        line: Optional[SessionConnection],
     ) -> None:
         while True:
             used = line or self.live_line()
@@ -262,7 +262,9 @@ class Engine:
                     raise
                 return  # the reader is held up, which alone knows whether the session goes on: the handle will tell
 
-    def _note(self, line: Line, text: Union[str, bytes], message: Mapping[str, Any], handle: CommandHandle) -> None:
+    def _note(
+        self, line: SessionConnection, text: Union[str, bytes], message: Mapping[str, Any], handle: CommandHandle
+    ) -> None:
         """At a command's turn on the wire: keep it, for the case that this connection ends."""
         if self._survival is None:
             return
@@ -301,7 +303,7 @@ class Engine:
                     raise
                 return  # kept; where the session does not go on, the next one is told
 
-    def _note_audio(self, line: Line, survival: Optional[Survival], frame: bytes, size: int) -> None:
+    def _note_audio(self, line: SessionConnection, survival: Optional[ReconnectState], frame: bytes, size: int) -> None:
         if survival is not None:
             survival.outbox.note_audio(line.number, frame, size, self.settings.input_format)
 
@@ -371,7 +373,7 @@ class Engine:
         reason: str,
         within: Optional[float] = None,
         error: Optional[ConnectionClosedError] = None,
-    ) -> Patience:
+    ) -> Deadline:
         """Send the close frame; returns how long to wait for the answer. Of several calls the first counts.
 
         ``within``: seconds that the frame may take to be written; None: ``timeouts.close``; 0: only at once.
@@ -379,19 +381,19 @@ class Engine:
         """
         if self.forked:
             self.forget_after_fork()
-            return Patience(0)
+            return Deadline(0)
         with self._changed:
             closing = self._closing
             if closing is None:
                 self._closing_error = error
-            patience = self._closing = closing or Patience(self.timeouts.close)
+            deadline = self._closing = closing or Deadline(self.timeouts.close)
             line, survival = self._line, self._survival
             self._changed.notify_all()
         if closing is None and not self._ended.is_set():
             if survival is not None:
                 survival.reviver.cancel()
             line.connection.start_close(code, reason, within)
-        return patience
+        return deadline
 
     def forget_after_fork(self) -> None:
         """Let go of the parent's connection in a forked child. Takes no lock, which the parent might have held."""
@@ -404,7 +406,7 @@ class Engine:
 
     # The reader thread ----------------------------------------------------------------------------------------
 
-    def _read(self, line: Line) -> None:
+    def _read(self, line: SessionConnection) -> None:
         try:
             while True:
                 frame = line.receive()
@@ -418,7 +420,7 @@ class Engine:
             reason.__cause__ = error
         self._line_ended(line, reason)
 
-    def _deliver(self, line: Line, update: ConversationUpdate) -> None:
+    def _deliver(self, line: SessionConnection, update: ConversationUpdate) -> None:
         log_frame(line.name, "<", update.raw_content)
         update = line.completion.complete(update)
         line.take_note(update)
@@ -447,7 +449,7 @@ class Engine:
                     "than losing any. Take them faster, on a thread of their own, or raise QueueLimits.queued"
                 )
 
-    def _line_ended(self, line: Line, error: ConnectionClosedError) -> None:
+    def _line_ended(self, line: SessionConnection, error: ConnectionClosedError) -> None:
         try:
             self._go_on_or_finish(line, self._made_end(line, error))
         except BaseException as defect:  # of this library: nobody may be left waiting
@@ -455,7 +457,7 @@ class Engine:
             self.finish(End(ConnectionLostError(f"{error} ({type(defect).__name__}: {defect})"), clean=False))
             raise
 
-    def _go_on_or_finish(self, line: Line, end: End) -> None:
+    def _go_on_or_finish(self, line: SessionConnection, end: End) -> None:
         with self._changed:
             line.over = True
             current = line is self._line
@@ -479,7 +481,7 @@ class Engine:
         if not reviving:  # else whoever makes the new connection goes on from here
             self.start_thread(lambda: survival.reviver.run(end.reason), "reviver")
 
-    def _made_end(self, line: Line, error: ConnectionClosedError) -> End:
+    def _made_end(self, line: SessionConnection, error: ConnectionClosedError) -> End:
         error.error = line.last_error
         if self._closing:
             told = self._closing_error
@@ -522,7 +524,7 @@ class Engine:
 
     # Surviving: called by who makes a new connection --------------------------------------------------------------
 
-    def survive(self, survival: Survival) -> Line:
+    def survive(self, survival: ReconnectState) -> SessionConnection:
         """From now on go on over a new connection when one is lost; the one in use. Raises where it has ended."""
         with self._changed:
             line = self._line
@@ -543,7 +545,7 @@ class Engine:
         """True while there is no connection, and a new one is being made."""
         return not self._is_decided()
 
-    def is_idle(self, line: Line) -> bool:
+    def is_idle(self, line: SessionConnection) -> bool:
         """True where a change of the connection would cut nothing short: nobody speaks, nothing is asked for."""
         assert self._survival is not None
         outbox = self._survival.outbox
@@ -555,7 +557,7 @@ class Engine:
         closed = ConnectionClosedError("the session was closed", close_info=CloseInfo(1000, "", "local"))
         return End(self._closing_error or closed, clean=self._closing_error is None)
 
-    def retire(self, line: Line) -> bool:
+    def retire(self, line: SessionConnection) -> bool:
         """Have this connection make room for the next one; False where it is not the one in use any more."""
         with self._changed:
             if self._line is not line or line.over or not self._live or self._closing:
@@ -567,7 +569,7 @@ class Engine:
             line.ended.wait(self.timeouts.close)
         return True
 
-    def adopt(self, connection: Connection) -> Line:
+    def adopt(self, connection: Connection) -> SessionConnection:
         """Read a new connection, in silence: nobody is told of what comes, and nobody can send on it yet."""
         line = self._new_line(connection, self._line.number + 1)
         line.silent = True
@@ -583,7 +585,9 @@ class Engine:
             raise
         return line
 
-    def announce(self, line: Line, update: ConversationUpdate, carried: Optional[Mapping[str, str]]) -> bool:
+    def announce(
+        self, line: SessionConnection, update: ConversationUpdate, carried: Optional[Mapping[str, str]]
+    ) -> bool:
         """End the silence, and tell everyone; True where the service owes an answer to what the user said.
 
         ``carried``: ids here to ids there of the items that it has; None: all of them.
@@ -600,7 +604,7 @@ class Engine:
                 self._tell(waiting)
         return owes
 
-    def send_again(self, line: Line) -> None:
+    def send_again(self, line: SessionConnection) -> None:
         """Send what was kept for this connection."""
         assert self._survival is not None
         outbox = self._survival.outbox
@@ -612,7 +616,7 @@ class Engine:
             sent.handle.replace(again)
             line.send(sent.frame, again, sent.message, functools.partial(outbox.note_again, line.number, sent, again))
 
-    def go_live(self, line: Line) -> bool:
+    def go_live(self, line: SessionConnection) -> bool:
         """Let everyone send on this connection; False where something is still to be sent again, or it has ended."""
         assert self._survival is not None
         with self._changed:

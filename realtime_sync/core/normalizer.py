@@ -32,7 +32,7 @@ def is_made_up(response_id: Optional[str]) -> bool:
     return response_id is not None and response_id.startswith(_PREFIX)
 
 
-class Completion:
+class ResponseNormalizer:
     """The responses in progress on one connection, and the items of each that are complete. The reader's alone."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ from realtime_sync.conversation.accumulator import usage_of
 from realtime_sync.conversation.pricing import cost
 from realtime_sync.core.answer import Answer, Delta, Timings
 from realtime_sync.core.commands import time_out
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import RealtimeSyncError, ResponseFailedError
 from realtime_sync.protocol.items import (
     ConversationContentPart,
@@ -134,9 +134,9 @@ class Response:
         incomplete or cancelled answer is returned; its ``status`` and ``reason`` say so.
         """
         self._check()
-        patience = Patience(timeout)
+        deadline = Deadline(timeout)
         with self._changed:
-            if not patience.wait(lambda s: self._changed.wait_for(lambda: self._finished, s)):
+            if not deadline.wait(lambda s: self._changed.wait_for(lambda: self._finished, s)):
                 raise time_out(f"the answer was not finished within {timeout:.3g} s; it goes on", self.overheard)
         self._check_success()
         return self.answer()
@@ -187,13 +187,13 @@ class Response:
         heard = sum(map(len, self._texts)) + sum(map(len, self._transcripts))
         return f"<Response {self.id or '?'} {state}, {heard} characters, {len(self._audio)} pieces of audio>"
 
-    def _pieces(self, pieces: list[T], timeout: Union[float, Patience, None]) -> Iterator[T]:
+    def _pieces(self, pieces: list[T], timeout: Union[float, Deadline, None]) -> Iterator[T]:
         self._check()
         position = 0
         while True:
             with self._changed:
-                patience = timeout if isinstance(timeout, Patience) else Patience(timeout)
-                if not patience.wait(
+                deadline = timeout if isinstance(timeout, Deadline) else Deadline(timeout)
+                if not deadline.wait(
                     lambda s, n=position: self._changed.wait_for(lambda: len(pieces) > n or self._finished, s)  # type: ignore[misc]
                 ):
                     raise time_out(f"no piece of the answer came within {timeout} s; it goes on", self.overheard)
@@ -216,14 +216,14 @@ class Response:
 
     # For whoever asks, and for the reader -----------------------------------------------------------------------
 
-    def deltas_within(self, patience: Patience) -> Iterator[Delta]:
-        """As ``deltas``, with one patience for all of them."""
-        return self._pieces(self._deltas, patience)
+    def deltas_within(self, deadline: Deadline) -> Iterator[Delta]:
+        """As ``deltas``, with one deadline for all of them."""
+        return self._pieces(self._deltas, deadline)
 
-    def wait_until_begun(self, patience: Patience) -> None:
+    def wait_until_begun(self, deadline: Deadline) -> None:
         """Return once the service has begun to answer; raises ``ServerError`` where it refused to, and as ``wait``."""
         with self._changed:
-            begun = patience.wait(
+            begun = deadline.wait(
                 lambda s: self._changed.wait_for(lambda: self._response is not None or self._finished, s)
             )
         if self._response is not None:

@@ -15,7 +15,7 @@ from typing import Optional
 
 from realtime_sync.core.commands import server_error
 from realtime_sync.core.response import Response
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate, ResponseCreatedUpdate, ResponseDoneUpdate
@@ -35,10 +35,10 @@ class ResponseRouter:
 
     # On the caller's thread -------------------------------------------------------------------------------------
 
-    def request(self, event_id: str, response: Response, out_of_band: bool, patience: Patience) -> None:
+    def request(self, event_id: str, response: Response, out_of_band: bool, deadline: Deadline) -> None:
         """Expect a response, once the conversation is free for it; ``WaitTimeoutError`` where it does not get free."""
         with self._changed:
-            if not out_of_band and not self._wait_until_free(patience):
+            if not out_of_band and not self._wait_until_free(deadline):
                 raise WaitTimeoutError("another answer is in progress; wait for it, or cancel it")
             if self._ended is not None:
                 response.fail(self._ended)
@@ -151,11 +151,11 @@ class ResponseRouter:
     def _is_occupied(self) -> bool:
         return self._occupying is not None and time.monotonic() < self._awaited_until
 
-    def _wait_until_free(self, patience: Patience) -> bool:
+    def _wait_until_free(self, deadline: Deadline) -> bool:
         while not self._is_free():
             awaited = self._awaited_until - time.monotonic()
-            nearer = 0 < awaited < (math.inf if patience.left is None else patience.left)
-            bound = Patience(awaited) if nearer else patience
+            nearer = 0 < awaited < (math.inf if deadline.left is None else deadline.left)
+            bound = Deadline(awaited) if nearer else deadline
             if not bound.wait(self._changed.wait) and not nearer:
                 return False
         return True

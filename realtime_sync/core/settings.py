@@ -19,7 +19,7 @@ from realtime_sync.protocol.update_base import SessionUpdateBase
 logger = logging.getLogger(__name__)
 
 
-class SettingsMemory:
+class SettingsTracker:
     """All that was asked for, but for what the service refused; and ``told``, as the service told it last.
 
     ``told`` is written by the reader, in one assignment, and may be read by any thread.

@@ -14,7 +14,7 @@ from typing import Callable, Optional, Protocol, TypeVar, Union, overload
 
 import attrs
 
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
     ForkedSessionError,
@@ -37,7 +37,7 @@ Delivered = Union[ConversationUpdate, "End"]
 _OVERHEAD_BYTES = 800
 # How long a thread that reads updates may be busy with one before it no longer counts as reading.
 _TAKER_SECONDS = 120.0
-_FOR_EVER = Patience(None)
+_FOR_EVER = Deadline(None)
 
 
 @attrs.frozen
@@ -98,19 +98,19 @@ class UpdateQueue(queue.Queue["Delivered"]):
             self.size -= _weight(item)
         return item
 
-    def take(self, patience: Patience) -> Optional[Delivered]:
+    def take(self, deadline: Deadline) -> Optional[Delivered]:
         """The next update or the End; None when time is up."""
         with self.mutex:
-            if not self.queue and not self._wait(lambda: bool(self.queue), patience):
+            if not self.queue and not self._wait(lambda: bool(self.queue), deadline):
                 return None
             return self._get()
 
-    def take_first(self, wanted: Callable[[ConversationUpdate], bool], patience: Patience) -> Optional[Delivered]:
+    def take_first(self, wanted: Callable[[ConversationUpdate], bool], deadline: Deadline) -> Optional[Delivered]:
         """The first update that is wanted, from among the others, or the End; None when time is up."""
         looked_at = 0
         while True:
             with self.mutex:
-                if not self._wait(lambda n=looked_at: self.puts > n, patience):  # type: ignore[misc]
+                if not self._wait(lambda n=looked_at: self.puts > n, deadline):  # type: ignore[misc]
                     return None
                 fresh = list(itertools.islice(reversed(self.queue), self.puts - looked_at))[::-1]
                 looked_at = self.puts
@@ -119,11 +119,11 @@ class UpdateQueue(queue.Queue["Delivered"]):
                 if (isinstance(item, End) or wanted(item)) and self._took(item):
                     return item
 
-    def _wait(self, ready: Callable[[], bool], patience: Patience) -> bool:
+    def _wait(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
         """Wait, with the lock, until ``ready``; False when time is up."""
         self.waiting += 1
         try:
-            return patience.wait(lambda seconds: self.not_empty.wait_for(ready, seconds))
+            return deadline.wait(lambda seconds: self.not_empty.wait_for(ready, seconds))
         finally:
             self.waiting -= 1
 
@@ -199,7 +199,7 @@ class UpdateStream:
 
         Raises ``WaitTimeoutError`` when time is up, ``ConnectionClosedError`` after the last update.
         """
-        return self._or_raise(self._next(Patience(timeout)), "an update", timeout)
+        return self._or_raise(self._next(Deadline(timeout)), "an update", timeout)
 
     @overload
     def wait_for(self, wanted: type[U], timeout: Optional[float] = None) -> U: ...
@@ -220,7 +220,7 @@ class UpdateStream:
         """
         self._check()
         self.want()
-        found = self._queue.take_first(condition(wanted), Patience(timeout))
+        found = self._queue.take_first(condition(wanted), Deadline(timeout))
         return self._or_raise(found, _described(wanted), timeout)
 
     def close(self) -> None:
@@ -283,10 +283,10 @@ class UpdateStream:
                 "%d updates were dropped: nobody had asked for them, beyond %d bytes", dropped, self._unread_limit
             )
 
-    def _next(self, patience: Patience) -> Optional[Delivered]:
+    def _next(self, deadline: Deadline) -> Optional[Delivered]:
         self._check()
         self.want()
-        return self._queue.take(patience)
+        return self._queue.take(deadline)
 
     def _or_raise(self, item: Optional[Delivered], what: str, timeout: Optional[float]) -> ConversationUpdate:
         if isinstance(item, ConversationUpdate):

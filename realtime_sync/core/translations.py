@@ -6,9 +6,9 @@ from typing import Optional
 
 import attrs
 
+from realtime_sync.core.derived_streams import next_update
 from realtime_sync.core.streams import UpdateStream
-from realtime_sync.core.transcripts import next_update
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
     SessionClosedUpdate,
@@ -53,7 +53,7 @@ class TranslationStream:
     """
 
     def __init__(self, updates: UpdateStream, timeout: Optional[float] = None) -> None:
-        Patience(timeout)  # refuses what is no time-out, now
+        Deadline(timeout)  # refuses what is no time-out, now
         self._updates = updates
         self._timeout = timeout
 
@@ -61,9 +61,9 @@ class TranslationStream:
         return self
 
     def __next__(self) -> TranslatedPiece:
-        patience = Patience(self._timeout)
+        deadline = Deadline(self._timeout)
         while True:
-            update = next_update(self._updates, patience)
+            update = next_update(self._updates, deadline)
             if isinstance(update, SessionClosedUpdate):
                 self.close()
                 raise StopIteration

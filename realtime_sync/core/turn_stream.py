@@ -14,7 +14,7 @@ from realtime_sync.audio.playback import PlaybackPosition, check_position
 from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.streams import End, WeakListener
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
 from realtime_sync.protocol.update_base import ConversationUpdate
 
@@ -63,7 +63,7 @@ class TurnStream:
     """
 
     def __init__(self, engine: Engine, timeout: Optional[float], position: Optional[PlaybackPosition]) -> None:
-        Patience(timeout)  # refuses what is no time-out, now
+        Deadline(timeout)  # refuses what is no time-out, now
         check_position(position)
         self._engine = engine
         self._timeout = timeout
@@ -78,7 +78,7 @@ class TurnStream:
 
     def __next__(self) -> Turn:
         self._engine.check_process()
-        taken = self._take(Patience(self._timeout))
+        taken = self._take(Deadline(self._timeout))
         if isinstance(taken, Turn):
             return self._with_playback(taken)
         if taken.clean:
@@ -98,7 +98,7 @@ class TurnStream:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _take(self, patience: Patience) -> Union[Turn, End]:
+    def _take(self, deadline: Deadline) -> Union[Turn, End]:
         taken: list[Union[Turn, End]] = []
 
         def take(seconds: Optional[float]) -> bool:
@@ -108,7 +108,7 @@ class TurnStream:
                 return False
             return True
 
-        if not patience.wait(take):
+        if not deadline.wait(take):
             raise WaitTimeoutError(f"no turn was finished within {self._timeout} s; the session goes on")
         return taken[0]
 

@@ -98,7 +98,7 @@ ApprovalCallback = Callable[[MCPApproval], Union[bool, MCPDecision]]
 """Says whether a call may be made. What it raises rejects the call."""
 
 
-class MCPDesk:
+class MCPApprovals:
     """Where one session's approvals are decided. Made by the session; costs nothing until it is used."""
 
     def __init__(self, engine: Engine) -> None:

@@ -16,7 +16,8 @@ from typing import Optional
 import attrs
 
 from realtime_sync.core.streams import End
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import (
     ConversationItem,
     MCPApprovalRequestItem,
@@ -33,7 +34,6 @@ from realtime_sync.protocol.updates import (
     ResponseOutputItemAddedUpdate,
     ResponseOutputItemDoneUpdate,
 )
-from realtime_sync.reconnect.policy import SessionReconnectedUpdate
 
 ASK_KEY = "realtime_sync_mcp"
 """In the metadata of a response whose remote calls are followed by the ``ask`` that asked for it."""
@@ -237,7 +237,7 @@ class RemoteCalls:
                 self._wait(seconds if mine else None)
         return None
 
-    def next_of(self, response_id: Optional[str], slow: float, patience: Patience) -> RemoteCall | bool:
+    def next_of(self, response_id: Optional[str], slow: float, deadline: Deadline) -> RemoteCall | bool:
         """A call of this response to decide about; True once all its calls are over, False when time is up."""
         with self._changed:
             while self.ended is None:
@@ -249,9 +249,9 @@ class RemoteCalls:
                 seconds = None if response_id in self._running else self._seconds_left(calls, slow)
                 if seconds == 0:
                     return True
-                if patience.left == 0:
+                if deadline.left == 0:
                     return False
-                self._wait(min((each for each in (seconds, patience.left) if each is not None), default=None))
+                self._wait(min((each for each in (seconds, deadline.left) if each is not None), default=None))
         return False
 
     def of(self, response_id: Optional[str]) -> list[RemoteCall]:
@@ -260,7 +260,7 @@ class RemoteCalls:
             return [call for call in self._calls if call.response_id == response_id]
 
     def _wait(self, seconds: Optional[float]) -> None:
-        Patience(seconds).wait(self._changed.wait)
+        Deadline(seconds).wait(self._changed.wait)
 
     def _is_decided_for(self, call: RemoteCall) -> bool:
         return self._owners.get(call.response_id or "") == DECIDES

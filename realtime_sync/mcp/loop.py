@@ -15,7 +15,7 @@ import attrs
 
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response, finished_answer
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
     ConnectionReplacedError,
@@ -24,7 +24,7 @@ from realtime_sync.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from realtime_sync.mcp.approval import ApprovalCallback, MCPApproval, MCPDesk
+from realtime_sync.mcp.approval import ApprovalCallback, MCPApproval, MCPApprovals
 from realtime_sync.mcp.calls import ASK_KEY, DECIDES, RemoteCall, RemoteCalls
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPCallItem
 from realtime_sync.protocol.options import ConversationMCPTool, ConversationResponseOptions
@@ -45,10 +45,10 @@ _MOST_ROUNDS = 32
 class _Worker:
     """A thread that hands requests on as they come, and asks for another response once the calls are over."""
 
-    def __init__(self, desk: MCPDesk, timeout: Optional[float]) -> None:
+    def __init__(self, desk: MCPApprovals, timeout: Optional[float]) -> None:
         self._desk = desk
         self._engine = desk.engine
-        self._slow = _PATIENCE_SECONDS if timeout is None else Patience(timeout).left or 0.0
+        self._slow = _PATIENCE_SECONDS if timeout is None else Deadline(timeout).left or 0.0
         self.calls = RemoteCalls()
         self.error: Optional[BaseException] = None
         self._thread: Optional[threading.Thread] = None
@@ -91,7 +91,7 @@ class _Worker:
     def _do(self, step: Union[RemoteCall, list[RemoteCall]], take: Callable[[MCPApprovalRequestItem], object]) -> None:
         try:
             if isinstance(step, list):
-                begin_response(self._engine, [], None, Patience(_PATIENCE_SECONDS))
+                begin_response(self._engine, [], None, Deadline(_PATIENCE_SECONDS))
             elif step.request is not None:
                 take(step.request)
         except ConnectionReplacedError:
@@ -110,7 +110,7 @@ class MCPApprover:
     the call, and is raised when the block is left, the first of it; the others go on.
     """
 
-    def __init__(self, desk: MCPDesk, callback: ApprovalCallback, timeout: Optional[float] = None) -> None:
+    def __init__(self, desk: MCPApprovals, callback: ApprovalCallback, timeout: Optional[float] = None) -> None:
         if not callable(callback):
             raise InvalidInputError(f"approve_mcp takes a function of a request, not {callback!r:.60}")
         self._desk = desk
@@ -145,8 +145,8 @@ class MCPApprovalStream:
     ``approve_mcp``.
     """
 
-    def __init__(self, desk: MCPDesk, timeout: Optional[float] = None) -> None:
-        Patience(timeout)  # refuses what is no time-out, here and not at the first wait
+    def __init__(self, desk: MCPApprovals, timeout: Optional[float] = None) -> None:
+        Deadline(timeout)  # refuses what is no time-out, here and not at the first wait
         self._desk = desk
         self._timeout = timeout
         worker = _Worker(desk, None)
@@ -170,7 +170,7 @@ class MCPApprovalStream:
             return bool(taken)
 
         self._desk.engine.check_process()
-        if not Patience(self._timeout).wait(take):
+        if not Deadline(self._timeout).wait(take):
             raise WaitTimeoutError(f"no approval was asked for within {self._timeout} s; the session goes on")
         if taken[0] is None:
             self._requests.put(None)  # for the other threads that wait
@@ -196,7 +196,7 @@ class MCPApprovalStream:
 
 @contextlib.contextmanager
 def following(
-    desk: MCPDesk,
+    desk: MCPApprovals,
     options: Optional[ConversationResponseOptions],
     callback: Optional[ApprovalCallback],
     on_delta: Optional[OnDelta],
@@ -213,7 +213,9 @@ def following(
 class MCPFollower:
     """Follows the remote calls of an ``ask`` until the model answers without one; hands on what it says meanwhile."""
 
-    def __init__(self, desk: MCPDesk, callback: Optional[ApprovalCallback], on_delta: Optional[OnDelta] = None) -> None:
+    def __init__(
+        self, desk: MCPApprovals, callback: Optional[ApprovalCallback], on_delta: Optional[OnDelta] = None
+    ) -> None:
         self._desk = desk
         self._on_delta = on_delta
         self._engine = desk.engine
@@ -232,7 +234,7 @@ class MCPFollower:
         return self._needed
 
     def answer(
-        self, items: Sequence[ConversationItem], options: Optional[ConversationResponseOptions], patience: Patience
+        self, items: Sequence[ConversationItem], options: Optional[ConversationResponseOptions], deadline: Deadline
     ) -> Answer:
         """The answer to ``items`` that calls no remote tool any more, or that needs somebody else to go on.
 
@@ -240,18 +242,18 @@ class MCPFollower:
         cut short. Raises ``WaitTimeoutError`` when time is up, and as ``finished_answer``.
         """
         if not self._needed:
-            return finished_answer(self._engine, items, options, patience, self._on_delta)
+            return finished_answer(self._engine, items, options, deadline, self._on_delta)
         options = self._marked(options or ConversationResponseOptions())
-        answer = finished_answer(self._engine, items, options, patience, self._on_delta)
+        answer = finished_answer(self._engine, items, options, deadline, self._on_delta)
         for _ in range(_MOST_ROUNDS):
             if answer.status not in ("completed", None) or not self._calls_tools(answer):
                 return answer
-            if not self._are_over(answer, patience):
+            if not self._are_over(answer, deadline):
                 return self._with_requests(answer)
             if answer.function_calls or not _ends_with_a_call(answer):
                 return answer
             options = freed(options, self._engine.session)
-            answer = finished_answer(self._engine, [], options, patience, self._on_delta)
+            answer = finished_answer(self._engine, [], options, deadline, self._on_delta)
         raise UsageError(f"the model called remote tools {_MOST_ROUNDS} times without answering")
 
     def _marked(self, options: ConversationResponseOptions) -> ConversationResponseOptions:
@@ -263,10 +265,10 @@ class MCPFollower:
         told = any(isinstance(item, (MCPCallItem, MCPApprovalRequestItem)) for item in answer.items)
         return answer.id is not None and (told or bool(self.calls.of(answer.id)))
 
-    def _are_over(self, answer: Answer, patience: Patience) -> bool:
+    def _are_over(self, answer: Answer, deadline: Deadline) -> bool:
         """Wait for all calls of the answer, and decide about them; False where nobody is there to decide."""
         while True:
-            step = self.calls.next_of(answer.id, _PATIENCE_SECONDS, patience)
+            step = self.calls.next_of(answer.id, _PATIENCE_SECONDS, deadline)
             if step is True:
                 return True
             if isinstance(step, RemoteCall) and step.request is not None:

@@ -76,6 +76,7 @@ class ConversationUpdateKind(str, enum.Enum):
     TRANSCRIPTION_SESSION_CREATED = "transcription_session.created"
     TRANSCRIPTION_SESSION_UPDATED = "transcription_session.updated"
     # The one that no server sends: this library says it where a session goes on over a new connection.
+    SESSION_DISCONNECTED = "realtime_sync.session.disconnected"
     SESSION_RECONNECTED = "realtime_sync.session.reconnected"
     UNKNOWN = "unknown"
 

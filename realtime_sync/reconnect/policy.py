@@ -26,9 +26,6 @@ from realtime_sync.errors import (
     TLSError,
     WaitTimeoutError,
 )
-from realtime_sync.protocol.kinds import ConversationUpdateKind
-from realtime_sync.protocol.resources import RealtimeSession
-from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 
 # Close codes after which the same session may be had again: going away, internal error, restart, try again later, bad
@@ -79,26 +76,6 @@ class Reconnect:
         delay = min(self.max_delay, self.base_delay * 2.0 ** min(attempt - 2, 30)) * random.uniform(0.5, 1.5)
         asked = error.retry_after if isinstance(error, HandshakeError) else None
         return max(delay, asked or 0.0)
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class SessionReconnectedUpdate(ConversationUpdate):
-    """The session goes on over a new connection. Made by this library; no server sends it.
-
-    ``reason``: how the old connection ended. ``losses``: one line for each thing that was not carried over; empty where
-    nothing was lost. ``sent_again``: the wire types of the commands that the old connection had not acknowledged and
-    that are sent again. ``attempts``: how many it took; ``seconds``: for how long there was no connection.
-    ``session``: the new connection's settings, as the service told them.
-    """
-
-    kind = ConversationUpdateKind.SESSION_RECONNECTED
-
-    reason: ConnectionClosedError
-    losses: tuple[str, ...] = ()
-    sent_again: tuple[str, ...] = ()
-    attempts: int = 1
-    seconds: float = 0.0
-    session: Optional[RealtimeSession] = None
 
 
 def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Optional[ErrorUpdate]) -> bool:

@@ -17,10 +17,10 @@ import attrs
 from realtime_sync.conversation import Replay
 from realtime_sync.core.commanding import acknowledged_fields
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.connection import Line
+from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.streams import End
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import refusal
 from realtime_sync.errors import (
     ConnectCancelledError,
@@ -37,10 +37,11 @@ from realtime_sync.protocol.commands import (
     ResponseCreateCommand,
     SessionUpdateCommand,
 )
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.options import SessionOptions
 from realtime_sync.protocol.registry import Command
-from realtime_sync.reconnect.policy import Reconnect, SessionReconnectedUpdate, is_worth_another_try
-from realtime_sync.reconnect.state import Survival
+from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
+from realtime_sync.reconnect.state import ReconnectState
 from realtime_sync.transport import Cancellation, Connection
 
 logger = logging.getLogger(__name__)
@@ -59,11 +60,11 @@ _LONGEST_SECONDS = 86_400.0
 _NO_MOMENT = 1e11
 
 
-class Revival:
+class Reconnector:
     """Makes new connections for one engine.
 
     ``connect`` opens one; ``greeting``: seconds for the server's first word; ``replays``: False where the service keeps
-    the conversation itself (a call), True where the history is to be carried over; ``continuous``: see ``Survival``.
+    the conversation itself (a call), True where the history is carried over; ``continuous``: see ``ReconnectState``.
     """
 
     def __init__(
@@ -78,13 +79,13 @@ class Revival:
     ) -> None:
         self.policy = policy
         self._engine = engine
-        self._survival = Survival(self, engine.dialect, continuous=continuous)
+        self._survival = ReconnectState(self, engine.dialect, continuous=continuous)
         self._connect = connect
         self._greeting = greeting
         self._replays = replays
         self._cancellation = Cancellation()
         self._spare: Optional[Connection] = None  # opened ahead of expiry
-        self._patience = Patience(policy.give_up_after)
+        self._patience = Deadline(policy.give_up_after)
         self._attempt = 0  # since the session was stable last
         self._live_since = time.monotonic()
         self._renewed_at: Optional[float] = None
@@ -132,7 +133,7 @@ class Revival:
             self._drop(line)
             reason = line.reason or reason
 
-    def _goes_on(self, line: Line, update: SessionReconnectedUpdate, replay: Replay) -> bool:
+    def _goes_on(self, line: SessionConnection, update: SessionReconnectedUpdate, replay: Replay) -> bool:
         """Tell everyone, send what was kept, and let everyone send; False where the connection has ended meanwhile."""
         engine = self._engine
         owes_answer = engine.announce(line, update, replay.names if self._replays else None)
@@ -150,11 +151,11 @@ class Revival:
 
     # A connection -----------------------------------------------------------------------------------------------------
 
-    def _new_line(self, error: RealtimeSyncError) -> tuple[Line, Replay, list[str]]:
+    def _new_line(self, error: RealtimeSyncError) -> tuple[SessionConnection, Replay, list[str]]:
         """``error``: why there is to be one."""
-        # Each loss has patience of its own, but for those that come before the connection was of any use.
+        # Each loss has a deadline of its own, unless the connection was lost before it was of any use.
         if self._attempt == 0 or self._was_useful():
-            self._patience = Patience(self.policy.give_up_after)
+            self._patience = Deadline(self.policy.give_up_after)
         while True:
             self._attempt += 1
             if self._spare is None and not self._pause(error):
@@ -181,7 +182,7 @@ class Revival:
         return spare
 
     def _pause(self, error: RealtimeSyncError) -> bool:
-        """Wait before the next attempt; False where patience is at its end (no shorter pause then: that were haste)."""
+        """Wait before the next attempt; False if the pause does not fit into the time left: it is never shortened."""
         pause, left = self.policy.pause(self._attempt, error), self._patience.left or 0.0
         return not self._cancellation.wait(min(pause, left)) and pause < left
 
@@ -189,13 +190,13 @@ class Revival:
         """True where the last connection was lived with for a while."""
         return time.monotonic() - self._live_since > min(_STABLE_SECONDS, self.policy.give_up_after)
 
-    def _drop(self, line: Line) -> None:
+    def _drop(self, line: SessionConnection) -> None:
         line.connection.abort()
         line.ended.wait(self._engine.timeouts.close)  # its reader lets go of it before the next one begins
 
-    def _introduce(self, line: Line) -> list[str]:
+    def _introduce(self, line: SessionConnection) -> list[str]:
         """Wait for the greeting, and apply the settings; what of them is lost."""
-        Patience(self._greeting).wait(line.greeted.wait)
+        Deadline(self._greeting).wait(line.greeted.wait)
         if line.over and not line.heard:
             line.ended.wait(self._engine.timeouts.close)
             raise refusal(line.reason) if line.reason else ConnectCancelledError("The session was closed.")
@@ -210,35 +211,35 @@ class Revival:
             return [f"session.update: what was not acknowledged is refused: {error}"]
         return []
 
-    def _configure(self, line: Line, options: Optional[SessionOptions]) -> None:
+    def _configure(self, line: SessionConnection, options: Optional[SessionOptions]) -> None:
         if options is not None:
             self._send(line, SessionUpdateCommand(session=options)).wait()
 
-    def _replay(self, line: Line) -> tuple[Replay, list[str]]:
+    def _replay(self, line: SessionConnection) -> tuple[Replay, list[str]]:
         """Send the history; what of it was sent, and what the service refused."""
         if not self._replays:
             return Replay([], [], {}), []
         replay = self._engine.read_conversation(lambda conversation: conversation.replay())
         refused: list[str] = []
-        patience: Optional[float] = None  # the usual
+        deadline: Optional[float] = None  # the usual
         for start in range(0, len(replay.items), _WINDOW):
             window = replay.items[start : start + _WINDOW]
             handles = [self._send(line, ConversationItemCreateCommand(item=item)) for item in window]
             for item, handle in zip(window, handles, strict=True):
                 try:
-                    handle.wait(patience)
+                    handle.wait(deadline)
                 except ServerError as error:
                     refused.append(f"{item.type} {item.id}: {error}")
                     replay.leave_out(str(item.id))
                 except WaitTimeoutError:  # some servers acknowledge no items at all
                     if line.over:
                         raise
-                    if patience is None:
+                    if deadline is None:
                         logger.warning("%s: the server does not acknowledge the history", self._engine.name)
-                    patience = 0.0
+                    deadline = 0.0
         return replay, refused
 
-    def _send(self, line: Line, command: Command) -> CommandHandle:
+    def _send(self, line: SessionConnection, command: Command) -> CommandHandle:
         command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
         handle = self._engine.new_handle(command.wire_type, command.event_id)
         line.send(codec.encode(command, self._engine.dialect), handle, acknowledged_fields(command))
@@ -260,7 +261,7 @@ class Revival:
 
     # Ahead of expiry --------------------------------------------------------------------------------------------------
 
-    def watch(self, line: Line) -> None:
+    def watch(self, line: SessionConnection) -> None:
         """Renew this connection before the service ends it, if it tells when that will be."""
         expires_at = self._engine.session.expires_at if self._engine.session else None
         if self.policy.renew_before is None or not expires_at:
@@ -273,7 +274,7 @@ class Revival:
             return  # the clocks differ, or the sessions are very short: not one renewal after the other
         self._engine.start_thread(lambda: self._renew(line, seconds), "renewal")
 
-    def _renew(self, line: Line, seconds: float) -> None:
+    def _renew(self, line: SessionConnection, seconds: float) -> None:
         if line.ended.wait(max(0.0, seconds)):
             return
         while self._is_idle_within(line, None):
@@ -287,7 +288,7 @@ class Revival:
                 return
             spare.dispose()
 
-    def _opened_ahead(self, line: Line) -> Optional[Connection]:
+    def _opened_ahead(self, line: SessionConnection) -> Optional[Connection]:
         """A new connection, while the old one serves; None where that ended first."""
         for attempt in itertools.count(1):
             try:
@@ -298,11 +299,11 @@ class Revival:
                     return None
         raise AssertionError("count() does not end")
 
-    def _is_idle_within(self, line: Line, seconds: Optional[float]) -> bool:
+    def _is_idle_within(self, line: SessionConnection, seconds: Optional[float]) -> bool:
         """Wait until nobody speaks and nothing is asked for; False where time is up or the connection has ended."""
-        patience = Patience(seconds)
+        deadline = Deadline(seconds)
         while not self._engine.is_idle(line):
-            if line.ended.is_set() or patience.left == 0:
+            if line.ended.is_set() or deadline.left == 0:
                 return False
             line.responses.wait_for_change(_IDLE_LOOK_SECONDS)
         return not line.ended.is_set()

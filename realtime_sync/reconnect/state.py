@@ -9,7 +9,7 @@ from typing import Callable, Optional, Protocol
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.connection import Line
+from realtime_sync.core.connection import SessionConnection
 from realtime_sync.errors import ConnectionClosedError, ConnectionReplacedError, InvalidInputError
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
@@ -40,7 +40,7 @@ class Reviver(Protocol):
         ...
 
 
-class Survival:
+class ReconnectState:
     """See the module. ``continuous``: the service makes no messages of the audio (a translation)."""
 
     def __init__(self, reviver: Reviver, dialect: Dialect, *, continuous: bool = False) -> None:
@@ -84,7 +84,7 @@ class Survival:
 
     def cut_off(
         self,
-        line: Line,
+        line: SessionConnection,
         conversation: Conversation,
         turn_detection: Optional[TurnDetectionOptions],
         format: SampleFormat,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Optional
 
 import attrs
 
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ToolCancelledError, ToolError, WaitTimeoutError
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
@@ -86,7 +86,7 @@ class RunningCall:
 
         Raises ``WaitTimeoutError``; the call goes on. Errors of the function are in the outcome, not raised.
         """
-        if not Patience(timeout).wait(self._settled.wait):
+        if not Deadline(timeout).wait(self._settled.wait):
             raise WaitTimeoutError(f"the tool {self.name} has not finished within {timeout} s")
         assert self._outcome is not None
         return self._outcome

@@ -7,7 +7,7 @@ from typing import Callable, Optional
 
 import attrs
 
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ToolCancelledError
 
 
@@ -38,7 +38,7 @@ class ToolCancellation:
 
     def wait(self, seconds: Optional[float] = None) -> bool:
         """Sleep for ``seconds`` (None: for ever), or until cancelled; True where it was."""
-        return Patience(seconds).wait(self._event.wait)
+        return Deadline(seconds).wait(self._event.wait)
 
     def check(self) -> None:
         """Raise ``ToolCancelledError`` where it was cancelled."""

@@ -17,7 +17,7 @@ from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.response import Response
 from realtime_sync.core.streams import End
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
     ConnectionReplacedError,
@@ -109,11 +109,11 @@ def freed(options: ConversationResponseOptions, session: Optional[RealtimeSessio
 
 def answer_with_tools(
     engine: Engine,
-    ask: Callable[[Sequence[ConversationItem], Optional[ConversationResponseOptions], Patience], Answer],
+    ask: Callable[[Sequence[ConversationItem], Optional[ConversationResponseOptions], Deadline], Answer],
     items: Sequence[ConversationItem],
     runner: ToolRunner,
     options: Optional[ConversationResponseOptions],
-    patience: Patience,
+    deadline: Deadline,
 ) -> Answer:
     """The answer to ``items``: make the calls that it asks for, and have it answered anew, until it asks for none.
 
@@ -122,20 +122,20 @@ def answer_with_tools(
     """
     options = options or ConversationResponseOptions()
     options = attrs.evolve(options, metadata={**(options.metadata or {}), TOOLS_KEY: "ask"})
-    answer = ask(items, options, patience)
+    answer = ask(items, options, deadline)
     for _ in range(_MOST_ROUNDS):
         calls = _calls_of(answer.response)
         if not calls or not all(map(runner.runs, calls)):
             return answer
         cancellation = ToolCancellation()
         with engine.listening(_AtTheEnd(cancellation)):
-            outcomes = runner.run(calls, cancellation, timeout=patience.left)
+            outcomes = runner.run(calls, cancellation, timeout=deadline.left)
         engine.check_open()
         said = _results(outcomes)
         # Out of band the service keeps nothing: it is told again what was asked, and which calls these results are of.
         items = [*items, *_carried([*answer.items, *said])] if options.conversation == "none" else said
         options = freed(options, engine.session)
-        answer = ask(items, options, patience)
+        answer = ask(items, options, deadline)
     raise UsageError(f"the model called tools {_MOST_ROUNDS} times without answering; is a result of use to it?")
 
 
@@ -260,7 +260,7 @@ class Inbox:
     def next(self) -> Union[tuple[list[FunctionCallItem], int], End]:
         """The next calls with the turn that they were made in; the end once it has come."""
         with self._changed:
-            Patience(None).wait(lambda s: self._changed.wait_for(lambda: bool(self._end or self._calls), s))
+            Deadline(None).wait(lambda s: self._changed.wait_for(lambda: bool(self._end or self._calls), s))
             return self._end or self._calls.popleft()
 
     @contextmanager

@@ -13,7 +13,7 @@ import threading
 import time
 from typing import Callable, Optional
 
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import UsageError
 from realtime_sync.tools.calls import RunningCall
 
@@ -62,7 +62,7 @@ class CallPool:
 
     def close(self, timeout: float) -> None:
         """Cancel every call, and wait up to ``timeout`` seconds for the threads to end."""
-        patience = Patience(timeout)
+        deadline = Deadline(timeout)
         with self._lock:
             self._closed = True
             unfinished = [*self._running, *self._queue]
@@ -74,7 +74,7 @@ class CallPool:
             call.cancel()
         for thread in threads:
             if thread is not threading.current_thread():  # a tool may close its runner
-                thread.join(patience.left)
+                thread.join(deadline.left)
 
     # Threads ----------------------------------------------------------------------------------------------------
 

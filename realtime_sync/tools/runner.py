@@ -8,7 +8,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Callable, Optional, Union
 
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationFunctionTool, ConversationTool
@@ -96,7 +96,7 @@ class ToolRunner:
         so too, and goes on.
         Raises ``UsageError`` once closed; what the functions raise is in the outcomes.
         """
-        patience = Patience(timeout)
+        deadline = Deadline(timeout)
         started: list[RunningCall] = []
         forget: list[Callable[[], None]] = []
         try:
@@ -104,7 +104,7 @@ class ToolRunner:
                 started.append(self.start(call))
                 if cancellation is not None:
                     forget.append(cancellation.on_cancel(started[-1].cancel))
-            return [running.outcome(patience.left) for running in started]
+            return [running.outcome(deadline.left) for running in started]
         except BaseException:
             for running in started:
                 running.cancel()

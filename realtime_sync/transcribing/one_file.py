@@ -15,8 +15,8 @@ from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.conversation.pricing import UsageTotals
+from realtime_sync.conversation.transcripts import Transcript, TranscriptCollector, TranscriptionSegment
 from realtime_sync.core.commands import server_error
-from realtime_sync.core.transcripts import Transcript, TranscriptCollector, TranscriptionSegment
 from realtime_sync.errors import (
     ConnectCancelledError,
     InvalidInputError,

@@ -9,7 +9,7 @@ from typing import Any, Optional
 import attrs
 
 from realtime_sync.conversation.pricing import UsageTotals
-from realtime_sync.core.transcripts import TranscriptionSegment
+from realtime_sync.conversation.transcripts import TranscriptionSegment
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.resources import LogProb
 

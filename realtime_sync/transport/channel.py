@@ -7,12 +7,13 @@ import socket
 import ssl
 from typing import Optional, Union
 
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionFailedError
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.dialing import cancelled, dial, timed_out
 from realtime_sync.transport.nested_tls import NestedTLS, Stream
 from realtime_sync.transport.tls import tls_error
-from realtime_sync.transport.waiting import READ, WRITE, Cancellation, Deadline, Waiter, WakeUp
+from realtime_sync.transport.waiting import READ, WRITE, Cancellation, Waiter, WakeUp
 
 CHUNK = 65536
 

@@ -10,9 +10,10 @@ import socket
 import threading
 from typing import Any, Callable, Union
 
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectCancelledError, ConnectionFailedError, ConnectTimeoutError
 from realtime_sync.timeouts import Timeouts
-from realtime_sync.transport.waiting import WRITE, Cancellation, Deadline, Waiter, WakeUp
+from realtime_sync.transport.waiting import WRITE, Cancellation, Waiter, WakeUp
 
 # getaddrinfo's rows: family, type, protocol, canonical name, and an address whose shape depends on the family.
 Address = tuple[int, int, int, str, tuple[Any, ...]]
@@ -142,7 +143,7 @@ def _open(
 
 def _tune(sock: socket.socket, timeouts: Timeouts) -> None:
     """Small frames at once, and an end to a network that went away; what a system does not know is left out."""
-    patience = max(timeouts.send, timeouts.ping_interval + timeouts.ping) + 5
+    longest = max(timeouts.send, timeouts.ping_interval + timeouts.ping) + 5
     for level, name, value in (
         (socket.IPPROTO_TCP, "TCP_NODELAY", 1),
         (socket.SOL_SOCKET, "SO_KEEPALIVE", 1),
@@ -153,7 +154,7 @@ def _tune(sock: socket.socket, timeouts: Timeouts) -> None:
         # look like a stall; and a pong would wait behind megabytes.
         (socket.IPPROTO_TCP, "TCP_NOTSENT_LOWAT", 1 << 17),
         # Linux retransmits for 13 to 30 minutes by default. Milliseconds, and later than our own, typed deadlines.
-        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", int(patience * 1000)),
+        (socket.IPPROTO_TCP, "TCP_USER_TIMEOUT", int(longest * 1000)),
     ):
         option = getattr(socket, name, None)
         if option is not None:

@@ -188,10 +188,10 @@ class Duplex(websocket.WebSocket):
         self._due = time.monotonic() + self.timeouts.ping_interval
 
     def _keep_alive(self) -> None:
-        patience = self.timeouts.ping if self._pinged else self.timeouts.ping_interval
-        if time.monotonic() < self._drained + patience:
+        deadline = self.timeouts.ping if self._pinged else self.timeouts.ping_interval
+        if time.monotonic() < self._drained + deadline:
             # No ping gets past a frame that is being written; that the peer takes it is a sign of life as good.
-            self._due = self._drained + patience
+            self._due = self._drained + deadline
         elif self._pinged:
             silence = self.timeouts.ping_interval + self.timeouts.ping
             told = f"The server has been silent for {silence:g} s and answered no ping"
@@ -252,7 +252,7 @@ class Duplex(websocket.WebSocket):
     def _write(self, data: bytes, by: Optional[float] = None) -> None:
         """Write ``data`` after what is left from before; the caller holds ``lock``.
 
-        ``by`` is a monotonic moment; None lets each byte that is taken renew the patience of ``Timeouts.send``.
+        ``by`` is a monotonic moment; None lets each byte that is taken renew the deadline of ``Timeouts.send``.
         """
         self._flush(wait=True, by=by)
         self._rest = memoryview(data)

@@ -1,32 +1,14 @@
-"""Waiting that ends: a deadline, a wake-up from another thread, and both together on a socket."""
+"""Waiting that ends: a wake-up from another thread, and a socket or a wake-up within a time."""
 
 from __future__ import annotations
 
 import selectors
 import socket
 import threading
-import time
 from typing import Callable, Optional
 
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
-
-
-class Deadline:
-    """A moment on the monotonic clock, so that one time-out covers several waits."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._at = time.monotonic() + seconds
-
-    @property
-    def remaining(self) -> float:
-        """Seconds left, never negative."""
-        return max(0.0, self._at - time.monotonic())
-
-    def within(self, seconds: float) -> Deadline:
-        """An earlier deadline for a part of the work: ``seconds`` from now, but never later than this one."""
-        return Deadline(min(seconds, self.remaining))
 
 
 class Cancellation:

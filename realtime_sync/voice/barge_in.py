@@ -17,7 +17,7 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.streams import End
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
     ConnectionReplacedError,
@@ -106,7 +106,7 @@ def interrupt(
     if heard_ms is not None and position is not None:
         raise InvalidInputError("tell what was heard by heard_ms or by position, not by both")
     check_position(position)
-    patience = Patience(engine.timeouts.acknowledge if timeout is None else timeout)
+    deadline = Deadline(engine.timeouts.acknowledge if timeout is None else timeout)
     if engine.reconnecting:
         return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
 
@@ -120,9 +120,9 @@ def interrupt(
     cancelling = session.cancel_response(response_id) if response_id or awaited else None
     clearing = session.clear_output_audio() if clear_output else None
     truncating = [_truncate(session, cut) for cut in cuts]
-    cancelled, why_not_cancelled = _outcome(cancelling, patience)
-    _, why_not_cleared = _outcome(clearing, patience)
-    outcomes = [_outcome(handle, patience) for handle in truncating]
+    cancelled, why_not_cancelled = _outcome(cancelling, deadline)
+    _, why_not_cleared = _outcome(clearing, deadline)
+    outcomes = [_outcome(handle, deadline) for handle in truncating]
     first = cuts[0]
     stopped = cancelled if isinstance(cancelled, ResponseDoneUpdate) else None
     if stopped is not None and position is not None:
@@ -145,12 +145,12 @@ def _truncate(session: Interruptible, cut: _Cut) -> Optional[CommandHandle]:
     return session.truncate_item(cut.item_id, audio_end_ms=cut.audio_end_ms, content_index=cut.content_index)
 
 
-def _outcome(handle: Optional[CommandHandle], patience: Patience) -> tuple[Optional[ConversationUpdate], Optional[str]]:
+def _outcome(handle: Optional[CommandHandle], deadline: Deadline) -> tuple[Optional[ConversationUpdate], Optional[str]]:
     """What acknowledged a command, or in words why nothing did."""
     if handle is None:
         return None, None
     try:
-        return handle.wait(patience.left), None
+        return handle.wait(deadline.left), None
     except ServerError as error:
         if error.code == "response_cancel_not_active":  # it ended while the cancellation was on its way
             return None, None

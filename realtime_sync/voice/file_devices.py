@@ -16,7 +16,7 @@ from realtime_sync.audio.pacing import Clock, Pacer, RealClock
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.audio.wav import WavWriter
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
 from realtime_sync.voice.play_queue import PlayQueue
 
@@ -165,7 +165,7 @@ class FileSpeaker:
         """See ``Speaker.wait``. Raises UsageError where nothing plays, because it was not started or was closed."""
         if self._thread is None or self._closed.is_set():
             raise UsageError("start() the speaker before waiting for it")
-        if not self._queue.wait(Patience(timeout)):
+        if not self._queue.wait(Deadline(timeout)):
             raise WaitTimeoutError(f"not all was played within {timeout} s; it goes on")
         self._check()
 

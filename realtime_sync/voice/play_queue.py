@@ -9,7 +9,7 @@ from typing import Optional
 import attrs
 
 from realtime_sync.audio.playback import PlaybackPosition, Played
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 
 SAMPLE_BYTES = 2
 # Items whose audio may still come after they were dropped.
@@ -79,10 +79,10 @@ class PlayQueue:
             self._changed.notify_all()
         return self.position.current
 
-    def wait(self, patience: Patience) -> bool:
+    def wait(self, deadline: Deadline) -> bool:
         """Wait until it is empty; False where time is up before."""
         with self._changed:
-            return patience.wait(lambda s: self._changed.wait_for(lambda: not self._pieces, s))
+            return deadline.wait(lambda s: self._changed.wait_for(lambda: not self._pieces, s))
 
     def wait_for_more(self, taken: int, seconds: float) -> bool:
         """Wait until more than ``taken`` samples were taken, or it is empty; False where neither came in time."""

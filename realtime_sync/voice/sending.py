@@ -12,7 +12,7 @@ from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.preflight import check_commit
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.streams import End, Listener
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     AudioFormatError,
     AudioSendInProgressError,
@@ -164,7 +164,7 @@ class AudioSend:
         Raises what made it fail, or ``WaitTimeoutError`` when time is up (it goes on sending).
         """
         self._check()
-        if not Patience(timeout).wait(self._finished.wait):
+        if not Deadline(timeout).wait(self._finished.wait):
             raise WaitTimeoutError(f"the audio was not sent within {timeout} s; it is still being sent")
         if self._error is not None:
             raise self._error.with_traceback(None)

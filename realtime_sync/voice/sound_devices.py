@@ -15,7 +15,7 @@ from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
 from realtime_sync.audio.outgoing import check_chunk_ms
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.audio.resampling import Resampler
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
 from realtime_sync.voice.play_queue import PlayQueue
 from realtime_sync.voice.portaudio import Backend, Stream, device_format, find_device, sounddevice_backend
@@ -222,10 +222,10 @@ class SoundDeviceSpeaker:
         """See ``Speaker.wait``: until the device has taken all."""
         with self._write_lock:
             self._finish_item()
-        patience = Patience(timeout)
+        deadline = Deadline(timeout)
         while not self._queue.empty:
             self._check()
-            taken, left = self._queue.taken, patience.left
+            taken, left = self._queue.taken, deadline.left
             if self._queue.wait_for_more(taken, _GONE_SECONDS if left is None else min(left, _GONE_SECONDS)):
                 continue
             if left is not None and left <= _GONE_SECONDS:

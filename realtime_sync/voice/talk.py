@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.streams import UpdateStream
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     AudioFormatError,
     AudioNotHeldError,
@@ -17,6 +17,7 @@ from realtime_sync.errors import (
     SessionNotOpenError,
     UsageError,
 )
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import AudioFormat, TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
@@ -27,7 +28,6 @@ from realtime_sync.protocol.updates import (
     ResponseDoneUpdate,
     ResponseOutputAudioDeltaUpdate,
 )
-from realtime_sync.reconnect.policy import SessionReconnectedUpdate
 from realtime_sync.voice import Microphone, SoundDeviceMicrophone, SoundDeviceSpeaker, Speaker
 
 if TYPE_CHECKING:
@@ -148,12 +148,12 @@ class _Talk:
 
     def _wait_for_the_answer(self) -> None:
         """On the hearing thread: until the last answer is played, the caller stops it, or nothing is for ``linger``."""
-        patience, heard = Patience(self._linger), self._speaker.position.current
+        deadline, heard = Deadline(self._linger), self._speaker.position.current
         # Looks every so often: three things may end this, of which the caller and the speaker own one each.
         while not self._stop.is_set() and (self._speaker.playing or not self._answered.is_set()):
             if heard != self._speaker.position.current:
-                patience, heard = Patience(self._linger), self._speaker.position.current
-            if patience.left == 0 or self._over.wait(_LOOK_SECONDS):
+                deadline, heard = Deadline(self._linger), self._speaker.position.current
+            if deadline.left == 0 or self._over.wait(_LOOK_SECONDS):
                 return
 
     def _play(

@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, Generic, Optional, TypeVar
 
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConfigurationError,
     ConnectionClosedError,
@@ -120,7 +120,7 @@ class BackgroundSession(Generic[T]):
 
     def _wait(self, event: threading.Event, timeout: Optional[float]) -> None:
         self._check_process()
-        if not Patience(timeout).wait(event.wait):
+        if not Deadline(timeout).wait(event.wait):
             raise WaitTimeoutError(f"{self!r} did not come that far within {timeout:g} s; it goes on")
 
     def _check_process(self) -> None:
@@ -273,18 +273,18 @@ class BackgroundSessions:
         """
         if self._lost:
             return True
-        patience = Patience(self._close_seconds if timeout is None else timeout)
+        deadline = Deadline(self._close_seconds if timeout is None else timeout)
         with self._changed:
             self._closed = True
             running = list(self._running.values())
         sessions = [session for session in (background._give_up() for background in running) if session is not None]
         # First a close frame to each, then the waiting, so that many silent peers take no longer than one.
         for session in sessions:
-            session._engine.begin_close(1000, "", patience.left)
+            session._engine.begin_close(1000, "", deadline.left)
         for session in sessions:
             session.close()
         with self._changed:
-            patience.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(), seconds))
+            deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(), seconds))
             left = self._others()
         if left:
             logger.warning("%d background session(s) still run after their close: %s", len(left), ", ".join(left))

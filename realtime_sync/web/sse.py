@@ -12,7 +12,7 @@ from typing import Optional, Protocol, Union
 
 from realtime_sync.core.answer import Answer, Delta
 from realtime_sync.core.response import Response
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import InvalidInputError, RealtimeSyncError, WaitTimeoutError
 from realtime_sync.web.http_errors import public_error
 
@@ -97,7 +97,7 @@ class EventStream:
     ) -> None:
         self._response = response
         self._heartbeat = heartbeat
-        self._patience = Patience(timeout)
+        self._patience = Deadline(timeout)
         self._then_close = then_close
         self._events = self._told()
         self._closed = False

@@ -392,10 +392,10 @@ def test_a_lost_connection_is_noted_once_above_what_is_typed_and_once_when_it_is
 
 def test_every_loss_is_told_once_and_where_no_connection_comes_about_that_is_told_too() -> None:
     told: list[str] = []
-    patience = Reconnect(give_up_after=1.0, base_delay=0.01, max_delay=0.05)
+    deadline = Reconnect(give_up_after=1.0, base_delay=0.01, max_delay=0.05)
     with RealtimeServer() as server, noting_losses(told.append):
         client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
-        with client.start_conversation_session(reconnect=patience) as session:
+        with client.start_conversation_session(reconnect=deadline) as session:
             updates = session.subscribe()
             server.close()
             note_endings(updates, told.append)

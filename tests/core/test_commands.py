@@ -23,7 +23,7 @@ from realtime_sync import (
     UsageError,
     WaitTimeoutError,
 )
-from realtime_sync.core.commands import Acknowledgements, CommandHandle
+from realtime_sync.core.commands import CommandHandle, PendingCommands
 from realtime_sync.reconnect.state import error_of_loss
 from realtime_sync.server import Script, expect, faults
 from realtime_sync.session import RealtimeConversationSession as Session
@@ -348,7 +348,7 @@ def test_an_append_by_hand_learns_that_it_was_refused(plain: House) -> None:
 
 
 def test_the_end_of_an_out_of_band_answer_acknowledges_no_cancellation_of_the_one_in_the_conversation() -> None:
-    acknowledgements = Acknowledgements()
+    acknowledgements = PendingCommands()
     cancel = CommandHandle("response.cancel", "event_1", 1, lambda: None)
     acknowledgements.expect(cancel, {"response_id": None})
     for conversation, handle in ((None, None), ("conv_1", cancel)):
@@ -361,7 +361,7 @@ def test_the_end_of_an_out_of_band_answer_acknowledges_no_cancellation_of_the_on
 def test_a_command_whose_turn_is_in_the_moment_of_the_end_is_told_its_own_fate(wire_type: str, again: bool) -> None:
     """It was kept to be sent again, and only then is it expected here: who hears otherwise sends it twice."""
     error_of = error_of_loss(ConnectionLostError("gone"))
-    acknowledgements = Acknowledgements()
+    acknowledgements = PendingCommands()
     acknowledgements.end(error_of("", {}), error_of)
     late = CommandHandle(wire_type, "event_1", 1, lambda: None)
     acknowledgements.expect(late, {})

@@ -8,7 +8,7 @@ import pytest
 from realtime_sync import ServerError, WaitTimeoutError
 from realtime_sync.core.response import Response
 from realtime_sync.core.response_router import ResponseRouter
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.options import AudioFormat
 from tests.core.answers import idle
@@ -109,14 +109,14 @@ def test_what_was_not_cancelled_is_awaited() -> None:
     router = router_with_one()
     router.cancelling("resp_7", 0)
     with pytest.raises(WaitTimeoutError):
-        router.request("e", response(), False, Patience(0.05))
+        router.request("e", response(), False, Deadline(0.05))
 
 
 def test_a_later_cancel_makes_nobody_wait_longer() -> None:
     router = router_with_one()
     router.cancelling("resp_1", 0)
     router.cancelling(None, 60)
-    router.request("e", response(), False, Patience(0))
+    router.request("e", response(), False, Deadline(0))
     router.withdraw("e")
     assert router.idle
 
@@ -124,9 +124,9 @@ def test_a_later_cancel_makes_nobody_wait_longer() -> None:
 def test_who_waits_behind_another_claim_sleeps_though_a_deadline_has_passed() -> None:
     router = router_with_one()
     router.cancelling(None, 0)
-    router.request("first", response(), False, Patience(0))
+    router.request("first", response(), False, Deadline(0))
     with within(5), pytest.raises(WaitTimeoutError):
-        router.request("second", response(), False, Patience(0.05))
-    waiting = Running(lambda: router.request("second", response(), False, Patience(10)))
+        router.request("second", response(), False, Deadline(0.05))
+    waiting = Running(lambda: router.request("second", response(), False, Deadline(10)))
     router.withdraw("first")
     waiting.result()

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from realtime_sync.core.normalizer import Completion, is_made_up
+from realtime_sync.core.normalizer import ResponseNormalizer, is_made_up
 from realtime_sync.protocol import codec
 from tests.core.answers import idle
 from tests.core.harness import House, Running, until
@@ -146,14 +146,14 @@ def test_late_pieces_go_to_nobody_else(plain: House) -> None:
 
 
 def test_complete_updates_are_left_as_they_are() -> None:
-    completion = Completion()
+    completion = ResponseNormalizer()
     for said in (created(), piece(), {"type": "session.updated", "session": {}}, piece(response_id="resp_7"), done()):
         update = codec.decode(codec.to_text(said))
         assert completion.complete(update) is update
 
 
 def test_what_is_completed_still_says_what_was_missing() -> None:
-    completion = Completion()
+    completion = ResponseNormalizer()
     completion.complete(codec.decode(codec.to_text(created())))
     update = codec.decode(codec.to_text(BARE_PIECE))
     completed = completion.complete(update)

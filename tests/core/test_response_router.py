@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from realtime_sync import ConnectionClosedError, ConversationUpdate, ServerError, WaitTimeoutError
 from realtime_sync.core.response import Response
 from realtime_sync.core.response_router import ResponseRouter
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.protocol.options import AudioFormat
 from tests.core.harness import Running, until, within
 
-NOW = Patience(0)
+NOW = Deadline(0)
 
 
 def response() -> Response:
@@ -149,7 +149,7 @@ def test_the_next_goes_on_as_soon_as_the_conversation_is_free(frees: Callable[[R
     router = ResponseRouter()
     first, second = response(), response()
     router.request("first", first, False, NOW)
-    waiting = Running(lambda: router.request("second", second, False, Patience(5)))
+    waiting = Running(lambda: router.request("second", second, False, Deadline(5)))
     until(lambda: router._changed._waiters)  # type: ignore[attr-defined]
     assert waiting.alive
     frees(router)
@@ -221,7 +221,7 @@ def test_the_end_of_the_connection_is_the_end_of_all() -> None:
     router.see(told("created", "r", None), "begun")
     router.request("waiting", waiting_to_begin, True, NOW)
     in_line = [
-        Running(functools.partial(router.request, f"line {number}", response(), False, Patience(5)))
+        Running(functools.partial(router.request, f"line {number}", response(), False, Deadline(5)))
         for number in range(3)
     ]
     until(lambda: len(router._changed._waiters) == 3)  # type: ignore[attr-defined]
@@ -244,7 +244,7 @@ def test_many_threads_never_hold_the_conversation_together() -> None:
     def ask(thread: int) -> None:
         for number in range(50):
             name = f"{thread}/{number}"
-            router.request(name, response(), False, Patience(10))
+            router.request(name, response(), False, Deadline(10))
             with lock:
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])

@@ -10,10 +10,10 @@ import pytest
 
 from realtime_sync import CloseInfo, ConnectionClosedError, ConversationUpdate
 from realtime_sync.core.streams import End
-from realtime_sync.deadline import Patience
+from realtime_sync.deadline import Deadline
 from realtime_sync.mcp import calls as calls_room
 from realtime_sync.mcp.calls import RemoteCall, RemoteCalls
-from realtime_sync.reconnect.policy import SessionReconnectedUpdate
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from tests.core.harness import Running, until
 
 SLOW = 20.0
@@ -194,22 +194,22 @@ def test_another_connection_has_nothing_in_hand() -> None:
 def test_the_end_releases_who_waits() -> None:
     calls = tracker(*LIVE, item(request()))
     one_asked(calls)
-    waiting = [Running(lambda: calls.next_step(SLOW)), Running(lambda: calls.next_of("r1", SLOW, Patience(None)))]
+    waiting = [Running(lambda: calls.next_step(SLOW)), Running(lambda: calls.next_of("r1", SLOW, Deadline(None)))]
     calls.end(End(ConnectionClosedError("over", close_info=CloseInfo(1000)), clean=True))
     assert [each.result() for each in waiting] == [None, False]
 
 
 def test_who_follows_a_response_is_told_when_its_calls_are_over() -> None:
     calls = tracker(response("created"), output(call()))
-    waiting = Running(lambda: calls.next_of("r1", SLOW, Patience(SLOW)))
+    waiting = Running(lambda: calls.next_of("r1", SLOW, Deadline(SLOW)))
     calls.deliver(sign("completed"))
     calls.deliver(response("done", output=[call()]))
     assert waiting.result() is True
-    assert calls.next_of("r9", SLOW, Patience(0)) is True
+    assert calls.next_of("r9", SLOW, Deadline(0)) is True
     calls.deliver(item(request("q7", "other")))
     calls.deliver(output(call("i7", "other"), "r1"))
-    assert isinstance(calls.next_of("r1", SLOW, Patience(0)), RemoteCall)
-    assert calls.next_of("r1", SLOW, Patience(0)) is False
+    assert isinstance(calls.next_of("r1", SLOW, Deadline(0)), RemoteCall)
+    assert calls.next_of("r1", SLOW, Deadline(0)) is False
 
 
 def test_many_threads_may_ask_and_feed() -> None:

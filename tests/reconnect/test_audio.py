@@ -28,7 +28,7 @@ from realtime_sync.core.commands import CommandHandle
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.items import MessageItem
-from realtime_sync.reconnect.state import Survival
+from realtime_sync.reconnect.state import ReconnectState
 from realtime_sync.server import Faults, Reply, Turn, faults
 from realtime_sync.server.connection import Connection
 from realtime_sync.server.faults import Act
@@ -290,7 +290,7 @@ def test_an_answer_is_owed_until_it_begins_however_often_the_connection_is_lost(
 def test_an_answer_is_owed_to_what_has_got_another_name(plain: House) -> None:
     """The service refuses ids of more than 32 characters, and some servers' are longer."""
     conversation, reviver, long = Conversation(), SimpleNamespace(policy=QUICKLY), "item_" + "x" * 36
-    survival: Any = Survival(reviver, Dialect.GA)  # type: ignore[arg-type]
+    survival: Any = ReconnectState(reviver, Dialect.GA)  # type: ignore[arg-type]
     told = {"type": "input_audio_buffer.committed", "item_id": long}
     survival.see(ConversationUpdate.from_json(json.dumps(told)), None, conversation, lambda: PCM)
     conversation.add_item(MessageItem(id=long, role="user"))
@@ -303,7 +303,7 @@ def test_an_answer_is_owed_to_what_has_got_another_name(plain: House) -> None:
 @pytest.mark.parametrize("fails", [True, False])
 def test_audio_whose_transcription_has_failed_is_kept_until_the_answer_has_come(fails: bool) -> None:
     """Else a transcription model that is not there would fill the memory; while it may still come it is kept."""
-    conversation, survival = Conversation(), Survival(SimpleNamespace(policy=QUICKLY), Dialect.GA)  # type: ignore[arg-type]
+    conversation, survival = Conversation(), ReconnectState(SimpleNamespace(policy=QUICKLY), Dialect.GA)  # type: ignore[arg-type]
     commit = CommandHandle("input_audio_buffer.commit", "event_1", 1, lambda: None)
     survival.outbox.note_audio(1, codec.append_frame(HALF, "input_audio_buffer.append"), len(HALF), PCM)
     survival.outbox.note_command(1, b"{}", commit, {})

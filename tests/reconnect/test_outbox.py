@@ -17,7 +17,7 @@ from realtime_sync import (
 )
 from realtime_sync.audio.formats import PCM
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.settings import SettingsMemory
+from realtime_sync.core.settings import SettingsTracker
 from realtime_sync.protocol import codec
 from realtime_sync.reconnect.outbox import Outbox, fate
 from tests.core.harness import within
@@ -267,7 +267,7 @@ def test_speech_ends_with_its_connection() -> None:
 
 
 def test_turn_detection_that_was_disabled_is_none() -> None:
-    memory = SettingsMemory()
+    memory = SettingsTracker()
     memory.tell(update("session.updated", session={"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}))  # type: ignore[arg-type]
     assert memory.turn_detection is not None
     off = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.disabled())
@@ -277,7 +277,7 @@ def test_turn_detection_that_was_disabled_is_none() -> None:
 
 def test_a_raw_change_that_any_kind_of_session_might_be_asked_for_forgets_nothing() -> None:
     """Servers that take a session.update without a type exist; this one could be a translation's."""
-    memory = SettingsMemory()
+    memory = SettingsTracker()
     memory.remember(handle("session.update"), ConversationSessionOptions(voice="cedar"))
     transcription = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
     raw = codec.decode_command(json.dumps({"type": "session.update", "session": transcription}))

@@ -14,7 +14,7 @@ from realtime_sync import (
     TurnDetectionOptions,
     WaitTimeoutError,
 )
-from realtime_sync.core.transcripts import Transcript, TranscriptCollector
+from realtime_sync.conversation.transcripts import Transcript, TranscriptCollector
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.server import RealtimeServer
 from tests.server.sounds import silence, tone

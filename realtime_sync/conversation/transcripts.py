@@ -9,9 +9,7 @@ from typing import Optional
 
 import attrs
 
-from realtime_sync.core.streams import UpdateStream
-from realtime_sync.deadline import Patience
-from realtime_sync.errors import ConnectionClosedError, UsageError
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.resources import ErrorDetails, LogProb, TranscriptionUsage
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
@@ -23,7 +21,6 @@ from realtime_sync.protocol.updates import (
 from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionCompletedUpdate as _Completed
 from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionFailedUpdate as _Failed
 from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionSegmentUpdate as _Segment
-from realtime_sync.reconnect.policy import SessionReconnectedUpdate
 
 # Times of speech whose commit does not come (cleared, deleted) are forgotten beyond so many.
 _MOST_REMEMBERED = 256
@@ -143,61 +140,6 @@ class TranscriptCollector:
     def _ready(self) -> Iterator[Transcript]:
         while self._open and self._open[0] in self._finished:
             yield self._finished.pop(self._open.popleft())
-
-
-class TranscriptStream:
-    """An iterator over what is said from now on: ``for transcript in TranscriptStream(session.subscribe()): ...``.
-
-    One ``Transcript`` for each committed piece of audio, in order; one that failed has its ``error``. ``timeout``:
-    seconds to wait for each, then ``WaitTimeoutError`` is raised and iteration may go on; None waits as long as the
-    session lives. Ends, and raises, as the updates do. For one thread; close it when done with it.
-    """
-
-    def __init__(self, updates: UpdateStream, timeout: Optional[float] = None) -> None:
-        Patience(timeout)  # refuses what is no time-out, now
-        self._updates = updates
-        self._timeout = timeout
-        self._collector = TranscriptCollector()
-        self._ready: deque[Transcript] = deque()
-
-    def __iter__(self) -> TranscriptStream:
-        return self
-
-    def __next__(self) -> Transcript:
-        patience = Patience(self._timeout)
-        while not self._ready:
-            self._ready.extend(self._next(patience))
-        return self._ready.popleft()
-
-    def _next(self, patience: Patience) -> list[Transcript]:
-        try:
-            update = next_update(self._updates, patience)
-        except StopIteration:
-            rest = self._collector.rest()
-            if rest:
-                return rest
-            raise
-        return self._collector.apply(update)
-
-    def close(self) -> None:
-        """Stop listening. Idempotent."""
-        self._updates.close()
-
-    def __enter__(self) -> TranscriptStream:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-
-def next_update(updates: UpdateStream, patience: Patience) -> ConversationUpdate:
-    """As ``next(updates)``, but ``WaitTimeoutError`` where patience ends."""
-    if patience.left is None:
-        return next(updates)
-    try:
-        return updates.receive(patience.left)
-    except (ConnectionClosedError, UsageError):
-        return next(updates)  # the end stays in the stream: an orderly one is no error here
 
 
 def _later(segment: TranscriptionSegment, seconds: float) -> TranscriptionSegment:

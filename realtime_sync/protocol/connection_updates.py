@@ -1,0 +1,50 @@
+"""Updates that this library makes itself, about the connection under a session. No server sends them."""
+
+from __future__ import annotations
+
+from typing import Optional
+
+import attrs
+
+from realtime_sync.errors import ConnectionClosedError
+from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.resources import RealtimeSession
+from realtime_sync.protocol.update_base import ConversationUpdate
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class SessionDisconnectedUpdate(ConversationUpdate):
+    """The connection was lost, and the session tries to go on over a new one. Made by this library.
+
+    ``SessionReconnectedUpdate`` follows if it succeeds, the session's end (``ReconnectFailedError``) if it does not.
+    ``reason``: how the connection ended. ``retry_in``: seconds until the first attempt to connect, counted from
+    ``lost_at``. ``give_up_after``: seconds, likewise, after which the session ends if no attempt has succeeded.
+    ``lost_at``: when the loss was noticed, by ``time.monotonic()``.
+    """
+
+    kind = ConversationUpdateKind.SESSION_DISCONNECTED
+
+    reason: ConnectionClosedError
+    retry_in: float = 0.0
+    give_up_after: float = 0.0
+    lost_at: float = 0.0
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class SessionReconnectedUpdate(ConversationUpdate):
+    """The session goes on over a new connection. Made by this library; no server sends it.
+
+    ``reason``: how the old connection ended. ``losses``: one line for each thing that was not carried over; empty where
+    nothing was lost. ``sent_again``: the wire types of the commands that the old connection had not acknowledged and
+    that are sent again. ``attempts``: how many it took; ``seconds``: for how long there was no connection.
+    ``session``: the new connection's settings, as the service told them.
+    """
+
+    kind = ConversationUpdateKind.SESSION_RECONNECTED
+
+    reason: ConnectionClosedError
+    losses: tuple[str, ...] = ()
+    sent_again: tuple[str, ...] = ()
+    attempts: int = 1
+    seconds: float = 0.0
+    session: Optional[RealtimeSession] = None
