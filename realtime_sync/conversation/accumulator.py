@@ -33,7 +33,7 @@ from realtime_sync.protocol.items import (
 )
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.plain import from_plain
-from realtime_sync.protocol.registry import Setting
+from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession, ResponseStatusDetails, TokenUsage
 from realtime_sync.protocol.update_base import (
     ConversationUpdate,
@@ -93,7 +93,7 @@ class Accumulator:
             self.deleted.discard(key)
             self.drafts.pop(key, None)
         self._take(key, update.item, final=False)
-        self.order.add(key, update.previous_item_id, told='"previous_item_id"' in update.raw_content)
+        self.order.add(key, update.previous_item_id)
 
     def _item_done(self, update: WholeItemUpdateBase) -> None:
         key = update.item.id or self._open_nameless_item() or self._nameless()
@@ -101,13 +101,13 @@ class Accumulator:
             return
         self._take(key, update.item, final=True)
         # OpenAI ends a response's items with null as the previous one, wherever they stand (2026-07): it is no place.
-        self.order.add(key, update.previous_item_id, told=False)
+        self.order.add(key, update.previous_item_id or UNSET)
 
     def _item_retrieved(self, update: WholeItemUpdateBase) -> None:
         key = update.item.id
         if key and key not in self.deleted:
             self._take(key, update.item, final=update.item.status != "in_progress")
-            self.order.add(key, None, told=False)
+            self.order.add(key, UNSET)
 
     def _item_deleted(self, update: updates.ConversationItemDeletedUpdate) -> None:
         key = update.item_id
@@ -148,7 +148,7 @@ class Accumulator:
         if found is None:
             return
         # Some servers never say that what was spoken is in the conversation, and transcribe nothing else.
-        self.order.add(update.item_id, None, told=False)
+        self.order.add(update.item_id, UNSET)
         # An empty final text is one: what the pieces said turned out to be noise. A missing one is none.
         if update.transcript or not update.faults:
             found[1].transcript.close(update.transcript)
@@ -201,7 +201,7 @@ class Accumulator:
             self._take(item.id, item, final=True)
             # Some servers never say that an answer is in the conversation, and some do so by this id alone.
             if told.conversation_id and item.id not in self.deleted:
-                self.order.add(item.id, None, told=False)
+                self.order.add(item.id, UNSET)
         if told.output:
             return [self.drafts[item.id].item() if item.id else item for item in told.output]
         return self.live_output(self.responses[key])
@@ -308,7 +308,7 @@ class Accumulator:
         key = item.id or self._nameless()
         self.deleted.discard(key)
         self._take(key, item, final=True, keep_audio=True)
-        self.order.add(key, previous_item_id, told=False)
+        self.order.add(key, previous_item_id or UNSET)
 
     def is_nobodys_loss(self, key: str) -> bool:
         """True for a message of which nothing has come, and for lists of tools, which each connection makes anew."""

@@ -34,6 +34,7 @@ from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.plain import from_plain, to_plain
+from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
 
 FORMAT, VERSION = "realtime_sync.conversation", 1
@@ -85,7 +86,7 @@ def _from_state(told: Json) -> Accumulator:
     state.session = None if told["session"] is None else from_plain(told["session"], RealtimeSession)
     for item in told["items"]:
         state.drafts[item["key"]] = _item_from(item)
-        state.order.add(item["key"], None, told=False)
+        state.order.add(item["key"], UNSET)
     state.order.new_connection()
     for item in told["aside"]:
         state.drafts[item["key"]] = _item_from(item)
