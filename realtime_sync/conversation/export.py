@@ -91,7 +91,7 @@ def _from_state(told: Json) -> Accumulator:
     for item in told["aside"]:
         state.drafts[item["key"]] = _item_from(item)
     for response in told["responses"]:
-        state.responses[response["key"]] = _response_from(response)
+        state.responses[response["key"]] = _response_from(response, state)
     state.deleted, state.nameless = set(told["deleted"]), int(told["nameless"])
     known = {field.name for field in attrs.fields(UsageTotals)}
     usage = {name: _checked(value, int, float) for name, value in told["usage"].items() if name in known}
@@ -169,8 +169,10 @@ def _response_state(key: str, response: ResponseDraft) -> Json:
     return {"key": key, "done": response.done, "response": to_plain(response.told), "outputs": outputs}
 
 
-def _response_from(told: Json) -> ResponseDraft:
-    response = ResponseDraft(from_plain(told["response"], ConversationResponse))
+def _response_from(told: Json, state: Accumulator) -> ResponseDraft:
+    response = ResponseDraft(
+        from_plain(told["response"], ConversationResponse), state.drafts, keep_audio=state.keep_audio
+    )
     response.done = bool(told["done"])
     response.outputs = {_checked(index, int): _checked(key, str) for index, key in told["outputs"]}
     return response
