@@ -13,7 +13,7 @@ The rules, which every handler keeps:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional
 
 import attrs
 
@@ -195,9 +195,7 @@ class Accumulator:
                 if told.conversation_id and item.id not in self.deleted:
                     self.order.add(item.id, UNSET)
 
-    def _output_item(
-        self, update: Union[updates.ResponseOutputItemAddedUpdate, updates.ResponseOutputItemDoneUpdate]
-    ) -> None:
+    def _output_item(self, update: Any) -> None:
         key = update.item.id
         if key and not self._is_over(update.response_id, key):
             self._response_of(update).apply(update)
@@ -305,12 +303,7 @@ class Accumulator:
             response is None and item_key in self.deleted
         )
 
-    def _response_of(
-        self,
-        update: Union[
-            ItemStreamingUpdateBase, updates.ResponseOutputItemAddedUpdate, updates.ResponseOutputItemDoneUpdate
-        ],
-    ) -> ResponseDraft:
+    def _response_of(self, update: Any) -> ResponseDraft:
         """The response that an update belongs to; one that is not kept if it names none."""
         return self._response(update.response_id) if update.response_id else self._new_response(None)
 
