@@ -203,8 +203,10 @@ class Accumulator:
 
     def _streamed(self, update: ItemStreamingUpdateBase) -> None:
         """A piece or a part of an item that a response is making; nothing if that is over, or no item is named."""
-        key = update.item_id
-        if key and (key in self.drafts or not self._is_over(update.response_id, key)):
+        key, response = update.item_id, self.responses.get(update.response_id)
+        if key in self.drafts and response is not None:
+            response.apply(update)
+        elif key and (key in self.drafts or not self._is_over(update.response_id, key)):
             self._response_of(update).apply(update)
 
     def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:

@@ -154,7 +154,7 @@ class ItemDraft:
 
     def part(self, index: int, kind: str) -> PartDraft:
         """The part at this index, for a change; a new one is of this kind."""
-        self.changed()
+        self._built = None
         part = self.parts.get(index)
         if part is None:
             part = self.parts[index] = PartDraft(kind)
@@ -232,13 +232,13 @@ class ResponseDraft:
         self._keep_audio = keep_audio
         self._sources: dict[Kind, str] = {}  # by kind of text: which messages told it
 
-    def apply(self, update: ConversationUpdate) -> list[Saying]:
+    def apply(self, update: ConversationUpdate) -> Sequence[Saying]:
         """Take over an update of this response; returns the texts that only whole messages have told until now.
 
         Whole texts are pieces if the server sends none (Hugging Face's spoke so until 2026-08, a sentence a message).
         """
         handler = _APPLY.get(type(update))
-        return (None if handler is None else handler(self, update)) or []
+        return () if handler is None else handler(self, update) or ()
 
     @property
     def text(self) -> str:
@@ -365,12 +365,13 @@ class ResponseDraft:
 
     def _item(self, update: ItemStreamingUpdateBase, guess: Callable[[Any], ConversationItem]) -> ItemDraft:
         """The draft of the item that an update is about, made if it was not seen yet."""
-        key = update.item_id or self._key(None, update.output_index)
-        if self.outputs.get(update.output_index) != key:
+        draft = self.items.get(update.item_id)
+        if draft is None or self.outputs.get(update.output_index) != update.item_id:  # there are many pieces
+            key = self._key(update.item_id, update.output_index)
             self._join(key, update.output_index)
-        draft = self.items.get(key)
-        if draft is None:
-            draft = self.items[key] = ItemDraft(guess(update))
+            draft = self.items.get(key)
+            if draft is None:
+                draft = self.items[key] = ItemDraft(guess(update))
         return draft
 
     def _key(self, item_id: Optional[str], index: int) -> str:
