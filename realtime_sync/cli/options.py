@@ -191,10 +191,8 @@ def note_losses(updates: Iterable[ConversationUpdate], tell: Callable[[str], obj
     try:
         for update in updates:
             if isinstance(update, SessionDisconnectedUpdate):
-                tell(
-                    f"connection lost ({str(update.reason).rstrip('.')}); trying again for up to "
-                    f"{update.give_up_after:.0f} s; Ctrl-C stops"
-                )
+                reason = str(update.reason).partition(". ")[0]  # the rest is advice for a session that has ended
+                tell(f"connection lost ({reason}); trying again for up to {update.give_up_after:.0f} s; Ctrl-C stops")
             elif isinstance(update, SessionReconnectedUpdate):
                 losses = f"; lost: {'; '.join(update.losses)}" if update.losses else ""
                 tell(f"the connection is there again after {update.seconds:.1f} s{losses}")
