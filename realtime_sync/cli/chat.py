@@ -86,7 +86,7 @@ def _converse(session: RealtimeConversationSession, runner: ToolRunner, as_json:
         except RealtimeSyncError as error:
             if session.closed:
                 raise
-            terminal.note(str(error))  # of this answer; the session goes on
+            terminal.note(terminal.cause(error))  # of this answer; the session goes on
 
 
 # One answer -----------------------------------------------------------------------------------------------------------

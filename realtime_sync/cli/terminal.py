@@ -15,7 +15,7 @@ import shutil
 import sys
 from typing import TYPE_CHECKING, Callable, Optional
 
-from realtime_sync.errors import ConfigurationError, InvalidInputError
+from realtime_sync.errors import ConfigurationError, ConnectionReplacedError, InvalidInputError
 
 if TYPE_CHECKING:
     from realtime_sync.conversation import Conversation
@@ -112,6 +112,8 @@ def one_line(message: object) -> str:
 
 def cause(error: Optional[BaseException]) -> str:
     """What happened, on one line, without the number and the file that an error of the system adds."""
+    if isinstance(error, ConnectionReplacedError):  # its message is for a program that goes on with the session
+        return "the connection was lost before the service had answered: try again"
     return error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
 
 

@@ -363,6 +363,24 @@ def test_a_lost_connection_is_noted_once_above_what_is_typed_and_once_when_it_is
     assert terminal.text.count("attempt") == 0
 
 
+def test_an_answer_that_went_down_with_the_connection_is_a_note_in_a_chat_and_else_an_error(
+    server: RealtimeServer,
+) -> None:
+    with PseudoTerminal("chat") as terminal, PseudoTerminal("chat", "slowly") as one_question:
+        terminal.expect("you> ")
+        terminal.type("slowly\n")
+        terminal.expect("word3")
+        one_question.expect("word3")
+        server.close()
+        terminal.expect("(the connection was lost before the service had answered: try again)")
+        terminal.expect("you> ")
+        assert one_question.end() == 1
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    last = one_question.text.splitlines()[-1]
+    assert last == "realtime-sync: error: the connection was lost before the service had answered: try again"
+
+
 def test_every_loss_is_told_once_and_if_no_connection_comes_about_that_is_told_too() -> None:
     told: list[str] = []
     deadline = Reconnect(give_up_after=1.0, base_delay=0.01, max_delay=0.05)
