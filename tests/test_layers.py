@@ -67,7 +67,7 @@ THREAD_STARTERS = {
     "server/clock.py": "the service's time runs for all of its sessions",
     "server/server.py": "accepting connections, and one thread for each",
     "server/session.py": "responders and transcribers are other people's code, and may take their time",
-    "server/speech/kit.py": "models load for seconds, once a process, before the first session",
+    "server/speech/speech.py": "models load for seconds, once a process, before the first session",
 }
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from realtime_sync.server.checks import Refused
 from realtime_sync.server.items import BYTES_PER_MS
+from realtime_sync.server.wire import Refused
 
 _MAX_APPEND = 15 * 1024 * 1024
 _MIN_COMMIT_MS = 100

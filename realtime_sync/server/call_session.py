@@ -8,14 +8,14 @@ import time
 from typing import Mapping
 
 from realtime_sync.server import session_log
-from realtime_sync.server.admission import Flavour
-from realtime_sync.server.checks import Json
+from realtime_sync.server.auth import Flavour
 from realtime_sync.server.connection import Connection, Handler
 from realtime_sync.server.faults import Faults
-from realtime_sync.server.record import SessionRecord
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import CALL_TYPES, check_message
+from realtime_sync.server.traffic import SessionRecord
+from realtime_sync.server.wire import Json
 
 
 class CallSession(LiveSession):

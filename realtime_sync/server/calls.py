@@ -10,9 +10,9 @@ from typing import Callable, Mapping, Optional
 
 from realtime_sync.errors import UsageError
 from realtime_sync.server.call_session import CallSession
-from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.client_secrets import Configuration
 from realtime_sync.server.ids import new_id
+from realtime_sync.server.wire import Json, Refused
 
 _KEPT = 1000  # calls that are over
 Begin = Callable[[str, Configuration], CallSession]

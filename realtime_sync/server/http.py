@@ -14,12 +14,12 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from wsproto.utilities import RemoteProtocolError
 
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.server.admission import HttpRefusal, SocketRefusal, admit
-from realtime_sync.server.checks import Json
+from realtime_sync.server.auth import HttpRefusal, SocketRefusal, admit
 from realtime_sync.server.connection import Connection, Handler, accept
 from realtime_sync.server.faults import Refusal
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.rest import Request
+from realtime_sync.server.wire import Json
 
 if TYPE_CHECKING:
     from realtime_sync.server.server import RealtimeServer

@@ -10,9 +10,9 @@ from typing import Iterator, Optional, Sequence
 
 import attrs
 
-from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.ids import new_id
-from realtime_sync.server.speech.parts import Recognition
+from realtime_sync.server.speech.protocols import Recognition
+from realtime_sync.server.wire import Json, Refused
 
 BYTES_PER_MS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
 RATES = {"audio/pcm": 24_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Optional
 
-from realtime_sync.server.checks import Json
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import Item
 from realtime_sync.server.responder import FunctionCall, MCPCall
+from realtime_sync.server.wire import Json
 
 if TYPE_CHECKING:
     from realtime_sync.server.responses import ResponseRun

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Optional
 
 from realtime_sync.protocol.dialects import Dialect, translate
-from realtime_sync.server.checks import Json, Refused
+from realtime_sync.server.wire import Json, Refused
 
 
 class PreviewEdge:

@@ -11,10 +11,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Mapping, Optional, Sequence, Union
 
-from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import Item
 from realtime_sync.server.output_items import MCPCallItem
+from realtime_sync.server.wire import Json, Refused
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession

@@ -9,7 +9,7 @@ from typing import Callable, Iterable, Mapping, Optional, Sequence, Union
 
 import attrs
 
-from realtime_sync.server.checks import Json
+from realtime_sync.server.wire import Json
 
 
 @attrs.frozen

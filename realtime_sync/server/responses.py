@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Callable, Iterator, Optional, Sequence, Union
 import attrs
 
 from realtime_sync.server import g711
-from realtime_sync.server.checks import Json
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import BYTES_PER_MS, RATES, Item
 from realtime_sync.server.output_items import CallItem, MCPCallItem, Message, OutputItem
 from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Turn
-from realtime_sync.server.speech.parts import Recognition, Spoken
+from realtime_sync.server.speech.protocols import Recognition, Spoken
 from realtime_sync.server.transcribing import recognition_of
 from realtime_sync.server.usage import input_tokens, said_tokens, text_tokens, usage
 from realtime_sync.server.voice import convert
+from realtime_sync.server.wire import Json
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession

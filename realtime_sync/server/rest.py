@@ -10,13 +10,13 @@ from typing import Callable, Mapping, Optional
 
 import attrs
 
-from realtime_sync.server.admission import Policy, incorrect_key, key_of
+from realtime_sync.server.auth import Policy, incorrect_key, key_of
 from realtime_sync.server.calls import CallNotFound, Calls
-from realtime_sync.server.checks import Json, Refused, integer, missing, read_json, record, server_error, string
 from realtime_sync.server.client_secrets import ClientSecret, ClientSecrets, Configuration
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.sdp import answer_to
+from realtime_sync.server.wire import Json, Refused, integer, missing, read_json, record, server_error, string
 
 _log = logging.getLogger("realtime_sync.server")
 # OpenAI's paths and, under /openai, those of Azure's GA and preview routes.

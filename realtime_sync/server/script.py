@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Callable, Iterable, Sequence, Union
 import attrs
 
 from realtime_sync.errors import WaitTimeoutError
-from realtime_sync.server.checks import Json
 from realtime_sync.server.faults import Act, send
-from realtime_sync.server.record import Match
+from realtime_sync.server.traffic import Match
+from realtime_sync.server.wire import Json
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession

@@ -12,11 +12,10 @@ from typing import Iterable, Mapping, Optional, Sequence, Union
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
 from realtime_sync.server import session_log
-from realtime_sync.server.admission import Flavour, Policy
+from realtime_sync.server.auth import Flavour, Policy
 from realtime_sync.server.call_session import CallSession, CallView
 from realtime_sync.server.calls import Call, Calls
 from realtime_sync.server.certificates import context_from_files
-from realtime_sync.server.checks import Refused
 from realtime_sync.server.client_secrets import ClientSecrets, Configuration
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Connection, Handler
@@ -28,10 +27,11 @@ from realtime_sync.server.rest import Rest
 from realtime_sync.server.script import Script
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.settings import SessionSettings
-from realtime_sync.server.speech.kit import Speech
 from realtime_sync.server.speech.rules import RulesBrain
-from realtime_sync.server.speech.scripted import scripted
+from realtime_sync.server.speech.speech import Speech
+from realtime_sync.server.speech.without_models import scripted
 from realtime_sync.server.translation import TranslationSession
+from realtime_sync.server.wire import Refused
 
 _KEPT = 1000  # past sessions that a server without a record remembers
 _SIP_HEADERS = {

@@ -15,21 +15,21 @@ import time
 from typing import Callable, Mapping, Optional
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.server.admission import Flavour
-from realtime_sync.server.checks import Json, Refused, read_json, server_error
+from realtime_sync.server.auth import Flavour
 from realtime_sync.server.clock import Cancel
 from realtime_sync.server.connection import Connection, Handler
 from realtime_sync.server.faults import Act, Faults
-from realtime_sync.server.hearing import Hearing
 from realtime_sync.server.ids import new_id
+from realtime_sync.server.input_audio import Hearing
 from realtime_sync.server.items import Conversation, Item, item_from_client
 from realtime_sync.server.preview import PreviewEdge
-from realtime_sync.server.record import SessionRecord
 from realtime_sync.server.remote_tools import RemoteTools
 from realtime_sync.server.responses import ResponseRun
 from realtime_sync.server.session_options import new_session, updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
+from realtime_sync.server.traffic import SessionRecord
+from realtime_sync.server.wire import Json, Refused, read_json, server_error
 
 _log = logging.getLogger("realtime_sync.server")
 _TOKEN_LIMIT = 40_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.shapes import check_session, check_translation_session
+from realtime_sync.server.wire import Json, Refused
 
 DEFAULT_INSTRUCTIONS = (
     "You are the embedded test server of realtime_sync. You have no language model: you answer by simple rules, "

@@ -10,7 +10,7 @@ from realtime_sync.errors import ConfigurationError
 from realtime_sync.server.clock import Clock
 from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder
-from realtime_sync.server.speech.kit import Speech
+from realtime_sync.server.speech.speech import Speech
 
 if TYPE_CHECKING:
     from realtime_sync.server.script import Script

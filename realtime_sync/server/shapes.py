@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Sequence
 
-from realtime_sync.server.checks import (
+from realtime_sync.server.wire import (
     Json,
     Refused,
     Shape,

@@ -9,11 +9,11 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Optional
 
 from realtime_sync.server import g711
-from realtime_sync.server.checks import Json
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import RATES, Item
-from realtime_sync.server.speech.parts import Hints, Recognition, Word
+from realtime_sync.server.speech.protocols import Hints, Recognition, Word
 from realtime_sync.server.usage import heard_tokens, text_tokens
+from realtime_sync.server.wire import Json
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession

@@ -9,9 +9,8 @@ import re
 import threading
 from typing import Callable, Mapping
 
-from realtime_sync.server.admission import Flavour
 from realtime_sync.server.audio_buffer import AudioBuffer
-from realtime_sync.server.checks import Json, server_error
+from realtime_sync.server.auth import Flavour
 from realtime_sync.server.faults import Faults
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import decode_audio
@@ -20,8 +19,9 @@ from realtime_sync.server.session import LiveSession
 from realtime_sync.server.session_options import updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
-from realtime_sync.server.speech.parts import Hints
+from realtime_sync.server.speech.protocols import Hints
 from realtime_sync.server.vad import SpeechStarted, SpeechStopped, VoiceDetector
+from realtime_sync.server.wire import Json, server_error
 
 _CHUNK = 4800 * 2
 _log = logging.getLogger("realtime_sync.server")

@@ -10,7 +10,7 @@ import attrs
 
 from realtime_sync.server import g711
 from realtime_sync.server.items import RATES
-from realtime_sync.server.speech.parts import SpeechStream, VoiceActivityDetector
+from realtime_sync.server.speech.protocols import SpeechStream, VoiceActivityDetector
 
 FRAME_MS = 20
 # So much speech without a gap begins a turn: a click does not.

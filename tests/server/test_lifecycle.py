@@ -21,8 +21,8 @@ import websocket
 from realtime_sync.errors import ConfigurationError, WaitTimeoutError
 from realtime_sync.server import Act, RealtimeServer, Refusal, Reply, Turn, default_transcriber, faults
 from realtime_sync.server.connection import Connection
-from realtime_sync.server.record import SessionRecord
-from realtime_sync.server.speech.scripted import scripted
+from realtime_sync.server.speech.without_models import scripted
+from realtime_sync.server.traffic import SessionRecord
 from realtime_sync.server.vad import EnergyDetector, EnergyStream
 from realtime_sync.testing import ManualClock
 from tests.core.harness import Running, until, within

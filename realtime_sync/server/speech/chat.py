@@ -9,9 +9,9 @@ import urllib.parse
 from typing import Iterator, Optional, Sequence
 
 from realtime_sync.errors import ConfigurationError, ConnectionFailedError
-from realtime_sync.server.checks import Json
 from realtime_sync.server.responder import FunctionCall, Piece, Turn
 from realtime_sync.server.session_options import DEFAULT_INSTRUCTIONS
+from realtime_sync.server.wire import Json
 
 _INSTRUCTIONS = "You are a friendly voice assistant. Answer in one or two short spoken sentences, without any markup."
 

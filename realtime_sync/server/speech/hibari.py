@@ -11,7 +11,7 @@ from typing import Any, Iterable, Iterator, Optional, Union
 from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.server.speech.native import native_code
 from realtime_sync.server.speech.packages import Shared, check, folder_of, need, path_of, require
-from realtime_sync.server.speech.parts import Spoken
+from realtime_sync.server.speech.protocols import Spoken
 
 _RATE = 24_000
 _SHA256 = {"hibari.onnx": "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"}

@@ -6,10 +6,10 @@ import datetime
 import re
 from typing import Callable, Optional, Sequence
 
-from realtime_sync.server.checks import Json
 from realtime_sync.server.responder import Piece, Turn
 from realtime_sync.server.speech import sums
 from realtime_sync.server.speech.tool_routing import call_for, result_in_words
+from realtime_sync.server.wire import Json
 
 _WHO = (
     "I am the demo brain of an embedded server: some rules, no language model. "

@@ -6,9 +6,9 @@ import json
 import re
 from typing import Mapping, Optional, Sequence
 
-from realtime_sync.server.checks import Json
 from realtime_sync.server.responder import FunctionCall, Turn, kind_of
 from realtime_sync.server.speech import sums
+from realtime_sync.server.wire import Json
 
 # Words that stand in the names and descriptions of tools of all kinds, and in sentences that want none of them.
 _COMMON = (

@@ -12,7 +12,7 @@ from typing import Any, Optional, Union
 from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.server.speech.native import native_code
 from realtime_sync.server.speech.packages import Shared, check, folder_of, is_installed, need, path_of, require
-from realtime_sync.server.speech.parts import Hints, Recognition, Word
+from realtime_sync.server.speech.protocols import Hints, Recognition, Word
 
 _RATE = 16_000
 _FRAMES_PER_SECOND = 100

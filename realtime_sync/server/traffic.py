@@ -7,7 +7,7 @@ import time
 from typing import Callable, Mapping, Optional, Union
 
 from realtime_sync.errors import UsageError, WaitTimeoutError
-from realtime_sync.server.checks import Json
+from realtime_sync.server.wire import Json
 
 Match = Union[str, Callable[[Json], bool]]
 

@@ -8,7 +8,7 @@ import threading
 import attrs
 
 from realtime_sync.server.speech.hibari import HibariSynthesizer
-from realtime_sync.server.speech.parts import Recognizer, Synthesizer, VoiceActivityDetector
+from realtime_sync.server.speech.protocols import Recognizer, Synthesizer, VoiceActivityDetector
 from realtime_sync.server.speech.silero import SileroDetector
 from realtime_sync.server.speech.whisper import WhisperRecognizer
 

@@ -6,13 +6,13 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Optional
 
 from realtime_sync.server.audio_buffer import AudioBuffer
-from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import Item, decode_audio
-from realtime_sync.server.speech.parts import Recognition
+from realtime_sync.server.speech.protocols import Recognition
 from realtime_sync.server.speech.turn_end import sounds_finished
 from realtime_sync.server.transcribing import recognition_of, recognize, transcribe
 from realtime_sync.server.vad import SpeechPaused, SpeechStarted, VoiceDetector
+from realtime_sync.server.wire import Json, Refused
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession

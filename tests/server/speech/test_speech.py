@@ -18,7 +18,7 @@ from realtime_sync.server.speech.turn_end import sounds_finished
 from tests.core.harness import until
 from tests.server.conftest import Json, Peer
 from tests.server.sounds import silence, tone
-from tests.server.speech.parts import MS_A_WORD, BeepSynthesizer, ToldRecognizer, speech
+from tests.server.speech.told_parts import MS_A_WORD, BeepSynthesizer, ToldRecognizer, speech
 
 Open = Callable[..., Peer]
 TRANSCRIBED = "conversation.item.input_audio_transcription."

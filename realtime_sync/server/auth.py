@@ -11,8 +11,8 @@ from typing import Mapping, Optional, Sequence, Union
 import attrs
 
 from realtime_sync.server import client_secrets
-from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.client_secrets import ClientSecret, ClientSecrets
+from realtime_sync.server.wire import Json, Refused
 
 PREVIEW_VERSIONS = ("2024-10-01-preview", "2024-12-17-preview", "2025-04-01-preview")
 
