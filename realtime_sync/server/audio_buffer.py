@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime_sync.server.items import BYTES_PER_MS
+from realtime_sync.server.audio_formats import BYTES_PER_MS
 from realtime_sync.server.wire import Refused
 
 _MAX_APPEND = 15 * 1024 * 1024

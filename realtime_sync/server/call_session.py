@@ -7,14 +7,13 @@ import json
 import time
 from typing import Mapping
 
-from realtime_sync.server import session_log
 from realtime_sync.server.auth import Flavour
-from realtime_sync.server.connection import Connection, Handler
+from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Faults
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import CALL_TYPES, check_message
-from realtime_sync.server.traffic import SessionRecord
+from realtime_sync.server.traffic import Traffic
 from realtime_sync.server.wire import Json
 
 
@@ -36,7 +35,7 @@ class CallSession(LiveSession):
 
     def begin(self) -> None:
         """The call has been accepted."""
-        session_log.began(self)
+        self._log_beginning()
         with self.lock:
             self._schedule()
             self.remote_tools.list_tools(self.options.get("tools", ()))
@@ -51,7 +50,6 @@ class CallSession(LiveSession):
         super().on_end(code, reason, by_client=by_client)
         if not self._keep:
             self.caller_heard.clear()
-        session_log.ended(self)
 
     def caller_says(self, audio: bytes) -> None:
         """Audio of the caller's, in the session's input format."""
@@ -78,7 +76,7 @@ class CallSession(LiveSession):
                     view.connection.close(1000, "")
             self._run_due_acts()
 
-    def _connections(self) -> list[Connection]:
+    def _connections(self) -> list[ServerConnection]:
         return [view.connection for view in self.views if view.connection is not None and view.close_code is None]
 
     def emit(self, event: Json) -> None:
@@ -155,7 +153,7 @@ class CallSession(LiveSession):
             self.emit({"type": f"output_audio_buffer.{how}", "response_id": response_id})
 
 
-class CallView(SessionRecord, Handler):
+class CallView(Traffic, Handler):
     """One socket that is attached to a call; its record tells how it was opened and closed."""
 
     def __init__(self, session: CallSession, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:

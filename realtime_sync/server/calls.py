@@ -11,8 +11,7 @@ from typing import Callable, Mapping, Optional
 from realtime_sync.errors import UsageError
 from realtime_sync.server.call_session import CallSession
 from realtime_sync.server.client_secrets import Configuration
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.wire import Json, Refused
+from realtime_sync.server.wire import Json, Refused, new_id
 
 _KEPT = 1000  # calls that are over
 Begin = Callable[[str, Configuration], CallSession]
@@ -106,7 +105,7 @@ class Call:
         return self.session
 
 
-class Calls:
+class CallRegistry:
     """The calls of a server, by id. Of those that are over, the oldest are forgotten."""
 
     def __init__(self, begin: Begin) -> None:

@@ -31,7 +31,7 @@ _CHUNK = 65536
 _HIGH_WATER = 512 * 1024
 _CLOSE_PATIENCE = 2.0  # seconds that the peer has for its side of the close handshake
 
-Op = Callable[["Connection"], None]
+Op = Callable[["ServerConnection"], None]
 
 
 @attrs.frozen
@@ -40,7 +40,7 @@ class _InTurn:
 
     op: Op
 
-    def __call__(self, connection: Connection) -> None:
+    def __call__(self, connection: ServerConnection) -> None:
         self.op(connection)
 
 
@@ -57,7 +57,7 @@ def check_close_code(code: int) -> None:
 class Handler:
     """What a connection tells; all called on the connection's own thread."""
 
-    connection: Optional[Connection] = None
+    connection: Optional[ServerConnection] = None
 
     def on_open(self) -> None:
         """The handshake has been answered."""
@@ -81,7 +81,7 @@ def accept(headers: list[tuple[bytes, bytes]], path: str, subprotocol: Optional[
     return websocket, websocket.send(AcceptConnection(subprotocol=subprotocol))
 
 
-class Connection:
+class ServerConnection:
     """The server's end of a WebSocket. ``run()`` serves it until it ends; every other method may be called anywhere."""
 
     def __init__(
@@ -141,7 +141,7 @@ class Connection:
 
     def ping(self) -> None:
         """Queue a ping, unless one is still unanswered."""
-        self._put(Connection._send_ping)
+        self._put(ServerConnection._send_ping)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Queue a close frame, wait for the peer's for two seconds (on the connection's thread), then end.
@@ -161,7 +161,7 @@ class Connection:
 
     def abort(self) -> None:
         """End at once, without a close frame."""
-        self.perform(Connection.end, urgent=True)
+        self.perform(ServerConnection.end, urgent=True)
 
     def wait_for_room(self, timeout: float) -> bool:
         """Wait until the peer has taken enough of what is queued; False where it has not within ``timeout`` seconds,

@@ -12,7 +12,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 import attrs
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.server.connection import Connection, check_close_code
+from realtime_sync.server.connection import ServerConnection, check_close_code
 
 
 def _not_negative(owner: object, field: attrs.Attribute[Any], value: Optional[float]) -> None:
@@ -47,7 +47,7 @@ class Act:
     """
 
     name: str
-    perform: Callable[[Connection], None]
+    perform: Callable[[ServerConnection], None]
     after_sent: Optional[int] = None
     after_received: Optional[int] = None
     urgent: bool = False
@@ -83,12 +83,12 @@ class Faults:
 
 def drop(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """Reset the TCP connection (RST)."""
-    return Act("drop", Connection.reset, after_sent, after_received, urgent=True)
+    return Act("drop", ServerConnection.reset, after_sent, after_received, urgent=True)
 
 
 def eof(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """End the stream towards the client without a close frame; the client's side stays open."""
-    return Act("eof", Connection.shut_down_sending, after_sent, after_received, urgent=True)
+    return Act("eof", ServerConnection.shut_down_sending, after_sent, after_received, urgent=True)
 
 
 def silence(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
@@ -96,12 +96,12 @@ def silence(*, after_sent: Optional[int] = None, after_received: Optional[int] =
 
     ``after_sent``: so many messages are written first. ``after_received``: the last of them is not answered any more.
     """
-    return Act("silence", Connection.go_silent, after_sent, after_received, urgent=True)
+    return Act("silence", ServerConnection.go_silent, after_sent, after_received, urgent=True)
 
 
 def stop_reading(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """Read nothing more, so that the client's sends stall once the buffers are full; sending goes on."""
-    return Act("stop_reading", Connection.stop_reading, after_sent, after_received, urgent=True)
+    return Act("stop_reading", ServerConnection.stop_reading, after_sent, after_received, urgent=True)
 
 
 def close(
@@ -154,9 +154,9 @@ def invalid_utf8(*, after_sent: Optional[int] = None, after_received: Optional[i
 def half_a_message(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """End the stream in the middle of a frame, behind all that was sent before."""
 
-    def perform(connection: Connection) -> None:
+    def perform(connection: ServerConnection) -> None:
         connection.send_raw(b"\x81\x7e\x01\x00" + b'{"type": "response.done", ')  # of 256 bytes that it promises
-        connection.perform(Connection.shut_down_sending, once_written=True)
+        connection.perform(ServerConnection.shut_down_sending, once_written=True)
 
     return Act("half_a_message", perform, after_sent, after_received)
 

@@ -15,11 +15,10 @@ from wsproto.utilities import RemoteProtocolError
 
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.server.auth import HttpRefusal, SocketRefusal, admit
-from realtime_sync.server.connection import Connection, Handler, accept
+from realtime_sync.server.connection import Handler, ServerConnection, accept
 from realtime_sync.server.faults import Refusal
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.rest import Request
-from realtime_sync.server.wire import Json
+from realtime_sync.server.rest import RestRequest
+from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.server import RealtimeServer
@@ -117,7 +116,7 @@ class RequestHandler(BaseHTTPRequestHandler):
         if body is None:
             return
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        answer = self.realtime.rest.answer(Request(path=url.path, query=query, headers=headers, body=body))
+        answer = self.realtime.rest.answer(RestRequest(path=url.path, query=query, headers=headers, body=body))
         self._answer(answer.status, answer.body, answer.headers)
 
     def _body(self, headers: Mapping[str, str]) -> bytes | None:
@@ -154,7 +153,9 @@ class RequestHandler(BaseHTTPRequestHandler):
         if faults.handshake_bytes is not None:
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return
-        connection = Connection(self.request, websocket, handler, pong_timeout=self.realtime.settings.pong_timeout)
+        connection = ServerConnection(
+            self.request, websocket, handler, pong_timeout=self.realtime.settings.pong_timeout
+        )
         handler.connection = connection
         self.realtime.serve(handler, connection)
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import copy
 from concurrent.futures import Future
 from typing import Iterator, Optional, Sequence
 
 import attrs
 
-from realtime_sync.server.ids import new_id
+from realtime_sync.server.audio_formats import BYTES_PER_MS, decode_audio
 from realtime_sync.server.speech.protocols import Recognition
-from realtime_sync.server.wire import Json, Refused
+from realtime_sync.server.wire import Json, Refused, new_id
 
-BYTES_PER_MS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
-RATES = {"audio/pcm": 24_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
 _ROOT = "root"
 
 
@@ -54,7 +51,7 @@ class Item:
         return wire
 
 
-class Conversation:
+class ServerConversation:
     """The items of the default conversation. Not locked: its session's lock guards it."""
 
     def __init__(self) -> None:
@@ -163,18 +160,3 @@ def item_from_client(told: Json, audio_type: str) -> Item:
             item.audio[index] = decode_audio(part.pop("audio"), f"item.content[{index}].audio", audio_type)
             part.setdefault("transcript", None)
     return item
-
-
-def decode_audio(text: str, path: str, audio_type: str = "audio/pcm") -> bytes:
-    """Base64 to bytes; ``Refused`` in the service's words where it is not base64, or nothing."""
-    got = "empty bytes"
-    try:
-        audio = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        audio, got = b"", "an invalid value"
-    if not audio:
-        kind = " (mono PCM16 at 24kHz)" if audio_type == "audio/pcm" else ""
-        raise Refused(
-            "invalid_value", f"Invalid '{path}'. Expected base64-encoded audio bytes{kind} but got {got}.", path
-        )
-    return audio

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("realtime_sync.server")
 
 
-class Listener(ThreadingHTTPServer):
+class HttpListener(ThreadingHTTPServer):
     """Accepts, and serves each connection on a named daemon thread that the server knows."""
 
     daemon_threads = True

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Optional
 
-from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import Item
 from realtime_sync.server.responder import FunctionCall, MCPCall
-from realtime_sync.server.wire import Json
+from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.responses import ResponseRun
@@ -61,7 +60,7 @@ class OutputItem:
         raise NotImplementedError
 
 
-class Message(OutputItem):
+class OutputMessage(OutputItem):
     """An assistant's message of one part: text, or audio with its transcript."""
 
     def __init__(self, session: LiveSession, run: ResponseRun) -> None:
@@ -115,7 +114,7 @@ class Message(OutputItem):
         self.emit(wire_type, fields)
 
 
-class CallItem(OutputItem):
+class OutputFunctionCall(OutputItem):
     """A function call."""
 
     def __init__(self, session: LiveSession, run: ResponseRun, call: FunctionCall) -> None:
@@ -135,7 +134,7 @@ class CallItem(OutputItem):
         self.emit("response.function_call_arguments.done", fields)
 
 
-class MCPCallItem(OutputItem):
+class OutputMCPCall(OutputItem):
     """A call of a remote tool. The response tells only the call; its result comes behind the response's end."""
 
     def __init__(self, session: LiveSession, run: ResponseRun, call: MCPCall) -> None:

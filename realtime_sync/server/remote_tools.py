@@ -11,10 +11,9 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Mapping, Optional, Sequence, Union
 
-from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import Item
-from realtime_sync.server.output_items import MCPCallItem
-from realtime_sync.server.wire import Json, Refused
+from realtime_sync.server.output_items import OutputMCPCall
+from realtime_sync.server.wire import Json, Refused, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
@@ -32,8 +31,8 @@ class RemoteTools:
         self._session = session
         self._servers = servers
         self._listed: dict[str, Json] = {}  # tools as the session or a response told them, by server label
-        self._requests: dict[str, Optional[MCPCallItem]] = {}  # by the request's id; None once it was answered
-        self._approved: list[MCPCallItem] = []  # to be made when the response that told them is done
+        self._requests: dict[str, Optional[OutputMCPCall]] = {}  # by the request's id; None once it was answered
+        self._approved: list[OutputMCPCall] = []  # to be made when the response that told them is done
         self._over = False
         self._waiting: set[threading.Event] = set()  # of the calls that take their time
 
@@ -59,7 +58,7 @@ class RemoteTools:
         outcome = "failed" if found is None else "completed"
         self._session.emit({"type": f"mcp_list_tools.{outcome}", "item_id": item.id})
 
-    def call_was_said(self, call: MCPCallItem) -> None:
+    def call_was_said(self, call: OutputMCPCall) -> None:
         """The model has said a call: it is made when the response is done, or approval is asked for."""
         wire = call.wire
         if not needs_approval(self._listed.get(wire["server_label"]), wire["name"]):
@@ -105,7 +104,7 @@ class RemoteTools:
         for wake in self._waiting:
             wake.set()
 
-    def _make(self, call: MCPCallItem) -> None:
+    def _make(self, call: OutputMCPCall) -> None:
         with self._session.lock:
             call.tell("in_progress")
         self._wait(call.call.delay)

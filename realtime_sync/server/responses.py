@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Callable, Iterator, Optional, Sequence, Union
 
 import attrs
 
-from realtime_sync.server import g711
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.items import BYTES_PER_MS, RATES, Item
-from realtime_sync.server.output_items import CallItem, MCPCallItem, Message, OutputItem
+from realtime_sync.server.audio_formats import BYTES_PER_MS, RATES, from_pcm
+from realtime_sync.server.items import Item
+from realtime_sync.server.output_items import OutputFunctionCall, OutputItem, OutputMCPCall, OutputMessage
 from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Turn
 from realtime_sync.server.speech.protocols import Recognition, Spoken
 from realtime_sync.server.transcribing import recognition_of
 from realtime_sync.server.usage import input_tokens, said_tokens, text_tokens, usage
 from realtime_sync.server.voice import convert
-from realtime_sync.server.wire import Json
+from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
@@ -206,9 +205,7 @@ class ResponseRun:
         else:
             synthesizer, rate = self._session.settings.speech.synthesizer, RATES[self.audio_type]
             for spoken in synthesizer.speak(texts, voice=self._voice, speed=self._speed, rate=rate):
-                pcm = spoken.audio
-                said = pcm if self.audio_type == "audio/pcm" else g711.encode(pcm, self.audio_type)
-                yield attrs.evolve(spoken, audio=said)
+                yield attrs.evolve(spoken, audio=from_pcm(spoken.audio, self.audio_type))
 
     def _say_piece(self, piece: Union[Reply, FunctionCall, MCPCall]) -> None:
         self._end_item()
@@ -223,18 +220,18 @@ class ResponseRun:
         for call in calls:
             self._call(call, piece.delta_delay)
 
-    def _message(self) -> Message:
+    def _message(self) -> OutputMessage:
         """The message that is open, or a new one."""
         with self._session.lock:
             self._check()
-            if isinstance(self._open, Message):
+            if isinstance(self._open, OutputMessage):
                 return self._open
-            message = Message(self._session, self)
+            message = OutputMessage(self._session, self)
             self._open = message
             message.open()
             return message
 
-    def _say(self, message: Message, words: Sequence[str], chunks: Iterator[bytes], delay: float) -> None:
+    def _say(self, message: OutputMessage, words: Sequence[str], chunks: Iterator[bytes], delay: float) -> None:
         """Say the words as deltas; aloud, with the chunks of audio between them."""
         say = message.transcript_delta if self.speaks else message.text_delta
         for index, word in enumerate(words, 1):
@@ -246,7 +243,7 @@ class ResponseRun:
         if self.speaks:
             self._speak(message, chunks, delay, None)
 
-    def _speak(self, message: Message, chunks: Iterator[bytes], delay: float, most: Optional[int]) -> None:
+    def _speak(self, message: OutputMessage, chunks: Iterator[bytes], delay: float, most: Optional[int]) -> None:
         """Say the next so many chunks of audio; all that are left where ``most`` is None."""
         while most is None or most > 0:
             chunk = next(chunks, None)
@@ -273,10 +270,10 @@ class ResponseRun:
             )
         with self._session.lock:
             self._check()
-            item: CallItem | MCPCallItem = (
-                MCPCallItem(self._session, self, call)
+            item: OutputFunctionCall | OutputMCPCall = (
+                OutputMCPCall(self._session, self, call)
                 if isinstance(call, MCPCall)
-                else CallItem(self._session, self, call)
+                else OutputFunctionCall(self._session, self, call)
             )
             self._open = item
             item.open()

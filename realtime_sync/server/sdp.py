@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.wire import Refused
+from realtime_sync.server.wire import Refused, new_id
 
 _OPUS = "111"
 _CANDIDATE = "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host"

@@ -11,16 +11,15 @@ from types import TracebackType
 from typing import Iterable, Mapping, Optional, Sequence, Union
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
-from realtime_sync.server import session_log
 from realtime_sync.server.auth import Flavour, Policy
 from realtime_sync.server.call_session import CallSession, CallView
-from realtime_sync.server.calls import Call, Calls
+from realtime_sync.server.calls import Call, CallRegistry
 from realtime_sync.server.certificates import context_from_files
-from realtime_sync.server.client_secrets import ClientSecrets, Configuration
+from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
 from realtime_sync.server.clock import Clock, SystemClock
-from realtime_sync.server.connection import Connection, Handler
+from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Act, Faults, Refusal
-from realtime_sync.server.listener import Listener
+from realtime_sync.server.listener import HttpListener
 from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder, Transcriber, default_responder, default_transcriber
 from realtime_sync.server.rest import Rest
@@ -117,9 +116,9 @@ class RealtimeServer:
             rate_limits=rate_limits,
             mcp_servers=mcp_servers,
         )
-        secrets = ClientSecrets(self.settings.clock)
+        secrets = IssuedSecrets(self.settings.clock)
         self.policy = Policy(api_keys, models, secrets)
-        self.calls = Calls(self._begin_call)
+        self.calls = CallRegistry(self._begin_call)
         self.rest = Rest(self.policy, secrets, self.calls)
         self._record = record
         self._faults = _checked_faults(faults or Faults())
@@ -127,13 +126,13 @@ class RealtimeServer:
         self._refused = 0
         self._sessions: list[LiveSession] = []
         self._sockets: dict[threading.Thread, socket.socket] = {}
-        self._connections: set[Connection] = set()
+        self._connections: set[ServerConnection] = set()
         self._numbers = itertools.count(1)
         self.closing = threading.Event()
         """Set once ``close()`` has begun."""
         context = _tls_context(ssl_context, tls)
         self._scheme = "http" if context is None else "https"
-        self._listener = Listener((host, port), self, context)
+        self._listener = HttpListener((host, port), self, context)
         name = self._listener.server_address[0]
         shown = name.decode() if isinstance(name, (bytes, bytearray)) else str(name)
         self._authority = f"[{shown}]" if ":" in shown else shown
@@ -314,7 +313,7 @@ class RealtimeServer:
         session.begin()
         return session
 
-    def serve(self, handler: Handler, connection: Connection) -> None:
+    def serve(self, handler: Handler, connection: ServerConnection) -> None:
         """Run the connection until it ends; not at all once the server closes."""
         with self._changed:
             # close() sets the flag before it takes the list, so one of the two sees the other.
@@ -327,9 +326,6 @@ class RealtimeServer:
         if late:
             connection.discard()
             return
-        session = handler if isinstance(handler, LiveSession) else None
-        if session is not None:
-            session_log.began(session)
         try:
             connection.run()
         finally:
@@ -338,8 +334,6 @@ class RealtimeServer:
                 self._changed.notify_all()
                 if not self._record:
                     self._forget_past_sessions()
-            if session is not None:
-                session_log.ended(session)
 
     def _forget_past_sessions(self) -> None:
         over = [session for session in self._sessions if session.is_over]

@@ -17,26 +17,27 @@ from typing import Callable, Mapping, Optional
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.server.auth import Flavour
 from realtime_sync.server.clock import Cancel
-from realtime_sync.server.connection import Connection, Handler
+from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Act, Faults
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.input_audio import Hearing
-from realtime_sync.server.items import Conversation, Item, item_from_client
+from realtime_sync.server.input_audio import InputAudio
+from realtime_sync.server.items import Item, ServerConversation, item_from_client
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.remote_tools import RemoteTools
 from realtime_sync.server.responses import ResponseRun
 from realtime_sync.server.session_options import new_session, updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
-from realtime_sync.server.traffic import SessionRecord
-from realtime_sync.server.wire import Json, Refused, read_json, server_error
+from realtime_sync.server.traffic import Traffic
+from realtime_sync.server.wire import Json, Refused, new_id, read_json, server_error
 
 _log = logging.getLogger("realtime_sync.server")
+# One line when a session begins and one when it ends. Never a key or a text.
+_sessions_log = logging.getLogger("realtime_sync.server.sessions")
 _TOKEN_LIMIT = 40_000
 _ROOM_TIMEOUT = 60.0
 
 
-class LiveSession(SessionRecord, Handler):
+class LiveSession(Traffic, Handler):
     """One connection's session, live or past; also the record of what it has sent and received."""
 
     def __init__(
@@ -61,12 +62,12 @@ class LiveSession(SessionRecord, Handler):
         self.options = new_session(flavour.session_type, self.id, flavour.model, expires_at)
         if flavour.settings is not None:  # of a client secret or a call
             self.options = updated_session(self.options, flavour.settings, audio_has_been_said=False)
-        self.conversation = Conversation()
+        self.conversation = ServerConversation()
         self.audio_has_been_said = False
         self.read_tokens = 0
         self._tokens_left = _TOKEN_LIMIT
         self._responses: dict[str, ResponseRun] = {}
-        self._hearing = Hearing(self)
+        self._hearing = InputAudio(self)
         self.remote_tools = RemoteTools(self, settings.mcp_servers)
         self._preview = PreviewEdge() if flavour.preview else None
         self._timers: dict[str, Cancel] = {}
@@ -119,6 +120,7 @@ class LiveSession(SessionRecord, Handler):
 
     def on_open(self) -> None:
         """See ``Handler``."""
+        self._log_beginning()
         with self.lock:
             assert self.connection is not None
             self.connection.delay = self._delay
@@ -169,8 +171,26 @@ class LiveSession(SessionRecord, Handler):
             self.remote_tools.abandon()
             self._hearing.end()
             if not self._keep:  # of past sessions a server remembers a thousand: not with all of their audio
-                self.conversation = Conversation()
+                self.conversation = ServerConversation()
+        self._log_end(code, by_client)
         self.note_closed(code, reason, by_client)
+
+    def _log_beginning(self) -> None:
+        dialect = ", preview dialect" if self.flavour.preview else ""
+        call = f" of the call {self.query['call_id']}" if self.flavour.call_id else ""
+        kind = f"{self.flavour.session_type} session{call}{dialect}"
+        _sessions_log.info("%s began: %s, %s", self.id, self._model, kind)
+
+    def _log_end(self, code: int, by_client: bool) -> None:
+        seconds = time.monotonic() - self.opened_at
+        turns = f"{self.turns} turn{'' if self.turns == 1 else 's'}"
+        how = "connection lost" if code == 1006 else f"closed by the {'client' if by_client else 'server'} with {code}"
+        _sessions_log.info("%s ended: %s, %.1f s, %s, %s", self.id, self._model, seconds, turns, how)
+
+    @property
+    def _model(self) -> str:
+        # The client's own word, from the query: a line break in it must not make a line of the log.
+        return "".join(letter if letter.isprintable() else "?" for letter in self.flavour.model)[:80]
 
     # Client messages, under the lock -----------------------------------------------------------------------------
 
@@ -314,7 +334,7 @@ class LiveSession(SessionRecord, Handler):
         if self.connection is not None:
             self._wait_for_room_of(self.connection)
 
-    def _wait_for_room_of(self, connection: Connection) -> None:
+    def _wait_for_room_of(self, connection: ServerConnection) -> None:
         if not connection.wait_for_room(_ROOM_TIMEOUT):
             connection.abort()
 

@@ -12,7 +12,7 @@ from realtime_sync.server.wire import Json
 Match = Union[str, Callable[[Json], bool]]
 
 
-class SessionRecord:
+class Traffic:
     """The record of one connection.
 
     ``path``, ``query``, ``headers`` (names in lower case): of the upgrade request. ``received``: the client's messages

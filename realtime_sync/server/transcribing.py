@@ -8,12 +8,11 @@ import re
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Optional
 
-from realtime_sync.server import g711
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.items import RATES, Item
+from realtime_sync.server.audio_formats import RATES, to_pcm
+from realtime_sync.server.items import Item
 from realtime_sync.server.speech.protocols import Hints, Recognition, Word
 from realtime_sync.server.usage import heard_tokens, text_tokens
-from realtime_sync.server.wire import Json
+from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
@@ -29,7 +28,7 @@ def recognize(session: LiveSession, audio: bytes, audio_type: str) -> Future[Rec
     hints = _hints(session.options)
 
     def work() -> None:
-        pcm = audio if audio_type == "audio/pcm" else g711.decode(audio, audio_type)
+        pcm = to_pcm(audio, audio_type)
         try:
             future.set_result(session.settings.speech.recognizer.recognize(pcm, RATES[audio_type], hints))
         except Exception as error:  # user code; an error of this kind is what makes a transcription fail

@@ -10,10 +10,9 @@ import threading
 from typing import Callable, Mapping
 
 from realtime_sync.server.audio_buffer import AudioBuffer
+from realtime_sync.server.audio_formats import decode_audio
 from realtime_sync.server.auth import Flavour
 from realtime_sync.server.faults import Faults
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.items import decode_audio
 from realtime_sync.server.responder import FunctionCall, MCPCall, Reply, Turn
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.session_options import updated_session
@@ -21,7 +20,7 @@ from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.speech.protocols import Hints
 from realtime_sync.server.vad import SpeechStarted, SpeechStopped, VoiceDetector
-from realtime_sync.server.wire import Json, server_error
+from realtime_sync.server.wire import Json, new_id, server_error
 
 _CHUNK = 4800 * 2
 _log = logging.getLogger("realtime_sync.server")

@@ -12,7 +12,7 @@ import math
 import sys
 import zlib
 
-from realtime_sync.server import g711
+from realtime_sync.server.audio_formats import from_pcm
 
 SAMPLE_RATE = 24_000
 LETTER_MS = 65
@@ -42,7 +42,7 @@ def speak(text: str, voice: str = "alloy") -> bytes:
 
 def convert(pcm: bytes, audio_type: str) -> bytes:
     """24 kHz PCM16 in the session's output format: itself, or 8 kHz G.711."""
-    return pcm if audio_type == "audio/pcm" else g711.encode(narrow(pcm), audio_type)
+    return pcm if audio_type == "audio/pcm" else from_pcm(narrow(pcm), audio_type)
 
 
 def narrow(pcm: bytes) -> bytes:

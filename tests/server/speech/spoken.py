@@ -8,7 +8,7 @@ from typing import Optional
 
 import attrs
 
-from realtime_sync.server import g711
+from realtime_sync.audio import g711
 from realtime_sync.server.speech import Hints, Speech, sums
 
 AUDIO = Path(__file__).parents[3] / "examples" / "audio"

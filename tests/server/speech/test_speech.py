@@ -11,10 +11,11 @@ from typing import Any, Callable, Optional
 import pytest
 
 from realtime_sync import ConfigurationError
-from realtime_sync.server import RealtimeServer, Turn, g711
+from realtime_sync.audio import g711
+from realtime_sync.server import RealtimeServer, Turn
 from realtime_sync.server.speech import HibariSynthesizer, Recognition, SileroDetector, Speech, WhisperRecognizer
 from realtime_sync.server.speech.packages import Shared, check, path_of
-from realtime_sync.server.speech.turn_end import sounds_finished
+from realtime_sync.server.vad import sounds_finished
 from tests.core.harness import until
 from tests.server.conftest import Json, Peer
 from tests.server.sounds import silence, tone
