@@ -9,9 +9,10 @@ from typing import Optional
 
 import attrs
 
+from realtime_sync.server.checks import integer, one_of, record
 from realtime_sync.server.clock import Clock
 from realtime_sync.server.session_options import new_session, updated_session
-from realtime_sync.server.wire import Json, Refused, integer, new_id, one_of, record
+from realtime_sync.server.wire import Json, Refused, new_id
 
 PREFIX = "ek_"
 DEFAULT_SECONDS = 600  # the service's default and bounds (2026-08)

@@ -12,10 +12,11 @@ import attrs
 
 from realtime_sync.server.auth import Policy, incorrect_key, key_of
 from realtime_sync.server.calls import CallNotFound, CallRegistry
+from realtime_sync.server.checks import anything, integer, missing, record, string
 from realtime_sync.server.client_secrets import Configuration, IssuedSecret, IssuedSecrets
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.sdp import answer_to
-from realtime_sync.server.wire import Json, Refused, integer, missing, new_id, read_json, record, server_error, string
+from realtime_sync.server.wire import Json, Refused, new_id, read_json, server_error
 
 _log = logging.getLogger("realtime_sync.server")
 # OpenAI's paths and, under /openai, those of Azure's GA and preview routes.
@@ -116,7 +117,7 @@ class Rest:
 
     def _secret_of(self, request: RestRequest, session_type: Optional[str]) -> HttpAnswer:
         told = request.json()
-        record({"expires_after": _anything, "session": _anything})(told, "")
+        record({"expires_after": anything, "session": anything})(told, "")
         if session_type is not None and told.get("session") is None:
             raise missing("session")
         configuration = self._configured(_session(told.get("session")), session_type)
@@ -198,10 +199,6 @@ def refusal(status: int, refused: Refused) -> HttpAnswer:
     """The service's JSON for an error."""
     error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
     return HttpAnswer(status, {"error": error})
-
-
-def _anything(value: object, path: str) -> None:
-    """Checked elsewhere."""
 
 
 def _preview_secret(secret: IssuedSecret) -> Json:
