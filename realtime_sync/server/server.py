@@ -18,10 +18,11 @@ from realtime_sync.server.certificates import context_from_files
 from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Handler, ServerConnection
+from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.listener import HttpListener
 from realtime_sync.server.remote_tools import MCPServers
-from realtime_sync.server.responder import Responder, Transcriber, default_responder, default_transcriber
+from realtime_sync.server.responder import Responder, Transcriber
 from realtime_sync.server.rest import Rest
 from realtime_sync.server.script import Script
 from realtime_sync.server.session import LiveSession
