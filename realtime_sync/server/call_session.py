@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from typing import Mapping
 
 from realtime_sync.server.auth import Flavour
 from realtime_sync.server.connection import Handler, ServerConnection
@@ -13,7 +12,7 @@ from realtime_sync.server.faults import Faults
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import CALL_TYPES, check_message
-from realtime_sync.server.traffic import Traffic
+from realtime_sync.server.traffic import Traffic, Upgrade
 from realtime_sync.server.wire import Json
 
 
@@ -26,9 +25,9 @@ class CallSession(LiveSession):
     """
 
     def __init__(
-        self, flavour: Flavour, settings: SessionSettings, call_id: str, faults: Faults, *, keep: bool = True
+        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
     ) -> None:
-        super().__init__(flavour, settings, "/v1/realtime", {"call_id": call_id}, {}, faults, keep=keep)
+        super().__init__(flavour, settings, upgrade, faults, keep=keep)
         self.views: list[CallView] = []
         self.caller_heard = bytearray()
         self._playing = ""  # the id of the response that the caller is hearing
@@ -156,8 +155,8 @@ class CallSession(LiveSession):
 class CallView(Traffic, Handler):
     """One socket that is attached to a call; its record tells how it was opened and closed."""
 
-    def __init__(self, session: CallSession, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
-        super().__init__(path, query, headers, keep=False)
+    def __init__(self, session: CallSession, upgrade: Upgrade) -> None:
+        super().__init__(upgrade, keep=False)
         self.session = session
 
     def on_open(self) -> None:

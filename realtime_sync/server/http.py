@@ -18,6 +18,7 @@ from realtime_sync.server.auth import HttpRefusal, SocketRefusal, admit
 from realtime_sync.server.connection import Handler, ServerConnection, accept
 from realtime_sync.server.faults import Refusal
 from realtime_sync.server.rest import RestRequest
+from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._serve(_RefusingHandler(decision), headers)
         else:
             try:
-                handler = self.realtime.new_handler(decision, url.path, query, headers)
+                handler = self.realtime.new_handler(decision, Upgrade(url.path, query, headers))
             except Exception as error:  # a part of the user's, or one that lacks its model
                 _log.exception("a session could not be begun")
                 reason = f": {error}" if isinstance(error, ConfigurationError) else "; its log says why."

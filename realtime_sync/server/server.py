@@ -18,7 +18,6 @@ from realtime_sync.server.certificates import context_from_files
 from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Handler, ServerConnection
-from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.listener import HttpListener
 from realtime_sync.server.remote_tools import MCPServers
@@ -26,10 +25,9 @@ from realtime_sync.server.responder import Responder, Transcriber
 from realtime_sync.server.rest import Rest
 from realtime_sync.server.script import Script
 from realtime_sync.server.session import LiveSession
-from realtime_sync.server.settings import SessionSettings
-from realtime_sync.server.speech.rules import RulesBrain
+from realtime_sync.server.settings import SessionSettings, who_answers
 from realtime_sync.server.speech.speech import Speech
-from realtime_sync.server.speech.without_models import scripted
+from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.translation import TranslationSession
 from realtime_sync.server.wire import Refused
 
@@ -94,21 +92,15 @@ class RealtimeServer:
         mcp_servers: Optional[MCPServers] = None,
         record: bool = True,
     ) -> None:
-        if speech is not None and transcriber is not None:
-            raise ConfigurationError("give transcriber or speech, not both: a Speech has a recognizer of its own")
         if isinstance(api_keys, str) or isinstance(models, str):
             # A part of the one string, even none of it, would be "in" it, and let in.
-            raise ConfigurationError("api_keys and models are lists of strings: put a single one in brackets")
+            raise ConfigurationError("api_keys and models must be lists of strings: put a single one in brackets.")
         if not 0 <= port <= 65535:
-            raise ConfigurationError(f"port is a number from 0, which takes a free one, to 65535, not {port}")
-        default: Responder = default_responder if speech is None else RulesBrain()
+            raise ConfigurationError(f"The port is {port}, but must be from 0 (takes a free one) to 65535.")
         self._own_clock = SystemClock() if clock is None else None
-        script = responder if isinstance(responder, Script) else None
         self.settings = SessionSettings(
             clock=clock or self._own_clock or SystemClock(),
-            responder=default if responder is None or isinstance(responder, Script) else responder,
-            speech=speech or scripted(transcriber or default_transcriber),
-            script=script,
+            **who_answers(responder, transcriber, speech),
             first_update=first_update,
             ping_interval=ping_interval,
             pong_timeout=pong_timeout,
@@ -131,18 +123,18 @@ class RealtimeServer:
         self._numbers = itertools.count(1)
         self.closing = threading.Event()
         """Set once ``close()`` has begun."""
-        context = _tls_context(ssl_context, tls)
+        self._listen((host, port), _tls_context(ssl_context, tls))
+        self._loaders = [] if speech is None else [speech.load_beside()]
+
+    def _listen(self, address: tuple[str, int], context: Optional[ssl.SSLContext]) -> None:
         self._scheme = "http" if context is None else "https"
-        self._listener = HttpListener((host, port), self, context)
-        name = self._listener.server_address[0]
-        shown = name.decode() if isinstance(name, (bytes, bytearray)) else str(name)
-        self._authority = f"[{shown}]" if ":" in shown else shown
-        self.port = int(self._listener.server_address[1])
+        self._listener = HttpListener(address, self, context)
+        name, self.port = str(self._listener.server_address[0]), int(self._listener.server_address[1])
+        self._authority = f"[{name}]" if ":" in name else name
         self._thread = threading.Thread(
             target=self._listener.serve_forever, args=(0.05,), name=f"realtime-server-{self.port}", daemon=True
         )
         self._thread.start()
-        self._loaders = [] if speech is None else [speech.load_beside()]
 
     def __repr__(self) -> str:
         return f"<RealtimeServer {self.azure_endpoint} {'closed' if self.closing.is_set() else 'open'}>"
@@ -285,20 +277,13 @@ class RealtimeServer:
             self._refused += 1
             return refusal
 
-    def new_handler(
-        self, flavour: Flavour, path: str, query: Mapping[str, str], headers: Mapping[str, str]
-    ) -> Union[LiveSession, CallView, None]:
-        """Who serves a handshake that has been let in; None where it is for a call that is not active."""
+    def new_handler(self, flavour: Flavour, upgrade: Upgrade) -> Union[LiveSession, CallView, None]:
+        """What serves a handshake that has been let in; None if it is for a call that is not active."""
         if flavour.call_id is None:
-            return self._new_session(flavour, path, query, headers)
+            kind = TranslationSession if flavour.session_type == "translation" else LiveSession
+            return kind(flavour, self.settings, upgrade, self.faults, keep=self._record)
         session = self.calls.session_of(flavour.call_id)
-        return None if session is None else CallView(session, path, query, headers)
-
-    def _new_session(
-        self, flavour: Flavour, path: str, query: Mapping[str, str], headers: Mapping[str, str]
-    ) -> LiveSession:
-        kind = TranslationSession if flavour.session_type == "translation" else LiveSession
-        return kind(flavour, self.settings, path, query, headers, self.faults, keep=self._record)
+        return None if session is None else CallView(session, upgrade)
 
     def _begin_call(self, call_id: str, configuration: Configuration) -> CallSession:
         flavour = Flavour(
@@ -307,7 +292,8 @@ class RealtimeServer:
             settings=configuration.settings,
             call_id=call_id,
         )
-        session = CallSession(flavour, self.settings, call_id, self.faults, keep=self._record)
+        upgrade = Upgrade("/v1/realtime", {"call_id": call_id}, {})
+        session = CallSession(flavour, self.settings, upgrade, self.faults, keep=self._record)
         with self._changed:
             self._sessions.append(session)
             self._changed.notify_all()

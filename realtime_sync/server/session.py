@@ -12,7 +12,7 @@ import json
 import logging
 import threading
 import time
-from typing import Callable, Mapping, Optional
+from typing import Callable, Optional
 
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.server.auth import Flavour
@@ -27,7 +27,7 @@ from realtime_sync.server.responses import ResponseRun
 from realtime_sync.server.session_options import new_session, updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
-from realtime_sync.server.traffic import Traffic
+from realtime_sync.server.traffic import Traffic, Upgrade
 from realtime_sync.server.wire import Json, Refused, new_id, read_json, server_error
 
 _log = logging.getLogger("realtime_sync.server")
@@ -41,17 +41,9 @@ class LiveSession(Traffic, Handler):
     """One connection's session, live or past; also the record of what it has sent and received."""
 
     def __init__(
-        self,
-        flavour: Flavour,
-        settings: SessionSettings,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        faults: Faults,
-        *,
-        keep: bool = True,
+        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
     ) -> None:
-        super().__init__(path, query, headers, keep=keep)
+        super().__init__(upgrade, keep=keep)
         self.flavour = flavour
         self.settings = settings
         self.clock = settings.clock

@@ -6,10 +6,21 @@ import threading
 import time
 from typing import Callable, Mapping, Optional, Union
 
+import attrs
+
 from realtime_sync.errors import UsageError, WaitTimeoutError
 from realtime_sync.server.wire import Json
 
 Match = Union[str, Callable[[Json], bool]]
+
+
+@attrs.frozen
+class Upgrade:
+    """The request that opened a WebSocket. ``headers``: names in lower case."""
+
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str] = attrs.field(repr=False)
 
 
 class Traffic:
@@ -22,10 +33,8 @@ class Traffic:
     ``opened_at``: of ``time.monotonic``.
     """
 
-    def __init__(self, path: str, query: Mapping[str, str], headers: Mapping[str, str], *, keep: bool = True) -> None:
-        self.path = path
-        self.query = dict(query)
-        self.headers = dict(headers)
+    def __init__(self, upgrade: Upgrade, *, keep: bool = True) -> None:
+        self.path, self.query, self.headers = upgrade.path, dict(upgrade.query), dict(upgrade.headers)
         self.received: list[Json] = []
         self.sent: list[Json] = []
         self.received_count = 0

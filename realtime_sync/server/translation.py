@@ -7,7 +7,7 @@ import functools
 import logging
 import re
 import threading
-from typing import Callable, Mapping
+from typing import Callable
 
 from realtime_sync.server.audio_buffer import AudioBuffer
 from realtime_sync.server.audio_formats import decode_audio
@@ -19,6 +19,7 @@ from realtime_sync.server.session_options import updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.speech.protocols import Hints
+from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.vad import SpeechStarted, SpeechStopped, VoiceDetector
 from realtime_sync.server.wire import Json, new_id, server_error
 
@@ -36,17 +37,9 @@ class TranslationSession(LiveSession):
     """
 
     def __init__(
-        self,
-        flavour: Flavour,
-        settings: SessionSettings,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        faults: Faults,
-        *,
-        keep: bool = True,
+        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
     ) -> None:
-        super().__init__(flavour, settings, path, query, headers, faults, keep=keep)
+        super().__init__(flavour, settings, upgrade, faults, keep=keep)
         self._heard = AudioBuffer()
         self._done = threading.Event()  # of the latest work; the next one waits for it
         self._done.set()

@@ -40,7 +40,7 @@ class LetterSynthesizer:
             yield Spoken([text], pcm if rate == SAMPLE_RATE else narrow(pcm))
 
 
-def scripted(transcriber: Transcriber) -> Speech:
+def speech_without_models(transcriber: Transcriber) -> Speech:
     """How a server hears and speaks that has not been given real speech."""
     return Speech(
         detector=EnergyDetector(),
