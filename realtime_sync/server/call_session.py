@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import time
 
 from realtime_sync.server.auth import Flavour
@@ -34,13 +33,7 @@ class CallSession(LiveSession):
 
     def begin(self) -> None:
         """The call has been accepted."""
-        self._log_beginning()
-        with self.lock:
-            self._schedule()
-            self.remote_tools.list_tools(self.options.get("tools", ()))
-        if self.settings.script is not None:
-            script = self.settings.script
-            self.start_thread(lambda: script.run(self), "script")
+        self._begin(None)
 
     # The caller's leg -----------------------------------------------------------------------------------------
 
@@ -89,17 +82,6 @@ class CallSession(LiveSession):
             if kind == "response.done" and event["response"]["id"] == self._playing:
                 self._stop_playing("cleared" if event["response"]["status"] == "cancelled" else "stopped")
 
-    def send_as_it_is(self, message: Json) -> None:
-        """See ``LiveSession.send_as_it_is``."""
-        with self.lock:
-            if self.is_over:
-                return
-            text = json.dumps(message, separators=(",", ":"))
-            for connection in self._connections():
-                connection.send_text(text)
-            self.note_sent(message)
-            self._run_due_acts()
-
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the call: every socket is closed with this code and reason."""
         with self.lock:
@@ -109,36 +91,12 @@ class CallSession(LiveSession):
                 connection.close(code, reason)
             self.on_end(code, reason, by_client=False)
 
-    def wait_for_room(self) -> None:
-        """See ``LiveSession.wait_for_room``: a socket that reads nothing for a minute is dropped."""
-        with self.lock:
-            connections = self._connections()
-        for connection in connections:
-            self._wait_for_room_of(connection)
-
     def _handle(self, message: Json) -> None:
         check_message(message, supported=CALL_TYPES)
         if message["type"] == "output_audio_buffer.clear":
             self._stop_playing("cleared")
         else:
             super()._handle(message)
-
-    def _ping(self) -> None:
-        with self.lock:
-            for connection in self._connections():
-                connection.ping()
-            if not self.is_over and self.settings.ping_interval is not None:
-                self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
-
-    def _run_due_acts(self) -> None:
-        connections = self._connections()
-        for act in list(self._acts) if connections else ():
-            if act.is_due(self.sent_count, self.received_count):
-                self._acts.remove(act)
-                counted = act.after_sent is not None
-                at_once = not counted and act.after_received is None
-                for connection in connections:
-                    connection.perform(act.perform, urgent=act.urgent and at_once, once_written=counted)
 
     def _play(self, response_id: str, audio: bytes) -> None:
         self.caller_heard += audio

@@ -81,9 +81,11 @@ class LiveSession(Traffic, Handler):
     def send_as_it_is(self, message: Json) -> None:
         """Send this message, unchanged and unchecked."""
         with self.lock:
-            if self.connection is None or self.is_over:
+            if self.is_over:
                 return
-            self.connection.send_text(json.dumps(message, separators=(",", ":")))
+            text = json.dumps(message, separators=(",", ":"))
+            for connection in self._connections():
+                connection.send_text(text)
             self.note_sent(message)
             self._run_due_acts()
 
@@ -99,30 +101,38 @@ class LiveSession(Traffic, Handler):
         """Take over new faults; acts that have not happened yet are forgotten."""
         with self.lock:
             self._delay, self._acts = faults.delay, list(faults.acts)
-            if self.connection is not None:
-                self.connection.delay = faults.delay
+            for connection in self._connections():
+                connection.delay = faults.delay
             self._run_due_acts()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection from the server's side."""
-        if self.connection is not None:
-            self.connection.close(code, reason)
+        for connection in self._connections():
+            connection.close(code, reason)
+
+    def _connections(self) -> list[ServerConnection]:
+        """Those that get what the session sends."""
+        return [self.connection] if self.connection is not None else []
 
     # The connection's thread -----------------------------------------------------------------------------------
 
     def on_open(self) -> None:
         """See ``Handler``."""
+        assert self.connection is not None
+        with self.lock:
+            self.connection.delay = self._delay
+            self._begin(self.settings.first_update)
+
+    def _begin(self, first_update: Optional[str]) -> None:
         self._log_beginning()
         with self.lock:
-            assert self.connection is not None
-            self.connection.delay = self._delay
             self._schedule()
-            if self.settings.first_update is not None:
-                self.emit({"type": self.settings.first_update, "session": self.options})
-            self.remote_tools.list_tools(self.options.get("tools", ()))  # those of a client secret
+            if first_update is not None:
+                self.emit({"type": first_update, "session": self.options})
+            self.remote_tools.list_tools(self.options.get("tools", ()))  # those of a client secret or a call
             self._run_due_acts()
-        if self.settings.script is not None:
-            script = self.settings.script
+        script = self.settings.script
+        if script is not None:
             self.start_thread(lambda: script.run(self), "script")
 
     def on_text(self, text: str) -> None:
@@ -323,25 +333,26 @@ class LiveSession(Traffic, Handler):
 
     def wait_for_room(self) -> None:
         """Wait until the client has read enough of what is queued; drops a client that reads nothing for a minute."""
-        if self.connection is not None:
-            self._wait_for_room_of(self.connection)
-
-    def _wait_for_room_of(self, connection: ServerConnection) -> None:
-        if not connection.wait_for_room(_ROOM_TIMEOUT):
-            connection.abort()
+        with self.lock:
+            connections = self._connections()
+        for connection in connections:
+            if not connection.wait_for_room(_ROOM_TIMEOUT):
+                connection.abort()
 
     def _schedule(self) -> None:
         self._timers["expiry"] = self.clock.call_later(self.settings.session_seconds, self._expire)
+        self._schedule_ping()
+
+    def _schedule_ping(self) -> None:
         if self.settings.ping_interval is not None:
             self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
 
     def _ping(self) -> None:
         with self.lock:
-            if self.is_over or self.connection is None:
-                return
-            self.connection.ping()
-            assert self.settings.ping_interval is not None
-            self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
+            if not self.is_over:
+                for connection in self._connections():
+                    connection.ping()
+                self._schedule_ping()
 
     def _expire(self) -> None:
         with self.lock:
@@ -351,14 +362,14 @@ class LiveSession(Traffic, Handler):
             self.close(1001, "")
 
     def _run_due_acts(self) -> None:
-        if self.connection is None:
-            return
-        for act in list(self._acts):
+        connections = self._connections()
+        for act in list(self._acts) if connections else ():
             if act.is_due(self.sent_count, self.received_count):
                 self._acts.remove(act)
                 counted = act.after_sent is not None
                 at_once = not counted and act.after_received is None
-                self.connection.perform(act.perform, urgent=act.urgent and at_once, once_written=counted)
+                for connection in connections:
+                    connection.perform(act.perform, urgent=act.urgent and at_once, once_written=counted)
 
 
 def _parsed(text: str) -> Json:

@@ -9,19 +9,8 @@ from __future__ import annotations
 
 import inspect
 import types
-from typing import (
-    Any,
-    Callable,
-    Collection,
-    Literal,
-    Mapping,
-    Optional,
-    Sequence,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+import typing
+from typing import Any, Callable, Collection, Literal, Mapping, Optional, Sequence, Union
 
 import attrs
 
@@ -29,24 +18,8 @@ from realtime_sync.protocol import commands as _commands  # noqa: F401  its impo
 from realtime_sync.protocol import items, options
 from realtime_sync.protocol.dialects import RESPONSE_PLACES, SESSION_PLACES, Place
 from realtime_sync.protocol.registry import COMMAND_CLASSES, UnsetType
-from realtime_sync.server.checks import (
-    Check,
-    anything,
-    array_of,
-    boolean,
-    by_tag,
-    either,
-    integer,
-    json_object,
-    missing,
-    nullable,
-    number,
-    one_of,
-    record,
-    string,
-    string_up_to,
-    wrong_value,
-)
+from realtime_sync.server import checks
+from realtime_sync.server.checks import Check, anything, array_of, by_tag, either, integer, nullable, one_of, record
 from realtime_sync.server.wire import Json, Refused
 
 # In the order in which the live service lists them (2026-09).
@@ -84,7 +57,7 @@ _REQUIRED: Mapping[type, Sequence[str]] = {
 
 
 def _modalities(value: object, path: str) -> None:
-    array_of(string)(value, path)
+    array_of(checks.string)(value, path)
     # GA answers in one modality; audio always brings its transcript.
     if value not in (["text"], ["audio"]):
         message = f"Invalid modalities: {value}. Supported combinations are: ['text'] and ['audio']."
@@ -92,9 +65,9 @@ def _modalities(value: object, path: str) -> None:
 
 
 def _metadata(value: Any, path: str) -> None:
-    json_object(value, path)
+    checks.json_object(value, path)
     for key, entry in value.items():
-        string_up_to(512)(entry, f"{path}.{key}")
+        checks.string_up_to(512)(entry, f"{path}.{key}")
     if len(value) > 16:
         message = (
             f"Invalid '{path}': too many properties. Expected an object with at most 16 properties, but got an object "
@@ -107,33 +80,39 @@ def _metadata(value: Any, path: str) -> None:
 _STRICTER: dict[str, Check] = {
     "type": anything,  # told by what it is looked up in
     "role": anything,
-    "session": json_object,  # checked by itself, once its kind is known
-    "event_id": string_up_to(512),
-    "ConversationItem.id": string_up_to(32),  # live, 2026-08
-    "ConversationItem.call_id": string_up_to(32),
+    "session": checks.json_object,  # checked by itself, once its kind is known
+    "event_id": checks.string_up_to(512),
+    "ConversationItem.id": checks.string_up_to(32),  # live, 2026-08
+    "ConversationItem.call_id": checks.string_up_to(32),
     "ConversationItem.object": one_of("realtime.item"),
     "content_modalities": _modalities,
     "ConversationResponseOptions.metadata": nullable(_metadata),
-    "ConversationToolChoice.name": nullable(string),
+    "ConversationToolChoice.name": nullable(checks.string),
     "conversation": one_of("auto", "none"),
     "include": array_of(one_of("item.input_audio_transcription.logprobs")),
     "InputNoiseReductionOptions.type": one_of("near_field", "far_field"),
     "delay": one_of("minimal", "low", "medium", "high", "xhigh"),
     "effort": one_of("minimal", "low", "medium", "high", "xhigh"),
     "max_output_tokens": either({str: one_of("inf"), int: integer(1, 4096)}),
-    "output_speed": number(0.25, 1.5),
+    "output_speed": checks.number(0.25, 1.5),
     "rate": integer(24000, 24000),
-    "threshold": number(0.0, 1.0),
+    "threshold": checks.number(0.0, 1.0),
     "prefix_padding_ms": integer(0),
     "silence_duration_ms": integer(0),
     "idle_timeout_ms": integer(5000, 30000),
-    "retention_ratio": number(0.0, 1.0),
+    "retention_ratio": checks.number(0.0, 1.0),
     "post_instructions": integer(0),
     "content_index": integer(0),
     "audio_end_ms": integer(0),
 }
 _BY_CLASS: dict[type, Check] = {}  # of classes that are told apart by a tag
-_BY_TYPE: Mapping[type, Check] = {str: string, int: integer(), float: number(), bool: boolean, dict: json_object}
+_BY_TYPE: Mapping[type, Check] = {
+    str: checks.string,
+    int: integer(),
+    float: checks.number(),
+    bool: checks.boolean,
+    dict: checks.json_object,
+}
 
 
 def _of_class(cls: type, names: Optional[Collection[str]] = None, required: Sequence[str] = ()) -> Check:
@@ -146,7 +125,7 @@ def _of_class(cls: type, names: Optional[Collection[str]] = None, required: Sequ
 
 
 def _fields(cls: type, names: Optional[Collection[str]] = None) -> dict[str, Check]:
-    hints = get_type_hints(cls)
+    hints = typing.get_type_hints(cls)
     found = [field.name for field in attrs.fields(cls) if field.name != "extra"]
     return {name: _of_field(cls, name, hints[name]) for name in found if names is None or name in ("type", *names)}
 
@@ -159,23 +138,23 @@ def _of_field(cls: type, name: str, wanted: Any) -> Check:
 
 def _of_hint(wanted: Any) -> Check:
     """The check of a field's type; of several that JSON can tell apart, the one that the value has."""
-    members = get_args(wanted) if get_origin(wanted) in _UNIONS else (wanted,)
-    checks: dict[type, Check] = {}
+    members = typing.get_args(wanted) if typing.get_origin(wanted) in _UNIONS else (wanted,)
+    by_kind: dict[type, Check] = {}
     for member in members:
         if member not in (UnsetType, type(None)):
             kind, check = _of_member(member)
-            checks.setdefault(kind, check)  # the words of a Literal come before the str that leaves it open
-    return either(checks) if len(checks) > 1 else next(iter(checks.values()))
+            by_kind.setdefault(kind, check)  # the words of a Literal come before the str that leaves it open
+    return either(by_kind) if len(by_kind) > 1 else next(iter(by_kind.values()))
 
 
 def _of_member(member: Any) -> tuple[type, Check]:
-    if get_origin(member) is Literal:
-        return str, one_of(*get_args(member))
-    if get_origin(member) is list:
-        return list, array_of(_of_hint(get_args(member)[0]))
+    if typing.get_origin(member) is Literal:
+        return str, one_of(*typing.get_args(member))
+    if typing.get_origin(member) is list:
+        return list, array_of(_of_hint(typing.get_args(member)[0]))
     if attrs.has(member):
         return dict, _of_class(member)
-    kind = get_origin(member) or member
+    kind = typing.get_origin(member) or member
     return kind, _BY_TYPE[kind]
 
 
@@ -188,15 +167,15 @@ def _made_by(make: Callable[..., Any]) -> Check:
 
 def _of_settings(cls: type, places: Sequence[Place], **otherwise: Check) -> Check:
     """The check of settings that are nested as GA has them; a setting that GA has no place for is unknown."""
-    checks = {**_fields(cls), **otherwise}
-    tree: Json = {"type": checks["type"]} if "type" in checks else {}
+    settings = {**_fields(cls), **otherwise}
+    tree: Json = {"type": settings["type"]} if "type" in settings else {}
     for place in places:
-        if place.ga is not None and place.name in checks:
+        if place.ga is not None and place.name in settings:
             *folders, name = place.ga
             folder = tree
             for key in folders:
                 folder = folder.setdefault(key, {})
-            folder[name] = checks[place.name]
+            folder[name] = settings[place.name]
     return _of_tree(tree)
 
 
@@ -210,7 +189,7 @@ def _of_tree(tree: Json) -> Check:
 def _mcp_tool(value: Any, path: str) -> None:
     _of_mcp_tool(value, path)
     if not any(value.get(name) for name in ("server_url", "connector_id", "tunnel_id")):
-        raise missing(f"{path}.server_url")
+        raise checks.missing(f"{path}.server_url")
 
 
 def _part(*required: str, optional: Sequence[str] = ()) -> Check:
@@ -286,7 +265,7 @@ def check_message(message: Json, supported: Sequence[str] = CLIENT_TYPES) -> Non
     if wire_type is None:
         raise Refused("invalid_event", "The 'type' field is missing.")
     if wire_type not in supported:
-        raise wrong_value(wire_type, "type", supported)
+        raise checks.wrong_value(wire_type, "type", supported)
     _MESSAGE_TYPES[wire_type]({key: value for key, value in message.items() if key != "type"}, "")
 
 
@@ -299,9 +278,9 @@ def check_session(session: Json, own_type: str) -> None:
     if own_type != "translation":
         told, known = session.get("type"), ("realtime", "transcription")
         if told is None:
-            raise missing("session.type")
+            raise checks.missing("session.type")
         if told not in known:
-            raise wrong_value(told, "session.type", known)
+            raise checks.wrong_value(told, "session.type", known)
         if told != own_type:
             message = f"Passing a {told} session update event to a {own_type} session is not allowed."
             raise Refused("invalid_value", message, "session.type")
