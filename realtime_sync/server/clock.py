@@ -27,6 +27,15 @@ class Clock(Protocol):
         ...
 
 
+def pause(clock: Clock, seconds: float, wake: threading.Event, is_over: Callable[[], bool]) -> None:
+    """Wait so many seconds by the clock, at most until ``is_over()``; set ``wake`` to have that asked."""
+    until = clock.monotonic() + seconds
+    while seconds > 0 and not is_over():
+        clock.wait(wake, seconds)
+        wake.clear()  # the clock may have set it, too
+        seconds = until - clock.monotonic()
+
+
 class Timers:
     """A heap of callbacks by due time, shared by the real clock and the manual one."""
 
@@ -41,6 +50,11 @@ class Timers:
         with self._lock:
             heapq.heappush(self._heap, (due, next(self._order), cell))
         return cell.clear
+
+    def pending(self) -> int:
+        """How many callbacks are still to be called."""
+        with self._lock:
+            return sum(bool(cell) for _, _, cell in self._heap)
 
     def next_due(self) -> Optional[float]:
         """When the earliest callback is due; None where there is none."""

@@ -168,7 +168,7 @@ class ServerConnection:
         or where the connection has ended.
         """
         deadline = time.monotonic() + timeout
-        with self._room:
+        with self._lock:
             while self._queued > _HIGH_WATER and not self._finished:
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -247,7 +247,7 @@ class ServerConnection:
 
     def discard(self) -> None:
         """Close the socket and let go of everything; for whoever decides not to ``run()``."""
-        with self._room:
+        with self._lock:
             self._finished = True
             self._queue.clear()
             self._room.notify_all()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Mapping, Optional, Sequence, Union
 
+from realtime_sync.server.clock import pause
 from realtime_sync.server.items import Item
 from realtime_sync.server.output_items import OutputMCPCall
 from realtime_sync.server.wire import Json, Refused, new_id
@@ -107,24 +108,13 @@ class RemoteTools:
     def _make(self, call: OutputMCPCall) -> None:
         with self._session.lock:
             call.tell("in_progress")
-        self._wait(call.call.delay)
-        with self._session.lock:
-            call.wire["output"], call.wire["error"] = call.call.result
-            call.finish("completed" if call.wire["error"] is None else "failed")
-
-    def _wait(self, seconds: float) -> None:
-        """Wait by the clock, at most until the session ends."""
-        wake = threading.Event()  # one's own: a clock may set it to wake whoever waits
-        with self._session.lock:
+            wake = threading.Event()
             self._waiting.add(wake)
-        clock = self._session.clock
-        until = clock.monotonic() + seconds
-        while seconds > 0 and not self._over:
-            clock.wait(wake, seconds)
-            wake.clear()
-            seconds = until - clock.monotonic()
+        pause(self._session.clock, call.call.delay, wake, lambda: self._over)
         with self._session.lock:
             self._waiting.discard(wake)
+            call.wire["output"], call.wire["error"] = call.call.result
+            call.finish("completed" if call.wire["error"] is None else "failed")
 
 
 def allowed_names(tool: Json) -> Optional[Sequence[str]]:

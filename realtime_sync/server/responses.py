@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Callable, Iterator, Optional, Sequence, Union
 import attrs
 
 from realtime_sync.server.audio_formats import BYTES_PER_MS, RATES, from_pcm
+from realtime_sync.server.clock import pause
 from realtime_sync.server.items import Item
 from realtime_sync.server.output_items import OutputFunctionCall, OutputItem, OutputMCPCall, OutputMessage
 from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Turn
@@ -310,12 +311,7 @@ class ResponseRun:
         self._pause(delay)
 
     def _pause(self, seconds: float) -> None:
-        clock = self._session.clock
-        until = clock.monotonic() + seconds
-        while seconds > 0 and not self.finished:
-            clock.wait(self._wake, seconds)
-            self._wake.clear()
-            seconds = until - clock.monotonic()
+        pause(self._session.clock, seconds, self._wake, lambda: self.finished)
         with self._session.lock:
             self._check()
 

@@ -115,7 +115,8 @@ class RealtimeServer:
         self.rest = Rest(self.policy, secrets, self.calls)
         self._record = record
         self._faults = _checked_faults(faults or Faults())
-        self._changed = threading.Condition()  # guards all lists below, _faults and _refused
+        self._lock = threading.Lock()  # guards all lists below, _faults and _refused
+        self._changed = threading.Condition(self._lock)
         self._refused = 0
         self._sessions: list[LiveSession] = []
         self._sockets: dict[threading.Thread, socket.socket] = {}
@@ -163,18 +164,18 @@ class RealtimeServer:
 
         Without ``record``, the oldest are forgotten once there are more than a thousand.
         """
-        with self._changed:
+        with self._lock:
             return list(self._sessions)
 
     @property
     def faults(self) -> Faults:
         """What goes wrong; setting it concerns live sessions and later ones."""
-        with self._changed:
+        with self._lock:
             return self._faults
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        with self._changed:
+        with self._lock:
             self._faults, self._refused = _checked_faults(faults), 0
             sessions = list(self._sessions)
         for session in sessions:
@@ -187,7 +188,7 @@ class RealtimeServer:
 
     def wait_for_session(self, timeout: float = 5.0, *, count: int = 1) -> LiveSession:
         """The ``count``-th session since the start; waits for it. Raises ``WaitTimeoutError``."""
-        with self._changed:
+        with self._lock:
             if not self._changed.wait_for(lambda: len(self._sessions) >= count, timeout):
                 raise WaitTimeoutError(f"{len(self._sessions)} of {count} sessions were opened within {timeout} s")
             return self._sessions[count - 1]
@@ -214,7 +215,7 @@ class RealtimeServer:
         self._listener.shutdown()
         self._listener.server_close()
         self.calls.close()
-        with self._changed:
+        with self._lock:
             for connection in self._connections:
                 connection.close(1001, "the server is shutting down")
             self._changed.wait_for(lambda: not self._connections, timeout)
@@ -231,7 +232,7 @@ class RealtimeServer:
         deadline = time.monotonic() + 2.0
         self._listener.shutdown()
         self._listener.server_close()
-        with self._changed:
+        with self._lock:
             connections, sockets = list(self._connections), dict(self._sockets)
         for connection in connections:
             connection.abort()
@@ -259,18 +260,18 @@ class RealtimeServer:
             try:
                 serve()
             finally:
-                with self._changed:
+                with self._lock:
                     self._sockets.pop(threading.current_thread(), None)
 
         name = f"realtime-server-{self.port}-{next(self._numbers)}"
         thread = threading.Thread(target=run, name=name, daemon=True)
-        with self._changed:  # which the thread waits for before it takes itself out
+        with self._lock:  # which the thread waits for before it takes itself out
             thread.start()
             self._sockets[thread] = accepted
 
     def take_refusal(self) -> Optional[Refusal]:
         """The refusal that the next handshake gets, counted; None where it is to be served."""
-        with self._changed:
+        with self._lock:
             refusal = self._faults.refuse
             if refusal is None or (refusal.times is not None and self._refused >= refusal.times):
                 return None
@@ -294,7 +295,7 @@ class RealtimeServer:
         )
         upgrade = Upgrade("/v1/realtime", {"call_id": call_id}, {})
         session = CallSession(flavour, self.settings, upgrade, self.faults, keep=self._record)
-        with self._changed:
+        with self._lock:
             self._sessions.append(session)
             self._changed.notify_all()
         session.begin()
@@ -302,7 +303,7 @@ class RealtimeServer:
 
     def serve(self, handler: Handler, connection: ServerConnection) -> None:
         """Run the connection until it ends; not at all once the server closes."""
-        with self._changed:
+        with self._lock:
             # close() sets the flag before it takes the list, so one of the two sees the other.
             late = self.closing.is_set()
             if not late:
@@ -316,7 +317,7 @@ class RealtimeServer:
         try:
             connection.run()
         finally:
-            with self._changed:
+            with self._lock:
                 self._connections.discard(connection)
                 self._changed.notify_all()
                 if not self._record:

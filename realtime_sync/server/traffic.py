@@ -46,7 +46,8 @@ class Traffic:
         self.close_reason: Optional[str] = None
         self.closed_by_client = False
         self._keep = keep
-        self._changed = threading.Condition()  # guards the record
+        self._lock = threading.Lock()  # guards the record
+        self._changed = threading.Condition(self._lock)
 
     def __repr__(self) -> str:
         state = "open" if self.close_code is None else f"closed with {self.close_code}"
@@ -61,7 +62,7 @@ class Traffic:
         """
         deadline = time.monotonic() + timeout
         position = self._search(self.received, match, timeout, count, "received from the client", 0)
-        with self._changed:
+        with self._lock:
             if not self._changed.wait_for(lambda: self._is_handled(position), deadline - time.monotonic()):
                 raise WaitTimeoutError(f"the message was received, but not handled within {timeout} s")
         return self.received[position - 1]
@@ -72,7 +73,7 @@ class Traffic:
 
     def wait_until_closed(self, timeout: float = 5.0) -> int:
         """The close code, once the connection has ended. Raises ``WaitTimeoutError``."""
-        with self._changed:
+        with self._lock:
             if not self._changed.wait_for(lambda: self.close_code is not None, timeout):
                 raise WaitTimeoutError(f"the connection was still open after {timeout} s")
             assert self.close_code is not None
@@ -99,7 +100,7 @@ class Traffic:
                 position += 1
                 if not count:
                     return position
-            with self._changed:
+            with self._lock:
                 left = deadline - time.monotonic()
                 if left <= 0 or (self.close_code is not None and position == len(messages)):
                     raise WaitTimeoutError(self._in_vain(messages, what, timeout))
@@ -113,7 +114,7 @@ class Traffic:
 
     def note_received(self, message: Json) -> int:
         """Add a message of the client's; returns its position, from 1, for ``note_handled``."""
-        with self._changed:
+        with self._lock:
             self.received_count += 1
             self._in_hand.add(self.received_count)
             if self._keep:
@@ -123,13 +124,13 @@ class Traffic:
 
     def note_handled(self, position: int) -> None:
         """Say that a message has been handled; several sockets of a call may have theirs handled in any order."""
-        with self._changed:
+        with self._lock:
             self._in_hand.discard(position)
             self._changed.notify_all()
 
     def note_sent(self, message: Json) -> None:
         """Add a message of the server's."""
-        with self._changed:
+        with self._lock:
             self.sent_count += 1
             self.turns += message.get("type") == "response.done"
             if self._keep:
@@ -138,6 +139,6 @@ class Traffic:
 
     def note_closed(self, code: int, reason: str, by_client: bool) -> None:
         """Note the end."""
-        with self._changed:
+        with self._lock:
             self.close_code, self.close_reason, self.closed_by_client = code, reason, by_client
             self._changed.notify_all()

@@ -55,7 +55,6 @@ class HibariSynthesizer:
 
     def speak(self, texts: Iterable[str], *, voice: str, speed: float, rate: int) -> Iterator[Spoken]:
         """See ``Synthesizer.speak``. Below a speed of about 0.5 it does not get slower."""
-        self.load()
         model = _models.get(self._path)
         pitch = pitch_of(voice)
         for sentence in sentences(texts):

@@ -33,7 +33,6 @@ class SileroDetector:
 
     def listen(self, rate: int) -> SileroStream:
         """See ``VoiceActivityDetector.listen``."""
-        self.load()
         return SileroStream(_models.get(self._path), rate)
 
 

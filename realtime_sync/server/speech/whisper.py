@@ -51,7 +51,6 @@ class WhisperRecognizer:
 
     def recognize(self, pcm: bytes, rate: int, hints: Hints) -> Recognition:
         """See ``Recognizer.recognize``. Raises ``WaitTimeoutError`` where too many turns wait."""
-        self.load()
         return _models.get(self._path).recognize(_samples(pcm, rate), hints, self._timeout)
 
 
