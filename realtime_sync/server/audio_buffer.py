@@ -60,7 +60,7 @@ class AudioBuffer:
         return bytes(self._data[:size])
 
     def commit(self) -> bytes:
-        """Take everything out; ``Refused`` where it is less than 100 ms."""
+        """Take everything out; ``Refused`` if it is less than 100 ms."""
         if self.length_ms < _MIN_COMMIT_MS:
             raise Refused(
                 "input_audio_buffer_commit_empty",

@@ -102,7 +102,7 @@ def admit(path: str, query: Mapping[str, str], headers: Mapping[str, str], polic
 
 
 def key_of(headers: Mapping[str, str]) -> str:
-    """The key or token of a request; empty where it has none."""
+    """The key or token of a request; empty if it has none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()

@@ -1,4 +1,4 @@
-"""The session of a call: it has no socket of its own; any number of sockets attach to it, see it and command it."""
+"""The session of a call: it has no socket of its own; any number of sockets attach to it and command it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from realtime_sync.server.wire import Json
 
 
 class CallSession(LiveSession):
-    """Lives from the call's acceptance to its end; whoever attaches sees what comes from then on, and may command it.
+    """Lives from the call's acceptance to its end. A socket that attaches gets what comes from then on, and may send
+    commands.
 
     ``views``: the sockets that have attached, live or past. As with the live service's calls, audio goes to the
     caller and not to the sockets, which are told ``output_audio_buffer.started``, ``.stopped`` and ``.cleared``

@@ -94,7 +94,7 @@ class IssuedSecrets:
         return secret
 
     def find(self, value: str) -> Optional[IssuedSecret]:
-        """The secret of this value; None where there is none, or it has expired."""
+        """The secret of this value; None if there is none, or it has expired."""
         with self._lock:
             secret = self._secrets.get(value)
         return secret if secret is not None and self.now() < secret.expires_at else None

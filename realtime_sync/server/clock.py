@@ -1,4 +1,8 @@
-"""Time as the service knows it: session expiry, pacing and delays go by a clock that a test may replace."""
+"""Time as the service knows it: session expiry, pacing and delays go by a clock that a test may replace.
+
+``SystemClock`` has one daemon thread, started by the first timer and ended by ``close()``. No lock is held while a
+callback runs: the heap's guards the heap alone.
+"""
 
 from __future__ import annotations
 
@@ -57,14 +61,14 @@ class Timers:
             return sum(bool(cell) for _, _, cell in self._heap)
 
     def next_due(self) -> Optional[float]:
-        """When the earliest callback is due; None where there is none."""
+        """When the earliest callback is due; None if there is none."""
         with self._lock:
             while self._heap and not self._heap[0][2]:
                 heapq.heappop(self._heap)
             return self._heap[0][0] if self._heap else None
 
     def take_due(self, now: float) -> Optional[tuple[float, Callable[[], None]]]:
-        """Take the earliest callback that is due at ``now``, with its due time; None where there is none."""
+        """Take the earliest callback that is due at ``now``, with its due time; None if there is none."""
         with self._lock:
             while self._heap and self._heap[0][0] <= now:
                 due, _, cell = heapq.heappop(self._heap)

@@ -17,7 +17,7 @@ from realtime_sync.server.connection import ServerConnection, check_close_code
 
 def _not_negative(owner: object, field: attrs.Attribute[Any], value: Optional[float]) -> None:
     if value is not None and value < 0:
-        raise InvalidInputError(f"{field.name} cannot be less than 0, as {value!r} is")
+        raise InvalidInputError(f"{field.name} is {value!r}, but cannot be less than 0.")
 
 
 @attrs.frozen
@@ -43,7 +43,7 @@ class Act:
     """One misdeed, and when: once so many messages have been sent to the client, or received from it.
 
     With neither, at once: when the session opens, or when the act is injected. ``urgent`` acts overtake what is
-    still queued for the client where they happen at once.
+    still queued for the client if they happen at once.
     """
 
     name: str
@@ -53,14 +53,14 @@ class Act:
     urgent: bool = False
 
     def is_due(self, sent: int, received: int) -> bool:
-        """True where the session has sent and received enough."""
+        """True if the session has sent and received enough."""
         return sent >= (self.after_sent or 0) and received >= (self.after_received or 0)
 
 
 def _acts(acts: Sequence[Act]) -> tuple[Act, ...]:
-    given: object = acts  # not what it should be, where an act is given alone or without its ()
+    given: object = acts  # not what it should be, if an act is given alone or without its ()
     if not isinstance(given, (list, tuple)) or not all(isinstance(act, Act) for act in given):
-        raise InvalidInputError(f"acts is a list of acts, such as [drop(after_sent=3)], not {given!r}")
+        raise InvalidInputError(f"acts is {given!r}, but must be a list of acts, such as [drop(after_sent=3)].")
     return tuple(given)
 
 

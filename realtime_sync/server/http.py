@@ -44,7 +44,7 @@ class _RefusingHandler(Handler):
 
 
 class RequestHandler(BaseHTTPRequestHandler):
-    """One connection: its request, then, where it is one, its WebSocket until that ends."""
+    """One connection: its request and, if that is an upgrade, its WebSocket until that ends."""
 
     protocol_version = "HTTP/1.1"
     server_version = "realtime_sync"
@@ -121,7 +121,7 @@ class RequestHandler(BaseHTTPRequestHandler):
         self._answer(answer.status, answer.body, answer.headers)
 
     def _body(self, headers: Mapping[str, str]) -> bytes | None:
-        """The request's body; None where it cannot be had, which has then been answered."""
+        """The request's body; None if it cannot be had, which has then been answered."""
         told = headers.get("content-length", "0" if "transfer-encoding" not in headers else "")
         if not told.isdecimal():
             self._answer(411, _error("A Content-Length is required.", None))

@@ -115,7 +115,7 @@ class InputAudio:
         pause.add_done_callback(self._judge_pause)
 
     def _judge_pause(self, pause: Future[Recognition]) -> None:
-        """End the turn where it sounds finished, and nobody has gone on meanwhile. Called without the lock."""
+        """End the turn if it sounds finished, and nobody has gone on meanwhile. Called without the lock."""
         if pause.exception() is not None or not sounds_finished(pause.result().text):
             return
         with self._session.lock:

@@ -22,7 +22,7 @@ class Item:
 
     ``audio_type`` is the format in which that audio is held: ``audio/pcm`` (24 kHz), ``audio/pcmu``, ``audio/pcma``.
     ``recognition``: of a user's audio, once it was asked for. ``spoken``: what an answer says, with the bytes of audio
-    that say it, piece by piece. ``heard``: what was heard of it before it was truncated; None where it was not.
+    that say it, piece by piece. ``heard``: what was heard of it before it was truncated; None if it was not.
     ``tokens``: text and audio tokens of it as input, once they have been counted; see ``usage.item_tokens``.
     """
 
@@ -40,7 +40,7 @@ class Item:
         return str(self.wire["id"])
 
     def audio_ms(self, index: int = 0) -> int:
-        """Milliseconds of audio in a part; 0 where it has none."""
+        """Milliseconds of audio in a part; 0 if it has none."""
         return len(self.audio.get(index, b"")) // BYTES_PER_MS[self.audio_type]
 
     def with_audio(self) -> Json:
@@ -95,7 +95,7 @@ class ServerConversation:
         return self._items[index - 1].id if index else None
 
     def delete(self, item_id: str) -> None:
-        """Remove an item; raises ``Refused`` where there is none of this id."""
+        """Remove an item; raises ``Refused`` if there is none of this id."""
         self._items.remove(self.require(item_id, "item_delete_invalid_item_id", "deleting"))
         del self._by_id[item_id]
 
@@ -126,7 +126,7 @@ class ServerConversation:
         item.tokens = None
 
     def has_call(self, call_id: str) -> bool:
-        """True where an item of the conversation is the function call of this id."""
+        """True if an item of the conversation is the function call of this id."""
         return any(item.wire.get("call_id") == call_id and item.wire["type"] == "function_call" for item in self._items)
 
 

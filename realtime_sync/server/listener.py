@@ -40,7 +40,7 @@ class HttpListener(ThreadingHTTPServer):
 
     def shutdown(self) -> None:
         """End ``serve_forever`` at once."""
-        # Else it sees the end only at its next poll. Where this is no way to wake it (not Linux), it polls as before.
+        # Else it sees the end only at its next poll. If this is no way to wake it (not Linux), it polls as before.
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         super().shutdown()

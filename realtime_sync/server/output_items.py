@@ -36,7 +36,7 @@ class OutputItem:
         self.item.wire["status"] = status
         self._finish_content()
         if self._run.in_conversation:
-            # Where an answer is a conversation's second item, the live services tell none before it here, though they
+            # If an answer is a conversation's second item, the live services tell none before it here, though they
             # did when it was added (2026-07, in each recording).
             is_second = self._previous == self._session.conversation.first_id
             self._session.emit_item("conversation.item.done", None if is_second else self._previous, self._wire())
@@ -87,7 +87,7 @@ class OutputMessage(OutputItem):
 
     def audio_delta(self, audio: bytes) -> None:
         """Say a piece of audio, in the response's format."""
-        # First: where this is no audio, the message can still be closed.
+        # First: if this is no audio, the message can still be closed.
         fields = {"content_index": 0, "delta": base64.b64encode(audio).decode()}
         self._audio.append(audio)
         self._session.audio_has_been_said = self._session.audio_has_been_said or self._run.in_conversation

@@ -36,7 +36,7 @@ class PreviewEdge:
         return message
 
     def event(self, event: Json) -> Optional[Json]:
-        """A server's event in preview's spelling; None where preview has none."""
+        """A server's event in preview's spelling; None if preview has none."""
         shown = translate(event, Dialect.GA, Dialect.PREVIEW)
         if shown is None:
             return None

@@ -2,7 +2,7 @@
 
 There is no MCP server behind it: what a call returns is in the responder's ``MCPCall``. The order of events is that
 of OpenAI's service (its own Ruby example and its .NET library's live tests, 2026-08): the response tells the call and
-is done; the call is made behind it, once it is approved where that is needed; and the model goes on only when the
+is done; the call is made behind it, once it is approved if that is needed; and the model goes on only when the
 client asks for another response.
 """
 
@@ -72,7 +72,7 @@ class RemoteTools:
         self._session.add_item(request)
 
     def check_answer(self, answer: Json) -> None:
-        """Raise ``Refused`` where an ``mcp_approval_response`` answers nothing that is asked."""
+        """Raise ``Refused`` if an ``mcp_approval_response`` answers nothing that is asked."""
         request_id = answer["approval_request_id"]
         if self._requests.get(request_id) is None:
             told = "was answered already" if request_id in self._requests else "does not exist"
@@ -125,7 +125,7 @@ def allowed_names(tool: Json) -> Optional[Sequence[str]]:
 
 
 def needs_approval(tool: Optional[Json], name: str) -> bool:
-    """Whether a call of this tool must be approved; where nothing is said, it must."""
+    """Whether a call of this tool must be approved; if nothing is said, it must."""
     policy = (tool or {}).get("require_approval") or "always"
     if isinstance(policy, str):
         return policy != "never"

@@ -33,7 +33,7 @@ class MCPCall:
     """A call of a remote MCP tool that the answer makes; the session, or the response, must have the server's tool.
 
     ``arguments`` as for ``FunctionCall``. ``output``: what the tool returns; with ``error`` it fails instead: a text,
-    or the wire's object. ``delay``: seconds that the call takes, by the server's clock. Where the tool needs approval,
+    or the wire's object. ``delay``: seconds that the call takes, by the server's clock. If the tool needs approval,
     the call is made once the client has approved it.
     """
 
@@ -67,7 +67,7 @@ def _calls(calls: Iterable[Union[FunctionCall, tuple[str, Mapping[str, object]]]
 class Reply:
     """One answer: a message, function calls, or both.
 
-    ``text``: what is said, or the transcript of it; no message at all where it is empty and ``audio`` is None.
+    ``text``: what is said, or the transcript of it; no message at all if it is empty and ``audio`` is None.
     ``audio``: PCM16, 24 kHz, mono; None to have the server's voice speak the text (in audio responses).
     ``function_calls``: ``FunctionCall`` or ``(name, arguments)`` each. ``mcp_calls``: ``MCPCall`` each.
     ``delay``: seconds before the first output. ``delta_delay``: seconds before each delta. Both by the server's clock.
@@ -87,10 +87,10 @@ class Turn:
 
     ``items``: the conversation, or the input of an out-of-band response, as wire items, oldest first.
     ``audio_ms``: milliseconds of audio of an item, by its id; ``audio``: that audio, in the format it came in.
-    ``heard``: what an item's audio says where the item does not tell, by its id: the user's as it was understood (by a
+    ``heard``: what an item's audio says if the item has no transcript, by its id: the user's as it was understood (by a
     server that has ``speech``), the server's own as far as it was heard before it was truncated.
     ``instructions``, ``tools``, ``tool_choice``, ``modalities``: as they hold for this response.
-    ``params``: what ``response.create`` said; empty where voice activity detection asked for the response.
+    ``params``: what ``response.create`` said; empty if voice activity detection asked for the response.
     ``session``: the session's settings. ``cancelled``: set once nobody waits for the answer any more.
     """
 
@@ -108,7 +108,7 @@ class Turn:
 
     @property
     def last(self) -> Optional[Json]:
-        """The last item; None where there is none."""
+        """The last item; None if there is none."""
         return self.items[-1] if self.items else None
 
     def text_of(self, item: Json) -> str:

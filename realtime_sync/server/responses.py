@@ -39,7 +39,7 @@ class _Stopped(Exception):
 
 
 class _WrongAnswer(Exception):
-    """The responder has returned what cannot be said, which this tells the client."""
+    """The responder has returned what cannot be said. Its text is for the client."""
 
 
 class ResponseRun:
@@ -87,7 +87,7 @@ class ResponseRun:
 
     @property
     def speaks(self) -> bool:
-        """True where it is said aloud, with a transcript; False where it is text."""
+        """True if it is said aloud, with a transcript; False if it is text."""
         return "audio" in self.wire["output_modalities"]
 
     @property
@@ -107,7 +107,7 @@ class ResponseRun:
         self._session.start_thread(lambda: self._work(responder, turn), f"response-{self.id}")
 
     def finish(self, status: str, details: Optional[Json] = None) -> None:
-        """Close what is open and tell that it is done. Does nothing where it is done already."""
+        """Close what is open and say that it is done. Does nothing if it is done already."""
         if self.finished:
             return
         self.finished = True
@@ -180,7 +180,7 @@ class ResponseRun:
         for item_id, recognition in self._recognitions.items():
             try:
                 heard[item_id] = recognition.result(_RECOGNITION_TIMEOUT).text
-            except Exception:  # of the recogniser; the client is told where it asked for transcripts
+            except Exception:  # of the recogniser; the client is told if it asked for transcripts
                 _log.warning("speech could not be recognised", exc_info=True)
         with self._session.lock:
             self._check()
@@ -198,7 +198,7 @@ class ResponseRun:
             self._say(message, deltas, self._chunks(spoken.audio), delay)
 
     def _spoken(self, texts: Iterable[str], audio: Optional[bytes]) -> Iterator[Spoken]:
-        """The texts with the audio that says them, in the output format; without audio where the response is text."""
+        """The texts with the audio that says them, in the output format; without audio if the response is text."""
         if not self.speaks:
             yield from (Spoken([text], b"") for text in texts)
         elif audio is not None:
@@ -245,7 +245,7 @@ class ResponseRun:
             self._speak(message, chunks, delay, None)
 
     def _speak(self, message: OutputMessage, chunks: Iterator[bytes], delay: float, most: Optional[int]) -> None:
-        """Say the next so many chunks of audio; all that are left where ``most`` is None."""
+        """Say the next so many chunks of audio; all that are left if ``most`` is None."""
         while most is None or most > 0:
             chunk = next(chunks, None)
             if chunk is None:
@@ -267,7 +267,7 @@ class ResponseRun:
     def _call(self, call: FunctionCall | MCPCall, delay: float) -> None:
         if isinstance(call, MCPCall) and call.server_label not in self._mcp_labels:
             raise _WrongAnswer(
-                f"the responder calls a tool of {call.server_label!r}, which is no MCP tool of the session"
+                f"the responder calls a tool of the MCP server {call.server_label!r}, which the session does not have"
             )
         with self._session.lock:
             self._check()
@@ -326,12 +326,12 @@ def _pieces(answer: Piece | Iterable[Piece]) -> Iterable[Piece]:
 
 
 def _wrong(returned: str) -> _WrongAnswer:
-    wanted = "a text, a Reply, a FunctionCall, an MCPCall, or a list of them is wanted"
+    wanted = "it must return a text, a Reply, a FunctionCall, an MCPCall, or a list of them"
     return _WrongAnswer(f"the responder returned {returned}; {wanted}")
 
 
 def _reason(error: Exception) -> str:
-    """For whoever wrote the responder, who sees the client's error and not this server's log."""
+    """What the client is told. The author of the responder may see that, and not this server's log."""
     if isinstance(error, _WrongAnswer):
         return str(error)
     return f"the responder failed: {type(error).__name__}: {error}".removesuffix(": ")

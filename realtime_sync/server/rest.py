@@ -40,7 +40,7 @@ class RestRequest:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def json(self, *, required: bool = True) -> Json:
-        """The body's object; an empty one where it is not required and there is none. Raises ``Refused``."""
+        """The body's object; an empty one if it is not required and there is none. Raises ``Refused``."""
         if not self.body and not required:
             return {}
         if self.content_type != "application/json":
@@ -80,7 +80,7 @@ class Rest:
         )
 
     def knows(self, path: str) -> bool:
-        """True where a POST to this path is an operation."""
+        """True if a POST to this path is an operation."""
         return any(re.fullmatch(pattern, path) for pattern, _ in self._routes)
 
     def answer(self, request: RestRequest) -> HttpAnswer:
@@ -222,7 +222,7 @@ def _parsed(body: bytes | str) -> Json:
 
 
 def _offer(request: RestRequest) -> tuple[str, Optional[Json]]:
-    """The SDP offer and, where one is told, the session's configuration."""
+    """The SDP offer and, if one is told, the session's configuration."""
     if request.content_type == "application/sdp":
         return request.body.decode("utf-8", "replace"), None
     if request.content_type != "multipart/form-data":

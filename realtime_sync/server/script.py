@@ -55,7 +55,7 @@ class Script:
         """Do the steps for one session; on a thread of the session's."""
         position = number = 0
         try:
-            for number, step in enumerate(self.steps, 1):  # noqa: B007  told where a step fails
+            for number, step in enumerate(self.steps, 1):  # noqa: B007  told if a step fails
                 position = self._do(step, session, position)
         except Exception as error:
             step = self.steps[number - 1]

@@ -1,4 +1,12 @@
-"""``RealtimeServer``: the service's side of the realtime protocol, in this process, on one port."""
+"""``RealtimeServer``: the service's side of the realtime protocol, in this process, on one port.
+
+Threads: one accepts; one serves each connection, from its TLS handshake to its end (``http.py``, ``connection.py``);
+each session starts others for responses, recognitions and scripts (``session.py``); the clock has one. ``close()``
+ends them all, and joins them within two seconds.
+
+Locks: ``_lock`` guards the lists of sessions, connections and sockets, and the faults. The order is: a call's,
+the server's, a session's, a connection's; nothing is sent or received under any of them.
+"""
 
 from __future__ import annotations
 
@@ -45,28 +53,31 @@ class RealtimeServer:
     It listens from construction on; ``close()``, or leaving the ``with`` block, ends every thread and socket.
 
     Args:
-        host: the address to listen on. port: 0 takes a free one.
-        responder: who answers, see ``Responder``; or a ``Script`` of exact messages; None: the deterministic default.
-        transcriber: says what user audio says, see ``Transcriber``; None: a placeholder that tells the length.
-        speech: real ears and a real voice, see ``speech.Speech``; the responder then is ``speech.RulesBrain`` unless
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        responder: Answers, see ``Responder``; or a ``Script`` of exact messages. None: the deterministic default.
+        transcriber: Says what user audio says, see ``Transcriber``. None: a placeholder that says the length.
+        speech: Real ears and a real voice, see ``speech.Speech``; the responder then is ``speech.RulesBrain`` unless
             another is given. None: turns by loudness, the transcriber, and a voice that only sounds of syllables.
-        api_keys: the keys that are let in; None lets in everyone, with a key or without.
-        models: the models and deployments that exist; None has them all.
-        ssl_context: serves wss with it. tls: the same from ``(certfile, keyfile)``, paths of PEM files.
-        clock: time for expiry, pings, pacing and delays; None is the real one. See ``testing.ManualClock``.
-        ping_interval: seconds between pings; None sends none. pong_timeout: real seconds that a client has to answer
-            one, then it is closed with 1011.
-        session_seconds: how long a session may last, by the clock.
-        faults: what goes wrong, see ``Faults``; may be set at any time.
-        first_update: the type of the first event of a session; None sends none.
-        audio_pace: audio is sent so many times as fast as it plays, by the clock; None: as fast as the client reads.
-        rate_limits: whether ``rate_limits.updated`` follows ``response.done`` (it came in 2025, mostly not in 2026).
-        mcp_servers: the tools of remote MCP servers by server label, see ``MCPServers``; a server that is not in it
+        api_keys: The keys that are let in. None lets in every client, with a key or without.
+        models: The models and deployments that exist. None has them all.
+        ssl_context: Serves wss with it. None: no TLS, unless ``tls`` is given.
+        tls: The same from ``(certfile, keyfile)``, paths of PEM files.
+        clock: Time for expiry, pings, pacing and delays, see ``testing.ManualClock``. None: the real time.
+        ping_interval: Seconds between pings. None sends none.
+        pong_timeout: Real seconds that a client has to answer a ping; then it is closed with 1011.
+        session_seconds: Seconds that a session may last, by the clock.
+        faults: What goes wrong, see ``Faults``; may be set at any time. None: nothing does.
+        first_update: The type of the first event of a session. None sends none.
+        audio_pace: Audio is sent so many times as fast as it plays, by the clock. None: as fast as the client reads.
+        rate_limits: Whether ``rate_limits.updated`` follows ``response.done`` (it came in 2025, mostly not in 2026).
+        mcp_servers: The tools of remote MCP servers by server label, see ``MCPServers``; a server that is not in it
             cannot be asked for its tools. None: each server has the tools that the session allows it.
-        record: whether sessions keep what they sent and received; False for load tests.
+        record: Whether sessions keep what they sent and received; False for load tests.
 
     Raises:
-        ConfigurationError: for settings that make no sense, alone or together. OSError: where the port cannot be had.
+        ConfigurationError: If settings make no sense, alone or together.
+        OSError: If the port cannot be had.
     """
 
     def __init__(
@@ -190,7 +201,9 @@ class RealtimeServer:
         """The ``count``-th session since the start; waits for it. Raises ``WaitTimeoutError``."""
         with self._lock:
             if not self._changed.wait_for(lambda: len(self._sessions) >= count, timeout):
-                raise WaitTimeoutError(f"{len(self._sessions)} of {count} sessions were opened within {timeout} s")
+                raise WaitTimeoutError(
+                    f"Only {len(self._sessions)} of {count} sessions were opened within {timeout} s."
+                )
             return self._sessions[count - 1]
 
     def place_call(self, sip_headers: Optional[Mapping[str, str]] = None) -> str:
@@ -202,15 +215,15 @@ class RealtimeServer:
         return self.calls.place(_SIP_HEADERS if sip_headers is None else sip_headers).id
 
     def call(self, call_id: str) -> Call:
-        """The call with this id, placed here or made over REST. Raises ``InvalidInputError`` where there is none."""
+        """The call with this id, placed here or made over REST. Raises ``InvalidInputError`` if there is none."""
         try:
             return self.calls.get(call_id)
         except Refused as refused:
-            raise InvalidInputError(f"there is no call {call_id!r} on this server") from refused
+            raise InvalidInputError(f"This server has no call {call_id!r}.") from refused
 
     def shut_down(self, timeout: float = 2.0) -> None:
-        """Say goodbye, then ``close()``: nobody new is let in, every session is closed with 1001 after what is queued
-        for it, and has ``timeout`` seconds to take that and to answer.
+        """Close in an orderly way: no new connection is let in, and every session is closed with 1001 after what is
+        queued for it, and has ``timeout`` seconds to take that and to answer. Then ``close()``.
         """
         self._listener.shutdown()
         self._listener.server_close()
@@ -270,7 +283,7 @@ class RealtimeServer:
             self._sockets[thread] = accepted
 
     def take_refusal(self) -> Optional[Refusal]:
-        """The refusal that the next handshake gets, counted; None where it is to be served."""
+        """The refusal that the next handshake gets, counted; None if it is to be served."""
         with self._lock:
             refusal = self._faults.refuse
             if refusal is None or (refusal.times is not None and self._refused >= refusal.times):
@@ -331,7 +344,9 @@ class RealtimeServer:
 
 def _checked_faults(faults: object) -> Faults:
     if not isinstance(faults, Faults):
-        raise ConfigurationError(f"faults is a Faults, not {faults!r}: a refusal or acts go into it")
+        raise ConfigurationError(
+            f"faults is {faults!r}, but must be a Faults: Faults(refuse=...) or Faults(acts=[...])."
+        )
     return faults
 
 
@@ -339,7 +354,7 @@ def _tls_context(context: Optional[ssl.SSLContext], files: Optional[tuple[str, s
     if files is None:
         return context
     if context is not None:
-        raise ConfigurationError("give ssl_context or tls=(certfile, keyfile), not both")
+        raise ConfigurationError("Give ssl_context or tls=(certfile, keyfile), not both.")
     return context_from_files(*files)
 
 

@@ -1,8 +1,12 @@
 """A session of the server: the state machine behind one WebSocket.
 
-One lock guards all state, and events are queued under it, so that the order on the wire is the order of the changes.
-It is never held across I/O (the connection has its own thread and queue) nor across user code (responders and
-transcribers run on threads of their own).
+Threads: the client's messages are handled on the connection's thread; responders, recognisers and scripts run on
+threads of the session's own (``start_thread``), because they are other people's code; timers run on the clock's thread.
+
+Locks: ``lock`` guards all state of the session and what belongs to it (conversation, input audio, responses, remote
+tools), and events are queued under it, so that the order on the wire is the order of the changes. It is taken before
+the record's and the connection's locks, and is never held across I/O (the connection has its own thread and queue) nor
+across user code.
 """
 
 from __future__ import annotations
@@ -92,7 +96,7 @@ class LiveSession(Traffic, Handler):
     def inject(self, act: Act) -> None:
         """Have a fault happen now, or when it is due. Raises ``InvalidInputError`` for what is no act."""
         if not isinstance(act, Act):
-            raise InvalidInputError(f"an act is injected, such as drop(), not {act!r}")
+            raise InvalidInputError(f"What is injected is {act!r}, but must be an act, such as drop().")
         with self.lock:
             self._acts.append(act)
             self._run_due_acts()
@@ -279,7 +283,7 @@ class LiveSession(Traffic, Handler):
         self.emit({"type": wire_type, "previous_item_id": previous, "item": copy.deepcopy(wire)})
 
     def create_response(self, params: Json) -> None:
-        """Begin a response. Raises ``Refused`` where one is active, or where the parameters contradict the state."""
+        """Begin a response. Raises ``Refused`` if one is active, or if the parameters contradict the state."""
         if self.flavour.session_type != "realtime":
             raise Refused("invalid_event", "Responses cannot be created in a transcription session.", "type")
         in_conversation = params.get("conversation", "auto") != "none"

@@ -1,8 +1,8 @@
 """What each client message may hold, read off the classes of ``protocol``.
 
-The classes say which fields there are, of which types, and where a setting stands in GA's messages. They are open
-where the service is not, because a client must be able to say what a later service understands. What the service
-demands beyond them (GA, 2026-08) stands in the tables here: bounds, words, what must be told, what may be null.
+The classes say which fields there are, of which types, and where a setting stands in GA's messages. They are
+more open than the service, because a client must be able to say what a later service understands. What the service
+demands beyond them (GA, 2026-08) stands in the tables here: bounds, words, what is required, what may be null.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _metadata(value: Any, path: str) -> None:
 
 # Checks of fields, by name or by class and name, that are stricter than their types.
 _STRICTER: dict[str, Check] = {
-    "type": anything,  # told by what it is looked up in
+    "type": anything,  # it was looked up by this
     "role": anything,
     "session": checks.json_object,  # checked by itself, once its kind is known
     "event_id": checks.string_up_to(512),

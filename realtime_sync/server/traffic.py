@@ -1,4 +1,7 @@
-"""What a session has sent and received, for tests to look at and to wait for."""
+"""What a session has sent and received, for tests to look at and to wait for.
+
+``Traffic._lock`` guards the record, and is held for list operations alone: a test's own predicates run without it.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ class Traffic:
 
     ``path``, ``query``, ``headers`` (names in lower case): of the upgrade request. ``received``: the client's messages
     as it sent them, parsed; ``sent``: the server's, as the client saw them, without the texts and bytes that faults and
-    scripts send. ``close_code`` and ``close_reason``: None while the connection is open, 1006 where it ended without a
-    close frame; ``closed_by_client``: who closed first. ``turns``: how many responses have been told to be done;
+    scripts send. ``close_code`` and ``close_reason``: None while the connection is open, 1006 if it ended without a
+    close frame; ``closed_by_client``: whether the client closed first. ``turns``: how many responses are done;
     ``opened_at``: of ``time.monotonic``.
     """
 
@@ -58,13 +61,13 @@ class Traffic:
         """The ``count``-th message of the client that is of this type, or fulfils this predicate; waits for it.
 
         Returns once the server has handled it, so that what is done next comes after it. Raises ``WaitTimeoutError``
-        after ``timeout`` seconds, ``UsageError`` where the server keeps no record.
+        after ``timeout`` seconds, ``UsageError`` if the server keeps no record.
         """
         deadline = time.monotonic() + timeout
         position = self._search(self.received, match, timeout, count, "received from the client", 0)
         with self._lock:
             if not self._changed.wait_for(lambda: self._is_handled(position), deadline - time.monotonic()):
-                raise WaitTimeoutError(f"the message was received, but not handled within {timeout} s")
+                raise WaitTimeoutError(f"The message was received, but not handled within {timeout} s.")
         return self.received[position - 1]
 
     def wait_for_sent(self, match: Match, timeout: float = 5.0, *, count: int = 1) -> Json:
@@ -75,7 +78,7 @@ class Traffic:
         """The close code, once the connection has ended. Raises ``WaitTimeoutError``."""
         with self._lock:
             if not self._changed.wait_for(lambda: self.close_code is not None, timeout):
-                raise WaitTimeoutError(f"the connection was still open after {timeout} s")
+                raise WaitTimeoutError(f"The connection was still open after {timeout} s.")
             assert self.close_code is not None
             return self.close_code
 
@@ -89,7 +92,8 @@ class Traffic:
     def _search(self, messages: list[Json], match: Match, timeout: float, count: int, what: str, position: int) -> int:
         if not self._keep:
             raise UsageError(
-                "there is no record to wait for: the server has record=False (a call's is kept by its session)"
+                "There is no record to wait for: the server has record=False, or this is a socket of a call, whose "
+                "session keeps the record."
             )
         matches = (lambda message: message.get("type") == match) if isinstance(match, str) else match
         deadline = time.monotonic() + timeout
@@ -110,7 +114,7 @@ class Traffic:
     def _in_vain(self, messages: list[Json], what: str, timeout: float) -> str:
         closed = self.close_code is not None
         until = f"before the connection ended with {self.close_code}" if closed else f"within {timeout} s"
-        return f"no such message was {what} {until}; the last were {[each.get('type') for each in messages[-20:]]}"
+        return f"No such message was {what} {until}; the last were {[each.get('type') for each in messages[-20:]]}"
 
     def note_received(self, message: Json) -> int:
         """Add a message of the client's; returns its position, from 1, for ``note_handled``."""
@@ -123,7 +127,7 @@ class Traffic:
             return self.received_count
 
     def note_handled(self, position: int) -> None:
-        """Say that a message has been handled; several sockets of a call may have theirs handled in any order."""
+        """Record that a message has been handled; several sockets of a call may have theirs handled in any order."""
         with self._lock:
             self._in_hand.discard(position)
             self._changed.notify_all()
@@ -138,7 +142,7 @@ class Traffic:
             self._changed.notify_all()
 
     def note_closed(self, code: int, reason: str, by_client: bool) -> None:
-        """Note the end."""
+        """Record the end."""
         with self._lock:
             self.close_code, self.close_reason, self.closed_by_client = code, reason, by_client
             self._changed.notify_all()

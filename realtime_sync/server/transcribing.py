@@ -40,14 +40,14 @@ def recognize(session: LiveSession, audio: bytes, audio_type: str) -> Future[Rec
 
 
 def recognition_of(session: LiveSession, item: Item) -> Future[Recognition]:
-    """The recognition of an item's audio, begun where it was not yet. Called under the session's lock."""
+    """The recognition of an item's audio, begun if it was not yet. Called under the session's lock."""
     if item.recognition is None:
         item.recognition = recognize(session, b"".join(item.audio.values()), item.audio_type)
     return item.recognition
 
 
 def transcribe(session: LiveSession, item: Item) -> None:
-    """Tell the client what the item says, once that is known, where it asked for it. Called under the lock."""
+    """Tell the client what the item says, once that is known, if it asked for it. Called under the lock."""
     options = session.options["audio"]["input"]["transcription"]
     if options is not None:
         model = str(options.get("model", ""))
@@ -74,7 +74,7 @@ def _tell(session: LiveSession, item: Item, model: str, future: Future[Recogniti
 
 
 def _deltas(recognition: Recognition) -> list[tuple[str, Optional[Word]]]:
-    """The text in words; with their likelihoods, where the recogniser told them."""
+    """The text in words; with their likelihoods, if the recogniser told them."""
     if recognition.words:
         first, *rest = recognition.words
         return [(first.text.lstrip(), first), *((word.text, word) for word in rest)]

@@ -96,7 +96,7 @@ class TranslationSession(LiveSession):
         self.start_thread(run, "translate")
 
     def _translate(self, audio: bytes, elapsed_ms: int) -> None:
-        """Say the translation; where that fails the client is told, and the session goes on."""
+        """Say the translation; if that fails the client is told, and the session goes on."""
         try:
             self._say_translation(audio, elapsed_ms)
         except Exception:  # user code: the responder, the transcriber, a part of the speech

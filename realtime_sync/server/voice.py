@@ -1,7 +1,7 @@
 """The server's voice: PCM16 at 24 kHz that sounds of syllables, made of the text alone, the same each time.
 
-Nobody mistakes it for speech, but it can be heard, it has pauses where the text has them, its level sets off a voice
-activity detector, and a second of it costs a millisecond: each letter is a small wave made once and kept.
+It is not speech, but it can be heard, it has pauses where the text has them, its level sets off a voice activity
+detector, and a second of it costs a millisecond: each letter is a small wave that is made once and kept.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def server_error() -> Refused:
 
 
 def read_json(text: Union[str, bytes]) -> object:
-    """The value of a JSON text. Raises ``ValueError`` where it is none, or nested too deeply to be read."""
+    """The value of a JSON text. Raises ``ValueError`` if it is none, or nested too deeply to be read."""
     try:
         return json.loads(text, parse_constant=_no_json)
     except RecursionError:

@@ -50,7 +50,7 @@ class ManualClock:
         Raises ``InvalidInputError`` for less than 0 seconds: no clock of the server's runs backwards.
         """
         if seconds < 0:
-            raise InvalidInputError(f"a clock does not run backwards: {seconds!r} s")
+            raise InvalidInputError(f"seconds is {seconds!r}, but a clock does not run backwards.")
         with self._lock:
             end = self._now + seconds
         while True:
@@ -62,7 +62,7 @@ class ManualClock:
             callback()
 
     def wait_for_timers(self, count: int = 1, timeout: float = 5.0) -> bool:
-        """Wait, in real time, until at least so many timers are pending; False where they are not in time.
+        """Wait, in real time, until at least so many timers are pending; False if they are not in time.
 
         For a test that must not advance before the server has begun to wait. Each session has one timer for its end
         and, unless ``ping_interval`` is None, one for its pings; each delay, pace or call that goes on has one more.

@@ -36,7 +36,7 @@ class ChatBrain:
     def __init__(self, url: str, model: str, *, api_key: Optional[str] = None, timeout: float = 30.0) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError("the URL of a chat endpoint begins with http:// or https:// and a host")
+            raise ConfigurationError("The URL of a chat endpoint must begin with http:// or https:// and a host.")
         self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
         self._path = parts.path.rstrip("/") + "/chat/completions"
         self._model = model
@@ -58,7 +58,7 @@ class ChatBrain:
             with connection.getresponse() as answer:
                 if answer.status != 200:
                     told = f"{answer.status} {answer.reason}"
-                    raise ConnectionFailedError(f"the chat endpoint at {self._host} answered {told}")
+                    raise ConnectionFailedError(f"The chat endpoint at {self._host} answered {told}.")
                 for delta in _deltas(answer):
                     if turn.cancelled.is_set():
                         return

@@ -76,7 +76,9 @@ class _HibariModel:
 
     def samples(self, sentence: str, speed: float, timeout: float) -> Any:
         if not self._turn.acquire(timeout=timeout):
-            raise WaitTimeoutError(f"text waited {timeout} s to be spoken: too many sessions for this machine")
+            raise WaitTimeoutError(
+                f"A text waited {timeout} s to be spoken: this machine cannot serve so many sessions at once."
+            )
         try:
             with native_code():
                 return self._hibari(sentence, speed=speed, seed=_SEED)

