@@ -9,10 +9,10 @@ from typing import Optional
 
 import attrs
 
-from realtime_sync.server.checks import integer, one_of, record
+from realtime_sync.server.checks import integer, nullable, one_of, record, string
 from realtime_sync.server.clock import Clock
 from realtime_sync.server.session_options import new_session, updated_session
-from realtime_sync.server.wire import Json, Refused, new_id
+from realtime_sync.server.wire import Json, new_id
 
 PREFIX = "ek_"
 DEFAULT_SECONDS = 600  # the service's default and bounds (2026-08)
@@ -46,8 +46,7 @@ class Configuration:
         if kind == "translation":
             # Set when the session is made, never by session.update, whose shape is checked below.
             settings = {key: value for key, value in settings.items() if key != "model"}
-            if named is not None and not isinstance(named, str):
-                raise Refused("invalid_type", "Invalid type for 'session.model': expected a string.", "session.model")
+            nullable(string)(named, "session.model")
         model = named if isinstance(named, str) else _DEFAULT_MODELS.get(kind, "gpt-realtime")
         found = cls(session_type=kind, model=model, settings=settings, names_model=named is not None)
         found.session("sess_unused", 0)  # to refuse now what could never be a session

@@ -12,8 +12,8 @@ import attrs
 
 from realtime_sync.server.auth import Policy, incorrect_key, key_of
 from realtime_sync.server.calls import CallNotFound, CallRegistry
-from realtime_sync.server.checks import anything, integer, missing, record, string
-from realtime_sync.server.client_secrets import Configuration, IssuedSecret, IssuedSecrets
+from realtime_sync.server.checks import anything, integer, json_object, missing, nullable, record, string
+from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.sdp import answer_to
 from realtime_sync.server.wire import Json, Refused, new_id, read_json, server_error
@@ -69,9 +69,9 @@ class Rest:
         self._calls = calls
         self._routes: tuple[tuple[str, Operation], ...] = (
             (_GA + "/client_secrets", self._create_secret),
-            (_GA + "/translations/client_secrets", self._create_translation_secret),
-            (_BETA + "/sessions", self._create_preview_session),
-            (_BETA + "/transcription_sessions", self._create_preview_transcription),
+            (_GA + "/translations/client_secrets", lambda request: self._create_secret(request, "translation")),
+            (_BETA + "/sessions", lambda request: self._create_preview(request, "realtime")),
+            (_BETA + "/transcription_sessions", lambda request: self._create_preview(request, "transcription")),
             (_GA + "/calls", self._create_call),
             (_CALL + "/accept", self._accept),
             (_CALL + "/reject", self._reject),
@@ -109,34 +109,23 @@ class Rest:
 
     # Client secrets -----------------------------------------------------------------------------------------------
 
-    def _create_secret(self, request: RestRequest) -> HttpAnswer:
-        return self._secret_of(request, None)
-
-    def _create_translation_secret(self, request: RestRequest) -> HttpAnswer:
-        return self._secret_of(request, "translation")
-
-    def _secret_of(self, request: RestRequest, session_type: Optional[str]) -> HttpAnswer:
+    def _create_secret(self, request: RestRequest, session_type: Optional[str] = None) -> HttpAnswer:
         told = request.json()
-        record({"expires_after": anything, "session": anything})(told, "")
+        record({"expires_after": anything, "session": nullable(json_object)})(told, "")
         if session_type is not None and told.get("session") is None:
             raise missing("session")
-        configuration = self._configured(_session(told.get("session")), session_type)
+        configuration = self._configured(told.get("session"), session_type)
         secret = self._secrets.create(configuration, told.get("expires_after"))
         # A session that is not open yet does not expire; translation's tells when its secret does (2026-08).
         session = configuration.session(new_id("sess"), secret.expires_at if session_type else 0)
         return HttpAnswer(200, {"value": secret.value, "expires_at": secret.expires_at, "session": session})
 
-    def _create_preview_session(self, request: RestRequest) -> HttpAnswer:
-        return self._preview_session(request, "session.update", "realtime")
-
-    def _create_preview_transcription(self, request: RestRequest) -> HttpAnswer:
-        return self._preview_session(request, "transcription_session.update", "transcription")
-
-    def _preview_session(self, request: RestRequest, command: str, kind: str) -> HttpAnswer:
+    def _create_preview(self, request: RestRequest, kind: str) -> HttpAnswer:
         """The preview dialect's secrets: a flat session that holds its ``client_secret``."""
         told = request.json()
         model = told.pop("model", None)
         edge = PreviewEdge()
+        command = "session.update" if kind == "realtime" else "transcription_session.update"
         settings = edge.message({"type": command, "session": told})["session"]
         named = {} if model is None else {"model": model}
         configuration = self._configured({**settings, **named, "type": kind})
@@ -144,7 +133,9 @@ class Rest:
         session = configuration.session(new_id("sess"), 0)
         shown = edge.event({"type": "session.created", "session": session})
         assert shown is not None  # preview has both sessions
-        return HttpAnswer(200, {**shown["session"], "client_secret": _preview_secret(secret)})
+        return HttpAnswer(
+            200, {**shown["session"], "client_secret": {"value": secret.value, "expires_at": secret.expires_at}}
+        )
 
     # Calls ----------------------------------------------------------------------------------------------------------
 
@@ -199,16 +190,6 @@ def refusal(status: int, refused: Refused) -> HttpAnswer:
     """The service's JSON for an error."""
     error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
     return HttpAnswer(status, {"error": error})
-
-
-def _preview_secret(secret: IssuedSecret) -> Json:
-    return {"value": secret.value, "expires_at": secret.expires_at}
-
-
-def _session(told: object) -> Optional[Json]:
-    if told is None or isinstance(told, dict):
-        return told
-    raise Refused("invalid_type", "Invalid type for 'session': expected an object.", "session")
 
 
 def _parsed(body: bytes | str) -> Json:

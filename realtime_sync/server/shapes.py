@@ -17,7 +17,7 @@ import attrs
 from realtime_sync.protocol import commands as _commands  # noqa: F401  its import fills the registry
 from realtime_sync.protocol import items, options
 from realtime_sync.protocol.dialects import RESPONSE_PLACES, SESSION_PLACES, Place
-from realtime_sync.protocol.registry import COMMAND_CLASSES, UnsetType
+from realtime_sync.protocol.registry import REALTIME, UnsetType
 from realtime_sync.server import checks
 from realtime_sync.server.checks import Check, anything, array_of, by_tag, either, integer, nullable, one_of, record
 from realtime_sync.server.wire import Json, Refused
@@ -253,7 +253,7 @@ _SESSIONS = {
         input_transcription_options=nullable(_of_class(_transcription, ["model"], ["model"])),
     ),
 }
-_MESSAGE_TYPES = {wire_type: _of_class(COMMAND_CLASSES[wire_type]) for wire_type in CALL_TYPES}
+_MESSAGE_TYPES = {wire_type: _of_class(REALTIME.commands[wire_type]) for wire_type in CALL_TYPES}
 
 
 def check_message(message: Json, supported: Sequence[str] = CLIENT_TYPES) -> None:
