@@ -24,9 +24,16 @@ def _not_negative(owner: object, field: attrs.Attribute[Any], value: Optional[fl
 class Refusal:
     """An HTTP answer in place of the handshake.
 
-    ``framing`` says how the body is told: ``"length"`` (Content-Length), ``"chunked"``, ``"truncated"`` (shorter
-    than its Content-Length, then the end of the stream) or ``"until-close"`` (no length at all).
-    ``times``: refuse so many handshakes, then serve; None refuses all.
+    Args:
+        status: The HTTP status.
+        headers: Header names and values.
+        body: Text of the answer.
+        framing: How long the body is said to be: ``"length"`` (Content-Length), ``"chunked"``, ``"truncated"`` (shorter
+            than its Content-Length, then the end of the stream) or ``"until-close"`` (no length at all).
+        times: Refuse so many handshakes, then serve. None refuses all.
+
+    Raises:
+        InvalidInputError: If ``times`` is less than 0.
     """
 
     status: int
@@ -40,10 +47,17 @@ class Refusal:
 
 @attrs.frozen
 class Act:
-    """One misdeed, and when: once so many messages have been sent to the client, or received from it.
+    """One misdeed, and when it happens.
 
-    With neither, at once: when the session opens, or when the act is injected. ``urgent`` acts overtake what is
-    still queued for the client if they happen at once.
+    With neither ``after_sent`` nor ``after_received`` it happens at once: when the session opens, or when the act is
+    injected.
+
+    Args:
+        name: What it is called.
+        perform: Does it, on the connection's thread.
+        after_sent: Happens once so many messages have been sent to the client. None: however many.
+        after_received: Happens once so many messages have been received from the client. None: however many.
+        urgent: Whether it overtakes what is still queued for the client, if it happens at once.
     """
 
     name: str
@@ -66,12 +80,17 @@ def _acts(acts: Sequence[Act]) -> tuple[Act, ...]:
 
 @attrs.frozen(kw_only=True)
 class Faults:
-    """What goes wrong. Everything is off by default.
+    """What goes wrong. Everything is off by default. Seconds here are real ones, whatever the server's clock.
 
-    ``refuse``: answer the handshake with an HTTP refusal. ``slow_handshake``: seconds between two bytes of the
-    answer to the handshake. ``handshake_bytes``: the connection is reset behind so many bytes of that answer; None: it
-    is given whole. ``delay``: seconds that each message to the client is held back. ``acts``: what else
-    happens to a session, each act once a session. Seconds here are real ones, whatever the server's clock.
+    Args:
+        refuse: Answers the handshake with an HTTP refusal. None serves it.
+        slow_handshake: Seconds between two bytes of the answer to the handshake; 0 sends it at once.
+        handshake_bytes: The connection is reset behind so many bytes of that answer. None: it is sent whole.
+        delay: Seconds that each message to the client is held back.
+        acts: What else happens to a session, each act once a session.
+
+    Raises:
+        InvalidInputError: For what is less than 0, or is no list of acts.
     """
 
     refuse: Optional[Refusal] = None

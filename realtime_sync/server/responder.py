@@ -13,9 +13,12 @@ from realtime_sync.server.wire import Json
 
 @attrs.frozen
 class FunctionCall:
-    """A call that the answer makes. ``arguments`` is the object, or its JSON text as it shall stand on the wire.
+    """A call that the answer makes.
 
-    ``call_id``: None for one of the server's making.
+    Args:
+        name: Of the function.
+        arguments: The object, or its JSON text as it shall stand on the wire.
+        call_id: None for one of the server's making.
     """
 
     name: str
@@ -32,9 +35,15 @@ class FunctionCall:
 class MCPCall:
     """A call of a remote MCP tool that the answer makes; the session, or the response, must have the server's tool.
 
-    ``arguments`` as for ``FunctionCall``. ``output``: what the tool returns; with ``error`` it fails instead: a text,
-    or the wire's object. ``delay``: seconds that the call takes, by the server's clock. If the tool needs approval,
-    the call is made once the client has approved it.
+    If the tool needs approval, the call is made once the client has approved it.
+
+    Args:
+        server_label: Which MCP server.
+        name: Which of its tools.
+        arguments: As for ``FunctionCall``.
+        output: What the tool returns.
+        error: The call fails with this: a text, or the wire's object. None: it succeeds.
+        delay: Seconds that the call takes, by the server's clock.
     """
 
     server_label: str
@@ -67,10 +76,13 @@ def _calls(calls: Iterable[Union[FunctionCall, tuple[str, Mapping[str, object]]]
 class Reply:
     """One answer: a message, function calls, or both.
 
-    ``text``: what is said, or the transcript of it; no message at all if it is empty and ``audio`` is None.
-    ``audio``: PCM16, 24 kHz, mono; None to have the server's voice speak the text (in audio responses).
-    ``function_calls``: ``FunctionCall`` or ``(name, arguments)`` each. ``mcp_calls``: ``MCPCall`` each.
-    ``delay``: seconds before the first output. ``delta_delay``: seconds before each delta. Both by the server's clock.
+    Args:
+        text: What is said, or the transcript of it; no message at all if it is empty and ``audio`` is None.
+        audio: PCM16, 24 kHz, mono. None has the server's voice speak the text (in audio responses).
+        function_calls: ``FunctionCall`` or ``(name, arguments)`` each.
+        delay: Seconds before the first output, by the server's clock.
+        delta_delay: Seconds before each delta, by the server's clock.
+        mcp_calls: ``MCPCall`` each.
     """
 
     text: str = ""
@@ -85,13 +97,19 @@ class Reply:
 class Turn:
     """What a responder answers.
 
-    ``items``: the conversation, or the input of an out-of-band response, as wire items, oldest first.
-    ``audio_ms``: milliseconds of audio of an item, by its id; ``audio``: that audio, in the format it came in.
-    ``heard``: what an item's audio says if the item has no transcript, by its id: the user's as it was understood (by a
-    server that has ``speech``), the server's own as far as it was heard before it was truncated.
-    ``instructions``, ``tools``, ``tool_choice``, ``modalities``: as they hold for this response.
-    ``params``: what ``response.create`` said; empty if voice activity detection asked for the response.
-    ``session``: the session's settings. ``cancelled``: set once nobody waits for the answer any more.
+    Args:
+        items: The conversation, or the input of an out-of-band response, as wire items, oldest first.
+        audio_ms: Milliseconds of audio of an item, by its id.
+        audio: That audio, in the format it came in.
+        instructions: The instructions of this response.
+        tools: The tools of this response, as the wire has them.
+        tool_choice: The tool choice of this response, as the wire has it.
+        modalities: ``["text"]`` or ``["audio"]``, of this response.
+        params: What ``response.create`` said; empty if voice activity detection asked for the response.
+        session: The session's settings.
+        cancelled: Set once nobody waits for the answer any more.
+        heard: What an item's audio says if the item has no transcript, by its id: the user's as it was understood (by a
+            server that has ``speech``), the server's own as far as it was heard before it was truncated.
     """
 
     items: Sequence[Json]

@@ -1,4 +1,4 @@
-"""``Speech``: the ears and the mouth of a server, as one setting."""
+"""``Speech``: what a server hears and speaks with, as one setting."""
 
 from __future__ import annotations
 
@@ -26,8 +26,12 @@ class Speech:
     Two cores understand and answer about five turns a second (2026-11): the first audio of a short answer comes 0.2 s
     after the end of the silence, if ten speakers end their turn at once within 2.5 s, with fifty within 11 s.
 
-    Each part may be exchanged for any object of its protocol. ``understands``: whether a responder is told what was
-    said (``Turn.text_of``), and semantic VAD judges by it; otherwise transcripts are for the client alone.
+    Args:
+        detector: Says whether somebody speaks; any ``VoiceActivityDetector``.
+        recognizer: Turns speech into text; any ``Recognizer``.
+        synthesizer: Turns text into speech; any ``Synthesizer``.
+        understands: Whether a responder is given what was said (``Turn.text_of``), and semantic VAD judges by it; if
+            not, transcripts are for the client alone.
     """
 
     detector: VoiceActivityDetector = attrs.field(factory=SileroDetector)
