@@ -87,7 +87,10 @@ class Engine:
         self._listeners: tuple[Listener, ...] = ()
         self._connection = self._new_connection(transport, 1)
         self._ended = threading.Event()  # everyone was released, and the last thread is about to return
-        self.updates = self.open_stream(unread_limit=limits.unread)
+        self.updates = self.open_stream(unread_limit=limits.unread)  # what belongs to no asker; the first listener
+        # Those who observe all, by ``observing``. Changed by single operations of set, which need no lock: it might be
+        # held for ever in a forked child.
+        self._observers: set[object] = set()
         lifetime.enter(self)
         # Last, when everything that the thread uses is there.
         try:
@@ -290,6 +293,17 @@ class Engine:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     @contextmanager
+    def observing(self) -> Iterator[None]:
+        """Have ``updates`` given everything while the block runs, what belongs to askers, too."""
+        self.check_process()
+        observer = object()
+        self._observers.add(observer)
+        try:
+            yield
+        finally:
+            self._observers.discard(observer)
+
+    @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
         """Have it called while the block runs."""
         self.listen(listener)
@@ -329,18 +343,22 @@ class Engine:
             elif self.state.apply_in_silence(update):
                 connection.deferred.append(update)
             handle = connection.commands.take(update)
-            connection.exchange.see(update, handle.event_id if handle is not None else None)
+            askers = connection.exchange.see(update, handle.event_id if handle is not None else None)
             if not silent:
                 self.recovery.observe(update, handle)
             if handle is not None:
                 handle.settle(update)
             if not silent:
-                self.publish(update)
+                self.publish(update, askers=askers)
 
-    def publish(self, update: ConversationUpdate) -> None:
-        """Hand an update to everyone who listens. The lock ``delivering`` is held."""
+    def publish(self, update: ConversationUpdate, *, askers: bool = False) -> None:
+        """Hand an update to everyone who listens. The lock ``delivering`` is held.
+
+        ``askers``: it belongs to an ``ask`` or ``respond``, so ``updates`` is given it only while ``observing``.
+        """
         assert self.delivering.locked()
-        for listener in self._listeners:
+        listeners = self._listeners[1:] if askers and not self._observers else self._listeners
+        for listener in listeners:
             if not listener.deliver(update):
                 raise ConsumerTooSlowError(
                     f"updates of more than {self.limits.queued} bytes wait to be taken; the session was ended rather "
