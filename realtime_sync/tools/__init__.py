@@ -8,8 +8,7 @@ Nothing here sends or receives. From the ground up:
     arguments     the model's arguments as Python values, strictly
     cancellation  telling a running function to stop
     tool          @function_tool
-    calls         one call and its outcome
-    pool          threads and deadlines
+    calls         one call, its outcome, and the threads that calls run on
     runner        ToolRunner
 """
 
