@@ -93,16 +93,6 @@ def test_such_an_answer_can_be_gone_on_with_in_a_block(plain: House) -> None:
         assert session.wait_for("response.output_text.done", timeout=20).text == "one tree"
 
 
-def test_an_iterator_on_another_thread_decides_for_an_ask(plain: House) -> None:
-    plain.serve(responder=calling((SEARCH,)))
-    session = plain.open(start={"options": options()})
-    with session.mcp_approvals(timeout=20) as requests:
-        deciding = Running(lambda: next(requests).approve())
-        assert session.ask("Go").text == "one tree"
-        deciding.result()
-    assert created(plain.live) == 2
-
-
 def test_what_the_callback_raises_is_raised_by_ask_and_rejects(plain: House) -> None:
     plain.serve(responder=calling((SEARCH,)))
     session = plain.open(start={"options": options()})

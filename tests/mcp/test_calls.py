@@ -95,14 +95,14 @@ def test_a_request_is_shown_once_however_often_it_is_told() -> None:
     calls = tracker(item(request()), output(request()))
     one_asked(calls)
     calls.deliver(response("done", output=[request()]))
-    calls.decided("q1", False)
+    calls.deliver(answer(approve=False))
     assert over(calls) == ["search"]
 
 
 def test_the_call_may_be_told_behind_the_request() -> None:
     calls = tracker(item(request()))
     one_asked(calls)
-    calls.decided("q1", True)
+    calls.deliver(answer())
     for update in (item(call(approval_request_id="q1")), sign("in_progress"), sign("failed")):
         calls.deliver(update)
     assert over(calls) == ["search"]
@@ -150,7 +150,7 @@ def test_calls_of_an_ask_are_left_to_it() -> None:
     mine: dict[str, Any] = {"metadata": {calls_room.ASK_KEY: "ask"}}
     calls = tracker(response("created", **mine), output(call()), item(request()))
     one_asked(calls)  # about which the session's callback decides all the same
-    calls.decided("q1", False)
+    calls.deliver(answer(approve=False))
     calls.deliver(response("done", output=[call()], **mine))
     waiting = Running(lambda: calls.next_step(SLOW))
     calls.stop()

@@ -1,0 +1,192 @@
+"""Rounds of one question: the model is asked, what it calls is answered, and it is asked again.
+
+An answer may call functions, which are run here, and remote tools (MCP), which the service runs and about which
+somebody may have to decide. A handler looks after each kind of call. The rules:
+
+- The handlers look at an answer one after the other; each answers the calls of its kind, or leaves them to the caller.
+- If a call is left to the caller, the answer that calls it is what the question has come to.
+- If something was answered, the model is asked again, with the results of all handlers; else the answer is final.
+- An answer that was cut short is final, too: its calls may be half written.
+- A demand to call a tool (``tool_choice``) is met by the first round, and is not repeated.
+- Out of band, the service keeps nothing: it is given the question, the calls and their results again in each round.
+- A model that calls tools for ever is a bug somewhere, and it costs money: ``MOST_ROUNDS`` rounds end in an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Callable, Final, Optional, Protocol, Union
+
+import attrs
+
+from realtime_sync.conversation.history import History
+from realtime_sync.core.answer import Answer
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.streams import End
+from realtime_sync.deadline import Deadline
+from realtime_sync.errors import UsageError
+from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
+from realtime_sync.protocol.options import ConversationResponseOptions, ConversationToolChoice
+from realtime_sync.protocol.resources import RealtimeSession
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.tools.calls import ToolOutcome
+from realtime_sync.tools.cancellation import ToolCancellation
+from realtime_sync.tools.runner import Tool, ToolRunner
+
+MOST_ROUNDS: Final = 32
+
+OnCall = Callable[[FunctionCallItem, ToolOutcome], object]
+"""Is called with each call of a function and how it ended."""
+
+Ask = Callable[[Sequence[ConversationItem], ConversationResponseOptions, Deadline], Answer]
+"""Says items, and returns the finished answer."""
+
+
+@attrs.frozen
+class Step:
+    """What a handler has done about an answer.
+
+    Attributes:
+        results: what the model is asked again with; may be empty; None if this handler does not ask again.
+        left: True if a call is left to the caller.
+    """
+
+    results: Optional[Sequence[ConversationItem]] = None
+    left: bool = False
+
+
+NOTHING: Final = Step()
+LEFT_TO_CALLER: Final = Step(left=True)
+
+
+class Handler(Protocol):
+    """Answers one kind of call."""
+
+    def handle(self, answer: Answer, deadline: Deadline) -> Step:
+        """Answer the calls of this kind that ``answer`` makes. Raises ``WaitTimeoutError`` if time is up."""
+        ...
+
+
+def run_rounds(
+    engine: Engine,
+    ask: Ask,
+    handlers: Sequence[Handler],
+    items: Sequence[ConversationItem],
+    options: ConversationResponseOptions,
+    deadline: Deadline,
+) -> Answer:
+    """Ask, have the handlers answer what the response calls, and ask again, until an answer is final."""
+    for _ in range(MOST_ROUNDS):
+        answer = ask(items, options, deadline)
+        results = _results(handlers, answer, deadline)
+        if results is None:
+            return answer
+        out_of_band = options.conversation == "none"
+        items = [*items, *_repeated([*answer.items, *results])] if out_of_band else results
+        options = _without_demand(options, engine.session)
+    raise endless()
+
+
+def endless() -> UsageError:
+    """The error for a model that calls tools again and again."""
+    return UsageError(
+        f"the model called tools {MOST_ROUNDS} times without answering, so it was not asked again; check what the "
+        "tools return and what the instructions say about them"
+    )
+
+
+def _results(handlers: Sequence[Handler], answer: Answer, deadline: Deadline) -> Optional[Sequence[ConversationItem]]:
+    """What the model is to be asked again with; None if the answer is what the question has come to."""
+    if is_cut_short(answer.status):
+        return None
+    results: Optional[list[ConversationItem]] = None
+    for handler in handlers:
+        step = handler.handle(answer, deadline)
+        if step.left:
+            return None
+        if step.results is not None:
+            results = [*(results or ()), *step.results]
+    return results
+
+
+def is_cut_short(status: Optional[str]) -> bool:
+    """True for a response that was interrupted, ran out of tokens or failed; some servers tell no status."""
+    return status not in ("completed", None)
+
+
+def _repeated(items: Sequence[ConversationItem]) -> list[ConversationItem]:
+    """What an answer said and called, as the service takes it back."""
+    return History([(item, lambda place: None) for item in items]).items
+
+
+def _without_demand(
+    options: ConversationResponseOptions, session: Optional[RealtimeSession]
+) -> ConversationResponseOptions:
+    """The options without the demand to call a tool, whether it is theirs or the session's."""
+    choice = options.tool_choice or (session.tool_choice if session is not None else None)
+    if not choice or choice.type in ("auto", "none"):
+        return options
+    return attrs.evolve(options, tool_choice=ConversationToolChoice.auto())
+
+
+# Functions --------------------------------------------------------------------------------------------------------
+
+
+class FunctionCalls:
+    """Answers calls of functions; a handler. Calls of tools that are run elsewhere are left to the caller.
+
+    ``runner``: what runs the functions; None if all calls are left. ``on_call``: see ``OnCall``; called on the thread
+    that asks, when all calls of a response have ended.
+    """
+
+    def __init__(self, engine: Engine, runner: Optional[ToolRunner], on_call: Optional[OnCall]) -> None:
+        self._engine = engine
+        self._runner = runner
+        self._on_call = on_call
+
+    def handle(self, answer: Answer, deadline: Deadline) -> Step:
+        """Make the calls of an answer, if all of them are made here."""
+        calls = answer.function_calls
+        if not calls:
+            return NOTHING
+        if self._runner is None or not all(map(self._runner.runs, calls)):
+            return LEFT_TO_CALLER  # the results of one response are given together
+        cancellation = ToolCancellation()
+        with self._engine.listening(_AtTheEnd(cancellation)):
+            outcomes = self._runner.run(calls, cancellation, timeout=deadline.left)
+        self._engine.check_open()
+        if self._on_call is not None:
+            for call, outcome in zip(calls, outcomes, strict=True):
+                self._on_call(call, outcome)
+        return Step(result_items(outcomes))
+
+
+class _AtTheEnd:
+    """Cancels the calls that run when the session has ended: nobody waits for them. A listener."""
+
+    def __init__(self, cancellation: ToolCancellation) -> None:
+        self._cancellation = cancellation
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """See an update; True: there is always room for more."""
+        return True
+
+    def end(self, end: End) -> None:
+        """The session has ended."""
+        self._cancellation.cancel()
+
+
+def result_items(outcomes: Sequence[ToolOutcome]) -> list[ConversationItem]:
+    """The results of calls as items, in the order of the calls."""
+    return [ConversationItem.create_function_call_output(outcome.call_id, outcome.output) for outcome in outcomes]
+
+
+@contextmanager
+def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> Iterator[ToolRunner]:
+    """A runner for ``tools``, which is closed in the end unless it is the caller's own."""
+    if isinstance(tools, ToolRunner):
+        yield tools
+        return
+    with ToolRunner(tools) as runner:
+        yield runner

@@ -1,0 +1,272 @@
+"""Calls of functions in responses for which nobody waits: those that were spoken for, or begun by hand.
+
+``run_tools`` serves them on the caller's thread; the functions among the tools of a session's settings are served on a
+thread of the session, from the first such settings on until the session ends. Both do the same for each response: they
+run what it calls, add the results, and ask the model to go on; the response that follows may call functions again.
+
+Not served: the calls of an answer that an ``ask`` waits for, which makes them itself; those of a response whose caller
+named its own tools, and makes their calls; and those of a response out of band, to which no result can be added.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from typing import Literal, Optional, Union, get_args
+
+import attrs
+
+from realtime_sync.core.ask import begin_response
+from realtime_sync.core.commanding import send_command
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.streams import End
+from realtime_sync.deadline import Deadline
+from realtime_sync.errors import (
+    ConnectionClosedError,
+    ConnectionReplacedError,
+    InvalidInputError,
+    RealtimeSyncError,
+    SessionNotOpenError,
+    WaitTimeoutError,
+)
+from realtime_sync.protocol.commands import ConversationItemCreateCommand, SessionUpdateCommand
+from realtime_sync.protocol.items import FunctionCallItem
+from realtime_sync.protocol.options import (
+    ConversationResponseOptions,
+    ConversationSessionOptions,
+    ConversationTool,
+)
+from realtime_sync.protocol.registry import UNSET, Setting
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
+from realtime_sync.tools.cancellation import ToolCancellation
+from realtime_sync.tools.rounds import MOST_ROUNDS, as_runner, endless, is_cut_short, result_items
+from realtime_sync.tools.runner import Tool, ToolRunner
+from realtime_sync.tools.tool import FunctionTool
+
+logger = logging.getLogger(__name__)
+
+OnInterruption = Literal["keep", "drop"]
+
+TOOLS_KEY = "realtime_sync_tools"
+"""In the metadata of a response whose calls are made by whoever asked for it."""
+
+# How long to wait for the conversation to become free, and for the service to begin its answer.
+_PATIENCE_SECONDS = 600.0
+
+
+def options_of_asker(
+    options: Optional[ConversationResponseOptions], runner: Optional[ToolRunner] = None, *, named: bool = False
+) -> ConversationResponseOptions:
+    """The options of a response whose caller runs its calls (``runner``), or named its own tools: it is not served.
+
+    ``named``: the runner's tools were named for this response, so the service is told of them, unless the options name
+    others.
+    """
+    options = options or ConversationResponseOptions()
+    if named and runner is not None and not isinstance(options.tools, list):
+        options = attrs.evolve(options, tools=runner.definitions)
+    if runner is None and not isinstance(options.tools, list):
+        return options
+    return attrs.evolve(options, metadata={**(options.metadata or {}), TOOLS_KEY: "ask"})
+
+
+def is_served(update: ResponseDoneUpdate) -> bool:
+    """True for a response whose calls are served; see the head of this module."""
+    return not update.out_of_band and TOOLS_KEY not in (update.response.metadata or {})
+
+
+class SessionTools:
+    """The functions of one session's settings, which may change while it lives, and the serving of calls."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()  # guards all below
+        self._runner: Optional[ToolRunner] = None
+        self._earlier: list[ToolRunner] = []  # whose functions may still run
+        self._served = False
+
+    @property
+    def runner(self) -> Optional[ToolRunner]:
+        """What runs the session's functions; None if it has none."""
+        with self._lock:
+            return self._runner
+
+    @contextmanager
+    def runner_for(
+        self, tools: Union[ToolRunner, Iterable[Tool], None], options: Optional[ConversationResponseOptions]
+    ) -> Iterator[Optional[ToolRunner]]:
+        """What runs the tools of an ``ask``: those given, else those of its options, else the session's."""
+        if tools is not None:
+            with as_runner(tools) as runner:
+                yield runner
+        elif options is not None and options.tools is not UNSET:
+            own = _runner_of(options.tools)
+            with own or nullcontext():
+                yield own
+        else:
+            yield self.runner
+
+    def change(self, tools: Setting[list[ConversationTool]]) -> None:
+        """The session is about to be told of these tools instead of those that it had; UNSET changes nothing."""
+        if tools is UNSET:
+            return
+        runner = _runner_of(tools)
+        with self._lock:
+            if self._runner is not None:
+                self._earlier.append(self._runner)
+            self._runner = runner
+            begin = runner is not None and not self._served
+            self._served = self._served or begin
+        if begin:
+            calls = ServedCalls(self._engine, drop=False)
+            self._engine.listen(calls)  # from now on: the service may call one as soon as it knows of them
+            self._engine.start_thread(lambda: self._serve(calls), "tools")
+
+    def run(self, runner: ToolRunner, on_interruption: OnInterruption) -> None:
+        """Serve calls on this thread until the session ends; see ``RealtimeConversationSession.run_tools``."""
+        if on_interruption not in get_args(OnInterruption):
+            raise InvalidInputError(f'on_interruption is "keep" or "drop", not {on_interruption!r}')
+        self._engine.updates.rest()
+        calls = ServedCalls(self._engine, drop=on_interruption == "drop")
+        with self._engine.listening(calls):
+            self._announce(runner.definitions)
+            while not isinstance(response := calls.next(), End):
+                calls.serve(response, runner)
+        if not response.clean:
+            raise response.reason.with_traceback(None)
+
+    def _announce(self, tools: list[ConversationTool]) -> None:
+        command = SessionUpdateCommand(session=ConversationSessionOptions(tools=tools))
+        try:
+            send_command(self._engine, command, before=lambda: self.change(tools)).wait()
+        except ConnectionReplacedError:
+            pass  # the next connection is told of them
+        except WaitTimeoutError as error:  # some servers acknowledge no settings, and keep them (Hugging Face's)
+            logger.warning("calls that come are served, but the service may not know of the tools: %s", error)
+
+    def _serve(self, calls: ServedCalls) -> None:
+        while not isinstance(response := calls.next(), End):
+            runner = self.runner
+            if runner is None:
+                continue  # the calls are of tools that are run elsewhere
+            try:
+                calls.serve(response, runner)
+            except RealtimeSyncError as error:  # nobody waits here to whom it could be raised
+                logger.error("the model could not go on after its tools: %s: %s", type(error).__name__, error)
+        with self._lock:
+            runners = [*self._earlier, *([self._runner] if self._runner else [])]
+        for each in runners:
+            each.close()
+
+
+def _runner_of(tools: Setting[list[ConversationTool]]) -> Optional[ToolRunner]:
+    """What runs the functions among the tools of some options; None if there are none."""
+    known = [tool for tool in tools or () if isinstance(tool, (FunctionTool, ConversationTool))]
+    return ToolRunner(known) if any(isinstance(tool, FunctionTool) for tool in known) else None
+
+
+@attrs.frozen
+class _CallingResponse:
+    """A response that has called functions, and how often the user had begun to speak when it was done."""
+
+    id: Optional[str]
+    calls: list[FunctionCallItem]
+    turn: int
+
+
+class ServedCalls:
+    """The calls that wait to be made, and whether the user has spoken since. A listener.
+
+    It keeps calls only, so it does not fill up while a function runs. ``drop``: calls are cancelled when the user
+    begins to speak.
+    """
+
+    def __init__(self, engine: Engine, drop: bool) -> None:
+        self._engine = engine
+        self._drop = drop
+        self._lock = threading.Lock()  # guards those marked with *
+        self._changed = threading.Condition(self._lock)  # notified when there is something to take
+        self._waiting: deque[_CallingResponse] = deque()  # *
+        self._turn = 0  # * how often the user has begun to speak
+        self._end: Optional[End] = None  # *
+        self._running: Optional[ToolCancellation] = None  # *
+        # On the serving thread only: the response that was asked for last, and how many in a row were.
+        self._asked: Optional[str] = None
+        self._rounds = 0
+
+    # On the reader thread -----------------------------------------------------------------------------------------
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        """See an update; True: there is always room for more."""
+        cancelled = None
+        with self._lock:
+            if isinstance(update, InputAudioBufferSpeechStartedUpdate):
+                self._turn += 1
+                cancelled = self._running if self._drop else None
+            elif isinstance(update, ResponseDoneUpdate) and is_served(update):
+                calls = [item for item in update.response.output if isinstance(item, FunctionCallItem)]
+                if calls and not is_cut_short(update.response.status):
+                    self._waiting.append(_CallingResponse(update.response_id, calls, self._turn))
+                    self._changed.notify_all()
+        if cancelled is not None:
+            cancelled.cancel()
+        return True
+
+    def end(self, end: End) -> None:
+        """The session has ended; nobody waits for results."""
+        with self._lock:
+            self._end = end
+            cancelled = self._running
+            self._changed.notify_all()
+        if cancelled is not None:
+            cancelled.cancel()
+
+    # On the serving thread ----------------------------------------------------------------------------------------
+
+    def next(self) -> Union[_CallingResponse, End]:
+        """The next response with calls; the end once it has come."""
+        with self._lock:
+            Deadline(None).wait(lambda s: self._changed.wait_for(lambda: bool(self._end or self._waiting), s))
+            return self._end or self._waiting.popleft()
+
+    def serve(self, response: _CallingResponse, runner: ToolRunner) -> None:
+        """Make the calls of a response, and have the model go on with their results."""
+        if not all(map(runner.runs, response.calls)):
+            return  # some are made elsewhere, and the results of one response are given together
+        self._rounds = self._rounds + 1 if response.id == self._asked else 1
+        if self._rounds > MOST_ROUNDS:
+            raise endless()
+        with self._cancelling(response.turn) as cancellation:
+            outcomes = runner.run(response.calls, cancellation)
+        results = result_items(outcomes)
+        # If the session has ended, next() gives the end. If it goes on over another connection, the calls are lost.
+        with suppress(ConnectionClosedError, SessionNotOpenError):
+            if not cancellation.cancelled:
+                self._asked = begin_response(self._engine, results, None, Deadline(_PATIENCE_SECONDS)).id
+                return
+            # The user has spoken, and is answered for that: the results are added, and no answer is asked for.
+            named = [attrs.evolve(result, id=f"item_{secrets.token_hex(12)}") for result in results]
+            sent = [send_command(self._engine, ConversationItemCreateCommand(item=item)) for item in named]
+            for handle in sent:
+                with suppress(WaitTimeoutError):  # some servers acknowledge no items
+                    handle.wait()
+
+    @contextmanager
+    def _cancelling(self, turn: int) -> Iterator[ToolCancellation]:
+        """What cancels the calls of this turn; it is cancelled already if the user has spoken since."""
+        cancellation = ToolCancellation()
+        with self._lock:
+            self._running = cancellation
+            late = self._end is not None or (self._drop and self._turn != turn)
+        if late:
+            cancellation.cancel()
+        try:
+            yield cancellation
+        finally:
+            with self._lock:
+                self._running = None
