@@ -50,8 +50,8 @@ from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.tools import Tool, ToolRunner
-from realtime_sync.tools.rounds import FunctionCalls, OnCall, as_runner, run_rounds
-from realtime_sync.tools.serving import OnInterruption, SessionTools, options_of_asker
+from realtime_sync.tools.rounds import FunctionCalls, OnCall, run_rounds
+from realtime_sync.tools.serving import OnInterruption, SessionTools, as_runner, options_of_asker
 from realtime_sync.voice import Microphone, Speaker
 from realtime_sync.voice.barge_in import Interruption, IsSpared, SpeechInterrupter, interrupt
 from realtime_sync.voice.sending import AudioClaim, AudioSend, AudioWriter, UncommittedAudio
@@ -453,15 +453,15 @@ class RealtimeConversationSession:
         def ask(items: Sequence[ConversationItem], options: ConversationResponseOptions, deadline: Deadline) -> Answer:
             return finished_answer(self._engine, items, options, deadline, on_delta)
 
-        with self._tools.runner_for(tools, options) as runner:
-            options = options_of_asker(options, runner, named=tools is not None)
-            functions = FunctionCalls(self._engine, runner, on_call)
-            with self._mcp.following(options, approve) as remote:
-                if remote is None:
-                    return run_rounds(self._engine, ask, [functions], items, options, deadline)
-                options = remote.marked(options)
-                answer = run_rounds(self._engine, ask, [remote, functions], items, options, deadline)
-                return remote.with_requests(answer)
+        runner = self._tools.runner_for(tools, options)
+        options = options_of_asker(options, runner, named=tools is not None)
+        functions = FunctionCalls(self._engine, runner, on_call)
+        with self._mcp.following(options, approve) as remote:
+            if remote is None:
+                return run_rounds(self._engine, ask, [functions], items, options, deadline)
+            options = remote.marked(options)
+            answer = run_rounds(self._engine, ask, [remote, functions], items, options, deadline)
+            return remote.with_requests(answer)
 
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
         """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.
@@ -473,8 +473,7 @@ class RealtimeConversationSession:
 
         Returns after an orderly close; raises ``ConnectionClosedError`` after any other end, and as all commands.
         """
-        with as_runner(tools) as runner:
-            self._tools.run(runner, on_interruption)
+        self._tools.run(as_runner(tools), on_interruption)
 
     def approve_mcp(self, callback: ApprovalCallback, *, timeout: Optional[float] = None) -> MCPApprover:
         """``with session.approve_mcp(lambda request: request.name == "search"): ...`` decides about remote MCP calls.

@@ -210,14 +210,7 @@ def _array_hook(wanted: Any, converter: cattrs.BaseConverter) -> Any:
             raise _mismatch(wanted, value)
         wants = hooks if hooks is not None else [each] * len(value)
         pairs = enumerate(zip(value, wants, strict=True))
-        elements = _structured_parts([(f"[{i}]", part, *want) for i, (part, want) in pairs])
-        try:
-            made = kind(elements)
-        except TypeError as error:  # a set of Any
-            raise MismatchError(f"an element cannot be in a set: {error}") from error
-        if len(made) != len(elements):
-            raise MismatchError("expected an array of distinct elements, got some twice")
-        return made
+        return kind(_structured_parts([(f"[{i}]", part, *want) for i, (part, want) in pairs]))
 
     return structure
 

@@ -38,6 +38,8 @@ from realtime_sync.tools.tool import FunctionTool
 
 _log = logging.getLogger(__name__)
 
+_OURS = (ToolError, WaitTimeoutError)
+
 
 @attrs.frozen
 class ToolOutcome:
@@ -139,15 +141,10 @@ class RunningCall:
             output = self._variables.run(self._text)
         except BaseException as raised:  # SystemExit, too: the function raised it, and it must not end this thread
             output, error = _error_text(raised), raised
-        if not self._settle(output, error):
-            obeyed = isinstance(error, ToolCancelledError)
-            how = "returned" if error is None else f"raised {type(error).__name__}"
-            _log.log(
-                logging.DEBUG if obeyed else logging.WARNING,
-                "The tool %s %s %.1f s after its start; it had been given up, and its result was dropped",
-                self.name,
-                how,
-                self._seconds_since_start(),
+        if not self._settle(output, error) and not isinstance(error, ToolCancelledError):
+            seconds = self._seconds_since_start()
+            _log.warning(
+                "The tool %s, which was given up, ended after %.1f s; its result is dropped", self.name, seconds
             )
 
     def give_up_in_time(self) -> None:
@@ -177,13 +174,9 @@ class RunningCall:
         if not self._threads.settle(self, outcome):
             return False
         if error is not None and not cancelled:
-            ours = isinstance(error, (ToolError, WaitTimeoutError))  # its message says all that there is to say
-            _log.warning(
-                "The tool %s failed, and the model is told: %s",
-                self.name,
-                error if ours else type(error).__name__,
-                exc_info=None if ours else error,
-            )
+            ours = isinstance(error, _OURS)  # its message says all that there is to say
+            what, traceback = (error, None) if ours else (type(error).__name__, error)
+            _log.warning("The tool %s failed, and the model is told: %s", self.name, what, exc_info=traceback)
         return True
 
     def _text(self) -> str:
@@ -313,6 +306,11 @@ def _error_text(error: BaseException) -> str:
         message = str(error)
     except Exception:  # an exception's own text may fail
         message = ""
-    ours = isinstance(error, (ToolError, WaitTimeoutError))
-    text = message if ours else f"{type(error).__name__}: {message}" if message else type(error).__name__
+    text = (
+        message
+        if isinstance(error, _OURS)
+        else f"{type(error).__name__}: {message}"
+        if message
+        else type(error).__name__
+    )
     return json.dumps({"error": text}, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")

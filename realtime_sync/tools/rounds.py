@@ -14,9 +14,8 @@ somebody may have to decide. A handler looks after each kind of call. The rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Callable, Final, Optional, Protocol, Union
+from collections.abc import Sequence
+from typing import Callable, Final, Optional, Protocol
 
 import attrs
 
@@ -32,7 +31,7 @@ from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.tools.calls import ToolOutcome
 from realtime_sync.tools.cancellation import ToolCancellation
-from realtime_sync.tools.runner import Tool, ToolRunner
+from realtime_sync.tools.runner import ToolRunner
 
 MOST_ROUNDS: Final = 32
 
@@ -180,13 +179,3 @@ class _AtTheEnd:
 def result_items(outcomes: Sequence[ToolOutcome]) -> list[ConversationItem]:
     """The results of calls as items, in the order of the calls."""
     return [ConversationItem.create_function_call_output(outcome.call_id, outcome.output) for outcome in outcomes]
-
-
-@contextmanager
-def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> Iterator[ToolRunner]:
-    """A runner for ``tools``, which is closed in the end unless it is the caller's own."""
-    if isinstance(tools, ToolRunner):
-        yield tools
-        return
-    with ToolRunner(tools) as runner:
-        yield runner

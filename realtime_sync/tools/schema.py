@@ -44,16 +44,10 @@ _SIMPLE: dict[Any, Schema] = {
 _ARRAYS: dict[Any, type[Any]] = {
     list: list,
     collections.abc.Sequence: list,
-    collections.abc.MutableSequence: list,
-    collections.abc.Collection: list,
     collections.abc.Iterable: list,
     tuple: tuple,
-    set: set,
-    collections.abc.Set: set,
-    collections.abc.MutableSet: set,
-    frozenset: frozenset,
 }
-_OBJECTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+_OBJECTS = (dict, collections.abc.Mapping)
 
 
 class UndescribableError(TypeError):
@@ -78,14 +72,12 @@ def schema_of(hint: Any, inside: tuple[type[Any], ...] = ()) -> Schema:
         return {**schema_of(get_args(hint)[0], inside), **({"description": described[0]} if described else {})}
     if isinstance(hint, collections.abc.Hashable) and hint in _SIMPLE:
         return dict(_SIMPLE[hint])
-    if bare(hint) is not hint:
-        return schema_of(bare(hint), inside)
     if is_union(hint):
         return _union_schema([schema_of(member, inside) for member in get_args(hint)])
     if choices := choices_of(hint):
         return _choice_schema([value for value, _ in choices])
-    if kind := array_kind(hint):
-        return _array_schema(hint, kind, inside)
+    if array_kind(hint):
+        return _array_schema(hint, inside)
     if is_object(hint):
         return _mapping_schema(hint, inside)
     if isinstance(hint, type) and has_fields(hint):
@@ -107,16 +99,8 @@ def object_schema(fields: list[Field], inside: tuple[type[Any], ...] = ()) -> Sc
 
 
 def bare(hint: Any) -> Any:
-    """What ``Annotated``, a ``NewType`` or a ``type`` statement stands for; any other hint as it is."""
-    while True:
-        if get_origin(hint) is Annotated:
-            hint = get_args(hint)[0]
-        elif hasattr(hint, "__supertype__"):
-            hint = hint.__supertype__
-        elif type(hint).__name__ == "TypeAliasType":  # 3.12 and later
-            hint = hint.__value__
-        else:
-            return hint
+    """What ``Annotated`` stands for; any other hint as it is."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def is_union(hint: Any) -> bool:
@@ -243,18 +227,13 @@ def _choice_schema(values: list[Any]) -> Schema:
     return {**_SIMPLE.get(kind, {}), "enum": values}
 
 
-def _array_schema(hint: Any, kind: type[Any], inside: tuple[type[Any], ...]) -> Schema:
+def _array_schema(hint: Any, inside: tuple[type[Any], ...]) -> Schema:
     element, fixed = element_hints(hint)
     if fixed is not None:
         schema: Schema = {"type": "array", "minItems": len(fixed), "maxItems": len(fixed)}
         return {**schema, "prefixItems": [schema_of(member, inside) for member in fixed]} if fixed else schema
     items = schema_of(element, inside)
-    schema = {"type": "array", **({"items": items} if items else {})}
-    if kind not in (set, frozenset):
-        return schema
-    if not _hashable(element):
-        raise UndescribableError(f"{_shown(element)} cannot be in a set, because it is not hashable")
-    return {**schema, "uniqueItems": True}
+    return {"type": "array", **({"items": items} if items else {})}
 
 
 def _mapping_schema(hint: Any, inside: tuple[type[Any], ...]) -> Schema:
@@ -279,17 +258,6 @@ def _own_docstring(cls: type[Any]) -> Optional[str]:
     return None if made_by_dataclass else text
 
 
-def _hashable(hint: Any) -> bool:
-    if get_origin(hint) is Annotated or is_union(hint):
-        return all(_hashable(member) for member in (get_args(hint)[:1] if not is_union(hint) else get_args(hint)))
-    if array_kind(hint) is tuple:
-        element, fixed = element_hints(hint)
-        return all(_hashable(member) for member in (fixed if fixed is not None else [element]))
-    if array_kind(hint):
-        return array_kind(hint) is frozenset
-    return not (is_object(hint) or (isinstance(hint, type) and hint.__hash__ is None))
-
-
 # Words ------------------------------------------------------------------------------------------------------
 
 
@@ -306,8 +274,6 @@ def in_words(schema: Schema) -> str:
         ]
     if "maxItems" in schema:
         return f"an array of {schema['maxItems']} elements"
-    if "uniqueItems" in schema:
-        return "an array of distinct elements"
     names = {"integer": "an integer", "array": "an array", "object": "an object", "null": "null"}
     return names.get(schema.get("type", ""), f"a {schema['type']}" if "type" in schema else "any value")
 

@@ -15,7 +15,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from typing import Literal, Optional, Union, get_args
 
 import attrs
@@ -44,7 +44,7 @@ from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
 from realtime_sync.tools.cancellation import ToolCancellation
-from realtime_sync.tools.rounds import MOST_ROUNDS, as_runner, endless, is_cut_short, result_items
+from realtime_sync.tools.rounds import MOST_ROUNDS, endless, is_cut_short, result_items
 from realtime_sync.tools.runner import Tool, ToolRunner
 from realtime_sync.tools.tool import FunctionTool
 
@@ -87,7 +87,6 @@ class SessionTools:
         self._engine = engine
         self._lock = threading.Lock()  # guards all below
         self._runner: Optional[ToolRunner] = None
-        self._earlier: list[ToolRunner] = []  # whose functions may still run
         self._served = False
 
     @property
@@ -96,20 +95,13 @@ class SessionTools:
         with self._lock:
             return self._runner
 
-    @contextmanager
     def runner_for(
         self, tools: Union[ToolRunner, Iterable[Tool], None], options: Optional[ConversationResponseOptions]
-    ) -> Iterator[Optional[ToolRunner]]:
+    ) -> Optional[ToolRunner]:
         """What runs the tools of an ``ask``: those given, else those of its options, else the session's."""
         if tools is not None:
-            with as_runner(tools) as runner:
-                yield runner
-        elif options is not None and options.tools is not UNSET:
-            own = _runner_of(options.tools)
-            with own or nullcontext():
-                yield own
-        else:
-            yield self.runner
+            return as_runner(tools)
+        return self.runner if options is None or options.tools is UNSET else _runner_of(options.tools)
 
     def change(self, tools: Setting[list[ConversationTool]]) -> None:
         """The session is about to be told of these tools instead of those that it had; UNSET changes nothing."""
@@ -117,8 +109,6 @@ class SessionTools:
             return
         runner = _runner_of(tools)
         with self._lock:
-            if self._runner is not None:
-                self._earlier.append(self._runner)
             self._runner = runner
             begin = runner is not None and not self._served
             self._served = self._served or begin
@@ -158,10 +148,11 @@ class SessionTools:
                 calls.serve(response, runner)
             except RealtimeSyncError as error:  # nobody waits here to whom it could be raised
                 logger.error("the model could not go on after its tools: %s: %s", type(error).__name__, error)
-        with self._lock:
-            runners = [*self._earlier, *([self._runner] if self._runner else [])]
-        for each in runners:
-            each.close()
+
+
+def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> ToolRunner:
+    """A runner for ``tools``. It need not be closed: whoever waits for its calls cancels them, and no thread idles."""
+    return tools if isinstance(tools, ToolRunner) else ToolRunner(tools)
 
 
 def _runner_of(tools: Setting[list[ConversationTool]]) -> Optional[ToolRunner]:

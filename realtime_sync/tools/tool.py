@@ -141,7 +141,7 @@ def function_tool(
 
     Args:
         function: what to call. Each parameter needs a type hint: str, int, float, bool, None, Literal, Enum, datetime
-            and date (ISO 8601), unions, lists, tuples, sets, dict[str, T], TypedDict, attrs classes, dataclasses, Any;
+            and date (ISO 8601), unions, lists, tuples, dict[str, T], TypedDict, attrs classes, dataclasses, Any;
             ``Annotated[T, "description"]`` describes it. One with the hint ``ToolContext`` gets that, unseen.
         name: what the model calls it; the function's name where it is None. Letters, digits, ``_`` and ``-``.
         description: the docstring's text before its first section where it is None.
