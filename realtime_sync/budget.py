@@ -10,7 +10,7 @@ from typing import Optional
 
 import attrs
 
-from realtime_sync.conversation.accumulator import usage_of
+from realtime_sync.conversation.drafts import usage_of
 from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.core.commanding import send_command
 from realtime_sync.core.engine import Engine

@@ -17,6 +17,7 @@ from realtime_sync.core.commands import METADATA_KEY, CommandHandle, time_out
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.response import Response
+from realtime_sync.core.response_router import Owner, request_mark
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
@@ -28,6 +29,7 @@ from realtime_sync.errors import (
 from realtime_sync.protocol import commands
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationResponseOptions
+from realtime_sync.protocol.registry import Command
 
 OnDelta = Callable[[Delta], object]
 
@@ -56,12 +58,13 @@ class Question:
         """
         if self._said and self._line is not line and engine.read_conversation(self._is_overtaken):
             for item_id, _ in self._said:
-                send_command(engine, commands.ConversationItemDeleteCommand(item_id=item_id), line)
+                _send(engine, commands.ConversationItemDeleteCommand(item_id=item_id), line)
             self._said.clear()
         self._line = line
         for item in self._items[len(self._said) :]:
             command = _addition(item)
-            self._said.append((str(command.item.id), send_command(engine, command, line)))
+            line.responses.adopt(command.item.id)
+            self._said.append((str(command.item.id), _send(engine, command, line)))
 
     def _is_overtaken(self, conversation: Conversation) -> bool:
         """True where other questions were put first on the new connection: it is not the last thing said any more."""
@@ -81,10 +84,11 @@ def begin_response(
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
     question: Optional[Question] = None,
+    owner: Owner = Owner.SESSION,
 ) -> Response:
     """Say ``items`` and have them answered; see ``RealtimeConversationSession.respond``.
 
-    ``question``: the same items, where they may have been said already.
+    ``question``: the same items, if they may have been said already. ``owner``: what the asker does about the calls.
     """
     engine.check_open()
     engine.updates.rest()
@@ -97,11 +101,12 @@ def begin_response(
         line = engine.live_line(deadline)
         response, event_id = _expected(engine, line, options), f"event_{secrets.token_hex(10)}"
         try:
-            line.responses.request(event_id, response, options.conversation == "none", deadline)
+            line.responses.request(event_id, response, options.conversation == "none", deadline, owner)
             if response.done:
                 continue  # the connection has ended, and the turn with it
             question.say(engine, line)
-            marked = attrs.evolve(options, metadata={**(options.metadata or {}), METADATA_KEY: event_id})
+            metadata = {**(options.metadata or {}), METADATA_KEY: request_mark(event_id, owner)}
+            marked = attrs.evolve(options, metadata=metadata)
             # On this connection only: on another one nobody would expect its answer.
             send_command(engine, commands.ResponseCreateCommand(response=marked, event_id=event_id), line)
         except ConnectionReplacedError:
@@ -134,11 +139,12 @@ def finished_answer(
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
     on_delta: Optional[OnDelta] = None,
+    owner: Owner = Owner.SESSION,
 ) -> Answer:
     """Say ``items`` and wait for the answer; asks again, once, where its connection ended before any of it came."""
     question = Question(() if options is not None and options.conversation == "none" else items)
     while True:
-        with begin_response(engine, items, options, deadline, question) as response:
+        with begin_response(engine, items, options, deadline, question, owner) as response:
             try:
                 if on_delta is not None:
                     for delta in response.deltas_within(deadline):
@@ -153,6 +159,13 @@ def finished_answer(
             except ConnectionReplacedError:
                 if response.has_begun_to_come or not question.take_second_chance():
                     raise
+
+
+def _send(engine: Engine, command: Command, line: SessionConnection) -> CommandHandle:
+    """Send an asker's command, on this connection only: what answers it is the asker's, too."""
+    command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+    line.responses.adopt(command.event_id)
+    return send_command(engine, command, line)
 
 
 def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
@@ -203,7 +216,7 @@ def _latest(handle: CommandHandle) -> CommandHandle:
 
 def _expected(engine: Engine, line: SessionConnection, options: ConversationResponseOptions) -> Response:
     return Response(
-        cancel=lambda id: send_command(engine, commands.ResponseCancelCommand(response_id=id), line),
+        cancel=lambda id: _send(engine, commands.ResponseCancelCommand(response_id=id), line),
         check=engine.check_process,
         audio_format=_output_format(engine, options),
         model=engine.model,

@@ -15,6 +15,7 @@ import attrs
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ServerError, UsageError, WaitTimeoutError
 from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
+from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
 from realtime_sync.protocol.updates import ErrorUpdate
 
@@ -136,7 +137,7 @@ def _created_response(command: Mapping[str, Any], update: ConversationUpdate) ->
     theirs = update.response.metadata or {}
     if METADATA_KEY in ours and METADATA_KEY in theirs:  # what else is in there, a server may have made strings of
         return bool(ours[METADATA_KEY] == theirs[METADATA_KEY])
-    return ours == theirs or '"metadata"' not in update.raw_content
+    return ours == theirs or update.response.metadata is UNSET
 
 
 def _cancelled_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:

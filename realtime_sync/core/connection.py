@@ -10,8 +10,8 @@ from realtime_sync.core.commands import CommandHandle, ErrorOf, PendingCommands
 from realtime_sync.core.normalizer import ResponseNormalizer
 from realtime_sync.core.response_router import ResponseRouter
 from realtime_sync.errors import ConnectionClosedError
-from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
-from realtime_sync.protocol.updates import ErrorUpdate, ResponseDoneUpdate
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.recording.wire_log import log_frame
 from realtime_sync.transport import Connection
@@ -21,18 +21,22 @@ class SessionConnection:
     """A connection with its commands in flight and its answers in progress. ``number``: 1 for a session's first."""
 
     def __init__(
-        self, connection: Connection, number: int, name: str, recording: Optional[RecordingWriter] = None
+        self,
+        connection: Connection,
+        number: int,
+        name: str,
+        recording: Optional[RecordingWriter] = None,
+        before: Optional[ResponseRouter] = None,
     ) -> None:
         self.connection = connection
         self.number = number
         self.name = name
         self.recording = recording
         self.acknowledgements = PendingCommands()
-        self.responses = ResponseRouter()
+        self.responses = ResponseRouter(before)
         # The reader's alone, until it has ended.
-        self.completion = ResponseNormalizer()
+        self.completion = ResponseNormalizer(self.responses)
         self.last_error: Optional[ErrorUpdate] = None
-        self.open_responses: set[Optional[str]] = set()
         self.heard = False  # the server has said something but an error
         self.silent = False  # nobody is told of what comes: a history is being replayed
         self.over = False  # the reader has come to its end; guarded by the engine
@@ -121,10 +125,6 @@ class SessionConnection:
             self.last_error = update
             self.last_words = None if update.failed_event_id else update
             return  # no greeting: a refused key is told so, just before the close
-        if isinstance(update, ResponseDoneUpdate):
-            self.open_responses.discard(update.response_id)
-        elif isinstance(update, ResponseUpdateBase):
-            self.open_responses.add(update.response_id)
         if not self.heard:
             self.heard = True
             self.greeted.set()

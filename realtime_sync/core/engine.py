@@ -112,7 +112,7 @@ class Engine:
         self._closing: Optional[Deadline] = None  # once close() was called: with the server's side of it
         self._closing_error: Optional[ConnectionClosedError] = None
         self.recording = recording
-        self._line = self._new_line(connection, 1)
+        self._line = self._new_line(connection, 1, None)
         self._live = True  # False while there is no connection
         self._survival: Optional[ReconnectState] = None  # None: the session ends with its connection
         # Guards _conversation, which any thread copies, and the order of delivery: the reader delivers what comes, and
@@ -130,10 +130,10 @@ class Engine:
             connection.dispose()
             raise
 
-    def _new_line(self, connection: Connection, number: int) -> SessionConnection:
+    def _new_line(self, connection: Connection, number: int, before: Optional[ResponseRouter]) -> SessionConnection:
         if self.recording is not None:
             self.recording.connected(connection.url, number, self.dialect)
-        return SessionConnection(connection, number, self.name, self.recording)
+        return SessionConnection(connection, number, self.name, self.recording, before)
 
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
         """The one place where sessions start threads."""
@@ -501,7 +501,7 @@ class Engine:
             )
             reason.__cause__ = error
             return End(reason, clean=False)
-        clean = error.close_info.clean and not line.open_responses
+        clean = error.close_info.clean and not line.responses.open_ids
         return End(error, clean=clean)
 
     def finish(self, end: End) -> None:
@@ -571,7 +571,7 @@ class Engine:
 
     def adopt(self, connection: Connection) -> SessionConnection:
         """Read a new connection, in silence: nobody is told of what comes, and nobody can send on it yet."""
-        line = self._new_line(connection, self._line.number + 1)
+        line = self._new_line(connection, self._line.number + 1, self._line.responses)
         line.silent = True
         with self._changed:
             closing = self._closing is not None

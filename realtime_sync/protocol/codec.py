@@ -29,7 +29,15 @@ from realtime_sync.protocol import (
 )
 from realtime_sync.protocol.dialects import Dialect, Json, read, read_type, write
 from realtime_sync.protocol.parsing import parse
-from realtime_sync.protocol.registry import COMMAND_CLASSES, UPDATE_CLASSES, Command, Options, UnsetType, WireObject
+from realtime_sync.protocol.registry import (
+    COMMAND_CLASSES,
+    UNSET,
+    UPDATE_CLASSES,
+    Command,
+    Options,
+    UnsetType,
+    WireObject,
+)
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
 
 T = TypeVar("T")
@@ -334,14 +342,18 @@ def _structure_tool_choice(converter: cattrs.BaseConverter) -> Hook:
 
 def _unstructure_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Callable[[Any], Json]:
     """A class as a dict: without what is not to be sent, with ``extra``, with the session's type where it has one."""
-    names = [field.name for field in attrs.fields(cls) if field.name not in _OURS]
-    absent = UnsetType.UNSET if issubclass(cls, Options) else None
+    # None is null where UNSET is absent; it is absent where the class knows no UNSET.
+    absent = {
+        field.name: UNSET if issubclass(cls, Options) or field.default is UNSET else None
+        for field in attrs.fields(cls)
+        if field.name not in _OURS
+    }
     session_type: Optional[str] = getattr(cls, "session_type", None)
 
     def unstructure(value: Any) -> Json:
-        present = ((name, getattr(value, name)) for name in names)
+        present = ((name, getattr(value, name)) for name in absent)
         # By the value's own class, not the field's: a field may hold any kind of item or tool.
-        fields = {name: converter.unstructure(field) for name, field in present if field is not absent}
+        fields = {name: converter.unstructure(field) for name, field in present if field is not absent[name]}
         return {**({"type": session_type} if session_type else {}), **fields, **value.extra}
 
     return unstructure

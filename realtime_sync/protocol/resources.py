@@ -8,7 +8,7 @@ import attrs
 
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationSessionOptions, CustomVoice
-from realtime_sync.protocol.registry import WireObject
+from realtime_sync.protocol.registry import UNSET, Setting, WireObject
 
 __all__ = [
     "CachedTokenDetails",
@@ -163,16 +163,20 @@ class ResponseStatusDetails(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationResponse(WireObject):
-    """A response of the model; ``status``: ``in_progress``, ``completed``, ``cancelled``, ``failed``, ..."""
+    """A response of the model; ``status``: ``in_progress``, ``completed``, ``cancelled``, ``failed``, ...
+
+    ``conversation_id``: None for a response beside the conversation (out of band); ``UNSET`` where the server tells no
+    conversation. ``metadata``: what the request gave, None where it gave none; ``UNSET`` where the server tells none.
+    """
 
     id: Optional[str] = None
     object: Optional[str] = None
     status: Optional[ResponseStatus] = None
     status_details: Optional[ResponseStatusDetails] = None
     output: list[ConversationItem] = attrs.field(factory=list)
-    metadata: Optional[dict[str, Any]] = None
+    metadata: Setting[dict[str, Any]] = UNSET
     usage: Optional[TokenUsage] = None
-    conversation_id: Optional[str] = None
+    conversation_id: Setting[str] = UNSET
     content_modalities: Optional[list[str]] = None
     voice: Optional[Union[str, CustomVoice]] = None
     output_audio_format: Optional[AudioFormat] = None

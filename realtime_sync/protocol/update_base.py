@@ -12,7 +12,7 @@ import attrs
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.kinds import ConversationUpdateKind
-from realtime_sync.protocol.registry import Comparable, Setting, WireObject, extra_repr
+from realtime_sync.protocol.registry import UNSET, Comparable, Setting, WireObject, extra_repr
 from realtime_sync.protocol.resources import (
     ConversationResponse,
     RealtimeSession,
@@ -135,10 +135,13 @@ class ItemUpdateBase(ConversationUpdate):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class WholeItemUpdateBase(ConversationUpdate):
-    """A message with a whole item."""
+    """A message with a whole item.
+
+    ``previous_item_id``: the item before it; None is null on the wire, ``UNSET`` is absent (see ``ItemOrder``).
+    """
 
     item: ConversationItem
-    previous_item_id: Optional[str] = None
+    previous_item_id: Setting[str] = UNSET
 
     @property
     def item_id(self) -> Optional[str]:
@@ -160,7 +163,7 @@ class ResponseUpdateBase(ConversationUpdate):
     @property
     def out_of_band(self) -> bool:
         """True for a response beside the conversation. Preview servers do not tell, and know no other kind."""
-        return self.response.conversation_id is None and '"conversation_id"' in self.raw_content
+        return self.response.conversation_id is None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

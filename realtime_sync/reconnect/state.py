@@ -91,7 +91,7 @@ class ReconnectState:
     ) -> None:
         """A connection has ended, and another one will follow: note what is lost with it."""
         losses = self.outbox.cut(line.number, turn_detection is not None, format)
-        losses += [f"response {id}: it was cut off" for id in sorted(filter(None, line.open_responses))]
+        losses += [f"response {id}: it was cut off" for id in sorted(line.responses.open_ids)]
         for item_id, samples in self._said.items():  # committed, but never told of
             if samples is None:
                 losses.append(f"message {item_id}: what was said in it was not kept")
