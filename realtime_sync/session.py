@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from typing import Any, BinaryIO, Callable, NoReturn, Optional, TypeVar, Union, overload
 
@@ -22,7 +22,7 @@ from realtime_sync.audio.source import AudioChunks, AudioSource
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.html import card
 from realtime_sync.core.answer import Answer
-from realtime_sync.core.ask import OnDelta, begin_response, finished_answer
+from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commanding import SETTING_COMMANDS, send_command
 from realtime_sync.core.commands import CommandHandle, server_error
 from realtime_sync.core.derived_streams import TranscriptStream
@@ -51,7 +51,7 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.tools import Tool, ToolRunner
 from realtime_sync.tools.rounds import FunctionCalls, OnCall, run_rounds
-from realtime_sync.tools.serving import OnInterruption, SessionTools, as_runner, options_of_asker
+from realtime_sync.tools.serving import OnInterruption, SessionTools, as_runner, owner_of_calls, with_tools
 from realtime_sync.voice import Microphone, Speaker
 from realtime_sync.voice.barge_in import Interruption, IsSpared, SpeechInterrupter, interrupt
 from realtime_sync.voice.sending import AudioClaim, AudioSend, AudioWriter, UncommittedAudio
@@ -398,7 +398,8 @@ class RealtimeConversationSession:
         Raises ``WaitTimeoutError``, ``ServerError`` where the service refused, and as all commands.
         """
         _check_response_options(options)
-        return begin_response(self._engine, self._items(content), options_of_asker(options), Deadline(timeout))
+        owner = owner_of_calls(options)
+        return begin_response(self._engine, self._items(content), options, Deadline(timeout), owner=owner)
 
     def ask(
         self,
@@ -450,18 +451,12 @@ class RealtimeConversationSession:
         _check_response_options(options)
         items = self._items(content)
 
-        def ask(items: Sequence[ConversationItem], options: ConversationResponseOptions, deadline: Deadline) -> Answer:
-            return finished_answer(self._engine, items, options, deadline, on_delta)
-
         runner = self._tools.runner_for(tools, options)
-        options = options_of_asker(options, runner, named=tools is not None)
-        functions = FunctionCalls(self._engine, runner, on_call)
+        if runner is not None and tools is not None:
+            options = with_tools(options, runner)
+        functions = FunctionCalls(self._engine, runner, on_call, owner_of_calls(options, runner))
         with self._mcp.following(options, approve) as remote:
-            if remote is None:
-                return run_rounds(self._engine, ask, [functions], items, options, deadline)
-            options = remote.marked(options)
-            answer = run_rounds(self._engine, ask, [remote, functions], items, options, deadline)
-            return remote.with_requests(answer)
+            return run_rounds(self._engine, [*remote, functions], items, options, deadline, on_delta)
 
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
         """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.

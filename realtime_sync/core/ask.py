@@ -39,8 +39,9 @@ ACTIVE_RESPONSE = "conversation_already_has_active_response"
 class Question:
     """What is said before an answer is asked for: once, and asked again once where its connection was lost too soon."""
 
-    def __init__(self, items: Sequence[ConversationItem]) -> None:
+    def __init__(self, items: Sequence[ConversationItem], owner: Owner) -> None:
         self._items = items
+        self._owner = owner
         self._said: list[tuple[str, CommandHandle]] = []  # ids of items, and their commands
         self._line: Optional[SessionConnection] = None  # on which they were said
         self._asked_again = False
@@ -58,13 +59,14 @@ class Question:
         """
         if self._said and self._line is not line and engine.read_conversation(self._is_overtaken):
             for item_id, _ in self._said:
-                _send(engine, commands.ConversationItemDeleteCommand(item_id=item_id), line)
+                _send(engine, commands.ConversationItemDeleteCommand(item_id=item_id), line, self._owner)
             self._said.clear()
         self._line = line
         for item in self._items[len(self._said) :]:
             command = _addition(item)
-            line.responses.adopt(command.item.id)
-            self._said.append((str(command.item.id), _send(engine, command, line)))
+            if Owner.FOR_ALL not in self._owner:
+                line.responses.adopt(command.item.id)
+            self._said.append((str(command.item.id), _send(engine, command, line, self._owner)))
 
     def _is_overtaken(self, conversation: Conversation) -> bool:
         """True where other questions were put first on the new connection: it is not the last thing said any more."""
@@ -96,10 +98,10 @@ def begin_response(
     if options.conversation == "none" and items:
         options = attrs.evolve(options, input_items=[*(options.input_items or []), *items])
         items = ()
-    question = question or Question(items)
+    question = question or Question(items, owner)
     for attempt in itertools.count():
         line = engine.live_line(deadline)
-        response, event_id = _expected(engine, line, options), f"event_{secrets.token_hex(10)}"
+        response, event_id = _expected(engine, line, options, owner), f"event_{secrets.token_hex(10)}"
         try:
             line.responses.request(event_id, response, options.conversation == "none", deadline, owner)
             if response.done:
@@ -142,7 +144,7 @@ def finished_answer(
     owner: Owner = Owner.SESSION,
 ) -> Answer:
     """Say ``items`` and wait for the answer; asks again, once, where its connection ended before any of it came."""
-    question = Question(() if options is not None and options.conversation == "none" else items)
+    question = Question(() if options is not None and options.conversation == "none" else items, owner)
     while True:
         with begin_response(engine, items, options, deadline, question, owner) as response:
             try:
@@ -161,10 +163,11 @@ def finished_answer(
                     raise
 
 
-def _send(engine: Engine, command: Command, line: SessionConnection) -> CommandHandle:
+def _send(engine: Engine, command: Command, line: SessionConnection, owner: Owner) -> CommandHandle:
     """Send an asker's command, on this connection only: what answers it is the asker's, too."""
     command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
-    line.responses.adopt(command.event_id)
+    if Owner.FOR_ALL not in owner:
+        line.responses.adopt(command.event_id)
     return send_command(engine, command, line)
 
 
@@ -214,9 +217,9 @@ def _latest(handle: CommandHandle) -> CommandHandle:
     return handle
 
 
-def _expected(engine: Engine, line: SessionConnection, options: ConversationResponseOptions) -> Response:
+def _expected(engine: Engine, line: SessionConnection, options: ConversationResponseOptions, owner: Owner) -> Response:
     return Response(
-        cancel=lambda id: _send(engine, commands.ResponseCancelCommand(response_id=id), line),
+        cancel=lambda id: _send(engine, commands.ResponseCancelCommand(response_id=id), line, owner),
         check=engine.check_process,
         audio_format=_output_format(engine, options),
         model=engine.model,

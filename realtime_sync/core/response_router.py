@@ -10,7 +10,8 @@ Rules:
 3. A response is open from ``response.created`` to ``response.done``. What is known of it is kept for some time
    afterwards: its items and its remote calls come later than its end.
 4. An update belongs to an asker (``ask``, ``respond``) if it answers or refuses one of the asker's commands, belongs to
-   the asker's response, or is about an item that one of them made. ``see`` says so of every update.
+   the asker's response, or is about an item that one of them made. ``see`` says so of every update. What the session's
+   own loops ask for (``Owner.FOR_ALL``) belongs to nobody: all who read the session are told of it.
 5. A call (``call_id``) is acted upon once in a session, however often it is told: whoever acts claims it first.
 6. All of it is bounded, because some servers never end what failed.
 
@@ -75,13 +76,15 @@ class Owner(enum.Flag):
     """What the asker of a response does about the calls in it; the session's own loops do the rest.
 
     ``TOOLS``: makes its function calls, or means them for the caller. ``REMOTE_CALLS``: follows its remote MCP calls to
-    their end, and asks for the next response. ``APPROVALS``: decides about those, too.
+    their end, and asks for the next response. ``APPROVALS``: decides about those, too. ``FOR_ALL``: there is no asker;
+    the session's loop had the conversation go on.
     """
 
     SESSION = 0
     TOOLS = 1
     REMOTE_CALLS = 2
     APPROVALS = 4
+    FOR_ALL = 8
 
 
 _ROLES = (Owner.TOOLS, Owner.REMOTE_CALLS, Owner.APPROVALS)
@@ -115,6 +118,11 @@ class OpenResponse:
     response: Optional[Response] = None
     items: dict[str, ConversationItem] = attrs.field(factory=dict)
     """Those that are complete, by call or item id; the reader's alone, and kept until the response is done."""
+
+    @property
+    def is_an_askers(self) -> bool:
+        """True if what is told of it belongs to whoever asked for it (rule 4)."""
+        return self.response is not None and Owner.FOR_ALL not in self.owner
 
 
 @attrs.frozen
@@ -173,7 +181,8 @@ class ResponseRouter:
             if ended is None:
                 self._claimed = self._claimed if out_of_band else event_id
                 self._requested[event_id] = _Request(response, owner)
-        self._of_askers.add(event_id)
+        if Owner.FOR_ALL not in owner:
+            self._of_askers.add(event_id)
         if ended is not None:
             response.fail(ended)
 
@@ -267,14 +276,14 @@ class ResponseRouter:
         known = self._open.get(response_id) if response_id else None
         if known is not None and known.response is not None:
             known.response.feed(update)
-            if isinstance(update, WholeItemUpdateBase):
+            if known.is_an_askers and isinstance(update, WholeItemUpdateBase):
                 self._of_askers.add(update.item_id)
         if response_id and isinstance(update, ResponseDoneUpdate):
             self._close(response_id, update)
         if known is None and response_id:
             known = self._done.get(response_id)
         if known is not None:
-            return known.response is not None
+            return known.is_an_askers
         if event_id is not None and event_id in self._of_askers:
             return True
         return isinstance(update, _OF_ITEMS) and update.item_id in self._of_askers
@@ -323,7 +332,7 @@ class ResponseRouter:
             if self._occupying == response_id:
                 self._occupying = None
             self._changed.notify_all()
-        if known is not None and known.response is not None:
+        if known is not None and known.is_an_askers:
             for item in update.response.output:
                 self._of_askers.add(item.id)
 

@@ -20,10 +20,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
-from typing import Optional, Union
+from typing import Callable, Optional, Union
 
 import attrs
 
+from realtime_sync.core.response_router import Owner, ResponseRouter
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
@@ -44,12 +45,6 @@ from realtime_sync.protocol.updates import (
     ResponseOutputItemDoneUpdate,
 )
 
-ASK_KEY = "realtime_sync_mcp"
-"""In the metadata of a response whose remote calls are followed by the ``ask`` that asked for it."""
-
-DECIDES = "decides"
-"""The value of ``ASK_KEY`` if that ``ask`` decides about approvals, too."""
-
 SIGN_SECONDS = 10.0
 
 _OVER = (ResponseMCPCallCompletedUpdate, ResponseMCPCallFailedUpdate)
@@ -66,6 +61,7 @@ class RemoteCall:
     name: Optional[str]
     arguments: Optional[str]
     response_id: Optional[str]
+    owner: Owner
     item_id: Optional[str] = None
     request: Optional[MCPApprovalRequestItem] = None
     decided: bool = False
@@ -83,6 +79,11 @@ class RemoteCall:
         """Whether it waits for a decision."""
         return self.request is not None and not self.decided and not self.over
 
+    @property
+    def is_of_ask(self) -> bool:
+        """Whether an ``ask`` looks after it."""
+        return Owner.REMOTE_CALLS in self.owner
+
     def is_told_by(self, item: Union[MCPCallItem, MCPApprovalRequestItem]) -> bool:
         """Whether an item that is not known yet may be about this very call."""
         if isinstance(item, MCPCallItem):
@@ -99,14 +100,12 @@ class RemoteCall:
 class RemoteCalls:
     """The remote calls of one session, from now on. A listener: fed on the reader thread, asked on any other."""
 
-    def __init__(self) -> None:
+    def __init__(self, responses: Callable[[], ResponseRouter]) -> None:
+        self._responses = responses  # of the connection in use; its lock may be taken under the one here
         self._lock = threading.Lock()  # guards all below
         self._changed = threading.Condition(self._lock)  # notified at each change
         self._calls: list[RemoteCall] = []
         self._dropped: set[Optional[str]] = set()  # ids of items and requests that nobody waits for any more
-        self._owners: dict[Optional[str], str] = {}  # response id -> what its ASK_KEY says
-        self._aside: set[Optional[str]] = set()  # ids of responses out of band
-        self._running: set[Optional[str]] = set()  # ids of responses
         self._current: Optional[str] = None  # the response that began last
         self._last_sign = time.monotonic()
         self._stopped = False
@@ -127,11 +126,12 @@ class RemoteCalls:
 
     def _see(self, update: ConversationUpdate) -> None:
         if isinstance(update, ResponseCreatedUpdate):
-            self._begin_response(update)
+            if not update.out_of_band:
+                self._drop(call for call in self._calls if call.over and not call.is_of_ask)
+                self._current = update.response_id
         elif isinstance(update, ResponseDoneUpdate):
             for item in update.response.output:
                 self._take(item, update.response_id)
-            self._running.discard(update.response_id)
         elif isinstance(update, _ITEMS):
             self._take(update.item, getattr(update, "response_id", None))
         elif isinstance(update, _CALL_EVENTS):
@@ -141,21 +141,10 @@ class RemoteCalls:
                     call.over = call.over or isinstance(update, _OVER)
         elif isinstance(update, SessionReconnectedUpdate):
             self._calls.clear()
-            self._running.clear()
-
-    def _begin_response(self, update: ResponseCreatedUpdate) -> None:
-        if update.out_of_band:
-            self._aside.add(update.response_id)
-            return
-        self._drop(call for call in self._calls if call.over and call.response_id not in self._owners)
-        owner = (update.response.metadata or {}).get(ASK_KEY)
-        if owner:
-            self._owners[update.response_id] = str(owner)
-        self._running.add(update.response_id)
-        self._current = update.response_id
 
     def _take(self, item: ConversationItem, response_id: Optional[str]) -> None:
-        if not item.id or item.id in self._dropped or response_id in self._aside:
+        response = self._responses().get(response_id)
+        if not item.id or item.id in self._dropped or (response is not None and response.out_of_band):
             return
         if isinstance(item, MCPApprovalResponseItem):
             for call in self._calls:
@@ -170,7 +159,8 @@ class RemoteCalls:
             call = self._call_of(item, known, response_id)
             call.item_id = item.id
             call.arguments = item.arguments or call.arguments
-            call.response_id = response_id or call.response_id
+            if response_id:
+                call.response_id, call.owner = response_id, self._responses().owner_of(response_id)
             call.over = call.over or item.output is not None or item.error is not None
 
     def _call_of(
@@ -179,7 +169,9 @@ class RemoteCalls:
         """The call that an item is about: a known one, else one that it may be about, else a new one."""
         calls = known or [call for call in self._calls if call.is_told_by(item)]
         if not calls:
-            calls = [RemoteCall(item.server_label, item.name, item.arguments, response_id or self._current)]
+            told_by = response_id or self._current
+            owner = self._responses().owner_of(told_by)
+            calls = [RemoteCall(item.server_label, item.name, item.arguments, told_by, owner)]
             self._calls += calls
         if not known:
             self._last_sign = time.monotonic()
@@ -215,12 +207,12 @@ class RemoteCalls:
         """
         with self._lock:
             while not self._stopped:
-                asked = self._next_open(call for call in self._calls if self._owners.get(call.response_id) != DECIDES)
+                asked = self._next_open(call for call in self._calls if Owner.APPROVALS not in call.owner)
                 if asked is not None:
                     return asked
-                mine = [call for call in self._calls if call.response_id not in self._owners]
+                mine = [call for call in self._calls if not call.is_of_ask]
                 # Nothing of an ask is kept once it is over.
-                self._drop(call for call in self._calls if call.over and call not in mine)
+                self._drop(call for call in self._calls if call.over and call.is_of_ask)
                 seconds = self._seconds_left(mine, slow)
                 if mine and seconds == 0:
                     self._drop(mine)
@@ -236,13 +228,16 @@ class RemoteCalls:
                 asked = self._next_open(calls)
                 if asked is not None:
                     return asked
-                seconds = None if response_id in self._running else self._seconds_left(calls, slow)
+                seconds = None if self._is_running(response_id) else self._seconds_left(calls, slow)
                 if seconds == 0:
                     return True
                 if deadline.left == 0:
                     return False
                 (deadline if seconds is None else deadline.within(seconds)).wait(self._changed.wait)
         return False
+
+    def _is_running(self, response_id: Optional[str]) -> bool:
+        return self._responses().opened(response_id or "") is not None
 
     def _of(self, response_id: Optional[str]) -> list[RemoteCall]:
         return [call for call in self._calls if call.response_id == response_id]
@@ -257,7 +252,7 @@ class RemoteCalls:
 
     def _seconds_left(self, calls: list[RemoteCall], slow: float) -> Optional[float]:
         """How long to wait for what is still to come of these calls: 0 is not at all; None is until it changes."""
-        if any(call.open or call.response_id in self._running for call in calls):
+        if any(call.open or self._is_running(call.response_id) for call in calls):
             return None
         now = time.monotonic()
         ends = [call.begun + slow if call.begun else self._last_sign + SIGN_SECONDS for call in calls if not call.over]

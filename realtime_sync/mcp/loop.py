@@ -19,6 +19,7 @@ import attrs
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import begin_response
 from realtime_sync.core.engine import Engine
+from realtime_sync.core.response_router import Owner
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
@@ -29,11 +30,11 @@ from realtime_sync.errors import (
     WaitTimeoutError,
 )
 from realtime_sync.mcp.approval import ApprovalCallback, decide, open_requests
-from realtime_sync.mcp.calls import ASK_KEY, DECIDES, RemoteCall, RemoteCalls
+from realtime_sync.mcp.calls import RemoteCall, RemoteCalls
 from realtime_sync.protocol.items import MCPApprovalRequestItem, MCPCallItem
 from realtime_sync.protocol.options import ConversationMCPTool, ConversationResponseOptions
 from realtime_sync.protocol.registry import UNSET
-from realtime_sync.tools.rounds import LEFT_TO_CALLER, NOTHING, Step
+from realtime_sync.tools.rounds import Step
 
 logger = logging.getLogger(__name__)
 
@@ -64,18 +65,19 @@ class MCPApprovals:
 
     @contextlib.contextmanager
     def following(
-        self, options: ConversationResponseOptions, callback: Optional[ApprovalCallback]
-    ) -> Iterator[Optional[MCPFollower]]:
-        """Follow the remote calls of the answers that the block asks for; None if there are no remote tools."""
+        self, options: Optional[ConversationResponseOptions], callback: Optional[ApprovalCallback]
+    ) -> Iterator[list[MCPFollower]]:
+        """What follows the remote calls of the answers that the block asks for; empty if there are no remote tools."""
+        options = options or ConversationResponseOptions()
         tools = options.tools
         if tools is UNSET:
             tools = self.engine.session.tools if self.engine.session is not None else []
         if options.conversation == "none" or not any(isinstance(tool, ConversationMCPTool) for tool in tools or ()):
-            yield None
+            yield []
             return
         follower = MCPFollower(self, callback)
         with self.engine.listening(follower.calls):
-            yield follower
+            yield [follower]
 
 
 class MCPApprover:
@@ -92,7 +94,7 @@ class MCPApprover:
         self._engine = approvals.engine
         self._callback = callback
         self._slow = Deadline(_PATIENCE_SECONDS if timeout is None else timeout).remaining
-        self._calls = RemoteCalls()
+        self._calls = RemoteCalls(lambda: approvals.engine.responses)
         self._thread: Optional[threading.Thread] = None
         self.error: Optional[BaseException] = None
 
@@ -139,7 +141,7 @@ class MCPApprover:
     def _do(self, step: Union[RemoteCall, list[RemoteCall]]) -> None:
         try:
             if isinstance(step, list):
-                begin_response(self._engine, [], None, Deadline(_PATIENCE_SECONDS))
+                begin_response(self._engine, [], None, Deadline(_PATIENCE_SECONDS), owner=Owner.FOR_ALL)
             elif step.request is not None:
                 failure = decide(self._engine, self._callback, step.request)
                 self.error = self.error or failure
@@ -158,24 +160,20 @@ class MCPFollower:
     def __init__(self, approvals: MCPApprovals, callback: Optional[ApprovalCallback]) -> None:
         self._approvals = approvals
         self._callback = callback
-        self.calls = RemoteCalls()
-
-    def marked(self, options: ConversationResponseOptions) -> ConversationResponseOptions:
-        """The options of a response whose calls are followed, which says so."""
-        owner = DECIDES if self._callback is not None else "ask"
-        return attrs.evolve(options, metadata={**(options.metadata or {}), ASK_KEY: owner})
+        self.calls = RemoteCalls(lambda: approvals.engine.responses)
+        self.owner = Owner.REMOTE_CALLS if callback is None else Owner.REMOTE_CALLS | Owner.APPROVALS
 
     def handle(self, answer: Answer, deadline: Deadline) -> Step:
         """Wait until the remote calls of an answer are over, and decide about them."""
         kinds = (MCPCallItem, MCPApprovalRequestItem)
         if not any(isinstance(item, kinds) for item in answer.items) and not self.calls.of(answer.id):
-            return NOTHING
+            return Step()
         if not self._are_over(answer, deadline):
-            return LEFT_TO_CALLER
+            return Step(left=self._with_requests(answer))
         went_on = answer.items and not isinstance(answer.items[-1], kinds)  # the service did, within the response
-        return NOTHING if went_on else Step(results=())
+        return Step() if went_on else Step(results=())
 
-    def with_requests(self, answer: Answer) -> Answer:
+    def _with_requests(self, answer: Answer) -> Answer:
         """The answer with the requests that nobody has decided, which may have come beside its response."""
         known = {item.id for item in answer.items}
         requests = [call.request for call in self.calls.of(answer.id) if call.request is not None and call.open]

@@ -21,7 +21,9 @@ import attrs
 
 from realtime_sync.conversation.history import History
 from realtime_sync.core.answer import Answer
+from realtime_sync.core.ask import OnDelta, finished_answer
 from realtime_sync.core.engine import Engine
+from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import UsageError
@@ -38,9 +40,6 @@ MOST_ROUNDS: Final = 32
 OnCall = Callable[[FunctionCallItem, ToolOutcome], object]
 """Is called with each call of a function and how it ended."""
 
-Ask = Callable[[Sequence[ConversationItem], ConversationResponseOptions, Deadline], Answer]
-"""Says items, and returns the finished answer."""
-
 
 @attrs.frozen
 class Step:
@@ -48,19 +47,20 @@ class Step:
 
     Attributes:
         results: what the model is asked again with; may be empty; None if this handler does not ask again.
-        left: True if a call is left to the caller.
+        left: the answer for the caller, if one of its calls is left to the caller.
     """
 
     results: Optional[Sequence[ConversationItem]] = None
-    left: bool = False
-
-
-NOTHING: Final = Step()
-LEFT_TO_CALLER: Final = Step(left=True)
+    left: Optional[Answer] = None
 
 
 class Handler(Protocol):
     """Answers one kind of call."""
+
+    @property
+    def owner(self) -> Owner:
+        """Which calls of the responses it answers, so that nobody else does."""
+        ...
 
     def handle(self, answer: Answer, deadline: Deadline) -> Step:
         """Answer the calls of this kind that ``answer`` makes. Raises ``WaitTimeoutError`` if time is up."""
@@ -69,16 +69,28 @@ class Handler(Protocol):
 
 def run_rounds(
     engine: Engine,
-    ask: Ask,
     handlers: Sequence[Handler],
     items: Sequence[ConversationItem],
-    options: ConversationResponseOptions,
+    options: Optional[ConversationResponseOptions],
     deadline: Deadline,
+    on_delta: Optional[OnDelta] = None,
 ) -> Answer:
     """Ask, have the handlers answer what the response calls, and ask again, until an answer is final."""
+    options = options or ConversationResponseOptions()
+    owner = Owner.SESSION
+    for handler in handlers:
+        owner |= handler.owner
     for _ in range(MOST_ROUNDS):
-        answer = ask(items, options, deadline)
-        results = _results(handlers, answer, deadline)
+        answer = finished_answer(engine, items, options, deadline, on_delta, owner)
+        if is_cut_short(answer.status):
+            return answer
+        results: Optional[list[ConversationItem]] = None
+        for handler in handlers:
+            step = handler.handle(answer, deadline)
+            if step.left is not None:
+                return step.left
+            if step.results is not None:
+                results = [*(results or ()), *step.results]
         if results is None:
             return answer
         out_of_band = options.conversation == "none"
@@ -93,20 +105,6 @@ def endless() -> UsageError:
         f"the model called tools {MOST_ROUNDS} times without answering, so it was not asked again; check what the "
         "tools return and what the instructions say about them"
     )
-
-
-def _results(handlers: Sequence[Handler], answer: Answer, deadline: Deadline) -> Optional[Sequence[ConversationItem]]:
-    """What the model is to be asked again with; None if the answer is what the question has come to."""
-    if is_cut_short(answer.status):
-        return None
-    results: Optional[list[ConversationItem]] = None
-    for handler in handlers:
-        step = handler.handle(answer, deadline)
-        if step.left:
-            return None
-        if step.results is not None:
-            results = [*(results or ()), *step.results]
-    return results
 
 
 def is_cut_short(status: Optional[str]) -> bool:
@@ -139,18 +137,23 @@ class FunctionCalls:
     that asks, when all calls of a response have ended.
     """
 
-    def __init__(self, engine: Engine, runner: Optional[ToolRunner], on_call: Optional[OnCall]) -> None:
+    def __init__(
+        self, engine: Engine, runner: Optional[ToolRunner], on_call: Optional[OnCall], owner: Owner = Owner.TOOLS
+    ) -> None:
         self._engine = engine
         self._runner = runner
         self._on_call = on_call
+        self.owner = owner
 
     def handle(self, answer: Answer, deadline: Deadline) -> Step:
         """Make the calls of an answer, if all of them are made here."""
         calls = answer.function_calls
         if not calls:
-            return NOTHING
+            return Step()
         if self._runner is None or not all(map(self._runner.runs, calls)):
-            return LEFT_TO_CALLER  # the results of one response are given together
+            return Step(left=answer)  # the results of one response are given together
+        for call in calls:
+            self._engine.responses.claim_call(call.call_id)  # they are the asker's, so nobody else has claimed them
         cancellation = ToolCancellation()
         with self._engine.listening(_AtTheEnd(cancellation)):
             outcomes = self._runner.run(calls, cancellation, timeout=deadline.left)

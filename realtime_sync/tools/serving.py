@@ -23,6 +23,7 @@ import attrs
 from realtime_sync.core.ask import begin_response
 from realtime_sync.core.commanding import send_command
 from realtime_sync.core.engine import Engine
+from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -52,32 +53,20 @@ logger = logging.getLogger(__name__)
 
 OnInterruption = Literal["keep", "drop"]
 
-TOOLS_KEY = "realtime_sync_tools"
-"""In the metadata of a response whose calls are made by whoever asked for it."""
-
 # How long to wait for the conversation to become free, and for the service to begin its answer.
 _PATIENCE_SECONDS = 600.0
 
 
-def options_of_asker(
-    options: Optional[ConversationResponseOptions], runner: Optional[ToolRunner] = None, *, named: bool = False
-) -> ConversationResponseOptions:
-    """The options of a response whose caller runs its calls (``runner``), or named its own tools: it is not served.
-
-    ``named``: the runner's tools were named for this response, so the service is told of them, unless the options name
-    others.
-    """
+def with_tools(options: Optional[ConversationResponseOptions], runner: ToolRunner) -> ConversationResponseOptions:
+    """The options of a response that may call these tools, unless they name others."""
     options = options or ConversationResponseOptions()
-    if named and runner is not None and not isinstance(options.tools, list):
-        options = attrs.evolve(options, tools=runner.definitions)
-    if runner is None and not isinstance(options.tools, list):
-        return options
-    return attrs.evolve(options, metadata={**(options.metadata or {}), TOOLS_KEY: "ask"})
+    return options if isinstance(options.tools, list) else attrs.evolve(options, tools=runner.definitions)
 
 
-def is_served(update: ResponseDoneUpdate) -> bool:
-    """True for a response whose calls are served; see the head of this module."""
-    return not update.out_of_band and TOOLS_KEY not in (update.response.metadata or {})
+def owner_of_calls(options: Optional[ConversationResponseOptions], runner: Optional[ToolRunner] = None) -> Owner:
+    """Whose the calls of a response are: the asker's, if it runs them (``runner``) or has named its own tools."""
+    named = options is not None and isinstance(options.tools, list)
+    return Owner.TOOLS if named or runner is not None else Owner.SESSION
 
 
 class SessionTools:
@@ -199,9 +188,9 @@ class ServedCalls:
             if isinstance(update, InputAudioBufferSpeechStartedUpdate):
                 self._turn += 1
                 cancelled = self._running if self._drop else None
-            elif isinstance(update, ResponseDoneUpdate) and is_served(update):
+            elif isinstance(update, ResponseDoneUpdate) and self._is_served(update):
                 calls = [item for item in update.response.output if isinstance(item, FunctionCallItem)]
-                if calls and not is_cut_short(update.response.status):
+                if calls:
                     self._waiting.append(_CallingResponse(update.response_id, calls, self._turn))
                     self._changed.notify_all()
         if cancelled is not None:
@@ -217,6 +206,11 @@ class ServedCalls:
         if cancelled is not None:
             cancelled.cancel()
 
+    def _is_served(self, update: ResponseDoneUpdate) -> bool:
+        """See the head of this module. A response that was cut short has its calls half written."""
+        theirs = Owner.TOOLS in self._engine.responses.owner_of(update.response_id)
+        return not (theirs or update.out_of_band or is_cut_short(update.response.status))
+
     # On the serving thread ----------------------------------------------------------------------------------------
 
     def next(self) -> Union[_CallingResponse, End]:
@@ -229,16 +223,20 @@ class ServedCalls:
         """Make the calls of a response, and have the model go on with their results."""
         if not all(map(runner.runs, response.calls)):
             return  # some are made elsewhere, and the results of one response are given together
+        calls = [call for call in response.calls if self._engine.responses.claim_call(call.call_id)]
+        if not calls:
+            return
         self._rounds = self._rounds + 1 if response.id == self._asked else 1
         if self._rounds > MOST_ROUNDS:
             raise endless()
         with self._cancelling(response.turn) as cancellation:
-            outcomes = runner.run(response.calls, cancellation)
+            outcomes = runner.run(calls, cancellation)
         results = result_items(outcomes)
         # If the session has ended, next() gives the end. If it goes on over another connection, the calls are lost.
         with suppress(ConnectionClosedError, SessionNotOpenError):
             if not cancellation.cancelled:
-                self._asked = begin_response(self._engine, results, None, Deadline(_PATIENCE_SECONDS)).id
+                patience = Deadline(_PATIENCE_SECONDS)
+                self._asked = begin_response(self._engine, results, None, patience, owner=Owner.FOR_ALL).id
                 return
             # The user has spoken, and is answered for that: the results are added, and no answer is asked for.
             named = [attrs.evolve(result, id=f"item_{secrets.token_hex(12)}") for result in results]

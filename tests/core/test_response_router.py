@@ -305,6 +305,19 @@ def test_each_update_of_an_askers_response_is_the_askers() -> None:
         assert router.see(one, None), one.type
 
 
+def test_what_the_sessions_own_loops_ask_for_is_nobodys() -> None:
+    router = ResponseRouter()
+    router.request("event_loop", response(), False, NOW, Owner.FOR_ALL)
+    for one, event_id in (
+        (refusal("event_loop"), None),
+        (told("created", "r1"), "event_loop"),
+        (delta("r1", "output_text", "x"), None),
+        (told("done", "r1", output=[{"id": "i1", "type": "message"}]), None),
+        (about("conversation.item.done", "i1"), None),
+    ):
+        assert not router.see(one, event_id), one.type
+
+
 def test_nothing_of_another_response_is_the_askers() -> None:
     router = asked()
     place = {"response_id": "theirs", "output_index": 0}

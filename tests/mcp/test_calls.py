@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from realtime_sync import CloseInfo, ConnectionClosedError, ConversationUpdate
+from realtime_sync.core.commands import METADATA_KEY
+from realtime_sync.core.response_router import Owner, ResponseRouter, request_mark
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.mcp import calls as calls_room
@@ -55,8 +57,20 @@ def answer(name: str = "q1", approve: bool = True) -> ConversationUpdate:
     return event("conversation.item.added", previous_item_id=None, item=told)
 
 
+class Tracker(RemoteCalls):
+    """Fed as the reader does: the registry of responses first."""
+
+    def __init__(self) -> None:
+        self.responses = ResponseRouter()
+        super().__init__(lambda: self.responses)
+
+    def deliver(self, update: ConversationUpdate) -> bool:
+        self.responses.see(update, None)
+        return super().deliver(update)
+
+
 def tracker(*updates: ConversationUpdate) -> RemoteCalls:
-    calls = RemoteCalls()
+    calls = Tracker()
     for update in updates:
         assert calls.deliver(update) is True
     return calls
@@ -147,7 +161,7 @@ def test_what_is_told_of_a_call_that_is_over_is_no_news() -> None:
 
 
 def test_calls_of_an_ask_are_left_to_it() -> None:
-    mine: dict[str, Any] = {"metadata": {calls_room.ASK_KEY: "ask"}}
+    mine: dict[str, Any] = {"metadata": {METADATA_KEY: request_mark("e", Owner.REMOTE_CALLS)}}
     calls = tracker(response("created", **mine), output(call()), item(request()))
     one_asked(calls)  # about which the session's callback decides all the same
     calls.deliver(answer(approve=False))
@@ -158,7 +172,8 @@ def test_calls_of_an_ask_are_left_to_it() -> None:
 
 
 def test_an_ask_that_decides_is_left_alone() -> None:
-    calls = tracker(response("created", metadata={calls_room.ASK_KEY: calls_room.DECIDES}), item(request()))
+    mark = request_mark("e", Owner.REMOTE_CALLS | Owner.APPROVALS)
+    calls = tracker(response("created", metadata={METADATA_KEY: mark}), item(request()))
     waiting = Running(lambda: calls.next_step(SLOW))
     calls.stop()
     assert waiting.result() is None
@@ -213,7 +228,7 @@ def test_who_follows_a_response_is_told_when_its_calls_are_over() -> None:
 
 
 def test_many_threads_may_ask_and_feed() -> None:
-    calls, taken, lock = RemoteCalls(), [], threading.Lock()
+    calls, taken, lock = tracker(), [], threading.Lock()
 
     def serve() -> None:
         while isinstance(step := calls.next_step(SLOW), RemoteCall):
