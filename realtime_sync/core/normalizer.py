@@ -47,7 +47,7 @@ class ResponseNormalizer:
         told = getattr(update, "response_id", None)
         if told is None:
             return update
-        known = self._registry.opened(told)
+        known = self._registry.get(told)
         if known is None:
             known = self._meant(told)
             update = attrs.evolve(update, response_id=known.id) if known else update  # type: ignore[call-arg]
@@ -59,7 +59,7 @@ class ResponseNormalizer:
         told = update.response_id or ""
         if isinstance(update, ResponseCreatedUpdate):
             return update if told else _evolved(update, id=f"{_PREFIX}{secrets.token_hex(10)}")
-        known = self._registry.opened(told) or self._meant(told)
+        known = self._registry.get(told) or self._meant(told)
         if known is None or (known.id == told and (update.response.output or not known.items)):
             return update
         return _evolved(update, id=known.id, output=update.response.output or list(known.items.values()))

@@ -255,6 +255,8 @@ class Response:
         """Take in an update that belongs to this response. On the reader thread."""
         event_of = _EVENTS.get(type(update))
         with self._lock:
+            if self._finished:
+                return
             told = self._draft.apply(update)
             if event_of is not None:
                 self._add(event_of(update))

@@ -29,8 +29,8 @@ a refusal or a withdrawal turns claimed into free; response.done turns occupied 
 ``cancelling`` allows.
 
 Locks: ``ResponseRouter._lock`` guards all of its fields, ``_Recent._lock`` the names in it; each is held for dictionary
-work only, and nothing is taken under either. Only the reader changes ``_open`` (and ``end`` clears it), so the reader
-looks things up in it without the lock. A ``Response`` is fed, and failed, without it.
+work only, and nothing is taken under either. Only the reader changes ``_known`` and ``_open`` (and ``end`` clears
+them), one entry at a time; a lookup in ``_known`` needs no lock. A ``Response`` is fed, and failed, without it.
 """
 
 from __future__ import annotations
@@ -52,24 +52,17 @@ from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.update_base import ConversationUpdate, WholeItemUpdateBase
 from realtime_sync.protocol.updates import ErrorUpdate, ResponseCreatedUpdate, ResponseDoneUpdate
 
-# Responses in progress, and as many that are over, that are remembered.
+# Responses that are remembered, in progress or over.
 _MOST_RESPONSES = 1024
 # Names of items, commands and calls that are remembered.
 _MOST_NAMES = 4096
 
-_OF_ITEMS = (
-    updates.ConversationItemAddedUpdate,
-    updates.ConversationItemCreatedUpdate,
-    updates.ConversationItemDoneUpdate,
-    updates.ConversationItemInputAudioTranscriptionDeltaUpdate,
-    updates.ConversationItemInputAudioTranscriptionSegmentUpdate,
-    updates.ConversationItemInputAudioTranscriptionCompletedUpdate,
-    updates.ConversationItemInputAudioTranscriptionFailedUpdate,
-    updates.ResponseMCPCallInProgressUpdate,
-    updates.ResponseMCPCallCompletedUpdate,
-    updates.ResponseMCPCallFailedUpdate,
+_COMMANDED = (
+    updates.ConversationItemRetrievedUpdate,
+    updates.ConversationItemTruncatedUpdate,
+    updates.ConversationItemDeletedUpdate,
 )
-"""What is told of an item because it is there; not what somebody asks about it (a retrieval) or does to it."""
+"""What is told of an item because somebody asked about it or changed it, and not because it is there."""
 
 
 class Owner(enum.Flag):
@@ -159,8 +152,8 @@ class ResponseRouter:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)  # notified when the conversation may have become free
         self._requested: dict[str, _Request] = {}  # by event_id, until response.created or a refusal
-        self._open: dict[str, OpenResponse] = {}  # oldest first
-        self._done: dict[str, OpenResponse] = {}  # likewise
+        self._known: dict[str, OpenResponse] = {}  # by id, oldest first: those that are open, and that were lately
+        self._open: dict[str, OpenResponse] = {}  # likewise, until response.done
         self._claimed: Optional[str] = None  # the event_id of the request that is about to occupy the conversation
         self._occupying: Optional[str] = None  # id of the response in progress in the conversation, whoever began it
         self._awaited_until = math.inf  # by time.monotonic(); from then on it is taken to have ended
@@ -218,22 +211,18 @@ class ResponseRouter:
 
     def get(self, response_id: Optional[str]) -> Optional[OpenResponse]:
         """What is known of a response that is open or lately done; None for any other."""
-        with self._lock:
-            return self._open.get(response_id or "") or self._done.get(response_id or "")
+        return self._known.get(response_id or "")
 
     def owner_of(self, response_id: Optional[str]) -> Owner:
         """Who acts on the calls of this response; the session for one that is not known."""
         known = self.get(response_id)
         return known.owner if known is not None else Owner.SESSION
 
-    def opened(self, response_id: str) -> Optional[OpenResponse]:
-        """What is known of a response in progress; for the reader thread."""
-        return self._open.get(response_id)
-
     @property
     def only_open(self) -> Optional[OpenResponse]:
-        """The only response in progress, if there is exactly one; for the reader thread."""
-        return next(iter(self._open.values())) if len(self._open) == 1 else None
+        """The only response in progress, if there is exactly one."""
+        with self._lock:
+            return next(iter(self._open.values())) if len(self._open) == 1 else None
 
     @property
     def open_ids(self) -> list[str]:
@@ -273,20 +262,17 @@ class ResponseRouter:
         response_id: Optional[str] = getattr(update, "response_id", None)
         if response_id and isinstance(update, ResponseCreatedUpdate):
             self._begin(response_id, update, event_id)
-        known = self._open.get(response_id) if response_id else None
-        if known is not None and known.response is not None:
+        known = self._known.get(response_id) if response_id else None
+        if known is None:
+            about_item = not isinstance(update, _COMMANDED) and getattr(update, "item_id", None) in self._of_askers
+            return about_item or event_id in self._of_askers
+        if known.response is not None:
             known.response.feed(update)
-            if known.is_an_askers and isinstance(update, WholeItemUpdateBase):
-                self._of_askers.add(update.item_id)
-        if response_id and isinstance(update, ResponseDoneUpdate):
-            self._close(response_id, update)
-        if known is None and response_id:
-            known = self._done.get(response_id)
-        if known is not None:
-            return known.is_an_askers
-        if event_id is not None and event_id in self._of_askers:
-            return True
-        return isinstance(update, _OF_ITEMS) and update.item_id in self._of_askers
+        if isinstance(update, WholeItemUpdateBase) and known.is_an_askers:
+            self._of_askers.add(update.item_id)
+        elif isinstance(update, ResponseDoneUpdate):
+            self._close(known, update)
+        return known.is_an_askers
 
     def end(self, error: Exception) -> None:
         """The connection has ended, and all answers with it."""
@@ -294,6 +280,7 @@ class ResponseRouter:
             self._ended = error
             unfinished = self._unfinished()
             self._requested.clear()
+            self._known.clear()
             self._open.clear()
             self._occupying = None
             self._claimed = None
@@ -307,10 +294,10 @@ class ResponseRouter:
             request = self._requested.pop(event_id, None) if event_id else None
             known = self._open.get(response_id)
             if known is None:
+                self._known.pop(response_id, None)  # some servers use an id again
                 known = OpenResponse(response_id, update.out_of_band, _told_owner(update))
-                self._open[response_id] = known
-                if len(self._open) > _MOST_RESPONSES:
-                    lost = self._open.pop(next(iter(self._open))).response
+                self._known[response_id] = self._open[response_id] = known
+                lost = self._forget_oldest()
             if request is not None:
                 known.response, known.owner = request.response, request.owner
                 known.out_of_band = self._claimed != event_id
@@ -320,21 +307,22 @@ class ResponseRouter:
         if lost is not None:
             lost.fail(UsageError(f"this answer has no end, and more than {_MOST_RESPONSES} are in progress"))
 
-    def _close(self, response_id: str, update: ResponseDoneUpdate) -> None:
+    def _forget_oldest(self) -> Optional[Response]:
+        """If too many are known; returns the answer that is lost, if it was still in progress."""
+        if len(self._known) <= _MOST_RESPONSES:
+            return None
+        oldest = self._known.pop(next(iter(self._known)))
+        return oldest.response if self._open.pop(oldest.id, None) is oldest else None
+
+    def _close(self, known: OpenResponse, update: ResponseDoneUpdate) -> None:
         with self._lock:
-            known = self._open.pop(response_id, None)
-            if known is not None:
-                known.items = {}
-                self._done.pop(response_id, None)
-                self._done[response_id] = known
-                if len(self._done) > _MOST_RESPONSES:
-                    del self._done[next(iter(self._done))]
-            if self._occupying == response_id:
+            self._open.pop(known.id, None)
+            if self._occupying == known.id:
                 self._occupying = None
             self._changed.notify_all()
-        if known is not None and known.is_an_askers:
-            for item in update.response.output:
-                self._of_askers.add(item.id)
+        known.items = {}
+        for item in update.response.output if known.is_an_askers else ():
+            self._of_askers.add(item.id)
 
     def _refuse(self, update: ErrorUpdate, event_id: Optional[str]) -> None:
         with self._lock:

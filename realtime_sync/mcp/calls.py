@@ -237,7 +237,7 @@ class RemoteCalls:
         return False
 
     def _is_running(self, response_id: Optional[str]) -> bool:
-        return self._responses().opened(response_id or "") is not None
+        return response_id in self._responses().open_ids
 
     def _of(self, response_id: Optional[str]) -> list[RemoteCall]:
         return [call for call in self._calls if call.response_id == response_id]

@@ -305,19 +305,6 @@ def test_each_update_of_an_askers_response_is_the_askers() -> None:
         assert router.see(one, None), one.type
 
 
-def test_what_the_sessions_own_loops_ask_for_is_nobodys() -> None:
-    router = ResponseRouter()
-    router.request("event_loop", response(), False, NOW, Owner.FOR_ALL)
-    for one, event_id in (
-        (refusal("event_loop"), None),
-        (told("created", "r1"), "event_loop"),
-        (delta("r1", "output_text", "x"), None),
-        (told("done", "r1", output=[{"id": "i1", "type": "message"}]), None),
-        (about("conversation.item.done", "i1"), None),
-    ):
-        assert not router.see(one, event_id), one.type
-
-
 def test_nothing_of_another_response_is_the_askers() -> None:
     router = asked()
     place = {"response_id": "theirs", "output_index": 0}
@@ -416,3 +403,32 @@ def test_a_server_that_ends_nothing_does_not_fill_the_memory() -> None:
         router.see(told("done", f"r{number}", None), None)
     assert router.idle
     assert router.open_ids == []
+
+
+def test_what_a_loop_of_the_session_asks_for_is_told_to_all() -> None:
+    router, answer = ResponseRouter(), response()
+    router.request("event_loop", answer, False, NOW, Owner.FOR_ALL)
+    place = {"response_id": "r", "output_index": 0}
+    item = about("response.output_item.added", "item_a", **place)
+    for one in (told("created", "r"), item, about("conversation.item.added", "item_a"), told("done", "r")):
+        assert not router.see(one, "event_loop" if one.type == "response.created" else None), one.type
+    assert answer.wait(0).id == "r"
+    assert not router.see(refusal("event_loop"), None)
+
+
+def test_a_server_that_uses_one_id_again_means_another_response() -> None:
+    router = asked()
+    router.see(told("done", "mine"), None)
+    assert not router.see(told("created", "mine"), None)
+    assert not router.see(delta("mine", "output_text", "not the asker's"), None)
+    assert router.active == "mine"
+
+
+def test_a_finished_answer_stays_as_it_is() -> None:
+    router, answer = ResponseRouter(), response()
+    router.request("event_mine", answer, True, NOW)
+    for one in (told("created", "r"), delta("r", "output_text", "a"), told("done", "r")):
+        router.see(one, "event_mine")
+    for late in (delta("r", "output_text", "b"), told("done", "r", status="failed")):
+        assert router.see(late, None)
+    assert (answer.wait(0).text, "".join(answer.text_deltas(0))) == ("a", "a")
