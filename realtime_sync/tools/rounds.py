@@ -14,6 +14,7 @@ somebody may have to decide. A handler looks after each kind of call. The rules:
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Callable, Final, Optional, Protocol
 
@@ -180,5 +181,6 @@ class _AtTheEnd:
 
 
 def result_items(outcomes: Sequence[ToolOutcome]) -> list[ConversationItem]:
-    """The results of calls as items, in the order of the calls."""
-    return [ConversationItem.create_function_call_output(outcome.call_id, outcome.output) for outcome in outcomes]
+    """The results of calls as items, in the order of the calls; named, so that acknowledgements can be told apart."""
+    made = ConversationItem.create_function_call_output
+    return [made(each.call_id, each.output, id=f"item_{secrets.token_hex(12)}") for each in outcomes]

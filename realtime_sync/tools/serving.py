@@ -11,7 +11,6 @@ named its own tools, and makes their calls; and those of a response out of band,
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -239,9 +238,7 @@ class ServedCalls:
                 self._asked = begin_response(self._engine, results, None, patience, owner=Owner.FOR_ALL).id
                 return
             # The user has spoken, and is answered for that: the results are added, and no answer is asked for.
-            named = [attrs.evolve(result, id=f"item_{secrets.token_hex(12)}") for result in results]
-            sent = [send_command(self._engine, ConversationItemCreateCommand(item=item)) for item in named]
-            for handle in sent:
+            for handle in [send_command(self._engine, ConversationItemCreateCommand(item=item)) for item in results]:
                 with suppress(WaitTimeoutError):  # some servers acknowledge no items
                     handle.wait()
 
