@@ -11,11 +11,11 @@ from typing import Callable, Optional
 import attrs
 
 from realtime_sync.conversation import Conversation
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.core.answer import Answer, Delta
-from realtime_sync.core.commanding import send_command
-from realtime_sync.core.commands import METADATA_KEY, CommandHandle, time_out
+from realtime_sync.core.commands import CommandHandle, time_out
 from realtime_sync.core.connection import SessionConnection
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.response import Response
 from realtime_sync.core.response_router import Owner, request_mark
 from realtime_sync.deadline import Deadline
@@ -39,7 +39,7 @@ ACTIVE_RESPONSE = "conversation_already_has_active_response"
 class Question:
     """What is said before an answer is asked for: once, and asked again once where its connection was lost too soon."""
 
-    def __init__(self, items: Sequence[ConversationItem], owner: Owner) -> None:
+    def __init__(self, items: Sequence[ConversationItem], owner: Owner = Owner.SESSION) -> None:
         self._items = items
         self._owner = owner
         self._said: list[tuple[str, CommandHandle]] = []  # ids of items, and their commands
@@ -51,22 +51,20 @@ class Question:
         taken, self._asked_again = self._asked_again, True
         return not taken
 
-    def say(self, engine: Engine, line: SessionConnection) -> None:
+    def say(self, engine: RealtimeEngine, connection: SessionConnection) -> None:
         """Say it, in the caller's turn on this connection; what was carried over to it need not be said again.
 
         On this connection only: on another one it would not be the caller's turn, and several questions would come
         before the first answer.
         """
-        if self._said and self._line is not line and engine.read_conversation(self._is_overtaken):
+        if self._said and self._line is not connection and engine.read_conversation(self._is_overtaken):
             for item_id, _ in self._said:
-                _send(engine, commands.ConversationItemDeleteCommand(item_id=item_id), line, self._owner)
+                _send(engine, commands.ConversationItemDeleteCommand(item_id=item_id), connection, self._owner)
             self._said.clear()
-        self._line = line
+        self._line = connection
         for item in self._items[len(self._said) :]:
             command = _addition(item)
-            if Owner.FOR_ALL not in self._owner:
-                line.responses.adopt(command.item.id)
-            self._said.append((str(command.item.id), _send(engine, command, line, self._owner)))
+            self._said.append((str(command.item.id), _send(engine, command, connection, self._owner)))
 
     def _is_overtaken(self, conversation: Conversation) -> bool:
         """True where other questions were put first on the new connection: it is not the last thing said any more."""
@@ -81,7 +79,7 @@ class Question:
 
 
 def begin_response(
-    engine: Engine,
+    engine: RealtimeEngine,
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
@@ -100,24 +98,25 @@ def begin_response(
         items = ()
     question = question or Question(items, owner)
     for attempt in itertools.count():
-        line = engine.live_line(deadline)
-        response, event_id = _expected(engine, line, options, owner), f"event_{secrets.token_hex(10)}"
+        connection = engine.live_connection(deadline)
+        response, event_id = _expected(engine, connection, options, owner), f"event_{secrets.token_hex(10)}"
         try:
-            line.responses.request(event_id, response, options.conversation == "none", deadline, owner)
+            out_of_band = options.conversation == "none"
+            responses_on(connection).request(event_id, response, out_of_band, deadline, owner)
             if response.done:
                 continue  # the connection has ended, and the turn with it
-            question.say(engine, line)
+            question.say(engine, connection)
             metadata = {**(options.metadata or {}), METADATA_KEY: request_mark(event_id, owner)}
             marked = attrs.evolve(options, metadata=metadata)
             # On this connection only: on another one nobody would expect its answer.
-            send_command(engine, commands.ResponseCreateCommand(response=marked, event_id=event_id), line)
+            engine.send(commands.ResponseCreateCommand(response=marked, event_id=event_id), connection)
         except ConnectionReplacedError:
             continue  # the question was not put; what was said before it is carried over
         except BaseException:
-            line.responses.withdraw(event_id)
+            responses_on(connection).withdraw(event_id)
             raise
         try:
-            _wait_until_begun(engine, line, event_id, response, deadline)
+            _wait_until_begun(engine, connection, event_id, response, deadline)
         except ConnectionReplacedError:
             if not question.take_second_chance():
                 raise
@@ -128,7 +127,7 @@ def begin_response(
             if ACTIVE_RESPONSE not in (error.code, error.type) or deadline.left == 0:
                 raise
             pause = 0.1 * attempt if deadline.left is None else min(0.1 * attempt, deadline.left)
-            line.responses.wait_for_change(pause)  # longer each time, in case it is one that is not seen
+            responses_on(connection).wait_for_change(pause)  # longer each time, in case it is one that is not seen
             continue
         break
     _check_said(question, response)
@@ -136,7 +135,7 @@ def begin_response(
 
 
 def finished_answer(
-    engine: Engine,
+    engine: RealtimeEngine,
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
@@ -163,12 +162,13 @@ def finished_answer(
                     raise
 
 
-def _send(engine: Engine, command: Command, line: SessionConnection, owner: Owner) -> CommandHandle:
+def _send(engine: RealtimeEngine, command: Command, connection: SessionConnection, owner: Owner) -> CommandHandle:
     """Send an asker's command, on this connection only: what answers it is the asker's, too."""
     command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
     if Owner.FOR_ALL not in owner:
-        line.responses.adopt(command.event_id)
-    return send_command(engine, command, line)
+        item = command.item.id if isinstance(command, commands.ConversationItemCreateCommand) else None
+        responses_on(connection).adopt(command.event_id, item)
+    return engine.send(command, connection)
 
 
 def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
@@ -179,18 +179,20 @@ def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
 
 
 def _wait_until_begun(
-    engine: Engine, line: SessionConnection, event_id: str, response: Response, deadline: Deadline
+    engine: RealtimeEngine, connection: SessionConnection, event_id: str, response: Response, deadline: Deadline
 ) -> None:
     try:
         response.wait_until_begun(deadline)
     except (ServerError, ConnectionClosedError):
         raise
     except BaseException:  # out of time, or Ctrl-C: it will begin all the same, with nobody to listen
-        engine.start_thread(lambda: _cancel_once_begun(engine, line, event_id, response), "cancel")
+        engine.start_thread(lambda: _cancel_once_begun(engine, connection, event_id, response), "cancel")
         raise
 
 
-def _cancel_once_begun(engine: Engine, line: SessionConnection, event_id: str, response: Response) -> None:
+def _cancel_once_begun(
+    engine: RealtimeEngine, connection: SessionConnection, event_id: str, response: Response
+) -> None:
     try:
         response.wait_until_begun(Deadline(engine.timeouts.acknowledge))
         response.cancel()
@@ -198,8 +200,8 @@ def _cancel_once_begun(engine: Engine, line: SessionConnection, event_id: str, r
         pass  # refused, never begun, or gone with the connection: there is nothing to cancel
     finally:
         # First: on a server without metadata the next request's answer would be taken for the answer to this one.
-        line.acknowledgements.give_up(event_id)
-        line.responses.withdraw(event_id)
+        connection.commands.give_up(event_id)
+        responses_on(connection).withdraw(event_id)
 
 
 def _check_said(question: Question, response: Response) -> None:
@@ -217,16 +219,18 @@ def _latest(handle: CommandHandle) -> CommandHandle:
     return handle
 
 
-def _expected(engine: Engine, line: SessionConnection, options: ConversationResponseOptions, owner: Owner) -> Response:
+def _expected(
+    engine: RealtimeEngine, connection: SessionConnection, options: ConversationResponseOptions, owner: Owner
+) -> Response:
     return Response(
-        cancel=lambda id: _send(engine, commands.ResponseCancelCommand(response_id=id), line, owner),
+        cancel=lambda id: _send(engine, commands.ResponseCancelCommand(response_id=id), connection, owner),
         check=engine.check_process,
         audio_format=_output_format(engine, options),
         model=engine.model,
     )
 
 
-def _output_format(engine: Engine, options: ConversationResponseOptions) -> AudioFormat:
+def _output_format(engine: RealtimeEngine, options: ConversationResponseOptions) -> AudioFormat:
     for told in (options.output_audio_format, engine.session.output_audio_format if engine.session else None):
         if isinstance(told, AudioFormat):
             return told

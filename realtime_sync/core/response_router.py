@@ -43,7 +43,8 @@ from typing import Optional
 
 import attrs
 
-from realtime_sync.core.commands import METADATA_KEY, server_error
+from realtime_sync.core.acknowledgements import METADATA_KEY
+from realtime_sync.core.commands import server_error
 from realtime_sync.core.response import Response
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import UsageError, WaitTimeoutError
@@ -185,9 +186,10 @@ class ResponseRouter:
             self._requested.pop(event_id, None)
             self._release(event_id)
 
-    def adopt(self, name: Optional[str]) -> None:
-        """A command of this ``event_id``, or the item of this id, is an asker's; told before it is sent."""
-        self._of_askers.add(name)
+    def adopt(self, *names: Optional[str]) -> None:
+        """A command of this ``event_id``, or the item of this id, is an asker's. Called before it is sent."""
+        for name in names:
+            self._of_askers.add(name)
 
     def cancelling(self, response_id: Optional[str], seconds: float) -> None:
         """A response (None: the one in the conversation) was cancelled; its end is awaited for so many seconds.

@@ -14,8 +14,7 @@ from typing import Any, Callable, Optional, Union
 import attrs
 
 from realtime_sync.conversation import Conversation
-from realtime_sync.core.commanding import send_command
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
 from realtime_sync.protocol.items import (
@@ -83,7 +82,7 @@ ApprovalCallback = Callable[[MCPApproval], Union[bool, MCPDecision]]
 """Says whether a call may be made. If it raises, the call is rejected."""
 
 
-def decide(engine: Engine, callback: ApprovalCallback, item: MCPApprovalRequestItem) -> Optional[BaseException]:
+def decide(engine: RealtimeEngine, callback: ApprovalCallback, item: MCPApprovalRequestItem) -> Optional[BaseException]:
     """Have the callback decide, and send its decision; returns what it raised, which rejects the call."""
     failure = None
     try:
@@ -101,7 +100,7 @@ def decide(engine: Engine, callback: ApprovalCallback, item: MCPApprovalRequestI
     answer_item = ConversationItem.create_mcp_approval_response(
         item.id or "", decision.approve, reason=decision.reason, id=answer_id
     )
-    send_command(engine, ConversationItemCreateCommand(item=answer_item))
+    engine.send(ConversationItemCreateCommand(item=answer_item))
     return failure
 
 

@@ -18,7 +18,7 @@ import attrs
 
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import begin_response
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -45,7 +45,7 @@ _PATIENCE_SECONDS = 600.0
 class MCPApprovals:
     """Who decides about the remote calls of one session."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: RealtimeEngine) -> None:
         self.engine = engine
         self.approver: Optional[MCPApprover] = None
         self._lock = threading.Lock()  # guards the change of approver

@@ -23,7 +23,7 @@ import attrs
 from realtime_sync.conversation.history import History
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, finished_answer
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
@@ -69,7 +69,7 @@ class Handler(Protocol):
 
 
 def run_rounds(
-    engine: Engine,
+    engine: RealtimeEngine,
     handlers: Sequence[Handler],
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
@@ -139,7 +139,11 @@ class FunctionCalls:
     """
 
     def __init__(
-        self, engine: Engine, runner: Optional[ToolRunner], on_call: Optional[OnCall], owner: Owner = Owner.TOOLS
+        self,
+        engine: RealtimeEngine,
+        runner: Optional[ToolRunner],
+        on_call: Optional[OnCall],
+        owner: Owner = Owner.TOOLS,
     ) -> None:
         self._engine = engine
         self._runner = runner

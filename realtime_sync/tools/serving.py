@@ -20,8 +20,7 @@ from typing import Literal, Optional, Union, get_args
 import attrs
 
 from realtime_sync.core.ask import begin_response
-from realtime_sync.core.commanding import send_command
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
@@ -71,7 +70,7 @@ def owner_of_calls(options: Optional[ConversationResponseOptions], runner: Optio
 class SessionTools:
     """The functions of one session's settings, which may change while it lives, and the serving of calls."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: RealtimeEngine) -> None:
         self._engine = engine
         self._lock = threading.Lock()  # guards all below
         self._runner: Optional[ToolRunner] = None
@@ -121,7 +120,7 @@ class SessionTools:
     def _announce(self, tools: list[ConversationTool]) -> None:
         command = SessionUpdateCommand(session=ConversationSessionOptions(tools=tools))
         try:
-            send_command(self._engine, command, before=lambda: self.change(tools)).wait()
+            self._engine.send(command, before=lambda: self.change(tools)).wait()
         except ConnectionReplacedError:
             pass  # the next connection is told of them
         except WaitTimeoutError as error:  # some servers acknowledge no settings, and keep them (Hugging Face's)
@@ -165,7 +164,7 @@ class ServedCalls:
     begins to speak.
     """
 
-    def __init__(self, engine: Engine, drop: bool) -> None:
+    def __init__(self, engine: RealtimeEngine, drop: bool) -> None:
         self._engine = engine
         self._drop = drop
         self._lock = threading.Lock()  # guards those marked with *
@@ -238,7 +237,7 @@ class ServedCalls:
                 self._asked = begin_response(self._engine, results, None, patience, owner=Owner.FOR_ALL).id
                 return
             # The user has spoken, and is answered for that: the results are added, and no answer is asked for.
-            for handle in [send_command(self._engine, ConversationItemCreateCommand(item=item)) for item in results]:
+            for handle in [self._engine.send(ConversationItemCreateCommand(item=item)) for item in results]:
                 with suppress(WaitTimeoutError):  # some servers acknowledge no items
                     handle.wait()
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from realtime_sync import ConnectionClosedError, ConversationUpdate, ServerError, UsageError, WaitTimeoutError
-from realtime_sync.core.commands import METADATA_KEY
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.core.response import Response
 from realtime_sync.core.response_router import Owner, ResponseRouter, request_mark
 from realtime_sync.deadline import Deadline

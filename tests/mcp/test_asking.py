@@ -17,7 +17,7 @@ from realtime_sync import (
     UsageError,
     WaitTimeoutError,
 )
-from realtime_sync.core.commands import METADATA_KEY
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.mcp.approval import MCPApproval
 from realtime_sync.server import FunctionCall, MCPCall, Reply, Turn, faults
 from tests.core.harness import House, Running, until

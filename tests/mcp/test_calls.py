@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from realtime_sync import CloseInfo, ConnectionClosedError, ConversationUpdate
-from realtime_sync.core.commands import METADATA_KEY
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.core.response_router import Owner, ResponseRouter, request_mark
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
