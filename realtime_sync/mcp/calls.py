@@ -11,7 +11,8 @@ another response. Other services tell less, or make the call within the response
 - A call is not waited for any longer if it gives no sign of being made (``SIGN_SECONDS``), or takes too long.
 - The calls of an ``ask`` are left to it, and are not gone on with by anybody else; about their approval the session's
   callback decides, unless that ``ask`` decides, too. Calls of responses out of band are nobody's here.
-- If another response begins, somebody has had the model go on: what was over by then is done with.
+- If another response begins, somebody has had the model go on (the service by itself, the caller, an ``ask``, voice
+  activity detection): what was over by then is done with.
 - Another connection has nothing in hand.
 """
 
@@ -47,6 +48,8 @@ from realtime_sync.protocol.updates import (
 
 SIGN_SECONDS = 10.0
 
+_FOR_EVER = Deadline(None)
+
 _OVER = (ResponseMCPCallCompletedUpdate, ResponseMCPCallFailedUpdate)
 _ITEMS = (WholeItemUpdateBase, ResponseOutputItemAddedUpdate, ResponseOutputItemDoneUpdate)
 _CALL_EVENTS = (ResponseMCPCallInProgressUpdate, *_OVER)
@@ -80,9 +83,13 @@ class RemoteCall:
         return self.request is not None and not self.decided and not self.over
 
     @property
-    def is_of_ask(self) -> bool:
-        """Whether an ``ask`` looks after it."""
-        return Owner.REMOTE_CALLS in self.owner
+    def is_decided_by_ask(self) -> bool:
+        """Whether an ``ask`` decides about it."""
+        return Owner.APPROVALS in self.owner
+
+    def is_followed_with(self, response_id: Optional[str]) -> bool:
+        """Whether it is of this response; None: whether no ``ask`` follows it."""
+        return self.response_id == response_id if response_id else Owner.REMOTE_CALLS not in self.owner
 
     def is_told_by(self, item: Union[MCPCallItem, MCPApprovalRequestItem]) -> bool:
         """Whether an item that is not known yet may be about this very call."""
@@ -127,7 +134,7 @@ class RemoteCalls:
     def _see(self, update: ConversationUpdate) -> None:
         if isinstance(update, ResponseCreatedUpdate):
             if not update.out_of_band:
-                self._drop(call for call in self._calls if call.over and not call.is_of_ask)
+                self._drop(call for call in self._calls if call.over)
                 self._current = update.response_id
         elif isinstance(update, ResponseDoneUpdate):
             for item in update.response.output:
@@ -198,57 +205,35 @@ class RemoteCalls:
     def of(self, response_id: Optional[str]) -> list[RemoteCall]:
         """The calls that a response has told, whatever has become of them."""
         with self._lock:
-            return self._of(response_id)
+            return [call for call in self._calls if call.response_id == response_id]
 
-    def next_step(self, slow: float) -> Union[RemoteCall, list[RemoteCall], None]:
-        """A call to decide about; or calls that are over, with which the model is to go on; None: all has ended.
+    def next_step(
+        self, slow: float, response_id: Optional[str] = None, deadline: Deadline = _FOR_EVER
+    ) -> Union[RemoteCall, list[RemoteCall], None]:
+        """What is to be done next about the calls of this response; None: about all but those that an ``ask`` follows.
 
-        Calls that an ``ask`` looks after are left out. ``slow``: how many seconds an approved call may take.
+        Returns a call to decide about; or the calls, once all of them are over, with which the model is to go on; or
+        None, if time is up or all has ended. ``slow``: how many seconds an approved call may take.
         """
         with self._lock:
             while not self._stopped:
-                asked = self._next_open(call for call in self._calls if Owner.APPROVALS not in call.owner)
-                if asked is not None:
-                    return asked
-                mine = [call for call in self._calls if not call.is_of_ask]
-                # Nothing of an ask is kept once it is over.
-                self._drop(call for call in self._calls if call.over and call.is_of_ask)
-                seconds = self._seconds_left(mine, slow)
-                if mine and seconds == 0:
+                mine = [call for call in self._calls if call.is_followed_with(response_id)]
+                undecided = mine if response_id else [call for call in self._calls if not call.is_decided_by_ask]
+                for call in undecided:
+                    if call.open and not call.shown:
+                        call.shown = True
+                        return call
+                seconds = self._seconds_left(mine, slow) if mine or response_id else None
+                if seconds == 0:
                     self._drop(mine)
                     return mine
-                Deadline(seconds if mine else None).wait(self._changed.wait)
-        return None
-
-    def next_of(self, response_id: Optional[str], slow: float, deadline: Deadline) -> Union[RemoteCall, bool]:
-        """A call of this response to decide about; True once all its calls are over, False when time is up."""
-        with self._lock:
-            while not self._stopped:
-                calls = self._of(response_id)
-                asked = self._next_open(calls)
-                if asked is not None:
-                    return asked
-                seconds = None if self._is_running(response_id) else self._seconds_left(calls, slow)
-                if seconds == 0:
-                    return True
                 if deadline.left == 0:
-                    return False
+                    return None
                 (deadline if seconds is None else deadline.within(seconds)).wait(self._changed.wait)
-        return False
+        return None
 
     def _is_running(self, response_id: Optional[str]) -> bool:
         return response_id in self._responses().open_ids
-
-    def _of(self, response_id: Optional[str]) -> list[RemoteCall]:
-        return [call for call in self._calls if call.response_id == response_id]
-
-    def _next_open(self, calls: Iterable[RemoteCall]) -> Optional[RemoteCall]:
-        """The first call that waits for a decision and was not shown to anybody."""
-        for call in calls:
-            if call.open and not call.shown:
-                call.shown = True
-                return call
-        return None
 
     def _seconds_left(self, calls: list[RemoteCall], slow: float) -> Optional[float]:
         """How long to wait for what is still to come of these calls: 0 is not at all; None is until it changes."""

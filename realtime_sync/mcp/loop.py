@@ -182,10 +182,10 @@ class MCPFollower:
     def _are_over(self, answer: Answer, deadline: Deadline) -> bool:
         """Wait for all calls of the answer, and decide about them; False if nobody is there to decide."""
         while True:
-            step = self.calls.next_of(answer.id, _PATIENCE_SECONDS, deadline)
-            if step is True:
+            step = self.calls.next_step(_PATIENCE_SECONDS, answer.id, deadline)
+            if isinstance(step, list):
                 return True
-            if step is False:
+            if step is None:
                 self._approvals.engine.check_open()
                 raise WaitTimeoutError("the remote calls were not over in time; they may go on")
             if self._callback is None and self._approvals.approver is None:

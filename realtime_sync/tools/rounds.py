@@ -132,7 +132,7 @@ def _without_demand(
 
 
 class FunctionCalls:
-    """Answers calls of functions; a handler. Calls of tools that are run elsewhere are left to the caller.
+    """Answers calls of functions, and leaves those of tools that are run elsewhere. A handler, and a listener.
 
     ``runner``: what runs the functions; None if all calls are left. ``on_call``: see ``OnCall``; called on the thread
     that asks, when all calls of a response have ended.
@@ -148,6 +148,7 @@ class FunctionCalls:
         self._engine = engine
         self._runner = runner
         self._on_call = on_call
+        self._cancellation = ToolCancellation()
         self.owner = owner
 
     def handle(self, answer: Answer, deadline: Deadline) -> Step:
@@ -159,28 +160,20 @@ class FunctionCalls:
             return Step(left=answer)  # the results of one response are given together
         for call in calls:
             self._engine.responses.claim_call(call.call_id)  # they are the asker's, so nobody else has claimed them
-        cancellation = ToolCancellation()
-        with self._engine.listening(_AtTheEnd(cancellation)):
-            outcomes = self._runner.run(calls, cancellation, timeout=deadline.left)
+        with self._engine.listening(self):
+            outcomes = self._runner.run(calls, self._cancellation, timeout=deadline.left)
         self._engine.check_open()
         if self._on_call is not None:
             for call, outcome in zip(calls, outcomes, strict=True):
                 self._on_call(call, outcome)
         return Step(result_items(outcomes))
 
-
-class _AtTheEnd:
-    """Cancels the calls that run when the session has ended: nobody waits for them. A listener."""
-
-    def __init__(self, cancellation: ToolCancellation) -> None:
-        self._cancellation = cancellation
-
     def deliver(self, update: ConversationUpdate) -> bool:
         """See an update; True: there is always room for more."""
         return True
 
     def end(self, end: End) -> None:
-        """The session has ended."""
+        """The session has ended: nobody waits for results."""
         self._cancellation.cancel()
 
 

@@ -209,22 +209,22 @@ def test_another_connection_has_nothing_in_hand() -> None:
 def test_the_end_releases_who_waits() -> None:
     calls = tracker(*LIVE, item(request()))
     one_asked(calls)
-    waiting = [Running(lambda: calls.next_step(SLOW)), Running(lambda: calls.next_of("r1", SLOW, Deadline(None)))]
+    waiting = [Running(lambda: calls.next_step(SLOW)), Running(lambda: calls.next_step(SLOW, "r1"))]
     calls.end(End(ConnectionClosedError("over", close_info=CloseInfo(1000)), clean=True))
-    assert [each.result() for each in waiting] == [None, False]
+    assert [each.result() for each in waiting] == [None, None]
 
 
 def test_who_follows_a_response_is_told_when_its_calls_are_over() -> None:
     calls = tracker(response("created"), output(call()))
-    waiting = Running(lambda: calls.next_of("r1", SLOW, Deadline(SLOW)))
+    waiting = Running(lambda: calls.next_step(SLOW, "r1", Deadline(SLOW)))
     calls.deliver(sign("completed"))
     calls.deliver(response("done", output=[call()]))
-    assert waiting.result() is True
-    assert calls.next_of("r9", SLOW, Deadline(0)) is True
+    assert [each.name for each in waiting.result()] == ["search"]
+    assert calls.next_step(SLOW, "r9", Deadline(0)) == []
     calls.deliver(item(request("q7", "other")))
     calls.deliver(output(call("i7", "other"), "r1"))
-    assert isinstance(calls.next_of("r1", SLOW, Deadline(0)), RemoteCall)
-    assert calls.next_of("r1", SLOW, Deadline(0)) is False
+    assert isinstance(calls.next_step(SLOW, "r1", Deadline(0)), RemoteCall)
+    assert calls.next_step(SLOW, "r1", Deadline(0)) is None
 
 
 def test_many_threads_may_ask_and_feed() -> None:
