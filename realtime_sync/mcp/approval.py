@@ -35,7 +35,7 @@ class MCPDecision:
 
     Attributes:
         approve: True if the call may be made.
-        reason: what the model is told about the decision; None if it is told nothing.
+        reason: goes to the model with the decision; None if it needs no reason.
     """
 
     approve: bool

@@ -1,12 +1,12 @@
 """Which remote MCP calls a session has in hand, and how far each is.
 
-What the service tells, and when (its vendor's own examples and live tests, 2026-08): a response tells the call and is
-done; a request to approve it is an item of the conversation, before or behind that; once approved the call is made,
-``response.mcp_call.completed`` or ``.failed`` says that it is over, and the model goes on only when it is asked for
-another response. Other services tell less, or make the call within the response. The rules:
+What the service sends, and when (its vendor's own examples and live tests, 2026-08): a response contains the call and
+is done; a request to approve it is an item of the conversation, before or behind that; once approved, the call is made;
+``response.mcp_call.completed`` or ``.failed`` comes when it is over, and the model goes on only when it is asked for
+another response. Other services send less, or make the call within the response. The rules:
 
 - A call is known by its item, by the request to approve it, or by both. The two are joined by the id of the request if
-  the call's item tells it, else by server, tool and arguments.
+  the call's item has it, else by server, tool and arguments.
 - A call is over when it has an output or an error, was rejected, or has its event of the end.
 - A call is not waited for any longer if it gives no sign of being made (``SIGN_SECONDS``), or takes too long.
 - The calls of an ``ask`` are left to it, and are not gone on with by anybody else; about their approval the session's
@@ -53,7 +53,7 @@ _FOR_EVER = Deadline(None)
 _OVER = (ResponseMCPCallCompletedUpdate, ResponseMCPCallFailedUpdate)
 _ITEMS = (WholeItemUpdateBase, ResponseOutputItemAddedUpdate, ResponseOutputItemDoneUpdate)
 _CALL_EVENTS = (ResponseMCPCallInProgressUpdate, *_OVER)
-_TOLD = (*_ITEMS, *_CALL_EVENTS, ResponseUpdateBase, SessionReconnectedUpdate)
+_RELEVANT = (*_ITEMS, *_CALL_EVENTS, ResponseUpdateBase, SessionReconnectedUpdate)
 
 
 @attrs.define(eq=False)
@@ -91,7 +91,7 @@ class RemoteCall:
         """Whether it is of this response; None: whether no ``ask`` follows it."""
         return self.response_id == response_id if response_id else Owner.REMOTE_CALLS not in self.owner
 
-    def is_told_by(self, item: Union[MCPCallItem, MCPApprovalRequestItem]) -> bool:
+    def is_response(self, item: Union[MCPCallItem, MCPApprovalRequestItem]) -> bool:
         """Whether an item that is not known yet may be about this very call."""
         if isinstance(item, MCPCallItem):
             if self.item_id is not None:
@@ -121,7 +121,7 @@ class RemoteCalls:
 
     def deliver(self, update: ConversationUpdate) -> bool:
         """See an update; True: there is always room for more."""
-        if isinstance(update, _TOLD):
+        if isinstance(update, _RELEVANT):
             with self._lock:
                 self._see(update)
                 self._changed.notify_all()
@@ -174,11 +174,11 @@ class RemoteCalls:
         self, item: Union[MCPCallItem, MCPApprovalRequestItem], known: list[RemoteCall], response_id: Optional[str]
     ) -> RemoteCall:
         """The call that an item is about: a known one, else one that it may be about, else a new one."""
-        calls = known or [call for call in self._calls if call.is_told_by(item)]
+        calls = known or [call for call in self._calls if call.is_response(item)]
         if not calls:
-            told_by = response_id or self._current
-            owner = self._responses().owner_of(told_by)
-            calls = [RemoteCall(item.server_label, item.name, item.arguments, told_by, owner)]
+            response_id = response_id or self._current
+            owner = self._responses().owner_of(response_id)
+            calls = [RemoteCall(item.server_label, item.name, item.arguments, response_id, owner)]
             self._calls += calls
         if not known:
             self._last_sign = time.monotonic()
@@ -192,7 +192,7 @@ class RemoteCalls:
     # On any other thread ----------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Release whoever waits here."""
+        """Release those who wait here."""
         with self._lock:
             self._stopped = True
             self._changed.notify_all()
@@ -203,7 +203,7 @@ class RemoteCalls:
             self._take(item, None)
 
     def of(self, response_id: Optional[str]) -> list[RemoteCall]:
-        """The calls that a response has told, whatever has become of them."""
+        """The calls of a response, whatever has become of them."""
         with self._lock:
             return [call for call in self._calls if call.response_id == response_id]
 

@@ -134,7 +134,7 @@ class MCPApprover:
             while (step := self._calls.next_step(self._slow)) is not None:
                 self._do(step)
         except (ConnectionClosedError, SessionNotOpenError):
-            pass  # whoever reads the session is told
+            pass  # the readers of the session get the reason
         finally:
             self._stop()
 

@@ -8,8 +8,8 @@ The life of a call: it waits in the queue, runs on a thread, and has an outcome,
   once, and its function is asked to stop; what the function returns later is dropped. Until then its thread is left
   behind, and another thread takes its place.
 - There are at most ``2 * most`` threads. If all of them are left behind, the calls that wait fail.
-- The clock is kept by whoever waits for an outcome: each wait ends when the time of any running call is up, and gives
-  that call up. If nobody waits, nobody is kept waiting either.
+- Each wait for an outcome keeps the time of all running calls: it gives up every call whose time is up. If nobody waits
+  for an outcome, no call is given up.
 - Threads are daemons, so a function that hangs does not keep the interpreter alive. ``concurrent.futures`` joins its
   threads at exit, and is not used for that reason.
 

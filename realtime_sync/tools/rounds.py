@@ -104,12 +104,12 @@ def endless() -> UsageError:
     """The error for a model that calls tools again and again."""
     return UsageError(
         f"the model called tools {MOST_ROUNDS} times without answering, so it was not asked again; check what the "
-        "tools return and what the instructions say about them"
+        "tools return, and what the instructions ask the model to do with it"
     )
 
 
 def is_cut_short(status: Optional[str]) -> bool:
-    """True for a response that was interrupted, ran out of tokens or failed; some servers tell no status."""
+    """True for a response that was interrupted, ran out of tokens or failed; some servers send no status."""
     return status not in ("completed", None)
 
 

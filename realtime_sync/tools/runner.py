@@ -61,7 +61,7 @@ class ToolRunner:
 
     @property
     def definitions(self) -> list[ConversationTool]:
-        """What the service is told of the tools, in their order: for ``ConversationSessionOptions.tools``."""
+        """The tools as the service gets them, in their order: for ``ConversationSessionOptions.tools``."""
         return list(self._definitions)
 
     @property
@@ -70,7 +70,7 @@ class ToolRunner:
         return types.MappingProxyType(self._tools)
 
     def runs(self, call: FunctionCallItem) -> bool:
-        """False where the call is of a tool that is only defined here, and run elsewhere."""
+        """False if the call is of a tool that is only defined here, and run elsewhere."""
         defined = [tool.name for tool in self._definitions if isinstance(tool, ConversationFunctionTool)]
         return call.name in self._tools or call.name not in defined
 

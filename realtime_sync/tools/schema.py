@@ -1,7 +1,7 @@
 """Type hints as JSON schema (draft 2020-12), and as words for the model.
 
-What is described here is what ``arguments.py`` accepts: a hint that has no schema is refused, and each schema says
-neither more nor less than what is taken.
+What is described here is what ``arguments.py`` accepts: a hint that has no schema is refused, and each schema allows
+neither more nor less than what is accepted.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ _OBJECTS = (dict, collections.abc.Mapping)
 
 
 class UndescribableError(TypeError):
-    """A hint that JSON schema cannot say. Inside this room only: users see ``ConfigurationError``."""
+    """A hint that has no JSON schema. Inside this folder only: users see ``ConfigurationError``."""
 
 
 @attrs.frozen
 class Field:
-    """A parameter of a function, or a field of a class. ``default`` is ``NO_DEFAULT`` where there is none to tell."""
+    """A parameter of a function, or a field of a class. ``default``: ``NO_DEFAULT`` if the model is to know of none."""
 
     name: str
     hint: Any
@@ -114,7 +114,7 @@ def is_object(hint: Any) -> bool:
 
 
 def array_kind(hint: Any) -> Optional[type[Any]]:
-    """The class that an array becomes, or None where ``hint`` is no array."""
+    """The class that an array becomes, or None if ``hint`` is no array."""
     origin = get_origin(hint) or hint
     return _ARRAYS.get(origin) if isinstance(origin, collections.abc.Hashable) else None
 
@@ -122,16 +122,16 @@ def array_kind(hint: Any) -> Optional[type[Any]]:
 def element_hints(hint: Any) -> tuple[Any, Optional[list[Any]]]:
     """Of an array: its elements' hint and None; of a tuple of a fixed length: Any and each element's hint."""
     arguments = get_args(hint)
-    # `get_args` says () of a bare `tuple` and of `tuple[()]` alike.
+    # `get_args` returns () for a bare `tuple` and for `tuple[()]` alike.
     if array_kind(hint) is not tuple or get_origin(hint) is None:
         return (arguments[0] if arguments else Any), None
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         return arguments[0], None
-    return Any, [member for member in arguments if member != ()]  # 3.10 says ((),) of `Tuple[()]`
+    return Any, [member for member in arguments if member != ()]  # 3.10 returns ((),) for `Tuple[()]`
 
 
 def choices_of(hint: Any) -> list[tuple[Any, Any]]:
-    """The JSON values that a ``Literal`` or ``Enum`` takes, each with its Python value; empty where it is neither."""
+    """The JSON values that a ``Literal`` or ``Enum`` takes, each with its Python value; empty if it is neither."""
     if get_origin(hint) is Literal:
         members = get_args(hint)
     elif isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -173,13 +173,13 @@ def fields_of(cls: type[Any]) -> list[Field]:
             continue
         factory = getattr(member, "default_factory", dataclasses.MISSING)
         known = member.default not in (attrs.NOTHING, dataclasses.MISSING)
-        told = known and not isinstance(member.default, attrs.Factory)  # type: ignore[arg-type]
+        plain = known and not isinstance(member.default, attrs.Factory)  # type: ignore[arg-type]
         found.append(
             Field(
                 getattr(member, "alias", member.name),
                 hints.get(member.name, Any),
                 not known and factory is dataclasses.MISSING,
-                member.default if told else NO_DEFAULT,
+                member.default if plain else NO_DEFAULT,
                 described.get(member.name, ""),
             )
         )

@@ -91,7 +91,7 @@ class SessionTools:
         return self.runner if options is None or options.tools is UNSET else _runner_of(options.tools)
 
     def change(self, tools: Setting[list[ConversationTool]]) -> None:
-        """The session is about to be told of these tools instead of those that it had; UNSET changes nothing."""
+        """The service is about to get these tools instead of those that it had; UNSET changes nothing."""
         if tools is UNSET:
             return
         runner = _runner_of(tools)
@@ -122,7 +122,7 @@ class SessionTools:
         try:
             self._engine.send(command, before=lambda: self.change(tools)).wait()
         except ConnectionReplacedError:
-            pass  # the next connection is told of them
+            pass  # the next connection gets them
         except WaitTimeoutError as error:  # some servers acknowledge no settings, and keep them (Hugging Face's)
             logger.warning("calls that come are served, but the service may not know of the tools: %s", error)
 
@@ -138,7 +138,7 @@ class SessionTools:
 
 
 def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> ToolRunner:
-    """A runner for ``tools``. It need not be closed: whoever waits for its calls cancels them, and no thread idles."""
+    """A runner for ``tools``. It need not be closed: waits that end early cancel its calls, and no thread idles."""
     return tools if isinstance(tools, ToolRunner) else ToolRunner(tools)
 
 
