@@ -101,8 +101,8 @@ class RunningCall:
 
     def cancel(self) -> None:
         """Ask the function to stop, and give the call its outcome at once; calling it again does nothing."""
+        self._on_cancel()  # first: what the function returns or raises because it was asked to stop is dropped
         self.cancellation.cancel()
-        self._on_cancel()  # if an earlier cancel() was interrupted before it came to this
 
     def outcome(self, timeout: Optional[float] = None) -> ToolOutcome:
         """Wait for the call's end. What the function raises is in the outcome, and is not raised here.
