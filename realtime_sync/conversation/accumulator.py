@@ -13,7 +13,7 @@ The rules, which every handler keeps:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable, Optional, Union
+from typing import Any, Callable, Optional
 
 import attrs
 
@@ -195,9 +195,7 @@ class Accumulator:
                 if told.conversation_id and item.id not in self.deleted:
                     self.order.add(item.id, UNSET)
 
-    def _output_item(
-        self, update: Union[updates.ResponseOutputItemAddedUpdate, updates.ResponseOutputItemDoneUpdate]
-    ) -> None:
+    def _output_item(self, update: Any) -> None:
         key = update.item.id
         if key and not self._is_over(update.response_id, key):
             self._response_of(update).apply(update)
@@ -205,8 +203,10 @@ class Accumulator:
 
     def _streamed(self, update: ItemStreamingUpdateBase) -> None:
         """A piece or a part of an item that a response is making; nothing if that is over, or no item is named."""
-        key = update.item_id
-        if key and (key in self.drafts or not self._is_over(update.response_id, key)):
+        key, response = update.item_id, self.responses.get(update.response_id)
+        if key in self.drafts and response is not None:
+            response.apply(update)
+        elif key and (key in self.drafts or not self._is_over(update.response_id, key)):
             self._response_of(update).apply(update)
 
     def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
@@ -305,12 +305,7 @@ class Accumulator:
             response is None and item_key in self.deleted
         )
 
-    def _response_of(
-        self,
-        update: Union[
-            ItemStreamingUpdateBase, updates.ResponseOutputItemAddedUpdate, updates.ResponseOutputItemDoneUpdate
-        ],
-    ) -> ResponseDraft:
+    def _response_of(self, update: Any) -> ResponseDraft:
         """The response that an update belongs to; one that is not kept if it names none."""
         return self._response(update.response_id) if update.response_id else self._new_response(None)
 

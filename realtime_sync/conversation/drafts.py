@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Callable, Literal, Optional, Union
+from typing import Any, Callable, Literal, Optional
 
 import attrs
 
@@ -34,9 +34,6 @@ from realtime_sync.protocol.update_base import ConversationUpdate, ItemStreaming
 Kind = Literal["text", "transcript"]
 Saying = tuple[Kind, str]
 """A piece of what the model says, written or spoken."""
-
-Arguments = Union[updates.ResponseFunctionCallArgumentsDeltaUpdate, updates.ResponseMCPCallArgumentsDeltaUpdate]
-WholeArguments = Union[updates.ResponseFunctionCallArgumentsDoneUpdate, updates.ResponseMCPCallArgumentsDoneUpdate]
 
 _NAMELESS = "\0output "  # no id begins so
 _NOTHING = ConversationContentPart()
@@ -157,7 +154,7 @@ class ItemDraft:
 
     def part(self, index: int, kind: str) -> PartDraft:
         """The part at this index, for a change; a new one is of this kind."""
-        self.changed()
+        self._built = None
         part = self.parts.get(index)
         if part is None:
             part = self.parts[index] = PartDraft(kind)
@@ -235,13 +232,13 @@ class ResponseDraft:
         self._keep_audio = keep_audio
         self._sources: dict[Kind, str] = {}  # by kind of text: which messages told it
 
-    def apply(self, update: ConversationUpdate) -> list[Saying]:
+    def apply(self, update: ConversationUpdate) -> Sequence[Saying]:
         """Take over an update of this response; returns the texts that only whole messages have told until now.
 
         Whole texts are pieces if the server sends none (Hugging Face's spoke so until 2026-08, a sentence a message).
         """
         handler = _APPLY.get(type(update))
-        return (None if handler is None else handler(self, update)) or []
+        return () if handler is None else handler(self, update) or ()
 
     @property
     def text(self) -> str:
@@ -294,22 +291,23 @@ class ResponseDraft:
         self.told, self.done = attrs.evolve(update.response, usage=usage_of(update)), True
         return self._said_by(output, "response")
 
-    def _item_told(
-        self, update: Union[updates.ResponseOutputItemAddedUpdate, updates.ResponseOutputItemDoneUpdate]
-    ) -> list[Saying]:
-        final = isinstance(update, updates.ResponseOutputItemDoneUpdate)
-        self._learn(update.item, update.output_index, final=final)
-        return self._said_by([update.item], "item") if final else []
+    def _item_added(self, update: updates.ResponseOutputItemAddedUpdate) -> None:
+        self._learn(update.item, update.output_index, final=False)
 
-    def _part_told(
-        self, update: Union[updates.ResponseContentPartAddedUpdate, updates.ResponseContentPartDoneUpdate]
-    ) -> list[Saying]:
-        final = isinstance(update, updates.ResponseContentPartDoneUpdate)
+    def _item_done(self, update: updates.ResponseOutputItemDoneUpdate) -> list[Saying]:
+        self._learn(update.item, update.output_index, final=True)
+        return self._said_by([update.item], "item")
+
+    def _part_added(self, update: updates.ResponseContentPartAddedUpdate) -> None:
         draft = self._item(update, _message)
-        if final or not draft.final:
+        if not draft.final:
             part = draft.part(update.content_index, update.part.type)
-            part.take(update.part, final=final, keep_audio=self._keep_audio)
-        return self._said_by_part(update.part, "part") if final else []
+            part.take(update.part, final=False, keep_audio=self._keep_audio)
+
+    def _part_done(self, update: updates.ResponseContentPartDoneUpdate) -> list[Saying]:
+        part = self._item(update, _message).part(update.content_index, update.part.type)
+        part.take(update.part, final=True, keep_audio=self._keep_audio)
+        return self._said_by_part(update.part, "part")
 
     def _text_delta(self, update: updates.ResponseOutputTextDeltaUpdate) -> None:
         self._sources["text"] = "delta"
@@ -325,7 +323,8 @@ class ResponseDraft:
 
     def _transcript_done(self, update: updates.ResponseOutputAudioTranscriptDoneUpdate) -> list[Saying]:
         part = self._item(update, _message).part(update.content_index, "output_audio")
-        return [] if part.heard_ms is not None else self._text_told("transcript", part.transcript, update.transcript)
+        # What was truncated is told without the words that were not heard, and stays so.
+        return self._text_told("transcript", part.transcript, "" if part.heard_ms is not None else update.transcript)
 
     def _text_told(self, kind: Kind, pieces: TextPieces, text: str) -> list[Saying]:
         if not text:  # some servers end parts with empty texts
@@ -341,12 +340,12 @@ class ResponseDraft:
         part = draft.parts.get(update.content_index) or draft.part(update.content_index, "output_audio")
         part.audio.add(update.delta, keep=self._keep_audio)
 
-    def _arguments_delta(self, update: Arguments) -> None:
+    def _arguments_delta(self, update: Any) -> None:
         draft = self._item(update, _call)
         draft.changed()
         draft.arguments.add(update.delta)
 
-    def _arguments_done(self, update: WholeArguments) -> None:
+    def _arguments_done(self, update: Any) -> None:
         draft = self._item(update, _call)
         draft.changed()
         if update.arguments:
@@ -366,12 +365,13 @@ class ResponseDraft:
 
     def _item(self, update: ItemStreamingUpdateBase, guess: Callable[[Any], ConversationItem]) -> ItemDraft:
         """The draft of the item that an update is about, made if it was not seen yet."""
-        key = update.item_id or self._key(None, update.output_index)
-        if self.outputs.get(update.output_index) != key:
+        draft = self.items.get(update.item_id)
+        if draft is None or self.outputs.get(update.output_index) != update.item_id:  # there are many pieces
+            key = self._key(update.item_id, update.output_index)
             self._join(key, update.output_index)
-        draft = self.items.get(key)
-        if draft is None:
-            draft = self.items[key] = ItemDraft(guess(update))
+            draft = self.items.get(key)
+            if draft is None:
+                draft = self.items[key] = ItemDraft(guess(update))
         return draft
 
     def _key(self, item_id: Optional[str], index: int) -> str:
@@ -406,11 +406,11 @@ def _message(update: ItemStreamingUpdateBase) -> ConversationItem:
     return MessageItem(id=update.item_id or None, role="assistant", status="in_progress")
 
 
-def _call(update: Union[Arguments, WholeArguments]) -> ConversationItem:
-    item_id, call_id = update.item_id or None, getattr(update, "call_id", None)
+def _call(update: ItemStreamingUpdateBase) -> ConversationItem:
     if isinstance(update, (updates.ResponseMCPCallArgumentsDeltaUpdate, updates.ResponseMCPCallArgumentsDoneUpdate)):
-        return MCPCallItem(id=item_id, status="in_progress")
-    return FunctionCallItem(id=item_id, call_id=call_id or None, status="in_progress")
+        return MCPCallItem(id=update.item_id or None, status="in_progress")
+    call_id = getattr(update, "call_id", None)
+    return FunctionCallItem(id=update.item_id or None, call_id=call_id or None, status="in_progress")
 
 
 def usage_of(update: updates.ResponseDoneUpdate) -> Optional[TokenUsage]:
@@ -428,10 +428,10 @@ def usage_of(update: updates.ResponseDoneUpdate) -> Optional[TokenUsage]:
 _APPLY: dict[type[ConversationUpdate], Callable[[ResponseDraft, Any], Optional[list[Saying]]]] = {
     updates.ResponseCreatedUpdate: ResponseDraft._created,
     updates.ResponseDoneUpdate: ResponseDraft._finish,
-    updates.ResponseOutputItemAddedUpdate: ResponseDraft._item_told,
-    updates.ResponseOutputItemDoneUpdate: ResponseDraft._item_told,
-    updates.ResponseContentPartAddedUpdate: ResponseDraft._part_told,
-    updates.ResponseContentPartDoneUpdate: ResponseDraft._part_told,
+    updates.ResponseOutputItemAddedUpdate: ResponseDraft._item_added,
+    updates.ResponseOutputItemDoneUpdate: ResponseDraft._item_done,
+    updates.ResponseContentPartAddedUpdate: ResponseDraft._part_added,
+    updates.ResponseContentPartDoneUpdate: ResponseDraft._part_done,
     updates.ResponseOutputTextDeltaUpdate: ResponseDraft._text_delta,
     updates.ResponseOutputTextDoneUpdate: ResponseDraft._text_done,
     updates.ResponseOutputAudioTranscriptDeltaUpdate: ResponseDraft._transcript_delta,

@@ -48,9 +48,14 @@ Audio = str
 
 Event = Union[Delta, Audio, ConversationItem]
 
+
+def _audio_of(update: ResponseOutputAudioDeltaUpdate) -> Audio:
+    return update.delta
+
+
 # What the updates of an answer add to it. Its texts that come only as a whole, the draft finds.
 _EVENTS: dict[type[ConversationUpdate], Callable[[Any], Event]] = {
-    ResponseOutputAudioDeltaUpdate: lambda update: update.delta,
+    ResponseOutputAudioDeltaUpdate: _audio_of,
     ResponseOutputTextDeltaUpdate: lambda update: Delta("text", update.delta),
     ResponseOutputAudioTranscriptDeltaUpdate: lambda update: Delta("transcript", update.delta),
     ResponseOutputItemDoneUpdate: lambda update: update.item,
@@ -95,7 +100,6 @@ class Response:
         self._changed = threading.Condition(self._lock)
         self._events: list[Event] = []
         self._draft = ResponseDraft(ConversationResponse())
-        self._begun = False
         self._finished = False
         self._error: Optional[Exception] = None
         self.overheard: Optional[ErrorUpdate] = None
@@ -257,24 +261,28 @@ class Response:
         with self._lock:
             if self._finished:
                 return
-            told = self._draft.apply(update)
+            told = () if event_of is _audio_of else self._draft.apply(update)
             if event_of is not None:
                 self._add(event_of(update))
+            else:
+                self._note(update)
             for kind, text in told:
                 self._add(Delta(kind, text))
-            self._note(type(update))
-            self._begun = self._begun or isinstance(update, (ResponseCreatedUpdate, ResponseDoneUpdate))
-            self._finished = self._finished or isinstance(update, ResponseDoneUpdate)
+            self._finished = isinstance(update, ResponseDoneUpdate)
             self._changed.notify_all()
 
     def _add(self, event: Event) -> None:
         self._events.append(event)
-        self._note(type(event))
+        self._note(event)
 
-    def _note(self, cause: type[Any]) -> None:
-        moment = _MOMENTS.get(cause)
+    def _note(self, cause: object) -> None:
+        moment = _MOMENTS.get(type(cause))
         if moment is not None and moment not in self._times:
             self._times[moment] = time.monotonic() - self._asked
+
+    @property
+    def _begun(self) -> bool:
+        return "created" in self._times or "done" in self._times
 
     def fail(self, error: Exception) -> None:
         """Nothing more will come, because of ``error``."""

@@ -50,7 +50,7 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.errors import UsageError, WaitTimeoutError
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import ConversationItem
-from realtime_sync.protocol.update_base import ConversationUpdate, WholeItemUpdateBase
+from realtime_sync.protocol.update_base import ConversationUpdate, ItemStreamingPartDeltaUpdate, WholeItemUpdateBase
 from realtime_sync.protocol.updates import ErrorUpdate, ResponseCreatedUpdate, ResponseDoneUpdate
 
 # Responses that are remembered, in progress or over.
@@ -110,13 +110,10 @@ class OpenResponse:
     out_of_band: bool
     owner: Owner
     response: Optional[Response] = None
+    is_an_askers: bool = False
+    """True if what is told of it belongs to the asker (rule 4)."""
     items: dict[str, ConversationItem] = attrs.field(factory=dict)
     """Those that are complete, by call or item id; the reader's alone, and kept until the response is done."""
-
-    @property
-    def is_an_askers(self) -> bool:
-        """True if what is told of it belongs to whoever asked for it (rule 4)."""
-        return self.response is not None and Owner.FOR_ALL not in self.owner
 
 
 @attrs.frozen
@@ -258,13 +255,18 @@ class ResponseRouter:
 
         ``event_id``: of the command that it acknowledges or refuses.
         """
+        response_id: Optional[str] = getattr(update, "response_id", None)
+        known = self._known.get(response_id) if response_id else None
+        if known is not None and isinstance(update, ItemStreamingPartDeltaUpdate):  # there are many of them
+            if known.response is not None:
+                known.response.feed(update)
+            return known.is_an_askers
         if isinstance(update, ErrorUpdate):
             self._refuse(update, event_id)
             return update.failed_event_id in self._of_askers
-        response_id: Optional[str] = getattr(update, "response_id", None)
         if response_id and isinstance(update, ResponseCreatedUpdate):
             self._begin(response_id, update, event_id)
-        known = self._known.get(response_id) if response_id else None
+            known = self._known[response_id]
         if known is None:
             about_item = not isinstance(update, _COMMANDED) and getattr(update, "item_id", None) in self._of_askers
             return about_item or event_id in self._of_askers
@@ -303,6 +305,7 @@ class ResponseRouter:
             if request is not None:
                 known.response, known.owner = request.response, request.owner
                 known.out_of_band = self._claimed != event_id
+                known.is_an_askers = Owner.FOR_ALL not in request.owner
             if not known.out_of_band:  # one at a time: what was in progress has ended, if without a word
                 self._occupying, self._awaited_until = response_id, math.inf
             self._release(event_id)
