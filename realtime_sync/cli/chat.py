@@ -104,7 +104,8 @@ def _answer(session: RealtimeConversationSession, question: str, as_json: bool) 
 
 
 def _show(delta: Delta) -> None:
-    terminal.show(delta.text, end="")
+    if delta.text:
+        terminal.show(delta.text, end="")
 
 
 def _note_call(call: FunctionCallItem, outcome: ToolOutcome) -> None:
