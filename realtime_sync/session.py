@@ -218,14 +218,21 @@ class RealtimeConversationSession(RealtimeWireSession):
             return run_rounds(self._engine, [*remote, functions], items, options, deadline, on_delta)
 
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
-        """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.
+        """Serve the model's calls until the session ends: for voice, if voice activity detection asks for answers.
 
-        The session is told of ``tools``; then each response that calls some has them run, their results given back
-        in the order of the calls, and another response asked for. Runs on this thread; the session goes on meanwhile.
-        ``on_interruption``: what becomes of tools that run when the user begins to speak: ``"keep"`` lets them finish,
-        ``"drop"`` tells them (``ToolContext.cancellation``) and has their results say that they were cancelled.
+        The service gets the definitions of ``tools``; then, for each response that calls some, they are run, their
+        results are given back in the order of the calls, and another response is asked for. This runs on the calling
+        thread; the session goes on meanwhile.
 
-        Returns after an orderly close; raises ``ConnectionClosedError`` after any other end, and as all commands.
+        Args:
+            tools: functions (``@function_tool``, or plain ones), or a ``ToolRunner``.
+            on_interruption: what becomes of tools that run when the user begins to speak. ``"keep"`` lets them finish;
+                ``"drop"`` asks them to stop (``ToolContext.cancellation``), and their results say so.
+
+        Raises:
+            ConnectionClosedError: the session has ended otherwise than by an orderly close, after which this returns.
+            ServerError: the service refused the tools, or a result.
+            UsageError: the model called tools 32 times in a row without answering.
         """
         self._tools.run(as_runner(tools), on_interruption)
 
