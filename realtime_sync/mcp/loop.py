@@ -17,7 +17,6 @@ from typing import Optional, Union
 import attrs
 
 from realtime_sync.core.answer import Answer
-from realtime_sync.core.ask import begin_response
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.deadline import Deadline
@@ -34,12 +33,12 @@ from realtime_sync.mcp.calls import RemoteCall, RemoteCalls
 from realtime_sync.protocol.items import MCPApprovalRequestItem, MCPCallItem
 from realtime_sync.protocol.options import ConversationMCPTool, ConversationResponseOptions
 from realtime_sync.protocol.registry import UNSET
-from realtime_sync.tools.rounds import Step
+from realtime_sync.tools.rounds import Step, UnattendedRounds
 
 logger = logging.getLogger(__name__)
 
-# How long an approved call may take, and how long to wait for the model to begin to go on.
-_PATIENCE_SECONDS = 600.0
+# How long an approved call may take.
+_SLOW_SECONDS = 600.0
 
 
 class MCPApprovals:
@@ -93,8 +92,9 @@ class MCPApprover:
         self._approvals = approvals
         self._engine = approvals.engine
         self._callback = callback
-        self._slow = Deadline(_PATIENCE_SECONDS if timeout is None else timeout).remaining
+        self._slow = Deadline(_SLOW_SECONDS if timeout is None else timeout).remaining
         self._calls = RemoteCalls(lambda: approvals.engine.responses)
+        self._rounds = UnattendedRounds(approvals.engine)
         self._thread: Optional[threading.Thread] = None
         self.error: Optional[BaseException] = None
 
@@ -141,7 +141,7 @@ class MCPApprover:
     def _do(self, step: Union[RemoteCall, list[RemoteCall]]) -> None:
         try:
             if isinstance(step, list):
-                begin_response(self._engine, [], None, Deadline(_PATIENCE_SECONDS), owner=Owner.FOR_ALL)
+                self._rounds.ask_again(step[-1].response_id, [])
             elif step.request is not None:
                 failure = decide(self._engine, self._callback, step.request)
                 self.error = self.error or failure
@@ -182,7 +182,7 @@ class MCPFollower:
     def _are_over(self, answer: Answer, deadline: Deadline) -> bool:
         """Wait for all calls of the answer, and decide about them; False if nobody is there to decide."""
         while True:
-            step = self.calls.next_step(_PATIENCE_SECONDS, answer.id, deadline)
+            step = self.calls.next_step(_SLOW_SECONDS, answer.id, deadline)
             if isinstance(step, list):
                 return True
             if step is None:

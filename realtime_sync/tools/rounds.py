@@ -22,7 +22,7 @@ import attrs
 
 from realtime_sync.conversation.history import History
 from realtime_sync.core.answer import Answer
-from realtime_sync.core.ask import OnDelta, finished_answer
+from realtime_sync.core.ask import OnDelta, begin_response, finished_answer
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
@@ -37,6 +37,9 @@ from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.tools.runner import ToolRunner
 
 MOST_ROUNDS: Final = 32
+
+PATIENCE_SECONDS: Final = 600.0
+"""How long to wait for the conversation to become free and the service to begin, if nobody waits for the answer."""
 
 OnCall = Callable[[FunctionCallItem, ToolOutcome], object]
 """Is called with each call of a function and how it ended."""
@@ -97,11 +100,26 @@ def run_rounds(
         out_of_band = options.conversation == "none"
         items = [*items, *_repeated([*answer.items, *results])] if out_of_band else results
         options = _without_demand(options, engine.session)
-    raise endless()
+    raise _endless()
 
 
-def endless() -> UsageError:
-    """The error for a model that calls tools again and again."""
+class UnattendedRounds:
+    """Has the model go on after responses for which nobody waits; all who read the session get what comes."""
+
+    def __init__(self, engine: RealtimeEngine) -> None:
+        self._engine = engine
+        self._asked: Optional[str] = None  # the response that was asked for here last
+        self._in_a_row = 0
+
+    def ask_again(self, response_id: Optional[str], items: Sequence[ConversationItem]) -> None:
+        """Give the model what the calls of a response have come to, and ask it to go on."""
+        self._in_a_row = self._in_a_row + 1 if response_id == self._asked else 1
+        if self._in_a_row > MOST_ROUNDS:
+            raise _endless()
+        self._asked = begin_response(self._engine, items, None, Deadline(PATIENCE_SECONDS), owner=Owner.FOR_ALL).id
+
+
+def _endless() -> UsageError:
     return UsageError(
         f"the model called tools {MOST_ROUNDS} times without answering, so it was not asked again; check what the "
         "tools return, and what the instructions ask the model to do with it"

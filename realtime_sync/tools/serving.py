@@ -19,7 +19,6 @@ from typing import Literal, Optional, Union, get_args
 
 import attrs
 
-from realtime_sync.core.ask import begin_response
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
@@ -43,16 +42,13 @@ from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
 from realtime_sync.tools.cancellation import ToolCancellation
-from realtime_sync.tools.rounds import MOST_ROUNDS, endless, is_cut_short, result_items
+from realtime_sync.tools.rounds import UnattendedRounds, is_cut_short, result_items
 from realtime_sync.tools.runner import Tool, ToolRunner
 from realtime_sync.tools.tool import FunctionTool
 
 logger = logging.getLogger(__name__)
 
 OnInterruption = Literal["keep", "drop"]
-
-# How long to wait for the conversation to become free, and for the service to begin its answer.
-_PATIENCE_SECONDS = 600.0
 
 
 def with_tools(options: Optional[ConversationResponseOptions], runner: ToolRunner) -> ConversationResponseOptions:
@@ -173,9 +169,7 @@ class ServedCalls:
         self._turn = 0  # * how often the user has begun to speak
         self._end: Optional[End] = None  # *
         self._running: Optional[ToolCancellation] = None  # *
-        # On the serving thread only: the response that was asked for last, and how many in a row were.
-        self._asked: Optional[str] = None
-        self._rounds = 0
+        self._rounds = UnattendedRounds(engine)  # the serving thread's alone
 
     # On the reader thread -----------------------------------------------------------------------------------------
 
@@ -224,17 +218,13 @@ class ServedCalls:
         calls = [call for call in response.calls if self._engine.responses.claim_call(call.call_id)]
         if not calls:
             return
-        self._rounds = self._rounds + 1 if response.id == self._asked else 1
-        if self._rounds > MOST_ROUNDS:
-            raise endless()
         with self._cancelling(response.turn) as cancellation:
             outcomes = runner.run(calls, cancellation)
         results = result_items(outcomes)
         # If the session has ended, next() gives the end. If it goes on over another connection, the calls are lost.
         with suppress(ConnectionClosedError, SessionNotOpenError):
             if not cancellation.cancelled:
-                patience = Deadline(_PATIENCE_SECONDS)
-                self._asked = begin_response(self._engine, results, None, patience, owner=Owner.FOR_ALL).id
+                self._rounds.ask_again(response.id, results)
                 return
             # The user has spoken, and is answered for that: the results are added, and no answer is asked for.
             for handle in [self._engine.send(ConversationItemCreateCommand(item=item)) for item in results]:

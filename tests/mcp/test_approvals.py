@@ -18,7 +18,8 @@ from realtime_sync import (
 )
 from realtime_sync.mcp.approval import MCPApproval, MCPDecision
 from realtime_sync.protocol.items import MCPApprovalRequestItem
-from realtime_sync.server import MCPCall, Script, expect
+from realtime_sync.server import MCPCall, Reply, Script, expect
+from realtime_sync.tools.rounds import MOST_ROUNDS
 from tests.core.harness import House, until
 from tests.mcp.remote import DOCS, FETCH, FREE, SEARCH, calling, created, decisions, kept, options
 
@@ -226,6 +227,19 @@ def test_a_refused_go_on_is_raised_when_the_block_is_left(plain: House) -> None:
     with pytest.raises(ServerError, match="not now"):
         deciding(session, lambda told: kept(held, told), until_refused)
     assert len(held) == 1
+
+
+def test_a_model_that_calls_remote_tools_for_ever_is_stopped(plain: House) -> None:
+    plain.serve(responder=lambda turn: Reply(mcp_calls=[MCPCall("docs", "search")]))
+    session = plain.open(start={"options": options(FREE)})
+
+    def until_stopped() -> None:
+        go(session)
+        until(lambda: session._mcp.approver.error, 30)
+
+    with pytest.raises(UsageError, match="without answering"):
+        deciding(session, lambda request: True, until_stopped)
+    assert created(plain.live) == MOST_ROUNDS + 1
 
 
 def test_a_decision_after_the_end_is_dropped(plain: House) -> None:
