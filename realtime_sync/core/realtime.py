@@ -76,9 +76,9 @@ class RealtimeExchange:
         """See ``Exchange``."""
         return self._normalizer.complete(update)
 
-    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> None:
+    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """See ``Exchange``."""
-        self.responses.see(update, acknowledged)
+        return self.responses.see(update, acknowledged)
 
     def end(self, error: Exception) -> None:
         """See ``Exchange``."""
