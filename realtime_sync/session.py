@@ -21,16 +21,15 @@ from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.audio.source import AudioChunks, AudioSource
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.html import card
+from realtime_sync.conversation.turns import TurnFilter, TurnTracker
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commanding import SETTING_COMMANDS, send_command
 from realtime_sync.core.commands import CommandHandle, server_error
-from realtime_sync.core.derived_streams import TranscriptStream
+from realtime_sync.core.derived_streams import TranscriptStream, TranslationStream, TurnStream
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.response import Response
 from realtime_sync.core.streams import UpdateStream, Wanted, condition
-from realtime_sync.core.translations import TranslationStream
-from realtime_sync.core.turn_stream import TurnStream
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import CloseInfo, InvalidInputError, UsageError
 from realtime_sync.mcp.approval import ApprovalCallback, MCPApprovals
@@ -160,15 +159,15 @@ class RealtimeConversationSession:
     def updates(self, *, raise_errors: bool = False) -> Iterator[ConversationUpdate]:
         """Iterate over what the server says, from the first message on; it does not end with the answer, so ``break``.
 
-        ``break`` and iterate again later: nothing closes, nothing is lost; but what comes from an ``ask`` or
-        ``respond`` on, until you iterate again, is kept up to ``QueueLimits.unread`` bytes only. Each update goes to
-        whoever takes it first: here, by ``receive_update``, ``wait_for`` or ``run``; for a second reader there is
-        ``subscribe()``. Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end,
-        or after a close in the middle of a response. ``raise_errors=True`` raises ``error`` events as ``ServerError``
-        instead; take the next one to go on.
+        ``break`` and iterate again later: nothing closes, nothing is lost. Until you first ask for updates, the newest
+        are kept within ``QueueLimits.unread``; from then on all are, and beyond ``QueueLimits.queued`` the session ends
+        with ``ConsumerTooSlowError``. Each update goes to whoever takes it first: here, by ``receive_update``,
+        ``wait_for`` or ``run``; for a second reader there is ``subscribe()``. Iteration ends after an orderly close and
+        raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a response.
+        ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; take the next one to go on.
         """
         self._engine.check_process()
-        self._engine.updates.want()
+        self._engine.updates.keep_all()
         # No generator: threads may share what is returned, and it can be gone on with after an error.
         return map(_raised if raise_errors else _as_it_is, self._engine.updates)
 
@@ -494,8 +493,8 @@ class RealtimeConversationSession:
         independent of it.
         """
         self._engine.check_process()
-        self._engine.updates.rest()
-        return TurnStream(self._engine, timeout, position)
+        updates = self._engine.open_stream(keep=TurnFilter())
+        return TurnStream(updates, TurnTracker(self._engine.session), timeout, position)
 
     def interrupt(
         self,

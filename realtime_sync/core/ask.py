@@ -87,7 +87,6 @@ def begin_response(
     ``question``: the same items, where they may have been said already.
     """
     engine.check_open()
-    engine.updates.rest()
     options = options or ConversationResponseOptions()
     if options.conversation == "none" and items:
         options = attrs.evolve(options, input_items=[*(options.input_items or []), *items])

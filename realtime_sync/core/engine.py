@@ -16,6 +16,7 @@ import itertools
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any, Callable, Optional, TypeVar, Union
@@ -73,10 +74,11 @@ def _bytes(instance: object, attribute: attrs.Attribute[int], value: int) -> Non
 class QueueLimits:
     """How many bytes of updates may wait to be taken; whole numbers from 1.
 
-    ``queued``: in a stream that somebody reads, one of turns too; beyond it the session ends with
-    ``ConsumerTooSlowError``, because nothing is dropped in silence. One update alone may be of any size. ``unread``: in
-    ``session.updates()`` before anybody has asked for it, and again from an ``ask`` or ``respond`` on until somebody
-    asks for it; beyond it the oldest are dropped.
+    Attributes:
+        queued: in each stream; 64 MiB if not given. Beyond it the session ends with ``ConsumerTooSlowError``, because
+            nothing is dropped in silence. One update alone may be of any size.
+        unread: in ``session.updates()`` until it is first asked for an update; 8 MiB if not given. Beyond it the oldest
+            updates are dropped, and the first ask logs a warning. From then on ``queued`` counts.
     """
 
     queued: int = attrs.field(default=64 * 2**20, validator=_bytes)
@@ -320,11 +322,14 @@ class Engine:
         with self._delivering:
             return read(self._conversation)
 
-    def open_stream(self, unread_limit: Optional[int] = None) -> UpdateStream:
-        """A stream of all updates from now on."""
+    def open_stream(
+        self, unread_limit: Optional[int] = None, keep: Optional[Callable[[ConversationUpdate], bool]] = None
+    ) -> UpdateStream:
+        """A stream of all updates from now on, or of those that ``keep`` returns True for, on the reader thread."""
         stream = UpdateStream(
             limit=self.limits.queued,
             unread_limit=unread_limit,
+            keep=keep,
             check=self.check_process,
             forget=lambda: self.stop_listening(listener),
         )
@@ -410,8 +415,7 @@ class Engine:
         try:
             while True:
                 frame = line.receive()
-                update = codec.decode(frame, self.dialect) if isinstance(frame, str) else codec.decode_binary(frame)
-                self._deliver(line, update)
+                self._deliver(line, codec.decode_frame(frame, self.dialect, time.monotonic()))
         except ConnectionClosedError as error:
             reason = error
         except BaseException as error:  # a defect of this library, or no memory: nobody may be left waiting
@@ -442,12 +446,14 @@ class Engine:
         self._survival.see(update, acknowledged, self._conversation, lambda: self.settings.input_format)
 
     def _tell(self, update: ConversationUpdate) -> None:
+        too_slow: Optional[ConsumerTooSlowError] = None
         for stream in self._streams:
-            if not stream.deliver(update):
-                raise ConsumerTooSlowError(
-                    f"updates of more than {self.limits.queued} bytes wait to be taken; the session was ended rather "
-                    "than losing any. Take them faster, on a thread of their own, or raise QueueLimits.queued"
-                )
+            try:
+                stream.deliver(update)
+            except ConsumerTooSlowError as error:  # the others are given it all the same
+                too_slow = error
+        if too_slow is not None:
+            raise too_slow
 
     def _line_ended(self, line: SessionConnection, error: ConnectionClosedError) -> None:
         try:

@@ -58,7 +58,6 @@ class _Worker:
         self._engine.check_open()
         self._desk.attend(self)
         try:
-            self._engine.updates.rest()
             self._engine.listen(self.calls)
             for item in self._desk.open_requests():
                 self.calls.add_request(item)

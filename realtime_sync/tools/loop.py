@@ -143,7 +143,6 @@ def run_tools(session: Conversing, engine: Engine, runner: ToolRunner, on_interr
     """Serve the model's calls until the session ends; see ``RealtimeConversationSession.run_tools``."""
     if on_interruption not in get_args(OnInterruption):
         raise InvalidInputError(f'on_interruption is "keep" or "drop", not {on_interruption!r}')
-    engine.updates.rest()
     inbox = Inbox(drop=on_interruption == "drop")
     with engine.listening(inbox):
         try:
@@ -209,9 +208,8 @@ class _AtTheEnd:
     def __init__(self, cancellation: ToolCancellation) -> None:
         self._cancellation = cancellation
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update; True: there is always room for more."""
-        return True
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update."""
 
     def end(self, end: End) -> None:
         """The session has ended; nobody waits for results."""
@@ -232,8 +230,8 @@ class Inbox:
         self._end: Optional[End] = None
         self._running: Optional[ToolCancellation] = None
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update; True: there is always room for more."""
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update."""
         cancelled = None
         with self._changed:
             if isinstance(update, InputAudioBufferSpeechStartedUpdate):
@@ -246,7 +244,6 @@ class Inbox:
                     self._changed.notify_all()
         if cancelled is not None:
             cancelled.cancel()
-        return True
 
     def end(self, end: End) -> None:
         """The session has ended; nobody waits for results."""

@@ -58,7 +58,7 @@ def answer(name: str = "q1", approve: bool = True) -> ConversationUpdate:
 def tracker(*updates: ConversationUpdate) -> RemoteCalls:
     calls = RemoteCalls()
     for update in updates:
-        assert calls.deliver(update) is True
+        calls.deliver(update)
     return calls
 
 
