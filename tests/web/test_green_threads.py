@@ -190,7 +190,7 @@ def test_a_lost_connection_is_replaced(library: str, house: House, tmp_path: pat
     code = """
 with client.start_conversation_session(WRITTEN, reconnect=True) as own:
     told["before"] = own.ask("Hello", timeout=20).completed
-    own._engine.line.connection.abort()
+    own._engine.connection.transport.abort()
     told["again"] = own.wait_for("realtime_sync.session.reconnected", timeout=20).attempts
     told["after"] = own.ask("Hello", timeout=20).completed
 """
