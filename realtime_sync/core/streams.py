@@ -278,9 +278,9 @@ class UpdateStream:
     def _took(self, update: ConversationUpdate) -> bool:
         """Take this very update; False if another consumer was faster."""
         with self._lock:
-            for index in range(-1, -len(self._passed) - 1, -1):  # it is mostly the newest
-                if self._passed[index] is update:
-                    del self._passed[index]
+            for back, candidate in enumerate(reversed(self._passed), 1):  # it is mostly the newest
+                if candidate is update:
+                    del self._passed[-back]
                     self._counted(update)
                     return True
         return False
