@@ -181,19 +181,18 @@ class BudgetGuard:
             self._engine.stop_listening(self)
             raise
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update; True: there is always room for more."""
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update."""
         try:
             self.budget.apply(update)
         except ConfigurationError as error:
             self._begin_end(f"the session was ended because its budget cannot be kept: {error}")
-            return True
+            return
         if self.budget.passed:
             spent, usd = self.budget.spent, self.budget.usd
             self._begin_end(
                 f"the session was ended because it has cost {_dollars(spent)}, and its budget is {_dollars(usd)}"
             )
-        return True
 
     def end(self, end: End) -> None:
         """The session has ended."""

@@ -14,15 +14,14 @@ from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.budget import Budget
 from realtime_sync.conversation.html import card
+from realtime_sync.conversation.turns import TurnFilter, TurnTracker
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.derived_streams import TranscriptStream
+from realtime_sync.core.derived_streams import TranscriptStream, TranslationStream, TurnStream
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.realtime_session import RealtimeWireSession, check_response_options
 from realtime_sync.core.response import Response
-from realtime_sync.core.translations import TranslationStream
-from realtime_sync.core.turn_stream import TurnStream
 from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
 from realtime_sync.mcp.approval import ApprovalCallback
@@ -263,8 +262,8 @@ class RealtimeConversationSession(RealtimeWireSession):
         independent of it.
         """
         self._engine.check_process()
-        self._engine.updates.rest()
-        return TurnStream(self._engine, timeout, position)
+        updates = self._engine.open_stream(keep=TurnFilter())
+        return TurnStream(updates, TurnTracker(self._engine.session), timeout, position)
 
     def interrupt(
         self,

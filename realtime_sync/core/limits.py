@@ -16,10 +16,11 @@ def _bytes(instance: object, attribute: attrs.Attribute[int], value: int) -> Non
 class QueueLimits:
     """How many bytes of updates may wait to be taken; whole numbers from 1.
 
-    ``queued``: in a stream that somebody reads, one of turns too; beyond it the session ends with
-    ``ConsumerTooSlowError``, because nothing is dropped in silence. One update alone may be of any size. ``unread``: in
-    ``session.updates()`` before anybody has asked for it, and again from an ``ask`` or ``respond`` on until somebody
-    asks for it; beyond it the oldest are dropped.
+    Attributes:
+        queued: in each stream; 64 MiB if not given. Beyond it the session ends with ``ConsumerTooSlowError``, because
+            nothing is dropped in silence. One update alone may be of any size.
+        unread: in ``session.updates()`` until it is first asked for an update; 8 MiB if not given. Beyond it the oldest
+            updates are dropped, and the first ask logs a warning. From then on ``queued`` counts.
     """
 
     queued: int = attrs.field(default=64 * 2**20, validator=_bytes)

@@ -119,13 +119,12 @@ class RemoteCalls:
 
     # On the reader thread -------------------------------------------------------------------------------------------
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update; True: there is always room for more."""
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update."""
         if isinstance(update, _RELEVANT):
             with self._lock:
                 self._see(update)
                 self._changed.notify_all()
-        return True
 
     def end(self, end: End) -> None:
         """The session has ended."""

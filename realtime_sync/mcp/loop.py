@@ -102,7 +102,6 @@ class MCPApprover:
         self._engine.check_open()
         self._approvals.enter(self)
         try:
-            self._engine.updates.rest()
             self._engine.listen(self._calls)
             for item in self._engine.read_conversation(open_requests):
                 self._calls.add_request(item)

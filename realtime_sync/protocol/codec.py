@@ -36,7 +36,7 @@ T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
 
 # Fields that this library adds; a server's field of the same name goes into `extra`.
-_OURS = ("extra", "raw_content", "raw_bytes", "faults")
+_OURS = ("extra", "raw_content", "raw_bytes", "faults", "arrived_at")
 # A message nests at most six classes deep and each pass mends a whole level, so this is never reached by data.
 _MOST_PASSES = 40
 
@@ -60,6 +60,13 @@ def decode(text: str, dialect: Dialect = Dialect.GA, registry: Registry = REALTI
 def decode_binary(frame: bytes) -> ConversationUpdate:
     """The update that stands for a binary frame, which the protocol does not have."""
     return UnreadableUpdate(type="", raw_bytes=frame, faults=(f"a binary frame of {len(frame)} bytes",))
+
+
+def decode_frame(frame: Union[str, bytes], dialect: Dialect, arrived_at: float) -> ConversationUpdate:
+    """The update that a received frame holds, stamped with the moment."""
+    update = decode(frame, dialect) if isinstance(frame, str) else decode_binary(frame)
+    object.__setattr__(update, "arrived_at", arrived_at)  # frozen for everyone but the codec
+    return update
 
 
 def decode_command(text: str, dialect: Dialect = Dialect.GA, registry: Registry = REALTIME) -> Command:

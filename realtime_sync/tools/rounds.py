@@ -186,9 +186,8 @@ class FunctionCalls:
                 self._on_call(call, outcome)
         return Step(result_items(outcomes))
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update; True: there is always room for more."""
-        return True
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update, of which nothing is needed here."""
 
     def end(self, end: End) -> None:
         """The session has ended: nobody waits for results."""

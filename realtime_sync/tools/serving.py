@@ -104,7 +104,6 @@ class SessionTools:
         """Serve calls on this thread until the session ends; see ``RealtimeConversationSession.run_tools``."""
         if on_interruption not in get_args(OnInterruption):
             raise InvalidInputError(f'on_interruption is "keep" or "drop", not {on_interruption!r}')
-        self._engine.updates.rest()
         calls = ServedCalls(self._engine, drop=on_interruption == "drop")
         with self._engine.listening(calls):
             self._announce(runner.definitions)
@@ -173,8 +172,8 @@ class ServedCalls:
 
     # On the reader thread -----------------------------------------------------------------------------------------
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update; True: there is always room for more."""
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update."""
         cancelled = None
         with self._lock:
             if isinstance(update, InputAudioBufferSpeechStartedUpdate):
@@ -187,7 +186,6 @@ class ServedCalls:
                     self._changed.notify_all()
         if cancelled is not None:
             cancelled.cancel()
-        return True
 
     def end(self, end: End) -> None:
         """The session has ended; nobody waits for results."""
