@@ -186,7 +186,8 @@ class RealtimeConversationSession(RealtimeWireSession):
                 ``options.tools``, else those of the session's settings.
             approve: decides about calls of remote tools that need an approval, as in ``approve_mcp``, which decides if
                 it is None. If nobody decides, the answer has the requests in ``answer.approvals``: decide them with
-                ``add_item(ConversationItem.create_mcp_approval_response(request.id, True))``, and ask again.
+                ``add_item(ConversationItem.create_mcp_approval_response(request.id, True))``, wait for their calls with
+                ``subscribe()`` (``response.mcp_call.completed``), and ask again.
             on_delta: ``on_delta(delta)`` is called on this thread with each piece as it comes (``delta.text``), also of
                 what the model says before its calls.
             on_call: ``on_call(call, outcome)`` is called on this thread with each call of a function (a

@@ -80,10 +80,11 @@ def test_an_answer_that_nobody_can_approve_tells_what_is_asked_for(plain: House)
         ("fetch", '{"page": 7}'),
     ]
     assert answer.text == ""
-    for request in answer.approvals:
-        session.add_item(ConversationItem.create_mcp_approval_response(request.id, True)).wait()
-    for _ in answer.approvals:
-        session.wait_for("response.mcp_call.completed", timeout=10)
+    with session.subscribe() as updates:
+        for request in answer.approvals:
+            session.add_item(ConversationItem.create_mcp_approval_response(request.id, True)).wait()
+        for _ in answer.approvals:
+            updates.wait_for("response.mcp_call.completed", timeout=10)
     assert session.ask().text == "one tree | a page"
 
 
