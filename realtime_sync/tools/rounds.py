@@ -58,7 +58,7 @@ class Step:
     left: Optional[Answer] = None
 
 
-class Handler(Protocol):
+class CallHandler(Protocol):
     """Answers one kind of call."""
 
     @property
@@ -73,7 +73,7 @@ class Handler(Protocol):
 
 def run_rounds(
     engine: RealtimeEngine,
-    handlers: Sequence[Handler],
+    handlers: Sequence[CallHandler],
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
