@@ -67,7 +67,7 @@ def test_the_peers_close_code_and_reason_are_kept_and_its_code_is_echoed(bench: 
     assert connection.close_info is None
     assert connection.receive() == "last"
     assert ends_with(connection).close_info == CloseInfo(code, reason, "remote")
-    bench._stack.close()
+    bench.stack.close()
     assert answers == [(CLOSE, struct.pack("!H", code))]
 
 
@@ -391,7 +391,7 @@ def test_a_silent_peer_is_pinged_and_then_given_up(bench: Bench) -> None:
     assert time.monotonic() - began > 0.45
     assert error.close_info == CloseInfo(1006, "", "lost")
     connection.dispose()
-    bench._stack.close()
+    bench.stack.close()
     assert [opcode for opcode, _ in frames] == [PING]
 
 
@@ -520,7 +520,7 @@ def test_an_interrupt_in_the_middle_of_a_frame_ends_the_connection_and_nothing_f
     ends_with(connection, ConnectionLostError)
     connection.dispose()
     release.set()
-    bench._stack.close()
+    bench.stack.close()
     assert len(received[0]) < len(HUGE)
     assert received[0][:2] == b"\x81\xff"
 

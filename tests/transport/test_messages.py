@@ -258,7 +258,7 @@ def test_a_violation_is_answered_with_its_code_and_ends_the_connection(bench: Be
     assert (connection.close_info.code, connection.close_info.initiator) == (code, "local")
     with pytest.raises(ProtocolViolationError):
         connection.send_text("more")
-    bench._stack.close()
+    bench.stack.close()
     assert answers == [(CLOSE, struct.pack("!H", code))]
 
 
@@ -288,7 +288,7 @@ def test_an_announced_tebibyte_ends_the_connection_before_a_byte_of_it_is_read(b
     connection = bench.open(script)
     with pytest.raises(MessageTooBigError, match="max_message_bytes"):
         connection.receive()
-    bench._stack.close()
+    bench.stack.close()
     assert answers == [(CLOSE, struct.pack("!H", 1009))]
 
 
@@ -331,5 +331,5 @@ def test_no_thread_is_left_by_a_connection(bench: Bench) -> None:
     connection.send_text("x")
     connection.receive()
     connection.dispose()
-    bench._stack.close()
+    bench.stack.close()
     assert threading.active_count() <= before
