@@ -11,11 +11,15 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, Callable, Optional
 
 import trustme
 
-__all__ = ["Running", "Scheme", "client_threads", "descriptors", "until", "within"]
+__all__ = ["DATA", "Running", "Scheme", "client_threads", "descriptors", "until", "within"]
+
+DATA = Path(__file__).parent / "data"
+"""Schemas, examples, recorded sessions and messages: what each is stands in its README.md."""
 
 
 class Scheme:

@@ -18,7 +18,7 @@ TIMEOUT = 10.0
 
 
 class Peer:
-    """One raw connection. Everything that comes is checked against the spec's schemas, where they are at hand."""
+    """One raw connection. Everything that comes is checked against the spec's schemas."""
 
     def __init__(
         self,
