@@ -23,7 +23,7 @@ def run(cwd: Path, *arguments: str) -> str:
 @pytest.mark.slow
 def test_a_local_cluster_transcribes_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     if importlib.util.find_spec("distributed") is None:
-        pytest.skip("needs dask[distributed]")
+        pytest.skip("needs the extra dev: dask[distributed] missing")
     first = run(tmp_path, "-o", "texts")
     written = sorted((tmp_path / "texts").glob("*.txt"))
     assert len(written) == first.count("done   ") == 6
