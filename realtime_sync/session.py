@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import os
-import secrets
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
-from typing import Any, BinaryIO, Callable, NoReturn, Optional, TypeVar, Union, overload
-
-import attrs
+from collections.abc import Iterable
+from typing import BinaryIO, Callable, Optional, TypeVar, Union
 
 from realtime_sync.audio.arrays import Samples
-from realtime_sync.audio.outgoing import Progress, outgoing_chunks
-from realtime_sync.audio.pacing import Clock, RealClock
+from realtime_sync.audio.outgoing import Progress
 from realtime_sync.audio.playback import PlaybackPosition
-from realtime_sync.audio.source import AudioChunks, AudioSource
-from realtime_sync.conversation import Conversation
+from realtime_sync.audio.source import AudioSource
+from realtime_sync.budget import Budget
 from realtime_sync.conversation.html import card
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
-from realtime_sync.core.commanding import SETTING_COMMANDS, send_command
-from realtime_sync.core.commands import CommandHandle, server_error
+from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.derived_streams import TranscriptStream
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine
+from realtime_sync.core.realtime_session import RealtimeWireSession, check_response_options
 from realtime_sync.core.response import Response
-from realtime_sync.core.streams import UpdateStream, Wanted, condition
 from realtime_sync.core.translations import TranslationStream
 from realtime_sync.core.turn_stream import TurnStream
+from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import CloseInfo, InvalidInputError, UsageError
 from realtime_sync.mcp.approval import ApprovalCallback, MCPApprovals
 from realtime_sync.mcp.loop import MCPApprovalStream, MCPApprover, following
-from realtime_sync.protocol import codec, commands
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
-from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.options import (
     ConversationResponseOptions,
     ConversationSessionOptions,
     SessionOptions,
-    TranscriptionSessionOptions,
-    TranslationSessionOptions,
 )
-from realtime_sync.protocol.registry import Command
-from realtime_sync.protocol.resources import RealtimeSession
+from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.tools import Tool, ToolRunner
 from realtime_sync.tools.loop import (
     OnInterruption,
@@ -60,8 +46,8 @@ from realtime_sync.tools.loop import (
 )
 from realtime_sync.tools.session_tools import SessionTools
 from realtime_sync.voice import Microphone, Speaker
-from realtime_sync.voice.barge_in import Interruption, IsSpared, SpeechInterrupter, interrupt
-from realtime_sync.voice.sending import AudioClaim, AudioSend, AudioWriter, UncommittedAudio
+from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter, interrupt
+from realtime_sync.voice.sending import AudioInput, AudioSend, AudioWriter
 from realtime_sync.voice.talk import talk
 
 logger = logging.getLogger(__name__)
@@ -81,10 +67,8 @@ Question = Union[
 ]
 """What can be asked: a text, items, or audio."""
 
-Message = Union[Mapping[str, Any], str, bytes, Command]
 
-
-class RealtimeConversationSession:
+class RealtimeConversationSession(RealtimeWireSession):
     """One conversation over one connection. Made by ``RealtimeConversationClient.start_conversation_session()``.
 
     A context manager: leaving it closes the session. All methods may be called from any thread.
@@ -95,60 +79,34 @@ class RealtimeConversationSession:
     ``ForkedSessionError`` in a forked child. ``event_id`` names the command on the wire; None makes one up.
     """
 
-    def __init__(self, engine: Engine, *, client_request_id: Optional[str] = None, translation: bool = False) -> None:
-        self._engine = engine
+    _engine: RealtimeEngine
+
+    def __init__(
+        self,
+        engine: RealtimeEngine,
+        *,
+        client_request_id: Optional[str] = None,
+        translation: bool = False,
+        budget: Optional[Budget] = None,
+    ) -> None:
+        super().__init__(engine)
         self._client_request_id = client_request_id
-        self._append_type = "session.input_audio_buffer.append" if translation else "input_audio_buffer.append"
-        self._claim = AudioClaim()
+        self._budget = budget
+        self._audio = AudioInput(engine, translation=translation)
         self._mcp = MCPApprovals(engine)
         self._tools = SessionTools(self, engine)
-        self._uncommitted = UncommittedAudio()
-        self._callbacks: list[tuple[Callable[[ConversationUpdate], bool], Callable[[Any], object]]] = []
 
     # About the session ----------------------------------------------------------------------------------------
 
     @property
-    def id(self) -> Optional[str]:
-        """The service's name for the session; None until it has told it."""
-        return self.session.id if self.session else None
-
-    @property
-    def session(self) -> Optional[RealtimeSession]:
-        """The settings in force, as the service last told them; None until it has."""
-        return self._engine.session
-
-    @property
-    def conversation(self) -> Conversation:
-        """The conversation as it stands: items with what has come of them, responses, usage, cost.
-
-        A copy that stays as it is; ask again for a newer one. It can be exported (``to_json``) and, after the session's
-        end or in another one, added as history.
-        """
-        return self._engine.conversation()
-
-    @property
-    def closed(self) -> bool:
-        """True once the session has ended, in whatever way."""
-        return self._engine.end is not None
-
-    @property
-    def close_info(self) -> Optional[CloseInfo]:
-        """How the session ended: code, reason, and who began; None while it lives."""
-        return self._engine.end.reason.close_info if self._engine.end else None
+    def budget(self) -> Optional[Budget]:
+        """What the session may cost and has cost; None if it was started without ``budget=``."""
+        return self._budget
 
     @property
     def client_request_id(self) -> Optional[str]:
         """What Azure's support asks for (``x-ms-client-request-id``); None elsewhere."""
         return self._client_request_id
-
-    def __repr__(self) -> str:
-        state = "open"
-        if self._engine.end is not None:
-            state = str(self._engine.end.reason.close_info)
-        model = self.session.model if self.session and self.session.model else "?"
-        return (
-            f"<RealtimeConversationSession {self.id or '(not greeted yet)'} {model} {state}; {self._engine.updates!r}>"
-        )
 
     def _repr_html_(self) -> str:
         state = "open" if self._engine.end is None else str(self._engine.end.reason.close_info)
@@ -156,53 +114,6 @@ class RealtimeConversationSession:
         return card(f"Session {self.id or '(not greeted yet)'}", facts, self.conversation._repr_html_())
 
     # Receiving ------------------------------------------------------------------------------------------------
-
-    def updates(self, *, raise_errors: bool = False) -> Iterator[ConversationUpdate]:
-        """Iterate over what the server says, from the first message on; it does not end with the answer, so ``break``.
-
-        ``break`` and iterate again later: nothing closes, nothing is lost; but what comes from an ``ask`` or
-        ``respond`` on, until you iterate again, is kept up to ``QueueLimits.unread`` bytes only. Each update goes to
-        whoever takes it first: here, by ``receive_update``, ``wait_for`` or ``run``; for a second reader there is
-        ``subscribe()``. Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end,
-        or after a close in the middle of a response. ``raise_errors=True`` raises ``error`` events as ``ServerError``
-        instead; take the next one to go on.
-        """
-        self._engine.check_process()
-        self._engine.updates.want()
-        # No generator: threads may share what is returned, and it can be gone on with after an error.
-        return map(_raised if raise_errors else _as_it_is, self._engine.updates)
-
-    def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
-        """The next update. ``timeout`` in seconds; None waits as long as the session lives, 0 does not wait.
-
-        Raises ``WaitTimeoutError`` when time is up, ``ConnectionClosedError`` after the last update. It takes from what
-        ``updates()`` gives.
-        """
-        return self._engine.updates.receive(timeout)
-
-    @overload
-    def wait_for(self, wanted: type[U], timeout: Optional[float] = None) -> U: ...
-
-    @overload
-    def wait_for(
-        self,
-        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
-        timeout: Optional[float] = None,
-    ) -> ConversationUpdate: ...
-
-    def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
-        """Take the first update that is wanted, and leave the others to ``updates()``, of which this takes.
-
-        Those that have come and were not taken yet are looked at first. ``wanted``: a ``ConversationUpdateKind``, a
-        wire type, an update class, or a function of the update. ``timeout`` as in ``receive_update``.
-        Raises ``WaitTimeoutError``, or ``ConnectionClosedError`` where it can no longer come.
-        """
-        return self._engine.updates.wait_for(wanted, timeout)
-
-    def subscribe(self) -> UpdateStream:
-        """A stream of its own, from now on, beside ``updates()`` and other streams; close it when done with it."""
-        self._engine.check_process()
-        return self._engine.open_stream()
 
     def transcripts(self, timeout: Optional[float] = None) -> TranscriptStream:
         """Iterate over what is said from now on: a ``Transcript`` for each turn, in order; see ``TranscriptStream``."""
@@ -212,175 +123,23 @@ class RealtimeConversationSession:
         """Iterate over what a translation session says from now on, piece by piece; see ``TranslationStream``."""
         return TranslationStream(self.subscribe(), timeout)
 
-    @overload
-    def on(self, wanted: type[U], callback: Callable[[U], object]) -> None: ...
-
-    @overload
-    def on(
-        self,
-        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
-        callback: Callable[[Any], object],
-    ) -> None: ...
-
-    def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
-        """Have ``run()`` call ``callback(update)`` for each update that is wanted (see ``wait_for``).
-
-        Nothing is called while ``run()`` is not: have a thread run it where this one has other things to do.
-        """
-        if not callable(callback):
-            raise InvalidInputError(f"a callback is a function of an update, not {callback!r:.60}")
-        self._callbacks.append((condition(wanted), callback))
-
-    def run(self) -> None:
-        """Iterate over ``updates()`` and call the callbacks, on this thread, until the session ends.
-
-        What a callback raises ends ``run()`` and nothing else. A callback may use the session, and may close it: what
-        had come by then is still called back. It takes from what ``updates()`` gives, so who reads on another thread
-        meanwhile takes ``subscribe()``.
-        """
-        for update in self.updates():
-            for wanted, callback in tuple(self._callbacks):
-                if wanted(update):
-                    callback(update)
-
     # Sending --------------------------------------------------------------------------------------------------
 
     def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
-        kinds = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
-        _check_type(options, kinds, "options")
-
-        def change_tools() -> None:
-            if isinstance(options, ConversationSessionOptions):
-                self._tools.change(options.tools)
-
-        command = commands.SessionUpdateCommand(session=options, event_id=event_id)
-        return send_command(self._engine, command, before=change_tools)
-
-    def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
-
-        Raises ``UsageError`` for less than 100 ms of audio, which the service would refuse, and while voice activity
-        detection is on, for then the service commits by itself (``send_message`` sends a commit all the same).
-        """
-        self._engine.check_open()
-        self._uncommitted.check(self._engine.settings.input_format, self._engine.settings.turn_detection)
-        found = self._uncommitted.sent
-        handle = self._send(commands.InputAudioBufferCommitCommand(event_id=event_id))
-        self._uncommitted.committed(handle, found)
-        return handle
-
-    def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``."""
-        return self._send(commands.InputAudioBufferClearCommand(event_id=event_id))
-
-    def clear_output_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Have the service stop playing (WebRTC and SIP). Acknowledged by ``output_audio_buffer.cleared``."""
-        return self._send(commands.OutputAudioBufferClearCommand(event_id=event_id))
-
-    def add_item(
-        self,
-        item: Union[ConversationItem, str],
-        previous_item_id: Optional[str] = None,
-        *,
-        event_id: Optional[str] = None,
-    ) -> CommandHandle:
-        """Add an item to the conversation; a ``str`` is a user message. Acknowledged by ``conversation.item.added``.
-
-        ``previous_item_id``: the item to put it behind, ``"root"`` for the beginning, None for the end. An item
-        without an id is given one here, so that its acknowledgement can be told from others.
-        """
-        if isinstance(item, str):
-            item = ConversationItem.create_user_message(item)
-        elif not isinstance(item, ConversationItem):
-            raise InvalidInputError(f"an item is a ConversationItem or a text, not {type(item).__name__}")
-        _check_optional_name(previous_item_id, "previous_item_id")
-        if item.id is None:
-            item = attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")  # the service allows 32 characters
-        return self._send(
-            commands.ConversationItemCreateCommand(item=item, previous_item_id=previous_item_id, event_id=event_id)
-        )
-
-    def add_history(self, history: Union[Conversation, Iterable[ConversationItem]]) -> list[CommandHandle]:
-        """Add the items of an earlier conversation, in order; wait for the last handle to know that all are in.
-
-        Of a ``Conversation`` those that a service accepts: its ``history_losses()`` tells what cannot be carried over.
-        """
-        if isinstance(history, (str, bytes, Mapping)) or not isinstance(history, Iterable | Conversation):
-            raise InvalidInputError(f"a history is a Conversation or a list of items, not {history!r:.60}")
-        items = history.history() if isinstance(history, Conversation) else history
-        return [self.add_item(item) for item in items]
-
-    def retrieve_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Ask for an item as the service has it, audio included. Acknowledged by ``conversation.item.retrieved``."""
-        _check_type(item_id, (str,), "item_id")
-        return self._send(commands.ConversationItemRetrieveCommand(item_id=item_id, event_id=event_id))
-
-    def truncate_item(
-        self, item_id: str, *, audio_end_ms: int, content_index: int = 0, event_id: Optional[str] = None
-    ) -> CommandHandle:
-        """Shorten the model's audio to what was heard. Acknowledged by ``conversation.item.truncated``.
-
-        ``audio_end_ms``: milliseconds from the audio's beginning; more than there is, is an error.
-        """
-        _check_type(item_id, (str,), "item_id")
-        number = isinstance(audio_end_ms, (int, float)) and not isinstance(audio_end_ms, bool)
-        if not number or not 0 <= audio_end_ms < math.inf:
-            raise InvalidInputError(f"audio_end_ms must be a number of milliseconds from 0, not {audio_end_ms!r}")
-        if 0 < audio_end_ms < 1:
-            raise InvalidInputError(f"audio_end_ms={audio_end_ms} is in milliseconds; in seconds, take it times 1000")
-        if isinstance(content_index, bool) or not isinstance(content_index, int) or content_index < 0:
-            raise InvalidInputError(f"content_index must be a whole number from 0, not {content_index!r:.60}")
-        return self._send(
-            commands.ConversationItemTruncateCommand(
-                item_id=item_id, content_index=content_index, audio_end_ms=int(audio_end_ms), event_id=event_id
-            )
-        )
-
-    def delete_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Remove an item from the conversation. Acknowledged by ``conversation.item.deleted``."""
-        _check_type(item_id, (str,), "item_id")
-        return self._send(commands.ConversationItemDeleteCommand(item_id=item_id, event_id=event_id))
-
-    def start_response(
-        self, options: Optional[ConversationResponseOptions] = None, *, event_id: Optional[str] = None
-    ) -> CommandHandle:
-        """Let the model answer. Acknowledged by ``response.created``; the answer ends with ``response.done``.
-
-        ``wait()`` for it before you ``ask`` or ``respond``: those know of a response once it has begun.
-
-        Where voice activity detection begins a response in the same moment, that one may be taken for this one;
-        ``respond()`` tells them apart.
-        """
-        _check_response_options(options)
-        return self._send(commands.ResponseCreateCommand(response=options, event_id=event_id))
-
-    def cancel_response(self, response_id: Optional[str] = None, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Stop a response (None: the one in progress). Acknowledged by its ``response.done``."""
-        _check_optional_name(response_id, "response_id")
-        return self._send(commands.ResponseCancelCommand(response_id=response_id, event_id=event_id))
-
-    def end_translation(self, *, event_id: Optional[str] = None) -> CommandHandle:
-        """End a translation session once all that was heard is translated. Acknowledged by ``session.closed``."""
-        return self._send(commands.SessionCloseCommand(event_id=event_id))
+        command = self._configuration(options, event_id)
+        tools = options.tools if isinstance(options, ConversationSessionOptions) else UNSET
+        return self._engine.send(command, before=lambda: self._tools.change(tools))
 
     def send_message(self, message: Message) -> CommandHandle:
         """Send any message as it is: a dict, JSON text, UTF-8 bytes of it, or a command object.
 
-        It is not changed, so give it an ``event_id`` if an ``error`` shall be told to belong to it.
+        It is not changed, so give it an ``event_id`` if an ``error`` is to name it.
         """
-        if isinstance(message, Command):
-            return self._send(message)
-        if isinstance(message, Mapping):
-            text, content = codec.to_text(dict(message)), message
-        else:
-            text, content = _as_text(message)
-        told_type, told_id = content.get("type"), content.get("event_id")
-        wire_type = told_type if isinstance(told_type, str) else "the message"
-        if wire_type == self._append_type:
-            self._uncommitted.lose_count()
-        name = told_id if isinstance(told_id, str) else None
-        return self._engine.send(text, content, wire_type, name, settings=self._settings_in(wire_type, text))
+        handle = super().send_message(message)
+        if handle.type == self._audio.append_type and not isinstance(message, Command):
+            self._audio.lose_count()
+        return handle
 
     # Asking ---------------------------------------------------------------------------------------------------
 
@@ -404,7 +163,7 @@ class RealtimeConversationSession:
 
         Raises ``WaitTimeoutError``, ``ServerError`` where the service refused, and as all commands.
         """
-        _check_response_options(options)
+        check_response_options(options)
         return begin_response(self._engine, self._items(content), left_to_asker(options), Deadline(timeout))
 
     def ask(
@@ -437,7 +196,7 @@ class RealtimeConversationSession:
         else it raises ``ConnectionReplacedError``.
         """
         deadline = Deadline(timeout)
-        _check_response_options(options)
+        check_response_options(options)
         items = self._items(content)
         with (
             following(self._mcp, options, approve, on_delta) as remote,
@@ -521,7 +280,6 @@ class RealtimeConversationSession:
         self._engine.check_open()
         return interrupt(
             self,
-            self._engine,
             heard_ms=heard_ms,
             position=position,
             item_id=item_id,
@@ -542,14 +300,17 @@ class RealtimeConversationSession:
         the service cancels by itself (``interrupt_response``), shortening is what is left to do.
         """
         self._engine.check_process()
-
-        def cut_short(is_spared: IsSpared) -> Interruption:
-            self._engine.check_open()
-            return interrupt(self, self._engine, position=position, is_spared=is_spared)
-
-        return SpeechInterrupter(cut_short, self._engine, callback, stop_playing)
+        return SpeechInterrupter(self, position, callback, stop_playing)
 
     # Sending audio --------------------------------------------------------------------------------------------
+
+    def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
+
+        Raises ``UsageError`` for less than 100 ms of audio, which the service would refuse, and while voice activity
+        detection is on, for then the service commits by itself (``send_message`` sends a commit all the same).
+        """
+        return self._audio.commit(event_id)
 
     def send_audio(
         self,
@@ -562,22 +323,25 @@ class RealtimeConversationSession:
     ) -> None:
         """Send audio, and return when all of it is with the connection. Nothing is committed.
 
-        ``source``: a path, a binary file object, bytes, an iterable of bytes, or ``Samples(array, rate)``. A WAV header
-        is recognised and left out; what is not in the session's input format (by default 16 bit little endian mono at
-        24,000 Hz) is converted on its way: any file that libsndfile reads, any rate, any channels, with the extra
-        ``audio``. Bare samples must be in that format; a path of such ends in ``.pcm`` or ``.raw``. Sent in messages of
-        ``chunk_ms`` milliseconds, between which other commands get through.
+        Args:
+            source: a path, a binary file object, bytes, an iterable of bytes, or ``Samples(array, rate)``. A WAV header
+                is recognised and left out. Audio in another format than the session's input format (by default 16 bit
+                little endian mono at 24,000 Hz) is converted on its way: any file that libsndfile reads, any rate, any
+                channels, with the extra ``audio``. Bare samples must be in that format; a path of such ends in
+                ``.pcm`` or ``.raw``.
+            chunk_ms: milliseconds of audio in a message; other commands get through between two messages.
+            pace: 1.0 sends at the speed of speech, 2.0 twice as fast, and returns when the audio would have been heard;
+                None sends as fast as the connection takes it.
+            trailing_silence_ms: silence to send behind it, in which voice activity detection finds the end of speech.
+            progress: ``progress(sent_seconds, total_seconds)`` is called after each message (``total_seconds``: None if
+                the source does not tell it); True shows a bar (the extra ``progress``).
 
-        ``pace``: 1.0 sends at the speed of speech, 2.0 twice as fast, and returns when the audio would have been heard;
-        None sends as fast as the connection takes it. ``trailing_silence_ms``: silence to send behind it, in which
-        voice activity detection finds the end of speech. ``progress(sent_seconds, total_seconds)`` is called after each
-        message (``total_seconds``: None where the source does not tell it); True shows a bar (the extra ``progress``).
-
-        Raises ``AudioFormatError``, ``AudioSendInProgressError`` while other audio is being sent, and as all commands.
+        Raises:
+            AudioFormatError: the audio is in a format that cannot be sent or converted.
+            AudioSendInProgressError: other audio is being sent.
+            RealtimeSyncError: as for all commands.
         """
-        with closing(self._chunks(source, chunk_ms, pace, trailing_silence_ms, progress)) as chunks, self._claim:
-            for chunk in chunks:
-                self._send_audio_chunk(chunk)
+        self._audio.send(source, chunk_ms, pace, trailing_silence_ms, progress)
 
     def start_sending_audio(
         self,
@@ -592,24 +356,11 @@ class RealtimeConversationSession:
 
         An orderly end of the session cancels it, which is no error: ``AudioSend.cancelled`` tells.
         """
-        cancelled = threading.Event()
-        clock = RealClock(wake=cancelled)
-        chunks: Iterator[bytes] = self._chunks(source, chunk_ms, pace, trailing_silence_ms, progress, clock)
-        if isinstance(source, (str, os.PathLike)):
-            chunks = _begun(chunks)  # so a file that is not there, or cannot be read, is told at this call
-        self._claim.take()
-        sending = AudioSend(chunks, self._send_audio_chunk, self._claim, cancelled, self._engine.check_process)
-        try:
-            self._engine.start_thread(lambda: sending.run(self._engine.listening), "audio")
-        except BaseException:
-            self._claim.release()
-            raise
-        return sending
+        return self._audio.start_sending(source, chunk_ms, pace, trailing_silence_ms, progress)
 
     def audio_writer(self) -> AudioWriter:
         """Push audio piece by piece: ``with session.audio_writer() as writer: writer.write(samples)``."""
-        self._engine.check_open()
-        return AudioWriter(self._send_audio_chunk, self._claim, self._engine.settings.input_format.sample_bytes)
+        return self._audio.writer()
 
     # Talking --------------------------------------------------------------------------------------------------
 
@@ -641,7 +392,7 @@ class RealtimeConversationSession:
         self._engine.check_open()
         talk(
             self,
-            self._engine,
+            self._audio,
             microphone,
             speaker,
             stop=stop,
@@ -650,30 +401,7 @@ class RealtimeConversationSession:
             linger=linger,
         )
 
-    # Ending ---------------------------------------------------------------------------------------------------
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the session in an orderly way. Idempotent, from any thread, at most ``Timeouts.close`` + 0.5 seconds.
-
-        ``code``: 1000, or 3000 to 4999; ``reason``: at most 123 bytes. Iterators end; whoever waits is released.
-        In a forked child it only lets go of the parent's connection.
-        """
-        if isinstance(code, bool) or not isinstance(code, int) or not (code == 1000 or 3000 <= code <= 4999):
-            raise InvalidInputError(f"a close code is 1000 or 3000 to 4999, not {code!r}")
-        if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > 123:
-            raise InvalidInputError("the reason of a close is a text of at most 123 bytes")
-        self._engine.close(code, reason)
-
-    def __enter__(self) -> RealtimeConversationSession:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise UsageError(
-            "a session is a live connection, so it is neither copied nor sent to another process: start one there"
-        )
+    # Inside ---------------------------------------------------------------------------------------------------
 
     def _items(self, content: Optional[Question]) -> list[ConversationItem]:
         """What is asked, as items."""
@@ -687,101 +415,5 @@ class RealtimeConversationSession:
             return [content]
         if isinstance(content, (list, tuple)):
             return [item for question in content for item in self._items(question)]
-        audio = b"".join(self._chunks(content, 1000))
+        audio = b"".join(self._audio.chunks(content, 1000))
         return [ConversationItem.create_user_message(ConversationContentPart.from_input_audio(audio))]
-
-    def _send(self, command: Command) -> CommandHandle:
-        return send_command(self._engine, command)
-
-    def _settings_in(self, wire_type: str, text: str) -> Optional[SessionOptions]:
-        """What a raw message asks for, so that a new connection is asked for it, too."""
-        if wire_type not in ("session.update", "transcription_session.update"):
-            return None
-        try:
-            command = codec.decode_command(text, self._engine.dialect)
-        except InvalidInputError:  # then the service understands it, or nobody does
-            return None
-        return command.session if isinstance(command, SETTING_COMMANDS) else None
-
-    def _send_audio_chunk(self, chunk: bytes) -> None:
-        self._uncommitted.add(len(chunk))  # before it is sent: what counts is the most that there may be
-        self._engine.send_audio(codec.append_frame(chunk, self._append_type), len(chunk))
-        self._uncommitted.added()
-
-    def _chunks(
-        self,
-        source: AudioSource,
-        chunk_ms: float,
-        pace: Optional[float] = None,
-        trailing_silence_ms: float = 0,
-        progress: Progress = None,
-        clock: Optional[Clock] = None,
-    ) -> Union[AudioChunks, Generator[bytes, None, None]]:
-        self._engine.check_open()
-        return outgoing_chunks(
-            source,
-            self._engine.settings.input_format,
-            chunk_ms=chunk_ms,
-            pace=pace,
-            trailing_silence_ms=trailing_silence_ms,
-            progress=progress,
-            clock=clock,
-        )
-
-
-def _as_it_is(update: ConversationUpdate) -> ConversationUpdate:
-    return update
-
-
-def _raised(update: ConversationUpdate) -> ConversationUpdate:
-    # A cancel that comes when the answer has just finished by itself is refused; nothing went wrong.
-    if isinstance(update, ErrorUpdate) and update.code != "response_cancel_not_active":
-        raise server_error(update)
-    return update
-
-
-def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same chunks, the first of which has been read."""
-    first = next(chunks)
-
-    def all_of_them() -> Iterator[bytes]:
-        yield first
-        yield from chunks  # to close the one closes the other
-
-    return all_of_them()
-
-
-def _check_response_options(options: object) -> None:
-    if options is not None:
-        _check_type(options, (ConversationResponseOptions,), "options")
-
-
-def _check_optional_name(value: object, name: str) -> None:
-    if value is not None:
-        _check_type(value, (str,), name)
-
-
-def _check_type(value: object, types: tuple[type, ...], name: str) -> None:
-    """Say at the call what the service would say later, or would misunderstand."""
-    if not isinstance(value, types) or value == "":
-        wanted = " or ".join(cls.__name__ for cls in types)
-        raise InvalidInputError(f"{name} must be a {wanted}, not {value!r:.60}")
-
-
-def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:
-    """A raw message as text, and its content as far as it can be read."""
-    if isinstance(message, (bytes, bytearray)):
-        try:
-            message = bytes(message).decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInputError(f"a message's bytes must be UTF-8: {error}") from error
-    if not isinstance(message, str):
-        raise InvalidInputError(f"a message is a dict, JSON text or bytes, or a command, not {type(message).__name__}")
-    try:
-        message.encode()
-        content = json.loads(message)
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"this text cannot be sent as UTF-8: {error}") from error
-    except (ValueError, RecursionError):
-        content = None
-    return message, content if isinstance(content, dict) else {}

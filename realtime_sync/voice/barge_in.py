@@ -8,14 +8,15 @@ import queue
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Callable, Optional, Protocol
+from typing import Callable, Optional
 
 import attrs
 
 from realtime_sync.audio.playback import PlaybackPosition, check_position
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine, owes_answer
+from realtime_sync.core.realtime_session import RealtimeWireSession
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -39,22 +40,6 @@ logger = logging.getLogger(__name__)
 IsSpared = Callable[[Optional[str]], bool]
 
 _NOTHING_CAME = "no audio of the answer has come"
-
-
-class Interruptible(Protocol):
-    """What is needed of a session."""
-
-    def cancel_response(self, response_id: Optional[str] = None) -> CommandHandle:
-        """Stop a response."""
-        ...
-
-    def truncate_item(self, item_id: str, *, audio_end_ms: int, content_index: int = 0) -> CommandHandle:
-        """Shorten the model's audio."""
-        ...
-
-    def clear_output_audio(self) -> CommandHandle:
-        """Have the service stop playing."""
-        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -89,8 +74,7 @@ class _Cut:
 
 
 def interrupt(
-    session: Interruptible,
-    engine: Engine,
+    session: RealtimeWireSession,
     *,
     heard_ms: Optional[float] = None,
     position: Optional[PlaybackPosition] = None,
@@ -106,6 +90,7 @@ def interrupt(
     if heard_ms is not None and position is not None:
         raise InvalidInputError("tell what was heard by heard_ms or by position, not by both")
     check_position(position)
+    engine = session._engine
     deadline = Deadline(engine.timeouts.acknowledge if timeout is None else timeout)
     if engine.reconnecting:
         return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
@@ -139,7 +124,7 @@ def interrupt(
     )
 
 
-def _truncate(session: Interruptible, cut: _Cut) -> Optional[CommandHandle]:
+def _truncate(session: RealtimeWireSession, cut: _Cut) -> Optional[CommandHandle]:
     if cut.item_id is None or cut.audio_end_ms is None or cut.why_not:
         return None
     return session.truncate_item(cut.item_id, audio_end_ms=cut.audio_end_ms, content_index=cut.content_index)
@@ -158,7 +143,7 @@ def _outcome(handle: Optional[CommandHandle], deadline: Deadline) -> tuple[Optio
 
 
 def _look(
-    engine: Engine,
+    engine: RealtimeEngine,
     conversation: Conversation,
     heard_ms: Optional[float],
     position: Optional[PlaybackPosition],
@@ -168,7 +153,7 @@ def _look(
     """The response to cancel; whether there is one that has not begun, and has no id yet; and what to shorten."""
     active = engine.responses.active
     # Whether one that has not begun is to be spared, cannot be told yet.
-    awaited = active is None and is_spared is None and engine.line.owes_answer
+    awaited = active is None and is_spared is None and owes_answer(engine.connection)
     if awaited and not item_id and (position is None or position.current is None):
         return None, True, [_Cut(why_not=_NOTHING_CAME)]
     spared = is_spared or (lambda response_id: False)
@@ -267,13 +252,14 @@ class SpeechInterrupter:
 
     def __init__(
         self,
-        interrupt: Callable[[IsSpared], Interruption],
-        engine: Engine,
+        session: RealtimeWireSession,
+        position: PlaybackPosition,
         callback: Optional[Callable[[Interruption], object]],
         stop_playing: Optional[Callable[[], object]],
     ) -> None:
-        self._interrupt = interrupt
-        self._engine = engine
+        self._session = session
+        self._engine = session._engine
+        self._position = position
         self._callback = callback
         self._stop_playing = stop_playing
         # Starts of speech by number; None: the end.
@@ -346,7 +332,9 @@ class SpeechInterrupter:
         while (start := self._speech.get()) is not None:
             try:
                 self._silence(start)  # first: the user is speaking, and the position is to be final
-                interruption = self._interrupt(functools.partial(self._began_behind, start))
+                self._engine.check_open()
+                is_spared = functools.partial(self._began_behind, start)
+                interruption = interrupt(self._session, position=self._position, is_spared=is_spared)
                 if self._callback is not None:
                     self._callback(interruption)
             except ConnectionReplacedError:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import Callable, Optional
 
 from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.core.realtime_session import RealtimeWireSession
 from realtime_sync.core.streams import UpdateStream
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -29,11 +30,8 @@ from realtime_sync.protocol.updates import (
     ResponseOutputAudioDeltaUpdate,
 )
 from realtime_sync.voice import Microphone, SoundDeviceMicrophone, SoundDeviceSpeaker, Speaker
-
-if TYPE_CHECKING:
-    from realtime_sync.core.engine import Engine
-    from realtime_sync.session import RealtimeConversationSession
-    from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter
+from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter
+from realtime_sync.voice.sending import AudioInput
 
 # How long the microphone's last pieces may take to be sent when the conversation ends, in seconds.
 _END_SECONDS = 5.0
@@ -41,8 +39,8 @@ _LOOK_SECONDS = 0.05
 
 
 def talk(
-    session: RealtimeConversationSession,
-    engine: Engine,
+    session: RealtimeWireSession,
+    audio: AudioInput,
     microphone: Optional[Microphone] = None,
     speaker: Optional[Speaker] = None,
     *,
@@ -62,8 +60,8 @@ def talk(
     speaker = speaker or SoundDeviceSpeaker(format=says)
     _check_format(microphone.name, microphone.format, hears, "input_audio_format")
     _check_format(speaker.name, speaker.format, says, "output_audio_format")
-    talk = _Talk(session, microphone, speaker, stop or threading.Event(), linger)
-    talk.run(engine, on_update, on_interruption)
+    talk = _Talk(session, audio, microphone, speaker, stop or threading.Event(), linger)
+    talk.run(on_update, on_interruption)
 
 
 class _Talk:
@@ -71,13 +69,15 @@ class _Talk:
 
     def __init__(
         self,
-        session: RealtimeConversationSession,
+        session: RealtimeWireSession,
+        audio: AudioInput,
         microphone: Microphone,
         speaker: Speaker,
         stop: threading.Event,
         linger: float,
     ) -> None:
         self._session = session
+        self._audio = audio
         self._microphone = microphone
         self._speaker = speaker
         self._stop = stop
@@ -92,7 +92,6 @@ class _Talk:
 
     def run(
         self,
-        engine: Engine,
         on_update: Optional[Callable[[ConversationUpdate], object]],
         on_interruption: Optional[Callable[[Interruption], object]],
     ) -> None:
@@ -101,13 +100,11 @@ class _Talk:
             stack.callback(self._speaker.close)
             self._speaker.start()
             interrupter = stack.enter_context(
-                self._session.interrupt_on_speech(
-                    self._speaker.position, on_interruption, stop_playing=self._speaker.stop
-                )
+                SpeechInterrupter(self._session, self._speaker.position, on_interruption, self._speaker.stop)
             )
             stack.callback(self._microphone.stop)
             self._microphone.start()
-            engine.start_thread(lambda: self._hear(stream), "microphone")
+            self._session._engine.start_thread(lambda: self._hear(stream), "microphone")
             try:
                 self._play(stream, interrupter, on_update)
                 if self._answered.is_set() and not self._stop.is_set():
@@ -125,7 +122,7 @@ class _Talk:
     def _hear(self, stream: UpdateStream) -> None:
         """On a thread of its own, until the microphone ends, in whatever way: that ends the conversation."""
         try:
-            with self._session.audio_writer() as writer:
+            with self._audio.writer() as writer:
                 for chunk in self._microphone:
                     if self._stop.is_set():
                         return
@@ -192,7 +189,7 @@ class _Talk:
             self._answered.set()
 
 
-def _check_turn_detection(session: RealtimeConversationSession) -> None:
+def _check_turn_detection(session: RealtimeWireSession) -> None:
     told = session.session
     detection = told.turn_detection_options if told else None
     if told is not None and (
