@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import struct
 import threading
 import time
@@ -15,8 +16,10 @@ import pytest
 import websocket
 
 from realtime_sync.errors import ConnectionClosedError, InvalidInputError, MessageTooBigError, ProtocolViolationError
+from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.duplex import Duplex
 from realtime_sync.transport.frames import text_frame
+from tests.harness import within
 from tests.transport.conftest import Bench, Running
 from tests.transport.peer import BINARY, CLOSE, PING, PONG, TEXT, Link, close_frame, frame
 
@@ -176,6 +179,29 @@ class Watched:
     recv = partialmethod(_alone, "recv")
     send = partialmethod(_alone, "send")
     close = partialmethod(_alone, "close")
+
+
+class WantsToRead:
+    """A socket whose TLS must read before it can write, once; the reader takes what there is to be read."""
+
+    def __init__(self, sock: Any) -> None:
+        self.fileno, self.recv, self.close, self._sock = sock.fileno, sock.recv, sock.close, sock
+        self.wanted = 0
+
+    def send(self, data: Any) -> Any:
+        self.wanted += 1
+        if self.wanted == 1:
+            raise ssl.SSLWantReadError
+        return self._sock.send(data)
+
+
+def test_a_writer_that_wants_to_read_does_not_wait_for_what_the_reader_has_taken(plain: Bench) -> None:
+    connection = plain.open(echo, Timeouts(send=5))
+    connection._duplex._socket = sock = WantsToRead(connection._duplex._socket)
+    with within(2):
+        connection.send_text("Hi")
+    assert sock.wanted == 2
+    assert connection.receive() == "Hi"
 
 
 def test_one_thread_at_a_time_is_in_a_call_on_the_socket(bench: Bench) -> None:
