@@ -74,6 +74,27 @@ def test_after_many_sessions_no_thread_and_no_descriptor_is_left(house: House, h
     until(lambda: descriptors() <= before)
 
 
+def core_objects() -> int:
+    gc.collect()
+    return sum(type(thing).__module__.startswith("realtime_sync.core") for thing in gc.get_objects())
+
+
+def test_sessions_that_have_ended_leave_no_object_behind(plain: House) -> None:
+    client = plain.client()
+
+    def hold_one() -> None:
+        with client.start_conversation_session() as session:
+            session.add_item("Hi").wait()
+
+    hold_one()
+    until(lambda: not client_threads())
+    before = core_objects()
+    for _ in range(3):
+        hold_one()
+    until(lambda: not client_threads())
+    until(lambda: core_objects() <= before, message="objects of sessions that have ended are kept")
+
+
 def test_a_refused_session_leaves_nothing(house: House) -> None:
     house.serve(api_keys=["another"])
     client = house.client()
