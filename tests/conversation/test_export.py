@@ -266,6 +266,7 @@ def grown(count: int) -> list[ConversationUpdate]:
     return [added(EMPTY_ANSWER, None), *pieces * (count // 2)]
 
 
+@pytest.mark.slow  # it measures time
 @pytest.mark.parametrize(("make", "count"), [(appended, 5_000), (grown, 4_000)])
 def test_twice_as_much_takes_about_twice_as_long(make: Callable[[int], list[ConversationUpdate]], count: int) -> None:
     half, whole = make(count), make(2 * count)
