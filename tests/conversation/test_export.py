@@ -215,6 +215,12 @@ def test_no_updates_in_no_order_raise_and_all_survive_a_round_trip(messages: lis
     holds_together(conversation)
 
 
+def test_half_of_a_surrogate_pair_in_an_image_can_be_sent_again() -> None:
+    item = {"id": "1", "type": "message", "role": "user"}
+    image = {"type": "input_image", "image_url": "data:\ud800"}
+    holds_together(told([added({**item, "content": [image]}, None)]))
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_recorded_messages_in_any_order_are_survived(random: Any) -> None:
