@@ -1,42 +1,23 @@
 """Updates on their way from the reader thread to the threads that take them.
 
-The way: ``deliver`` puts an update on ``_queue``, a ``queue.Queue`` without a bound. One consumer at a time gets from
-that queue, and appends what it gets to ``_passed``. From there all consumers take: the oldest update (``receive``), or
-the oldest one that they want (``wait_for``).
-
 The rules:
 
-1. The reader puts and counts. It never waits for a consumer, and runs no code of the caller's.
-2. All that is in ``_passed`` is older than all that is in the queue, so a consumer gets from the queue only if
-   ``_passed`` holds nothing that it has not looked at. Each update goes to one taker, in order.
-3. A consumer that finds another one at the queue waits until something new is in ``_passed`` or the queue is free.
-   The consumer at the queue passes on what is there, leaves the queue, and wakes all that wait so.
-4. The ``End`` stays: ``_end`` is set once. On the queue it only wakes the consumer that waits there; a consumer that
-   finds the queue empty after that has come to the end.
-5. The bound. A stream that nobody has asked for an update yet may have ``unread_limit``: it keeps the newest updates
+1. The reader appends, counts and notifies. It never waits for a consumer, and runs no code of the caller's.
+2. Each update goes to one taker, in order: ``receive`` takes the oldest, ``wait_for`` the oldest that is wanted.
+3. The ``End`` stays: it is set once, and whoever finds nothing left to look at is given it.
+4. The bound. A stream that nobody has asked for an update yet may have ``unread_limit``: it keeps the newest updates
    within it and drops the oldest. From the first ask on, and always without ``unread_limit``, nothing is dropped, and
    ``deliver`` raises ``ConsumerTooSlowError`` beyond ``limit``. One update alone may be of any size.
 
-The locks, in the order in which they may be taken:
-
-- ``_taking`` is held by the consumer at the queue, also while it waits there. It is only ever tried, never waited for.
-  It is an RLock, because a thread may release that without knowing whether it has acquired it (Ctrl-C may come right
-  between the two), and because a signal handler may take updates while the thread that it interrupts waits here.
-- ``_lock`` guards ``_passed``, ``_passes``, ``_taken``, ``_taken_bytes``, ``_followers``, ``_asked`` and ``_dropped``.
-  It is held for moments, never while a thread waits or while the caller's condition is asked.
-
-The reader alone changes ``_delivered`` and ``_delivered_bytes``.
-
-Ctrl-C: an update that was got and is not wanted is in ``_passed`` before anything else happens. ``queue.Queue.get`` is
-Python code of the standard library, which an exception may leave at any point; this module cannot mend that.
+``_lock`` guards everything that changes; it is held for moments, never while the caller's condition is asked. It is a C
+lock entered by ``with``, so an exception at any bytecode gives it back. ``queue.Queue`` cannot be used here for that
+reason: its ``get`` enters a ``Condition``, in Python, and Ctrl-C between the two leaves its lock taken for ever.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import logging
-import queue
 import threading
 import types
 import weakref
@@ -68,10 +49,6 @@ Delivered = Union[ConversationUpdate, "End"]
 
 # What an update costs beside its text: the objects and the dict, measured at 0.4 to 1.2 kB for a delta.
 _OVERHEAD_BYTES = 800
-# Ctrl-C may strike between a consumer's leaving the queue and its waking the others: so often they look by themselves.
-_LOOK_AGAIN = 1.0
-# How many updates the consumer at the queue passes on at once, at most, before it takes one itself.
-_BATCH = 100
 _FOR_EVER = Deadline(None)
 
 
@@ -117,13 +94,10 @@ class UpdateStream:
         self.check = check  # raises in a forked child
         self._forget = forget
         self._keep = keep  # which updates are put on the queue; called on the reader thread
-        self._queue: queue.Queue[Delivered] = queue.Queue()
-        self._taking = threading.RLock()
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)  # of those who follow the consumer at the queue
-        self._followers = 0
-        self._passed: deque[ConversationUpdate] = deque()
-        self._passes = 0  # how many updates were ever got from the queue: appended to _passed, or dropped
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0  # threads; to notify nobody takes as long as all the rest of a delivery
+        self._updates: deque[ConversationUpdate] = deque()
         self._delivered = self._delivered_bytes = 0
         self._taken = self._taken_bytes = 0  # or dropped
         self._dropped = 0  # and not yet warned of
@@ -211,33 +185,30 @@ class UpdateStream:
         """Add an update; never waits. Raises ``ConsumerTooSlowError`` beyond the bound."""
         if self._keep is not None and not self._keep(update):
             return
-        self._queue.put(update)
-        self._delivered += 1
-        self._delivered_bytes += _weight(update)
-        if self._delivered_bytes - self._taken_bytes > self._bound and self._delivered - self._taken > 1:
-            self._make_room()
+        with self._lock:
+            self._updates.append(update)
+            self._delivered += 1
+            self._delivered_bytes += _weight(update)
+            if self._waiting:
+                self._changed.notify_all()  # not just one: another one may be waiting for something else
+            while not self._asked and self._is_over_bound():
+                self._counted(self._updates.popleft())
+                self._dropped += 1
+            too_many = self._is_over_bound()
+        if too_many:
+            raise ConsumerTooSlowError(
+                f"updates of more than {self._limit} bytes wait to be taken; the session was ended rather than losing "
+                "any. Take them faster, on a thread of their own, or raise QueueLimits.queued"
+            )
 
     def end(self, end: End) -> None:
         """Add the last thing; on any thread. Of several calls the first counts."""
-        if self._end is None:
-            self._end = end
-        self._queue.put(end)
+        with self._lock:
+            self._end = self._end or end
+            self._changed.notify_all()
 
-    def _make_room(self) -> None:
-        """Drop the oldest updates, if nobody has asked for any yet."""
-        with self._lock:  # no consumer is at the queue before it has set _asked, under this lock
-            while not self._asked and self.waiting_bytes > self._bound and self._delivered - self._taken > 1:
-                item = self._queue.get_nowait()
-                if isinstance(item, ConversationUpdate):
-                    self._counted(item)
-                    self._passes += 1
-                    self._dropped += 1
-            if not self._asked or self.waiting_bytes <= self._limit:
-                return
-        raise ConsumerTooSlowError(
-            f"updates of more than {self._limit} bytes wait to be taken; the session was ended rather than losing any. "
-            "Take them faster, on a thread of their own, or raise QueueLimits.queued"
-        )
+    def _is_over_bound(self) -> bool:
+        return self._delivered_bytes - self._taken_bytes > self._bound and len(self._updates) > 1
 
     # On the threads of consumers -------------------------------------------------------------------------------
 
@@ -256,31 +227,42 @@ class UpdateStream:
         self.check()
         if not self._asked:
             self.keep_all()
-        seen = 0  # updates that were passed on, and looked at here
-        try:
-            while True:
-                with self._lock:
-                    if wanted is None and self._passed:
-                        return self._counted(self._passed.popleft())
-                    fresh = self._passed_since(seen) if wanted is not None else ()
-                    seen = self._passes
-                for update in fresh:  # without the lock, because `wanted` is the caller's code
-                    if wanted is not None and wanted(update) and self._took(update):
-                        return update
-                if not self._fetch(seen, deadline):
-                    return self._end
-        except queue.Empty:
-            return None
+        seen = 0  # updates that had been delivered, and were looked at here
+        while True:
+            with self._lock:
+                if wanted is None and self._updates:
+                    return self._counted(self._updates.popleft())
+                fresh = self._since(seen) if wanted is not None else ()
+                seen = self._delivered
+                if not fresh:
+                    if self._end is not None:
+                        return self._end
+                    if not self._wait(seen, deadline):
+                        return None
+            for update in fresh:  # without the lock, because `wanted` is the caller's code
+                if wanted is not None and wanted(update) and self._took(update):
+                    return update
 
-    def _passed_since(self, seen: int) -> Sequence[ConversationUpdate]:
-        return list(itertools.islice(reversed(self._passed), self._passes - seen))[::-1]
+    def _wait(self, seen: int, deadline: Deadline) -> bool:
+        self._waiting += 1
+        try:
+            return deadline.wait(
+                lambda seconds: self._changed.wait_for(
+                    lambda: self._delivered != seen or self._end is not None, seconds
+                )
+            )
+        finally:
+            self._waiting -= 1
+
+    def _since(self, seen: int) -> Sequence[ConversationUpdate]:
+        return list(itertools.islice(reversed(self._updates), self._delivered - seen))[::-1]
 
     def _took(self, update: ConversationUpdate) -> bool:
         """Take this very update; False if another consumer was faster."""
         with self._lock:
-            for back, candidate in enumerate(reversed(self._passed), 1):  # it is mostly the newest
+            for back, candidate in enumerate(reversed(self._updates), 1):  # it is mostly the newest
                 if candidate is update:
-                    del self._passed[-back]
+                    del self._updates[-back]
                     self._counted(update)
                     return True
         return False
@@ -290,81 +272,6 @@ class UpdateStream:
         self._taken += 1
         self._taken_bytes += _weight(update)
         return update
-
-    def _fetch(self, seen: int, deadline: Deadline) -> bool:
-        """Have more updates passed on than ``seen``, by this thread or by the one at the queue; False at the End.
-
-        True may also be a false alarm. Raises ``queue.Empty`` when time is up.
-        """
-        try:
-            if self._taking.acquire(blocking=False):
-                return self._passes != seen or self._pass_on(deadline)
-        finally:
-            try:
-                self._taking.release()
-            except RuntimeError:  # another thread has it
-                pass
-            if self._followers:
-                with self._lock:
-                    self._changed.notify_all()
-        return self._follow(seen, deadline)
-
-    def _pass_on(self, deadline: Deadline) -> bool:
-        """At the queue: get what is there, at least one, and pass it on; False at the End."""
-        ready = min(self._delivered - self._passes, _BATCH)
-        for _ in range(ready):
-            self._append(self._queue.get_nowait())
-        if ready:
-            return True
-        if self._end is None:
-            self._append(self._get(deadline))
-            return True
-        try:
-            self._append(self._queue.get_nowait())
-        except queue.Empty:
-            return False
-        return True
-
-    def _append(self, item: Delivered) -> None:
-        if isinstance(item, ConversationUpdate):
-            with self._lock:
-                self._passed.append(item)
-                self._passes += 1
-
-    def _get(self, deadline: Deadline) -> Delivered:
-        got: list[Delivered] = []
-
-        def get(seconds: Optional[float]) -> bool:
-            try:
-                got.append(self._queue.get(timeout=seconds))
-            except queue.Empty:
-                return False
-            return True
-
-        if not deadline.wait(get):
-            raise queue.Empty
-        return got[0]
-
-    def _follow(self, seen: int, deadline: Deadline) -> bool:
-        """Wait for the consumer at the queue to pass something on or leave."""
-        with self._lock:
-            self._followers += 1
-            try:
-                waited = deadline.within(_LOOK_AGAIN).wait(
-                    lambda seconds: self._changed.wait_for(lambda: self._passes != seen or self._is_free(), seconds)
-                )
-            finally:
-                self._followers -= 1
-        if not waited and not deadline.remaining:
-            raise queue.Empty
-        return True
-
-    def _is_free(self) -> bool:
-        try:
-            return self._taking.acquire(blocking=False)
-        finally:
-            with contextlib.suppress(RuntimeError):
-                self._taking.release()
 
     def _or_raise(self, item: Optional[Delivered], what: str, timeout: Optional[float]) -> ConversationUpdate:
         if isinstance(item, ConversationUpdate):
