@@ -36,21 +36,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table. Raises ``OSError``, ``InvalidInputError`` and ``ConfigurationError``."""
+    from realtime_sync import timeline
     from realtime_sync.recording import Recording
 
     check_apart([arguments.recording], [path for path in (arguments.picture, arguments.audio) if path])
     check_wav_name("--audio", arguments.audio)
     recording = Recording.read(arguments.recording)
     if arguments.picture:  # before the table, under which an error would be lost
-        recording.save_timeline(arguments.picture)
+        timeline.save_picture(recording, arguments.picture)
         note(f"written to {arguments.picture}")
     if arguments.audio:
-        recording.save_audio(arguments.audio)
+        timeline.save_stereo(recording, arguments.audio)
         note(f"written to {arguments.audio}")
     if arguments.json:
         turns = [{"began": round(turn.started, 3), **turn_as_json(turn)} for turn in recording.turns()]
         told = {"started": recording.started, "duration": round(recording.duration, 3), "turns": turns}
         say(json.dumps(told, ensure_ascii=False, indent=2))
     else:
-        say(recording.timeline())
+        say(timeline.text(recording))
     return 0

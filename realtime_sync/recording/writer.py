@@ -14,11 +14,10 @@ from typing import Any, BinaryIO, Optional, Union
 
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.recording.besides import BesidesWriter
 from realtime_sync.recording.elision import take_audio
-from realtime_sync.recording.formats import FormatTracker
-from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, Target
+from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FormatTracker, Target
 from realtime_sync.recording.redaction import without_secrets
+from realtime_sync.recording.sidecars import SidecarWriter
 from realtime_sync.transport.urls import show_url
 from realtime_sync.version import __version__
 
@@ -51,7 +50,7 @@ class RecordingWriter:
         """What ended the recording before the session; None while all is well."""
         self._pid = os.getpid()
         self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  it is closed by close()
-        self._beside = BesidesWriter(self.path) if audio == "beside" else None
+        self._sidecars = SidecarWriter(self.path) if audio == "beside" else None
         self._formats = FormatTracker()
         self._changed = threading.Condition()  # guards all below, and the order of the lines; never held while writing
         self._waiting: list[tuple[float, str, Any]] = []
@@ -178,14 +177,14 @@ class RecordingWriter:
         text = without_secrets(text)
         if self.audio == "keep":
             return {"text": text}
-        beside = self._beside
-        if beside is None:
+        sidecars = self._sidecars
+        if sidecars is None:
             text, gaps = take_audio(text, lambda samples: None)
         else:
             if direction == "in":
                 self._formats.see_text(text, self._dialect)
             format = self._formats.formats[direction]
-            text, gaps = take_audio(text, lambda samples: beside.keep(direction, samples, format))
+            text, gaps = take_audio(text, lambda samples: sidecars.keep(direction, samples, format))
         return {"text": text, "gaps": [gap.to_json() for gap in gaps]} if gaps else {"text": text}
 
     def _header(self) -> dict[str, Any]:
@@ -218,8 +217,8 @@ class RecordingWriter:
 
     def _finish(self) -> None:
         try:
-            if self._beside is not None:
-                self._beside.close()
+            if self._sidecars is not None:
+                self._sidecars.close()
         except OSError as error:
             self._fail(error)
         try:

@@ -28,7 +28,7 @@ from realtime_sync.protocol.commands import (
 )
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.recording.formats import FormatTracker
+from realtime_sync.recording.layout import FormatTracker
 from realtime_sync.recording.recording import Recording, command_of
 
 RATE = PCM.rate

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import websocket
 
+from realtime_sync import timeline
 from realtime_sync.cli import main
 from tests.cli.serving import run
 from tests.core.harness import Running
@@ -29,7 +30,7 @@ def test_timeline_prints_the_table_and_writes_what_it_is_told_to(
     arguments = ["timeline", str(tmp_path / "r.jsonl"), "--picture", str(picture), "--audio", str(audio)]
     assert main(arguments) == 0
     told = capsys.readouterr()
-    assert told.out == recording.timeline() + "\n"
+    assert told.out == timeline.text(recording) + "\n"
     assert told.err == f"(written to {picture})\n(written to {audio})\n"
     assert picture.read_bytes().startswith(b"<?xml")
     assert audio.read_bytes().startswith(b"RIFF")
