@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import attrs
 
-from realtime_sync.errors import ConfigurationError
+from realtime_sync.checks import check_number, validated_by
 
 # Systems count their waits in milliseconds of 31 bits, which is 24 days; some deadlines are the sum of two.
-_MOST = 1_000_000
-
-
-def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MOST:
-        raise ConfigurationError(
-            f"Timeouts.{attribute.name} must be a positive number of seconds, at most a million, not {value!r}"
-        )
+_positive = validated_by(check_number, "seconds", above=0, at_most=1_000_000)
 
 
 @attrs.frozen(kw_only=True)

@@ -17,6 +17,7 @@ PACKAGE = Path(__file__).parents[1] / "realtime_sync"
 ROOMS = [
     "version",
     "errors",
+    "checks",
     "timeouts",
     "deadline",
     "protocol",

@@ -3,7 +3,7 @@
 from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.converting import converted_chunks, write_audio
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
-from realtime_sync.audio.outgoing import Progress, outgoing_chunks, trailing_silence
+from realtime_sync.audio.outgoing import Progress, outgoing_chunks
 from realtime_sync.audio.pacing import Clock, Pacer, RealClock
 from realtime_sync.audio.preflight import check_commit
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
@@ -27,7 +27,6 @@ __all__ = [
     "Progress",
     "RealClock",
     "check_commit",
-    "trailing_silence",
     # results
     "WavInfo",
     "WavWriter",

@@ -10,8 +10,9 @@ from typing import Callable, Optional, Union
 
 from realtime_sync.audio.extras import missing
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.pacing import Clock, Pacer, check_pace, paced
+from realtime_sync.audio.pacing import Clock, Pacer, paced
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
+from realtime_sync.checks import check_number
 from realtime_sync.errors import InvalidInputError
 
 Progress = Union[bool, Callable[[float, Optional[float]], object], None]
@@ -42,19 +43,15 @@ def outgoing_chunks(
     tqdm; and as ``audio_chunks``.
     """
     check_chunk_ms(chunk_ms)
-    if not _is_number(trailing_silence_ms) or not 0 <= trailing_silence_ms <= _MOST_SILENCE_MS:
-        raise InvalidInputError(
-            f"trailing_silence_ms must be 0 to {_MOST_SILENCE_MS:,} milliseconds, not {trailing_silence_ms!r}"
-        )
-    if pace is not None:
-        check_pace(pace)
+    check_number("trailing_silence_ms", trailing_silence_ms, "milliseconds", at_most=_MOST_SILENCE_MS)
+    check_number("pace", pace, above=0, optional=True)
     if progress is True:
         _require_tqdm()
     elif progress is not None and progress is not False and not callable(progress):
         raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
     size = format.bytes_for(chunk_ms / 1000)
     chunks = audio_chunks(source, format, size)
-    silence = trailing_silence(trailing_silence_ms / 1000, format)
+    silence = format.silence(trailing_silence_ms / 1000)
     timed: Iterable[bytes] = itertools.chain(chunks, _pieces(silence, size)) if silence else chunks
     if pace is not None:
         timed = paced(timed, format, Pacer(pace, clock))
@@ -64,14 +61,8 @@ def outgoing_chunks(
 
 
 def check_chunk_ms(chunk_ms: float, name: str = "chunk_ms", *, most: int = 10_000) -> None:
-    """Raise InvalidInputError where this is no length of a chunk, in milliseconds."""
-    if not _is_number(chunk_ms) or not 1 <= chunk_ms <= most:
-        raise InvalidInputError(f"{name} must be 1 to {most:,} milliseconds, not {chunk_ms!r}")
-
-
-def trailing_silence(seconds: float, format: SampleFormat) -> bytes:
-    """Silence to be sent behind speech, in which voice activity detection finds its end: in whole samples."""
-    return format.silence(seconds)
+    """Raise InvalidInputError unless this is the length of a chunk in milliseconds, from 1 to ``most``."""
+    check_number(name, chunk_ms, "milliseconds", at_least=1, at_most=most)
 
 
 def _reported(
@@ -118,7 +109,3 @@ def _require_tqdm() -> None:
         import tqdm  # noqa: F401
     except ImportError as error:
         raise missing("tqdm", "progress", "progress=True") from error
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

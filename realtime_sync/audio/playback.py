@@ -9,6 +9,7 @@ from typing import Optional, Protocol
 
 import attrs
 
+from realtime_sync.checks import check_number, check_whole
 from realtime_sync.errors import InvalidInputError
 
 # Items that are remembered: reports of an earlier one may come late, from an audio thread.
@@ -50,8 +51,7 @@ class PlaybackPosition:
     """
 
     def __init__(self, *, rate: int = 24_000) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, int) or rate <= 0:
-            raise InvalidInputError(f"rate must be a number of samples a second, not {rate!r}")
+        check_whole("rate", rate, "samples a second", at_least=1)
         self._rate = rate
         self._lock = threading.Lock()  # guards all below; held for a few instructions
         self._samples: OrderedDict[tuple[str, int], tuple[float, float]] = OrderedDict()  # (samples, when begun)
@@ -60,15 +60,12 @@ class PlaybackPosition:
 
     def played(self, item_id: str, samples: int, content_index: int = 0) -> None:
         """So many samples more were played of this item. A stereo frame counts as one."""
-        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 0:
-            raise InvalidInputError(f"samples must be a number from 0, not {samples!r}")
+        check_whole("samples", samples)
         self._advance((item_id, content_index), samples, more=True)
 
     def report(self, item_id: str, played_ms: float, content_index: int = 0) -> None:
         """This much of the item was played in all, in milliseconds; less than was reported before changes nothing."""
-        number = isinstance(played_ms, (int, float)) and not isinstance(played_ms, bool)
-        if not number or not 0 <= played_ms < float("inf"):
-            raise InvalidInputError(f"played_ms must be a number of milliseconds from 0, not {played_ms!r}")
+        check_number("played_ms", played_ms, "milliseconds")
         self._advance((item_id, content_index), played_ms * self._rate / 1000, more=False)
 
     @property

@@ -18,7 +18,8 @@ from realtime_sync.audio.extras import can_convert
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.wav import RIFFS, WavInfo, read_wav_header
-from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.checks import check_whole
+from realtime_sync.errors import AudioFormatError
 
 logger = logging.getLogger(__name__)
 
@@ -106,8 +107,7 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     and, after all that is whole has been handed out, for an end within a sample. Errors of the source itself pass
     through (OSError, ...).
     """
-    if isinstance(chunk_bytes, bool) or not isinstance(chunk_bytes, int) or chunk_bytes < format.sample_bytes:
-        raise InvalidInputError(f"chunk_bytes must be at least one sample ({format.sample_bytes}), not {chunk_bytes!r}")
+    check_whole("chunk_bytes", chunk_bytes, "bytes", at_least=format.sample_bytes)
     size = chunk_bytes - chunk_bytes % format.sample_bytes
     length = _Length()
     if isinstance(source, (bytearray, memoryview)):

@@ -10,10 +10,10 @@ from typing import Callable, Optional, TypeVar
 
 import attrs
 
+from realtime_sync.checks import check_number, check_whole, validated_by
 from realtime_sync.endpoint.endpoint import Additions, Endpoint, Target
 from realtime_sync.errors import (
     AuthenticationError,
-    ConfigurationError,
     ConnectCancelledError,
     ConnectionClosedError,
     ConnectionFailedError,
@@ -28,6 +28,7 @@ from realtime_sync.transport.urls import show_url
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+_seconds = validated_by(check_number, "seconds", at_most=1_000_000)
 
 
 @attrs.frozen(kw_only=True)
@@ -41,20 +42,9 @@ class ConnectRetries:
     time, and is varied by a half up and down so that many clients do not come back together.
     """
 
-    attempts: int = 3
-    max_wait: float = 30.0
-    base_delay: float = 0.5
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what makes no sense."""
-        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
-            raise ConfigurationError(f"ConnectRetries.attempts must be a whole number from 1, not {self.attempts!r}")
-        for name in ("max_wait", "base_delay"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1_000_000:
-                raise ConfigurationError(
-                    f"ConnectRetries.{name} must be a number of seconds from 0 to a million, not {value!r}"
-                )
+    attempts: int = attrs.field(default=3, validator=validated_by(check_whole, at_least=1))
+    max_wait: float = attrs.field(default=30.0, validator=_seconds)
+    base_delay: float = attrs.field(default=0.5, validator=_seconds)
 
     def pause(self, error: HandshakeError, attempt: int, waited: float) -> Optional[float]:
         """Seconds to wait after ``attempt`` (from 1) failed with ``error``; None where it should be raised."""

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Literal, Optional, Union
 import attrs
 
 from realtime_sync.audio.formats import PCM
+from realtime_sync.checks import check_number
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.errors import CloseInfo, InvalidInputError
@@ -105,8 +106,7 @@ class Recording:
 
         ``speed``: None gives them at once; 1.0 at the pace at which they came, 2.0 twice as fast.
         """
-        if speed is not None and not speed > 0:
-            raise InvalidInputError(f"speed is a number above 0, or None for no waiting, not {speed!r}")
+        check_number("speed", speed, above=0, optional=True)
         begin = time.monotonic()
         for at, update in self.timed_updates():
             if speed is not None:

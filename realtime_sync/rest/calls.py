@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import attrs
 
+from realtime_sync.checks import check_whole
 from realtime_sync.errors import InvalidInputError, UnsupportedByDialectError
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.protocol.dialects import Dialect
@@ -64,9 +65,7 @@ class Calls:
 
     def reject(self, call_id: str, status_code: int = 603) -> None:
         """Decline an incoming call, with a SIP status from 300 to 699: 603 is "decline", 486 "busy here"."""
-        whole = isinstance(status_code, int) and not isinstance(status_code, bool)
-        if not whole or not 300 <= status_code <= 699:
-            raise InvalidInputError(f"a call is rejected with a SIP status from 300 to 699, not {status_code!r:.60}")
+        check_whole("status_code, a SIP status,", status_code, at_least=300, at_most=699)
         self._command(call_id, "reject", {"status_code": status_code})
 
     def refer(self, call_id: str, target_uri: str) -> None:

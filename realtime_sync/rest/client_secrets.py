@@ -6,8 +6,9 @@ from typing import Any, Optional
 
 import attrs
 
+from realtime_sync.checks import check_whole
 from realtime_sync.endpoint.endpoint import Endpoint
-from realtime_sync.errors import InvalidInputError, UnsupportedByDialectError
+from realtime_sync.errors import UnsupportedByDialectError
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import SessionOptions, TranscriptionSessionOptions, TranslationSessionOptions
 from realtime_sync.protocol.resources import ClientSecret, RealtimeSession
@@ -63,8 +64,7 @@ def create_client_secret(
 
 def _check_expiry(seconds: Any) -> None:
     # The service's bounds (10 to 7200 in 2026-08) are its own business.
-    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int) or seconds <= 0):
-        raise InvalidInputError(f"expires_after is a whole number of seconds above 0, or None, not {seconds!r:.60}")
+    check_whole("expires_after", seconds, "seconds", at_least=1, optional=True)
 
 
 def _read(answer: RestAnswer, secret: Json, session: object, endpoint: Endpoint) -> SessionClientSecret:

@@ -16,6 +16,7 @@ from typing import Callable, Optional, Union
 import attrs
 
 from realtime_sync.audio.extras import missing
+from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
 from realtime_sync.protocol.options import TranscriptionSessionOptions
@@ -104,8 +105,7 @@ def transcribe_files(
     because they concern all files, ``AuthenticationError`` and ``ConfigurationError`` of any of them.
     """
     names = _names(paths)
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise InvalidInputError(f"jobs must be a whole number from 1, not {jobs!r}")
+    check_whole("jobs", jobs, at_least=1)
     settings = _Settings(
         options=session_options(model, language, logprobs, options),
         longest_piece=longest_piece,

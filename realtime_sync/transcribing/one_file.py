@@ -13,6 +13,7 @@ import attrs
 
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
+from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.conversation.pricing import UsageTotals
 from realtime_sync.conversation.transcripts import Transcript, TranscriptCollector, TranscriptionSegment
@@ -82,8 +83,7 @@ def transcribe(
     ``ServerError`` where it refuses the settings, ``WaitTimeoutError``, a ``ConnectionFailedError`` or a
     ``ConnectionClosedError``.
     """
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise InvalidInputError(f"retries must be a whole number from 0, not {retries!r}")
+    check_whole("retries", retries)
     settings = session_options(model, language, logprobs, options)
     longest = _longest_piece(settings) if longest_piece is None else longest_piece
     with closing(audio_chunks(source, PCM, _CHUNK)) as chunks:

@@ -13,6 +13,7 @@ from typing import Callable, Optional, Protocol
 import attrs
 
 from realtime_sync.audio.playback import PlaybackPosition, check_position
+from realtime_sync.checks import check_number
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.engine import Engine
@@ -100,9 +101,7 @@ def interrupt(
     is_spared: Optional[IsSpared] = None,
 ) -> Interruption:
     """Cancel, and truncate; see ``RealtimeConversationSession.interrupt``. ``is_spared``: None spares no answer."""
-    number = isinstance(heard_ms, (int, float)) and not isinstance(heard_ms, bool)
-    if heard_ms is not None and not (number and 0 <= heard_ms < float("inf")):
-        raise InvalidInputError(f"heard_ms must be a number of milliseconds from 0, not {heard_ms!r}")
+    check_number("heard_ms", heard_ms, "milliseconds", optional=True)
     if heard_ms is not None and position is not None:
         raise InvalidInputError("tell what was heard by heard_ms or by position, not by both")
     check_position(position)

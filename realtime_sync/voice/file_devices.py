@@ -11,7 +11,7 @@ from typing import BinaryIO, Optional, Union
 
 from realtime_sync.audio import g711
 from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
-from realtime_sync.audio.outgoing import check_chunk_ms, outgoing_chunks, trailing_silence
+from realtime_sync.audio.outgoing import check_chunk_ms, outgoing_chunks
 from realtime_sync.audio.pacing import Clock, Pacer, RealClock
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.audio.source import AudioSource
@@ -81,7 +81,7 @@ class FileMicrophone:
             heard += len(chunk)
 
     def _sound(self) -> Iterator[bytes]:
-        silence = trailing_silence(self._chunk_ms / 1000, self.format)
+        silence = self.format.silence(self._chunk_ms / 1000)
         while True:
             try:
                 source = self._sources.get_nowait()

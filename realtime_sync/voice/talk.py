@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Callable, Optional
 
 from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.checks import check_number
 from realtime_sync.core.streams import UpdateStream
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     AudioFormatError,
     AudioNotHeldError,
     ConnectionClosedError,
-    InvalidInputError,
     SessionNotOpenError,
     UsageError,
 )
@@ -53,8 +53,7 @@ def talk(
 ) -> None:
     """See ``RealtimeConversationSession.talk``."""
     _check_turn_detection(session)
-    if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < float("inf"):
-        raise InvalidInputError(f"linger must be a number of seconds from 0, not {linger!r}")
+    check_number("linger", linger, "seconds")
     told = session.session
     hears = _format(told.input_audio_format if told else None)
     says = _format(told.output_audio_format if told else None)

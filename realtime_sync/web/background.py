@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, Generic, Optional, TypeVar
 
+from realtime_sync.checks import check_number, check_whole
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConfigurationError,
@@ -190,11 +191,8 @@ class BackgroundSessions:
     """
 
     def __init__(self, max_sessions: int = 100, *, close_seconds: float = 3.0) -> None:
-        if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
-            raise ConfigurationError(f"max_sessions must be a whole number from 1, not {max_sessions!r}")
-        number = isinstance(close_seconds, (int, float)) and not isinstance(close_seconds, bool)
-        if not number or not 0 <= close_seconds < float("inf"):  # at the interpreter's end nothing may hang
-            raise ConfigurationError(f"close_seconds must be a number of seconds from 0, not {close_seconds!r}")
+        check_whole("max_sessions", max_sessions, at_least=1, error=ConfigurationError)
+        check_number("close_seconds", close_seconds, "seconds", error=ConfigurationError)
         self.max_sessions = max_sessions
         self._close_seconds = close_seconds
         self._changed = threading.Condition()  # guards _running, _closed and _lost

@@ -10,6 +10,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Optional, Protocol, Union
 
+from realtime_sync.checks import check_number
 from realtime_sync.core.answer import Answer, Delta
 from realtime_sync.core.response import Response
 from realtime_sync.deadline import Deadline
@@ -80,9 +81,7 @@ def sse_events(
     Raises ``InvalidInputError`` where ``heartbeat`` or ``timeout`` is no number of seconds above 0.
     """
     for name, seconds in (("heartbeat", heartbeat), ("timeout", timeout)):
-        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds < float("inf")
-        if seconds is not None and not number:
-            raise InvalidInputError(f"{name} must be a number of seconds above 0, or None, not {seconds!r}")
+        check_number(name, seconds, "seconds", above=0, optional=True)
     return EventStream(response, heartbeat, timeout, then_close)
 
 

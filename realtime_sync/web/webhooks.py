@@ -30,6 +30,7 @@ from typing import Any, Callable, Optional, Protocol, Union
 
 import attrs
 
+from realtime_sync.checks import check_number, check_whole
 from realtime_sync.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -110,8 +111,7 @@ class SeenInMemory:
     """The store of one process, for all its threads: at most ``most`` ids (one or more), oldest out."""
 
     def __init__(self, most: int = 10_000, *, clock: Callable[[], float] = time.monotonic) -> None:
-        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise ConfigurationError(f"most must be a whole number from 1, not {most!r:.60}")
+        check_whole("most", most, at_least=1, error=ConfigurationError)
         self._most, self._clock = most, clock
         self._lock = threading.Lock()  # guards _until
         self._until: collections.OrderedDict[str, float] = collections.OrderedDict()
@@ -152,8 +152,7 @@ class WebhookVerifier:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys = _keys(secret)
-        if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 < tolerance < float("inf"):
-            raise ConfigurationError(f"tolerance must be a positive number of seconds, not {tolerance!r:.60}")
+        check_number("tolerance", tolerance, "seconds", above=0, error=ConfigurationError)
         self._tolerance = tolerance
         self._seen: SeenWebhooks = SeenInMemory() if seen is None else seen
         self._clock = clock

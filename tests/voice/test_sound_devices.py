@@ -116,9 +116,9 @@ def test_a_device_that_cannot_be_opened_is_told_with_its_name(backend: FakeSound
 
 @pytest.mark.parametrize("length", [0, -20, float("nan"), "20", True, 10_001])
 def test_pieces_have_a_length_that_makes_sense(backend: FakeSoundDevice, length: Any) -> None:
-    with pytest.raises(InvalidInputError, match="chunk_ms must be 1 to 1,000 milliseconds"):
+    with pytest.raises(InvalidInputError, match="chunk_ms must be a number of milliseconds from 1 to 1,000"):
         SoundDeviceMicrophone(chunk_ms=length, backend=backend)
-    with pytest.raises(InvalidInputError, match="block_ms must be 1 to 1,000 milliseconds"):
+    with pytest.raises(InvalidInputError, match="block_ms must be a number of milliseconds from 1 to 1,000"):
         SoundDeviceSpeaker(block_ms=length, backend=backend)
     with pytest.raises(InvalidInputError, match="chunk_ms"):
         FileMicrophone(chunk_ms=length)
