@@ -30,7 +30,7 @@ BUDGET_PASSED = 4002
 
 
 class Budget:
-    """At most ``usd`` US dollars for one session, by ``prices`` (None: ``PRICES``, list prices of a model's tokens).
+    """At most so many US dollars for one session.
 
     ``apply`` takes in what the service tells. Each response and each transcription is counted once, when it has ended.
     Tokens whose modality was not told are counted as the dearest that they can be. A response without any usage (some
@@ -38,7 +38,20 @@ class Budget:
     nothing that could be told: they are counted in ``unpriced``. Give the price of the transcription's model with
     ``PRICES.with_model("gpt-4o-transcribe", ModelPrices(audio_in=..., text_in=..., text_out=...))``.
 
-    Raises ``ConfigurationError`` for a budget that is no amount. Not locked; one budget is for one session.
+    Not locked; one budget is for one session.
+
+    Args:
+        usd: The amount in US dollars, from 0.
+        prices: The prices to count by. None: ``PRICES``, the list prices of the models' tokens.
+
+    Attributes:
+        usd: As given.
+        prices: As given.
+        spent: What was counted so far, in US dollars.
+        unpriced: How many responses and transcriptions have a cost that is not known.
+
+    Raises:
+        ConfigurationError: ``usd`` is no amount.
     """
 
     def __init__(self, usd: float, prices: Optional[Prices] = None) -> None:
@@ -46,9 +59,7 @@ class Budget:
         self.usd = float(usd)
         self.prices = PRICES if prices is None else prices
         self.spent = 0.0
-        """What was counted so far, in US dollars."""
         self.unpriced = 0
-        """How many responses and transcriptions cost something that cannot be told."""
         self._model: Optional[str] = None
         self._transcriber: Optional[str] = None
         self._counted: set[str] = set()

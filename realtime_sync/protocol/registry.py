@@ -95,7 +95,8 @@ class Comparable:
 class WireObject(Comparable):
     """A JSON object of the wire. Fields that are ``None`` are not sent.
 
-    ``extra`` holds what has no field here: sent as it is, and filled on reading with what the server added.
+    Attributes:
+        extra: What has no field here, by name: sent as it is, and filled on reading with what the server added.
     """
 
     extra: dict[str, Any] = attrs.field(factory=dict, repr=extra_repr)
