@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections
 import functools
 import subprocess
 import sys
@@ -147,3 +148,10 @@ def test_importing_the_package_imports_its_four_libraries_and_no_extra() -> None
     extras = {"requests", "wsproto", "numpy", "azure", "openai", "hypothesis", "pytest", "certifi", "docstring_parser"}
     extras |= {"soxr", "soundfile", "sounddevice", "tqdm", "matplotlib"}
     assert loaded & extras == set()
+
+
+def test_a_class_name_means_one_thing_in_the_client_library() -> None:
+    library = [path for path in sources() if room_of(path) not in {"server", "testing", "cli"}]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in library]
+    names = [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    assert [name for name, count in collections.Counter(names).items() if count > 1] == []

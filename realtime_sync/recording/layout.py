@@ -36,10 +36,10 @@ VERSION = 1
 
 AudioMode = Literal["keep", "elide", "beside"]
 AUDIO_MODES = ("keep", "elide", "beside")
-Target = Union[str, os.PathLike[str]]
+FilePath = Union[str, os.PathLike[str]]
 
 
-def is_recording(path: Target) -> bool:
+def is_recording(path: FilePath) -> bool:
     """True if the file begins as a recording of any version does. Raises OSError."""
     with open(path, "rb") as file:
         try:
@@ -49,7 +49,7 @@ def is_recording(path: Target) -> bool:
     return isinstance(header, dict) and isinstance(header.get("recording"), int)
 
 
-def sidecar(path: Target, direction: str) -> str:
+def sidecar(path: FilePath, direction: str) -> str:
     """The path of the WAV file with the samples of this direction: ``x.jsonl`` has ``x.jsonl.user.wav``."""
     return f"{os.fspath(path)}.{'user' if direction == 'out' else 'model'}.wav"
 

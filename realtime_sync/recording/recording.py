@@ -21,7 +21,7 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording.elision import Gap, put_back
-from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FormatTracker, Target
+from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
 from realtime_sync.recording.sidecars import SidecarReader
 
 _LONGEST = 366 * 86_400.0  # seconds; a line with a later time is damaged
@@ -75,7 +75,7 @@ class Recording:
     faults: Sequence[str] = ()
 
     @classmethod
-    def read(cls, path: Target) -> Recording:
+    def read(cls, path: FilePath) -> Recording:
         """Read a recording, as far as it goes. Raises OSError, or InvalidInputError if the file is no recording."""
         path = os.fspath(path)
         with open(path, "rb") as file, SidecarReader(path) as sidecars:

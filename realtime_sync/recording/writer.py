@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, Optional, Union
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.recording.elision import take_audio
-from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FormatTracker, Target
+from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
 from realtime_sync.recording.redaction import without_secrets
 from realtime_sync.recording.sidecars import SidecarWriter
 from realtime_sync.transport.urls import show_url
@@ -41,7 +41,7 @@ class RecordingWriter:
     Raises OSError where the file cannot be created, InvalidInputError for another ``audio``.
     """
 
-    def __init__(self, path: Target, *, audio: AudioMode = "keep") -> None:
+    def __init__(self, path: FilePath, *, audio: AudioMode = "keep") -> None:
         if audio not in AUDIO_MODES:
             raise InvalidInputError(f"audio is one of {', '.join(AUDIO_MODES)}, not {audio!r}")
         self.path = os.fspath(path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Optional
 from realtime_sync.conversation.turns import Turn
 from realtime_sync.errors import ConfigurationError, InvalidInputError
 from realtime_sync.recording import Recording
-from realtime_sync.recording.layout import Target
+from realtime_sync.recording.layout import FilePath
 from realtime_sync.timeline.annotations import AnnotationKind, annotations_of
 from realtime_sync.timeline.rows import Rows, rows_of, ticks, turn_spans
 from realtime_sync.timeline.table import latency, model_words, shown_length, shown_seconds, user_words
@@ -43,7 +43,7 @@ _LATENCIES: tuple[tuple[tuple[str, str, str], ...], ...] = (
 )
 
 
-def save_picture(recording: Recording, path: Target) -> None:
+def save_picture(recording: Recording, path: FilePath) -> None:
     """Draw both sides, the events and the latencies over time.
 
     Args:

@@ -8,13 +8,13 @@ import wave
 from collections.abc import Sequence
 
 from realtime_sync.recording import Recording
-from realtime_sync.recording.layout import Target
+from realtime_sync.recording.layout import FilePath
 from realtime_sync.timeline.tracks import RATE, Piece, Tracks, between
 
 _BLOCK = 10 * RATE  # samples in memory at once
 
 
-def save_stereo(recording: Recording, path: Target) -> None:
+def save_stereo(recording: Recording, path: FilePath) -> None:
     """Write both sides as one stereo WAV file, 16 bit, 24,000 Hz, in the time of the recording.
 
     Left is the user: samples as they were sent, from the moment of sending; audio that was sent faster than it is

@@ -30,7 +30,7 @@ from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.session import RealtimeConversationSession
-from realtime_sync.transcribing.pieces import Piece, pieces
+from realtime_sync.transcribing.pieces import SpeechPiece, pieces
 from realtime_sync.transcribing.transcription import Transcription
 
 logger = logging.getLogger(__name__)
@@ -134,11 +134,11 @@ class _Work:
         self._progress = progress
         self._bytes = 0
         self._unread = pieces(self._counted(), longest=longest, shortest=longest / 5)
-        self.waiting: deque[Piece] = deque()
+        self.waiting: deque[SpeechPiece] = deque()
         """With the service, or to be given to it again; in order."""
-        self.done: list[tuple[Piece, Transcript]] = []
+        self.done: list[tuple[SpeechPiece, Transcript]] = []
 
-    def next(self, sent: int) -> Optional[Piece]:
+    def next(self, sent: int) -> Optional[SpeechPiece]:
         """The piece to send when so many of those waiting have been; None where there is none."""
         if sent == len(self.waiting):
             piece = next(self._unread, None)
@@ -222,7 +222,7 @@ def _send_and_receive(work: _Work, session: RealtimeConversationSession, timeout
             sent -= 1
 
 
-def _send(session: RealtimeConversationSession, piece: Piece) -> None:
+def _send(session: RealtimeConversationSession, piece: SpeechPiece) -> None:
     # Not send_audio(), which would look for a header in samples.
     with session.audio_writer() as writer:
         for start in range(0, len(piece.audio), _CHUNK):
@@ -236,7 +236,7 @@ def _may_pass(error: RealtimeSyncError) -> bool:
     return isinstance(error, TranscriptionFailedError) or is_worth_another_try(error)
 
 
-def _segments(piece: Piece, transcript: Transcript) -> Iterator[TranscriptionSegment]:
+def _segments(piece: SpeechPiece, transcript: Transcript) -> Iterator[TranscriptionSegment]:
     """A piece's text on the recording's time line."""
     if transcript.segments:
         for part in transcript.segments:

@@ -15,7 +15,7 @@ Kind = Literal["input", "output"]
 _WORD = {"input": "microphone", "output": "speaker"}
 
 
-class Stream(Protocol):
+class DeviceStream(Protocol):
     """What is needed of a stream of sounddevice."""
 
     def start(self) -> None:
@@ -44,12 +44,12 @@ class Backend(Protocol):
         ...
 
     @property
-    def RawInputStream(self) -> Callable[..., Stream]:  # noqa: N802
+    def RawInputStream(self) -> Callable[..., DeviceStream]:  # noqa: N802
         """Makes a stream that calls back with samples."""
         ...
 
     @property
-    def RawOutputStream(self) -> Callable[..., Stream]:  # noqa: N802
+    def RawOutputStream(self) -> Callable[..., DeviceStream]:  # noqa: N802
         """Makes a stream that calls back for samples."""
         ...
 

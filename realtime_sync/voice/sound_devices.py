@@ -18,7 +18,7 @@ from realtime_sync.audio.resampling import Resampler
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
 from realtime_sync.voice.play_queue import PlayQueue
-from realtime_sync.voice.portaudio import Backend, Stream, device_format, find_device, sounddevice_backend
+from realtime_sync.voice.portaudio import Backend, DeviceStream, device_format, find_device, sounddevice_backend
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class SoundDeviceMicrophone:
         self._captured = device_format(self._backend, self._device, "input", format)
         self._block_seconds = chunk_ms / 1000
         self._start_lock = threading.Lock()  # guards _stream and _pieces against two that start or stop at once
-        self._stream: Optional[Stream] = None
+        self._stream: Optional[DeviceStream] = None
         self._pieces: queue.SimpleQueue[Optional[bytes]] = queue.SimpleQueue()  # None: there will be no more
         self._lost = 0  # pieces that nobody took in time; written by the device's thread only
 
@@ -156,7 +156,7 @@ class SoundDeviceSpeaker:
         self.position = PlaybackPosition(rate=self._played.rate)
         self._queue = PlayQueue(self.position)
         self._start_lock = threading.Lock()  # guards _stream against two that start or close at once
-        self._stream: Optional[Stream] = None
+        self._stream: Optional[DeviceStream] = None
         self._gone = False
         self._write_lock = threading.Lock()  # guards the two below, and the order in which pieces are put
         self._item: Optional[tuple[str, int]] = None  # whose audio is being resampled
@@ -268,7 +268,7 @@ class SoundDeviceSpeaker:
         self.close()
 
 
-def _opened(name: str, backend: Backend, make: Callable[[], Stream]) -> Stream:
+def _opened(name: str, backend: Backend, make: Callable[[], DeviceStream]) -> DeviceStream:
     try:
         stream = make()
         try:
@@ -283,7 +283,7 @@ def _opened(name: str, backend: Backend, make: Callable[[], Stream]) -> Stream:
     return stream
 
 
-def _closed(stream: Stream, backend: Backend, name: str, *, drop: bool) -> None:
+def _closed(stream: DeviceStream, backend: Backend, name: str, *, drop: bool) -> None:
     """Close it; ``drop`` what it has not sounded yet."""
     try:
         (stream.abort if drop else stream.stop)()
