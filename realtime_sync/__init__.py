@@ -163,3 +163,8 @@ __all__ = [
     *_resources,
     *_updates,
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names alone: without this, every module that was imported would be among them."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

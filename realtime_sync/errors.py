@@ -53,15 +53,9 @@ Each derives from the builtin that one would catch, too. No message holds a key,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Optional
+from typing import Optional, Protocol
 
 import attrs
-
-if TYPE_CHECKING:
-    from realtime_sync.core.answer import Answer
-    from realtime_sync.protocol.updates import ErrorUpdate
-    from realtime_sync.transcribing.transcription import Transcription
-
 
 __all__ = [
     "AudioDeviceError",
@@ -135,6 +129,57 @@ class CloseInfo:
         return {"local": f"closed here ({told})", "remote": f"closed by the server ({told})"}.get(
             self.initiator, f"lost ({told})"
         )
+
+
+# What errors carry is defined above this module, in the folders that make it. These say what can be read of it.
+
+
+class ErrorEvent(Protocol):
+    """An ``ErrorUpdate``: the service's ``error`` event."""
+
+    @property
+    def message(self) -> Optional[str]:
+        """What went wrong, for people."""
+
+    @property
+    def code(self) -> Optional[str]:
+        """What went wrong, for programs."""
+
+    @property
+    def raw_content(self) -> str:
+        """The whole event, as JSON."""
+
+
+class PartialAnswer(Protocol):
+    """An ``Answer``: as far as the service got."""
+
+    @property
+    def text(self) -> str:
+        """The text that was written."""
+
+    @property
+    def transcript(self) -> str:
+        """The text that was spoken."""
+
+    @property
+    def audio(self) -> bytes:
+        """The speech."""
+
+    @property
+    def status(self) -> Optional[str]:
+        """``"failed"``, or what the service calls it."""
+
+
+class PartialTranscription(Protocol):
+    """A ``Transcription``: as far as the service got."""
+
+    @property
+    def text(self) -> str:
+        """The text that was heard."""
+
+    @property
+    def duration(self) -> float:
+        """How much of the recording it covers, in seconds."""
 
 
 class RealtimeSyncError(Exception):
@@ -269,13 +314,15 @@ class ServiceUnavailableError(HandshakeError):
 
 
 class ConnectionClosedError(RealtimeSyncError, ConnectionError):
-    """The connection has ended. ``close_info`` says how; ``__cause__`` holds what the transport saw, if anything.
+    """The connection has ended. ``__cause__`` holds what the transport saw, if anything.
 
-    ``error`` is the last ``error`` update that came before the end, which is often the real reason; else None.
+    Attributes:
+        close_info: How it ended.
+        error: The last ``error`` update (``ErrorUpdate``) before the end, which is often the real reason; else None.
     """
 
     def __init__(
-        self, message: str, *, close_info: Optional[CloseInfo] = None, error: Optional[ErrorUpdate] = None
+        self, message: str, *, close_info: Optional[CloseInfo] = None, error: Optional[ErrorEvent] = None
     ) -> None:
         super().__init__(message)
         self.close_info = close_info or CloseInfo(1006)
@@ -333,7 +380,7 @@ class ReconnectFailedError(ConnectionClosedError):
         message: str,
         *,
         close_info: Optional[CloseInfo] = None,
-        error: Optional[ErrorUpdate] = None,
+        error: Optional[ErrorEvent] = None,
         losses: Sequence[str] = (),
     ) -> None:
         super().__init__(message, close_info=close_info, error=error)
@@ -359,8 +406,12 @@ class BudgetExceededError(ConnectionClosedError):
 class ServerError(RealtimeSyncError):
     """The service answered a command with an ``error`` event that names it.
 
-    ``type``, ``code``, ``param`` and ``event_id`` are the wire's (``event_id``: of the refused command);
-    ``update`` is the whole event.
+    Attributes:
+        type: The kind of error, such as ``"invalid_request_error"``.
+        code: The cause, for programs.
+        param: The field that was wrong.
+        event_id: The refused command.
+        update: The whole event, an ``ErrorUpdate``.
     """
 
     def __init__(
@@ -371,7 +422,7 @@ class ServerError(RealtimeSyncError):
         code: Optional[str] = None,
         param: Optional[str] = None,
         event_id: Optional[str] = None,
-        update: Optional[ErrorUpdate] = None,
+        update: Optional[ErrorEvent] = None,
     ) -> None:
         super().__init__(message)
         self.type = type
@@ -410,10 +461,12 @@ class WebhookPayloadError(WebhookError):
 class ResponseFailedError(RealtimeSyncError):
     """The service ended a response as failed.
 
-    ``answer`` holds what came before; ``code`` is the service's error code, or None.
+    Attributes:
+        answer: The ``Answer`` as far as it came.
+        code: The service's error code, or None.
     """
 
-    def __init__(self, message: str, *, answer: Answer, code: Optional[str] = None) -> None:
+    def __init__(self, message: str, *, answer: PartialAnswer, code: Optional[str] = None) -> None:
         super().__init__(message)
         self.answer = answer
         self.code = code
@@ -422,11 +475,13 @@ class ResponseFailedError(RealtimeSyncError):
 class TranscriptionFailedError(RealtimeSyncError):
     """The service could not write down a piece of the audio.
 
-    ``transcription`` holds what came before it, or is None; ``code`` is the service's error code, or None.
+    Attributes:
+        transcription: The ``Transcription`` of the audio before that piece, or None.
+        code: The service's error code, or None.
     """
 
     def __init__(
-        self, message: str, *, transcription: Optional[Transcription] = None, code: Optional[str] = None
+        self, message: str, *, transcription: Optional[PartialTranscription] = None, code: Optional[str] = None
     ) -> None:
         super().__init__(message)
         self.transcription = transcription

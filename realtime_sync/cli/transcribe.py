@@ -118,7 +118,7 @@ def _tell(results: list[FileTranscription], arguments: argparse.Namespace) -> in
 def _done_before(result: FileTranscription) -> Optional[Transcription]:
     """What a file that failed had come to, and somebody has paid for; None where that is nothing."""
     done = result.error.transcription if isinstance(result.error, TranscriptionFailedError) else None
-    return done if done is not None and done.segments else None
+    return done if isinstance(done, Transcription) and done.segments else None
 
 
 def _keep_what_was_done(result: FileTranscription, arguments: argparse.Namespace) -> None:

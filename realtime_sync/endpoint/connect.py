@@ -176,11 +176,11 @@ def refusal(closed: ConnectionClosedError) -> ConnectionFailedError:
     OpenAI accepts every handshake (101), then sends one ``error`` event and closes: 3000 for a bad key, 4000 for a bad
     model or shape, with ``invalid_request_error.CODE`` as the reason (2026-09).
     """
-    details = closed.error.error if closed.error is not None else None
-    code = (details.code if details is not None else None) or closed.close_info.reason.rpartition(".")[2]
-    if details is None and closed.close_info.initiator != "remote":
+    told = closed.error
+    code = (told.code if told is not None else None) or closed.close_info.reason.rpartition(".")[2]
+    if told is None and closed.close_info.initiator != "remote":
         return ConnectionFailedError(f"The connection was {closed.close_info} before the server said anything.")
-    told = (details.message if details is not None else None) or closed.close_info.reason or "no reason given"
+    reason = (told.message if told is not None else None) or closed.close_info.reason or "no reason given"
     cls = _REFUSALS.get(code or "", HandshakeError)
-    told = _KEY.sub(r"\1***", told)  # some servers repeat the key that they refuse
-    return cls(f"The server refused the session: {told}", code=code or None, close_info=closed.close_info)
+    reason = _KEY.sub(r"\1***", reason)  # some servers repeat the key that they refuse
+    return cls(f"The server refused the session: {reason}", code=code or None, close_info=closed.close_info)

@@ -15,6 +15,7 @@ from realtime_sync.errors import (
     ConnectionFailedError,
     ConnectionLostError,
     ConsumerTooSlowError,
+    ErrorEvent,
     HandshakeError,
     NotFoundError,
     ProtocolViolationError,
@@ -26,7 +27,6 @@ from realtime_sync.errors import (
     TLSError,
     WaitTimeoutError,
 )
-from realtime_sync.protocol.updates import ErrorUpdate
 
 # Close codes after which the same session may be had again: going away, internal error, restart, try again later, bad
 # gateway, and no close frame at all. Others are a verdict: 1008 policy, 3000 and 4000 bad key or model (OpenAI, 2026).
@@ -78,7 +78,7 @@ class Reconnect:
         return max(delay, asked or 0.0)
 
 
-def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Optional[ErrorUpdate]) -> bool:
+def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Optional[ErrorEvent]) -> bool:
     """True where another connection may do better.
 
     ``clean``: the server said goodbye with nothing under way. ``last_words``: an error that was the last thing it said.
@@ -87,7 +87,7 @@ def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Option
         return False
     if isinstance(reason, SessionExpiredError):
         return True
-    if last_words is not None and last_words.error.code in _FATAL_ERRORS:
+    if last_words is not None and last_words.code in _FATAL_ERRORS:
         return False
     if isinstance(reason, ConnectionLostError):
         return True
