@@ -66,6 +66,12 @@ def _without_secrets(value: object) -> object:
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
+def public_classes(module: dict[str, Any]) -> list[str]:
+    """The classes that a module defines, by its globals: its ``__all__``, which the package re-exports."""
+    own = ((name, value) for name, value in module.items() if getattr(value, "__module__", None) == module["__name__"])
+    return [name for name, value in own if isinstance(value, type) and not name.startswith("_")]
+
+
 class Comparable:
     """Equality and a repr that is fit to read, for all attrs classes of the vocabulary.
 

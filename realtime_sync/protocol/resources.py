@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 import attrs
 
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationSessionOptions, CustomVoice
-from realtime_sync.protocol.registry import WireObject
-
-__all__ = [
-    "CachedTokenDetails",
-    "ClientSecret",
-    "ConversationInfo",
-    "ConversationResponse",
-    "ErrorDetails",
-    "InputTokenDetails",
-    "LogProb",
-    "OutputTokenDetails",
-    "RateLimit",
-    "RealtimeSession",
-    "ResponseStatusDetails",
-    "TokenUsage",
-    "TranscriptionLanguage",
-    "TranscriptionUsage",
-]
-
+from realtime_sync.protocol.registry import WireObject, public_classes
 
 ResponseStatus = Union[Literal["completed", "cancelled", "failed", "incomplete", "in_progress"], str]
 StatusReason = Union[Literal["turn_detected", "client_cancelled", "max_output_tokens", "content_filter"], str]
@@ -278,3 +260,7 @@ class ConversationResponse(WireObject):
     output_audio_format: Optional[AudioFormat] = None
     max_output_tokens: Optional[Union[int, str]] = None
     temperature: Optional[float] = None
+
+
+if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore
+    __all__ = public_classes(globals())
