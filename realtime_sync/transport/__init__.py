@@ -17,9 +17,18 @@ The only importer of ``websocket``, ``ssl`` and ``socket`` in the client; none o
 """
 
 from realtime_sync.transport.connection import Connection
+from realtime_sync.transport.frames import text_frame
 from realtime_sync.transport.opening import MAX_MESSAGE_BYTES, connect
 from realtime_sync.transport.refusal import handshake_error
 from realtime_sync.transport.tls import default_ssl_context
 from realtime_sync.transport.waiting import Cancellation
 
-__all__ = ["MAX_MESSAGE_BYTES", "Cancellation", "Connection", "connect", "default_ssl_context", "handshake_error"]
+__all__ = [
+    "MAX_MESSAGE_BYTES",
+    "Cancellation",
+    "Connection",
+    "connect",
+    "default_ssl_context",
+    "handshake_error",
+    "text_frame",
+]

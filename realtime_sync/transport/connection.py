@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import codecs
 import struct
-from typing import Callable, Mapping, Optional, Union
+import threading
+from typing import Mapping, Optional, Union
 
 from websocket import ABNF
 
 from realtime_sync.errors import CloseInfo, ConnectionClosedError, InvalidInputError
 from realtime_sync.transport.duplex import NOT_UTF8, PROTOCOL_ERROR, Duplex, closed
-from realtime_sync.transport.frames import client_frame
+from realtime_sync.transport.frames import text_frame
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 _NO_CODE = 1005
@@ -120,23 +121,55 @@ class Connection:
             self._duplex.write_close(data[:2], error, self._duplex.timeouts.close)
         return self._duplex.end(error)
 
-    def send_text(self, text: Union[str, bytes], at_turn: Optional[Callable[[], None]] = None) -> None:
+    def send_text(self, text: Union[str, bytes]) -> None:
         """Send one text message, in one frame; bytes must be UTF-8 already. Any thread, any number of them.
 
-        ``at_turn`` is called when it is this message's turn, before its first byte: several threads' calls come in
-        the order of the messages on the wire. It must be short and send nothing; what it raises is raised here, and
-        nothing is sent.
+        Blocks while the peer takes bytes too slowly.
 
-        Blocks while the peer takes bytes too slowly; raises SendStalledError after ``Timeouts.send`` seconds
-        without any progress, else the connection's error where it has ended. InvalidInputError (nothing was sent)
-        where the text has no UTF-8 form.
+        Raises:
+            InvalidInputError: the text has no UTF-8 form; nothing was sent.
+            SendStalledError: the peer took no byte for ``Timeouts.send`` seconds.
+            ConnectionClosedError: the connection has ended.
         """
-        if isinstance(text, str):
+        frame = text_frame(text)
+        try:
+            with self.turn:
+                self.write(frame)
+        finally:
+            self.after_turn()
+
+    @property
+    def turn(self) -> threading.Lock:
+        """The turn on the wire: frames go out in the order in which threads take this lock.
+
+        The lock itself, and no context manager around it, so that an exception at any bytecode gives it back. Hold it
+        for one ``write``, whose frame ``text_frame`` has made before; call ``after_turn`` once it is given back::
+
             try:
-                text = text.encode("utf-8")
-            except UnicodeEncodeError as exc:
-                raise InvalidInputError(f"The text cannot be sent as UTF-8: {exc.reason} at {exc.start}.") from exc
-        self._duplex.write_frame(client_frame(ABNF.OPCODE_TEXT, text), at_turn)
+                with connection.turn:
+                    ...  # short; what it raises leaves the connection as it is
+                    connection.write(frame)
+            finally:
+                connection.after_turn()
+        """
+        return self._duplex.lock
+
+    def write(self, frame: bytes) -> None:
+        """Write this frame, whole or never again anything. The caller holds ``turn``.
+
+        Raises:
+            SendStalledError: the peer took no byte for ``Timeouts.send`` seconds.
+            ConnectionClosedError: the connection has ended.
+        """
+        self._duplex.write_frame(frame)
+
+    def after_turn(self) -> None:
+        """Write what the reader could not while the turn was taken, and raise why the socket broke in it, if it did.
+
+        Raises:
+            ConnectionClosedError: what the reader found at the connection's end, the better reason.
+        """
+        self._duplex.after_turn()
 
     def start_close(self, code: int = 1000, reason: str = "", within: Optional[float] = None) -> None:
         """Send a close frame; ``receive`` then ends when the peer has answered. Any thread, idempotent.

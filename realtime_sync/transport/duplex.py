@@ -18,7 +18,7 @@ import ssl
 import struct
 import threading
 import time
-from typing import Callable, Optional
+from typing import Optional
 
 import websocket
 from websocket import ABNF
@@ -213,41 +213,38 @@ class Duplex(websocket.WebSocket):
 
         Raises the connection's error; SendStalledError where the peer takes no byte for ``Timeouts.send`` seconds.
         """
-        return self.write_frame(client_frame(frame.opcode, frame.data))  # type: ignore[arg-type]  # encoded by create_frame
-
-    def write_frame(self, data: bytes, at_turn: Optional[Callable[[], None]] = None) -> int:
-        """``send_frame`` of a frame's bytes; ``at_turn`` is called in the order of the frames on the wire."""
-        broken: Optional[OSError] = None
-        came = False  # who is interrupted before its turn has kept the reader from nothing, and must not wait again
+        data = client_frame(frame.opcode, frame.data)  # type: ignore[arg-type]  # encoded by create_frame
         try:
             with self.lock:
-                came = True
-                if at_turn is not None:
-                    at_turn()  # an OSError of its own is no trouble of the connection
-                try:
-                    self._write(data)
-                except ConnectionClosedError:
-                    raise
-                except OSError as exc:
-                    broken = exc
+                self.write_frame(data)
         finally:
-            if came:
-                self._help_reader()
-        if broken is None:
-            return len(data)
-        # The socket is broken. What the peer said before (an error event, a close frame) may still be unread, and is
-        # the better reason: the reader goes on to the end and sets the error.
-        self._ended.wait(self.timeouts.close)
-        raise self._lose("The connection broke", broken).with_traceback(None)
+            self.after_turn()
+        return len(data)
 
-    def _help_reader(self) -> None:
-        """Write what the reader could not while this thread had the lock; a failure is not this frame's."""
-        while self._control and self.error is None:
-            with self.lock:
-                try:
-                    self._flush(wait=True)
-                except OSError:
-                    return
+    def write_frame(self, data: bytes) -> None:
+        """Write a frame's bytes; the caller holds ``lock``, and calls ``after_turn`` once it has given it back.
+
+        Raises the connection's error, or the socket's OSError, in whose place ``after_turn`` raises a better one.
+        """
+        self._write(data)
+
+    def after_turn(self) -> None:
+        """Write what the reader could not while ``lock`` was taken; raise the connection's error if the socket broke.
+
+        If another thread has the lock by now, nothing is to be done: that thread comes here, too.
+        """
+        while self._control and self.error is None and self.lock.acquire(blocking=False):
+            try:
+                self._flush(wait=True)
+            except OSError:  # no failure of this thread's frame
+                break
+            finally:
+                self.lock.release()
+        if isinstance(self._sealed, OSError) and not isinstance(self._sealed, ConnectionClosedError):
+            # What the peer said before the socket broke (an error event, a close frame) may still be unread, and is
+            # the better reason: the reader goes on to the end and sets the error.
+            self._ended.wait(self.timeouts.close)
+            raise self._lose("The connection broke", self._sealed).with_traceback(None)
 
     def _write(self, data: bytes, by: Optional[float] = None) -> None:
         """Write ``data`` after what is left from before; the caller holds ``lock``.

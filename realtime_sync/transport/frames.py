@@ -5,6 +5,11 @@ from __future__ import annotations
 import functools
 import os
 import struct
+from typing import Union
+
+from realtime_sync.errors import InvalidInputError
+
+_TEXT = 0x1
 
 
 def client_frame(opcode: int, payload: bytes) -> bytes:
@@ -24,6 +29,20 @@ def client_frame(opcode: int, payload: bytes) -> bytes:
     for i in range(4):  # every fourth byte has the same byte of the key
         masked[i::4] = masked[i::4].translate(_xor_table(key[i]))
     return b"".join((head, key, masked))
+
+
+def text_frame(text: Union[str, bytes]) -> bytes:
+    """A text message as one frame; bytes must be UTF-8 already.
+
+    Raises:
+        InvalidInputError: the text has no UTF-8 form.
+    """
+    if isinstance(text, str):
+        try:
+            text = text.encode("utf-8")
+        except UnicodeEncodeError as exc:
+            raise InvalidInputError(f"The text cannot be sent as UTF-8: {exc.reason} at {exc.start}.") from exc
+    return client_frame(_TEXT, text)
 
 
 @functools.cache

@@ -16,6 +16,7 @@ import websocket
 
 from realtime_sync.errors import ConnectionClosedError, InvalidInputError, MessageTooBigError, ProtocolViolationError
 from realtime_sync.transport.duplex import Duplex
+from realtime_sync.transport.frames import text_frame
 from tests.transport.conftest import Bench, Running
 from tests.transport.peer import BINARY, CLOSE, PING, PONG, TEXT, Link, close_frame, frame
 
@@ -130,7 +131,9 @@ def test_each_message_has_its_turn_in_the_order_of_the_wire(bench: Bench) -> Non
 
     def write(who: str) -> None:
         for number in range(200):
-            connection.send_text(f"{who}{number}", partial(take_turn, f"{who}{number}"))
+            with connection.turn:
+                take_turn(f"{who}{number}")
+                connection.write(text_frame(f"{who}{number}"))
 
     writers = [Running(partial(write, who)) for who in "ab"]
     assert connection.receive() == "all"
@@ -141,12 +144,10 @@ def test_each_message_has_its_turn_in_the_order_of_the_wire(bench: Bench) -> Non
 
 @pytest.mark.parametrize("error", [RuntimeError("no"), TimeoutError("no"), BrokenPipeError("no")])
 def test_what_a_message_raises_at_its_turn_is_raised_and_the_connection_goes_on(bench: Bench, error: Exception) -> None:
-    def refuse() -> None:
-        raise error
-
     connection = bench.open(echo)
-    with pytest.raises(type(error)) as caught:
-        connection.send_text("never sent", refuse)
+    with pytest.raises(type(error)) as caught, connection.turn:
+        raise error
+    connection.after_turn()
     assert caught.value is error
     connection.send_text("next")
     assert connection.receive() == "next"
