@@ -19,6 +19,7 @@ ROOMS = [
     "version",
     "errors",
     "checks",
+    "extras",
     "timeouts",
     "deadline",
     "protocol",

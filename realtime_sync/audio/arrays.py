@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Optional
 import attrs
 
 from realtime_sync.audio import g711
-from realtime_sync.audio.extras import missing
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.audio.resampling import resampled
 from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.extras import require
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -124,8 +124,5 @@ def from_bytes(audio: bytes, format: SampleFormat, rate: Optional[float] = None)
 
 
 def require_numpy() -> None:
-    """Raise ConfigurationError where it is missing."""
-    try:
-        import numpy  # noqa: F401
-    except ImportError as error:
-        raise missing("numpy", "audio", "Audio as arrays") from error
+    """Raise ConfigurationError if it is missing."""
+    require("numpy", "audio", "Audio as arrays")

@@ -6,10 +6,10 @@ import os
 import shlex
 from typing import Optional
 
-from realtime_sync.audio.extras import INSTALL_AUDIO
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
 from realtime_sync.audio.wav import CODEC_ALAW, CODEC_MULAW, WavInfo
 from realtime_sync.errors import AudioFormatError
+from realtime_sync.extras import install
 
 # (where, what stands there, what it is): compressed audio and other containers, sent as samples, are loud noise.
 _MAGICS = (
@@ -64,7 +64,7 @@ def cannot_convert(found: str, name: Optional[str]) -> str:
     """For another container, where the packages that read it are missing."""
     return (
         f"This is {found}. Only WAV files and bare samples can be sent as they are; convert it first, for example: "
-        f"{ffmpeg(PCM, name)}. Or have it converted on the way: {INSTALL_AUDIO}"
+        f"{ffmpeg(PCM, name)}. Or have it converted on the way: {install('audio')}"
     )
 
 
@@ -77,8 +77,8 @@ def mismatch(info: WavInfo, format: SampleFormat, name: Optional[str]) -> str:
     """For samples in another format, where the packages that convert it are missing."""
     message = (
         f"The file is {info}, but the session's input format is {format} ({format.wire_type}); the service would "
-        f"hear noise. Have it converted on the way: {INSTALL_AUDIO}. Or convert the file: {ffmpeg(format, name)}, or: "
-        f"{_sox(format, name)}"
+        f"hear noise. Have it converted on the way: {install('audio')}. Or convert the file: "
+        f"{ffmpeg(format, name)}, or: {_sox(format, name)}"
     )
     other = next((known for known in (PCM, MULAW, ALAW) if info.matches(known)), None)
     return message if other is None else f"{message}. Or set input_audio_format={other.wire_type!r} in the session."

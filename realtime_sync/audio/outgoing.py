@@ -8,12 +8,12 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Callable, Optional, Union
 
-from realtime_sync.audio.extras import missing
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.pacing import Clock, Pacer, paced
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
 from realtime_sync.checks import check_number
 from realtime_sync.errors import InvalidInputError
+from realtime_sync.extras import require
 
 Progress = Union[bool, Callable[[float, Optional[float]], object], None]
 """``progress(sent_seconds, total_seconds)``, or True for a bar in the terminal (tqdm); None or False: nothing."""
@@ -46,7 +46,7 @@ def outgoing_chunks(
     check_number("trailing_silence_ms", trailing_silence_ms, "milliseconds", at_most=_MOST_SILENCE_MS)
     check_number("pace", pace, above=0, optional=True)
     if progress is True:
-        _require_tqdm()
+        require("tqdm", "progress", "progress=True")
     elif progress is not None and progress is not False and not callable(progress):
         raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
     size = format.bytes_for(chunk_ms / 1000)
@@ -102,10 +102,3 @@ def _reporter(progress: Progress) -> Iterator[Callable[[float, Optional[float]],
 
 def _pieces(data: bytes, size: int) -> Iterator[bytes]:
     return (data[start : start + size] for start in range(0, len(data), size))
-
-
-def _require_tqdm() -> None:
-    try:
-        import tqdm  # noqa: F401
-    except ImportError as error:
-        raise missing("tqdm", "progress", "progress=True") from error

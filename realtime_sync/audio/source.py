@@ -14,12 +14,12 @@ import attrs
 from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.byte_stream import ByteStream
 from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch, unreadable
-from realtime_sync.audio.extras import can_convert
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.wav import RIFFS, WavInfo, read_wav_header
 from realtime_sync.checks import check_whole
 from realtime_sync.errors import AudioFormatError
+from realtime_sync.extras import is_installed
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +166,7 @@ def _chunks(opened: _Opened, format: SampleFormat, size: int, length: _Length) -
         length.bytes = left
         yield from _cut(opened.stream, None, format, size)
         return
-    if not can_convert():
+    if not is_installed("numpy", "soundfile", "soxr"):
         told = cannot_convert(found, opened.name) if found else None
         raise AudioFormatError(told or mismatch(cast(WavInfo, info), format, opened.name))
     with ExitStack() as stack:

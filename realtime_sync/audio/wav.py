@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from types import TracebackType
 from typing import BinaryIO, Optional, Protocol, Union
 
 import attrs
@@ -217,9 +216,7 @@ class WavWriter:
     def __enter__(self) -> WavWriter:
         return self
 
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Callable, Optional
 
 from realtime_sync.audio.arrays import from_bytes
-from realtime_sync.audio.extras import missing
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.wav import WavWriter
 from realtime_sync.errors import ConfigurationError
+from realtime_sync.extras import missing
 from realtime_sync.voice import SoundDeviceSpeaker
 
 Write = Callable[[bytes], object]

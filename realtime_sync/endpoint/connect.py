@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import re
 import time
@@ -56,8 +57,13 @@ class ConnectRetries:
             return None  # also a 429, but it lasts until somebody pays
         delay = error.retry_after
         if delay is None:
-            delay = self.base_delay * 2 ** min(attempt - 1, 40) * random.uniform(0.5, 1.5)
+            delay = backoff(self.base_delay, attempt)
         return delay if waited + delay <= self.max_wait else None
+
+
+def backoff(base_delay: float, retry: int, max_delay: float = math.inf) -> float:
+    """Seconds before the ``retry``-th retry (from 1): doubling, and varied so that clients do not come together."""
+    return min(max_delay, base_delay * 2.0 ** min(retry - 1, 30)) * random.uniform(0.5, 1.5)
 
 
 def open_connection(

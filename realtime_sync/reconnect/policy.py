@@ -7,6 +7,7 @@ from typing import Optional
 
 import attrs
 
+from realtime_sync.endpoint.connect import backoff
 from realtime_sync.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -73,7 +74,7 @@ class Reconnect:
         """Seconds to wait before ``attempt`` (from 1), which follows ``error``."""
         if attempt == 1:
             return random.uniform(0, self.base_delay)
-        delay = min(self.max_delay, self.base_delay * 2.0 ** min(attempt - 2, 30)) * random.uniform(0.5, 1.5)
+        delay = backoff(self.base_delay, attempt - 1, self.max_delay)
         asked = error.retry_after if isinstance(error, HandshakeError) else None
         return max(delay, asked or 0.0)
 

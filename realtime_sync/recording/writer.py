@@ -9,7 +9,6 @@ import logging
 import os
 import threading
 import time
-from types import TracebackType
 from typing import Any, BinaryIO, Optional, Union
 
 from realtime_sync.errors import CloseInfo, InvalidInputError
@@ -105,9 +104,7 @@ class RecordingWriter:
     def __enter__(self) -> RecordingWriter:
         return self
 
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

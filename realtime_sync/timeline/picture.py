@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Optional
 
 from realtime_sync.conversation.turns import Turn
-from realtime_sync.errors import ConfigurationError, InvalidInputError
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.extras import require
 from realtime_sync.recording import Recording
 from realtime_sync.recording.layout import FilePath
 from realtime_sync.timeline.annotations import AnnotationKind, annotations_of
@@ -60,14 +62,8 @@ def save_picture(recording: Recording, path: FilePath) -> None:
         raise InvalidInputError(
             f"the picture's suffix chooses its format: use one of {', '.join(_FORMATS)}, not {suffix!r}"
         )
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        message = "to draw a timeline, the package matplotlib is needed: pip install 'realtime-sync[plot]'"
-        raise ConfigurationError(message) from error
-    figure = Figure()
-    FigureCanvasAgg(figure)  # by which texts are measured, whatever the format
+    figure: Figure = require("matplotlib.figure", "plot", "The picture of a timeline").Figure()
+    import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)  # measures texts, whatever the format
     _Picture(recording, figure).draw()
     figure.savefig(path, dpi=_DPI, format=suffix[1:], facecolor="white")
 

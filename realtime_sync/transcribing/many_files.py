@@ -15,10 +15,10 @@ from typing import Callable, Optional, Union
 
 import attrs
 
-from realtime_sync.audio.extras import missing
 from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
+from realtime_sync.extras import require
 from realtime_sync.protocol.options import TranscriptionSessionOptions
 from realtime_sync.transcribing.one_file import session_options, transcribe
 from realtime_sync.transcribing.output import OutputFolder
@@ -288,10 +288,7 @@ def _reporter(progress: Union[bool, FilesDone, None], total: int) -> Iterator[Fi
             raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
         yield progress
     else:
-        try:
-            from tqdm import tqdm
-        except ImportError as error:
-            raise missing("tqdm", "progress", "progress=True") from error
+        tqdm = require("tqdm", "progress", "progress=True").tqdm
         layout = "{desc} |{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}]"
         with tqdm(desc="transcribed", total=total, bar_format=layout, file=sys.stderr) as bar:
             yield lambda done, total: bar.update(done - bar.n)

@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from types import TracebackType
 from typing import Optional, Protocol, Union
 
 from realtime_sync.checks import check_number
@@ -128,9 +127,7 @@ class EventStream:
     def __enter__(self) -> EventStream:
         return self
 
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _told(self) -> Generator[bytes, None, None]:

@@ -260,5 +260,5 @@ def test_without_the_socks_package_the_error_says_how_to_get_it(plain: Bench, mo
         return really_import(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ProxyError, match=r"pip install realtime-sync\[socks\]"):
+    with pytest.raises(ProxyError, match=r"pip install 'realtime-sync\[socks\]'"):
         use(plain, f"socks5://127.0.0.1:{peer.port}")
