@@ -28,7 +28,7 @@ from realtime_sync.conversation.turns import Timeline, Turn, TurnTracker
 from realtime_sync.core.answer import Answer, Delta, Timings
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.derived_streams import TranscriptStream
-from realtime_sync.core.engine import QueueLimits
+from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.response import Response
 from realtime_sync.core.streams import UpdateStream
 from realtime_sync.core.translations import TranslatedPiece, TranslationStream

@@ -12,8 +12,7 @@ import attrs
 from realtime_sync.checks import check_number
 from realtime_sync.conversation.accumulator import usage_of
 from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
-from realtime_sync.core.commanding import send_command
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.streams import End
 from realtime_sync.errors import BudgetExceededError, ConfigurationError, RealtimeSyncError
 from realtime_sync.protocol.commands import ResponseCancelCommand
@@ -168,7 +167,7 @@ class BudgetGuard:
     its budget could not be kept.
     """
 
-    def __init__(self, budget: Budget, engine: Engine) -> None:
+    def __init__(self, budget: Budget, engine: RealtimeEngine) -> None:
         self.budget = budget
         self._engine = engine
         self._lock = threading.Lock()  # guards _ending
@@ -210,11 +209,11 @@ class BudgetGuard:
 
     def _end(self, message: str) -> None:
         logger.warning("%s", message)
-        line = self._engine.line  # on this connection only: with it the answer goes down
-        active = line.responses.active
+        connection = self._engine.connection  # on this connection only: with it the answer goes down
+        active = responses_on(connection).active
         if active is not None:
             try:
-                send_command(self._engine, ResponseCancelCommand(response_id=active), line).wait()
+                self._engine.send(ResponseCancelCommand(response_id=active), connection).wait()
             except RealtimeSyncError:
                 pass  # it ended meanwhile, or the session did; it is closed all the same
         error = BudgetExceededError(message, spent=self.budget.spent, usd=self.budget.usd)

@@ -14,7 +14,9 @@ from typing import Callable, NoReturn, Optional, TypeVar, Union
 import attrs
 
 from realtime_sync.budget import Budget, BudgetGuard
-from realtime_sync.core.engine import Engine, QueueLimits
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.limits import QueueLimits
+from realtime_sync.core.realtime import RealtimeEngine, RealtimeState
 from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refusal
 from realtime_sync.endpoint.credentials import Credential
@@ -346,30 +348,32 @@ class RealtimeConversationClient:
             raise
         # Who joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
         greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
-        session = RealtimeConversationSession(engine, client_request_id=request_id, translation=translation)
+        session = RealtimeConversationSession(
+            engine, client_request_id=request_id, translation=translation, budget=budget
+        )
         self._introduce(session, engine, options, greeting, budget)
         if policy is not None:
-            once = ConnectRetries(attempts=1)  # the revival has its own deadline
-            revival = Reconnector(
+            once = ConnectRetries(attempts=1)  # the reconnector has its own deadline
+            Reconnector(
                 engine,
                 policy,
                 lambda cancel: connect(cancel, once),
                 greeting=greeting,
                 replays=call_id is None,
                 continuous=translation,
-            )
-            revival.begin()
+            ).start()
         return session
 
     def _connected(
         self, connect: Callable[[Cancellation], Connection], recording: Optional[RecordingWriter] = None
-    ) -> Engine:
+    ) -> RealtimeEngine:
         """An engine on a new connection, which ``close()`` knows of from the beginning on."""
         with self._cancellable() as cancellation:
-            engine = Engine(
+            timeouts = self.settings.timeouts
+            engine = RealtimeEngine(
                 connect(cancellation),
-                dialect=self.endpoint.dialect,
-                timeouts=self.settings.timeouts,
+                RealtimeState(self.endpoint.dialect, timeouts.acknowledge),
+                timeouts=timeouts,
                 limits=self.settings.limits,
                 recording=recording,
             )
@@ -397,7 +401,7 @@ class RealtimeConversationClient:
     def _introduce(
         self,
         session: RealtimeConversationSession,
-        engine: Engine,
+        engine: RealtimeEngine,
         options: Optional[SessionOptions],
         greeting: float,
         budget: Optional[Budget],

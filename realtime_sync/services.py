@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Optional, Union
 
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
-from realtime_sync.core.engine import QueueLimits
+from realtime_sync.core.limits import QueueLimits
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Additions, Endpoint

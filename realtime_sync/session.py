@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import os
@@ -10,7 +9,7 @@ import secrets
 import threading
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from typing import Any, BinaryIO, Callable, NoReturn, Optional, TypeVar, Union, overload
+from typing import BinaryIO, Callable, Optional, TypeVar, Union
 
 import attrs
 
@@ -19,25 +18,24 @@ from realtime_sync.audio.outgoing import Progress, outgoing_chunks
 from realtime_sync.audio.pacing import Clock, RealClock
 from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.audio.source import AudioChunks, AudioSource
+from realtime_sync.budget import Budget
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.html import card
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
-from realtime_sync.core.commanding import SETTING_COMMANDS, send_command
-from realtime_sync.core.commands import CommandHandle, server_error
+from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.derived_streams import TranscriptStream
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import SETTING_COMMANDS, RealtimeEngine
 from realtime_sync.core.response import Response
-from realtime_sync.core.streams import UpdateStream, Wanted, condition
 from realtime_sync.core.translations import TranslationStream
 from realtime_sync.core.turn_stream import TurnStream
+from realtime_sync.core.wire_session import Message, WireSession
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import CloseInfo, InvalidInputError, UsageError
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.mcp.approval import ApprovalCallback, MCPApprovals
 from realtime_sync.mcp.loop import MCPApprovalStream, MCPApprover, following
 from realtime_sync.protocol import codec, commands
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
-from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.options import (
     ConversationResponseOptions,
     ConversationSessionOptions,
@@ -48,7 +46,6 @@ from realtime_sync.protocol.options import (
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.tools import Tool, ToolRunner
 from realtime_sync.tools.loop import (
     OnInterruption,
@@ -81,10 +78,8 @@ Question = Union[
 ]
 """What can be asked: a text, items, or audio."""
 
-Message = Union[Mapping[str, Any], str, bytes, Command]
 
-
-class RealtimeConversationSession:
+class RealtimeConversationSession(WireSession):
     """One conversation over one connection. Made by ``RealtimeConversationClient.start_conversation_session()``.
 
     A context manager: leaving it closes the session. All methods may be called from any thread.
@@ -95,22 +90,26 @@ class RealtimeConversationSession:
     ``ForkedSessionError`` in a forked child. ``event_id`` names the command on the wire; None makes one up.
     """
 
-    def __init__(self, engine: Engine, *, client_request_id: Optional[str] = None, translation: bool = False) -> None:
-        self._engine = engine
+    _engine: RealtimeEngine
+
+    def __init__(
+        self,
+        engine: RealtimeEngine,
+        *,
+        client_request_id: Optional[str] = None,
+        translation: bool = False,
+        budget: Optional[Budget] = None,
+    ) -> None:
+        super().__init__(engine)
         self._client_request_id = client_request_id
         self._append_type = "session.input_audio_buffer.append" if translation else "input_audio_buffer.append"
+        self._budget = budget
         self._claim = AudioClaim()
         self._mcp = MCPApprovals(engine)
         self._tools = SessionTools(self, engine)
         self._uncommitted = UncommittedAudio()
-        self._callbacks: list[tuple[Callable[[ConversationUpdate], bool], Callable[[Any], object]]] = []
 
     # About the session ----------------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> Optional[str]:
-        """The service's name for the session; None until it has told it."""
-        return self.session.id if self.session else None
 
     @property
     def session(self) -> Optional[RealtimeSession]:
@@ -127,28 +126,17 @@ class RealtimeConversationSession:
         return self._engine.conversation()
 
     @property
-    def closed(self) -> bool:
-        """True once the session has ended, in whatever way."""
-        return self._engine.end is not None
-
-    @property
-    def close_info(self) -> Optional[CloseInfo]:
-        """How the session ended: code, reason, and who began; None while it lives."""
-        return self._engine.end.reason.close_info if self._engine.end else None
+    def budget(self) -> Optional[Budget]:
+        """What the session may cost and has cost; None if it was started without ``budget=``."""
+        return self._budget
 
     @property
     def client_request_id(self) -> Optional[str]:
         """What Azure's support asks for (``x-ms-client-request-id``); None elsewhere."""
         return self._client_request_id
 
-    def __repr__(self) -> str:
-        state = "open"
-        if self._engine.end is not None:
-            state = str(self._engine.end.reason.close_info)
-        model = self.session.model if self.session and self.session.model else "?"
-        return (
-            f"<RealtimeConversationSession {self.id or '(not greeted yet)'} {model} {state}; {self._engine.updates!r}>"
-        )
+    def _about(self) -> str:
+        return self._engine.model or "?"
 
     def _repr_html_(self) -> str:
         state = "open" if self._engine.end is None else str(self._engine.end.reason.close_info)
@@ -157,53 +145,6 @@ class RealtimeConversationSession:
 
     # Receiving ------------------------------------------------------------------------------------------------
 
-    def updates(self, *, raise_errors: bool = False) -> Iterator[ConversationUpdate]:
-        """Iterate over what the server says, from the first message on; it does not end with the answer, so ``break``.
-
-        ``break`` and iterate again later: nothing closes, nothing is lost; but what comes from an ``ask`` or
-        ``respond`` on, until you iterate again, is kept up to ``QueueLimits.unread`` bytes only. Each update goes to
-        whoever takes it first: here, by ``receive_update``, ``wait_for`` or ``run``; for a second reader there is
-        ``subscribe()``. Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end,
-        or after a close in the middle of a response. ``raise_errors=True`` raises ``error`` events as ``ServerError``
-        instead; take the next one to go on.
-        """
-        self._engine.check_process()
-        self._engine.updates.want()
-        # No generator: threads may share what is returned, and it can be gone on with after an error.
-        return map(_raised if raise_errors else _as_it_is, self._engine.updates)
-
-    def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
-        """The next update. ``timeout`` in seconds; None waits as long as the session lives, 0 does not wait.
-
-        Raises ``WaitTimeoutError`` when time is up, ``ConnectionClosedError`` after the last update. It takes from what
-        ``updates()`` gives.
-        """
-        return self._engine.updates.receive(timeout)
-
-    @overload
-    def wait_for(self, wanted: type[U], timeout: Optional[float] = None) -> U: ...
-
-    @overload
-    def wait_for(
-        self,
-        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
-        timeout: Optional[float] = None,
-    ) -> ConversationUpdate: ...
-
-    def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
-        """Take the first update that is wanted, and leave the others to ``updates()``, of which this takes.
-
-        Those that have come and were not taken yet are looked at first. ``wanted``: a ``ConversationUpdateKind``, a
-        wire type, an update class, or a function of the update. ``timeout`` as in ``receive_update``.
-        Raises ``WaitTimeoutError``, or ``ConnectionClosedError`` where it can no longer come.
-        """
-        return self._engine.updates.wait_for(wanted, timeout)
-
-    def subscribe(self) -> UpdateStream:
-        """A stream of its own, from now on, beside ``updates()`` and other streams; close it when done with it."""
-        self._engine.check_process()
-        return self._engine.open_stream()
-
     def transcripts(self, timeout: Optional[float] = None) -> TranscriptStream:
         """Iterate over what is said from now on: a ``Transcript`` for each turn, in order; see ``TranscriptStream``."""
         return TranscriptStream(self.subscribe(), timeout)
@@ -211,37 +152,6 @@ class RealtimeConversationSession:
     def translation(self, timeout: Optional[float] = None) -> TranslationStream:
         """Iterate over what a translation session says from now on, piece by piece; see ``TranslationStream``."""
         return TranslationStream(self.subscribe(), timeout)
-
-    @overload
-    def on(self, wanted: type[U], callback: Callable[[U], object]) -> None: ...
-
-    @overload
-    def on(
-        self,
-        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
-        callback: Callable[[Any], object],
-    ) -> None: ...
-
-    def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
-        """Have ``run()`` call ``callback(update)`` for each update that is wanted (see ``wait_for``).
-
-        Nothing is called while ``run()`` is not: have a thread run it where this one has other things to do.
-        """
-        if not callable(callback):
-            raise InvalidInputError(f"a callback is a function of an update, not {callback!r:.60}")
-        self._callbacks.append((condition(wanted), callback))
-
-    def run(self) -> None:
-        """Iterate over ``updates()`` and call the callbacks, on this thread, until the session ends.
-
-        What a callback raises ends ``run()`` and nothing else. A callback may use the session, and may close it: what
-        had come by then is still called back. It takes from what ``updates()`` gives, so who reads on another thread
-        meanwhile takes ``subscribe()``.
-        """
-        for update in self.updates():
-            for wanted, callback in tuple(self._callbacks):
-                if wanted(update):
-                    callback(update)
 
     # Sending --------------------------------------------------------------------------------------------------
 
@@ -255,7 +165,7 @@ class RealtimeConversationSession:
                 self._tools.change(options.tools)
 
         command = commands.SessionUpdateCommand(session=options, event_id=event_id)
-        return send_command(self._engine, command, before=change_tools)
+        return self._engine.send(command, before=change_tools)
 
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
@@ -367,20 +277,12 @@ class RealtimeConversationSession:
     def send_message(self, message: Message) -> CommandHandle:
         """Send any message as it is: a dict, JSON text, UTF-8 bytes of it, or a command object.
 
-        It is not changed, so give it an ``event_id`` if an ``error`` shall be told to belong to it.
+        It is not changed, so give it an ``event_id`` if an ``error`` is to name it.
         """
-        if isinstance(message, Command):
-            return self._send(message)
-        if isinstance(message, Mapping):
-            text, content = codec.to_text(dict(message)), message
-        else:
-            text, content = _as_text(message)
-        told_type, told_id = content.get("type"), content.get("event_id")
-        wire_type = told_type if isinstance(told_type, str) else "the message"
-        if wire_type == self._append_type:
+        handle = super().send_message(message)
+        if handle.type == self._append_type and not isinstance(message, Command):
             self._uncommitted.lose_count()
-        name = told_id if isinstance(told_id, str) else None
-        return self._engine.send(text, content, wire_type, name, settings=self._settings_in(wire_type, text))
+        return handle
 
     # Asking ---------------------------------------------------------------------------------------------------
 
@@ -650,30 +552,7 @@ class RealtimeConversationSession:
             linger=linger,
         )
 
-    # Ending ---------------------------------------------------------------------------------------------------
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """End the session in an orderly way. Idempotent, from any thread, at most ``Timeouts.close`` + 0.5 seconds.
-
-        ``code``: 1000, or 3000 to 4999; ``reason``: at most 123 bytes. Iterators end; whoever waits is released.
-        In a forked child it only lets go of the parent's connection.
-        """
-        if isinstance(code, bool) or not isinstance(code, int) or not (code == 1000 or 3000 <= code <= 4999):
-            raise InvalidInputError(f"a close code is 1000 or 3000 to 4999, not {code!r}")
-        if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > 123:
-            raise InvalidInputError("the reason of a close is a text of at most 123 bytes")
-        self._engine.close(code, reason)
-
-    def __enter__(self) -> RealtimeConversationSession:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-    def __reduce__(self) -> NoReturn:
-        raise UsageError(
-            "a session is a live connection, so it is neither copied nor sent to another process: start one there"
-        )
+    # Inside ---------------------------------------------------------------------------------------------------
 
     def _items(self, content: Optional[Question]) -> list[ConversationItem]:
         """What is asked, as items."""
@@ -691,17 +570,15 @@ class RealtimeConversationSession:
         return [ConversationItem.create_user_message(ConversationContentPart.from_input_audio(audio))]
 
     def _send(self, command: Command) -> CommandHandle:
-        return send_command(self._engine, command)
+        return self._engine.send(command)
 
-    def _settings_in(self, wire_type: str, text: str) -> Optional[SessionOptions]:
-        """What a raw message asks for, so that a new connection is asked for it, too."""
-        if wire_type not in ("session.update", "transcription_session.update"):
+    def _command_in(self, wire_type: str, text: str) -> Optional[Command]:
+        if wire_type not in (command.wire_type for command in SETTING_COMMANDS):
             return None
         try:
-            command = codec.decode_command(text, self._engine.dialect)
+            return codec.decode_command(text, self._engine.dialect)
         except InvalidInputError:  # then the service understands it, or nobody does
             return None
-        return command.session if isinstance(command, SETTING_COMMANDS) else None
 
     def _send_audio_chunk(self, chunk: bytes) -> None:
         self._uncommitted.add(len(chunk))  # before it is sent: what counts is the most that there may be
@@ -733,13 +610,6 @@ def _as_it_is(update: ConversationUpdate) -> ConversationUpdate:
     return update
 
 
-def _raised(update: ConversationUpdate) -> ConversationUpdate:
-    # A cancel that comes when the answer has just finished by itself is refused; nothing went wrong.
-    if isinstance(update, ErrorUpdate) and update.code != "response_cancel_not_active":
-        raise server_error(update)
-    return update
-
-
 def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
     """The same chunks, the first of which has been read."""
     first = next(chunks)
@@ -766,22 +636,3 @@ def _check_type(value: object, types: tuple[type, ...], name: str) -> None:
     if not isinstance(value, types) or value == "":
         wanted = " or ".join(cls.__name__ for cls in types)
         raise InvalidInputError(f"{name} must be a {wanted}, not {value!r:.60}")
-
-
-def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:
-    """A raw message as text, and its content as far as it can be read."""
-    if isinstance(message, (bytes, bytearray)):
-        try:
-            message = bytes(message).decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInputError(f"a message's bytes must be UTF-8: {error}") from error
-    if not isinstance(message, str):
-        raise InvalidInputError(f"a message is a dict, JSON text or bytes, or a command, not {type(message).__name__}")
-    try:
-        message.encode()
-        content = json.loads(message)
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"this text cannot be sent as UTF-8: {error}") from error
-    except (ValueError, RecursionError):
-        content = None
-    return message, content if isinstance(content, dict) else {}

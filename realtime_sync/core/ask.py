@@ -11,11 +11,11 @@ from typing import Callable, Optional
 import attrs
 
 from realtime_sync.conversation import Conversation
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.core.answer import Answer, Delta
-from realtime_sync.core.commanding import send_command
-from realtime_sync.core.commands import METADATA_KEY, CommandHandle, time_out
+from realtime_sync.core.commands import CommandHandle, time_out
 from realtime_sync.core.connection import SessionConnection
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.response import Response
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -48,20 +48,20 @@ class Question:
         taken, self._asked_again = self._asked_again, True
         return not taken
 
-    def say(self, engine: Engine, line: SessionConnection) -> None:
+    def say(self, engine: RealtimeEngine, connection: SessionConnection) -> None:
         """Say it, in the caller's turn on this connection; what was carried over to it need not be said again.
 
         On this connection only: on another one it would not be the caller's turn, and several questions would come
         before the first answer.
         """
-        if self._said and self._line is not line and engine.read_conversation(self._is_overtaken):
+        if self._said and self._line is not connection and engine.read_conversation(self._is_overtaken):
             for item_id, _ in self._said:
-                send_command(engine, commands.ConversationItemDeleteCommand(item_id=item_id), line)
+                engine.send(commands.ConversationItemDeleteCommand(item_id=item_id), connection)
             self._said.clear()
-        self._line = line
+        self._line = connection
         for item in self._items[len(self._said) :]:
             command = _addition(item)
-            self._said.append((str(command.item.id), send_command(engine, command, line)))
+            self._said.append((str(command.item.id), engine.send(command, connection)))
 
     def _is_overtaken(self, conversation: Conversation) -> bool:
         """True where other questions were put first on the new connection: it is not the last thing said any more."""
@@ -76,7 +76,7 @@ class Question:
 
 
 def begin_response(
-    engine: Engine,
+    engine: RealtimeEngine,
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
@@ -94,23 +94,23 @@ def begin_response(
         items = ()
     question = question or Question(items)
     for attempt in itertools.count():
-        line = engine.live_line(deadline)
-        response, event_id = _expected(engine, line, options), f"event_{secrets.token_hex(10)}"
+        connection = engine.live_connection(deadline)
+        response, event_id = _expected(engine, connection, options), f"event_{secrets.token_hex(10)}"
         try:
-            line.responses.request(event_id, response, options.conversation == "none", deadline)
+            responses_on(connection).request(event_id, response, options.conversation == "none", deadline)
             if response.done:
                 continue  # the connection has ended, and the turn with it
-            question.say(engine, line)
+            question.say(engine, connection)
             marked = attrs.evolve(options, metadata={**(options.metadata or {}), METADATA_KEY: event_id})
             # On this connection only: on another one nobody would expect its answer.
-            send_command(engine, commands.ResponseCreateCommand(response=marked, event_id=event_id), line)
+            engine.send(commands.ResponseCreateCommand(response=marked, event_id=event_id), connection)
         except ConnectionReplacedError:
             continue  # the question was not put; what was said before it is carried over
         except BaseException:
-            line.responses.withdraw(event_id)
+            responses_on(connection).withdraw(event_id)
             raise
         try:
-            _wait_until_begun(engine, line, event_id, response, deadline)
+            _wait_until_begun(engine, connection, event_id, response, deadline)
         except ConnectionReplacedError:
             if not question.take_second_chance():
                 raise
@@ -121,7 +121,7 @@ def begin_response(
             if ACTIVE_RESPONSE not in (error.code, error.type) or deadline.left == 0:
                 raise
             pause = 0.1 * attempt if deadline.left is None else min(0.1 * attempt, deadline.left)
-            line.responses.wait_for_change(pause)  # longer each time, in case it is one that is not seen
+            responses_on(connection).wait_for_change(pause)  # longer each time, in case it is one that is not seen
             continue
         break
     _check_said(question, response)
@@ -129,7 +129,7 @@ def begin_response(
 
 
 def finished_answer(
-    engine: Engine,
+    engine: RealtimeEngine,
     items: Sequence[ConversationItem],
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
@@ -163,18 +163,20 @@ def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
 
 
 def _wait_until_begun(
-    engine: Engine, line: SessionConnection, event_id: str, response: Response, deadline: Deadline
+    engine: RealtimeEngine, connection: SessionConnection, event_id: str, response: Response, deadline: Deadline
 ) -> None:
     try:
         response.wait_until_begun(deadline)
     except (ServerError, ConnectionClosedError):
         raise
     except BaseException:  # out of time, or Ctrl-C: it will begin all the same, with nobody to listen
-        engine.start_thread(lambda: _cancel_once_begun(engine, line, event_id, response), "cancel")
+        engine.start_thread(lambda: _cancel_once_begun(engine, connection, event_id, response), "cancel")
         raise
 
 
-def _cancel_once_begun(engine: Engine, line: SessionConnection, event_id: str, response: Response) -> None:
+def _cancel_once_begun(
+    engine: RealtimeEngine, connection: SessionConnection, event_id: str, response: Response
+) -> None:
     try:
         response.wait_until_begun(Deadline(engine.timeouts.acknowledge))
         response.cancel()
@@ -182,8 +184,8 @@ def _cancel_once_begun(engine: Engine, line: SessionConnection, event_id: str, r
         pass  # refused, never begun, or gone with the connection: there is nothing to cancel
     finally:
         # First: on a server without metadata the next request's answer would be taken for the answer to this one.
-        line.acknowledgements.give_up(event_id)
-        line.responses.withdraw(event_id)
+        connection.commands.give_up(event_id)
+        responses_on(connection).withdraw(event_id)
 
 
 def _check_said(question: Question, response: Response) -> None:
@@ -201,16 +203,16 @@ def _latest(handle: CommandHandle) -> CommandHandle:
     return handle
 
 
-def _expected(engine: Engine, line: SessionConnection, options: ConversationResponseOptions) -> Response:
+def _expected(engine: RealtimeEngine, connection: SessionConnection, options: ConversationResponseOptions) -> Response:
     return Response(
-        cancel=lambda id: send_command(engine, commands.ResponseCancelCommand(response_id=id), line),
+        cancel=lambda id: engine.send(commands.ResponseCancelCommand(response_id=id), connection),
         check=engine.check_process,
         audio_format=_output_format(engine, options),
         model=engine.model,
     )
 
 
-def _output_format(engine: Engine, options: ConversationResponseOptions) -> AudioFormat:
+def _output_format(engine: RealtimeEngine, options: ConversationResponseOptions) -> AudioFormat:
     for told in (options.output_audio_format, engine.session.output_audio_format if engine.session else None):
         if isinstance(told, AudioFormat):
             return told

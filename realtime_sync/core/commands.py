@@ -12,17 +12,15 @@ from typing import Any, Callable, Mapping, Optional
 
 import attrs
 
+from realtime_sync.core.recovery import ErrorOf
+from realtime_sync.core.vocabulary import Acknowledgement, Match, Vocabulary
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import ServerError, UsageError, WaitTimeoutError
-from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
-from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
+from realtime_sync.errors import ConnectionClosedError, ServerError, UsageError, WaitTimeoutError
+from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 
 # Commands in flight that are remembered; a server that never acknowledges must not fill the memory.
 _MOST_PENDING = 1024
-
-METADATA_KEY = "realtime_sync_request"
-"""In the metadata of a response that this library asked for: the ``event_id`` of the request."""
 
 
 class CommandHandle:
@@ -109,71 +107,15 @@ class CommandHandle:
         return f"<{' '.join(filter(None, (self.type, self.event_id, state)))}>"
 
 
-ErrorOf = Callable[[str, Mapping[str, Any]], Exception]
-"""What a command of this wire type ended with."""
-
-Match = Callable[[Mapping[str, Any], ConversationUpdate], bool]
-
-
-def _any(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
-    return True
-
-
-def _same_item(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
-    return command.get("item_id") == getattr(update, "item_id", None)
-
-
-def _added_item(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
-    item = command.get("item")
-    return isinstance(item, Mapping) and item.get("id") in (None, getattr(update, "item_id", None))
-
-
-def _created_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
-    """Responses in flight together are told apart by metadata; a server without it answers in the order of asking."""
-    parameters = command.get("response")
-    ours = (parameters.get("metadata") if isinstance(parameters, Mapping) else None) or {}
-    assert isinstance(update, ResponseUpdateBase)
-    theirs = update.response.metadata or {}
-    if METADATA_KEY in ours and METADATA_KEY in theirs:  # what else is in there, a server may have made strings of
-        return bool(ours[METADATA_KEY] == theirs[METADATA_KEY])
-    return ours == theirs or '"metadata"' not in update.raw_content
-
-
-def _cancelled_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
-    assert isinstance(update, ResponseUpdateBase)
-    response_id = command.get("response_id")
-    return not update.out_of_band if response_id is None else response_id == update.response_id
-
-
-_SESSION = (Kind.SESSION_UPDATED, Kind.TRANSCRIPTION_SESSION_UPDATED)
-_ADDED = (Kind.CONVERSATION_ITEM_ADDED, Kind.CONVERSATION_ITEM_CREATED)
-_RULES: dict[str, tuple[tuple[Kind, ...], Match]] = {
-    "session.update": (_SESSION, _any),
-    "transcription_session.update": (_SESSION, _any),
-    "session.close": ((Kind.SESSION_CLOSED,), _any),
-    "input_audio_buffer.commit": ((Kind.INPUT_AUDIO_BUFFER_COMMITTED,), _any),
-    "input_audio_buffer.clear": ((Kind.INPUT_AUDIO_BUFFER_CLEARED,), _any),
-    "output_audio_buffer.clear": ((Kind.OUTPUT_AUDIO_BUFFER_CLEARED,), _any),
-    "conversation.item.create": (_ADDED, _added_item),
-    "conversation.item.retrieve": ((Kind.CONVERSATION_ITEM_RETRIEVED,), _same_item),
-    "conversation.item.truncate": ((Kind.CONVERSATION_ITEM_TRUNCATED,), _same_item),
-    "conversation.item.delete": ((Kind.CONVERSATION_ITEM_DELETED,), _same_item),
-    "response.create": ((Kind.RESPONSE_CREATED,), _created_response),
-    "response.cancel": ((Kind.RESPONSE_DONE,), _cancelled_response),
-}
-_ACKNOWLEDGING = frozenset(kind for kinds, _ in _RULES.values() for kind in kinds)
-
-
-def is_acknowledged(wire_type: str) -> bool:
-    """True where something on the wire acknowledges such a command."""
-    return wire_type in _RULES
+# Nothing on the wire acknowledges such a command.
+_NEVER = Acknowledgement((), lambda command, update: True)
 
 
 @attrs.frozen
 class _Pending:
     handle: CommandHandle
     message: Mapping[str, Any]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[str, ...]
     match: Match
 
 
@@ -190,18 +132,21 @@ def _matched(message: Mapping[str, Any]) -> Mapping[str, Any]:
 class PendingCommands:
     """The commands in flight of one connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._rules = vocabulary.acknowledgements
+        self._acknowledging = frozenset(kind for rule in self._rules.values() for kind in rule.kinds)
+        self._error_class = vocabulary.error
         self._lock = threading.Lock()  # guards _pending and _ended
         self._pending: dict[int, _Pending] = {}  # by the handle's id(); a dict keeps the order of sending
         self._ended: Optional[ErrorOf] = None
 
     def expect(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """Remember a command that is about to be sent."""
-        kinds, match = _RULES.get(handle.type, ((), _any))
+        rule = self._rules.get(handle.type, _NEVER)
         evicted = None
         with self._lock:
             if self._ended is None:
-                self._pending[id(handle)] = _Pending(handle, _matched(message), kinds, match)
+                self._pending[id(handle)] = _Pending(handle, _matched(message), rule.kinds, rule.match)
                 if len(self._pending) > _MOST_PENDING:
                     useless = (key for key, entry in self._pending.items() if not entry.kinds)
                     evicted = self._pending.pop(next(useless, next(iter(self._pending))))
@@ -209,11 +154,6 @@ class PendingCommands:
             handle.settle(None, self._ended(handle.type, _matched(message)))
         if evicted is not None:
             evicted.handle.settle(None, UsageError(f"more than {_MOST_PENDING} commands are unacknowledged"))
-
-    def forget(self, handle: CommandHandle) -> None:
-        """The command was not sent after all."""
-        with self._lock:
-            self._pending.pop(id(handle), None)
 
     def give_up(self, event_id: str) -> None:
         """Nobody waits for this command's acknowledgement any more: what comes is for later ones."""
@@ -230,14 +170,14 @@ class PendingCommands:
         """The command that this update acknowledges or refuses, if any; it is for the caller to settle it."""
         if not self._pending:  # a command is in there before it is sent, so before it can be answered
             return None
-        if isinstance(update, ErrorUpdate):
+        if isinstance(update, self._error_class):
             # An error that names nobody is about a message that had no name, and the service works in order.
             event_id = update.failed_event_id
             handle = self._take_first(lambda entry: entry.handle.event_id == event_id, passed=False)
             if handle is None:
                 self._tell_all(update)
             return handle
-        if update.kind in _ACKNOWLEDGING:
+        if update.kind in self._acknowledging:
             return self._take_first(lambda entry: update.kind in entry.kinds and entry.match(entry.message, update))
         return None
 
@@ -247,7 +187,7 @@ class PendingCommands:
         for entry in pending:
             entry.handle.overhear(error)
 
-    def end(self, error: Exception, error_of: Optional[ErrorOf] = None) -> None:
+    def end(self, error: ConnectionClosedError, error_of: Optional[ErrorOf] = None) -> None:
         """Nothing will be acknowledged any more: because of ``error``, or of what ``error_of`` says of a command."""
         ended: ErrorOf = error_of or (lambda wire_type, message: error)
         with self._lock:

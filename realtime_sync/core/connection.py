@@ -1,144 +1,133 @@
-"""One connection's life: what is sent and awaited on it, and how it ends. A session that survives has several."""
+"""One connection of a session: what is sent and awaited on it, and how it ends.
+
+A session that reconnects has several, one after the other; ``number`` is 1 for the first.
+
+Sending: ``send`` takes the wire's turn, a lock, so that everything noted in the turn has the order of the wire. A
+command is kept (for a reconnect) and expected before its first byte is written, because its acknowledgement may come
+at once. What the turn raises before that leaves the connection as it is.
+
+The end: the reader thread calls ``end`` once. ``reason`` is how the connection ended; ``error`` is what everyone is
+told, which differs if the session goes on. Both are set before ``ended``. Locks: the wire's turn (transport), then
+those of ``commands`` and ``exchange``; none is held while another thread is waited for.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any, Callable, Optional, Union
+from typing import Callable, Optional, Union
 
-from realtime_sync.core.commands import CommandHandle, ErrorOf, PendingCommands
-from realtime_sync.core.normalizer import ResponseNormalizer
-from realtime_sync.core.response_router import ResponseRouter
-from realtime_sync.errors import ConnectionClosedError
-from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
-from realtime_sync.protocol.updates import ErrorUpdate, ResponseDoneUpdate
+from realtime_sync.core.commands import PendingCommands
+from realtime_sync.core.recovery import ErrorOf, Outgoing
+from realtime_sync.core.streams import End
+from realtime_sync.core.vocabulary import SessionState
+from realtime_sync.errors import ConnectionClosedError, ConsumerTooSlowError, SessionExpiredError
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.recording.wire_log import log_frame
-from realtime_sync.transport import Connection
+from realtime_sync.transport import Connection, text_frame
+
+# The reader knows best how a connection ended, and is at most this late (seconds).
+_READER_SECONDS = 0.5
 
 
 class SessionConnection:
-    """A connection with its commands in flight and its answers in progress. ``number``: 1 for a session's first."""
+    """A transport connection with its commands in flight and its answers in progress."""
 
     def __init__(
-        self, connection: Connection, number: int, name: str, recording: Optional[RecordingWriter] = None
+        self,
+        transport: Connection,
+        number: int,
+        name: str,
+        state: SessionState,
+        recording: Optional[RecordingWriter] = None,
     ) -> None:
-        self.connection = connection
+        self.transport = transport
         self.number = number
         self.name = name
-        self.recording = recording
-        self.acknowledgements = PendingCommands()
-        self.responses = ResponseRouter()
-        # The reader's alone, until it has ended.
-        self.completion = ResponseNormalizer()
+        self.commands = PendingCommands(state.vocabulary)
+        self.exchange = state.new_exchange()
+        self._vocabulary = state.vocabulary
+        self._recording = recording
+        # The reader's alone, until it has ended:
         self.last_error: Optional[ErrorUpdate] = None
-        self.open_responses: set[Optional[str]] = set()
+        self.last_words: Optional[ErrorUpdate] = None  # an error about no command, if nothing has come since
         self.heard = False  # the server has said something but an error
-        self.silent = False  # nobody is told of what comes: a history is being replayed
-        self.over = False  # the reader has come to its end; guarded by the engine
-        self.last_words: Optional[ErrorUpdate] = None  # an error about no command, where nothing has come since
-        self.waiting: list[ConversationUpdate] = []  # what came in silence and is to be told afterwards
-        self.reason: Optional[ConnectionClosedError] = None  # how it ended; set before `error`
-        self.error: Optional[ConnectionClosedError] = None  # what everyone is told; set before `ended`
-        self.greeted = threading.Event()  # the server has said something, or the line has ended
-        self.ended = threading.Event()  # everyone who waited on this line was released
+        self.silent = False  # it catches up: what comes is not delivered
+        self.deferred: list[ConversationUpdate] = []  # what came in silence and is delivered afterwards
+        self.over = False  # the reader has come to its end; guarded by the engine's lock
+        self.reason: Optional[ConnectionClosedError] = None
+        self.error: Optional[ConnectionClosedError] = None
+        self.greeted = threading.Event()  # the server has said something, or the connection has ended
+        self.ended = threading.Event()  # everyone who waited on this connection was released
 
-    def send(
-        self,
-        text: Union[str, bytes],
-        handle: CommandHandle,
-        message: Mapping[str, Any],
-        note: Optional[Callable[[], None]] = None,
-    ) -> None:
-        """Send a command; ``message`` holds what its acknowledgement is known by. ``note`` is called at its turn."""
-        turned: list[bool] = []
+    def send(self, frame: Outgoing, keep: Callable[[SessionConnection, Outgoing], bool]) -> None:
+        """Send a frame; ``keep`` is called at its turn, see ``Recovery.keep``.
 
-        def at_turn() -> None:
-            # In its turn on the wire, because acknowledgements come in that order; before its first byte, because its
-            # own may come at once.
-            if note is not None:
-                note()
-            turned.append(True)
-            self.acknowledgements.expect(handle, message)
-
-        try:
-            self.transmit(text, at_turn)
-        except BaseException:
-            if not turned:  # else it may have been sent, and be answered
-                self.acknowledgements.forget(handle)
-            raise
-
-    def transmit(self, text: Union[str, bytes], at_turn: Optional[Callable[[], None]] = None) -> None:
-        """Send a frame; see ``Connection.send_text``. Raises what the line ended with, where it has."""
+        Raises:
+            ConnectionClosedError: the connection has ended, before the frame or while it was kept and written.
+        """
         if self.error is not None:
             raise self.error.with_traceback(None)
-        log_frame(self.name, ">", text)
+        log_frame(self.name, ">", frame.text)
         try:
-            self.connection.send_text(text, self._recorded(text, at_turn))
+            self._send(frame, text_frame(frame.text), keep)
         except ConnectionClosedError:
-            self.ended.wait(0.5)  # the reader knows more: the server's last error, the close frame
+            self.ended.wait(_READER_SECONDS)  # the reader knows more: the server's last error, the close frame
             if self.error is None:
                 raise
         else:
             return
         raise self.error.with_traceback(None)
 
-    def _recorded(self, text: Union[str, bytes], at_turn: Optional[Callable[[], None]]) -> Optional[Callable[[], None]]:
-        """What is called at the frame's turn, so that the recording has the order of the wire."""
-        recording = self.recording
-        if recording is None:
-            return at_turn
-
-        def at_turn_recorded() -> None:
-            if at_turn is not None:
-                at_turn()  # which may refuse it
-            recording.sent(text)
-
-        return at_turn_recorded
-
-    @property
-    def owes_answer(self) -> bool:
-        """True where an answer in the conversation was asked for on the wire, and has not begun."""
-        claimed = self.responses.claimed
-        return claimed is not None and self.acknowledgements.is_in_flight(claimed)
+    def _send(self, frame: Outgoing, data: bytes, keep: Callable[[SessionConnection, Outgoing], bool]) -> None:
+        try:
+            with self.transport.turn:
+                frame.kept = keep(self, frame)
+                if frame.handle is not None:
+                    self.commands.expect(frame.handle, frame.message)
+                if self._recording is not None:
+                    self._recording.sent(frame.text)
+                self.transport.write(data)
+        finally:
+            self.transport.after_turn()
 
     def receive(self) -> Union[str, bytes]:
-        """The next message; see ``Connection.receive``."""
+        """The next message; see ``Connection.receive``. The reader thread's."""
         try:
-            frame = self.connection.receive()
+            frame = self.transport.receive()
         except ConnectionClosedError as error:
-            if self.recording is not None:
-                self.recording.disconnected(error.close_info)
+            if self._recording is not None:
+                self._recording.disconnected(error.close_info)
             raise
-        if self.recording is not None:
-            self.recording.received(frame)
+        if self._recording is not None:
+            self._recording.received(frame)
         return frame
 
-    def take_note(self, update: ConversationUpdate) -> None:
-        """On the reader thread: what an update tells of the line itself."""
+    def note(self, update: ConversationUpdate) -> None:
+        """Note what an update says about the connection itself. The reader thread's."""
         self.last_words = None
-        if isinstance(update, ErrorUpdate):
+        if isinstance(update, self._vocabulary.error):
             self.last_error = update
             self.last_words = None if update.failed_event_id else update
-            return  # no greeting: a refused key is told so, just before the close
-        if isinstance(update, ResponseDoneUpdate):
-            self.open_responses.discard(update.response_id)
-        elif isinstance(update, ResponseUpdateBase):
-            self.open_responses.add(update.response_id)
-        if not self.heard:
+        elif not self.heard:  # an error is no greeting: a refused key is reported so, just before the close
             self.heard = True
             self.greeted.set()
 
-    def settle(
-        self, update: ConversationUpdate, note: Optional[Callable[[ConversationUpdate, Optional[CommandHandle]], None]]
-    ) -> None:
-        """On the reader thread: hand the update to the command and the answer that wait for it; ``note`` is told."""
-        handle = self.acknowledgements.take(update)
-        self.responses.see(update, handle.event_id if handle else None)
-        if note is not None:
-            note(update, handle)
-        if handle is not None:
-            handle.settle(update)  # last: who wakes may ask for the next answer at once
+    def end_by(self, error: ConnectionClosedError) -> End:
+        """The end that ``error`` makes of this connection, with what the server said last. The reader thread's."""
+        last = error.error = self.last_error
+        if isinstance(error, ConsumerTooSlowError):
+            return End(error, clean=False)
+        if last is not None and last.error.code in self._vocabulary.expired:
+            expired = SessionExpiredError(
+                f"the service ended the session at its time limit: {last.error.message or last.error.code}",
+                close_info=error.close_info,
+                error=last,
+            )
+            expired.__cause__ = error
+            return End(expired, clean=False)
+        return End(error, clean=error.close_info.clean and not self.exchange.unfinished)
 
     def end(
         self,
@@ -146,16 +135,16 @@ class SessionConnection:
         error: Optional[ConnectionClosedError] = None,
         error_of: Optional[ErrorOf] = None,
     ) -> None:
-        """At its end: release everyone who waits on this line, with ``error``, else ``reason``.
+        """Release everyone who waits on this connection, with ``error``, else ``reason``. The reader thread's.
 
-        ``error_of`` as for ``PendingCommands.end``.
+        ``error_of``: what each command ends with, if that is not ``error``.
         """
         error = error or reason
         self.reason, self.error = reason, error
         try:
-            self.acknowledgements.end(error, error_of)
-            self.responses.end(error)
+            self.commands.end(error, error_of)
+            self.exchange.end(error)
         finally:
             self.greeted.set()
             self.ended.set()
-            self.connection.dispose()
+            self.transport.dispose()

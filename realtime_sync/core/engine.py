@@ -1,54 +1,58 @@
-"""A session's engine: the connection in use and its reader, who is told of what comes, and how it all ends.
+"""A session's engine: its connection and the reader thread, who is told of what comes, and how it all ends.
 
-Who runs where: one daemon thread a connection (``_read``) takes its frames, decodes them, settles commands and fills
-the streams; it never runs the caller's code and never waits for it. Everything else happens on the caller's thread. The
-reader ends when its connection does, and in ending releases everyone who waits.
+It carries any protocol: what its messages mean stands behind ``SessionState`` (``vocabulary.py``).
 
-A session that survives (``survive``) goes on over a new connection when one is lost: ``revival.py`` makes it, while
-whoever sends waits here for it. A connection ends before the next one begins, so nothing of the old reaches the new.
+Threads. One daemon thread for each connection, the reader (``_read``), takes frames, decodes them, settles commands
+and fills the streams. It never runs the caller's code, never waits for it, and never raises out. All else runs on the
+caller's threads, or on those that ``start_thread`` makes, the one place where a session's threads start.
+
+States: ``state.py`` has the table, and the one method that changes them. A connection ends before the next one
+begins.
+
+Order. The reader hands each update on in one order; ``realtime.py`` explains it for its protocol. An update is
+delivered with the lock ``delivering``, which also guards the conversation: so the recovery can tell everyone of a new
+connection between two updates.
+
+Locks, in the order in which they may be taken; none is held during I/O, waiting, or a caller's code:
+
+    delivering    the conversation, and the order of delivery
+    the turn      of a connection (transport): the order of frames
+    states.lock   the state, _connection, _listeners, recovery, how the session ends
+    small ones    of PendingCommands, ResponseRouter, SettingsTracker, the outbox, each stream
 """
 
 from __future__ import annotations
 
-import atexit
-import functools
 import itertools
 import logging
 import os
+import secrets
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any, Callable, Optional, TypeVar, Union
+from typing import Any, Callable, Optional, Union
 
 import attrs
 
-from realtime_sync.conversation import Conversation
+from realtime_sync.core import lifetime
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
-from realtime_sync.core.response_router import ResponseRouter
-from realtime_sync.core.settings import SettingsTracker
+from realtime_sync.core.limits import QueueLimits
+from realtime_sync.core.recovery import NoRecovery, Outgoing, Recovery
+from realtime_sync.core.state import WAITING, SessionStates, State
 from realtime_sync.core.streams import End, Listener, UpdateStream, WeakListener
+from realtime_sync.core.vocabulary import SessionState
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
-    CloseInfo,
-    ConfigurationError,
     ConnectionClosedError,
     ConnectionLostError,
     ConnectionReplacedError,
     ConsumerTooSlowError,
     ForkedSessionError,
-    SessionExpiredError,
-    SessionNotOpenError,
-    WaitTimeoutError,
+    InvalidInputError,
 )
-from realtime_sync.protocol import codec
-from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.protocol.options import SessionOptions
-from realtime_sync.protocol.resources import RealtimeSession
-from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
-from realtime_sync.protocol.updates import is_about_tool_lists
-from realtime_sync.reconnect.policy import is_survivable
-from realtime_sync.reconnect.state import ReconnectState, error_of_loss
+from realtime_sync.protocol.registry import Command
+from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.recording.wire_log import log_frame
 from realtime_sync.timeouts import Timeouts
@@ -56,84 +60,47 @@ from realtime_sync.transport import Connection
 
 logger = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 _numbers = itertools.count(1)
-# The engines whose reader is alive, by id(). Changed and copied by single operations of dict, which need no lock: a
-# lock might be held by another thread in the moment of a fork.
-_alive: dict[int, Engine] = {}
-
-
-def _bytes(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"QueueLimits.{attribute.name} must be a whole number of bytes from 1, not {value!r}")
-
-
-@attrs.frozen(kw_only=True)
-class QueueLimits:
-    """How many bytes of updates may wait to be taken; whole numbers from 1.
-
-    ``queued``: in a stream that somebody reads, one of turns too; beyond it the session ends with
-    ``ConsumerTooSlowError``, because nothing is dropped in silence. One update alone may be of any size. ``unread``: in
-    ``session.updates()`` before anybody has asked for it, and again from an ``ask`` or ``respond`` on until somebody
-    asks for it; beyond it the oldest are dropped.
-    """
-
-    queued: int = attrs.field(default=64 * 2**20, validator=_bytes)
-    unread: int = attrs.field(default=8 * 2**20, validator=_bytes)
 
 
 class Engine:
-    """All that a session is, but for what a caller says.
-
-    ``end`` is written once, in one assignment, by the last thread that works for the session; any thread may read it.
-    """
+    """See the module."""
 
     def __init__(
         self,
-        connection: Connection,
+        transport: Connection,
+        state: SessionState,
         *,
-        dialect: Dialect,
         timeouts: Timeouts,
         limits: QueueLimits,
         recording: Optional[RecordingWriter] = None,
     ) -> None:
-        self.dialect = dialect
+        self.state = state
         self.timeouts = timeouts
-        self.end: Optional[End] = None
-        self.name = f"realtime-sync-{next(_numbers)}"
-        self.settings = SettingsTracker()
         self.limits = limits
-        self._pid = os.getpid()
-        # Guards _line, _live, _survival, _streams, _closing and the setting of end; notified when the session can be
-        # sent on again, or never again.
-        self._changed = threading.Condition()
-        self._streams: tuple[Listener, ...] = ()
-        self._closing: Optional[Deadline] = None  # once close() was called: with the server's side of it
-        self._closing_error: Optional[ConnectionClosedError] = None
         self.recording = recording
-        self._line = self._new_line(connection, 1)
-        self._live = True  # False while there is no connection
-        self._survival: Optional[ReconnectState] = None  # None: the session ends with its connection
-        # Guards _conversation, which any thread copies, and the order of delivery: the reader delivers what comes, and
-        # who revives the session tells of it.
-        self._delivering = threading.Lock()
-        self._conversation = Conversation()
+        self.recovery: Recovery = NoRecovery()
+        self.name = f"realtime-sync-{next(_numbers)}"
+        self.delivering = threading.Lock()
+        self._pid = os.getpid()
+        self.states = SessionStates()
+        self._listeners: tuple[Listener, ...] = ()
+        self._connection = self._new_connection(transport, 1)
         self._ended = threading.Event()  # everyone was released, and the last thread is about to return
         self.updates = self.open_stream(unread_limit=limits.unread)
-        _alive[id(self)] = self
+        lifetime.enter(self)
         # Last, when everything that the thread uses is there.
         try:
-            self.read(self._line)
+            self._start_reader(self._connection)
         except BaseException:  # no thread to be had: nobody else would let go of the connection
-            _alive.pop(id(self), None)
-            connection.dispose()
+            lifetime.leave(self)
+            transport.dispose()
             raise
 
-    def _new_line(self, connection: Connection, number: int) -> SessionConnection:
+    def _new_connection(self, transport: Connection, number: int) -> SessionConnection:
         if self.recording is not None:
-            self.recording.connected(connection.url, number, self.dialect)
-        return SessionConnection(connection, number, self.name, self.recording)
+            self.recording.connected(transport.url, number, self.state.vocabulary.dialect)
+        return SessionConnection(transport, number, self.name, self.state, self.recording)
 
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
         """The one place where sessions start threads."""
@@ -141,31 +108,31 @@ class Engine:
         thread.start()
         return thread
 
-    def read(self, line: SessionConnection) -> None:
-        """Start the reader of a connection."""
-        self.start_thread(lambda: self._read(line), "reader" if line.number == 1 else f"reader-{line.number}")
+    def _start_reader(self, connection: SessionConnection) -> None:
+        number = connection.number
+        self.start_thread(lambda: self._read(connection), "reader" if number == 1 else f"reader-{number}")
 
     @property
-    def session(self) -> Optional[RealtimeSession]:
-        """The settings in force, as the service told them last; None until it has."""
-        return self.settings.told
-
-    @property
-    def model(self) -> Optional[str]:
-        """The model, as the service told it last."""
-        return (self.session.model or None) if self.session else None
-
-    @property
-    def line(self) -> SessionConnection:
+    def connection(self) -> SessionConnection:
         """The connection in use, or the last one."""
-        return self._line
+        return self._connection
+
+    # The state --------------------------------------------------------------------------------------------------
 
     @property
-    def responses(self) -> ResponseRouter:
-        """The answers in progress on it."""
-        return self._line.responses
+    def end(self) -> Optional[End]:
+        """How the session ended; None while it lives."""
+        return self.states.end
 
-    # On the caller's thread -----------------------------------------------------------------------------------
+    @property
+    def closing(self) -> bool:
+        """True once the session is being closed."""
+        return self.states.closing is not None
+
+    @property
+    def reconnecting(self) -> bool:
+        """True while there is no connection to send on, and a new one is being made."""
+        return self.states.state in WAITING
 
     @property
     def forked(self) -> bool:
@@ -174,7 +141,7 @@ class Engine:
         return self._pid != os.getpid()
 
     def check_process(self) -> None:
-        """Raise in a forked child."""
+        """Raise ``ForkedSessionError`` in a forked child."""
         if self.forked:
             raise ForkedSessionError(
                 "this session was opened before the process was forked; its connection and its thread belong to the "
@@ -182,143 +149,118 @@ class Engine:
             )
 
     def check_open(self) -> None:
-        """Raise where nothing can be sent."""
+        """Raise if nothing can be sent any more."""
         self.check_process()
-        if self._closing_error is not None:
-            raise self._closing_error.with_traceback(None)
-        if self._closing:
-            raise SessionNotOpenError("this session was closed; start another one")
-        if self.end is not None:
-            raise self.end.reason.with_traceback(None)
+        self.states.check_open()
 
     def wait_until_greeted(self, timeout: float) -> None:
-        """Wait for the server's first word; a silent server is no error. Raises where the session ended without one."""
-        line = self._line
-        if Deadline(timeout).wait(line.greeted.wait) and line.error is not None and not line.heard:
-            raise line.error.with_traceback(None)
+        """Wait for the server's first word; a silent server is no error. Raises if the session ended without one."""
+        connection = self._connection
+        greeted = Deadline(timeout).wait(connection.greeted.wait)
+        if greeted and connection.error is not None and not connection.heard:
+            raise connection.error.with_traceback(None)
 
-    def live_line(self, deadline: Optional[Deadline] = None) -> SessionConnection:
+    def live_connection(self, deadline: Optional[Deadline] = None) -> SessionConnection:
         """The connection in use. Waits while a new one is made, which ``Reconnect.give_up_after`` bounds.
 
-        Raises ``WaitTimeoutError`` where ``deadline`` ends first, and what the session has ended with.
+        Raises ``WaitTimeoutError`` if ``deadline`` passes first, and what the session has ended with.
         """
         self.check_open()
-        line = self._line
-        if not self._live:
-            with self._changed:
-                if not (deadline or Deadline(None)).wait(lambda s: self._changed.wait_for(self._is_decided, s)):
-                    raise WaitTimeoutError("the session is still reconnecting; it goes on trying")
-                line = self._line
+        if self.reconnecting:
+            self.states.wait_until_connected(deadline)
             self.check_open()
-        return line
+        return self._connection
+
+    # Sending, on the caller's thread ------------------------------------------------------------------------------
 
     def send(
+        self,
+        command: Command,
+        connection: Optional[SessionConnection] = None,
+        *,
+        before: Optional[Callable[[], None]] = None,
+    ) -> CommandHandle:
+        """Send a command, under a name of ours if it has none.
+
+        ``connection``: send it on this one only; None: on the one in use, as ``live_connection`` finds it, and on the
+        next one if that is just ending. ``before`` is called once the command is known to be one that can be sent.
+        """
+        self.check_open()
+        if command.event_id is None:
+            command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+        elif not isinstance(command.event_id, str) or not command.event_id:  # no error could ever name it
+            raise InvalidInputError(f"event_id is a text that is not empty, or None, not {command.event_id!r:.60}")
+        command = self.state.prepare(command, connection or self._connection)
+        text = self.state.vocabulary.encode(command)
+        if before is not None:
+            before()
+        message = self.state.vocabulary.matched(command)
+        return self.send_text(text, message, command.wire_type, command.event_id, connection, command)
+
+    def send_text(
         self,
         text: Union[str, bytes],
         message: Mapping[str, Any],
         wire_type: str,
         event_id: Optional[str],
-        *,
-        line: Optional[SessionConnection] = None,
-        settings: Optional[SessionOptions] = None,
+        connection: Optional[SessionConnection] = None,
+        command: Optional[Command] = None,
     ) -> CommandHandle:
-        """Send a command; ``message`` holds what its acknowledgement is recognised by.
+        """Send a message that is encoded already.
 
-        ``line``: send it on this connection only; None: on the one in use, and the next one where that is just ending,
-        waiting for it as ``live_line`` does. ``settings``: what the command asks for, to be remembered.
+        ``message``: what its acknowledgement is recognised by. ``command``: the same as a command, if it is known.
         """
         handle = self.new_handle(wire_type, event_id)
-        if settings is not None:
-            self.settings.remember(handle, settings)  # before it is sent: a new connection may be given them at once
+        if command is not None:
+            self.state.asked(handle, command)
         try:
-            self._send(text, message, handle, line)
+            self._send(Outgoing(text, handle, message), connection)
         except BaseException:
             if not handle.done:
-                self.settings.forget(handle)
+                self.state.not_asked(handle)
             raise
         return handle
-
-    def _send(
-        self,
-        text: Union[str, bytes],
-        message: Mapping[str, Any],
-        handle: CommandHandle,
-        line: Optional[SessionConnection],
-    ) -> None:
-        while True:
-            used = line or self.live_line()
-            turn = _WireTurn(lambda: self._note(used, text, message, handle))  # noqa: B023  called before the next
-            try:
-                used.send(text, handle, message, turn)
-                return
-            except ConnectionReplacedError as error:
-                if turn.came:  # it may have reached the service or not: it was kept, and the handle tells the rest
-                    handle.settle(None, error)
-                    return
-                if line is not None or (used is self._line and self._live):
-                    raise
-            except ConnectionClosedError as error:
-                if self._survival is None or not turn.came or error is used.error:
-                    raise
-                return  # the reader is held up, which alone knows whether the session goes on: the handle will tell
-
-    def _note(
-        self, line: SessionConnection, text: Union[str, bytes], message: Mapping[str, Any], handle: CommandHandle
-    ) -> None:
-        """At a command's turn on the wire: keep it, for the case that this connection ends."""
-        if self._survival is None:
-            return
-        outbox = self._survival.outbox
-        if handle.type.endswith("input_audio_buffer.append"):  # by hand
-            size = len(str(message.get("audio") or "")) * 3 // 4
-            outbox.note_audio(line.number, text, size, self.settings.input_format)
-        else:
-            outbox.note_command(line.number, text, handle, message)
 
     def new_handle(self, wire_type: str, event_id: Optional[str]) -> CommandHandle:
         """The handle of a command that is about to be sent."""
         return CommandHandle(wire_type, event_id, self.timeouts.acknowledge, self.check_process)
 
-    def send_audio(self, frame: bytes, size: int) -> None:
-        """Send an append of ``size`` bytes of samples, or keep it for the next connection."""
+    def _send(self, frame: Outgoing, connection: Optional[SessionConnection]) -> None:
+        while not self._sent_on(connection or self.live_connection(), frame, fixed=connection is not None):
+            pass
+
+    def send_audio(self, text: bytes, size: int) -> None:
+        """Send an append of ``size`` bytes of samples, or have the recovery hold it for the next connection."""
+        frame = Outgoing(text, audio_bytes=size)
         while True:
             self.check_open()
-            with self._changed:
-                line, survival = self._line, self._survival
-                if not self._is_decided():
-                    assert survival is not None
-                    survival.outbox.hold(frame, size, self.settings.input_format)
-                    return
-            turn = _WireTurn(lambda: self._note_audio(line, survival, frame, size))  # noqa: B023
-            try:
-                line.transmit(frame, turn)
+            if self.reconnecting:
+                with self.states.lock:  # so that nothing is held behind the moment in which all of it is sent
+                    if self.reconnecting:
+                        self.recovery.hold(frame)
+                        return
+            if self._sent_on(self._connection, frame):
                 return
-            except ConnectionReplacedError:
-                if turn.came:
-                    return  # kept; it is sent again
-                if line is self._line and self._live:
-                    raise
-            except ConnectionClosedError as error:
-                if survival is None or not turn.came or error is line.error:
-                    raise
-                return  # kept; where the session does not go on, the next one is told
 
-    def _note_audio(self, line: SessionConnection, survival: Optional[ReconnectState], frame: bytes, size: int) -> None:
-        if survival is not None:
-            survival.outbox.note_audio(line.number, frame, size, self.settings.input_format)
+    def _sent_on(self, connection: SessionConnection, frame: Outgoing, fixed: bool = False) -> bool:
+        """Send a frame on this connection; False if it has made room for another one, so that the frame goes there."""
+        try:
+            connection.send(frame, self.recovery.keep)
+        except ConnectionReplacedError as error:
+            if frame.kept:  # it may have reached the service or not: it is sent again, or its handle tells why not
+                if frame.handle is not None:
+                    frame.handle.settle(None, error)
+                return True
+            if fixed or (connection is self._connection and self.states.state is State.CONNECTED):
+                raise
+            return False
+        except ConnectionClosedError as error:
+            if not frame.kept or error is connection.error:
+                raise
+            # Only the reader, which is held up, knows whether the session goes on; it settles the handle.
+        return True
 
-    def conversation(self) -> Conversation:
-        """A copy of the conversation as it stands."""
-        if self.end is None:  # then the lock may be held for ever in a forked child
-            self.check_process()
-        with self._delivering:
-            return self._conversation.snapshot()
-
-    def read_conversation(self, read: Callable[[Conversation], T]) -> T:
-        """What ``read`` makes of the conversation, without copying it (50 ms after 500 turns): it must be quick."""
-        self.check_process()
-        with self._delivering:
-            return read(self._conversation)
+    # Listening ----------------------------------------------------------------------------------------------------
 
     def open_stream(self, unread_limit: Optional[int] = None) -> UpdateStream:
         """A stream of all updates from now on."""
@@ -333,28 +275,106 @@ class Engine:
         return stream
 
     def listen(self, listener: Listener) -> None:
-        """Have ``listener`` told of all updates from now on, on the reader thread, and of the end."""
-        with self._changed:
-            self._streams = (*self._streams, listener)
+        """Have ``listener`` called for all updates from now on, on the reader thread, and at the end."""
+        with self.states.lock:
+            self._listeners = (*self._listeners, listener)
             end = self.end
         if end is not None:
             listener.end(end)
 
     def stop_listening(self, listener: Listener) -> None:
-        """Tell it no more; nothing happens where it was not told."""
-        if self.forked:  # nobody here tells it of anything, and the lock may be held for ever
+        """Call it no more; does nothing if it was not called."""
+        if self.forked:  # nobody here calls it, and the lock may be held for ever
             return
-        with self._changed:
-            self._streams = tuple(other for other in self._streams if other is not listener)
+        with self.states.lock:
+            self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
-        """Have it told while the block runs."""
+        """Have it called while the block runs."""
         self.listen(listener)
         try:
             yield
         finally:
             self.stop_listening(listener)
+
+    # The reader thread ----------------------------------------------------------------------------------------
+
+    def _read(self, connection: SessionConnection) -> None:
+        decode = self.state.vocabulary.decode
+        try:
+            while True:
+                self._deliver(connection, decode(connection.receive()))
+        except ConnectionClosedError as error:
+            reason = error
+        except BaseException as error:  # a defect of this library, or no memory: nobody may be left waiting
+            logger.exception("the reader failed")
+            reason = ConnectionLostError(f"the reader failed: {type(error).__name__}: {error}")
+            reason.__cause__ = error
+        try:
+            self._go_on_or_finish(connection, self._made_end(connection, reason))
+        except BaseException as defect:  # of this library: nobody may be left waiting
+            logger.exception("the end of a connection could not be worked on")
+            self.finish(End(ConnectionLostError(f"{reason} ({type(defect).__name__}: {defect})"), clean=False))
+            raise
+
+    def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
+        log_frame(connection.name, "<", update.raw_content)
+        update = connection.exchange.complete(update)
+        connection.note(update)
+        with self.delivering:
+            silent = connection.silent
+            if not silent:
+                self.state.apply(update)
+            elif self.state.apply_in_silence(update):
+                connection.deferred.append(update)
+            handle = connection.commands.take(update)
+            connection.exchange.see(update, handle.event_id if handle is not None else None)
+            if not silent:
+                self.recovery.observe(update, handle)
+            if handle is not None:
+                handle.settle(update)
+            if not silent:
+                self.publish(update)
+
+    def publish(self, update: ConversationUpdate) -> None:
+        """Hand an update to everyone who listens. The lock ``delivering`` is held."""
+        assert self.delivering.locked()
+        for listener in self._listeners:
+            if not listener.deliver(update):
+                raise ConsumerTooSlowError(
+                    f"updates of more than {self.limits.queued} bytes wait to be taken; the session was ended rather "
+                    "than losing any. Take them faster, on a thread of their own, or raise QueueLimits.queued"
+                )
+
+    def _go_on_or_finish(self, connection: SessionConnection, end: End) -> None:
+        with self.states.lock:
+            connection.over = True
+            current = connection is self._connection
+            recovering = self.reconnecting or self.recovery.active
+            survives = self.states.state is State.CONNECTED and self.recovery.survives(connection, end)
+            if current and (survives or self.states.state is State.CATCHING_UP):
+                self.states.transition(State.RECONNECTING)
+        if not current:  # it was given up before it was of use
+            connection.end(end.reason)
+        elif not (survives or recovering):
+            self.finish(end)
+        else:
+            logger.info("%s: %s", connection.name, end.reason.close_info)
+            with self.delivering:
+                error_of = self.recovery.cut_off(connection, end.reason)
+            connection.end(end.reason, error_of("", {}), error_of)
+            if survives:
+                self.recovery.begin(end.reason)
+
+    def _made_end(self, connection: SessionConnection, error: ConnectionClosedError) -> End:
+        if self.closing:
+            return self.states.closed_end(error, connection.last_error)
+        if isinstance(error, ConsumerTooSlowError):
+            connection.transport.abort(error)
+        return connection.end_by(error)
+
+    # Ending -------------------------------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str) -> None:
         """End the session in an orderly way, within ``timeouts.close``, else cut it."""
@@ -363,9 +383,9 @@ class Engine:
             return
         if not self.begin_close(code, reason).wait(self._ended.wait):
             logger.info("%s: the server did not answer the close within %s s", self.name, self.timeouts.close)
-            self._line.connection.abort()
-            if not self._ended.wait(0.5):  # who makes a new connection is in the caller's code: a credential, a proxy
-                self.finish(self.closed_end())
+            self._connection.transport.abort()
+            if not self._ended.wait(0.5):  # the recovery is in the caller's code: a credential, a proxy
+                self.finish(self.states.closed_end())
 
     def begin_close(
         self,
@@ -382,277 +402,88 @@ class Engine:
         if self.forked:
             self.forget_after_fork()
             return Deadline(0)
-        with self._changed:
-            closing = self._closing
-            if closing is None:
-                self._closing_error = error
-            deadline = self._closing = closing or Deadline(self.timeouts.close)
-            line, survival = self._line, self._survival
-            self._changed.notify_all()
-        if closing is None and not self._ended.is_set():
-            if survival is not None:
-                survival.reviver.cancel()
-            line.connection.start_close(code, reason, within)
+        with self.states.lock:
+            first = self.states.begin_closing(self.timeouts.close, error)
+            deadline, connection, recovery = self.states.closing, self._connection, self.recovery
+        assert deadline is not None
+        if first and not self._ended.is_set():
+            recovery.cancel()
+            connection.transport.start_close(code, reason, within)
         return deadline
+
+    def finish(self, end: End) -> None:
+        """Release everyone: the session has ended. On the last thread that works for it."""
+        with self.states.lock:
+            if self.states.state is State.ENDED:
+                return
+            self.states.end = end
+            connection, listeners = self._connection, self._listeners
+            self.states.transition(State.ENDED)
+        with ExitStack() as still:  # the last first, and each of them, whatever another one raises
+            still.callback(lifetime.leave, self)
+            still.callback(self._ended.set)
+            if self.recording is not None:
+                still.callback(self.recording.close)
+            for listener in reversed(listeners):
+                still.callback(listener.end, end)
+            still.callback(connection.end, end.reason)
+            logger.info("%s: %s", self.name, end.reason.close_info)
 
     def forget_after_fork(self) -> None:
         """Let go of the parent's connection in a forked child. Takes no lock, which the parent might have held."""
-        self._line.connection.forget()
+        self._connection.transport.forget()
 
     def say_goodbye(self) -> None:
         """At exit: begin a close without waiting for the answer."""
         if not self.forked:
             self.begin_close(1001, "", within=0)
 
-    # The reader thread ----------------------------------------------------------------------------------------
+    # For the recovery -----------------------------------------------------------------------------------------------
 
-    def _read(self, line: SessionConnection) -> None:
-        try:
-            while True:
-                frame = line.receive()
-                update = codec.decode(frame, self.dialect) if isinstance(frame, str) else codec.decode_binary(frame)
-                self._deliver(line, update)
-        except ConnectionClosedError as error:
-            reason = error
-        except BaseException as error:  # a defect of this library, or no memory: nobody may be left waiting
-            logger.exception("the reader failed")
-            reason = ConnectionLostError(f"the reader failed: {type(error).__name__}: {error}")
-            reason.__cause__ = error
-        self._line_ended(line, reason)
-
-    def _deliver(self, line: SessionConnection, update: ConversationUpdate) -> None:
-        log_frame(line.name, "<", update.raw_content)
-        update = line.completion.complete(update)
-        line.take_note(update)
-        if isinstance(update, SessionUpdateBase):
-            self.settings.tell(update)
-        with self._delivering:
-            if not line.silent:
-                self._conversation.apply(update)
-            else:
-                self._conversation.note_connection(update)
-                if is_about_tool_lists(update):  # each connection makes them anew, and consumers wait for them
-                    line.waiting.append(update)
-            line.settle(update, self._see if self._survival is not None and not line.silent else None)
-            if not line.silent:
-                self._tell(update)
-
-    def _see(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
-        assert self._survival is not None
-        self._survival.see(update, acknowledged, self._conversation, lambda: self.settings.input_format)
-
-    def _tell(self, update: ConversationUpdate) -> None:
-        for stream in self._streams:
-            if not stream.deliver(update):
-                raise ConsumerTooSlowError(
-                    f"updates of more than {self.limits.queued} bytes wait to be taken; the session was ended rather "
-                    "than losing any. Take them faster, on a thread of their own, or raise QueueLimits.queued"
-                )
-
-    def _line_ended(self, line: SessionConnection, error: ConnectionClosedError) -> None:
-        try:
-            self._go_on_or_finish(line, self._made_end(line, error))
-        except BaseException as defect:  # of this library: nobody may be left waiting
-            logger.exception("the end of a connection could not be worked on")
-            self.finish(End(ConnectionLostError(f"{error} ({type(defect).__name__}: {defect})"), clean=False))
-            raise
-
-    def _go_on_or_finish(self, line: SessionConnection, end: End) -> None:
-        with self._changed:
-            line.over = True
-            current = line is self._line
-            survival, reviving = self._survival, not self._live
-            survives = (
-                survival is not None and not self._closing and is_survivable(end.reason, end.clean, line.last_words)
-            )
-            if current:
-                self._live = self._live and not survives
-        if not current:  # it was given up before it was of use
-            line.end(end.reason)
-            return
-        if survival is None or not (survives or reviving):
-            self.finish(end)
-            return
-        logger.info("%s: %s", line.name, end.reason.close_info)
-        with self._delivering:
-            survival.cut_off(line, self._conversation, self.settings.turn_detection, self.settings.input_format)
-        error_of = error_of_loss(end.reason)
-        line.end(end.reason, error_of("", {}), error_of)
-        if not reviving:  # else whoever makes the new connection goes on from here
-            self.start_thread(lambda: survival.reviver.run(end.reason), "reviver")
-
-    def _made_end(self, line: SessionConnection, error: ConnectionClosedError) -> End:
-        error.error = line.last_error
-        if self._closing:
-            told = self._closing_error
-            if told is None:
-                return End(error, clean=True)
-            told.close_info, told.error, told.__cause__ = error.close_info, line.last_error, error
-            return End(told, clean=False)
-        if isinstance(error, ConsumerTooSlowError):
-            line.connection.abort(error)
-            return End(error, clean=False)
-        last = line.last_error.error if line.last_error is not None else None
-        if last is not None and last.code == "session_expired":
-            reason: ConnectionClosedError = SessionExpiredError(
-                f"the service ended the session at its time limit: {last.message or last.code}",
-                close_info=error.close_info,
-                error=line.last_error,
-            )
-            reason.__cause__ = error
-            return End(reason, clean=False)
-        clean = error.close_info.clean and not line.open_responses
-        return End(error, clean=clean)
-
-    def finish(self, end: End) -> None:
-        """Release everyone: the session has ended. On the last thread that works for it."""
-        with self._changed:
-            if self.end is not None:
-                return
-            self.end = end
-            line, streams = self._line, self._streams
-            self._changed.notify_all()
-        with ExitStack() as still:  # the last first, and each of them, whatever another one raises
-            still.callback(_alive.pop, id(self), None)
-            still.callback(self._ended.set)
-            if self.recording is not None:
-                still.callback(self.recording.close)
-            for stream in reversed(streams):
-                still.callback(stream.end, end)
-            still.callback(line.end, end.reason)
-            logger.info("%s: %s", self.name, end.reason.close_info)
-
-    # Surviving: called by who makes a new connection --------------------------------------------------------------
-
-    def survive(self, survival: ReconnectState) -> SessionConnection:
-        """From now on go on over a new connection when one is lost; the one in use. Raises where it has ended."""
-        with self._changed:
-            line = self._line
-            if not line.over:
-                self._survival = survival
-                return line
+    def recover_with(self, recovery: Recovery) -> SessionConnection:
+        """From now on go on over a new connection if one is lost; the one in use. Raises if it has ended already."""
+        with self.states.lock:
+            connection = self._connection
+            if not connection.over:
+                self.recovery = recovery
+                return connection
         self._ended.wait(self.timeouts.close)
         self.check_open()
         raise AssertionError("a session whose connection is over has ended")
 
-    @property
-    def closing(self) -> bool:
-        """True once the session is being closed."""
-        return self._closing is not None
-
-    @property
-    def reconnecting(self) -> bool:
-        """True while there is no connection, and a new one is being made."""
-        return not self._is_decided()
-
-    def is_idle(self, line: SessionConnection) -> bool:
-        """True where a change of the connection would cut nothing short: nobody speaks, nothing is asked for."""
-        assert self._survival is not None
-        outbox = self._survival.outbox
-        talks = outbox.speaking or (outbox.has_audio and self.settings.turn_detection is None)
-        return line.responses.idle and not talks and not self.read_conversation(lambda talk: talk.awaits_approval())
-
-    def closed_end(self) -> End:
-        """The end of a session that was closed while it had no connection."""
-        closed = ConnectionClosedError("the session was closed", close_info=CloseInfo(1000, "", "local"))
-        return End(self._closing_error or closed, clean=self._closing_error is None)
-
-    def retire(self, line: SessionConnection) -> bool:
-        """Have this connection make room for the next one; False where it is not the one in use any more."""
-        with self._changed:
-            if self._line is not line or line.over or not self._live or self._closing:
+    def retire(self, connection: SessionConnection) -> bool:
+        """Have this connection make room for the next one; False if it is not the one in use any more."""
+        with self.states.lock:
+            if self._connection is not connection or connection.over or self.states.state is not State.CONNECTED:
                 return False
-            self._live = False
-        line.connection.start_close(1000, "")
-        if not line.ended.wait(self.timeouts.close):
-            line.connection.abort()
-            line.ended.wait(self.timeouts.close)
+            self.states.transition(State.RECONNECTING)
+        connection.transport.start_close(1000, "")
+        if not connection.ended.wait(self.timeouts.close):
+            connection.transport.abort()
+            connection.ended.wait(self.timeouts.close)
         return True
 
-    def adopt(self, connection: Connection) -> SessionConnection:
-        """Read a new connection, in silence: nobody is told of what comes, and nobody can send on it yet."""
-        line = self._new_line(connection, self._line.number + 1)
-        line.silent = True
-        with self._changed:
-            closing = self._closing is not None
-            if not closing:
-                self._line = line
+    def adopt(self, transport: Connection) -> SessionConnection:
+        """Read a new connection, in silence: nothing that comes is delivered, and nobody else can send on it yet."""
+        connection = self._new_connection(transport, self._connection.number + 1)
+        connection.silent = True
+        with self.states.lock:
+            if self.states.state in WAITING:
+                self._connection = connection
+                if self.states.state is State.RECONNECTING:
+                    self.states.transition(State.CATCHING_UP)
         try:
             self.check_open()
-            self.read(line)
+            self._start_reader(connection)
         except BaseException:
-            connection.dispose()
+            transport.dispose()
             raise
-        return line
+        return connection
 
-    def announce(
-        self, line: SessionConnection, update: ConversationUpdate, carried: Optional[Mapping[str, str]]
-    ) -> bool:
-        """End the silence, and tell everyone; True where the service owes an answer to what the user said.
-
-        ``carried``: ids here to ids there of the items that it has; None: all of them.
-        """
-        assert self._survival is not None
-        with self._delivering:
-            self._conversation.carry_over(carried)
-            owes = self._survival.owes_answer(self._conversation, self.settings.turn_detection, carried)
-            line.silent = False
-            self._survival.outbox.open(line.number)
-            self._tell(update)
-            for waiting in line.waiting:
-                self._conversation.apply(waiting)
-                self._tell(waiting)
-        return owes
-
-    def send_again(self, line: SessionConnection) -> None:
-        """Send what was kept for this connection."""
-        assert self._survival is not None
-        outbox = self._survival.outbox
-        while (sent := outbox.next_unsent()) is not None:
-            if sent.handle is None:
-                line.transmit(sent.frame, functools.partial(outbox.note_again, line.number, sent, None))
-                continue
-            again = self.new_handle(sent.handle.type, sent.handle.event_id)
-            sent.handle.replace(again)
-            line.send(sent.frame, again, sent.message, functools.partial(outbox.note_again, line.number, sent, again))
-
-    def go_live(self, line: SessionConnection) -> bool:
-        """Let everyone send on this connection; False where something is still to be sent again, or it has ended."""
-        assert self._survival is not None
-        with self._changed:
-            if line.over or self._closing or self._survival.outbox.next_unsent() is not None:
+    def go_live(self, connection: SessionConnection, is_all_sent: Callable[[], bool]) -> bool:
+        """Let everyone send on this connection; False if something is still to be sent again, or it has ended."""
+        with self.states.lock:
+            if connection.over or self.states.state is not State.CATCHING_UP or not is_all_sent():
                 return False
-            self._live = True
-            self._changed.notify_all()
+            self.states.transition(State.CONNECTED)
             return True
-
-    def _is_decided(self) -> bool:
-        return self._live or self._closing is not None or self.end is not None
-
-
-class _WireTurn:
-    """Calls ``note`` when a frame has its turn on the wire, and remembers that it came; ``note`` may refuse it."""
-
-    def __init__(self, note: Callable[[], None]) -> None:
-        self._note = note
-        self.came = False
-
-    def __call__(self) -> None:
-        self._note()
-        self.came = True
-
-
-def _forget_all_after_fork() -> None:
-    for engine in list(_alive.values()):
-        engine.forget_after_fork()
-
-
-def _say_goodbye_to_all() -> None:
-    for engine in list(_alive.values()):
-        engine.say_goodbye()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_all_after_fork)
-# Daemon threads end without a word at exit; a close frame lets the service stop at once what it would bill.
-atexit.register(_say_goodbye_to_all)

@@ -12,7 +12,7 @@ import attrs
 
 from realtime_sync.audio.playback import PlaybackPosition, check_position
 from realtime_sync.conversation.turns import Turn, TurnTracker
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.streams import End, WeakListener
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
@@ -62,7 +62,7 @@ class TurnStream:
     read fills up to ``QueueLimits.queued``, and then ends the session.
     """
 
-    def __init__(self, engine: Engine, timeout: Optional[float], position: Optional[PlaybackPosition]) -> None:
+    def __init__(self, engine: RealtimeEngine, timeout: Optional[float], position: Optional[PlaybackPosition]) -> None:
         Deadline(timeout)  # refuses what is no time-out, now
         check_position(position)
         self._engine = engine

@@ -16,9 +16,8 @@ from typing import Any, Callable, Optional, Union
 import attrs
 
 from realtime_sync.conversation import Conversation
-from realtime_sync.core.commanding import send_command
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.errors import InvalidInputError, UsageError
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
 from realtime_sync.protocol.items import (
@@ -101,7 +100,7 @@ ApprovalCallback = Callable[[MCPApproval], Union[bool, MCPDecision]]
 class MCPApprovals:
     """Where one session's approvals are decided. Made by the session; costs nothing until it is used."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: RealtimeEngine) -> None:
         self.engine = engine
         self._lock = threading.Lock()  # guards _decided and _attendant
         self._decided: set[str] = set()  # ids of requests that were answered here
@@ -125,7 +124,7 @@ class MCPApprovals:
         answer_id = f"item_{secrets.token_hex(12)}"  # tells its acknowledgement from others
         answer = ConversationItem.create_mcp_approval_response(request_id, approve, reason=reason, id=answer_id)
         try:
-            return send_command(self.engine, ConversationItemCreateCommand(item=answer))
+            return self.engine.send(ConversationItemCreateCommand(item=answer))
         except BaseException:  # it was not sent
             with self._lock:
                 self._decided.discard(request_id)

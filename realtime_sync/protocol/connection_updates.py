@@ -16,7 +16,8 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 class SessionDisconnectedUpdate(ConversationUpdate):
     """The connection was lost, and the session tries to go on over a new one. Made by this library.
 
-    ``SessionReconnectedUpdate`` follows if it succeeds, the session's end (``ReconnectFailedError``) if it does not.
+    ``SessionReconnectedUpdate`` follows if it succeeds, the session's end (``ReconnectFailedError``) if it does not. A
+    connection that is replaced ahead of the service's time limit is not lost: only the former tells of it.
     ``reason``: how the connection ended. ``retry_in``: seconds until the first attempt to connect, counted from
     ``lost_at``. ``give_up_after``: seconds, likewise, after which the session ends if no attempt has succeeded.
     ``lost_at``: when the loss was noticed, by ``time.monotonic()``.

@@ -6,18 +6,20 @@ within a bound: beyond it the oldest goes.
 
 from __future__ import annotations
 
+import enum
 import itertools
 import json
 import threading
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Callable, Literal, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import attrs
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.core.commands import METADATA_KEY, CommandHandle, is_acknowledged
+from realtime_sync.core.acknowledgements import METADATA_KEY, is_acknowledged
+from realtime_sync.core.commands import CommandHandle
 from realtime_sync.errors import AudioNotHeldError, ConnectionReplacedError
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.update_base import ConversationUpdate
@@ -28,41 +30,47 @@ from realtime_sync.protocol.updates import (
     InputAudioBufferSpeechStoppedUpdate,
 )
 
-Fate = Literal["again", "settings", "needless", "lost"]
-"""What becomes of a command that was not acknowledged: it is sent again; the new connection is given the settings as a
-whole; nobody misses it there; or it is lost, for nobody knows whether it was carried out."""
+
+class Resend(enum.Enum):
+    """What becomes of a command that was not acknowledged."""
+
+    AGAIN = "it is sent again"
+    SETTINGS = "the new connection is given the settings as a whole"
+    DROP = "the new connection has no use for it"
+    LOST = "it is lost, for nobody knows whether it was carried out"
+
 
 _COMMIT, _CLEAR = "input_audio_buffer.commit", "input_audio_buffer.clear"
-_FATES: dict[str, Fate] = {
+_POLICIES: dict[str, Resend] = {
     # Sending these twice does no harm: they were not carried out, or their ids make them one.
-    "conversation.item.create": "again",
-    "conversation.item.delete": "again",
-    "conversation.item.retrieve": "again",
-    "response.create": "again",
-    _COMMIT: "again",
-    "session.update": "settings",
-    "transcription_session.update": "settings",
+    "conversation.item.create": Resend.AGAIN,
+    "conversation.item.delete": Resend.AGAIN,
+    "conversation.item.retrieve": Resend.AGAIN,
+    "response.create": Resend.AGAIN,
+    _COMMIT: Resend.AGAIN,
+    "session.update": Resend.SETTINGS,
+    "transcription_session.update": Resend.SETTINGS,
     # The new connection has neither a response in progress nor unwanted audio.
-    "response.cancel": "needless",
-    "output_audio_buffer.clear": "needless",
-    _CLEAR: "needless",
+    "response.cancel": Resend.DROP,
+    "output_audio_buffer.clear": Resend.DROP,
+    _CLEAR: Resend.DROP,
 }
-# A command that several connections did not outlive may be the reason.
+# A command that was the last of several connections may be the reason for their ends.
 _MOST_TIMES = 2
-# Voice activity detection has spoken about what was sent so long before it was last heard.
+# Voice activity detection has judged audio that was sent so many seconds before the server was last heard.
 _JUDGED_SECONDS = 2.0
 # What a translation may not have heard yet.
 _CONTINUED_SECONDS = 1.0
 
 
-def fate(wire_type: str, message: Mapping[str, Any]) -> Fate:
-    """What becomes of such a command."""
+def resend_policy(wire_type: str, message: Mapping[str, Any]) -> Resend:
+    """What becomes of such a command, if its connection ends before it is acknowledged."""
     if wire_type == "response.create":
         parameters = message.get("response")
         metadata = parameters.get("metadata") if isinstance(parameters, Mapping) else None
         if isinstance(metadata, Mapping) and METADATA_KEY in metadata:
-            return "needless"  # who asked by ask() or respond() asks again, or is told
-    return _FATES.get(wire_type, "lost")
+            return Resend.DROP  # ask() and respond() ask again, or raise
+    return _POLICIES.get(wire_type, Resend.LOST)
 
 
 @attrs.define(eq=False)
@@ -191,13 +199,13 @@ class Outbox:
             self._sent.clear()
             for sent in [sent for sent in self._unsent if sent.handle is not None]:
                 assert sent.handle is not None
-                what = fate(sent.handle.type, sent.message)
-                if what == "again" and sent.times <= _MOST_TIMES:
+                policy = resend_policy(sent.handle.type, sent.message)
+                if policy is Resend.AGAIN and sent.times <= _MOST_TIMES:
                     continue
                 self._unsent.remove(sent)
-                if what == "again":
+                if policy is Resend.AGAIN:
                     losses.append(f"{sent.handle.type}: the connection was lost each time that it was sent")
-                elif what == "lost":
+                elif policy is Resend.LOST:
                     losses.append(f"{sent.handle.type}: it was not acknowledged, and is not sent again")
             self._dropped = 0
             self._started_at = self._stopped_at = None
@@ -231,11 +239,12 @@ class Outbox:
         with self._lock:
             return self._unsent[0] if self._unsent else None
 
-    def note_again(self, connection: int, sent: Sent, handle: Optional[CommandHandle]) -> None:
-        """What was kept has its turn on the wire; ``handle`` takes the place of the old one."""
+    def note_again(self, connection: int, handle: Optional[CommandHandle]) -> None:
+        """What ``next_unsent`` gave has its turn on the wire; ``handle`` takes the place of the old one."""
         with self._lock:
             self._check(connection)
-            self._sent.append(self._unsent.popleft())
+            sent = self._unsent.popleft()
+            self._sent.append(sent)
             if not sent.times:
                 self._held -= sent.audio_bytes
                 self._kept += sent.audio_bytes

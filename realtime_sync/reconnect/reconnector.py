@@ -1,7 +1,20 @@
 """A new connection for a session that has lost its own: connect, apply the settings, replay the history, go on.
 
-It all runs on one thread, which ends when the session goes on or has ended. Before expiry another thread, which sleeps
-as long as the connection lives, opens the new connection while the old one still serves.
+The reconnector is the engine's ``Recovery``. The way back, on one thread, which ends when the session goes on or has
+ended (``core/state.py`` has the states):
+
+1. RECONNECTING: ``SessionDisconnectedUpdate`` is published; then attempts to connect, with pauses that grow, until the
+   policy gives up.
+2. CATCHING_UP: the engine adopts the connection in silence. It is greeted, and is given the settings and the history;
+   an attempt that fails on the way is followed by the next one.
+3. The silence ends: under the engine's lock for delivery the conversation is carried over, the outbox opens, and
+   ``SessionReconnectedUpdate`` and what was deferred are published.
+4. What was kept is sent again, in its order; once nothing is left, everybody may send (CONNECTED).
+
+Before expiry another thread, which sleeps as long as the connection lives, opens the next connection while the old one
+still serves, waits until nobody speaks, has the old one closed, and goes the same way from 2.
+
+A connection's reader has let go of it (``ended``) before the next one is adopted: nothing of the old reaches the new.
 """
 
 from __future__ import annotations
@@ -10,15 +23,18 @@ import itertools
 import logging
 import secrets
 import time
+from collections.abc import Mapping
 from typing import Callable, Optional
 
 import attrs
 
+from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation import Replay
-from realtime_sync.core.commanding import acknowledged_fields
+from realtime_sync.core.acknowledgements import matched_fields
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine, responses_on
+from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import refusal
@@ -37,11 +53,12 @@ from realtime_sync.protocol.commands import (
     ResponseCreateCommand,
     SessionUpdateCommand,
 )
-from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
+from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.options import SessionOptions
 from realtime_sync.protocol.registry import Command
-from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
-from realtime_sync.reconnect.state import ReconnectState
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.reconnect.policy import Reconnect, is_survivable, is_worth_another_try
+from realtime_sync.reconnect.state import ReconnectState, error_of_loss
 from realtime_sync.transport import Cancellation, Connection
 
 logger = logging.getLogger(__name__)
@@ -61,15 +78,15 @@ _NO_MOMENT = 1e11
 
 
 class Reconnector:
-    """Makes new connections for one engine.
+    """Makes new connections for one engine; its ``Recovery``.
 
-    ``connect`` opens one; ``greeting``: seconds for the server's first word; ``replays``: False where the service keeps
-    the conversation itself (a call), True where the history is carried over; ``continuous``: see ``ReconnectState``.
+    ``connect`` opens one; ``greeting``: seconds for the server's first word; ``replays``: False if the service keeps
+    the conversation itself (a call), True if the history is carried over; ``continuous``: see ``ReconnectState``.
     """
 
     def __init__(
         self,
-        engine: Engine,
+        engine: RealtimeEngine,
         policy: Reconnect,
         connect: Callable[[Cancellation], Connection],
         *,
@@ -78,98 +95,179 @@ class Reconnector:
         continuous: bool = False,
     ) -> None:
         self.policy = policy
+        self.active = False  # a thread makes a new connection; written by the thread that begins and by that thread
         self._engine = engine
-        self._survival = ReconnectState(self, engine.dialect, continuous=continuous)
+        self._kept = ReconnectState(policy, engine.state, continuous=continuous)
+        self._outbox = self._kept.outbox
         self._connect = connect
         self._greeting = greeting
         self._replays = replays
         self._cancellation = Cancellation()
         self._spare: Optional[Connection] = None  # opened ahead of expiry
-        self._patience = Deadline(policy.give_up_after)
+        self._deadline = Deadline(policy.give_up_after)
         self._attempt = 0  # since the session was stable last
         self._live_since = time.monotonic()
         self._renewed_at: Optional[float] = None
 
-    def begin(self) -> None:
-        """Have the engine survive from now on; raises what the session has ended with, where it has already."""
-        self.watch(self._engine.survive(self._survival))
+    def start(self) -> None:
+        """Have the engine recover from now on; raises what the session has ended with, if it has already."""
+        self._watch(self._engine.recover_with(self))
+
+    # Recovery: see core/recovery.py -----------------------------------------------------------------------------------
+
+    def keep(self, connection: SessionConnection, frame: Outgoing) -> bool:
+        """See ``Recovery``."""
+        if frame.handle is None:
+            self._outbox.note_audio(connection.number, frame.text, frame.audio_bytes, self._input_format)
+        elif frame.handle.type.endswith("input_audio_buffer.append"):  # sent by hand
+            size = len(str(frame.message.get("audio") or "")) * 3 // 4
+            self._outbox.note_audio(connection.number, frame.text, size, self._input_format)
+        else:
+            self._outbox.note_command(connection.number, frame.text, frame.handle, frame.message)
+        return True
+
+    def hold(self, frame: Outgoing) -> None:
+        """See ``Recovery``."""
+        self._outbox.hold(frame.text, frame.audio_bytes, self._input_format)
+
+    def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
+        """See ``Recovery``."""
+        self._kept.observe(update, acknowledged)
+
+    def survives(self, connection: SessionConnection, end: End) -> bool:
+        """See ``Recovery``."""
+        return is_survivable(end.reason, end.clean, connection.last_words)
+
+    def cut_off(self, connection: SessionConnection, reason: ConnectionClosedError) -> ErrorOf:
+        """See ``Recovery``."""
+        self._kept.cut_off(connection)
+        return error_of_loss(reason)
+
+    def begin(self, reason: ConnectionClosedError) -> None:
+        """See ``Recovery``."""
+        self.active = True
+        self._engine.start_thread(lambda: self._run(reason), "reconnector")
 
     def cancel(self) -> None:
-        """See ``Reviver``."""
+        """See ``Recovery``."""
         self._cancellation.cancel()
 
-    def run(self, reason: ConnectionClosedError) -> None:
-        """See ``Reviver``."""
-        try:
-            self._run(reason)
-        except BaseException as error:  # a consumer that is too slow; or a defect: nobody may be left waiting
-            logger.exception("the session could not be revived")
-            self._give_up(reason, error)
+    @property
+    def _input_format(self) -> SampleFormat:
+        return self._engine.settings.input_format
+
+    # The way back -----------------------------------------------------------------------------------------------------
 
     def _run(self, reason: ConnectionClosedError) -> None:
+        try:
+            self._go_on(reason)
+        except BaseException as error:  # a consumer that is too slow; or a defect: nobody may be left waiting
+            logger.exception("the session could not go on over a new connection")
+            self._give_up(reason, error)
+        finally:
+            self.active = False
+
+    def _go_on(self, reason: ConnectionClosedError) -> None:
         while True:
             lost_at = time.monotonic()
             if lost_at - self._live_since > _STABLE_SECONDS:
                 self._attempt = 0
             first = self._attempt
             try:
-                line, replay, refused = self._new_line(reason)
+                connection, replay, refused = self._caught_up(reason)
             except RealtimeSyncError as error:
                 self._give_up(reason, error)
                 return
             update = SessionReconnectedUpdate(
                 reason=reason,
-                losses=(*self._survival.take_losses(), *replay.losses, *refused),
-                sent_again=tuple(self._survival.outbox.waiting()),
+                losses=(*self._kept.take_losses(), *replay.losses, *refused),
+                sent_again=tuple(self._outbox.waiting()),
                 attempts=self._attempt - first,
                 seconds=time.monotonic() - lost_at,
                 session=self._engine.session,
             )
             logger.info("%s: reconnected after %.1f s", self._engine.name, update.seconds)
             self._live_since = time.monotonic()
-            if self._goes_on(line, update, replay):
-                self.watch(line)
+            if self._resume(connection, update, replay):
+                self._watch(connection)
                 return
-            self._drop(line)
-            reason = line.reason or reason
+            self._drop(connection)
+            reason = connection.reason or reason
 
-    def _goes_on(self, line: SessionConnection, update: SessionReconnectedUpdate, replay: Replay) -> bool:
-        """Tell everyone, send what was kept, and let everyone send; False where the connection has ended meanwhile."""
+    def _resume(self, connection: SessionConnection, update: SessionReconnectedUpdate, replay: Replay) -> bool:
+        """Tell everyone, send what was kept, and let everyone send; False if the connection has ended meanwhile."""
         engine = self._engine
-        owes_answer = engine.announce(line, update, replay.names if self._replays else None)
+        owes_answer = self._end_silence(connection, update, replay.names if self._replays else None)
         try:
-            engine.send_again(line)
+            self._send_again(connection)
             if owes_answer:  # that voice activity detection would have asked for
-                self._send(line, ResponseCreateCommand())
-            while not engine.go_live(line):
-                if line.over or engine.closing:
+                self._send(connection, ResponseCreateCommand())
+            while not engine.go_live(connection, lambda: self._outbox.next_unsent() is None):
+                if connection.over or engine.closing:
                     return False
-                engine.send_again(line)
+                self._send_again(connection)
         except ConnectionClosedError:
             return False
         return True
 
+    def _end_silence(
+        self, connection: SessionConnection, update: SessionReconnectedUpdate, names: Optional[Mapping[str, str]]
+    ) -> bool:
+        """Deliver from now on; True if the service owes an answer to what the user said.
+
+        ``names``: what the items that were carried over are called there; None: all of them, as here.
+        """
+        conversation = self._engine.state.conversation
+        with self._engine.delivering:
+            conversation.carry_over(names)
+            owes_answer = self._kept.owes_answer(names)
+            connection.silent = False
+            self._outbox.open(connection.number)
+            self._engine.publish(update)
+            for deferred in connection.deferred:
+                conversation.apply(deferred)
+                self._engine.publish(deferred)
+        return owes_answer
+
+    def _send_again(self, connection: SessionConnection) -> None:
+        """Send what was kept for this connection."""
+        while (sent := self._outbox.next_unsent()) is not None:
+            again = None
+            if sent.handle is not None:
+                again = self._engine.new_handle(sent.handle.type, sent.handle.event_id)
+                sent.handle.replace(again)
+            connection.send(Outgoing(sent.frame, again, sent.message, sent.audio_bytes), self._keep_again)
+
+    def _keep_again(self, connection: SessionConnection, frame: Outgoing) -> bool:
+        self._outbox.note_again(connection.number, frame.handle)
+        return True
+
     # A connection -----------------------------------------------------------------------------------------------------
 
-    def _new_line(self, error: RealtimeSyncError) -> tuple[SessionConnection, Replay, list[str]]:
-        """``error``: why there is to be one."""
+    def _caught_up(self, error: RealtimeSyncError) -> tuple[SessionConnection, Replay, list[str]]:
+        """A new connection that has the settings and the history; what of them was sent, and what was refused.
+
+        ``error``: why there is to be one.
+        """
         # Each loss has a deadline of its own, unless the connection was lost before it was of any use.
         if self._attempt == 0 or self._was_useful():
-            self._patience = Deadline(self.policy.give_up_after)
+            self._deadline = Deadline(self.policy.give_up_after)
+        first = True
         while True:
             self._attempt += 1
-            if self._spare is None and not self._pause(error):
-                raise error
+            if self._spare is None:
+                self._wait_for_attempt(error, announced=not first)
+            first = False
             try:
-                line = self._engine.adopt(self._take_spare() or self._connect(self._cancellation))
+                connection = self._engine.adopt(self._take_spare() or self._connect(self._cancellation))
                 try:
-                    losses = self._introduce(line)
-                    replay, refused = self._replay(line)
-                    return line, replay, losses + refused
+                    losses = self._introduce(connection)
+                    replay, refused = self._replay(connection)
+                    return connection, replay, losses + refused
                 except BaseException as caught:
-                    self._drop(line)
-                    if line.reason is not None and isinstance(caught, ConnectionClosedError):
-                        raise (line.reason if line.heard else refusal(line.reason)) from caught
+                    self._drop(connection)
+                    if connection.reason is not None and isinstance(caught, ConnectionClosedError):
+                        raise (connection.reason if connection.heard else refusal(connection.reason)) from caught
                     raise
             except RealtimeSyncError as caught:
                 error = caught
@@ -181,41 +279,51 @@ class Reconnector:
         spare, self._spare = self._spare, None
         return spare
 
-    def _pause(self, error: RealtimeSyncError) -> bool:
-        """Wait before the next attempt; False if the pause does not fit into the time left: it is never shortened."""
-        pause, left = self.policy.pause(self._attempt, error), self._patience.left or 0.0
-        return not self._cancellation.wait(min(pause, left)) and pause < left
+    def _wait_for_attempt(self, error: RealtimeSyncError, announced: bool) -> None:
+        """Wait before the next attempt; raises ``error`` if the pause does not fit into the time left.
+
+        The pause is never shortened to fit. ``announced``: everyone was told of this loss already.
+        """
+        pause, left = self.policy.pause(self._attempt, error), self._deadline.remaining
+        if not announced and isinstance(error, ConnectionClosedError):
+            loss = SessionDisconnectedUpdate(
+                reason=error, retry_in=min(pause, left), give_up_after=left, lost_at=time.monotonic()
+            )
+            with self._engine.delivering:
+                self._engine.publish(loss)
+        if self._cancellation.wait(min(pause, left)) or pause >= left:
+            raise error
 
     def _was_useful(self) -> bool:
         """True where the last connection was lived with for a while."""
         return time.monotonic() - self._live_since > min(_STABLE_SECONDS, self.policy.give_up_after)
 
-    def _drop(self, line: SessionConnection) -> None:
-        line.connection.abort()
-        line.ended.wait(self._engine.timeouts.close)  # its reader lets go of it before the next one begins
+    def _drop(self, connection: SessionConnection) -> None:
+        connection.transport.abort()
+        connection.ended.wait(self._engine.timeouts.close)  # its reader lets go of it before the next one begins
 
-    def _introduce(self, line: SessionConnection) -> list[str]:
+    def _introduce(self, connection: SessionConnection) -> list[str]:
         """Wait for the greeting, and apply the settings; what of them is lost."""
-        Deadline(self._greeting).wait(line.greeted.wait)
-        if line.over and not line.heard:
-            line.ended.wait(self._engine.timeouts.close)
-            raise refusal(line.reason) if line.reason else ConnectCancelledError("The session was closed.")
+        Deadline(self._greeting).wait(connection.greeted.wait)
+        if connection.over and not connection.heard:
+            connection.ended.wait(self._engine.timeouts.close)
+            raise refusal(connection.reason) if connection.reason else ConnectCancelledError("The session was closed.")
         settings = self._engine.settings
         options, granted = settings.merged(), settings.granted()
         try:
-            self._configure(line, options)
+            self._configure(connection, options)
         except ServerError as error:
             if granted == options:
                 raise
-            self._configure(line, granted)
+            self._configure(connection, granted)
             return [f"session.update: what was not acknowledged is refused: {error}"]
         return []
 
-    def _configure(self, line: SessionConnection, options: Optional[SessionOptions]) -> None:
+    def _configure(self, connection: SessionConnection, options: Optional[SessionOptions]) -> None:
         if options is not None:
-            self._send(line, SessionUpdateCommand(session=options)).wait()
+            self._send(connection, SessionUpdateCommand(session=options)).wait()
 
-    def _replay(self, line: SessionConnection) -> tuple[Replay, list[str]]:
+    def _replay(self, connection: SessionConnection) -> tuple[Replay, list[str]]:
         """Send the history; what of it was sent, and what the service refused."""
         if not self._replays:
             return Replay([], [], {}), []
@@ -224,7 +332,7 @@ class Reconnector:
         deadline: Optional[float] = None  # the usual
         for start in range(0, len(replay.items), _WINDOW):
             window = replay.items[start : start + _WINDOW]
-            handles = [self._send(line, ConversationItemCreateCommand(item=item)) for item in window]
+            handles = [self._send(connection, ConversationItemCreateCommand(item=item)) for item in window]
             for item, handle in zip(window, handles, strict=True):
                 try:
                     handle.wait(deadline)
@@ -232,36 +340,37 @@ class Reconnector:
                     refused.append(f"{item.type} {item.id}: {error}")
                     replay.leave_out(str(item.id))
                 except WaitTimeoutError:  # some servers acknowledge no items at all
-                    if line.over:
+                    if connection.over:
                         raise
                     if deadline is None:
                         logger.warning("%s: the server does not acknowledge the history", self._engine.name)
                     deadline = 0.0
         return replay, refused
 
-    def _send(self, line: SessionConnection, command: Command) -> CommandHandle:
+    def _send(self, connection: SessionConnection, command: Command) -> CommandHandle:
         command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
         handle = self._engine.new_handle(command.wire_type, command.event_id)
-        line.send(codec.encode(command, self._engine.dialect), handle, acknowledged_fields(command))
+        text = codec.encode(command, self._engine.dialect)
+        connection.send(Outgoing(text, handle, matched_fields(command)), lambda connection, frame: False)
         return handle
 
     def _give_up(self, reason: ConnectionClosedError, error: BaseException) -> None:
         engine = self._engine
         if engine.closing:
-            engine.finish(engine.closed_end())
+            engine.finish(engine.states.closed_end())
             return
         failed = ReconnectFailedError(
             f"the connection was lost ({reason}), and no new one came about ({_counted(self._attempt)}): {error}",
             close_info=reason.close_info,
             error=reason.error,
-            losses=self._survival.take_losses(),
+            losses=self._kept.take_losses(),
         )
         failed.__cause__ = error
         engine.finish(End(failed, clean=False))
 
     # Ahead of expiry --------------------------------------------------------------------------------------------------
 
-    def watch(self, line: SessionConnection) -> None:
+    def _watch(self, connection: SessionConnection) -> None:
         """Renew this connection before the service ends it, if it tells when that will be."""
         expires_at = self._engine.session.expires_at if self._engine.session else None
         if self.policy.renew_before is None or not expires_at:
@@ -272,41 +381,49 @@ class Reconnector:
             return
         if self._renewed_at is not None and seconds < _STABLE_SECONDS:
             return  # the clocks differ, or the sessions are very short: not one renewal after the other
-        self._engine.start_thread(lambda: self._renew(line, seconds), "renewal")
+        self._engine.start_thread(lambda: self._renew(connection, seconds), "renewal")
 
-    def _renew(self, line: SessionConnection, seconds: float) -> None:
-        if line.ended.wait(max(0.0, seconds)):
+    def _renew(self, connection: SessionConnection, seconds: float) -> None:
+        if connection.ended.wait(max(0.0, seconds)):
             return
-        while self._is_idle_within(line, None):
-            spare = self._opened_ahead(line)
+        while self._is_idle_within(connection, None):
+            spare = self._opened_ahead(connection)
             if spare is None:
                 return
             # Nobody answers the pings of the spare: it must not wait for long.
-            if self._is_idle_within(line, _SPARE_SECONDS) and self._engine.retire(line):
+            if self._is_idle_within(connection, _SPARE_SECONDS) and self._engine.retire(connection):
                 self._spare, self._renewed_at = spare, time.monotonic()
-                self.run(SessionExpiredError("the connection was replaced ahead of the service's time limit"))
+                self.active = True
+                self._run(SessionExpiredError("the connection was replaced ahead of the service's time limit"))
                 return
             spare.dispose()
 
-    def _opened_ahead(self, line: SessionConnection) -> Optional[Connection]:
+    def _opened_ahead(self, connection: SessionConnection) -> Optional[Connection]:
         """A new connection, while the old one serves; None where that ended first."""
         for attempt in itertools.count(1):
             try:
                 return self._connect(self._cancellation)
             except RealtimeSyncError as error:
                 logger.info("%s: could not connect ahead of expiry: %s", self._engine.name, error)
-                if line.ended.wait(self.policy.pause(attempt + 1, error)):
+                if connection.ended.wait(self.policy.pause(attempt + 1, error)):
                     return None
         raise AssertionError("count() does not end")
 
-    def _is_idle_within(self, line: SessionConnection, seconds: Optional[float]) -> bool:
+    def _is_idle(self, connection: SessionConnection) -> bool:
+        """True if a change of the connection would cut nothing short: nobody speaks, nothing is asked for."""
+        vad = self._engine.settings.turn_detection is not None
+        speaks = self._outbox.speaking or (self._outbox.has_audio and not vad)
+        waits = self._engine.read_conversation(lambda conversation: conversation.awaits_approval())
+        return responses_on(connection).idle and not speaks and not waits
+
+    def _is_idle_within(self, connection: SessionConnection, seconds: Optional[float]) -> bool:
         """Wait until nobody speaks and nothing is asked for; False where time is up or the connection has ended."""
         deadline = Deadline(seconds)
-        while not self._engine.is_idle(line):
-            if line.ended.is_set() or deadline.left == 0:
+        while not self._is_idle(connection):
+            if connection.ended.is_set() or deadline.left == 0:
                 return False
-            line.responses.wait_for_change(_IDLE_LOOK_SECONDS)
-        return not line.ended.is_set()
+            responses_on(connection).wait_for_change(_IDLE_LOOK_SECONDS)
+        return not connection.ended.is_set()
 
 
 def _counted(attempts: int) -> str:

@@ -4,68 +4,52 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Callable, Optional, Protocol
+from typing import Any, Optional
 
-from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
+from realtime_sync.core.realtime import RealtimeState
+from realtime_sync.core.recovery import ErrorOf
 from realtime_sync.errors import ConnectionClosedError, ConnectionReplacedError, InvalidInputError
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
-from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.items import ConversationContentPart, MessageItem
-from realtime_sync.protocol.options import TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
     ConversationItemInputAudioTranscriptionCompletedUpdate,
     ResponseCreatedUpdate,
     ResponseDoneUpdate,
 )
-from realtime_sync.reconnect.outbox import Outbox, fate
+from realtime_sync.reconnect.outbox import Outbox, Resend, resend_policy
 from realtime_sync.reconnect.policy import Reconnect
 
 
-class Reviver(Protocol):
-    """Who makes a new connection; see ``revival.py``."""
-
-    policy: Reconnect
-
-    def run(self, reason: ConnectionClosedError) -> None:
-        """Make one and have the session go on over it, or finish the session; on a thread of its own."""
-        ...
-
-    def cancel(self) -> None:
-        """The session is being closed: stop trying. Never blocks."""
-        ...
-
-
 class ReconnectState:
-    """See the module. ``continuous``: the service makes no messages of the audio (a translation)."""
+    """What a session keeps for a reconnect.
 
-    def __init__(self, reviver: Reviver, dialect: Dialect, *, continuous: bool = False) -> None:
-        self.reviver = reviver
-        self._dialect = dialect
-        self.outbox = Outbox(reviver.policy.hold_audio, continuous=continuous)
-        self._keeps_audio = reviver.policy.keep_audio
+    ``continuous``: the service makes no messages of the audio (a translation).
+
+    ``_losses`` has a lock; ``_said``, ``_untranscribed`` and ``_unanswered`` are guarded by the engine's lock
+    for delivery, with which ``observe``, ``cut_off`` and ``owes_answer`` are called.
+    """
+
+    def __init__(self, policy: Reconnect, realtime: RealtimeState, *, continuous: bool = False) -> None:
+        self.outbox = Outbox(policy.hold_audio, continuous=continuous)
+        self._realtime = realtime
+        self._keeps_audio = policy.keep_audio
         self._losses: list[str] = []
-        self._losses_lock = threading.Lock()  # guards _losses
-        # All below are guarded by the engine's lock for delivery.
-        self._said: dict[str, Optional[bytes]] = {}  # audio of messages that are committed and still to be told of
+        self._losses_lock = threading.Lock()
+        self._said: dict[str, Optional[bytes]] = {}  # audio of messages that are committed and not yet in an item
         self._untranscribed: set[str] = set()  # messages whose audio is kept until its words are known
         self._unanswered: Optional[str] = None  # a message that voice activity detection made, and nobody has answered
 
-    def see(
-        self,
-        update: ConversationUpdate,
-        acknowledged: Optional[CommandHandle],
-        conversation: Conversation,
-        format: Callable[[], SampleFormat],
-    ) -> None:
-        """Learn from an update, before whoever waits for it does."""
+    def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
+        """Learn from an update, before anybody who waits for it does."""
+        conversation = self._realtime.conversation
         if isinstance(update, ResponseCreatedUpdate) and not update.out_of_band:
-            self._add_untold(conversation, acknowledged)
-        committed = self.outbox.see(update, acknowledged, format)
+            self._add_untold(acknowledged)
+        committed = self.outbox.see(update, acknowledged, lambda: self._realtime.settings.input_format)
         if committed is not None:
             self._said[committed.item_id] = committed.samples
             if acknowledged is None:
@@ -74,30 +58,25 @@ class ReconnectState:
             if not update.out_of_band:
                 self._unanswered = None
         elif isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
-            self._forget_audio(conversation, update.item_id)
+            self._forget_audio(update.item_id)
         elif isinstance(update, ResponseDoneUpdate):
             for item_id in list(self._untranscribed):
                 if _is_never_transcribed(conversation, item_id):
-                    self._forget_audio(conversation, item_id)
+                    self._forget_audio(item_id)
         if self._said:
-            self._take_over(conversation)
+            self._take_over()
 
-    def cut_off(
-        self,
-        line: SessionConnection,
-        conversation: Conversation,
-        turn_detection: Optional[TurnDetectionOptions],
-        format: SampleFormat,
-    ) -> None:
+    def cut_off(self, connection: SessionConnection) -> None:
         """A connection has ended, and another one will follow: note what is lost with it."""
-        losses = self.outbox.cut(line.number, turn_detection is not None, format)
-        losses += [f"response {id}: it was cut off" for id in sorted(filter(None, line.open_responses))]
-        for item_id, samples in self._said.items():  # committed, but never told of
+        settings, conversation = self._realtime.settings, self._realtime.conversation
+        losses = self.outbox.cut(connection.number, settings.turn_detection is not None, settings.input_format)
+        losses += [f"response {id}: it was cut off" for id in connection.exchange.unfinished if id]
+        for item_id, samples in self._said.items():  # committed, but in no item yet
             if samples is None:
                 losses.append(f"message {item_id}: what was said in it was not kept")
             else:
                 conversation.add_item(_spoken(item_id))
-        self._take_over(conversation)
+        self._take_over()
         self._said.clear()
         with self._losses_lock:
             self._losses += losses
@@ -108,31 +87,29 @@ class ReconnectState:
             losses, self._losses = self._losses, []
             return losses
 
-    def owes_answer(
-        self,
-        conversation: Conversation,
-        turn_detection: Optional[TurnDetectionOptions],
-        names: Optional[Mapping[str, str]],
-    ) -> bool:
-        """True until it is answered, where the service was about to answer what the user said by itself.
+    def owes_answer(self, names: Optional[Mapping[str, str]]) -> bool:
+        """True if the service was about to answer by itself what the user said, and has not.
 
         ``names``: what the items are called on the new connection; None: as before.
         """
         if self._unanswered is not None and names is not None:
             self._unanswered = names.get(self._unanswered)
-        answers = turn_detection is not None and turn_detection.create_response is not False
-        return answers and self._unanswered is not None and conversation.item(self._unanswered) is not None
+        turn_detection = self._realtime.settings.turn_detection
+        if self._unanswered is None or turn_detection is None or turn_detection.create_response is False:
+            return False
+        return self._realtime.conversation.item(self._unanswered) is not None
 
-    def _add_untold(self, conversation: Conversation, asked: Optional[CommandHandle]) -> None:
-        """Some servers tell nothing of the items that they are given: they have them, for they begin to answer them.
+    def _add_untold(self, asked: Optional[CommandHandle]) -> None:
+        """Some servers never acknowledge created items. If a response starts, treat those sent before it as accepted.
 
-        ``asked``: the request for the answer that has begun; None where nobody here has asked for it.
+        ``asked``: the request for the response that has begun; None if nobody here has asked for it.
         """
+        conversation = self._realtime.conversation
         for item_id in self._said:
             conversation.add_item(_spoken(item_id))
         for sent in self.outbox.untold_items(asked) if asked is not None else ():
             try:
-                command = codec.decode_command(sent.text, self._dialect)
+                command = codec.decode_command(sent.text, self._realtime.dialect)
             except InvalidInputError:  # by hand; it is sent again
                 continue
             if isinstance(command, ConversationItemCreateCommand) and command.item.id:
@@ -141,19 +118,20 @@ class ReconnectState:
                 if isinstance(command.item, MessageItem) and any(part.audio for part in command.item.content):
                     self._untranscribed.add(command.item.id)
 
-    def _take_over(self, conversation: Conversation) -> None:
-        """A commit is told before the item that it makes."""
+    def _take_over(self) -> None:
+        """Give the items that have come by now their audio: a commit comes before the item that it makes."""
+        conversation = self._realtime.conversation
         for item_id in [item_id for item_id in self._said if conversation.item(item_id) is not None]:
             samples = self._said.pop(item_id)
             if samples is not None:
                 conversation.add_audio(item_id, samples, keep=True)
                 self._untranscribed.add(item_id)
 
-    def _forget_audio(self, conversation: Conversation, item_id: str) -> None:
+    def _forget_audio(self, item_id: str) -> None:
         if item_id in self._untranscribed:
             self._untranscribed.discard(item_id)
             if not self._keeps_audio:
-                conversation.forget_audio(item_id)
+                self._realtime.conversation.forget_audio(item_id)
 
 
 def _is_never_transcribed(conversation: Conversation, item_id: str) -> bool:
@@ -167,12 +145,13 @@ def _spoken(item_id: str) -> MessageItem:
     return MessageItem(id=item_id, role="user", status="completed", content=[part])
 
 
-def error_of_loss(reason: ConnectionClosedError) -> Callable[[str, object], ConnectionReplacedError]:
+def error_of_loss(reason: ConnectionClosedError) -> ErrorOf:
     """What commands and answers on a connection end with that is followed by another one."""
     told = f"the connection has ended ({reason}); the session goes on over a new one."
 
-    def error_of(wire_type: str, message: object) -> ConnectionReplacedError:
-        again = fate(wire_type, message if isinstance(message, dict) else {}) in ("again", "settings")
+    def error_of(wire_type: str, message: Mapping[str, Any]) -> ConnectionReplacedError:
+        policy = resend_policy(wire_type, message)
+        again = policy in (Resend.AGAIN, Resend.SETTINGS)
         what = "This command is sent again there" if again else "This is not sent again: do so if it is still wanted"
         return ConnectionReplacedError(f"{told} {what}", close_info=reason.close_info, sent_again=again)
 

@@ -14,7 +14,7 @@ import attrs
 from realtime_sync.conversation.history import History
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response import Response
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
@@ -108,7 +108,7 @@ def freed(options: ConversationResponseOptions, session: Optional[RealtimeSessio
 
 
 def answer_with_tools(
-    engine: Engine,
+    engine: RealtimeEngine,
     ask: Callable[[Sequence[ConversationItem], Optional[ConversationResponseOptions], Deadline], Answer],
     items: Sequence[ConversationItem],
     runner: ToolRunner,
@@ -139,7 +139,7 @@ def answer_with_tools(
     raise UsageError(f"the model called tools {_MOST_ROUNDS} times without answering; is a result of use to it?")
 
 
-def run_tools(session: Conversing, engine: Engine, runner: ToolRunner, on_interruption: OnInterruption) -> None:
+def run_tools(session: Conversing, engine: RealtimeEngine, runner: ToolRunner, on_interruption: OnInterruption) -> None:
     """Serve the model's calls until the session ends; see ``RealtimeConversationSession.run_tools``."""
     if on_interruption not in get_args(OnInterruption):
         raise InvalidInputError(f'on_interruption is "keep" or "drop", not {on_interruption!r}')

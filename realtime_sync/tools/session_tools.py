@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Optional, Union
 
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.streams import End
 from realtime_sync.errors import RealtimeSyncError
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationTool
@@ -32,7 +32,7 @@ class SessionTools:
     the session ends.
     """
 
-    def __init__(self, session: Conversing, engine: Engine) -> None:
+    def __init__(self, session: Conversing, engine: RealtimeEngine) -> None:
         self._session = session
         self._engine = engine
         self._lock = threading.Lock()  # guards all below

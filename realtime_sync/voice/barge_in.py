@@ -16,7 +16,7 @@ from realtime_sync.audio.playback import PlaybackPosition, check_position
 from realtime_sync.checks import check_number
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.engine import Engine
+from realtime_sync.core.realtime import RealtimeEngine, owes_answer
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -91,7 +91,7 @@ class _Cut:
 
 def interrupt(
     session: Interruptible,
-    engine: Engine,
+    engine: RealtimeEngine,
     *,
     heard_ms: Optional[float] = None,
     position: Optional[PlaybackPosition] = None,
@@ -157,7 +157,7 @@ def _outcome(handle: Optional[CommandHandle], deadline: Deadline) -> tuple[Optio
 
 
 def _look(
-    engine: Engine,
+    engine: RealtimeEngine,
     conversation: Conversation,
     heard_ms: Optional[float],
     position: Optional[PlaybackPosition],
@@ -167,7 +167,7 @@ def _look(
     """The response to cancel; whether there is one that has not begun, and has no id yet; and what to shorten."""
     active = engine.responses.active
     # Whether one that has not begun is to be spared, cannot be told yet.
-    awaited = active is None and is_spared is None and engine.line.owes_answer
+    awaited = active is None and is_spared is None and owes_answer(engine.connection)
     if awaited and not item_id and (position is None or position.current is None):
         return None, True, [_Cut(why_not=_NOTHING_CAME)]
     spared = is_spared or (lambda response_id: False)
@@ -267,7 +267,7 @@ class SpeechInterrupter:
     def __init__(
         self,
         interrupt: Callable[[IsSpared], Interruption],
-        engine: Engine,
+        engine: RealtimeEngine,
         callback: Optional[Callable[[Interruption], object]],
         stop_playing: Optional[Callable[[], object]],
     ) -> None:

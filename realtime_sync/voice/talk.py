@@ -31,7 +31,7 @@ from realtime_sync.protocol.updates import (
 from realtime_sync.voice import Microphone, SoundDeviceMicrophone, SoundDeviceSpeaker, Speaker
 
 if TYPE_CHECKING:
-    from realtime_sync.core.engine import Engine
+    from realtime_sync.core.realtime import RealtimeEngine
     from realtime_sync.session import RealtimeConversationSession
     from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter
 
@@ -42,7 +42,7 @@ _LOOK_SECONDS = 0.05
 
 def talk(
     session: RealtimeConversationSession,
-    engine: Engine,
+    engine: RealtimeEngine,
     microphone: Optional[Microphone] = None,
     speaker: Optional[Speaker] = None,
     *,
@@ -91,7 +91,7 @@ class _Talk:
 
     def run(
         self,
-        engine: Engine,
+        engine: RealtimeEngine,
         on_update: Optional[Callable[[ConversationUpdate], object]],
         on_interruption: Optional[Callable[[Interruption], object]],
     ) -> None:

@@ -27,7 +27,7 @@ from realtime_sync import (
 )
 from realtime_sync.audio import Samples
 from realtime_sync.audio.formats import ALAW, MULAW
-from realtime_sync.core.commands import METADATA_KEY
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.server import FunctionCall, Piece, Reply, Script, Turn, expect
 from realtime_sync.server import g711 as server_g711
 from tests.core.answers import ACTIVE, ASIDE, WRITTEN, Gate, errors, idle, received, sent, sent_audio, sent_text

@@ -61,7 +61,7 @@ def test_a_server_that_does_not_read_costs_no_more_while_a_big_send_is_stuck(hou
     released = threading.Event()
     session = house.raw(lambda link: hold(link, released), small_buffers=True, timeouts=Timeouts(send=30, close=1))
     sending = Running(lambda: session.send_message({"type": "big", "padding": "x" * size}))
-    until(lambda: session._engine._line.connection._duplex.lock.locked())
+    until(lambda: session._engine.connection.transport._duplex.lock.locked())
     with within(1.5):
         session.close()
     with pytest.raises((SessionNotOpenError, ConnectionClosedError)):
@@ -236,11 +236,11 @@ def test_audio_that_is_sent_in_the_background_does_not_wait_for_the_end_of_a_lon
     sending = session.start_sending_audio(two())
     assert sent.wait(5)
     closing = Running(session.close)
-    until(lambda: session._engine._closing is not None)
+    until(lambda: session._engine.states.closing is not None)
     closed.set()
     assert sending.wait(30) == 4800
     assert sending.cancelled
-    session._engine.line.connection.abort()
+    session._engine.connection.transport.abort()
     closing.result()
 
 
@@ -387,7 +387,7 @@ def test_many_stalled_sessions_are_left_together(plain: House) -> None:
     for live in plain.server.sessions:
         live.inject(faults.stop_reading())
     stuck = [Running(lambda session=session: session.send_audio(bytes(8_000_000))) for session in sessions]  # type: ignore[misc]
-    until(lambda: all(session._engine._line.connection._duplex.lock.locked() for session in sessions))
+    until(lambda: all(session._engine.connection.transport._duplex.lock.locked() for session in sessions))
     with within(3):
         client.close()
     for sending in stuck:

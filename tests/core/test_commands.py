@@ -24,6 +24,8 @@ from realtime_sync import (
     WaitTimeoutError,
 )
 from realtime_sync.core.commands import CommandHandle, PendingCommands
+from realtime_sync.core.realtime import realtime_vocabulary
+from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.reconnect.state import error_of_loss
 from realtime_sync.server import Script, expect, faults
 from realtime_sync.session import RealtimeConversationSession as Session
@@ -250,7 +252,7 @@ def test_ignored_handles_are_forgotten_once_acknowledged(plain: House) -> None:
     session.add_item("last").wait()
     gc.collect()
     assert not any(ref() for ref in gone)
-    assert not session._engine._line.acknowledgements._pending
+    assert not session._engine.connection.commands._pending
 
 
 def test_commands_that_nobody_can_acknowledge_are_not_remembered_for_ever(plain: House) -> None:
@@ -258,14 +260,14 @@ def test_commands_that_nobody_can_acknowledge_are_not_remembered_for_ever(plain:
     for _ in range(50):
         session.send_message({"type": "input_audio_buffer.append", "audio": "AAAA"})
     session.add_item("last").wait()
-    assert not session._engine._line.acknowledgements._pending
+    assert not session._engine.connection.commands._pending
 
 
 def test_a_server_that_never_acknowledges_fills_no_memory(house: House) -> None:
     house.serve(responder=Script([expect("last", timeout=20), {"type": "input_audio_buffer.cleared"}]))
     session = house.open()
     handles = [session.clear_input_audio() for _ in range(2000)]
-    assert len(session._engine._line.acknowledgements._pending) <= 1024
+    assert len(session._engine.connection.commands._pending) <= 1024
     with pytest.raises(UsageError, match="1024"):
         handles[0].wait()
     session.send_message({"type": "last"})
@@ -286,7 +288,7 @@ def test_what_cannot_be_sent_leaves_nothing_behind(plain: House) -> None:
     session = plain.open()
     with pytest.raises(ValueError, match=r"voice|JSON|sent"):
         session.configure_session(ConversationSessionOptions(extra={"x": object()}))
-    assert not session._engine._line.acknowledgements._pending
+    assert not session._engine.connection.commands._pending
 
 
 def test_turn_detection_comes_back_as_it_was_set(plain: House) -> None:
@@ -337,7 +339,7 @@ def test_appends_by_hand_crowd_nobody_out(plain: House) -> None:
         session.send_message({"type": "input_audio_buffer.append", "event_id": f"a{number}", "audio": "AAAA"})
     session.send_message({"type": "last"})
     assert first.wait().type == "input_audio_buffer.cleared"
-    assert len(session._engine._line.acknowledgements._pending) <= 1024
+    assert len(session._engine.connection.commands._pending) <= 1024
 
 
 def test_an_append_by_hand_learns_that_it_was_refused(plain: House) -> None:
@@ -348,7 +350,7 @@ def test_an_append_by_hand_learns_that_it_was_refused(plain: House) -> None:
 
 
 def test_the_end_of_an_out_of_band_answer_acknowledges_no_cancellation_of_the_one_in_the_conversation() -> None:
-    acknowledgements = PendingCommands()
+    acknowledgements = PendingCommands(realtime_vocabulary(Dialect.GA))
     cancel = CommandHandle("response.cancel", "event_1", 1, lambda: None)
     acknowledgements.expect(cancel, {"response_id": None})
     for conversation, handle in ((None, None), ("conv_1", cancel)):
@@ -358,10 +360,12 @@ def test_the_end_of_an_out_of_band_answer_acknowledges_no_cancellation_of_the_on
 
 
 @pytest.mark.parametrize(("wire_type", "again"), [("conversation.item.create", True), ("mystery", False)])
-def test_a_command_whose_turn_is_in_the_moment_of_the_end_is_told_its_own_fate(wire_type: str, again: bool) -> None:
+def test_a_command_whose_turn_is_in_the_moment_of_the_end_is_told_what_becomes_of_it(
+    wire_type: str, again: bool
+) -> None:
     """It was kept to be sent again, and only then is it expected here: who hears otherwise sends it twice."""
     error_of = error_of_loss(ConnectionLostError("gone"))
-    acknowledgements = PendingCommands()
+    acknowledgements = PendingCommands(realtime_vocabulary(Dialect.GA))
     acknowledgements.end(error_of("", {}), error_of)
     late = CommandHandle(wire_type, "event_1", 1, lambda: None)
     acknowledgements.expect(late, {})

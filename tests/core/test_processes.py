@@ -180,7 +180,7 @@ INTERRUPTED = {
     "iteration in a with block": "with session:\n    for update in session.updates(): pass",
     "receive_update": "while True: session.receive_update()",
     "wait_for": "session.wait_for('response.done')",
-    "a handle": "session._engine.line.transmit = print; session.add_item('Hi').wait(100)",
+    "a handle": "session._engine.connection.send = print; session.add_item('Hi').wait(100)",
     "send_audio": "session.send_audio(iter(lambda: bytes(9600), None))",
     "run": "session.run()",
 }
@@ -215,7 +215,7 @@ silence = threading.Event()
 sending = session.start_sending_audio(iter(lambda: bytes(silence.wait()), None))
 engine, held, forked = session._engine, threading.Event(), threading.Event()
 def hold():  # as the reader may, in the moment of the fork
-    with engine._delivering, engine._changed, stream._queue.mutex, turns._finished.mutex:
+    with engine.delivering, engine.states.lock, stream._queue.mutex, turns._finished.mutex:
         held.set()
         forked.wait()
 threading.Thread(target=hold).start()

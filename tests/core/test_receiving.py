@@ -161,7 +161,7 @@ def test_a_closed_stream_costs_nothing_more(plain: House) -> None:
     for _ in range(50):
         session.subscribe().close()
     session.add_item("x").wait()
-    assert len(session._engine._streams) == 1
+    assert len(session._engine._listeners) == 1
 
 
 @pytest.mark.parametrize("timeout", [0, 0.05])

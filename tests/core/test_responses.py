@@ -24,7 +24,7 @@ from realtime_sync import (
     SessionNotOpenError,
     WaitTimeoutError,
 )
-from realtime_sync.core.commands import METADATA_KEY
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.server import FunctionCall, Reply, Script, Turn, expect, faults
 from tests.core.answers import ASIDE, WRITTEN, Gate, errors, idle, received, sent, sent_audio, sent_text
 from tests.core.harness import House, Running, until, within

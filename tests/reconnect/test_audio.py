@@ -7,7 +7,6 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 from typing import Any
 
 import attrs
@@ -23,8 +22,8 @@ from realtime_sync import (
     TurnDetectionOptions,
 )
 from realtime_sync.audio.formats import PCM
-from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.realtime import RealtimeState
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.items import MessageItem
@@ -289,29 +288,32 @@ def test_an_answer_is_owed_until_it_begins_however_often_the_connection_is_lost(
 
 def test_an_answer_is_owed_to_what_has_got_another_name(plain: House) -> None:
     """The service refuses ids of more than 32 characters, and some servers' are longer."""
-    conversation, reviver, long = Conversation(), SimpleNamespace(policy=QUICKLY), "item_" + "x" * 36
-    survival: Any = ReconnectState(reviver, Dialect.GA)  # type: ignore[arg-type]
-    told = {"type": "input_audio_buffer.committed", "item_id": long}
-    survival.see(ConversationUpdate.from_json(json.dumps(told)), None, conversation, lambda: PCM)
-    conversation.add_item(MessageItem(id=long, role="user"))
-    conversation.carry_over({long: "item_short"})
-    detection = TurnDetectionOptions.server_vad()
-    assert survival.owes_answer(conversation, detection, {long: "item_short"})
-    assert not survival.owes_answer(conversation, detection, {})  # it could not be carried over
+    realtime, long = RealtimeState(Dialect.GA, 1), "item_" + "x" * 36
+    kept = ReconnectState(QUICKLY, realtime)
+    detection = {"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}
+    for message in ({"type": "session.created", "session": detection}, {"type": "input_audio_buffer.committed"}):
+        update = ConversationUpdate.from_json(json.dumps({**message, "item_id": long}))
+        realtime.apply(update)
+        kept.observe(update, None)
+    realtime.conversation.add_item(MessageItem(id=long, role="user"))
+    realtime.conversation.carry_over({long: "item_short"})
+    assert kept.owes_answer({long: "item_short"})
+    assert not kept.owes_answer({})  # it could not be carried over
 
 
 @pytest.mark.parametrize("fails", [True, False])
 def test_audio_whose_transcription_has_failed_is_kept_until_the_answer_has_come(fails: bool) -> None:
     """Else a transcription model that is not there would fill the memory; while it may still come it is kept."""
-    conversation, survival = Conversation(), ReconnectState(SimpleNamespace(policy=QUICKLY), Dialect.GA)  # type: ignore[arg-type]
+    realtime = RealtimeState(Dialect.GA, 1)
+    conversation, kept = realtime.conversation, ReconnectState(QUICKLY, realtime)
     commit = CommandHandle("input_audio_buffer.commit", "event_1", 1, lambda: None)
-    survival.outbox.note_audio(1, codec.append_frame(HALF, "input_audio_buffer.append"), len(HALF), PCM)
-    survival.outbox.note_command(1, b"{}", commit, {})
+    kept.outbox.note_audio(1, codec.append_frame(HALF, "input_audio_buffer.append"), len(HALF), PCM)
+    kept.outbox.note_command(1, b"{}", commit, {})
 
     def tell(wire_type: str, acknowledged: Any = None, **fields: Any) -> None:
         update = ConversationUpdate.from_json(json.dumps({"type": wire_type, **fields}))
-        conversation.apply(update)
-        survival.see(update, acknowledged, conversation, lambda: PCM)
+        realtime.apply(update)
+        kept.observe(update, acknowledged)
 
     transcribed = {"audio": {"input": {"transcription": {"model": "nobody-has-it"}}}}
     tell("session.created", session=transcribed)

@@ -72,7 +72,7 @@ def test_what_was_acknowledged_is_neither_kept_nor_sent_again(plain: House) -> N
     stream = session.subscribe()
     for number in range(20):
         session.add_item(f"{number} " + "x" * 100_000).wait()
-    assert session._engine._survival.outbox.waiting() == []
+    assert session._engine.recovery._outbox.waiting() == []
     drop(plain)
     told = come_back(session, stream)
     assert (told.losses, told.sent_again) == ((), ())
@@ -91,17 +91,17 @@ def test_a_response_that_was_asked_for_by_hand_with_strange_metadata_hangs_nobod
 def test_ctrl_c_behind_a_commands_turn_does_not_ask_twice(plain: House) -> None:
     session = surviving(plain)
     stream = session.subscribe()
-    connection = session._engine.line.connection
-    send_text = connection.send_text
+    connection = session._engine.connection.transport
+    write = connection.write
 
     def interrupted(*arguments: Any) -> None:
-        send_text(*arguments)
+        write(*arguments)
         raise KeyboardInterrupt
 
-    connection.send_text = interrupted
+    connection.write = interrupted
     with pytest.raises(KeyboardInterrupt):
         session.start_response()
-    connection.send_text = send_text
+    connection.write = write
     stream.wait_for("response.done", 10)
     drop(plain)
     assert come_back(session, stream).sent_again == ()
@@ -126,7 +126,7 @@ class HeldUp:
 @pytest.mark.parametrize("what", ["command", "audio"])
 def test_who_sends_is_not_told_of_an_end_where_the_session_goes_on(plain: House, what: str) -> None:
     session = surviving(plain, options=BY_HAND, timeouts=attrs.evolve(CALM, close=0.2))
-    stream, reader, connection = session.subscribe(), HeldUp(), session._engine.line.connection
+    stream, reader, connection = session.subscribe(), HeldUp(), session._engine.connection.transport
     plain.stack.callback(reader.over.set)
     with session._engine.listening(reader):
         plain.live.emit({"type": "rate_limits.updated", "rate_limits": []})
@@ -264,7 +264,7 @@ def test_a_question_that_is_asked_again_is_the_last_thing_said(plain: House, ove
     """Which thread has its turn first on the new connection is chance; here it is another one."""
     session = surviving(plain, PATIENT)
     engine, question = session._engine, Question([ConversationItem.create_user_message("one")])
-    question.say(engine, engine.line)
+    question.say(engine, engine.connection)
     stream = session.subscribe()
     drop(plain)
     come_back(session, stream)
@@ -273,7 +273,7 @@ def test_a_question_that_is_asked_again_is_the_last_thing_said(plain: House, ove
         session.ask("two")
         before = ["two", "You said: two"]
     for _ in range(2):  # the second time nothing is to be said
-        question.say(engine, engine.line)
+        question.say(engine, engine.connection)
         until(lambda: texts(plain.live) == [*before, "one"])
     session.add_item("end").wait()
     assert ours(session) == texts(plain.live) == [*before, "one", "end"]
@@ -352,7 +352,7 @@ def test_a_call_is_joined_again_and_nothing_is_replayed(plain: House) -> None:
     session = plain.open(start={"call_id": call_id, "reconnect": QUICKLY})
     stream = session.subscribe()
     session.add_item("one").wait()
-    session._engine.line.connection.abort()
+    session._engine.connection.transport.abort()
     assert stream.wait_for(SessionReconnectedUpdate, 10).losses == ()
     session.add_item("two").wait()
     assert ours(session) == texts(plain.live) == ["one", "two"]

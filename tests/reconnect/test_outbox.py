@@ -19,7 +19,7 @@ from realtime_sync.audio.formats import PCM
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.settings import SettingsTracker
 from realtime_sync.protocol import codec
-from realtime_sync.reconnect.outbox import Outbox, fate
+from realtime_sync.reconnect.outbox import Outbox, Resend, resend_policy
 from tests.core.harness import within
 
 PIECE = b"\x01\x02" * 2400  # a tenth of a second
@@ -65,7 +65,7 @@ def again(box: Outbox, connection: int = 2) -> tuple[float, list[str]]:
     while (sent := box.next_unsent()) is not None:
         size += sent.audio_bytes
         commands += [sent.handle.type] if sent.handle is not None else []
-        box.note_again(connection, sent, sent.handle)
+        box.note_again(connection, sent.handle)
     return size / 48_000, commands
 
 
@@ -140,9 +140,12 @@ def test_nothing_has_its_turn_on_another_connection_or_between_two(connection: i
 
 @pytest.mark.parametrize("metadata", [None, 5, "text", [], {}, {"mine": "1"}])
 def test_a_response_that_the_caller_asked_for_is_asked_for_again(metadata: Any) -> None:
-    assert fate("response.create", {"response": {"metadata": metadata}}) == "again"
-    assert fate("response.create", {"response": metadata}) == "again"
-    assert fate("response.create", {"response": {"metadata": {"realtime_sync_request": "event_1"}}}) == "needless"
+    assert resend_policy("response.create", {"response": {"metadata": metadata}}) is Resend.AGAIN
+    assert resend_policy("response.create", {"response": metadata}) is Resend.AGAIN
+    assert (
+        resend_policy("response.create", {"response": {"metadata": {"realtime_sync_request": "event_1"}}})
+        is Resend.DROP
+    )
 
 
 # Audio that is committed by hand --------------------------------------------------------------------------------------

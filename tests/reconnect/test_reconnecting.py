@@ -29,6 +29,7 @@ from realtime_sync import (
     Reconnect,
     ReconnectFailedError,
     ServerError,
+    SessionDisconnectedUpdate,
     SessionExpiredError,
     SessionNotOpenError,
     SessionReconnectedUpdate,
@@ -90,6 +91,34 @@ def test_a_conversation_goes_on_after_its_connection_was_lost(house: House) -> N
     assert len(house.server.sessions) == 2
 
 
+def test_a_loss_is_told_when_it_is_noticed_with_what_is_tried_and_when(plain: House) -> None:
+    session = surviving(plain, Reconnect(base_delay=60, max_delay=60, give_up_after=100))
+    stream = session.subscribe()
+    before = time.monotonic()
+    drop(plain)
+    loss = stream.wait_for(SessionDisconnectedUpdate, 10)
+    assert loss.kind is ConversationUpdateKind.SESSION_DISCONNECTED
+    assert isinstance(loss.reason, ConnectionLostError)
+    assert before < loss.lost_at < time.monotonic()
+    assert 0 < loss.retry_in <= 60
+    assert 99 < loss.give_up_after <= 100
+    session.close()
+    assert list(stream) == []
+
+
+def test_each_loss_is_told_once_however_many_attempts_it_takes(plain: House) -> None:
+    session = surviving(plain, QUICKLY)
+    stream = session.subscribe()
+    plain.server.faults = DOWN
+    drop(plain)
+    until(lambda: session._engine.recovery._attempt > 2)
+    plain.server.faults = Faults()
+    told = come_back(session, stream)
+    assert told.attempts > 2
+    session.close()
+    assert sum(isinstance(update, SessionDisconnectedUpdate) for update in session.updates()) == 1
+
+
 def test_the_items_keep_their_ids_so_that_they_can_still_be_spoken_of(plain: House) -> None:
     session = surviving(plain)
     session.ask("one")
@@ -101,7 +130,7 @@ def test_the_items_keep_their_ids_so_that_they_can_still_be_spoken_of(plain: Hou
     assert ours(session) == texts(plain.live) == ["You said: one", "two", "You said: two"]
 
 
-def test_consumers_see_one_update_and_nothing_of_the_replay(plain: House) -> None:
+def test_consumers_see_a_loss_and_its_end_and_nothing_of_the_replay(plain: House) -> None:
     session = surviving(plain)
     session.ask("one")
     stream = session.subscribe()
@@ -109,8 +138,8 @@ def test_consumers_see_one_update_and_nothing_of_the_replay(plain: House) -> Non
     session.ask("two")
     session.close()
     kinds = [update.type for update in stream]
+    assert kinds[:2] == ["realtime_sync.session.disconnected", "realtime_sync.session.reconnected"]
     assert kinds.count("realtime_sync.session.reconnected") == 1
-    assert kinds[0] == "realtime_sync.session.reconnected"
     assert not {"session.created", "session.updated"} & set(kinds)
     assert kinds.count("conversation.item.added") == 2  # of the second question and its answer
 
@@ -549,7 +578,7 @@ def test_close_ends_the_attempts_at_once(house: House, closers: int) -> None:
     with within(2):
         for closing in [Running(session.close) for _ in range(closers)]:
             closing.join()
-    assert list(stream) == []  # an orderly end
+    assert [type(update) for update in stream] == [SessionDisconnectedUpdate]  # and an orderly end
     assert isinstance(asking.join(), SessionNotOpenError)
     assert session.closed
     until(lambda: not client_threads())

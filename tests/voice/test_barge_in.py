@@ -29,6 +29,7 @@ from realtime_sync import (
     TurnDetectionOptions,
     WaitTimeoutError,
 )
+from realtime_sync.core.realtime import owes_answer
 from realtime_sync.server import RealtimeServer, Reply, Turn
 from realtime_sync.server.voice import speak
 from tests.core.answers import Gate, errors, received, sent_audio
@@ -79,7 +80,7 @@ def first_audio(session: Any) -> ResponseOutputAudioDeltaUpdate:
 
 def is_pending(line: Any, wire_type: str) -> bool:
     """Whether such a command has had its turn on the wire."""
-    return any(entry.handle.type == wire_type for entry in list(line.acknowledgements._pending.values()))
+    return any(entry.handle.type == wire_type for entry in list(line.commands._pending.values()))
 
 
 def received_ms(session: Any, item_id: str, ms: int) -> None:
@@ -150,12 +151,12 @@ def test_an_answer_that_was_asked_for_and_has_not_begun_is_cancelled(
     session = plain.open()
     first = session.ask("One").items[0].id
     whole = kept_ms(server, first)
-    line = session._engine.line
+    connection = session._engine.connection
     with plain.live.lock:  # the server handles nothing meanwhile
         asking = Running(lambda: session.ask("Two"))
-        until(lambda: line.owes_answer)
+        until(lambda: owes_answer(connection))
         interrupting = Running(lambda: session.interrupt(None if position else 100, position=position))
-        until(lambda: is_pending(line, "response.cancel"))
+        until(lambda: is_pending(connection, "response.cancel"))
     told, answer = interrupting.result(), asking.result()
     assert (answer.status, answer.id) == ("cancelled", told.response_id)
     assert told.reason == "no audio of the answer has come"
@@ -591,12 +592,12 @@ def test_a_turn_that_does_not_come_is_a_time_out_and_the_next_goes_on(plain: Hou
 
 def test_turns_that_nobody_refers_to_are_listened_to_no_more(plain: House) -> None:
     session = plain.open()
-    before = len(session._engine._streams)
+    before = len(session._engine._listeners)
     turns = session.turns()
-    assert len(session._engine._streams) == before + 1
+    assert len(session._engine._listeners) == before + 1
     del turns
     session.ask("Hello")
-    assert len(session._engine._streams) == before
+    assert len(session._engine._listeners) == before
 
 
 def test_turns_that_nobody_takes_end_the_session_at_the_bound_and_are_not_lost(plain: House) -> None:

@@ -1,0 +1,78 @@
+"""Which update acknowledges which command of the realtime protocol, and how the two are matched."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from realtime_sync.core.vocabulary import Acknowledgement
+from realtime_sync.protocol import commands
+from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
+from realtime_sync.protocol.registry import Command
+from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
+
+METADATA_KEY = "realtime_sync_request"
+"""In the metadata of a response that this library asked for: the ``event_id`` of the request."""
+
+
+def _any(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    return True
+
+
+def _same_item(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    return command.get("item_id") == getattr(update, "item_id", None)
+
+
+def _added_item(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    item = command.get("item")
+    return isinstance(item, Mapping) and item.get("id") in (None, getattr(update, "item_id", None))
+
+
+def _created_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    """Responses in flight together are told apart by metadata; a server without it answers in the order of asking."""
+    parameters = command.get("response")
+    ours = (parameters.get("metadata") if isinstance(parameters, Mapping) else None) or {}
+    assert isinstance(update, ResponseUpdateBase)
+    theirs = update.response.metadata or {}
+    if METADATA_KEY in ours and METADATA_KEY in theirs:  # what else is in there, a server may have made strings of
+        return bool(ours[METADATA_KEY] == theirs[METADATA_KEY])
+    return ours == theirs or '"metadata"' not in update.raw_content
+
+
+def _cancelled_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
+    assert isinstance(update, ResponseUpdateBase)
+    response_id = command.get("response_id")
+    return not update.out_of_band if response_id is None else response_id == update.response_id
+
+
+_SESSION = (Kind.SESSION_UPDATED, Kind.TRANSCRIPTION_SESSION_UPDATED)
+_ADDED = (Kind.CONVERSATION_ITEM_ADDED, Kind.CONVERSATION_ITEM_CREATED)
+ACKNOWLEDGEMENTS: dict[str, Acknowledgement] = {
+    "session.update": Acknowledgement(_SESSION, _any),
+    "transcription_session.update": Acknowledgement(_SESSION, _any),
+    "session.close": Acknowledgement((Kind.SESSION_CLOSED,), _any),
+    "input_audio_buffer.commit": Acknowledgement((Kind.INPUT_AUDIO_BUFFER_COMMITTED,), _any),
+    "input_audio_buffer.clear": Acknowledgement((Kind.INPUT_AUDIO_BUFFER_CLEARED,), _any),
+    "output_audio_buffer.clear": Acknowledgement((Kind.OUTPUT_AUDIO_BUFFER_CLEARED,), _any),
+    "conversation.item.create": Acknowledgement(_ADDED, _added_item),
+    "conversation.item.retrieve": Acknowledgement((Kind.CONVERSATION_ITEM_RETRIEVED,), _same_item),
+    "conversation.item.truncate": Acknowledgement((Kind.CONVERSATION_ITEM_TRUNCATED,), _same_item),
+    "conversation.item.delete": Acknowledgement((Kind.CONVERSATION_ITEM_DELETED,), _same_item),
+    "response.create": Acknowledgement((Kind.RESPONSE_CREATED,), _created_response),
+    "response.cancel": Acknowledgement((Kind.RESPONSE_DONE,), _cancelled_response),
+}
+
+
+def is_acknowledged(wire_type: str) -> bool:
+    """True if something on the wire acknowledges such a command."""
+    return wire_type in ACKNOWLEDGEMENTS
+
+
+def matched_fields(command: Command) -> Mapping[str, Any]:
+    """What of a command its acknowledgement is recognised by, without encoding it a second time."""
+    fields: dict[str, Any] = {name: getattr(command, name, None) for name in ("item_id", "response_id")}
+    if isinstance(command, commands.ConversationItemCreateCommand):
+        fields["item"] = {"id": command.item.id}
+    if isinstance(command, commands.ResponseCreateCommand) and command.response is not None:
+        fields["response"] = {"metadata": command.response.metadata or None}
+    return fields

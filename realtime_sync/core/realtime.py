@@ -1,0 +1,202 @@
+"""The realtime protocol as the core carries it: what a session keeps of it, and an engine that gives access to that.
+
+For each update the engine calls, in this order and for these reasons:
+
+1. ``ResponseNormalizer.complete``: everything behind it relies on what a server left out.
+2. ``RealtimeState.apply``: the settings, then the conversation; whoever is released below finds them up to date.
+3. the commands (``core/commands.py``): which one the update acknowledges or refuses.
+4. ``ResponseRouter.see``: the answer that it belongs to; the command says which request a new response answers.
+5. the recovery, which learns what need not be sent again.
+6. the command's handle: whoever waits for it may ask for the next answer at once.
+7. the streams.
+
+``RealtimeState.conversation`` is guarded by the engine's lock for delivery: the reader changes it, any thread copies
+it.
+"""
+
+from __future__ import annotations
+
+from typing import Callable, Optional, TypeVar, Union
+
+import attrs
+
+from realtime_sync.conversation import Conversation
+from realtime_sync.core.acknowledgements import ACKNOWLEDGEMENTS, matched_fields
+from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.connection import SessionConnection
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.normalizer import ResponseNormalizer, is_made_up
+from realtime_sync.core.response_router import ResponseRouter
+from realtime_sync.core.settings import SettingsTracker
+from realtime_sync.core.vocabulary import Vocabulary
+from realtime_sync.protocol import codec
+from realtime_sync.protocol.commands import (
+    ResponseCancelCommand,
+    SessionUpdateCommand,
+    TranscriptionSessionUpdateCommand,
+)
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.registry import Command
+from realtime_sync.protocol.resources import RealtimeSession
+from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase, SessionUpdateBase
+from realtime_sync.protocol.updates import ResponseDoneUpdate, is_about_tool_lists
+
+T = TypeVar("T")
+
+SETTING_COMMANDS = (SessionUpdateCommand, TranscriptionSessionUpdateCommand)
+
+
+def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
+    """The messages of the realtime protocol, as a server of this dialect spells them."""
+
+    def decode(frame: Union[str, bytes]) -> ConversationUpdate:
+        return codec.decode(frame, dialect) if isinstance(frame, str) else codec.decode_binary(frame)
+
+    return Vocabulary(
+        decode=decode,
+        encode=lambda command: codec.encode(command, dialect),
+        acknowledgements=ACKNOWLEDGEMENTS,
+        matched=matched_fields,
+        expired=frozenset({"session_expired"}),
+        dialect=dialect,
+    )
+
+
+class RealtimeExchange:
+    """The answers in progress on one connection; see ``Exchange``."""
+
+    def __init__(self) -> None:
+        self.responses = ResponseRouter()
+        self._normalizer = ResponseNormalizer()
+        self._open: set[Optional[str]] = set()  # responses that have begun; the reader's
+
+    def complete(self, update: ConversationUpdate) -> ConversationUpdate:
+        """See ``Exchange``."""
+        return self._normalizer.complete(update)
+
+    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> None:
+        """See ``Exchange``."""
+        if isinstance(update, ResponseDoneUpdate):
+            self._open.discard(update.response_id)
+        elif isinstance(update, ResponseUpdateBase):
+            self._open.add(update.response_id)
+        self.responses.see(update, acknowledged)
+
+    def end(self, error: Exception) -> None:
+        """See ``Exchange``."""
+        self.responses.end(error)
+
+    @property
+    def unfinished(self) -> list[str]:
+        """See ``Exchange``."""
+        return sorted(response_id or "" for response_id in self._open)
+
+
+class RealtimeState:
+    """What a session of the realtime protocol keeps; see ``SessionState``.
+
+    ``acknowledge``: seconds in which a cancelled response should end.
+    """
+
+    def __init__(self, dialect: Dialect, acknowledge: float) -> None:
+        self.dialect = dialect
+        self.vocabulary = realtime_vocabulary(dialect)
+        self.settings = SettingsTracker()
+        self.conversation = Conversation()
+        self._acknowledge = acknowledge
+
+    @property
+    def session_id(self) -> Optional[str]:
+        """See ``SessionState``."""
+        return self.settings.told.id if self.settings.told is not None else None
+
+    def new_exchange(self) -> RealtimeExchange:
+        """See ``SessionState``."""
+        return RealtimeExchange()
+
+    def prepare(self, command: Command, connection: SessionConnection) -> Command:
+        """Give a cancellation the name that the server knows, and note that the response is about to end."""
+        if isinstance(command, ResponseCancelCommand):
+            if is_made_up(command.response_id):
+                command = attrs.evolve(command, response_id=None)  # the one in progress: the server gave it no name
+            responses_on(connection).cancelling(command.response_id, self._acknowledge)
+        return command
+
+    def asked(self, handle: CommandHandle, command: Command) -> None:
+        """Remember the settings that a command asks for: a new connection may be given them at once."""
+        if isinstance(command, SETTING_COMMANDS):
+            self.settings.remember(handle, command.session)
+
+    def not_asked(self, handle: CommandHandle) -> None:
+        """See ``SessionState``."""
+        self.settings.forget(handle)
+
+    def apply(self, update: ConversationUpdate) -> None:
+        """See ``SessionState``."""
+        if isinstance(update, SessionUpdateBase):
+            self.settings.tell(update)
+        self.conversation.apply(update)
+
+    def apply_in_silence(self, update: ConversationUpdate) -> bool:
+        """Learn what is new of this connection. Each one lists the remote tools anew, which consumers wait for."""
+        if isinstance(update, SessionUpdateBase):
+            self.settings.tell(update)
+        self.conversation.note_connection(update)
+        return is_about_tool_lists(update)
+
+
+def responses_on(connection: SessionConnection) -> ResponseRouter:
+    """The answers in progress on a connection."""
+    exchange = connection.exchange
+    assert isinstance(exchange, RealtimeExchange), "a connection of another protocol"
+    return exchange.responses
+
+
+def owes_answer(connection: SessionConnection) -> bool:
+    """True if an answer in the conversation was asked for on this connection, and has not begun."""
+    claimed = responses_on(connection).claimed
+    return claimed is not None and connection.commands.is_in_flight(claimed)
+
+
+class RealtimeEngine(Engine):
+    """An engine that carries the realtime protocol."""
+
+    state: RealtimeState
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the server spells the protocol."""
+        return self.state.dialect
+
+    @property
+    def settings(self) -> SettingsTracker:
+        """The settings as they were asked for, and as the service reported them."""
+        return self.state.settings
+
+    @property
+    def session(self) -> Optional[RealtimeSession]:
+        """The settings in force, as the service reported them last; None until it has."""
+        return self.state.settings.told
+
+    @property
+    def model(self) -> Optional[str]:
+        """The model, as the service reported it last; None if it has not."""
+        return (self.session.model or None) if self.session else None
+
+    @property
+    def responses(self) -> ResponseRouter:
+        """The answers in progress on the connection in use."""
+        return responses_on(self.connection)
+
+    def conversation(self) -> Conversation:
+        """A copy of the conversation as it stands."""
+        if self.end is None:  # if it has ended, the parent of a forked process holds no lock any more
+            self.check_process()
+        with self.delivering:
+            return self.state.conversation.snapshot()
+
+    def read_conversation(self, read: Callable[[Conversation], T]) -> T:
+        """What ``read`` makes of the conversation, without copying it (50 ms after 500 turns): it must be quick."""
+        self.check_process()
+        with self.delivering:
+            return read(self.state.conversation)
