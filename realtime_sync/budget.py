@@ -1,4 +1,4 @@
-"""What a session may cost: counted as the service tells what it used, and the session ended once that is passed."""
+"""A budget for a session: its cost is counted as the service reports usage, and the session ends once it is passed."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Budget:
         return self.spent > self.usd
 
     def check_model(self, model: Optional[str]) -> None:
-        """Raise ``ConfigurationError`` where the model has no price; None is a model that is not known yet."""
+        """Raise ``ConfigurationError`` if the model has no price; None is a model that is not known yet."""
         if model is not None and self.prices.of(model) is None:
             raise ConfigurationError(
                 f"a budget was given, and the model {model!r} has no price in the table of {self.prices.date}. Pass "
@@ -105,7 +105,8 @@ class Budget:
             return
         if self._model is None:
             raise ConfigurationError(
-                "a budget was given, and the service does not tell the model: its price is unknown"
+                "a budget was given, but the service does not say which model works, so its price is unknown. "
+                "Start the session without a budget"
             )
         self.check_model(self._model)
         cost = self.prices.cost(_at_most(totals), self._model)
@@ -162,9 +163,9 @@ def _of_transcription(usage: TranscriptionUsage) -> Optional[UsageTotals]:
 class BudgetGuard:
     """Ends a session in an orderly way once its budget is passed. A listener: fed on the reader thread.
 
-    What is being said is cancelled, then the session is closed with ``BUDGET_PASSED``; whoever waits, and whoever
-    iterates after the last update, gets ``BudgetExceededError``. A session whose cost cannot be told is ended likewise:
-    its budget could not be kept.
+    The response in progress is cancelled, then the session is closed with ``BUDGET_PASSED``: calls that wait, and
+    iterators after the last update, raise ``BudgetExceededError``. A session whose cost is not known is ended in the
+    same way, because its budget could not be kept.
     """
 
     def __init__(self, budget: Budget, engine: RealtimeEngine) -> None:

@@ -433,9 +433,9 @@ class RealtimeConversationClient:
             session.configure_session(options).wait()
         except WaitTimeoutError as error:
             raise WaitTimeoutError(
-                f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s, so nobody "
-                "knows whether they hold; the session was closed again. Some servers acknowledge no settings at all: "
-                "start the session without options there, and call session.configure_session(options)."
+                f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s, so it is "
+                "not known whether they hold, and the session was closed again. For a server that acknowledges no "
+                "settings at all, start the session without options and call session.configure_session(options)."
             ) from error
 
     def _check_not_closed(self) -> None:
@@ -459,12 +459,12 @@ def _translation(
 ) -> Optional[TranslationSessionOptions]:
     if isinstance(options, str):
         if target_language is not None:
-            raise InvalidInputError("the target language is told twice")
+            raise InvalidInputError("target_language was given twice: as the first argument and by name")
         options, target_language = None, options
     if target_language is None:
         return options
     if not target_language.strip():
-        raise InvalidInputError("the target language is empty; name one by a code, such as 'es'")
+        raise InvalidInputError("target_language is empty; name a language by its code, such as 'es'")
     return attrs.evolve(options or TranslationSessionOptions(), target_language=target_language)
 
 

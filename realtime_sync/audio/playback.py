@@ -114,6 +114,6 @@ class PlaybackPosition:
 
 
 def check_position(position: object) -> None:
-    """Raise ``InvalidInputError`` for what is neither a ``PlaybackPosition`` nor None."""
+    """Raise ``InvalidInputError`` unless this is a ``PlaybackPosition`` or None."""
     if position is not None and not isinstance(position, PlaybackPosition):
-        raise InvalidInputError(f"a position is a PlaybackPosition that a player keeps, not {position!r:.60}")
+        raise InvalidInputError(f"position must be a PlaybackPosition that a player keeps, not {position!r:.60}")

@@ -82,7 +82,7 @@ def read_wav_header(stream: ByteReader) -> tuple[Optional[WavInfo], bytes]:
     if len(start) < 12:
         raise AudioFormatError(_CUT_OFF)
     if start[8:] != b"WAVE":
-        raise AudioFormatError(f"This RIFF file is no WAV file: its type is {start[8:]!r}, not b'WAVE'.")
+        raise AudioFormatError(f"This RIFF file is not a WAV file: its type is {start[8:]!r}, not b'WAVE'.")
     return _read_chunks(stream), b""
 
 
@@ -127,7 +127,9 @@ def _read_fully(stream: ByteReader, size: int) -> bytes:
     while size > 0:
         part: object = stream.read(min(size, 65536))  # a claimed length is not memory to be set aside
         if not isinstance(part, bytes):
-            raise AudioFormatError(f"A WAV file is read from a blocking binary stream; this gave {part!r:.40}.")
+            raise AudioFormatError(
+                f"A WAV file must be read from a blocking binary stream; this one gave {part!r:.40}."
+            )
         if not part:
             break
         parts.append(part)

@@ -50,7 +50,7 @@ class ConnectRetries:
     base_delay: float = attrs.field(default=0.5, validator=_seconds)
 
     def pause(self, error: HandshakeError, attempt: int, waited: float) -> Optional[float]:
-        """Seconds to wait after ``attempt`` (from 1) failed with ``error``; None where it should be raised."""
+        """Seconds to wait after ``attempt`` (from 1) failed with ``error``; None if the error is to be raised."""
         if attempt >= self.attempts or not isinstance(error, (RateLimitedError, ServiceUnavailableError)):
             return None
         if error.code == "insufficient_quota":
@@ -185,7 +185,9 @@ def refusal(closed: ConnectionClosedError) -> ConnectionFailedError:
     told = closed.error
     code = (told.code if told is not None else None) or closed.close_info.reason.rpartition(".")[2]
     if told is None and closed.close_info.initiator != "remote":
-        return ConnectionFailedError(f"The connection was {closed.close_info} before the server said anything.")
+        return ConnectionFailedError(
+            f"The connection was {closed.close_info} before the server said anything. Check the endpoint, or try again."
+        )
     reason = (told.message if told is not None else None) or closed.close_info.reason or "no reason given"
     cls = _REFUSALS.get(code or "", HandshakeError)
     reason = _KEY.sub(r"\1***", reason)  # some servers repeat the key that they refuse

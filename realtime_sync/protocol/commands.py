@@ -20,7 +20,8 @@ from realtime_sync.protocol.resources import RealtimeSession
 def _is_asked(command: Command, _: attrs.Attribute[Any], session: SessionOptions) -> None:
     if isinstance(session, RealtimeSession):
         raise InvalidInputError(
-            "this is a session as the server told it, which it would not take back; give ConversationSessionOptions"
+            "this is a session as the server described it, and the server does not accept that; give the settings to "
+            "change, as ConversationSessionOptions"
         )
 
 

@@ -81,7 +81,7 @@ class ConversationContentPart(WireObject):
     ) -> ConversationContentPart:
         """What the user said: raw samples in the session's input format (no WAV header)."""
         if not isinstance(audio, (bytes, bytearray, memoryview)):
-            raise InvalidInputError(f"audio is bytes, not {type(audio).__name__}")
+            raise InvalidInputError(f"audio must be bytes, not {type(audio).__name__}")
         if bytes(audio[:4]) == b"RIFF":
             raise InvalidInputError("from_input_audio takes raw samples; strip the WAV header (or use send_audio)")
         return cls(type="input_audio", audio=base64.b64encode(audio).decode("ascii"), transcript=transcript)
@@ -303,14 +303,14 @@ def _parts(content: Content, text_type: str) -> list[ConversationContentPart]:
     if isinstance(content, (str, ConversationContentPart)):
         content = [content]
     if not isinstance(content, Iterable):
-        raise InvalidInputError(f"content is text or content parts, not {type(content).__name__}")
+        raise InvalidInputError(f"content must be a text or content parts, not {type(content).__name__}")
     pieces = list(content)
     if not pieces:
         raise InvalidInputError("a message needs content: a text, or at least one content part")
     parts = [ConversationContentPart(type=text_type, text=p) if isinstance(p, str) else p for p in pieces]
     for part in parts:
         if not isinstance(part, ConversationContentPart):
-            raise InvalidInputError(f"content is text or ConversationContentPart, not {type(part).__name__}")
+            raise InvalidInputError(f"content must be a text or ConversationContentParts, not {type(part).__name__}")
     return parts
 
 
@@ -329,7 +329,7 @@ def _image_url(image: Union[str, bytes, bytearray, memoryview, os.PathLike[str]]
     if isinstance(image, (bytes, bytearray, memoryview)):
         data, name = bytes(image), ""
     elif not isinstance(image, (str, os.PathLike)):  # open() would take a number for a descriptor, and close it
-        raise InvalidInputError(f"an image is bytes, a path or a URL, not {type(image).__name__}")
+        raise InvalidInputError(f"an image must be bytes, a path or a URL, not {type(image).__name__}")
     else:
         try:
             with open(image, "rb") as file:
@@ -338,7 +338,7 @@ def _image_url(image: Union[str, bytes, bytearray, memoryview, os.PathLike[str]]
             raise InvalidInputError(f"cannot read the image {image!r}: {error}") from error
     media_type = _image_type(data) or mimetypes.guess_type(name)[0]
     if not media_type or not media_type.startswith("image/"):
-        raise InvalidInputError("this is no picture that can be sent; PNG and JPEG are understood")
+        raise InvalidInputError("the image is of a kind that cannot be sent; give a PNG or a JPEG image")
     return f"data:{media_type};base64,{base64.b64encode(data).decode('ascii')}"
 
 

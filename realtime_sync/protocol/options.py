@@ -436,7 +436,7 @@ def _items(value: Setting[Sequence[ConversationItem]]) -> Setting[list[Conversat
 
 def _listed(name: str, value: object) -> list[object]:
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
-        raise InvalidInputError(f"{name} is a list, not {type(value).__name__}; put one alone in brackets")
+        raise InvalidInputError(f"{name} must be a list, not {type(value).__name__}; put a single one in brackets")
     return list(value)
 
 

@@ -1,4 +1,4 @@
-"""A recording, read: its frames, and what can be made of them."""
+"""A recording that was read: its frames, and the updates, commands, turns and conversation made of them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Entry:
 class ConnectionRecord:
     """One connection of the session. ``opened`` and ``closed`` in seconds since the recording began.
 
-    ``closed`` and ``info`` are None where the recording does not tell its end.
+    ``closed`` and ``info`` are None if the recording does not hold its end.
     """
 
     number: int
@@ -124,7 +124,7 @@ class Recording:
         return codec.decode(entry.text, self.dialect) if entry.binary is None else codec.decode_binary(entry.binary)
 
     def commands(self) -> Iterator[Union[Command, dict[str, Any]]]:
-        """What was sent: as a command, or as a plain dict where this version has no command for it.
+        """What was sent: as a command, or as a plain dict if this version has no command for it.
 
         A text that was no JSON object is a dict with nothing but ``raw_content``.
         """
@@ -147,7 +147,7 @@ class Recording:
 
 
 def command_of(text: str, dialect: Dialect) -> Union[Command, dict[str, Any]]:
-    """What a client's frame is: see ``Recording.commands``."""
+    """The command in a client's frame: see ``Recording.commands``."""
     try:
         return codec.decode_command(text, dialect)
     except InvalidInputError:
@@ -168,13 +168,13 @@ def _header(line: bytes, path: str) -> dict[str, Any]:
         header = None
     version = header.get("recording") if isinstance(header, dict) else None
     if not isinstance(version, int):
-        raise InvalidInputError(f"{path} is no recording: its first line is not a recording's header")
+        raise InvalidInputError(f"{path} is not a recording: its first line is not a recording's header")
     if version > VERSION:
         raise InvalidInputError(
             f"{path} is a recording of version {version}; this version of realtime_sync reads those up to {VERSION}"
         )
     if header.get("audio") not in AUDIO_MODES or header.get("dialect") not in [each.value for each in Dialect]:
-        raise InvalidInputError(f"{path} is a recording with a header that makes no sense: {header!r:.200}")
+        raise InvalidInputError(f"{path} is a recording whose header cannot be understood: {header!r:.200}")
     return header  # type: ignore[no-any-return]
 
 
@@ -203,7 +203,7 @@ class _Lines:
         """Raises ValueError, KeyError, TypeError or OverflowError for a line that makes no sense."""
         at, kind = float(line["t"]), line["dir"]
         if not 0 <= at < _LONGEST:
-            raise ValueError(f"{at} is no time")
+            raise ValueError(f"{at} is not a time in seconds")
         if kind == "connected":
             self.connections.append(ConnectionRecord(int(line["n"]), str(line["url"]), at))
         elif kind == "closed":
@@ -218,7 +218,7 @@ class _Lines:
         binary: Optional[bytes] = base64.b64decode(line["binary"]) if "binary" in line else None
         text = "" if binary is not None else line["text"]
         if not isinstance(text, str):
-            raise TypeError("the text is none")
+            raise TypeError("its text is not a string")
         gaps = [Gap(*gap) for gap in line.get("gaps", ())]
         if kind == "in":
             self._formats.see_text(text, self.dialect)

@@ -30,8 +30,8 @@ class SidecarWriter:
         if wav.format != (format or PCM) and not self._warned:
             self._warned = True
             logger.warning(
-                "the session's audio format has changed: what follows will sound wrong in %s, and is right in the "
-                "recording",
+                "the session's audio format has changed: from here on, the audio sounds wrong in %s; read with the "
+                "recording, it is right",
                 sidecar(self._path, direction),
             )
         start = wav.data_bytes
@@ -55,7 +55,7 @@ class SidecarReader:
         self.faults: list[str] = []
 
     def read(self, direction: str, start: int, size: int) -> bytes:
-        """The samples; fewer, or none, where the file is cut off or missing, which ``faults`` then tells once."""
+        """The samples; fewer, or none, if the file is cut off or missing, which ``faults`` then says once."""
         if direction not in self._files:
             self._files[direction] = self._opened(sidecar(self._path, direction))
         file, first = self._files[direction]
@@ -74,7 +74,7 @@ class SidecarReader:
             file = open(path, "rb")  # noqa: SIM115  it is closed by __exit__
             info, _ = read_wav_header(file)
             if info is None:
-                raise AudioFormatError("it is no WAV file")
+                raise AudioFormatError("it is not a WAV file")
             return file, file.tell()
         except (OSError, AudioFormatError) as error:
             if file is not None:

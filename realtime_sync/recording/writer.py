@@ -1,4 +1,4 @@
-"""Writing down a session's wire as it happens."""
+"""Writing what a session sends and receives into a file, as it happens."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ _CLOSE_PATIENCE = 2.0
 
 
 class RecordingWriter:
-    """Writes what a session sends and receives to a file of JSON lines (``recording.layout`` tells how it lies).
+    """Writes what a session sends and receives to a file of JSON lines (``recording.layout`` describes it).
 
     ``audio``: ``"keep"`` leaves it in the frames; ``"elide"`` writes its length alone; ``"beside"`` writes it as WAV,
     ``PATH.user.wav`` and ``PATH.model.wav``. Keys and tokens are never written: ``***`` stands in their place.
 
-    Any thread may call any method; none raises once the file is open. Where writing fails (a full disk), it is logged
-    once, ``error`` tells it, and nothing more is written: the session goes on. Every line is handed to the system as
+    Any thread may call any method; none raises once the file is open. If writing fails (a full disk), it is logged
+    once, ``error`` holds it, and nothing more is written: the session goes on. Every line is handed to the system as
     it is written, so that a crash loses at most a part of the last one. A forked child writes nothing.
 
-    Raises OSError where the file cannot be created, InvalidInputError for another ``audio``.
+    Raises OSError if the file cannot be created, InvalidInputError for another ``audio``.
     """
 
     def __init__(self, path: FilePath, *, audio: AudioMode = "keep") -> None:
         if audio not in AUDIO_MODES:
-            raise InvalidInputError(f"audio is one of {', '.join(AUDIO_MODES)}, not {audio!r}")
+            raise InvalidInputError(f"audio must be one of {', '.join(AUDIO_MODES)}, not {audio!r}")
         self.path = os.fspath(path)
         self.audio = audio
         self.error: Optional[BaseException] = None
@@ -59,7 +59,7 @@ class RecordingWriter:
         self._started: Optional[float] = None
         self._dialect = Dialect.GA
 
-    # What a session tells -------------------------------------------------------------------------------------------
+    # What a session reports -----------------------------------------------------------------------------------------
 
     def connected(
         self, url: str, number: int = 1, dialect: Dialect = Dialect.GA, *, at: Optional[float] = None
@@ -114,7 +114,7 @@ class RecordingWriter:
     # Writing --------------------------------------------------------------------------------------------------------
 
     def _add(self, direction: str, what: Any, at: Optional[float]) -> None:
-        """Add a line. Whoever finds nobody writing writes; nobody ever waits for another one's disk."""
+        """Add a line, and write it unless another thread is writing, which then does. No thread waits for another."""
         if os.getpid() != self._pid:
             return
         with self._changed:
@@ -128,7 +128,7 @@ class RecordingWriter:
             too_slow = self._writing
             self._writing = True
         if too_slow:
-            self._fail(OSError(f"the disk does not keep up: more than {_MOST_WAITING} bytes wait to be written"))
+            self._fail(OSError(f"the disk is too slow: more than {_MOST_WAITING} bytes wait to be written"))
         else:
             self._write_all()
 
@@ -209,7 +209,7 @@ class RecordingWriter:
             self._waiting, self._waiting_size = [], 0
         if first:
             logger.error(
-                "the recording %s has ended before its session: %s: %s", self.path, type(error).__name__, error
+                "the recording %s was stopped before its session ended: %s: %s", self.path, type(error).__name__, error
             )
 
     def _finish(self) -> None:

@@ -1,4 +1,4 @@
-"""Client secrets: short-lived keys that a browser or a device may hold, each for sessions with settings of ours."""
+"""Client secrets: short-lived keys that a browser or a device may hold, each for sessions with given settings."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def create_client_secret(
     if dialect is Dialect.PREVIEW:
         if expires_after is not None:
             raise UnsupportedByDialectError(
-                "preview endpoints decide themselves how long a secret lives: leave out expires_after"
+                "preview endpoints decide themselves for how long a secret is valid: leave out expires_after"
             )
         transcription = isinstance(options, TranscriptionSessionOptions)
         path = "transcription_sessions" if transcription else "sessions"
@@ -89,13 +89,13 @@ def session_object(options: Optional[SessionOptions], model: Optional[str], dial
     options = ConversationSessionOptions() if options is None else options
     kinds = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
     if not isinstance(options, kinds):
-        raise InvalidInputError(f"options are those of a session, not {type(options).__name__}")
+        raise InvalidInputError(f"options must be those of a session, not {type(options).__name__}")
     # A session is spelled here as in a session.update, so that there is one place that spells it.
     session: Json = json.loads(codec.encode(SessionUpdateCommand(session=options), dialect)).get("session", {})
     if isinstance(options, TranscriptionSessionOptions) or session.get("model"):
         return session
     if not model:
-        raise ConfigurationError("Which model? Name it in the options, or make the client with it.")
+        raise ConfigurationError("No model is named. Name it in the options, or make the client with it.")
     return {**session, "model": model}
 
 

@@ -1,4 +1,4 @@
-"""One recording: cut, sent as fast as it is taken, and put together again on its own time line."""
+"""One recording: cut into pieces, sent as fast as the service takes them, and put together again in its own time."""
 
 from __future__ import annotations
 
@@ -199,9 +199,9 @@ def _work_off(
             if failures > retries or not _may_pass(error):
                 raise
             delay = _BACKOFF.pause(failures + 1, error)
-            logger.info("a transcription is gone on with in %.1f s: %s", delay, error)
+            logger.info("resuming the transcription in %.1f s, after: %s", delay, error)
             if stop.wait(delay):
-                raise ConnectCancelledError("The transcription was stopped.") from error
+                raise ConnectCancelledError("The transcription was stopped while it waited to try again.") from error
 
 
 def _send_and_receive(work: _Work, session: RealtimeConversationSession, timeout: float) -> None:

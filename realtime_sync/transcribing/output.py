@@ -54,7 +54,9 @@ class OutputFolder:
         try:
             return Transcription.from_dict(json.loads(target.read_text(encoding="utf-8")))
         except ValueError as error:
-            raise InvalidInputError(f"{target} is no transcription; remove it to have it made anew: {error}") from error
+            raise InvalidInputError(
+                f"{target} holds no transcription, so it was not skipped; remove it to have it made again: {error}"
+            ) from error
 
     def write(self, target: Path, transcription: Transcription) -> None:
         """Write it; the file is there whole or not at all, even where the process is killed meanwhile."""

@@ -51,7 +51,9 @@ def pieces(chunks: Iterable[bytes], *, longest: float = 15.0, shortest: float = 
     Raises InvalidInputError.
     """
     if not 0 <= shortest < longest or not 1 <= longest <= 600:
-        raise InvalidInputError(f"pieces are 1 to 600 seconds long, and shortest < longest, not {shortest}, {longest}")
+        raise InvalidInputError(
+            f"a piece must be 1 to 600 seconds long, and shortest below longest, not {longest=}, {shortest=}"
+        )
     cutter = _Cutter(round(longest / _FRAME_SECONDS), round(shortest / _FRAME_SECONDS))
     for chunk in chunks:
         yield from cutter.feed(chunk)

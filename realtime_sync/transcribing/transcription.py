@@ -59,7 +59,9 @@ class Transcription:
                 usage=UsageTotals(**told.get("usage", {})),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidInputError(f"this is no transcription as JSON: {type(error).__name__}: {error}") from error
+            raise InvalidInputError(
+                f"this is not a transcription as to_dict() gives it: {type(error).__name__}: {error}"
+            ) from error
 
 
 def joined(texts: Sequence[str]) -> str:

@@ -79,7 +79,9 @@ def open_tunnel(channel: Channel, proxy: Proxy, host: str, port: int, context: O
         else:
             _connect_method(channel, proxy, host, port)
         if channel.received:  # a server waits for us to speak first
-            raise ProxyError(f"The proxy {proxy.place} sent bytes of its own behind its answer.")
+            raise ProxyError(
+                f"The proxy {proxy.place} sent more than its answer, before the server could send anything. Check it."
+            )
     except (ConnectTimeoutError, ConnectCancelledError, ProxyError):
         raise
     except ConnectionFailedError as exc:

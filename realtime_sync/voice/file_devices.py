@@ -164,9 +164,9 @@ class FileSpeaker:
     def wait(self, timeout: Optional[float] = None) -> None:
         """See ``Speaker.wait``. Raises UsageError where nothing plays, because it was not started or was closed."""
         if self._thread is None or self._closed.is_set():
-            raise UsageError("start() the speaker before waiting for it")
+            raise UsageError("the speaker is not playing: call start() before waiting for it")
         if not self._queue.wait(Deadline(timeout)):
-            raise WaitTimeoutError(f"not all was played within {timeout} s; it goes on")
+            raise WaitTimeoutError(f"the audio was not played to its end within {timeout} s; the speaker goes on")
         self._check()
 
     def close(self) -> None:

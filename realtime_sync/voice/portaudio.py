@@ -84,7 +84,7 @@ def devices(kind: Kind, *, backend: Optional[Backend] = None) -> list[Device]:
     try:
         told = cast(Sequence[Mapping[str, Any]], backend.query_devices())
     except backend.PortAudioError as error:
-        raise AudioDeviceError(f"the system does not tell its audio devices: {error}") from error
+        raise AudioDeviceError(f"the audio devices of this machine could not be listed: {error}") from error
     return [_device(each, index) for index, each in enumerate(told) if each[f"max_{kind}_channels"] > 0]
 
 

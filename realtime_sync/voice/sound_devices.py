@@ -119,7 +119,10 @@ class SoundDeviceMicrophone:
                     return
                 raise AudioDeviceError(f"the microphone {self.name!r} gives no sound any more; was it unplugged?")
             if self._lost > lost:
-                logger.warning("%d pieces of the microphone were lost: nobody took them in time", self._lost - lost)
+                logger.warning(
+                    "%d pieces of the microphone's audio were lost, because they were not read in time",
+                    self._lost - lost,
+                )
                 lost = self._lost
             yield piece
 
@@ -229,7 +232,7 @@ class SoundDeviceSpeaker:
             if self._queue.wait_for_more(taken, _GONE_SECONDS if left is None else min(left, _GONE_SECONDS)):
                 continue
             if left is not None and left <= _GONE_SECONDS:
-                raise WaitTimeoutError(f"not all was played within {timeout} s; it goes on")
+                raise WaitTimeoutError(f"the audio was not played to its end within {timeout} s; the speaker goes on")
             self._gone = True
         self._check()
 
@@ -258,7 +261,7 @@ class SoundDeviceSpeaker:
         if self._gone:
             raise AudioDeviceError(f"the speaker {self.name!r} takes no sound any more; was it unplugged?")
         if self._stream is None:
-            raise UsageError(f"start() the speaker {self.name!r} first")
+            raise UsageError(f"the speaker {self.name!r} has not been started; call start() first")
 
     def __enter__(self) -> SoundDeviceSpeaker:
         self.start()
@@ -278,7 +281,7 @@ def _opened(name: str, backend: Backend, make: Callable[[], DeviceStream]) -> De
             raise
     except backend.PortAudioError as error:
         raise AudioDeviceError(
-            f"{name!r} cannot be opened: {error}. Is another program using it, or is it forbidden to this one?"
+            f"{name!r} cannot be opened: {error}. Is another program using it, or is this program not allowed to?"
         ) from error
     return stream
 

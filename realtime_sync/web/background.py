@@ -122,11 +122,11 @@ class BackgroundSession(Generic[T]):
     def _wait(self, event: threading.Event, timeout: Optional[float]) -> None:
         self._check_process()
         if not Deadline(timeout).wait(event.wait):
-            raise WaitTimeoutError(f"{self!r} did not come that far within {timeout:g} s; it goes on")
+            raise WaitTimeoutError(f"{self!r} was waited for in vain for {timeout:g} s; it goes on")
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
-            raise ForkedSessionError(f"the background session {self.key} is the parent's: {_FORKED}")
+            raise ForkedSessionError(f"the background session {self.key} belongs to the parent process: {_FORKED}")
 
     def _give_up(self) -> Optional[RealtimeConversationSession]:
         """Let it end as soon as it is open; the session where it is open already."""
@@ -137,7 +137,9 @@ class BackgroundSession(Generic[T]):
     def _take(self, session: Optional[RealtimeConversationSession]) -> None:
         """It is open now. Raises ``SessionNotOpenError`` where it was given up meanwhile."""
         if session is None:
-            raise InvalidInputError("what opens a session must return it, not NoneType: does it lack a return?")
+            raise InvalidInputError(
+                "the function that opens the session returned None instead of the session: does it lack a return?"
+            )
         with self._lock:
             self._session = session
             closing = self._closing
@@ -170,7 +172,7 @@ class BackgroundSession(Generic[T]):
         if self._closing and isinstance(error, (SessionNotOpenError, ConnectionClosedError)):
             logger.debug("background session %s was closed: %s", self.key, error)
         elif isinstance(error, ConnectionClosedError) and error.close_info.clean:
-            logger.info("background session %s ended in the middle of an answer: %s", self.key, error)
+            logger.info("the service closed the background session %s in the middle of an answer: %s", self.key, error)
         elif isinstance(error, RealtimeSyncError):
             logger.error("background session %s ended with %s: %s", self.key, type(error).__name__, error)
         else:
@@ -285,7 +287,7 @@ class BackgroundSessions:
             deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(), seconds))
             left = self._others()
         if left:
-            logger.warning("%d background session(s) still run after their close: %s", len(left), ", ".join(left))
+            logger.warning("%d background session(s) still run though they were closed: %s", len(left), ", ".join(left))
         return not left
 
     def __enter__(self) -> BackgroundSessions:

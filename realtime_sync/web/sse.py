@@ -168,7 +168,7 @@ def sse_event(name: str, data: object) -> bytes:
     Raises ``InvalidInputError`` for a name with a line's end in it.
     """
     if not name or any(end in name for end in "\r\n\0"):
-        raise InvalidInputError(f"an event's name is a text of one line, not {name!r}")
+        raise InvalidInputError(f"an event's name must be a text of one line, not {name!r}")
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode("utf-8", "replace")
 
 

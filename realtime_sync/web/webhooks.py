@@ -178,11 +178,13 @@ class WebhookVerifier:
         webhook_id, timestamp, signatures = _told(headers)
         self._check_time(timestamp)
         if not self._is_signed(f"{webhook_id}.{timestamp}.".encode() + body, signatures):
-            raise WebhookSignatureError(f"No signature of this request is made with our secret. {_EXPLAINED}")
+            raise WebhookSignatureError(
+                f"No signature of this request was made with the configured secret. {_EXPLAINED}"
+            )
         event = _event(webhook_id, body)
         # Only now, so that strangers cannot fill the memory. No less long than its timestamp would be accepted.
         if not self._seen.add(webhook_id, max(_REMEMBERED_SECONDS, 2 * self._tolerance)):
-            raise WebhookReplayedError("This request has been accepted before; nothing is done about it again.")
+            raise WebhookReplayedError("This request has been accepted before, so it must not be acted upon again.")
         return event
 
     def forget(self, event: WebhookEvent) -> None:
@@ -191,13 +193,13 @@ class WebhookVerifier:
 
     def _check_time(self, timestamp: str) -> None:
         if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 15):
-            raise WebhookSignatureError("The header webhook-timestamp is no number of seconds.")
+            raise WebhookSignatureError("The header webhook-timestamp is not a number of seconds.")
         off = int(timestamp) - self._clock()
         if abs(off) > self._tolerance:
             when = "in the future" if off > 0 else "old"
             raise WebhookSignatureError(
                 f"The request is {abs(off):.0f} s {when}, more than {self._tolerance:g} s. "
-                "If it is not repeated by somebody, check this machine's clock."
+                "It is an old request that somebody repeats, or this machine's clock is wrong."
             )
 
     def _is_signed(self, content: bytes, signatures: list[str]) -> bool:
@@ -255,7 +257,7 @@ def _told(headers: Headers) -> tuple[str, str, list[str]]:
         raise WebhookSignatureError(f"The request lacks the header(s) {', '.join(missing)}. {_EXPLAINED}")
     webhook_id, timestamp, told = (known[name] for name in _HEADERS)
     if not (webhook_id.isascii() and told.isascii() and len(webhook_id) <= 256):
-        raise WebhookSignatureError("The headers webhook-id and webhook-signature are not what a service sends.")
+        raise WebhookSignatureError("The headers webhook-id and webhook-signature are not as the service sends them.")
     # "v1a" is signed with a public key, which nobody has here.
     signatures = [each for each in told.split()[:_MAX_SIGNATURES] if each.startswith("v1,")]
     return webhook_id, timestamp, signatures
@@ -268,7 +270,7 @@ def _event(webhook_id: str, body: bytes) -> WebhookEvent:
         told = None
     wire_type = told.get("type") if isinstance(told, dict) else None
     if not isinstance(told, dict) or not isinstance(wire_type, str):
-        raise WebhookPayloadError("The request is signed, but its body is no JSON object with a type.")
+        raise WebhookPayloadError("The request is signed, but its body is not a JSON object with a type.")
     event_id, created_at, data = told.get("id"), told.get("created_at"), told.get("data")
     facts: dict[str, Any] = {
         "type": wire_type,

@@ -76,7 +76,7 @@ def test_a_file_that_is_no_recording_is_one_line_on_the_standard_error(
 ) -> None:
     (tmp_path / "r.jsonl").write_text("{}\n", "utf-8")
     assert main([command, str(tmp_path / "r.jsonl")]) == 2
-    assert "is no recording" in capsys.readouterr().err
+    assert "is not a recording" in capsys.readouterr().err
     assert main([command, str(tmp_path / "nowhere")]) == 1
     assert "nowhere" in capsys.readouterr().err
 

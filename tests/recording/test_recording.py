@@ -80,11 +80,11 @@ def test_a_line_that_makes_no_sense_is_left_out_and_told(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "no recording"),
-        ('{"t": 0}\n', "no recording"),
-        ("PNG\n", "no recording"),
+        ("", "not a recording"),
+        ('{"t": 0}\n', "not a recording"),
+        ("PNG\n", "not a recording"),
         ('{"recording": 99, "dialect": "ga", "audio": "keep"}\n', "version 99"),
-        ('{"recording": 1, "dialect": "klingon", "audio": "keep"}\n', "makes no sense"),
+        ('{"recording": 1, "dialect": "klingon", "audio": "keep"}\n', "cannot be understood"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, text: str, told: str) -> None:

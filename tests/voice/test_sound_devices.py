@@ -206,7 +206,7 @@ def test_what_nobody_takes_in_time_is_lost_and_said(backend: FakeSoundDevice, ca
             backend.streams[0].feed(number.to_bytes(2, "little") * 480)
         with caplog.at_level(logging.WARNING, "realtime_sync"):
             assert [int.from_bytes(next(heard)[:2], "little") for _ in range(500)] == list(range(500))
-    assert "10 pieces of the microphone were lost" in caplog.text
+    assert "10 pieces of the microphone's audio were lost" in caplog.text
 
 
 # --- the speaker
