@@ -7,7 +7,7 @@ import pytest
 
 from realtime_sync import dotnet
 from realtime_sync.protocol import items, options, resources, update_base, updates
-from realtime_sync.protocol.registry import UPDATE_CLASSES
+from realtime_sync.protocol.registry import REALTIME
 
 # Wire type to class name, as 2.1.0-beta.1 had them; the two that are also ours are not aliases.
 CLASSES_OF_BETA_1 = {
@@ -61,4 +61,4 @@ def test_no_alias_is_forgotten_in_all() -> None:
 
 @pytest.mark.parametrize(("wire_type", "name"), CLASSES_OF_BETA_1.items())
 def test_each_class_of_the_first_beta_stands_for_the_same_message(wire_type: str, name: str) -> None:
-    assert getattr(dotnet, name) is UPDATE_CLASSES[wire_type]
+    assert getattr(dotnet, name) is REALTIME.updates[wire_type]

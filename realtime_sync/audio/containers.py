@@ -54,7 +54,7 @@ def bare_by_name(path: str) -> Optional[WavInfo]:
     if suffix in _BARE_NAMES:
         return None
     name = os.path.basename(path)
-    told = f"{name} is not of a kind of sound file that is known here"
+    told = f"{name} is not a sound file of a known kind"
     if suffix in _WAV_NAMES:
         told = f"{name} is named like a WAV file, but is none: it does not begin with RIFF"
     raise AudioFormatError(f"{told}; bare samples need the suffix {' or '.join(_BARE_NAMES)}")

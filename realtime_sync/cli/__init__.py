@@ -1,30 +1,43 @@
 """The command line: ``python -m realtime_sync`` and the script ``realtime-sync``.
 
-A command is a module with ``add_parser(subparsers)``, which sets ``run`` as its parser's default, and
-``run(arguments) -> int``. It is registered by its name in ``COMMANDS``; what is heavy it imports inside ``run``.
+A command is a function of the arguments that returns the exit code. Its docstring is what ``--help`` prints, and its
+first line stands in the list of commands. A second function adds the command's options. ``_COMMANDS`` lists both.
 """
 
 from __future__ import annotations
 
 import argparse
+import inspect
 import io
 import logging
 import os
 import sys
-from typing import Optional, Sequence
+from typing import Callable, Optional, Sequence
 
-from realtime_sync.cli import chat, doctor, record, replay, say, serve, talk, timeline, transcribe
-from realtime_sync.cli.command import Command
-from realtime_sync.cli.terminal import one_line
+from realtime_sync.cli import chat, doctor, recordings, say, serve, talk, transcribe
+from realtime_sync.cli.terminal import LogHandler, cause
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
 from realtime_sync.version import __version__
 
-COMMANDS: tuple[Command, ...] = (chat, talk, say, transcribe, record, serve, replay, timeline, doctor)
+Command = Callable[[argparse.Namespace], int]
+"""Raises ``RealtimeSyncError`` or ``OSError`` if it fails."""
+
+_COMMANDS: tuple[tuple[Command, Callable[[argparse.ArgumentParser], object]], ...] = (
+    (chat.chat, chat.add_options),
+    (talk.talk, talk.add_options),
+    (say.say, say.add_options),
+    (transcribe.transcribe, transcribe.add_options),
+    (talk.record, talk.add_record_options),
+    (serve.serve, serve.add_options),
+    (recordings.replay, recordings.add_replay_options),
+    (recordings.timeline, recordings.add_timeline_options),
+    (doctor.doctor, doctor.add_options),
+)
 
 _EPILOG = """\
 exit codes: 0 done; 1 it failed; 2 wrong arguments or settings; 130 interrupted; 141 nobody
 reads the output any more (`| head`).
-`realtime-sync COMMAND --help` tells each command's options, with examples."""
+`realtime-sync COMMAND --help` explains each command's options, with examples."""
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -37,14 +50,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         try:
             return _run(argv)
         finally:
-            sys.stdout.flush()  # here, where somebody hears of a pipe that was closed
+            sys.stdout.flush()  # here, so that a closed pipe is noticed while it can be handled
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else the interpreter's own flush fails, too
         return 141
 
 
 def _open_what_is_closed() -> None:
-    """Where a standard stream is closed (``2>&-``, a service), Python has None in its place."""
+    """If a standard stream is closed (``2>&-``, a service), Python has None in its place."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  for as long as the process lives
@@ -52,22 +65,22 @@ def _open_what_is_closed() -> None:
 
 def _run(argv: Optional[Sequence[str]]) -> int:
     arguments, unknown = _parser().parse_known_args(argv)
-    if unknown:  # told by the command's parser: the usage that helps is the command's
+    if unknown:  # reported by the command's parser: the usage that helps is the command's
         arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a model may say what the output's encoding has not
-    logging.basicConfig(format=logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s")
+    form = logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s"
+    logging.basicConfig(format=form, handlers=[LogHandler()])
     logging.getLogger("realtime_sync").setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        raise
     except (RealtimeSyncError, OSError) as error:
-        if arguments.debug:
+        if arguments.debug or isinstance(error, BrokenPipeError):
             raise
-        print(f"realtime-sync: error: {_told(error)}", file=sys.stderr)
+        file = getattr(error, "filename", None)
+        print(f"realtime-sync: error: {f'{file}: ' if file else ''}{cause(error)}", file=sys.stderr)
         return 2 if isinstance(error, (ConfigurationError, InvalidInputError)) else 1
 
 
@@ -80,18 +93,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"realtime_sync {__version__}")
     parser.add_argument("--debug", action="store_true", help="show tracebacks and everything that is logged")
-    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        command.add_parser(subparsers)
-    for subparser in subparsers.choices.values():
-        subparser.set_defaults(parser=subparser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for run, add_options in _COMMANDS:
+        text, _, examples = (inspect.getdoc(run) or "").partition("Examples:\n")
+        command = commands.add_parser(
+            run.__name__,
+            help=text.partition("\n")[0].rstrip("."),
+            description=text.strip(),
+            epilog=f"examples:\n{examples}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.set_defaults(run=run, parser=command)
         # SUPPRESS: else a sub-parser's default would undo the flag given before the command's name.
-        subparser.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        command.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        add_options(command)
     return parser
-
-
-def _told(error: BaseException) -> str:
-    """What happened, without the number that the system gives it."""
-    if isinstance(error, OSError) and not isinstance(error, RealtimeSyncError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return one_line(error)

@@ -4,135 +4,156 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Optional
+from typing import Any
 
-from realtime_sync.cli.answering import answer_aloud, answer_as_json
-from realtime_sync.cli.client_options import add_client_options, client_from
-from realtime_sync.cli.connection_notes import note_endings
-from realtime_sync.cli.overwriting import check_files
-from realtime_sync.cli.prompt import END_KEYS, Prompt, history_file
-from realtime_sync.cli.session_options import add_model_options, add_session_options, given, start_session
-from realtime_sync.cli.terminal import counted, note, note_cost, piped_in, say
-from realtime_sync.cli.tool_files import load_tools
+import attrs
+
+from realtime_sync.cli import options, terminal
 from realtime_sync.conversation import Conversation
-from realtime_sync.errors import (
-    ConfigurationError,
-    ConnectionClosedError,
-    ConnectionReplacedError,
-    InvalidInputError,
-    RealtimeSyncError,
-    SessionNotOpenError,
-)
+from realtime_sync.core.answer import Answer
+from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError, UsageError
+from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
 from realtime_sync.protocol.options import ConversationSessionOptions
-from realtime_sync.session import RealtimeConversationSession
-from realtime_sync.tools import ToolRunner
+from realtime_sync.session import Question, RealtimeConversationSession
+from realtime_sync.tools import ToolOutcome, ToolRunner
 
-_DESCRIPTION = """\
-Talk with the model in writing. Without a QUESTION it asks for one after the other: Ctrl-C
-stops an answer, `quit` or Ctrl-D ends. With one, or with text piped in, it answers that and ends."""
-
-_EXAMPLES = """\
-examples:
-  realtime-sync chat
-  realtime-sync chat "What is the tallest tree?"
-  realtime-sync chat "Summarise this:" - < report.txt         # - is what is piped in
-  realtime-sync chat --tools tools.py --instructions "You book tables."
-  realtime-sync chat --resume talk.json --save talk.json      # go on another day
-  realtime-sync chat --json "Is 97 a prime?" | jq .text
-  realtime-sync chat --local                                  # without key or network
-
-The exit code of one question is 0 where its answer is complete, else 1. A connection that is
-lost is made anew, with what was said. Lines entered are kept in
-~/.local/state/realtime-sync/chat_history, unless --no-history is given."""
+# A model that calls tools for ever is a bug somewhere, and it costs money.
+_MOST_ROUNDS = 32
+_SHOWN = 100  # characters of a call, and of its result
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """See ``realtime_sync.cli``."""
-    parser = subparsers.add_parser(
-        "chat",
-        help="talk with the model in writing, or ask one question",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``chat`` reads."""
     parser.add_argument("question", nargs="*", metavar="QUESTION", help="what to ask; - is the standard input")
     parser.add_argument("--save", metavar="FILE", help="write the conversation as JSON, in the end")
     parser.add_argument("--resume", metavar="FILE", help="begin with a conversation that was saved")
     parser.add_argument("--json", action="store_true", help="print each answer as a line of JSON")
-    parser.add_argument("--no-history", action="store_true", help="neither read nor keep the lines entered")
-    add_model_options(add_session_options(parser))
-    add_client_options(parser)
+    options.add_session_options(parser)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Hold the conversation. Raises ``OSError`` and the errors of a session."""
-    check_files(arguments, written=arguments.save)
-    tools = load_tools(arguments.tools)
+def chat(arguments: argparse.Namespace) -> int:
+    """Talk with the model in writing, or ask one question.
+
+    Without a QUESTION it asks for one after the other: Ctrl-C stops an answer, `quit` or Ctrl-D
+    ends. With one, or with text piped in, it answers that and ends.
+
+    Examples:
+      realtime-sync chat
+      realtime-sync chat "What is the tallest tree?"
+      realtime-sync chat "Summarise this:" - < report.txt         # - is what is piped in
+      realtime-sync chat --tools tools.py --instructions "You book tables."
+      realtime-sync chat --resume talk.json --save talk.json      # go on another day
+      realtime-sync chat --json "Is 97 a prime?" | jq .text
+      realtime-sync chat --local                                  # without key or network
+
+    The exit code of one question is 0 if its answer is complete, else 1. If the connection is
+    lost, a new one is made, and the model still knows what was said.
+    """
+    options.check_files(arguments, written=arguments.save)
+    tools = options.load_tools(arguments.tools)
     earlier = _read(arguments.resume) if arguments.resume else None
-    question = _question(arguments.question)
-    prompt = Prompt("you> ", None if arguments.no_history else history_file()) if question is None else None
+    question = terminal.text_from(arguments.question, "question")
     with ExitStack() as stack:
         runner = stack.enter_context(ToolRunner(tools))
-        settings = given(instructions=arguments.instructions, tools=runner.definitions or None)
-        options = ConversationSessionOptions(content_modalities=["text"], **settings)
-        client = stack.enter_context(client_from(arguments))
-        pool = stack.enter_context(ThreadPoolExecutor(1, "realtime-sync-notes"))  # left after the session's end
-        session = stack.enter_context(start_session(client, arguments, options, prompt.tell if prompt else note))
-        stack.enter_context(_saved(session, arguments.save))
+        settings = options.given(instructions=arguments.instructions, tools=runner.definitions or None)
+        session_options = ConversationSessionOptions(content_modalities=["text"], **settings)
+        client = stack.enter_context(options.client_from(arguments))
+        session = stack.enter_context(options.open_session(client, arguments, session_options))
+        if arguments.save:
+            stack.enter_context(_saved(session, Path(arguments.save)))
         if earlier is not None:
             _go_on(session, earlier)
         if question is not None:
             return _answer(session, question, runner, arguments.json)
-        assert prompt is not None
-        pool.submit(note_endings, session.subscribe(), prompt.tell)
-        _converse(session, runner, prompt, arguments.json)
-        note_cost(session.conversation, priced=not arguments.local)
+        _converse(session, runner, arguments.json)
+        terminal.note_cost(session.conversation, priced=not arguments.local)
     return 0
 
 
-def _question(words: list[str]) -> Optional[str]:
-    """The one question; None to ask for one after the other."""
-    if not words and sys.stdin.isatty():
-        return None
-    piped = piped_in() if not words or "-" in words else ""
-    question = " ".join(piped if word == "-" else word for word in words or ["-"]).strip()
-    if not question:
-        raise ConfigurationError("there is no question: what was piped in is empty.")
-    return question
-
-
-def _converse(session: RealtimeConversationSession, runner: ToolRunner, prompt: Prompt, as_json: bool) -> None:
-    note(f"Ctrl-C stops an answer, {END_KEYS} ends.")
-    try:
-        while True:
-            try:
-                line = prompt.next_line()
-                if line is None:
-                    return
-                _answer(session, line, runner, as_json)
-            except KeyboardInterrupt:
-                note("stopped")
-            except ConnectionReplacedError as error:  # the session goes on over a new connection
-                note(str(error))
-            except (ConnectionClosedError, SessionNotOpenError):
+def _converse(session: RealtimeConversationSession, runner: ToolRunner, as_json: bool) -> None:
+    terminal.note(f"Ctrl-C stops an answer, {terminal.END_KEYS} ends.")
+    while True:
+        try:
+            line = terminal.next_line("you> ")
+            if line is None:
+                return
+            _answer(session, line, runner, as_json)
+        except KeyboardInterrupt:
+            terminal.note("stopped")
+        except RealtimeSyncError as error:
+            if session.closed:
                 raise
-            except RealtimeSyncError as error:
-                note(str(error))
-    finally:
-        prompt.save()
+            terminal.note(terminal.cause(error))  # of this answer; the session goes on
+
+
+# One answer -----------------------------------------------------------------------------------------------------------
 
 
 def _answer(session: RealtimeConversationSession, question: str, runner: ToolRunner, as_json: bool) -> int:
-    answer = answer_aloud(session, question, runner, streaming=not as_json)
+    answer = _answer_with_tools(session, question, runner, streaming=not as_json)
     if as_json:
-        say(json.dumps(answer_as_json(answer), ensure_ascii=False))
+        terminal.show(json.dumps(_answer_as_json(answer), ensure_ascii=False))
     return 0 if answer.completed or answer.status is None else 1
+
+
+def _answer_with_tools(
+    session: RealtimeConversationSession, question: Question, runner: ToolRunner, *, streaming: bool
+) -> Answer:
+    """Ask, run the tools that are called, and ask anew, until the answer calls none."""
+    for _ in range(_MOST_ROUNDS):
+        answer = _one_answer(session, question, streaming)
+        calls = answer.function_calls if answer.status in ("completed", None) else []
+        if not calls:
+            return answer
+        outcomes = runner.run(calls)
+        for call, outcome in zip(calls, outcomes, strict=True):
+            _note_call(call, outcome)
+        question = [ConversationItem.create_function_call_output(each.call_id, each.output) for each in outcomes]
+    raise UsageError(f"the model called tools {_MOST_ROUNDS} times without answering; is a result of use to it?")
+
+
+def _one_answer(session: RealtimeConversationSession, question: Question, streaming: bool) -> Answer:
+    written = False
+    try:
+        with session.respond(question) as response:
+            for piece in response.text_deltas():
+                if streaming and piece:
+                    terminal.show(piece, end="")
+                    written = True
+            answer = response.wait()
+        if streaming and not written and str(answer):  # it was spoken, though text was asked for
+            terminal.show(str(answer), end="")
+    finally:
+        terminal.finish_line()
+    if not answer.completed and answer.status is not None:
+        terminal.note(f"the answer is {answer.status}{f': {answer.reason}' if answer.reason else ''}")
+    return answer
+
+
+def _note_call(call: FunctionCallItem, outcome: ToolOutcome) -> None:
+    arrow = "failed:" if outcome.error is not None else "->"
+    terminal.note(f"{_cut(f'{call.name}({call.arguments or str()})')} {arrow} {_cut(outcome.output)}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def _answer_as_json(answer: Answer) -> dict[str, Any]:
+    """``cost`` is in US dollars, ``seconds`` after the question was asked."""
+    usage = answer.usage
+    return {
+        "text": str(answer),
+        "status": answer.status,
+        "reason": answer.reason,
+        "input_tokens": usage.input_tokens if usage else None,
+        "output_tokens": usage.output_tokens if usage else None,
+        "cost": answer.cost,
+        "seconds": {name: at and round(at, 3) for name, at in attrs.asdict(answer.timings).items()},
+    }
 
 
 # A conversation that is kept ------------------------------------------------------------------------------------------
@@ -142,29 +163,25 @@ def _read(path: str) -> Conversation:
     try:
         return Conversation.from_json(Path(path).read_text("utf-8"))
     except OSError as error:
-        raise ConfigurationError(f"--resume {path}: {error.strerror}") from error
+        raise ConfigurationError(f"--resume {path}: {terminal.cause(error)}") from error
     except ValueError as error:
-        raise InvalidInputError(f"{path} cannot be gone on with: {error}") from error
+        raise InvalidInputError(f"--resume: {path} cannot be gone on with: {error}") from error
 
 
 def _go_on(session: RealtimeConversationSession, earlier: Conversation) -> None:
     for handle in session.add_history(earlier):
         handle.wait()
     for loss in earlier.history_losses():
-        note(f"not carried over: {loss}")
-    note(f"going on after {counted(len(earlier.items), 'item')}")
+        terminal.note(f"not carried over: {loss}")
+    terminal.note(f"going on after {terminal.counted(len(earlier.items), 'item')}")
 
 
 @contextmanager
-def _saved(session: RealtimeConversationSession, path: Optional[str]) -> Iterator[None]:
+def _saved(session: RealtimeConversationSession, path: Path) -> Iterator[None]:
     """Write the conversation in the end, whatever ended it."""
-    if path is None:
-        yield
-        return
-    target = Path(path)
-    target.open("ab").close()  # refused now, before there is something to lose
+    path.open("ab").close()  # refused now, before there is something to lose
     try:
         yield
     finally:
-        target.write_text(session.conversation.to_json(), "utf-8")
-        note(f"the conversation is in {path}")
+        path.write_text(session.conversation.to_json(), "utf-8")
+        terminal.note(f"the conversation is in {path}")

@@ -6,130 +6,100 @@ import argparse
 import contextlib
 import logging
 import os
-import signal
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterator, Optional
+from typing import TYPE_CHECKING, Iterator, Optional
 
-from realtime_sync.cli.listening import add_listening_options, listening
+from realtime_sync.cli import options
 from realtime_sync.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import ssl
 
     from realtime_sync.server import RealtimeServer
+    from realtime_sync.server.speech import Speech
 
-KEY_VARIABLE = "REALTIME_SYNC_SERVER_KEY"
-DEFAULT_PORT = 8765
+_KEY_VARIABLE = "REALTIME_SYNC_SERVER_KEY"
+_PORT = 8765
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
-_DESCRIPTION = """\
-Serve the realtime protocol on this machine, without a key, a model or a network.
-Clients of OpenAI and of Azure OpenAI, in any language, can use it: over ws and REST
-(client secrets, calls), or over wss and https with --tls or --certificate."""
 
-_EXAMPLES = f"""\
-examples:
-  realtime-sync serve                   # ws://127.0.0.1:{DEFAULT_PORT}/v1/realtime, any key
-  realtime-sync serve --voice           # hears and speaks: pip install 'realtime-sync[voice]'
-  {KEY_VARIABLE}=secret realtime-sync serve --host 0.0.0.0
-  realtime-sync serve --tls             # wss, with a certificate made for now
-  realtime-sync serve --certificate cert.pem --key key.pem
-
-Without --voice it echoes text, tells how long audio was, and calls the tools that a
-text names. Ctrl-C or SIGTERM ends it: every session is closed with 1001, the exit code
-is 0; a second Ctrl-C does not wait for them."""
-
-
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """See ``realtime_sync.cli``."""
-    parser = subparsers.add_parser(
-        "serve",
-        help="serve the protocol on this machine, with no key and no model",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    add_listening_options(parser, DEFAULT_PORT)
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``serve`` reads."""
+    options.add_listening_options(parser, _PORT)
     parser.add_argument("--voice", action="store_true", help="hear and speak, with models on this machine (English)")
-    parser.add_argument(
-        "--api-key",
-        action="append",
-        metavar="KEY",
-        help=f"let in this key alone; may be given again. Other users of this machine can read arguments: prefer the "
-        f"variable {KEY_VARIABLE} (several: separated by commas)",
-    )
+    keys = f"""let in this key alone; may be given again. Other users of this machine can read arguments: prefer the
+        variable {_KEY_VARIABLE} (several: separated by commas)"""
+    parser.add_argument("--api-key", action="append", default=[], metavar="KEY", help=keys)
     tls = parser.add_argument_group("wss and https")
     tls.add_argument("--certificate", metavar="FILE", help="the server's certificate with its chain, PEM")
     tls.add_argument("--key", metavar="FILE", help="the certificate's key, PEM, without a pass phrase")
-    tls.add_argument("--tls", action="store_true", help="make a certificate, and tell what clients have to trust")
-    parser.add_argument(
-        "--log-level",
-        choices=("debug", "info", "warning", "error"),
-        default="info",
-        help="info tells each session's beginning and end (default: %(default)s)",
-    )
+    tls.add_argument("--tls", action="store_true", help="make a certificate, and print what clients have to trust")
+    levels = ("debug", "info", "warning", "error")
+    begins_and_ends = "info logs each session's beginning and end (default: %(default)s)"
+    parser.add_argument("--log-level", choices=levels, default="info", help=begins_and_ends)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM. Raises ``ConfigurationError``; ``OSError`` where the port cannot be had."""
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve the protocol on this machine, with no key and no model.
+
+    Clients of OpenAI and of Azure OpenAI, in any language, can use it without a network: over ws
+    and REST (client secrets, calls), or over wss and https with --tls or --certificate.
+
+    Examples:
+      realtime-sync serve                   # ws://127.0.0.1:8765/v1/realtime, any key
+      realtime-sync serve --voice           # hears and speaks: pip install 'realtime-sync[voice]'
+      REALTIME_SYNC_SERVER_KEY=secret realtime-sync serve --host 0.0.0.0
+      realtime-sync serve --tls             # wss, with a certificate made for now
+      realtime-sync serve --certificate cert.pem --key key.pem
+
+    Without --voice it echoes text, says how long audio was, and calls the tools that a text names.
+    Ctrl-C or SIGTERM ends it: every session is closed with 1001, the exit code is 0; a second
+    Ctrl-C does not wait for them.
+    """
     _log_to_terminal("debug" if arguments.debug else arguments.log_level)
     keys = _keys(arguments.api_key)
     with contextlib.ExitStack() as stack:
         context, trust = stack.enter_context(_tls(arguments))
-        server = stack.enter_context(_server(arguments, keys, context))
-        # Raised where the main thread sleeps: a handler that set an event could meet the lock of its own wait.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
-        try:
-            _tell(server, arguments.host, bool(keys), trust)
-            while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            print("Closing.", file=sys.stderr, flush=True)
-            server.shut_down()
+        server_class = options.embedded_server()
+        speech = _speech() if arguments.voice else None
+        with options.listening(arguments):
+            server = server_class(
+                arguments.host, arguments.port, api_keys=keys or None, ssl_context=context, speech=speech, record=False
+            )
+        stack.enter_context(server)
+        options.serve_until_stopped(_announcement(server, arguments.host, bool(keys), trust))
+        print("Closing.", file=sys.stderr, flush=True)
+        server.shut_down()
     return 0
 
 
-def _server(
-    arguments: argparse.Namespace, keys: Optional[list[str]], context: Optional[ssl.SSLContext]
-) -> RealtimeServer:
-    try:
-        from realtime_sync.server import RealtimeServer
-    except ImportError as error:  # its message says what to install
-        raise ConfigurationError(str(error)) from error
-    options: dict[str, Any] = {}
-    if arguments.voice:
-        from realtime_sync.server.speech import Speech
+def _speech() -> Speech:
+    from realtime_sync.server.speech import Speech
 
-        speech = Speech()
-        print("Loading the models that hear and speak.", file=sys.stderr, flush=True)
-        speech.load()  # now, so that what is missing is told at once and the first session does not wait
-        options["speech"] = speech
-    with listening(arguments):
-        return RealtimeServer(
-            arguments.host, arguments.port, api_keys=keys, ssl_context=context, record=False, **options
-        )
+    speech = Speech()
+    print("Loading the models that hear and speak.", file=sys.stderr, flush=True)
+    speech.load()  # now, so that a missing package is reported at once and the first session does not wait
+    return speech
 
 
-def _keys(told: Optional[list[str]]) -> Optional[list[str]]:
-    """The keys that are let in; None for any. The environment's come on top of the arguments'."""
-    named = os.environ.get(KEY_VARIABLE, "").split(",")
-    keys = [key.strip() for key in [*(told or ()), *named] if key.strip()]
-    if told and not keys:
+def _keys(arguments: list[str]) -> list[str]:
+    """The keys that are let in; none for any. The environment's come on top of the arguments'."""
+    named = os.environ.get(_KEY_VARIABLE, "").split(",")
+    keys = [key.strip() for key in [*arguments, *named] if key.strip()]
+    if arguments and not keys:
         raise ConfigurationError("--api-key is empty: without the option, every key is let in.")
-    return keys or None
+    return keys
 
 
 @contextlib.contextmanager
 def _tls(arguments: argparse.Namespace) -> Iterator[tuple[Optional[ssl.SSLContext], Optional[Path]]]:
-    """The context to serve with, and the file of the authority that clients must trust; None where there is none."""
+    """The context to serve with, and the file of the authority that clients must trust; None if there is none."""
     if bool(arguments.certificate) != bool(arguments.key):
         raise ConfigurationError("--certificate and --key belong together: give both, or --tls to have them made.")
     if arguments.tls and arguments.certificate:
-        raise ConfigurationError("--tls makes a certificate: leave it out where --certificate gives one.")
+        raise ConfigurationError("--tls makes a certificate, and --certificate gives one: leave one of them out.")
     if not arguments.tls and not arguments.certificate:
         yield None, None
         return
@@ -145,8 +115,8 @@ def _tls(arguments: argparse.Namespace) -> Iterator[tuple[Optional[ssl.SSLContex
         yield context, trust
 
 
-def _tell(server: RealtimeServer, host: str, has_keys: bool, trust: Optional[Path]) -> None:
-    """Say where it is and how to use it; never a key."""
+def _announcement(server: RealtimeServer, host: str, has_keys: bool, trust: Optional[Path]) -> str:
+    """Where the server is and how to use it; never a key."""
     resource = server.azure_endpoint
     if host in _EVERY_ADDRESS:
         shown = f"[{_EVERY_ADDRESS[host]}]" if ":" in host else _EVERY_ADDRESS[host]
@@ -158,10 +128,10 @@ def _tell(server: RealtimeServer, host: str, has_keys: bool, trust: Optional[Pat
         f"  export AZURE_OPENAI_ENDPOINT={resource} AZURE_OPENAI_API_KEY={key} AZURE_OPENAI_DEPLOYMENT=gpt-realtime",
     ]
     if trust is not None:
-        lines.append(f"  export SSL_CERT_FILE={trust}  # whoever made the certificate, until this ends")
+        lines.append(f"  export SSL_CERT_FILE={trust}  # the authority to trust, until this ends")
     if not has_keys and host not in ("127.0.0.1", "::1", "localhost"):
-        lines.append(f"Anyone who can reach this machine can use it: set {KEY_VARIABLE} to require a key.")
-    print(*lines, sep="\n", flush=True)
+        lines.append(f"Anyone who can reach this machine can use it: set {_KEY_VARIABLE} to require a key.")
+    return "\n".join(lines)
 
 
 def _log_to_terminal(level: str) -> None:

@@ -1,164 +1,214 @@
-"""``realtime-sync talk``: a spoken conversation, with the machine's microphone and speaker or with files."""
+"""``realtime-sync talk`` and ``record``: a spoken conversation, with the machine's microphone and speaker or files."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import threading
-from collections.abc import Iterator
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Union
+from typing import Any, Optional, Union
 
+import attrs
+
+from realtime_sync import voice
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.source import audio_chunks
-from realtime_sync.cli.client_options import add_client_options, client_from
-from realtime_sync.cli.overwriting import check_files
-from realtime_sync.cli.session_options import add_model_options, add_session_options, given, start_session
-from realtime_sync.cli.sound_output import check_wav_name
-from realtime_sync.cli.terminal import note, note_cost
-from realtime_sync.cli.tool_files import Tools, load_tools
-from realtime_sync.cli.turn_display import TurnDisplay
-from realtime_sync.errors import AudioDeviceError, ConfigurationError
-from realtime_sync.protocol.options import (
-    ConversationSessionOptions,
-    InputTranscriptionOptions,
-    TurnDetectionOptions,
-)
+from realtime_sync.cli import options, terminal
+from realtime_sync.conversation.turns import Turn, TurnTracker
+from realtime_sync.errors import ConfigurationError
+from realtime_sync.protocol import updates
+from realtime_sync.protocol.options import ConversationSessionOptions, InputTranscriptionOptions, TurnDetectionOptions
+from realtime_sync.protocol.resources import RealtimeSession
+from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.session import RealtimeConversationSession
-from realtime_sync.voice import (
-    FileMicrophone,
-    FileSpeaker,
-    HalfDuplex,
-    Microphone,
-    SoundDeviceMicrophone,
-    SoundDeviceSpeaker,
-    Speaker,
-)
 
-_DESCRIPTION = """\
-Talk with the model, and speak into its answers as you like: it falls silent, and knows what
-you have heard of them. Each turn is printed when it is over, with the time from the end of
-your words to the first sound of the answer. Ctrl-C ends."""
-
-_EXAMPLES = """\
-examples:
-  realtime-sync talk                                  # pip install 'realtime-sync[devices]'
-  realtime-sync talk --half-duplex                    # a laptop without echo cancelling
-  realtime-sync talk --microphone usb --speaker headset   # parts of names; `doctor` lists them
-  realtime-sync talk --input question.wav --output answer.wav   # ends after the answer
-  realtime-sync talk --tools tools.py --voice cedar --record talk.jsonl
-  realtime-sync talk --input question.wav --output answer.wav --local"""
+_FILES = "--input FILE and --output FILE"
 
 
-def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """See ``realtime_sync.cli``."""
-    parser = subparsers.add_parser(
-        "talk",
-        help="talk with the model, with microphone and speaker or with files",
-        description=_DESCRIPTION,
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.set_defaults(run=run)
-    add_talk_options(parser)
-    add_model_options(add_session_options(parser))
-    add_client_options(parser)
-
-
-def add_talk_options(parser: argparse.ArgumentParser) -> None:
-    """Add what is heard and played, and how."""
+def add_options(parser: argparse.ArgumentParser, *, record: bool = True) -> None:
+    """Add what ``talk`` reads, with ``--record`` if ``record``."""
     sound = parser.add_argument_group("the sound")
     ears = sound.add_mutually_exclusive_group()
     ears.add_argument("--microphone", metavar="NAME", help="a part of its name, or its number")
-    ears.add_argument("--input", action="append", metavar="FILE", help="a recording to say in its place; again: more")
+    ears.add_argument("--input", action="append", default=[], metavar="FILE", help="a recording to say; again: more")
     mouth = sound.add_mutually_exclusive_group()
     mouth.add_argument("--speaker", metavar="NAME", help="a part of its name, or its number")
-    mouth.add_argument("--output", metavar="FILE.wav", help="a file to speak into, in its place")
-    sound.add_argument(
-        "--half-duplex", action="store_true", help="have the microphone hear nothing while the model speaks"
-    )
+    mouth.add_argument("--output", metavar="FILE.wav", help="a file to speak into")
+    sound.add_argument("--half-duplex", action="store_true", help="the microphone is off while the model speaks")
     sound.add_argument("--voice", metavar="NAME", help="the model's, such as marin, cedar, alloy, verse")
-    sound.add_argument(
-        "--transcription-model", metavar="NAME", default="whisper-1", help="writes down your words (%(default)s)"
-    )
+    writer = "writes down your words (default: %(default)s)"
+    sound.add_argument("--transcription-model", metavar="NAME", default="whisper-1", help=writer)
     parser.add_argument("--json", action="store_true", help="print each turn as a line of JSON")
+    options.add_session_options(parser, record=record)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Hold the conversation. Raises ``OSError`` and the errors of a session."""
-    check_files(arguments, read=arguments.input, written=arguments.output)
-    tools = load_tools(arguments.tools)
+def add_record_options(parser: argparse.ArgumentParser) -> None:
+    """Add what ``record`` reads."""
+    parser.add_argument("record", metavar="FILE.jsonl", help="where to; an earlier recording takes --overwrite")
+    add_options(parser, record=False)
+
+
+def talk(arguments: argparse.Namespace) -> int:
+    """Talk with the model, with microphone and speaker or with files.
+
+    Speak into its answers as you like: it falls silent, and knows what you have heard of them.
+    Each turn is printed when it is over, with the time from the end of your words to the first
+    sound of the answer. Ctrl-C ends.
+
+    Examples:
+      realtime-sync talk                                  # pip install 'realtime-sync[devices]'
+      realtime-sync talk --half-duplex                    # a laptop without echo cancelling
+      realtime-sync talk --microphone usb --speaker headset   # parts of names; `doctor` lists them
+      realtime-sync talk --input question.wav --output answer.wav   # ends after the answer
+      realtime-sync talk --tools tools.py --voice cedar --record talk.jsonl
+      realtime-sync talk --input question.wav --output answer.wav --local
+    """
+    options.check_files(arguments, read=arguments.input, written=arguments.output)
+    tools = options.load_tools(arguments.tools)
     speaker = _speaker(arguments)
     microphone = _microphone(arguments, speaker)
-    options = ConversationSessionOptions(
+    session_options = ConversationSessionOptions(
         content_modalities=["audio"],
         turn_detection_options=TurnDetectionOptions.server_vad(),
         input_transcription_options=InputTranscriptionOptions(model=arguments.transcription_model),
-        **given(instructions=arguments.instructions, voice=arguments.voice),
+        **options.given(instructions=arguments.instructions, voice=arguments.voice),
     )
     with ExitStack() as stack:
-        client = stack.enter_context(client_from(arguments, speech=True))
+        client = stack.enter_context(options.client_from(arguments, speech=True))
         pool = stack.enter_context(ThreadPoolExecutor(1, "realtime-sync-tools"))  # left after the session's end
-        session = stack.enter_context(start_session(client, arguments, options))
+        session = stack.enter_context(options.open_session(client, arguments, session_options))
         if tools:
             pool.submit(_serve_tools, session, tools)
         if not arguments.input:
-            note(f"{microphone.name} hears, {speaker.name} speaks; Ctrl-C ends")
+            terminal.note(f"{microphone.name} hears, {speaker.name} speaks; Ctrl-C ends")
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as by Ctrl-C: the files are completed
-        with TurnDisplay(session.session, as_json=arguments.json) as display:
-            session.talk(microphone, speaker, on_update=display.see)
-        note_cost(session.conversation, priced=not arguments.local)
+            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: the files are completed
+        with _TurnDisplay(session.session, as_json=arguments.json) as display:
+            session.talk(microphone, speaker, on_update=display.show_update)
+        terminal.note_cost(session.conversation, priced=not arguments.local)
     return 0
 
 
-def _serve_tools(session: RealtimeConversationSession, tools: Tools) -> None:
+def record(arguments: argparse.Namespace) -> int:
+    """Talk with the model, and keep the whole session in a file.
+
+    All that is sent and received goes into FILE: JSON lines without keys, for `timeline` and
+    `replay`. (chat, talk and say take --record FILE.)
+
+    Examples:
+      realtime-sync record talk.jsonl
+      realtime-sync record talk.jsonl --input question.wav --output answer.wav --local
+      realtime-sync timeline talk.jsonl --audio talk.wav   # what was said when; both sides, in stereo
+    """
+    code = talk(arguments)
+    terminal.note(f"the session is in {arguments.record}; `realtime-sync timeline {arguments.record}` shows it")
+    return code
+
+
+def _serve_tools(session: RealtimeConversationSession, tools: options.Tools) -> None:
     try:
         session.run_tools(tools)
-    except Exception as error:  # of the session's end, the conversation itself tells
+    except Exception as error:  # the conversation itself reports the session's end
         if not session.closed:
-            note(f"the tools are not served any more: {error}")
+            terminal.note(f"the model's tools do not run any more: {error}")
 
 
-def _speaker(arguments: argparse.Namespace) -> Speaker:
+# Microphone and speaker -----------------------------------------------------------------------------------------------
+
+
+def _speaker(arguments: argparse.Namespace) -> voice.Speaker:
     if not arguments.output:
-        with _or_files():
-            return SoundDeviceSpeaker(_device(arguments.speaker))
-    check_wav_name("--output", arguments.output)
+        with options.suggesting(_FILES):
+            return voice.SoundDeviceSpeaker(_device(arguments.speaker))
+    options.check_wav_name("--output", arguments.output)
     path = Path(arguments.output)
     new = not path.exists()
     path.open("ab").close()  # refused now: later, there is a session to be paid for
     if new:
         path.unlink()  # there may be no session after all
-    return FileSpeaker(path)
+    return voice.FileSpeaker(path)
 
 
-def _microphone(arguments: argparse.Namespace, speaker: Speaker) -> Microphone:
+def _microphone(arguments: argparse.Namespace, speaker: voice.Speaker) -> voice.Microphone:
     if arguments.input and arguments.half_duplex:
-        raise ConfigurationError(
-            "--half-duplex is for a microphone: of a recording, it would silence the next question."
-        )
-    for path in arguments.input or ():
+        raise ConfigurationError("--half-duplex is for a microphone: with --input it would silence the next question.")
+    for path in arguments.input:
         with closing(audio_chunks(path, PCM, PCM.bytes_for(0.1))) as chunks:
-            next(chunks)  # as above
+            next(chunks)  # refused now, as above
     if arguments.input:
-        return FileMicrophone(*arguments.input, endless=False)
-    with _or_files():
-        microphone = SoundDeviceMicrophone(_device(arguments.microphone))
-    return HalfDuplex(microphone, speaker) if arguments.half_duplex else microphone
+        return voice.FileMicrophone(*arguments.input, endless=False)
+    with options.suggesting(_FILES):
+        microphone = voice.SoundDeviceMicrophone(_device(arguments.microphone))
+    return voice.HalfDuplex(microphone, speaker) if arguments.half_duplex else microphone
 
 
-@contextmanager
-def _or_files() -> Iterator[None]:
-    """Where a device is looked for: what will do in its place."""
-    try:
-        yield
-    except (ConfigurationError, AudioDeviceError) as error:
-        told = f"{str(error).rstrip('.')}; or --input FILE and --output FILE"
-        raise (ConfigurationError if isinstance(error, ConfigurationError) else AudioDeviceError)(told) from error
+def _device(name: Optional[str]) -> Union[str, int, None]:
+    return int(name) if name is not None and name.isdecimal() else name
 
 
-def _device(name: Union[str, None]) -> Union[str, int, None]:
-    return int(name) if name is not None and name.isdigit() else name
+# What is shown --------------------------------------------------------------------------------------------------------
+
+
+class _TurnDisplay:
+    """Shows what goes on now, and each turn once it is over; at the block's end also the turn that was not over."""
+
+    def __init__(self, session: Optional[RealtimeSession], *, as_json: bool) -> None:
+        self._tracker = TurnTracker(session)
+        self._as_json = as_json
+        self._answer = ""
+
+    def __enter__(self) -> _TurnDisplay:
+        terminal.show_status("listening")
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        terminal.clear_status()
+        for turn in self._tracker.rest():
+            self._print(turn)
+
+    def show_update(self, update: ConversationUpdate) -> None:
+        if isinstance(update, updates.InputAudioBufferSpeechStartedUpdate):
+            terminal.show_status("you speak")
+        elif isinstance(update, updates.InputAudioBufferSpeechStoppedUpdate):
+            terminal.show_status("thinking")
+        elif isinstance(update, updates.ResponseCreatedUpdate):
+            self._answer = ""
+        elif isinstance(update, updates.ResponseOutputAudioTranscriptDeltaUpdate):
+            self._answer += update.delta
+            terminal.show_status(f"model  {self._answer}")
+        elif isinstance(update, updates.ErrorUpdate) and update.code != "response_cancel_not_active":
+            terminal.note(f"refused: {update.message}")
+        for turn in self._tracker.apply(update, time.monotonic()):
+            self._print(turn)
+
+    def _print(self, turn: Turn) -> None:
+        if self._as_json:
+            terminal.show(json.dumps(turn_as_json(turn), ensure_ascii=False))
+            return
+        latency = turn.timeline.speech_stopped_to_first_audio
+        after = f"  [{latency:.2f} s]" if latency is not None else ""
+        terminal.show(f"you    {_words(turn.user_transcript)}")
+        terminal.show(
+            f"model  {_words(turn.transcript or turn.text)}{' [interrupted]' if turn.interrupted else ''}{after}"
+        )
+
+
+def turn_as_json(turn: Turn) -> dict[str, Any]:
+    """Times are in seconds after the turn began, ``latency`` after the server noticed the end of speech."""
+    latency = turn.timeline.speech_stopped_to_first_audio
+    return {
+        "user": " ".join(filter(None, (turn.user_text, turn.user_transcript))),
+        "model": turn.transcript or turn.text,
+        "interrupted": turn.interrupted,
+        "status": turn.status,
+        "latency": None if latency is None else round(latency, 3),
+        "timeline": {name: at and round(at, 3) for name, at in attrs.asdict(turn.timeline).items()},
+    }
+
+
+def _words(text: Optional[str]) -> str:
+    return " ".join((text or "").split()) or "..."

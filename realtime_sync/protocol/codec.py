@@ -29,7 +29,7 @@ from realtime_sync.protocol import (
 )
 from realtime_sync.protocol.dialects import Dialect, Json, read, read_type, write
 from realtime_sync.protocol.parsing import parse
-from realtime_sync.protocol.registry import COMMAND_CLASSES, UPDATE_CLASSES, Command, Options, UnsetType, WireObject
+from realtime_sync.protocol.registry import REALTIME, Command, Options, Registry, UnsetType, WireObject
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
 
 T = TypeVar("T")
@@ -41,7 +41,7 @@ _OURS = ("extra", "raw_content", "raw_bytes", "faults")
 _MOST_PASSES = 40
 
 
-def decode(text: str, dialect: Dialect = Dialect.GA) -> ConversationUpdate:
+def decode(text: str, dialect: Dialect = Dialect.GA, registry: Registry = REALTIME) -> ConversationUpdate:
     """The update that a text frame holds; ``UnknownUpdate`` or ``UnreadableUpdate`` where it is none that we know."""
     try:
         message = parse(text)
@@ -50,7 +50,7 @@ def decode(text: str, dialect: Dialect = Dialect.GA) -> ConversationUpdate:
         wire_type = message.get("type")
         if not isinstance(wire_type, str):
             return _unreadable(text, "the message has no type")
-        return _read_update(message, wire_type, text, dialect)
+        return _read_update(message, wire_type, text, dialect, registry)
     except ValueError as error:
         return _unreadable(text, f"not JSON: {error}")
     except RecursionError:
@@ -62,7 +62,7 @@ def decode_binary(frame: bytes) -> ConversationUpdate:
     return UnreadableUpdate(type="", raw_bytes=frame, faults=(f"a binary frame of {len(frame)} bytes",))
 
 
-def decode_command(text: str, dialect: Dialect = Dialect.GA) -> Command:
+def decode_command(text: str, dialect: Dialect = Dialect.GA, registry: Registry = REALTIME) -> Command:
     """The command that a client's frame holds, for servers. Strict: raises ``InvalidInputError`` where it is none."""
     try:
         message = json.loads(text)
@@ -72,7 +72,7 @@ def decode_command(text: str, dialect: Dialect = Dialect.GA) -> Command:
         raise InvalidInputError(f"expected a JSON object, got {_json_type(message)}")
     try:
         message = read(message, dialect)
-        cls = COMMAND_CLASSES.get(message["type"]) if isinstance(message.get("type"), str) else None
+        cls = registry.commands.get(message["type"]) if isinstance(message.get("type"), str) else None
         if cls is None:
             raise InvalidInputError(f"unknown client message {message.get('type')!r}")
         del message["type"]
@@ -120,9 +120,11 @@ class _Reader:
     differs: bool
 
 
-def _read_update(message: Json, wire_type: str, text: str, dialect: Dialect) -> ConversationUpdate:
-    readers = _GA_READERS if dialect is Dialect.GA else _PREVIEW_READERS
-    reader = readers.get(wire_type) or _made_reader(wire_type, dialect, readers)
+def _read_update(message: Json, wire_type: str, text: str, dialect: Dialect, registry: Registry) -> ConversationUpdate:
+    readers = registry.readers.get(dialect.value)
+    if readers is None:
+        readers = registry.readers.setdefault(dialect.value, {})
+    reader: Optional[_Reader] = readers.get(wire_type) or _made_reader(wire_type, dialect, registry, readers)
     if reader is None:
         event_id = message.pop("event_id", None) if isinstance(message.get("event_id"), str) else None
         del message["type"]
@@ -415,20 +417,20 @@ def _register_families(converter: cattrs.BaseConverter) -> None:
 _converter = _made_converter()
 
 
-def _made_reader(wire_type: str, dialect: Dialect, readers: dict[str, _Reader]) -> Optional[_Reader]:
-    """On first use, because cattrs takes a millisecond a class and few sessions see all of them."""
+def _made_reader(
+    wire_type: str, dialect: Dialect, registry: Registry, readers: dict[str, _Reader]
+) -> Optional[_Reader]:
+    """On first use, because cattrs takes a millisecond a class and few sessions see all of them.
+
+    Any thread may fill ``readers``; what two make at once is the same.
+    """
     # The specification's own example of a DTMF event has a blank before its type (2026-08).
     name = wire_type.strip()
     if name in readers:
         return readers[name]
-    cls = UPDATE_CLASSES.get(read_type(name, dialect))
+    cls = registry.updates.get(read_type(name, dialect))
     if cls is None:
         return None
     differs = not {"session", "response", "item", "part", "error"}.isdisjoint(attrs.fields_dict(cls))
     readers[name] = _Reader(cls, _converter.get_structure_hook(cls), differs)
     return readers[name]
-
-
-# By the server's spelling. Filled by any thread; what two make at once is the same.
-_GA_READERS: dict[str, _Reader] = {}
-_PREVIEW_READERS: dict[str, _Reader] = {}

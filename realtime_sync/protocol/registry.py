@@ -121,35 +121,46 @@ class Command(WireObject):
     event_id: str | None = None
 
 
-UPDATE_CLASSES: Final[dict[str, type[Any]]] = {}
-"""Wire type, in either dialect's spelling, to update class."""
-
-COMMAND_CLASSES: Final[dict[str, type[Command]]] = {}
-"""Wire type to command class."""
-
 C = TypeVar("C", bound=type[Any])
 
 
-def server_message(kind: ConversationUpdateKind) -> Callable[[C], C]:
-    """Register an update class for its kind, in both dialects' spellings."""
+class Registry:
+    """The classes of one protocol by wire type; in another protocol the same names may mean other things.
 
-    def register(cls: C) -> C:
-        cls.kind = kind
-        UPDATE_CLASSES[kind.value] = cls
-        for preview, ga in PREVIEW_SPELLINGS.items():
-            if ga == kind.value:
-                UPDATE_CLASSES[preview] = cls
-        return cls
+    ``updates``: in either dialect's spelling. ``commands``: as GA spells them. ``readers``: the codec's, by dialect.
+    """
 
-    return register
+    def __init__(self) -> None:
+        self.updates: dict[str, type[Any]] = {}
+        self.commands: dict[str, type[Command]] = {}
+        self.readers: dict[str, dict[str, Any]] = {}
+
+    def server_message(self, kind: ConversationUpdateKind) -> Callable[[C], C]:
+        """Register an update class for its kind, in both dialects' spellings."""
+
+        def register(cls: C) -> C:
+            cls.kind = kind
+            self.updates[kind.value] = cls
+            for preview, ga in PREVIEW_SPELLINGS.items():
+                if ga == kind.value:
+                    self.updates[preview] = cls
+            return cls
+
+        return register
+
+    def client_message(self, wire_type: str) -> Callable[[C], C]:
+        """Register a command class for its wire type."""
+
+        def register(cls: C) -> C:
+            cls.wire_type = wire_type
+            self.commands.setdefault(wire_type, cls)
+            return cls
+
+        return register
 
 
-def client_message(wire_type: str) -> Callable[[C], C]:
-    """Register a command class for its wire type."""
+REALTIME: Final = Registry()
+"""The realtime protocol."""
 
-    def register(cls: C) -> C:
-        cls.wire_type = wire_type
-        COMMAND_CLASSES.setdefault(wire_type, cls)
-        return cls
-
-    return register
+server_message = REALTIME.server_message
+client_message = REALTIME.client_message

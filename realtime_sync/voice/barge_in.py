@@ -8,7 +8,7 @@ import queue
 import threading
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Callable, Optional, Protocol
+from typing import Callable, Optional
 
 import attrs
 
@@ -17,6 +17,7 @@ from realtime_sync.checks import check_number
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine, owes_answer
+from realtime_sync.core.realtime_session import RealtimeWireSession
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -40,22 +41,6 @@ logger = logging.getLogger(__name__)
 IsSpared = Callable[[Optional[str]], bool]
 
 _NOTHING_CAME = "no audio of the answer has come"
-
-
-class Interruptible(Protocol):
-    """What is needed of a session."""
-
-    def cancel_response(self, response_id: Optional[str] = None) -> CommandHandle:
-        """Stop a response."""
-        ...
-
-    def truncate_item(self, item_id: str, *, audio_end_ms: int, content_index: int = 0) -> CommandHandle:
-        """Shorten the model's audio."""
-        ...
-
-    def clear_output_audio(self) -> CommandHandle:
-        """Have the service stop playing."""
-        ...
 
 
 @attrs.frozen(kw_only=True)
@@ -92,8 +77,7 @@ class _Cut:
 
 
 def interrupt(
-    session: Interruptible,
-    engine: RealtimeEngine,
+    session: RealtimeWireSession,
     *,
     heard_ms: Optional[float] = None,
     position: Optional[PlaybackPosition] = None,
@@ -107,6 +91,7 @@ def interrupt(
     if heard_ms is not None and position is not None:
         raise InvalidInputError("heard_ms and position both say how much was heard; give one of them")
     check_position(position)
+    engine = session._engine
     deadline = Deadline(engine.timeouts.acknowledge if timeout is None else timeout)
     if engine.reconnecting:
         return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
@@ -141,7 +126,7 @@ def interrupt(
     )
 
 
-def _truncate(session: Interruptible, cut: _Cut) -> Optional[CommandHandle]:
+def _truncate(session: RealtimeWireSession, cut: _Cut) -> Optional[CommandHandle]:
     if cut.item_id is None or cut.audio_end_ms is None or cut.why_not:
         return None
     return session.truncate_item(cut.item_id, audio_end_ms=cut.audio_end_ms, content_index=cut.content_index)
@@ -269,13 +254,14 @@ class SpeechInterrupter:
 
     def __init__(
         self,
-        interrupt: Callable[[IsSpared], Interruption],
-        engine: RealtimeEngine,
+        session: RealtimeWireSession,
+        position: PlaybackPosition,
         callback: Optional[Callable[[Interruption], object]],
         stop_playing: Optional[Callable[[], object]],
     ) -> None:
-        self._interrupt = interrupt
-        self._engine = engine
+        self._session = session
+        self._engine = session._engine
+        self._position = position
         self._callback = callback
         self._stop_playing = stop_playing
         # Starts of speech by number; None: the end.
@@ -348,7 +334,9 @@ class SpeechInterrupter:
         while (start := self._speech.get()) is not None:
             try:
                 self._silence(start)  # first: the user is speaking, and the position is to be final
-                interruption = self._interrupt(functools.partial(self._began_behind, start))
+                self._engine.check_open()
+                is_spared = functools.partial(self._began_behind, start)
+                interruption = interrupt(self._session, position=self._position, is_spared=is_spared)
                 if self._callback is not None:
                     self._callback(interruption)
             except ConnectionReplacedError:

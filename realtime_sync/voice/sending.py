@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import Callable, Optional
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, closing
+from typing import Callable, Optional, Union
 
 from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.audio.outgoing import Progress, outgoing_chunks
+from realtime_sync.audio.pacing import Clock, RealClock
 from realtime_sync.audio.preflight import check_commit
+from realtime_sync.audio.source import AudioChunks, AudioSource
 from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.streams import End, Listener
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -22,6 +27,8 @@ from realtime_sync.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.protocol import codec
+from realtime_sync.protocol.commands import InputAudioBufferCommitCommand
 from realtime_sync.protocol.options import TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
 
@@ -275,3 +282,107 @@ class AudioWriter:
 
     def __repr__(self) -> str:
         return f"<AudioWriter {'open' if self._entered else 'not open'}>"
+
+
+class AudioInput:
+    """All of a session's audio on its way to the service: one stream at a time, counted until it is committed.
+
+    ``translation``: the session is one, whose appends have another wire type.
+    """
+
+    def __init__(self, engine: RealtimeEngine, *, translation: bool = False) -> None:
+        self.append_type = "session.input_audio_buffer.append" if translation else "input_audio_buffer.append"
+        self._engine = engine
+        self._claim = AudioClaim()
+        self._uncommitted = UncommittedAudio()
+
+    def lose_count(self) -> None:
+        """Audio was sent by hand."""
+        self._uncommitted.lose_count()
+
+    def commit(self, event_id: Optional[str]) -> CommandHandle:
+        """See ``RealtimeConversationSession.commit_pending_audio``."""
+        self._engine.check_open()
+        self._uncommitted.check(self._engine.settings.input_format, self._engine.settings.turn_detection)
+        found = self._uncommitted.sent
+        handle = self._engine.send(InputAudioBufferCommitCommand(event_id=event_id))
+        self._uncommitted.committed(handle, found)
+        return handle
+
+    def send(
+        self,
+        source: AudioSource,
+        chunk_ms: float,
+        pace: Optional[float],
+        trailing_silence_ms: float,
+        progress: Progress,
+    ) -> None:
+        """See ``RealtimeConversationSession.send_audio``."""
+        with closing(self.chunks(source, chunk_ms, pace, trailing_silence_ms, progress)) as chunks, self._claim:
+            for chunk in chunks:
+                self._send(chunk)
+
+    def start_sending(
+        self,
+        source: AudioSource,
+        chunk_ms: float,
+        pace: Optional[float],
+        trailing_silence_ms: float,
+        progress: Progress,
+    ) -> AudioSend:
+        """See ``RealtimeConversationSession.start_sending_audio``."""
+        cancelled = threading.Event()
+        clock = RealClock(wake=cancelled)
+        chunks: Iterator[bytes] = self.chunks(source, chunk_ms, pace, trailing_silence_ms, progress, clock)
+        if isinstance(source, (str, os.PathLike)):
+            chunks = _begun(chunks)  # so a file that is not there, or cannot be read, is an error of this call
+        self._claim.take()
+        sending = AudioSend(chunks, self._send, self._claim, cancelled, self._engine.check_process)
+        try:
+            self._engine.start_thread(lambda: sending.run(self._engine.listening), "audio")
+        except BaseException:
+            self._claim.release()
+            raise
+        return sending
+
+    def writer(self) -> AudioWriter:
+        """See ``RealtimeConversationSession.audio_writer``."""
+        self._engine.check_open()
+        return AudioWriter(self._send, self._claim, self._engine.settings.input_format.sample_bytes)
+
+    def chunks(
+        self,
+        source: AudioSource,
+        chunk_ms: float,
+        pace: Optional[float] = None,
+        trailing_silence_ms: float = 0,
+        progress: Progress = None,
+        clock: Optional[Clock] = None,
+    ) -> Union[AudioChunks, Generator[bytes, None, None]]:
+        """The source as chunks of samples in the session's input format."""
+        self._engine.check_open()
+        return outgoing_chunks(
+            source,
+            self._engine.settings.input_format,
+            chunk_ms=chunk_ms,
+            pace=pace,
+            trailing_silence_ms=trailing_silence_ms,
+            progress=progress,
+            clock=clock,
+        )
+
+    def _send(self, chunk: bytes) -> None:
+        self._uncommitted.add(len(chunk))  # before it is sent: what counts is the most that there may be
+        self._engine.send_audio(codec.append_frame(chunk, self.append_type), len(chunk))
+        self._uncommitted.added()
+
+
+def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The same chunks, the first of which has been read."""
+    first = next(chunks)
+
+    def all_of_them() -> Iterator[bytes]:
+        yield first
+        yield from chunks  # to close the one closes the other
+
+    return all_of_them()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import Callable, Optional
 
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.checks import check_number
+from realtime_sync.core.realtime_session import RealtimeWireSession
 from realtime_sync.core.streams import UpdateStream
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -29,11 +30,8 @@ from realtime_sync.protocol.updates import (
     ResponseOutputAudioDeltaUpdate,
 )
 from realtime_sync.voice import Microphone, SoundDeviceMicrophone, SoundDeviceSpeaker, Speaker
-
-if TYPE_CHECKING:
-    from realtime_sync.core.realtime import RealtimeEngine
-    from realtime_sync.session import RealtimeConversationSession
-    from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter
+from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter
+from realtime_sync.voice.sending import AudioInput
 
 # How long the microphone's last pieces may take to be sent when the conversation ends, in seconds.
 _END_SECONDS = 5.0
@@ -41,8 +39,8 @@ _LOOK_SECONDS = 0.05
 
 
 def talk(
-    session: RealtimeConversationSession,
-    engine: RealtimeEngine,
+    session: RealtimeWireSession,
+    audio: AudioInput,
     microphone: Optional[Microphone] = None,
     speaker: Optional[Speaker] = None,
     *,
@@ -61,8 +59,8 @@ def talk(
     speaker = speaker or SoundDeviceSpeaker(format=says)
     _check_format(microphone.name, microphone.format, hears, "input_audio_format")
     _check_format(speaker.name, speaker.format, says, "output_audio_format")
-    talk = _Talk(session, microphone, speaker, stop or threading.Event(), linger)
-    talk.run(engine, on_update, on_interruption)
+    talk = _Talk(session, audio, microphone, speaker, stop or threading.Event(), linger)
+    talk.run(on_update, on_interruption)
 
 
 class _Talk:
@@ -70,13 +68,15 @@ class _Talk:
 
     def __init__(
         self,
-        session: RealtimeConversationSession,
+        session: RealtimeWireSession,
+        audio: AudioInput,
         microphone: Microphone,
         speaker: Speaker,
         stop: threading.Event,
         linger: float,
     ) -> None:
         self._session = session
+        self._audio = audio
         self._microphone = microphone
         self._speaker = speaker
         self._stop = stop
@@ -91,7 +91,6 @@ class _Talk:
 
     def run(
         self,
-        engine: RealtimeEngine,
         on_update: Optional[Callable[[ConversationUpdate], object]],
         on_interruption: Optional[Callable[[Interruption], object]],
     ) -> None:
@@ -100,13 +99,11 @@ class _Talk:
             stack.callback(self._speaker.close)
             self._speaker.start()
             interrupter = stack.enter_context(
-                self._session.interrupt_on_speech(
-                    self._speaker.position, on_interruption, stop_playing=self._speaker.stop
-                )
+                SpeechInterrupter(self._session, self._speaker.position, on_interruption, self._speaker.stop)
             )
             stack.callback(self._microphone.stop)
             self._microphone.start()
-            engine.start_thread(lambda: self._hear(stream), "microphone")
+            self._session._engine.start_thread(lambda: self._hear(stream), "microphone")
             try:
                 self._play(stream, interrupter, on_update)
                 if self._answered.is_set() and not self._stop.is_set():
@@ -124,7 +121,7 @@ class _Talk:
     def _hear(self, stream: UpdateStream) -> None:
         """Send what the microphone hears, on a thread of its own. When it ends, so does the conversation."""
         try:
-            with self._session.audio_writer() as writer:
+            with self._audio.writer() as writer:
                 for chunk in self._microphone:
                     if self._stop.is_set():
                         return
@@ -191,7 +188,7 @@ class _Talk:
             self._answered.set()
 
 
-def _check_turn_detection(session: RealtimeConversationSession) -> None:
+def _check_turn_detection(session: RealtimeWireSession) -> None:
     told = session.session
     detection = told.turn_detection_options if told else None
     if told is not None and (

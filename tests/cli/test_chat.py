@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 import os
 import re
 import signal
@@ -16,8 +15,8 @@ import pytest
 
 from realtime_sync import Conversation, OpenAIClient, Reconnect
 from realtime_sync.cli import main
-from realtime_sync.cli.connection_notes import note_endings, noting_losses
-from realtime_sync.cli.prompt import Prompt
+from realtime_sync.cli.options import note_losses
+from realtime_sync.cli.terminal import next_line
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.cli.serving import COMMAND, PATIENCE, run
@@ -156,11 +155,11 @@ def test_the_traffic_is_recorded_without_the_key(server: RealtimeServer, tmp_pat
         (["--tools", "{}/empty.py"], 2, "has no tool"),
         (["--tools", "{}/broken.py"], 2, "broken.py cannot be run: ZeroDivisionError"),
         (["--tools", "{}/text.txt"], 2, "is no Python file"),
-        (["--resume", "{}/text.txt"], 2, "no saved conversation"),
+        (["--resume", "{}/text.txt"], 2, "not a saved conversation"),
         (["--resume", "{}/text.txt"], 2, "text.txt cannot be gone on with"),
         (["--resume", "{}/bytes"], 2, "bytes cannot be gone on with"),
         (["--save", "{}/nowhere/x.json"], 1, "No such file or directory"),
-        (["--budget", "-1"], 2, "a budget is an amount"),
+        (["--budget", "-1"], 2, "a budget must be a number"),
         (["--key-env", "NOT_SET_ANYWHERE"], 2, "NOT_SET_ANYWHERE"),
         (["--azure"], 2, "--endpoint"),
         (["--endpoint", "https://x.openai.azure.com"], 2, "AZURE_OPENAI_API_KEY"),
@@ -255,8 +254,8 @@ def test_ctrl_c_ends_one_question_with_130(server: RealtimeServer) -> None:
 # On a terminal --------------------------------------------------------------------------------------------------------
 
 
-def test_on_a_terminal_it_asks_and_ctrl_c_stops_the_answer_alone(server: RealtimeServer, tmp_path: Path) -> None:
-    with PseudoTerminal("chat", XDG_STATE_HOME=str(tmp_path)) as terminal:
+def test_on_a_terminal_it_asks_and_ctrl_c_stops_the_answer_alone(server: RealtimeServer) -> None:
+    with PseudoTerminal("chat") as terminal:
         terminal.expect("you> ")
         terminal.type("Hello\n")
         terminal.expect("You said: Hello")
@@ -276,33 +275,6 @@ def test_on_a_terminal_it_asks_and_ctrl_c_stops_the_answer_alone(server: Realtim
         terminal.expect(re.compile(r"3 answers, \d+ tokens read, \d+ said, \$0\.\d+ by list prices"))
         assert terminal.end() == 0
     assert "word1999" not in terminal.text
-    history = tmp_path / "realtime-sync" / "chat_history"
-    assert history.read_text().splitlines()[-3:] == ["Hello", "slowly", "still there?"]
-    assert history.stat().st_mode & 0o777 == 0o600
-
-
-def test_the_history_is_there_again_unless_it_is_not_wanted(server: RealtimeServer, tmp_path: Path) -> None:
-    history = tmp_path / "realtime-sync" / "chat_history"
-    history.parent.mkdir()
-    history.write_text("from last time\n")
-    with PseudoTerminal("chat", XDG_STATE_HOME=str(tmp_path)) as terminal:
-        terminal.expect("you> ")
-        terminal.type("\x1b[A")
-        terminal.expect("from last time")
-        terminal.type("\n")
-        terminal.expect("You said: from last time")
-        terminal.expect("you> ")
-        terminal.type("\x04")
-        assert terminal.end() == 0
-    before = history.read_text()
-    with PseudoTerminal("chat", "--no-history", XDG_STATE_HOME=str(tmp_path)) as terminal:
-        terminal.expect("you> ")
-        terminal.type("a secret\n")
-        terminal.expect("You said: a secret")
-        terminal.expect("you> ")
-        terminal.type("\x04")
-        assert terminal.end() == 0
-    assert history.read_text() == before
 
 
 def test_what_the_model_says_cannot_steer_the_terminal(tmp_path: Path, answering: object) -> None:
@@ -314,7 +286,7 @@ def test_what_the_model_says_cannot_steer_the_terminal(tmp_path: Path, answering
 
 
 def test_the_prompt_is_not_in_an_output_that_goes_elsewhere(server: RealtimeServer, tmp_path: Path) -> None:
-    with open(tmp_path / "out", "wb") as out, PseudoTerminal("chat", "--no-history", stdout=out.fileno()) as terminal:
+    with open(tmp_path / "out", "wb") as out, PseudoTerminal("chat", stdout=out.fileno()) as terminal:
         terminal.expect("you> ")
         terminal.type("Hello\n")
         terminal.expect("you> ")
@@ -325,7 +297,7 @@ def test_the_prompt_is_not_in_an_output_that_goes_elsewhere(server: RealtimeServ
 
 def test_a_session_that_ends_ends_the_chat_and_the_conversation_is_kept(server: RealtimeServer, tmp_path: Path) -> None:
     file = tmp_path / "talk.json"
-    with PseudoTerminal("chat", "--no-history", "--budget", "0.0000001", "--save", str(file)) as terminal:
+    with PseudoTerminal("chat", "--budget", "0.0000001", "--save", str(file)) as terminal:
         terminal.expect("you> ")
         for _ in range(100):  # the session's end comes after the answer that was too much, soon
             terminal.type("Hello\n")
@@ -338,7 +310,7 @@ def test_a_session_that_ends_ends_the_chat_and_the_conversation_is_kept(server: 
 
 @pytest.mark.parametrize("word", ["quit", "exit"])
 def test_a_word_of_the_end_ends_it(server: RealtimeServer, word: str) -> None:
-    with PseudoTerminal("chat", "--no-history") as terminal:
+    with PseudoTerminal("chat") as terminal:
         terminal.expect("you> ")
         terminal.type(f"how do I {word}\n")
         terminal.expect(f"You said: how do I {word}")
@@ -363,23 +335,24 @@ def test_who_presses_ctrl_c_again_and_again_is_told_what_ends_it(
         return key
 
     monkeypatch.setattr("builtins.input", typed)
-    prompt = Prompt("you> ", None)
-    assert prompt.next_line() == "Hello"
+    assert next_line("you> ") == "Hello"
     assert "(Ctrl-D ends)" not in capsys.readouterr().err
-    assert prompt.next_line() is None
+    assert next_line("you> ") is None
     assert capsys.readouterr().err.count("(Ctrl-D ends)") == 1
 
 
 def test_a_lost_connection_is_noted_once_above_what_is_typed_and_once_when_it_is_back(server: RealtimeServer) -> None:
-    with PseudoTerminal("chat", "--no-history") as terminal:
+    with PseudoTerminal("chat") as terminal:
         terminal.expect("you> ")
         terminal.type("Hel")
         terminal.expect("Hel")
         server.close()
-        terminal.expect("(connection lost; trying again, Ctrl-C stops)")
+        terminal.expect(
+            re.compile(r"\(connection lost \(.*\); trying again for up to 120 s; Ctrl-C stops\)", re.DOTALL)
+        )
         terminal.expect("you> Hel")
         with RealtimeServer(port=server.port, responder=lambda turn: "Back."):
-            terminal.expect(re.compile(r"\(the connection was lost and is there again after \d+\.\d s\)"))
+            terminal.expect(re.compile(r"\(the connection is there again after \d+\.\d s\)"))
             terminal.expect("you> Hel")
             terminal.type("lo\n")
             terminal.expect("Back.")
@@ -390,17 +363,36 @@ def test_a_lost_connection_is_noted_once_above_what_is_typed_and_once_when_it_is
     assert terminal.text.count("attempt") == 0
 
 
-def test_every_loss_is_told_once_and_where_no_connection_comes_about_that_is_told_too() -> None:
+def test_an_answer_that_went_down_with_the_connection_is_a_note_in_a_chat_and_else_an_error(
+    server: RealtimeServer,
+) -> None:
+    with PseudoTerminal("chat") as terminal, PseudoTerminal("chat", "slowly") as one_question:
+        terminal.expect("you> ")
+        terminal.type("slowly\n")
+        terminal.expect("word3")
+        one_question.expect("word3")
+        server.close()
+        terminal.expect("(the connection was lost before the service had answered: try again)")
+        terminal.expect("you> ")
+        assert one_question.end() == 1
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    last = one_question.text.splitlines()[-1]
+    assert last == "realtime-sync: error: the connection was lost before the service had answered: try again"
+
+
+def test_every_loss_is_told_once_and_if_no_connection_comes_about_that_is_told_too() -> None:
     told: list[str] = []
     deadline = Reconnect(give_up_after=1.0, base_delay=0.01, max_delay=0.05)
-    with RealtimeServer() as server, noting_losses(told.append):
+    with RealtimeServer() as server:
         client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
         with client.start_conversation_session(reconnect=deadline) as session:
             updates = session.subscribe()
             server.close()
-            note_endings(updates, told.append)
-    assert told == ["connection lost; trying again, Ctrl-C stops", "connection lost for good"]
-    assert logging.getLogger("realtime_sync.reconnect.reconnector").filters == []
+            note_losses(updates, told.append)
+    lost, given_up = told
+    assert re.fullmatch(r"connection lost \(.+\); trying again for up to 1 s; Ctrl-C stops", lost)
+    assert given_up == "connection lost for good"
 
 
 def test_every_command_has_a_help_with_examples(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:

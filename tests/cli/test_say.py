@@ -79,12 +79,6 @@ def test_a_pipe_gets_a_wav_file(spoken: list[str]) -> None:
     assert told.stdout.endswith(SECOND)
 
 
-def test_what_was_not_said_word_for_word_is_told(answering: Answering, tmp_path: Path, capsys: Captured) -> None:
-    answering(lambda turn: Reply("Sure! What a nice text. Shall I read it?", audio=SECOND))
-    assert main(["say", "The cat sat on the mat.", "-o", str(tmp_path / "a.wav")]) == 0
-    assert "not word for word" in capsys.readouterr().err
-
-
 def test_a_piece_that_was_not_said_at_all_is_told_and_no_success(
     answering: Answering, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,7 +162,7 @@ def test_without_the_extra_devices_the_speaker_is_told_to_need_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     assert main(["say", "Hello"]) == 2
-    assert "pip install 'realtime-sync[devices]'" in capsys.readouterr().err
+    assert capsys.readouterr().err.endswith("pip install 'realtime-sync[devices]'; or -o FILE\n")
 
 
 def test_a_terminal_sees_how_far_it_is_and_no_sound(spoken: list[str], tmp_path: Path) -> None:
@@ -191,12 +185,11 @@ def test_a_text_is_cut_where_sentences_end_and_at_words_at_the_latest() -> None:
 
 @pytest.mark.parametrize("with_voice", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_locally_the_text_itself_is_read_and_no_answer_to_it(
-    with_voice: bool, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    with_voice: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for package in () if with_voice else ("hibari", "faster_whisper", "onnxruntime"):
         monkeypatch.setitem(sys.modules, package, None)
     assert main(["say", "--local", "What is your name?", "-o", str(tmp_path / "a.wav")]) == 0
-    assert "not word for word" not in capsys.readouterr().err
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert file.getnframes() > 12_000
 

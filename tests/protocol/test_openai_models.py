@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from schema_walk import SchemaWalk, homeless_in_client_messages, homeless_in_server_messages
 
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.protocol.registry import COMMAND_CLASSES, UPDATE_CLASSES
+from realtime_sync.protocol.registry import REALTIME
 
 SERVER_EVENTS = ["RealtimeServerEvent", "RealtimeTranslationServerEvent"]
 CLIENT_EVENTS = ["RealtimeClientEvent", "RealtimeTranslationClientEvent"]
@@ -29,12 +29,12 @@ def wire_types(union: str) -> set[str]:
 
 @pytest.mark.parametrize("union", SERVER_EVENTS)
 def test_each_server_event_has_a_class(union: str) -> None:
-    assert wire_types(union) - set(UPDATE_CLASSES) == set()
+    assert wire_types(union) - set(REALTIME.updates) == set()
 
 
 @pytest.mark.parametrize("union", CLIENT_EVENTS)
 def test_each_client_event_has_a_class(union: str) -> None:
-    assert wire_types(union) - set(COMMAND_CLASSES) == set()
+    assert wire_types(union) - set(REALTIME.commands) == set()
 
 
 @pytest.mark.parametrize("union", SERVER_EVENTS)

@@ -12,7 +12,7 @@ from recorded import RECORDED, all_lines, fixture_lines, recorded_lines
 
 from realtime_sync.protocol.codec import decode
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.protocol.registry import UPDATE_CLASSES
+from realtime_sync.protocol.registry import REALTIME
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
 
 LINES = all_lines()
@@ -70,7 +70,7 @@ def test_each_line_is_read_into_its_class(dialect: Dialect) -> None:
             assert {key: value for key, value in message.items() if key not in ("type", "event_id")} == update.extra
         else:
             in_preview = dialect is Dialect.PREVIEW and wire_type == "conversation.item.created"
-            assert type(update) is UPDATE_CLASSES["conversation.item.added" if in_preview else wire_type]
+            assert type(update) is REALTIME.updates["conversation.item.added" if in_preview else wire_type]
             assert update.kind == type(update).kind
         assert update.type == (wire_type if isinstance(wire_type, str) else "")
         assert update.json() == message

@@ -12,7 +12,7 @@ from schema_walk import SchemaWalk, homeless_in_client_messages, homeless_in_ser
 
 from realtime_sync.protocol.codec import decode, decode_command, encode
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.protocol.registry import COMMAND_CLASSES, UPDATE_CLASSES
+from realtime_sync.protocol.registry import REALTIME
 from realtime_sync.protocol.update_base import UnknownUpdate, UnreadableUpdate
 
 SPEC = Path(__file__).parents[3] / "shared" / "protocol"
@@ -55,7 +55,7 @@ def test_each_example_of_a_server_message_is_read_into_its_class_without_odditie
     assert not isinstance(update, (UnknownUpdate, UnreadableUpdate))
     wire_type = example["type"].strip()
     in_preview_too = dialect is Dialect.PREVIEW and wire_type == "conversation.item.created"
-    assert type(update) is UPDATE_CLASSES["conversation.item.added" if in_preview_too else wire_type]
+    assert type(update) is REALTIME.updates["conversation.item.added" if in_preview_too else wire_type]
     assert update.kind == type(update).kind
     assert update.type == example["type"]
     assert update.raw_content == text
@@ -67,7 +67,7 @@ def test_each_example_of_a_client_message_is_read_and_written_back_as_it_was(
     dialect: Dialect, example: dict[str, Any]
 ) -> None:
     command = decode_command(json.dumps(example), dialect)
-    assert type(command) is COMMAND_CLASSES[example["type"]] or dialect is Dialect.PREVIEW
+    assert type(command) is REALTIME.commands[example["type"]] or dialect is Dialect.PREVIEW
     expected = copy.deepcopy(example)
     if expected.get("previous_item_id", "") is None:
         del expected["previous_item_id"]  # absent and null both mean "at the end"

@@ -39,7 +39,7 @@ from realtime_sync.voice import (
     SoundDeviceSpeaker,
 )
 from realtime_sync.voice import talk as talking_room
-from realtime_sync.voice.talk import talk as talk_with_engine
+from realtime_sync.voice.talk import talk as talk_with_audio
 from tests.core.answers import errors, received, sent_audio
 from tests.core.harness import House, Running, until
 from tests.voice.fake_sounddevice import FakeSoundDevice
@@ -51,7 +51,7 @@ BLOCK_MS = 20
 
 
 def talk(session: Any, *devices: Any, **options: Any) -> None:
-    talk_with_engine(session, session._engine, *devices, **options)
+    talk_with_audio(session, session._audio, *devices, **options)
 
 
 def vad(**options: Any) -> ConversationSessionOptions:
@@ -419,7 +419,7 @@ with RealtimeServer() as server:
     client = OpenAIClient("key", endpoint=server.url).get_realtime_conversation_client("m")
     options = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.server_vad())
     with client, client.start_conversation_session(options) as session:
-        talk(session, session._engine, FileMicrophone(speak("hello there")), FileSpeaker(), on_update=see)
+        talk(session, session._audio, FileMicrophone(speak("hello there")), FileSpeaker(), on_update=see)
         print("still open:", not session.closed)
 print("left:", [t.name for t in threading.enumerate() if t.name.startswith("realtime-sync")])
 """

@@ -8,7 +8,7 @@ from typing import Optional
 import pytest
 
 from realtime_sync import ConfigurationError
-from realtime_sync.cli.client_options import add_client_options, client_from, endpoint_from
+from realtime_sync.cli.options import add_client_options, client_from, endpoint_from
 
 AZURE = "https://r.openai.azure.com"
 
