@@ -151,7 +151,7 @@ def _at_most(totals: UsageTotals) -> UsageTotals:
 
 
 def _of_transcription(usage: TranscriptionUsage) -> Optional[UsageTotals]:
-    """What a transcription read and wrote, as if it were a response; None where it is billed by time."""
+    """What a transcription read and wrote, as if it were a response; None if it is billed by time."""
     read, written = usage.input_tokens, usage.output_tokens
     if read is None or written is None:
         return None

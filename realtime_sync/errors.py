@@ -73,7 +73,7 @@ class CloseInfo:
 
     @property
     def clean(self) -> bool:
-        """True where a close handshake took place with code 1000 (normal), 1001 (going away) or none (1005)."""
+        """True if a close handshake took place with code 1000 (normal), 1001 (going away) or none (1005)."""
         return self.initiator != "lost" and self.code in (1000, 1001, 1005)
 
     def __str__(self) -> str:
@@ -214,7 +214,7 @@ class ProxyError(ConnectionFailedError):
 class HandshakeError(ConnectionFailedError):
     """The server was reached and refused.
 
-    ``status``: the HTTP status; None where the refusal came as an ``error`` event after an accepted handshake, and
+    ``status``: the HTTP status; None if the refusal came as an ``error`` event after an accepted handshake, and
     where the answer was no HTTP.
     ``body``: what the server said, decoded leniently and cut at 64 KiB; may be empty.
     ``headers``: the answer's headers, names in lower case, without cookies.
@@ -312,7 +312,7 @@ class ConsumerTooSlowError(ConnectionClosedError):
 class ConnectionReplacedError(ConnectionClosedError):
     """What was awaited went down with a connection; the session itself goes on over a new one (``reconnect=``).
 
-    ``sent_again``: True where the command is sent again on the new connection, so do not repeat it.
+    ``sent_again``: True if the command is sent again on the new connection, so do not repeat it.
     """
 
     def __init__(self, message: str, *, close_info: Optional[CloseInfo] = None, sent_again: bool = False) -> None:

@@ -37,7 +37,7 @@ def outgoing_chunks(
     ``chunk_ms``: how long each is, 1 to 10,000 milliseconds; the last of the source may be shorter. ``pace``: 1.0 hands
     them out at the speed of speech, 2.0 twice as fast; None does not wait. ``trailing_silence_ms``: silence behind
     the audio, in which voice activity detection finds the end of speech. ``progress``: see ``Progress``; called on the
-    sending thread after each chunk, ``total_seconds`` is None where the source does not tell it. ``clock`` paces.
+    sending thread after each chunk, ``total_seconds`` is None if the source does not tell it. ``clock`` paces.
 
     Raises, when called, InvalidInputError for arguments without sense, ConfigurationError where ``progress=True`` needs
     tqdm; and as ``audio_chunks``.

@@ -75,12 +75,12 @@ class PlaybackPosition:
             return None if self._current is None else self._at(self._current)
 
     def of_item(self, item_id: str, content_index: int = 0) -> Optional[Played]:
-        """What was played of this item; None where nothing was, or where many other items followed it."""
+        """What was played of this item; None if nothing was, or many other items followed it."""
         with self._lock:
             return self._at((item_id, content_index)) if (item_id, content_index) in self._samples else None
 
     def playable(self, update: Said) -> bool:
-        """False where this audio belongs to an answer that was interrupted: throw it away, do not play it."""
+        """False if this audio belongs to an answer that was interrupted: throw it away, do not play it."""
         with self._lock:
             return update.item_id not in self._cut and update.response_id not in self._cut
 

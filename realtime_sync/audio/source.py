@@ -40,7 +40,7 @@ class AudioChunks(Iterator[bytes]):
 
     @property
     def total_bytes(self) -> Optional[int]:
-        """How many bytes there will be, within a sample or two; None where nobody knows, or before the first chunk."""
+        """How many bytes there will be, within a sample or two; None if it is not known, or before the first chunk."""
         return self._length.bytes
 
     def __next__(self) -> bytes:
@@ -83,7 +83,7 @@ class _Opened:
         return cls(stream, name, file, file.tell(), path)
 
     def left(self) -> Optional[int]:
-        """Bytes from here to the end of the file; None where that cannot be told."""
+        """Bytes from here to the end of the file; None if that cannot be told."""
         if self.file is None:
             return None
         here = self.file.tell()

@@ -43,7 +43,7 @@ class WavInfo:
     ``codec``: the format tag, 1 (PCM), 3 (float), 6 (A-law), 7 (µ-law) or another; that of the subformat where the
     header is of the extensible kind, and 0xFFFE where the subformat has none.
     ``rate``: in Hz. ``bits``: of a sample of one channel. ``data_bytes``: the length of the samples as the header
-    claims it, or None where it does not know (the file was written as a stream): then they go on to the end.
+    claims it, or None if it does not know (the file was written as a stream): then they go on to the end.
     """
 
     codec: int
@@ -53,7 +53,7 @@ class WavInfo:
     data_bytes: Optional[int] = None
 
     def matches(self, wanted: SampleFormat) -> bool:
-        """True where the samples can be sent in this format as they are."""
+        """True if the samples can be sent in this format as they are."""
         return (self.codec, self.channels, self.rate, self.bits) == (
             _CODECS.get(wanted.wire_type),
             1,

@@ -67,7 +67,7 @@ class ConversationContentPart(WireObject):
 
     @property
     def audio_bytes(self) -> Optional[bytes]:
-        """The samples as bytes in the session's format; None where the part has no audio (or none that is base64)."""
+        """The samples as bytes in the session's format; None if the part has no audio (or none that is base64)."""
         return decode_base64(self.audio)
 
     @classmethod
@@ -176,7 +176,7 @@ class MessageItem(ConversationItem):
 
     @property
     def text(self) -> str:
-        """All its text and transcripts, joined; empty where there is none yet."""
+        """All its text and transcripts, joined; empty if there is none yet."""
         return "".join(part.text or part.transcript or "" for part in self.content)
 
 
@@ -290,7 +290,7 @@ def speaker_and_words(item: ConversationItem) -> tuple[str, str]:
 
 
 def decode_base64(text: Optional[str]) -> Optional[bytes]:
-    """The bytes, or None where there is no text or it is not base64 (some servers send placeholders)."""
+    """The bytes, or None if there is no text or it is not base64 (some servers send placeholders)."""
     if text is None:
         return None
     try:

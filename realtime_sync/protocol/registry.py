@@ -51,7 +51,7 @@ def extra_repr(extra: dict[str, Any]) -> str:
 
 
 def plain_repr(value: object) -> str:
-    """A JSON value for a repr, without the secrets in it; empty where it is nested too deeply to be shown."""
+    """A JSON value for a repr, without the secrets in it; empty if it is nested too deeply to be shown."""
     try:
         return repr(_without_secrets(value))
     except RecursionError:  # the JSON reader goes a little deeper

@@ -117,7 +117,7 @@ class SessionUpdateBase(ConversationUpdate):
 
     @property
     def session_id(self) -> Optional[str]:
-        """The session's id; None where the server did not tell it."""
+        """The session's id; None if the server did not tell it."""
         return self.session.id
 
     @property
@@ -142,7 +142,7 @@ class WholeItemUpdateBase(ConversationUpdate):
 
     @property
     def item_id(self) -> Optional[str]:
-        """The item's id; None where the server did not tell it."""
+        """The item's id; None if the server did not tell it."""
         return self.item.id
 
 
@@ -154,7 +154,7 @@ class ResponseUpdateBase(ConversationUpdate):
 
     @property
     def response_id(self) -> Optional[str]:
-        """The response's id; None where the server did not tell it."""
+        """The response's id; None if the server did not tell it."""
         return self.response.id
 
     @property

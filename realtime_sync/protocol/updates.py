@@ -75,22 +75,22 @@ class ErrorUpdate(ConversationUpdate):
 
     @property
     def message(self) -> Optional[str]:
-        """What went wrong, in the server's words; None where it has none."""
+        """What went wrong, in the server's words; None if it has none."""
         return self.error.message
 
     @property
     def code(self) -> Optional[str]:
-        """What went wrong, in a word for programs, such as ``"session_expired"``; None where it has none."""
+        """What went wrong, in a word for programs, such as ``"session_expired"``; None if it has none."""
         return self.error.code
 
     @property
     def param(self) -> Optional[str]:
-        """The field that was refused, such as ``"session.voice"``; None where it was none in particular."""
+        """The field that was refused, such as ``"session.voice"``; None if it was none in particular."""
         return self.error.param
 
     @property
     def failed_event_id(self) -> Optional[str]:
-        """The ``event_id`` of the client message that was refused; None where it was none in particular."""
+        """The ``event_id`` of the client message that was refused; None if it was none in particular."""
         return self.error.event_id
 
 
@@ -461,12 +461,12 @@ class RateLimitsUpdatedUpdate(ConversationUpdate):
 
     @property
     def requests(self) -> Optional[RateLimit]:
-        """The limit on requests, or None where it was not told."""
+        """The limit on requests, or None if it was not told."""
         return self._named("requests")
 
     @property
     def tokens(self) -> Optional[RateLimit]:
-        """The limit on tokens, or None where it was not told."""
+        """The limit on tokens, or None if it was not told."""
         return self._named("tokens")
 
     def _named(self, name: str) -> Optional[RateLimit]:

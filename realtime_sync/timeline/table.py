@@ -23,7 +23,7 @@ _WORDS = 60  # characters of what was said
 
 
 def latency(turn: Turn, name: str) -> Optional[float]:
-    """One of a turn's latencies in seconds; None where it is not known."""
+    """One of a turn's latencies in seconds; None if it is not known."""
     value: Optional[float] = getattr(turn.timeline, name)
     return value
 

@@ -51,7 +51,7 @@ class FileTranscription:
 
     @property
     def ok(self) -> bool:
-        """True where it is transcribed."""
+        """True if it is transcribed."""
         return self.error is None
 
 

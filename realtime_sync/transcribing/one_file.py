@@ -45,7 +45,7 @@ _PASSING_CODES = frozenset({"rate_limit_exceeded", "server_error", "session_expi
 _BACKOFF = Reconnect()
 
 SecondsDone = Callable[[float, Optional[float]], object]
-"""``progress(done_seconds, total_seconds)``; the total is None where the source does not tell it."""
+"""``progress(done_seconds, total_seconds)``; the total is None if the source does not tell it."""
 
 
 def transcribe(
@@ -139,7 +139,7 @@ class _Work:
         self.done: list[tuple[SpeechPiece, Transcript]] = []
 
     def next(self, sent: int) -> Optional[SpeechPiece]:
-        """The piece to send when so many of those waiting have been; None where there is none."""
+        """The piece to send when so many of those waiting have been; None if there is none."""
         if sent == len(self.waiting):
             piece = next(self._unread, None)
             if piece is None:

@@ -48,7 +48,7 @@ class OutputFolder:
         tempfile.TemporaryFile(dir=self._folder).close()
 
     def read(self, target: Path) -> Optional[Transcription]:
-        """What a finished file holds; None where its format does not tell all."""
+        """What a finished file holds; None if its format does not tell all."""
         if self._format != "json":
             return None
         try:

@@ -129,7 +129,7 @@ class _Cutter:
 
 
 def _trimmed(audio: bytes, levels: list[float], begin: int) -> Optional[SpeechPiece]:
-    """Without the silence at its ends; None where there is nothing else."""
+    """Without the silence at its ends; None if there is nothing else."""
     sounding = [at for at, level in enumerate(levels) if level >= _SILENCE]
     if not sounding:
         return None

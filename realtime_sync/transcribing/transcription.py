@@ -36,7 +36,7 @@ class Transcription:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """The labels of those who speak, in the order of their first words; empty where the model tells none."""
+        """The labels of those who speak, in the order of their first words; empty if the model tells none."""
         return tuple(dict.fromkeys(segment.speaker for segment in self.segments if segment.speaker is not None))
 
     def to_dict(self) -> dict[str, Any]:

@@ -117,7 +117,7 @@ def _check_header(name: str, value: str) -> None:
 
 
 def upgrade(channel: Channel, request: UpgradeRequest) -> tuple[Optional[str], dict[str, str]]:
-    """Carry out the handshake; the selected subprotocol (None where there is none) and the answer's headers.
+    """Carry out the handshake; the selected subprotocol (None if there is none) and the answer's headers.
 
     What the server sent right behind its answer stays in the channel. Raises HandshakeError by status,
     ConnectionFailedError where the server does not answer in HTTP.

@@ -262,11 +262,11 @@ class BackgroundSessions:
                 self._remove(background)
 
     def get(self, key: str) -> Optional[BackgroundSession[Any]]:
-        """The one with this key that runs now; None where there is none."""
+        """The one with this key that runs now; None if there is none."""
         return self._running.get(key)
 
     def close(self, timeout: Optional[float] = None) -> bool:
-        """Close every session, all at once, and refuse new ones. Idempotent; True where all have ended.
+        """Close every session, all at once, and refuse new ones. Idempotent; True if all have ended.
 
         ``timeout``: seconds to wait for their functions to end; None: ``close_seconds``. Those that have not by then
         are logged; their threads do not keep the interpreter. In a forked child it does nothing.

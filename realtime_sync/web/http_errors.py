@@ -57,8 +57,8 @@ _TOLD: tuple[tuple[type[BaseException], int, str], ...] = (
 class PublicError:
     """An error as a browser may see it.
 
-    ``status``: of the HTTP answer. ``type``: the name of the error's class. ``code``: the service's, None where it told
-    none. ``message``: a sentence for a person. ``retry_after``: seconds that the service asked to wait, None where it
+    ``status``: of the HTTP answer. ``type``: the name of the error's class. ``code``: the service's, None if it told
+    none. ``message``: a sentence for a person. ``retry_after``: seconds that the service asked to wait, None if it
     did not.
     """
 

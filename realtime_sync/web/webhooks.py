@@ -81,7 +81,7 @@ class RealtimeCallIncomingEvent(WebhookEvent):
     sip_headers: tuple[SipHeader, ...] = attrs.field(default=(), repr=False)
 
     def sip_header(self, name: str) -> Optional[str]:
-        """The first SIP header of this name, such as ``"From"``, in any case; None where there is none."""
+        """The first SIP header of this name, such as ``"From"``, in any case; None if there is none."""
         return next((header.value for header in self.sip_headers if header.name.lower() == name.lower()), None)
 
 
@@ -99,7 +99,7 @@ class SeenWebhooks(Protocol):
     """
 
     def add(self, webhook_id: str, seconds: float) -> bool:
-        """Remember an id for so many seconds; False where it is remembered already. Atomic."""
+        """Remember an id for so many seconds; False if it is remembered already. Atomic."""
         ...
 
     def discard(self, webhook_id: str) -> None:
