@@ -19,8 +19,8 @@
     │   ├── TLSError                               ... certificate or TLS version refused
     │   ├── ProxyError                             ... the proxy refused or is unusable
     │   └── HandshakeError                         ... the server answered, and refused
-    │       ├── AuthenticationError                401, 403, or an invalid key told after the handshake
-    │       ├── NotFoundError                      404, or an unknown model told after the handshake
+    │       ├── AuthenticationError                401, 403, or the key is invalid
+    │       ├── NotFoundError                      404, or the model is unknown
     │       ├── RateLimitedError                   429, or an exhausted quota
     │       └── ServiceUnavailableError            5xx
     ├── ConnectionClosedError (ConnectionError)    the connection has ended, for everyone who waits
@@ -42,9 +42,9 @@
     │   └── WebhookPayloadError                    ... it is signed, and no event that can be read
     ├── ToolError                                  a function that the model called gave no result
     │   ├── ToolArgumentError (ValueError)         ... its arguments do not fit the function
-    │   └── ToolCancelledError                     ... it was told to stop
+    │   └── ToolCancelledError                     ... its result is not wanted any more
     ├── ResponseFailedError                        the service could not finish an answer
-    ├── TranscriptionFailedError                   the service could not write down what was said
+    ├── TranscriptionFailedError                   the service could not transcribe a piece of audio
     └── WaitTimeoutError (TimeoutError)            the time given to a wait ran out; the session goes on
 
 Each derives from the builtin that one would catch, too. No message holds a key, a token or a header's value.
@@ -62,9 +62,10 @@ import attrs
 class CloseInfo:
     """How a connection ended.
 
-    ``code`` is the WebSocket close code: the peer's own, or 1006 where no close frame came, or 1005 where
-    the frame held none. ``reason`` is the peer's text, often empty. ``initiator`` says who closed first:
-    ``"local"``, ``"remote"``, or ``"lost"`` where the connection broke.
+    Attributes:
+        code: The WebSocket close code: the peer's own, 1006 if no close frame came, or 1005 if the frame held none.
+        reason: The peer's text, often empty.
+        initiator: The side that closed first: ``"local"``, ``"remote"``, or ``"lost"`` if the connection broke.
     """
 
     code: int
@@ -77,13 +78,11 @@ class CloseInfo:
         return self.initiator != "lost" and self.code in (1000, 1001, 1005)
 
     def __str__(self) -> str:
-        told = f"{self.code} {self.reason}".rstrip()
-        return {"local": f"closed here ({told})", "remote": f"closed by the server ({told})"}.get(
-            self.initiator, f"lost ({told})"
-        )
+        how = {"local": "closed here", "remote": "closed by the server"}.get(self.initiator, "lost")
+        return f"{how} ({f'{self.code} {self.reason}'.rstrip()})"
 
 
-# What errors carry is defined above this module, in the folders that make it. These say what can be read of it.
+# The objects that errors carry are defined in folders above this module. These protocols say what an error promises.
 
 
 class ErrorEvent(Protocol):
@@ -157,7 +156,7 @@ class InvalidInputError(RealtimeSyncError, ValueError):
 
 
 class UnsupportedByDialectError(InvalidInputError):
-    """The endpoint's dialect has no words for what was asked; nothing was sent."""
+    """The endpoint's dialect cannot express this command or setting; nothing was sent."""
 
 
 class AudioFormatError(InvalidInputError):
@@ -195,7 +194,7 @@ class ConnectionFailedError(RealtimeSyncError, ConnectionError):
 class ConnectTimeoutError(ConnectionFailedError, TimeoutError):
     """Name look-up, TCP, proxy, TLS and handshake together took longer than ``Timeouts.connect``.
 
-    Also: a REST request was not answered within ``Timeouts.rest``; what it asked for may have been done all the same.
+    Also: a REST request was not answered within ``Timeouts.rest``; the service may have carried it out all the same.
     """
 
 
@@ -214,14 +213,15 @@ class ProxyError(ConnectionFailedError):
 class HandshakeError(ConnectionFailedError):
     """The server was reached and refused.
 
-    ``status``: the HTTP status; None if the refusal came as an ``error`` event after an accepted handshake, and
-    where the answer was no HTTP.
-    ``body``: what the server said, decoded leniently and cut at 64 KiB; may be empty.
-    ``headers``: the answer's headers, names in lower case, without cookies.
-    ``request_id``: what to quote to the service's support, or None.
-    ``retry_after``: seconds that the server asked to wait, or None.
-    ``code``: the service's error code (``"invalid_api_key"``), where the body has one.
-    ``close_info``: set where the connection was accepted and then closed with a code (OpenAI, 2026-09).
+    Attributes:
+        status: The HTTP status; None if the refusal came as an ``error`` event after an accepted handshake, or the
+            answer was not HTTP.
+        body: The body of the answer, decoded leniently and cut at 64 KiB; may be empty.
+        headers: The answer's headers, names in lower case, without cookies.
+        request_id: The id to quote to the service's support, or None.
+        retry_after: Seconds that the server asked to wait, or None.
+        code: The service's error code, such as ``"invalid_api_key"``, or None if the body has none.
+        close_info: How the connection was closed, if it was accepted first (OpenAI, 2026-09); else None.
     """
 
     def __init__(
@@ -344,7 +344,7 @@ class AudioDeviceError(RealtimeSyncError, OSError):
 
 
 class BudgetExceededError(ConnectionClosedError):
-    """The session was ended because its budget was passed, or because what it costs cannot be told.
+    """The session was ended because its budget was passed, or because its cost is not known.
 
     ``spent`` and ``usd``, the budget, are in US dollars.
     """
@@ -398,7 +398,7 @@ class WebhookSignatureError(WebhookError):
 
 
 class WebhookReplayedError(WebhookError):
-    """A request with this id has been accepted before: a redelivery, or somebody who repeats what he overheard.
+    """A request with this id has been accepted before: a redelivery, or a copy sent by somebody else.
 
     To be answered with 200 all the same, else the service delivers it again and again.
     """
@@ -449,11 +449,11 @@ class ToolArgumentError(ToolError, ValueError):
 
 
 class ToolCancelledError(ToolError):
-    """A function call was told to stop, because nobody wants its result any more."""
+    """A function call was stopped, because its result is not wanted any more."""
 
 
 class WaitTimeoutError(RealtimeSyncError, TimeoutError):
-    """The time given to a wait ran out. The session goes on, and what was awaited may still come."""
+    """The time given to a wait ran out. The session goes on, and the awaited thing may still come."""
 
 
 if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore

@@ -1,4 +1,4 @@
-"""What the bytes of the wire's audio formats mean."""
+"""The audio formats of the wire: what their bytes mean."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All that can be wanted of audio on its way out: cut, converted, paced, followed by silence, and reported on."""
+"""Audio on its way out: cut into chunks, converted, paced, followed by silence, with its progress reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where to connect, as the environment's variables tell it."""
+"""Where to connect, read from environment variables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every class of the vocabulary shares: UNSET, the base classes, and which wire type is which class."""
+"""UNSET, the base classes of the vocabulary, and the tables from a wire type to its class."""
 
 from __future__ import annotations
 

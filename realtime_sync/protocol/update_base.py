@@ -1,4 +1,4 @@
-"""What updates have in common: the base class, and the bases of those that share fields."""
+"""The base class of all updates, and the bases of updates that share fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder of finished transcriptions: what is in it under its own name is whole."""
+"""A folder of finished transcriptions: a file in it that has its final name is complete."""
 
 from __future__ import annotations
 

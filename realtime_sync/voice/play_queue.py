@@ -1,4 +1,4 @@
-"""What waits to be played: filled by whoever hears the model, emptied by the device's thread, counted in samples."""
+"""Audio that waits to be played: filled by the caller's thread, emptied by the device's, counted in samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sessions that outlive the request that began them: who owns their threads, how many there may be, who closes them.
+"""Sessions that outlive the request that began them: an owner for their threads, a bound on their number, and an end.
 
 A view must answer within seconds; a telephone call lasts for minutes. So the view gives the session to the
 application's ``BackgroundSessions``, which runs it on a thread of its own and closes it when the application ends::

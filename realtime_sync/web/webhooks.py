@@ -1,4 +1,4 @@
-"""Webhooks: is this request the service's own, is it new, and what does it tell.
+"""Webhooks: check that a request comes from the service and is new, and read its event.
 
 The signatures are those of Standard Webhooks (www.standardwebhooks.com), which OpenAI and Azure use: HMAC-SHA256
 over ``id.timestamp.body``, in the headers ``webhook-id``, ``webhook-timestamp`` and ``webhook-signature``::
