@@ -147,12 +147,15 @@ def _spoken(item_id: str) -> MessageItem:
 
 def error_of_loss(reason: ConnectionClosedError) -> ErrorOf:
     """What commands and answers on a connection end with that is followed by another one."""
-    told = f"the connection has ended ({reason}); the session goes on over a new one."
+    what_happened = "the connection was lost, and the session goes on over a new one"
 
     def error_of(wire_type: str, message: Mapping[str, Any]) -> ConnectionReplacedError:
-        policy = resend_policy(wire_type, message)
-        again = policy in (Resend.AGAIN, Resend.SETTINGS)
-        what = "This command is sent again there" if again else "This is not sent again: do so if it is still wanted"
-        return ConnectionReplacedError(f"{told} {what}", close_info=reason.close_info, sent_again=again)
+        again = resend_policy(wire_type, message) in (Resend.AGAIN, Resend.SETTINGS)
+        what_to_do = "this command is sent again there" if again else "send this again if it is still wanted"
+        error = ConnectionReplacedError(
+            f"{what_happened}; {what_to_do}", close_info=reason.close_info, sent_again=again
+        )
+        error.__cause__ = reason
+        return error
 
     return error_of
