@@ -247,9 +247,9 @@ def _cut(conversation: Conversation, item_id: str, content_index: int, heard_ms:
 class SpeechInterrupter:
     """Interrupts whenever the user begins to speak; a context manager. Made by ``session.interrupt_on_speech()``.
 
-    Works on a thread of its own, so callbacks may take their time and may use the session. What a callback or an
-    interruption raised is raised when the block is left, the first of it; the others go on. However late that thread
-    comes, the answer to what the user says is spared.
+    Works on a thread of its own, so callbacks may take their time and may use the session. The first
+    error of a callback or an interruption is raised when the block is left; later interruptions still happen. However
+    late that thread runs, it never interrupts the answer to what the user says.
     """
 
     def __init__(

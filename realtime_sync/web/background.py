@@ -96,7 +96,7 @@ class BackgroundSession(Generic[T]):
         ``timeout``: seconds; None waits as long as opening may take. Raises what opening it raised, or
         ``WaitTimeoutError``.
         """
-        self._wait(self._opened, timeout)
+        self._wait(self._opened, timeout, "open")
         if self._session is None:
             assert self._error is not None
             raise self._error
@@ -107,7 +107,7 @@ class BackgroundSession(Generic[T]):
 
         ``timeout``: seconds; None waits until it ends.
         """
-        self._wait(self._ended, timeout)
+        self._wait(self._ended, timeout, "finished")
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]
@@ -119,10 +119,10 @@ class BackgroundSession(Generic[T]):
         if session is not None:
             session.close()
 
-    def _wait(self, event: threading.Event, timeout: Optional[float]) -> None:
+    def _wait(self, event: threading.Event, timeout: Optional[float], state: str) -> None:
         self._check_process()
         if not Deadline(timeout).wait(event.wait):
-            raise WaitTimeoutError(f"{self!r} was waited for in vain for {timeout:g} s; it goes on")
+            raise WaitTimeoutError(f"the background session {self.key} was not {state} after {timeout:g} s; it goes on")
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
