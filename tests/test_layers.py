@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import collections
 import functools
 import subprocess
 import sys
@@ -70,8 +69,13 @@ THREAD_STARTERS = {
     "server/clock.py": "the service's time runs for all of its sessions",
     "server/server.py": "accepting connections, and one thread for each",
     "server/session.py": "responders and transcribers are other people's code, and may take their time",
-    "server/speech/kit.py": "models load for seconds, once a process, before the first session",
+    "server/speech/speech.py": "models load for seconds, once a process, before the first session",
 }
+
+# Each is public on both sides of the wire, where its module says whose it is.
+SHARED_CLASS_NAMES = {"Call", "Turn"}
+# The client's second meaning is still to be renamed.
+SHARED_CLASS_NAMES |= {"Clock", "Piece", "Stream", "Target"}
 
 
 def sources() -> list[Path]:
@@ -141,6 +145,16 @@ def test_threads_are_started_where_it_is_said() -> None:
     assert starters == set(THREAD_STARTERS)
 
 
+def test_a_class_name_means_one_thing_in_the_package() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in sources():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                homes.setdefault(node.name, []).append(path.relative_to(PACKAGE).as_posix())
+    shared = {name: places for name, places in homes.items() if len(places) > 1}
+    assert set(shared) <= SHARED_CLASS_NAMES, shared
+
+
 def test_importing_the_package_imports_its_four_libraries_and_no_extra() -> None:
     code = "import sys, realtime_sync; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout
@@ -149,10 +163,3 @@ def test_importing_the_package_imports_its_four_libraries_and_no_extra() -> None
     extras = {"requests", "wsproto", "numpy", "azure", "openai", "hypothesis", "pytest", "certifi", "docstring_parser"}
     extras |= {"soxr", "soundfile", "sounddevice", "tqdm", "matplotlib"}
     assert loaded & extras == set()
-
-
-def test_a_class_name_means_one_thing_in_the_client_library() -> None:
-    library = [path for path in sources() if room_of(path) not in {"server", "testing", "cli"}]
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in library]
-    names = [node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    assert [name for name, count in collections.Counter(names).items() if count > 1] == []

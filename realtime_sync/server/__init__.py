@@ -18,6 +18,7 @@ except ImportError as error:
 from realtime_sync.server.call_session import CallSession
 from realtime_sync.server.calls import Call
 from realtime_sync.server.clock import Clock, SystemClock
+from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.responder import (
     FunctionCall,
@@ -27,8 +28,6 @@ from realtime_sync.server.responder import (
     Responder,
     Transcriber,
     Turn,
-    default_responder,
-    default_transcriber,
 )
 from realtime_sync.server.script import Script, expect
 from realtime_sync.server.server import RealtimeServer

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from realtime_sync.server.checks import Refused
-from realtime_sync.server.items import BYTES_PER_MS
+from realtime_sync.server.audio_formats import BYTES_PER_MS
+from realtime_sync.server.wire import Refused
 
 _MAX_APPEND = 15 * 1024 * 1024
 _MIN_COMMIT_MS = 100
@@ -29,7 +29,7 @@ class AudioBuffer:
         return len(self._data) / BYTES_PER_MS[self.audio_type]
 
     def set_format(self, audio_type: str) -> None:
-        """Change the format of what comes; what is there in the old one is dropped, it could only be noise."""
+        """Change the format of what comes; what is there in the old one is dropped, which could only be noise."""
         if audio_type != self.audio_type:
             self._received_before, self._received = self.received_ms, 0
             self.audio_type = audio_type
@@ -45,30 +45,22 @@ class AudioBuffer:
 
     def keep_from(self, ms: float) -> None:
         """Drop what was received before this millisecond of the session (silence before speech)."""
-        first_ms = self.received_ms - self.length_ms
-        self.take(max(0.0, ms - first_ms))
+        self.take_until(ms)
 
     def take_until(self, ms: float) -> bytes:
         """Take out what was received up to this millisecond of the session; the rest stays."""
-        first_ms = self.received_ms - self.length_ms
-        return self.take(max(0.0, ms - first_ms))
+        taken = self.peek_until(ms)
+        del self._data[: len(taken)]
+        return taken
 
     def peek_until(self, ms: float) -> bytes:
         """What was received up to this millisecond of the session; all of it stays."""
-        return bytes(self._data[: self._size(max(0.0, ms - (self.received_ms - self.length_ms)))])
-
-    def take(self, ms: float) -> bytes:
-        """Take the first milliseconds out, cut between samples."""
-        size = self._size(ms)
-        taken = bytes(self._data[:size])
-        del self._data[:size]
-        return taken
-
-    def _size(self, ms: float) -> int:
-        return min(len(self._data), int(ms * BYTES_PER_MS[self.audio_type]) // 2 * 2)
+        first_ms = self.received_ms - self.length_ms
+        size = int(max(0.0, ms - first_ms) * BYTES_PER_MS[self.audio_type]) // 2 * 2  # between samples
+        return bytes(self._data[:size])
 
     def commit(self) -> bytes:
-        """Take everything out; ``Refused`` where it is less than 100 ms."""
+        """Take everything out; ``Refused`` if it is less than 100 ms."""
         if self.length_ms < _MIN_COMMIT_MS:
             raise Refused(
                 "input_audio_buffer_commit_empty",

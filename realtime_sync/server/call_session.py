@@ -1,25 +1,23 @@
-"""The session of a call: it has no socket of its own; any number of sockets attach to it, see it and command it."""
+"""The session of a call: it has no socket of its own; any number of sockets attach to it and command it."""
 
 from __future__ import annotations
 
 import base64
-import json
 import time
-from typing import Mapping
 
-from realtime_sync.server import session_log
-from realtime_sync.server.admission import Flavour
-from realtime_sync.server.checks import Json
-from realtime_sync.server.connection import Connection, Handler
+from realtime_sync.server.auth import Flavour
+from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Faults
-from realtime_sync.server.record import SessionRecord
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import CALL_TYPES, check_message
+from realtime_sync.server.traffic import Traffic, Upgrade
+from realtime_sync.server.wire import Json
 
 
 class CallSession(LiveSession):
-    """Lives from the call's acceptance to its end; whoever attaches sees what comes from then on, and may command it.
+    """Lives from the call's acceptance to its end. A socket that attaches gets what comes from then on, and may send
+    commands.
 
     ``views``: the sockets that have attached, live or past. As with the live service's calls, audio goes to the
     caller and not to the sockets, which are told ``output_audio_buffer.started``, ``.stopped`` and ``.cleared``
@@ -27,22 +25,16 @@ class CallSession(LiveSession):
     """
 
     def __init__(
-        self, flavour: Flavour, settings: SessionSettings, call_id: str, faults: Faults, *, keep: bool = True
+        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
     ) -> None:
-        super().__init__(flavour, settings, "/v1/realtime", {"call_id": call_id}, {}, faults, keep=keep)
+        super().__init__(flavour, settings, upgrade, faults, keep=keep)
         self.views: list[CallView] = []
         self.caller_heard = bytearray()
         self._playing = ""  # the id of the response that the caller is hearing
 
     def begin(self) -> None:
         """The call has been accepted."""
-        session_log.began(self)
-        with self.lock:
-            self._schedule()
-            self.remote_tools.list_tools(self.options.get("tools", ()))
-        if self.settings.script is not None:
-            script = self.settings.script
-            self.start_thread(lambda: script.run(self), "script")
+        self._begin(None)
 
     # The caller's leg -----------------------------------------------------------------------------------------
 
@@ -51,7 +43,6 @@ class CallSession(LiveSession):
         super().on_end(code, reason, by_client=by_client)
         if not self._keep:
             self.caller_heard.clear()
-        session_log.ended(self)
 
     def caller_says(self, audio: bytes) -> None:
         """Audio of the caller's, in the session's input format."""
@@ -78,7 +69,7 @@ class CallSession(LiveSession):
                     view.connection.close(1000, "")
             self._run_due_acts()
 
-    def _connections(self) -> list[Connection]:
+    def _connections(self) -> list[ServerConnection]:
         return [view.connection for view in self.views if view.connection is not None and view.close_code is None]
 
     def emit(self, event: Json) -> None:
@@ -92,17 +83,6 @@ class CallSession(LiveSession):
             if kind == "response.done" and event["response"]["id"] == self._playing:
                 self._stop_playing("cleared" if event["response"]["status"] == "cancelled" else "stopped")
 
-    def send_as_it_is(self, message: Json) -> None:
-        """See ``LiveSession.send_as_it_is``."""
-        with self.lock:
-            if self.is_over:
-                return
-            text = json.dumps(message, separators=(",", ":"))
-            for connection in self._connections():
-                connection.send_text(text)
-            self.note_sent(message)
-            self._run_due_acts()
-
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the call: every socket is closed with this code and reason."""
         with self.lock:
@@ -112,36 +92,12 @@ class CallSession(LiveSession):
                 connection.close(code, reason)
             self.on_end(code, reason, by_client=False)
 
-    def wait_for_room(self) -> None:
-        """See ``LiveSession.wait_for_room``: a socket that reads nothing for a minute is dropped."""
-        with self.lock:
-            connections = self._connections()
-        for connection in connections:
-            self._wait_for_room_of(connection)
-
     def _handle(self, message: Json) -> None:
         check_message(message, supported=CALL_TYPES)
         if message["type"] == "output_audio_buffer.clear":
             self._stop_playing("cleared")
         else:
             super()._handle(message)
-
-    def _ping(self) -> None:
-        with self.lock:
-            for connection in self._connections():
-                connection.ping()
-            if not self.is_over and self.settings.ping_interval is not None:
-                self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
-
-    def _run_due_acts(self) -> None:
-        connections = self._connections()
-        for act in list(self._acts) if connections else ():
-            if act.is_due(self.sent_count, self.received_count):
-                self._acts.remove(act)
-                counted = act.after_sent is not None
-                at_once = not counted and act.after_received is None
-                for connection in connections:
-                    connection.perform(act.perform, urgent=act.urgent and at_once, once_written=counted)
 
     def _play(self, response_id: str, audio: bytes) -> None:
         self.caller_heard += audio
@@ -155,11 +111,11 @@ class CallSession(LiveSession):
             self.emit({"type": f"output_audio_buffer.{how}", "response_id": response_id})
 
 
-class CallView(SessionRecord, Handler):
+class CallView(Traffic, Handler):
     """One socket that is attached to a call; its record tells how it was opened and closed."""
 
-    def __init__(self, session: CallSession, path: str, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
-        super().__init__(path, query, headers, keep=False)
+    def __init__(self, session: CallSession, upgrade: Upgrade) -> None:
+        super().__init__(upgrade, keep=False)
         self.session = session
 
     def on_open(self) -> None:

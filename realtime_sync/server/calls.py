@@ -10,9 +10,8 @@ from typing import Callable, Mapping, Optional
 
 from realtime_sync.errors import UsageError
 from realtime_sync.server.call_session import CallSession
-from realtime_sync.server.checks import Json, Refused
 from realtime_sync.server.client_secrets import Configuration
-from realtime_sync.server.ids import new_id
+from realtime_sync.server.wire import Json, Refused, new_id
 
 _KEPT = 1000  # calls that are over
 Begin = Callable[[str, Configuration], CallSession]
@@ -60,15 +59,15 @@ class Call:
         return bytes(self._active().caller_heard) if self.session is not None else b""
 
     def say(self, audio: bytes) -> None:
-        """The caller says this, in the session's input format. Raises ``UsageError`` where the call is not active."""
+        """The caller says this, in the session's input format. Raises ``UsageError`` if the call is not active."""
         self._active().caller_says(audio)
 
     def press(self, key: str) -> None:
-        """The caller presses a key of the telephone. Raises ``UsageError`` where the call is not active."""
+        """The caller presses a key of the telephone. Raises ``UsageError`` if the call is not active."""
         self._active().caller_presses(key)
 
     def hang_up(self) -> None:
-        """End it, from either side; nothing where it has ended."""
+        """End it, from either side; nothing if it has ended."""
         with self._lock:
             if self.session is None and self.reject_status is None:
                 self.reject_status = 487  # SIP's "request terminated": the caller gave up before an answer
@@ -102,11 +101,11 @@ class Call:
 
     def _active(self) -> CallSession:
         if self.session is None:
-            raise UsageError(f"the call {self.id} is {self.state}: it has no session before it is accepted")
+            raise UsageError(f"The call {self.id} is {self.state}: it has no session before it is accepted.")
         return self.session
 
 
-class Calls:
+class CallRegistry:
     """The calls of a server, by id. Of those that are over, the oldest are forgotten."""
 
     def __init__(self, begin: Begin) -> None:
@@ -133,7 +132,7 @@ class Calls:
         return call
 
     def session_of(self, call_id: str) -> Optional[CallSession]:
-        """The session of an active call; None where there is none."""
+        """The session of an active call; None if there is none."""
         with self._lock:
             call = self._calls.get(call_id)
         return call.session if call is not None and call.state == "active" else None

@@ -11,7 +11,7 @@ from realtime_sync.errors import ConfigurationError
 def context_from_files(certificate: str, key: str) -> ssl.SSLContext:
     """A server's context from two PEM files: the certificate (with its chain) and its key, which has no pass phrase.
 
-    Raises ``ConfigurationError`` where they cannot be read, or do not belong together.
+    Raises ``ConfigurationError`` if they cannot be read, or do not belong together.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
@@ -30,7 +30,7 @@ def context_from_files(certificate: str, key: str) -> ssl.SSLContext:
 def made_context(hosts: Sequence[str]) -> tuple[ssl.SSLContext, bytes]:
     """A context with a certificate for these hosts, made now; and the PEM of the authority that clients must trust.
 
-    The keys live in this process alone. Raises ``ConfigurationError`` where the package trustme is missing.
+    The keys live in this process alone. Raises ``ConfigurationError`` if the package trustme is missing.
     """
     try:
         import trustme

@@ -1,60 +1,25 @@
-"""How the service checks what a client says: shapes, and the errors it answers with.
+"""Checks of JSON values, in the service's words.
 
-A shape is a function ``(value, path)`` that raises ``Refused`` in the service's words. ``shapes.py`` puts them
-together for each client message.
+A ``Check`` is a function of a value and its path that raises ``Refused`` if the value is not as it must be.
+``shapes.py`` puts the checks together for each client message.
 """
 
 from __future__ import annotations
 
-import json
-from typing import Any, Callable, Mapping, NoReturn, Optional, Sequence, Union
+from typing import Any, Callable, Mapping, Optional, Sequence
 
-Json = dict[str, Any]
-Shape = Callable[[Any, str], None]
+from realtime_sync.server.wire import Refused
 
-
-class Refused(Exception):
-    """A client message that the service answers with an ``error`` event; the session goes on."""
-
-    def __init__(
-        self, code: Optional[str], message: str, param: Optional[str] = None, kind: str = "invalid_request_error"
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.code = code
-        self.message = message
-        self.param = param
-
-    def event(self, client_event_id: Optional[str]) -> Json:
-        """The ``error`` event, naming the client's message by the ``event_id`` it had, if any."""
-        return {
-            "type": "error",
-            "error": {
-                "type": self.kind,
-                "code": self.code,
-                "message": self.message,
-                "param": self.param,
-                "event_id": client_event_id,
-            },
-        }
-
-
-def server_error() -> Refused:
-    """What the service says of a defect of its own."""
-    return Refused(None, "The server had an error while processing your request.", kind="server_error")
-
-
-def read_json(text: Union[str, bytes]) -> object:
-    """The value of a JSON text. Raises ``ValueError`` where it is none, or nested too deeply to be read."""
-    try:
-        return json.loads(text, parse_constant=_no_json)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _no_json(constant: str) -> NoReturn:
-    # Python's reader takes NaN and Infinity; told back to a client, they would be no JSON there.
-    raise ValueError(f"{constant} is no JSON")
+Check = Callable[[Any, str], None]
+_KINDS: dict[type, str] = {
+    str: "a string",
+    bool: "a boolean",
+    int: "an integer",
+    float: "a decimal",
+    dict: "an object",
+    list: "an array",
+    type(None): "null",
+}
 
 
 def missing(path: str) -> Refused:
@@ -64,44 +29,39 @@ def missing(path: str) -> Refused:
 
 def wrong_value(value: object, path: str, supported: Sequence[str]) -> Refused:
     """The service's error for a value outside an enumeration."""
-    quoted = [f"'{name}'" for name in supported]
-    listed = (
-        quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + f"{',' if len(quoted) > 2 else ''} and {quoted[-1]}"
-    )
+    *first, last = [f"'{name}'" for name in supported]
+    listed = f"{', '.join(first)}{',' if len(first) > 1 else ''} and {last}" if first else last
     return Refused("invalid_value", f"Invalid value: '{value}'. Supported values are: {listed}.", path)
 
 
-def _kind_of(value: object) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "a boolean"
-    names: dict[type, str] = {
-        int: "an integer",
-        float: "a decimal",
-        str: "a string",
-        list: "an array",
-        dict: "an object",
-    }
-    return names.get(type(value), "something else")
+def _wrong_type(expected: str, value: object, path: str) -> Refused:
+    got = _KINDS.get(type(value), "something else")
+    return Refused("invalid_type", f"Invalid type for '{path}': expected {expected}, but got {got} instead.", path)
 
 
-def _expected(what: str, value: object, path: str) -> Refused:
-    message = f"Invalid type for '{path}': expected {what}, but got {_kind_of(value)} instead."
-    return Refused("invalid_type", message, path)
+def _of_type(*types: type) -> Check:
+    """A value of one of these types, named by the last. True and False are no numbers."""
+
+    def check(value: object, path: str) -> None:
+        if type(value) not in types:
+            raise _wrong_type(_KINDS[types[-1]], value, path)
+
+    return check
+
+
+string = _of_type(str)
+boolean = _of_type(bool)
+json_object = _of_type(dict)
+_integer = _of_type(int)
+_decimal = _of_type(int, float)
+_array = _of_type(list)
 
 
 def anything(value: object, path: str) -> None:
     """No check."""
 
 
-def string(value: object, path: str) -> None:
-    """A string."""
-    if not isinstance(value, str):
-        raise _expected("a string", value, path)
-
-
-def string_up_to(most: int) -> Shape:
+def string_up_to(most: int) -> Check:
     """A string of at most so many characters."""
 
     def check(value: Any, path: str) -> None:
@@ -116,50 +76,30 @@ def string_up_to(most: int) -> Shape:
     return check
 
 
-def boolean(value: object, path: str) -> None:
-    """True or false."""
-    if not isinstance(value, bool):
-        raise _expected("a boolean", value, path)
+def integer(low: Optional[int] = None, high: Optional[int] = None) -> Check:
+    """An integer, within bounds (inclusive) if they are given."""
+    return _bounded(_integer, "integer", low, high)
 
 
-def json_object(value: object, path: str) -> None:
-    """Any object."""
-    if not isinstance(value, dict):
-        raise _expected("an object", value, path)
+def number(low: Optional[float] = None, high: Optional[float] = None) -> Check:
+    """An integer or a decimal, within bounds (inclusive) if they are given."""
+    return _bounded(_decimal, "decimal", low, high)
 
 
-def integer(low: Optional[int] = None, high: Optional[int] = None) -> Shape:
-    """An integer, within bounds (inclusive) where given."""
-
+def _bounded(of_type: Check, kind: str, low: Optional[float], high: Optional[float]) -> Check:
     def check(value: Any, path: str) -> None:
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise _expected("an integer", value, path)
-        _check_range("integer", value, low, high, path)
+        of_type(value, path)
+        if low is not None and value < low:
+            text = f"Invalid '{path}': {kind} below minimum value. Expected a value >= {low}, but got {value} instead."
+            raise Refused(f"{kind}_below_min_value", text, path)
+        if high is not None and value > high:
+            text = f"Invalid '{path}': {kind} above maximum value. Expected a value <= {high}, but got {value} instead."
+            raise Refused(f"{kind}_above_max_value", text, path)
 
     return check
 
 
-def number(low: Optional[float] = None, high: Optional[float] = None) -> Shape:
-    """An integer or decimal, within bounds (inclusive) where given."""
-
-    def check(value: Any, path: str) -> None:
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise _expected("a decimal", value, path)
-        _check_range("decimal", value, low, high, path)
-
-    return check
-
-
-def _check_range(kind: str, value: float, low: Optional[float], high: Optional[float], path: str) -> None:
-    if low is not None and value < low:
-        text = f"Invalid '{path}': {kind} below minimum value. Expected a value >= {low}, but got {value} instead."
-        raise Refused(f"{kind}_below_min_value", text, path)
-    if high is not None and value > high:
-        text = f"Invalid '{path}': {kind} above maximum value. Expected a value <= {high}, but got {value} instead."
-        raise Refused(f"{kind}_above_max_value", text, path)
-
-
-def one_of(*values: str) -> Shape:
+def one_of(*values: str) -> Check:
     """A string of an enumeration."""
 
     def check(value: Any, path: str) -> None:
@@ -170,44 +110,42 @@ def one_of(*values: str) -> Shape:
     return check
 
 
-def nullable(shape: Shape) -> Shape:
-    """The shape, or null."""
+def nullable(inner: Check) -> Check:
+    """What the check demands, or null."""
 
     def check(value: Any, path: str) -> None:
         if value is not None:
-            shape(value, path)
+            inner(value, path)
 
     return check
 
 
-def array_of(shape: Shape) -> Shape:
-    """A list, each entry of the shape."""
+def array_of(inner: Check) -> Check:
+    """A list, each entry of which passes the check."""
 
     def check(value: Any, path: str) -> None:
-        if not isinstance(value, list):
-            raise _expected("an array", value, path)
+        _array(value, path)
         for index, entry in enumerate(value):
-            shape(entry, f"{path}[{index}]")
+            inner(entry, f"{path}[{index}]")
 
     return check
 
 
-def either(**by_type: Shape) -> Shape:
-    """The shape for the value's type: ``string=``, ``number=``, ``object=``; another type is refused."""
-    kinds: dict[type, str] = {str: "string", int: "number", dict: "object", list: "array"}
-    expected = "one of " + " or ".join(_kind_of(kind()) for kind in kinds if kinds[kind] in by_type)
+def either(checks: Mapping[type, Check]) -> Check:
+    """The check for the value's type; a value of another type is refused."""
+    expected = "one of " + " or ".join(_KINDS[kind] for kind in checks)
 
     def check(value: Any, path: str) -> None:
-        shape = None if isinstance(value, bool) else by_type.get(kinds.get(type(value), ""))
-        if shape is None:
-            raise _expected(expected, value, path)
-        shape(value, path)
+        inner = checks.get(type(value))
+        if inner is None:
+            raise _wrong_type(expected, value, path)
+        inner(value, path)
 
     return check
 
 
-def record(fields: Mapping[str, Shape], required: Sequence[str] = ()) -> Shape:
-    """An object with these fields and no others; ``required`` ones must be there."""
+def record(fields: Mapping[str, Check], required: Sequence[str] = ()) -> Check:
+    """An object with these fields and no others; the ``required`` ones must be there."""
 
     def check(value: Any, path: str) -> None:
         json_object(value, path)
@@ -223,17 +161,17 @@ def record(fields: Mapping[str, Shape], required: Sequence[str] = ()) -> Shape:
     return check
 
 
-def by_tag(tag: str, shapes: Mapping[str, Shape], default: Optional[str] = None) -> Shape:
-    """An object whose field ``tag`` says which of the shapes it has."""
+def by_tag(tag: str, checks: Mapping[str, Check]) -> Check:
+    """An object whose field ``tag`` says which of the checks it must pass."""
 
     def check(value: Any, path: str) -> None:
         json_object(value, path)
-        name = value.get(tag, default)
-        where = f"{path}.{tag}" if path else tag
+        name = value.get(tag)
+        place = f"{path}.{tag}" if path else tag
         if name is None:
-            raise missing(where)
-        if not isinstance(name, str) or name not in shapes:  # an array or an object cannot be looked up
-            raise wrong_value(name, where, list(shapes))
-        shapes[name](value, path)
+            raise missing(place)
+        if not isinstance(name, str) or name not in checks:  # an array or an object cannot be looked up
+            raise wrong_value(name, place, list(checks))
+        checks[name](value, path)
 
     return check

@@ -9,10 +9,10 @@ from typing import Optional
 
 import attrs
 
-from realtime_sync.server.checks import Json, Refused, integer, one_of, record
+from realtime_sync.server.checks import integer, nullable, one_of, record, string
 from realtime_sync.server.clock import Clock
-from realtime_sync.server.ids import new_id
 from realtime_sync.server.session_options import new_session, updated_session
+from realtime_sync.server.wire import Json, new_id
 
 PREFIX = "ek_"
 DEFAULT_SECONDS = 600  # the service's default and bounds (2026-08)
@@ -46,8 +46,7 @@ class Configuration:
         if kind == "translation":
             # Set when the session is made, never by session.update, whose shape is checked below.
             settings = {key: value for key, value in settings.items() if key != "model"}
-            if named is not None and not isinstance(named, str):
-                raise Refused("invalid_type", "Invalid type for 'session.model': expected a string.", "session.model")
+            nullable(string)(named, "session.model")
         model = named if isinstance(named, str) else _DEFAULT_MODELS.get(kind, "gpt-realtime")
         found = cls(session_type=kind, model=model, settings=settings, names_model=named is not None)
         found.session("sess_unused", 0)  # to refuse now what could never be a session
@@ -60,7 +59,7 @@ class Configuration:
 
 
 @attrs.frozen(kw_only=True)
-class ClientSecret:
+class IssuedSecret:
     """One secret. ``expires_at``: Unix time in seconds. It opens any number of sessions until then."""
 
     value: str = attrs.field(repr=False)
@@ -68,33 +67,33 @@ class ClientSecret:
     configuration: Configuration
 
 
-class ClientSecrets:
+class IssuedSecrets:
     """Every secret that a server has given. Time goes by the server's clock."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._epoch = time.time() - clock.monotonic()
         self._lock = threading.Lock()  # guards _secrets
-        self._secrets: collections.OrderedDict[str, ClientSecret] = collections.OrderedDict()
+        self._secrets: collections.OrderedDict[str, IssuedSecret] = collections.OrderedDict()
 
     def now(self) -> float:
         """Unix time by the server's clock."""
         return self._epoch + self._clock.monotonic()
 
-    def create(self, configuration: Configuration, expires_after: Optional[Json] = None) -> ClientSecret:
+    def create(self, configuration: Configuration, expires_after: Optional[Json] = None) -> IssuedSecret:
         """A new secret; ``expires_after`` as the wire has it, None: ten minutes. Raises ``Refused``."""
         told = {} if expires_after is None else expires_after
         record({"anchor": one_of("created_at"), "seconds": _SECONDS})(told, "expires_after")
         expires_at = int(self.now()) + int(told.get("seconds", DEFAULT_SECONDS))
-        secret = ClientSecret(value=new_id("ek", 32), expires_at=expires_at, configuration=configuration)
+        secret = IssuedSecret(value=new_id("ek", 32), expires_at=expires_at, configuration=configuration)
         with self._lock:
             self._secrets[secret.value] = secret
             while len(self._secrets) > _MOST:
                 self._secrets.popitem(last=False)
         return secret
 
-    def find(self, value: str) -> Optional[ClientSecret]:
-        """The secret of this value; None where there is none, or it has expired."""
+    def find(self, value: str) -> Optional[IssuedSecret]:
+        """The secret of this value; None if there is none, or it has expired."""
         with self._lock:
             secret = self._secrets.get(value)
         return secret if secret is not None and self.now() < secret.expires_at else None

@@ -1,4 +1,8 @@
-"""Time as the service knows it: session expiry, pacing and delays go by a clock that a test may replace."""
+"""Time as the service knows it: session expiry, pacing and delays go by a clock that a test may replace.
+
+``SystemClock`` has one daemon thread, started by the first timer and ended by ``close()``. No lock is held while a
+callback runs: the heap's guards the heap alone.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +31,15 @@ class Clock(Protocol):
         ...
 
 
+def pause(clock: Clock, seconds: float, wake: threading.Event, is_over: Callable[[], bool]) -> None:
+    """Wait so many seconds by the clock, at most until ``is_over()``; set ``wake`` to have that asked."""
+    until = clock.monotonic() + seconds
+    while seconds > 0 and not is_over():
+        clock.wait(wake, seconds)
+        wake.clear()  # the clock may have set it, too
+        seconds = until - clock.monotonic()
+
+
 class Timers:
     """A heap of callbacks by due time, shared by the real clock and the manual one."""
 
@@ -42,15 +55,20 @@ class Timers:
             heapq.heappush(self._heap, (due, next(self._order), cell))
         return cell.clear
 
+    def pending(self) -> int:
+        """How many callbacks are still to be called."""
+        with self._lock:
+            return sum(bool(cell) for _, _, cell in self._heap)
+
     def next_due(self) -> Optional[float]:
-        """When the earliest callback is due; None where there is none."""
+        """When the earliest callback is due; None if there is none."""
         with self._lock:
             while self._heap and not self._heap[0][2]:
                 heapq.heappop(self._heap)
             return self._heap[0][0] if self._heap else None
 
     def take_due(self, now: float) -> Optional[tuple[float, Callable[[], None]]]:
-        """Take the earliest callback that is due at ``now``, with its due time; None where there is none."""
+        """Take the earliest callback that is due at ``now``, with its due time; None if there is none."""
         with self._lock:
             while self._heap and self._heap[0][0] <= now:
                 due, _, cell = heapq.heappop(self._heap)

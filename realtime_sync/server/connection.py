@@ -31,7 +31,7 @@ _CHUNK = 65536
 _HIGH_WATER = 512 * 1024
 _CLOSE_PATIENCE = 2.0  # seconds that the peer has for its side of the close handshake
 
-Op = Callable[["Connection"], None]
+Op = Callable[["ServerConnection"], None]
 
 
 @attrs.frozen
@@ -40,7 +40,7 @@ class _InTurn:
 
     op: Op
 
-    def __call__(self, connection: Connection) -> None:
+    def __call__(self, connection: ServerConnection) -> None:
         self.op(connection)
 
 
@@ -55,9 +55,9 @@ def check_close_code(code: int) -> None:
 
 
 class Handler:
-    """What a connection tells; all called on the connection's own thread."""
+    """What a connection reports to; all called on the connection's own thread."""
 
-    connection: Optional[Connection] = None
+    connection: Optional[ServerConnection] = None
 
     def on_open(self) -> None:
         """The handshake has been answered."""
@@ -69,7 +69,7 @@ class Handler:
         """A whole binary message came."""
 
     def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
-        """The connection has ended; 1006 where there was no close frame."""
+        """The connection has ended; 1006 if there was no close frame."""
 
 
 def accept(headers: list[tuple[bytes, bytes]], path: str, subprotocol: Optional[str]) -> tuple[WSConnection, bytes]:
@@ -81,7 +81,7 @@ def accept(headers: list[tuple[bytes, bytes]], path: str, subprotocol: Optional[
     return websocket, websocket.send(AcceptConnection(subprotocol=subprotocol))
 
 
-class Connection:
+class ServerConnection:
     """The server's end of a WebSocket. ``run()`` serves it until it ends; every other method may be called anywhere."""
 
     def __init__(
@@ -128,7 +128,7 @@ class Connection:
     # From any thread ------------------------------------------------------------------------------------------
 
     def send_text(self, text: str) -> None:
-        """Queue a text message. Never blocks; dropped where the connection has ended."""
+        """Queue a text message. Never blocks; dropped if the connection has ended."""
         self._put(text)
 
     def send_raw(self, data: bytes) -> None:
@@ -141,7 +141,7 @@ class Connection:
 
     def ping(self) -> None:
         """Queue a ping, unless one is still unanswered."""
-        self._put(Connection._send_ping)
+        self._put(ServerConnection._send_ping)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Queue a close frame, wait for the peer's for two seconds (on the connection's thread), then end.
@@ -152,7 +152,7 @@ class Connection:
         self._put(lambda connection: connection._start_close(code, reason))
 
     def perform(self, op: Op, *, urgent: bool = False, once_written: bool = False) -> None:
-        """Have ``op`` called on the connection's thread: after what is queued, or at once where ``urgent``.
+        """Have ``op`` called on the connection's thread: after what is queued, or at once if ``urgent``.
 
         ``once_written``: not before the socket has taken what is queued. What ``op`` sends and does by this object's
         methods comes before all that is queued behind it.
@@ -161,14 +161,14 @@ class Connection:
 
     def abort(self) -> None:
         """End at once, without a close frame."""
-        self.perform(Connection.end, urgent=True)
+        self.perform(ServerConnection.end, urgent=True)
 
     def wait_for_room(self, timeout: float) -> bool:
-        """Wait until the peer has taken enough of what is queued; False where it has not within ``timeout`` seconds,
-        or where the connection has ended.
+        """Wait until the peer has taken enough of what is queued; False if it has not within ``timeout`` seconds,
+        or if the connection has ended.
         """
         deadline = time.monotonic() + timeout
-        with self._room:
+        with self._lock:
             while self._queued > _HIGH_WATER and not self._finished:
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -246,8 +246,8 @@ class Connection:
             self._handler.on_end(self.close_code, self.close_reason, by_client=self._by_client)
 
     def discard(self) -> None:
-        """Close the socket and let go of everything; for whoever decides not to ``run()``."""
-        with self._room:
+        """Close the socket and let go of everything; to be called in place of ``run()``."""
+        with self._lock:
             self._finished = True
             self._queue.clear()
             self._room.notify_all()
@@ -327,7 +327,7 @@ class Connection:
             self._ending = True
 
     def _read(self) -> bool:
-        """Read once and handle what came; False where there is nothing to read yet."""
+        """Read once and handle what came; False if there is nothing to read yet."""
         try:
             data = self._sock.recv(_CHUNK)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -367,7 +367,7 @@ class Connection:
     def _answer_close(self, event: CloseConnection) -> None:
         self._reading = False
         if self._ws.state is ConnectionState.REMOTE_CLOSING:
-            # 1005 where the peer's frame held no code; it may not be echoed.
+            # 1005 if the peer's frame held no code; it may not be echoed.
             self.close_code, self.close_reason = int(event.code), event.reason or ""
             self._by_client = True
             self._out += self._ws.send(event.response())

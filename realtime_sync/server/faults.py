@@ -12,21 +12,28 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 import attrs
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.server.connection import Connection, check_close_code
+from realtime_sync.server.connection import ServerConnection, check_close_code
 
 
 def _not_negative(owner: object, field: attrs.Attribute[Any], value: Optional[float]) -> None:
     if value is not None and value < 0:
-        raise InvalidInputError(f"{field.name} cannot be less than 0, as {value!r} is")
+        raise InvalidInputError(f"{field.name} is {value!r}, but cannot be less than 0.")
 
 
 @attrs.frozen
 class Refusal:
     """An HTTP answer in place of the handshake.
 
-    ``framing`` says how the body is told: ``"length"`` (Content-Length), ``"chunked"``, ``"truncated"`` (shorter
-    than its Content-Length, then the end of the stream) or ``"until-close"`` (no length at all).
-    ``times``: refuse so many handshakes, then serve; None refuses all.
+    Args:
+        status: The HTTP status.
+        headers: Header names and values.
+        body: Text of the answer.
+        framing: How long the body is said to be: ``"length"`` (Content-Length), ``"chunked"``, ``"truncated"`` (shorter
+            than its Content-Length, then the end of the stream) or ``"until-close"`` (no length at all).
+        times: Refuse so many handshakes, then serve. None refuses all.
+
+    Raises:
+        InvalidInputError: If ``times`` is less than 0.
     """
 
     status: int
@@ -40,38 +47,50 @@ class Refusal:
 
 @attrs.frozen
 class Act:
-    """One misdeed, and when: once so many messages have been sent to the client, or received from it.
+    """One misdeed, and when it happens.
 
-    With neither, at once: when the session opens, or when the act is injected. ``urgent`` acts overtake what is
-    still queued for the client where they happen at once.
+    With neither ``after_sent`` nor ``after_received`` it happens at once: when the session opens, or when the act is
+    injected.
+
+    Args:
+        name: What it is called.
+        perform: Does it, on the connection's thread.
+        after_sent: Happens once so many messages have been sent to the client. None: however many.
+        after_received: Happens once so many messages have been received from the client. None: however many.
+        urgent: Whether it overtakes what is still queued for the client, if it happens at once.
     """
 
     name: str
-    perform: Callable[[Connection], None]
+    perform: Callable[[ServerConnection], None]
     after_sent: Optional[int] = None
     after_received: Optional[int] = None
     urgent: bool = False
 
     def is_due(self, sent: int, received: int) -> bool:
-        """True where the session has sent and received enough."""
+        """True if the session has sent and received enough."""
         return sent >= (self.after_sent or 0) and received >= (self.after_received or 0)
 
 
 def _acts(acts: Sequence[Act]) -> tuple[Act, ...]:
-    given: object = acts  # not what it should be, where an act is given alone or without its ()
+    given: object = acts  # not what it should be, if an act is given alone or without its ()
     if not isinstance(given, (list, tuple)) or not all(isinstance(act, Act) for act in given):
-        raise InvalidInputError(f"acts is a list of acts, such as [drop(after_sent=3)], not {given!r}")
+        raise InvalidInputError(f"acts is {given!r}, but must be a list of acts, such as [drop(after_sent=3)].")
     return tuple(given)
 
 
 @attrs.frozen(kw_only=True)
 class Faults:
-    """What goes wrong. Everything is off by default.
+    """What goes wrong. Everything is off by default. Seconds here are real ones, whatever the server's clock.
 
-    ``refuse``: answer the handshake with an HTTP refusal. ``slow_handshake``: seconds between two bytes of the
-    answer to the handshake. ``handshake_bytes``: the connection is reset behind so many bytes of that answer; None: it
-    is given whole. ``delay``: seconds that each message to the client is held back. ``acts``: what else
-    happens to a session, each act once a session. Seconds here are real ones, whatever the server's clock.
+    Args:
+        refuse: Answers the handshake with an HTTP refusal. None serves it.
+        slow_handshake: Seconds between two bytes of the answer to the handshake; 0 sends it at once.
+        handshake_bytes: The connection is reset behind so many bytes of that answer. None: it is sent whole.
+        delay: Seconds that each message to the client is held back.
+        acts: What else happens to a session, each act once a session.
+
+    Raises:
+        InvalidInputError: For what is less than 0, or is no list of acts.
     """
 
     refuse: Optional[Refusal] = None
@@ -83,12 +102,12 @@ class Faults:
 
 def drop(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """Reset the TCP connection (RST)."""
-    return Act("drop", Connection.reset, after_sent, after_received, urgent=True)
+    return Act("drop", ServerConnection.reset, after_sent, after_received, urgent=True)
 
 
 def eof(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """End the stream towards the client without a close frame; the client's side stays open."""
-    return Act("eof", Connection.shut_down_sending, after_sent, after_received, urgent=True)
+    return Act("eof", ServerConnection.shut_down_sending, after_sent, after_received, urgent=True)
 
 
 def silence(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
@@ -96,12 +115,12 @@ def silence(*, after_sent: Optional[int] = None, after_received: Optional[int] =
 
     ``after_sent``: so many messages are written first. ``after_received``: the last of them is not answered any more.
     """
-    return Act("silence", Connection.go_silent, after_sent, after_received, urgent=True)
+    return Act("silence", ServerConnection.go_silent, after_sent, after_received, urgent=True)
 
 
 def stop_reading(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """Read nothing more, so that the client's sends stall once the buffers are full; sending goes on."""
-    return Act("stop_reading", Connection.stop_reading, after_sent, after_received, urgent=True)
+    return Act("stop_reading", ServerConnection.stop_reading, after_sent, after_received, urgent=True)
 
 
 def close(
@@ -154,9 +173,9 @@ def invalid_utf8(*, after_sent: Optional[int] = None, after_received: Optional[i
 def half_a_message(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """End the stream in the middle of a frame, behind all that was sent before."""
 
-    def perform(connection: Connection) -> None:
+    def perform(connection: ServerConnection) -> None:
         connection.send_raw(b"\x81\x7e\x01\x00" + b'{"type": "response.done", ')  # of 256 bytes that it promises
-        connection.perform(Connection.shut_down_sending, once_written=True)
+        connection.perform(ServerConnection.shut_down_sending, once_written=True)
 
     return Act("half_a_message", perform, after_sent, after_received)
 

@@ -14,12 +14,12 @@ from urllib.parse import SplitResult, parse_qsl, urlsplit
 from wsproto.utilities import RemoteProtocolError
 
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.server.admission import HttpRefusal, SocketRefusal, admit
-from realtime_sync.server.checks import Json
-from realtime_sync.server.connection import Connection, Handler, accept
+from realtime_sync.server.auth import HttpRefusal, SocketRefusal, admit
+from realtime_sync.server.connection import Handler, ServerConnection, accept
 from realtime_sync.server.faults import Refusal
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.rest import Request
+from realtime_sync.server.rest import RestRequest
+from realtime_sync.server.traffic import Upgrade
+from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.server import RealtimeServer
@@ -44,7 +44,7 @@ class _RefusingHandler(Handler):
 
 
 class RequestHandler(BaseHTTPRequestHandler):
-    """One connection: its request, then, where it is one, its WebSocket until that ends."""
+    """One connection: its request and, if that is an upgrade, its WebSocket until that ends."""
 
     protocol_version = "HTTP/1.1"
     server_version = "realtime_sync"
@@ -98,7 +98,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._serve(_RefusingHandler(decision), headers)
         else:
             try:
-                handler = self.realtime.new_handler(decision, url.path, query, headers)
+                handler = self.realtime.new_handler(decision, Upgrade(url.path, query, headers))
             except Exception as error:  # a part of the user's, or one that lacks its model
                 _log.exception("a session could not be begun")
                 reason = f": {error}" if isinstance(error, ConfigurationError) else "; its log says why."
@@ -117,11 +117,11 @@ class RequestHandler(BaseHTTPRequestHandler):
         if body is None:
             return
         query = dict(parse_qsl(url.query, keep_blank_values=True))
-        answer = self.realtime.rest.answer(Request(path=url.path, query=query, headers=headers, body=body))
+        answer = self.realtime.rest.answer(RestRequest(path=url.path, query=query, headers=headers, body=body))
         self._answer(answer.status, answer.body, answer.headers)
 
     def _body(self, headers: Mapping[str, str]) -> bytes | None:
-        """The request's body; None where it cannot be had, which has then been answered."""
+        """The request's body; None if it cannot be had, which has then been answered."""
         told = headers.get("content-length", "0" if "transfer-encoding" not in headers else "")
         if not told.isdecimal():
             self._answer(411, _error("A Content-Length is required.", None))
@@ -154,7 +154,9 @@ class RequestHandler(BaseHTTPRequestHandler):
         if faults.handshake_bytes is not None:
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return
-        connection = Connection(self.request, websocket, handler, pong_timeout=self.realtime.settings.pong_timeout)
+        connection = ServerConnection(
+            self.request, websocket, handler, pong_timeout=self.realtime.settings.pong_timeout
+        )
         handler.connection = connection
         self.realtime.serve(handler, connection)
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import copy
 from concurrent.futures import Future
 from typing import Iterator, Optional, Sequence
 
 import attrs
 
-from realtime_sync.server.checks import Json, Refused
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.speech.parts import Recognition
+from realtime_sync.server.audio_formats import BYTES_PER_MS, decode_audio
+from realtime_sync.server.speech.protocols import Recognition
+from realtime_sync.server.wire import Json, Refused, new_id
 
-BYTES_PER_MS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8}
-RATES = {"audio/pcm": 24_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
 _ROOT = "root"
 
 
@@ -25,7 +22,7 @@ class Item:
 
     ``audio_type`` is the format in which that audio is held: ``audio/pcm`` (24 kHz), ``audio/pcmu``, ``audio/pcma``.
     ``recognition``: of a user's audio, once it was asked for. ``spoken``: what an answer says, with the bytes of audio
-    that say it, piece by piece. ``heard``: what was heard of it before it was truncated; None where it was not.
+    that say it, piece by piece. ``heard``: what was heard of it before it was truncated; None if it was not.
     ``tokens``: text and audio tokens of it as input, once they have been counted; see ``usage.item_tokens``.
     """
 
@@ -43,7 +40,7 @@ class Item:
         return str(self.wire["id"])
 
     def audio_ms(self, index: int = 0) -> int:
-        """Milliseconds of audio in a part; 0 where it has none."""
+        """Milliseconds of audio in a part; 0 if it has none."""
         return len(self.audio.get(index, b"")) // BYTES_PER_MS[self.audio_type]
 
     def with_audio(self) -> Json:
@@ -54,7 +51,7 @@ class Item:
         return wire
 
 
-class Conversation:
+class ServerConversation:
     """The items of the default conversation. Not locked: its session's lock guards it."""
 
     def __init__(self) -> None:
@@ -98,7 +95,7 @@ class Conversation:
         return self._items[index - 1].id if index else None
 
     def delete(self, item_id: str) -> None:
-        """Remove an item; raises ``Refused`` where there is none of this id."""
+        """Remove an item; raises ``Refused`` if there is none of this id."""
         self._items.remove(self.require(item_id, "item_delete_invalid_item_id", "deleting"))
         del self._by_id[item_id]
 
@@ -129,7 +126,7 @@ class Conversation:
         item.tokens = None
 
     def has_call(self, call_id: str) -> bool:
-        """True where an item of the conversation is the function call of this id."""
+        """True if an item of the conversation is the function call of this id."""
         return any(item.wire.get("call_id") == call_id and item.wire["type"] == "function_call" for item in self._items)
 
 
@@ -163,18 +160,3 @@ def item_from_client(told: Json, audio_type: str) -> Item:
             item.audio[index] = decode_audio(part.pop("audio"), f"item.content[{index}].audio", audio_type)
             part.setdefault("transcript", None)
     return item
-
-
-def decode_audio(text: str, path: str, audio_type: str = "audio/pcm") -> bytes:
-    """Base64 to bytes; ``Refused`` in the service's words where it is not base64, or nothing."""
-    got = "empty bytes"
-    try:
-        audio = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        audio, got = b"", "an invalid value"
-    if not audio:
-        kind = " (mono PCM16 at 24kHz)" if audio_type == "audio/pcm" else ""
-        raise Refused(
-            "invalid_value", f"Invalid '{path}'. Expected base64-encoded audio bytes{kind} but got {got}.", path
-        )
-    return audio

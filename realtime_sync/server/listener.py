@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("realtime_sync.server")
 
 
-class Listener(ThreadingHTTPServer):
+class HttpListener(ThreadingHTTPServer):
     """Accepts, and serves each connection on a named daemon thread that the server knows."""
 
     daemon_threads = True
@@ -40,7 +40,7 @@ class Listener(ThreadingHTTPServer):
 
     def shutdown(self) -> None:
         """End ``serve_forever`` at once."""
-        # Else it sees the end only at its next poll. Where this is no way to wake it (not Linux), it polls as before.
+        # Else it sees the end only at its next poll. If this is no way to wake it (not Linux), it polls as before.
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
         super().shutdown()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Optional
 
-from realtime_sync.server.checks import Json
-from realtime_sync.server.ids import new_id
 from realtime_sync.server.items import Item
 from realtime_sync.server.responder import FunctionCall, MCPCall
+from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.responses import ResponseRun
@@ -37,7 +36,7 @@ class OutputItem:
         self.item.wire["status"] = status
         self._finish_content()
         if self._run.in_conversation:
-            # Where an answer is a conversation's second item, the live services tell none before it here, though they
+            # If an answer is a conversation's second item, the live services tell none before it here, though they
             # did when it was added (2026-07, in each recording).
             is_second = self._previous == self._session.conversation.first_id
             self._session.emit_item("conversation.item.done", None if is_second else self._previous, self._wire())
@@ -61,7 +60,7 @@ class OutputItem:
         raise NotImplementedError
 
 
-class Message(OutputItem):
+class OutputMessage(OutputItem):
     """An assistant's message of one part: text, or audio with its transcript."""
 
     def __init__(self, session: LiveSession, run: ResponseRun) -> None:
@@ -88,7 +87,7 @@ class Message(OutputItem):
 
     def audio_delta(self, audio: bytes) -> None:
         """Say a piece of audio, in the response's format."""
-        # First: where this is no audio, the message can still be closed.
+        # First: if this is no audio, the message can still be closed.
         fields = {"content_index": 0, "delta": base64.b64encode(audio).decode()}
         self._audio.append(audio)
         self._session.audio_has_been_said = self._session.audio_has_been_said or self._run.in_conversation
@@ -115,7 +114,7 @@ class Message(OutputItem):
         self.emit(wire_type, fields)
 
 
-class CallItem(OutputItem):
+class OutputFunctionCall(OutputItem):
     """A function call."""
 
     def __init__(self, session: LiveSession, run: ResponseRun, call: FunctionCall) -> None:
@@ -135,7 +134,7 @@ class CallItem(OutputItem):
         self.emit("response.function_call_arguments.done", fields)
 
 
-class MCPCallItem(OutputItem):
+class OutputMCPCall(OutputItem):
     """A call of a remote tool. The response tells only the call; its result comes behind the response's end."""
 
     def __init__(self, session: LiveSession, run: ResponseRun, call: MCPCall) -> None:

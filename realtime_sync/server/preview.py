@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Optional
 
 from realtime_sync.protocol.dialects import Dialect, translate
-from realtime_sync.server.checks import Json, Refused
+from realtime_sync.server.checks import number
+from realtime_sync.server.wire import Json, Refused
 
 
 class PreviewEdge:
@@ -35,7 +36,7 @@ class PreviewEdge:
         return message
 
     def event(self, event: Json) -> Optional[Json]:
-        """A server's event in preview's spelling; None where preview has none."""
+        """A server's event in preview's spelling; None if preview has none."""
         shown = translate(event, Dialect.GA, Dialect.PREVIEW)
         if shown is None:
             return None
@@ -57,21 +58,9 @@ class PreviewEdge:
 
     def _note_temperature(self, session: Json) -> None:
         told = session.get("temperature")
-        if told is None:
-            return
-        if isinstance(told, bool) or not isinstance(told, (int, float)):
-            message = "Invalid type for 'session.temperature': expected a decimal, but got something else instead."
-            raise Refused("invalid_type", message, "session.temperature")
-        if not 0.6 <= told <= 1.2:
-            bound = (
-                "below minimum value. Expected a value >= 0.6"
-                if told < 0.6
-                else "above maximum value. Expected a value <= 1.2"
-            )
-            code = "decimal_below_min_value" if told < 0.6 else "decimal_above_max_value"
-            message = f"Invalid 'session.temperature': decimal {bound}, but got {told} instead."
-            raise Refused(code, message, "session.temperature")
-        self._temperature = float(told)
+        if told is not None:
+            number(0.6, 1.2)(told, "session.temperature")
+            self._temperature = float(told)
 
 
 def _preview_item(item: Json) -> Json:

@@ -2,7 +2,7 @@
 
 There is no MCP server behind it: what a call returns is in the responder's ``MCPCall``. The order of events is that
 of OpenAI's service (its own Ruby example and its .NET library's live tests, 2026-08): the response tells the call and
-is done; the call is made behind it, once it is approved where that is needed; and the model goes on only when the
+is done; the call is made behind it, once it is approved if that is needed; and the model goes on only when the
 client asks for another response.
 """
 
@@ -11,10 +11,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Mapping, Optional, Sequence, Union
 
-from realtime_sync.server.checks import Json, Refused
-from realtime_sync.server.ids import new_id
+from realtime_sync.server.clock import pause
 from realtime_sync.server.items import Item
-from realtime_sync.server.output_items import MCPCallItem
+from realtime_sync.server.output_items import OutputMCPCall
+from realtime_sync.server.wire import Json, Refused, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
@@ -32,8 +32,8 @@ class RemoteTools:
         self._session = session
         self._servers = servers
         self._listed: dict[str, Json] = {}  # tools as the session or a response told them, by server label
-        self._requests: dict[str, Optional[MCPCallItem]] = {}  # by the request's id; None once it was answered
-        self._approved: list[MCPCallItem] = []  # to be made when the response that told them is done
+        self._requests: dict[str, Optional[OutputMCPCall]] = {}  # by the request's id; None once it was answered
+        self._approved: list[OutputMCPCall] = []  # to be made when the response that told them is done
         self._over = False
         self._waiting: set[threading.Event] = set()  # of the calls that take their time
 
@@ -59,7 +59,7 @@ class RemoteTools:
         outcome = "failed" if found is None else "completed"
         self._session.emit({"type": f"mcp_list_tools.{outcome}", "item_id": item.id})
 
-    def call_was_said(self, call: MCPCallItem) -> None:
+    def call_was_said(self, call: OutputMCPCall) -> None:
         """The model has said a call: it is made when the response is done, or approval is asked for."""
         wire = call.wire
         if not needs_approval(self._listed.get(wire["server_label"]), wire["name"]):
@@ -72,7 +72,7 @@ class RemoteTools:
         self._session.add_item(request)
 
     def check_answer(self, answer: Json) -> None:
-        """Raise ``Refused`` where an ``mcp_approval_response`` answers nothing that is asked."""
+        """Raise ``Refused`` if an ``mcp_approval_response`` answers nothing that is asked."""
         request_id = answer["approval_request_id"]
         if self._requests.get(request_id) is None:
             told = "was answered already" if request_id in self._requests else "does not exist"
@@ -105,27 +105,16 @@ class RemoteTools:
         for wake in self._waiting:
             wake.set()
 
-    def _make(self, call: MCPCallItem) -> None:
+    def _make(self, call: OutputMCPCall) -> None:
         with self._session.lock:
             call.tell("in_progress")
-        self._wait(call.call.delay)
-        with self._session.lock:
-            call.wire["output"], call.wire["error"] = call.call.result
-            call.finish("completed" if call.wire["error"] is None else "failed")
-
-    def _wait(self, seconds: float) -> None:
-        """Wait by the clock, at most until the session ends."""
-        wake = threading.Event()  # one's own: a clock may set it to wake whoever waits
-        with self._session.lock:
+            wake = threading.Event()
             self._waiting.add(wake)
-        clock = self._session.clock
-        until = clock.monotonic() + seconds
-        while seconds > 0 and not self._over:
-            clock.wait(wake, seconds)
-            wake.clear()
-            seconds = until - clock.monotonic()
+        pause(self._session.clock, call.call.delay, wake, lambda: self._over)
         with self._session.lock:
             self._waiting.discard(wake)
+            call.wire["output"], call.wire["error"] = call.call.result
+            call.finish("completed" if call.wire["error"] is None else "failed")
 
 
 def allowed_names(tool: Json) -> Optional[Sequence[str]]:
@@ -136,7 +125,7 @@ def allowed_names(tool: Json) -> Optional[Sequence[str]]:
 
 
 def needs_approval(tool: Optional[Json], name: str) -> bool:
-    """Whether a call of this tool must be approved; where nothing is said, it must."""
+    """Whether a call of this tool must be approved; if nothing is said, it must."""
     policy = (tool or {}).get("require_approval") or "always"
     if isinstance(policy, str):
         return policy != "never"

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Callable, Iterator, Optional, Sequence, Union
 
 import attrs
 
-from realtime_sync.server import g711
-from realtime_sync.server.checks import Json
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.items import BYTES_PER_MS, RATES, Item
-from realtime_sync.server.output_items import CallItem, MCPCallItem, Message, OutputItem
+from realtime_sync.server.audio_formats import BYTES_PER_MS, RATES, from_pcm
+from realtime_sync.server.clock import pause
+from realtime_sync.server.items import Item
+from realtime_sync.server.output_items import OutputFunctionCall, OutputItem, OutputMCPCall, OutputMessage
 from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Turn
-from realtime_sync.server.speech.parts import Recognition, Spoken
+from realtime_sync.server.speech.protocols import Recognition, Spoken
 from realtime_sync.server.transcribing import recognition_of
 from realtime_sync.server.usage import input_tokens, said_tokens, text_tokens, usage
 from realtime_sync.server.voice import convert
+from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
@@ -39,7 +39,7 @@ class _Stopped(Exception):
 
 
 class _WrongAnswer(Exception):
-    """The responder has returned what cannot be said, which this tells the client."""
+    """The responder has returned what cannot be said. Its text is for the client."""
 
 
 class ResponseRun:
@@ -87,7 +87,7 @@ class ResponseRun:
 
     @property
     def speaks(self) -> bool:
-        """True where it is said aloud, with a transcript; False where it is text."""
+        """True if it is said aloud, with a transcript; False if it is text."""
         return "audio" in self.wire["output_modalities"]
 
     @property
@@ -107,7 +107,7 @@ class ResponseRun:
         self._session.start_thread(lambda: self._work(responder, turn), f"response-{self.id}")
 
     def finish(self, status: str, details: Optional[Json] = None) -> None:
-        """Close what is open and tell that it is done. Does nothing where it is done already."""
+        """Close what is open and say that it is done. Does nothing if it is done already."""
         if self.finished:
             return
         self.finished = True
@@ -180,7 +180,7 @@ class ResponseRun:
         for item_id, recognition in self._recognitions.items():
             try:
                 heard[item_id] = recognition.result(_RECOGNITION_TIMEOUT).text
-            except Exception:  # of the recogniser; the client is told where it asked for transcripts
+            except Exception:  # of the recogniser; the client is told if it asked for transcripts
                 _log.warning("speech could not be recognised", exc_info=True)
         with self._session.lock:
             self._check()
@@ -198,7 +198,7 @@ class ResponseRun:
             self._say(message, deltas, self._chunks(spoken.audio), delay)
 
     def _spoken(self, texts: Iterable[str], audio: Optional[bytes]) -> Iterator[Spoken]:
-        """The texts with the audio that says them, in the output format; without audio where the response is text."""
+        """The texts with the audio that says them, in the output format; without audio if the response is text."""
         if not self.speaks:
             yield from (Spoken([text], b"") for text in texts)
         elif audio is not None:
@@ -206,9 +206,7 @@ class ResponseRun:
         else:
             synthesizer, rate = self._session.settings.speech.synthesizer, RATES[self.audio_type]
             for spoken in synthesizer.speak(texts, voice=self._voice, speed=self._speed, rate=rate):
-                pcm = spoken.audio
-                said = pcm if self.audio_type == "audio/pcm" else g711.encode(pcm, self.audio_type)
-                yield attrs.evolve(spoken, audio=said)
+                yield attrs.evolve(spoken, audio=from_pcm(spoken.audio, self.audio_type))
 
     def _say_piece(self, piece: Union[Reply, FunctionCall, MCPCall]) -> None:
         self._end_item()
@@ -223,18 +221,18 @@ class ResponseRun:
         for call in calls:
             self._call(call, piece.delta_delay)
 
-    def _message(self) -> Message:
+    def _message(self) -> OutputMessage:
         """The message that is open, or a new one."""
         with self._session.lock:
             self._check()
-            if isinstance(self._open, Message):
+            if isinstance(self._open, OutputMessage):
                 return self._open
-            message = Message(self._session, self)
+            message = OutputMessage(self._session, self)
             self._open = message
             message.open()
             return message
 
-    def _say(self, message: Message, words: Sequence[str], chunks: Iterator[bytes], delay: float) -> None:
+    def _say(self, message: OutputMessage, words: Sequence[str], chunks: Iterator[bytes], delay: float) -> None:
         """Say the words as deltas; aloud, with the chunks of audio between them."""
         say = message.transcript_delta if self.speaks else message.text_delta
         for index, word in enumerate(words, 1):
@@ -246,8 +244,8 @@ class ResponseRun:
         if self.speaks:
             self._speak(message, chunks, delay, None)
 
-    def _speak(self, message: Message, chunks: Iterator[bytes], delay: float, most: Optional[int]) -> None:
-        """Say the next so many chunks of audio; all that are left where ``most`` is None."""
+    def _speak(self, message: OutputMessage, chunks: Iterator[bytes], delay: float, most: Optional[int]) -> None:
+        """Say the next so many chunks of audio; all that are left if ``most`` is None."""
         while most is None or most > 0:
             chunk = next(chunks, None)
             if chunk is None:
@@ -269,14 +267,14 @@ class ResponseRun:
     def _call(self, call: FunctionCall | MCPCall, delay: float) -> None:
         if isinstance(call, MCPCall) and call.server_label not in self._mcp_labels:
             raise _WrongAnswer(
-                f"the responder calls a tool of {call.server_label!r}, which is no MCP tool of the session"
+                f"the responder calls a tool of the MCP server {call.server_label!r}, which the session does not have"
             )
         with self._session.lock:
             self._check()
-            item: CallItem | MCPCallItem = (
-                MCPCallItem(self._session, self, call)
+            item: OutputFunctionCall | OutputMCPCall = (
+                OutputMCPCall(self._session, self, call)
                 if isinstance(call, MCPCall)
-                else CallItem(self._session, self, call)
+                else OutputFunctionCall(self._session, self, call)
             )
             self._open = item
             item.open()
@@ -313,12 +311,7 @@ class ResponseRun:
         self._pause(delay)
 
     def _pause(self, seconds: float) -> None:
-        clock = self._session.clock
-        until = clock.monotonic() + seconds
-        while seconds > 0 and not self.finished:
-            clock.wait(self._wake, seconds)
-            self._wake.clear()
-            seconds = until - clock.monotonic()
+        pause(self._session.clock, seconds, self._wake, lambda: self.finished)
         with self._session.lock:
             self._check()
 
@@ -333,12 +326,12 @@ def _pieces(answer: Piece | Iterable[Piece]) -> Iterable[Piece]:
 
 
 def _wrong(returned: str) -> _WrongAnswer:
-    wanted = "a text, a Reply, a FunctionCall, an MCPCall, or a list of them is wanted"
+    wanted = "it must return a text, a Reply, a FunctionCall, an MCPCall, or a list of them"
     return _WrongAnswer(f"the responder returned {returned}; {wanted}")
 
 
 def _reason(error: Exception) -> str:
-    """For whoever wrote the responder, who sees the client's error and not this server's log."""
+    """What the client is told. The author of the responder may see that, and not this server's log."""
     if isinstance(error, _WrongAnswer):
         return str(error)
     return f"the responder failed: {type(error).__name__}: {error}".removesuffix(": ")

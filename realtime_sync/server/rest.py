@@ -10,13 +10,13 @@ from typing import Callable, Mapping, Optional
 
 import attrs
 
-from realtime_sync.server.admission import Policy, incorrect_key, key_of
-from realtime_sync.server.calls import CallNotFound, Calls
-from realtime_sync.server.checks import Json, Refused, integer, missing, read_json, record, server_error, string
-from realtime_sync.server.client_secrets import ClientSecret, ClientSecrets, Configuration
-from realtime_sync.server.ids import new_id
+from realtime_sync.server.auth import Policy, incorrect_key, key_of
+from realtime_sync.server.calls import CallNotFound, CallRegistry
+from realtime_sync.server.checks import anything, integer, json_object, missing, nullable, record, string
+from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.sdp import answer_to
+from realtime_sync.server.wire import Json, Refused, new_id, read_json, server_error
 
 _log = logging.getLogger("realtime_sync.server")
 # OpenAI's paths and, under /openai, those of Azure's GA and preview routes.
@@ -26,7 +26,7 @@ _CALL = _GA + r"/calls/([^/]+)"
 
 
 @attrs.frozen(kw_only=True)
-class Request:
+class RestRequest:
     """One POST. ``headers``: names in lower case."""
 
     path: str
@@ -40,7 +40,7 @@ class Request:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
 
     def json(self, *, required: bool = True) -> Json:
-        """The body's object; an empty one where it is not required and there is none. Raises ``Refused``."""
+        """The body's object; an empty one if it is not required and there is none. Raises ``Refused``."""
         if not self.body and not required:
             return {}
         if self.content_type != "application/json":
@@ -49,7 +49,7 @@ class Request:
 
 
 @attrs.frozen
-class Answer:
+class HttpAnswer:
     """An HTTP answer; ``body`` is JSON, or text of the type that ``headers`` says, or nothing."""
 
     status: int
@@ -57,21 +57,21 @@ class Answer:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
-Operation = Callable[..., Answer]
+Operation = Callable[..., HttpAnswer]
 
 
 class Rest:
     """Answers the REST requests of one server."""
 
-    def __init__(self, policy: Policy, secrets: ClientSecrets, calls: Calls) -> None:
+    def __init__(self, policy: Policy, secrets: IssuedSecrets, calls: CallRegistry) -> None:
         self._policy = policy
         self._secrets = secrets
         self._calls = calls
         self._routes: tuple[tuple[str, Operation], ...] = (
             (_GA + "/client_secrets", self._create_secret),
-            (_GA + "/translations/client_secrets", self._create_translation_secret),
-            (_BETA + "/sessions", self._create_preview_session),
-            (_BETA + "/transcription_sessions", self._create_preview_transcription),
+            (_GA + "/translations/client_secrets", lambda request: self._create_secret(request, "translation")),
+            (_BETA + "/sessions", lambda request: self._create_preview(request, "realtime")),
+            (_BETA + "/transcription_sessions", lambda request: self._create_preview(request, "transcription")),
             (_GA + "/calls", self._create_call),
             (_CALL + "/accept", self._accept),
             (_CALL + "/reject", self._reject),
@@ -80,10 +80,10 @@ class Rest:
         )
 
     def knows(self, path: str) -> bool:
-        """True where a POST to this path is an operation."""
+        """True if a POST to this path is an operation."""
         return any(re.fullmatch(pattern, path) for pattern, _ in self._routes)
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: RestRequest) -> HttpAnswer:
         """Do what is asked for, or refuse in the service's words."""
         for pattern, operation in self._routes:
             found = re.fullmatch(pattern, request.path)
@@ -91,7 +91,7 @@ class Rest:
                 return self._perform(operation, request, *found.groups())
         return refusal(404, Refused(None, f"Invalid URL (POST {request.path})"))
 
-    def _perform(self, operation: Operation, request: Request, *arguments: str) -> Answer:
+    def _perform(self, operation: Operation, request: RestRequest, *arguments: str) -> HttpAnswer:
         key = key_of(request.headers)
         # A client secret opens sessions and makes calls, as a browser does; it makes no other secrets.
         secret_may = operation == self._create_call
@@ -109,34 +109,23 @@ class Rest:
 
     # Client secrets -----------------------------------------------------------------------------------------------
 
-    def _create_secret(self, request: Request) -> Answer:
-        return self._secret_of(request, None)
-
-    def _create_translation_secret(self, request: Request) -> Answer:
-        return self._secret_of(request, "translation")
-
-    def _secret_of(self, request: Request, session_type: Optional[str]) -> Answer:
+    def _create_secret(self, request: RestRequest, session_type: Optional[str] = None) -> HttpAnswer:
         told = request.json()
-        record({"expires_after": _anything, "session": _anything})(told, "")
+        record({"expires_after": anything, "session": nullable(json_object)})(told, "")
         if session_type is not None and told.get("session") is None:
             raise missing("session")
-        configuration = self._configured(_session(told.get("session")), session_type)
+        configuration = self._configured(told.get("session"), session_type)
         secret = self._secrets.create(configuration, told.get("expires_after"))
         # A session that is not open yet does not expire; translation's tells when its secret does (2026-08).
         session = configuration.session(new_id("sess"), secret.expires_at if session_type else 0)
-        return Answer(200, {"value": secret.value, "expires_at": secret.expires_at, "session": session})
+        return HttpAnswer(200, {"value": secret.value, "expires_at": secret.expires_at, "session": session})
 
-    def _create_preview_session(self, request: Request) -> Answer:
-        return self._preview_session(request, "session.update", "realtime")
-
-    def _create_preview_transcription(self, request: Request) -> Answer:
-        return self._preview_session(request, "transcription_session.update", "transcription")
-
-    def _preview_session(self, request: Request, command: str, kind: str) -> Answer:
+    def _create_preview(self, request: RestRequest, kind: str) -> HttpAnswer:
         """The preview dialect's secrets: a flat session that holds its ``client_secret``."""
         told = request.json()
         model = told.pop("model", None)
         edge = PreviewEdge()
+        command = "session.update" if kind == "realtime" else "transcription_session.update"
         settings = edge.message({"type": command, "session": told})["session"]
         named = {} if model is None else {"model": model}
         configuration = self._configured({**settings, **named, "type": kind})
@@ -144,11 +133,13 @@ class Rest:
         session = configuration.session(new_id("sess"), 0)
         shown = edge.event({"type": "session.created", "session": session})
         assert shown is not None  # preview has both sessions
-        return Answer(200, {**shown["session"], "client_secret": _preview_secret(secret)})
+        return HttpAnswer(
+            200, {**shown["session"], "client_secret": {"value": secret.value, "expires_at": secret.expires_at}}
+        )
 
     # Calls ----------------------------------------------------------------------------------------------------------
 
-    def _create_call(self, request: Request) -> Answer:
+    def _create_call(self, request: RestRequest) -> HttpAnswer:
         secret = self._policy.secret(key_of(request.headers))
         offer, told = _offer(request)
         if secret is not None and secret.configuration.session_type != "realtime":
@@ -162,30 +153,30 @@ class Rest:
         call = self._calls.place({})
         call.accept(configuration)
         location = f"{request.path.removeprefix('/openai')}/{call.id}"
-        return Answer(201, answer, {"content-type": "application/sdp", "location": location})
+        return HttpAnswer(201, answer, {"content-type": "application/sdp", "location": location})
 
-    def _accept(self, request: Request, call_id: str) -> Answer:
+    def _accept(self, request: RestRequest, call_id: str) -> HttpAnswer:
         self._calls.get(call_id).accept(self._configured(request.json(), "realtime"))
-        return Answer(200)
+        return HttpAnswer(200)
 
-    def _reject(self, request: Request, call_id: str) -> Answer:
+    def _reject(self, request: RestRequest, call_id: str) -> HttpAnswer:
         told = request.json(required=False)
         record({"status_code": integer(300, 699)})(told, "")
         self._calls.get(call_id).reject(int(told.get("status_code", 603)))
-        return Answer(200)
+        return HttpAnswer(200)
 
-    def _refer(self, request: Request, call_id: str) -> Answer:
+    def _refer(self, request: RestRequest, call_id: str) -> HttpAnswer:
         told = request.json()
         record({"target_uri": string}, ["target_uri"])(told, "")
         self._calls.get(call_id).refer(str(told["target_uri"]))
-        return Answer(200)
+        return HttpAnswer(200)
 
-    def _hang_up(self, request: Request, call_id: str) -> Answer:
+    def _hang_up(self, request: RestRequest, call_id: str) -> HttpAnswer:
         call = self._calls.get(call_id)
         if call.state != "active":
             raise CallNotFound
         call.hang_up()
-        return Answer(200)
+        return HttpAnswer(200)
 
     def _configured(self, told: Optional[Json], session_type: Optional[str] = None) -> Configuration:
         configuration = Configuration.from_client(told, session_type)
@@ -195,24 +186,10 @@ class Rest:
         return configuration
 
 
-def refusal(status: int, refused: Refused) -> Answer:
+def refusal(status: int, refused: Refused) -> HttpAnswer:
     """The service's JSON for an error."""
     error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
-    return Answer(status, {"error": error})
-
-
-def _anything(value: object, path: str) -> None:
-    """Checked elsewhere."""
-
-
-def _preview_secret(secret: ClientSecret) -> Json:
-    return {"value": secret.value, "expires_at": secret.expires_at}
-
-
-def _session(told: object) -> Optional[Json]:
-    if told is None or isinstance(told, dict):
-        return told
-    raise Refused("invalid_type", "Invalid type for 'session': expected an object.", "session")
+    return HttpAnswer(status, {"error": error})
 
 
 def _parsed(body: bytes | str) -> Json:
@@ -225,8 +202,8 @@ def _parsed(body: bytes | str) -> Json:
     return told
 
 
-def _offer(request: Request) -> tuple[str, Optional[Json]]:
-    """The SDP offer and, where one is told, the session's configuration."""
+def _offer(request: RestRequest) -> tuple[str, Optional[Json]]:
+    """The SDP offer and, if one is told, the session's configuration."""
     if request.content_type == "application/sdp":
         return request.body.decode("utf-8", "replace"), None
     if request.content_type != "multipart/form-data":

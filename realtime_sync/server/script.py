@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Callable, Iterable, Sequence, Union
 import attrs
 
 from realtime_sync.errors import WaitTimeoutError
-from realtime_sync.server.checks import Json
 from realtime_sync.server.faults import Act, send
-from realtime_sync.server.record import Match
+from realtime_sync.server.traffic import Match
+from realtime_sync.server.wire import Json
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
@@ -55,7 +55,7 @@ class Script:
         """Do the steps for one session; on a thread of the session's."""
         position = number = 0
         try:
-            for number, step in enumerate(self.steps, 1):  # noqa: B007  told where a step fails
+            for number, step in enumerate(self.steps, 1):  # noqa: B007  told if a step fails
                 position = self._do(step, session, position)
         except Exception as error:
             step = self.steps[number - 1]

@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 import random
 
-from realtime_sync.server.checks import Refused
-from realtime_sync.server.ids import new_id
+from realtime_sync.server.wire import Refused, new_id
 
 _OPUS = "111"
 _CANDIDATE = "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host"
 
 
 def answer_to(offer: str) -> str:
-    """The answer: one section for each of the offer's, in its order. Raises ``Refused`` where it is no offer."""
+    """The answer: one section for each of the offer's, in its order. Raises ``Refused`` if it is no offer."""
     lines = offer.splitlines()
     media = [line.split() for line in lines if line.startswith("m=")]
     # m=<kind> <port> <protocol> <format> ... (RFC 8866, 5.14)

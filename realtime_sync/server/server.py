@@ -1,4 +1,12 @@
-"""``RealtimeServer``: the service's side of the realtime protocol, in this process, on one port."""
+"""``RealtimeServer``: the service's side of the realtime protocol, in this process, on one port.
+
+Threads: one accepts; one serves each connection, from its TLS handshake to its end (``http.py``, ``connection.py``);
+each session starts others for responses, recognitions and scripts (``session.py``); the clock has one. ``close()``
+ends them all, and joins them within two seconds.
+
+Locks: ``_lock`` guards the lists of sessions, connections and sockets, and the faults. The order is: a call's,
+the server's, a session's, a connection's; nothing is sent or received under any of them.
+"""
 
 from __future__ import annotations
 
@@ -11,27 +19,25 @@ from types import TracebackType
 from typing import Iterable, Mapping, Optional, Sequence, Union
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
-from realtime_sync.server import session_log
-from realtime_sync.server.admission import Flavour, Policy
+from realtime_sync.server.auth import Flavour, Policy
 from realtime_sync.server.call_session import CallSession, CallView
-from realtime_sync.server.calls import Call, Calls
+from realtime_sync.server.calls import Call, CallRegistry
 from realtime_sync.server.certificates import context_from_files
-from realtime_sync.server.checks import Refused
-from realtime_sync.server.client_secrets import ClientSecrets, Configuration
+from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
 from realtime_sync.server.clock import Clock, SystemClock
-from realtime_sync.server.connection import Connection, Handler
+from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Act, Faults, Refusal
-from realtime_sync.server.listener import Listener
+from realtime_sync.server.listener import HttpListener
 from realtime_sync.server.remote_tools import MCPServers
-from realtime_sync.server.responder import Responder, Transcriber, default_responder, default_transcriber
+from realtime_sync.server.responder import Responder, Transcriber
 from realtime_sync.server.rest import Rest
 from realtime_sync.server.script import Script
 from realtime_sync.server.session import LiveSession
-from realtime_sync.server.settings import SessionSettings
-from realtime_sync.server.speech.kit import Speech
-from realtime_sync.server.speech.rules import RulesBrain
-from realtime_sync.server.speech.scripted import scripted
+from realtime_sync.server.settings import SessionSettings, who_answers
+from realtime_sync.server.speech.speech import Speech
+from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.translation import TranslationSession
+from realtime_sync.server.wire import Refused
 
 _KEPT = 1000  # past sessions that a server without a record remembers
 _SIP_HEADERS = {
@@ -47,28 +53,31 @@ class RealtimeServer:
     It listens from construction on; ``close()``, or leaving the ``with`` block, ends every thread and socket.
 
     Args:
-        host: the address to listen on. port: 0 takes a free one.
-        responder: who answers, see ``Responder``; or a ``Script`` of exact messages; None: the deterministic default.
-        transcriber: says what user audio says, see ``Transcriber``; None: a placeholder that tells the length.
-        speech: real ears and a real voice, see ``speech.Speech``; the responder then is ``speech.RulesBrain`` unless
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        responder: Answers, see ``Responder``; or a ``Script`` of exact messages. None: the deterministic default.
+        transcriber: Says what user audio says, see ``Transcriber``. None: a placeholder that says the length.
+        speech: Real ears and a real voice, see ``speech.Speech``; the responder then is ``speech.RulesBrain`` unless
             another is given. None: turns by loudness, the transcriber, and a voice that only sounds of syllables.
-        api_keys: the keys that are let in; None lets in everyone, with a key or without.
-        models: the models and deployments that exist; None has them all.
-        ssl_context: serves wss with it. tls: the same from ``(certfile, keyfile)``, paths of PEM files.
-        clock: time for expiry, pings, pacing and delays; None is the real one. See ``testing.ManualClock``.
-        ping_interval: seconds between pings; None sends none. pong_timeout: real seconds that a client has to answer
-            one, then it is closed with 1011.
-        session_seconds: how long a session may last, by the clock.
-        faults: what goes wrong, see ``Faults``; may be set at any time.
-        first_update: the type of the first event of a session; None sends none.
-        audio_pace: audio is sent so many times as fast as it plays, by the clock; None: as fast as the client reads.
-        rate_limits: whether ``rate_limits.updated`` follows ``response.done`` (it came in 2025, mostly not in 2026).
-        mcp_servers: the tools of remote MCP servers by server label, see ``MCPServers``; a server that is not in it
+        api_keys: The keys that are let in. None lets in every client, with a key or without.
+        models: The models and deployments that exist. None has them all.
+        ssl_context: Serves wss with it. None: no TLS, unless ``tls`` is given.
+        tls: The same from ``(certfile, keyfile)``, paths of PEM files.
+        clock: Time for expiry, pings, pacing and delays, see ``testing.ManualClock``. None: the real time.
+        ping_interval: Seconds between pings. None sends none.
+        pong_timeout: Real seconds that a client has to answer a ping; then it is closed with 1011.
+        session_seconds: Seconds that a session may last, by the clock.
+        faults: What goes wrong, see ``Faults``; may be set at any time. None: nothing does.
+        first_update: The type of the first event of a session. None sends none.
+        audio_pace: Audio is sent so many times as fast as it plays, by the clock. None: as fast as the client reads.
+        rate_limits: Whether ``rate_limits.updated`` follows ``response.done`` (it came in 2025, mostly not in 2026).
+        mcp_servers: The tools of remote MCP servers by server label, see ``MCPServers``; a server that is not in it
             cannot be asked for its tools. None: each server has the tools that the session allows it.
-        record: whether sessions keep what they sent and received; False for load tests.
+        record: Whether sessions keep what they sent and received; False for load tests.
 
     Raises:
-        ConfigurationError: for settings that make no sense, alone or together. OSError: where the port cannot be had.
+        ConfigurationError: If settings make no sense, alone or together.
+        OSError: If the port cannot be had.
     """
 
     def __init__(
@@ -94,21 +103,15 @@ class RealtimeServer:
         mcp_servers: Optional[MCPServers] = None,
         record: bool = True,
     ) -> None:
-        if speech is not None and transcriber is not None:
-            raise ConfigurationError("give transcriber or speech, not both: a Speech has a recognizer of its own")
         if isinstance(api_keys, str) or isinstance(models, str):
             # A part of the one string, even none of it, would be "in" it, and let in.
-            raise ConfigurationError("api_keys and models are lists of strings: put a single one in brackets")
+            raise ConfigurationError("api_keys and models must be lists of strings: put a single one in brackets.")
         if not 0 <= port <= 65535:
-            raise ConfigurationError(f"port is a number from 0, which takes a free one, to 65535, not {port}")
-        default: Responder = default_responder if speech is None else RulesBrain()
+            raise ConfigurationError(f"The port is {port}, but must be from 0 (takes a free one) to 65535.")
         self._own_clock = SystemClock() if clock is None else None
-        script = responder if isinstance(responder, Script) else None
         self.settings = SessionSettings(
             clock=clock or self._own_clock or SystemClock(),
-            responder=default if responder is None or isinstance(responder, Script) else responder,
-            speech=speech or scripted(transcriber or default_transcriber),
-            script=script,
+            **who_answers(responder, transcriber, speech),
             first_update=first_update,
             ping_interval=ping_interval,
             pong_timeout=pong_timeout,
@@ -117,32 +120,33 @@ class RealtimeServer:
             rate_limits=rate_limits,
             mcp_servers=mcp_servers,
         )
-        secrets = ClientSecrets(self.settings.clock)
+        secrets = IssuedSecrets(self.settings.clock)
         self.policy = Policy(api_keys, models, secrets)
-        self.calls = Calls(self._begin_call)
+        self.calls = CallRegistry(self._begin_call)
         self.rest = Rest(self.policy, secrets, self.calls)
         self._record = record
         self._faults = _checked_faults(faults or Faults())
-        self._changed = threading.Condition()  # guards all lists below, _faults and _refused
+        self._lock = threading.Lock()  # guards all lists below, _faults and _refused
+        self._changed = threading.Condition(self._lock)
         self._refused = 0
         self._sessions: list[LiveSession] = []
         self._sockets: dict[threading.Thread, socket.socket] = {}
-        self._connections: set[Connection] = set()
+        self._connections: set[ServerConnection] = set()
         self._numbers = itertools.count(1)
         self.closing = threading.Event()
         """Set once ``close()`` has begun."""
-        context = _tls_context(ssl_context, tls)
+        self._listen((host, port), _tls_context(ssl_context, tls))
+        self._loaders = [] if speech is None else [speech.load_beside()]
+
+    def _listen(self, address: tuple[str, int], context: Optional[ssl.SSLContext]) -> None:
         self._scheme = "http" if context is None else "https"
-        self._listener = Listener((host, port), self, context)
-        name = self._listener.server_address[0]
-        shown = name.decode() if isinstance(name, (bytes, bytearray)) else str(name)
-        self._authority = f"[{shown}]" if ":" in shown else shown
-        self.port = int(self._listener.server_address[1])
+        self._listener = HttpListener(address, self, context)
+        name, self.port = str(self._listener.server_address[0]), int(self._listener.server_address[1])
+        self._authority = f"[{name}]" if ":" in name else name
         self._thread = threading.Thread(
             target=self._listener.serve_forever, args=(0.05,), name=f"realtime-server-{self.port}", daemon=True
         )
         self._thread.start()
-        self._loaders = [] if speech is None else [speech.load_beside()]
 
     def __repr__(self) -> str:
         return f"<RealtimeServer {self.azure_endpoint} {'closed' if self.closing.is_set() else 'open'}>"
@@ -171,18 +175,18 @@ class RealtimeServer:
 
         Without ``record``, the oldest are forgotten once there are more than a thousand.
         """
-        with self._changed:
+        with self._lock:
             return list(self._sessions)
 
     @property
     def faults(self) -> Faults:
         """What goes wrong; setting it concerns live sessions and later ones."""
-        with self._changed:
+        with self._lock:
             return self._faults
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
-        with self._changed:
+        with self._lock:
             self._faults, self._refused = _checked_faults(faults), 0
             sessions = list(self._sessions)
         for session in sessions:
@@ -195,9 +199,11 @@ class RealtimeServer:
 
     def wait_for_session(self, timeout: float = 5.0, *, count: int = 1) -> LiveSession:
         """The ``count``-th session since the start; waits for it. Raises ``WaitTimeoutError``."""
-        with self._changed:
+        with self._lock:
             if not self._changed.wait_for(lambda: len(self._sessions) >= count, timeout):
-                raise WaitTimeoutError(f"{len(self._sessions)} of {count} sessions were opened within {timeout} s")
+                raise WaitTimeoutError(
+                    f"Only {len(self._sessions)} of {count} sessions were opened within {timeout} s."
+                )
             return self._sessions[count - 1]
 
     def place_call(self, sip_headers: Optional[Mapping[str, str]] = None) -> str:
@@ -209,20 +215,20 @@ class RealtimeServer:
         return self.calls.place(_SIP_HEADERS if sip_headers is None else sip_headers).id
 
     def call(self, call_id: str) -> Call:
-        """The call with this id, placed here or made over REST. Raises ``InvalidInputError`` where there is none."""
+        """The call with this id, placed here or made over REST. Raises ``InvalidInputError`` if there is none."""
         try:
             return self.calls.get(call_id)
         except Refused as refused:
-            raise InvalidInputError(f"there is no call {call_id!r} on this server") from refused
+            raise InvalidInputError(f"This server has no call {call_id!r}.") from refused
 
     def shut_down(self, timeout: float = 2.0) -> None:
-        """Say goodbye, then ``close()``: nobody new is let in, every session is closed with 1001 after what is queued
-        for it, and has ``timeout`` seconds to take that and to answer.
+        """Close in an orderly way: no new connection is let in, and every session is closed with 1001 after what is
+        queued for it, and has ``timeout`` seconds to take that and to answer. Then ``close()``.
         """
         self._listener.shutdown()
         self._listener.server_close()
         self.calls.close()
-        with self._changed:
+        with self._lock:
             for connection in self._connections:
                 connection.close(1001, "the server is shutting down")
             self._changed.wait_for(lambda: not self._connections, timeout)
@@ -239,7 +245,7 @@ class RealtimeServer:
         deadline = time.monotonic() + 2.0
         self._listener.shutdown()
         self._listener.server_close()
-        with self._changed:
+        with self._lock:
             connections, sockets = list(self._connections), dict(self._sockets)
         for connection in connections:
             connection.abort()
@@ -267,38 +273,31 @@ class RealtimeServer:
             try:
                 serve()
             finally:
-                with self._changed:
+                with self._lock:
                     self._sockets.pop(threading.current_thread(), None)
 
         name = f"realtime-server-{self.port}-{next(self._numbers)}"
         thread = threading.Thread(target=run, name=name, daemon=True)
-        with self._changed:  # which the thread waits for before it takes itself out
+        with self._lock:  # which the thread waits for before it takes itself out
             thread.start()
             self._sockets[thread] = accepted
 
     def take_refusal(self) -> Optional[Refusal]:
-        """The refusal that the next handshake gets, counted; None where it is to be served."""
-        with self._changed:
+        """The refusal that the next handshake gets, counted; None if it is to be served."""
+        with self._lock:
             refusal = self._faults.refuse
             if refusal is None or (refusal.times is not None and self._refused >= refusal.times):
                 return None
             self._refused += 1
             return refusal
 
-    def new_handler(
-        self, flavour: Flavour, path: str, query: Mapping[str, str], headers: Mapping[str, str]
-    ) -> Union[LiveSession, CallView, None]:
-        """Who serves a handshake that has been let in; None where it is for a call that is not active."""
+    def new_handler(self, flavour: Flavour, upgrade: Upgrade) -> Union[LiveSession, CallView, None]:
+        """What serves a handshake that has been let in; None if it is for a call that is not active."""
         if flavour.call_id is None:
-            return self._new_session(flavour, path, query, headers)
+            kind = TranslationSession if flavour.session_type == "translation" else LiveSession
+            return kind(flavour, self.settings, upgrade, self.faults, keep=self._record)
         session = self.calls.session_of(flavour.call_id)
-        return None if session is None else CallView(session, path, query, headers)
-
-    def _new_session(
-        self, flavour: Flavour, path: str, query: Mapping[str, str], headers: Mapping[str, str]
-    ) -> LiveSession:
-        kind = TranslationSession if flavour.session_type == "translation" else LiveSession
-        return kind(flavour, self.settings, path, query, headers, self.faults, keep=self._record)
+        return None if session is None else CallView(session, upgrade)
 
     def _begin_call(self, call_id: str, configuration: Configuration) -> CallSession:
         flavour = Flavour(
@@ -307,16 +306,17 @@ class RealtimeServer:
             settings=configuration.settings,
             call_id=call_id,
         )
-        session = CallSession(flavour, self.settings, call_id, self.faults, keep=self._record)
-        with self._changed:
+        upgrade = Upgrade("/v1/realtime", {"call_id": call_id}, {})
+        session = CallSession(flavour, self.settings, upgrade, self.faults, keep=self._record)
+        with self._lock:
             self._sessions.append(session)
             self._changed.notify_all()
         session.begin()
         return session
 
-    def serve(self, handler: Handler, connection: Connection) -> None:
+    def serve(self, handler: Handler, connection: ServerConnection) -> None:
         """Run the connection until it ends; not at all once the server closes."""
-        with self._changed:
+        with self._lock:
             # close() sets the flag before it takes the list, so one of the two sees the other.
             late = self.closing.is_set()
             if not late:
@@ -327,19 +327,14 @@ class RealtimeServer:
         if late:
             connection.discard()
             return
-        session = handler if isinstance(handler, LiveSession) else None
-        if session is not None:
-            session_log.began(session)
         try:
             connection.run()
         finally:
-            with self._changed:
+            with self._lock:
                 self._connections.discard(connection)
                 self._changed.notify_all()
                 if not self._record:
                     self._forget_past_sessions()
-            if session is not None:
-                session_log.ended(session)
 
     def _forget_past_sessions(self) -> None:
         over = [session for session in self._sessions if session.is_over]
@@ -349,7 +344,9 @@ class RealtimeServer:
 
 def _checked_faults(faults: object) -> Faults:
     if not isinstance(faults, Faults):
-        raise ConfigurationError(f"faults is a Faults, not {faults!r}: a refusal or acts go into it")
+        raise ConfigurationError(
+            f"faults is {faults!r}, but must be a Faults: Faults(refuse=...) or Faults(acts=[...])."
+        )
     return faults
 
 
@@ -357,7 +354,7 @@ def _tls_context(context: Optional[ssl.SSLContext], files: Optional[tuple[str, s
     if files is None:
         return context
     if context is not None:
-        raise ConfigurationError("give ssl_context or tls=(certfile, keyfile), not both")
+        raise ConfigurationError("Give ssl_context or tls=(certfile, keyfile), not both.")
     return context_from_files(*files)
 
 

@@ -1,8 +1,12 @@
 """A session of the server: the state machine behind one WebSocket.
 
-One lock guards all state, and events are queued under it, so that the order on the wire is the order of the changes.
-It is never held across I/O (the connection has its own thread and queue) nor across user code (responders and
-transcribers run on threads of their own).
+Threads: the client's messages are handled on the connection's thread; responders, recognisers and scripts run on
+threads of the session's own (``start_thread``), because they are other people's code; timers run on the clock's thread.
+
+Locks: ``lock`` guards all state of the session and what belongs to it (conversation, input audio, responses, remote
+tools), and events are queued under it, so that the order on the wire is the order of the changes. It is taken before
+the record's and the connection's locks, and is never held across I/O (the connection has its own thread and queue) nor
+across user code.
 """
 
 from __future__ import annotations
@@ -12,45 +16,38 @@ import json
 import logging
 import threading
 import time
-from typing import Callable, Mapping, Optional
+from typing import Callable, Optional
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.server.admission import Flavour
-from realtime_sync.server.checks import Json, Refused, read_json, server_error
+from realtime_sync.server.auth import Flavour
 from realtime_sync.server.clock import Cancel
-from realtime_sync.server.connection import Connection, Handler
+from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Act, Faults
-from realtime_sync.server.hearing import Hearing
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.items import Conversation, Item, item_from_client
+from realtime_sync.server.input_audio import InputAudio
+from realtime_sync.server.items import Item, ServerConversation, item_from_client
 from realtime_sync.server.preview import PreviewEdge
-from realtime_sync.server.record import SessionRecord
 from realtime_sync.server.remote_tools import RemoteTools
 from realtime_sync.server.responses import ResponseRun
 from realtime_sync.server.session_options import new_session, updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
+from realtime_sync.server.traffic import Traffic, Upgrade
+from realtime_sync.server.wire import Json, Refused, new_id, read_json, server_error
 
 _log = logging.getLogger("realtime_sync.server")
+# One line when a session begins and one when it ends. Never a key or a text.
+_sessions_log = logging.getLogger("realtime_sync.server.sessions")
 _TOKEN_LIMIT = 40_000
 _ROOM_TIMEOUT = 60.0
 
 
-class LiveSession(SessionRecord, Handler):
+class LiveSession(Traffic, Handler):
     """One connection's session, live or past; also the record of what it has sent and received."""
 
     def __init__(
-        self,
-        flavour: Flavour,
-        settings: SessionSettings,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        faults: Faults,
-        *,
-        keep: bool = True,
+        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
     ) -> None:
-        super().__init__(path, query, headers, keep=keep)
+        super().__init__(upgrade, keep=keep)
         self.flavour = flavour
         self.settings = settings
         self.clock = settings.clock
@@ -61,12 +58,12 @@ class LiveSession(SessionRecord, Handler):
         self.options = new_session(flavour.session_type, self.id, flavour.model, expires_at)
         if flavour.settings is not None:  # of a client secret or a call
             self.options = updated_session(self.options, flavour.settings, audio_has_been_said=False)
-        self.conversation = Conversation()
+        self.conversation = ServerConversation()
         self.audio_has_been_said = False
         self.read_tokens = 0
         self._tokens_left = _TOKEN_LIMIT
         self._responses: dict[str, ResponseRun] = {}
-        self._hearing = Hearing(self)
+        self._hearing = InputAudio(self)
         self.remote_tools = RemoteTools(self, settings.mcp_servers)
         self._preview = PreviewEdge() if flavour.preview else None
         self._timers: dict[str, Cancel] = {}
@@ -88,16 +85,18 @@ class LiveSession(SessionRecord, Handler):
     def send_as_it_is(self, message: Json) -> None:
         """Send this message, unchanged and unchecked."""
         with self.lock:
-            if self.connection is None or self.is_over:
+            if self.is_over:
                 return
-            self.connection.send_text(json.dumps(message, separators=(",", ":")))
+            text = json.dumps(message, separators=(",", ":"))
+            for connection in self._connections():
+                connection.send_text(text)
             self.note_sent(message)
             self._run_due_acts()
 
     def inject(self, act: Act) -> None:
         """Have a fault happen now, or when it is due. Raises ``InvalidInputError`` for what is no act."""
         if not isinstance(act, Act):
-            raise InvalidInputError(f"an act is injected, such as drop(), not {act!r}")
+            raise InvalidInputError(f"What is injected is {act!r}, but must be an act, such as drop().")
         with self.lock:
             self._acts.append(act)
             self._run_due_acts()
@@ -106,29 +105,38 @@ class LiveSession(SessionRecord, Handler):
         """Take over new faults; acts that have not happened yet are forgotten."""
         with self.lock:
             self._delay, self._acts = faults.delay, list(faults.acts)
-            if self.connection is not None:
-                self.connection.delay = faults.delay
+            for connection in self._connections():
+                connection.delay = faults.delay
             self._run_due_acts()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Close the connection from the server's side."""
-        if self.connection is not None:
-            self.connection.close(code, reason)
+        for connection in self._connections():
+            connection.close(code, reason)
+
+    def _connections(self) -> list[ServerConnection]:
+        """Those that get what the session sends."""
+        return [self.connection] if self.connection is not None else []
 
     # The connection's thread -----------------------------------------------------------------------------------
 
     def on_open(self) -> None:
         """See ``Handler``."""
+        assert self.connection is not None
         with self.lock:
-            assert self.connection is not None
             self.connection.delay = self._delay
+            self._begin(self.settings.first_update)
+
+    def _begin(self, first_update: Optional[str]) -> None:
+        self._log_beginning()
+        with self.lock:
             self._schedule()
-            if self.settings.first_update is not None:
-                self.emit({"type": self.settings.first_update, "session": self.options})
-            self.remote_tools.list_tools(self.options.get("tools", ()))  # those of a client secret
+            if first_update is not None:
+                self.emit({"type": first_update, "session": self.options})
+            self.remote_tools.list_tools(self.options.get("tools", ()))  # those of a client secret or a call
             self._run_due_acts()
-        if self.settings.script is not None:
-            script = self.settings.script
+        script = self.settings.script
+        if script is not None:
             self.start_thread(lambda: script.run(self), "script")
 
     def on_text(self, text: str) -> None:
@@ -169,8 +177,26 @@ class LiveSession(SessionRecord, Handler):
             self.remote_tools.abandon()
             self._hearing.end()
             if not self._keep:  # of past sessions a server remembers a thousand: not with all of their audio
-                self.conversation = Conversation()
+                self.conversation = ServerConversation()
+        self._log_end(code, by_client)
         self.note_closed(code, reason, by_client)
+
+    def _log_beginning(self) -> None:
+        dialect = ", preview dialect" if self.flavour.preview else ""
+        call = f" of the call {self.query['call_id']}" if self.flavour.call_id else ""
+        kind = f"{self.flavour.session_type} session{call}{dialect}"
+        _sessions_log.info("%s began: %s, %s", self.id, self._model, kind)
+
+    def _log_end(self, code: int, by_client: bool) -> None:
+        seconds = time.monotonic() - self.opened_at
+        turns = f"{self.turns} turn{'' if self.turns == 1 else 's'}"
+        how = "connection lost" if code == 1006 else f"closed by the {'client' if by_client else 'server'} with {code}"
+        _sessions_log.info("%s ended: %s, %.1f s, %s, %s", self.id, self._model, seconds, turns, how)
+
+    @property
+    def _model(self) -> str:
+        # The client's own word, from the query: a line break in it must not make a line of the log.
+        return "".join(letter if letter.isprintable() else "?" for letter in self.flavour.model)[:80]
 
     # Client messages, under the lock -----------------------------------------------------------------------------
 
@@ -257,7 +283,7 @@ class LiveSession(SessionRecord, Handler):
         self.emit({"type": wire_type, "previous_item_id": previous, "item": copy.deepcopy(wire)})
 
     def create_response(self, params: Json) -> None:
-        """Begin a response. Raises ``Refused`` where one is active, or where the parameters contradict the state."""
+        """Begin a response. Raises ``Refused`` if one is active, or if the parameters contradict the state."""
         if self.flavour.session_type != "realtime":
             raise Refused("invalid_event", "Responses cannot be created in a transcription session.", "type")
         in_conversation = params.get("conversation", "auto") != "none"
@@ -311,25 +337,26 @@ class LiveSession(SessionRecord, Handler):
 
     def wait_for_room(self) -> None:
         """Wait until the client has read enough of what is queued; drops a client that reads nothing for a minute."""
-        if self.connection is not None:
-            self._wait_for_room_of(self.connection)
-
-    def _wait_for_room_of(self, connection: Connection) -> None:
-        if not connection.wait_for_room(_ROOM_TIMEOUT):
-            connection.abort()
+        with self.lock:
+            connections = self._connections()
+        for connection in connections:
+            if not connection.wait_for_room(_ROOM_TIMEOUT):
+                connection.abort()
 
     def _schedule(self) -> None:
         self._timers["expiry"] = self.clock.call_later(self.settings.session_seconds, self._expire)
+        self._schedule_ping()
+
+    def _schedule_ping(self) -> None:
         if self.settings.ping_interval is not None:
             self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
 
     def _ping(self) -> None:
         with self.lock:
-            if self.is_over or self.connection is None:
-                return
-            self.connection.ping()
-            assert self.settings.ping_interval is not None
-            self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
+            if not self.is_over:
+                for connection in self._connections():
+                    connection.ping()
+                self._schedule_ping()
 
     def _expire(self) -> None:
         with self.lock:
@@ -339,14 +366,14 @@ class LiveSession(SessionRecord, Handler):
             self.close(1001, "")
 
     def _run_due_acts(self) -> None:
-        if self.connection is None:
-            return
-        for act in list(self._acts):
+        connections = self._connections()
+        for act in list(self._acts) if connections else ():
             if act.is_due(self.sent_count, self.received_count):
                 self._acts.remove(act)
                 counted = act.after_sent is not None
                 at_once = not counted and act.after_received is None
-                self.connection.perform(act.perform, urgent=act.urgent and at_once, once_written=counted)
+                for connection in connections:
+                    connection.perform(act.perform, urgent=act.urgent and at_once, once_written=counted)
 
 
 def _parsed(text: str) -> Json:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from realtime_sync.server.checks import Json, Refused
-from realtime_sync.server.shapes import check_session, check_translation_session
+from realtime_sync.server.shapes import check_session
+from realtime_sync.server.wire import Json, Refused
 
 DEFAULT_INSTRUCTIONS = (
     "You are the embedded test server of realtime_sync. You have no language model: you answer by simple rules, "
@@ -79,10 +79,7 @@ def updated_session(session: Json, update: Json, *, audio_has_been_said: bool) -
     """The session with the update laid over it. Raises ``Refused``; the session itself is never changed, so that a
     refused update is discarded whole.
     """
-    if session["type"] == "translation":
-        check_translation_session(update)
-    else:
-        check_session(update, session["type"])
+    check_session(update, session["type"])
     # A session's model is the connection's: the service takes the field and keeps its own (2026).
     update = {key: value for key, value in update.items() if key != "model"}
     voice = _get(update, "audio", "output", "voice")

@@ -1,29 +1,26 @@
-"""What each client message may hold (GA, 2026-08), and the values of its enumerations."""
+"""What each client message may hold, read off the classes of ``protocol``.
+
+The classes say which fields there are, of which types, and where a setting stands in GA's messages. They are
+more open than the service, because a client must be able to say what a later service understands. What the service
+demands beyond them (GA, 2026-08) stands in the tables here: bounds, words, what is required, what may be null.
+"""
 
 from __future__ import annotations
 
-from typing import Sequence
+import inspect
+import types
+import typing
+from typing import Any, Callable, Collection, Literal, Mapping, Optional, Sequence, Union
 
-from realtime_sync.server.checks import (
-    Json,
-    Refused,
-    Shape,
-    anything,
-    array_of,
-    boolean,
-    by_tag,
-    either,
-    integer,
-    json_object,
-    missing,
-    nullable,
-    number,
-    one_of,
-    record,
-    string,
-    string_up_to,
-    wrong_value,
-)
+import attrs
+
+from realtime_sync.protocol import commands as _commands  # noqa: F401  its import fills the registry
+from realtime_sync.protocol import items, options
+from realtime_sync.protocol.dialects import RESPONSE_PLACES, SESSION_PLACES, Place
+from realtime_sync.protocol.registry import REALTIME, UnsetType
+from realtime_sync.server import checks
+from realtime_sync.server.checks import Check, anything, array_of, by_tag, either, integer, nullable, one_of, record
+from realtime_sync.server.wire import Json, Refused
 
 # In the order in which the live service lists them (2026-09).
 CLIENT_TYPES = (
@@ -41,121 +38,36 @@ CLIENT_TYPES = (
     "response.cancel",
 )
 CALL_TYPES = (*CLIENT_TYPES, "output_audio_buffer.clear")  # of connections to a call alone
-
-_AUDIO_FORMAT = by_tag(
-    "type",
-    {
-        "audio/pcm": record({"type": anything, "rate": integer(24000, 24000)}),
-        "audio/pcmu": record({"type": anything}),
-        "audio/pcma": record({"type": anything}),
-    },
+_UNIONS = (Union, types.UnionType)
+_MAY_BE_NULL = (
+    "allowed_callers allowed_tools description headers idle_timeout_ms include input_items "
+    "input_noise_reduction_options input_transcription_options language parameters previous_item_id prompt reason "
+    "reasoning require_approval response response_id tracing transcript turn_detection_options variables version"
 )
-_TURN_DETECTION = by_tag(
-    "type",
-    {
-        "server_vad": record(
-            {
-                "type": anything,
-                "threshold": number(0.0, 1.0),
-                "prefix_padding_ms": integer(0),
-                "silence_duration_ms": integer(0),
-                "create_response": boolean,
-                "interrupt_response": boolean,
-                "idle_timeout_ms": nullable(integer(5000, 30000)),
-            }
-        ),
-        "semantic_vad": record(
-            {
-                "type": anything,
-                "eagerness": one_of("low", "medium", "high", "auto"),
-                "create_response": boolean,
-                "interrupt_response": boolean,
-            }
-        ),
-    },
-)
-_TRANSCRIPTION = record(
-    {
-        "model": string,
-        "language": nullable(string),
-        "languages": array_of(string),
-        "keywords": array_of(string),
-        "prompt": nullable(string),
-        "delay": one_of("minimal", "low", "medium", "high", "xhigh"),
-    }
-)
-_AUDIO_INPUT = record(
-    {
-        "format": _AUDIO_FORMAT,
-        "transcription": nullable(_TRANSCRIPTION),
-        "noise_reduction": nullable(record({"type": one_of("near_field", "far_field")}, ["type"])),
-        "turn_detection": nullable(_TURN_DETECTION),
-    }
-)
-_VOICE = either(string=anything, object=record({"id": string}, ["id"]))
-_MAX_TOKENS = either(number=integer(1, 4096), string=one_of("inf"))
-_FUNCTION_TOOL = record(
-    {"type": anything, "name": string, "description": nullable(string), "parameters": nullable(json_object)}, ["name"]
-)
-_MCP_FILTER = record({"tool_names": array_of(string), "read_only": boolean})
-_MCP_TOOL = record(
-    {
-        "type": anything,
-        "server_label": string,
-        "server_url": string,
-        "connector_id": string,
-        "tunnel_id": string,
-        "authorization": string,
-        "server_description": string,
-        "headers": nullable(json_object),
-        "allowed_tools": nullable(either(array=array_of(string), object=_MCP_FILTER)),
-        "allowed_callers": nullable(array_of(string)),
-        "require_approval": nullable(
-            either(string=one_of("always", "never"), object=record({"always": _MCP_FILTER, "never": _MCP_FILTER}))
-        ),
-        "defer_loading": boolean,
-    },
-    ["server_label"],
-)
-
-
-def _mcp_tool(value: object, path: str) -> None:
-    _MCP_TOOL(value, path)
-    assert isinstance(value, dict)
-    if not any(value.get(name) for name in ("server_url", "connector_id", "tunnel_id")):
-        raise missing(f"{path}.server_url")
-
-
-_TOOLS = array_of(by_tag("type", {"function": _FUNCTION_TOOL, "mcp": _mcp_tool}))
-_TOOL_CHOICE = either(
-    string=one_of("none", "auto", "required"),
-    object=by_tag(
-        "type",
-        {
-            "function": record({"type": anything, "name": string}, ["name"]),
-            "mcp": record({"type": anything, "server_label": string, "name": nullable(string)}, ["server_label"]),
-        },
-    ),
-)
-_INCLUDE = nullable(array_of(one_of("item.input_audio_transcription.logprobs")))
+_REQUIRED: Mapping[type, Sequence[str]] = {
+    options.CustomVoice: ("id",),
+    options.InputNoiseReductionOptions: ("type",),
+    options.TruncationOptions: ("retention_ratio",),
+    items.MessageItem: ("role", "content"),
+    items.FunctionCallItem: ("name", "arguments"),
+    items.FunctionCallOutputItem: ("call_id", "output"),
+    items.MCPApprovalResponseItem: ("approval_request_id", "approve"),
+    items.ItemReference: ("id",),
+}
 
 
 def _modalities(value: object, path: str) -> None:
-    array_of(string)(value, path)
+    array_of(checks.string)(value, path)
     # GA answers in one modality; audio always brings its transcript.
     if value not in (["text"], ["audio"]):
-        raise Refused(
-            "invalid_value",
-            f"Invalid modalities: {value}. Supported combinations are: ['text'] and ['audio'].",
-            path,
-        )
+        message = f"Invalid modalities: {value}. Supported combinations are: ['text'] and ['audio']."
+        raise Refused("invalid_value", message, path)
 
 
-def _metadata(value: object, path: str) -> None:
-    json_object(value, path)
-    assert isinstance(value, dict)
+def _metadata(value: Any, path: str) -> None:
+    checks.json_object(value, path)
     for key, entry in value.items():
-        string_up_to(512)(entry, f"{path}.{key}")
+        checks.string_up_to(512)(entry, f"{path}.{key}")
     if len(value) > 16:
         message = (
             f"Invalid '{path}': too many properties. Expected an object with at most 16 properties, but got an object "
@@ -164,124 +76,188 @@ def _metadata(value: object, path: str) -> None:
         raise Refused("object_above_max_properties", message, path)
 
 
-_RESPONSE_AUDIO = record({"output": record({"format": _AUDIO_FORMAT, "voice": _VOICE})})
-_COMMON = {
-    "instructions": string,
-    "tools": _TOOLS,
-    "tool_choice": _TOOL_CHOICE,
-    "parallel_tool_calls": boolean,
-    "reasoning": nullable(record({"effort": one_of("minimal", "low", "medium", "high", "xhigh")})),
-    "max_output_tokens": _MAX_TOKENS,
-    "prompt": nullable(record({"id": string, "version": nullable(string), "variables": nullable(json_object)}, ["id"])),
+# Checks of fields, by name or by class and name, that are stricter than their types.
+_STRICTER: dict[str, Check] = {
+    "type": anything,  # it was looked up by this
+    "role": anything,
+    "session": checks.json_object,  # checked by itself, once its kind is known
+    "event_id": checks.string_up_to(512),
+    "ConversationItem.id": checks.string_up_to(32),  # live, 2026-08
+    "ConversationItem.call_id": checks.string_up_to(32),
+    "ConversationItem.object": one_of("realtime.item"),
+    "content_modalities": _modalities,
+    "ConversationResponseOptions.metadata": nullable(_metadata),
+    "ConversationToolChoice.name": nullable(checks.string),
+    "conversation": one_of("auto", "none"),
+    "include": array_of(one_of("item.input_audio_transcription.logprobs")),
+    "InputNoiseReductionOptions.type": one_of("near_field", "far_field"),
+    "delay": one_of("minimal", "low", "medium", "high", "xhigh"),
+    "effort": one_of("minimal", "low", "medium", "high", "xhigh"),
+    "max_output_tokens": either({str: one_of("inf"), int: integer(1, 4096)}),
+    "output_speed": checks.number(0.25, 1.5),
+    "rate": integer(24000, 24000),
+    "threshold": checks.number(0.0, 1.0),
+    "prefix_padding_ms": integer(0),
+    "silence_duration_ms": integer(0),
+    "idle_timeout_ms": integer(5000, 30000),
+    "retention_ratio": checks.number(0.0, 1.0),
+    "post_instructions": integer(0),
+    "content_index": integer(0),
+    "audio_end_ms": integer(0),
 }
-_TRACING = record({"workflow_name": string, "group_id": string, "metadata": json_object})
-_RETENTION = record(
-    {
-        "type": anything,
-        "retention_ratio": number(0.0, 1.0),
-        "token_limits": record({"post_instructions": integer(0)}),
-    },
-    ["retention_ratio"],
-)
-_SPEED = number(0.25, 1.5)
-_REALTIME_SESSION = {
-    **_COMMON,
-    "type": anything,
-    "output_modalities": _modalities,
-    "model": string,
-    "audio": record(
-        {"input": _AUDIO_INPUT, "output": record({"format": _AUDIO_FORMAT, "voice": _VOICE, "speed": _SPEED})}
-    ),
-    "include": _INCLUDE,
-    "tracing": nullable(either(string=one_of("auto"), object=_TRACING)),
-    "truncation": either(string=one_of("auto", "disabled"), object=by_tag("type", {"retention_ratio": _RETENTION})),
+_BY_CLASS: dict[type, Check] = {}  # of classes that are told apart by a tag
+_BY_TYPE: Mapping[type, Check] = {
+    str: checks.string,
+    int: integer(),
+    float: checks.number(),
+    bool: checks.boolean,
+    dict: checks.json_object,
 }
-_TRANSCRIPTION_SESSION = {"type": anything, "audio": record({"input": _AUDIO_INPUT}), "include": _INCLUDE}
-
-_ID = string_up_to(32)  # of items and calls (live, 2026-08)
-_STATUS = one_of("completed", "incomplete", "in_progress")
-_ITEM_COMMON = {"id": _ID, "object": one_of("realtime.item"), "type": anything, "status": _STATUS}
 
 
-def _message(role: str, parts: dict[str, Shape]) -> Shape:
-    content = array_of(by_tag("type", parts))
-    return record({**_ITEM_COMMON, "role": one_of(role), "content": content}, ["role", "content"])
+def _of_class(cls: type, names: Optional[Collection[str]] = None, required: Sequence[str] = ()) -> Check:
+    """The check of an object of a class: of all its fields, or of those named."""
+    if names is None and cls in _BY_CLASS:
+        return _BY_CLASS[cls]
+    fields = _fields(cls, names)
+    demanded = [field.name for field in attrs.fields(cls) if field.default is attrs.NOTHING and field.name in fields]
+    return record(fields, [*demanded, *_REQUIRED.get(cls, ()), *required])
 
 
-_TEXT_PART = record({"type": anything, "text": string}, ["text"])
-_OUTPUT_AUDIO_PART = record({"type": anything, "audio": string, "transcript": nullable(string)})
-_MESSAGES = by_tag(
-    "role",
+def _fields(cls: type, names: Optional[Collection[str]] = None) -> dict[str, Check]:
+    hints = typing.get_type_hints(cls)
+    found = [field.name for field in attrs.fields(cls) if field.name != "extra"]
+    return {name: _of_field(cls, name, hints[name]) for name in found if names is None or name in ("type", *names)}
+
+
+def _of_field(cls: type, name: str, wanted: Any) -> Check:
+    keys = [*(f"{base.__name__}.{name}" for base in cls.__mro__), name]
+    check = next((_STRICTER[key] for key in keys if key in _STRICTER), None) or _of_hint(wanted)
+    return nullable(check) if name in _MAY_BE_NULL.split() else check
+
+
+def _of_hint(wanted: Any) -> Check:
+    """The check of a field's type; of several that JSON can tell apart, the one that the value has."""
+    members = typing.get_args(wanted) if typing.get_origin(wanted) in _UNIONS else (wanted,)
+    by_kind: dict[type, Check] = {}
+    for member in members:
+        if member not in (UnsetType, type(None)):
+            kind, check = _of_member(member)
+            by_kind.setdefault(kind, check)  # the words of a Literal come before the str that leaves it open
+    return either(by_kind) if len(by_kind) > 1 else next(iter(by_kind.values()))
+
+
+def _of_member(member: Any) -> tuple[type, Check]:
+    if typing.get_origin(member) is Literal:
+        return str, one_of(*typing.get_args(member))
+    if typing.get_origin(member) is list:
+        return list, array_of(_of_hint(typing.get_args(member)[0]))
+    if attrs.has(member):
+        return dict, _of_class(member)
+    kind = typing.get_origin(member) or member
+    return kind, _BY_TYPE[kind]
+
+
+def _made_by(make: Callable[..., Any]) -> Check:
+    """The check of an object with the fields that one of its class's constructors takes."""
+    parameters = inspect.signature(make).parameters
+    required = [name for name, parameter in parameters.items() if parameter.default is inspect.Parameter.empty]
+    return _of_class(make.__self__, list(parameters), required)  # type: ignore[attr-defined]
+
+
+def _of_settings(cls: type, places: Sequence[Place], **otherwise: Check) -> Check:
+    """The check of settings that are nested as GA has them; a setting that GA has no place for is unknown."""
+    settings = {**_fields(cls), **otherwise}
+    tree: Json = {"type": settings["type"]} if "type" in settings else {}
+    for place in places:
+        if place.ga is not None and place.name in settings:
+            *folders, name = place.ga
+            folder = tree
+            for key in folders:
+                folder = folder.setdefault(key, {})
+            folder[name] = settings[place.name]
+    return _of_tree(tree)
+
+
+def _of_tree(tree: Json) -> Check:
+    return record({name: _of_tree(inner) if isinstance(inner, dict) else inner for name, inner in tree.items()})
+
+
+# The classes whose fields depend on a tag ---------------------------------------------------------------------
+
+
+def _mcp_tool(value: Any, path: str) -> None:
+    _of_mcp_tool(value, path)
+    if not any(value.get(name) for name in ("server_url", "connector_id", "tunnel_id")):
+        raise checks.missing(f"{path}.server_url")
+
+
+def _part(*required: str, optional: Sequence[str] = ()) -> Check:
+    return _of_class(items.ConversationContentPart, [*required, *optional], required)
+
+
+def _message(**parts: Check) -> Check:
+    fields = {**_fields(items.MessageItem), "content": array_of(by_tag("type", parts))}
+    return record(fields, _REQUIRED[items.MessageItem])
+
+
+_STRICTER["require_approval"] = either({str: one_of("always", "never"), dict: _of_class(options.MCPApprovalPolicy)})
+_of_mcp_tool = _of_class(options.ConversationMCPTool)
+_choice = options.ConversationToolChoice
+_STRICTER["tool_choice"] = either(
     {
-        "system": _message("system", {"input_text": _TEXT_PART}),
-        "user": _message(
-            "user",
-            {
-                "input_text": _TEXT_PART,
-                "input_audio": record({"type": anything, "audio": string, "transcript": nullable(string)}, ["audio"]),
-                "input_image": record({"type": anything, "image_url": string, "detail": string}, ["image_url"]),
-            },
-        ),
-        "assistant": _message("assistant", {"output_text": _TEXT_PART, "output_audio": _OUTPUT_AUDIO_PART}),
-    },
-)
-_ITEMS: dict[str, Shape] = {
-    "message": _MESSAGES,
-    "function_call": record(
-        {**_ITEM_COMMON, "call_id": _ID, "name": string, "arguments": string}, ["name", "arguments"]
-    ),
-    "function_call_output": record({**_ITEM_COMMON, "call_id": _ID, "output": string}, ["call_id", "output"]),
-    "mcp_approval_response": record(
-        {
-            "id": _ID,
-            "type": anything,
-            "approval_request_id": string,
-            "approve": boolean,
-            "reason": nullable(string),
-        },
-        ["approval_request_id", "approve"],
-    ),
-}
-_ITEM = by_tag("type", _ITEMS)
-_INPUT_ITEM = by_tag("type", {**_ITEMS, "item_reference": record({"type": anything, "id": string}, ["id"])})
-_RESPONSE = record(
-    {
-        **_COMMON,
-        "output_modalities": _modalities,
-        "audio": _RESPONSE_AUDIO,
-        "conversation": one_of("auto", "none"),
-        "metadata": nullable(_metadata),
-        "input": nullable(array_of(_INPUT_ITEM)),
+        str: one_of("none", "auto", "required"),
+        dict: by_tag("type", {"function": _made_by(_choice.function), "mcp": _made_by(_choice.mcp)}),
     }
 )
-
-
-def _envelope(fields: dict[str, Shape], required: tuple[str, ...] = ()) -> Shape:
-    return record({"type": anything, "event_id": string_up_to(512), **fields}, required)
-
-
-_SHAPES: dict[str, Shape] = {
-    "session.update": _envelope({"session": json_object}, ("session",)),
-    "session.close": _envelope({}),
-    "input_audio_buffer.append": _envelope({"audio": string}, ("audio",)),
-    "session.input_audio_buffer.append": _envelope({"audio": string}, ("audio",)),
-    "input_audio_buffer.commit": _envelope({}),
-    "input_audio_buffer.clear": _envelope({}),
-    "conversation.item.create": _envelope({"previous_item_id": nullable(string), "item": _ITEM}, ("item",)),
-    "conversation.item.truncate": _envelope(
-        {"item_id": string, "content_index": integer(0), "audio_end_ms": integer(0)},
-        ("item_id", "content_index", "audio_end_ms"),
+_STRICTER["voice"] = either({str: anything, dict: _of_class(options.CustomVoice)})
+_detection = options.TurnDetectionOptions
+_BY_CLASS[_detection] = by_tag(
+    "type", {"server_vad": _made_by(_detection.server_vad), "semantic_vad": _made_by(_detection.semantic_vad)}
+)
+_format = options.AudioFormat
+_g711 = _of_class(_format, names=())
+_BY_CLASS[_format] = by_tag("type", {"audio/pcm": _of_class(_format), "audio/pcmu": _g711, "audio/pcma": _g711})
+_BY_CLASS[options.TruncationOptions] = by_tag("type", {"retention_ratio": _of_class(options.TruncationOptions)})
+_BY_CLASS[options.ConversationTool] = by_tag(
+    "type", {"function": _of_class(options.ConversationFunctionTool), "mcp": _mcp_tool}
+)
+_MESSAGES = {
+    "system": _message(input_text=_part("text")),
+    "user": _message(
+        input_text=_part("text"),
+        input_audio=_part("audio", optional=["transcript"]),
+        input_image=_part("image_url", optional=["detail"]),
     ),
-    "conversation.item.delete": _envelope({"item_id": string}, ("item_id",)),
-    "conversation.item.retrieve": _envelope({"item_id": string}, ("item_id",)),
-    "response.create": _envelope({"response": nullable(_RESPONSE)}),
-    "response.cancel": _envelope({"response_id": nullable(string)}),
-    "output_audio_buffer.clear": _envelope({}),
+    "assistant": _message(output_text=_part("text"), output_audio=_part(optional=["audio", "transcript"])),
 }
+_ITEMS = {
+    "message": by_tag("role", _MESSAGES),
+    "function_call": _of_class(items.FunctionCallItem),
+    "function_call_output": _of_class(items.FunctionCallOutputItem),
+    "mcp_approval_response": _of_class(items.MCPApprovalResponseItem),
+}
+_BY_CLASS[items.ConversationItem] = by_tag("type", _ITEMS)
+_STRICTER["input_items"] = array_of(by_tag("type", {**_ITEMS, "item_reference": _of_class(items.ItemReference)}))
+_BY_CLASS[options.ConversationResponseOptions] = _of_settings(options.ConversationResponseOptions, RESPONSE_PLACES)
+
+_transcription = options.InputTranscriptionOptions
+_transcription_places = [place for place in SESSION_PLACES if place.name != "content_modalities"]  # preview's alone
+_SESSIONS = {
+    "realtime": _of_settings(options.ConversationSessionOptions, SESSION_PLACES, type=anything),
+    "transcription": _of_settings(options.TranscriptionSessionOptions, _transcription_places, type=anything),
+    "translation": _of_settings(
+        options.TranslationSessionOptions,
+        SESSION_PLACES,
+        type=one_of("translation"),
+        input_transcription_options=nullable(_of_class(_transcription, ["model"], ["model"])),
+    ),
+}
+_MESSAGE_TYPES = {wire_type: _of_class(REALTIME.commands[wire_type]) for wire_type in CALL_TYPES}
 
 
 def check_message(message: Json, supported: Sequence[str] = CLIENT_TYPES) -> None:
-    """Raise ``Refused`` where the message's type, fields or values are not the protocol's.
+    """Raise ``Refused`` if the message's type, fields or values are not the protocol's.
 
     What a ``session.update`` holds is for ``check_session``.
     """
@@ -289,30 +265,23 @@ def check_message(message: Json, supported: Sequence[str] = CLIENT_TYPES) -> Non
     if wire_type is None:
         raise Refused("invalid_event", "The 'type' field is missing.")
     if wire_type not in supported:
-        raise wrong_value(wire_type, "type", supported)
-    _SHAPES[wire_type](message, "")
+        raise checks.wrong_value(wire_type, "type", supported)
+    _MESSAGE_TYPES[wire_type]({key: value for key, value in message.items() if key != "type"}, "")
 
 
 def check_session(session: Json, own_type: str) -> None:
-    """Raise ``Refused`` where the settings are not those of a session of this type (realtime or transcription)."""
-    told = session.get("type")
-    if told is None:
-        raise missing("session.type")
-    if told not in ("realtime", "transcription"):
-        raise wrong_value(told, "session.type", ("realtime", "transcription"))
-    if told != own_type:
-        message = f"Passing a {told} session update event to a {own_type} session is not allowed."
-        raise Refused("invalid_value", message, "session.type")
-    record(_REALTIME_SESSION if own_type == "realtime" else _TRANSCRIPTION_SESSION)(session, "session")
+    """Raise ``Refused`` if the settings are not those of a session of this type.
 
-
-def check_translation_session(session: Json) -> None:
-    """Raise ``Refused`` where the settings are not those of a translation session."""
-    audio_input = record(
-        {
-            "transcription": nullable(record({"model": string}, ["model"])),
-            "noise_reduction": nullable(record({"type": one_of("near_field", "far_field")}, ["type"])),
-        }
-    )
-    audio = record({"input": audio_input, "output": record({"language": string})})
-    record({"type": one_of("translation"), "audio": audio})(session, "session")
+    ``own_type``: ``realtime``, ``transcription`` or ``translation``; the last one is alone on its path, and need not
+    be told.
+    """
+    if own_type != "translation":
+        told, known = session.get("type"), ("realtime", "transcription")
+        if told is None:
+            raise checks.missing("session.type")
+        if told not in known:
+            raise checks.wrong_value(told, "session.type", known)
+        if told != own_type:
+            message = f"Passing a {told} session update event to a {own_type} session is not allowed."
+            raise Refused("invalid_value", message, "session.type")
+    _SESSIONS[own_type](session, "session")

@@ -8,12 +8,11 @@ import re
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Optional
 
-from realtime_sync.server import g711
-from realtime_sync.server.checks import Json
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.items import RATES, Item
-from realtime_sync.server.speech.parts import Hints, Recognition, Word
+from realtime_sync.server.audio_formats import RATES, to_pcm
+from realtime_sync.server.items import Item
+from realtime_sync.server.speech.protocols import Hints, Recognition, Word
 from realtime_sync.server.usage import heard_tokens, text_tokens
+from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
@@ -29,7 +28,7 @@ def recognize(session: LiveSession, audio: bytes, audio_type: str) -> Future[Rec
     hints = _hints(session.options)
 
     def work() -> None:
-        pcm = audio if audio_type == "audio/pcm" else g711.decode(audio, audio_type)
+        pcm = to_pcm(audio, audio_type)
         try:
             future.set_result(session.settings.speech.recognizer.recognize(pcm, RATES[audio_type], hints))
         except Exception as error:  # user code; an error of this kind is what makes a transcription fail
@@ -41,14 +40,14 @@ def recognize(session: LiveSession, audio: bytes, audio_type: str) -> Future[Rec
 
 
 def recognition_of(session: LiveSession, item: Item) -> Future[Recognition]:
-    """The recognition of an item's audio, begun where it was not yet. Called under the session's lock."""
+    """The recognition of an item's audio, begun if it was not yet. Called under the session's lock."""
     if item.recognition is None:
         item.recognition = recognize(session, b"".join(item.audio.values()), item.audio_type)
     return item.recognition
 
 
 def transcribe(session: LiveSession, item: Item) -> None:
-    """Tell the client what the item says, once that is known, where it asked for it. Called under the lock."""
+    """Tell the client what the item says, once that is known, if it asked for it. Called under the lock."""
     options = session.options["audio"]["input"]["transcription"]
     if options is not None:
         model = str(options.get("model", ""))
@@ -75,7 +74,7 @@ def _tell(session: LiveSession, item: Item, model: str, future: Future[Recogniti
 
 
 def _deltas(recognition: Recognition) -> list[tuple[str, Optional[Word]]]:
-    """The text in words; with their likelihoods, where the recogniser told them."""
+    """The text in words; with their likelihoods, if the recogniser told them."""
     if recognition.words:
         first, *rest = recognition.words
         return [(first.text.lstrip(), first), *((word.text, word) for word in rest)]

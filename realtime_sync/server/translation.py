@@ -7,21 +7,21 @@ import functools
 import logging
 import re
 import threading
-from typing import Callable, Mapping
+from typing import Callable
 
-from realtime_sync.server.admission import Flavour
 from realtime_sync.server.audio_buffer import AudioBuffer
-from realtime_sync.server.checks import Json, server_error
+from realtime_sync.server.audio_formats import decode_audio
+from realtime_sync.server.auth import Flavour
 from realtime_sync.server.faults import Faults
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.items import decode_audio
 from realtime_sync.server.responder import FunctionCall, MCPCall, Reply, Turn
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.session_options import updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
-from realtime_sync.server.speech.parts import Hints
+from realtime_sync.server.speech.protocols import Hints
+from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.vad import SpeechStarted, SpeechStopped, VoiceDetector
+from realtime_sync.server.wire import Json, new_id, server_error
 
 _CHUNK = 4800 * 2
 _log = logging.getLogger("realtime_sync.server")
@@ -37,17 +37,9 @@ class TranslationSession(LiveSession):
     """
 
     def __init__(
-        self,
-        flavour: Flavour,
-        settings: SessionSettings,
-        path: str,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        faults: Faults,
-        *,
-        keep: bool = True,
+        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
     ) -> None:
-        super().__init__(flavour, settings, path, query, headers, faults, keep=keep)
+        super().__init__(flavour, settings, upgrade, faults, keep=keep)
         self._heard = AudioBuffer()
         self._done = threading.Event()  # of the latest work; the next one waits for it
         self._done.set()
@@ -104,7 +96,7 @@ class TranslationSession(LiveSession):
         self.start_thread(run, "translate")
 
     def _translate(self, audio: bytes, elapsed_ms: int) -> None:
-        """Say the translation; where that fails the client is told, and the session goes on."""
+        """Say the translation; if that fails the client is told, and the session goes on."""
         try:
             self._say_translation(audio, elapsed_ms)
         except Exception:  # user code: the responder, the transcriber, a part of the speech

@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 from typing import Iterable
 
-from realtime_sync.server.checks import Json
-from realtime_sync.server.items import BYTES_PER_MS, Item
+from realtime_sync.server.audio_formats import BYTES_PER_MS
+from realtime_sync.server.items import Item
+from realtime_sync.server.wire import Json
 
 
 def text_tokens(text: str) -> int:

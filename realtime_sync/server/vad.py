@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import array
+import re
 import sys
 from typing import Iterator, Mapping, Optional, Union
 
 import attrs
 
-from realtime_sync.server import g711
-from realtime_sync.server.items import RATES
-from realtime_sync.server.speech.parts import SpeechStream, VoiceActivityDetector
+from realtime_sync.server.audio_formats import RATES, to_pcm
+from realtime_sync.server.speech.protocols import SpeechStream, VoiceActivityDetector
 
 FRAME_MS = 20
 # So much speech without a gap begins a turn: a click does not.
@@ -19,6 +19,7 @@ _ONSET_MS = 60
 _FULL_LEVEL = 600
 # What semantic VAD would wait for its decision; here it is a longer or shorter silence.
 _EAGERNESS_MS = {"low": 1200, "medium": 600, "auto": 600, "high": 300}
+_WANT_MORE = "a an and as at because but by for from if in my of or so than that the to uh um when with"
 
 
 @attrs.frozen
@@ -141,7 +142,7 @@ class VoiceDetector:
 
     def feed(self, audio: bytes) -> Iterator[Union[SpeechStarted, SpeechPaused, SpeechStopped]]:
         """Take audio, yield what it brings. What is short of a frame waits for the next call."""
-        pcm = audio if self._audio_type == "audio/pcm" else g711.decode(audio, self._audio_type)
+        pcm = to_pcm(audio, self._audio_type)
         for likely in self._stream.feed(pcm):
             release = self._stream.release if self.speaking else 0.0
             self._now_ms += self._stream.frame_ms
@@ -168,3 +169,15 @@ class VoiceDetector:
             self._paused = True
             return SpeechPaused(self._now_ms)
         return None
+
+
+def sounds_finished(text: str) -> bool:
+    """Whether this is the end of a turn: semantic VAD, as a heuristic with no model behind it.
+
+    A sentence that the recogniser ended with a full stop, a question or an exclamation mark, and that does not end
+    with a word that wants another, ends the turn at the first pause (of 300, 600 or 1200 ms, for high, medium and low
+    eagerness); anything else is given twice that time.
+    """
+    words = re.findall(r"[a-z']+|\d+", text.lower())
+    ended = text.rstrip().endswith((".", "?", "!")) and not text.rstrip().endswith("...")
+    return ended and bool(words) and words[-1] not in _WANT_MORE.split()

@@ -1,7 +1,7 @@
 """The server's voice: PCM16 at 24 kHz that sounds of syllables, made of the text alone, the same each time.
 
-Nobody mistakes it for speech, but it can be heard, it has pauses where the text has them, its level sets off a voice
-activity detector, and a second of it costs a millisecond: each letter is a small wave made once and kept.
+It is not speech, but it can be heard, it has pauses where the text has them, its level sets off a voice activity
+detector, and a second of it costs a millisecond: each letter is a small wave that is made once and kept.
 """
 
 from __future__ import annotations
@@ -12,15 +12,13 @@ import math
 import sys
 import zlib
 
-from realtime_sync.server import g711
+from realtime_sync.server.audio_formats import from_pcm
 
 SAMPLE_RATE = 24_000
 LETTER_MS = 65
 _LETTER_SAMPLES = SAMPLE_RATE * LETTER_MS // 1000
 _PAUSE = bytes(2 * _LETTER_SAMPLES)
-# The first two formants of vowels, in Hz; every other letter is the murmur or the hiss between them.
-_FORMANTS = {"a": (730, 1090), "e": (530, 1840), "i": (270, 2290), "o": (570, 840), "u": (300, 870), "y": (280, 2100)}
-_HISSES = frozenset("cfhkpqstxz")
+_OVERTONES = {"a": 6, "e": 4, "i": 14, "o": 5, "u": 3, "y": 16}  # near the vowels' formants
 _MELODY = (0, 2, 3, 1, -1, 1, 0, -2)  # semitones, one a word
 
 
@@ -42,7 +40,7 @@ def speak(text: str, voice: str = "alloy") -> bytes:
 
 def convert(pcm: bytes, audio_type: str) -> bytes:
     """24 kHz PCM16 in the session's output format: itself, or 8 kHz G.711."""
-    return pcm if audio_type == "audio/pcm" else g711.encode(narrow(pcm), audio_type)
+    return pcm if audio_type == "audio/pcm" else from_pcm(narrow(pcm), audio_type)
 
 
 def narrow(pcm: bytes) -> bytes:
@@ -58,33 +56,12 @@ def narrow(pcm: bytes) -> bytes:
 
 @functools.lru_cache(maxsize=1024)
 def _letter(letter: str, base: int, semitones: int) -> bytes:
-    """One letter as a wave: harmonics of the pitch that lie near the vowel's formants, or soft noise."""
-    if letter in _HISSES:
-        return _hiss(zlib.crc32(letter.encode()))
-    pitch = base * 2 ** (semitones / 12)
-    first, second = _FORMANTS.get(letter, (250, 1200))
-    loud = 9000 if letter in _FORMANTS else 4500
-    harmonics = []
-    for number in range(1, int(2600 / pitch) + 1):
-        frequency = number * pitch
-        weight = 1 / (1 + ((frequency - first) / 120) ** 2) + 0.5 / (1 + ((frequency - second) / 160) ** 2)
-        if weight > 0.08:
-            harmonics.append((2 * math.pi * frequency / SAMPLE_RATE, weight))
-    scale = loud / (sum(weight for _, weight in harmonics) or 1)
-    wave = (
-        int(_envelope(n) * scale * sum(weight * math.sin(step * n) for step, weight in harmonics))
-        for n in range(_LETTER_SAMPLES)
-    )
-    return _bytes(array.array("h", wave))
-
-
-def _hiss(seed: int) -> bytes:
-    state = seed | 1
-    wave = array.array("h")
-    for n in range(_LETTER_SAMPLES):
-        state = state * 1_103_515_245 + 12_345 & 0x7FFFFFFF
-        wave.append(int(_envelope(n) * ((state >> 15) % 4000 - 2000)))
-    return _bytes(wave)
+    """One letter as a wave: a tone with the overtone that is loudest in this vowel, fainter for other letters."""
+    step = 2 * math.pi * base * 2 ** (semitones / 12) / SAMPLE_RATE
+    overtone = _OVERTONES.get(letter, 2)
+    loud = 6000 if letter in _OVERTONES else 3000
+    wave = (loud * _envelope(n) * (math.sin(step * n) + math.sin(overtone * step * n)) for n in range(_LETTER_SAMPLES))
+    return _bytes(array.array("h", map(int, wave)))
 
 
 def _envelope(n: int) -> float:

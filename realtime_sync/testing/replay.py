@@ -87,7 +87,7 @@ class _Replay:
         self._client = _Client(session, script.timeout)
         self._begun = time.monotonic()
         self._renamed: dict[str, str] = {}  # recorded ids, quoted, to those of this client
-        self._named_items: list[str] = []  # by this client, where the server of the recording had to name them
+        self._named_items: list[str] = []  # by this client, if the server of the recording had to name them
 
     def run(self) -> None:
         recorded_audio = 0  # bytes that the recorded client had sent since its last other message
@@ -116,7 +116,7 @@ class _Replay:
         return t / self._script.speed if self._script.speed is not None else 0.0
 
     def _wait_until(self, t: float) -> None:
-        """Wait for this moment of the recording, where its pace is kept, or until the client has left."""
+        """Wait for this moment of the recording, if its pace is kept, or until the client has left."""
         delay = self._begun + self._paced(t) - time.monotonic() if self._script.speed is not None else 0.0
         if delay > 0:
             with contextlib.suppress(WaitTimeoutError):
@@ -181,7 +181,7 @@ class _Client:
                 raise ReplayMismatch(f"{where} the client sent {wire_type}; this client sent {message.get('type')}")
 
     def wait_for_audio(self, size: int, where: str) -> None:
-        """So many bytes of audio since the last other message; less where the client has gone on to another one."""
+        """So many bytes of audio since the last other message; less if the client has gone on to another one."""
         while self._audio < size:
             message = self._next("audio", where)
             if message.get("type") not in _APPENDS:

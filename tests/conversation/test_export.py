@@ -28,8 +28,8 @@ from realtime_sync.audio import read_wav_header
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.order import ItemOrder
 from realtime_sync.protocol.codec import decode_command, encode
-from realtime_sync.server.checks import Json
 from realtime_sync.server.shapes import check_message
+from realtime_sync.server.wire import Json
 from tests.conversation.conversation_wire import (
     EMPTY_ANSWER,
     SPOKEN_USER,

@@ -25,11 +25,10 @@ from realtime_sync import (
     ServerError,
     WaitTimeoutError,
 )
-from realtime_sync.audio import Samples
+from realtime_sync.audio import Samples, g711
 from realtime_sync.audio.formats import ALAW, MULAW
 from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.server import FunctionCall, Piece, Reply, Script, Turn, expect
-from realtime_sync.server import g711 as server_g711
 from tests.core.answers import ACTIVE, ASIDE, WRITTEN, Gate, errors, idle, received, sent, sent_audio, sent_text
 from tests.core.harness import House, Running, until, within
 
@@ -188,7 +187,7 @@ def test_a_format_for_one_answer_is_that_answers_alone(plain: House) -> None:
     mulaw = session.ask("Hello", ConversationResponseOptions(output_audio_format="g711_ulaw"))
     assert mulaw.audio_format.type == MULAW.wire_type != ALAW.wire_type
     assert mulaw.audio == sent_audio(plain.live, mulaw.id)
-    assert server_g711.decode(mulaw.audio, MULAW.wire_type)
+    assert g711.decode(mulaw.audio, MULAW.wire_type)
     assert session.ask("Hello").audio_format.type == "audio/pcm"
 
 

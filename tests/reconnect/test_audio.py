@@ -29,7 +29,7 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.items import MessageItem
 from realtime_sync.reconnect.state import ReconnectState
 from realtime_sync.server import Faults, Reply, Turn, faults
-from realtime_sync.server.connection import Connection
+from realtime_sync.server.connection import ServerConnection
 from realtime_sync.server.faults import Act
 from realtime_sync.testing import ManualClock
 from realtime_sync.voice import FileMicrophone, FileSpeaker
@@ -266,16 +266,16 @@ def test_nobody_is_asked_for_an_answer_that_turn_detection_did_not_owe(plain: Ho
     assert sent(plain.live, "response.created") == []
 
 
-def of_connection(number: int, perform: Callable[[Connection], None]) -> Callable[[Connection], None]:
+def of_connection(number: int, perform: Callable[[ServerConnection], None]) -> Callable[[ServerConnection], None]:
     """What is performed on the connection of this number only."""
     numbers = itertools.count(1)
     return lambda connection: perform(connection) if next(numbers) == number else None
 
 
 def test_an_answer_is_owed_until_it_begins_however_often_the_connection_is_lost(plain: House) -> None:
-    before_the_answer = Act("eof", of_connection(1, Connection.shut_down_sending), after_sent=7, urgent=True)
-    unanswered = Act("silence", of_connection(2, Connection.go_silent), after_received=3, urgent=True)
-    dropped = Act("drop", of_connection(2, Connection.reset), after_received=3, urgent=True)
+    before_the_answer = Act("eof", of_connection(1, ServerConnection.shut_down_sending), after_sent=7, urgent=True)
+    unanswered = Act("silence", of_connection(2, ServerConnection.go_silent), after_received=3, urgent=True)
+    dropped = Act("drop", of_connection(2, ServerConnection.reset), after_received=3, urgent=True)
     plain.serve(faults=Faults(acts=[before_the_answer, unanswered, dropped]))
     session = surviving(plain, attrs.evolve(QUICKLY, keep_audio=True))
     stream = session.subscribe()

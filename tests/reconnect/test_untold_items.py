@@ -9,7 +9,7 @@ import attrs
 
 from realtime_sync import ConversationContentPart, ConversationItem, SessionReconnectedUpdate
 from realtime_sync.server import Faults
-from realtime_sync.server.connection import Connection
+from realtime_sync.server.connection import ServerConnection
 from realtime_sync.server.faults import Act
 from tests.core.answers import WRITTEN
 from tests.core.harness import CALM, House, until
@@ -20,7 +20,7 @@ HASTY = attrs.evolve(CALM, acknowledge=0.3)
 KEEPING = attrs.evolve(QUICKLY, keep_audio=True)
 
 
-def tell_nothing_of_items(connection: Connection) -> None:
+def tell_nothing_of_items(connection: ServerConnection) -> None:
     send = connection.send_text
 
     def send_the_rest(text: str) -> None:

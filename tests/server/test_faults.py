@@ -16,7 +16,7 @@ import websocket
 
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.server import Act, Faults, RealtimeServer, Refusal, faults
-from realtime_sync.server.connection import Connection
+from realtime_sync.server.connection import ServerConnection
 from tests.core.harness import within
 from tests.server.conftest import TIMEOUT, Peer
 
@@ -97,7 +97,7 @@ def frames_of(plain: socket.socket) -> bytes:
     return bytes(data).partition(b"\r\n\r\n")[2]
 
 
-END = Act("end", Connection.shut_down_sending)
+END = Act("end", ServerConnection.shut_down_sending)
 """Ends the stream behind all that was emitted, also where a fault has it go nowhere."""
 
 
@@ -176,7 +176,7 @@ def test_silence_leaves_the_message_that_it_was_to_wait_for_unanswered(open_peer
 
 
 def test_an_act_of_ones_own_acts_in_its_turn(open_peer: Callable[..., Peer]) -> None:
-    def perform(connection: Connection) -> None:
+    def perform(connection: ServerConnection) -> None:
         connection.send_text('{"type": "one"}')
         connection.send_text('{"type": "two"}')
         connection.close(4000)
@@ -197,13 +197,13 @@ def test_an_act_of_ones_own_acts_in_its_turn(open_peer: Callable[..., Peer]) -> 
 
 @pytest.mark.parametrize("acts", [faults.drop(), faults.drop, [faults.drop], None, "drop"])
 def test_what_is_no_list_of_acts_is_refused_where_it_is_told(acts: Any) -> None:
-    with pytest.raises(InvalidInputError, match=r"acts is a list of acts, such as \[drop\(after_sent=3\)\], not "):
+    with pytest.raises(InvalidInputError, match=r"must be a list of acts, such as \[drop\(after_sent=3\)\]"):
         Faults(acts=acts)
 
 
 def test_what_is_no_act_is_not_injected(peer: Peer, server: RealtimeServer) -> None:
     wrong: Any = faults.drop
-    with pytest.raises(InvalidInputError, match=r"an act is injected, such as drop\(\), not <function drop"):
+    with pytest.raises(InvalidInputError, match=r"<function drop .* but must be an act, such as drop\(\)"):
         server.sessions[0].inject(wrong)
     peer.update(instructions="still here")
 

@@ -20,9 +20,9 @@ import websocket
 
 from realtime_sync.errors import ConfigurationError, WaitTimeoutError
 from realtime_sync.server import Act, RealtimeServer, Refusal, Reply, Turn, default_transcriber, faults
-from realtime_sync.server.connection import Connection
-from realtime_sync.server.record import SessionRecord
-from realtime_sync.server.speech.scripted import scripted
+from realtime_sync.server.connection import ServerConnection
+from realtime_sync.server.speech.without_models import speech_without_models
+from realtime_sync.server.traffic import Traffic, Upgrade
 from realtime_sync.server.vad import EnergyDetector, EnergyStream
 from realtime_sync.testing import ManualClock
 from tests.core.harness import Running, until, within
@@ -319,7 +319,7 @@ def test_a_past_session_keeps_its_audio_only_for_the_record(record: bool, open_p
 
 
 def test_a_message_of_another_socket_is_not_taken_for_handled() -> None:
-    record = SessionRecord("/", {}, {})
+    record = Traffic(Upgrade("/", {}, {}))
     first, second = record.note_received({"type": "first"}), record.note_received({"type": "second"})
     record.note_handled(second)
     with pytest.raises(WaitTimeoutError, match="not handled"):
@@ -340,7 +340,7 @@ def test_a_session_that_cannot_begin_is_refused_with_the_reason() -> None:
         def listen(self, rate: int) -> EnergyStream:
             raise ConfigurationError("the model is missing")
 
-    with RealtimeServer(speech=attrs.evolve(scripted(default_transcriber), detector=Deaf())) as server:
+    with RealtimeServer(speech=attrs.evolve(speech_without_models(default_transcriber), detector=Deaf())) as server:
         with pytest.raises(websocket.WebSocketBadStatusException) as caught:
             Peer(server)
         assert server.sessions == []
@@ -430,7 +430,7 @@ def test_a_setting_that_makes_no_sense_is_refused_by_its_name(name: str) -> None
 def test_an_act_that_raises_is_told_in_the_log(
     peer: Peer, server: RealtimeServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def perform(connection: Connection) -> None:
+    def perform(connection: ServerConnection) -> None:
         raise ZeroDivisionError
 
     server.sessions[0].inject(Act("broken", perform))

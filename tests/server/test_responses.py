@@ -150,7 +150,7 @@ def of_nobody() -> Any:
     return "never said"
 
 
-WANTED = "; a text, a Reply, a FunctionCall, an MCPCall, or a list of them is wanted"
+WANTED = "; it must return a text, a Reply, a FunctionCall, an MCPCall, or a list of them"
 WRONG: dict[str, tuple[Any, str]] = {
     "an exception": (division, "the responder failed: ZeroDivisionError: division by zero"),
     "an exception later": (breaks_off, "the responder failed: KeyError"),
@@ -164,7 +164,7 @@ WRONG: dict[str, tuple[Any, str]] = {
     "a list of what is no piece": (lambda turn: ["Hi", 42], "the responder returned 42 in a list" + WANTED),
     "another's tool": (
         lambda turn: MCPCall("elsewhere", "look"),
-        "the responder calls a tool of 'elsewhere', which is no MCP tool of the session",
+        "the responder calls a tool of the MCP server 'elsewhere', which the session does not have",
     ),
 }
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from realtime_sync.server import g711
+from realtime_sync.audio import g711
 from realtime_sync.server.vad import SpeechStarted, VoiceDetector
 from realtime_sync.server.voice import convert, speak
 

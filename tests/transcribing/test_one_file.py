@@ -29,7 +29,7 @@ from realtime_sync.server import RealtimeServer, Refusal, Script, expect, faults
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.speech import Speech
 from tests.server.sounds import silence, tone
-from tests.server.speech.parts import ToldRecognizer, speech
+from tests.server.speech.told_parts import ToldRecognizer, speech
 from tests.transcribing.serving import AUDIO, HELLO, client_of
 
 # Five things said, each half a second longer than the one before; a second of silence around each.

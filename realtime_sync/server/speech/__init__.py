@@ -8,8 +8,7 @@ Needs the extra ``voice``. Nothing of it is imported before it is used.
 
 from realtime_sync.server.speech.chat import ChatBrain
 from realtime_sync.server.speech.hibari import HibariSynthesizer
-from realtime_sync.server.speech.kit import Speech
-from realtime_sync.server.speech.parts import (
+from realtime_sync.server.speech.protocols import (
     Hints,
     Recognition,
     Recognizer,
@@ -21,6 +20,7 @@ from realtime_sync.server.speech.parts import (
 )
 from realtime_sync.server.speech.rules import RulesBrain
 from realtime_sync.server.speech.silero import SileroDetector
+from realtime_sync.server.speech.speech import Speech
 from realtime_sync.server.speech.whisper import WhisperRecognizer
 
 __all__ = [

@@ -9,9 +9,9 @@ import urllib.parse
 from typing import Iterator, Optional, Sequence
 
 from realtime_sync.errors import ConfigurationError, ConnectionFailedError
-from realtime_sync.server.checks import Json
 from realtime_sync.server.responder import FunctionCall, Piece, Turn
 from realtime_sync.server.session_options import DEFAULT_INSTRUCTIONS
+from realtime_sync.server.wire import Json
 
 _INSTRUCTIONS = "You are a friendly voice assistant. Answer in one or two short spoken sentences, without any markup."
 
@@ -36,7 +36,7 @@ class ChatBrain:
     def __init__(self, url: str, model: str, *, api_key: Optional[str] = None, timeout: float = 30.0) -> None:
         parts = urllib.parse.urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError("the URL of a chat endpoint begins with http:// or https:// and a host")
+            raise ConfigurationError("The URL of a chat endpoint must begin with http:// or https:// and a host.")
         self._secure, self._host, self._port = parts.scheme == "https", parts.hostname, parts.port
         self._path = parts.path.rstrip("/") + "/chat/completions"
         self._model = model
@@ -58,7 +58,7 @@ class ChatBrain:
             with connection.getresponse() as answer:
                 if answer.status != 200:
                     told = f"{answer.status} {answer.reason}"
-                    raise ConnectionFailedError(f"the chat endpoint at {self._host} answered {told}")
+                    raise ConnectionFailedError(f"The chat endpoint at {self._host} answered {told}.")
                 for delta in _deltas(answer):
                     if turn.cancelled.is_set():
                         return

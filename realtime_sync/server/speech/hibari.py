@@ -11,7 +11,7 @@ from typing import Any, Iterable, Iterator, Optional, Union
 from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.server.speech.native import native_code
 from realtime_sync.server.speech.packages import Shared, check, folder_of, need, path_of, require
-from realtime_sync.server.speech.parts import Spoken
+from realtime_sync.server.speech.protocols import Spoken
 
 _RATE = 24_000
 _SHA256 = {"hibari.onnx": "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"}
@@ -55,7 +55,6 @@ class HibariSynthesizer:
 
     def speak(self, texts: Iterable[str], *, voice: str, speed: float, rate: int) -> Iterator[Spoken]:
         """See ``Synthesizer.speak``. Below a speed of about 0.5 it does not get slower."""
-        self.load()
         model = _models.get(self._path)
         pitch = pitch_of(voice)
         for sentence in sentences(texts):
@@ -63,7 +62,7 @@ class HibariSynthesizer:
             yield Spoken(_WORDS.findall(sentence), _pcm(samples, pitch, rate))
 
 
-class _Model:
+class _HibariModel:
     """The loaded model. ``_turn`` lets one sentence be made at a time: nobody says that the lexicon bears two."""
 
     def __init__(self, path: Optional[Path]) -> None:
@@ -77,7 +76,9 @@ class _Model:
 
     def samples(self, sentence: str, speed: float, timeout: float) -> Any:
         if not self._turn.acquire(timeout=timeout):
-            raise WaitTimeoutError(f"text waited {timeout} s to be spoken: too many sessions for this machine")
+            raise WaitTimeoutError(
+                f"A text waited {timeout} s to be spoken: this machine cannot serve so many sessions at once."
+            )
         try:
             with native_code():
                 return self._hibari(sentence, speed=speed, seed=_SEED)
@@ -120,4 +121,4 @@ def _pcm(samples: Any, pitch: float, rate: int) -> bytes:
     return bytes((numpy.clip(samples, -1.0, 1.0) * 32767).astype("<i2").tobytes())
 
 
-_models = Shared(_Model)
+_models = Shared(_HibariModel)

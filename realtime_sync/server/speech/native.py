@@ -20,13 +20,14 @@ class _Calls:
     """The calls that are going on."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()  # guards _running and _over
+        self._lock = threading.Lock()  # guards _running and _over
+        self._changed = threading.Condition(self._lock)
         self._running: Counter[int] = Counter()  # calls within calls, by thread
         self._over = False
 
     def begin(self) -> None:
         thread = threading.get_ident()
-        with self._changed:
+        with self._lock:
             # A call within a call is let through: broken off there, it would leave the ruins of the outer one to a
             # thread that nobody waits for any more.
             if self._over and thread not in self._running and threading.current_thread() is not threading.main_thread():
@@ -35,14 +36,14 @@ class _Calls:
 
     def end(self) -> None:
         thread = threading.get_ident()
-        with self._changed:
+        with self._lock:
             self._running[thread] -= 1
             if not self._running[thread]:
                 del self._running[thread]
                 self._changed.notify_all()
 
     def finish(self) -> None:
-        with self._changed:
+        with self._lock:
             self._over = True
             self._changed.wait_for(lambda: not self._running, _PATIENCE)
 
@@ -57,7 +58,7 @@ if hasattr(os, "register_at_fork"):
 def native_code() -> Iterator[None]:
     """Around native code, or over a function of it. It may not wait for other threads.
 
-    Raises ``SystemExit`` where the interpreter is about to end.
+    Raises ``SystemExit`` if the interpreter is about to end.
     """
     _calls.begin()
     try:

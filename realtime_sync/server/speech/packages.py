@@ -37,7 +37,7 @@ def folder_of(package: str) -> Path:
 
 
 def path_of(model: Union[str, Path, None], what: str) -> Optional[Path]:
-    """The path of a model that is named; None for None. Raises ``ConfigurationError`` where there is nothing."""
+    """The path of a model that is named; None for None. Raises ``ConfigurationError`` if there is nothing."""
     if model is None:
         return None
     path = Path(model)
@@ -47,7 +47,7 @@ def path_of(model: Union[str, Path, None], what: str) -> Optional[Path]:
 
 
 def need(package: str, what: str) -> Any:
-    """The module of an optional package. Raises ``ConfigurationError`` where it cannot be imported."""
+    """The module of an optional package. Raises ``ConfigurationError`` if it cannot be imported."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
@@ -80,7 +80,7 @@ class Shared(Generic[T]):
 
     def __init__(self, load: Callable[[Optional[Path]], T]) -> None:
         self._load = load
-        # Guards the models, also while one is read from disk: whoever asks for it meanwhile must wait for it anyway.
+        # Guards the models, also while one is read from disk: a thread that needs it meanwhile must wait for it anyway.
         self._lock = threading.Lock()
         self._models: dict[Optional[Path], T] = {}
 

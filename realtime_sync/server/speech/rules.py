@@ -1,22 +1,41 @@
-"""``RulesBrain``: answers by rules, the same each time, so that tests can be exact. No model, and it says so."""
+"""``RulesBrain``: answers by rules, the same each time, so that tests can be exact. It has no model, and says so."""
 
 from __future__ import annotations
 
 import datetime
+import json
+import operator
 import re
 from typing import Callable, Optional, Sequence
 
-from realtime_sync.server.checks import Json
+from realtime_sync.server.defaults import ABOUT_REMOTE_TOOLS, GREETING
 from realtime_sync.server.responder import Piece, Turn
-from realtime_sync.server.speech import sums
-from realtime_sync.server.speech.tool_routing import call_for, result_in_words
+from realtime_sync.server.tool_calls import call_for, figures
+from realtime_sync.server.wire import Json
 
 _WHO = (
     "I am the demo brain of an embedded server: some rules, no language model. "
-    "I can greet, tell the time, do sums, remember what you tell me, and use your tools."
+    "I can greet, tell the time, do a small sum, remember your name, and use your tools."
 )
-_ABOUT_ITEMS = ("mcp_list_tools", "mcp_approval_request", "mcp_approval_response")
-Rule = Callable[[str, "Memory"], Optional[str]]
+# Whatever the conversation holds. The questions about the tree and the weather are those of examples/audio.
+_FIXED = (
+    (r"\b(who|what) are you\b|are you (a |an )?(real|human|person|ai|robot|model)", _WHO),
+    (r"\btallest tree\b", "The tallest tree is a coast redwood in California. It is 116 metres tall."),
+    (r"\bweather\b.*\?", "I do not know the weather: I have no tool for it."),
+    (r"\bthank(s| you)\b", "You are welcome."),
+    (r"\b(good ?bye|bye|see you)\b", "Goodbye!"),
+)
+_NAME = re.compile(r"(?i:\bmy name(?: is|'s)|\bcall me|\bI am|\bI'm) ([A-Z][\w'-]*)")
+_SUM = re.compile(
+    r"(\d+(?:\.\d+)?) (?:(plus|\+)|(minus|-)|(times|multiplied by|x|×|\*)|(divided by|over|/|÷)) (\d+(?:\.\d+)?)",
+    re.IGNORECASE,
+)
+_OPERATIONS: Sequence[tuple[str, Callable[[float, float], float]]] = (
+    ("plus", operator.add),
+    ("minus", operator.sub),
+    ("times", operator.mul),
+    ("divided by", operator.truediv),
+)
 
 
 def _local_time() -> datetime.datetime:
@@ -24,33 +43,22 @@ def _local_time() -> datetime.datetime:
 
 
 class RulesBrain:
-    """A responder that greets, echoes, tells the time, does sums, remembers what was said in the conversation, and
-    calls the session's tools by the words of their names and descriptions. English.
+    """A responder that greets, tells the time, does a small sum, remembers a name, reads aloud ("Say: ..."), and calls
+    the session's tools by the words of their names. It repeats what no rule is for. English.
 
-    It remembers nothing by itself: all it knows is in the conversation's items, so what is deleted is forgotten, and
+    It remembers nothing by itself: all that it knows is in the conversation's items, so it forgets what is deleted, and
     of an answer that was truncated it knows what was heard.
 
     Args:
-        now: tells the time; None: this machine's clock and time zone.
+        now: Gives the time. None: this machine's clock and time zone.
     """
 
     def __init__(self, now: Optional[Callable[[], datetime.datetime]] = None) -> None:
         self._now = now or _local_time
-        self._rules: Sequence[Rule] = (
-            _who_are_you,
-            _repeat,
-            _say,
-            _recall,
-            _note,
-            _sum,
-            self._time,
-            _greet,
-            _part,
-        )
 
     def __call__(self, turn: Turn) -> Piece:
         """The answer to a turn."""
-        items = [item for item in turn.items if item["type"] not in _ABOUT_ITEMS]
+        items = [item for item in turn.items if item["type"] not in ABOUT_REMOTE_TOOLS]
         if not items:
             return f"Hello! {_WHO}"
         last = items[-1]
@@ -59,113 +67,65 @@ class RulesBrain:
         text = turn.text_of(last)
         if last.get("role") != "user" or not text:
             return "I did not understand any words."
-        call = call_for(turn, text)
-        if call is not None:
-            return call
-        memory = Memory(turn, items[:-1])
-        answers = (rule(text, memory) for rule in self._rules)
-        return next((answer for answer in answers if answer is not None), None) or _echo(text)
+        return call_for(turn, text) or self._answer(turn, text, items[:-1])
 
-    def _time(self, text: str, memory: Memory) -> Optional[str]:
-        now = self._now()
-        if _has(text, r"what('s| is)? (the )?(current )?time|time is it|what('s| is) the time"):
+    def _answer(self, turn: Turn, text: str, before: Sequence[Json]) -> str:
+        read_aloud = re.match(r"\W*(?:please )?say\b[\s,:]+(.+)", text, re.IGNORECASE | re.DOTALL)
+        if read_aloud:
+            return read_aloud[1].strip('"“” ')
+        if _has(text, r"what did you (just )?say"):
+            return _repeated(turn, before)
+        if _has(text, r"what('s| is) my name|\bmy name\b.*\?|\bwho am i\b"):
+            name = _name(turn, before)
+            return f"Your name is {name}." if name else "You have not told me your name."
+        if _has(text, r"what time is it|what('s| is) the time"):
+            now = self._now()
             return f"It is {now.hour % 12 or 12}:{now.minute:02} {'AM' if now.hour < 12 else 'PM'}."
-        if _has(text, r"(what|which) day|what('s| is) (the|today's) date|what('s| is) the day"):
-            return f"It is {now:%A}, {now:%B} {now.day}, {now.year}."
-        return None
-
-
-class Memory:
-    """What was said so far, oldest first."""
-
-    def __init__(self, turn: Turn, items: Sequence[Json]) -> None:
-        self.user = [turn.text_of(item) for item in items if item.get("role") == "user"]
-        said = [item for item in items if item.get("role") == "assistant"]
-        self.answers = [turn.text_of(item) for item in said]
-        self.was_cut_short = bool(said) and str(said[-1]["id"]) in turn.heard
-
-    def told(self, subject: str) -> Optional[str]:
-        """What the user said that a thing of theirs is, the latest; None where they did not."""
-        return next(filter(None, (_told(text, subject) for text in reversed(self.user))), None)
-
-
-_TELLING = {"name": (r"\bcall me ([\w'-]+)", r"\b(?-i:I am|I'm) ((?-i:[A-Z])[\w'-]+)")}
-
-
-def _told(text: str, subject: str) -> Optional[str]:
-    """What follows on "my <subject> is" in a text that is no question; None where nothing does."""
-    if text.rstrip().endswith("?"):
-        return None
-    for pattern in (*_TELLING.get(subject, ()), rf"\bmy {re.escape(subject)}(?: is|'s) ([^.,!?]+)"):
-        found = re.search(pattern, text, re.IGNORECASE)
-        if found:
-            return re.split(r"\s+(?:and|but)\s+(?:i|my)\b", found[1], flags=re.IGNORECASE)[0].strip()
-    return None
+        told = _name(turn, [*before, turn.items[-1]]) if _NAME.search(text) else None
+        if told:
+            return f"Nice to meet you, {told}."
+        fixed = next((answer for pattern, answer in _FIXED if _has(text, pattern)), None)
+        return _sum(text) or fixed or _greeting(turn, text, before) or _echo(text)
 
 
 def _has(text: str, pattern: str) -> bool:
     return re.search(pattern, text, re.IGNORECASE) is not None
 
 
-def _who_are_you(text: str, memory: Memory) -> Optional[str]:
-    return _WHO if _has(text, r"\b(who|what) are you\b|are you (a |an )?(real|human|person|ai|robot|model)") else None
+def _name(turn: Turn, items: Sequence[Json]) -> Optional[str]:
+    """What the user said that the user's name is, the latest."""
+    texts = [turn.text_of(item) for item in reversed(items) if item.get("role") == "user"]
+    return next((found[1] for found in map(_NAME.search, texts) if found), None)
 
 
-def _repeat(text: str, memory: Memory) -> Optional[str]:
-    if _has(text, r"what did i (just )?say"):
-        return f"You said: {memory.user[-1]}" if memory.user else "You have said nothing yet."
-    if not _has(text, r"what did you (just )?say|what were you saying|say (that|it) again|repeat (that|it)"):
-        return None
-    if not memory.answers:
+def _repeated(turn: Turn, before: Sequence[Json]) -> str:
+    last = next((item for item in reversed(before) if item.get("role") == "assistant"), None)
+    if last is None:
         return "I have said nothing yet."
-    if memory.was_cut_short:
-        said = memory.answers[-1]
-        return f"Before you interrupted me, I said: {said}" if said else "You interrupted me before I said a word."
-    return f"I said: {memory.answers[-1]}"
+    said = turn.text_of(last)
+    return f"Before you interrupted me, I said: {said}" if str(last["id"]) in turn.heard else f"I said: {said}"
 
 
-def _say(text: str, memory: Memory) -> Optional[str]:
-    found = re.match(r"\W*(?:please )?(?:say|repeat after me|repeat)\b[\s,:]+(.+)", text, re.IGNORECASE | re.DOTALL)
-    return found[1].strip('"“” ') if found else None
-
-
-def _recall(text: str, memory: Memory) -> Optional[str]:
-    found = re.search(r"\b(?:what|who|where|when)(?: is|'s| was| are) my ([\w' -]+?)\s*\?*\s*$", text, re.IGNORECASE)
-    subject = "name" if _has(text, r"\bwho am i\b|\bdo you (know|remember) my name\b") else found and found[1].lower()
-    if not subject:
+def _sum(text: str) -> Optional[str]:
+    """One sum of two numbers, with its result, as a sentence."""
+    found = _SUM.search(figures(text))
+    if found is None:
         return None
-    told = memory.told(subject)
-    return f"You have not told me your {subject}." if told is None else f"Your {subject} is {told}."
+    first, *signs, second = found.groups()
+    name, operation = _OPERATIONS[next(index for index, sign in enumerate(signs) if sign)]
+    try:
+        result = operation(float(first), float(second))
+    except ZeroDivisionError:
+        return "I cannot divide by zero."
+    return f"{first} {name} {second} is {round(result, 4):.10g}."
 
 
-def _note(text: str, memory: Memory) -> Optional[str]:
-    if text.rstrip().endswith("?"):
+def _greeting(turn: Turn, text: str, before: Sequence[Json]) -> Optional[str]:
+    if not GREETING.match(text):
         return None
-    name = _told(text, "name")
-    if name is not None:
-        return f"Nice to meet you, {name}."
-    found = re.search(r"\bmy ([\w' -]+?)(?: is|'s) ([^.,!?]+)", text, re.IGNORECASE)
-    return f"I will remember that your {found[1].lower()} is {found[2].strip()}." if found else None
-
-
-def _sum(text: str, memory: Memory) -> Optional[str]:
-    return sums.answer(text)
-
-
-def _greet(text: str, memory: Memory) -> Optional[str]:
-    if not _has(text, r"^\W*(hello|hi|hey|good (morning|day|afternoon|evening))\b"):
-        return None
-    name = memory.told("name")
+    name = _name(turn, before)
     greeting = f"Hello, {name}!" if name else "Hello!"
-    if _has(text, r"can you hear me"):
-        return f"{greeting} Yes, I can hear you."
-    return f"{greeting} How can I help you?"
-
-
-def _part(text: str, memory: Memory) -> Optional[str]:
-    if _has(text, r"\bthank(s| you)\b"):
-        return "You are welcome."
-    return "Goodbye!" if _has(text, r"\b(good ?bye|bye|see you)\b") else None
+    return f"{greeting} {'Yes, I can hear you.' if _has(text, 'can you hear me') else 'How can I help you?'}"
 
 
 def _echo(text: str) -> str:
@@ -174,14 +134,30 @@ def _echo(text: str) -> str:
     return f"You said: {text}"
 
 
+def result_in_words(output: str) -> str:
+    """What a function returned, as a sentence."""
+    try:
+        value = json.loads(output)
+    except ValueError:
+        value = output
+    if isinstance(value, dict) and set(value) == {"error"}:
+        return f"That did not work: {_spoken(value['error'])}."
+    return f"Here is the answer: {_spoken(value).rstrip('.')}."
+
+
+def _spoken(value: object) -> str:
+    """A JSON value without its punctuation."""
+    if isinstance(value, dict):
+        return ", ".join(f"{str(key).replace('_', ' ')}: {_spoken(inner)}" for key, inner in value.items())
+    return ", ".join(map(_spoken, value)) if isinstance(value, list) else str(value)
+
+
 def _outputs(items: Sequence[Json]) -> list[str]:
     """What the calls returned since the user spoke last, in their order."""
     outputs: list[str] = []
     for item in reversed(items):
-        if item["type"] == "function_call_output":
-            outputs.insert(0, str(item["output"]))
-        elif item["type"] == "mcp_call":
-            outputs.insert(0, str(item["output"] or (item.get("error") or {}).get("message")))
-        elif item["type"] == "message":
+        if item["type"] == "message":
             break
+        if item["type"] in ("function_call_output", "mcp_call"):
+            outputs.insert(0, str(item["output"] or (item.get("error") or {}).get("message")))
     return outputs

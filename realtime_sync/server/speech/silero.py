@@ -33,7 +33,6 @@ class SileroDetector:
 
     def listen(self, rate: int) -> SileroStream:
         """See ``VoiceActivityDetector.listen``."""
-        self.load()
         return SileroStream(_models.get(self._path), rate)
 
 
@@ -41,7 +40,7 @@ class SileroStream:
     """See ``SpeechStream``. The model is shared; what it remembers of this stream is here."""
 
     frame_ms = 1000 * _FRAME // _RATE
-    release = 0.15  # as the model's authors do it: words do not fall apart where the voice drops
+    release = 0.15  # as the model's authors do it: words do not fall apart if the voice drops
 
     def __init__(self, model: Any, rate: int) -> None:
         import numpy

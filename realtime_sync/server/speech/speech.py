@@ -1,4 +1,4 @@
-"""``Speech``: the ears and the mouth of a server, as one setting."""
+"""``Speech``: what a server hears and speaks with, as one setting."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 import attrs
 
 from realtime_sync.server.speech.hibari import HibariSynthesizer
-from realtime_sync.server.speech.parts import Recognizer, Synthesizer, VoiceActivityDetector
+from realtime_sync.server.speech.protocols import Recognizer, Synthesizer, VoiceActivityDetector
 from realtime_sync.server.speech.silero import SileroDetector
 from realtime_sync.server.speech.whisper import WhisperRecognizer
 
@@ -24,10 +24,14 @@ class Speech:
     call ``load()`` before that to have it done, and to see an error of it at once.
 
     Two cores understand and answer about five turns a second (2026-11): the first audio of a short answer comes 0.2 s
-    after the end of the silence, with ten who all end their turn at once within 2.5 s, with fifty within 11 s.
+    after the end of the silence, if ten speakers end their turn at once within 2.5 s, with fifty within 11 s.
 
-    Each part may be exchanged for any object of its protocol. ``understands``: whether a responder is told what was
-    said (``Turn.text_of``), and semantic VAD judges by it; otherwise transcripts are for the client alone.
+    Args:
+        detector: Says whether somebody speaks; any ``VoiceActivityDetector``.
+        recognizer: Turns speech into text; any ``Recognizer``.
+        synthesizer: Turns text into speech; any ``Synthesizer``.
+        understands: Whether a responder is given what was said (``Turn.text_of``), and semantic VAD judges by it; if
+            not, transcripts are for the client alone.
     """
 
     detector: VoiceActivityDetector = attrs.field(factory=SileroDetector)
@@ -44,7 +48,7 @@ class Speech:
             part.load()
 
     def load_beside(self) -> threading.Thread:
-        """Begin to ``load()`` on a daemon thread. An error is logged here, and raised to whoever needs the part."""
+        """Begin to ``load()`` on a daemon thread. An error is logged here, and raised if the part is needed."""
         thread = threading.Thread(target=self._load_or_log, name="realtime-server-speech", daemon=True)
         thread.start()
         return thread

@@ -28,7 +28,7 @@ class VoiceActivityDetector(Protocol):
     """Says whether somebody speaks; when a turn begins and ends is the server's to decide."""
 
     def load(self) -> None:
-        """Make ready; does nothing the second time. Raises ``ConfigurationError`` where something is missing."""
+        """Make ready; does nothing the second time. Raises ``ConfigurationError`` if something is missing."""
         ...
 
     def listen(self, rate: int) -> SpeechStream:
@@ -40,7 +40,7 @@ class VoiceActivityDetector(Protocol):
 class Hints:
     """What a session says that helps to recognise its speech.
 
-    ``language``: an ISO-639-1 code; None where it is not known. ``prompt``: words or a text in the style that is to be
+    ``language``: an ISO-639-1 code; None if it is not known. ``prompt``: words or a text in the style that is to be
     expected; None for none. ``logprobs``: whether the likelihood of each word is wanted.
     """
 
@@ -59,7 +59,7 @@ class Word:
 
 @attrs.frozen
 class Recognition:
-    """What was said; ``text`` is empty where nothing was. ``words`` only where they were asked for and can be told."""
+    """What was said; ``text`` is empty if nothing was. ``words`` only if they were asked for and can be told."""
 
     text: str
     words: Sequence[Word] = ()

@@ -11,14 +11,15 @@ from typing import Any, Callable, Optional
 import pytest
 
 from realtime_sync import ConfigurationError
-from realtime_sync.server import RealtimeServer, Turn, g711
+from realtime_sync.audio import g711
+from realtime_sync.server import RealtimeServer, Turn
 from realtime_sync.server.speech import HibariSynthesizer, Recognition, SileroDetector, Speech, WhisperRecognizer
 from realtime_sync.server.speech.packages import Shared, check, path_of
-from realtime_sync.server.speech.turn_end import sounds_finished
+from realtime_sync.server.vad import sounds_finished
 from tests.core.harness import until
 from tests.server.conftest import Json, Peer
 from tests.server.sounds import silence, tone
-from tests.server.speech.parts import MS_A_WORD, BeepSynthesizer, ToldRecognizer, speech
+from tests.server.speech.told_parts import MS_A_WORD, BeepSynthesizer, ToldRecognizer, speech
 
 Open = Callable[..., Peer]
 TRANSCRIBED = "conversation.item.input_audio_transcription."

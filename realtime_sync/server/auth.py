@@ -11,8 +11,8 @@ from typing import Mapping, Optional, Sequence, Union
 import attrs
 
 from realtime_sync.server import client_secrets
-from realtime_sync.server.checks import Json, Refused
-from realtime_sync.server.client_secrets import ClientSecret, ClientSecrets
+from realtime_sync.server.client_secrets import IssuedSecret, IssuedSecrets
+from realtime_sync.server.wire import Json, Refused
 
 PREVIEW_VERSIONS = ("2024-10-01-preview", "2024-12-17-preview", "2025-04-01-preview")
 
@@ -66,7 +66,7 @@ class Policy:
 
     keys: Optional[Sequence[str]] = attrs.field(default=None, repr=False)
     models: Optional[Sequence[str]] = None
-    secrets: Optional[ClientSecrets] = None
+    secrets: Optional[IssuedSecrets] = None
 
     def admits(self, key: str) -> bool:
         """True for a key that is let in."""
@@ -74,7 +74,7 @@ class Policy:
             return self.secrets.find(key) is not None
         return self.keys is None or key in self.keys
 
-    def secret(self, key: str) -> Optional[ClientSecret]:
+    def secret(self, key: str) -> Optional[IssuedSecret]:
         """The client secret that this key is, or None."""
         return None if self.secrets is None else self.secrets.find(key)
 
@@ -102,7 +102,7 @@ def admit(path: str, query: Mapping[str, str], headers: Mapping[str, str], polic
 
 
 def key_of(headers: Mapping[str, str]) -> str:
-    """The key or token of a request; empty where it has none."""
+    """The key or token of a request; empty if it has none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer" and token.strip():
         return token.strip()
@@ -150,12 +150,12 @@ def _admit_openai(path: str, query: Mapping[str, str], headers: Mapping[str, str
     return _with_secret(Flavour(session_type=kind, model=model), secret)
 
 
-def _fits(secret: Optional[ClientSecret], kind: str) -> bool:
+def _fits(secret: Optional[IssuedSecret], kind: str) -> bool:
     """Translation has a path and secrets of its own."""
     return secret is None or (secret.configuration.session_type == "translation") == (kind == "translation")
 
 
-def _with_secret(flavour: Flavour, secret: Optional[ClientSecret]) -> Flavour:
+def _with_secret(flavour: Flavour, secret: Optional[IssuedSecret]) -> Flavour:
     return flavour if secret is None else attrs.evolve(flavour, settings=secret.configuration.settings)
 
 

@@ -1,0 +1,60 @@
+"""What every module of the server needs of the wire: JSON, identifiers, and errors in the service's words."""
+
+from __future__ import annotations
+
+import json
+import random
+import string as letters
+from typing import Any, NoReturn, Optional, Union
+
+Json = dict[str, Any]
+_ID_LETTERS = letters.ascii_letters + letters.digits
+
+
+class Refused(Exception):
+    """A client message that the service answers with an ``error`` event; the session goes on."""
+
+    def __init__(
+        self, code: Optional[str], message: str, param: Optional[str] = None, kind: str = "invalid_request_error"
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.code = code
+        self.message = message
+        self.param = param
+
+    def event(self, client_event_id: Optional[str]) -> Json:
+        """The ``error`` event, naming the client's message by the ``event_id`` it had, if any."""
+        return {
+            "type": "error",
+            "error": {
+                "type": self.kind,
+                "code": self.code,
+                "message": self.message,
+                "param": self.param,
+                "event_id": client_event_id,
+            },
+        }
+
+
+def new_id(prefix: str, length: int = 21) -> str:
+    """An identifier in the service's form, such as ``item_E6U0xpLmn5e80rVGpEeKv``."""
+    return prefix + "_" + "".join(random.choices(_ID_LETTERS, k=length))
+
+
+def server_error() -> Refused:
+    """What the service says of a defect of its own."""
+    return Refused(None, "The server had an error while processing your request.", kind="server_error")
+
+
+def read_json(text: Union[str, bytes]) -> object:
+    """The value of a JSON text. Raises ``ValueError`` if it is none, or nested too deeply to be read."""
+    try:
+        return json.loads(text, parse_constant=_no_json)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _no_json(constant: str) -> NoReturn:
+    # Python's reader takes NaN and Infinity; told back to a client, they would be no JSON there.
+    raise ValueError(f"{constant} is no JSON")
