@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Callable, Optional, Union
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.pacing import Clock, Pacer, paced
+from realtime_sync.audio.pacing import Pacer, PacingClock, paced
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
 from realtime_sync.checks import check_number
 from realtime_sync.errors import InvalidInputError
@@ -30,7 +30,7 @@ def outgoing_chunks(
     pace: Optional[float] = None,
     trailing_silence_ms: float = 0,
     progress: Progress = None,
-    clock: Optional[Clock] = None,
+    clock: Optional[PacingClock] = None,
 ) -> Union[AudioChunks, Generator[bytes, None, None]]:
     """The chunks to be sent, each when it is to be sent; ``close()`` them where they are dropped before their end.
 

@@ -14,7 +14,7 @@ from realtime_sync.checks import check_number
 _MOST_BEHIND_SECONDS = 1.0
 
 
-class Clock(Protocol):
+class PacingClock(Protocol):
     """Time for whoever paces; a test may have one in which ten minutes pass at once."""
 
     def now(self) -> float:
@@ -35,11 +35,11 @@ class RealClock:
         self._wake = wake or threading.Event()
 
     def now(self) -> float:
-        """See ``Clock.now``."""
+        """See ``PacingClock.now``."""
         return time.monotonic() * self._speed
 
     def wait(self, seconds: float) -> None:
-        """See ``Clock.wait``."""
+        """See ``PacingClock.wait``."""
         self._wake.wait(seconds / self._speed)
 
 
@@ -52,7 +52,7 @@ class Pacer:
     """
 
     def __init__(
-        self, pace: float = 1.0, clock: Optional[Clock] = None, *, most_behind: float = _MOST_BEHIND_SECONDS
+        self, pace: float = 1.0, clock: Optional[PacingClock] = None, *, most_behind: float = _MOST_BEHIND_SECONDS
     ) -> None:
         check_number("pace", pace, above=0)
         self._pace = pace

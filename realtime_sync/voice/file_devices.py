@@ -12,7 +12,7 @@ from typing import BinaryIO, Optional, Union
 from realtime_sync.audio import g711
 from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
 from realtime_sync.audio.outgoing import check_chunk_ms, outgoing_chunks
-from realtime_sync.audio.pacing import Clock, Pacer, RealClock
+from realtime_sync.audio.pacing import Pacer, PacingClock, RealClock
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.audio.wav import WavWriter
@@ -40,7 +40,7 @@ class FileMicrophone:
         chunk_ms: float = 20,
         pause_ms: float = 1000,
         endless: bool = True,
-        clock: Optional[Clock] = None,
+        clock: Optional[PacingClock] = None,
     ) -> None:
         check_chunk_ms(chunk_ms)
         self.format = format
@@ -115,7 +115,7 @@ class FileSpeaker:
         format: SampleFormat = PCM,
         pace: float = 1.0,
         block_ms: float = 20,
-        clock: Optional[Clock] = None,
+        clock: Optional[PacingClock] = None,
     ) -> None:
         check_chunk_ms(block_ms, "block_ms")
         self.format = format

@@ -11,7 +11,7 @@ from typing import Callable, Optional, Union
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.outgoing import Progress, outgoing_chunks
-from realtime_sync.audio.pacing import Clock, RealClock
+from realtime_sync.audio.pacing import PacingClock, RealClock
 from realtime_sync.audio.preflight import check_commit
 from realtime_sync.audio.source import AudioChunks, AudioSource
 from realtime_sync.core.commands import CommandHandle
@@ -357,7 +357,7 @@ class AudioInput:
         pace: Optional[float] = None,
         trailing_silence_ms: float = 0,
         progress: Progress = None,
-        clock: Optional[Clock] = None,
+        clock: Optional[PacingClock] = None,
     ) -> Union[AudioChunks, Generator[bytes, None, None]]:
         """The source as chunks of samples in the session's input format."""
         self._engine.check_open()
