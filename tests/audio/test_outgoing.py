@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import random
 import threading
 import time
+import wave
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,6 +144,18 @@ def test_a_source_that_does_not_tell_its_length_has_none_until_its_end() -> None
     told: list[Any] = []
     list(outgoing_chunks([SPEECH], PCM, chunk_ms=1000, progress=lambda *now: told.append(now)))
     assert told == [(1.0, None), (2.0, None), (2.0, 2.0)]
+
+
+def test_progress_never_passes_its_total() -> None:
+    """Resampled audio may be a sample longer than its length told."""
+    told: list[Any] = []
+    recording = io.BytesIO()
+    with wave.open(recording, "wb") as file:
+        file.setparams((1, 2, 48_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 48_001))
+    list(outgoing_chunks(recording.getvalue(), PCM, progress=lambda *now: told.append(now)))
+    assert told[-1][0] > 1.0
+    assert all(now <= total for now, total in told)
 
 
 def test_what_the_callback_raises_ends_the_sending_and_closes_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

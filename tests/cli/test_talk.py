@@ -242,8 +242,8 @@ def test_locally_without_the_extra_voice_it_says_what_it_cannot(
 def test_locally_what_else_keeps_it_from_hearing_is_told(
     question: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("hibari")
-    pytest.importorskip("faster_whisper")
+    pytest.importorskip("hibari", reason="needs the extra voice")
+    pytest.importorskip("faster_whisper", reason="needs the extra voice")
 
     def fail(speech: Speech) -> None:
         raise ConfigurationError("the model file is missing")
@@ -256,8 +256,8 @@ def test_locally_what_else_keeps_it_from_hearing_is_told(
 
 @pytest.mark.slow
 def test_locally_it_hears_and_speaks(tmp_path: Path, capsys: Captured) -> None:
-    pytest.importorskip("hibari")
-    pytest.importorskip("faster_whisper")
+    pytest.importorskip("hibari", reason="needs the extra voice")
+    pytest.importorskip("faster_whisper", reason="needs the extra voice")
     assert main(["talk", "--local", "--input", HELLO, "--output", str(tmp_path / "answer.wav")]) == 0
     told = capsys.readouterr()
     assert "Hello! Yes, I can hear you." in told.out

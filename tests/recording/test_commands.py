@@ -24,7 +24,7 @@ PATIENCE = 50.0  # seconds; an interpreter starts slowly where six run at once
 def test_timeline_prints_the_table_and_writes_what_it_is_told_to(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
     recording = spoken_conversation(tmp_path / "r.jsonl", 2)
     picture, audio = tmp_path / "r.svg", tmp_path / "r.wav"
     arguments = ["timeline", str(tmp_path / "r.jsonl"), "--picture", str(picture), "--audio", str(audio)]

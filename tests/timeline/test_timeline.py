@@ -62,7 +62,7 @@ def test_a_length_under_a_minute_is_told_in_seconds(tmp_path: Path, seconds: flo
 
 
 def drawn(recording: Recording) -> Any:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -121,7 +121,7 @@ def test_no_text_of_the_picture_lies_over_another_or_outside(tmp_path: Path, tur
 
 @pytest.mark.parametrize(("suffix", "begin"), [(".png", PNG), (".svg", b"<?xml"), (".pdf", b"%PDF")])
 def test_the_pictures_suffix_says_its_format(tmp_path: Path, suffix: str, begin: bytes) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
     timeline.save_picture(spoken_conversation(tmp_path / "r.jsonl", 2), tmp_path / f"r{suffix}")
     assert (tmp_path / f"r{suffix}").read_bytes().startswith(begin)
 
@@ -133,19 +133,19 @@ def test_another_suffix_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("words", ["$x$ \\frac{", "世界 ≠ \N{GRINNING FACE}", "a\nb\tc", "&<>"])
 def test_whatever_was_said_can_be_drawn(tmp_path: Path, words: str) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
     timeline.save_picture(written_conversation(tmp_path / "r.jsonl", words), tmp_path / "r.png")
     assert (tmp_path / "r.png").stat().st_size > 5000
 
 
 def test_a_recording_of_nothing_can_be_drawn(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
     timeline.save_picture(Made(tmp_path / "r.jsonl").done(), tmp_path / "r.png")
     assert (tmp_path / "r.png").read_bytes().startswith(PNG)
 
 
 def test_drawing_leaves_the_programs_own_plots_alone(tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
     spoken_conversation(tmp_path / "r.jsonl", 1)
     code = """
 import sys

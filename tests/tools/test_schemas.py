@@ -244,7 +244,7 @@ def test_without_docstring_parser_the_definition_is_the_same(monkeypatch: pytest
 
 
 def test_other_styles_of_docstring_are_read_where_docstring_parser_is_installed() -> None:
-    pytest.importorskip("docstring_parser")
+    pytest.importorskip("docstring_parser", reason="needs the extra tools")
     sphinx = "Add.\n\n:param a: the first\n:returns: the sum"
     numpy = "Add.\n\nParameters\n----------\na : int\n    the first\n\nReturns\n-------\nint\n    the sum"
     for text in (sphinx, numpy):

@@ -47,7 +47,7 @@ def splice(link: Link, host: str, port: int) -> None:
 
 
 def proxy(bench: Bench, script: Callable[[Link], object], tls: bool = False) -> Peer:
-    return bench._stack.enter_context(Peer(script, bench.server_tls() if tls else None))
+    return bench.stack.enter_context(Peer(script, bench.certified() if tls else None))
 
 
 class Connector:
@@ -122,7 +122,7 @@ def test_tls_inside_of_tls_carries_large_messages_both_ways_at_once(secure: Benc
 
 def test_the_certificate_behind_a_tls_proxy_is_verified(secure: Bench) -> None:
     peer = proxy(secure, Connector(), tls=True)
-    target = secure._stack.enter_context(Peer(welcome, secure.server_tls("other.example")))
+    target = secure.stack.enter_context(Peer(welcome, secure.certified("other.example")))
     with pytest.raises(TLSError, match="another name"):
         secure.connect(target, proxy=f"https://127.0.0.1:{peer.port}")
 

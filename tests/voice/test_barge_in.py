@@ -258,6 +258,7 @@ def test_an_answer_that_the_service_no_longer_makes_is_no_error(plain: House) ->
     session = plain.open()
     session.start_response()
     item_id = first_audio(session).item_id
+    plain.live.wait_for_sent("response.output_item.done", 10)  # only a whole message has audio to be shortened
     with plain.live.lock:
         running = dict(plain.live._responses)
         plain.live._responses.clear()  # it has ended, and the news of it is still on its way
