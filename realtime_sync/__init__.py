@@ -24,14 +24,14 @@ from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.pricing import PRICES, ModelPrices, Prices, UsageTotals
 from realtime_sync.conversation.transcripts import Transcript, TranscriptionSegment
+from realtime_sync.conversation.translations import TranslatedPiece
 from realtime_sync.conversation.turns import Timeline, Turn, TurnTracker
 from realtime_sync.core.answer import Answer, Delta, Timings
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.derived_streams import TranscriptStream
+from realtime_sync.core.derived_streams import TranscriptStream, TranslationStream
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.response import Response
 from realtime_sync.core.streams import UpdateStream
-from realtime_sync.core.translations import TranslatedPiece, TranslationStream
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.credentials import Credential, TokenCredential
 from realtime_sync.endpoint.endpoint import Endpoint

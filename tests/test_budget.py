@@ -141,7 +141,7 @@ def test_a_model_without_a_price_is_refused_at_its_first_usage() -> None:
 
 
 def test_a_session_that_does_not_tell_its_model_cannot_be_priced() -> None:
-    with pytest.raises(ConfigurationError, match="does not say which model"):
+    with pytest.raises(ConfigurationError, match="does not name the model"):
         Budget(1).apply(done("a", tokens(1)))
 
 

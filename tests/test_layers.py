@@ -64,7 +64,7 @@ THREAD_STARTERS = {
     "core/engine.py": "the one place for sessions",
     "web/background.py": "it owns threads that open sessions, so they are there before any engine",
     "transport/dialing.py": "getaddrinfo obeys no deadline, so a name is looked up where it can be left behind",
-    "tools/pool.py": "a tool that hangs must not hold the interpreter; a runner may serve several sessions",
+    "tools/calls.py": "a tool that hangs must not hold the interpreter; a runner may serve several sessions",
     "voice/file_devices.py": "a device plays by its own clock, with or without a session",
     "server/clock.py": "the service's time runs for all of its sessions",
     "server/server.py": "accepting connections, and one thread for each",

@@ -22,19 +22,17 @@ from realtime_sync.conversation.drafts import ItemDraft, PartDraft, ResponseDraf
 from realtime_sync.conversation.order import ItemOrder
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.conversation.pricing import UsageTotals
-from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.errors import AudioFormatError
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import (
     ConversationItem,
     FunctionCallItem,
-    MCPCallItem,
     MCPListToolsItem,
     MessageItem,
 )
 from realtime_sync.protocol.options import AudioFormat
-from realtime_sync.protocol.plain import from_plain
-from realtime_sync.protocol.registry import Setting
-from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession, ResponseStatusDetails, TokenUsage
+from realtime_sync.protocol.registry import UNSET, Setting
+from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession, ResponseStatusDetails
 from realtime_sync.protocol.update_base import (
     ConversationUpdate,
     ItemStreamingUpdateBase,
@@ -70,7 +68,7 @@ class Accumulator:
         copy.id, copy.session, copy.usage, copy.nameless = self.id, self.session, self.usage, self.nameless
         copy.order, copy.deleted = self.order.copy(), set(self.deleted)
         copy.drafts = {key: draft.copy() for key, draft in self.drafts.items()}
-        copy.responses = {key: draft.copy() for key, draft in self.responses.items()}
+        copy.responses = {key: draft.copy(copy.drafts) for key, draft in self.responses.items()}
         return copy
 
     # The session --------------------------------------------------------------------------------------------------
@@ -93,7 +91,7 @@ class Accumulator:
             self.deleted.discard(key)
             self.drafts.pop(key, None)
         self._take(key, update.item, final=False)
-        self.order.add(key, update.previous_item_id, told='"previous_item_id"' in update.raw_content)
+        self.order.add(key, update.previous_item_id)
 
     def _item_done(self, update: WholeItemUpdateBase) -> None:
         key = update.item.id or self._open_nameless_item() or self._nameless()
@@ -101,13 +99,13 @@ class Accumulator:
             return
         self._take(key, update.item, final=True)
         # OpenAI ends a response's items with null as the previous one, wherever they stand (2026-07): it is no place.
-        self.order.add(key, update.previous_item_id, told=False)
+        self.order.add(key, update.previous_item_id or UNSET)
 
     def _item_retrieved(self, update: WholeItemUpdateBase) -> None:
         key = update.item.id
         if key and key not in self.deleted:
             self._take(key, update.item, final=update.item.status != "in_progress")
-            self.order.add(key, None, told=False)
+            self.order.add(key, UNSET)
 
     def _item_deleted(self, update: updates.ConversationItemDeletedUpdate) -> None:
         key = update.item_id
@@ -148,7 +146,7 @@ class Accumulator:
         if found is None:
             return
         # Some servers never say that what was spoken is in the conversation, and transcribe nothing else.
-        self.order.add(update.item_id, None, told=False)
+        self.order.add(update.item_id, UNSET)
         # An empty final text is one: what the pieces said turned out to be noise. A missing one is none.
         if update.transcript or not update.faults:
             found[1].transcript.close(update.transcript)
@@ -170,136 +168,52 @@ class Accumulator:
     # Responses ----------------------------------------------------------------------------------------------------
 
     def _response_created(self, update: updates.ResponseCreatedUpdate) -> None:
-        key = update.response.id or self._nameless()
-        response = self._response(key)
+        response = self._response(update.response.id or self._nameless())
         if not response.done:
-            response.told = attrs.evolve(update.response, output=[])
+            response.apply(update)
             self.id = update.response.conversation_id or self.id
 
     def _response_done(self, update: updates.ResponseDoneUpdate) -> None:
-        key = update.response.id or self._open_nameless_response() or self._nameless()
-        response = self._response(key)
+        response = self._response(update.response.id or self._open_nameless_response() or self._nameless())
         if response.done:
             return
         self.id = update.response.conversation_id or self.id
-        usage = usage_of(update)
-        self.usage += UsageTotals.of_response(usage)
-        output = self._final_output(key, update.response)
-        response.told = attrs.evolve(update.response, output=output, usage=usage)
-        response.done = True
+        response.apply(update)
+        self.usage += UsageTotals.of_response(response.told.usage)
+        self._place(response.told)
+        response.told = attrs.evolve(response.told, output=response.output())
         for item_key in response.outputs.values():
             if item_key not in self.order:  # out of band, or deleted meanwhile: only the response has it from now on
                 self.drafts.pop(item_key, None)
         response.outputs.clear()
 
-    def _final_output(self, key: str, told: ConversationResponse) -> list[ConversationItem]:
-        """The response's items, the conversation's own brought up to them; those that came where none are told."""
-        for index, item in enumerate(told.output):
-            if not item.id:
-                continue
-            self._join(key, item.id, index)
-            self._take(item.id, item, final=True)
-            # Some servers never say that an answer is in the conversation, and some do so by this id alone.
-            if told.conversation_id and item.id not in self.deleted:
-                self.order.add(item.id, None, told=False)
-        if told.output:
-            return [self.drafts[item.id].item() if item.id else item for item in told.output]
-        return self.live_output(self.responses[key])
+    def _place(self, told: ConversationResponse) -> None:
+        """Some servers never say that an answer is in the conversation, and some do so by the response's id alone."""
+        for item in told.output:
+            if item.id:
+                self._find_format(item.id, item)
+                if told.conversation_id and item.id not in self.deleted:
+                    self.order.add(item.id, UNSET)
 
-    def live_output(self, response: ResponseDraft) -> list[ConversationItem]:
-        """The items of a response that is not done, as they stand."""
-        keys = [response.outputs[index] for index in sorted(response.outputs)]
-        return [self.drafts[key].item() for key in keys if key in self.drafts]
-
-    def _output_item(self, update: Any, *, final: bool) -> None:
+    def _output_item(self, update: Any) -> None:
         key = update.item.id
         if key and not self._is_over(update.response_id, key):
-            self._join(update.response_id, key, update.output_index)
-            self._take(key, update.item, final=final)
+            self._response_of(update).apply(update)
+            self._find_format(key, update.item)
 
-    def _output_item_added(self, update: updates.ResponseOutputItemAddedUpdate) -> None:
-        self._output_item(update, final=False)
-
-    def _output_item_done(self, update: updates.ResponseOutputItemDoneUpdate) -> None:
-        self._output_item(update, final=True)
-
-    def _part_told(self, update: Any, *, final: bool) -> None:
-        draft = self._streamed(update, MessageItem(id=update.item_id, role="assistant", status="in_progress"))
-        if draft is not None and not (draft.final and not final):
-            part = draft.part(update.content_index, update.part.type)
-            part.take(update.part, final=final, keep_audio=self.keep_audio)
-
-    def _part_added(self, update: updates.ResponseContentPartAddedUpdate) -> None:
-        self._part_told(update, final=False)
-
-    def _part_done(self, update: updates.ResponseContentPartDoneUpdate) -> None:
-        self._part_told(update, final=True)
-
-    def _said_part(self, update: Any, kind: str) -> Optional[PartDraft]:
-        draft = self._streamed(update, None)
-        return None if draft is None else draft.part(update.content_index, kind)
-
-    def _text_delta(self, update: updates.ResponseOutputTextDeltaUpdate) -> None:
-        part = self._said_part(update, "output_text")
-        if part is not None:
-            part.text.add(update.delta)
-
-    def _text_done(self, update: updates.ResponseOutputTextDoneUpdate) -> None:
-        part = self._said_part(update, "output_text")
-        if part is not None and update.text:
-            part.text.close(update.text)
-
-    def _transcript_delta(self, update: updates.ResponseOutputAudioTranscriptDeltaUpdate) -> None:
-        part = self._said_part(update, "output_audio")
-        if part is not None:
-            part.transcript.add(update.delta)
-
-    def _transcript_done(self, update: updates.ResponseOutputAudioTranscriptDoneUpdate) -> None:
-        part = self._said_part(update, "output_audio")
-        if part is not None and update.transcript and part.heard_ms is None:
-            part.transcript.close(update.transcript)
+    def _streamed(self, update: ItemStreamingUpdateBase) -> None:
+        """A piece or a part of an item that a response is making; nothing if that is over, or no item is named."""
+        key, response = update.item_id, self.responses.get(update.response_id)
+        if key in self.drafts and response is not None:
+            response.apply(update)
+        elif key and (key in self.drafts or not self._is_over(update.response_id, key)):
+            self._response_of(update).apply(update)
 
     def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
-        draft = self._streamed(update, None)
-        if draft is None:
-            return
-        if draft.format is None:
+        self._streamed(update)
+        draft = self.drafts.get(update.item_id)
+        if draft is not None and draft.format is None:
             draft.format = self._output_format(update.response_id)
-        part = draft.parts.get(update.content_index) or draft.part(update.content_index, "output_audio")
-        part.audio.add(update.delta, keep=self.keep_audio)
-
-    # Calls ----------------------------------------------------------------------------------------------------------
-
-    def _function_arguments(self, update: Any) -> Optional[ItemDraft]:
-        guess = FunctionCallItem(id=update.item_id, call_id=update.call_id or None, status="in_progress")
-        return self._streamed(update, guess)
-
-    def _function_delta(self, update: updates.ResponseFunctionCallArgumentsDeltaUpdate) -> None:
-        self._add_arguments(self._function_arguments(update), update.delta)
-
-    def _function_done(self, update: updates.ResponseFunctionCallArgumentsDoneUpdate) -> None:
-        draft = self._function_arguments(update)
-        self._close_arguments(draft, update.arguments)
-        if draft is not None and isinstance(draft.base, FunctionCallItem) and update.name and not draft.base.name:
-            draft.base = attrs.evolve(draft.base, name=update.name)
-
-    def _mcp_delta(self, update: updates.ResponseMCPCallArgumentsDeltaUpdate) -> None:
-        draft = self._streamed(update, MCPCallItem(id=update.item_id, status="in_progress"))
-        self._add_arguments(draft, update.delta)
-
-    def _mcp_done(self, update: updates.ResponseMCPCallArgumentsDoneUpdate) -> None:
-        draft = self._streamed(update, MCPCallItem(id=update.item_id, status="in_progress"))
-        self._close_arguments(draft, update.arguments)
-
-    def _add_arguments(self, draft: Optional[ItemDraft], delta: str) -> None:
-        if draft is not None:
-            draft.changed()
-            draft.arguments.add(delta)
-
-    def _close_arguments(self, draft: Optional[ItemDraft], arguments: str) -> None:
-        if draft is not None and arguments:
-            draft.changed()
-            draft.arguments.close(arguments)
 
     # Another connection ---------------------------------------------------------------------------------------------
 
@@ -308,7 +222,7 @@ class Accumulator:
         key = item.id or self._nameless()
         self.deleted.discard(key)
         self._take(key, item, final=True, keep_audio=True)
-        self.order.add(key, previous_item_id, told=False)
+        self.order.add(key, previous_item_id or UNSET)
 
     def is_nobodys_loss(self, key: str) -> bool:
         """True for a message of which nothing has come, and for lists of tools, which each connection makes anew."""
@@ -331,7 +245,7 @@ class Accumulator:
         for response in self._live_responses():
             keys = [key for key in response.outputs.values() if key in self.drafts]
             told = ResponseStatusDetails(type="incomplete", reason=CONNECTION_LOST)
-            output = self.live_output(response)
+            output = response.output()
             response.told = attrs.evolve(response.told, status="incomplete", status_details=told, output=output)
             response.done = True
             response.outputs.clear()
@@ -370,6 +284,10 @@ class Accumulator:
         if draft is None:
             draft = self.drafts[key] = ItemDraft(item)
         draft.take(item, final=final, keep_audio=keep_audio or self.keep_audio)
+        self._find_format(key, item)
+
+    def _find_format(self, key: str, item: ConversationItem) -> None:
+        draft = self.drafts[key]
         if draft.format is None and isinstance(item, MessageItem) and any(part.audio for part in item.content):
             draft.format = self._output_format("") if item.role == "assistant" else self.input_format
 
@@ -380,20 +298,6 @@ class Accumulator:
             draft = self.drafts[item_id] = ItemDraft(guess)
         return draft
 
-    def _streamed(self, update: ItemStreamingUpdateBase, guess: Optional[ConversationItem]) -> Optional[ItemDraft]:
-        """The draft of an item that a response is making; None where that is over, or no item is named."""
-        item_id = update.item_id
-        draft = self.drafts.get(item_id)
-        if draft is None:
-            if not item_id or self._is_over(update.response_id, item_id):
-                return None
-            draft = ItemDraft(guess or MessageItem(id=item_id, role="assistant", status="in_progress"))
-            self.drafts[item_id] = draft
-        response = self.responses.get(update.response_id)
-        if response is None or response.outputs.get(update.output_index) != item_id:
-            self._join(update.response_id, item_id, update.output_index)
-        return draft
-
     def _is_over(self, response_id: str, item_key: str) -> bool:
         """True for what comes for an item after its response has ended and nobody else has the item."""
         response = self.responses.get(response_id)
@@ -401,20 +305,19 @@ class Accumulator:
             response is None and item_key in self.deleted
         )
 
-    def _join(self, response_id: str, item_key: str, output_index: int) -> None:
-        if not response_id:
-            return
-        response = self._response(response_id)
-        if not response.done and item_key not in response.outputs.values():
-            taken = output_index in response.outputs
-            response.outputs[max(response.outputs) + 1 if taken else output_index] = item_key
+    def _response_of(self, update: Any) -> ResponseDraft:
+        """The response that an update belongs to; one that is not kept if it names none."""
+        return self._response(update.response_id) if update.response_id else self._new_response(None)
 
     def _response(self, key: str) -> ResponseDraft:
         response = self.responses.get(key)
         if response is None:
-            told = ConversationResponse(id=None if key.startswith(_NAMELESS) else key, status="in_progress")
-            response = self.responses[key] = ResponseDraft(told)
+            response = self.responses[key] = self._new_response(None if key.startswith(_NAMELESS) else key)
         return response
+
+    def _new_response(self, response_id: Optional[str]) -> ResponseDraft:
+        told = ConversationResponse(id=response_id, status="in_progress")
+        return ResponseDraft(told, self.drafts, keep_audio=self.keep_audio)
 
     def _live_responses(self) -> list[ResponseDraft]:
         return [response for response in self.responses.values() if not response.done]
@@ -460,18 +363,6 @@ def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:
     return format if 0 < format.rate <= _HIGHEST_RATE else None
 
 
-def usage_of(update: updates.ResponseDoneUpdate) -> Optional[TokenUsage]:
-    """The response's usage; xAI tells it beside the response, and an empty one inside it (2026-07)."""
-    inside = update.response.usage
-    beside = update.extra.get("usage")
-    if isinstance(beside, dict) and (inside is None or inside == TokenUsage()):
-        try:
-            return from_plain(beside, TokenUsage)
-        except InvalidInputError:
-            return inside
-    return inside
-
-
 _HANDLERS: dict[type[ConversationUpdate], Callable[[Accumulator, Any], None]] = {
     updates.SessionCreatedUpdate: Accumulator._session_created,
     updates.SessionUpdatedUpdate: Accumulator._session_updated,
@@ -490,17 +381,17 @@ _HANDLERS: dict[type[ConversationUpdate], Callable[[Accumulator, Any], None]] = 
     updates.ConversationItemInputAudioTranscriptionFailedUpdate: Accumulator._transcription_failed,
     updates.ResponseCreatedUpdate: Accumulator._response_created,
     updates.ResponseDoneUpdate: Accumulator._response_done,
-    updates.ResponseOutputItemAddedUpdate: Accumulator._output_item_added,
-    updates.ResponseOutputItemDoneUpdate: Accumulator._output_item_done,
-    updates.ResponseContentPartAddedUpdate: Accumulator._part_added,
-    updates.ResponseContentPartDoneUpdate: Accumulator._part_done,
-    updates.ResponseOutputTextDeltaUpdate: Accumulator._text_delta,
-    updates.ResponseOutputTextDoneUpdate: Accumulator._text_done,
-    updates.ResponseOutputAudioTranscriptDeltaUpdate: Accumulator._transcript_delta,
-    updates.ResponseOutputAudioTranscriptDoneUpdate: Accumulator._transcript_done,
+    updates.ResponseOutputItemAddedUpdate: Accumulator._output_item,
+    updates.ResponseOutputItemDoneUpdate: Accumulator._output_item,
+    updates.ResponseContentPartAddedUpdate: Accumulator._streamed,
+    updates.ResponseContentPartDoneUpdate: Accumulator._streamed,
+    updates.ResponseOutputTextDeltaUpdate: Accumulator._streamed,
+    updates.ResponseOutputTextDoneUpdate: Accumulator._streamed,
+    updates.ResponseOutputAudioTranscriptDeltaUpdate: Accumulator._streamed,
+    updates.ResponseOutputAudioTranscriptDoneUpdate: Accumulator._streamed,
     updates.ResponseOutputAudioDeltaUpdate: Accumulator._audio_delta,
-    updates.ResponseFunctionCallArgumentsDeltaUpdate: Accumulator._function_delta,
-    updates.ResponseFunctionCallArgumentsDoneUpdate: Accumulator._function_done,
-    updates.ResponseMCPCallArgumentsDeltaUpdate: Accumulator._mcp_delta,
-    updates.ResponseMCPCallArgumentsDoneUpdate: Accumulator._mcp_done,
+    updates.ResponseFunctionCallArgumentsDeltaUpdate: Accumulator._streamed,
+    updates.ResponseFunctionCallArgumentsDoneUpdate: Accumulator._streamed,
+    updates.ResponseMCPCallArgumentsDeltaUpdate: Accumulator._streamed,
+    updates.ResponseMCPCallArgumentsDoneUpdate: Accumulator._streamed,
 }

@@ -100,7 +100,7 @@ class Conversation:
         """The responses in the order in which they began; one that is ``in_progress`` has its output so far."""
         state = self._state
         return [
-            response.told if response.done else attrs.evolve(response.told, output=state.live_output(response))
+            response.told if response.done else attrs.evolve(response.told, output=response.output())
             for response in state.responses.values()
         ]
 

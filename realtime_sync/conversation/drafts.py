@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Sequence
+from typing import Any, Callable, Literal, Optional
 
 import attrs
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation.pieces import AudioPieces, TextPieces, base64_size
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import (
     ConversationContentPart,
     ConversationItem,
@@ -16,15 +19,23 @@ from realtime_sync.protocol.items import (
     MessageItem,
     decode_base64,
 )
+from realtime_sync.protocol.plain import from_plain
 from realtime_sync.protocol.registry import WireObject
 from realtime_sync.protocol.resources import (
     ConversationResponse,
     ErrorDetails,
     LogProb,
+    TokenUsage,
     TranscriptionLanguage,
     TranscriptionUsage,
 )
+from realtime_sync.protocol.update_base import ConversationUpdate, ItemStreamingUpdateBase
 
+Kind = Literal["text", "transcript"]
+Saying = tuple[Kind, str]
+"""A piece of what the model says, written or spoken."""
+
+_NAMELESS = "\0output "  # no id begins so
 _NOTHING = ConversationContentPart()
 
 
@@ -143,7 +154,7 @@ class ItemDraft:
 
     def part(self, index: int, kind: str) -> PartDraft:
         """The part at this index, for a change; a new one is of this kind."""
-        self.changed()
+        self._built = None
         part = self.parts.get(index)
         if part is None:
             part = self.parts[index] = PartDraft(kind)
@@ -204,15 +215,230 @@ class ItemDraft:
 
 
 class ResponseDraft:
-    """One response: what is told of it, and the keys of its items by output index until it is done."""
+    """One response in the making: the one place where what a server tells of it adds up.
 
-    def __init__(self, told: ConversationResponse) -> None:
+    Pieces add up; what is told as a whole takes their place, or is a piece where none came; what comes late changes
+    nothing. ``items``: the drafts of its items by key; None: its own. A conversation gives its own, which it shares.
+    """
+
+    def __init__(
+        self, told: ConversationResponse, items: Optional[dict[str, ItemDraft]] = None, *, keep_audio: bool = False
+    ) -> None:
         self.told = told
         self.done = False
         self.outputs: dict[int, str] = {}
+        """The keys of its items by output index."""
+        self.items: dict[str, ItemDraft] = {} if items is None else items
+        self._keep_audio = keep_audio
+        self._sources: dict[Kind, str] = {}  # by kind of text: which messages told it
 
-    def copy(self) -> ResponseDraft:
-        """An independent copy."""
-        copy = ResponseDraft(self.told)
-        copy.done, copy.outputs = self.done, dict(self.outputs)
+    def apply(self, update: ConversationUpdate) -> Sequence[Saying]:
+        """Take over an update of this response; returns the texts that only whole messages have told until now.
+
+        Whole texts are pieces if the server sends none (Hugging Face's spoke so until 2026-08, a sentence a message).
+        """
+        handler = _APPLY.get(type(update))
+        return () if handler is None else handler(self, update) or ()
+
+    @property
+    def text(self) -> str:
+        """All that was written."""
+        return self._joined("text")
+
+    @property
+    def transcript(self) -> str:
+        """All that was spoken, in words."""
+        return self._joined("transcript")
+
+    def output(self) -> list[ConversationItem]:
+        """Its items as they stand: those that the end has told, else those that came."""
+        if self.done and self.told.output:
+            return [self.items[item.id].item() if item.id in self.items else item for item in self.told.output]
+        return [draft.item() for draft in self._drafts()]
+
+    def copy(self, items: dict[str, ItemDraft]) -> ResponseDraft:
+        """A copy that is independent but for its items, which are these."""
+        copy = ResponseDraft(self.told, items, keep_audio=self._keep_audio)
+        copy.done, copy.outputs, copy._sources = self.done, dict(self.outputs), dict(self._sources)
         return copy
+
+    def _joined(self, kind: Kind) -> str:
+        told = [self.items[item.id] for item in self.told.output if item.id in self.items] if self.done else []
+        # What the end tells may have other ids than what came before it: then each text is there twice.
+        for drafts in (told, self._drafts()):
+            parts = [draft.parts[index] for draft in drafts for index in sorted(draft.parts)]
+            text = "".join(getattr(part, kind).value or "" for part in parts)
+            if text:
+                return text
+        return ""
+
+    def _drafts(self) -> list[ItemDraft]:
+        keys = [self.outputs[index] for index in sorted(self.outputs)]
+        return [self.items[key] for key in keys if key in self.items]
+
+    # What updates do to it ------------------------------------------------------------------------------------------
+
+    def _created(self, update: updates.ResponseCreatedUpdate) -> None:
+        if not self.done:
+            self.told = attrs.evolve(update.response, output=[])
+
+    def _finish(self, update: updates.ResponseDoneUpdate) -> list[Saying]:
+        if self.done:
+            return []
+        output = update.response.output
+        for index, item in enumerate(output):
+            self._learn(item, index, final=True)
+        self.told, self.done = attrs.evolve(update.response, usage=usage_of(update)), True
+        return self._said_by(output, "response")
+
+    def _item_added(self, update: updates.ResponseOutputItemAddedUpdate) -> None:
+        self._learn(update.item, update.output_index, final=False)
+
+    def _item_done(self, update: updates.ResponseOutputItemDoneUpdate) -> list[Saying]:
+        self._learn(update.item, update.output_index, final=True)
+        return self._said_by([update.item], "item")
+
+    def _part_added(self, update: updates.ResponseContentPartAddedUpdate) -> None:
+        draft = self._item(update, _message)
+        if not draft.final:
+            part = draft.part(update.content_index, update.part.type)
+            part.take(update.part, final=False, keep_audio=self._keep_audio)
+
+    def _part_done(self, update: updates.ResponseContentPartDoneUpdate) -> list[Saying]:
+        part = self._item(update, _message).part(update.content_index, update.part.type)
+        part.take(update.part, final=True, keep_audio=self._keep_audio)
+        return self._said_by_part(update.part, "part")
+
+    def _text_delta(self, update: updates.ResponseOutputTextDeltaUpdate) -> None:
+        self._sources["text"] = "delta"
+        self._item(update, _message).part(update.content_index, "output_text").text.add(update.delta)
+
+    def _transcript_delta(self, update: updates.ResponseOutputAudioTranscriptDeltaUpdate) -> None:
+        self._sources["transcript"] = "delta"
+        self._item(update, _message).part(update.content_index, "output_audio").transcript.add(update.delta)
+
+    def _text_done(self, update: updates.ResponseOutputTextDoneUpdate) -> list[Saying]:
+        part = self._item(update, _message).part(update.content_index, "output_text")
+        return self._text_told("text", part.text, update.text)
+
+    def _transcript_done(self, update: updates.ResponseOutputAudioTranscriptDoneUpdate) -> list[Saying]:
+        part = self._item(update, _message).part(update.content_index, "output_audio")
+        # What was truncated is told without the words that were not heard, and stays so.
+        return self._text_told("transcript", part.transcript, "" if part.heard_ms is not None else update.transcript)
+
+    def _text_told(self, kind: Kind, pieces: TextPieces, text: str) -> list[Saying]:
+        if not text:  # some servers end parts with empty texts
+            return []
+        if self._sources.setdefault(kind, "delta" if pieces.value else "done") != "done":
+            pieces.close(text)
+            return []
+        pieces.add(text)
+        return [(kind, text)]
+
+    def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
+        draft = self._item(update, _message)
+        part = draft.parts.get(update.content_index) or draft.part(update.content_index, "output_audio")
+        part.audio.add(update.delta, keep=self._keep_audio)
+
+    def _arguments_delta(self, update: Any) -> None:
+        draft = self._item(update, _call)
+        draft.changed()
+        draft.arguments.add(update.delta)
+
+    def _arguments_done(self, update: Any) -> None:
+        draft = self._item(update, _call)
+        draft.changed()
+        if update.arguments:
+            draft.arguments.close(update.arguments)
+        name = getattr(update, "name", None)
+        if name and isinstance(draft.base, FunctionCallItem) and not draft.base.name:
+            draft.base = attrs.evolve(draft.base, name=name)
+
+    # Finding its items ----------------------------------------------------------------------------------------------
+
+    def _learn(self, item: ConversationItem, index: int, *, final: bool) -> None:
+        key = self._key(item.id, index)
+        self._join(key, index)
+        if key not in self.items:
+            self.items[key] = ItemDraft(item)
+        self.items[key].take(item, final=final, keep_audio=self._keep_audio)
+
+    def _item(self, update: ItemStreamingUpdateBase, guess: Callable[[Any], ConversationItem]) -> ItemDraft:
+        """The draft of the item that an update is about, made if it was not seen yet."""
+        draft = self.items.get(update.item_id)
+        if draft is None or self.outputs.get(update.output_index) != update.item_id:  # there are many pieces
+            key = self._key(update.item_id, update.output_index)
+            self._join(key, update.output_index)
+            draft = self.items.get(key)
+            if draft is None:
+                draft = self.items[key] = ItemDraft(guess(update))
+        return draft
+
+    def _key(self, item_id: Optional[str], index: int) -> str:
+        """The item's id; without one it is the item that is at this place."""
+        return item_id or self.outputs.get(index) or f"{_NAMELESS}{index}"
+
+    def _join(self, key: str, index: int) -> None:
+        if self.done or key in self.outputs.values():
+            return
+        there = self.outputs.get(index)
+        if there is not None and there.startswith(_NAMELESS):  # its pieces came without its id
+            self.items[key] = self.items.pop(there)
+        elif there is not None:
+            index = max(self.outputs) + 1
+        self.outputs[index] = key
+
+    # Texts that are told as a whole ---------------------------------------------------------------------------------
+
+    def _said_by(self, items: Sequence[ConversationItem], source: str) -> list[Saying]:
+        """Whole items: they tell what was said only if nothing else did."""
+        if not set(self._sources.values()) <= {source}:
+            return []
+        parts = [part for item in items if isinstance(item, MessageItem) for part in item.content]
+        return [saying for part in parts for saying in self._said_by_part(part, source)]
+
+    def _said_by_part(self, part: ConversationContentPart, source: str) -> list[Saying]:
+        told: list[tuple[Kind, Optional[str]]] = [("text", part.text), ("transcript", part.transcript)]
+        return [(kind, text) for kind, text in told if text and self._sources.setdefault(kind, source) == source]
+
+
+def _message(update: ItemStreamingUpdateBase) -> ConversationItem:
+    return MessageItem(id=update.item_id or None, role="assistant", status="in_progress")
+
+
+def _call(update: ItemStreamingUpdateBase) -> ConversationItem:
+    if isinstance(update, (updates.ResponseMCPCallArgumentsDeltaUpdate, updates.ResponseMCPCallArgumentsDoneUpdate)):
+        return MCPCallItem(id=update.item_id or None, status="in_progress")
+    call_id = getattr(update, "call_id", None)
+    return FunctionCallItem(id=update.item_id or None, call_id=call_id or None, status="in_progress")
+
+
+def usage_of(update: updates.ResponseDoneUpdate) -> Optional[TokenUsage]:
+    """The response's usage; xAI tells it beside the response, and an empty one inside it (2026-07)."""
+    inside = update.response.usage
+    beside = update.extra.get("usage")
+    if isinstance(beside, dict) and (inside is None or inside == TokenUsage()):
+        try:
+            return from_plain(beside, TokenUsage)
+        except InvalidInputError:
+            return inside
+    return inside
+
+
+_APPLY: dict[type[ConversationUpdate], Callable[[ResponseDraft, Any], Optional[list[Saying]]]] = {
+    updates.ResponseCreatedUpdate: ResponseDraft._created,
+    updates.ResponseDoneUpdate: ResponseDraft._finish,
+    updates.ResponseOutputItemAddedUpdate: ResponseDraft._item_added,
+    updates.ResponseOutputItemDoneUpdate: ResponseDraft._item_done,
+    updates.ResponseContentPartAddedUpdate: ResponseDraft._part_added,
+    updates.ResponseContentPartDoneUpdate: ResponseDraft._part_done,
+    updates.ResponseOutputTextDeltaUpdate: ResponseDraft._text_delta,
+    updates.ResponseOutputTextDoneUpdate: ResponseDraft._text_done,
+    updates.ResponseOutputAudioTranscriptDeltaUpdate: ResponseDraft._transcript_delta,
+    updates.ResponseOutputAudioTranscriptDoneUpdate: ResponseDraft._transcript_done,
+    updates.ResponseOutputAudioDeltaUpdate: ResponseDraft._audio_delta,
+    updates.ResponseFunctionCallArgumentsDeltaUpdate: ResponseDraft._arguments_delta,
+    updates.ResponseFunctionCallArgumentsDoneUpdate: ResponseDraft._arguments_done,
+    updates.ResponseMCPCallArgumentsDeltaUpdate: ResponseDraft._arguments_delta,
+    updates.ResponseMCPCallArgumentsDoneUpdate: ResponseDraft._arguments_done,
+}

@@ -34,6 +34,7 @@ from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.plain import from_plain, to_plain
+from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
 
 FORMAT, VERSION = "realtime_sync.conversation", 1
@@ -85,12 +86,12 @@ def _from_state(told: Json) -> Accumulator:
     state.session = None if told["session"] is None else from_plain(told["session"], RealtimeSession)
     for item in told["items"]:
         state.drafts[item["key"]] = _item_from(item)
-        state.order.add(item["key"], None, told=False)
+        state.order.add(item["key"], UNSET)
     state.order.new_connection()
     for item in told["aside"]:
         state.drafts[item["key"]] = _item_from(item)
     for response in told["responses"]:
-        state.responses[response["key"]] = _response_from(response)
+        state.responses[response["key"]] = _response_from(response, state)
     state.deleted, state.nameless = set(told["deleted"]), int(told["nameless"])
     known = {field.name for field in attrs.fields(UsageTotals)}
     usage = {name: _checked(value, int, float) for name, value in told["usage"].items() if name in known}
@@ -168,8 +169,10 @@ def _response_state(key: str, response: ResponseDraft) -> Json:
     return {"key": key, "done": response.done, "response": to_plain(response.told), "outputs": outputs}
 
 
-def _response_from(told: Json) -> ResponseDraft:
-    response = ResponseDraft(from_plain(told["response"], ConversationResponse))
+def _response_from(told: Json, state: Accumulator) -> ResponseDraft:
+    response = ResponseDraft(
+        from_plain(told["response"], ConversationResponse), state.drafts, keep_audio=state.keep_audio
+    )
     response.done = bool(told["done"])
     response.outputs = {_checked(index, int): _checked(key, str) for index, key in told["outputs"]}
     return response

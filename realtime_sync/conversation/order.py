@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Optional
 
+from realtime_sync.protocol.registry import Setting, UnsetType
+
 ROOT = "root"
 
 
@@ -14,7 +16,7 @@ class ItemOrder:
     What ``previous_item_id`` means has to be found out:
 
     - an id: after that item. Where it is not here, at the end; and behind it, should it come later.
-    - absent: at the end, for the server tells no order at all.
+    - absent (``UNSET``): at the end, for the server tells no order at all.
     - null: the first of the conversation, says the protocol; so does OpenAI for an item inserted at ``root``. But some
       servers write null always, and xAI's does for what it brings back into a resumed session (2026). So null means
       the beginning only once this connection has named a real id; until then the item goes to the end, and is put at
@@ -46,16 +48,16 @@ class ItemOrder:
         self._names_ids = self._begun = False
         self._doubtful.clear()
 
-    def add(self, item_id: str, previous_item_id: Optional[str], *, told: bool) -> None:
-        """Put an item in its place. ``told``: False where the message did not say a previous item, not even null."""
+    def add(self, item_id: str, previous_item_id: Setting[str]) -> None:
+        """Put an item in its place."""
         if item_id in self:
             return
         at_end = self._before[None]
-        if previous_item_id == ROOT or (previous_item_id is None and told and self._names_ids):
+        if previous_item_id == ROOT or (previous_item_id is None and self._names_ids):
             self._link(item_id, None)
-        elif previous_item_id is None:
+        elif isinstance(previous_item_id, (UnsetType, type(None))):
             self._link(item_id, at_end)
-            if told and self._begun:
+            if previous_item_id is None and self._begun:
                 self._doubtful.append(item_id)
         else:
             self._learn_that_ids_are_named()

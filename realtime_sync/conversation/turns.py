@@ -9,6 +9,8 @@ The rules:
 3. A turn is finished when its response is done and its transcripts have come or failed, or when two later turns have
    been answered: what has not come by then is not waited for. Turns finish in the order in which they began.
 4. No update raises, whatever it holds and whenever it comes.
+
+The tracker keeps ids and moments; what a response has said adds up in a ``ResponseDraft``, which is asked at the end.
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ from typing import Any, Callable, Optional
 import attrs
 
 from realtime_sync.conversation.accumulator import CONNECTION_LOST
+from realtime_sync.conversation.drafts import ResponseDraft
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import FunctionCallItem, MCPApprovalRequestItem, MCPCallItem, MessageItem
-from realtime_sync.protocol.resources import ErrorDetails, RealtimeSession
+from realtime_sync.protocol.resources import ConversationResponse, ErrorDetails, RealtimeSession
 from realtime_sync.protocol.update_base import (
-    ContentStreamingUpdateBase,
     ConversationUpdate,
     ItemStreamingPartDeltaUpdate,
     SessionUpdateBase,
@@ -153,13 +155,19 @@ class _Answer:
     def __init__(self, response_id: str) -> None:
         self.id = response_id
         self.item_ids: dict[str, None] = {}  # an ordered set
-        self.texts: dict[tuple[str, int], TextPieces] = {}
-        self.transcripts: dict[tuple[str, int], TextPieces] = {}
-        self.calls: dict[str, FunctionCallItem] = {}
+        self.draft = ResponseDraft(ConversationResponse())  # without audio
         self.status: Optional[str] = None
         self.reason: Optional[str] = None
         self.done = False
         self.wants_results = False  # it ended with calls, whose results another response will answer
+
+    @property
+    def has_words(self) -> bool:
+        return bool(self.draft.text or self.draft.transcript)
+
+    @property
+    def calls(self) -> list[FunctionCallItem]:
+        return [item for item in self.draft.output() if isinstance(item, FunctionCallItem)]
 
 
 class _Draft:
@@ -206,9 +214,9 @@ class _Draft:
             transcription_error=self.transcription_error,
             response_ids=tuple(answer.id for answer in self.answers),
             item_ids=tuple(item_id for answer in self.answers for item_id in answer.item_ids),
-            text=_joined(answer.texts for answer in self.answers),
-            transcript=_joined(answer.transcripts for answer in self.answers),
-            function_calls=tuple(call for answer in self.answers for call in answer.calls.values()),
+            text="\n".join(filter(None, (answer.draft.text for answer in self.answers))),
+            transcript="\n".join(filter(None, (answer.draft.transcript for answer in self.answers))),
+            function_calls=tuple(call for answer in self.answers for call in answer.calls),
             status=last.status if last else None,
             reason=last.reason if last else None,
             truncated=self.truncated,
@@ -230,12 +238,17 @@ class TurnTracker:
         self._answers: dict[str, tuple[_Draft, _Answer]] = {}  # responses in progress
         self._model_items: dict[str, _Draft] = {}  # of open turns
 
-    def apply(self, update: ConversationUpdate, at: float) -> list[Turn]:
-        """Take over an update that was received ``at`` this moment (seconds, monotonic); the turns that it finishes."""
+    def apply(self, update: ConversationUpdate, at: Optional[float] = None) -> list[Turn]:
+        """Take over an update; the turns that it finishes.
+
+        Args:
+            update: the next update of the session.
+            at: when it was received, in seconds by any monotonic clock; None: ``update.arrived_at``.
+        """
         handler = _HANDLERS.get(type(update))
         if handler is None:
             return []
-        handler(self, update, at)
+        handler(self, update, update.arrived_at if at is None else at)
         # Pieces finish nothing, and there are many of them.
         return [] if isinstance(update, ItemStreamingPartDeltaUpdate) else self._finished()
 
@@ -357,24 +370,16 @@ class TurnTracker:
         if found is None:
             return
         draft, answer = found
+        self._words_told(draft, answer, update, at)
         for item in update.response.output:
             self._model_item(draft, answer, item.id)
-            if isinstance(item, FunctionCallItem):
-                answer.calls[item.id or item.call_id or ""] = item
         details = update.response.status_details
         answer.status, answer.reason = update.response.status, details.reason if details else None
         answer.done = True
         wanting = (FunctionCallItem, MCPCallItem, MCPApprovalRequestItem)
-        called = bool(answer.calls) or any(isinstance(item, wanting) for item in update.response.output)
+        called = any(isinstance(item, wanting) for item in (*answer.calls, *update.response.output))
         answer.wants_results = called and answer.status not in ("cancelled", "failed", "incomplete")
         draft.times["done"] = at - draft.started
-
-    def _output_item(self, update: Any, at: float) -> None:
-        found = self._answers.get(update.response_id)
-        if found is not None:
-            self._model_item(*found, update.item.id)
-            if isinstance(update.item, FunctionCallItem):
-                found[1].calls[update.item.id or update.item.call_id or ""] = update.item
 
     def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate, at: float) -> None:
         found = self._answers.get(update.response_id)
@@ -382,34 +387,18 @@ class TurnTracker:
             self._model_item(*found, update.item_id)
             found[0].note("first_audio", at)
 
-    def _text_delta(self, update: updates.ResponseOutputTextDeltaUpdate, at: float) -> None:
-        self._piece(update, at, "texts", update.delta, final=False)
-
-    def _text_done(self, update: updates.ResponseOutputTextDoneUpdate, at: float) -> None:
-        self._piece(update, at, "texts", update.text, final=True)
-
-    def _said_delta(self, update: updates.ResponseOutputAudioTranscriptDeltaUpdate, at: float) -> None:
-        self._piece(update, at, "transcripts", update.delta, final=False)
-
-    def _said_done(self, update: updates.ResponseOutputAudioTranscriptDoneUpdate, at: float) -> None:
-        self._piece(update, at, "transcripts", update.transcript, final=True)
-
-    def _piece(self, update: ContentStreamingUpdateBase, at: float, where: str, text: str, *, final: bool) -> None:
+    def _output_told(self, update: Any, at: float) -> None:
+        """An item, a part or a piece of an answer."""
         found = self._answers.get(update.response_id)
-        if found is None or not text:  # some servers end parts with empty texts
-            return
-        draft, answer = found
-        if "first_text" not in draft.times:
+        if found is not None:
+            if update.item_id not in found[1].item_ids:
+                self._model_item(*found, update.item_id)
+            self._words_told(*found, update, at)
+
+    def _words_told(self, draft: _Draft, answer: _Answer, update: ConversationUpdate, at: float) -> None:
+        answer.draft.apply(update)
+        if "first_text" not in draft.times and answer.has_words:
             draft.note("first_text", at)
-        pieces: dict[tuple[str, int], TextPieces] = getattr(answer, where)
-        key = (update.item_id, update.content_index)
-        if key not in pieces:
-            self._model_item(draft, answer, update.item_id)
-            pieces[key] = TextPieces()
-        if final:
-            pieces[key].close(text)
-        else:
-            pieces[key].add(text)
 
     def _output_started(self, update: updates.OutputAudioBufferStartedUpdate, at: float) -> None:
         found = self._answers.get(update.response_id)
@@ -427,7 +416,7 @@ class TurnTracker:
         """What was being said went down with the old connection; a question without a word of an answer still waits."""
         for draft in self._open:
             draft.awaited.clear()
-            draft.answers = [answer for answer in draft.answers if answer.done or answer.texts or answer.transcripts]
+            draft.answers = [answer for answer in draft.answers if answer.done or answer.has_words]
             for answer in draft.answers:
                 if not answer.done:
                     answer.done, answer.status, answer.reason = True, "incomplete", CONNECTION_LOST
@@ -476,9 +465,21 @@ class TurnTracker:
                 self._model_items.pop(item_id, None)
 
 
-def _joined(parts: Any) -> str:
-    texts = ("".join(pieces.value or "" for pieces in answer.values()) for answer in parts)
-    return "\n".join(filter(None, texts))
+class TurnFilter:
+    """Says of each update whether a ``TurnTracker`` needs it. For one thread.
+
+    Of an answer's audio that is the first piece: how much was said in sound must not fill a stream of turns.
+    """
+
+    def __init__(self) -> None:
+        self._heard: Optional[str] = None  # the response whose audio came last
+
+    def __call__(self, update: ConversationUpdate) -> bool:
+        """True if the tracker needs this update; to be asked once for each, in order."""
+        if not isinstance(update, updates.ResponseOutputAudioDeltaUpdate):
+            return type(update) in _HANDLERS
+        earlier, self._heard = self._heard, update.response_id
+        return earlier != update.response_id
 
 
 _HANDLERS: dict[type[ConversationUpdate], Callable[[TurnTracker, Any, float], None]] = {
@@ -497,13 +498,15 @@ _HANDLERS: dict[type[ConversationUpdate], Callable[[TurnTracker, Any, float], No
     updates.ConversationItemInputAudioTranscriptionFailedUpdate: TurnTracker._transcript_failed,
     updates.ResponseCreatedUpdate: TurnTracker._response_created,
     updates.ResponseDoneUpdate: TurnTracker._response_done,
-    updates.ResponseOutputItemAddedUpdate: TurnTracker._output_item,
-    updates.ResponseOutputItemDoneUpdate: TurnTracker._output_item,
+    updates.ResponseOutputItemAddedUpdate: TurnTracker._output_told,
+    updates.ResponseOutputItemDoneUpdate: TurnTracker._output_told,
     updates.ResponseOutputAudioDeltaUpdate: TurnTracker._audio_delta,
-    updates.ResponseOutputTextDeltaUpdate: TurnTracker._text_delta,
-    updates.ResponseOutputTextDoneUpdate: TurnTracker._text_done,
-    updates.ResponseOutputAudioTranscriptDeltaUpdate: TurnTracker._said_delta,
-    updates.ResponseOutputAudioTranscriptDoneUpdate: TurnTracker._said_done,
+    updates.ResponseContentPartDoneUpdate: TurnTracker._output_told,
+    updates.ResponseOutputTextDeltaUpdate: TurnTracker._output_told,
+    updates.ResponseOutputTextDoneUpdate: TurnTracker._output_told,
+    updates.ResponseOutputAudioTranscriptDeltaUpdate: TurnTracker._output_told,
+    updates.ResponseOutputAudioTranscriptDoneUpdate: TurnTracker._output_told,
+    updates.ResponseFunctionCallArgumentsDoneUpdate: TurnTracker._output_told,
     updates.OutputAudioBufferStartedUpdate: TurnTracker._output_started,
     SessionReconnectedUpdate: TurnTracker._reconnected,
 }

@@ -8,11 +8,11 @@ from typing import Any
 from realtime_sync.core.vocabulary import Acknowledgement
 from realtime_sync.protocol import commands
 from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
-from realtime_sync.protocol.registry import Command
+from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
 
 METADATA_KEY = "realtime_sync_request"
-"""In the metadata of a response that this library asked for: the ``event_id`` of the request."""
+"""In the metadata of a response that this library asked for: the ``event_id`` of the request, and its ``Owner``."""
 
 
 def _any(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
@@ -36,7 +36,7 @@ def _created_response(command: Mapping[str, Any], update: ConversationUpdate) ->
     theirs = update.response.metadata or {}
     if METADATA_KEY in ours and METADATA_KEY in theirs:  # what else is in there, a server may have made strings of
         return bool(ours[METADATA_KEY] == theirs[METADATA_KEY])
-    return ours == theirs or '"metadata"' not in update.raw_content
+    return ours == theirs or update.response.metadata is UNSET
 
 
 def _cancelled_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:

@@ -17,6 +17,7 @@ from realtime_sync.core.commands import CommandHandle, time_out
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.response import Response
+from realtime_sync.core.response_router import Owner, request_mark
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
@@ -28,6 +29,7 @@ from realtime_sync.errors import (
 from realtime_sync.protocol import commands
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationResponseOptions
+from realtime_sync.protocol.registry import Command
 
 OnDelta = Callable[[Delta], object]
 
@@ -37,8 +39,9 @@ ACTIVE_RESPONSE = "conversation_already_has_active_response"
 class Question:
     """What is said before an answer is asked for: once, and asked again once where its connection was lost too soon."""
 
-    def __init__(self, items: Sequence[ConversationItem]) -> None:
+    def __init__(self, items: Sequence[ConversationItem], owner: Owner = Owner.SESSION) -> None:
         self._items = items
+        self._owner = owner
         self._said: list[tuple[str, CommandHandle]] = []  # ids of items, and their commands
         self._line: Optional[SessionConnection] = None  # on which they were said
         self._asked_again = False
@@ -56,12 +59,12 @@ class Question:
         """
         if self._said and self._line is not connection and engine.read_conversation(self._is_overtaken):
             for item_id, _ in self._said:
-                engine.send(commands.ConversationItemDeleteCommand(item_id=item_id), connection)
+                _send(engine, commands.ConversationItemDeleteCommand(item_id=item_id), connection, self._owner)
             self._said.clear()
         self._line = connection
         for item in self._items[len(self._said) :]:
             command = _addition(item)
-            self._said.append((str(command.item.id), engine.send(command, connection)))
+            self._said.append((str(command.item.id), _send(engine, command, connection, self._owner)))
 
     def _is_overtaken(self, conversation: Conversation) -> bool:
         """True where other questions were put first on the new connection: it is not the last thing said any more."""
@@ -81,27 +84,29 @@ def begin_response(
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
     question: Optional[Question] = None,
+    owner: Owner = Owner.SESSION,
 ) -> Response:
     """Say ``items`` and have them answered; see ``RealtimeConversationSession.respond``.
 
-    ``question``: the same items, where they may have been said already.
+    ``question``: the same items, if they may have been said already. ``owner``: what the asker does about the calls.
     """
     engine.check_open()
-    engine.updates.rest()
     options = options or ConversationResponseOptions()
     if options.conversation == "none" and items:
         options = attrs.evolve(options, input_items=[*(options.input_items or []), *items])
         items = ()
-    question = question or Question(items)
+    question = question or Question(items, owner)
     for attempt in itertools.count():
         connection = engine.live_connection(deadline)
-        response, event_id = _expected(engine, connection, options), f"event_{secrets.token_hex(10)}"
+        response, event_id = _expected(engine, connection, options, owner), f"event_{secrets.token_hex(10)}"
         try:
-            responses_on(connection).request(event_id, response, options.conversation == "none", deadline)
+            out_of_band = options.conversation == "none"
+            responses_on(connection).request(event_id, response, out_of_band, deadline, owner)
             if response.done:
                 continue  # the connection has ended, and the turn with it
             question.say(engine, connection)
-            marked = attrs.evolve(options, metadata={**(options.metadata or {}), METADATA_KEY: event_id})
+            metadata = {**(options.metadata or {}), METADATA_KEY: request_mark(event_id, owner)}
+            marked = attrs.evolve(options, metadata=metadata)
             # On this connection only: on another one nobody would expect its answer.
             engine.send(commands.ResponseCreateCommand(response=marked, event_id=event_id), connection)
         except ConnectionReplacedError:
@@ -134,11 +139,12 @@ def finished_answer(
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
     on_delta: Optional[OnDelta] = None,
+    owner: Owner = Owner.SESSION,
 ) -> Answer:
     """Say ``items`` and wait for the answer; asks again, once, where its connection ended before any of it came."""
-    question = Question(() if options is not None and options.conversation == "none" else items)
+    question = Question(() if options is not None and options.conversation == "none" else items, owner)
     while True:
-        with begin_response(engine, items, options, deadline, question) as response:
+        with begin_response(engine, items, options, deadline, question, owner) as response:
             try:
                 if on_delta is not None:
                     for delta in response.deltas_within(deadline):
@@ -153,6 +159,15 @@ def finished_answer(
             except ConnectionReplacedError:
                 if response.has_begun_to_come or not question.take_second_chance():
                     raise
+
+
+def _send(engine: RealtimeEngine, command: Command, connection: SessionConnection, owner: Owner) -> CommandHandle:
+    """Send an asker's command, on this connection only: what answers it is the asker's, too."""
+    command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+    if Owner.FOR_ALL not in owner:
+        item = command.item.id if isinstance(command, commands.ConversationItemCreateCommand) else None
+        responses_on(connection).adopt(command.event_id, item)
+    return engine.send(command, connection)
 
 
 def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
@@ -203,9 +218,11 @@ def _latest(handle: CommandHandle) -> CommandHandle:
     return handle
 
 
-def _expected(engine: RealtimeEngine, connection: SessionConnection, options: ConversationResponseOptions) -> Response:
+def _expected(
+    engine: RealtimeEngine, connection: SessionConnection, options: ConversationResponseOptions, owner: Owner
+) -> Response:
     return Response(
-        cancel=lambda id: engine.send(commands.ResponseCancelCommand(response_id=id), connection),
+        cancel=lambda id: _send(engine, commands.ResponseCancelCommand(response_id=id), connection, owner),
         check=engine.check_process,
         audio_format=_output_format(engine, options),
         model=engine.model,

@@ -14,10 +14,10 @@ class QueueLimits:
     """How many bytes of updates may wait to be taken; whole numbers from 1.
 
     Attributes:
-        queued: In a stream that somebody reads, one of turns too (64 MiB). Beyond it the session ends with
-            ``ConsumerTooSlowError``, because nothing is dropped in silence. One update alone may be of any size.
-        unread: In ``session.updates()`` before anybody has asked for it (8 MiB), and again from an ``ask`` or
-            ``respond`` on until somebody asks for it. Beyond it the oldest are dropped.
+        queued: in each stream; 64 MiB if not given. Beyond it the session ends with ``ConsumerTooSlowError``, because
+            nothing is dropped in silence. One update alone may be of any size.
+        unread: in ``session.updates()`` until it is first asked for an update; 8 MiB if not given. Beyond it the oldest
+            updates are dropped, and the first ask logs a warning. From then on ``queued`` counts.
     """
 
     queued: int = attrs.field(default=64 * 2**20, validator=_bytes)

@@ -12,6 +12,7 @@ from typing import Any, Optional, TypeVar, Union
 
 import attrs
 
+from realtime_sync.core.response_router import OpenResponse, ResponseRouter
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
 from realtime_sync.protocol.updates import (
@@ -23,8 +24,6 @@ from realtime_sync.protocol.updates import (
 R = TypeVar("R", bound=ResponseUpdateBase)
 
 _PREFIX = "unnamed_"
-# Some servers never end what failed: that must not fill the memory.
-_MOST_OPEN = 64
 
 
 def is_made_up(response_id: Optional[str]) -> bool:
@@ -33,10 +32,13 @@ def is_made_up(response_id: Optional[str]) -> bool:
 
 
 class ResponseNormalizer:
-    """The responses in progress on one connection, and the items of each that are complete. The reader's alone."""
+    """Completes the updates of one connection, before anybody sees them. The reader's alone, without a lock.
 
-    def __init__(self) -> None:
-        self._open: dict[str, dict[str, ConversationItem]] = {}  # by response id, oldest first; items by call or item
+    It asks the registry which responses are open, and keeps there the items of each that are complete.
+    """
+
+    def __init__(self, registry: ResponseRouter) -> None:
+        self._registry = registry
 
     def complete(self, update: ConversationUpdate) -> ConversationUpdate:
         """The update with what belongs to it; the same object where nothing is missing, or it cannot be told."""
@@ -45,49 +47,46 @@ class ResponseNormalizer:
         told = getattr(update, "response_id", None)
         if told is None:
             return update
-        if told not in self._open:
-            name = self._meant(told)
-            update = attrs.evolve(update, response_id=name) if name else update  # type: ignore[call-arg]
-        if isinstance(update, (ResponseOutputItemDoneUpdate, ResponseFunctionCallArgumentsDoneUpdate)):
-            self._note(update)
+        known = self._registry.get(told)
+        if known is None:
+            known = self._meant(told)
+            update = attrs.evolve(update, response_id=known.id) if known else update  # type: ignore[call-arg]
+        if known and isinstance(update, (ResponseOutputItemDoneUpdate, ResponseFunctionCallArgumentsDoneUpdate)):
+            _note(update, known.items)
         return update
 
     def _whole(self, update: ResponseUpdateBase) -> ResponseUpdateBase:
         told = update.response_id or ""
         if isinstance(update, ResponseCreatedUpdate):
-            name = told or f"{_PREFIX}{secrets.token_hex(10)}"
-            self._open[name] = {}
-            if len(self._open) > _MOST_OPEN:
-                del self._open[next(iter(self._open))]
-            return update if told else _evolved(update, id=name)
-        name = told if told in self._open else self._meant(told) or told
-        items = list(self._open.pop(name, {}).values())
-        if name == told and (update.response.output or not items):
+            return update if told else _evolved(update, id=f"{_PREFIX}{secrets.token_hex(10)}")
+        known = self._registry.get(told) or self._meant(told)
+        if known is None or (known.id == told and (update.response.output or not known.items)):
             return update
-        return _evolved(update, id=name or None, output=update.response.output or items)
+        return _evolved(update, id=known.id, output=update.response.output or list(known.items.values()))
 
-    def _meant(self, told: str) -> Optional[str]:
-        """The only response in progress, where nothing was told, or it had no id when it began."""
-        only = next(iter(self._open)) if len(self._open) == 1 else None
-        return only if not told or is_made_up(only) else None
+    def _meant(self, told: str) -> Optional[OpenResponse]:
+        """The only response in progress, if nothing was told, or it had no id when it began."""
+        only = self._registry.only_open
+        return only if only and (not told or is_made_up(only.id)) else None
 
-    def _note(self, update: Union[ResponseOutputItemDoneUpdate, ResponseFunctionCallArgumentsDoneUpdate]) -> None:
-        items = self._open.get(update.response_id)
-        if items is None:
-            return
-        if isinstance(update, ResponseOutputItemDoneUpdate):
-            item = update.item
-            call_id = item.call_id if isinstance(item, FunctionCallItem) else None
-            items[call_id or item.id or f"item {len(items)}"] = item
-        elif update.name and update.call_id:  # all that some servers ever tell of a call
-            call = FunctionCallItem(
-                id=update.item_id or None,
-                call_id=update.call_id,
-                name=update.name,
-                arguments=update.arguments,
-                status="completed",
-            )
-            items.setdefault(update.call_id, call)
+
+def _note(
+    update: Union[ResponseOutputItemDoneUpdate, ResponseFunctionCallArgumentsDoneUpdate],
+    items: dict[str, ConversationItem],
+) -> None:
+    if isinstance(update, ResponseOutputItemDoneUpdate):
+        item = update.item
+        call_id = item.call_id if isinstance(item, FunctionCallItem) else None
+        items[call_id or item.id or f"item {len(items)}"] = item
+    elif update.name and update.call_id:  # all that some servers ever tell of a call
+        call = FunctionCallItem(
+            id=update.item_id or None,
+            call_id=update.call_id,
+            name=update.name,
+            arguments=update.arguments,
+            status="completed",
+        )
+        items.setdefault(update.call_id, call)
 
 
 def _evolved(update: R, **changes: Any) -> R:

@@ -16,6 +16,7 @@ it.
 
 from __future__ import annotations
 
+import time
 from typing import Callable, Optional, TypeVar, Union
 
 import attrs
@@ -38,8 +39,8 @@ from realtime_sync.protocol.commands import (
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
-from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase, SessionUpdateBase
-from realtime_sync.protocol.updates import ResponseDoneUpdate, is_about_tool_lists
+from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
+from realtime_sync.protocol.updates import is_about_tool_lists
 
 T = TypeVar("T")
 
@@ -50,7 +51,7 @@ def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
     """The messages of the realtime protocol, as a server of this dialect spells them."""
 
     def decode(frame: Union[str, bytes]) -> ConversationUpdate:
-        return codec.decode(frame, dialect) if isinstance(frame, str) else codec.decode_binary(frame)
+        return codec.decode_frame(frame, dialect, time.monotonic())
 
     return Vocabulary(
         decode=decode,
@@ -63,24 +64,22 @@ def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
 
 
 class RealtimeExchange:
-    """The answers in progress on one connection; see ``Exchange``."""
+    """The answers in progress on one connection; see ``Exchange``.
 
-    def __init__(self) -> None:
-        self.responses = ResponseRouter()
-        self._normalizer = ResponseNormalizer()
-        self._open: set[Optional[str]] = set()  # responses that have begun; the reader's
+    ``before``: those of the connection that this one takes the place of.
+    """
+
+    def __init__(self, before: Optional[ResponseRouter] = None) -> None:
+        self.responses = ResponseRouter(before)
+        self._normalizer = ResponseNormalizer(self.responses)
 
     def complete(self, update: ConversationUpdate) -> ConversationUpdate:
         """See ``Exchange``."""
         return self._normalizer.complete(update)
 
-    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> None:
+    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """See ``Exchange``."""
-        if isinstance(update, ResponseDoneUpdate):
-            self._open.discard(update.response_id)
-        elif isinstance(update, ResponseUpdateBase):
-            self._open.add(update.response_id)
-        self.responses.see(update, acknowledged)
+        return self.responses.see(update, acknowledged)
 
     def end(self, error: Exception) -> None:
         """See ``Exchange``."""
@@ -89,7 +88,7 @@ class RealtimeExchange:
     @property
     def unfinished(self) -> list[str]:
         """See ``Exchange``."""
-        return sorted(response_id or "" for response_id in self._open)
+        return self.responses.open_ids
 
 
 class RealtimeState:
@@ -104,6 +103,7 @@ class RealtimeState:
         self.settings = SettingsTracker()
         self.conversation = Conversation()
         self._acknowledge = acknowledge
+        self._responses: Optional[ResponseRouter] = None  # of the connection that was made last
 
     @property
     def session_id(self) -> Optional[str]:
@@ -112,7 +112,9 @@ class RealtimeState:
 
     def new_exchange(self) -> RealtimeExchange:
         """See ``SessionState``."""
-        return RealtimeExchange()
+        exchange = RealtimeExchange(self._responses)
+        self._responses = exchange.responses
+        return exchange
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
         """Give a cancellation the name that the server knows, and note that the response is about to end."""

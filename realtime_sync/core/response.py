@@ -1,7 +1,14 @@
 """One answer of the model while it is made.
 
-The reader feeds a ``Response``; any thread reads it. What came is kept in lists that only grow, so each of the streams
-is complete however late it is read, and in whatever order.
+The reader feeds a ``Response``; any thread reads it, several at once. What came is kept in one list of events that only
+grows, and each stream is that list, filtered, from its beginning: so each is complete however late it is read. What
+the answer comes to is added up by a ``ResponseDraft``, as in the conversation.
+
+States: asked (``_draft.told`` is empty), begun (``response.created`` has come), finished (``response.done``, or
+``_error``). Nothing is fed to a finished one.
+
+Locks: ``_lock`` guards all that changes; ``_changed`` belongs to it and is notified at each change. Audio is kept as it
+came, in base64, and decoded by those who read it: without the lock, and not on the reader thread.
 """
 
 from __future__ import annotations
@@ -9,42 +16,56 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from typing import Callable, Literal, Optional, TypeVar, Union
+from collections.abc import Iterator
+from typing import Any, Callable, Optional, TypeVar, Union
 
-import attrs
-
-from realtime_sync.conversation.accumulator import usage_of
+from realtime_sync.conversation.drafts import ResponseDraft
 from realtime_sync.conversation.pricing import cost
 from realtime_sync.core.answer import Answer, Delta, Timings
 from realtime_sync.core.commands import time_out
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import RealtimeSyncError, ResponseFailedError
-from realtime_sync.protocol.items import (
-    ConversationContentPart,
-    ConversationItem,
-    MessageItem,
-    decode_base64,
-)
+from realtime_sync.protocol.items import ConversationItem, decode_base64
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, ErrorDetails
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
     ErrorUpdate,
-    ResponseContentPartDoneUpdate,
     ResponseCreatedUpdate,
     ResponseDoneUpdate,
     ResponseOutputAudioDeltaUpdate,
     ResponseOutputAudioTranscriptDeltaUpdate,
-    ResponseOutputAudioTranscriptDoneUpdate,
     ResponseOutputItemDoneUpdate,
     ResponseOutputTextDeltaUpdate,
-    ResponseOutputTextDoneUpdate,
 )
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+Audio = str
+"""A piece of audio as it came: base64."""
+
+Event = Union[Delta, Audio, ConversationItem]
+
+
+def _audio_of(update: ResponseOutputAudioDeltaUpdate) -> Audio:
+    return update.delta
+
+
+# What the updates of an answer add to it. Its texts that come only as a whole, the draft finds.
+_EVENTS: dict[type[ConversationUpdate], Callable[[Any], Event]] = {
+    ResponseOutputAudioDeltaUpdate: _audio_of,
+    ResponseOutputTextDeltaUpdate: lambda update: Delta("text", update.delta),
+    ResponseOutputAudioTranscriptDeltaUpdate: lambda update: Delta("transcript", update.delta),
+    ResponseOutputItemDoneUpdate: lambda update: update.item,
+}
+_MOMENTS: dict[type[Any], str] = {
+    ResponseCreatedUpdate: "created",
+    ResponseDoneUpdate: "done",
+    Delta: "first_text",
+    Audio: "first_audio",
+}
 
 
 def _decoded(piece: str) -> bytes:
@@ -75,14 +96,10 @@ class Response:
         self._check = check
         self._audio_format = audio_format
         self._model = model
-        self._changed = threading.Condition()  # guards all below; notified at each change
-        self._texts: list[str] = []
-        self._transcripts: list[str] = []
-        self._deltas: list[Delta] = []  # of both, as they came
-        self._sources: dict[str, str] = {}  # by kind of text: which messages tell it
-        self._audio: list[str] = []  # base64 as it came; decoded by whoever reads it, not by the reader thread
-        self._items: list[ConversationItem] = []
-        self._response: Optional[ConversationResponse] = None
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._events: list[Event] = []
+        self._draft = ResponseDraft(ConversationResponse())
         self._finished = False
         self._error: Optional[Exception] = None
         self.overheard: Optional[ErrorUpdate] = None
@@ -95,7 +112,7 @@ class Response:
     @property
     def id(self) -> Optional[str]:
         """The service's name for the response; None until it has told it."""
-        return self._response.id if self._response else None
+        return self._draft.told.id
 
     @property
     def done(self) -> bool:
@@ -105,27 +122,27 @@ class Response:
     @property
     def has_begun_to_come(self) -> bool:
         """True once any text, audio or item of it has come."""
-        return bool(self._texts or self._transcripts or self._audio or self._items)
+        return bool(self._events)
 
     def text_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
         """The answer's text in pieces, from the first on. ``timeout``: seconds to wait for each; None is for ever."""
-        return self._pieces(self._texts, timeout)
+        return (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "text")
 
     def transcript_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
         """The transcript of the answer's audio in pieces, from the first on."""
-        return self._pieces(self._transcripts, timeout)
+        return (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "transcript")
 
     def deltas(self, timeout: Optional[float] = None) -> Iterator[Delta]:
         """The pieces of both, in the order in which they came: for who does not know whether it will be spoken."""
-        return self._pieces(self._deltas, timeout)
+        return self._pieces(Delta, timeout)
 
     def audio_chunks(self, timeout: Optional[float] = None) -> Iterator[bytes]:
         """The answer's audio in pieces, from the first on: samples in the session's output format."""
-        return map(_decoded, self._pieces(self._audio, timeout))
+        return map(_decoded, self._pieces(Audio, timeout))
 
     def items(self, timeout: Optional[float] = None) -> Iterator[ConversationItem]:
         """The answer's items, each when it is complete: messages, function calls, ..."""
-        return self._pieces(self._items, timeout)
+        return self._pieces(ConversationItem, timeout)
 
     def wait(self, timeout: Optional[float] = None) -> Answer:
         """The finished answer; ``timeout`` in seconds, None waits as long as the connection lives.
@@ -135,7 +152,7 @@ class Response:
         """
         self._check()
         deadline = Deadline(timeout)
-        with self._changed:
+        with self._lock:
             if not deadline.wait(lambda s: self._changed.wait_for(lambda: self._finished, s)):
                 raise time_out(f"the answer was not finished within {timeout:.3g} s; it goes on", self.overheard)
         self._check_success()
@@ -144,21 +161,19 @@ class Response:
     def answer(self) -> Answer:
         """What has come so far, as a value."""
         self._check()
-        with self._changed:
-            response = self._response or ConversationResponse()
-            texts, transcripts, audio = "".join(self._texts), "".join(self._transcripts), list(self._audio)
-            items = list(response.output or self._items)
-            times = dict(self._times)
+        with self._lock:
+            response, events, times = self._draft.told, list(self._events), dict(self._times)
+            text, transcript = self._draft.text, self._draft.transcript
         details = response.status_details
         return Answer(
             id=response.id,
             status=response.status,
             reason=details.reason if details else None,
-            text=texts,
-            transcript=transcripts,
-            audio=b"".join(map(_decoded, audio)),
+            text=text,
+            transcript=transcript,
+            audio=b"".join(_decoded(event) for event in events if isinstance(event, Audio)),
             audio_format=response.output_audio_format or self._audio_format,
-            items=items,
+            items=list(response.output) or [event for event in events if isinstance(event, ConversationItem)],
             usage=response.usage,
             cost=cost(response.usage, self._model) if response.usage and self._model else None,
             timings=Timings(**times),
@@ -183,33 +198,41 @@ class Response:
     def __repr__(self) -> str:
         state = "in progress"
         if self._finished:
-            state = str(self._error or (self._response.status if self._response else None))
-        heard = sum(map(len, self._texts)) + sum(map(len, self._transcripts))
-        return f"<Response {self.id or '?'} {state}, {heard} characters, {len(self._audio)} pieces of audio>"
+            state = str(self._error or self._draft.told.status)
+        events = list(self._events)
+        heard = sum(len(event.text) for event in events if isinstance(event, Delta))
+        pieces = sum(isinstance(event, Audio) for event in events)
+        return f"<Response {self.id or '?'} {state}, {heard} characters, {pieces} pieces of audio>"
 
-    def _pieces(self, pieces: list[T], timeout: Union[float, Deadline, None]) -> Iterator[T]:
+    def _pieces(self, kind: type[T], timeout: Union[float, Deadline, None]) -> Iterator[T]:
+        """The events of a kind, from the first on."""
         self._check()
         position = 0
-        while True:
-            with self._changed:
-                deadline = timeout if isinstance(timeout, Deadline) else Deadline(timeout)
-                if not deadline.wait(
-                    lambda s, n=position: self._changed.wait_for(lambda: len(pieces) > n or self._finished, s)  # type: ignore[misc]
-                ):
-                    raise time_out(f"no piece of the answer came within {timeout} s; it goes on", self.overheard)
-                fresh = pieces[position:]
-            if not fresh:
-                self._check_success()
-                return
+        deadline = timeout if isinstance(timeout, Deadline) else Deadline(timeout)
+        while fresh := self._events_from(position, deadline):
             position += len(fresh)
-            yield from fresh
+            for event in fresh:
+                if isinstance(event, kind):
+                    yield event
+                    deadline = timeout if isinstance(timeout, Deadline) else Deadline(timeout)
+        self._check_success()
+
+    def _events_from(self, position: int, deadline: Deadline) -> list[Event]:
+        """The events from this position on, once there are some; none if it is finished."""
+        with self._lock:
+            if not deadline.wait(
+                lambda s: self._changed.wait_for(lambda: self._finished or len(self._events) > position, s)
+            ):
+                told = f"no piece of the answer came within {deadline.seconds} s; it goes on"
+                raise time_out(told, self.overheard)
+            return self._events[position:]
 
     def _check_success(self) -> None:
         """Raise what ended it, if that was not the service by saying that it is done."""
         if self._error is not None:
             raise self._error.with_traceback(None)
-        if self._response is not None and self._response.status == "failed":
-            details = self._response.status_details
+        if self._draft.told.status == "failed":
+            details = self._draft.told.status_details
             error = (details.error if details else None) or ErrorDetails()
             told = error.message or error.code or error.type or "no reason given"
             raise ResponseFailedError(f"the service could not answer: {told}", answer=self.answer(), code=error.code)
@@ -218,16 +241,14 @@ class Response:
 
     def deltas_within(self, deadline: Deadline) -> Iterator[Delta]:
         """As ``deltas``, with one deadline for all of them."""
-        return self._pieces(self._deltas, deadline)
+        return self._pieces(Delta, deadline)
 
     def wait_until_begun(self, deadline: Deadline) -> None:
         """Return once the service has begun to answer; raises ``ServerError`` where it refused to, and as ``wait``."""
-        with self._changed:
-            begun = deadline.wait(
-                lambda s: self._changed.wait_for(lambda: self._response is not None or self._finished, s)
-            )
-        if self._response is not None:
-            return  # and if it has failed since, that is for whoever reads it
+        with self._lock:
+            begun = deadline.wait(lambda s: self._changed.wait_for(lambda: self._begun or self._finished, s))
+        if self._begun:
+            return  # and if it has failed since, that is for the one who reads it
         if self._error is not None:
             raise self._error.with_traceback(None)
         if not begun:
@@ -235,66 +256,38 @@ class Response:
             raise time_out(told, self.overheard)
 
     def feed(self, update: ConversationUpdate) -> None:
-        """Take in an update that belongs to this response."""
-        with self._changed:
-            if isinstance(update, ResponseOutputAudioDeltaUpdate):
-                self._audio.append(update.delta)
-                self._note("first_audio")
-            elif isinstance(update, ResponseOutputTextDeltaUpdate):
-                self._take("text", update.delta, "delta")
-            elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
-                self._take("transcript", update.delta, "delta")
-            elif isinstance(update, ResponseOutputTextDoneUpdate):
-                self._take("text", update.text, "done")
-            elif isinstance(update, ResponseOutputAudioTranscriptDoneUpdate):
-                self._take("transcript", update.transcript, "done")
-            elif isinstance(update, ResponseContentPartDoneUpdate):
-                self._take_part(update.part, "part")
-            elif isinstance(update, ResponseOutputItemDoneUpdate):
-                self._items.append(update.item)
-                self._take_items([update.item], "item")
-            elif isinstance(update, ResponseCreatedUpdate):
-                self._response = update.response
-                self._note("created")
-            elif isinstance(update, ResponseDoneUpdate):
-                self._response = attrs.evolve(update.response, usage=usage_of(update))
-                self._take_items(update.response.output, "response")
-                self._note("done")
-                self._finished = True
-            else:
+        """Take in an update that belongs to this response. On the reader thread."""
+        event_of = _EVENTS.get(type(update))
+        with self._lock:
+            if self._finished:
                 return
+            told = () if event_of is _audio_of else self._draft.apply(update)
+            if event_of is not None:
+                self._add(event_of(update))
+            else:
+                self._note(update)
+            for kind, text in told:
+                self._add(Delta(kind, text))
+            self._finished = isinstance(update, ResponseDoneUpdate)
             self._changed.notify_all()
+
+    def _add(self, event: Event) -> None:
+        self._events.append(event)
+        self._note(event)
+
+    def _note(self, cause: object) -> None:
+        moment = _MOMENTS.get(type(cause))
+        if moment is not None and moment not in self._times:
+            self._times[moment] = time.monotonic() - self._asked
+
+    @property
+    def _begun(self) -> bool:
+        return "created" in self._times or "done" in self._times
 
     def fail(self, error: Exception) -> None:
         """Nothing more will come, because of ``error``."""
-        with self._changed:
+        with self._lock:
             if not self._finished:
                 self._error = error
                 self._finished = True
                 self._changed.notify_all()
-
-    def _take(self, kind: Literal["text", "transcript"], text: Optional[str], source: str) -> None:
-        """A piece; a whole text is one where the server sends none (Hugging Face's spoke so until 2026-08)."""
-        if source == "delta":
-            self._sources[kind] = source
-        elif not text or self._sources.setdefault(kind, source) != source:
-            return
-        text = text or ""
-        (self._texts if kind == "text" else self._transcripts).append(text)
-        self._deltas.append(Delta(kind, text))
-        self._note("first_text")
-
-    def _take_part(self, part: ConversationContentPart, source: str) -> None:
-        self._take("text", part.text, source)
-        self._take("transcript", part.transcript, source)
-
-    def _take_items(self, items: Sequence[ConversationItem], source: str) -> None:
-        """Whole items: they tell what was said only where nothing else did."""
-        if set(self._sources.values()) <= {source}:
-            for item in items:
-                for part in item.content if isinstance(item, MessageItem) else ():
-                    self._take_part(part, source)
-
-    def _note(self, moment: str) -> None:
-        if moment not in self._times:
-            self._times[moment] = time.monotonic() - self._asked

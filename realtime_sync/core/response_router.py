@@ -1,149 +1,347 @@
-"""Which update belongs to which answer, and whose turn it is to ask for one.
+"""The one registry of responses: whose each is, who acts on what it asks for, and whose turn it is to ask.
 
-The service makes one response at a time in a conversation, and refuses a second. So a request waits here until the
-conversation is free: of responses that this library asked for, and of those that voice activity detection began.
-Out-of-band responses (``conversation="none"``) run beside it, any number at once. Which request a new response answers
-is found out in ``acknowledgement.py``, as for every command; from then on its id tells.
+Rules:
+
+1. Whose a response is, is decided once, at ``response.created``: ``PendingCommands`` finds the request that it answers
+   (by metadata if the server echoes it, else in the order of asking). From then on its id alone tells.
+2. The service makes one response at a time in a conversation, and refuses a second. So a request waits here until the
+   conversation is free: of responses that this library asked for, and of those that voice activity detection began.
+   Out-of-band responses (``conversation="none"``) run beside it, any number at once.
+3. A response is open from ``response.created`` to ``response.done``. What is known of it is kept for some time
+   afterwards: its items and its remote calls come later than its end.
+4. An update belongs to an asker (``ask``, ``respond``) if it answers or refuses one of the asker's commands, belongs to
+   the asker's response, or is about an item that one of them made. ``see`` says so of every update. What the session's
+   own loops ask for (``Owner.FOR_ALL``) belongs to nobody: all who read the session are told of it.
+5. A call (``call_id``) is acted upon once in a session, however often it is told: whoever acts claims it first.
+6. All of it is bounded, because some servers never end what failed.
+
+The interface, for the rest of the package:
+
+- ``request``, ``withdraw``, ``adopt``, ``cancelling``, ``wait_for_change``: for those who ask (``ask.py``).
+- ``see``, ``end``: for the reader, which tells of every update, and whether it acknowledges a command.
+- ``get(response_id)``: the ``OpenResponse``, open or lately done; ``owner_of(response_id)``: its ``Owner``.
+- ``open_ids``, ``active``, ``claimed``, ``idle``: what is in progress.
+- ``claim_call(call_id)``: True for the first who asks, who then acts on the call.
+
+States of the conversation, by ``_claimed`` and ``_occupying``: free (neither); claimed (a request is on its way);
+occupied (a response is in progress in it). request() waits for free; response.created turns claimed into occupied;
+a refusal or a withdrawal turns claimed into free; response.done turns occupied into free, and so does the time that
+``cancelling`` allows.
+
+Locks: ``ResponseRouter._lock`` guards all of its fields, ``_Recent._lock`` the names in it; each is held for dictionary
+work only, and nothing is taken under either. Only the reader changes ``_known`` and ``_open`` (and ``end`` clears
+them), one entry at a time; a lookup in ``_known`` needs no lock. A ``Response`` is fed, and failed, without it.
 """
 
 from __future__ import annotations
 
+import enum
 import math
 import threading
 import time
 from typing import Optional
 
+import attrs
+
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.core.commands import server_error
 from realtime_sync.core.response import Response
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import WaitTimeoutError
-from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.errors import UsageError, WaitTimeoutError
+from realtime_sync.protocol import updates
+from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.protocol.update_base import ConversationUpdate, ItemStreamingPartDeltaUpdate, WholeItemUpdateBase
 from realtime_sync.protocol.updates import ErrorUpdate, ResponseCreatedUpdate, ResponseDoneUpdate
+
+# Responses that are remembered, in progress or over.
+_MOST_RESPONSES = 1024
+# Names of items, commands and calls that are remembered.
+_MOST_NAMES = 4096
+
+_COMMANDED = (
+    updates.ConversationItemRetrievedUpdate,
+    updates.ConversationItemTruncatedUpdate,
+    updates.ConversationItemDeletedUpdate,
+)
+"""What is told of an item because somebody asked about it or changed it, and not because it is there."""
+
+
+class Owner(enum.Flag):
+    """What the asker of a response does about the calls in it; the session's own loops do the rest.
+
+    ``TOOLS``: makes its function calls, or means them for the caller. ``REMOTE_CALLS``: follows its remote MCP calls to
+    their end, and asks for the next response. ``APPROVALS``: decides about those, too. ``FOR_ALL``: there is no asker;
+    the session's loop had the conversation go on.
+    """
+
+    SESSION = 0
+    TOOLS = 1
+    REMOTE_CALLS = 2
+    APPROVALS = 4
+    FOR_ALL = 8
+
+
+_ROLES = (Owner.TOOLS, Owner.REMOTE_CALLS, Owner.APPROVALS)
+
+
+def request_mark(event_id: str, owner: Owner) -> str:
+    """What the metadata of a request say under ``METADATA_KEY``: its name, and what its asker does.
+
+    They come back with the response, and reach every client of the same call.
+    """
+    return " ".join([event_id, *(str(role.name).lower() for role in _ROLES if role in owner)])
+
+
+def _told_owner(update: ResponseCreatedUpdate) -> Owner:
+    """The owner of a response that nobody here asked for: another client of the same call may have."""
+    told = str((update.response.metadata or {}).get(METADATA_KEY) or "").split()[1:]
+    owner = Owner.SESSION
+    for role in _ROLES:
+        if str(role.name).lower() in told:
+            owner |= role
+    return owner
+
+
+@attrs.define(eq=False)
+class OpenResponse:
+    """What is known of a response. ``response``: what the asker reads; None if nobody here asked for it."""
+
+    id: str
+    out_of_band: bool
+    owner: Owner
+    response: Optional[Response] = None
+    is_an_askers: bool = False
+    """True if what is told of it belongs to the asker (rule 4)."""
+    items: dict[str, ConversationItem] = attrs.field(factory=dict)
+    """Those that are complete, by call or item id; the reader's alone, and kept until the response is done."""
+
+
+@attrs.frozen
+class _Request:
+    response: Response
+    owner: Owner
+
+
+class _Recent:
+    """The newest names of a kind. Shared by all connections of a session."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards changes of _names
+        self._names: dict[Optional[str], None] = {}  # an ordered set
+
+    def __contains__(self, name: Optional[str]) -> bool:
+        return name in self._names
+
+    def add(self, name: Optional[str]) -> bool:
+        """True if it is new."""
+        with self._lock:
+            new = bool(name) and name not in self._names
+            if new:
+                self._names[name] = None
+                if len(self._names) > _MOST_NAMES:
+                    del self._names[next(iter(self._names))]
+        return new
 
 
 class ResponseRouter:
-    """The answers in progress on one connection."""
+    """The responses of one connection. ``before``: the registry of the connection that this one takes the place of."""
 
-    def __init__(self) -> None:
-        self._changed = threading.Condition()  # guards all below; notified where the conversation may be free
-        self._requested: dict[str, Response] = {}  # by event_id, until response.created or a refusal
-        self._running: dict[str, Response] = {}  # by response id, until response.done
+    def __init__(self, before: Optional[ResponseRouter] = None) -> None:
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)  # notified when the conversation may have become free
+        self._requested: dict[str, _Request] = {}  # by event_id, until response.created or a refusal
+        self._known: dict[str, OpenResponse] = {}  # by id, oldest first: those that are open, and that were lately
+        self._open: dict[str, OpenResponse] = {}  # likewise, until response.done
         self._claimed: Optional[str] = None  # the event_id of the request that is about to occupy the conversation
         self._occupying: Optional[str] = None  # id of the response in progress in the conversation, whoever began it
         self._awaited_until = math.inf  # by time.monotonic(); from then on it is taken to have ended
         self._ended: Optional[Exception] = None
+        self._of_askers: _Recent = before._of_askers if before else _Recent()  # event ids of commands, ids of items
+        self._calls: _Recent = before._calls if before else _Recent()
 
-    # On the caller's thread -------------------------------------------------------------------------------------
+    # On any thread ----------------------------------------------------------------------------------------------
 
-    def request(self, event_id: str, response: Response, out_of_band: bool, deadline: Deadline) -> None:
-        """Expect a response, once the conversation is free for it; ``WaitTimeoutError`` where it does not get free."""
-        with self._changed:
+    def request(
+        self, event_id: str, response: Response, out_of_band: bool, deadline: Deadline, owner: Owner = Owner.SESSION
+    ) -> None:
+        """Expect a response, once the conversation is free for it; ``WaitTimeoutError`` if it does not get free."""
+        with self._lock:
             if not out_of_band and not self._wait_until_free(deadline):
                 raise WaitTimeoutError("another answer is in progress; wait for it, or cancel it")
-            if self._ended is not None:
-                response.fail(self._ended)
-                return
-            if not out_of_band:
-                self._claimed = event_id
-            self._requested[event_id] = response
+            ended = self._ended
+            if ended is None:
+                self._claimed = self._claimed if out_of_band else event_id
+                self._requested[event_id] = _Request(response, owner)
+        if Owner.FOR_ALL not in owner:
+            self._of_askers.add(event_id)
+        if ended is not None:
+            response.fail(ended)
 
     def withdraw(self, event_id: str) -> None:
         """The request was not sent, or nobody waits for its answer to begin."""
-        with self._changed:
+        with self._lock:
             self._requested.pop(event_id, None)
             self._release(event_id)
+
+    def adopt(self, *names: Optional[str]) -> None:
+        """A command of this ``event_id``, or the item of this id, is an asker's. Called before it is sent."""
+        for name in names:
+            self._of_askers.add(name)
 
     def cancelling(self, response_id: Optional[str], seconds: float) -> None:
         """A response (None: the one in the conversation) was cancelled; its end is awaited for so many seconds.
 
         Then the conversation counts as free, because some servers do not end what has failed (LocalAI and speaches,
-        2026-08). Where it is not free, the service refuses, and the question is put again.
+        2026-08). If it is not free, the service refuses, and the question is put again.
         """
-        with self._changed:
+        with self._lock:
             if self._occupying is not None and response_id in (None, self._occupying):
                 self._awaited_until = min(self._awaited_until, time.monotonic() + seconds)
-                self._changed.notify_all()  # who waits has a nearer deadline now
+                self._changed.notify_all()  # those who wait have a nearer deadline now
 
     def wait_for_change(self, seconds: float) -> None:
         """Wait until the conversation may have become free, at most so long."""
-        with self._changed:
+        with self._lock:
             self._changed.wait(seconds)
+
+    def claim_call(self, call_id: Optional[str]) -> bool:
+        """True for the first who asks about this call, who is to act on it; also for a call without an id."""
+        return not call_id or self._calls.add(call_id)
+
+    def get(self, response_id: Optional[str]) -> Optional[OpenResponse]:
+        """What is known of a response that is open or lately done; None for any other."""
+        return self._known.get(response_id or "")
+
+    def owner_of(self, response_id: Optional[str]) -> Owner:
+        """Who acts on the calls of this response; the session for one that is not known."""
+        known = self.get(response_id)
+        return known.owner if known is not None else Owner.SESSION
+
+    @property
+    def only_open(self) -> Optional[OpenResponse]:
+        """The only response in progress, if there is exactly one."""
+        with self._lock:
+            return next(iter(self._open.values())) if len(self._open) == 1 else None
+
+    @property
+    def open_ids(self) -> list[str]:
+        """The ids of the responses in progress, whoever began them; oldest first."""
+        with self._lock:
+            return list(self._open)
+
+    @property
+    def active(self) -> Optional[str]:
+        """The id of the response in progress in the conversation, whoever began it; None if there is none."""
+        with self._lock:
+            return self._occupying
+
+    @property
+    def claimed(self) -> Optional[str]:
+        """The ``event_id`` of the request whose turn in the conversation it is, until its response begins."""
+        with self._lock:
+            return self._claimed
+
+    @property
+    def idle(self) -> bool:
+        """True if no response is in progress nor asked for."""
+        with self._lock:
+            asked = self._requested or any(one.response is not None for one in self._open.values())
+            return self._claimed is None and not asked and not self._is_occupied()
 
     # On the reader thread ---------------------------------------------------------------------------------------
 
-    def see(self, update: ConversationUpdate, event_id: Optional[str]) -> None:
-        """Hand the update to the answer that it belongs to, if any. ``event_id``: of the command that it settles."""
-        if isinstance(update, ResponseCreatedUpdate):
-            self._begin(update, event_id)
-        elif isinstance(update, ErrorUpdate):
+    def see(self, update: ConversationUpdate, event_id: Optional[str]) -> bool:
+        """Hand the update to the answer that it belongs to, if any; True if it belongs to an asker (rule 4).
+
+        ``event_id``: of the command that it acknowledges or refuses.
+        """
+        response_id: Optional[str] = getattr(update, "response_id", None)
+        known = self._known.get(response_id) if response_id else None
+        if known is not None and isinstance(update, ItemStreamingPartDeltaUpdate):  # there are many of them
+            if known.response is not None:
+                known.response.feed(update)
+            return known.is_an_askers
+        if isinstance(update, ErrorUpdate):
             self._refuse(update, event_id)
-        elif not self._running and not isinstance(update, ResponseDoneUpdate):
-            return  # nobody waits for a piece of an answer
-        response_id = getattr(update, "response_id", None)
-        response = self._running.get(response_id) if response_id else None
-        if response is not None:
-            response.feed(update)
-        if isinstance(update, ResponseDoneUpdate) and response_id:
-            with self._changed:
-                self._running.pop(response_id, None)
-                if self._occupying == response_id:
-                    self._occupying = None
-                self._changed.notify_all()
+            return update.failed_event_id in self._of_askers
+        if response_id and isinstance(update, ResponseCreatedUpdate):
+            self._begin(response_id, update, event_id)
+            known = self._known[response_id]
+        if known is None:
+            about_item = not isinstance(update, _COMMANDED) and getattr(update, "item_id", None) in self._of_askers
+            return about_item or event_id in self._of_askers
+        if known.response is not None:
+            known.response.feed(update)
+        if isinstance(update, WholeItemUpdateBase) and known.is_an_askers:
+            self._of_askers.add(update.item_id)
+        elif isinstance(update, ResponseDoneUpdate):
+            self._close(known, update)
+        return known.is_an_askers
 
     def end(self, error: Exception) -> None:
         """The connection has ended, and all answers with it."""
-        with self._changed:
+        with self._lock:
             self._ended = error
-            unfinished = [*self._requested.values(), *self._running.values()]
+            unfinished = self._unfinished()
             self._requested.clear()
-            self._running.clear()
+            self._known.clear()
+            self._open.clear()
             self._occupying = None
             self._claimed = None
             self._changed.notify_all()
         for response in unfinished:
             response.fail(error)
 
-    @property
-    def active(self) -> Optional[str]:
-        """The id of the response in progress in the conversation, whoever began it; None where there is none."""
-        with self._changed:
-            return self._occupying
-
-    @property
-    def claimed(self) -> Optional[str]:
-        """The ``event_id`` of the request whose turn in the conversation it is, until its response begins."""
-        with self._changed:
-            return self._claimed
-
-    @property
-    def idle(self) -> bool:
-        """True where no response is in progress nor asked for."""
-        with self._changed:
-            return self._claimed is None and not (self._requested or self._running or self._is_occupied())
-
-    def _begin(self, update: ResponseCreatedUpdate, event_id: Optional[str]) -> None:
-        response_id = update.response_id
-        if response_id is None:
-            return
-        in_conversation = not update.out_of_band
-        with self._changed:
-            response = self._requested.pop(event_id, None) if event_id else None
-            if response is not None:
-                self._running[response_id] = response
-                in_conversation = self._claimed == event_id
-            if in_conversation:  # one at a time: what was in progress has ended, if without a word
+    def _begin(self, response_id: str, update: ResponseCreatedUpdate, event_id: Optional[str]) -> None:
+        lost = None
+        with self._lock:
+            request = self._requested.pop(event_id, None) if event_id else None
+            known = self._open.get(response_id)
+            if known is None:
+                self._known.pop(response_id, None)  # some servers use an id again
+                known = OpenResponse(response_id, update.out_of_band, _told_owner(update))
+                self._known[response_id] = self._open[response_id] = known
+                lost = self._forget_oldest()
+            if request is not None:
+                known.response, known.owner = request.response, request.owner
+                known.out_of_band = self._claimed != event_id
+                known.is_an_askers = Owner.FOR_ALL not in request.owner
+            if not known.out_of_band:  # one at a time: what was in progress has ended, if without a word
                 self._occupying, self._awaited_until = response_id, math.inf
             self._release(event_id)
+        if lost is not None:
+            lost.fail(UsageError(f"this answer has no end, and more than {_MOST_RESPONSES} are in progress"))
+
+    def _forget_oldest(self) -> Optional[Response]:
+        """If too many are known; returns the answer that is lost, if it was still in progress."""
+        if len(self._known) <= _MOST_RESPONSES:
+            return None
+        oldest = self._known.pop(next(iter(self._known)))
+        return oldest.response if self._open.pop(oldest.id, None) is oldest else None
+
+    def _close(self, known: OpenResponse, update: ResponseDoneUpdate) -> None:
+        with self._lock:
+            self._open.pop(known.id, None)
+            if self._occupying == known.id:
+                self._occupying = None
+            self._changed.notify_all()
+        known.items = {}
+        for item in update.response.output if known.is_an_askers else ():
+            self._of_askers.add(item.id)
 
     def _refuse(self, update: ErrorUpdate, event_id: Optional[str]) -> None:
-        with self._changed:
-            response = self._requested.pop(event_id, None) if event_id else None
+        with self._lock:
+            request = self._requested.pop(event_id, None) if event_id else None
             self._release(event_id)
-            others = [*self._requested.values(), *self._running.values()] if event_id is None else []
-        if response is not None:
-            response.fail(server_error(update))
+            others = self._unfinished() if event_id is None else []
+        if request is not None:
+            request.response.fail(server_error(update))
         for other in others:
             other.overheard = update
+
+    def _unfinished(self) -> list[Response]:
+        begun = (one.response for one in self._open.values() if one.response is not None)
+        return [*(request.response for request in self._requested.values()), *begun]
 
     def _is_free(self) -> bool:
         return self._ended is not None or (self._claimed is None and not self._is_occupied())

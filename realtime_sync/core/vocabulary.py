@@ -61,8 +61,11 @@ class Exchange(Protocol):
         """The update with what a server left out; the same object if nothing is missing."""
         ...
 
-    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> None:
-        """Hand the update to the answer that it belongs to. ``acknowledged``: the command's ``event_id``."""
+    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
+        """Hand the update to the answer that it belongs to. ``acknowledged``: the command's ``event_id``.
+
+        True if the update belongs to an asker, so that nobody else need take it.
+        """
         ...
 
     def end(self, error: Exception) -> None:

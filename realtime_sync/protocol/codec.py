@@ -29,14 +29,14 @@ from realtime_sync.protocol import (
 )
 from realtime_sync.protocol.dialects import Dialect, Json, read, read_type, write
 from realtime_sync.protocol.parsing import parse
-from realtime_sync.protocol.registry import REALTIME, Command, Options, Registry, UnsetType, WireObject
+from realtime_sync.protocol.registry import REALTIME, UNSET, Command, Options, Registry, UnsetType, WireObject
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
 
 T = TypeVar("T")
 Hook = Callable[[Any, Any], Any]
 
 # Fields that this library adds; a server's field of the same name goes into `extra`.
-_OURS = ("extra", "raw_content", "raw_bytes", "faults")
+_OURS = ("extra", "raw_content", "raw_bytes", "faults", "arrived_at")
 # A message nests at most six classes deep and each pass mends a whole level, so this is never reached by data.
 _MOST_PASSES = 40
 
@@ -60,6 +60,13 @@ def decode(text: str, dialect: Dialect = Dialect.GA, registry: Registry = REALTI
 def decode_binary(frame: bytes) -> ConversationUpdate:
     """The update that stands for a binary frame, which the protocol does not have."""
     return UnreadableUpdate(type="", raw_bytes=frame, faults=(f"a binary frame of {len(frame)} bytes",))
+
+
+def decode_frame(frame: Union[str, bytes], dialect: Dialect, arrived_at: float) -> ConversationUpdate:
+    """The update that a received frame holds, stamped with the moment."""
+    update = decode(frame, dialect) if isinstance(frame, str) else decode_binary(frame)
+    object.__setattr__(update, "arrived_at", arrived_at)  # frozen for everyone but the codec
+    return update
 
 
 def decode_command(text: str, dialect: Dialect = Dialect.GA, registry: Registry = REALTIME) -> Command:
@@ -325,14 +332,18 @@ def _structure_tool_choice(converter: cattrs.BaseConverter) -> Hook:
 
 def _unstructure_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Callable[[Any], Json]:
     """A class as a dict: without what is not to be sent, with ``extra``, with the session's type where it has one."""
-    names = [field.name for field in attrs.fields(cls) if field.name not in _OURS]
-    absent = UnsetType.UNSET if issubclass(cls, Options) else None
+    # None is null where UNSET is absent; it is absent where the class knows no UNSET.
+    absent = {
+        field.name: UNSET if issubclass(cls, Options) or field.default is UNSET else None
+        for field in attrs.fields(cls)
+        if field.name not in _OURS
+    }
     session_type: Optional[str] = getattr(cls, "session_type", None)
 
     def unstructure(value: Any) -> Json:
-        present = ((name, getattr(value, name)) for name in names)
+        present = ((name, getattr(value, name)) for name in absent)
         # By the value's own class, not the field's: a field may hold any kind of item or tool.
-        fields = {name: converter.unstructure(field) for name, field in present if field is not absent}
+        fields = {name: converter.unstructure(field) for name, field in present if field is not absent[name]}
         return {**({"type": session_type} if session_type else {}), **fields, **value.extra}
 
     return unstructure

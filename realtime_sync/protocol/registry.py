@@ -83,7 +83,7 @@ class Comparable:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        names = [field.name for field in attrs.fields(type(self))]  # type: ignore[arg-type]
+        names = [field.name for field in attrs.fields(type(self)) if field.eq]  # type: ignore[arg-type]
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def __repr__(self) -> str:

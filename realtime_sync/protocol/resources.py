@@ -8,7 +8,7 @@ import attrs
 
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationSessionOptions, CustomVoice
-from realtime_sync.protocol.registry import WireObject, public_classes
+from realtime_sync.protocol.registry import UNSET, Setting, WireObject, public_classes
 
 ResponseStatus = Union[Literal["completed", "cancelled", "failed", "incomplete", "in_progress"], str]
 StatusReason = Union[Literal["turn_detected", "client_cancelled", "max_output_tokens", "content_filter"], str]
@@ -237,9 +237,9 @@ class ConversationResponse(WireObject):
         status: ``"in_progress"``, ``"completed"``, ``"cancelled"``, ``"failed"`` or ``"incomplete"``.
         status_details: Why it ended so.
         output: Its items, once it is done.
-        metadata: What the request gave.
+        metadata: What the request gave, None if it gave none; ``UNSET`` if the server does not say.
         usage: Its tokens, once it is done.
-        conversation_id: The conversation that it belongs to; None out-of-band.
+        conversation_id: The conversation that it belongs to; None out of band, ``UNSET`` if the server does not say.
         content_modalities: ``["audio"]`` or ``["text"]``.
         voice: The voice it speaks with.
         output_audio_format: The format of its audio.
@@ -252,9 +252,9 @@ class ConversationResponse(WireObject):
     status: Optional[ResponseStatus] = None
     status_details: Optional[ResponseStatusDetails] = None
     output: list[ConversationItem] = attrs.field(factory=list)
-    metadata: Optional[dict[str, Any]] = None
+    metadata: Setting[dict[str, Any]] = UNSET
     usage: Optional[TokenUsage] = None
-    conversation_id: Optional[str] = None
+    conversation_id: Setting[str] = UNSET
     content_modalities: Optional[list[str]] = None
     voice: Optional[Union[str, CustomVoice]] = None
     output_audio_format: Optional[AudioFormat] = None

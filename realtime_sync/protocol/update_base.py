@@ -12,7 +12,7 @@ import attrs
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.kinds import ConversationUpdateKind
-from realtime_sync.protocol.registry import Comparable, Setting, WireObject, extra_repr
+from realtime_sync.protocol.registry import UNSET, Comparable, Setting, WireObject, extra_repr
 from realtime_sync.protocol.resources import (
     ConversationResponse,
     RealtimeSession,
@@ -26,7 +26,16 @@ def shortened(text: str) -> str:
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationUpdate(Comparable):
-    """What the server said: the base of every update."""
+    """What the server said: the base of every update.
+
+    Attributes:
+        type: the message's type, as the server spelled it.
+        event_id: the server's name for the message; None if it gave none.
+        raw_content: the message's verbatim text.
+        extra: fields that this version has no name for.
+        faults: what had to be mended in order to read the message (a wrong type, a missing field), in words.
+        arrived_at: when a session received it, in seconds by ``time.monotonic()``; 0.0 if no session did.
+    """
 
     kind: ClassVar[ConversationUpdateKind] = ConversationUpdateKind.UNKNOWN
 
@@ -35,7 +44,7 @@ class ConversationUpdate(Comparable):
     raw_content: str = attrs.field(default="", repr=False)
     extra: dict[str, Any] = attrs.field(factory=dict, repr=extra_repr)
     faults: tuple[str, ...] = ()
-    """What had to be mended in order to read the message (a wrong type, a missing field), in words."""
+    arrived_at: float = attrs.field(default=0.0, repr=False, eq=False)
 
     @property
     def oddities(self) -> tuple[str, ...]:
@@ -135,10 +144,13 @@ class ItemUpdateBase(ConversationUpdate):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class WholeItemUpdateBase(ConversationUpdate):
-    """A message with a whole item."""
+    """A message with a whole item.
+
+    ``previous_item_id``: the item before it; None is null on the wire, ``UNSET`` is absent (see ``ItemOrder``).
+    """
 
     item: ConversationItem
-    previous_item_id: Optional[str] = None
+    previous_item_id: Setting[str] = UNSET
 
     @property
     def item_id(self) -> Optional[str]:
@@ -160,7 +172,7 @@ class ResponseUpdateBase(ConversationUpdate):
     @property
     def out_of_band(self) -> bool:
         """True for a response beside the conversation. Preview servers do not tell, and know no other kind."""
-        return self.response.conversation_id is None and '"conversation_id"' in self.raw_content
+        return self.response.conversation_id is None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

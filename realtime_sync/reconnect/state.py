@@ -70,7 +70,7 @@ class ReconnectState:
         """A connection has ended, and another one will follow: note what is lost with it."""
         settings, conversation = self._realtime.settings, self._realtime.conversation
         losses = self.outbox.cut(connection.number, settings.turn_detection is not None, settings.input_format)
-        losses += [f"response {id}: it was cut off" for id in connection.exchange.unfinished if id]
+        losses += [f"response {id}: it was cut off" for id in connection.exchange.unfinished]
         for item_id, samples in self._said.items():  # committed, but in no item yet
             if samples is None:
                 losses.append(f"message {item_id}: what was said in it was not kept")

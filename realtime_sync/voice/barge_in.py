@@ -305,15 +305,14 @@ class SpeechInterrupter:
 
     # On the reader thread -----------------------------------------------------------------------------------------
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """Look at an update. Returns True: there is always room for more."""
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update."""
         if isinstance(update, InputAudioBufferSpeechStartedUpdate):
             with self._changed:
                 self._starts += 1
             self._speech.put(self._starts)
         elif isinstance(update, ResponseCreatedUpdate):
             self._begun_behind[update.response_id] = self._starts
-        return True
 
     def end(self, end: End) -> None:
         """The session has ended."""

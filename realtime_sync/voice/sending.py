@@ -190,9 +190,8 @@ class AudioSend:
             self._claim.release()
             self._settle(failed)
 
-    def deliver(self, update: ConversationUpdate) -> bool:
+    def deliver(self, update: ConversationUpdate) -> None:
         """Nothing that the server says changes what is sent."""
-        return True
 
     def end(self, end: End) -> None:
         """The session has ended, and with it this: wait for nothing, not even for the source."""

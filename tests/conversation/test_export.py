@@ -238,7 +238,7 @@ def test_the_order_loses_and_doubles_nothing(steps: list[tuple[str, Any, bool]])
             order.remove(item_id)
             here.discard(item_id)
         else:
-            order.add(item_id, previous, told=True)
+            order.add(item_id, previous)
             here.add(item_id)
         assert sorted(order) == sorted(order.copy()) == sorted(here)
         assert len(order) == len(here)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import sys
 from contextlib import ExitStack
 from typing import Any, Callable, Optional
 
@@ -85,7 +86,22 @@ class House(Scheme):
 
 def waits_for_updates(session: Any, count: int = 1) -> None:
     """Return once so many threads wait for the session's next update: nothing in public tells that."""
-    until(lambda: len(session._engine.updates._queue.not_empty._waiters) >= count)
+    until(lambda: len(threads_waiting_in(session._engine.updates)) >= count)
+
+
+def threads_waiting_in(stream: Any) -> list[int]:
+    """The threads that wait for an update of this stream, at its queue or for the thread that is there."""
+    waiting = []
+    for ident, top in sys._current_frames().items():
+        frames = []
+        frame: Any = top
+        while frame is not None:
+            frames.append(frame)
+            frame = frame.f_back
+        takes = (one for one in frames if one.f_code.co_name == "take")
+        if frames[0].f_code.co_name == "wait" and any(one.f_locals["self"] is stream for one in takes):
+            waiting.append(ident)
+    return waiting
 
 
 def delta(number: int, size: int = 0) -> dict[str, Any]:

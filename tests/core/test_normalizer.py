@@ -9,6 +9,7 @@ import pytest
 
 from realtime_sync import ResponseDoneUpdate
 from realtime_sync.core.normalizer import ResponseNormalizer, is_made_up
+from realtime_sync.core.response_router import ResponseRouter
 from realtime_sync.protocol import codec
 from tests.core.answers import idle
 from tests.core.harness import House, Running, until
@@ -163,15 +164,18 @@ def test_what_was_told_of_very_many_responses_that_never_end_is_forgotten(plain:
 
 
 def test_complete_updates_are_left_as_they_are() -> None:
-    completion = ResponseNormalizer()
+    registry = ResponseRouter()
+    completion = ResponseNormalizer(registry)
     for said in (created(), piece(), {"type": "session.updated", "session": {}}, piece(response_id="resp_7"), done()):
         update = codec.decode(codec.to_text(said))
         assert completion.complete(update) is update
+        registry.see(update, None)
 
 
 def test_what_is_completed_still_says_what_was_missing() -> None:
-    completion = ResponseNormalizer()
-    completion.complete(codec.decode(codec.to_text(created())))
+    registry = ResponseRouter()
+    completion = ResponseNormalizer(registry)
+    registry.see(completion.complete(codec.decode(codec.to_text(created()))), None)
     update = codec.decode(codec.to_text(BARE_PIECE))
     completed = completion.complete(update)
     assert completed.response_id == "resp_1"  # type: ignore[attr-defined]

@@ -250,7 +250,7 @@ silence = threading.Event()
 sending = session.start_sending_audio(iter(lambda: bytes(silence.wait()), None))
 engine, held, forked = session._engine, threading.Event(), threading.Event()
 def hold():  # as the reader may, in the moment of the fork
-    with engine.delivering, engine.states.lock, stream._queue.mutex, turns._finished.mutex:
+    with engine.delivering, engine.states.lock, stream._queue.mutex, stream._lock, stream._taking, turns._updates._lock:
         held.set()
         forked.wait()
 threading.Thread(target=hold).start()

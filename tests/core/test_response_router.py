@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from realtime_sync import ConnectionClosedError, ConversationUpdate, ServerError, WaitTimeoutError
+from realtime_sync import ConnectionClosedError, ConversationUpdate, ServerError, UsageError, WaitTimeoutError
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.core.response import Response
-from realtime_sync.core.response_router import ResponseRouter
+from realtime_sync.core.response_router import Owner, ResponseRouter, request_mark
 from realtime_sync.deadline import Deadline
 from realtime_sync.protocol.options import AudioFormat
 from tests.core.harness import Running, until, within
@@ -269,3 +270,165 @@ def test_a_usage_that_is_told_beside_the_response_is_the_answers() -> None:
     usage = answer.wait(0).usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (20, 10)
+
+
+# Whose it is -------------------------------------------------------------------------------------------------------
+
+
+def asked(owner: Owner = Owner.SESSION, before: Optional[ResponseRouter] = None) -> ResponseRouter:
+    """A registry with one response in progress, ``mine``, which answers the request ``event_mine``."""
+    router = ResponseRouter(before)
+    router.request("event_mine", response(), False, NOW, owner)
+    assert router.see(told("created", "mine"), "event_mine")
+    return router
+
+
+def about(wire_type: str, item_id: str, **fields: Any) -> ConversationUpdate:
+    item = {"id": item_id, "type": "message", "role": "assistant", "content": []}
+    return update(wire_type, item=item, item_id=item_id, **fields)
+
+
+def test_each_update_of_an_askers_response_is_the_askers() -> None:
+    router = asked()
+    place = {"response_id": "mine", "output_index": 0}
+    for one in (
+        delta("mine", "output_text", "x"),
+        about("response.output_item.added", "item_a", **place),
+        about("conversation.item.added", "item_a"),
+        about("response.output_item.done", "item_a", **place),
+        told("done", "mine", output=[{"id": "item_b", "type": "function_call", "call_id": "c", "name": "f"}]),
+        delta("mine", "output_text", "late"),
+        about("conversation.item.done", "item_a"),
+        about("conversation.item.done", "item_b"),
+        update("response.mcp_call.completed", item_id="item_a", output_index=0),
+    ):
+        assert router.see(one, None), one.type
+
+
+def test_nothing_of_another_response_is_the_askers() -> None:
+    router = asked()
+    place = {"response_id": "theirs", "output_index": 0}
+    for one in (
+        told("created", "theirs", None),
+        about("response.output_item.added", "item_x", **place),
+        delta("theirs", "output_text", "x"),
+        about("conversation.item.added", "item_x"),
+        told("done", "theirs", None),
+        about("conversation.item.done", "item_x"),
+        delta("never begun", "output_text", "x"),
+    ):
+        assert not router.see(one, None), one.type
+
+
+def test_what_answers_an_askers_commands_is_the_askers() -> None:
+    router = asked()
+    router.adopt("event_of_item")
+    router.adopt("item_q")
+    assert router.see(about("conversation.item.added", "item_q"), "event_of_item")
+    assert router.see(about("conversation.item.done", "item_q"), None)
+    assert router.see(refusal("event_of_item"), "event_of_item")
+    assert router.see(refusal("event_mine"), None)
+    where = {"item_id": "item_q", "content_index": 0}
+    assert router.see(update("conversation.item.input_audio_transcription.delta", delta="a", **where), None)
+
+
+def test_what_others_do_and_ask_is_theirs_even_if_it_is_about_an_askers_item() -> None:
+    router = asked()
+    router.adopt("item_q")
+    assert not router.see(about("conversation.item.retrieved", "item_q"), "event_theirs")
+    assert not router.see(update("conversation.item.deleted", item_id="item_q"), "event_theirs")
+    assert not router.see(refusal("event_theirs"), "event_theirs")
+    assert not router.see(update("error", error={"message": "about nothing in particular"}), None)
+    assert not router.see(update("session.updated", session={"type": "realtime"}), "event_theirs")
+
+
+def test_the_owner_is_known_from_the_beginning_until_after_the_end() -> None:
+    router = asked(Owner.TOOLS | Owner.APPROVALS)
+    assert router.open_ids == ["mine"]
+    router.see(told("done", "mine"), None)
+    assert router.owner_of("mine") == Owner.TOOLS | Owner.APPROVALS
+    assert router.open_ids == []
+    assert router.owner_of("never begun") is Owner.SESSION
+
+
+def test_another_client_of_the_same_call_is_told_the_owner_by_the_metadata() -> None:
+    router, mark = ResponseRouter(), request_mark("event_1", Owner.TOOLS | Owner.REMOTE_CALLS)
+    assert mark == "event_1 tools remote_calls"
+    assert not router.see(told("created", "r", metadata={METADATA_KEY: mark}), None)
+    assert router.owner_of("r") == Owner.TOOLS | Owner.REMOTE_CALLS
+    router.see(told("created", "s", metadata={METADATA_KEY: 5, "tools": "x"}), None)
+    assert router.owner_of("s") is Owner.SESSION
+
+
+def test_what_the_request_says_counts_more_than_metadata_that_a_server_mixed_up() -> None:
+    router = ResponseRouter()
+    router.request("event_mine", response(), True, NOW, Owner.TOOLS)
+    router.see(
+        update("response.created", response={"id": "r", "metadata": {METADATA_KEY: "other remote_calls"}}), "event_mine"
+    )
+    known = router.get("r")
+    assert known is not None
+    assert (known.owner, known.out_of_band) == (Owner.TOOLS, True)  # though the server told no conversation
+
+
+def test_a_call_is_claimed_once_in_a_session_whatever_becomes_of_its_connection() -> None:
+    router = ResponseRouter()
+    assert [router.claim_call("call_1") for _ in range(3)] == [True, False, False]
+    later = ResponseRouter(before=router)
+    assert not later.claim_call("call_1")
+    assert later.claim_call("call_2")
+    assert not router.claim_call("call_2")
+    assert all(router.claim_call(nameless) for nameless in (None, "", None))
+
+
+def test_an_askers_items_are_the_askers_on_the_next_connection_too() -> None:
+    first = asked()
+    first.adopt("item_q")
+    assert ResponseRouter(before=first).see(about("conversation.item.added", "item_q"), None)
+
+
+def test_a_server_that_ends_nothing_does_not_fill_the_memory() -> None:
+    router, forgotten = ResponseRouter(), response()
+    router.request("event_mine", forgotten, True, NOW)
+    router.see(told("created", "first", None), "event_mine")
+    for number in range(5000):
+        router.see(told("created", f"r{number}", None), None)
+        router.claim_call(f"call_{number}")
+        router.adopt(f"item_{number}")
+    assert len(router.open_ids) == 1024
+    assert not router.claim_call("call_4999")
+    with pytest.raises(UsageError, match="no end"):
+        forgotten.wait(0)
+    for number in range(5000):
+        router.see(told("done", f"r{number}", None), None)
+    assert router.idle
+    assert router.open_ids == []
+
+
+def test_what_a_loop_of_the_session_asks_for_is_told_to_all() -> None:
+    router, answer = ResponseRouter(), response()
+    router.request("event_loop", answer, False, NOW, Owner.FOR_ALL)
+    place = {"response_id": "r", "output_index": 0}
+    item = about("response.output_item.added", "item_a", **place)
+    for one in (told("created", "r"), item, about("conversation.item.added", "item_a"), told("done", "r")):
+        assert not router.see(one, "event_loop" if one.type == "response.created" else None), one.type
+    assert answer.wait(0).id == "r"
+    assert not router.see(refusal("event_loop"), None)
+
+
+def test_a_server_that_uses_one_id_again_means_another_response() -> None:
+    router = asked()
+    router.see(told("done", "mine"), None)
+    assert not router.see(told("created", "mine"), None)
+    assert not router.see(delta("mine", "output_text", "not the asker's"), None)
+    assert router.active == "mine"
+
+
+def test_a_finished_answer_stays_as_it_is() -> None:
+    router, answer = ResponseRouter(), response()
+    router.request("event_mine", answer, True, NOW)
+    for one in (told("created", "r"), delta("r", "output_text", "a"), told("done", "r")):
+        router.see(one, "event_mine")
+    for late in (delta("r", "output_text", "b"), told("done", "r", status="failed")):
+        assert router.see(late, None)
+    assert (answer.wait(0).text, "".join(answer.text_deltas(0))) == ("a", "a")

@@ -15,6 +15,7 @@ from realtime_sync.protocol.codec import append_frame, decode, decode_binary, de
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MessageItem, UnknownItem
 from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.plain import to_plain
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
 
@@ -560,3 +561,29 @@ def test_the_names_of_headers_are_shown() -> None:
 def test_audio_is_not_shown(thing: Any) -> None:
     assert "QUJDQUJDQUJD" * 20 not in repr(thing)
     assert len(repr(thing)) < 1000
+
+
+# Absent, null and a value ---------------------------------------------------------------------------------------------
+
+
+def created(**response: Any) -> updates.ResponseCreatedUpdate:
+    update = read({"type": "response.created", "response": response})
+    assert isinstance(update, updates.ResponseCreatedUpdate)
+    return update
+
+
+def test_absent_null_and_a_value_are_three_things() -> None:
+    told = [{}, {"conversation_id": None, "metadata": None}, {"conversation_id": "c", "metadata": {"a": "b"}}]
+    responses = [created(**fields) for fields in told]
+    assert [one.response.conversation_id for one in responses] == [UNSET, None, "c"]
+    assert [one.response.metadata for one in responses] == [UNSET, None, {"a": "b"}]
+    assert [one.out_of_band for one in responses] == [False, True, False]
+    assert [to_plain(one.response) for one in responses] == [{"output": [], **fields} for fields in told]
+    item = {"type": "message", "role": "user"}
+    places: list[dict[str, Any]] = [{}, {"previous_item_id": None}, {"previous_item_id": "i"}]
+    added = [read({"type": "conversation.item.added", "item": item, **place}) for place in places]
+    assert [getattr(one, "previous_item_id", "?") for one in added] == [UNSET, None, "i"]
+
+
+def test_what_a_caller_names_in_the_metadata_does_not_put_a_response_out_of_band() -> None:
+    assert not created(id="r", metadata={"conversation_id": "mine"}).out_of_band

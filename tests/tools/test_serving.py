@@ -26,7 +26,7 @@ from realtime_sync.server import Reply, Turn, faults
 from realtime_sync.server.voice import speak
 from tests.core.answers import Gate, errors
 from tests.core.harness import House, Running, client_threads, until, within
-from tests.tools.test_loop import TEXT, calling, double, outputs
+from tests.tools.test_rounds import TEXT, calling, double, outputs
 from tests.voice.test_barge_in import QUICK_VAD
 
 DOUBLING = attrs.evolve(TEXT, tools=[double])
