@@ -17,6 +17,7 @@ from realtime_sync import PlaybackPosition, RealtimeConversationSession, Respons
 QUESTION = "Tell me, at some length, what the tallest tree in the world is, where it stands, and who found it."
 RATE = 24_000
 FRAME = RATE // 50  # samples that the player takes at once: 20 ms
+ENOUGH = RATE * 3 // 2  # samples after which somebody has heard enough: 1.5 s
 
 
 class Player(threading.Thread):
@@ -27,6 +28,8 @@ class Player(threading.Thread):
         self._updates = session.subscribe()
         self._position = position
         self._stopped = threading.Event()
+        self._samples = 0
+        self.heard_enough = threading.Event()
 
     def run(self) -> None:
         """Play until the stream of updates is closed."""
@@ -48,6 +51,9 @@ class Player(threading.Thread):
             frame = min(FRAME, samples - start)
             time.sleep(frame / RATE)
             self._position.played(item_id, frame)
+            self._samples += frame
+            if self._samples >= ENOUGH:
+                self.heard_enough.set()
 
 
 def main() -> None:
@@ -56,7 +62,8 @@ def main() -> None:
         player = Player(session, position)
         player.start()
         response = session.respond(QUESTION)
-        time.sleep(1.5)  # somebody listens, and has heard enough
+        if not player.heard_enough.wait(30):
+            raise SystemExit("The answer had less than 1.5 s of sound, so there is nothing to interrupt.")
         player.stop()
         interruption = session.interrupt(position=position)
 

@@ -1,15 +1,15 @@
-"""What a session may cost: counted as the service tells what it used, and the session ended once that is passed."""
+"""A budget for a session: its cost is counted as the service reports usage, and the session ends once it is passed."""
 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from decimal import Decimal
 from typing import Optional
 
 import attrs
 
+from realtime_sync.checks import check_number
 from realtime_sync.conversation.drafts import usage_of
 from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
@@ -29,26 +29,32 @@ BUDGET_PASSED = 4002
 
 
 class Budget:
-    """At most ``usd`` US dollars for one session, by ``prices`` (None: ``PRICES``, list prices of a model's tokens).
+    """What one session may cost. It is not locked; one budget is for one session.
 
-    ``apply`` takes in what the service tells. Each response and each transcription is counted once, when it has ended.
-    Tokens whose modality was not told are counted as the dearest that they can be. A response without any usage (some
-    servers tell none of a cancelled one) and a transcription whose model has no price here or is billed by time cost
-    nothing that could be told: they are counted in ``unpriced``. Give the price of the transcription's model with
+    ``apply`` counts what the updates report: each response and each transcription once, when it has ended. Tokens whose
+    modality is not known are counted as the dearest that they can be. A response without any usage (some servers report
+    none for a cancelled one), and a transcription whose model has no price here or is billed by time, are not counted
+    in ``spent``, but in ``unpriced``. Give the price of the transcription's model with
     ``PRICES.with_model("gpt-4o-transcribe", ModelPrices(audio_in=..., text_in=..., text_out=...))``.
 
-    Raises ``ConfigurationError`` for a budget that is no amount. Not locked; one budget is for one session.
+    Args:
+        usd: the most that the session may cost, in US dollars.
+        prices: the prices of each model's tokens; None: ``PRICES``, the list prices.
+
+    Attributes:
+        spent: what was counted so far, in US dollars.
+        unpriced: how many responses and transcriptions have a cost that is not known.
+
+    Raises:
+        ConfigurationError: the budget is no amount.
     """
 
     def __init__(self, usd: float, prices: Optional[Prices] = None) -> None:
-        if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd < math.inf:
-            raise ConfigurationError(f"a budget is an amount of US dollars from 0, not {usd!r}")
+        check_number("a budget", usd, "US dollars", error=ConfigurationError)
         self.usd = float(usd)
         self.prices = PRICES if prices is None else prices
         self.spent = 0.0
-        """What was counted so far, in US dollars."""
         self.unpriced = 0
-        """How many responses and transcriptions cost something that cannot be told."""
         self._model: Optional[str] = None
         self._transcriber: Optional[str] = None
         self._counted: set[str] = set()
@@ -59,7 +65,7 @@ class Budget:
         return self.spent > self.usd
 
     def check_model(self, model: Optional[str]) -> None:
-        """Raise ``ConfigurationError`` where the model has no price; None is a model that is not known yet."""
+        """Raise ``ConfigurationError`` if the model has no price; None is a model that is not known yet."""
         if model is not None and self.prices.of(model) is None:
             raise ConfigurationError(
                 f"a budget was given, and the model {model!r} has no price in the table of {self.prices.date}. Pass "
@@ -67,7 +73,7 @@ class Budget:
             )
 
     def apply(self, update: ConversationUpdate) -> None:
-        """Count what an update tells. Raises ``ConfigurationError`` at the first usage that has no price."""
+        """Count what an update reports. Raises ``ConfigurationError`` at the first usage that has no price."""
         if isinstance(update, SessionUpdateBase):
             self.note_session(update.session)
         elif isinstance(update, ResponseDoneUpdate) and self._is_new(update.response_id):
@@ -78,8 +84,8 @@ class Budget:
     def note_session(self, session: RealtimeSession) -> None:
         """Learn which models work from now on."""
         self._model = session.model or self._model
-        told = session.input_transcription_options
-        self._transcriber = (told.model or None) if isinstance(told, InputTranscriptionOptions) else None
+        options = session.input_transcription_options
+        self._transcriber = (options.model or None) if isinstance(options, InputTranscriptionOptions) else None
 
     def _is_new(self, key: Optional[str]) -> bool:
         if key is not None and key in self._counted:
@@ -91,11 +97,11 @@ class Budget:
     def _count_response(self, update: ResponseDoneUpdate) -> None:
         totals = UsageTotals.of_response(usage_of(update))
         if totals.silent_responses:
-            self._note_unpriced("a response did not tell what it used")
+            self._note_unpriced("a response came without its usage")
             return
         if self._model is None:
             raise ConfigurationError(
-                "a budget was given, and the service does not tell the model: its price is unknown"
+                "a budget was given, and the service does not name the model, so that its price is not known"
             )
         self.check_model(self._model)
         cost = self.prices.cost(_at_most(totals), self._model)
@@ -124,12 +130,12 @@ class Budget:
 
 
 def _dollars(amount: float) -> str:
-    """Four decimals, or more where those would tell nothing."""
+    """Four decimals, or more if these would be zeros."""
     return f"${amount:.4f}" if amount == 0 or amount >= 0.001 else f"${Decimal(f'{amount:.2g}'):f}"
 
 
 def _at_most(totals: UsageTotals) -> UsageTotals:
-    """Tokens that were told only as a number, as audio: nothing is dearer."""
+    """Tokens of which only the number is known, as audio: nothing is dearer."""
     return attrs.evolve(
         totals,
         input_audio_tokens=totals.input_audio_tokens + totals.unsplit_input_tokens,
@@ -140,7 +146,7 @@ def _at_most(totals: UsageTotals) -> UsageTotals:
 
 
 def _of_transcription(usage: TranscriptionUsage) -> Optional[UsageTotals]:
-    """What a transcription read and wrote, as if it were a response; None where it is billed by time."""
+    """What a transcription read and wrote, as if it were a response; None if it is billed by time."""
     read, written = usage.input_tokens, usage.output_tokens
     if read is None or written is None:
         return None
@@ -152,9 +158,9 @@ def _of_transcription(usage: TranscriptionUsage) -> Optional[UsageTotals]:
 class BudgetGuard:
     """Ends a session in an orderly way once its budget is passed. A listener: fed on the reader thread.
 
-    What is being said is cancelled, then the session is closed with ``BUDGET_PASSED``; whoever waits, and whoever
-    iterates after the last update, gets ``BudgetExceededError``. A session whose cost cannot be told is ended likewise:
-    its budget could not be kept.
+    The answer in progress is cancelled, then the session is closed with ``BUDGET_PASSED``; every wait, and iteration
+    after the last update, raises ``BudgetExceededError``. A session whose cost cannot be known is ended likewise: its
+    budget could not be kept.
     """
 
     def __init__(self, budget: Budget, engine: RealtimeEngine) -> None:
@@ -164,7 +170,7 @@ class BudgetGuard:
         self._ending = False
 
     def start(self) -> None:
-        """Begin to watch. Raises ``ConfigurationError`` where the model has no price, before it has cost anything."""
+        """Begin to watch. Raises ``ConfigurationError`` if the model has no price, before it has cost anything."""
         self._engine.listen(self)
         if self._engine.session is not None:
             self.budget.note_session(self._engine.session)
@@ -174,19 +180,18 @@ class BudgetGuard:
             self._engine.stop_listening(self)
             raise
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update; True: there is always room for more."""
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update."""
         try:
             self.budget.apply(update)
         except ConfigurationError as error:
             self._begin_end(f"the session was ended because its budget cannot be kept: {error}")
-            return True
+            return
         if self.budget.passed:
             spent, usd = self.budget.spent, self.budget.usd
             self._begin_end(
                 f"the session was ended because it has cost {_dollars(spent)}, and its budget is {_dollars(usd)}"
             )
-        return True
 
     def end(self, end: End) -> None:
         """The session has ended."""

@@ -14,19 +14,18 @@ from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.budget import Budget
 from realtime_sync.conversation.html import card
+from realtime_sync.conversation.turns import TurnFilter, TurnTracker
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.derived_streams import TranscriptStream
+from realtime_sync.core.derived_streams import TranscriptStream, TranslationStream, TurnStream
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.realtime_session import RealtimeWireSession, check_response_options
 from realtime_sync.core.response import Response
-from realtime_sync.core.translations import TranslationStream
-from realtime_sync.core.turn_stream import TurnStream
 from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
-from realtime_sync.mcp.approval import ApprovalCallback, MCPApprovals
-from realtime_sync.mcp.loop import MCPApprovalStream, MCPApprover, following
+from realtime_sync.mcp.approval import ApprovalCallback
+from realtime_sync.mcp.loop import MCPApprovals, MCPApprover
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.options import (
     ConversationResponseOptions,
@@ -36,15 +35,8 @@ from realtime_sync.protocol.options import (
 from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.tools import Tool, ToolRunner
-from realtime_sync.tools.loop import (
-    OnInterruption,
-    answer_with_tools,
-    as_runner,
-    left_to_asker,
-    run_tools,
-    with_tools,
-)
-from realtime_sync.tools.session_tools import SessionTools
+from realtime_sync.tools.rounds import FunctionCalls, OnCall, run_rounds
+from realtime_sync.tools.serving import OnInterruption, SessionTools, as_runner, owner_of_calls, with_tools
 from realtime_sync.voice import Microphone, Speaker
 from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter, interrupt
 from realtime_sync.voice.sending import AudioInput, AudioSend, AudioWriter
@@ -94,7 +86,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         self._budget = budget
         self._audio = AudioInput(engine, translation=translation)
         self._mcp = MCPApprovals(engine)
-        self._tools = SessionTools(self, engine)
+        self._tools = SessionTools(engine)
 
     # About the session ----------------------------------------------------------------------------------------
 
@@ -164,7 +156,8 @@ class RealtimeConversationSession(RealtimeWireSession):
         Raises ``WaitTimeoutError``, ``ServerError`` where the service refused, and as all commands.
         """
         check_response_options(options)
-        return begin_response(self._engine, self._items(content), left_to_asker(options), Deadline(timeout))
+        owner = owner_of_calls(options)
+        return begin_response(self._engine, self._items(content), options, Deadline(timeout), owner=owner)
 
     def ask(
         self,
@@ -174,74 +167,91 @@ class RealtimeConversationSession(RealtimeWireSession):
         tools: Union[ToolRunner, Iterable[Tool], None] = None,
         approve: Optional[ApprovalCallback] = None,
         on_delta: Optional[OnDelta] = None,
+        on_call: Optional[OnCall] = None,
         timeout: float = 120.0,
     ) -> Answer:
         """Ask, wait, and return the finished answer: ``print(session.ask("What is the tallest tree?"))``.
 
-        ``str(answer)`` is what it says, written or spoken; ``answer.text`` is what was written, and is empty where the
+        ``str(answer)`` is what it says, written or spoken; ``answer.text`` is what was written, and is empty if the
         model spoke (then see ``answer.transcript``, ``answer.save_audio("answer.wav")``).
 
-        The arguments are those of ``respond``; ``timeout`` is for all of it, in seconds. ``tools`` are Python functions
-        (``@function_tool``, or plain ones) that the model may call: they are run, several at once, their results given
-        back in the order of the calls, and the answer is the one that calls none any more; None: those of
-        ``options.tools``, else of the session's options. Remote MCP tools are called
-        by the service; ``approve`` decides about those that need approval (as in ``approve_mcp``, which decides where
-        it is None), and the answer is the one behind the last of their calls. Where nobody decides, the answer tells
-        what is asked for in ``answer.approvals``. ``on_delta(delta)`` is called on this thread with each piece as it
-        comes (``delta.text``), of what the model says before its calls, too.
+        Functions that the model calls are run, several at once, and remote tools (MCP) are called by the service; then
+        the model is asked to go on, at most 32 times. The answer is the last one, which calls nothing any more, or
+        calls what is yours to run. When ``ask`` raises, or is interrupted, the answer is cancelled.
 
-        Raises as ``respond`` does, and ``ResponseFailedError`` where the service failed. What cut an answer short is in
-        its ``status`` and ``reason``. When it raises, or is interrupted, the answer is cancelled. In a session that
-        survives (``reconnect``) it asks again, once, where the connection was lost before any of the answer had come;
-        else it raises ``ConnectionReplacedError``.
+        Args:
+            content: what to ask, as in ``respond``; None if the conversation is to be answered as it stands.
+            options: as in ``respond``.
+            tools: functions (``@function_tool``, or plain ones) that the model may call; None: those of
+                ``options.tools``, else those of the session's settings.
+            approve: decides about calls of remote tools that need an approval, as in ``approve_mcp``, which decides if
+                it is None. If nobody decides, the answer has the requests in ``answer.approvals``: decide them with
+                ``add_item(ConversationItem.create_mcp_approval_response(request.id, True))``, wait for their calls with
+                ``subscribe()`` (``response.mcp_call.completed``), and ask again.
+            on_delta: ``on_delta(delta)`` is called on this thread with each piece as it comes (``delta.text``), also of
+                what the model says before its calls.
+            on_call: ``on_call(call, outcome)`` is called on this thread with each call of a function (a
+                ``FunctionCallItem``) and its ``ToolOutcome``, in the order of the calls, once all calls of a response
+                have ended.
+            timeout: seconds for all of it.
+
+        Returns:
+            The finished answer; what cut it short is in its ``status`` and ``reason``.
+
+        Raises:
+            ResponseFailedError: the service failed.
+            WaitTimeoutError: time is up.
+            ServerError: the service refused.
+            ConnectionReplacedError: the connection was lost after some of the answer had come. Before that, a session
+                that survives (``reconnect``) asks again, once.
+            UsageError: the model called tools 32 times without answering.
         """
         deadline = Deadline(timeout)
         check_response_options(options)
         items = self._items(content)
-        with (
-            following(self._mcp, options, approve, on_delta) as remote,
-            self._tools.runner_for(tools, options) as runner,
-        ):
-            if runner is None:
-                return remote.answer(items, left_to_asker(options), deadline)
-            if tools is not None:
-                options = with_tools(options, runner.definitions)
-            return answer_with_tools(self._engine, remote.answer, items, runner, options, deadline)
+
+        runner = self._tools.runner_for(tools, options)
+        if runner is not None and tools is not None:
+            options = with_tools(options, runner)
+        functions = FunctionCalls(self._engine, runner, on_call, owner_of_calls(options, runner))
+        with self._mcp.following(options, approve) as remote:
+            return run_rounds(self._engine, [*remote, functions], items, options, deadline, on_delta)
 
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
-        """Serve the model's calls until the session ends: for voice, where voice activity detection asks for answers.
+        """Serve the model's calls until the session ends: for voice, if voice activity detection asks for answers.
 
-        The session is told of ``tools``; then each response that calls some has them run, their results given back
-        in the order of the calls, and another response asked for. Runs on this thread; the session goes on meanwhile.
-        ``on_interruption``: what becomes of tools that run when the user begins to speak: ``"keep"`` lets them finish,
-        ``"drop"`` tells them (``ToolContext.cancellation``) and has their results say that they were cancelled.
+        The service gets the definitions of ``tools``; then, for each response that calls some, they are run, their
+        results are given back in the order of the calls, and another response is asked for. This runs on the calling
+        thread; the session goes on meanwhile.
 
-        Returns after an orderly close; raises ``ConnectionClosedError`` after any other end, and as all commands.
+        Args:
+            tools: functions (``@function_tool``, or plain ones), or a ``ToolRunner``.
+            on_interruption: what becomes of tools that run when the user begins to speak. ``"keep"`` lets them finish;
+                ``"drop"`` asks them to stop (``ToolContext.cancellation``), and their results say so.
+
+        Raises:
+            ConnectionClosedError: the session has ended otherwise than by an orderly close, after which this returns.
+            ServerError: the service refused the tools, or a result.
+            UsageError: the model called tools 32 times in a row without answering.
         """
-        with as_runner(tools) as runner:
-            run_tools(self, self._engine, runner, on_interruption)
+        self._tools.run(as_runner(tools), on_interruption)
 
     def approve_mcp(self, callback: ApprovalCallback, *, timeout: Optional[float] = None) -> MCPApprover:
         """``with session.approve_mcp(lambda request: request.name == "search"): ...`` decides about remote MCP calls.
 
-        ``callback(request)`` gets each ``MCPApproval``, those that are open already first, on a thread of its own, and
-        returns True, False or an ``MCPDecision``. What it raises rejects the call, and is raised when the block is
-        left. Once all calls of a response are decided and over, the model is asked to go on; an ``ask`` within the
-        block does so by itself and returns the answer. ``timeout``: seconds that an approved call may take before the
-        model goes on without it; None: 600.
+        Once all calls of a response are decided and over, the model is asked to go on; an ``ask`` within the block does
+        so by itself and returns the answer.
 
-        Raises ``UsageError`` on entering where approvals are decided elsewhere already, and as all commands.
+        Args:
+            callback: gets each ``MCPApproval``, those that are open already first, on a thread of its own, and returns
+                True, False or an ``MCPDecision``. What it raises rejects the call; the first such error is raised when
+                the block is left.
+            timeout: seconds that an approved call may take before the model goes on without it; None: 600.
+
+        Raises:
+            UsageError: on entering, if another block decides already; and as all commands.
         """
         return MCPApprover(self._mcp, callback, timeout)
-
-    def mcp_approvals(self, timeout: Optional[float] = None) -> MCPApprovalStream:
-        """Iterate over requests to call remote MCP tools, those that are open already first, and decide each.
-
-        ``with session.mcp_approvals() as requests: ...``; each is an ``MCPApproval`` to ``approve()`` or ``reject()``.
-        The model goes on as in ``approve_mcp``. ``timeout``: seconds to wait for each, then ``WaitTimeoutError`` is
-        raised and iteration may go on; None waits as long as the session lives. Raises as ``approve_mcp`` does.
-        """
-        return MCPApprovalStream(self._mcp, timeout)
 
     # Turns and interruption -----------------------------------------------------------------------------------
 
@@ -253,8 +263,8 @@ class RealtimeConversationSession(RealtimeWireSession):
         independent of it.
         """
         self._engine.check_process()
-        self._engine.updates.rest()
-        return TurnStream(self._engine, timeout, position)
+        updates = self._engine.open_stream(keep=TurnFilter())
+        return TurnStream(updates, TurnTracker(self._engine.session), timeout, position)
 
     def interrupt(
         self,

@@ -34,6 +34,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor do the processes that a test starts inherit such settings."""
     for name in list(os.environ):
         if name.startswith(_SETTINGS) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)

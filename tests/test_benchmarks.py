@@ -37,8 +37,8 @@ def ratio(told: str, title: str) -> float:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_one_command_shows_in_a_table_how_many_times_faster_than_openai_python_we_are() -> None:
-    pytest.importorskip("openai")
-    pytest.importorskip("websockets", reason="openai[realtime] is not installed")
+    pytest.importorskip("openai", reason="needs the extra dev")
+    pytest.importorskip("websockets", reason="needs the extra dev")
     best = dict.fromkeys(TITLES, 0.0)
     for _ in range(RUNS):
         told = table()

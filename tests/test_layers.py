@@ -17,6 +17,8 @@ PACKAGE = Path(__file__).parents[1] / "realtime_sync"
 ROOMS = [
     "version",
     "errors",
+    "checks",
+    "extras",
     "timeouts",
     "deadline",
     "protocol",
@@ -62,7 +64,7 @@ THREAD_STARTERS = {
     "core/engine.py": "the one place for sessions",
     "web/background.py": "it owns threads that open sessions, so they are there before any engine",
     "transport/dialing.py": "getaddrinfo obeys no deadline, so a name is looked up where it can be left behind",
-    "tools/pool.py": "a tool that hangs must not hold the interpreter; a runner may serve several sessions",
+    "tools/calls.py": "a tool that hangs must not hold the interpreter; a runner may serve several sessions",
     "voice/file_devices.py": "a device plays by its own clock, with or without a session",
     "server/clock.py": "the service's time runs for all of its sessions",
     "server/server.py": "accepting connections, and one thread for each",
@@ -72,8 +74,6 @@ THREAD_STARTERS = {
 
 # Each is public on both sides of the wire, where its module says whose it is.
 SHARED_CLASS_NAMES = {"Call", "Turn"}
-# The client's second meaning is still to be renamed.
-SHARED_CLASS_NAMES |= {"Clock", "Piece", "Stream", "Target"}
 
 
 def sources() -> list[Path]:

@@ -13,15 +13,14 @@ import attrs
 
 from realtime_sync.cli import options, terminal
 from realtime_sync.conversation import Conversation
-from realtime_sync.core.answer import Answer
-from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError, UsageError
-from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
+from realtime_sync.core.answer import Answer, Delta
+from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
+from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationSessionOptions
-from realtime_sync.session import Question, RealtimeConversationSession
-from realtime_sync.tools import ToolOutcome, ToolRunner
+from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.tools import ToolOutcome
 
-# A model that calls tools for ever is a bug somewhere, and it costs money.
-_MOST_ROUNDS = 32
+_PATIENCE_SECONDS = 600.0  # for an answer, with all that it calls
 _SHOWN = 100  # characters of a call, and of its result
 
 
@@ -57,8 +56,7 @@ def chat(arguments: argparse.Namespace) -> int:
     earlier = _read(arguments.resume) if arguments.resume else None
     question = terminal.text_from(arguments.question, "question")
     with ExitStack() as stack:
-        runner = stack.enter_context(ToolRunner(tools))
-        settings = options.given(instructions=arguments.instructions, tools=runner.definitions or None)
+        settings = options.given(instructions=arguments.instructions, tools=tools or None)
         session_options = ConversationSessionOptions(content_modalities=["text"], **settings)
         client = stack.enter_context(options.client_from(arguments))
         session = stack.enter_context(options.open_session(client, arguments, session_options))
@@ -67,20 +65,20 @@ def chat(arguments: argparse.Namespace) -> int:
         if earlier is not None:
             _go_on(session, earlier)
         if question is not None:
-            return _answer(session, question, runner, arguments.json)
-        _converse(session, runner, arguments.json)
+            return _answer(session, question, arguments.json)
+        _converse(session, arguments.json)
         terminal.note_cost(session.conversation, priced=not arguments.local)
     return 0
 
 
-def _converse(session: RealtimeConversationSession, runner: ToolRunner, as_json: bool) -> None:
+def _converse(session: RealtimeConversationSession, as_json: bool) -> None:
     terminal.note(f"Ctrl-C stops an answer, {terminal.END_KEYS} ends.")
     while True:
         try:
             line = terminal.next_line("you> ")
             if line is None:
                 return
-            _answer(session, line, runner, as_json)
+            _answer(session, line, as_json)
         except KeyboardInterrupt:
             terminal.note("stopped")
         except RealtimeSyncError as error:
@@ -92,48 +90,26 @@ def _converse(session: RealtimeConversationSession, runner: ToolRunner, as_json:
 # One answer -----------------------------------------------------------------------------------------------------------
 
 
-def _answer(session: RealtimeConversationSession, question: str, runner: ToolRunner, as_json: bool) -> int:
-    answer = _answer_with_tools(session, question, runner, streaming=not as_json)
+def _answer(session: RealtimeConversationSession, question: str, as_json: bool) -> int:
+    on_delta = None if as_json else _show
+    try:
+        answer = session.ask(question, on_delta=on_delta, on_call=_note_call, timeout=_PATIENCE_SECONDS)
+    finally:
+        terminal.finish_line()
+    if not answer.completed and answer.status is not None:
+        terminal.note(f"the answer is {answer.status}{f': {answer.reason}' if answer.reason else ''}")
     if as_json:
         terminal.show(json.dumps(_answer_as_json(answer), ensure_ascii=False))
     return 0 if answer.completed or answer.status is None else 1
 
 
-def _answer_with_tools(
-    session: RealtimeConversationSession, question: Question, runner: ToolRunner, *, streaming: bool
-) -> Answer:
-    """Ask, run the tools that are called, and ask anew, until the answer calls none."""
-    for _ in range(_MOST_ROUNDS):
-        answer = _one_answer(session, question, streaming)
-        calls = answer.function_calls if answer.status in ("completed", None) else []
-        if not calls:
-            return answer
-        outcomes = runner.run(calls)
-        for call, outcome in zip(calls, outcomes, strict=True):
-            _note_call(call, outcome)
-        question = [ConversationItem.create_function_call_output(each.call_id, each.output) for each in outcomes]
-    raise UsageError(f"the model called tools {_MOST_ROUNDS} times without answering; is a result of use to it?")
-
-
-def _one_answer(session: RealtimeConversationSession, question: Question, streaming: bool) -> Answer:
-    written = False
-    try:
-        with session.respond(question) as response:
-            for piece in response.text_deltas():
-                if streaming and piece:
-                    terminal.show(piece, end="")
-                    written = True
-            answer = response.wait()
-        if streaming and not written and str(answer):  # it was spoken, though text was asked for
-            terminal.show(str(answer), end="")
-    finally:
-        terminal.finish_line()
-    if not answer.completed and answer.status is not None:
-        terminal.note(f"the answer is {answer.status}{f': {answer.reason}' if answer.reason else ''}")
-    return answer
+def _show(delta: Delta) -> None:
+    if delta.text:
+        terminal.show(delta.text, end="")
 
 
 def _note_call(call: FunctionCallItem, outcome: ToolOutcome) -> None:
+    terminal.finish_line()
     arrow = "failed:" if outcome.error is not None else "->"
     terminal.note(f"{_cut(f'{call.name}({call.arguments or str()})')} {arrow} {_cut(outcome.output)}")
 

@@ -88,7 +88,7 @@ class History:
         self, message: MessageItem, index: int, part: ConversationContentPart, audio: Audio
     ) -> Optional[ConversationContentPart]:
         if part.type == "input_image" and part.image_url:
-            return ConversationContentPart(type="input_image", image_url=part.image_url, detail=part.detail)
+            return ConversationContentPart(type="input_image", image_url=_sendable(part.image_url), detail=part.detail)
         text = part.text or part.transcript
         if text:
             return ConversationContentPart.from_input_text(_sendable(text))

@@ -238,12 +238,17 @@ class TurnTracker:
         self._answers: dict[str, tuple[_Draft, _Answer]] = {}  # responses in progress
         self._model_items: dict[str, _Draft] = {}  # of open turns
 
-    def apply(self, update: ConversationUpdate, at: float) -> list[Turn]:
-        """Take over an update that was received ``at`` this moment (seconds, monotonic); the turns that it finishes."""
+    def apply(self, update: ConversationUpdate, at: Optional[float] = None) -> list[Turn]:
+        """Take over an update; the turns that it finishes.
+
+        Args:
+            update: the next update of the session.
+            at: when it was received, in seconds by any monotonic clock; None: ``update.arrived_at``.
+        """
         handler = _HANDLERS.get(type(update))
         if handler is None:
             return []
-        handler(self, update, at)
+        handler(self, update, update.arrived_at if at is None else at)
         # Pieces finish nothing, and there are many of them.
         return [] if isinstance(update, ItemStreamingPartDeltaUpdate) else self._finished()
 
@@ -458,6 +463,23 @@ class TurnTracker:
             self._answers.pop(answer.id, None)
             for item_id in answer.item_ids:
                 self._model_items.pop(item_id, None)
+
+
+class TurnFilter:
+    """Says of each update whether a ``TurnTracker`` needs it. For one thread.
+
+    Of an answer's audio that is the first piece: how much was said in sound must not fill a stream of turns.
+    """
+
+    def __init__(self) -> None:
+        self._heard: Optional[str] = None  # the response whose audio came last
+
+    def __call__(self, update: ConversationUpdate) -> bool:
+        """True if the tracker needs this update; to be asked once for each, in order."""
+        if not isinstance(update, updates.ResponseOutputAudioDeltaUpdate):
+            return type(update) in _HANDLERS
+        earlier, self._heard = self._heard, update.response_id
+        return earlier != update.response_id
 
 
 _HANDLERS: dict[type[ConversationUpdate], Callable[[TurnTracker, Any, float], None]] = {

@@ -108,7 +108,6 @@ def begin_response(
     ``question``: the same items, if they may have been said already. ``owner``: what the asker does about the calls.
     """
     engine.check_open()
-    engine.updates.rest()
     options = options or ConversationResponseOptions()
     if options.conversation == "none" and items:
         options = attrs.evolve(options, input_items=[*(options.input_items or []), *items])

@@ -1,67 +1,191 @@
-"""Iterators over what a session says, made of its updates."""
+"""Streams of something made of updates: finished turns, transcripts, pieces of a translation.
+
+A derived stream is a subscription and a collector. The collector is pure: ``apply(update)`` returns what an update
+makes complete, ``rest()`` what is left at the end. It runs on the thread that takes, so nothing is computed for a
+stream that nobody reads; what waits meanwhile are the subscription's updates, within ``QueueLimits.queued``.
+
+The rules:
+
+1. Each thing goes to one taker, in order. A thread that takes holds ``_collecting`` until it has something: it takes
+   updates and applies them in their order. While it waits, ``_ready`` is empty, so the others miss nothing.
+2. At the end of the updates, whatever it is, the collector's rest comes first. Then iteration ends as the updates do.
+
+``_collecting`` guards ``_ready``, ``_end`` and the collector. It is held while the thread waits for an update, and
+acquired with a deadline; it comes before the subscription's locks. It is an RLock because a thread may release that
+without knowing whether it has acquired it: Ctrl-C may come right between the two.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from typing import Optional
+from collections.abc import Iterator
+from typing import Any, Generic, Optional, Protocol, TypeVar
 
+import attrs
+
+from realtime_sync.audio.playback import PlaybackPosition, check_position
 from realtime_sync.conversation.transcripts import Transcript, TranscriptCollector
-from realtime_sync.core.streams import UpdateStream
+from realtime_sync.conversation.translations import TranslatedPiece, TranslationCollector
+from realtime_sync.conversation.turns import Turn, TurnTracker
+from realtime_sync.core.streams import End, UpdateStream
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import ConnectionClosedError, UsageError
+from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import SessionClosedUpdate
+
+T = TypeVar("T")
+S = TypeVar("S", bound="DerivedStream[Any]")
 
 
-class TranscriptStream:
-    """An iterator over what is said from now on: ``for transcript in TranscriptStream(session.subscribe()): ...``.
+class Collector(Protocol[T]):
+    """Makes things of updates; called by one thread at a time."""
 
-    One ``Transcript`` for each committed piece of audio, in order; one that failed has its ``error``. ``timeout``:
-    seconds to wait for each, then ``WaitTimeoutError`` is raised and iteration may go on; None waits as long as the
-    session lives. Ends, and raises, as the updates do. For one thread; close it when done with it.
+    def apply(self, update: ConversationUpdate) -> list[T]:
+        """The things that an update makes complete; mostly none."""
+        ...
+
+    def rest(self) -> list[T]:
+        """What is left once no more updates come."""
+        ...
+
+
+class DerivedStream(Generic[T]):
+    """An iterator over what a collector makes of the updates of a subscription; also a context manager.
+
+    Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end. Any thread may
+    iterate; each thing goes to one of them. Close it when it is no longer read, or it fills up to
+    ``QueueLimits.queued`` and ends the session.
+
+    Args:
+        updates: the subscription; it is this stream's from now on.
+        collector: makes things of the updates.
+        timeout: seconds to wait for each thing, then ``WaitTimeoutError`` is raised, and iteration may go on; None
+            waits as long as the session lives.
+        last: the class of the update after which nothing more comes; None: the session's end alone ends this stream.
     """
 
-    def __init__(self, updates: UpdateStream, timeout: Optional[float] = None) -> None:
+    def __init__(
+        self,
+        updates: UpdateStream,
+        collector: Collector[T],
+        timeout: Optional[float] = None,
+        last: Optional[type[ConversationUpdate]] = None,
+    ) -> None:
         Deadline(timeout)  # refuses what is no time-out, now
         self._updates = updates
+        self._collector = collector
         self._timeout = timeout
-        self._collector = TranscriptCollector()
-        self._ready: deque[Transcript] = deque()
+        self._last = last
+        self._end: Optional[End] = None  # once ``last`` has come
+        self._ready: deque[T] = deque()
+        self._collecting = threading.RLock()
 
-    def __iter__(self) -> TranscriptStream:
+    def __iter__(self) -> Iterator[T]:
         return self
 
-    def __next__(self) -> Transcript:
+    def __next__(self) -> T:
+        self._updates.check()
         deadline = Deadline(self._timeout)
-        while not self._ready:
-            self._ready.extend(self._next(deadline))
-        return self._ready.popleft()
-
-    def _next(self, deadline: Deadline) -> list[Transcript]:
         try:
-            update = next_update(self._updates, deadline)
-        except StopIteration:
+            if not deadline.wait(self._acquire):
+                raise self._late()
+            while not self._ready:
+                self._ready.extend(self._collect(deadline))
+            return self._ready.popleft()
+        finally:
+            try:
+                self._collecting.release()
+            except RuntimeError:  # another thread has it
+                pass
+
+    def _acquire(self, seconds: Optional[float]) -> bool:
+        return self._collecting.acquire(timeout=-1 if seconds is None else seconds)
+
+    def _collect(self, deadline: Deadline) -> list[T]:
+        item = self._end or self._updates.take(deadline)
+        if item is None:
+            raise self._late()
+        if isinstance(item, End):
             rest = self._collector.rest()
             if rest:
                 return rest
-            raise
-        return self._collector.apply(update)
+            if item.clean:
+                raise StopIteration
+            raise item.reason.with_traceback(None)
+        if self._last is not None and isinstance(item, self._last):
+            self._end = End(ConnectionClosedError("the last update has come"), clean=True)
+            self.close()
+        return self._collector.apply(item)
+
+    def _late(self) -> WaitTimeoutError:
+        return WaitTimeoutError(f"nothing more was complete within {self._timeout} s; the session goes on")
 
     def close(self) -> None:
-        """Stop listening. Idempotent."""
+        """Stop listening; threads that wait here are released. Idempotent."""
         self._updates.close()
 
-    def __enter__(self) -> TranscriptStream:
+    def __enter__(self: S) -> S:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 
-def next_update(updates: UpdateStream, deadline: Deadline) -> ConversationUpdate:
-    """As ``next(updates)``, but ``WaitTimeoutError`` once the deadline has passed."""
-    if deadline.left is None:
-        return next(updates)
-    try:
-        return updates.receive(deadline.left)
-    except (ConnectionClosedError, UsageError):
-        return next(updates)  # the end stays in the stream: an orderly one is no error here
+class TranscriptStream(DerivedStream[Transcript]):
+    """What is said from now on: ``for transcript in TranscriptStream(session.subscribe()): ...``.
+
+    One ``Transcript`` for each committed piece of audio, in order; one that failed has its ``error``. Otherwise as
+    ``DerivedStream``.
+
+    Args:
+        updates: a subscription to a session's updates.
+        timeout: seconds to wait for each transcript; None waits as long as the session lives.
+    """
+
+    def __init__(self, updates: UpdateStream, timeout: Optional[float] = None) -> None:
+        super().__init__(updates, TranscriptCollector(), timeout)
+
+
+class TranslationStream(DerivedStream[TranslatedPiece]):
+    """A translation from now on: ``for piece in TranslationStream(session.subscribe()): ...``.
+
+    Ends once the service has translated all that it heard, after ``session.end_translation()``. Otherwise as
+    ``DerivedStream``.
+
+    Args:
+        updates: a subscription to a session's updates.
+        timeout: seconds to wait for each piece; None waits as long as the session lives.
+    """
+
+    def __init__(self, updates: UpdateStream, timeout: Optional[float] = None) -> None:
+        super().__init__(updates, TranslationCollector(), timeout, last=SessionClosedUpdate)
+
+
+class TurnStream(DerivedStream[Turn]):
+    """Finished turns, with the moments at which their updates were received. Made by ``session.turns()``.
+
+    It stops listening when it is closed, or no longer referred to. Otherwise as ``DerivedStream``.
+    """
+
+    def __init__(
+        self,
+        updates: UpdateStream,
+        tracker: TurnTracker,
+        timeout: Optional[float] = None,
+        position: Optional[PlaybackPosition] = None,
+    ) -> None:
+        check_position(position)
+        super().__init__(updates, tracker, timeout)
+        self._position = position
+
+    def __next__(self) -> Turn:
+        """The turn with when it was first heard; asked for as late as possible, for playing may begin after it all."""
+        turn = super().__next__()
+        if self._position is None:
+            return turn
+        heard = [played for item_id in turn.item_ids if (played := self._position.of_item(item_id)) is not None]
+        if not heard:
+            return turn
+        first = min(played.started for played in heard) - turn.started
+        return attrs.evolve(turn, timeline=attrs.evolve(turn.timeline, first_played=first))

@@ -265,11 +265,14 @@ class Engine:
 
     # Listening ----------------------------------------------------------------------------------------------------
 
-    def open_stream(self, unread_limit: Optional[int] = None) -> UpdateStream:
-        """A stream of all updates from now on."""
+    def open_stream(
+        self, unread_limit: Optional[int] = None, keep: Optional[Callable[[ConversationUpdate], bool]] = None
+    ) -> UpdateStream:
+        """A stream of all updates from now on, or of those that ``keep`` returns True for, on the reader thread."""
         stream = UpdateStream(
             limit=self.limits.queued,
             unread_limit=unread_limit,
+            keep=keep,
             check=self.check_process,
             forget=lambda: self.stop_listening(listener),
         )
@@ -358,12 +361,14 @@ class Engine:
         """
         assert self.delivering.locked()
         listeners = self._listeners[1:] if askers and not self._observers else self._listeners
+        too_slow: Optional[ConsumerTooSlowError] = None
         for listener in listeners:
-            if not listener.deliver(update):
-                raise ConsumerTooSlowError(
-                    f"updates of more than {self.limits.queued} bytes wait to be taken; the session was ended rather "
-                    "than losing any. Take them faster, on a thread of their own, or raise QueueLimits.queued"
-                )
+            try:
+                listener.deliver(update)
+            except ConsumerTooSlowError as error:  # the others are given it all the same
+                too_slow = error
+        if too_slow is not None:
+            raise too_slow
 
     def _go_on_or_finish(self, connection: SessionConnection, end: End) -> None:
         with self.states.lock:

@@ -16,6 +16,7 @@ it.
 
 from __future__ import annotations
 
+import time
 from typing import Callable, Optional, TypeVar, Union
 
 import attrs
@@ -50,7 +51,7 @@ def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
     """The messages of the realtime protocol, as a server of this dialect spells them."""
 
     def decode(frame: Union[str, bytes]) -> ConversationUpdate:
-        return codec.decode(frame, dialect) if isinstance(frame, str) else codec.decode_binary(frame)
+        return codec.decode_frame(frame, dialect, time.monotonic())
 
     return Vocabulary(
         decode=decode,

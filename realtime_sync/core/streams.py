@@ -1,15 +1,28 @@
-"""Updates on their way from the reader thread to whoever iterates."""
+"""Updates on their way from the reader thread to the threads that take them.
+
+The rules:
+
+1. The reader appends, counts and notifies. It never waits for a consumer, and runs no code of the caller's.
+2. Each update goes to one taker, in order: ``receive`` takes the oldest, ``wait_for`` the oldest that is wanted.
+3. The ``End`` stays: it is set once, and whoever finds nothing left to look at is given it.
+4. The bound. A stream that nobody has asked for an update yet may have ``unread_limit``: it keeps the newest updates
+   within it and drops the oldest. From the first ask on, and always without ``unread_limit``, nothing is dropped, and
+   ``deliver`` raises ``ConsumerTooSlowError`` beyond ``limit``. One update alone may be of any size.
+
+``_lock`` guards everything that changes; it is held for moments, never while the caller's condition is asked. It is a C
+lock entered by ``with``, so an exception at any bytecode gives it back. ``queue.Queue`` cannot be used here for that
+reason: its ``get`` enters a ``Condition``, in Python, and Ctrl-C between the two leaves its lock taken for ever.
+"""
 
 from __future__ import annotations
 
 import itertools
 import logging
-import queue
 import threading
-import time
 import types
 import weakref
 from collections import deque
+from collections.abc import Sequence
 from typing import Callable, Optional, Protocol, TypeVar, Union, overload
 
 import attrs
@@ -17,6 +30,7 @@ import attrs
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
+    ConsumerTooSlowError,
     ForkedSessionError,
     InvalidInputError,
     UsageError,
@@ -35,124 +49,27 @@ Delivered = Union[ConversationUpdate, "End"]
 
 # What an update costs beside its text: the objects and the dict, measured at 0.4 to 1.2 kB for a delta.
 _OVERHEAD_BYTES = 800
-# How long a thread that reads updates may be busy with one before it no longer counts as reading.
-_TAKER_SECONDS = 120.0
 _FOR_EVER = Deadline(None)
 
 
 @attrs.frozen
 class End:
-    """The last thing on every stream: ``error`` None where the session was closed in an orderly way."""
+    """The last thing on every stream: what the session ended with. ``clean``: it was closed in an orderly way."""
 
     reason: ConnectionClosedError
     clean: bool
 
 
 class Listener(Protocol):
-    """Who is told of every update on the reader thread: quickly, without waiting, and never the caller's code."""
+    """Is called with every update, on the reader thread: returns quickly, never waits, runs no code of the caller's."""
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update; False where there is no room for it, which ends the session."""
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update. Raises ``ConsumerTooSlowError`` if there is no room, which ends the session."""
         ...
 
     def end(self, end: End) -> None:
         """The session has ended."""
         ...
-
-
-class UpdateQueue(queue.Queue["Delivered"]):
-    """A ``queue.Queue`` that counts bytes, never makes the reader wait, and lets one take from the middle.
-
-    An ``End`` stays in it once put: every consumer that comes to it finds it.
-    """
-
-    # All guarded by queue.Queue's own lock (self.mutex), on which its conditions stand.
-    queue: deque[Delivered]
-    size: int
-    puts: int
-    waiting: int  # threads; to notify nobody takes as long as all the rest of a put
-
-    def _init(self, maxsize: int) -> None:
-        self.queue = deque()
-        self.size = 0
-        self.puts = 0
-        self.waiting = 0
-
-    def _put(self, item: Delivered) -> None:
-        self.queue.append(item)
-        self.size += _weight(item)
-        self.puts += 1
-        if self.waiting:
-            self.not_empty.notify_all()  # not just one: who wakes may be waiting for something else
-
-    def add(self, item: Delivered) -> int:
-        """``put`` for a queue in which there is always room, and nobody counts tasks; the bytes that wait in it now."""
-        with self.mutex:
-            self._put(item)
-            return self.size
-
-    def _get(self) -> Delivered:
-        item = self.queue[0]
-        if isinstance(item, ConversationUpdate):
-            self.queue.popleft()
-            self.size -= _weight(item)
-        return item
-
-    def take(self, deadline: Deadline) -> Optional[Delivered]:
-        """The next update or the End; None when time is up."""
-        with self.mutex:
-            if not self.queue and not self._wait(lambda: bool(self.queue), deadline):
-                return None
-            return self._get()
-
-    def take_first(self, wanted: Callable[[ConversationUpdate], bool], deadline: Deadline) -> Optional[Delivered]:
-        """The first update that is wanted, from among the others, or the End; None when time is up."""
-        looked_at = 0
-        while True:
-            with self.mutex:
-                if not self._wait(lambda n=looked_at: self.puts > n, deadline):  # type: ignore[misc]
-                    return None
-                fresh = list(itertools.islice(reversed(self.queue), self.puts - looked_at))[::-1]
-                looked_at = self.puts
-            # Outside the lock, because `wanted` is the caller's code.
-            for item in fresh:
-                if (isinstance(item, End) or wanted(item)) and self._took(item):
-                    return item
-
-    def _wait(self, ready: Callable[[], bool], deadline: Deadline) -> bool:
-        """Wait, with the lock, until ``ready``; False when time is up."""
-        self.waiting += 1
-        try:
-            return deadline.wait(lambda seconds: self.not_empty.wait_for(ready, seconds))
-        finally:
-            self.waiting -= 1
-
-    def _took(self, item: Delivered) -> bool:
-        """Take this very item; False where another consumer was faster."""
-        with self.mutex:
-            for index, candidate in enumerate(self.queue):
-                if candidate is item:
-                    if isinstance(item, ConversationUpdate):
-                        del self.queue[index]
-                        self.size -= _weight(item)
-                    return True
-        return False
-
-    def drop_oldest(self, limit: int) -> int:
-        """Forget the oldest updates until at most ``limit`` bytes are left; returns how many."""
-        dropped = 0
-        with self.mutex:
-            while self.size > limit and len(self.queue) > 1:
-                self._get()
-                dropped += 1
-        return dropped
-
-
-def _weight(item: Delivered) -> int:
-    if not isinstance(item, ConversationUpdate):
-        return 0
-    held = item.raw_bytes or b"" if isinstance(item, UnreadableUpdate) else item.raw_content
-    return len(held) + _OVERHEAD_BYTES
 
 
 class UpdateStream:
@@ -169,25 +86,29 @@ class UpdateStream:
         check: Callable[[], None],
         forget: Callable[[], None],
         unread_limit: Optional[int] = None,
+        keep: Optional[Callable[[ConversationUpdate], bool]] = None,
     ) -> None:
-        self._queue = UpdateQueue()
         self._limit = limit
-        self._unread_limit = limit if unread_limit is None else unread_limit
-        self._check = check
+        self._asked = unread_limit is None
+        self._bound = limit if unread_limit is None else unread_limit  # the one that is in force
+        self.check = check  # raises in a forked child
         self._forget = forget
-        # While somebody asks for updates, nothing may be dropped.
-        self._wanted = unread_limit is None
-        self._takers: set[Optional[int]] = set()  # the threads that asked since _takers_since, by ident
-        self._takers_since = time.monotonic()
-        self._earlier_takers: set[Optional[int]] = set()  # those before: who read a moment ago is not forgotten
+        self._keep = keep  # which updates are put on the queue; called on the reader thread
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._waiting = 0  # threads; to notify nobody takes as long as all the rest of a delivery
+        self._updates: deque[ConversationUpdate] = deque()
+        self._delivered = self._delivered_bytes = 0
+        self._taken = self._taken_bytes = 0  # or dropped
+        self._dropped = 0  # and not yet warned of
+        self._end: Optional[End] = None
         self._closed = False  # by its owner; only ever set
-        self._dropped = 0
 
     def __iter__(self) -> UpdateStream:
         return self
 
     def __next__(self) -> ConversationUpdate:
-        item = self._next(_FOR_EVER)
+        item = self.take(_FOR_EVER)
         if isinstance(item, ConversationUpdate):
             return item
         if item is None or item.clean:
@@ -195,11 +116,16 @@ class UpdateStream:
         raise item.reason.with_traceback(None)
 
     def receive(self, timeout: Optional[float] = None) -> ConversationUpdate:
-        """The next update. ``timeout`` in seconds; None waits as long as the session lives, 0 does not wait.
+        """Take the next update.
 
-        Raises ``WaitTimeoutError`` when time is up, ``ConnectionClosedError`` after the last update.
+        Args:
+            timeout: seconds to wait; None waits as long as the session lives, 0 does not wait.
+
+        Raises:
+            WaitTimeoutError: no update came in time.
+            ConnectionClosedError: the session has ended, and its last update was taken.
         """
-        return self._or_raise(self._next(Deadline(timeout)), "an update", timeout)
+        return self._or_raise(self.take(Deadline(timeout)), "an update", timeout)
 
     @overload
     def wait_for(self, wanted: type[U], timeout: Optional[float] = None) -> U: ...
@@ -212,22 +138,26 @@ class UpdateStream:
     ) -> ConversationUpdate: ...
 
     def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
-        """Take the first update that is ``wanted`` out of the stream, and leave the others for later iteration.
+        """Take the first update that is ``wanted`` out of the stream, and leave the others for later.
 
-        Those that have come and were not taken yet are looked at first. ``wanted``: a ``ConversationUpdateKind``, a
-        wire type, an update class, or a function of the update. ``timeout`` as in ``receive``.
-        Raises ``WaitTimeoutError``, or ``ConnectionClosedError`` where it can no longer come.
+        Updates that have come and were not taken yet are looked at first.
+
+        Args:
+            wanted: a ``ConversationUpdateKind``, a wire type, an update class, or a function of the update.
+            timeout: seconds to wait; None waits as long as the session lives, 0 looks only at what has come.
+
+        Raises:
+            WaitTimeoutError: it did not come in time.
+            ConnectionClosedError: the session has ended, so it can no longer come.
         """
-        self._check()
-        self.want()
-        found = self._queue.take_first(condition(wanted), Deadline(timeout))
+        found = self.take(Deadline(timeout), condition(wanted))
         return self._or_raise(found, _described(wanted), timeout)
 
     def close(self) -> None:
-        """Stop listening; whoever waits in this stream is released. Idempotent."""
+        """Stop listening; threads that wait in this stream are released. Idempotent."""
         self._closed = True
         try:
-            self._check()
+            self.check()
         except ForkedSessionError:  # nobody waits here, and the queue's lock may be held for ever
             return
         self._forget()
@@ -242,51 +172,106 @@ class UpdateStream:
     def __repr__(self) -> str:
         if self._closed:
             return "<UpdateStream closed>"
-        # Not qsize(), which takes the lock: it may be held for ever in a forked child.
-        return f"<UpdateStream: {len(self._queue.queue)} waiting, {self._queue.size} bytes>"
+        return f"<UpdateStream: {self._delivered - self._taken} waiting, {self.waiting_bytes} bytes>"
 
-    # Called by the session, on its reader thread ---------------------------------------------------------------
+    @property
+    def waiting_bytes(self) -> int:
+        """How many bytes of updates wait to be taken."""
+        return self._delivered_bytes - self._taken_bytes  # without a lock: it may be held for ever in a forked child
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """Add an update; never waits. False where the bound is passed and nothing may be dropped."""
-        size = self._queue.add(update)
-        if self._wanted:
-            return size <= self._limit or len(self._queue.queue) <= 1  # who takes each at once is not too slow
-        if size > self._unread_limit:
-            self._dropped += self._queue.drop_oldest(self._unread_limit)
-        return True
+    # On the reader thread --------------------------------------------------------------------------------------
 
-    def end(self, end: End) -> None:
-        """Add the last thing."""
-        self._queue.add(end)
-
-    def rest(self) -> None:
-        """The calling thread now listens otherwise (``ask``): what only it has read may be dropped when it is too much.
-
-        Until it takes from this stream again. A stream that another thread has read within the last two minutes is
-        left as it is.
-        """
-        living = {thread.ident for thread in threading.enumerate()}
-        if (self._takers | self._earlier_takers) & living <= {threading.get_ident()}:
-            self._wanted = False
-        now = time.monotonic()
-        if now - self._takers_since > _TAKER_SECONDS:
-            self._earlier_takers, self._takers, self._takers_since = self._takers, set(), now
-
-    def want(self) -> None:
-        """The calling thread asks for updates: from now on nothing may be dropped."""
-        self._takers.add(threading.get_ident())
-        self._wanted = True
-        if self._dropped:  # told here, to who asks: the reader thread holds a lock when it drops
-            dropped, self._dropped = self._dropped, 0
-            logger.warning(
-                "%d updates were dropped: nobody had asked for them, beyond %d bytes", dropped, self._unread_limit
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Add an update; never waits. Raises ``ConsumerTooSlowError`` beyond the bound."""
+        if self._keep is not None and not self._keep(update):
+            return
+        with self._lock:
+            self._updates.append(update)
+            self._delivered += 1
+            self._delivered_bytes += _weight(update)
+            if self._waiting:
+                self._changed.notify_all()  # not just one: another one may be waiting for something else
+            while not self._asked and self._is_over_bound():
+                self._counted(self._updates.popleft())
+                self._dropped += 1
+            too_many = self._is_over_bound()
+        if too_many:
+            raise ConsumerTooSlowError(
+                f"updates of more than {self._limit} bytes wait to be taken; the session was ended rather than losing "
+                "any. Take them faster, on a thread of their own, or raise QueueLimits.queued"
             )
 
-    def _next(self, deadline: Deadline) -> Optional[Delivered]:
-        self._check()
-        self.want()
-        return self._queue.take(deadline)
+    def end(self, end: End) -> None:
+        """Add the last thing; on any thread. Of several calls the first counts."""
+        with self._lock:
+            self._end = self._end or end
+            self._changed.notify_all()
+
+    def _is_over_bound(self) -> bool:
+        return self._delivered_bytes - self._taken_bytes > self._bound and len(self._updates) > 1
+
+    # On the threads of consumers -------------------------------------------------------------------------------
+
+    def keep_all(self) -> None:
+        """From now on drop nothing: somebody has asked for updates. Warns of those that were dropped."""
+        with self._lock:
+            dropped, self._dropped = self._dropped, 0
+            bound, self._bound, self._asked = self._bound, self._limit, True
+        if dropped:
+            logger.warning("%d updates were dropped: nobody had asked for them, beyond %d bytes", dropped, bound)
+
+    def take(
+        self, deadline: Deadline, wanted: Optional[Callable[[ConversationUpdate], bool]] = None
+    ) -> Optional[Delivered]:
+        """Take the next update, or the first one that is ``wanted``; the End behind the last; None when time is up."""
+        self.check()
+        if not self._asked:
+            self.keep_all()
+        seen = 0  # updates that had been delivered, and were looked at here
+        while True:
+            with self._lock:
+                if wanted is None and self._updates:
+                    return self._counted(self._updates.popleft())
+                fresh = self._since(seen) if wanted is not None else ()
+                seen = self._delivered
+                if not fresh:
+                    if self._end is not None:
+                        return self._end
+                    if not self._wait(seen, deadline):
+                        return None
+            for update in fresh:  # without the lock, because `wanted` is the caller's code
+                if wanted is not None and wanted(update) and self._took(update):
+                    return update
+
+    def _wait(self, seen: int, deadline: Deadline) -> bool:
+        self._waiting += 1
+        try:
+            return deadline.wait(
+                lambda seconds: self._changed.wait_for(
+                    lambda: self._delivered != seen or self._end is not None, seconds
+                )
+            )
+        finally:
+            self._waiting -= 1
+
+    def _since(self, seen: int) -> Sequence[ConversationUpdate]:
+        return list(itertools.islice(reversed(self._updates), self._delivered - seen))[::-1]
+
+    def _took(self, update: ConversationUpdate) -> bool:
+        """Take this very update; False if another consumer was faster."""
+        with self._lock:
+            for back, candidate in enumerate(reversed(self._updates), 1):  # it is mostly the newest
+                if candidate is update:
+                    del self._updates[-back]
+                    self._counted(update)
+                    return True
+        return False
+
+    def _counted(self, update: ConversationUpdate) -> ConversationUpdate:
+        """Count an update as taken; the lock is held."""
+        self._taken += 1
+        self._taken_bytes += _weight(update)
+        return update
 
     def _or_raise(self, item: Optional[Delivered], what: str, timeout: Optional[float]) -> ConversationUpdate:
         if isinstance(item, ConversationUpdate):
@@ -299,18 +284,19 @@ class UpdateStream:
 
 
 class WeakListener:
-    """Tells a stream as long as somebody else has it: one that is dropped unclosed must not fill up."""
+    """Delivers to a stream while somebody else refers to it: one that is dropped unclosed must not fill up."""
 
     def __init__(self, stream: Listener, forget: Callable[[Listener], None]) -> None:
         self._stream = weakref.ref(stream)
         self._forget = forget
 
-    def deliver(self, update: ConversationUpdate) -> bool:
-        """See an update."""
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Pass an update on to the stream."""
         stream = self._stream()
         if stream is None:
             self._forget(self)
-        return stream is None or stream.deliver(update)
+        else:
+            stream.deliver(update)
 
     def end(self, end: End) -> None:
         """The session has ended."""
@@ -320,7 +306,7 @@ class WeakListener:
 
 
 def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
-    """``wanted`` as a function. Raises ``InvalidInputError`` for what can be no condition."""
+    """``wanted`` as a function. Raises ``InvalidInputError`` if it can be no condition."""
     if isinstance(wanted, type) and issubclass(wanted, ConversationUpdate):
         cls = wanted
         return lambda update: isinstance(update, cls)
@@ -337,3 +323,8 @@ def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
 
 def _described(wanted: Wanted) -> str:
     return wanted.__name__ if isinstance(wanted, (type, types.FunctionType)) else str(wanted)
+
+
+def _weight(update: ConversationUpdate) -> int:
+    held = update.raw_bytes or b"" if isinstance(update, UnreadableUpdate) else update.raw_content
+    return len(held) + _OVERHEAD_BYTES

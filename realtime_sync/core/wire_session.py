@@ -67,14 +67,15 @@ class WireSession:
 
         Without what belongs to an ``ask`` or ``respond``, which take it themselves: what acknowledges or refuses their
         commands, their response, and the items of both. ``break`` and iterate again later: nothing closes, nothing is
-        lost; but what comes from an ``ask`` or ``respond`` on, until you iterate again, is kept up to
-        ``QueueLimits.unread`` bytes only. Each update goes to the first who takes it: here, by ``receive_update``,
-        ``wait_for`` or ``run``; for a second reader, and for everything, there is ``subscribe()``. Iteration ends after
-        an orderly close and raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a
-        response. ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; take the next one to go on.
+        lost. Until you first ask for updates, the newest are kept within ``QueueLimits.unread``; from then on all are,
+        and beyond ``QueueLimits.queued`` the session ends with ``ConsumerTooSlowError``. Each update goes to the first
+        who takes it: here, by ``receive_update``, ``wait_for`` or ``run``; for a second reader, and for everything,
+        there is ``subscribe()``. Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any
+        other end, or after a close in the middle of a response. ``raise_errors=True`` raises ``error`` events as
+        ``ServerError`` instead; take the next one to go on.
         """
         self._engine.check_process()
-        self._engine.updates.want()
+        self._engine.updates.keep_all()
         # No generator: threads may share what is returned, and it can be gone on with after an error.
         return map(_raised if raise_errors else _as_it_is, self._engine.updates)
 

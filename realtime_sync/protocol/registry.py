@@ -1,4 +1,4 @@
-"""What every class of the vocabulary shares: UNSET, the base classes, and which wire type is which class."""
+"""UNSET, the base classes of the vocabulary, and the tables from a wire type to its class."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def extra_repr(extra: dict[str, Any]) -> str:
 
 
 def plain_repr(value: object) -> str:
-    """A JSON value for a repr, without the secrets in it; empty where it is nested too deeply to be shown."""
+    """A JSON value for a repr, without the secrets in it; empty if it is nested too deeply to be shown."""
     try:
         return repr(_without_secrets(value))
     except RecursionError:  # the JSON reader goes a little deeper
@@ -66,6 +66,12 @@ def _without_secrets(value: object) -> object:
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
+def public_classes(module: dict[str, Any]) -> list[str]:
+    """The classes that a module defines, by its globals: its ``__all__``, which the package re-exports."""
+    own = ((name, value) for name, value in module.items() if getattr(value, "__module__", None) == module["__name__"])
+    return [name for name, value in own if isinstance(value, type) and not name.startswith("_")]
+
+
 class Comparable:
     """Equality and a repr that is fit to read, for all attrs classes of the vocabulary.
 
@@ -77,7 +83,7 @@ class Comparable:
     def __eq__(self, other: object) -> bool:
         if type(self) is not type(other):
             return NotImplemented
-        names = [field.name for field in attrs.fields(type(self))]  # type: ignore[arg-type]
+        names = [field.name for field in attrs.fields(type(self)) if field.eq]  # type: ignore[arg-type]
         return all(getattr(self, name) == getattr(other, name) for name in names)
 
     def __repr__(self) -> str:
@@ -95,7 +101,8 @@ class Comparable:
 class WireObject(Comparable):
     """A JSON object of the wire. Fields that are ``None`` are not sent.
 
-    ``extra`` holds what has no field here: sent as it is, and filled on reading with what the server added.
+    Attributes:
+        extra: What has no field here, by name: sent as it is, and filled on reading with what the server added.
     """
 
     extra: dict[str, Any] = attrs.field(factory=dict, repr=extra_repr)

@@ -1,4 +1,4 @@
-"""What updates have in common: the base class, and the bases of those that share fields."""
+"""The base class of all updates, and the bases of updates that share fields."""
 
 from __future__ import annotations
 
@@ -26,7 +26,16 @@ def shortened(text: str) -> str:
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationUpdate(Comparable):
-    """What the server said: the base of every update."""
+    """What the server said: the base of every update.
+
+    Attributes:
+        type: the message's type, as the server spelled it.
+        event_id: the server's name for the message; None if it gave none.
+        raw_content: the message's verbatim text.
+        extra: fields that this version has no name for.
+        faults: what had to be mended in order to read the message (a wrong type, a missing field), in words.
+        arrived_at: when a session received it, in seconds by ``time.monotonic()``; 0.0 if no session did.
+    """
 
     kind: ClassVar[ConversationUpdateKind] = ConversationUpdateKind.UNKNOWN
 
@@ -35,7 +44,7 @@ class ConversationUpdate(Comparable):
     raw_content: str = attrs.field(default="", repr=False)
     extra: dict[str, Any] = attrs.field(factory=dict, repr=extra_repr)
     faults: tuple[str, ...] = ()
-    """What had to be mended in order to read the message (a wrong type, a missing field), in words."""
+    arrived_at: float = attrs.field(default=0.0, repr=False, eq=False)
 
     @property
     def oddities(self) -> tuple[str, ...]:
@@ -117,7 +126,7 @@ class SessionUpdateBase(ConversationUpdate):
 
     @property
     def session_id(self) -> Optional[str]:
-        """The session's id; None where the server did not tell it."""
+        """The session's id; None if the server did not tell it."""
         return self.session.id
 
     @property
@@ -145,7 +154,7 @@ class WholeItemUpdateBase(ConversationUpdate):
 
     @property
     def item_id(self) -> Optional[str]:
-        """The item's id; None where the server did not tell it."""
+        """The item's id; None if the server did not tell it."""
         return self.item.id
 
 
@@ -157,7 +166,7 @@ class ResponseUpdateBase(ConversationUpdate):
 
     @property
     def response_id(self) -> Optional[str]:
-        """The response's id; None where the server did not tell it."""
+        """The response's id; None if the server did not tell it."""
         return self.response.id
 
     @property

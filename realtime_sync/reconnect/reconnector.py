@@ -185,6 +185,7 @@ class Reconnector:
                 attempts=self._attempt - first,
                 seconds=time.monotonic() - lost_at,
                 session=self._engine.session,
+                arrived_at=time.monotonic(),
             )
             logger.info("%s: reconnected after %.1f s", self._engine.name, update.seconds)
             self._live_since = time.monotonic()

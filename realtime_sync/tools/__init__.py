@@ -1,16 +1,17 @@
 """Python functions as tools of the model: described, called with checked arguments, several at once, in time.
 
-Nothing here sends or receives. From the ground up:
+From the ground up; all but the last two neither send nor receive:
 
-    docstrings    what a docstring says of a function and its parameters
+    docstrings    what a docstring contains about a function and its parameters
     results       what a function returns, as text
     schema        type hints as JSON schema, and as words
     arguments     the model's arguments as Python values, strictly
-    cancellation  telling a running function to stop
+    cancellation  asking a running function to stop
     tool          @function_tool
-    calls         one call and its outcome
-    pool          threads and deadlines
+    calls         one call, its outcome, and the threads that calls run on
     runner        ToolRunner
+    rounds        asking, answering what the response calls, and asking again: one loop for all
+    serving       calls in responses for which nobody waits: run_tools, and the functions of a session
 """
 
 from realtime_sync.tools.calls import RunningCall, ToolOutcome

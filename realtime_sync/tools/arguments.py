@@ -1,4 +1,4 @@
-"""The model's arguments as Python values: strictly, so that a wrong argument is told and not bent.
+"""The model's arguments as Python values: strictly, so that a wrong argument is reported and not bent.
 
 ``1`` is a float too and ``1.0`` an integer, as in JSON schema; else nothing is converted: no ``"1"`` for ``1``, no
 ``1`` for true. Classes take no key that they do not have. Of a union, the first member that fits is taken.
@@ -35,7 +35,7 @@ from realtime_sync.tools.schema import (
 Structure = Callable[[Any], Any]
 Hook = Callable[[Any, Any], Any]
 
-# RFC 3339, where seconds, their fraction and the zone may be missing, as models often leave them out.
+# RFC 3339, but seconds, their fraction and the zone may be missing, as models often leave them out.
 _DATE_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(?:\.(\d{1,6})\d*)?(?:([Zz])|([+-]\d\d):?(\d\d))?", re.ASCII
 )
@@ -47,7 +47,7 @@ class MismatchError(TypeError):
 
 
 class FaultsError(Exception):
-    """Faults inside an array or object: where, and what."""
+    """Faults inside an array or object, each with its place."""
 
     def __init__(self, located: list[tuple[str, Exception]]) -> None:
         super().__init__(located)
@@ -72,14 +72,14 @@ def faults(error: BaseException, place: str = "") -> list[str]:
         return [f"{place}.{name} is not known".lstrip(".") for name in sorted(error.extra_fields)]
     # attrs' validators put more than their sentence into the exception.
     text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
-    told = text if isinstance(error, MismatchError) else f"{type(error).__name__}: {text}"
-    return [f"{place}: {told}" if place else told]
+    fault = text if isinstance(error, MismatchError) else f"{type(error).__name__}: {text}"
+    return [f"{place}: {fault}" if place else fault]
 
 
 def parse_object(text: str) -> dict[str, Any]:
     """The JSON object that the model wrote; nothing at all is an empty one. Raises ``MismatchError``."""
     if not text.strip():
-        return {}  # some models write nothing where a function has no parameters
+        return {}  # some models write nothing if a function has no parameters
     try:
         value = json.loads(text, parse_constant=_refused_constant)
     except (ValueError, RecursionError) as error:
@@ -163,8 +163,8 @@ def _date(value: Any, wanted: Any) -> datetime.date:
 
 
 def _choice(value: Any, wanted: Any) -> Any:
-    for told, member in choices_of(wanted):
-        if told == value and isinstance(told, bool) == isinstance(value, bool):  # to Python, True == 1
+    for choice, member in choices_of(wanted):
+        if choice == value and isinstance(choice, bool) == isinstance(value, bool):  # to Python, True == 1
             return member
     raise _mismatch(wanted, value)
 
@@ -210,14 +210,7 @@ def _array_hook(wanted: Any, converter: cattrs.BaseConverter) -> Any:
             raise _mismatch(wanted, value)
         wants = hooks if hooks is not None else [each] * len(value)
         pairs = enumerate(zip(value, wants, strict=True))
-        elements = _structured_parts([(f"[{i}]", part, *want) for i, (part, want) in pairs])
-        try:
-            made = kind(elements)
-        except TypeError as error:  # a set of Any
-            raise MismatchError(f"an element cannot be in a set: {error}") from error
-        if len(made) != len(elements):
-            raise MismatchError("expected an array of distinct elements, got some twice")
-        return made
+        return kind(_structured_parts([(f"[{i}]", part, *want) for i, (part, want) in pairs]))
 
     return structure
 

@@ -1,35 +1,59 @@
-"""One call of a function by the model: its state, its outcome."""
+"""Calls of functions by the model: each on a thread of its own, so many at once, each with a time-out.
+
+The life of a call: it waits in the queue, runs on a thread, and has an outcome, which is written once.
+
+- At most ``most`` calls run at once; the others wait in the order in which they came. A thread takes the first call of
+  the queue, runs it, and takes the next; it ends when no call waits.
+- Python cannot end a thread. A call that is given up, because its time is up or it was cancelled, has its outcome at
+  once, and its function is asked to stop; what the function returns later is dropped. Until then its thread is left
+  behind, and another thread takes its place.
+- There are at most ``2 * most`` threads. If all of them are left behind, the calls that wait fail.
+- Each wait for an outcome keeps the time of all running calls: it gives up every call whose time is up. If nobody waits
+  for an outcome, no call is given up.
+- Threads are daemons, so a function that hangs does not keep the interpreter alive. ``concurrent.futures`` joins its
+  threads at exit, and is not used for that reason.
+
+One lock guards the queue, the threads and the writing of outcomes. No function, callback or log is called under it.
+"""
 
 from __future__ import annotations
 
 import contextvars
+import itertools
 import json
 import logging
+import math
 import threading
 import time
-from typing import TYPE_CHECKING, Optional
+from collections import deque
+from typing import Optional
 
 import attrs
 
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import ToolCancelledError, ToolError, WaitTimeoutError
+from realtime_sync.errors import ToolCancelledError, ToolError, UsageError, WaitTimeoutError
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
 from realtime_sync.tools.tool import FunctionTool
 
-if TYPE_CHECKING:
-    from realtime_sync.tools.pool import CallPool
-
 _log = logging.getLogger(__name__)
+
+_OURS = (ToolError, WaitTimeoutError)
 
 
 @attrs.frozen
 class ToolOutcome:
-    """How a call ended. ``output`` is the text for the model, whatever happened.
+    """How a call ended.
 
-    ``error``: what the function raised, or ``ToolArgumentError``, ``ToolCancelledError`` (``cancelled``),
-    ``WaitTimeoutError`` (``timed_out``), ``ToolError`` (no such tool); None where it returned.
-    ``duration``: seconds from the start of the function until this outcome; 0.0 where it never started.
+    Attributes:
+        call_id: the service's name of the call.
+        name: the tool's name.
+        output: the text for the model, however the call ended.
+        error: what the function raised, or ``ToolArgumentError``, ``ToolCancelledError`` (``cancelled``),
+            ``WaitTimeoutError`` (``timed_out``), ``ToolError`` (no such tool); None if it returned.
+        duration: seconds from the start of the function until this outcome; 0.0 if it never started.
+        timed_out: True if the call was given up because its time was up.
+        cancelled: True if the call was cancelled.
     """
 
     call_id: str
@@ -44,28 +68,25 @@ class ToolOutcome:
 class RunningCall:
     """A call on its way; made by ``ToolRunner.start``.
 
-    Who may end it: the worker, when the function returns; the watch, when its time is up; anybody, by ``cancel()``.
-    The first one settles the outcome, and what comes later is dropped.
+    The function's end, the end of its time, or ``cancel()`` gives it its outcome; the first of them counts.
     """
 
     def __init__(
         self,
         call: FunctionCallItem,
         tool: Optional[FunctionTool[..., object]],
-        pool: CallPool,
+        threads: CallThreads,
         timeout: Optional[float],
     ) -> None:
         self.call_id = call.call_id or ""
         self.name = call.name or ""
         self.cancellation = ToolCancellation()
+        self.settled: Optional[ToolOutcome] = None  # written once, by CallThreads.settle
         self._arguments = call.arguments or ""
         self._tool = tool
-        self._pool = pool
+        self._threads = threads
         self._timeout = timeout
         self._variables = contextvars.copy_context()  # so that traces and the like see the caller's
-        self._lock = threading.Lock()  # guards the change of _outcome from None to its value
-        self._outcome: Optional[ToolOutcome] = None
-        self._settled = threading.Event()
         self._started: Optional[float] = None
         self.cancellation.on_cancel(self._on_cancel)
 
@@ -74,106 +95,222 @@ class RunningCall:
 
     @property
     def done(self) -> bool:
-        """True once there is an outcome."""
-        return self._settled.is_set()
+        """True once there is an outcome; a call whose time is up is given up when this is asked."""
+        self.give_up_in_time()
+        return self.settled is not None
 
     def cancel(self) -> None:
-        """Tell the function to stop and settle the outcome at once; its late result is dropped. Again is nothing."""
+        """Ask the function to stop, and give the call its outcome at once; calling it again does nothing."""
+        self._on_cancel()  # first: what the function returns or raises because it was asked to stop is dropped
         self.cancellation.cancel()
 
     def outcome(self, timeout: Optional[float] = None) -> ToolOutcome:
-        """Wait for the end, for at most ``timeout`` seconds; None is until the call's own time-out.
+        """Wait for the call's end. What the function raises is in the outcome, and is not raised here.
 
-        Raises ``WaitTimeoutError``; the call goes on. Errors of the function are in the outcome, not raised.
+        Args:
+            timeout: seconds to wait at most; None waits until the call's own time-out.
+
+        Returns:
+            How the call ended.
+
+        Raises:
+            WaitTimeoutError: the call has not ended in time; it goes on.
         """
-        if not Deadline(timeout).wait(self._settled.wait):
-            raise WaitTimeoutError(f"the tool {self.name} has not finished within {timeout} s")
-        assert self._outcome is not None
-        return self._outcome
+        if not self._threads.wait(self, Deadline(timeout)):
+            raise WaitTimeoutError(f"the tool {self.name} has not finished within {timeout} s; it goes on")
+        assert self.settled is not None
+        return self.settled
 
-    # The pool's side --------------------------------------------------------------------------------------------
+    # Called by CallThreads ----------------------------------------------------------------------------------------
 
     @property
-    def deadline(self) -> Optional[float]:
-        """By ``time.monotonic``; None while it is waiting for a worker, or where there is no time-out."""
-        return None if self._started is None or self._timeout is None else self._started + self._timeout
+    def seconds_left(self) -> Optional[float]:
+        """How long it may still run; None if it has not begun, or has no time-out."""
+        if self._started is None or self._timeout is None:
+            return None
+        return max(0.0, self._started + self._timeout - time.monotonic())
 
     def begin(self) -> None:
-        """Its time runs from now."""
+        """Count its time from now on."""
         self._started = time.monotonic()
 
-    def execute(self) -> bool:
-        """Call the function, on a worker. False where somebody else has settled the outcome meanwhile."""
-        if self.done:
-            return False
+    def execute(self) -> None:
+        """Call the function, and settle its outcome unless the call was given up meanwhile."""
+        error: Optional[BaseException] = None
         try:
-            outcome = self._ended(self._variables.run(self._text))
-        except BaseException as error:  # SystemExit too: it is the function's, and not ours to end a thread by
-            outcome = self._ended(_error_text(error), error)
-        if self._settle(outcome):
-            return True
-        told = "returned" if outcome.error is None else f"raised {type(outcome.error).__name__}"
-        obeyed = isinstance(outcome.error, ToolCancelledError)
-        _log.log(
-            logging.DEBUG if obeyed else logging.WARNING,
-            "The tool %s %s %.1f s after its start, when nobody waited any more; dropped",
-            self.name,
-            told,
-            outcome.duration,
-        )
-        return False
+            output = self._variables.run(self._text)
+        except BaseException as raised:  # SystemExit, too: the function raised it, and it must not end this thread
+            output, error = _error_text(raised), raised
+        if not self._settle(output, error) and not isinstance(error, ToolCancelledError):
+            seconds = self._seconds_since_start()
+            _log.warning(
+                "The tool %s, which was given up, ended after %.1f s; its result is dropped", self.name, seconds
+            )
 
-    def time_out(self) -> None:
-        """Settle the outcome as timed out, and tell the function."""
-        error = WaitTimeoutError(f"the tool {self.name} took longer than {self._timeout} s and was given up")
-        if self._settle(self._ended(_error_text(error), error, timed_out=True)):
-            self._pool.leave_behind(self)
-            self.cancellation.cancel()
+    def give_up_in_time(self) -> None:
+        """Give the call up if its time is up."""
+        if self.seconds_left == 0:
+            error = WaitTimeoutError(f"the tool {self.name} took longer than {self._timeout} s and was given up")
+            self._give_up(error, timed_out=True)
 
     def fail(self, reason: str) -> None:
-        """Settle the outcome without having called anything."""
-        error = ToolError(reason)
-        self._settle(self._ended(_error_text(error), error))
+        """Give the call an outcome without having called anything."""
+        self._give_up(ToolError(reason))
 
-    def _settle(self, outcome: ToolOutcome) -> bool:
-        """Keep the first outcome, and say whether this was it."""
-        with self._lock:
-            if self._outcome is not None:
-                return False
-            self._outcome = outcome
-        if outcome.error is not None and not outcome.cancelled:
-            ours = isinstance(outcome.error, (ToolError, WaitTimeoutError))  # its message says it all
-            _log.warning(
-                "The tool %s failed, and the model is told: %s",
-                self.name,
-                outcome.error if ours else type(outcome.error).__name__,
-                exc_info=None if ours else outcome.error,
-            )
-        self._settled.set()
+    def _on_cancel(self) -> None:
+        self._give_up(ToolCancelledError(f"the tool {self.name} was cancelled"), cancelled=True)
+
+    def _give_up(self, error: BaseException, *, timed_out: bool = False, cancelled: bool = False) -> None:
+        if self._settle(_error_text(error), error, timed_out=timed_out, cancelled=cancelled):
+            self._threads.provide()
+            self.cancellation.cancel()
+
+    def _settle(
+        self, output: str, error: Optional[BaseException], *, timed_out: bool = False, cancelled: bool = False
+    ) -> bool:
+        """Give the call its outcome; False if it has one already."""
+        seconds = self._seconds_since_start()
+        outcome = ToolOutcome(self.call_id, self.name, output, error, seconds, timed_out, cancelled)
+        if not self._threads.settle(self, outcome):
+            return False
+        if error is not None and not cancelled:
+            ours = isinstance(error, _OURS)  # its message says all that there is to say
+            what, traceback = (error, None) if ours else (type(error).__name__, error)
+            _log.warning("The tool %s failed, and the model is told: %s", self.name, what, exc_info=traceback)
         return True
 
     def _text(self) -> str:
         assert self._tool is not None
         return self._tool.call(self._arguments, ToolContext(self.call_id, self.name, self.cancellation))
 
-    def _on_cancel(self) -> None:
-        error = ToolCancelledError(f"the tool {self.name} was cancelled")
-        if self._settle(self._ended(_error_text(error), error, cancelled=True)):
-            self._pool.leave_behind(self)
+    def _seconds_since_start(self) -> float:
+        return 0.0 if self._started is None else time.monotonic() - self._started
 
-    def _ended(
-        self, output: str, error: Optional[BaseException] = None, *, timed_out: bool = False, cancelled: bool = False
-    ) -> ToolOutcome:
-        duration = 0.0 if self._started is None else time.monotonic() - self._started
-        return ToolOutcome(self.call_id, self.name, output, error, duration, timed_out, cancelled)
+
+class CallThreads:
+    """The queue of one runner's calls, and the threads that run them; the rules are at the head of this module."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()  # guards all below, and the writing of RunningCall.settled
+        self._changed = threading.Condition(self._lock)  # notified when a call begins or has its outcome
+        self._queue: deque[RunningCall] = deque()
+        # Each thread, and its call; None while it is about to take one. A call that is settled has left it behind.
+        self._threads: dict[threading.Thread, Optional[RunningCall]] = {}
+        self._ending: list[threading.Thread] = []  # they take no call any more, but may live for another moment
+        self._numbers = itertools.count(1)
+        self._closed = False
+
+    def submit(self, call: RunningCall) -> None:
+        """Run the call as soon as there is room for it. Raises ``UsageError`` once closed."""
+        with self._lock:
+            if self._closed:
+                raise UsageError("this ToolRunner is closed; make a new one")
+            if call.settled is None:  # it may have been cancelled already
+                self._queue.append(call)
+        self.provide()
+
+    def settle(self, call: RunningCall, outcome: ToolOutcome) -> bool:
+        """Write a call's outcome; False if it has one already."""
+        with self._lock:
+            if call.settled is not None:
+                return False
+            call.settled = outcome
+            if call in self._queue:
+                self._queue.remove(call)
+            self._changed.notify_all()
+            return True
+
+    def wait(self, call: RunningCall, deadline: Deadline) -> bool:
+        """Wait until the call has its outcome, and give up each call whose time is up; False if time is up here."""
+        while not call.done:
+            with self._lock:
+                running = [each for each in self._at_work() if each is not None]
+                ends = [each.seconds_left for each in running if each.seconds_left is not None]
+                if call.settled is None and min(ends, default=1.0) > 0:
+                    if deadline.left == 0:
+                        return False
+                    deadline.within(min(ends, default=math.inf)).wait(self._changed.wait)
+            for each in running:
+                each.give_up_in_time()
+        return True
+
+    def provide(self) -> None:
+        """Start the threads that the waiting calls need; fail those calls if no thread is left for them."""
+        with self._lock:
+            while self._needs_thread() and self._start_thread():
+                pass
+            hopeless = [] if self._at_work() else list(self._queue)
+        for call in hopeless:
+            call.fail(
+                f"the tool {call.name} was not called: earlier calls have not returned, and no thread is left for it"
+            )
+
+    def close(self, timeout: float) -> None:
+        """Cancel every call, and wait up to ``timeout`` seconds for the threads to end."""
+        deadline = Deadline(timeout)
+        with self._lock:
+            self._closed = True
+            calls = [*self._queue, *(call for call in self._threads.values() if call is not None)]
+            threads = [*self._threads, *self._ending]
+        for call in calls:
+            call.cancel()
+        for thread in threads:
+            if thread is not threading.current_thread():  # a tool may close its runner
+                thread.join(deadline.left)
+
+    def _at_work(self) -> list[Optional[RunningCall]]:
+        """What the threads do that are not left behind. Needs the lock."""
+        assert self._lock.locked()
+        return [call for call in self._threads.values() if call is None or call.settled is None]
+
+    def _needs_thread(self) -> bool:
+        at_work = self._at_work()
+        room = len(at_work) < self._most and len(self._threads) < 2 * self._most
+        return room and len(self._queue) > at_work.count(None)
+
+    def _start_thread(self) -> bool:
+        """False if the system has no more threads. Needs the lock."""
+        assert self._lock.locked()
+        name = f"realtime-sync-tool-{next(self._numbers)}"
+        thread = threading.Thread(target=self._work, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return False
+        self._threads[thread] = None
+        return True
+
+    def _work(self) -> None:
+        while (call := self._next_call()) is not None:
+            call.execute()
+
+    def _next_call(self) -> Optional[RunningCall]:
+        """The next call for this thread; None if it is not needed any more."""
+        thread = threading.current_thread()
+        with self._lock:
+            self._threads[thread] = None
+            if self._queue and not self._closed and len(self._at_work()) <= self._most:
+                call = self._threads[thread] = self._queue.popleft()
+                call.begin()
+                self._changed.notify_all()  # those who wait have another deadline to keep
+                return call
+            del self._threads[thread]
+            self._ending = [*(each for each in self._ending if each.is_alive()), thread]
+            return None
 
 
 def _error_text(error: BaseException) -> str:
     """For the model: what was raised, without the traceback."""
     try:
-        told = str(error)
+        message = str(error)
     except Exception:  # an exception's own text may fail
-        told = ""
-    ours = isinstance(error, (ToolError, WaitTimeoutError))
-    text = told if ours else f"{type(error).__name__}: {told}" if told else type(error).__name__
+        message = ""
+    text = (
+        message
+        if isinstance(error, _OURS)
+        else f"{type(error).__name__}: {message}"
+        if message
+        else type(error).__name__
+    )
     return json.dumps({"error": text}, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")

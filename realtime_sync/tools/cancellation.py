@@ -12,10 +12,10 @@ from realtime_sync.errors import ToolCancelledError
 
 
 class ToolCancellation:
-    """A request to stop, made once by whoever waits and noticed by the function that runs.
+    """A request to stop, which the function that runs should notice.
 
-    Python cannot end a thread, so a function that takes long should look here: ``check()`` in its loop, or
-    ``wait(seconds)`` in place of ``time.sleep``. Every method may be called from any thread.
+    Python cannot end a thread, so a function that takes long calls ``check()`` in its loop, or ``wait(seconds)`` in
+    place of ``time.sleep``. Every method may be called from any thread.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class ToolCancellation:
         return self._event.is_set()
 
     def cancel(self) -> None:
-        """Ask for the end; again is nothing."""
+        """Ask the function to stop; calling it again does nothing."""
         with self._lock:
             self._event.set()
             callbacks, self._callbacks = self._callbacks, []
@@ -37,18 +37,22 @@ class ToolCancellation:
             callback()
 
     def wait(self, seconds: Optional[float] = None) -> bool:
-        """Sleep for ``seconds`` (None: for ever), or until cancelled; True where it was."""
+        """Sleep for ``seconds`` (None: for ever), or until it is cancelled; True if it was cancelled."""
         return Deadline(seconds).wait(self._event.wait)
 
     def check(self) -> None:
-        """Raise ``ToolCancelledError`` where it was cancelled."""
+        """Raise ``ToolCancelledError`` if it was cancelled."""
         if self.cancelled:
             raise ToolCancelledError("the call was cancelled")
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` once, on the thread that cancels, or at once where that has been; returns how to forget it.
+        """Call ``callback`` once, on the thread that cancels, or now if it was cancelled already.
 
-        The callback must be short and raise nothing.
+        Args:
+            callback: must be short, and must raise nothing.
+
+        Returns:
+            A function that takes the callback back.
         """
         with self._lock:
             waits = not self.cancelled
@@ -66,9 +70,12 @@ class ToolCancellation:
 
 @attrs.frozen
 class ToolContext:
-    """What a function may know of the call: give it a parameter with this type hint, which the model does not see.
+    """What a function may know of its call: give it a parameter with this type hint, which the model does not see.
 
-    ``call_id`` is the service's name of the call (empty where the function is called by hand), ``name`` the tool's.
+    Attributes:
+        call_id: the service's name of the call; empty if the function is called by hand.
+        name: the tool's name.
+        cancellation: asks the function to stop, if nobody waits for its result any more.
     """
 
     call_id: str = ""

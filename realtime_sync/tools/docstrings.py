@@ -1,8 +1,8 @@
-"""What a docstring says of a function and of its parameters.
+"""What a docstring contains about a function and its parameters.
 
 The description is the text before the first section, whichever way it is read, so that a tool's definition does not
 depend on what is installed. The parameters are read by ``docstring-parser`` (the extra ``tools``: Google, NumPy,
-Sphinx and Epydoc style) where it is installed, else from Google's ``Args:`` only.
+Sphinx and Epydoc style) if it is installed, else from Google's ``Args:`` only.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
 
 @attrs.frozen
 class Docstring:
-    """``description`` is empty where there is none; ``parameters``: name to description."""
+    """``description`` is empty if there is none; ``parameters``: name to description."""
 
     description: str = ""
     parameters: dict[str, str] = attrs.field(factory=dict)
@@ -42,10 +42,10 @@ def _parameters(text: str) -> dict[str, str]:
     except ImportError:
         return google_parameters(text)
     try:
-        told = docstring_parser.parse(text).params
+        entries = docstring_parser.parse(text).params
     except docstring_parser.ParseError:
         return google_parameters(text)
-    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in told if entry.description}
+    return {entry.arg_name: " ".join((entry.description or "").split()) for entry in entries if entry.description}
 
 
 def google_parameters(text: str) -> dict[str, str]:
@@ -62,4 +62,4 @@ def google_parameters(text: str) -> dict[str, str]:
             found[name] = entry[2].strip()
         elif name:
             found[name] = f"{found[name]} {line.strip()}".strip()
-    return {name: told for name, told in found.items() if told}
+    return {name: description for name, description in found.items() if description}

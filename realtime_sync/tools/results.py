@@ -18,7 +18,8 @@ def result_text(value: object) -> str:
     """A string as it is, all else as JSON: ``0`` is ``"0"``, ``None`` is ``"null"``, ``[]`` is ``"[]"``.
 
     attrs classes and dataclasses become objects, enums their values, dates ISO 8601, sets arrays; UUIDs, paths and
-    decimals become strings. Raises ``TypeError`` or ``ValueError`` for what JSON cannot say (NaN, a cycle, a file).
+    decimals become strings. Raises ``TypeError`` or ``ValueError`` for all that JSON has no form for (NaN, a cycle, a
+    file).
     """
     if isinstance(value, str) and not isinstance(value, enum.Enum):
         return _sendable(value)
@@ -38,7 +39,7 @@ def _sendable(text: str) -> str:
 def _plain(value: Any) -> Any:
     """One step towards JSON, for what ``json`` does not know."""
     if isinstance(value, type):
-        raise TypeError(f"{value.__name__} is a class, not a value that JSON can say")
+        raise TypeError(f"{value.__name__} is a class, and JSON has only values; return an instance of it")
     if attrs.has(type(value)):
         return {field.alias: getattr(value, field.name) for field in attrs.fields(type(value))}
     if dataclasses.is_dataclass(value):

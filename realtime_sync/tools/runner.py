@@ -8,13 +8,13 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Callable, Optional, Union
 
+from realtime_sync.checks import check_whole
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationFunctionTool, ConversationTool
-from realtime_sync.tools.calls import RunningCall, ToolOutcome
+from realtime_sync.tools.calls import CallThreads, RunningCall, ToolOutcome
 from realtime_sync.tools.cancellation import ToolCancellation
-from realtime_sync.tools.pool import CallPool
 from realtime_sync.tools.tool import FunctionTool, checked_timeout, function_tool
 
 Tool = Union[FunctionTool[..., object], Callable[..., object], ConversationTool]
@@ -22,18 +22,23 @@ Tool = Union[FunctionTool[..., object], Callable[..., object], ConversationTool]
 
 
 class ToolRunner:
-    """Runs calls on at most ``max_workers`` daemon threads, which are started when needed and end when idle.
+    """Runs the calls of tools, several at once, each on a daemon thread. ``with`` closes it; any thread may use it.
 
-    ``timeout``: seconds that a call may take from when its function starts, where its tool says nothing else; None
-    is for ever. Functions that outlast it are left behind; once ``max_workers`` of them hang, the threads are not
-    replaced any more, and where none is left, calls fail at once. Any thread may use it. ``with`` closes it.
+    A function that outlasts its time is left behind, and its call is answered as timed out; another call takes its
+    place. If ``2 * max_workers`` functions have been left behind and none has returned, further calls fail at once.
 
-    Raises ``ConfigurationError`` for two tools of one name, and for functions that cannot be described.
+    Args:
+        tools: tools, plain functions, and definitions of tools that are run elsewhere.
+        max_workers: how many calls may run at once; the others wait for one of these to end.
+        timeout: seconds that a call may take from the start of its function, unless its tool has a time-out of its
+            own; None means no time-out.
+
+    Raises:
+        ConfigurationError: two tools have one name, or a function cannot be described to the model.
     """
 
     def __init__(self, tools: Iterable[Tool], *, max_workers: int = 8, timeout: Optional[float] = 30.0) -> None:
-        if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
-            raise ConfigurationError(f"max_workers must be a whole number of at least 1, not {max_workers!r}")
+        check_whole("max_workers", max_workers, at_least=1, error=ConfigurationError)
         if not isinstance(tools, Iterable):
             raise ConfigurationError(f"tools are given as a list, a single one too: [{tools!r:.60}]")
         made = [tool if isinstance(tool, (FunctionTool, ConversationTool)) else function_tool(tool) for tool in tools]
@@ -42,7 +47,7 @@ class ToolRunner:
         self._tools = {tool.name: tool for tool in made if isinstance(tool, FunctionTool)}
         self._timeout = checked_timeout(timeout, "a ToolRunner")
         self._max_workers = max_workers
-        self._pool = CallPool(max_workers)
+        self._threads = CallThreads(max_workers)
         self._pid = os.getpid()
 
     def __enter__(self) -> ToolRunner:
@@ -56,7 +61,7 @@ class ToolRunner:
 
     @property
     def definitions(self) -> list[ConversationTool]:
-        """What the service is told of the tools, in their order: for ``ConversationSessionOptions.tools``."""
+        """The tools as the service gets them, in their order: for ``ConversationSessionOptions.tools``."""
         return list(self._definitions)
 
     @property
@@ -65,22 +70,24 @@ class ToolRunner:
         return types.MappingProxyType(self._tools)
 
     def runs(self, call: FunctionCallItem) -> bool:
-        """False where the call is of a tool that is only defined here, and run elsewhere."""
+        """False if the call is of a tool that is only defined here, and run elsewhere."""
         defined = [tool.name for tool in self._definitions if isinstance(tool, ConversationFunctionTool)]
         return call.name in self._tools or call.name not in defined
 
     def start(self, call: FunctionCallItem) -> RunningCall:
-        """Begin a call and return at once. An unknown name is an outcome, too. Raises ``UsageError`` once closed."""
-        if os.getpid() != self._pid:  # after a fork: the threads are the parent's, and the lock may be held for ever
-            self._pool, self._pid = CallPool(self._max_workers), os.getpid()
-        tool = self._tools.get(call.name or "")
-        timeout = self._timeout if tool is None or tool.timeout is None else tool.timeout
-        running = RunningCall(call, tool, self._pool, timeout)
-        if tool is None:
-            known = ", ".join(self._tools) or "none"
-            running.fail(f"there is no tool {running.name!r}; the tools are: {known}")
-        else:
-            self._pool.submit(running)
+        """Begin a call, and return at once. Its time-out counts while somebody waits for its outcome, or looks.
+
+        Args:
+            call: what the model called; an unknown name has an outcome, too.
+
+        Returns:
+            The call, whose ``outcome()`` is to be waited for.
+
+        Raises:
+            UsageError: the runner is closed.
+        """
+        running = self._made_call(call)
+        self._begin(running)
         return running
 
     def run(
@@ -89,24 +96,31 @@ class ToolRunner:
         cancellation: Optional[ToolCancellation] = None,
         timeout: Optional[float] = None,
     ) -> list[ToolOutcome]:
-        """Run the calls side by side and return their outcomes in the order of ``calls``.
+        """Run calls side by side, and wait for all of them. An exception in this thread (Ctrl-C) cancels them.
 
-        ``timeout``: seconds for all together, then they are cancelled and ``WaitTimeoutError`` is raised; None: each
-        has its own time-out only. ``cancellation`` cancels them all. An exception in the waiting thread (Ctrl-C) does
-        so too, and goes on.
-        Raises ``UsageError`` once closed; what the functions raise is in the outcomes.
+        Args:
+            calls: what the model called.
+            cancellation: cancels all of the calls when it is cancelled; None if nobody is to cancel them.
+            timeout: seconds for all of the calls together; None if each is to have its own time-out only.
+
+        Returns:
+            The outcomes in the order of ``calls``; what the functions raised is in them.
+
+        Raises:
+            WaitTimeoutError: the calls have not ended within ``timeout``; they are cancelled.
+            UsageError: the runner is closed.
         """
         deadline = Deadline(timeout)
-        started: list[RunningCall] = []
+        made = [self._made_call(call) for call in calls]
         forget: list[Callable[[], None]] = []
         try:
-            for call in calls:
-                started.append(self.start(call))
-                if cancellation is not None:
-                    forget.append(cancellation.on_cancel(started[-1].cancel))
-            return [running.outcome(deadline.left) for running in started]
+            if cancellation is not None:
+                forget += [cancellation.on_cancel(running.cancel) for running in made]
+            for running in made:
+                self._begin(running)
+            return [running.outcome(deadline.left) for running in made]
         except BaseException:
-            for running in started:
+            for running in made:
                 running.cancel()
             raise
         finally:
@@ -114,12 +128,28 @@ class ToolRunner:
                 undo()
 
     def close(self, timeout: float = 2.0) -> None:
-        """Cancel what runs, and wait up to ``timeout`` seconds for the threads to end; from any thread, repeatedly.
+        """Cancel what runs, and wait for the threads to end; from any thread, and as often as you like.
 
         Threads of functions that do not stop are left behind; being daemons, they do not keep the interpreter alive.
+
+        Args:
+            timeout: seconds to wait for the threads at most.
         """
         if os.getpid() == self._pid:
-            self._pool.close(timeout)
+            self._threads.close(timeout)
+
+    def _made_call(self, call: FunctionCallItem) -> RunningCall:
+        if os.getpid() != self._pid:  # after a fork: the threads are the parent's, and the lock may be held for ever
+            self._threads, self._pid = CallThreads(self._max_workers), os.getpid()
+        tool = self._tools.get(call.name or "")
+        timeout = self._timeout if tool is None or tool.timeout is None else tool.timeout
+        return RunningCall(call, tool, self._threads, timeout)
+
+    def _begin(self, running: RunningCall) -> None:
+        if running.name in self._tools:
+            self._threads.submit(running)
+        else:
+            running.fail(f"there is no tool {running.name!r}; the tools are: {', '.join(self._tools) or 'none'}")
 
 
 def _refuse_duplicates(definitions: Iterable[ConversationTool]) -> None:

@@ -1,7 +1,7 @@
 """Type hints as JSON schema (draft 2020-12), and as words for the model.
 
-What is described here is what ``arguments.py`` accepts: a hint that has no schema is refused, and each schema says
-neither more nor less than what is taken.
+What is described here is what ``arguments.py`` accepts: a hint that has no schema is refused, and each schema allows
+neither more nor less than what is accepted.
 """
 
 from __future__ import annotations
@@ -44,25 +44,19 @@ _SIMPLE: dict[Any, Schema] = {
 _ARRAYS: dict[Any, type[Any]] = {
     list: list,
     collections.abc.Sequence: list,
-    collections.abc.MutableSequence: list,
-    collections.abc.Collection: list,
     collections.abc.Iterable: list,
     tuple: tuple,
-    set: set,
-    collections.abc.Set: set,
-    collections.abc.MutableSet: set,
-    frozenset: frozenset,
 }
-_OBJECTS = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
+_OBJECTS = (dict, collections.abc.Mapping)
 
 
 class UndescribableError(TypeError):
-    """A hint that JSON schema cannot say. Inside this room only: users see ``ConfigurationError``."""
+    """A hint that has no JSON schema. Inside this folder only: users see ``ConfigurationError``."""
 
 
 @attrs.frozen
 class Field:
-    """A parameter of a function, or a field of a class. ``default`` is ``NO_DEFAULT`` where there is none to tell."""
+    """A parameter of a function, or a field of a class. ``default``: ``NO_DEFAULT`` if the model is to know of none."""
 
     name: str
     hint: Any
@@ -78,14 +72,12 @@ def schema_of(hint: Any, inside: tuple[type[Any], ...] = ()) -> Schema:
         return {**schema_of(get_args(hint)[0], inside), **({"description": described[0]} if described else {})}
     if isinstance(hint, collections.abc.Hashable) and hint in _SIMPLE:
         return dict(_SIMPLE[hint])
-    if bare(hint) is not hint:
-        return schema_of(bare(hint), inside)
     if is_union(hint):
         return _union_schema([schema_of(member, inside) for member in get_args(hint)])
     if choices := choices_of(hint):
         return _choice_schema([value for value, _ in choices])
-    if kind := array_kind(hint):
-        return _array_schema(hint, kind, inside)
+    if array_kind(hint):
+        return _array_schema(hint, inside)
     if is_object(hint):
         return _mapping_schema(hint, inside)
     if isinstance(hint, type) and has_fields(hint):
@@ -107,16 +99,8 @@ def object_schema(fields: list[Field], inside: tuple[type[Any], ...] = ()) -> Sc
 
 
 def bare(hint: Any) -> Any:
-    """What ``Annotated``, a ``NewType`` or a ``type`` statement stands for; any other hint as it is."""
-    while True:
-        if get_origin(hint) is Annotated:
-            hint = get_args(hint)[0]
-        elif hasattr(hint, "__supertype__"):
-            hint = hint.__supertype__
-        elif type(hint).__name__ == "TypeAliasType":  # 3.12 and later
-            hint = hint.__value__
-        else:
-            return hint
+    """What ``Annotated`` stands for; any other hint as it is."""
+    return get_args(hint)[0] if get_origin(hint) is Annotated else hint
 
 
 def is_union(hint: Any) -> bool:
@@ -130,7 +114,7 @@ def is_object(hint: Any) -> bool:
 
 
 def array_kind(hint: Any) -> Optional[type[Any]]:
-    """The class that an array becomes, or None where ``hint`` is no array."""
+    """The class that an array becomes, or None if ``hint`` is no array."""
     origin = get_origin(hint) or hint
     return _ARRAYS.get(origin) if isinstance(origin, collections.abc.Hashable) else None
 
@@ -138,16 +122,16 @@ def array_kind(hint: Any) -> Optional[type[Any]]:
 def element_hints(hint: Any) -> tuple[Any, Optional[list[Any]]]:
     """Of an array: its elements' hint and None; of a tuple of a fixed length: Any and each element's hint."""
     arguments = get_args(hint)
-    # `get_args` says () of a bare `tuple` and of `tuple[()]` alike.
+    # `get_args` returns () for a bare `tuple` and for `tuple[()]` alike.
     if array_kind(hint) is not tuple or get_origin(hint) is None:
         return (arguments[0] if arguments else Any), None
     if len(arguments) == 2 and arguments[1] is Ellipsis:
         return arguments[0], None
-    return Any, [member for member in arguments if member != ()]  # 3.10 says ((),) of `Tuple[()]`
+    return Any, [member for member in arguments if member != ()]  # 3.10 returns ((),) for `Tuple[()]`
 
 
 def choices_of(hint: Any) -> list[tuple[Any, Any]]:
-    """The JSON values that a ``Literal`` or ``Enum`` takes, each with its Python value; empty where it is neither."""
+    """The JSON values that a ``Literal`` or ``Enum`` takes, each with its Python value; empty if it is neither."""
     if get_origin(hint) is Literal:
         members = get_args(hint)
     elif isinstance(hint, type) and issubclass(hint, enum.Enum):
@@ -189,13 +173,13 @@ def fields_of(cls: type[Any]) -> list[Field]:
             continue
         factory = getattr(member, "default_factory", dataclasses.MISSING)
         known = member.default not in (attrs.NOTHING, dataclasses.MISSING)
-        told = known and not isinstance(member.default, attrs.Factory)  # type: ignore[arg-type]
+        plain = known and not isinstance(member.default, attrs.Factory)  # type: ignore[arg-type]
         found.append(
             Field(
                 getattr(member, "alias", member.name),
                 hints.get(member.name, Any),
                 not known and factory is dataclasses.MISSING,
-                member.default if told else NO_DEFAULT,
+                member.default if plain else NO_DEFAULT,
                 described.get(member.name, ""),
             )
         )
@@ -243,18 +227,13 @@ def _choice_schema(values: list[Any]) -> Schema:
     return {**_SIMPLE.get(kind, {}), "enum": values}
 
 
-def _array_schema(hint: Any, kind: type[Any], inside: tuple[type[Any], ...]) -> Schema:
+def _array_schema(hint: Any, inside: tuple[type[Any], ...]) -> Schema:
     element, fixed = element_hints(hint)
     if fixed is not None:
         schema: Schema = {"type": "array", "minItems": len(fixed), "maxItems": len(fixed)}
         return {**schema, "prefixItems": [schema_of(member, inside) for member in fixed]} if fixed else schema
     items = schema_of(element, inside)
-    schema = {"type": "array", **({"items": items} if items else {})}
-    if kind not in (set, frozenset):
-        return schema
-    if not _hashable(element):
-        raise UndescribableError(f"{_shown(element)} cannot be in a set, because it is not hashable")
-    return {**schema, "uniqueItems": True}
+    return {"type": "array", **({"items": items} if items else {})}
 
 
 def _mapping_schema(hint: Any, inside: tuple[type[Any], ...]) -> Schema:
@@ -279,17 +258,6 @@ def _own_docstring(cls: type[Any]) -> Optional[str]:
     return None if made_by_dataclass else text
 
 
-def _hashable(hint: Any) -> bool:
-    if get_origin(hint) is Annotated or is_union(hint):
-        return all(_hashable(member) for member in (get_args(hint)[:1] if not is_union(hint) else get_args(hint)))
-    if array_kind(hint) is tuple:
-        element, fixed = element_hints(hint)
-        return all(_hashable(member) for member in (fixed if fixed is not None else [element]))
-    if array_kind(hint):
-        return array_kind(hint) is frozenset
-    return not (is_object(hint) or (isinstance(hint, type) and hint.__hash__ is None))
-
-
 # Words ------------------------------------------------------------------------------------------------------
 
 
@@ -306,8 +274,6 @@ def in_words(schema: Schema) -> str:
         ]
     if "maxItems" in schema:
         return f"an array of {schema['maxItems']} elements"
-    if "uniqueItems" in schema:
-        return "an array of distinct elements"
     names = {"integer": "an integer", "array": "an array", "object": "an object", "null": "null"}
     return names.get(schema.get("type", ""), f"a {schema['type']}" if "type" in schema else "any value")
 

@@ -50,8 +50,14 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 class FunctionTool(Generic[P, R_co]):
     """A function that the model may call; made by ``function_tool``, and still callable as the function it is.
 
-    ``name``, ``description`` (may be empty), ``parameters`` (a JSON schema), ``strict`` and ``timeout`` (seconds, or
-    None for the runner's) are for reading. Holds no state of a call, so it may be shared by threads and sessions.
+    It holds no state of a call, so threads and sessions may share it.
+
+    Attributes:
+        name: what the model calls it.
+        description: what the model reads about it; may be empty.
+        parameters: a JSON schema.
+        strict: sent as it is in the definition; None is not sent.
+        timeout: seconds that a call may take; None is the runner's.
     """
 
     __name__: str
@@ -85,7 +91,7 @@ class FunctionTool(Generic[P, R_co]):
 
     @property
     def definition(self) -> ConversationFunctionTool:
-        """What the service is told of the function; a new object each time."""
+        """The function as the service gets it; a new object each time."""
         return ConversationFunctionTool(
             name=self.name,
             description=self.description or UNSET,
@@ -94,10 +100,19 @@ class FunctionTool(Generic[P, R_co]):
         )
 
     def call(self, arguments_json: str, context: Optional[ToolContext] = None) -> str:
-        """Call the function with what the model wrote, and return its result: a ``str`` as it is, all else as JSON.
+        """Call the function with what the model wrote.
 
-        Raises ``ToolArgumentError``, whose message is for the model, where the arguments do not fit; ``TypeError`` or
-        ``ValueError`` where the result cannot be said in JSON; and what the function raises.
+        Args:
+            arguments_json: the arguments, as a JSON object.
+            context: for the function's parameter of that type; None makes one up.
+
+        Returns:
+            The function's result as text: a ``str`` as it is, everything else as JSON.
+
+        Raises:
+            ToolArgumentError: the arguments do not fit; the message is for the model.
+            TypeError, ValueError: JSON has no form for the result.
+            Exception: whatever the function raises.
         """
         arguments = self._signature.arguments(arguments_json, self.name)
         given = context or ToolContext(name=self.name)
@@ -141,10 +156,10 @@ def function_tool(
 
     Args:
         function: what to call. Each parameter needs a type hint: str, int, float, bool, None, Literal, Enum, datetime
-            and date (ISO 8601), unions, lists, tuples, sets, dict[str, T], TypedDict, attrs classes, dataclasses, Any;
+            and date (ISO 8601), unions, lists, tuples, dict[str, T], TypedDict, attrs classes, dataclasses, Any;
             ``Annotated[T, "description"]`` describes it. One with the hint ``ToolContext`` gets that, unseen.
-        name: what the model calls it; the function's name where it is None. Letters, digits, ``_`` and ``-``.
-        description: the docstring's text before its first section where it is None.
+        name: what the model calls it; None takes the function's name. Letters, digits, ``_`` and ``-``.
+        description: what the model reads; None takes the docstring's text before its first section.
         strict: sent as it is in the tool's definition, for services that know it; None is not sent.
         timeout: seconds that a call may take; None is the runner's.
 
@@ -160,7 +175,7 @@ def function_tool(
 
 
 def checked_timeout(timeout: Optional[float], whose: str) -> Optional[float]:
-    """``timeout`` where it is None or a positive number of seconds, else ``ConfigurationError``."""
+    """``timeout`` if it is None or a positive number of seconds, else ``ConfigurationError``."""
     if timeout is None or (not isinstance(timeout, bool) and isinstance(timeout, (int, float)) and timeout > 0):
         return timeout
     raise ConfigurationError(f"the timeout of {whose} must be a positive number of seconds or None, not {timeout!r}")
@@ -189,7 +204,7 @@ class _Signature:
 
     @classmethod
     def of(cls, function: Callable[..., object], name: str) -> _Signature:
-        told = read_docstring(_called(function).__doc__)
+        docstring = read_docstring(_called(function).__doc__)
         fields: list[Field] = []
         contexts: list[str] = []
         for parameter, hint in _hinted_parameters(function, name):
@@ -200,13 +215,13 @@ class _Signature:
             # 3.10 made a hint with the default None an Optional, and later versions do not.
             hint = Optional[hint] if default is None else hint
             required = default is NO_DEFAULT
-            fields.append(Field(parameter.name, hint, required, default, told.parameters.get(parameter.name, "")))
+            fields.append(Field(parameter.name, hint, required, default, docstring.parameters.get(parameter.name, "")))
         try:
             schema = object_schema(fields)
             structures = {field.name: structure_for(field.hint) for field in fields}
         except UndescribableError as error:
             raise ConfigurationError(f"the tool {name}: parameter {error}") from error
-        return cls(told.description, schema, structures, tuple(contexts))
+        return cls(docstring.description, schema, structures, tuple(contexts))
 
     def arguments(self, text: str, name: str) -> dict[str, Any]:
         """The model's arguments as Python values, or ``ToolArgumentError``."""

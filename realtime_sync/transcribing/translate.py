@@ -11,8 +11,8 @@ from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.outgoing import outgoing_chunks
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.client import RealtimeConversationClient
+from realtime_sync.conversation.translations import TranslatedPiece
 from realtime_sync.core.commands import server_error
-from realtime_sync.core.translations import TranslatedPiece
 from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.protocol.options import TranslationSessionOptions
 from realtime_sync.protocol.updates import ErrorUpdate, SessionClosedUpdate

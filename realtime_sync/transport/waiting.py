@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from typing import Callable, Optional
 
 READ = selectors.EVENT_READ
@@ -77,9 +78,12 @@ class WakeUp:
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
 
-    def fileno(self) -> int:
-        """What a selector watches."""
-        return self._receiver.fileno()
+    def duplicate(self) -> socket.socket:
+        """A descriptor of its own for a selector to watch; the caller closes it.
+
+        Two green threads of eventlet may not watch one descriptor.
+        """
+        return self._receiver.dup()
 
     def set(self) -> None:
         """Wake all who wait. Does nothing after ``close()``."""
@@ -105,16 +109,22 @@ class Waiter:
         self._events = READ
         self._selector = selectors.DefaultSelector()
         self._selector.register(descriptor, READ)
-        self._selector.register(wake_up.fileno(), READ)
+        self._woken = wake_up.duplicate()
+        self._selector.register(self._woken, READ)
 
     def wait(self, events: int, seconds: Optional[float]) -> bool:
-        """True where the socket is ready for one of ``events``; False where time ran out or only the wake-up came."""
+        """True if the socket is ready for one of ``events``; False if time ran out or only the wake-up came."""
         if events != self._events:
             self._selector.modify(self._descriptor, events)
             self._events = events
-        ready = self._selector.select(None if seconds is None else max(0.0, seconds))
+        try:
+            ready = self._selector.select(None if seconds is None else max(0.0, seconds))
+        except RuntimeError:  # eventlet's: another green thread waits for the same event of this socket (rarely, TLS)
+            time.sleep(0.01)
+            return True
         return any(key.fd == self._descriptor for key, _ in ready)
 
     def close(self) -> None:
-        """Release the selector's descriptor. Nothing is unregistered: after a fork that would reach the parent's."""
+        """Release the descriptors. Nothing is unregistered: after a fork that would reach the parent's."""
         self._selector.close()
+        self._woken.close()

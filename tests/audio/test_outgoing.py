@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import random
 import threading
 import time
+import wave
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from realtime_sync.audio import ALAW, MULAW, PCM, Pacer, RealClock, check_commit, outgoing_chunks, trailing_silence
+from realtime_sync.audio import ALAW, MULAW, PCM, Pacer, RealClock, check_commit, outgoing_chunks
 from realtime_sync.errors import AudioFormatError, ConfigurationError, InvalidInputError, UsageError
 from realtime_sync.protocol.options import TurnDetectionOptions
 from tests.audio.audio_files import EXAMPLES
@@ -119,7 +121,7 @@ def test_silence_follows_the_audio_in_the_formats_own_zero(format: Any) -> None:
     chunks = list(outgoing_chunks(SPEECH, format, chunk_ms=20, trailing_silence_ms=310))
     silence = format.silence(0.31)
     assert b"".join(chunks) == SPEECH + silence
-    assert trailing_silence(0.31, format) == silence
+    assert format.silence(0.31) == silence
     assert max(map(len, chunks)) == format.bytes_for(0.02)
 
 
@@ -142,6 +144,18 @@ def test_a_source_that_does_not_tell_its_length_has_none_until_its_end() -> None
     told: list[Any] = []
     list(outgoing_chunks([SPEECH], PCM, chunk_ms=1000, progress=lambda *now: told.append(now)))
     assert told == [(1.0, None), (2.0, None), (2.0, 2.0)]
+
+
+def test_progress_never_passes_its_total() -> None:
+    """Resampled audio may be a sample longer than its length told."""
+    told: list[Any] = []
+    recording = io.BytesIO()
+    with wave.open(recording, "wb") as file:
+        file.setparams((1, 2, 48_000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * 48_001))
+    list(outgoing_chunks(recording.getvalue(), PCM, progress=lambda *now: told.append(now)))
+    assert told[-1][0] > 1.0
+    assert all(now <= total for now, total in told)
 
 
 def test_what_the_callback_raises_ends_the_sending_and_closes_the_file(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ def test_a_long_text_from_a_pipe_is_said_piece_by_piece(
 
 @pytest.mark.parametrize("suffix", [".flac", ".mp3", ".ogg", ".aiff"])
 def test_the_suffix_chooses_the_kind_of_file(spoken: list[str], tmp_path: Path, suffix: str) -> None:
-    soundfile = pytest.importorskip("soundfile")
+    soundfile = pytest.importorskip("soundfile", reason="needs the extra audio")
     assert main(["say", "Hello", "-o", str(tmp_path / f"a{suffix}")]) == 0
     told = soundfile.info(tmp_path / f"a{suffix}")
     assert (told.samplerate, told.channels) == (24_000, 1)
@@ -110,7 +110,7 @@ def test_nothing_is_left_of_a_file_that_was_not_finished(
 
 @pytest.mark.parametrize("suffix", [".wav", ".aiff"])
 def test_a_full_disk_is_told_in_a_line_and_leaves_nothing(spoken: list[str], tmp_path: Path, suffix: str) -> None:
-    pytest.importorskip("soundfile")
+    pytest.importorskip("soundfile", reason="needs the extra audio")
     full = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh"]  # as if it were: no file may be longer than some kilobytes
     ended = subprocess.run(
         [*full, *COMMAND, "say", "Hello", "-o", str(tmp_path / f"a{suffix}")],

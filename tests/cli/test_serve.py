@@ -149,7 +149,7 @@ def test_the_help_names_every_option_and_gives_examples() -> None:
 def test_with_voice_it_holds_a_spoken_exchange(tmp_path: Path) -> None:
     for package in ("onnxruntime", "faster_whisper"):
         if importlib.util.find_spec(package) is None:
-            pytest.skip("the extra voice is not installed")
+            pytest.skip("needs the extra voice")
     example = Path(__file__).parents[2] / "examples" / "console_from_file.py"
     with Serving("--voice") as serving:
         env = {"OPENAI_BASE_URL": serving.url, "OPENAI_API_KEY": "any-key", "NO_PROXY": "*"}

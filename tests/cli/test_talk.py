@@ -94,7 +94,7 @@ def test_record_keeps_the_session_and_says_where(brief: None, question: str, tmp
     [
         (["--input", "{}/nowhere.wav", "--output", "{}/a.wav"], 1, "nowhere.wav: No such file"),
         (["--input", HELLO, "--output", "{}/nowhere/a.wav"], 1, "a.wav: No such file"),
-        (["--input", "{}/text.txt", "--output", "{}/a.wav"], 2, "text.txt is no sound file that is known here"),
+        (["--input", "{}/text.txt", "--output", "{}/a.wav"], 2, "text.txt is not a sound file of a known kind"),
         (["--input", HELLO, "--output", "{}/a.wav", "--half-duplex"], 2, "--half-duplex is for a microphone"),
         (["--input", HELLO, "--output", "{}/a.mp3"], 2, "a.mp3: --output writes WAV"),
         (["--input", HELLO, "--output", "{}/a.wav", "--key-env", "NOT_SET"], 2, "NOT_SET"),
@@ -242,8 +242,8 @@ def test_locally_without_the_extra_voice_it_says_what_it_cannot(
 def test_locally_what_else_keeps_it_from_hearing_is_told(
     question: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("hibari")
-    pytest.importorskip("faster_whisper")
+    pytest.importorskip("hibari", reason="needs the extra voice")
+    pytest.importorskip("faster_whisper", reason="needs the extra voice")
 
     def fail(speech: Speech) -> None:
         raise ConfigurationError("the model file is missing")
@@ -256,8 +256,8 @@ def test_locally_what_else_keeps_it_from_hearing_is_told(
 
 @pytest.mark.slow
 def test_locally_it_hears_and_speaks(tmp_path: Path, capsys: Captured) -> None:
-    pytest.importorskip("hibari")
-    pytest.importorskip("faster_whisper")
+    pytest.importorskip("hibari", reason="needs the extra voice")
+    pytest.importorskip("faster_whisper", reason="needs the extra voice")
     assert main(["talk", "--local", "--input", HELLO, "--output", str(tmp_path / "answer.wav")]) == 0
     told = capsys.readouterr()
     assert "Hello! Yes, I can hear you." in told.out

@@ -20,8 +20,8 @@ Events = list[Any]
 
 def run(server: RealtimeServer, talk: Callable[[Any, Events], Coroutine[Any, Any, None]], **settings: Any) -> Events:
     """One session of a runner with the tool ``get_weather``; returns its events, none of which told an error."""
-    realtime = pytest.importorskip("agents.realtime")
-    agents = pytest.importorskip("agents")
+    realtime = pytest.importorskip("agents.realtime", reason="needs the extra dev")
+    agents = pytest.importorskip("agents", reason="needs the extra dev")
     agents.set_tracing_disabled(True)  # it would tell another host
 
     @agents.function_tool

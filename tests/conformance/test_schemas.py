@@ -10,9 +10,7 @@ import pytest
 from tests.conformance import conversations
 from tests.conformance.closed_schemas import surplus
 from tests.server.conftest import Peer
-from tests.server.wire_schemas import needs_data, server_event_schemas
-
-pytestmark = needs_data
+from tests.server.wire_schemas import server_event_schemas
 
 Json = dict[str, Any]
 DIALECTS = {

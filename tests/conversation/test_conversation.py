@@ -33,9 +33,7 @@ from tests.conversation.conversation_wire import (
     transcription,
     update,
 )
-from tests.protocol.recorded import RECORDED, fixture_lines
-
-SESSIONS = sorted((RECORDED / "sessions").glob("*.jsonl")) if RECORDED.is_dir() else []
+from tests.protocol.recorded import SESSIONS, fixture_lines
 
 
 def ids(conversation: Conversation) -> list[Any]:
@@ -337,7 +335,7 @@ def test_the_session_and_the_id_are_the_last_that_were_told() -> None:
 # Whole recordings -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(SESSIONS.glob("*.jsonl")), ids=lambda path: path.stem)
 def test_a_recorded_conversation_ends_as_its_server_says(path: Any) -> None:
     frames = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     updates = [ConversationUpdate.from_json(frame["raw"]) for frame in frames if frame["dir"] == "s2c"]

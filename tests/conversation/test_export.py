@@ -215,6 +215,12 @@ def test_no_updates_in_no_order_raise_and_all_survive_a_round_trip(messages: lis
     holds_together(conversation)
 
 
+def test_half_of_a_surrogate_pair_in_an_image_can_be_sent_again() -> None:
+    item = {"id": "1", "type": "message", "role": "user"}
+    image = {"type": "input_image", "image_url": "data:\ud800"}
+    holds_together(told([added({**item, "content": [image]}, None)]))
+
+
 @settings(max_examples=15, deadline=None)
 @given(st.randoms(use_true_random=False))
 def test_recorded_messages_in_any_order_are_survived(random: Any) -> None:
@@ -266,6 +272,7 @@ def grown(count: int) -> list[ConversationUpdate]:
     return [added(EMPTY_ANSWER, None), *pieces * (count // 2)]
 
 
+@pytest.mark.slow  # it measures time
 @pytest.mark.parametrize(("make", "count"), [(appended, 5_000), (grown, 4_000)])
 def test_twice_as_much_takes_about_twice_as_long(make: Callable[[int], list[ConversationUpdate]], count: int) -> None:
     half, whole = make(count), make(2 * count)

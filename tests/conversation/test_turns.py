@@ -21,7 +21,7 @@ from tests.conversation.conversation_wire import (
     transcription,
     update,
 )
-from tests.protocol.recorded import RECORDED, all_lines
+from tests.protocol.recorded import SESSIONS, all_lines
 
 TRANSCRIBED = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
 
@@ -247,10 +247,9 @@ ORDERS = {
 }
 
 
-@pytest.mark.skipif(not RECORDED.exists(), reason="the recordings are not beside this checkout")
 @pytest.mark.parametrize("name", ORDERS)
 def test_recorded_sessions_are_the_turns_that_they_were(name: str) -> None:
-    lines = (RECORDED / "sessions" / f"{name}.jsonl").read_text("utf-8").split("\n")
+    lines = (SESSIONS / f"{name}.jsonl").read_text("utf-8").split("\n")
     frames = [json.loads(line) for line in lines if line]
     tracker = TurnTracker()
     turns = turns_of((ConversationUpdate.from_json(f["raw"]) for f in frames if f["dir"] == "s2c"), tracker)

@@ -1,13 +1,10 @@
-"""Servers, clients and sessions for the tests of the live session, and calls on threads of their own."""
+"""Servers, clients and sessions for the tests of the live session; it hands on what ``tests/harness.py`` has."""
 
 from __future__ import annotations
 
-import os
 import ssl
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import sys
+from contextlib import ExitStack
 from typing import Any, Callable, Optional
 
 import attrs
@@ -15,7 +12,23 @@ import trustme
 
 from realtime_sync import OpenAIClient, RealtimeConversationClient, RealtimeConversationSession, Timeouts
 from realtime_sync.server import LiveSession, RealtimeServer
+from tests.harness import Running, Scheme, client_threads, descriptors, until, within
 from tests.transport.peer import Link, Peer
+
+__all__ = [
+    "CALM",
+    "KEY",
+    "QUICK",
+    "House",
+    "Running",
+    "client_threads",
+    "delta",
+    "descriptors",
+    "numbers",
+    "until",
+    "waits_for_updates",
+    "within",
+]
 
 # Short, so that every test ends soon; long enough for a machine whose two cores are busy.
 QUICK = Timeouts(connect=5, greeting=3, send=0.7, acknowledge=5, close=1, ping_interval=0.3, ping=0.4)
@@ -23,27 +36,16 @@ CALM = Timeouts(connect=5, greeting=3, send=5, acknowledge=5, close=2)
 KEY = "sk-a-key-that-nobody-may-see"
 
 
-class House:
+class House(Scheme):
     """One scheme (ws or wss), and what a test opens on it; all is closed at the end."""
 
     def __init__(self, scheme: str, ca: trustme.CA, stack: ExitStack) -> None:
-        self.scheme, self.ca, self.stack = scheme, ca, stack
+        super().__init__(scheme, ca, stack)
         self._server: Optional[RealtimeServer] = None
 
     @property
     def client_tls(self) -> Optional[ssl.SSLContext]:
-        if self.scheme == "ws":
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # without this machine's authorities: they take 20 ms to read
-        self.ca.configure_trust(context)
-        return context
-
-    def server_tls(self) -> Optional[ssl.SSLContext]:
-        if self.scheme == "ws":
-            return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        return context
+        return self.trusting() if self.secure else None
 
     def serve(self, **options: Any) -> RealtimeServer:
         self._server = self.stack.enter_context(RealtimeServer(ssl_context=self.server_tls(), **options))
@@ -82,85 +84,24 @@ class House:
         return self.open(peer.url, **options)
 
 
-class Running:
-    """A call on a thread of its own; ``result`` waits for it, with a deadline."""
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self.value: Any = None
-        self.error: Optional[BaseException] = None
-        self._call = call
-        self._thread = threading.Thread(target=self._run, name="test-running", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self.value = self._call()
-        except BaseException as exc:
-            self.error = exc
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
-
-    def result(self, seconds: float = 10) -> Any:
-        self.join(seconds)
-        if self.error is not None:
-            raise self.error
-        return self.value
-
-    def join(self, seconds: float = 10) -> Optional[BaseException]:
-        """Wait for the end; the error that it ended with, or None."""
-        self._thread.join(seconds)
-        assert not self._thread.is_alive(), "it hangs"
-        return self.error
-
-
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Fail where the block takes longer; the time does not count in which the machine let nobody run."""
-    over, stalled = threading.Event(), 0.0
-
-    def sleep_lightly() -> None:
-        nonlocal stalled
-        before = time.monotonic()
-        while not over.wait(0.01):
-            now = time.monotonic()
-            stalled += max(0.0, now - before - 0.02)
-            before = now
-
-    sleeper = threading.Thread(target=sleep_lightly, daemon=True)
-    sleeper.start()
-    started = time.monotonic()
-    try:
-        yield
-        took = time.monotonic() - started
-    finally:
-        over.set()
-        sleeper.join()
-    assert took - stalled <= seconds, f"it took {took:.2f} s, {stalled:.2f} s of them the machine's"
-
-
-def until(condition: Callable[[], Any], seconds: float = 5) -> Any:
-    """Wait for what has no event to wait for: a thread's or a descriptor's end, bytes in a queue."""
-    pause, deadline = threading.Event(), time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not come about"
-        pause.wait(0.005)
-    return found
-
-
 def waits_for_updates(session: Any, count: int = 1) -> None:
     """Return once so many threads wait for the session's next update: nothing in public tells that."""
-    until(lambda: len(session._engine.updates._queue.not_empty._waiters) >= count)
+    until(lambda: len(threads_waiting_in(session._engine.updates)) >= count)
 
 
-def client_threads() -> list[str]:
-    """The threads of sessions that are alive; a server's are not among them."""
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("realtime-sync")]
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+def threads_waiting_in(stream: Any) -> list[int]:
+    """The threads that wait for an update of this stream, at its queue or for the thread that is there."""
+    waiting = []
+    for ident, top in sys._current_frames().items():
+        frames = []
+        frame: Any = top
+        while frame is not None:
+            frames.append(frame)
+            frame = frame.f_back
+        takes = (one for one in frames if one.f_code.co_name == "take")
+        if frames[0].f_code.co_name == "wait" and any(one.f_locals["self"] is stream for one in takes):
+            waiting.append(ident)
+    return waiting
 
 
 def delta(number: int, size: int = 0) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def test_the_name_of_a_recording_is_a_text_and_that_is_told(
 
 
 def test_an_array_can_be_asked(plain: House) -> None:
-    np = pytest.importorskip("numpy")
+    np = pytest.importorskip("numpy", reason="needs the extra audio")
     session = plain.open()
     assert "2.0 seconds" in session.ask(Samples(np.zeros(2 * 24_000, np.int16), 24_000), WRITTEN).text
 

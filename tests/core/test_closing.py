@@ -277,8 +277,8 @@ def test_after_the_close_nothing_can_be_sent_and_the_error_says_why(plain: House
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_one_listener_that_fails_leaves_nobody_waiting(plain: House) -> None:
     class Defective:
-        def deliver(self, update: Any) -> bool:
-            return True
+        def deliver(self, update: Any) -> None:
+            pass
 
         def end(self, end: Any) -> None:
             raise ZeroDivisionError

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from realtime_sync import ResponseDoneUpdate
 from realtime_sync.core.normalizer import ResponseNormalizer, is_made_up
 from realtime_sync.core.response_router import ResponseRouter
 from realtime_sync.protocol import codec
@@ -144,6 +145,22 @@ def test_late_pieces_go_to_nobody_else(plain: House) -> None:
     turns = one_after_another(late, [created("resp_2"), piece("two", "resp_2"), done("resp_2")])
     session = plain.raw(Imitator({"response.create": turns}))
     assert [session.ask("Hi", timeout=10).text for _ in range(2)] == ["", "two"]
+
+
+def test_what_was_told_of_very_many_responses_that_never_end_is_forgotten(plain: House) -> None:
+    told = {"type": "response.output_item.done", "output_index": 0}
+    begun = [created(f"resp_{number}") for number in range(1000)]
+    items = [{**told, "response_id": name, "item": call(id=f"item_of_{name}")} for name in ("resp_0", "resp_999")]
+    said = [begun[0], items[0], *begun[1:], items[1], done("resp_0"), done("resp_999")]
+    session = plain.raw(Imitator({"response.create": said}))
+    stream = session.subscribe()
+    session.start_response()
+    ended: dict[str, int] = {}
+    while len(ended) < 2:
+        update = stream.receive(10)
+        if isinstance(update, ResponseDoneUpdate):
+            ended[update.response_id or ""] = len(update.response.output)
+    assert ended == {"resp_0": 0, "resp_999": 1}
 
 
 def test_complete_updates_are_left_as_they_are() -> None:

@@ -27,7 +27,7 @@ from realtime_sync import (
 from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.server import FunctionCall, Reply, Script, Turn, expect, faults
 from tests.core.answers import ASIDE, WRITTEN, Gate, errors, idle, received, sent, sent_audio, sent_text
-from tests.core.harness import House, Running, until, within
+from tests.core.harness import CALM, House, Running, until, within
 
 STREAMS: dict[str, Callable[[Any], Iterator[Any]]] = {
     "text_deltas": lambda response: response.text_deltas(),
@@ -39,6 +39,23 @@ LONG = "Trees are tall, and the tallest of them all is a coast redwood that some
 
 
 # The streams ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_next_answer_is_not_taken_to_have_ended_when_an_earlier_cancel_is_overdue(plain: House) -> None:
+    gate = Gate()
+    plain.serve(responder=gate)
+    session = plain.open(timeouts=attrs.evolve(CALM, acknowledge=1))  # as long is a cancelled answer's end awaited
+    first = session.respond("First", options=WRITTEN)
+    next(first.text_deltas())
+    first.cancel()
+    assert first.wait(10).status == "cancelled"
+    second = session.respond("Second", options=WRITTEN)
+    next(second.text_deltas())
+    with pytest.raises(WaitTimeoutError):
+        session.ask("Third", options=WRITTEN, timeout=2)
+    gate.opened.set()
+    assert second.wait(10).text == "one two"
+    assert errors(plain.live) == []
 
 
 def test_text_comes_while_it_is_written(house: House) -> None:
@@ -444,15 +461,6 @@ def test_a_subscription_that_is_read_on_another_thread_loses_nothing(plain: Hous
     answers = [session.ask("Talk", WRITTEN).text for _ in range(8)]
     go_on.set()
     assert "".join(reading.result()) == "".join(answers)
-
-
-def test_a_thread_that_has_ended_is_not_waited_for(plain: House) -> None:
-    plain.serve(responder=lambda turn: LONG * 10)
-    session = plain.open(limits=QueueLimits(queued=100_000, unread=50_000))
-    Running(lambda: session.receive_update(5)).result()
-    for _ in range(5):
-        session.ask("Talk", WRITTEN)
-    assert not session.closed
 
 
 def test_metadata_and_order_are_the_same_for_all_who_look(plain: House) -> None:

@@ -13,12 +13,11 @@ from realtime_sync import (
     ConfigurationError,
     ConsumerTooSlowError,
     ConversationResponseOptions,
-    ConversationSessionOptions,
     QueueLimits,
     ResponseOutputTextDeltaUpdate,
     SessionCreatedUpdate,
 )
-from realtime_sync.server import Script, Turn, expect, faults
+from realtime_sync.server import Reply, Script, Turn, expect, faults
 from tests.core.harness import House, delta, numbers, until, within
 from tests.transport.peer import PING, PONG, TEXT, Link, frame
 
@@ -143,7 +142,7 @@ def test_of_updates_that_nobody_asked_for_the_oldest_are_dropped(house: House) -
     house.serve(responder=Script(steps))
     session = house.open(limits=QueueLimits(queued=2_000_000, unread=50_000))
     session.start_response().wait()
-    assert 0 < session._engine.updates._queue.size <= 50_000 + 2000
+    assert 0 < session._engine.updates.waiting_bytes <= 50_000 + 2000
     updates = session.updates()
     session.send_message({"type": "more"})  # once asked for, nothing is dropped, beyond that bound, too
     until(lambda: session.closed)
@@ -161,15 +160,15 @@ def test_a_message_above_the_bound_is_no_slowness_of_who_takes_each_at_once(hous
         assert numbers([session.wait_for(ResponseOutputTextDeltaUpdate, timeout=20)]) == [number]
 
 
-def test_a_turn_above_the_bound_is_no_slowness_either(plain: House) -> None:
-    plain.serve(responder=lambda turn: "long " * 20_000)
-    options = ConversationSessionOptions(content_modalities=["text"])
-    session = plain.open(limits=QueueLimits(queued=50_000), start={"options": options})
+def test_turns_that_nobody_takes_keep_no_sound(plain: House) -> None:
+    plain.serve(responder=lambda turn: Reply("Listen.", audio=bytes(48_000 * 20)))
+    session = plain.open(limits=QueueLimits(queued=500_000))
     turns = session.turns()
-    session.start_response()
-    until(lambda: turns._finished.size)  # nobody has taken it yet
-    session.add_item("Go on").wait()
-    assert len(next(turns).text) == 100_000
+    for _ in range(2):
+        session.ask("Sing").audio
+    taken = [next(turns), next(turns)]
+    assert [turn.transcript for turn in taken] == ["Listen.", "Listen."]
+    assert all(turn.timeline.first_audio for turn in taken)
 
 
 def test_binary_frames_count_towards_the_bound(plain: House) -> None:
@@ -193,26 +192,3 @@ def test_a_subscription_that_is_dropped_unclosed_fills_up_for_nobody(plain: Hous
         session.wait_for("conversation.item.added", timeout=5)
         session.wait_for("conversation.item.done", timeout=5)
     assert not session.closed
-
-
-def test_a_reader_is_not_forgotten_because_the_time_in_which_readers_are_noted_is_over(plain: House) -> None:
-    """It has read a moment ago; another thread asks right before and right after the two minutes end."""
-    session = plain.open()
-    stream = session._engine.updates
-    read, leave = threading.Event(), threading.Event()
-
-    def reader() -> None:
-        session.receive_update()
-        read.set()
-        leave.wait(5)  # busy with it
-
-    reading = threading.Thread(target=reader)
-    reading.start()
-    assert read.wait(5)
-    stream._takers_since -= 121
-    stream.rest()
-    stream.rest()
-    still_wanted = stream._wanted
-    leave.set()
-    reading.join(5)
-    assert still_wanted

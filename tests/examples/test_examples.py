@@ -22,7 +22,6 @@ from realtime_sync.server import LiveSession, RealtimeServer, Script, Turn, expe
 from tests.core.harness import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-OURS = ("OPENAI_", "AZURE_OPENAI_")
 
 
 def command(name: str, *arguments: str) -> list[str]:
@@ -30,7 +29,7 @@ def command(name: str, *arguments: str) -> list[str]:
 
 
 def environment(env: dict[str, str] | None = None) -> dict[str, str]:
-    return {**{key: value for key, value in os.environ.items() if not key.startswith(OURS)}, **(env or {})}
+    return {**os.environ, **(env or {})}
 
 
 def finish(

@@ -1,4 +1,4 @@
-"""Approving and rejecting calls of remote tools: by a callback, and by an iterator of requests."""
+"""Approving and rejecting calls of remote tools: by a callback, and by hand."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ import attrs
 import pytest
 
 from realtime_sync import (
-    ConnectionClosedError,
-    ConnectionLostError,
     ConversationItem,
     InvalidInputError,
     ServerError,
     UsageError,
-    WaitTimeoutError,
 )
 from realtime_sync.mcp.approval import MCPApproval, MCPDecision
 from realtime_sync.protocol.items import MCPApprovalRequestItem
-from realtime_sync.server import MCPCall, Script, expect, faults
-from tests.core.harness import House, Running, until
+from realtime_sync.server import MCPCall, Reply, Script, expect
+from realtime_sync.tools.rounds import MOST_ROUNDS
+from tests.core.harness import House, until
 from tests.mcp.remote import DOCS, FETCH, FREE, SEARCH, calling, created, decisions, kept, options
 
 
@@ -136,13 +134,14 @@ def test_a_callback_that_says_neither_yes_nor_no_rejects(plain: House, told: Any
     assert [approve for approve, _ in decisions(plain.live)] == [False]
 
 
-def test_a_callback_may_decide_by_itself(plain: House) -> None:
+def test_a_request_that_was_answered_by_an_item_is_not_answered_again(plain: House) -> None:
     plain.serve(responder=calling((SEARCH,)))
     session = plain.open(start={"options": options()})
 
     def decide(request: MCPApproval) -> bool:
-        request.reject("by hand").wait()
-        return False
+        answer = ConversationItem.create_mcp_approval_response(request.id, False, reason="by hand")
+        session.add_item(answer).wait()
+        return True
 
     with session.approve_mcp(decide):
         go(session)
@@ -174,9 +173,7 @@ def test_requests_that_were_open_before_are_decided_too(plain: House) -> None:
 
 def test_there_is_one_place_to_decide_at_a_time(plain: House) -> None:
     session = plain.open(start={"options": options()})
-    with session.approve_mcp(lambda request: True), pytest.raises(UsageError, match="elsewhere already"):
-        session.mcp_approvals()
-    with session.mcp_approvals(), pytest.raises(UsageError, match="elsewhere already"):
+    with session.approve_mcp(lambda request: True), pytest.raises(UsageError, match="another approve_mcp"):
         deciding(session, lambda request: True, lambda: None)
     deciding(session, lambda request: True, lambda: None)
 
@@ -197,8 +194,6 @@ def test_what_cannot_decide_is_refused_at_once(plain: House) -> None:
         session.approve_mcp(wrong)
     with pytest.raises(InvalidInputError, match="timeout"):
         session.approve_mcp(lambda request: True, timeout=-1)
-    with pytest.raises(InvalidInputError, match="timeout"):
-        session.mcp_approvals(timeout="soon")
 
 
 def test_a_refused_go_on_is_raised_when_the_block_is_left(plain: House) -> None:
@@ -227,147 +222,95 @@ def test_a_refused_go_on_is_raised_when_the_block_is_left(plain: House) -> None:
 
     def until_refused() -> None:
         session.wait_for("rate_limits.updated", timeout=10)
-        until(lambda: session._mcp._attendant.error, 10)
+        until(lambda: session._mcp.approver.error, 10)
 
     with pytest.raises(ServerError, match="not now"):
         deciding(session, lambda told: kept(held, told), until_refused)
     assert len(held) == 1
 
 
+def test_a_model_that_calls_remote_tools_for_ever_is_stopped(plain: House) -> None:
+    plain.serve(responder=lambda turn: Reply(mcp_calls=[MCPCall("docs", "search")]))
+    session = plain.open(start={"options": options(FREE)})
+
+    def until_stopped() -> None:
+        go(session)
+        until(lambda: session._mcp.approver.error, 30)
+
+    with pytest.raises(UsageError, match="without answering"):
+        deciding(session, lambda request: True, until_stopped)
+    assert created(plain.live) == MOST_ROUNDS + 1
+
+
+def test_a_decision_after_the_end_is_dropped(plain: House) -> None:
+    plain.serve(responder=calling((SEARCH,)))
+    session = plain.open(start={"options": options()})
+    asked = threading.Event()
+
+    def decide(request: MCPApproval) -> bool:
+        plain.live.close(1011, "gone")
+        until(lambda: session.closed)
+        asked.set()
+        return True
+
+    with session.approve_mcp(decide):
+        go(session)
+        assert asked.wait(20)
+    assert decisions(plain.live) == []
+
+
+def test_what_a_second_callback_raises_does_not_keep_it_from_deciding(plain: House) -> None:
+    plain.serve(responder=calling((SEARCH, FETCH)))
+    session = plain.open(start={"options": options()})
+
+    def broken(request: MCPApproval) -> bool:
+        raise LookupError(request.name)
+
+    go(session)
+    with pytest.raises(LookupError, match="search"):
+        deciding(session, broken, lambda: said(session))
+    assert [approve for approve, _ in decisions(plain.live)] == [False, False]
+
+
 # By hand ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_iterator_gives_each_request_once(house: House) -> None:
+def test_requests_can_be_decided_by_hand_as_they_come(house: House) -> None:
     house.serve(responder=calling((SEARCH, FETCH)))
     session = house.open(start={"options": options()})
-    with session.mcp_approvals(timeout=20) as requests:
+    requests: list[MCPApprovalRequestItem] = []
+    with session.subscribe() as updates:
         go(session)
-        first, second = next(requests), next(requests)
-        assert (first.name, second.name) == ("search", "fetch")
-        assert first.approve("it only reads").wait().type == "conversation.item.added"
-        second.reject()
+        while len(requests) < 2:
+            told: Any = updates.wait_for("conversation.item.done", timeout=20)
+            if isinstance(told.item, MCPApprovalRequestItem):
+                requests.append(told.item)
+        for request in requests:
+            session.add_item(ConversationItem.create_mcp_approval_response(request.id, request.name == "search"))
+        updates.wait_for("response.mcp_call.completed", timeout=20)
+        session.start_response()
         assert said(session).startswith("one tree | ")
-    assert decisions(house.live) == [(True, "it only reads"), (False, None)]
-    assert created(house.live) == 2
+    assert decisions(house.live) == [(True, None), (False, None)]
 
 
-def test_a_request_is_decided_once(plain: House) -> None:
-    plain.serve(responder=calling((SEARCH,)))
-    session = plain.open(start={"options": options()})
-    with session.mcp_approvals(timeout=20) as requests:
-        go(session)
-        request = next(requests)
-        request.approve().wait()
-        with pytest.raises(UsageError, match="answered already"):
-            request.approve()
-        with pytest.raises(UsageError, match="answered already"):
-            request.reject()
-    assert len(decisions(plain.live)) == 1
-
-
-def test_a_request_that_was_answered_by_an_item_is_not_decided_again(plain: House) -> None:
-    plain.serve(responder=calling((SEARCH,)))
-    session = plain.open(start={"options": options()})
-    with session.mcp_approvals(timeout=20) as requests:
-        go(session)
-        request = next(requests)
-        session.add_item(ConversationItem.create_mcp_approval_response(request.id, True)).wait()
-        with pytest.raises(UsageError, match="answered already"):
-            request.approve()
-        assert said(session) == "one tree"
-    with session.mcp_approvals(timeout=0) as requests, pytest.raises(WaitTimeoutError):
-        next(requests)
-
-
-def test_waiting_for_a_request_has_a_deadline_and_can_be_gone_on_with(plain: House) -> None:
-    plain.serve(responder=calling((SEARCH,)))
-    session = plain.open(start={"options": options()})
-    with session.mcp_approvals(timeout=0.05) as requests:
-        with pytest.raises(WaitTimeoutError, match="no approval was asked for"):
-            next(requests)
-        go(session)
-        session.wait_for("response.done", timeout=10)
-
-        def request() -> Any:
-            try:
-                return next(requests)
-            except WaitTimeoutError:
-                return None
-
-        assert until(request, 10).name == "search"
-
-
-def test_iteration_ends_with_the_session_and_with_close(plain: House) -> None:
-    session = plain.open(start={"options": options()})
-    requests = session.mcp_approvals()
-    waiting = Running(lambda: list(requests))
-    requests.close()
-    assert waiting.result() == []
-    assert list(requests) == []
-    rest = session.mcp_approvals()
-    session.close()
-    assert list(rest) == []
-    with pytest.raises(UsageError):
-        session.mcp_approvals()
-
-
-def test_iteration_raises_where_the_connection_was_lost_unless_it_was_closed(plain: House) -> None:
-    session = plain.open(start={"options": options()})
-    closed = session.mcp_approvals()
-    closed.close()
-    requests = session.mcp_approvals()
-    waiting = Running(lambda: list(requests))
-    plain.live.inject(faults.drop())
-    for ended in (waiting.result, lambda: list(requests)):
-        with pytest.raises(ConnectionLostError):
-            ended()
-    assert list(closed) == []
-
-
-def test_an_iterator_that_is_dropped_decides_no_more(plain: House) -> None:
-    session = plain.open(start={"options": options()})
-    for _ in range(2):
-        requests = session.mcp_approvals()
-        del requests
-        until(lambda: not session._mcp.is_attended)
-
-
-def test_a_decision_after_the_end_says_so(plain: House) -> None:
-    plain.serve(responder=calling((SEARCH,)))
-    session = plain.open(start={"options": options()})
-    requests = session.mcp_approvals(timeout=20)
-    go(session)
-    request = next(requests)
-    plain.live.close(1011, "gone")
-    until(lambda: session.closed)
-    with pytest.raises(ConnectionClosedError):
-        request.approve()
-
-
-def test_a_reason_is_a_text(plain: House) -> None:
-    plain.serve(responder=calling((SEARCH,)))
-    session = plain.open(start={"options": options()})
-    with session.mcp_approvals(timeout=20) as requests:
-        go(session)
-        wrong: Any = 7
-        request = next(requests)
-        with pytest.raises(InvalidInputError, match="reason"):
-            request.reject(wrong)
-        request.approve().wait()
+def test_a_reason_is_a_text() -> None:
+    wrong: Any = 7
+    with pytest.raises(InvalidInputError, match="reason"):
+        MCPDecision(False, wrong)
 
 
 @pytest.mark.parametrize(("text", "parsed"), [("", {}), ('{"a": 1}', {"a": 1}), ("[1]", None), ("{", None), (None, {})])
-def test_arguments_are_parsed_where_they_are_an_object(text: Any, parsed: Any) -> None:
-    request = MCPApproval(MCPApprovalRequestItem(id="r", arguments=text), lambda *_: None)  # type: ignore[arg-type]
+def test_arguments_are_parsed_if_they_are_an_object(text: Any, parsed: Any) -> None:
+    request = MCPApproval.of(MCPApprovalRequestItem(id="r", arguments=text))
     assert request.arguments == parsed
     assert request.arguments_text == (text or "")
 
 
 def test_a_request_shows_what_is_asked() -> None:
     item = MCPApprovalRequestItem(id="r", server_label="docs", name="search", arguments="x" * 500)
-    shown = repr(MCPApproval(item, lambda *_: None))  # type: ignore[arg-type]
-    assert shown.startswith("<MCPApproval r: docs.search(xxx")
-    assert len(shown) < 140
+    shown = repr(MCPApproval.of(item))
+    assert shown.startswith("MCPApproval(id='r', server_label='docs', name='search', arguments_text='xxx")
+    assert len(shown) < 180
 
 
 def test_the_tool_of_these_tests_needs_approval_unless_it_says_otherwise() -> None:

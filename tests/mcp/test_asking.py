@@ -17,15 +17,17 @@ from realtime_sync import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.mcp.approval import MCPApproval
 from realtime_sync.server import FunctionCall, MCPCall, Reply, Turn, faults
 from tests.core.harness import House, Running, until
 from tests.mcp.remote import DOCS, FETCH, FREE, SEARCH, calling, created, decisions, kept, options, outcomes
 
 
-def metadata(house: House) -> list[Any]:
+def owners(house: House) -> list[str]:
+    """What the requests say of their calls."""
     asked = [message for message in house.live.received if message["type"] == "response.create"]
-    return [message["response"]["metadata"].get("realtime_sync_mcp") for message in asked]
+    return [message["response"]["metadata"][METADATA_KEY].partition(" ")[2] for message in asked]
 
 
 def test_ask_approves_by_its_callback_and_returns_the_final_answer(house: House) -> None:
@@ -54,7 +56,7 @@ def test_ask_leaves_the_decision_to_the_sessions_callback_and_goes_on_by_itself(
         assert answer.text.startswith("one tree | The call was not approved")
     assert decisions(plain.live) == [(True, None), (False, None)]
     assert created(plain.live) == 3
-    assert metadata(plain) == ["ask", "ask", "ask"]
+    assert owners(plain) == ["remote_calls"] * 3
 
 
 def test_the_callback_of_an_ask_is_preferred_to_the_sessions(plain: House) -> None:
@@ -78,10 +80,11 @@ def test_an_answer_that_nobody_can_approve_tells_what_is_asked_for(plain: House)
         ("fetch", '{"page": 7}'),
     ]
     assert answer.text == ""
-    for request in answer.approvals:
-        session.add_item(ConversationItem.create_mcp_approval_response(request.id, True)).wait()
-    for _ in answer.approvals:
-        session.wait_for("response.mcp_call.completed", timeout=10)
+    with session.subscribe() as updates:
+        for request in answer.approvals:
+            session.add_item(ConversationItem.create_mcp_approval_response(request.id, True)).wait()
+        for _ in answer.approvals:
+            updates.wait_for("response.mcp_call.completed", timeout=10)
     assert session.ask().text == "one tree | a page"
 
 
@@ -91,16 +94,6 @@ def test_such_an_answer_can_be_gone_on_with_in_a_block(plain: House) -> None:
     assert session.ask("Go").approvals
     with session.approve_mcp(lambda request: True):
         assert session.wait_for("response.output_text.done", timeout=20).text == "one tree"
-
-
-def test_an_iterator_on_another_thread_decides_for_an_ask(plain: House) -> None:
-    plain.serve(responder=calling((SEARCH,)))
-    session = plain.open(start={"options": options()})
-    with session.mcp_approvals(timeout=20) as requests:
-        deciding = Running(lambda: next(requests).approve())
-        assert session.ask("Go").text == "one tree"
-        deciding.result()
-    assert created(plain.live) == 2
 
 
 def test_what_the_callback_raises_is_raised_by_ask_and_rejects(plain: House) -> None:
@@ -184,13 +177,13 @@ def test_tools_of_one_response_are_followed(plain: House) -> None:
     session = plain.open()
     only = ConversationResponseOptions(content_modalities=["text"], tools=[FREE])
     assert session.ask("Go", only).text == "one tree"
-    assert metadata(plain) == ["ask", "ask"]
+    assert owners(plain) == ["tools remote_calls"] * 2
 
 
 def test_an_ask_without_remote_tools_is_as_it_was(plain: House) -> None:
     session = plain.open()
     session.ask("Go", approve=lambda request: True)
-    assert metadata(plain) == [None]
+    assert owners(plain) == [""]
 
 
 def test_several_threads_ask_with_remote_tools(plain: House) -> None:

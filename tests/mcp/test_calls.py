@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from realtime_sync import CloseInfo, ConnectionClosedError, ConversationUpdate
+from realtime_sync.core.acknowledgements import METADATA_KEY
+from realtime_sync.core.response_router import Owner, ResponseRouter, request_mark
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.mcp import calls as calls_room
@@ -55,10 +57,22 @@ def answer(name: str = "q1", approve: bool = True) -> ConversationUpdate:
     return event("conversation.item.added", previous_item_id=None, item=told)
 
 
+class Tracker(RemoteCalls):
+    """Fed as the reader does: the registry of responses first."""
+
+    def __init__(self) -> None:
+        self.responses = ResponseRouter()
+        super().__init__(lambda: self.responses)
+
+    def deliver(self, update: ConversationUpdate) -> None:
+        self.responses.see(update, None)
+        super().deliver(update)
+
+
 def tracker(*updates: ConversationUpdate) -> RemoteCalls:
-    calls = RemoteCalls()
+    calls = Tracker()
     for update in updates:
-        assert calls.deliver(update) is True
+        calls.deliver(update)
     return calls
 
 
@@ -95,14 +109,14 @@ def test_a_request_is_shown_once_however_often_it_is_told() -> None:
     calls = tracker(item(request()), output(request()))
     one_asked(calls)
     calls.deliver(response("done", output=[request()]))
-    calls.decided("q1", False)
+    calls.deliver(answer(approve=False))
     assert over(calls) == ["search"]
 
 
 def test_the_call_may_be_told_behind_the_request() -> None:
     calls = tracker(item(request()))
     one_asked(calls)
-    calls.decided("q1", True)
+    calls.deliver(answer())
     for update in (item(call(approval_request_id="q1")), sign("in_progress"), sign("failed")):
         calls.deliver(update)
     assert over(calls) == ["search"]
@@ -147,10 +161,10 @@ def test_what_is_told_of_a_call_that_is_over_is_no_news() -> None:
 
 
 def test_calls_of_an_ask_are_left_to_it() -> None:
-    mine: dict[str, Any] = {"metadata": {calls_room.ASK_KEY: "ask"}}
+    mine: dict[str, Any] = {"metadata": {METADATA_KEY: request_mark("e", Owner.REMOTE_CALLS)}}
     calls = tracker(response("created", **mine), output(call()), item(request()))
     one_asked(calls)  # about which the session's callback decides all the same
-    calls.decided("q1", False)
+    calls.deliver(answer(approve=False))
     calls.deliver(response("done", output=[call()], **mine))
     waiting = Running(lambda: calls.next_step(SLOW))
     calls.stop()
@@ -158,7 +172,8 @@ def test_calls_of_an_ask_are_left_to_it() -> None:
 
 
 def test_an_ask_that_decides_is_left_alone() -> None:
-    calls = tracker(response("created", metadata={calls_room.ASK_KEY: calls_room.DECIDES}), item(request()))
+    mark = request_mark("e", Owner.REMOTE_CALLS | Owner.APPROVALS)
+    calls = tracker(response("created", metadata={METADATA_KEY: mark}), item(request()))
     waiting = Running(lambda: calls.next_step(SLOW))
     calls.stop()
     assert waiting.result() is None
@@ -194,26 +209,26 @@ def test_another_connection_has_nothing_in_hand() -> None:
 def test_the_end_releases_who_waits() -> None:
     calls = tracker(*LIVE, item(request()))
     one_asked(calls)
-    waiting = [Running(lambda: calls.next_step(SLOW)), Running(lambda: calls.next_of("r1", SLOW, Deadline(None)))]
+    waiting = [Running(lambda: calls.next_step(SLOW)), Running(lambda: calls.next_step(SLOW, "r1"))]
     calls.end(End(ConnectionClosedError("over", close_info=CloseInfo(1000)), clean=True))
-    assert [each.result() for each in waiting] == [None, False]
+    assert [each.result() for each in waiting] == [None, None]
 
 
 def test_who_follows_a_response_is_told_when_its_calls_are_over() -> None:
     calls = tracker(response("created"), output(call()))
-    waiting = Running(lambda: calls.next_of("r1", SLOW, Deadline(SLOW)))
+    waiting = Running(lambda: calls.next_step(SLOW, "r1", Deadline(SLOW)))
     calls.deliver(sign("completed"))
     calls.deliver(response("done", output=[call()]))
-    assert waiting.result() is True
-    assert calls.next_of("r9", SLOW, Deadline(0)) is True
+    assert [each.name for each in waiting.result()] == ["search"]
+    assert calls.next_step(SLOW, "r9", Deadline(0)) == []
     calls.deliver(item(request("q7", "other")))
     calls.deliver(output(call("i7", "other"), "r1"))
-    assert isinstance(calls.next_of("r1", SLOW, Deadline(0)), RemoteCall)
-    assert calls.next_of("r1", SLOW, Deadline(0)) is False
+    assert isinstance(calls.next_step(SLOW, "r1", Deadline(0)), RemoteCall)
+    assert calls.next_step(SLOW, "r1", Deadline(0)) is None
 
 
 def test_many_threads_may_ask_and_feed() -> None:
-    calls, taken, lock = RemoteCalls(), [], threading.Lock()
+    calls, taken, lock = tracker(), [], threading.Lock()
 
     def serve() -> None:
         while isinstance(step := calls.next_step(SLOW), RemoteCall):

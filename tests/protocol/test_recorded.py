@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from recorded import RECORDED, all_lines, fixture_lines, recorded_lines
+from recorded import all_lines, fixture_lines, recorded_lines
 
 from realtime_sync.protocol.codec import decode
 from realtime_sync.protocol.dialects import Dialect
@@ -51,7 +51,6 @@ def check(text: str, dialect: Dialect) -> ConversationUpdate:
     return update
 
 
-@pytest.mark.skipif(not RECORDED.is_dir(), reason="the recordings are not beside this checkout")
 def test_the_recordings_are_all_there() -> None:
     assert len(recorded_lines()) > 900
 

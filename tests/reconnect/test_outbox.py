@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 from typing import Any, Optional
 
 import pytest
@@ -199,6 +200,15 @@ def test_audio_is_held_in_an_outage_beside_what_is_kept_and_no_more_than_the_bou
     assert box.cut(2, False, PCM) == []
 
 
+def test_held_audio_that_was_sent_leaves_room_for_more() -> None:
+    box = Outbox(1.0)
+    for connection in (2, 3):
+        box.cut(connection - 1, True, PCM)
+        for _ in range(10):
+            box.hold(codec.append_frame(PIECE, "input_audio_buffer.append"), len(PIECE), PCM)
+        assert again(box, connection)[0] >= 1.0
+
+
 # Audio in which turns are detected ------------------------------------------------------------------------------------
 
 
@@ -208,6 +218,18 @@ def test_speech_is_kept_from_its_beginning_and_the_silence_before_it_is_not() ->
     speech(box, 400)
     assert box.cut(1, True, PCM) == []
     assert again(box) == (0.6, [])
+
+
+def test_silence_is_kept_only_if_the_service_may_not_have_judged_it_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("realtime_sync.reconnect.outbox.time", SimpleNamespace(monotonic=lambda: now[0]))
+    box = Outbox(30.0)
+    for now[0] in (1.0, 7.9, 8.1, 9.9):
+        say(box)
+    now[0] = 10.0
+    see(box, update("response.created", response={"id": "resp_1"}))  # the service was heard
+    assert box.cut(1, True, PCM) == []
+    assert again(box) == (0.2, [])  # what was sent in the two seconds before
 
 
 def test_speech_whose_beginning_is_too_old_is_told_by_its_own_length() -> None:

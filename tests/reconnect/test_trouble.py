@@ -289,12 +289,13 @@ def test_a_renewal_waits_until_a_person_has_decided(plain: House) -> None:
     serve_briefly(plain, responder=remote.calling((remote.SEARCH,)), mcp_servers={"docs": ["search"]})
     session = surviving(plain, RENEWED, remote.options())
     stream = session.subscribe()
-    with session.mcp_approvals(timeout=20) as requests:
+    decided = threading.Event()
+    with session.approve_mcp(lambda request: decided.wait(20)):
         session.add_item("Go")
         session.start_response()
-        request = next(requests)
         with pytest.raises(WaitTimeoutError):
             stream.wait_for(SessionReconnectedUpdate, 3.2)
-        request.approve().wait()
+        decided.set()
+        until(lambda: remote.decisions(plain.server.sessions[0]))
     assert remote.decisions(plain.server.sessions[0]) == [(True, None)]
     come_back(session, stream)

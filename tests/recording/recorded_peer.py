@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,45 +14,33 @@ from realtime_sync.errors import CloseInfo
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.server import RealtimeServer
+from tests.server.conftest import Peer
 
-TIMEOUT = 15.0
+_KEYS = ("api-key: k", "Authorization: Bearer k")
 _PATHS = {
     Dialect.GA: "/v1/realtime?model=m",
     Dialect.PREVIEW: "/openai/realtime?deployment=m&api-version=2025-04-01-preview",
 }
 
 
-class RecordedPeer:
-    """One connection."""
+class RecordedPeer(Peer):
+    """One connection; what goes and comes is recorded if there is a writer."""
 
-    def __init__(self, server: RealtimeServer, writer: RecordingWriter | None, dialect: Dialect, number: int) -> None:
-        url = server.azure_endpoint.replace("http", "ws", 1) + _PATHS[dialect]
+    def __init__(self, server: RealtimeServer, writer: RecordingWriter | None, dialect: Dialect) -> None:
+        super().__init__(server, _PATHS[dialect], headers=_KEYS, dialect=dialect.value, checked=False)
         self.writer = writer
-        self.dialect = dialect
         self.closed = False
         self.received: list[str] = []
-        self.ws = websocket.create_connection(url, header=["api-key: k", "Authorization: Bearer k"], timeout=TIMEOUT)
         if writer is not None:
-            writer.connected(url, number, dialect)
-
-    def say(self, wire_type: str, **fields: Any) -> None:
-        self.send(json.dumps({"type": wire_type, **fields}))
+            writer.connected(server.azure_endpoint.replace("http", "ws", 1) + _PATHS[dialect], 1, dialect)
 
     def send(self, text: str) -> None:
         if self.writer is not None:
             self.writer.sent(text)
-        self.ws.send(text)
-
-    def append(self, pcm: bytes, size: int = 4800) -> None:
-        for start in range(0, len(pcm), size):
-            self.say("input_audio_buffer.append", audio=base64.b64encode(pcm[start : start + size]).decode())
-
-    def user_says(self, text: str, **fields: Any) -> None:
-        content = [{"type": "input_text", "text": text}]
-        self.say("conversation.item.create", item={"type": "message", "role": "user", "content": content, **fields})
+        super().send(text)
 
     def recv(self) -> dict[str, Any]:
-        """The next message; raises where the connection has ended."""
+        """The next message; raises if the connection has ended."""
         opcode, data = self.ws.recv_data()
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             code = int.from_bytes(data[:2], "big")
@@ -68,12 +55,6 @@ class RecordedPeer:
         message: dict[str, Any] = json.loads(frame)
         return message
 
-    def until(self, wire_type: str) -> dict[str, Any]:
-        while True:
-            message = self.recv()
-            if message["type"] == wire_type:
-                return message
-
 
 @contextmanager
 def recorded_peer(
@@ -84,7 +65,7 @@ def recorded_peer(
 ) -> Iterator[RecordedPeer]:
     """A connection, recorded at ``path`` where one is given."""
     writer = RecordingWriter(path, **options) if path is not None else None
-    peer = RecordedPeer(server, writer, dialect, 1)
+    peer = RecordedPeer(server, writer, dialect)
     try:
         yield peer
     finally:

@@ -29,7 +29,7 @@ def written(peer: RecordedPeer) -> None:
     peer.until("session.created")
     for question in ("Hello", "And then?"):
         peer.user_says(question)
-        peer.until("conversation.item.done" if peer.dialect is Dialect.GA else "conversation.item.created")
+        peer.until("conversation.item.done" if peer.dialect == "ga" else "conversation.item.created")
         peer.say("response.create")
         peer.until("rate_limits.updated")
 

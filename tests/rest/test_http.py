@@ -38,7 +38,7 @@ from realtime_sync import (
     Timeouts,
     TLSError,
 )
-from tests.core.harness import Running, until
+from tests.harness import Running, Scheme, until
 from tests.rest.rest_service import SECRET, Service, answer, secret
 from tests.transport.peer import Link, Peer
 from tests.transport.test_proxies import Connector, Socks
@@ -56,48 +56,34 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture(params=["http", "https"])
 def house(request: pytest.FixtureRequest, stack: ExitStack, ca: trustme.CA) -> House:
-    return House(request.param, stack, ca)
+    return House(request.param, ca, stack)
 
 
 @pytest.fixture
 def plain(stack: ExitStack, ca: trustme.CA) -> House:
-    return House("http", stack, ca)
+    return House("http", ca, stack)
 
 
 @pytest.fixture
 def secure(stack: ExitStack, ca: trustme.CA) -> House:
-    return House("https", stack, ca)
+    return House("https", ca, stack)
 
 
-class House:
+class House(Scheme):
     """Services of one scheme, and clients for them."""
 
-    def __init__(self, scheme: str, stack: ExitStack, ca: trustme.CA) -> None:
-        self.scheme, self.stack, self.ca = scheme, stack, ca
-
-    def server_tls(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        return context
-
-    def client_tls(self) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        self.ca.configure_trust(context)
-        return context
-
     def serve(self, *answers: Any) -> Service:
-        tls = self.server_tls() if self.scheme == "https" else None
-        return self.stack.enter_context(Service(*answers, tls=tls))
+        return self.stack.enter_context(Service(*answers, tls=self.server_tls()))
 
     def peer(self, script: Any, tls: bool = False) -> Peer:
-        return self.stack.enter_context(Peer(script, self.server_tls() if tls else None))
+        return self.stack.enter_context(Peer(script, self.certified() if tls else None))
 
     def client(self, service: Service | str, **options: Any) -> RealtimeConversationClient:
         url = service if isinstance(service, str) else service.endpoint
         options.setdefault("timeouts", CALM)
         options.setdefault("retries", QUICK)
         if "ca_file" not in options:
-            options.setdefault("ssl_context", self.client_tls())
+            options.setdefault("ssl_context", self.trusting())
         client = OpenAIClient(options.pop("credential", KEY), endpoint=url, **options)
         return self.stack.enter_context(client.get_realtime_conversation_client("gpt-realtime"))
 
@@ -195,7 +181,7 @@ def test_a_ca_file_is_trusted(secure: House, tmp_path: Path) -> None:
 
 
 def test_the_callers_context_stays_as_it_was(secure: House) -> None:
-    context = secure.client_tls()
+    context = secure.trusting()
     before = context.cert_store_stats()
     secure.client(secure.serve(secret()), ssl_context=context).create_client_secret()
     assert context.cert_store_stats() == before
@@ -536,7 +522,7 @@ def test_a_credential_that_fails_is_told_of_and_nothing_is_sent(plain: House) ->
 
 
 def test_a_client_without_a_model_says_what_is_missing() -> None:
-    with pytest.raises(ConfigurationError, match="Which model"):
+    with pytest.raises(ConfigurationError, match="No model is named"):
         OpenAIClient(KEY, endpoint="http://127.0.0.1:9").get_realtime_conversation_client().create_client_secret()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 from typing import Any, Callable, Iterator, Optional
@@ -17,7 +18,7 @@ TIMEOUT = 10.0
 
 
 class Peer:
-    """One raw connection. Everything that comes is checked against the spec's schemas, where they are at hand."""
+    """One raw connection. Everything that comes is checked against the spec's schemas."""
 
     def __init__(
         self,
@@ -50,8 +51,11 @@ class Peer:
     def __exit__(self, *_: object) -> None:
         self.ws.shutdown()
 
+    def send(self, text: str) -> None:
+        self.ws.send(text)
+
     def say(self, wire_type: str, **fields: Any) -> None:
-        self.ws.send(json.dumps({"type": wire_type, **fields}))
+        self.send(json.dumps({"type": wire_type, **fields}))
 
     def user_says(self, text: str, **fields: Any) -> None:
         part = {"type": "input_text", "text": text}
@@ -94,8 +98,6 @@ class Peer:
         return [kind for index, kind in enumerate(kinds) if not index or kinds[index - 1] != kind]
 
     def append(self, pcm: bytes, size: int = 9600) -> None:
-        import base64
-
         for start in range(0, len(pcm), size):
             self.say("input_audio_buffer.append", audio=base64.b64encode(pcm[start : start + size]).decode())
 

@@ -11,7 +11,6 @@ from realtime_sync.server import MCPCall, RealtimeServer, Reply, Turn
 from realtime_sync.testing import ManualClock
 from tests.server import wire_schemas
 from tests.server.conftest import Peer
-from tests.server.wire_schemas import needs_data
 
 Json = dict[str, Any]
 DOCS = {"type": "mcp", "server_label": "docs", "server_url": "https://docs.test/mcp"}
@@ -264,7 +263,6 @@ def test_clearing_the_output_buffer_is_refused_on_a_websocket_as_the_live_servic
     assert "output_audio_buffer.clear" in error["message"]
 
 
-@needs_data
 @pytest.mark.parametrize("event", ["response.mcp_call.completed", "mcp_list_tools.failed", "response.done"])
 def test_the_schemas_of_what_is_checked_here_are_at_hand(event: str) -> None:
     assert event in wire_schemas.server_event_schemas("ga")

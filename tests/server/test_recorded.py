@@ -1,7 +1,4 @@
-"""Live services' recorded clients, said again to this server: it answers in their order, with their fields.
-
-Skipped where the recordings are not beside the project.
-"""
+"""Live services' recorded clients, said again to this server: it answers in their order, with their fields."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from realtime_sync.server import FunctionCall, RealtimeServer, Turn
 from realtime_sync.server.client_secrets import Configuration
 from tests.server.conftest import Json, Peer
 from tests.server.sounds import silence, tone
-from tests.server.wire_schemas import RECORDED, needs_data
+from tests.server.wire_schemas import RECORDED
 
 # OpenAI's GA and Azure's; those of other services have an order and fields of their own.
 NAMES = [
@@ -29,7 +26,7 @@ NAMES = [
 
 
 def frames(name: str) -> list[tuple[str, Json]]:
-    lines = map(json.loads, (RECORDED / f"{name}.jsonl").read_text().splitlines())
+    lines = map(json.loads, (RECORDED / f"{name}.jsonl").read_text("utf-8").splitlines())
     return [(line["dir"], json.loads(line["raw"])) for line in lines if "raw" in line]
 
 
@@ -103,7 +100,6 @@ def fields(value: Any, path: str) -> Iterator[str]:
         yield from fields(inner, where)
 
 
-@needs_data
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recorded_client_is_answered_as_the_live_service_did(open_peer: Callable[..., Peer], name: str) -> None:
     theirs = [message for direction, message in frames(name) if direction == "s2c"]

@@ -1,18 +1,17 @@
-"""The spec's schemas as validators, where the data is at hand beside the project; else nothing is checked."""
+"""The spec's schemas as validators."""
 
 from __future__ import annotations
 
 import functools
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
-import pytest
 
-PROTOCOL = Path(__file__).resolve().parents[3] / "shared" / "protocol"
-RECORDED = PROTOCOL.parent / "recorded" / "sessions"
-needs_data = pytest.mark.skipif(not PROTOCOL.is_dir(), reason="the protocol's data is not beside the project")
+from tests.harness import DATA
+
+PROTOCOL = DATA / "protocol"
+RECORDED = DATA / "sessions"
 
 Json = dict[str, Any]
 # Where live services (recorded 2026-07) break the published schemas, and so does this server:
@@ -48,11 +47,9 @@ def _nullable(schema: Any, name: str = "") -> Any:
 
 @functools.lru_cache
 def schemas(dialect: str) -> Json:
-    """The schemas of a dialect, by name; only where the data is at hand."""
+    """The schemas of a dialect, by name."""
     path = PROTOCOL / f"{dialect}-schemas.json"
-    document = json.loads(path.read_text())
-    found = document.get("components", {}).get("schemas") or document.get("schemas") or document
-    named = {name: _nullable(schema) for name, schema in found.items()}
+    named = {name: _nullable(schema) for name, schema in json.loads(path.read_text("utf-8")).items()}
     if dialect == "preview":
         # Recorded in 2024-10: what has begun is in_progress. A tool choice of a function is an object.
         for name in ("RealtimeResponse", "RealtimeConversationItem"):
@@ -72,15 +69,13 @@ def validator(dialect: str, name: str) -> Any:
 @functools.lru_cache
 def server_event_schemas(dialect: str) -> dict[str, str]:
     """Schema names by wire type."""
-    examples = json.loads((PROTOCOL / "examples.json").read_text())
+    examples = json.loads((PROTOCOL / "examples.json").read_text("utf-8"))
     section = {"ga": "ga-server", "preview": "preview-server", "translation": "translation-server"}[dialect]
     return {wire_type: entry["schema"] for wire_type, entry in examples[section].items()}
 
 
 def check_server_event(event: Json, dialect: str = "ga") -> None:
-    """Fail with a readable account where the event is not what its schema says."""
-    if not PROTOCOL.is_dir():
-        return
+    """Fail with a readable account if the event is not what its schema says."""
     # Errors are listed among GA's events alone, and translation sessions have them too.
     name = "RealtimeServerEventError" if event["type"] == "error" else server_event_schemas(dialect).get(event["type"])
     assert name is not None, f"{event['type']} is not an event of {dialect}"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from typing import Any
+from typing import Any, Callable
 
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.tools import ToolContext
+from tests.harness import until
 
 LONG = 20.0
 """Seconds that nothing here takes, unless it hangs."""
@@ -22,11 +22,8 @@ def tool_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("realtime-sync-tool")]
 
 
-def wait_until(condition: Any) -> None:
-    deadline = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.005)
+def wait_until(condition: Callable[[], Any]) -> None:
+    until(condition, LONG)
 
 
 class Gate:

@@ -45,12 +45,23 @@ def test_a_tools_own_time_out_comes_before_the_runners(gate: Gate) -> None:
         gate.open.set()
 
 
-def test_a_time_out_needs_nobody_who_waits(gate: Gate) -> None:
-    with ToolRunner([gate.hang], timeout=0.02) as runner:
-        running = runner.start(call("hang"))
-        gate.await_entered()
-        assert gate.contexts[0].cancellation.wait(LONG)
-        assert running.outcome(timeout=LONG).timed_out
+def test_a_time_out_is_kept_by_whoever_waits_and_by_whoever_looks(gate: Gate) -> None:
+    with ToolRunner([gate.hang], timeout=0.05) as runner:
+        waited, looked = runner.start(call("hang")), runner.start(call("hang"))
+        gate.await_entered(2)
+        assert waited.outcome(timeout=LONG).timed_out
+        wait_until(lambda: looked.done)
+        assert looked.outcome(timeout=0).timed_out
+        assert all(context.cancellation.cancelled for context in gate.contexts)
+        gate.open.set()
+
+
+def test_whoever_waits_for_one_call_gives_up_the_others_whose_time_is_up(gate: Gate) -> None:
+    """Nobody waits for the first, and the second waits for its place."""
+    with ToolRunner([function_tool(gate.hang, timeout=0.05), add], max_workers=1) as runner:
+        hung, waiting = runner.start(call("hang")), runner.start(call("add", a=1, b=2))
+        assert waiting.outcome(LONG).output == "3"
+        assert hung.outcome(timeout=0).timed_out
         gate.open.set()
 
 
@@ -77,7 +88,7 @@ def test_once_too_many_hang_calls_fail_at_once_and_go_on_when_they_return(gate: 
         assert [outcome.timed_out for outcome in outcomes] == [True] * 4 + [False] * 2
         assert "no thread is left" in outcomes[5].output
         assert "no thread is left" in runner.run([call("add", a=1, b=2)])[0].output
-        assert len([name for name in tool_threads() if "watch" not in name]) == 4
+        assert len(tool_threads()) == 4
         gate.open.set()
         wait_until(lambda: not tool_threads())
         assert runner.run([call("add", a=1, b=2)])[0].output == "3"
@@ -102,7 +113,7 @@ def test_a_cancelled_call_is_settled_at_once_and_its_late_result_is_dropped(gate
         assert gate.contexts[0].cancellation.cancelled
         assert (gate.contexts[0].call_id, gate.contexts[0].name) == ("c", "hang")
         gate.open.set()
-        wait_until(lambda: len(tool_threads()) <= 1)
+        wait_until(lambda: not tool_threads())
         assert running.outcome() is outcome
         running.cancel()
 
@@ -315,8 +326,7 @@ def test_many_callers_and_cancellers_at_once_lose_no_call() -> None:
         for thread in threads:
             thread.join(LONG)
             assert not thread.is_alive()
-        # Nothing hangs here, so no worker may count as left behind, nor any be counted twice.
-        wait_until(lambda: (runner._pool._left_behind, len(runner._pool._running)) == (0, 0))
-        assert 0 <= runner._pool._workers <= 3
+        # Nothing hangs here, so no thread may be left behind.
+        wait_until(lambda: not tool_threads())
     assert faults == []
     assert tool_threads() == []

@@ -12,10 +12,11 @@ from realtime_sync.errors import (
     ConfigurationError,
     ToolArgumentError,
     ToolError,
+    WaitTimeoutError,
 )
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationTool
-from realtime_sync.tools import ToolRunner, function_tool, pool
+from realtime_sync.tools import ToolRunner, function_tool
 from tests.tools.calling import LONG, Gate, add, call, tool_threads, wait_until
 
 
@@ -92,14 +93,15 @@ def test_wrong_arguments_and_unknown_names_are_told_to_the_model(caplog: pytest.
 
 def test_fifty_calls_run_by_eight_workers_and_no_more() -> None:
     lock = threading.Lock()
-    now, most = 0, 0
+    now, most, most_threads = 0, 0, 0
     eight = threading.Barrier(8)
 
     def work(n: int) -> int:
-        nonlocal now, most
+        nonlocal now, most, most_threads
         with lock:
             now += 1
             most = max(most, now)
+            most_threads = max(most_threads, len(tool_threads()))
         if n < 8:
             eight.wait(LONG)  # broken unless eight run at once
         with lock:
@@ -109,7 +111,7 @@ def test_fifty_calls_run_by_eight_workers_and_no_more() -> None:
     with ToolRunner([work]) as runner:
         outcomes = runner.run([call("work", str(n), n=n) for n in range(50)])
         assert most == 8
-        assert len([name for name in tool_threads() if "watch" not in name]) == 8
+        assert most_threads <= 8
     assert [outcome.output for outcome in outcomes] == [str(n) for n in range(50)]
     assert tool_threads() == []
 
@@ -126,13 +128,25 @@ def test_threads_are_daemons_with_names() -> None:
     assert seen[0].name.startswith("realtime-sync-tool-")
 
 
-def test_idle_threads_end_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "_IDLE", 0.01)
-    runner = ToolRunner([add], timeout=0.5)
-    runner.run([call("add", a=1, b=1)])
-    wait_until(lambda: not tool_threads())
-    assert runner.run([call("add", a=1, b=1)])[0].output == "2"
-    wait_until(lambda: not tool_threads())
+def test_threads_end_when_no_call_waits_for_them() -> None:
+    runner = ToolRunner([add])
+    for _ in range(2):
+        assert runner.run([call("add", a=1, b=1)])[0].output == "2"
+        wait_until(lambda: not tool_threads())
+
+
+def test_the_next_call_waits_until_one_of_those_at_the_bound_ends(gate: Gate) -> None:
+    with ToolRunner([gate.hang, add], max_workers=2) as runner:
+        running = [runner.start(call("hang", str(n))) for n in range(2)]
+        gate.await_entered(2)
+        waiting = runner.start(call("add", a=1, b=2))
+        with pytest.raises(WaitTimeoutError):
+            waiting.outcome(timeout=0.05)
+        assert not waiting.done
+        assert len(tool_threads()) == 2
+        gate.open.set()
+        assert waiting.outcome(LONG).output == "3"
+        assert [each.outcome(LONG).output for each in running] == ["late", "late"]
 
 
 # tools= -----------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Generic, Literal, NewType, Optional, TypedDict, TypeVar, Union
+from typing import Annotated, Any, Generic, Literal, Optional, TypedDict, TypeVar, Union
 
 import attrs
 import jsonschema
@@ -85,9 +85,6 @@ class RatedFilm(Film, total=False):
     stars: Annotated[int, "1 to 5"]
 
 
-UserId = NewType("UserId", int)
-
-
 def schema_for(hint: Any) -> Any:
     def function(x: Any) -> None: ...
 
@@ -115,7 +112,6 @@ HINTS: list[tuple[Any, Any]] = [
     (Any, {}),
     (datetime.datetime, {"type": "string", "format": "date-time"}),
     (datetime.date, {"type": "string", "format": "date"}),
-    (UserId, {"type": "integer"}),
     (Optional[str], {"anyOf": [{"type": "string"}, {"type": "null"}]}),
     (Optional[Any], {}),
     (
@@ -140,8 +136,6 @@ HINTS: list[tuple[Any, Any]] = [
     ),
     (tuple[()], {"type": "array", "minItems": 0, "maxItems": 0}),
     (tuple, {"type": "array"}),
-    (set[str], {"type": "array", "items": {"type": "string"}, "uniqueItems": True}),
-    (frozenset[tuple[int, ...]], None),
     (dict, {"type": "object"}),
     (dict[str, Any], {"type": "object"}),
     (dict[str, int], {"type": "object", "additionalProperties": {"type": "integer"}}),
@@ -244,7 +238,7 @@ def test_without_docstring_parser_the_definition_is_the_same(monkeypatch: pytest
 
 
 def test_other_styles_of_docstring_are_read_where_docstring_parser_is_installed() -> None:
-    pytest.importorskip("docstring_parser")
+    pytest.importorskip("docstring_parser", reason="needs the extra tools")
     sphinx = "Add.\n\n:param a: the first\n:returns: the sum"
     numpy = "Add.\n\nParameters\n----------\na : int\n    the first\n\nReturns\n-------\nint\n    the sum"
     for text in (sphinx, numpy):
@@ -351,13 +345,6 @@ def test_attributes_of_the_function_do_not_become_the_tools() -> None:
     assert (tool.name, tool.timeout, tool.call("{}")) == ("f", None, "null")
 
 
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="no type statement before 3.12")
-def test_a_type_statement_is_what_it_stands_for() -> None:
-    scope: dict[str, Any] = {}
-    exec("type Pair = tuple[int, int]", scope)
-    assert schema_for(scope["Pair"]) == schema_for(tuple[int, int])
-
-
 def test_generic_classes_are_refused_for_now() -> None:
     T = TypeVar("T")
 
@@ -381,8 +368,7 @@ def a_class(x: type[int]) -> None: ...
 def recursive(x: Node) -> None: ...
 def bad_field(x: Unresolvable) -> None: ...
 def int_keys(x: dict[int, str]) -> None: ...
-def lists_in_set(x: set[list[int]]) -> None: ...
-def classes_in_set(x: set[Place]) -> None: ...
+def sets(x: set[str]) -> None: ...
 def nested(x: list[dict[str, Path]]) -> None: ...
 def empty_enum(x: Nothing) -> None: ...
 def odd_enum(x: Odd) -> None: ...
@@ -411,8 +397,7 @@ def generator(x: int) -> Iterator[int]:
         (recursive, "parameter x: children: Node holds itself"),
         (bad_field, "NoSuchName"),
         (int_keys, "keys that are not str"),
-        (lists_in_set, "not hashable"),
-        (classes_in_set, "not hashable"),
+        (sets, "cannot be described"),
         (nested, "parameter x: Path"),
         (empty_enum, "no members"),
         (odd_enum, "(1, 2)"),

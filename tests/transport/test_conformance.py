@@ -16,7 +16,7 @@ from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import connect
 
-kosoku = pytest.importorskip("kosoku")
+kosoku = pytest.importorskip("kosoku", reason="needs the extra dev")
 
 # Valid, and graded below OK: these cases want bytes that cannot become UTF-8 any more to be refused while the rest
 # of their frame is still under way. We look at whole frames, so it is refused when the frame is here. The service

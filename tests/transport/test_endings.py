@@ -7,6 +7,7 @@ import os
 import selectors
 import signal
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -27,7 +28,7 @@ from realtime_sync.errors import (
 from realtime_sync.timeouts import Timeouts
 from tests.core.harness import within
 from tests.transport.conftest import FAST, Bench, Running, descriptors
-from tests.transport.peer import CLOSE, PING, PONG, TEXT, Link, close_frame, frame
+from tests.transport.peer import CLOSE, PING, PONG, TEXT, Link, Peer, close_frame, frame
 
 HUGE = b"x" * 4_000_000  # more than the kernel buffers take (small_buffers, TCP_NOTSENT_LOWAT)
 
@@ -67,7 +68,7 @@ def test_the_peers_close_code_and_reason_are_kept_and_its_code_is_echoed(bench: 
     assert connection.close_info is None
     assert connection.receive() == "last"
     assert ends_with(connection).close_info == CloseInfo(code, reason, "remote")
-    bench._stack.close()
+    bench.stack.close()
     assert answers == [(CLOSE, struct.pack("!H", code))]
 
 
@@ -391,7 +392,7 @@ def test_a_silent_peer_is_pinged_and_then_given_up(bench: Bench) -> None:
     assert time.monotonic() - began > 0.45
     assert error.close_info == CloseInfo(1006, "", "lost")
     connection.dispose()
-    bench._stack.close()
+    bench.stack.close()
     assert [opcode for opcode, _ in frames] == [PING]
 
 
@@ -404,6 +405,51 @@ def test_a_peer_that_answers_pings_is_kept(bench: Bench) -> None:
         link.send(frame(TEXT, "still here"))
 
     assert bench.open(script, Timeouts(ping_interval=0.1, ping=1)).receive() == "still here"
+
+
+class TLSByHand(Link):
+    """The server's end of a connection whose TLS records can be sent in parts."""
+
+    def __init__(self, plain: Link, context: ssl.SSLContext) -> None:
+        self.head, self._buffer, self._plain = b"", b"", plain
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self._go_on(lambda: self._tls.do_handshake() or True)
+
+    def _go_on(self, call: Callable[[], Any]) -> Any:
+        while True:
+            try:
+                done = call()
+            except ssl.SSLWantReadError:
+                done = None
+            self._plain.send(self._outgoing.read())
+            if done is not None:
+                return done
+            self._incoming.write(self._plain.receive())
+
+    def sealed(self, data: bytes) -> bytes:
+        self._tls.write(data)
+        return self._outgoing.read()
+
+    def send(self, data: bytes) -> None:
+        self._plain.send(self.sealed(data))
+
+    def receive(self) -> bytes:
+        return bytes(self._go_on(lambda: self._tls.read(65536)))
+
+
+def test_part_of_a_tls_record_is_a_sign_of_life(secure: Bench) -> None:
+    def script(plain: Link) -> None:
+        link = TLSByHand(plain, secure.certified())
+        link.upgrade()
+        record = link.sealed(frame(TEXT, "x" * 1000))
+        for start in range(0, len(record), 60):
+            plain.send(record[start : start + 60])
+            threading.Event().wait(0.1)
+
+    peer = secure.stack.enter_context(Peer(script))
+    connection = secure.connect(f"wss://127.0.0.1:{peer.port}/", Timeouts(ping_interval=0.3, ping=0.4))
+    assert connection.receive() == "x" * 1000
 
 
 def test_a_peer_that_takes_a_long_frame_bit_by_bit_is_alive_though_it_says_nothing(bench: Bench) -> None:
@@ -520,7 +566,7 @@ def test_an_interrupt_in_the_middle_of_a_frame_ends_the_connection_and_nothing_f
     ends_with(connection, ConnectionLostError)
     connection.dispose()
     release.set()
-    bench._stack.close()
+    bench.stack.close()
     assert len(received[0]) < len(HUGE)
     assert received[0][:2] == b"\x81\xff"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 import struct
 import threading
 import time
@@ -15,8 +16,10 @@ import pytest
 import websocket
 
 from realtime_sync.errors import ConnectionClosedError, InvalidInputError, MessageTooBigError, ProtocolViolationError
+from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.duplex import Duplex
 from realtime_sync.transport.frames import text_frame
+from tests.harness import within
 from tests.transport.conftest import Bench, Running
 from tests.transport.peer import BINARY, CLOSE, PING, PONG, TEXT, Link, close_frame, frame
 
@@ -178,6 +181,29 @@ class Watched:
     close = partialmethod(_alone, "close")
 
 
+class WantsToRead:
+    """A socket whose TLS must read before it can write, once; the reader takes what there is to be read."""
+
+    def __init__(self, sock: Any) -> None:
+        self.fileno, self.recv, self.close, self._sock = sock.fileno, sock.recv, sock.close, sock
+        self.wanted = 0
+
+    def send(self, data: Any) -> Any:
+        self.wanted += 1
+        if self.wanted == 1:
+            raise ssl.SSLWantReadError
+        return self._sock.send(data)
+
+
+def test_a_writer_that_wants_to_read_does_not_wait_for_what_the_reader_has_taken(plain: Bench) -> None:
+    connection = plain.open(echo, Timeouts(send=5))
+    connection._duplex._socket = sock = WantsToRead(connection._duplex._socket)
+    with within(2):
+        connection.send_text("Hi")
+    assert sock.wanted == 2
+    assert connection.receive() == "Hi"
+
+
 def test_one_thread_at_a_time_is_in_a_call_on_the_socket(bench: Bench) -> None:
     """What OpenSSL asks for; without it a saturated connection is lost now and then."""
     connection = bench.open(echo)
@@ -259,7 +285,7 @@ def test_a_violation_is_answered_with_its_code_and_ends_the_connection(bench: Be
     assert (connection.close_info.code, connection.close_info.initiator) == (code, "local")
     with pytest.raises(ProtocolViolationError):
         connection.send_text("more")
-    bench._stack.close()
+    bench.stack.close()
     assert answers == [(CLOSE, struct.pack("!H", code))]
 
 
@@ -289,7 +315,7 @@ def test_an_announced_tebibyte_ends_the_connection_before_a_byte_of_it_is_read(b
     connection = bench.open(script)
     with pytest.raises(MessageTooBigError, match="max_message_bytes"):
         connection.receive()
-    bench._stack.close()
+    bench.stack.close()
     assert answers == [(CLOSE, struct.pack("!H", 1009))]
 
 
@@ -332,5 +358,5 @@ def test_no_thread_is_left_by_a_connection(bench: Bench) -> None:
     connection.send_text("x")
     connection.receive()
     connection.dispose()
-    bench._stack.close()
+    bench.stack.close()
     assert threading.active_count() <= before

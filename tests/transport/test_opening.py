@@ -537,7 +537,7 @@ def test_a_process_without_a_descriptor_to_spare_is_told_so_and_leaks_none(
             patch.setattr(selectors, "DefaultSelector", fails(selectors.DefaultSelector, 1 + (missing[0] == "s")))
         with pytest.raises(ConnectionFailedError, match="Too many open files"):
             bench.connect(peer)
-    bench._stack.close()
+    bench.stack.close()
     assert descriptors() < before  # the listener is closed, too
 
 
@@ -553,5 +553,5 @@ def test_an_interrupt_during_connect_leaves_no_descriptor(plain: Bench, monkeypa
         patch.setattr(channel.Channel, "_wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             plain.connect(peer)
-    plain._stack.close()
+    plain.stack.close()
     assert descriptors() < before

@@ -119,7 +119,7 @@ def test_a_redirect_is_not_followed_and_the_key_stays_here(bench: Bench, status:
     assert type(error) is HandshakeError
     assert "'localhost'" in str(error)
     assert "SECRET" not in str(error)
-    bench._stack.close()
+    bench.stack.close()
     assert (heads, target.accepted) == ([], 0)
 
 

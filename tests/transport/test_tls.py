@@ -35,7 +35,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> None:
 def _refused(
     bench: Bench, server: ssl.SSLContext, host: str = "127.0.0.1", client: ssl.SSLContext | None = None
 ) -> str:
-    peer = bench._stack.enter_context(Peer(lambda link: link.read_to_end(), server))
+    peer = bench.stack.enter_context(Peer(lambda link: link.read_to_end(), server))
     with pytest.raises(TLSError) as caught:
         bench.connect(f"wss://{host}:{peer.port}/", ssl_context=client or bench.client_tls)
     assert isinstance(caught.value.__cause__, ssl.SSLError)
@@ -43,12 +43,12 @@ def _refused(
 
 
 def test_an_unknown_authority_is_refused_and_the_message_names_the_ca_file(secure: Bench) -> None:
-    assert "REQUESTS_CA_BUNDLE" in _refused(secure, secure.server_tls(), client=default_ssl_context())
+    assert "REQUESTS_CA_BUNDLE" in _refused(secure, secure.certified(), client=default_ssl_context())
 
 
 def test_a_certificate_for_another_name_is_refused_and_the_message_says_so(secure: Bench) -> None:
-    assert "another name" in _refused(secure, secure.server_tls("other.example"))
-    assert "another name" in _refused(secure, secure.server_tls("other.example"), host="localhost")
+    assert "another name" in _refused(secure, secure.certified("other.example"))
+    assert "another name" in _refused(secure, secure.certified("other.example"), host="localhost")
 
 
 def test_an_expired_certificate_is_refused_and_the_message_names_the_clock(secure: Bench) -> None:
@@ -79,7 +79,7 @@ def test_a_certificate_that_only_a_strict_context_refuses_is_said_to_be_one(secu
 
 
 def test_no_common_version_is_a_tls_error(secure: Bench) -> None:
-    server = secure.server_tls()
+    server = secure.certified()
     server.maximum_version = ssl.TLSVersion.TLSv1_2
     client = secure.client_tls
     client.minimum_version = ssl.TLSVersion.TLSv1_3
@@ -91,32 +91,32 @@ def test_a_port_without_tls_says_so(secure: Bench) -> None:
         link.receive()
         link.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
-    peer = secure._stack.enter_context(Peer(script))
+    peer = secure.stack.enter_context(Peer(script))
     with pytest.raises(TLSError, match="does not speak TLS"):
         secure.connect(f"wss://127.0.0.1:{peer.port}/")
 
 
 def test_a_connection_that_ends_within_the_handshake_is_a_typed_failure(secure: Bench) -> None:
     for script in (lambda link: link.receive(), lambda link: (link.receive(), link.reset())):
-        peer = secure._stack.enter_context(Peer(script))
+        peer = secure.stack.enter_context(Peer(script))
         with pytest.raises(ConnectionFailedError, match="TLS with 127"):
             secure.connect(f"wss://127.0.0.1:{peer.port}/")
 
 
 def test_the_host_name_is_told_to_the_server(secure: Bench) -> None:
     told: list[str] = []
-    context = secure.server_tls()
+    context = secure.certified()
     context.sni_callback = lambda _, name, __: told.append(name)  # type: ignore[assignment]
-    peer = secure._stack.enter_context(Peer(welcome, context))
+    peer = secure.stack.enter_context(Peer(welcome, context))
     assert secure.connect(f"wss://localhost:{peer.port}/").receive() == "welcome"
     assert told == ["localhost"]
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_both_current_versions_work(secure: Bench, version: ssl.TLSVersion) -> None:
-    context = secure.server_tls()
+    context = secure.certified()
     context.minimum_version = context.maximum_version = version
-    peer = secure._stack.enter_context(Peer(welcome, context))
+    peer = secure.stack.enter_context(Peer(welcome, context))
     assert secure.connect(peer).receive() == "welcome"
 
 

@@ -350,6 +350,29 @@ def test_a_source_that_cannot_even_be_closed_leaves_nobody_waiting(plain: House)
     claim.take()
 
 
+class WatchedClaim(AudioClaim):
+    """Knows whether anybody's wait was over before it was given back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sending: Any = None
+        self.waits_were_over: list[bool] = []
+
+    def release(self) -> None:
+        self.waits_were_over.append(self.sending.done)
+        super().release()
+
+
+def test_whoever_has_waited_may_send_at_once() -> None:
+    claim = WatchedClaim()
+    claim.take()
+    claim.sending = AudioSend(iter([bytes(2)]), lambda chunk: None, claim)
+    Running(lambda: claim.sending.run(lambda listener: nullcontext())).join()
+    assert claim.sending.wait(1) == 2
+    assert claim.waits_were_over == [False]
+    claim.take()
+
+
 # Piece by piece ------------------------------------------------------------------------------------------------------
 
 

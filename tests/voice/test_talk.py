@@ -10,7 +10,7 @@ import threading
 import wave
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 import numpy as np
 import numpy.typing as npt
@@ -103,7 +103,7 @@ def test_several_questions_are_answered_one_after_the_other(plain: House) -> Non
     stop = threading.Event()
     talking = Running(lambda: talk(session, source, speaker, stop=stop))
     for count in (1, 2, 3):
-        until(lambda count=count: played_out(plain, session, speaker) == count, 20)  # type: ignore[misc]
+        until(lambda: played_out(plain, session, speaker) == count, 20, f"answer {count} was not played")  # noqa: B023
         source.say(QUESTION)
     stop.set()
     talking.result()
@@ -210,9 +210,10 @@ def test_an_interrupted_answer_is_shortened_to_the_samples_that_were_played(plai
     file, told = io.BytesIO(), []
     source, speaker, stop = microphone(QUESTION), FileSpeaker(file, pace=PACE, block_ms=BLOCK_MS), threading.Event()
     talking = Running(lambda: talk(session, source, speaker, stop=stop, on_interruption=told.append))
-    until(lambda: (current := speaker.position.current) and current.ms >= 300, 20)
-    source.say(QUESTION)
-    until(lambda: any(each.truncated for each in told) and len(answers(plain.live)) == 2, 20)
+    until(lambda: (current := speaker.position.current) and current.ms >= 300, 20, "the answer was not played")
+    source.say(speech_until(lambda: any(each.truncated for each in told)))
+    until(lambda: any(each.truncated for each in told), 20, "no answer was shortened")
+    until(lambda: len(answers(plain.live)) == 2, 20, "what was said meanwhile was not answered")
     stop.set()
     talking.result()
     (interruption,) = (each for each in told if each.truncated)
@@ -226,6 +227,13 @@ def test_an_interrupted_answer_is_shortened_to_the_samples_that_were_played(plai
     assert position is not None
     assert position.ms == interruption.audio_end_ms == session.conversation.heard_ms(interruption.item_id)
     assert [error for error in errors(plain.live) if error != "response_cancel_not_active"] == []
+
+
+def speech_until(condition: Callable[[], bool]) -> Iterator[bytes]:
+    """Speech that goes on until then: a turn that ends while the answer is still being made is not answered."""
+    yield QUESTION
+    while not condition():
+        yield loud(0.02)
 
 
 class SlowSpeaker(FileSpeaker):

@@ -27,10 +27,9 @@ START_SECONDS = 40
 
 def environment(server: Optional[RealtimeServer], **more: str) -> dict[str, str]:
     """Of a process that talks to this server; None: that has no key."""
-    clean = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
     told = {} if server is None else {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.url}
     path = os.pathsep.join([str(EXAMPLES), str(Path(__file__).parents[2])])
-    return {**clean, **told, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}
+    return {**os.environ, **told, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}
 
 
 class Application:

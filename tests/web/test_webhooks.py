@@ -313,9 +313,8 @@ def test_a_call_tells_its_id_and_who_calls() -> None:
     assert "+1415" not in repr(event)  # who calls is nobody's business in a log
 
 
-@wire_schemas.needs_data
 def test_the_specifications_own_example_is_a_call() -> None:
-    schema = json.loads((wire_schemas.PROTOCOL / "ga-schemas.json").read_text())
+    schema = json.loads((wire_schemas.PROTOCOL / "ga-schemas.json").read_text("utf-8"))
     text = json.dumps(schema)
     assert "WebhookRealtimeCallIncoming" in text
     errors = list(wire_schemas.validator("ga", "WebhookRealtimeCallIncoming").iter_errors(INCOMING))

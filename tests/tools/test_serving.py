@@ -26,7 +26,7 @@ from realtime_sync.server import Reply, Turn, faults
 from realtime_sync.server.voice import speak
 from tests.core.answers import Gate, errors
 from tests.core.harness import House, Running, client_threads, until, within
-from tests.tools.test_loop import TEXT, calling, double, outputs
+from tests.tools.test_rounds import TEXT, calling, double, outputs
 from tests.voice.test_barge_in import QUICK_VAD
 
 DOUBLING = attrs.evolve(TEXT, tools=[double])
@@ -60,7 +60,8 @@ def test_what_a_spoken_turn_has_called_is_run_and_answered(house: House) -> None
     house.serve(responder=calling(("double", {"number": 21})))
     session = house.open(start={"options": attrs.evolve(QUICK_VAD, content_modalities=["text"], tools=[double])})
     session.send_audio(speak("double 21") + bytes(48 * 600))
-    session.wait_for(lambda update: update.kind == "response.output_text.done" and update.text == "42", 10)
+    told = session.wait_for("response.output_text.done", 10)
+    assert told.text == "42", f"the answer to the call was {told.text!r}"
 
 
 def test_several_who_ask_at_once_each_get_their_own_results(plain: House) -> None:

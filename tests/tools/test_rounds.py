@@ -22,6 +22,7 @@ from realtime_sync import (
     function_tool,
 )
 from realtime_sync.server import Faults, Reply, Turn, faults
+from realtime_sync.tools.rounds import MOST_ROUNDS
 from tests.core.harness import House, Running, until, within
 
 TEXT = ConversationSessionOptions(content_modalities=["text"])
@@ -101,6 +102,77 @@ def test_a_model_that_calls_for_ever_is_stopped(plain: House) -> None:
     with pytest.raises(UsageError, match="without answering"):
         session.ask("Go", tools=[double])
     assert session._engine.responses.idle
+
+
+def test_run_tools_stops_a_model_that_calls_for_ever(plain: House) -> None:
+    plain.serve(responder=lambda turn: Reply(function_calls=[("double", {"number": 1})]))
+    session = plain.open(start={"options": TEXT})
+    serving = Running(lambda: session.run_tools([double]))
+    until(lambda: session.session.tools != [])
+    session.start_response()
+    with pytest.raises(UsageError, match="without answering"):
+        serving.result(30)
+    assert len(session.conversation.responses) == MOST_ROUNDS + 1
+
+
+def test_on_call_is_told_of_each_call_and_its_outcome_in_order(house: House) -> None:
+    def broken() -> None:
+        raise ValueError("no luck")
+
+    house.serve(responder=calling(("broken", {}), ("double", {"number": 4})))
+    session = house.open(start={"options": TEXT})
+    seen: list[Any] = []
+    answer = session.ask("Go", tools=[double, broken], on_call=lambda call, outcome: seen.append((call, outcome)))
+    assert [(call.name, call.arguments) for call, _ in seen] == [("broken", "{}"), ("double", '{"number": 4}')]
+    assert [outcome.output for _, outcome in seen] == answer.text.split(" | ")
+    assert [outcome.call_id for _, outcome in seen] == [call.call_id for call, _ in seen]
+
+
+def test_what_on_call_raises_is_raised_and_leaves_the_session_usable(plain: House) -> None:
+    plain.serve(responder=calling(("double", {"number": 4})))
+    session = plain.open(start={"options": TEXT})
+    with pytest.raises(ZeroDivisionError):
+        session.ask("Go", tools=[double], on_call=lambda call, outcome: 1 / 0)
+    assert session._engine.responses.idle
+
+
+def test_calls_that_two_loops_hear_of_are_made_once(plain: House) -> None:
+    plain.serve(responder=calling(("count", {})))
+    session = plain.open(start={"options": TEXT})
+    ran: list[int] = []
+
+    def count() -> int:
+        ran.append(1)
+        return len(ran)
+
+    serving = [Running(lambda: session.run_tools([count])) for _ in range(2)]
+    told = "session.update"
+    until(lambda: [message["type"] for message in list(plain.live.received)].count(told) == 3)
+    until(lambda: session.session.tools != [])
+    session.add_item("Go")
+    session.start_response()
+    answer: Any = session.wait_for("response.output_text.done", timeout=5)
+    assert answer.text == "1"
+    session.close()
+    for each in serving:
+        each.result()
+    assert ran == [1]
+
+
+def test_a_tool_may_ask_the_session_itself(house: House) -> None:
+    def answer(turn: Turn) -> Reply:
+        returned = outputs(turn)
+        if turn.text_of(turn.last) == "inner":
+            return Reply("found")
+        return Reply(text=" | ".join(returned)) if returned else Reply(function_calls=[("look_up", {})])
+
+    house.serve(responder=answer)
+    session = house.open(start={"options": TEXT})
+
+    def look_up() -> str:
+        return session.ask("inner").text
+
+    assert session.ask("Go", tools=[look_up]).text == "found"
 
 
 def test_the_session_goes_on_while_a_tool_runs(house: House) -> None:

@@ -1,0 +1,200 @@
+"""Rounds of one question: the model is asked, what it calls is answered, and it is asked again.
+
+An answer may call functions, which are run here, and remote tools (MCP), which the service runs and about which
+somebody may have to decide. A handler looks after each kind of call. The rules:
+
+- The handlers look at an answer one after the other; each answers the calls of its kind, or leaves them to the caller.
+- If a call is left to the caller, the answer that calls it is what the question has come to.
+- If something was answered, the model is asked again, with the results of all handlers; else the answer is final.
+- An answer that was cut short is final, too: its calls may be half written.
+- A demand to call a tool (``tool_choice``) is met by the first round, and is not repeated.
+- Out of band, the service keeps nothing: it is given the question, the calls and their results again in each round.
+- A model that calls tools for ever is a bug somewhere, and it costs money: ``MOST_ROUNDS`` rounds end in an error.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Callable, Final, Optional, Protocol
+
+import attrs
+
+from realtime_sync.conversation.history import History
+from realtime_sync.core.answer import Answer
+from realtime_sync.core.ask import OnDelta, begin_response, finished_answer
+from realtime_sync.core.realtime import RealtimeEngine
+from realtime_sync.core.response_router import Owner
+from realtime_sync.core.streams import End
+from realtime_sync.deadline import Deadline
+from realtime_sync.errors import UsageError
+from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
+from realtime_sync.protocol.options import ConversationResponseOptions, ConversationToolChoice
+from realtime_sync.protocol.resources import RealtimeSession
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.tools.calls import ToolOutcome
+from realtime_sync.tools.cancellation import ToolCancellation
+from realtime_sync.tools.runner import ToolRunner
+
+MOST_ROUNDS: Final = 32
+
+PATIENCE_SECONDS: Final = 600.0
+"""How long to wait for the conversation to become free and the service to begin, if nobody waits for the answer."""
+
+OnCall = Callable[[FunctionCallItem, ToolOutcome], object]
+"""Is called with each call of a function and how it ended."""
+
+
+@attrs.frozen
+class Step:
+    """What a handler has done about an answer.
+
+    Attributes:
+        results: what the model is asked again with; may be empty; None if this handler does not ask again.
+        left: the answer for the caller, if one of its calls is left to the caller.
+    """
+
+    results: Optional[Sequence[ConversationItem]] = None
+    left: Optional[Answer] = None
+
+
+class CallHandler(Protocol):
+    """Answers one kind of call."""
+
+    @property
+    def owner(self) -> Owner:
+        """Which calls of the responses it answers, so that nobody else does."""
+        ...
+
+    def handle(self, answer: Answer, deadline: Deadline) -> Step:
+        """Answer the calls of this kind that ``answer`` makes. Raises ``WaitTimeoutError`` if time is up."""
+        ...
+
+
+def run_rounds(
+    engine: RealtimeEngine,
+    handlers: Sequence[CallHandler],
+    items: Sequence[ConversationItem],
+    options: Optional[ConversationResponseOptions],
+    deadline: Deadline,
+    on_delta: Optional[OnDelta] = None,
+) -> Answer:
+    """Ask, have the handlers answer what the response calls, and ask again, until an answer is final."""
+    options = options or ConversationResponseOptions()
+    owner = Owner.SESSION
+    for handler in handlers:
+        owner |= handler.owner
+    for _ in range(MOST_ROUNDS):
+        answer = finished_answer(engine, items, options, deadline, on_delta, owner)
+        if is_cut_short(answer.status):
+            return answer
+        results: Optional[list[ConversationItem]] = None
+        for handler in handlers:
+            step = handler.handle(answer, deadline)
+            if step.left is not None:
+                return step.left
+            if step.results is not None:
+                results = [*(results or ()), *step.results]
+        if results is None:
+            return answer
+        out_of_band = options.conversation == "none"
+        items = [*items, *_repeated([*answer.items, *results])] if out_of_band else results
+        options = _without_demand(options, engine.session)
+    raise _endless()
+
+
+class UnattendedRounds:
+    """Has the model go on after responses for which nobody waits; all who read the session get what comes."""
+
+    def __init__(self, engine: RealtimeEngine) -> None:
+        self._engine = engine
+        self._asked: Optional[str] = None  # the response that was asked for here last
+        self._in_a_row = 0
+
+    def ask_again(self, response_id: Optional[str], items: Sequence[ConversationItem]) -> None:
+        """Give the model what the calls of a response have come to, and ask it to go on."""
+        self._in_a_row = self._in_a_row + 1 if response_id == self._asked else 1
+        if self._in_a_row > MOST_ROUNDS:
+            raise _endless()
+        self._asked = begin_response(self._engine, items, None, Deadline(PATIENCE_SECONDS), owner=Owner.FOR_ALL).id
+
+
+def _endless() -> UsageError:
+    return UsageError(
+        f"the model called tools {MOST_ROUNDS} times without answering, so it was not asked again; check what the "
+        "tools return, and what the instructions ask the model to do with it"
+    )
+
+
+def is_cut_short(status: Optional[str]) -> bool:
+    """True for a response that was interrupted, ran out of tokens or failed; some servers send no status."""
+    return status not in ("completed", None)
+
+
+def _repeated(items: Sequence[ConversationItem]) -> list[ConversationItem]:
+    """What an answer said and called, as the service takes it back."""
+    return History([(item, lambda place: None) for item in items]).items
+
+
+def _without_demand(
+    options: ConversationResponseOptions, session: Optional[RealtimeSession]
+) -> ConversationResponseOptions:
+    """The options without the demand to call a tool, whether it is theirs or the session's."""
+    choice = options.tool_choice or (session.tool_choice if session is not None else None)
+    if not choice or choice.type in ("auto", "none"):
+        return options
+    return attrs.evolve(options, tool_choice=ConversationToolChoice.auto())
+
+
+# Functions --------------------------------------------------------------------------------------------------------
+
+
+class FunctionCalls:
+    """Answers calls of functions, and leaves those of tools that are run elsewhere. A handler, and a listener.
+
+    ``runner``: what runs the functions; None if all calls are left. ``on_call``: see ``OnCall``; called on the thread
+    that asks, when all calls of a response have ended.
+    """
+
+    def __init__(
+        self,
+        engine: RealtimeEngine,
+        runner: Optional[ToolRunner],
+        on_call: Optional[OnCall],
+        owner: Owner = Owner.TOOLS,
+    ) -> None:
+        self._engine = engine
+        self._runner = runner
+        self._on_call = on_call
+        self._cancellation = ToolCancellation()
+        self.owner = owner
+
+    def handle(self, answer: Answer, deadline: Deadline) -> Step:
+        """Make the calls of an answer, if all of them are made here."""
+        calls = answer.function_calls
+        if not calls:
+            return Step()
+        if self._runner is None or not all(map(self._runner.runs, calls)):
+            return Step(left=answer)  # the results of one response are given together
+        for call in calls:
+            self._engine.responses.claim_call(call.call_id)  # they are the asker's, so nobody else has claimed them
+        with self._engine.listening(self):
+            outcomes = self._runner.run(calls, self._cancellation, timeout=deadline.left)
+        self._engine.check_open()
+        if self._on_call is not None:
+            for call, outcome in zip(calls, outcomes, strict=True):
+                self._on_call(call, outcome)
+        return Step(result_items(outcomes))
+
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update, of which nothing is needed here."""
+
+    def end(self, end: End) -> None:
+        """The session has ended: nobody waits for results."""
+        self._cancellation.cancel()
+
+
+def result_items(outcomes: Sequence[ToolOutcome]) -> list[ConversationItem]:
+    """The results of calls as items, in the order of the calls; named, so that acknowledgements can be told apart."""
+    made = ConversationItem.create_function_call_output
+    return [made(each.call_id, each.output, id=f"item_{secrets.token_hex(12)}") for each in outcomes]

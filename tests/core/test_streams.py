@@ -1,0 +1,207 @@
+"""Streams by themselves: who takes which update, what the bound does, and what an interrupted wait leaves behind."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any, Callable
+
+import pytest
+
+from realtime_sync import ConsumerTooSlowError, ConversationUpdate
+from realtime_sync.core.derived_streams import DerivedStream
+from realtime_sync.core.streams import End, UpdateStream
+from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
+from tests.core.harness import Running, threads_waiting_in, until
+
+DONE = ConversationUpdate.from_json('{"type": "response.done", "response": {"id": "r"}}')
+LOST = End(ConnectionClosedError("lost"), clean=False)
+CLOSED = End(ConnectionClosedError("closed"), clean=True)
+
+
+def made(limit: int = 2**30, **options: Any) -> UpdateStream:
+    return UpdateStream(limit=limit, check=lambda: None, forget=lambda: None, **options)
+
+
+def numbered(number: int, size: int = 0) -> ConversationUpdate:
+    return ConversationUpdate(event_id=str(number), type="x", raw_content="x" * size)
+
+
+def taken(stream: UpdateStream) -> list[int]:
+    return [int(update.event_id or "") for update in stream]
+
+
+def waiting(stream: UpdateStream, call: Callable[[], Any], threads: int = 1) -> Running:
+    running = Running(call)
+    until(lambda: len(threads_waiting_in(stream)) == threads)
+    return running
+
+
+def test_what_one_thread_waits_past_another_one_receives_at_once() -> None:
+    stream = made()
+    first = waiting(stream, lambda: stream.wait_for("response.done"))
+    second = waiting(stream, stream.receive, 2)
+    stream.deliver(numbered(1))
+    assert second.result(2).event_id == "1"
+    assert first.alive
+    stream.deliver(DONE)
+    assert first.result(2) is DONE
+
+
+def test_each_of_many_waiters_finds_its_own() -> None:
+    stream = made()
+    waiters = [
+        waiting(
+            stream, lambda number=number: stream.wait_for(lambda update: update.event_id == str(number)), number + 1
+        )  # type: ignore[misc]
+        for number in range(5)
+    ]
+    for number in reversed(range(5)):
+        stream.deliver(numbered(number))
+    assert [waiter.result(5).event_id for waiter in waiters] == ["0", "1", "2", "3", "4"]
+    assert stream.waiting_bytes == 0
+
+
+def test_waiters_and_takers_at_once_leave_nothing_and_take_nothing_twice() -> None:
+    stream, count = made(), 3000
+    takers = [Running(lambda: taken(stream)) for _ in range(2)]
+    waiters = [
+        Running(lambda rest=rest: taken_by_waiting(stream, rest))  # type: ignore[misc]
+        for rest in (0, 1)
+    ]
+    for number in range(count):
+        stream.deliver(numbered(number))
+    stream.end(CLOSED)
+    parts = [each.result(20) for each in (*takers, *waiters)]
+    assert sorted(number for part in parts for number in part) == list(range(count))
+    assert all(part == sorted(part) for part in parts)
+
+
+def taken_by_waiting(stream: UpdateStream, rest: int) -> list[int]:
+    found: list[int] = []
+    while True:
+        try:
+            update = stream.wait_for(lambda update: int(update.event_id or "") % 7 == rest)
+        except ConnectionClosedError:
+            return found
+        found.append(int(update.event_id or ""))
+
+
+def test_waiting_past_many_updates_takes_time_in_proportion() -> None:
+    def seconds(count: int) -> float:
+        stream = made()
+        for number in range(count):
+            stream.deliver(numbered(number))
+        stream.deliver(DONE)
+        began = time.perf_counter()
+        assert stream.wait_for("response.done", 30) is DONE
+        return time.perf_counter() - began
+
+    assert min(seconds(20_000) for _ in range(3)) < 50 * min(seconds(2_000) for _ in range(3))
+
+
+def test_the_end_releases_all_and_stays() -> None:
+    stream = made()
+    waiters = [waiting(stream, lambda: list(stream), number + 1) for number in range(4)]
+    stream.end(LOST)
+    assert all(isinstance(waiter.join(5), ConnectionClosedError) for waiter in waiters)
+    with pytest.raises(ConnectionClosedError, match="lost"):
+        stream.receive(0)
+
+
+def test_what_has_come_before_the_end_is_taken_first() -> None:
+    stream = made()
+    for number in range(250):
+        stream.deliver(numbered(number))
+    stream.end(CLOSED)
+    assert taken(stream) == list(range(250))
+
+
+def test_a_wait_that_is_out_of_time_beside_another_one_says_so() -> None:
+    stream = made()
+    first = waiting(stream, lambda: stream.wait_for("response.done"))
+    for timeout in (0, 0.05):
+        with pytest.raises(WaitTimeoutError):
+            stream.receive(timeout)
+    stream.deliver(DONE)
+    first.result(5)
+
+
+def test_until_it_is_asked_for_the_newest_are_kept_and_then_all(caplog: pytest.LogCaptureFixture) -> None:
+    stream = made(limit=100_000, unread_limit=10_000)
+    for number in range(100):
+        stream.deliver(numbered(number, 200))
+    assert stream.waiting_bytes <= 10_000
+    assert caplog.records == []
+    assert stream.receive(0).event_id == "90"
+    (told,) = caplog.records
+    assert (told.levelno, told.args) == (logging.WARNING, (90, 10_000))
+    for number in range(100, 191):
+        stream.deliver(numbered(number, 200))
+    with pytest.raises(ConsumerTooSlowError, match="100000 bytes"):
+        stream.deliver(numbered(191, 200))
+    assert stream.receive(0).event_id == "91"
+
+
+def test_what_an_interrupted_condition_has_not_decided_stays() -> None:
+    stream = made()
+    for number in range(3):
+        stream.deliver(numbered(number))
+
+    def interrupted(update: ConversationUpdate) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stream.wait_for(interrupted)
+    stream.end(CLOSED)
+    assert Running(lambda: taken(stream)).result(5) == [0, 1, 2]
+
+
+class Pairs:
+    """Makes pairs of ids."""
+
+    def __init__(self) -> None:
+        self._first: list[str] = []
+
+    def apply(self, update: ConversationUpdate) -> list[tuple[str, ...]]:
+        self._first.append(update.event_id or "")
+        return self.rest() if len(self._first) == 2 else []
+
+    def rest(self) -> list[tuple[str, ...]]:
+        made, self._first = [tuple(self._first)] if self._first else [], []
+        return made
+
+
+def test_a_derived_stream_gives_what_is_left_before_it_raises() -> None:
+    updates = made()
+    stream = DerivedStream(updates, Pairs())
+    for number in range(3):
+        updates.deliver(numbered(number))
+    updates.end(LOST)
+    assert [next(stream), next(stream)] == [("0", "1"), ("2",)]
+    for _ in range(2):
+        with pytest.raises(ConnectionClosedError, match="lost"):
+            next(stream)
+
+
+def test_threads_share_a_derived_stream() -> None:
+    updates = made()
+    stream = DerivedStream(updates, Pairs())
+    takers = [Running(lambda: list(stream)) for _ in range(3)]
+    for number in range(1000):
+        updates.deliver(numbered(number))
+    updates.end(CLOSED)
+    pairs = sorted(int(first) for taker in takers for first, _ in taker.result(10))
+    assert pairs == list(range(0, 1000, 2))
+
+
+def test_a_derived_stream_that_is_closed_releases_all_who_wait() -> None:
+    updates = made()
+    stream = DerivedStream(updates, Pairs(), timeout=20)
+    ended = threading.Barrier(4)
+    takers = [Running(lambda: (list(stream), ended.wait(10))[0]) for _ in range(3)]
+    until(lambda: threads_waiting_in(updates))
+    stream.close()
+    ended.wait(10)
+    assert [taker.result() for taker in takers] == [[], [], []]
