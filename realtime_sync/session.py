@@ -351,7 +351,7 @@ class RealtimeConversationSession(RealtimeWireSession):
             AudioSendInProgressError: other audio is being sent.
             RealtimeSyncError: as for all commands.
         """
-        self._audio.send(source, chunk_ms, pace, trailing_silence_ms, progress)
+        self._audio.send(self._audio.chunks(source, chunk_ms, pace, trailing_silence_ms, progress))
 
     def start_sending_audio(
         self,
@@ -366,7 +366,9 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         An orderly end of the session cancels it, which is no error: ``AudioSend.cancelled`` tells.
         """
-        return self._audio.start_sending(source, chunk_ms, pace, trailing_silence_ms, progress)
+        wake = threading.Event()
+        chunks = self._audio.chunks(source, chunk_ms, pace, trailing_silence_ms, progress, wake)
+        return self._audio.start_sending(chunks, wake)
 
     def audio_writer(self) -> AudioWriter:
         """Push audio piece by piece: ``with session.audio_writer() as writer: writer.write(samples)``."""
