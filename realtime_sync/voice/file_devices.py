@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import BinaryIO, Optional, Union
 
+from realtime_sync.audio import g711
 from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
 from realtime_sync.audio.outgoing import check_chunk_ms, outgoing_chunks
 from realtime_sync.audio.pacing import Pacer, PacingClock, RealClock
@@ -145,7 +146,7 @@ class FileSpeaker(QueuedSpeaker):
     def write(self, item_id: str, content_index: int, samples: bytes) -> None:
         """See ``Speaker.write``. Raises AudioDeviceError where the file could not be written."""
         self._check()
-        self._queue.put(item_id, content_index, self._pcm(samples))
+        self._queue.put(item_id, content_index, g711.decode(samples, self.format.wire_type))
 
     def wait(self, timeout: Optional[float] = None) -> None:
         """See ``Speaker.wait``. Raises UsageError where nothing plays, because it was not started or was closed."""

@@ -8,8 +8,7 @@ from typing import Optional, TypeVar
 
 import attrs
 
-from realtime_sync.audio import g711
-from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.deadline import Deadline
 from realtime_sync.voice.interfaces import Speaker
@@ -113,10 +112,6 @@ class QueuedSpeaker:
     def stop(self) -> Optional[Played]:
         """See ``Speaker.stop``."""
         return self._queue.drop()
-
-    def _pcm(self, samples: bytes) -> bytes:
-        is_pcm = self.format.wire_type == PCM.wire_type
-        return samples if is_pcm else g711.decode(samples, self.format.wire_type)
 
     def __enter__(self: _S) -> _S:
         self.start()

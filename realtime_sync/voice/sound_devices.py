@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from typing import Callable, Optional, Union
 
+from realtime_sync.audio import g711
 from realtime_sync.audio.arrays import from_bytes, to_bytes
 from realtime_sync.audio.converting import converted_chunks
 from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
@@ -174,7 +175,7 @@ class SoundDeviceSpeaker(QueuedSpeaker):
     def write(self, item_id: str, content_index: int, samples: bytes) -> None:
         """See ``Speaker.write``."""
         self._check()
-        pcm = self._pcm(samples)
+        pcm = g711.decode(samples, self.format.wire_type)
         if self._played.rate == self.format.rate:
             self._queue.put(item_id, content_index, pcm)
             return

@@ -27,7 +27,7 @@ import threading
 import traceback
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Callable, Generic, Optional, TypeVar
 
 from realtime_sync.checks import check_number, check_whole
@@ -277,7 +277,7 @@ class BackgroundSessions:
         """A new one, counted from now on."""
         if key is not None and not isinstance(key, str):
             raise InvalidInputError(f"key must be a text or None, not {type(key).__name__}")
-        background: BackgroundSession[Any] = BackgroundSession(key or f"session-{next(self._numbers)}")
+        background: BackgroundSession[Any] = BackgroundSession(f"session-{next(self._numbers)}" if key is None else key)
         if self._lost:
             raise ForkedSessionError(_FORKED)
         with self._changed:
@@ -327,8 +327,12 @@ class BackgroundSessions:
         self, background: BackgroundSession[T], open: OpenSession, run: Callable[[RealtimeConversationSession], T]
     ) -> None:
         """All of it, on its own thread; what is raised has been logged and kept."""
-        with suppress(BaseException), self._in_use(background, open, log=True) as session:
-            background._result = run(session)
+        try:
+            with self._in_use(background, open, log=True) as session:
+                background._result = run(session)
+        except BaseException:
+            if background._error is None:  # its end failed, which nobody knows yet
+                raise
 
     def _after_fork_in_child(self) -> None:
         self._changed = threading.Condition()  # the old one may be held for ever by a thread of the parent's
