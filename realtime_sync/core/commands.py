@@ -14,7 +14,7 @@ The service does not repeat a command's ``event_id`` in its acknowledgement, onl
 States of a handle: in flight; then done, with an update or an error. The first of the two counts. ``sent_again`` names
 the handle of the same command on a new connection; it does not change the state of this one.
 
-Order: a command is expected before its first byte is written, because its acknowledgement may come at once. ``take``
+Order: a command is expected before its first byte is written, because its acknowledgement may come at once. ``match``
 finds the command of an update; its handle is settled later, when everything that its waiter may look at is up to date
 (``realtime.py``).
 
@@ -201,19 +201,19 @@ class PendingCommands:
         with self._lock:
             return any(entry.handle.event_id == event_id for entry in self._pending.values())
 
-    def take(self, update: ConversationUpdate) -> Optional[CommandHandle]:
+    def match(self, update: ConversationUpdate) -> Optional[CommandHandle]:
         """The command that this update acknowledges or refuses, if any; it is for the caller to settle it."""
         if not self._pending:  # a command is in there before it is sent, so before it can be answered
             return None
         if isinstance(update, self._error_class):
             # An error that names no command is about a message that had no name (rule 3).
             event_id = update.failed_event_id
-            handle = self._take_first(lambda entry: entry.handle.event_id == event_id, passed=False)
+            handle = self._remove_first(lambda entry: entry.handle.event_id == event_id, passed=False)
             if handle is None:
                 self._overhear_all(update)
             return handle
         if update.kind in self._acknowledging:
-            return self._take_first(lambda entry: update.kind in entry.kinds and entry.match(entry.message, update))
+            return self._remove_first(lambda entry: update.kind in entry.kinds and entry.match(entry.message, update))
         return None
 
     def _overhear_all(self, error: ErrorUpdate) -> None:
@@ -232,7 +232,7 @@ class PendingCommands:
         for entry in pending:
             entry.handle.settle(None, ended(entry.handle.type, entry.message))
 
-    def _take_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
+    def _remove_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
         """Remove the first command that is wanted.
 
         ``passed``: the service answers in order, so drop earlier commands that have no acknowledgement of their own.

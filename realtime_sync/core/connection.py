@@ -108,7 +108,7 @@ class SessionConnection:
             self._recording.received(frame)
         return frame
 
-    def note(self, update: ConversationUpdate) -> None:
+    def observe(self, update: ConversationUpdate) -> None:
         """Remember what an update says about the connection itself. The reader thread's."""
         self.last_unattributed_error = None
         if isinstance(update, self._vocabulary.error):

@@ -1,35 +1,37 @@
-"""A session's engine: its connection and the reader thread, who is told of what comes, and how it all ends.
+"""A session's engine: its connection, its reader thread, sending, and the session's end.
 
-It carries any protocol: what its messages mean stands behind ``SessionState`` (``vocabulary.py``).
+It carries any protocol: the meaning of messages stands behind ``SessionState`` (``vocabulary.py``). Its other half,
+``Publisher`` (``publisher.py``), hands updates to listeners.
 
-Threads. One daemon thread for each connection, the reader (``_read``), takes frames, decodes them, settles commands
+Threads. One daemon thread for each connection, the reader (``_read``), receives frames, decodes them, settles commands
 and fills the streams. It never runs the caller's code, never waits for it, and never raises out. All else runs on the
-caller's threads, or on those that ``start_thread`` makes, the one place where a session's threads start.
+caller's threads, or on those that ``start_thread`` starts, the one place where a session's threads start.
 
 States: ``state.py`` has the table, and the one method that changes them. A connection ends before the next one
 begins.
 
 Order. The reader hands each update on in one order; ``realtime.py`` explains it for its protocol. An update is
-delivered with the lock ``delivering``, which also guards the conversation: so the recovery can tell everyone of a new
+delivered with the lock ``delivering``, which also guards the conversation: so the recovery can publish the news of a
 connection between two updates.
 
-Locks, in the order in which they may be taken; none is held during I/O, waiting, or a caller's code:
+Locks, in the order in which they may be taken. None is held during I/O (but the turn, around one write), while a thread
+waits, or while the caller's code runs:
 
     delivering    the conversation, and the order of delivery
     the turn      of a connection (transport): the order of frames
-    states.lock   the state, _connection, _listeners, recovery, how the session ends
-    small ones    of PendingCommands, ResponseRouter, SettingsTracker, the outbox, each stream
+    states.lock   the state, _connection, _listeners (publisher.py), recovery, how the session ends
+    small ones    of PendingCommands, ResponseRouter, SettingsTracker, ReconnectState, the outbox, each stream, the
+                  recording; nothing is taken under them
 """
 
 from __future__ import annotations
 
 import itertools
 import logging
-import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, Callable, Optional, Union
 
 import attrs
@@ -38,9 +40,10 @@ from realtime_sync.core import lifetime
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.limits import QueueLimits
+from realtime_sync.core.publisher import Publisher
 from realtime_sync.core.recovery import NoRecovery, Outgoing, Recovery
-from realtime_sync.core.state import WAITING, SessionStates, State
-from realtime_sync.core.streams import End, Listener, UpdateStream, WeakListener
+from realtime_sync.core.state import WAITING, State
+from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import SessionState
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -48,7 +51,6 @@ from realtime_sync.errors import (
     ConnectionLostError,
     ConnectionReplacedError,
     ConsumerTooSlowError,
-    ForkedSessionError,
     InvalidInputError,
 )
 from realtime_sync.protocol.registry import Command
@@ -63,7 +65,7 @@ logger = logging.getLogger(__name__)
 _numbers = itertools.count(1)
 
 
-class Engine:
+class Engine(Publisher):
     """See the module."""
 
     def __init__(
@@ -75,24 +77,19 @@ class Engine:
         limits: QueueLimits,
         recording: Optional[RecordingWriter] = None,
     ) -> None:
+        super().__init__(limits)
         self.state = state
         self.timeouts = timeouts
-        self.limits = limits
         self.recording = recording
         self.recovery: Recovery = NoRecovery()
         self.name = f"realtime-sync-{next(_numbers)}"
-        self.delivering = threading.Lock()
-        self._pid = os.getpid()
-        self.states = SessionStates()
-        self._listeners: tuple[Listener, ...] = ()
         self._connection = self._new_connection(transport, 1)
-        self._ended = threading.Event()  # everyone was released, and the last thread is about to return
-        self.updates = self.open_stream(unread_limit=limits.unread)
+        self._ended = threading.Event()  # all waiting threads were released, and the last thread is about to return
         lifetime.enter(self)
         # Last, when everything that the thread uses is there.
         try:
             self._start_reader(self._connection)
-        except BaseException:  # no thread to be had: nobody else would let go of the connection
+        except BaseException:  # no thread could be started, so the connection must be released here
             lifetime.leave(self)
             transport.dispose()
             raise
@@ -134,27 +131,13 @@ class Engine:
         """True while there is no connection to send on, and a new one is being made."""
         return self.states.state in WAITING
 
-    @property
-    def forked(self) -> bool:
-        """True in a forked child, where the locks may be held by threads that are not there."""
-        # Asked each time (0.15 µs): uWSGI forks without Python's after-fork hooks unless it is told to call them (2.0).
-        return self._pid != os.getpid()
-
-    def check_process(self) -> None:
-        """Raise ``ForkedSessionError`` in a forked child."""
-        if self.forked:
-            raise ForkedSessionError(
-                "this session was opened before the process was forked; its connection and its thread belong to the "
-                "parent. Open a session in the child: after the fork, in the worker, inside the view or task"
-            )
-
     def check_open(self) -> None:
         """Raise if nothing can be sent any more."""
         self.check_process()
         self.states.check_open()
 
     def wait_until_greeted(self, timeout: float) -> None:
-        """Wait for the server's first word; a silent server is no error. Raises if the session ended without one."""
+        """Wait for the server's first message; raises if the session ended without one. A silent server is no error."""
         connection = self._connection
         greeted = Deadline(timeout).wait(connection.greeted.wait)
         if greeted and connection.error is not None and not connection.heard:
@@ -163,7 +146,7 @@ class Engine:
     def live_connection(self, deadline: Optional[Deadline] = None) -> SessionConnection:
         """The connection in use. Waits while a new one is made, which ``Reconnect.give_up_after`` bounds.
 
-        Raises ``WaitTimeoutError`` if ``deadline`` passes first, and what the session has ended with.
+        Raises ``WaitTimeoutError`` if ``deadline`` passes first, and the error of the end if the session has ended.
         """
         self.check_open()
         if self.reconnecting:
@@ -180,16 +163,16 @@ class Engine:
         *,
         before: Optional[Callable[[], None]] = None,
     ) -> CommandHandle:
-        """Send a command, under a name of ours if it has none.
+        """Send a command; it gets an ``event_id`` if it has none.
 
         ``connection``: send it on this one only; None: on the one in use, as ``live_connection`` finds it, and on the
-        next one if that is just ending. ``before`` is called once the command is known to be one that can be sent.
+        next one if that is just ending. ``before`` is called once the command is encoded, so that it can be sent.
         """
         self.check_open()
         if command.event_id is None:
             command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
         elif not isinstance(command.event_id, str) or not command.event_id:  # no error could ever name it
-            raise InvalidInputError(f"event_id is a text that is not empty, or None, not {command.event_id!r:.60}")
+            raise InvalidInputError(f"event_id must be None or a text that is not empty, not {command.event_id!r:.60}")
         command = self.state.prepare(command, connection or self._connection)
         text = self.state.vocabulary.encode(command)
         if before is not None:
@@ -208,7 +191,8 @@ class Engine:
     ) -> CommandHandle:
         """Send a message that is encoded already.
 
-        ``message``: what its acknowledgement is recognised by. ``command``: the same as a command, if it is known.
+        ``message``: the fields by which its acknowledgement is recognised. ``command``: the same as a command, if
+        known.
         """
         handle = self.new_handle(wire_type, event_id)
         if command is not None:
@@ -235,7 +219,7 @@ class Engine:
         while True:
             self.check_open()
             if self.reconnecting:
-                with self.states.lock:  # so that nothing is held behind the moment in which all of it is sent
+                with self.states.lock:  # go_live holds it, too: no audio is held after all held audio was sent
                     if self.reconnecting:
                         self.recovery.hold(frame)
                         return
@@ -243,11 +227,11 @@ class Engine:
                 return
 
     def _sent_on(self, connection: SessionConnection, frame: Outgoing, fixed: bool = False) -> bool:
-        """Send a frame on this connection; False if it has made room for another one, so that the frame goes there."""
+        """Send a frame on this connection; False if another one replaced it, so that the frame must be sent there."""
         try:
             connection.send(frame, self.recovery.keep)
         except ConnectionReplacedError as error:
-            if frame.kept:  # it may have reached the service or not: it is sent again, or its handle tells why not
+            if frame.kept:  # it may have reached the service or not: it is sent again, or its handle says why not
                 if frame.handle is not None:
                     frame.handle.settle(None, error)
                 return True
@@ -257,49 +241,8 @@ class Engine:
         except ConnectionClosedError as error:
             if not frame.kept or error is connection.error:
                 raise
-            # Only the reader, which is held up, knows whether the session goes on; it settles the handle.
+            # Only the reader thread knows whether the session will reconnect; it settles the handle.
         return True
-
-    # Listening ----------------------------------------------------------------------------------------------------
-
-    def open_stream(
-        self, unread_limit: Optional[int] = None, keep: Optional[Callable[[ConversationUpdate], bool]] = None
-    ) -> UpdateStream:
-        """A stream of all updates from now on, or of those that ``keep`` returns True for, on the reader thread."""
-        stream = UpdateStream(
-            limit=self.limits.queued,
-            unread_limit=unread_limit,
-            keep=keep,
-            check=self.check_process,
-            forget=lambda: self.stop_listening(listener),
-        )
-        listener = WeakListener(stream, self.stop_listening)
-        self.listen(listener)
-        return stream
-
-    def listen(self, listener: Listener) -> None:
-        """Have ``listener`` called for all updates from now on, on the reader thread, and at the end."""
-        with self.states.lock:
-            self._listeners = (*self._listeners, listener)
-            end = self.end
-        if end is not None:
-            listener.end(end)
-
-    def stop_listening(self, listener: Listener) -> None:
-        """Call it no more; does nothing if it was not called."""
-        if self.forked:  # nobody here calls it, and the lock may be held for ever
-            return
-        with self.states.lock:
-            self._listeners = tuple(other for other in self._listeners if other is not listener)
-
-    @contextmanager
-    def listening(self, listener: Listener) -> Iterator[None]:
-        """Have it called while the block runs."""
-        self.listen(listener)
-        try:
-            yield
-        finally:
-            self.stop_listening(listener)
 
     # The reader thread ----------------------------------------------------------------------------------------
 
@@ -310,13 +253,13 @@ class Engine:
                 self._deliver(connection, decode(connection.receive()))
         except ConnectionClosedError as error:
             reason = error
-        except BaseException as error:  # a defect of this library, or no memory: nobody may be left waiting
+        except BaseException as error:  # a defect of this library, or no memory: no thread may be left waiting
             logger.exception("the reader failed")
             reason = ConnectionLostError(f"the reader failed: {type(error).__name__}: {error}")
             reason.__cause__ = error
         try:
             self._go_on_or_finish(connection, self._made_end(connection, reason))
-        except BaseException as defect:  # of this library: nobody may be left waiting
+        except BaseException as defect:  # of this library: no thread may be left waiting
             logger.exception("the end of a connection could not be worked on")
             self.finish(End(ConnectionLostError(f"{reason} ({type(defect).__name__}: {defect})"), clean=False))
             raise
@@ -324,33 +267,21 @@ class Engine:
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
         log_frame(connection.name, "<", update.raw_content)
         update = connection.exchange.complete(update)
-        connection.note(update)
+        connection.observe(update)
         with self.delivering:
             silent = connection.silent
             if not silent:
                 self.state.apply(update)
             elif self.state.apply_in_silence(update):
                 connection.deferred.append(update)
-            handle = connection.commands.take(update)
-            connection.exchange.see(update, handle.event_id if handle is not None else None)
+            handle = connection.commands.match(update)
+            askers = connection.exchange.route(update, handle.event_id if handle is not None else None)
             if not silent:
                 self.recovery.observe(update, handle)
             if handle is not None:
                 handle.settle(update)
             if not silent:
-                self.publish(update)
-
-    def publish(self, update: ConversationUpdate) -> None:
-        """Hand an update to everyone who listens. The lock ``delivering`` is held."""
-        assert self.delivering.locked()
-        too_slow: Optional[ConsumerTooSlowError] = None
-        for listener in self._listeners:
-            try:
-                listener.deliver(update)
-            except ConsumerTooSlowError as error:  # the others are given it all the same
-                too_slow = error
-        if too_slow is not None:
-            raise too_slow
+                self.publish(update, askers=askers)
 
     def _go_on_or_finish(self, connection: SessionConnection, end: End) -> None:
         with self.states.lock:
@@ -360,7 +291,7 @@ class Engine:
             survives = self.states.state is State.CONNECTED and self.recovery.survives(connection, end)
             if current and (survives or self.states.state is State.CATCHING_UP):
                 self.states.transition(State.RECONNECTING)
-        if not current:  # it was given up before it was of use
+        if not current:  # it was given up before it was used
             connection.end(end.reason)
         elif not (survives or recovering):
             self.finish(end)
@@ -382,14 +313,14 @@ class Engine:
     # Ending -------------------------------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str) -> None:
-        """End the session in an orderly way, within ``timeouts.close``, else cut it."""
+        """End the session in an orderly way within ``timeouts.close``; if that fails, cut the connection."""
         if self.forked:
             self.forget_after_fork()
             return
         if not self.begin_close(code, reason).wait(self._ended.wait):
             logger.info("%s: the server did not answer the close within %s s", self.name, self.timeouts.close)
             self._connection.transport.abort()
-            if not self._ended.wait(0.5):  # the recovery is in the caller's code: a credential, a proxy
+            if not self._ended.wait(0.5):  # the recovery may be inside the caller's code: a credential, a proxy
                 self.finish(self.states.closed_end())
 
     def begin_close(
@@ -402,7 +333,7 @@ class Engine:
         """Send the close frame; returns how long to wait for the answer. Of several calls the first counts.
 
         ``within``: seconds that the frame may take to be written; None: ``timeouts.close``; 0: only at once.
-        ``error``: what everyone who waits is told; None: that the session was closed, which is no error.
+        ``error``: the error that waiting threads get; None: the caller closes the session, which is no error.
         """
         if self.forked:
             self.forget_after_fork()
@@ -417,14 +348,14 @@ class Engine:
         return deadline
 
     def finish(self, end: End) -> None:
-        """Release everyone: the session has ended. On the last thread that works for it."""
+        """End the session and release all threads that wait. On the last thread that works for it."""
         with self.states.lock:
             if self.states.state is State.ENDED:
                 return
             self.states.end = end
             connection, listeners = self._connection, self._listeners
             self.states.transition(State.ENDED)
-        with ExitStack() as still:  # the last first, and each of them, whatever another one raises
+        with ExitStack() as still:  # called in reverse order, and each of them even if another one raises
             still.callback(lifetime.leave, self)
             still.callback(self._ended.set)
             if self.recording is not None:
@@ -446,7 +377,7 @@ class Engine:
     # For the recovery -----------------------------------------------------------------------------------------------
 
     def recover_with(self, recovery: Recovery) -> SessionConnection:
-        """From now on go on over a new connection if one is lost; the one in use. Raises if it has ended already."""
+        """Go on over a new connection if one is lost, from now on. Returns the one in use; raises if it has ended."""
         with self.states.lock:
             connection = self._connection
             if not connection.over:
@@ -457,7 +388,7 @@ class Engine:
         raise AssertionError("a session whose connection is over has ended")
 
     def retire(self, connection: SessionConnection) -> bool:
-        """Have this connection make room for the next one; False if it is not the one in use any more."""
+        """End this connection so that the next one can replace it; False if it is not the one in use any more."""
         with self.states.lock:
             if self._connection is not connection or connection.over or self.states.state is not State.CONNECTED:
                 return False
@@ -469,7 +400,7 @@ class Engine:
         return True
 
     def adopt(self, transport: Connection) -> SessionConnection:
-        """Read a new connection, in silence: nothing that comes is delivered, and nobody else can send on it yet."""
+        """Read a new connection, in silence: no update is delivered, and no other thread can send on it yet."""
         connection = self._new_connection(transport, self._connection.number + 1)
         connection.silent = True
         with self.states.lock:
@@ -486,7 +417,7 @@ class Engine:
         return connection
 
     def go_live(self, connection: SessionConnection, is_all_sent: Callable[[], bool]) -> bool:
-        """Let everyone send on this connection; False if something is still to be sent again, or it has ended."""
+        """Let all threads send on this connection; False if a frame is still to be sent again, or it has ended."""
         with self.states.lock:
             if connection.over or self.states.state is not State.CATCHING_UP or not is_all_sent():
                 return False

@@ -5,7 +5,7 @@ For each update the engine calls, in this order and for these reasons:
 1. ``ResponseNormalizer.complete``: everything behind it relies on what a server left out.
 2. ``RealtimeState.apply``: the settings, then the conversation; whoever is released below finds them up to date.
 3. the commands (``core/commands.py``): which one the update acknowledges or refuses.
-4. ``ResponseRouter.see``: the answer that it belongs to; the command says which request a new response answers.
+4. ``ResponseRouter.route``: the answer that it belongs to; the command says which request a new response answers.
 5. the recovery, which learns what need not be sent again.
 6. the command's handle: whoever waits for it may ask for the next answer at once.
 7. the streams.
@@ -80,9 +80,9 @@ class RealtimeExchange:
         """See ``Exchange``."""
         return self._normalizer.complete(update)
 
-    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
+    def route(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """See ``Exchange``."""
-        return self.responses.see(update, acknowledged)
+        return self.responses.route(update, acknowledged)
 
     def end(self, error: Exception) -> None:
         """See ``Exchange``."""

@@ -225,7 +225,7 @@ class UpdateStream:
             bound, self._bound, self._asked = self._bound, self._limit, True
         if dropped:
             logger.warning(
-                "%d updates were dropped, because they had not been asked for and filled more than %d bytes "
+                "%d updates were dropped: none had been asked for, and they filled more than %d bytes "
                 "(QueueLimits.unread)",
                 dropped,
                 bound,

@@ -6,8 +6,8 @@ keeps its own knowledge of a session (settings, a conversation) behind ``Session
 in progress) behind ``Exchange``. The reader thread calls them, in the order that ``realtime.py`` explains for its
 protocol. A second protocol is a second module like ``realtime.py``, not a second engine.
 
-Locks: none here. The engine calls ``apply``, ``apply_in_silence`` and ``Exchange.see`` with its lock for delivery held;
-``prepare``, ``asked`` and ``not_asked`` are called on the thread that sends, with no lock held.
+Locks: none here. The engine calls ``apply``, ``apply_in_silence`` and ``Exchange.route`` with its lock for delivery
+held; ``prepare``, ``asked`` and ``not_asked`` are called on the thread that sends, with no lock held.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Exchange(Protocol):
         """The update with what a server left out; the same object if nothing is missing."""
         ...
 
-    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
+    def route(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """Hand the update to the answer that it belongs to. ``acknowledged``: the command's ``event_id``.
 
         True if the update belongs to an asker, so that nobody else need take it.

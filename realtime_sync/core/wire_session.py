@@ -77,7 +77,10 @@ class WireSession:
         ``break`` and iterate again later: nothing closes, nothing is lost. Until you first ask for updates, the newest
         are kept within ``QueueLimits.unread``; from then on all are, and beyond ``QueueLimits.queued`` the session ends
         with ``ConsumerTooSlowError``. Each update goes to one reader: here, by ``receive_update``, ``wait_for`` or
-        ``run``; a second reader uses ``subscribe()``. ``ask`` and ``respond`` take the updates of their own answers.
+        ``run``. A second reader, and one that needs everything, uses ``subscribe()``.
+
+        ``ask`` and ``respond`` take the updates that belong to them: those that acknowledge or refuse their commands,
+        their response, and the items of both.
 
         Args:
             raise_errors: True raises each ``error`` event as a ``ServerError``; call ``next`` again to go on. False: an
@@ -177,12 +180,17 @@ class WireSession:
         """Iterate over ``updates()`` and call the callbacks, on this thread, until the session ends.
 
         A callback may use the session, and may close it: updates that had come by then are still called back. ``run``
-        takes the updates of ``updates()``, so a reader on another thread uses ``subscribe()``.
+        takes the updates of ``updates()``, which are all updates while it runs, including those of an ``ask``. A reader
+        on another thread uses ``subscribe()``.
 
         Raises:
             ConnectionClosedError: The session ended otherwise than by an orderly close.
             Exception: A callback raised it; this ends ``run()`` and nothing else.
         """
+        with self._engine.observing():
+            self._call_back()
+
+    def _call_back(self) -> None:
         for update in self.updates():
             for wanted, callback in tuple(self._callbacks):
                 if wanted(update):
