@@ -2,16 +2,17 @@
 
 For each update the engine calls, in this order and for these reasons:
 
-1. ``ResponseNormalizer.complete``: everything behind it relies on what a server left out.
-2. ``RealtimeState.apply``: the settings, then the conversation; whoever is released below finds them up to date.
+1. ``ResponseNormalizer.complete`` adds what a server left out, because all steps behind it rely on that.
+2. ``RealtimeState.apply``: the settings, then the conversation; the threads that are released below find them up to
+   date.
 3. the commands (``core/commands.py``): which one the update acknowledges or refuses.
-4. ``ResponseRouter.route``: the answer that it belongs to; the command says which request a new response answers.
-5. the recovery, which learns what need not be sent again.
-6. the command's handle: whoever waits for it may ask for the next answer at once.
+4. ``ResponseRouter.route``: the answer that it belongs to; the command shows which request a new response answers.
+5. the recovery, which learns which frames need not be sent again.
+6. the command's handle: the thread that waits for it may ask for the next answer at once.
 7. the streams.
 
-Of a connection that catches up, only the settings, the id of the session and the tool lists of remote servers are
-learnt (``apply_in_silence``); the recovery and the streams are left out.
+Of a connection that catches up, only the settings and the conversation's id are learnt (``apply_in_silence``), because
+its items are being replayed; the recovery and the streams are left out, but for updates that are deferred.
 
 Locks: this module has none. ``RealtimeState.conversation`` is guarded by the engine's lock for delivery: the reader
 changes it, any thread copies it. ``settings`` and ``ResponseRouter`` have locks of their own.

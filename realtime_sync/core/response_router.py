@@ -1,9 +1,9 @@
-"""The one registry of responses: whose each is, who acts on what it asks for, and whose turn it is to ask.
+"""The one registry of responses: the asker of each, the owner of its calls, and the turn to ask for the next.
 
 Rules:
 
-1. Whose a response is, is decided once, at ``response.created``: ``PendingCommands`` finds the request that it answers
-   (by metadata if the server echoes it, else in the order of asking). From then on its id alone tells.
+1. The asker of a response is decided once, at ``response.created``: ``PendingCommands`` finds the request it answers
+   (by metadata if the server echoes it, else in the order of asking). From then on its id alone decides.
 2. The service makes one response at a time in a conversation, and refuses a second. So a request waits here until the
    conversation is free: of responses that this library asked for, and of those that voice activity detection began.
    Out-of-band responses (``conversation="none"``) run beside it, any number at once.
@@ -206,7 +206,7 @@ class ResponseRouter:
         with self._lock:
             if self._occupying is not None and response_id in (None, self._occupying):
                 self._awaited_until = min(self._awaited_until, time.monotonic() + seconds)
-                self._changed.notify_all()  # those who wait have a nearer deadline now
+                self._changed.notify_all()  # the waiting threads have a nearer deadline now
 
     def wait_for_change(self, seconds: float) -> None:
         """Wait until the conversation may have become free, at most so long."""

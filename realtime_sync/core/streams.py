@@ -102,7 +102,7 @@ class UpdateStream:
         self._keep = keep  # True for the updates that are put on the stream; called on the reader thread
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._waiting = 0  # threads; to notify nobody takes as long as all the rest of a delivery
+        self._waiting = 0  # threads; to notify without need takes as long as all other work of a delivery
         self._updates: deque[ConversationUpdate] = deque()
         self._delivered = self._delivered_bytes = 0
         self._taken = self._taken_bytes = 0  # or dropped

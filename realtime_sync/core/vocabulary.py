@@ -75,7 +75,7 @@ class Exchange(Protocol):
     def route(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """Hand the update to the answer that it belongs to. ``acknowledged``: the command's ``event_id``.
 
-        True if the update belongs to an asker, so that nobody else need take it.
+        True if the update belongs to an asker, so that the session's own stream does not get it.
         """
         ...
 

@@ -5,7 +5,7 @@ Rules:
 1. A command stays until the service acknowledges or refuses it. One that nothing acknowledges stays until a later one
    is acknowledged, because the service works in order.
 2. Audio stays until the service has made a message of it, within ``limit_seconds``: beyond that the oldest is dropped.
-   With voice activity detection the service tells where in the audio a message begins and ends, by a count of samples
+   With voice activity detection the service reports where in the audio a message begins and ends, by a count of samples
    on this connection; without, a commit makes a message of all audio before it.
 3. When a connection ends, ``resend_policy`` decides on each command: it is sent again, the settings replace it, it is
    dropped, or it is reported as lost. Audio is sent again unless the service is done with it.

@@ -65,7 +65,7 @@ class Reconnect:
             together.
         max_delay: The most seconds between two attempts, before they are varied (15.0).
         renew_before: Seconds before the service's time limit, which the service announces, from which on the connection
-            is replaced as soon as nobody speaks and no answer is in progress (120.0). None waits for the limit and
+            is replaced as soon as the user is silent and no answer is in progress (120.0). None waits for the limit and
             survives that.
         hold_audio: Seconds of audio that are kept to be sent again: audio of which the service has not yet made a
             message, and audio that is sent while there is no connection (30.0). 0 keeps none, and refuses audio
