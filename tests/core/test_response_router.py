@@ -397,7 +397,7 @@ def test_a_server_that_ends_nothing_does_not_fill_the_memory() -> None:
         router.adopt(f"item_{number}")
     assert len(router.open_ids) == 512
     assert not router.claim_call("call_4999")
-    with pytest.raises(UsageError, match="no end"):
+    with pytest.raises(UsageError, match="did not end this answer"):
         forgotten.wait(0)
     for number in range(5000):
         router.route(told("done", f"r{number}", None), None)
