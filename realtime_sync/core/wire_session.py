@@ -94,7 +94,7 @@ class WireSession:
         """
         self._engine.check_process()
         self._engine.updates.keep_all()
-        # No generator: threads may share what is returned, and it can be gone on with after an error.
+        # No generator: threads may share what is returned, and iteration can continue after an error.
         return map(_raised if raise_errors else _as_it_is, self._engine.updates)
 
     def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
