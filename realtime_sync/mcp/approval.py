@@ -17,12 +17,7 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
-from realtime_sync.protocol.items import (
-    ConversationItem,
-    MCPApprovalRequestItem,
-    MCPApprovalResponseItem,
-    MCPCallItem,
-)
+from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
 
 logger = logging.getLogger(__name__)
 

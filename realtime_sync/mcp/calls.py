@@ -29,12 +29,7 @@ from realtime_sync.core.response_router import Owner, ResponseRouter
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
-from realtime_sync.protocol.items import (
-    ConversationItem,
-    MCPApprovalRequestItem,
-    MCPApprovalResponseItem,
-    MCPCallItem,
-)
+from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase, WholeItemUpdateBase
 from realtime_sync.protocol.updates import (
     ResponseCreatedUpdate,
@@ -91,15 +86,12 @@ class RemoteCall:
         """Whether it is of this response; None: whether no ``ask`` follows it."""
         return self.response_id == response_id if response_id else Owner.REMOTE_CALLS not in self.owner
 
-    def is_response(self, item: Union[MCPCallItem, MCPApprovalRequestItem]) -> bool:
+    def may_have(self, item: Union[MCPCallItem, MCPApprovalRequestItem]) -> bool:
         """Whether an item that is not known yet may be about this very call."""
-        if isinstance(item, MCPCallItem):
-            if self.item_id is not None:
-                return False
-            if item.approval_request_id:
-                return self.request_id == item.approval_request_id
-        elif self.request is not None or self.over or self.begun:
-            return False
+        if self.item_id if isinstance(item, MCPCallItem) else self.request or self.over or self.begun:
+            return False  # it has one already, or needs none any more
+        if isinstance(item, MCPCallItem) and item.approval_request_id:
+            return self.request_id == item.approval_request_id
         same_tool = (self.server_label, self.name) == (item.server_label, item.name)
         return same_tool and (not self.arguments or not item.arguments or self.arguments == item.arguments)
 
@@ -158,22 +150,19 @@ class RemoteCalls:
                     call.decided, call.over = True, not item.approve
                     self._last_sign = time.monotonic()
         elif isinstance(item, MCPApprovalRequestItem):
-            known = [call for call in self._calls if call.request_id == item.id]
-            self._call_of(item, known, response_id).request = item
+            self._call_of(item, response_id).request = item
         elif isinstance(item, MCPCallItem):
-            known = [call for call in self._calls if call.item_id == item.id]
-            call = self._call_of(item, known, response_id)
+            call = self._call_of(item, response_id)
             call.item_id = item.id
             call.arguments = item.arguments or call.arguments
             if response_id:
                 call.response_id, call.owner = response_id, self._responses().owner_of(response_id)
             call.over = call.over or item.output is not None or item.error is not None
 
-    def _call_of(
-        self, item: Union[MCPCallItem, MCPApprovalRequestItem], known: list[RemoteCall], response_id: Optional[str]
-    ) -> RemoteCall:
-        """The call that an item is about: a known one, else one that it may be about, else a new one."""
-        calls = known or [call for call in self._calls if call.is_response(item)]
+    def _call_of(self, item: Union[MCPCallItem, MCPApprovalRequestItem], response_id: Optional[str]) -> RemoteCall:
+        """The call that an item is about: the one that has it, else one that it may be about, else a new one."""
+        known = [call for call in self._calls if item.id in (call.item_id, call.request_id)]
+        calls = known or [call for call in self._calls if call.may_have(item)]
         if not calls:
             response_id = response_id or self._current
             owner = self._responses().owner_of(response_id)

@@ -112,10 +112,7 @@ class MCPApprover:
         return self
 
     def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self._stop()
         if self._thread is not None and self._thread is not threading.current_thread():
@@ -132,8 +129,6 @@ class MCPApprover:
         try:
             while (step := self._calls.next_step(self._slow)) is not None:
                 self._do(step)
-        except (ConnectionClosedError, SessionNotOpenError):
-            pass  # the readers of the session get the reason
         finally:
             self._stop()
 
@@ -147,7 +142,7 @@ class MCPApprover:
         except ConnectionReplacedError:
             logger.info("the connection was lost, and its remote calls with it; the session goes on")
         except (ConnectionClosedError, SessionNotOpenError):
-            raise
+            self._stop()  # the readers of the session get the reason
         except Exception as error:  # a refusal, no free conversation, or a defect: go on with the next requests
             logger.exception("the model could not be asked to go on after its remote calls")
             self.error = self.error or error

@@ -112,20 +112,21 @@ class ToolRunner:
         """
         deadline = Deadline(timeout)
         made = [self._made_call(call) for call in calls]
-        forget: list[Callable[[], None]] = []
+
+        def cancel_all() -> None:
+            for running in made:
+                running.cancel()
+
+        forget = (cancellation or ToolCancellation()).on_cancel(cancel_all)
         try:
-            if cancellation is not None:
-                forget += [cancellation.on_cancel(running.cancel) for running in made]
             for running in made:
                 self._begin(running)
             return [running.outcome(deadline.left) for running in made]
         except BaseException:
-            for running in made:
-                running.cancel()
+            cancel_all()
             raise
         finally:
-            for undo in forget:
-                undo()
+            forget()
 
     def close(self, timeout: float = 2.0) -> None:
         """Cancel what runs, and wait for the threads to end; from any thread, and as often as you like.

@@ -33,11 +33,7 @@ from realtime_sync.errors import (
 )
 from realtime_sync.protocol.commands import ConversationItemCreateCommand, SessionUpdateCommand
 from realtime_sync.protocol.items import FunctionCallItem
-from realtime_sync.protocol.options import (
-    ConversationResponseOptions,
-    ConversationSessionOptions,
-    ConversationTool,
-)
+from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, ConversationTool
 from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
@@ -139,8 +135,7 @@ def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> ToolRunner:
 
 def _runner_of(tools: Setting[list[ConversationTool]]) -> Optional[ToolRunner]:
     """What runs the functions among the tools of some options; None if there are none."""
-    known = [tool for tool in tools or () if isinstance(tool, (FunctionTool, ConversationTool))]
-    return ToolRunner(known) if any(isinstance(tool, FunctionTool) for tool in known) else None
+    return ToolRunner(tools) if tools and any(isinstance(tool, FunctionTool) for tool in tools) else None
 
 
 @attrs.frozen
