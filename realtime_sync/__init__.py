@@ -16,6 +16,7 @@ To begin with: ``RealtimeConversationClient`` (``OpenAIClient`` and ``AzureOpenA
 
 import logging as _logging
 
+from realtime_sync import errors as _errors
 from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.audio.wav import WavWriter, write_wav
 from realtime_sync.budget import Budget
@@ -35,20 +36,20 @@ from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.credentials import Credential, TokenCredential
 from realtime_sync.endpoint.endpoint import Endpoint
 from realtime_sync.errors import *  # noqa: F403  the whole tree, as its own __all__ lists it
-from realtime_sync.errors import __all__ as _errors
 from realtime_sync.mcp.approval import MCPApproval, MCPDecision
+from realtime_sync.protocol import commands as _commands
+from realtime_sync.protocol import items as _items
+from realtime_sync.protocol import options as _options
+from realtime_sync.protocol import resources as _resources
+from realtime_sync.protocol import updates as _updates
 from realtime_sync.protocol.commands import *  # noqa: F403
-from realtime_sync.protocol.commands import __all__ as _commands
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.items import *  # noqa: F403
-from realtime_sync.protocol.items import __all__ as _items
 from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.options import *  # noqa: F403
-from realtime_sync.protocol.options import __all__ as _options
 from realtime_sync.protocol.registry import UNSET, Setting, UnsetType
 from realtime_sync.protocol.resources import *  # noqa: F403
-from realtime_sync.protocol.resources import __all__ as _resources
 from realtime_sync.protocol.update_base import (
     ConversationUpdate,
     ItemStreamingPartDeltaUpdate,
@@ -56,7 +57,6 @@ from realtime_sync.protocol.update_base import (
     UnreadableUpdate,
 )
 from realtime_sync.protocol.updates import *  # noqa: F403
-from realtime_sync.protocol.updates import __all__ as _updates
 from realtime_sync.reconnect.policy import Reconnect
 from realtime_sync.recording import Recording, RecordingWriter
 from realtime_sync.rest.calls import Call, Calls
@@ -80,6 +80,8 @@ from realtime_sync.web.background import BackgroundSession, BackgroundSessions
 
 # The .NET library's name for it is the one that people look for first.
 from realtime_sync.protocol.updates import SessionCreatedUpdate as ConversationSessionStartedUpdate  # isort: skip
+
+_WHOLE = (_errors, _commands, _items, _options, _resources, _updates)  # modules of which all is public
 
 # Quiet unless the application configures logging.
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
@@ -156,10 +158,10 @@ __all__ = [
     "transcribe_files",
     "translate",
     "write_wav",
-    *_commands,
-    *_errors,
-    *_items,
-    *_options,
-    *_resources,
-    *_updates,
+    *(name for module in _WHOLE for name in vars(module)["__all__"]),
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names alone: without this, every module that was imported would be among them."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -1,15 +1,15 @@
-"""What a session may cost: counted as the service tells what it used, and the session ended once that is passed."""
+"""A budget for a session: its cost is counted as the service reports usage, and the session ends once it is passed."""
 
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from decimal import Decimal
 from typing import Optional
 
 import attrs
 
+from realtime_sync.checks import check_number
 from realtime_sync.conversation.drafts import usage_of
 from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
@@ -50,8 +50,7 @@ class Budget:
     """
 
     def __init__(self, usd: float, prices: Optional[Prices] = None) -> None:
-        if isinstance(usd, bool) or not isinstance(usd, (int, float)) or not 0 <= usd < math.inf:
-            raise ConfigurationError(f"a budget is an amount of US dollars from 0, not {usd!r}")
+        check_number("a budget", usd, "US dollars", error=ConfigurationError)
         self.usd = float(usd)
         self.prices = PRICES if prices is None else prices
         self.spent = 0.0

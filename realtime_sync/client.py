@@ -14,6 +14,7 @@ from typing import Callable, NoReturn, Optional, TypeVar, Union
 import attrs
 
 from realtime_sync.budget import Budget, BudgetGuard
+from realtime_sync.checks import check_whole, validated_by
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.realtime import RealtimeEngine, RealtimeState
@@ -60,13 +61,19 @@ _LIKE_A_KEY = re.compile(r"(?:sk|ek|rk)[-_]\w")
 class ConnectionSettings:
     """How sessions are connected and kept, whatever they are connected to.
 
-    ``max_message_bytes``: of a received message; None is no limit. ``greeting`` and other deadlines: ``Timeouts``.
+    Attributes:
+        timeouts: The deadlines of connecting, sending and closing; ``Timeouts()`` by default.
+        retries: What is tried again after a refusal; ``ConnectRetries()`` by default.
+        limits: How many bytes of updates may wait; ``QueueLimits()`` by default.
+        max_message_bytes: The largest message that the server may send, in bytes. None: no limit.
     """
 
     timeouts: Timeouts = attrs.field(factory=Timeouts)
     retries: ConnectRetries = attrs.field(factory=ConnectRetries)
     limits: QueueLimits = attrs.field(factory=QueueLimits)
-    max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES
+    max_message_bytes: Optional[int] = attrs.field(
+        default=MAX_MESSAGE_BYTES, validator=validated_by(check_whole, "bytes", at_least=1, optional=True)
+    )
 
     def __attrs_post_init__(self) -> None:
         """Refuse now what would fail in the middle of a connect."""
@@ -74,9 +81,6 @@ class ConnectionSettings:
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise ConfigurationError(f"{name} must be a {kind.__name__}(...), not {value!r:.60}")
-        size = self.max_message_bytes
-        if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-            raise ConfigurationError(f"max_message_bytes must be a whole number from 1, or None, not {size!r:.60}")
 
 
 class RealtimeConversationClient:
@@ -429,9 +433,9 @@ class RealtimeConversationClient:
             session.configure_session(options).wait()
         except WaitTimeoutError as error:
             raise WaitTimeoutError(
-                f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s, so nobody "
-                "knows whether they hold; the session was closed again. Some servers acknowledge no settings at all: "
-                "start the session without options there, and call session.configure_session(options)."
+                f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s, so it is "
+                "not known whether they hold, and the session was closed again. For a server that acknowledges no "
+                "settings at all, start the session without options and call session.configure_session(options)."
             ) from error
 
     def _check_not_closed(self) -> None:
@@ -455,12 +459,12 @@ def _translation(
 ) -> Optional[TranslationSessionOptions]:
     if isinstance(options, str):
         if target_language is not None:
-            raise InvalidInputError("the target language is told twice")
+            raise InvalidInputError("target_language was given twice: as the first argument and by name")
         options, target_language = None, options
     if target_language is None:
         return options
     if not target_language.strip():
-        raise InvalidInputError("the target language is empty; name one by a code, such as 'es'")
+        raise InvalidInputError("target_language is empty; name a language by its code, such as 'es'")
     return attrs.evolve(options or TranslationSessionOptions(), target_language=target_language)
 
 

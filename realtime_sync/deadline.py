@@ -8,7 +8,7 @@ import threading
 import time
 from typing import Callable, Optional
 
-from realtime_sync.errors import InvalidInputError
+from realtime_sync.checks import check_number
 
 # On Windows a lock cannot be interrupted by Ctrl-C before CPython 3.14 (cpython#125541), so waits there are sliced.
 _SLICE = 0.1 if sys.platform == "win32" and sys.version_info < (3, 14) else None
@@ -17,14 +17,11 @@ _SLICE = 0.1 if sys.platform == "win32" and sys.version_info < (3, 14) else None
 class Deadline:
     """A time-out that covers several waits: ``timeout`` seconds from now; None is for ever, 0 is not at all.
 
-    Raises ``InvalidInputError`` for what is no number of seconds.
+    Raises ``InvalidInputError`` if ``timeout`` is no number of seconds.
     """
 
     def __init__(self, timeout: Optional[float]) -> None:
-        if timeout is not None and (
-            isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout >= 0
-        ):
-            raise InvalidInputError(f"timeout must be a number of seconds (0 or more) or None, not {timeout!r}")
+        check_number("timeout", timeout, "seconds", at_most=math.inf, optional=True)
         self.seconds = timeout
         # Locks refuse a longer wait than TIMEOUT_MAX (292 years here, 50 days on Windows), and so infinity, too.
         self._end = None if timeout is None else time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)

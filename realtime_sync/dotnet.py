@@ -6,144 +6,59 @@ had for deltas are one each here too; ``ConversationItemStreamingPartDeltaUpdate
 
 from __future__ import annotations
 
-from realtime_sync.protocol.options import (
-    ConversationFunctionTool,
-    ConversationMCPTool,
-    ConversationResponseOptions,
-    ConversationSessionOptions,
-    InputNoiseReductionOptions,
-    InputTranscriptionOptions,
-    TranscriptionSessionOptions,
-    TurnDetectionOptions,
-)
-from realtime_sync.protocol.resources import (
-    InputTokenDetails,
-    OutputTokenDetails,
-    RateLimit,
-    ResponseStatusDetails,
-    TokenUsage,
-)
-from realtime_sync.protocol.update_base import ItemStreamingPartDeltaUpdate
-from realtime_sync.protocol.updates import (
-    ConversationItemAddedUpdate,
-    ConversationItemInputAudioTranscriptionCompletedUpdate,
-    ConversationItemInputAudioTranscriptionDeltaUpdate,
-    ConversationItemInputAudioTranscriptionFailedUpdate,
-    ErrorUpdate,
-    InputAudioBufferClearedUpdate,
-    InputAudioBufferCommittedUpdate,
-    InputAudioBufferSpeechStartedUpdate,
-    InputAudioBufferSpeechStoppedUpdate,
-    RateLimitsUpdatedUpdate,
-    ResponseContentPartAddedUpdate,
-    ResponseContentPartDoneUpdate,
-    ResponseCreatedUpdate,
-    ResponseDoneUpdate,
-    ResponseFunctionCallArgumentsDeltaUpdate,
-    ResponseFunctionCallArgumentsDoneUpdate,
-    ResponseOutputAudioDeltaUpdate,
-    ResponseOutputAudioDoneUpdate,
-    ResponseOutputAudioTranscriptDeltaUpdate,
-    ResponseOutputAudioTranscriptDoneUpdate,
-    ResponseOutputItemAddedUpdate,
-    ResponseOutputItemDoneUpdate,
-    ResponseOutputTextDeltaUpdate,
-    ResponseOutputTextDoneUpdate,
-    SessionCreatedUpdate,
-    SessionUpdatedUpdate,
-)
+from typing import TYPE_CHECKING
+
+from realtime_sync.protocol import options, resources, update_base, updates
 
 # Updates, 2.1.0-beta.1. Its ConversationItemDeletedUpdate and ConversationItemTruncatedUpdate are ours, too.
-ConversationSessionStartedUpdate = SessionCreatedUpdate
-ConversationSessionConfiguredUpdate = SessionUpdatedUpdate
-ConversationItemAcknowledgedUpdate = ConversationItemAddedUpdate
-ConversationResponseStartedUpdate = ResponseCreatedUpdate
-ConversationResponseFinishedUpdate = ResponseDoneUpdate
-ConversationRateLimitsUpdatedUpdate = RateLimitsUpdatedUpdate
-ConversationItemStartedUpdate = ResponseOutputItemAddedUpdate
-ConversationItemFinishedUpdate = ResponseOutputItemDoneUpdate
-ConversationContentPartStartedUpdate = ResponseContentPartAddedUpdate
-ConversationContentPartFinishedUpdate = ResponseContentPartDoneUpdate
-ConversationAudioDeltaUpdate = ResponseOutputAudioDeltaUpdate
-ConversationAudioDoneUpdate = ResponseOutputAudioDoneUpdate
-ConversationOutputTranscriptionDeltaUpdate = ResponseOutputAudioTranscriptDeltaUpdate
-ConversationOutputTranscriptionFinishedUpdate = ResponseOutputAudioTranscriptDoneUpdate
-ConversationTextDeltaUpdate = ResponseOutputTextDeltaUpdate
-ConversationTextDoneUpdate = ResponseOutputTextDoneUpdate
-ConversationFunctionCallArgumentsDeltaUpdate = ResponseFunctionCallArgumentsDeltaUpdate
-ConversationFunctionCallArgumentsDoneUpdate = ResponseFunctionCallArgumentsDoneUpdate
-ConversationInputSpeechStartedUpdate = InputAudioBufferSpeechStartedUpdate
-ConversationInputSpeechFinishedUpdate = InputAudioBufferSpeechStoppedUpdate
-ConversationInputTranscriptionFinishedUpdate = ConversationItemInputAudioTranscriptionCompletedUpdate
-ConversationInputTranscriptionFailedUpdate = ConversationItemInputAudioTranscriptionFailedUpdate
-ConversationInputAudioBufferCommittedUpdate = InputAudioBufferCommittedUpdate
-ConversationInputAudioBufferClearedUpdate = InputAudioBufferClearedUpdate
-ConversationErrorUpdate = ErrorUpdate
+ConversationSessionStartedUpdate = updates.SessionCreatedUpdate
+ConversationSessionConfiguredUpdate = updates.SessionUpdatedUpdate
+ConversationItemAcknowledgedUpdate = updates.ConversationItemAddedUpdate
+ConversationResponseStartedUpdate = updates.ResponseCreatedUpdate
+ConversationResponseFinishedUpdate = updates.ResponseDoneUpdate
+ConversationRateLimitsUpdatedUpdate = updates.RateLimitsUpdatedUpdate
+ConversationItemStartedUpdate = updates.ResponseOutputItemAddedUpdate
+ConversationItemFinishedUpdate = updates.ResponseOutputItemDoneUpdate
+ConversationContentPartStartedUpdate = updates.ResponseContentPartAddedUpdate
+ConversationContentPartFinishedUpdate = updates.ResponseContentPartDoneUpdate
+ConversationAudioDeltaUpdate = updates.ResponseOutputAudioDeltaUpdate
+ConversationAudioDoneUpdate = updates.ResponseOutputAudioDoneUpdate
+ConversationOutputTranscriptionDeltaUpdate = updates.ResponseOutputAudioTranscriptDeltaUpdate
+ConversationOutputTranscriptionFinishedUpdate = updates.ResponseOutputAudioTranscriptDoneUpdate
+ConversationTextDeltaUpdate = updates.ResponseOutputTextDeltaUpdate
+ConversationTextDoneUpdate = updates.ResponseOutputTextDoneUpdate
+ConversationFunctionCallArgumentsDeltaUpdate = updates.ResponseFunctionCallArgumentsDeltaUpdate
+ConversationFunctionCallArgumentsDoneUpdate = updates.ResponseFunctionCallArgumentsDoneUpdate
+ConversationInputSpeechStartedUpdate = updates.InputAudioBufferSpeechStartedUpdate
+ConversationInputSpeechFinishedUpdate = updates.InputAudioBufferSpeechStoppedUpdate
+ConversationInputTranscriptionFinishedUpdate = updates.ConversationItemInputAudioTranscriptionCompletedUpdate
+ConversationInputTranscriptionFailedUpdate = updates.ConversationItemInputAudioTranscriptionFailedUpdate
+ConversationInputAudioBufferCommittedUpdate = updates.InputAudioBufferCommittedUpdate
+ConversationInputAudioBufferClearedUpdate = updates.InputAudioBufferClearedUpdate
+ConversationErrorUpdate = updates.ErrorUpdate
 
 # Updates, later betas. Their ConversationItemCreatedUpdate is our ConversationItemAddedUpdate; the name is taken here.
-ConversationItemStreamingStartedUpdate = ResponseOutputItemAddedUpdate
-ConversationItemStreamingFinishedUpdate = ResponseOutputItemDoneUpdate
-ConversationItemStreamingPartDeltaUpdate = ItemStreamingPartDeltaUpdate
-ConversationInputTranscriptionDeltaUpdate = ConversationItemInputAudioTranscriptionDeltaUpdate
+ConversationItemStreamingStartedUpdate = updates.ResponseOutputItemAddedUpdate
+ConversationItemStreamingFinishedUpdate = updates.ResponseOutputItemDoneUpdate
+ConversationItemStreamingPartDeltaUpdate = update_base.ItemStreamingPartDeltaUpdate
+ConversationInputTranscriptionDeltaUpdate = updates.ConversationItemInputAudioTranscriptionDeltaUpdate
 
 # Settings and what the server describes.
-ConversationInputTranscriptionOptions = InputTranscriptionOptions
-ConversationInputNoiseReductionOptions = InputNoiseReductionOptions
-ConversationTurnDetectionOptions = TurnDetectionOptions
-ConversationTokenUsage = TokenUsage
-ConversationInputTokenUsageDetails = InputTokenDetails
-ConversationOutputTokenUsageDetails = OutputTokenDetails
-ConversationRateLimitDetailsItem = RateLimit
-ConversationStatusDetails = ResponseStatusDetails
+ConversationInputTranscriptionOptions = options.InputTranscriptionOptions
+ConversationInputNoiseReductionOptions = options.InputNoiseReductionOptions
+ConversationTurnDetectionOptions = options.TurnDetectionOptions
+ConversationTokenUsage = resources.TokenUsage
+ConversationInputTokenUsageDetails = resources.InputTokenDetails
+ConversationOutputTokenUsageDetails = resources.OutputTokenDetails
+ConversationRateLimitDetailsItem = resources.RateLimit
+ConversationStatusDetails = resources.ResponseStatusDetails
 
 # The released protocol's names (2.13).
-RealtimeConversationSessionOptions = ConversationSessionOptions
-RealtimeTranscriptionSessionOptions = TranscriptionSessionOptions
-RealtimeResponseOptions = ConversationResponseOptions
-RealtimeFunctionTool = ConversationFunctionTool
-RealtimeMcpTool = ConversationMCPTool
+RealtimeConversationSessionOptions = options.ConversationSessionOptions
+RealtimeTranscriptionSessionOptions = options.TranscriptionSessionOptions
+RealtimeResponseOptions = options.ConversationResponseOptions
+RealtimeFunctionTool = options.ConversationFunctionTool
+RealtimeMcpTool = options.ConversationMCPTool
 
-__all__ = [
-    "ConversationSessionStartedUpdate",
-    "ConversationSessionConfiguredUpdate",
-    "ConversationItemAcknowledgedUpdate",
-    "ConversationResponseStartedUpdate",
-    "ConversationResponseFinishedUpdate",
-    "ConversationRateLimitsUpdatedUpdate",
-    "ConversationItemStartedUpdate",
-    "ConversationItemFinishedUpdate",
-    "ConversationContentPartStartedUpdate",
-    "ConversationContentPartFinishedUpdate",
-    "ConversationAudioDeltaUpdate",
-    "ConversationAudioDoneUpdate",
-    "ConversationOutputTranscriptionDeltaUpdate",
-    "ConversationOutputTranscriptionFinishedUpdate",
-    "ConversationTextDeltaUpdate",
-    "ConversationTextDoneUpdate",
-    "ConversationFunctionCallArgumentsDeltaUpdate",
-    "ConversationFunctionCallArgumentsDoneUpdate",
-    "ConversationInputSpeechStartedUpdate",
-    "ConversationInputSpeechFinishedUpdate",
-    "ConversationInputTranscriptionFinishedUpdate",
-    "ConversationInputTranscriptionFailedUpdate",
-    "ConversationInputAudioBufferCommittedUpdate",
-    "ConversationInputAudioBufferClearedUpdate",
-    "ConversationErrorUpdate",
-    "ConversationItemStreamingStartedUpdate",
-    "ConversationItemStreamingFinishedUpdate",
-    "ConversationItemStreamingPartDeltaUpdate",
-    "ConversationInputTranscriptionDeltaUpdate",
-    "ConversationInputTranscriptionOptions",
-    "ConversationInputNoiseReductionOptions",
-    "ConversationTurnDetectionOptions",
-    "ConversationTokenUsage",
-    "ConversationInputTokenUsageDetails",
-    "ConversationOutputTokenUsageDetails",
-    "ConversationRateLimitDetailsItem",
-    "ConversationStatusDetails",
-    "RealtimeConversationSessionOptions",
-    "RealtimeTranscriptionSessionOptions",
-    "RealtimeResponseOptions",
-    "RealtimeFunctionTool",
-    "RealtimeMcpTool",
-]
+if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore
+    __all__ = [name for name, value in globals().items() if isinstance(value, type)]

@@ -19,8 +19,8 @@
     │   ├── TLSError                               ... certificate or TLS version refused
     │   ├── ProxyError                             ... the proxy refused or is unusable
     │   └── HandshakeError                         ... the server answered, and refused
-    │       ├── AuthenticationError                401, 403, or an invalid key told after the handshake
-    │       ├── NotFoundError                      404, or an unknown model told after the handshake
+    │       ├── AuthenticationError                401, 403, or the key is invalid
+    │       ├── NotFoundError                      404, or the model is unknown
     │       ├── RateLimitedError                   429, or an exhausted quota
     │       └── ServiceUnavailableError            5xx
     ├── ConnectionClosedError (ConnectionError)    the connection has ended, for everyone who waits
@@ -42,9 +42,9 @@
     │   └── WebhookPayloadError                    ... it is signed, and no event that can be read
     ├── ToolError                                  a function that the model called gave no result
     │   ├── ToolArgumentError (ValueError)         ... its arguments do not fit the function
-    │   └── ToolCancelledError                     ... it was told to stop
+    │   └── ToolCancelledError                     ... its result is not wanted any more
     ├── ResponseFailedError                        the service could not finish an answer
-    ├── TranscriptionFailedError                   the service could not write down what was said
+    ├── TranscriptionFailedError                   the service could not transcribe a piece of audio
     └── WaitTimeoutError (TimeoutError)            the time given to a wait ran out; the session goes on
 
 Each derives from the builtin that one would catch, too. No message holds a key, a token or a header's value.
@@ -53,72 +53,19 @@ Each derives from the builtin that one would catch, too. No message holds a key,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Optional, Protocol
 
 import attrs
-
-if TYPE_CHECKING:
-    from realtime_sync.core.answer import Answer
-    from realtime_sync.protocol.updates import ErrorUpdate
-    from realtime_sync.transcribing.transcription import Transcription
-
-
-__all__ = [
-    "AudioDeviceError",
-    "AudioFormatError",
-    "AudioNotHeldError",
-    "AudioSendInProgressError",
-    "AuthenticationError",
-    "BudgetExceededError",
-    "CloseInfo",
-    "ConfigurationError",
-    "ConnectCancelledError",
-    "ConnectTimeoutError",
-    "ConnectionClosedError",
-    "ConnectionFailedError",
-    "ConnectionLostError",
-    "ConnectionReplacedError",
-    "ConsumerTooSlowError",
-    "ForkedSessionError",
-    "HandshakeError",
-    "InvalidInputError",
-    "MessageTooBigError",
-    "NotFoundError",
-    "PeerUnresponsiveError",
-    "ProtocolViolationError",
-    "ProxyError",
-    "RateLimitedError",
-    "RealtimeSyncError",
-    "ReconnectFailedError",
-    "SendStalledError",
-    "ResponseFailedError",
-    "ServerError",
-    "ServiceUnavailableError",
-    "SessionExpiredError",
-    "SessionNotOpenError",
-    "TLSError",
-    "ToolArgumentError",
-    "ToolCancelledError",
-    "ToolError",
-    "TooManySessionsError",
-    "TranscriptionFailedError",
-    "UnsupportedByDialectError",
-    "UsageError",
-    "WaitTimeoutError",
-    "WebhookError",
-    "WebhookPayloadError",
-    "WebhookReplayedError",
-    "WebhookSignatureError",
-]
 
 
 @attrs.frozen
 class CloseInfo:
     """How a connection ended.
 
-    ``code`` is the WebSocket close code: the peer's own, or 1006 where no close frame came, or 1005 where
-    the frame held none. ``reason`` is the peer's text, often empty. ``initiator`` says who closed first:
-    ``"local"``, ``"remote"``, or ``"lost"`` where the connection broke.
+    Attributes:
+        code: The WebSocket close code: the peer's own, 1006 if no close frame came, or 1005 if the frame held none.
+        reason: The peer's text, often empty.
+        initiator: The side that closed first: ``"local"``, ``"remote"``, or ``"lost"`` if the connection broke.
     """
 
     code: int
@@ -127,14 +74,63 @@ class CloseInfo:
 
     @property
     def clean(self) -> bool:
-        """True where a close handshake took place with code 1000 (normal), 1001 (going away) or none (1005)."""
+        """True if a close handshake took place with code 1000 (normal), 1001 (going away) or none (1005)."""
         return self.initiator != "lost" and self.code in (1000, 1001, 1005)
 
     def __str__(self) -> str:
-        told = f"{self.code} {self.reason}".rstrip()
-        return {"local": f"closed here ({told})", "remote": f"closed by the server ({told})"}.get(
-            self.initiator, f"lost ({told})"
-        )
+        how = {"local": "closed here", "remote": "closed by the server"}.get(self.initiator, "lost")
+        return f"{how} ({f'{self.code} {self.reason}'.rstrip()})"
+
+
+# The objects that errors carry are defined in folders above this module. These protocols say what an error promises.
+
+
+class ErrorEvent(Protocol):
+    """An ``ErrorUpdate``: the service's ``error`` event."""
+
+    @property
+    def message(self) -> Optional[str]:
+        """What went wrong, for people."""
+
+    @property
+    def code(self) -> Optional[str]:
+        """What went wrong, for programs."""
+
+    @property
+    def raw_content(self) -> str:
+        """The whole event, as JSON."""
+
+
+class PartialAnswer(Protocol):
+    """An ``Answer``: as far as the service got."""
+
+    @property
+    def text(self) -> str:
+        """The text that was written."""
+
+    @property
+    def transcript(self) -> str:
+        """The text that was spoken."""
+
+    @property
+    def audio(self) -> bytes:
+        """The speech."""
+
+    @property
+    def status(self) -> Optional[str]:
+        """``"failed"``, or what the service calls it."""
+
+
+class PartialTranscription(Protocol):
+    """A ``Transcription``: as far as the service got."""
+
+    @property
+    def text(self) -> str:
+        """The text that was heard."""
+
+    @property
+    def duration(self) -> float:
+        """How much of the recording it covers, in seconds."""
 
 
 class RealtimeSyncError(Exception):
@@ -160,7 +156,7 @@ class InvalidInputError(RealtimeSyncError, ValueError):
 
 
 class UnsupportedByDialectError(InvalidInputError):
-    """The endpoint's dialect has no words for what was asked; nothing was sent."""
+    """The endpoint's dialect cannot express this command or setting; nothing was sent."""
 
 
 class AudioFormatError(InvalidInputError):
@@ -198,7 +194,7 @@ class ConnectionFailedError(RealtimeSyncError, ConnectionError):
 class ConnectTimeoutError(ConnectionFailedError, TimeoutError):
     """Name look-up, TCP, proxy, TLS and handshake together took longer than ``Timeouts.connect``.
 
-    Also: a REST request was not answered within ``Timeouts.rest``; what it asked for may have been done all the same.
+    Also: a REST request was not answered within ``Timeouts.rest``; the service may have carried it out all the same.
     """
 
 
@@ -217,14 +213,15 @@ class ProxyError(ConnectionFailedError):
 class HandshakeError(ConnectionFailedError):
     """The server was reached and refused.
 
-    ``status``: the HTTP status; None where the refusal came as an ``error`` event after an accepted handshake, and
-    where the answer was no HTTP.
-    ``body``: what the server said, decoded leniently and cut at 64 KiB; may be empty.
-    ``headers``: the answer's headers, names in lower case, without cookies.
-    ``request_id``: what to quote to the service's support, or None.
-    ``retry_after``: seconds that the server asked to wait, or None.
-    ``code``: the service's error code (``"invalid_api_key"``), where the body has one.
-    ``close_info``: set where the connection was accepted and then closed with a code (OpenAI, 2026-09).
+    Attributes:
+        status: The HTTP status; None if the refusal came as an ``error`` event after an accepted handshake, or the
+            answer was not HTTP.
+        body: The body of the answer, decoded leniently and cut at 64 KiB; may be empty.
+        headers: The answer's headers, names in lower case, without cookies.
+        request_id: The id to quote to the service's support, or None.
+        retry_after: Seconds that the server asked to wait, or None.
+        code: The service's error code, such as ``"invalid_api_key"``, or None if the body has none.
+        close_info: How the connection was closed, if it was accepted first (OpenAI, 2026-09); else None.
     """
 
     def __init__(
@@ -269,13 +266,15 @@ class ServiceUnavailableError(HandshakeError):
 
 
 class ConnectionClosedError(RealtimeSyncError, ConnectionError):
-    """The connection has ended. ``close_info`` says how; ``__cause__`` holds what the transport saw, if anything.
+    """The connection has ended. ``__cause__`` holds what the transport saw, if anything.
 
-    ``error`` is the last ``error`` update that came before the end, which is often the real reason; else None.
+    Attributes:
+        close_info: How it ended.
+        error: The last ``error`` update (``ErrorUpdate``) before the end, which is often the real reason; else None.
     """
 
     def __init__(
-        self, message: str, *, close_info: Optional[CloseInfo] = None, error: Optional[ErrorUpdate] = None
+        self, message: str, *, close_info: Optional[CloseInfo] = None, error: Optional[ErrorEvent] = None
     ) -> None:
         super().__init__(message)
         self.close_info = close_info or CloseInfo(1006)
@@ -313,7 +312,7 @@ class ConsumerTooSlowError(ConnectionClosedError):
 class ConnectionReplacedError(ConnectionClosedError):
     """What was awaited went down with a connection; the session itself goes on over a new one (``reconnect=``).
 
-    ``sent_again``: True where the command is sent again on the new connection, so do not repeat it.
+    ``sent_again``: True if the command is sent again on the new connection, so do not repeat it.
     """
 
     def __init__(self, message: str, *, close_info: Optional[CloseInfo] = None, sent_again: bool = False) -> None:
@@ -333,7 +332,7 @@ class ReconnectFailedError(ConnectionClosedError):
         message: str,
         *,
         close_info: Optional[CloseInfo] = None,
-        error: Optional[ErrorUpdate] = None,
+        error: Optional[ErrorEvent] = None,
         losses: Sequence[str] = (),
     ) -> None:
         super().__init__(message, close_info=close_info, error=error)
@@ -345,7 +344,7 @@ class AudioDeviceError(RealtimeSyncError, OSError):
 
 
 class BudgetExceededError(ConnectionClosedError):
-    """The session was ended because its budget was passed, or because what it costs cannot be told.
+    """The session was ended because its budget was passed, or because its cost is not known.
 
     ``spent`` and ``usd``, the budget, are in US dollars.
     """
@@ -359,8 +358,12 @@ class BudgetExceededError(ConnectionClosedError):
 class ServerError(RealtimeSyncError):
     """The service answered a command with an ``error`` event that names it.
 
-    ``type``, ``code``, ``param`` and ``event_id`` are the wire's (``event_id``: of the refused command);
-    ``update`` is the whole event.
+    Attributes:
+        type: The kind of error, such as ``"invalid_request_error"``.
+        code: The cause, for programs.
+        param: The field that was wrong.
+        event_id: The refused command.
+        update: The whole event, an ``ErrorUpdate``.
     """
 
     def __init__(
@@ -371,7 +374,7 @@ class ServerError(RealtimeSyncError):
         code: Optional[str] = None,
         param: Optional[str] = None,
         event_id: Optional[str] = None,
-        update: Optional[ErrorUpdate] = None,
+        update: Optional[ErrorEvent] = None,
     ) -> None:
         super().__init__(message)
         self.type = type
@@ -395,7 +398,7 @@ class WebhookSignatureError(WebhookError):
 
 
 class WebhookReplayedError(WebhookError):
-    """A request with this id has been accepted before: a redelivery, or somebody who repeats what he overheard.
+    """A request with this id has been accepted before: a redelivery, or a copy sent by somebody else.
 
     To be answered with 200 all the same, else the service delivers it again and again.
     """
@@ -410,10 +413,12 @@ class WebhookPayloadError(WebhookError):
 class ResponseFailedError(RealtimeSyncError):
     """The service ended a response as failed.
 
-    ``answer`` holds what came before; ``code`` is the service's error code, or None.
+    Attributes:
+        answer: The ``Answer`` as far as it came.
+        code: The service's error code, or None.
     """
 
-    def __init__(self, message: str, *, answer: Answer, code: Optional[str] = None) -> None:
+    def __init__(self, message: str, *, answer: PartialAnswer, code: Optional[str] = None) -> None:
         super().__init__(message)
         self.answer = answer
         self.code = code
@@ -422,11 +427,13 @@ class ResponseFailedError(RealtimeSyncError):
 class TranscriptionFailedError(RealtimeSyncError):
     """The service could not write down a piece of the audio.
 
-    ``transcription`` holds what came before it, or is None; ``code`` is the service's error code, or None.
+    Attributes:
+        transcription: The ``Transcription`` of the audio before that piece, or None.
+        code: The service's error code, or None.
     """
 
     def __init__(
-        self, message: str, *, transcription: Optional[Transcription] = None, code: Optional[str] = None
+        self, message: str, *, transcription: Optional[PartialTranscription] = None, code: Optional[str] = None
     ) -> None:
         super().__init__(message)
         self.transcription = transcription
@@ -442,8 +449,16 @@ class ToolArgumentError(ToolError, ValueError):
 
 
 class ToolCancelledError(ToolError):
-    """A function call was told to stop, because nobody wants its result any more."""
+    """A function call was stopped, because its result is not wanted any more."""
 
 
 class WaitTimeoutError(RealtimeSyncError, TimeoutError):
-    """The time given to a wait ran out. The session goes on, and what was awaited may still come."""
+    """The time given to a wait ran out. The session goes on, and the awaited thing may still come."""
+
+
+if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore
+    __all__ = [  # for the package's own __init__
+        name
+        for name, value in globals().items()
+        if isinstance(value, type) and issubclass(value, (CloseInfo, RealtimeSyncError))
+    ]

@@ -63,7 +63,7 @@ class OpenAIClient:
         self.settings = _settings(timeouts, retries, limits, max_message_bytes)
 
     def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
-        """A client for this model, such as ``"gpt-realtime"``; None where sessions only join calls or transcribe."""
+        """A client for this model, such as ``"gpt-realtime"``; None if sessions only join calls or transcribe."""
         return RealtimeConversationClient(model, self.endpoint, settings=self.settings)
 
     def __repr__(self) -> str:

@@ -4,42 +4,38 @@ from __future__ import annotations
 
 import attrs
 
-from realtime_sync.errors import ConfigurationError
+from realtime_sync.checks import check_number, validated_by
 
 # Systems count their waits in milliseconds of 31 bits, which is 24 days; some deadlines are the sum of two.
-_MOST = 1_000_000
-
-
-def _positive(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MOST:
-        raise ConfigurationError(
-            f"Timeouts.{attribute.name} must be a positive number of seconds, at most a million, not {value!r}"
-        )
+_positive = validated_by(check_number, "seconds", above=0, at_most=1_000_000)
 
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """Deadlines in seconds, each positive and at most a million. The defaults suit a live conversation.
+    """Deadlines in seconds, each above 0 and at most 1,000,000. The defaults suit a live conversation.
 
-    A time-out of a single wait (``timeout=`` of ``wait``, ``receive_update``, ...) is given at that call.
+    A time-out of a single wait (``timeout=`` of ``wait``, ``receive_update``, ...) is given at that call. None of these
+    covers the time that a credential's function takes.
+
+    Attributes:
+        connect: Name look-up, TCP, proxy, TLS and WebSocket handshake together, for one attempt (15.0).
+        greeting: How long a new session waits for the server's first message (5.0); if none comes, the session is used
+            all the same.
+        rest: How long the service may be silent before and within its answer to a REST request: client secrets, calls
+            (30.0).
+        send: How long the peer may take no byte at all while a frame is sent; then the connection is ended (10.0).
+        acknowledge: How long ``CommandHandle.wait()`` waits if it is given no ``timeout`` (10.0).
+        close: How long ``close()`` waits for the peer's side of the close handshake, then cuts the connection (2.0).
+        ping_interval: After so long without a byte from the peer, a ping is sent (5.0).
+        ping: How long after that ping the peer may stay silent; then the connection is given up as dead (8.0). A peer
+            that goes on taking bytes of a long message is alive, because no ping can overtake the message.
     """
 
     connect: float = attrs.field(default=15.0, validator=_positive)
-    """Name look-up, TCP, proxy, TLS and WebSocket handshake together, for one attempt."""
     greeting: float = attrs.field(default=5.0, validator=_positive)
-    """How long a new session waits for the server's first message; a server that says nothing is used all the same."""
     rest: float = attrs.field(default=30.0, validator=_positive)
-    """How long the service may be silent before and within its answer to a REST request (client secrets, calls)."""
     send: float = attrs.field(default=10.0, validator=_positive)
-    """How long the peer may take no byte at all while a frame is being sent; then the connection is ended."""
     acknowledge: float = attrs.field(default=10.0, validator=_positive)
-    """What ``CommandHandle.wait()`` waits when it is given no ``timeout``."""
     close: float = attrs.field(default=2.0, validator=_positive)
-    """How long ``close()`` waits for the peer's side of the close handshake, then cuts the connection."""
     ping_interval: float = attrs.field(default=5.0, validator=_positive)
-    """After this long without a byte from the peer, a ping is sent."""
     ping: float = attrs.field(default=8.0, validator=_positive)
-    """How long after that ping the peer may stay silent; then the connection is given up as dead.
-
-    A peer that goes on taking bytes of a long message is alive; no ping gets past it.
-    """

@@ -154,7 +154,7 @@ def test_a_kind_of_token_without_a_price_is_refused() -> None:
 
 @pytest.mark.parametrize("wrong", [-1, float("nan"), float("inf"), "5", None, True])
 def test_a_budget_is_an_amount(wrong: Any) -> None:
-    with pytest.raises(ConfigurationError, match="amount of US dollars"):
+    with pytest.raises(ConfigurationError, match="number of US dollars"):
         Budget(wrong)
 
 
@@ -267,6 +267,6 @@ def test_a_client_gives_a_session_its_budget(house: House) -> None:
 def test_an_amount_is_a_budget_and_a_model_without_a_price_has_none(house: House) -> None:
     with pytest.raises(ConfigurationError, match="'m' has no price"):
         house.open(start={"budget": 5})
-    with pytest.raises(ConfigurationError, match="amount of US dollars"):
+    with pytest.raises(ConfigurationError, match="number of US dollars"):
         house.open(start={"budget": -5})
     until(lambda: all(session.close_code is not None for session in house.server.sessions))

@@ -3,8 +3,8 @@
 from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.converting import converted_chunks, write_audio
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
-from realtime_sync.audio.outgoing import Progress, outgoing_chunks, trailing_silence
-from realtime_sync.audio.pacing import Clock, Pacer, RealClock
+from realtime_sync.audio.outgoing import Progress, outgoing_chunks
+from realtime_sync.audio.pacing import Pacer, PacingClock, RealClock
 from realtime_sync.audio.preflight import check_commit
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
 from realtime_sync.audio.wav import WavInfo, WavWriter, read_wav_header, write_wav
@@ -22,12 +22,11 @@ __all__ = [
     "audio_chunks",
     "outgoing_chunks",
     # on the way
-    "Clock",
+    "PacingClock",
     "Pacer",
     "Progress",
     "RealClock",
     "check_commit",
-    "trailing_silence",
     # results
     "WavInfo",
     "WavWriter",

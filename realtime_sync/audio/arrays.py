@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Optional
 import attrs
 
 from realtime_sync.audio import g711
-from realtime_sync.audio.extras import missing
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.audio.resampling import resampled
 from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.extras import require
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -55,7 +55,7 @@ class Samples:
         if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 < float(rate) < 10_000_000:
             raise InvalidInputError(f"rate must be a number of samples a second, not {rate!r}")
         if array.dtype.kind not in "iuf" or (array.dtype.kind == "u" and array.dtype.itemsize > 1):
-            raise AudioFormatError(f"Samples are floating point, signed integers or uint8, not {array.dtype}.")
+            raise AudioFormatError(f"Samples must be floating point, signed integers or uint8, not {array.dtype}.")
         if array.dtype.kind == "i" and array.dtype.itemsize > 4:  # numpy's type for plain integers, of no sound card
             raise AudioFormatError(
                 f"Samples of the type {array.dtype} would be read at its full scale, as silence. Are they 16-bit "
@@ -63,14 +63,14 @@ class Samples:
             )
         if array.ndim not in (1, 2) or (array.ndim == 2 and not 1 <= array.shape[1] <= _MOST_CHANNELS):
             raise AudioFormatError(
-                f"Samples are an array of (frames,) or (frames, channels), not of shape {array.shape}"
+                f"Samples must be an array of (frames,) or (frames, channels), not of shape {array.shape}"
                 + (": give its transpose, array.T." if array.ndim == 2 and array.shape[0] <= _MOST_CHANNELS else ".")
             )
         if array.dtype.kind == "f" and array.size:
             most = float(abs(array).max())
             if not most < 2:
                 raise AudioFormatError(
-                    f"Floating-point samples lie between -1 and 1, but the array holds {most:g}. Are they 16-bit "
+                    f"Floating-point samples must lie between -1 and 1, but the array holds {most:g}. Are they 16-bit "
                     "values? Then give array.astype('int16')."
                 )
 
@@ -96,7 +96,7 @@ def mono(array: npt.NDArray[Any]) -> Floats:
     if array.ndim == 2:
         array = array[:, 0] if array.shape[1] == 1 else array.mean(axis=1)
     if not np.isfinite(array).all():
-        raise AudioFormatError("The audio holds samples that are no finite numbers.")
+        raise AudioFormatError("The audio holds samples that are not finite numbers (NaN or infinity). Replace them.")
     return np.ascontiguousarray(array, np.float32)
 
 
@@ -124,8 +124,5 @@ def from_bytes(audio: bytes, format: SampleFormat, rate: Optional[float] = None)
 
 
 def require_numpy() -> None:
-    """Raise ConfigurationError where it is missing."""
-    try:
-        import numpy  # noqa: F401
-    except ImportError as error:
-        raise missing("numpy", "audio", "Audio as arrays") from error
+    """Raise ConfigurationError if it is missing."""
+    require("numpy", "audio", "Audio as arrays")

@@ -1,4 +1,4 @@
-"""What a file is that is no bare samples and no WAV file in the session's format, and what to do about it."""
+"""Which kind of file this is, and what to do if it cannot be sent as it is."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import os
 import shlex
 from typing import Optional
 
-from realtime_sync.audio.extras import INSTALL_AUDIO
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
 from realtime_sync.audio.wav import CODEC_ALAW, CODEC_MULAW, WavInfo
 from realtime_sync.errors import AudioFormatError
+from realtime_sync.extras import install
 
 # (where, what stands there, what it is): compressed audio and other containers, sent as samples, are loud noise.
 _MAGICS = (
@@ -36,7 +36,7 @@ _BARE_LAWS = {".ul": CODEC_MULAW, ".ulaw": CODEC_MULAW, ".al": CODEC_ALAW, ".ala
 
 
 def container(start: bytes, name: Optional[str]) -> Optional[str]:
-    """What a file that begins like this is, in words; None where it may be bare samples."""
+    """Which kind of file begins like this, in words; None if it may hold bare samples."""
     found = next((what for offset, magic, what in _MAGICS if start.startswith(magic, offset)), None)
     if found is None and name is not None and name.lower().endswith(_COMPRESSED_NAMES):
         found = f"a {os.path.splitext(name)[1][1:].upper()} file, by its name"
@@ -44,9 +44,9 @@ def container(start: bytes, name: Optional[str]) -> Optional[str]:
 
 
 def bare_by_name(path: str) -> Optional[WavInfo]:
-    """What the file at ``path`` holds, of which nothing else is known; None for bare samples in the wanted format.
+    """The format that the name of a file says, if nothing else is known of it; None: bare samples in the wanted format.
 
-    Raises AudioFormatError where the name tells of no bare samples: a text, sent as samples, is loud noise.
+    Raises AudioFormatError for any other name: a text, sent as samples, is loud noise.
     """
     suffix = os.path.splitext(path)[1].lower()
     if suffix in _BARE_LAWS:
@@ -54,31 +54,31 @@ def bare_by_name(path: str) -> Optional[WavInfo]:
     if suffix in _BARE_NAMES:
         return None
     name = os.path.basename(path)
-    told = f"{name} is no sound file that is known here"
+    told = f"{name} is not a sound file of a known kind"
     if suffix in _WAV_NAMES:
-        told = f"{name} is no WAV file, whatever its name says: it does not begin with RIFF"
+        told = f"{name} is named like a WAV file, but is none: it does not begin with RIFF"
     raise AudioFormatError(f"{told}; bare samples need the suffix {' or '.join(_BARE_NAMES)}")
 
 
 def cannot_convert(found: str, name: Optional[str]) -> str:
-    """For another container, where the packages that read it are missing."""
+    """The message for another container, if the packages that read it are missing."""
     return (
         f"This is {found}. Only WAV files and bare samples can be sent as they are; convert it first, for example: "
-        f"{ffmpeg(PCM, name)}. Or have it converted on the way: {INSTALL_AUDIO}"
+        f"{ffmpeg(PCM, name)}. Or have it converted on the way: {install('audio')}"
     )
 
 
 def unreadable(found: str, name: Optional[str], reason: object) -> str:
-    """For a file that the packages do not read."""
+    """The message for a file that the packages do not read."""
     return f"This is {found}, and cannot be read here ({reason}). Convert it first, for example: {ffmpeg(PCM, name)}"
 
 
 def mismatch(info: WavInfo, format: SampleFormat, name: Optional[str]) -> str:
-    """For samples in another format, where the packages that convert it are missing."""
+    """The message for samples in another format, if the packages that convert them are missing."""
     message = (
         f"The file is {info}, but the session's input format is {format} ({format.wire_type}); the service would "
-        f"hear noise. Have it converted on the way: {INSTALL_AUDIO}. Or convert the file: {ffmpeg(format, name)}, or: "
-        f"{_sox(format, name)}"
+        f"hear noise. Have it converted on the way: {install('audio')}. Or convert the file: "
+        f"{ffmpeg(format, name)}, or: {_sox(format, name)}"
     )
     other = next((known for known in (PCM, MULAW, ALAW) if info.matches(known)), None)
     return message if other is None else f"{message}. Or set input_audio_format={other.wire_type!r} in the session."

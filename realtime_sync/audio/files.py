@@ -28,7 +28,7 @@ _MOST_FRAMES = 2**48
 
 @attrs.frozen
 class Decoded:
-    """Mono blocks at ``rate`` (Hz); ``frames``: how many samples there will be, None where nobody knows."""
+    """Mono blocks at ``rate`` (Hz); ``frames``: how many samples there will be, None if it is not known."""
 
     blocks: Iterable[Floats]
     rate: int
@@ -39,7 +39,7 @@ class Decoded:
         return (to_bytes(block, format) for block in resampled(self.blocks, self.rate, format.rate))
 
     def converted_bytes(self, format: SampleFormat) -> Optional[int]:
-        """How many bytes ``converted`` gives, within a sample or two; None where nobody knows."""
+        """How many bytes ``converted`` gives, within a sample or two; None if it is not known."""
         return None if self.frames is None else format.bytes_for(self.frames / self.rate)
 
 

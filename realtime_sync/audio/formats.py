@@ -1,4 +1,4 @@
-"""What the bytes of the wire's audio formats mean."""
+"""The audio formats of the wire: what their bytes mean."""
 
 from __future__ import annotations
 
@@ -14,18 +14,21 @@ from realtime_sync.protocol.registry import UNSET
 
 @attrs.frozen
 class SampleFormat:
-    """How samples lie in bytes: always mono. ``PCM``, ``MULAW`` and ``ALAW`` are those that the service knows."""
+    """How samples lie in bytes: always mono. ``PCM``, ``MULAW`` and ``ALAW`` are those that the service knows.
+
+    Attributes:
+        wire_type: ``audio/pcm``, ``audio/pcmu`` or ``audio/pcma``.
+        rate: Samples a second (Hz).
+        sample_bytes: Bytes a sample: 2 for PCM (signed, little endian), 1 for G.711.
+        silence_sample: One sample of silence; it is not zero in G.711.
+        encoding: Its name in messages for people.
+    """
 
     wire_type: str
-    """``audio/pcm``, ``audio/pcmu`` or ``audio/pcma``."""
     rate: int
-    """Samples a second (Hz)."""
     sample_bytes: int
-    """Bytes a sample: 2 for PCM (signed, little endian), 1 for G.711."""
     silence_sample: bytes = attrs.field(repr=False)
-    """One sample of silence; it is not zero in G.711."""
     encoding: str = attrs.field(repr=False)
-    """What a person calls it."""
 
     @classmethod
     def of(cls, told: Union[AudioFormat, str, SampleFormat]) -> SampleFormat:

@@ -1,4 +1,4 @@
-"""All that can be wanted of audio on its way out: cut, converted, paced, followed by silence, and reported on."""
+"""Audio on its way out: cut into chunks, converted, paced, followed by silence, with its progress reported."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Callable, Optional, Union
 
-from realtime_sync.audio.extras import missing
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.pacing import Clock, Pacer, check_pace, paced
+from realtime_sync.audio.pacing import Pacer, PacingClock, paced
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
+from realtime_sync.checks import check_number
 from realtime_sync.errors import InvalidInputError
+from realtime_sync.extras import require
 
 Progress = Union[bool, Callable[[float, Optional[float]], object], None]
 """``progress(sent_seconds, total_seconds)``, or True for a bar in the terminal (tqdm); None or False: nothing."""
@@ -29,32 +30,28 @@ def outgoing_chunks(
     pace: Optional[float] = None,
     trailing_silence_ms: float = 0,
     progress: Progress = None,
-    clock: Optional[Clock] = None,
+    clock: Optional[PacingClock] = None,
 ) -> Union[AudioChunks, Generator[bytes, None, None]]:
     """The chunks to be sent, each when it is to be sent; ``close()`` them where they are dropped before their end.
 
     ``chunk_ms``: how long each is, 1 to 10,000 milliseconds; the last of the source may be shorter. ``pace``: 1.0 hands
     them out at the speed of speech, 2.0 twice as fast; None does not wait. ``trailing_silence_ms``: silence behind
     the audio, in which voice activity detection finds the end of speech. ``progress``: see ``Progress``; called on the
-    sending thread after each chunk, ``total_seconds`` is None where the source does not tell it. ``clock`` paces.
+    sending thread after each chunk, ``total_seconds`` is None if the source does not tell it. ``clock`` paces.
 
     Raises, when called, InvalidInputError for arguments without sense, ConfigurationError where ``progress=True`` needs
     tqdm; and as ``audio_chunks``.
     """
     check_chunk_ms(chunk_ms)
-    if not _is_number(trailing_silence_ms) or not 0 <= trailing_silence_ms <= _MOST_SILENCE_MS:
-        raise InvalidInputError(
-            f"trailing_silence_ms must be 0 to {_MOST_SILENCE_MS:,} milliseconds, not {trailing_silence_ms!r}"
-        )
-    if pace is not None:
-        check_pace(pace)
+    check_number("trailing_silence_ms", trailing_silence_ms, "milliseconds", at_most=_MOST_SILENCE_MS)
+    check_number("pace", pace, above=0, optional=True)
     if progress is True:
-        _require_tqdm()
+        require("tqdm", "progress", "progress=True")
     elif progress is not None and progress is not False and not callable(progress):
         raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
     size = format.bytes_for(chunk_ms / 1000)
     chunks = audio_chunks(source, format, size)
-    silence = trailing_silence(trailing_silence_ms / 1000, format)
+    silence = format.silence(trailing_silence_ms / 1000)
     timed: Iterable[bytes] = itertools.chain(chunks, _pieces(silence, size)) if silence else chunks
     if pace is not None:
         timed = paced(timed, format, Pacer(pace, clock))
@@ -64,14 +61,8 @@ def outgoing_chunks(
 
 
 def check_chunk_ms(chunk_ms: float, name: str = "chunk_ms", *, most: int = 10_000) -> None:
-    """Raise InvalidInputError where this is no length of a chunk, in milliseconds."""
-    if not _is_number(chunk_ms) or not 1 <= chunk_ms <= most:
-        raise InvalidInputError(f"{name} must be 1 to {most:,} milliseconds, not {chunk_ms!r}")
-
-
-def trailing_silence(seconds: float, format: SampleFormat) -> bytes:
-    """Silence to be sent behind speech, in which voice activity detection finds its end: in whole samples."""
-    return format.silence(seconds)
+    """Raise InvalidInputError unless this is the length of a chunk in milliseconds, from 1 to ``most``."""
+    check_number(name, chunk_ms, "milliseconds", at_least=1, at_most=most)
 
 
 def _reported(
@@ -111,14 +102,3 @@ def _reporter(progress: Progress) -> Iterator[Callable[[float, Optional[float]],
 
 def _pieces(data: bytes, size: int) -> Iterator[bytes]:
     return (data[start : start + size] for start in range(0, len(data), size))
-
-
-def _require_tqdm() -> None:
-    try:
-        import tqdm  # noqa: F401
-    except ImportError as error:
-        raise missing("tqdm", "progress", "progress=True") from error
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

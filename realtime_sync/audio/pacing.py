@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import Optional, Protocol
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.errors import InvalidInputError
+from realtime_sync.checks import check_number
 
 # After a stall so much audio may be sent at once; the rest of the delay stays, as it would with a microphone.
 _MOST_BEHIND_SECONDS = 1.0
 
 
-class Clock(Protocol):
+class PacingClock(Protocol):
     """Time for whoever paces; a test may have one in which ten minutes pass at once."""
 
     def now(self) -> float:
@@ -30,15 +30,16 @@ class RealClock:
     """``time.monotonic()``, ``speed`` times as fast. ``wake``: an event that ends every wait once it is set."""
 
     def __init__(self, speed: float = 1.0, wake: Optional[threading.Event] = None) -> None:
-        self._speed = check_pace(speed, "speed")
+        check_number("speed", speed, above=0)
+        self._speed = speed
         self._wake = wake or threading.Event()
 
     def now(self) -> float:
-        """See ``Clock.now``."""
+        """See ``PacingClock.now``."""
         return time.monotonic() * self._speed
 
     def wait(self, seconds: float) -> None:
-        """See ``Clock.wait``."""
+        """See ``PacingClock.wait``."""
         self._wake.wait(seconds / self._speed)
 
 
@@ -51,9 +52,10 @@ class Pacer:
     """
 
     def __init__(
-        self, pace: float = 1.0, clock: Optional[Clock] = None, *, most_behind: float = _MOST_BEHIND_SECONDS
+        self, pace: float = 1.0, clock: Optional[PacingClock] = None, *, most_behind: float = _MOST_BEHIND_SECONDS
     ) -> None:
-        self._pace = check_pace(pace)
+        check_number("pace", pace, above=0)
+        self._pace = pace
         self._clock = clock or RealClock()
         self._most_behind = most_behind
         self._started: Optional[float] = None
@@ -82,10 +84,3 @@ def paced(chunks: Iterable[bytes], format: SampleFormat, pacer: Pacer) -> Iterat
         yield chunk
         given += len(chunk)
     pacer.wait_until(format.seconds(given))
-
-
-def check_pace(pace: object, name: str = "pace") -> float:
-    """``pace``; raises InvalidInputError where it is no number above 0."""
-    if isinstance(pace, bool) or not isinstance(pace, (int, float)) or not 0 < pace < float("inf"):
-        raise InvalidInputError(f"{name} must be a number above 0 (1.0 is the speed of speech), not {pace!r}")
-    return pace

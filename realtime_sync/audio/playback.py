@@ -9,6 +9,7 @@ from typing import Optional, Protocol
 
 import attrs
 
+from realtime_sync.checks import check_number, check_whole
 from realtime_sync.errors import InvalidInputError
 
 # Items that are remembered: reports of an earlier one may come late, from an audio thread.
@@ -50,8 +51,7 @@ class PlaybackPosition:
     """
 
     def __init__(self, *, rate: int = 24_000) -> None:
-        if isinstance(rate, bool) or not isinstance(rate, int) or rate <= 0:
-            raise InvalidInputError(f"rate must be a number of samples a second, not {rate!r}")
+        check_whole("rate", rate, "samples a second", at_least=1)
         self._rate = rate
         self._lock = threading.Lock()  # guards all below; held for a few instructions
         self._samples: OrderedDict[tuple[str, int], tuple[float, float]] = OrderedDict()  # (samples, when begun)
@@ -60,15 +60,12 @@ class PlaybackPosition:
 
     def played(self, item_id: str, samples: int, content_index: int = 0) -> None:
         """So many samples more were played of this item. A stereo frame counts as one."""
-        if isinstance(samples, bool) or not isinstance(samples, int) or samples < 0:
-            raise InvalidInputError(f"samples must be a number from 0, not {samples!r}")
+        check_whole("samples", samples)
         self._advance((item_id, content_index), samples, more=True)
 
     def report(self, item_id: str, played_ms: float, content_index: int = 0) -> None:
         """This much of the item was played in all, in milliseconds; less than was reported before changes nothing."""
-        number = isinstance(played_ms, (int, float)) and not isinstance(played_ms, bool)
-        if not number or not 0 <= played_ms < float("inf"):
-            raise InvalidInputError(f"played_ms must be a number of milliseconds from 0, not {played_ms!r}")
+        check_number("played_ms", played_ms, "milliseconds")
         self._advance((item_id, content_index), played_ms * self._rate / 1000, more=False)
 
     @property
@@ -78,12 +75,12 @@ class PlaybackPosition:
             return None if self._current is None else self._at(self._current)
 
     def of_item(self, item_id: str, content_index: int = 0) -> Optional[Played]:
-        """What was played of this item; None where nothing was, or where many other items followed it."""
+        """What was played of this item; None if nothing was, or many other items followed it."""
         with self._lock:
             return self._at((item_id, content_index)) if (item_id, content_index) in self._samples else None
 
     def playable(self, update: Said) -> bool:
-        """False where this audio belongs to an answer that was interrupted: throw it away, do not play it."""
+        """False if this audio belongs to an answer that was interrupted: throw it away, do not play it."""
         with self._lock:
             return update.item_id not in self._cut and update.response_id not in self._cut
 
@@ -117,6 +114,6 @@ class PlaybackPosition:
 
 
 def check_position(position: object) -> None:
-    """Raise ``InvalidInputError`` for what is neither a ``PlaybackPosition`` nor None."""
+    """Raise ``InvalidInputError`` unless this is a ``PlaybackPosition`` or None."""
     if position is not None and not isinstance(position, PlaybackPosition):
-        raise InvalidInputError(f"a position is a PlaybackPosition that a player keeps, not {position!r:.60}")
+        raise InvalidInputError(f"position must be a PlaybackPosition that a player keeps, not {position!r:.60}")

@@ -1,4 +1,4 @@
-"""What would surely go wrong with the input buffer, told before it is sent."""
+"""Commits that the service would surely refuse, refused here before they are sent."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ _LEAST_COMMITTED = 0.1
 def check_commit(
     bytes_sent_since_commit: Optional[int], format: SampleFormat, turn_detection: Optional[TurnDetectionOptions]
 ) -> None:
-    """Raise UsageError where the service would refuse to commit the audio, or would do so by itself.
+    """Raise UsageError if the service would refuse to commit the audio, or commits it by itself.
 
-    ``bytes_sent_since_commit``: samples in ``format`` that were sent since the last commit; None where nobody knows.
-    ``turn_detection``: as it is in force; None where it is off, or where nobody knows.
+    ``bytes_sent_since_commit``: samples in ``format`` that were sent since the last commit; None if that is not known.
+    ``turn_detection``: as it is in force; None if it is off, or not known.
     """
     if turn_detection is not None and turn_detection.type in ("server_vad", "semantic_vad"):
         raise UsageError(
-            f"The service commits by itself where it detects turns ({turn_detection.type}); a commit of yours would "
-            "cut a turn in two, or find nothing to commit. Send some silence behind the audio instead "
-            "(trailing_silence_ms=1000), or switch it off: TurnDetectionOptions.disabled(). send_message() sends a "
-            "commit all the same."
+            f"The service commits the audio itself, because turn detection is on ({turn_detection.type}): a commit of "
+            "yours would cut a turn in two, or find nothing to commit. Send some silence after the audio instead "
+            "(trailing_silence_ms=1000), or switch turn detection off: TurnDetectionOptions.disabled(). To send a "
+            "commit anyway, use send_message()."
         )
     if bytes_sent_since_commit is None:
         return

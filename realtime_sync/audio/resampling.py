@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from realtime_sync.audio.extras import missing
+from realtime_sync.extras import require
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,10 +22,7 @@ class Resampler:
     """
 
     def __init__(self, rate: float, wanted: float) -> None:
-        try:
-            import soxr
-        except ImportError as error:
-            raise missing("soxr", "audio", "Another rate of audio") from error
+        soxr = require("soxr", "audio", "Another rate of audio")
         self._stream = soxr.ResampleStream(rate, wanted, 1, dtype="float32", quality="HQ")
 
     def feed(self, block: Floats) -> Floats:

@@ -14,11 +14,12 @@ import attrs
 from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.byte_stream import ByteStream
 from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch, unreadable
-from realtime_sync.audio.extras import can_convert
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.wav import RIFFS, WavInfo, read_wav_header
-from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.checks import check_whole
+from realtime_sync.errors import AudioFormatError
+from realtime_sync.extras import is_installed
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class AudioChunks(Iterator[bytes]):
 
     @property
     def total_bytes(self) -> Optional[int]:
-        """How many bytes there will be, within a sample or two; None where nobody knows, or before the first chunk."""
+        """How many bytes there will be, within a sample or two; None if it is not known, or before the first chunk."""
         return self._length.bytes
 
     def __next__(self) -> bytes:
@@ -82,7 +83,7 @@ class _Opened:
         return cls(stream, name, file, file.tell(), path)
 
     def left(self) -> Optional[int]:
-        """Bytes from here to the end of the file; None where that cannot be told."""
+        """Bytes from here to the end of the file; None if that cannot be told."""
         if self.file is None:
             return None
         here = self.file.tell()
@@ -106,8 +107,7 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     and, after all that is whole has been handed out, for an end within a sample. Errors of the source itself pass
     through (OSError, ...).
     """
-    if isinstance(chunk_bytes, bool) or not isinstance(chunk_bytes, int) or chunk_bytes < format.sample_bytes:
-        raise InvalidInputError(f"chunk_bytes must be at least one sample ({format.sample_bytes}), not {chunk_bytes!r}")
+    check_whole("chunk_bytes", chunk_bytes, "bytes", at_least=format.sample_bytes)
     size = chunk_bytes - chunk_bytes % format.sample_bytes
     length = _Length()
     if isinstance(source, (bytearray, memoryview)):
@@ -166,7 +166,7 @@ def _chunks(opened: _Opened, format: SampleFormat, size: int, length: _Length) -
         length.bytes = left
         yield from _cut(opened.stream, None, format, size)
         return
-    if not can_convert():
+    if not is_installed("numpy", "soundfile", "soxr"):
         told = cannot_convert(found, opened.name) if found else None
         raise AudioFormatError(told or mismatch(cast(WavInfo, info), format, opened.name))
     with ExitStack() as stack:

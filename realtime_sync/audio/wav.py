@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import struct
-from types import TracebackType
 from typing import BinaryIO, Optional, Protocol, Union
 
 import attrs
@@ -44,7 +43,7 @@ class WavInfo:
     ``codec``: the format tag, 1 (PCM), 3 (float), 6 (A-law), 7 (µ-law) or another; that of the subformat where the
     header is of the extensible kind, and 0xFFFE where the subformat has none.
     ``rate``: in Hz. ``bits``: of a sample of one channel. ``data_bytes``: the length of the samples as the header
-    claims it, or None where it does not know (the file was written as a stream): then they go on to the end.
+    claims it, or None if it does not know (the file was written as a stream): then they go on to the end.
     """
 
     codec: int
@@ -54,7 +53,7 @@ class WavInfo:
     data_bytes: Optional[int] = None
 
     def matches(self, wanted: SampleFormat) -> bool:
-        """True where the samples can be sent in this format as they are."""
+        """True if the samples can be sent in this format as they are."""
         return (self.codec, self.channels, self.rate, self.bits) == (
             _CODECS.get(wanted.wire_type),
             1,
@@ -83,7 +82,7 @@ def read_wav_header(stream: ByteReader) -> tuple[Optional[WavInfo], bytes]:
     if len(start) < 12:
         raise AudioFormatError(_CUT_OFF)
     if start[8:] != b"WAVE":
-        raise AudioFormatError(f"This RIFF file is no WAV file: its type is {start[8:]!r}, not b'WAVE'.")
+        raise AudioFormatError(f"This RIFF file is not a WAV file: its type is {start[8:]!r}, not b'WAVE'.")
     return _read_chunks(stream), b""
 
 
@@ -128,7 +127,9 @@ def _read_fully(stream: ByteReader, size: int) -> bytes:
     while size > 0:
         part: object = stream.read(min(size, 65536))  # a claimed length is not memory to be set aside
         if not isinstance(part, bytes):
-            raise AudioFormatError(f"A WAV file is read from a blocking binary stream; this gave {part!r:.40}.")
+            raise AudioFormatError(
+                f"A WAV file must be read from a blocking binary stream; this one gave {part!r:.40}."
+            )
         if not part:
             break
         parts.append(part)
@@ -217,9 +218,7 @@ class WavWriter:
     def __enter__(self) -> WavWriter:
         return self
 
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 

@@ -71,19 +71,20 @@ def timeline(arguments: argparse.Namespace) -> int:
       realtime-sync timeline session.jsonl --picture session.png   # pip install 'realtime-sync[plot]'
       realtime-sync timeline session.jsonl --audio session.wav   # left the user, right what was heard
     """
+    from realtime_sync import timeline as views
     from realtime_sync.recording import Recording
 
     options.check_apart([arguments.recording], [path for path in (arguments.picture, arguments.audio) if path])
     options.check_wav_name("--audio", arguments.audio)
     recording = Recording.read(arguments.recording)
-    for path, save in ((arguments.picture, recording.save_timeline), (arguments.audio, recording.save_audio)):
+    for path, save in ((arguments.picture, views.save_picture), (arguments.audio, views.save_stereo)):
         if path:  # before the table, under which an error would be lost
-            save(path)
+            save(recording, path)
             terminal.note(f"written to {path}")
     if arguments.json:
         turns = [{"began": round(turn.started, 3), **turn_as_json(turn)} for turn in recording.turns()]
         whole = {"started": recording.started, "duration": round(recording.duration, 3), "turns": turns}
         terminal.show(json.dumps(whole, ensure_ascii=False, indent=2))
     else:
-        terminal.show(recording.timeline())
+        terminal.show(views.text(recording))
     return 0

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
 from realtime_sync.audio.arrays import from_bytes
-from realtime_sync.audio.extras import missing
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.wav import WavWriter
 from realtime_sync.cli import options, terminal
 from realtime_sync.errors import ConfigurationError, InvalidInputError
+from realtime_sync.extras import missing
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.voice import SoundDeviceSpeaker

@@ -121,7 +121,7 @@ def _done(result: transcribing.FileTranscription) -> Optional[transcribing.Trans
     if not isinstance(result.error, TranscriptionFailedError):
         return result.transcription
     part = result.error.transcription
-    return part if part is not None and part.segments else None
+    return part if isinstance(part, transcribing.Transcription) and part.segments else None
 
 
 def _as_json(result: transcribing.FileTranscription, done: Optional[transcribing.Transcription]) -> dict[str, Any]:

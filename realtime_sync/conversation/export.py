@@ -47,13 +47,13 @@ def to_json(state: Accumulator) -> str:
 
 
 def from_json(text: str) -> Accumulator:
-    """The conversation that a text holds. Raises ``InvalidInputError`` where it holds none of this version."""
+    """The conversation that a text holds. Raises ``InvalidInputError`` if it holds none of this version."""
     try:
         told = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
-        raise InvalidInputError(f"this is no saved conversation: not JSON ({error})") from error
+        raise InvalidInputError(f"this is not a saved conversation: it is not JSON ({error})") from error
     if not isinstance(told, dict) or told.get("format") != FORMAT:
-        raise InvalidInputError(f"this is no saved conversation: it is not of the format {FORMAT!r}")
+        raise InvalidInputError(f"this is not a saved conversation: it is not of the format {FORMAT!r}")
     if told.get("version") != VERSION:
         raise InvalidInputError(f"this conversation is saved as version {told.get('version')!r}; {VERSION} can be read")
     try:

@@ -148,7 +148,19 @@ def _cached(usage: TokenUsage, read: Mapping[str, int]) -> dict[str, int]:
 
 @attrs.frozen(kw_only=True)
 class ModelPrices:
-    """The prices of one model, in USD for a million tokens; None: the model has none, or it is not known."""
+    """The prices of one model, in USD for a million tokens. None (the default everywhere): the model has none, or it is
+    not known.
+
+    Attributes:
+        text_in: Text that it reads.
+        text_cached: Text that it reads from the cache.
+        text_out: Text that it writes.
+        audio_in: Audio that it hears.
+        audio_cached: Audio that it hears from the cache.
+        audio_out: Audio that it speaks.
+        image_in: Images that it sees.
+        image_cached: Images that it sees from the cache.
+    """
 
     text_in: Optional[float] = None
     text_cached: Optional[float] = None
@@ -162,11 +174,15 @@ class ModelPrices:
 
 @attrs.frozen
 class Prices:
-    """A table of prices by model name, as of ``date`` (YYYY-MM-DD, or less where the day is not known).
+    """A table of prices by model name.
 
     Tables do not change: ``with_model`` makes another. A model is found by its own name, or by that of which it is a
-    dated version (``gpt-realtime-2025-08-28`` is ``gpt-realtime``); an Azure deployment with a name of its own is
-    added under that name.
+    dated version (``gpt-realtime-2025-08-28`` is ``gpt-realtime``); an Azure deployment with a name of its own is added
+    under that name.
+
+    Attributes:
+        date: When the prices held: YYYY-MM-DD, or less if the day is not known.
+        models: The prices by model name; none by default.
     """
 
     date: str

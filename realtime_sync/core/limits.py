@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import attrs
 
-from realtime_sync.errors import ConfigurationError
+from realtime_sync.checks import check_whole, validated_by
 
-
-def _bytes(instance: object, attribute: attrs.Attribute[int], value: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"QueueLimits.{attribute.name} must be a whole number of bytes from 1, not {value!r}")
+_bytes = validated_by(check_whole, "bytes", at_least=1)
 
 
 @attrs.frozen(kw_only=True)

@@ -5,13 +5,13 @@ The features of ``tools/``, ``mcp/`` and ``voice/`` stand on this class; ``sessi
 
 from __future__ import annotations
 
-import math
 import secrets
 from collections.abc import Iterable, Mapping
 from typing import Optional, Union
 
 import attrs
 
+from realtime_sync.checks import check_number, check_whole
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import SETTING_COMMANDS, RealtimeEngine
@@ -118,13 +118,10 @@ class RealtimeWireSession(WireSession):
         ``audio_end_ms``: milliseconds from the audio's beginning; more than there is, is an error.
         """
         check_type(item_id, (str,), "item_id")
-        number = isinstance(audio_end_ms, (int, float)) and not isinstance(audio_end_ms, bool)
-        if not number or not 0 <= audio_end_ms < math.inf:
-            raise InvalidInputError(f"audio_end_ms must be a number of milliseconds from 0, not {audio_end_ms!r}")
+        check_number("audio_end_ms", audio_end_ms, "milliseconds")
         if 0 < audio_end_ms < 1:
             raise InvalidInputError(f"audio_end_ms={audio_end_ms} is in milliseconds; in seconds, take it times 1000")
-        if isinstance(content_index, bool) or not isinstance(content_index, int) or content_index < 0:
-            raise InvalidInputError(f"content_index must be a whole number from 0, not {content_index!r:.60}")
+        check_whole("content_index", content_index)
         return self._send(
             commands.ConversationItemTruncateCommand(
                 item_id=item_id, content_index=content_index, audio_end_ms=int(audio_end_ms), event_id=event_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import re
 import time
@@ -10,10 +11,10 @@ from typing import Callable, Optional, TypeVar
 
 import attrs
 
+from realtime_sync.checks import check_number, check_whole, validated_by
 from realtime_sync.endpoint.endpoint import Additions, Endpoint, Target
 from realtime_sync.errors import (
     AuthenticationError,
-    ConfigurationError,
     ConnectCancelledError,
     ConnectionClosedError,
     ConnectionFailedError,
@@ -28,44 +29,41 @@ from realtime_sync.transport.urls import show_url
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
+_seconds = validated_by(check_number, "seconds", at_most=1_000_000)
 
 
 @attrs.frozen(kw_only=True)
 class ConnectRetries:
     """How often and how long to try again after 429 (rate limited) and 5xx (unavailable); nothing else is retried.
 
-    ``attempts``: how many in all, the first included; 1 never retries.
-    ``max_wait``: the most seconds that all the pauses between them may take together; 0 never pauses, so it retries
-    only what the service allows to be retried at once.
-    ``base_delay``: seconds before the first retry where the service does not say (``Retry-After``); it doubles each
-    time, and is varied by a half up and down so that many clients do not come back together.
+    Attributes:
+        attempts: How many in all, the first included (3); 1 never retries.
+        max_wait: The most seconds that all the pauses between attempts may take together (30.0); 0 never pauses, so it
+            retries only what the service allows to be retried at once.
+        base_delay: Seconds before the first retry, if the service does not say how long to wait with ``Retry-After``
+            (0.5). It doubles each time, and is varied by a half up and down so that many clients do not come back
+            together.
     """
 
-    attempts: int = 3
-    max_wait: float = 30.0
-    base_delay: float = 0.5
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse what makes no sense."""
-        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int) or self.attempts < 1:
-            raise ConfigurationError(f"ConnectRetries.attempts must be a whole number from 1, not {self.attempts!r}")
-        for name in ("max_wait", "base_delay"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1_000_000:
-                raise ConfigurationError(
-                    f"ConnectRetries.{name} must be a number of seconds from 0 to a million, not {value!r}"
-                )
+    attempts: int = attrs.field(default=3, validator=validated_by(check_whole, at_least=1))
+    max_wait: float = attrs.field(default=30.0, validator=_seconds)
+    base_delay: float = attrs.field(default=0.5, validator=_seconds)
 
     def pause(self, error: HandshakeError, attempt: int, waited: float) -> Optional[float]:
-        """Seconds to wait after ``attempt`` (from 1) failed with ``error``; None where it should be raised."""
+        """Seconds to wait after ``attempt`` (from 1) failed with ``error``; None if the error is to be raised."""
         if attempt >= self.attempts or not isinstance(error, (RateLimitedError, ServiceUnavailableError)):
             return None
         if error.code == "insufficient_quota":
             return None  # also a 429, but it lasts until somebody pays
         delay = error.retry_after
         if delay is None:
-            delay = self.base_delay * 2 ** min(attempt - 1, 40) * random.uniform(0.5, 1.5)
+            delay = backoff(self.base_delay, attempt)
         return delay if waited + delay <= self.max_wait else None
+
+
+def backoff(base_delay: float, retry: int, max_delay: float = math.inf) -> float:
+    """Seconds before the ``retry``-th retry (from 1): doubling, and varied so that clients do not come together."""
+    return min(max_delay, base_delay * 2.0 ** min(retry - 1, 30)) * random.uniform(0.5, 1.5)
 
 
 def open_connection(
@@ -184,11 +182,13 @@ def refusal(closed: ConnectionClosedError) -> ConnectionFailedError:
     OpenAI accepts every handshake (101), then sends one ``error`` event and closes: 3000 for a bad key, 4000 for a bad
     model or shape, with ``invalid_request_error.CODE`` as the reason (2026-09).
     """
-    details = closed.error.error if closed.error is not None else None
-    code = (details.code if details is not None else None) or closed.close_info.reason.rpartition(".")[2]
-    if details is None and closed.close_info.initiator != "remote":
-        return ConnectionFailedError(f"The connection was {closed.close_info} before the server said anything.")
-    told = (details.message if details is not None else None) or closed.close_info.reason or "no reason given"
+    told = closed.error
+    code = (told.code if told is not None else None) or closed.close_info.reason.rpartition(".")[2]
+    if told is None and closed.close_info.initiator != "remote":
+        return ConnectionFailedError(
+            f"The connection was {closed.close_info} before the server said anything. Check the endpoint, or try again."
+        )
+    reason = (told.message if told is not None else None) or closed.close_info.reason or "no reason given"
     cls = _REFUSALS.get(code or "", HandshakeError)
-    told = _KEY.sub(r"\1***", told)  # some servers repeat the key that they refuse
-    return cls(f"The server refused the session: {told}", code=code or None, close_info=closed.close_info)
+    reason = _KEY.sub(r"\1***", reason)  # some servers repeat the key that they refuse
+    return cls(f"The server refused the session: {reason}", code=code or None, close_info=closed.close_info)

@@ -1,4 +1,4 @@
-"""What proves who is calling: a key, a function that gives one, or an Azure credential object.
+"""Credentials: a key, a function that gives one, or an Azure credential object.
 
 A credential is asked anew at each connect, on the connecting thread: keys are rotated and tokens expire. Caching is
 the credential's own business (those of azure-identity do it). No secret gets into a message, a repr or a log.

@@ -75,16 +75,20 @@ def _check_kinds(dialect: object, ssl_context: object) -> None:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Target:
-    """One connection attempt, worked out: what the transport needs, and nothing that it must decide."""
+    """One connection attempt, worked out: what the transport needs, and nothing that it must decide.
+
+    Attributes:
+        url: ``ws://`` or ``wss://`` (of a REST request ``http://`` or ``https://``), percent-escaped.
+        headers: All headers to send besides those of the WebSocket handshake or the HTTP body. They hold the
+            credential.
+        proxy: The proxy's URL, which may hold a password. None: connect directly.
+        ssl_context: None: the transport's default.
+    """
 
     url: str = attrs.field(repr=_shown)
-    """``ws://`` or ``wss://`` (of a REST request ``http://`` or ``https://``), percent-escaped."""
     headers: Mapping[str, str] = attrs.field(repr=_names)
-    """All headers to send besides those of the WebSocket handshake or the HTTP body. They hold the credential."""
     proxy: Optional[str] = attrs.field(default=None, repr=_shown)
-    """The proxy's URL, which may hold a password, or None to connect directly."""
     ssl_context: Optional[ssl.SSLContext] = attrs.field(default=None, repr=False)
-    """None stands for the transport's default."""
 
     @property
     def client_request_id(self) -> Optional[str]:
@@ -94,9 +98,30 @@ class Target:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Endpoint:
-    """Where to connect, and as whom. Made by ``Endpoint.openai`` or ``Endpoint.azure``, which tell the settings.
+    """Where to connect, and as whom. Made by ``Endpoint.openai`` or ``Endpoint.azure``.
 
-    Raises ConfigurationError at once for what could never connect.
+    Settings with which no connection could be made raise ConfigurationError at once.
+
+    Attributes:
+        base_url: http, https, ws or wss. ``/realtime`` is added unless the path ends so already; its query is kept.
+        flavour: Whose rules of paths, query and headers hold: ``"openai"`` (the default, also for servers of one's
+            own), ``"azure"`` or ``"azure-preview"``.
+        dialect: ``Dialect.GA`` (the default), or ``Dialect.PREVIEW`` for a server that speaks the beta protocol; the
+            header ``openai-beta: realtime=v1`` is then sent.
+        credential: See ``Credential``. None (the default): the server wants none.
+        credential_kind: ``"token"`` is sent as ``Authorization: Bearer``, ``"key"`` as ``api-key``. None: a text is a
+            key, anything else gives tokens.
+        token_scope: What an object with ``get_token`` is asked for; Azure's by default.
+        api_version: Azure: ``"v1"``, or the date of a preview. None (the default) for others.
+        organization: The OpenAI organization that pays. None: the key's own.
+        project: The OpenAI project that pays. None: the key's own.
+        user_agent: The name of your application, added to the library's own in ``User-Agent``. None: nothing is added.
+        headers: Added to ours, and stronger than ours; a value None removes one of ours. None (the default): none.
+        query: As ``headers``, for the URL's query.
+        proxy: A URL (http, https, socks4, socks5, socks5h). None (the default): the environment's, as requests takes it
+            (``https_proxy``, ``no_proxy``, ...). False or ``""``: connect directly.
+        ssl_context: A whole TLS context, in place of ``ca_file``. None: the default one.
+        ca_file: A file of trusted certificates (PEM) in place of the default ones. None: the default ones.
     """
 
     base_url: str = attrs.field(repr=_shown)
@@ -147,17 +172,11 @@ class Endpoint:
     ) -> Endpoint:
         """OpenAI, or any server that speaks its protocol.
 
-        ``credential``: see ``Credential``; always sent as ``Authorization: Bearer``.
-        ``endpoint``: the base URL, http, https, ws or wss; ``/realtime`` is added unless the path ends so already, and
-        its query is kept.
-        ``dialect``: ``Dialect.PREVIEW`` for a server that still speaks the beta protocol (OpenAI itself no longer
-        does); the header ``openai-beta: realtime=v1`` is then sent.
-        ``user_agent``: the name of your application, added to the library's own.
-        ``headers``, ``query``: added to ours, and stronger than ours; a value None removes one of ours.
-        ``proxy``: a URL (http, https, socks4, socks5, socks5h); None takes the environment's, as requests does
-        (``https_proxy``, ``no_proxy``, ...); False or ``""`` connects directly.
-        ``ca_file``: a file of trusted certificates (PEM) instead of the default ones; or a whole ``ssl_context``.
-        ``token_scope``: what an object with ``get_token`` is asked for.
+        ``endpoint`` is the base URL. ``credential`` is always sent as ``Authorization: Bearer``. The class describes
+        the other arguments, under the same names.
+
+        Raises:
+            ConfigurationError: No connection could ever be made with these settings.
         """
         return cls(
             base_url=endpoint,
@@ -192,16 +211,20 @@ class Endpoint:
         ssl_context: Optional[ssl.SSLContext] = None,
         ca_file: Optional[str] = None,
     ) -> Endpoint:
-        """Azure OpenAI. The settings that are not told here are those of ``Endpoint.openai``.
+        """Azure OpenAI. The class describes the arguments that are not described here, under the same names.
 
-        ``endpoint``: the resource, such as ``https://RESOURCE.openai.azure.com``; ``/openai`` and ``/openai/v1``
-        behind it are understood, and a path of another kind that ends in ``/realtime`` is kept as it is.
-        ``credential``: a str is a key (``api-key``); what a function returns is a token (``Authorization: Bearer``),
-        as azure-identity's ``get_bearer_token_provider`` gives it; so is what ``get_token`` gives.
-        ``credential_kind``: ``"key"`` or ``"token"`` where that guess is wrong: a function that returns a key, a str
-        that is an Entra token. None guesses.
+        ``endpoint`` is the resource, such as ``https://RESOURCE.openai.azure.com``. ``/openai`` and ``/openai/v1``
+        behind it are understood; a path of another kind that ends in ``/realtime`` is kept as it is.
+
+        ``credential``: a text is a key (``api-key``). A function returns a token (``Authorization: Bearer``), as
+        azure-identity's ``get_bearer_token_provider`` does, and so does ``get_token``. Set ``credential_kind`` to
+        ``"key"`` for a function that returns a key, to ``"token"`` for a text that is an Entra token.
+
         ``api_version``: ``"v1"`` is the generally available protocol, which has no ``api-version`` in its URL; a date
         such as ``"2025-04-01-preview"`` selects the preview protocol.
+
+        Raises:
+            ConfigurationError: No connection could ever be made with these settings.
         """
         preview = api_version != "v1"
         return cls(

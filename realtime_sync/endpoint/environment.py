@@ -1,4 +1,4 @@
-"""Where to connect, as the environment's variables tell it."""
+"""Where to connect, read from environment variables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Mapping, Optional
 from realtime_sync.endpoint.credentials import TokenCredential
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint
 from realtime_sync.errors import ConfigurationError
+from realtime_sync.extras import require
 from realtime_sync.transport.urls import split_base_url
 
 logger = logging.getLogger(__name__)
@@ -114,13 +115,8 @@ def _openai(environ: Mapping[str, str], base_url: str, key: Optional[str]) -> tu
 
 
 def _entra_credential() -> TokenCredential:
-    try:
-        from azure.identity import DefaultAzureCredential
-    except ImportError as error:
-        raise ConfigurationError(
-            "AZURE_OPENAI_USE_ENTRA needs the package azure-identity: pip install realtime-sync[azure]"
-        ) from error
-    return DefaultAzureCredential()
+    credential: TokenCredential = require("azure.identity", "azure", "AZURE_OPENAI_USE_ENTRA").DefaultAzureCredential()
+    return credential
 
 
 def _host(base_url: str) -> Optional[str]:

@@ -128,9 +128,7 @@ class _Reader:
 
 
 def _read_update(message: Json, wire_type: str, text: str, dialect: Dialect, registry: Registry) -> ConversationUpdate:
-    readers = registry.readers.get(dialect.value)
-    if readers is None:
-        readers = registry.readers.setdefault(dialect.value, {})
+    readers = registry.ga_readers if dialect is Dialect.GA else registry.preview_readers
     reader: Optional[_Reader] = readers.get(wire_type) or _made_reader(wire_type, dialect, registry, readers)
     if reader is None:
         event_id = message.pop("event_id", None) if isinstance(message.get("event_id"), str) else None
@@ -210,16 +208,15 @@ def _json_type(value: Any) -> str:
 # The converter's hooks --------------------------------------------------------------------------------------
 
 
-def _structure_str(value: Any, _: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"expected a string, got {_json_type(value)}")
-    return value
+def _only(kind: type[T], name: str) -> Hook:
+    """Take a JSON value of this type as it is, and refuse any other."""
 
+    def structure(value: Any, _: Any) -> T:
+        if not isinstance(value, kind):
+            raise TypeError(f"expected {name}, got {_json_type(value)}")
+        return value
 
-def _structure_bool(value: Any, _: Any) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError(f"expected a boolean, got {_json_type(value)}")
-    return value
+    return structure
 
 
 def _structure_int(value: Any, _: Any) -> int:
@@ -238,24 +235,14 @@ def _structure_float(value: Any, _: Any) -> float:
 
 def _list_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
     inner: Hook = list_structure_factory(wanted, converter)
-
-    def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, list):  # else a string would become a list of its letters
-            raise TypeError(f"expected an array, got {_json_type(value)}")
-        return inner(value, wanted)
-
-    return structure
+    check = _only(list, "an array")  # else a string would become a list of its letters
+    return lambda value, _: inner(check(value, list), wanted)
 
 
 def _dict_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
     inner: Hook = make_mapping_structure_fn(wanted, converter)
-
-    def structure(value: Any, _: Any) -> Any:
-        if not isinstance(value, dict):
-            raise TypeError(f"expected an object, got {_json_type(value)}")
-        return inner(value, wanted)
-
-    return structure
+    check = _only(dict, "an object")
+    return lambda value, _: inner(check(value, dict), wanted)
 
 
 def _union_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
@@ -367,16 +354,8 @@ def _unstructure_tool_choice(choice: options.ConversationToolChoice) -> Any:
     return choice.type if len(present) == 1 and choice.type not in ("function", "mcp") else present
 
 
-def _is_union(wanted: Any) -> bool:
-    return get_origin(wanted) in (Union, types.UnionType)
-
-
-def _is_list(wanted: Any) -> bool:
-    return get_origin(wanted) is list
-
-
-def _is_dict(wanted: Any) -> bool:
-    return get_origin(wanted) is dict
+def _generic(*origins: Any) -> Callable[[Any], bool]:
+    return lambda wanted: get_origin(wanted) in origins
 
 
 def _is_ours(cls: Any) -> bool:
@@ -389,13 +368,13 @@ def _is_described_tool(cls: Any) -> bool:
 
 def _made_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
-    converter.register_structure_hook(str, _structure_str)
-    converter.register_structure_hook(bool, _structure_bool)
+    converter.register_structure_hook(str, _only(str, "a string"))
+    converter.register_structure_hook(bool, _only(bool, "a boolean"))
     converter.register_structure_hook(int, _structure_int)
     converter.register_structure_hook(float, _structure_float)
-    converter.register_structure_hook_factory(_is_list, _list_hook)
-    converter.register_structure_hook_factory(_is_dict, _dict_hook)
-    converter.register_structure_hook_factory(_is_union, _union_hook)
+    converter.register_structure_hook_factory(_generic(list), _list_hook)
+    converter.register_structure_hook_factory(_generic(dict), _dict_hook)
+    converter.register_structure_hook_factory(_generic(Union, types.UnionType), _union_hook)
     converter.register_structure_hook_factory(_is_ours, _class_hook)
     converter.register_unstructure_hook_factory(_is_ours, _unstructure_hook)
     converter.register_unstructure_hook_func(_is_described_tool, lambda tool: converter.unstructure(tool.definition))

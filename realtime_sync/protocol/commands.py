@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import attrs
 
@@ -13,31 +13,15 @@ from realtime_sync.protocol.options import (
     SessionOptions,
     TranscriptionSessionOptions,
 )
-from realtime_sync.protocol.registry import Command, client_message
+from realtime_sync.protocol.registry import Command, client_message, public_classes
 from realtime_sync.protocol.resources import RealtimeSession
-
-__all__ = [
-    "ConversationItemCreateCommand",
-    "ConversationItemDeleteCommand",
-    "ConversationItemRetrieveCommand",
-    "ConversationItemTruncateCommand",
-    "InputAudioBufferAppendCommand",
-    "InputAudioBufferClearCommand",
-    "InputAudioBufferCommitCommand",
-    "OutputAudioBufferClearCommand",
-    "ResponseCancelCommand",
-    "ResponseCreateCommand",
-    "SessionCloseCommand",
-    "SessionInputAudioBufferAppendCommand",
-    "SessionUpdateCommand",
-    "TranscriptionSessionUpdateCommand",
-]
 
 
 def _is_asked(command: Command, _: attrs.Attribute[Any], session: SessionOptions) -> None:
     if isinstance(session, RealtimeSession):
         raise InvalidInputError(
-            "this is a session as the server told it, which it would not take back; give ConversationSessionOptions"
+            "this is a session as the server described it, and the server does not accept that; give the settings to "
+            "change, as ConversationSessionOptions"
         )
 
 
@@ -146,3 +130,7 @@ class SessionInputAudioBufferAppendCommand(Command):
 @attrs.define(kw_only=True, repr=False, eq=False)
 class SessionCloseCommand(Command):
     """End a translation session in an orderly way: what was heard is still translated."""
+
+
+if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore
+    __all__ = public_classes(globals())

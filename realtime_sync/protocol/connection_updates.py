@@ -35,7 +35,7 @@ class SessionDisconnectedUpdate(ConversationUpdate):
 class SessionReconnectedUpdate(ConversationUpdate):
     """The session goes on over a new connection. Made by this library; no server sends it.
 
-    ``reason``: how the old connection ended. ``losses``: one line for each thing that was not carried over; empty where
+    ``reason``: how the old connection ended. ``losses``: one line for each thing that was not carried over; empty if
     nothing was lost. ``sent_again``: the wire types of the commands that the old connection had not acknowledged and
     that are sent again. ``attempts``: how many it took; ``seconds``: for how long there was no connection.
     ``session``: the new connection's settings, as the service told them.

@@ -236,7 +236,7 @@ def write(message: Json, dialect: Dialect, *, strict: bool = True) -> Optional[J
     """A canonical message in the dialect's spelling.
 
     Raises ``UnsupportedByDialectError`` where the dialect has no words for it; with ``strict=False`` leaves that
-    part out instead, and returns None where the whole message has no counterpart.
+    part out instead, and returns None if the whole message has no counterpart.
     """
     message = dict(message)
     if dialect is Dialect.PREVIEW:
@@ -250,7 +250,7 @@ def write(message: Json, dialect: Dialect, *, strict: bool = True) -> Optional[J
 
 
 def translate(message: Json, source: Dialect, target: Dialect) -> Optional[Json]:
-    """A wire message of one dialect as a wire message of the other; None where the other has none (for servers)."""
+    """A wire message of one dialect as a wire message of the other; None if the other has none (for servers)."""
     return write(read(message, source), target, strict=False)
 
 

@@ -1,4 +1,4 @@
-"""What every class of the vocabulary shares: UNSET, the base classes, and which wire type is which class."""
+"""UNSET, the base classes of the vocabulary, and the tables from a wire type to its class."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def extra_repr(extra: dict[str, Any]) -> str:
 
 
 def plain_repr(value: object) -> str:
-    """A JSON value for a repr, without the secrets in it; empty where it is nested too deeply to be shown."""
+    """A JSON value for a repr, without the secrets in it; empty if it is nested too deeply to be shown."""
     try:
         return repr(_without_secrets(value))
     except RecursionError:  # the JSON reader goes a little deeper
@@ -64,6 +64,12 @@ def _without_secrets(value: object) -> object:
             key: "***" if str(key).lower() in SECRET_FIELDS else _without_secrets(inner) for key, inner in value.items()
         }
     return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
+
+
+def public_classes(module: dict[str, Any]) -> list[str]:
+    """The classes that a module defines, by its globals: its ``__all__``, which the package re-exports."""
+    own = ((name, value) for name, value in module.items() if getattr(value, "__module__", None) == module["__name__"])
+    return [name for name, value in own if isinstance(value, type) and not name.startswith("_")]
 
 
 class Comparable:
@@ -95,7 +101,8 @@ class Comparable:
 class WireObject(Comparable):
     """A JSON object of the wire. Fields that are ``None`` are not sent.
 
-    ``extra`` holds what has no field here: sent as it is, and filled on reading with what the server added.
+    Attributes:
+        extra: What has no field here, by name: sent as it is, and filled on reading with what the server added.
     """
 
     extra: dict[str, Any] = attrs.field(factory=dict, repr=extra_repr)
@@ -120,13 +127,14 @@ C = TypeVar("C", bound=type[Any])
 class Registry:
     """The classes of one protocol by wire type; in another protocol the same names may mean other things.
 
-    ``updates``: in either dialect's spelling. ``commands``: as GA spells them. ``readers``: the codec's, by dialect.
+    ``updates``: in either dialect's spelling. ``commands``: as GA spells them. The readers are the codec's, by type.
     """
 
     def __init__(self) -> None:
         self.updates: dict[str, type[Any]] = {}
         self.commands: dict[str, type[Command]] = {}
-        self.readers: dict[str, dict[str, Any]] = {}
+        self.ga_readers: dict[str, Any] = {}
+        self.preview_readers: dict[str, Any] = {}
 
     def server_message(self, kind: ConversationUpdateKind) -> Callable[[C], C]:
         """Register an update class for its kind, in both dialects' spellings."""

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 import attrs
 
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationSessionOptions, CustomVoice
-from realtime_sync.protocol.registry import UNSET, Setting, WireObject
-
-__all__ = [
-    "CachedTokenDetails",
-    "ClientSecret",
-    "ConversationInfo",
-    "ConversationResponse",
-    "ErrorDetails",
-    "InputTokenDetails",
-    "LogProb",
-    "OutputTokenDetails",
-    "RateLimit",
-    "RealtimeSession",
-    "ResponseStatusDetails",
-    "TokenUsage",
-    "TranscriptionLanguage",
-    "TranscriptionUsage",
-]
-
+from realtime_sync.protocol.registry import UNSET, Setting, WireObject, public_classes
 
 ResponseStatus = Union[Literal["completed", "cancelled", "failed", "incomplete", "in_progress"], str]
 StatusReason = Union[Literal["turn_detected", "client_cancelled", "max_output_tokens", "content_filter"], str]
@@ -34,7 +16,12 @@ StatusReason = Union[Literal["turn_detected", "client_cancelled", "max_output_to
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class ClientSecret(WireObject):
-    """An ephemeral key; ``expires_at`` is in Unix seconds. The value is not shown."""
+    """An ephemeral key, as a session has it.
+
+    Attributes:
+        value: The key; reprs do not show it.
+        expires_at: When it ends, in Unix seconds.
+    """
 
     value: Optional[str] = attrs.field(default=None, repr=lambda value: "'***'" if value else repr(value))
     expires_at: Optional[int] = None
@@ -42,10 +29,17 @@ class ClientSecret(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class RealtimeSession(ConversationSessionOptions):
-    """A session as the server sees it: the options in force, and what the server adds.
+    """A session as the server describes it: the options in force, and what the server adds.
 
-    ``type`` is ``realtime``, ``transcription`` or ``translation``; ``expires_at`` is in Unix seconds. An option that
-    the server did not tell is ``UNSET``; one that is off is ``None``.
+    An option that the server did not send is ``UNSET``; an option that is off is None.
+
+    Attributes:
+        id: The session's id.
+        object: ``"realtime.session"``, or the like.
+        type: ``"realtime"``, ``"transcription"`` or ``"translation"``.
+        expires_at: When the service ends the session, in Unix seconds.
+        client_secret: An ephemeral key, on preview endpoints.
+        target_language: Of a translation: the language translated into.
     """
 
     id: Optional[str] = None
@@ -58,7 +52,12 @@ class RealtimeSession(ConversationSessionOptions):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationInfo(WireObject):
-    """The conversation of a session."""
+    """The conversation of a session.
+
+    Attributes:
+        id: The conversation's id.
+        object: ``"realtime.conversation"``.
+    """
 
     id: Optional[str] = None
     object: Optional[str] = None
@@ -66,7 +65,15 @@ class ConversationInfo(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class ErrorDetails(WireObject):
-    """What went wrong. ``event_id`` is the client message that was refused, if it was one."""
+    """What went wrong. A field that the server did not send is None.
+
+    Attributes:
+        type: ``"invalid_request_error"``, ``"server_error"``, ...
+        code: The cause, for programs.
+        message: The cause, for people.
+        param: The field that was wrong.
+        event_id: The client message that was refused, if it was one.
+    """
 
     type: Optional[str] = None
     code: Optional[str] = None
@@ -77,7 +84,14 @@ class ErrorDetails(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class RateLimit(WireObject):
-    """What is left of ``limit`` ``requests`` or ``tokens`` until the reset, in seconds."""
+    """How much the service still takes until a limit is reset.
+
+    Attributes:
+        name: What is counted: ``"requests"`` or ``"tokens"``.
+        limit: How many are allowed.
+        remaining: How many are left.
+        reset_seconds: Seconds until all are there again.
+    """
 
     name: Optional[Union[Literal["requests", "tokens"], str]] = None
     limit: Optional[int] = None
@@ -87,7 +101,13 @@ class RateLimit(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class CachedTokenDetails(WireObject):
-    """Cached input tokens by modality."""
+    """Cached input tokens by modality. A field that the server did not send is None.
+
+    Attributes:
+        text_tokens: Of text.
+        image_tokens: Of images.
+        audio_tokens: Of audio.
+    """
 
     text_tokens: Optional[int] = None
     image_tokens: Optional[int] = None
@@ -96,7 +116,15 @@ class CachedTokenDetails(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class InputTokenDetails(WireObject):
-    """Input tokens by modality; ``cached_tokens`` are a part of them, not beside them."""
+    """Input tokens by modality. A field that the server did not send is None.
+
+    Attributes:
+        cached_tokens: Tokens from the cache: a part of the others, not beside them.
+        text_tokens: Of text.
+        image_tokens: Of images.
+        audio_tokens: Of audio.
+        cached_tokens_details: The cached tokens by modality.
+    """
 
     cached_tokens: Optional[int] = None
     text_tokens: Optional[int] = None
@@ -107,7 +135,12 @@ class InputTokenDetails(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class OutputTokenDetails(WireObject):
-    """Output tokens by modality."""
+    """Output tokens by modality. A field that the server did not send is None.
+
+    Attributes:
+        text_tokens: Of text.
+        audio_tokens: Of audio.
+    """
 
     text_tokens: Optional[int] = None
     audio_tokens: Optional[int] = None
@@ -115,7 +148,15 @@ class OutputTokenDetails(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class TokenUsage(WireObject):
-    """The tokens of one response."""
+    """The tokens of one response. A field that the server did not send is None.
+
+    Attributes:
+        total_tokens: Input and output.
+        input_tokens: All that the model read and heard.
+        output_tokens: All that it wrote and said.
+        input_token_details: The input by modality.
+        output_token_details: The output by modality.
+    """
 
     total_tokens: Optional[int] = None
     input_tokens: Optional[int] = None
@@ -126,7 +167,16 @@ class TokenUsage(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class TranscriptionUsage(WireObject):
-    """What a transcription cost: ``type`` ``tokens``, or ``duration`` in ``seconds``."""
+    """What a transcription used. A field that the server did not send is None.
+
+    Attributes:
+        type: ``"tokens"``, or ``"duration"`` if it is billed by time.
+        seconds: The length of the audio, if it is billed by time.
+        total_tokens: Input and output.
+        input_tokens: Of audio and prompt.
+        output_tokens: Of the text.
+        input_token_details: The input by modality.
+    """
 
     type: Optional[Union[Literal["tokens", "duration"], str]] = None
     seconds: Optional[float] = None
@@ -138,7 +188,13 @@ class TranscriptionUsage(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class LogProb(WireObject):
-    """How sure the transcription was of one token; ``bytes`` are its UTF-8 bytes as numbers."""
+    """How sure the transcription was of one token.
+
+    Attributes:
+        token: Its text.
+        logprob: The logarithm of its probability.
+        bytes: Its UTF-8 bytes as numbers.
+    """
 
     token: Optional[str] = None
     logprob: Optional[float] = None
@@ -147,14 +203,24 @@ class LogProb(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class TranscriptionLanguage(WireObject):
-    """A language that was heard."""
+    """A language that was heard.
+
+    Attributes:
+        code: Its code, such as ``"en"``.
+    """
 
     code: Optional[str] = None
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class ResponseStatusDetails(WireObject):
-    """Why a response ended: ``reason`` is ``turn_detected``, ``client_cancelled``, ``max_output_tokens``, ..."""
+    """Why a response ended. A field that the server did not send is None.
+
+    Attributes:
+        type: The status that this explains: ``"cancelled"``, ``"incomplete"`` or ``"failed"``.
+        reason: ``"turn_detected"``, ``"client_cancelled"``, ``"max_output_tokens"``, ``"content_filter"``, ...
+        error: What went wrong, of a failed response.
+    """
 
     type: Optional[Union[Literal["completed", "cancelled", "failed", "incomplete"], str]] = None
     reason: Optional[StatusReason] = None
@@ -163,10 +229,22 @@ class ResponseStatusDetails(WireObject):
 
 @attrs.define(kw_only=True, repr=False, eq=False)
 class ConversationResponse(WireObject):
-    """A response of the model; ``status``: ``in_progress``, ``completed``, ``cancelled``, ``failed``, ...
+    """A response of the model. A field that the server did not send is None.
 
-    ``conversation_id``: None for a response beside the conversation (out of band); ``UNSET`` where the server tells no
-    conversation. ``metadata``: what the request gave, None where it gave none; ``UNSET`` where the server tells none.
+    Attributes:
+        id: The response's id.
+        object: ``"realtime.response"``.
+        status: ``"in_progress"``, ``"completed"``, ``"cancelled"``, ``"failed"`` or ``"incomplete"``.
+        status_details: Why it ended so.
+        output: Its items, once it is done.
+        metadata: What the request gave, None if it gave none; ``UNSET`` if the server does not say.
+        usage: Its tokens, once it is done.
+        conversation_id: The conversation that it belongs to; None out of band, ``UNSET`` if the server does not say.
+        content_modalities: ``["audio"]`` or ``["text"]``.
+        voice: The voice it speaks with.
+        output_audio_format: The format of its audio.
+        max_output_tokens: The bound on its tokens, or ``"inf"``.
+        temperature: Preview endpoints only.
     """
 
     id: Optional[str] = None
@@ -182,3 +260,7 @@ class ConversationResponse(WireObject):
     output_audio_format: Optional[AudioFormat] = None
     max_output_tokens: Optional[Union[int, str]] = None
     temperature: Optional[float] = None
+
+
+if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore
+    __all__ = public_classes(globals())

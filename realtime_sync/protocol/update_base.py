@@ -1,4 +1,4 @@
-"""What updates have in common: the base class, and the bases of those that share fields."""
+"""The base class of all updates, and the bases of updates that share fields."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class SessionUpdateBase(ConversationUpdate):
 
     @property
     def session_id(self) -> Optional[str]:
-        """The session's id; None where the server did not tell it."""
+        """The session's id; None if the server did not tell it."""
         return self.session.id
 
     @property
@@ -154,7 +154,7 @@ class WholeItemUpdateBase(ConversationUpdate):
 
     @property
     def item_id(self) -> Optional[str]:
-        """The item's id; None where the server did not tell it."""
+        """The item's id; None if the server did not tell it."""
         return self.item.id
 
 
@@ -166,7 +166,7 @@ class ResponseUpdateBase(ConversationUpdate):
 
     @property
     def response_id(self) -> Optional[str]:
-        """The response's id; None where the server did not tell it."""
+        """The response's id; None if the server did not tell it."""
         return self.response.id
 
     @property

@@ -7,6 +7,8 @@ from typing import Optional
 
 import attrs
 
+from realtime_sync.checks import check_number, validated_by
+from realtime_sync.endpoint.connect import backoff
 from realtime_sync.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -15,6 +17,7 @@ from realtime_sync.errors import (
     ConnectionFailedError,
     ConnectionLostError,
     ConsumerTooSlowError,
+    ErrorEvent,
     HandshakeError,
     NotFoundError,
     ProtocolViolationError,
@@ -26,7 +29,6 @@ from realtime_sync.errors import (
     TLSError,
     WaitTimeoutError,
 )
-from realtime_sync.protocol.updates import ErrorUpdate
 
 # Close codes after which the same session may be had again: going away, internal error, restart, try again later, bad
 # gateway, and no close frame at all. Others are a verdict: 1008 policy, 3000 and 4000 bad key or model (OpenAI, 2026).
@@ -35,37 +37,41 @@ _FATAL_ERRORS = frozenset(
     {"invalid_api_key", "insufficient_quota", "invalid_model", "missing_model", "model_not_found", "billing_hard_limit"}
 )
 
+_seconds = validated_by(check_number, "seconds")
+
 
 @attrs.frozen(kw_only=True)
 class Reconnect:
     """How a session survives the loss of its connection, and the service's time limit.
 
-    ``give_up_after``: seconds in which a new connection has to be there, all attempts together.
-    ``base_delay``, ``max_delay``: seconds between two attempts, doubling from the one to the other; varied by a half up
-    and down, and before the first attempt too, so that many clients do not come back together.
-    ``renew_before``: seconds before the service's time limit (it tells it) from which on the connection is replaced as
-    soon as nobody speaks and no answer is in progress; None waits for the limit and survives that.
-    ``hold_audio``: seconds of audio that are kept to be sent again: what the service has not yet made a message of, and
-    what is sent while there is no connection. 0 keeps none, and refuses audio meanwhile.
-    ``keep_audio``: keep what the user said, to carry it over where there is no transcript (3 MB a minute); of messages
-    up to ``hold_audio`` seconds. Without it, it is kept until its transcript or, where there is none, the answer has
-    come.
+    Attributes:
+        give_up_after: Seconds in which a new connection has to be there, all attempts together (120.0).
+        base_delay: Seconds before the second attempt (0.5). It doubles from attempt to attempt and is varied by a half
+            up and down; before the first attempt, too, there is a short pause, so that many clients do not come back
+            together.
+        max_delay: The most seconds between two attempts, before they are varied (15.0).
+        renew_before: Seconds before the service's time limit, which the service announces, from which on the connection
+            is replaced as soon as nobody speaks and no answer is in progress (120.0). None waits for the limit and
+            survives that.
+        hold_audio: Seconds of audio that are kept to be sent again: audio of which the service has not yet made a
+            message, and audio that is sent while there is no connection (30.0). 0 keeps none, and refuses audio
+            meanwhile.
+        keep_audio: Keep the user's audio, to carry it over if there is no transcript (3 MB a minute), for messages of
+            up to ``hold_audio`` seconds. False (the default): audio is kept until its transcript has come or, without
+            one, the answer.
     """
 
-    give_up_after: float = 120.0
-    base_delay: float = 0.5
-    max_delay: float = 15.0
-    renew_before: Optional[float] = 120.0
-    hold_audio: float = 30.0
+    give_up_after: float = attrs.field(default=120.0, validator=_seconds)
+    base_delay: float = attrs.field(default=0.5, validator=_seconds)
+    max_delay: float = attrs.field(default=15.0, validator=_seconds)
+    renew_before: Optional[float] = attrs.field(
+        default=120.0, validator=validated_by(check_number, "seconds", optional=True)
+    )
+    hold_audio: float = attrs.field(default=30.0, validator=_seconds)
     keep_audio: bool = False
 
     def __attrs_post_init__(self) -> None:
-        """Refuse what makes no sense."""
-        for name in ("give_up_after", "base_delay", "max_delay", "renew_before", "hold_audio"):
-            value = getattr(self, name)
-            number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < float("inf")
-            if not number and not (name == "renew_before" and value is None):
-                raise ConfigurationError(f"Reconnect.{name} must be a number of seconds from 0, not {value!r}")
+        """Refuse settings that contradict each other."""
         if self.keep_audio and not self.hold_audio:
             raise ConfigurationError("Reconnect.keep_audio keeps what hold_audio holds, so that must not be 0")
 
@@ -73,12 +79,12 @@ class Reconnect:
         """Seconds to wait before ``attempt`` (from 1), which follows ``error``."""
         if attempt == 1:
             return random.uniform(0, self.base_delay)
-        delay = min(self.max_delay, self.base_delay * 2.0 ** min(attempt - 2, 30)) * random.uniform(0.5, 1.5)
+        delay = backoff(self.base_delay, attempt - 1, self.max_delay)
         asked = error.retry_after if isinstance(error, HandshakeError) else None
         return max(delay, asked or 0.0)
 
 
-def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Optional[ErrorUpdate]) -> bool:
+def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Optional[ErrorEvent]) -> bool:
     """True where another connection may do better.
 
     ``clean``: the server said goodbye with nothing under way. ``last_words``: an error that was the last thing it said.
@@ -87,7 +93,7 @@ def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Option
         return False
     if isinstance(reason, SessionExpiredError):
         return True
-    if last_words is not None and last_words.error.code in _FATAL_ERRORS:
+    if last_words is not None and last_words.code in _FATAL_ERRORS:
         return False
     if isinstance(reason, ConnectionLostError):
         return True

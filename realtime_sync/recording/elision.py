@@ -1,4 +1,4 @@
-"""Audio taken out of frames, and put back: where it stood, and how long it was.
+"""Audio taken out of frames, and put back: where it was, and how long.
 
 In a frame's text the base64 gives way to words for a reader (``<9600 bytes>``); a ``Gap`` beside the text says where
 they stand, so that no text of a conversation can be mistaken for one.

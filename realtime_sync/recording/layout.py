@@ -1,10 +1,10 @@
-"""How a recording lies on the disk, for those who write and read it: JSON lines in UTF-8.
+"""The layout of a recording's file, which the writer and the reader share: JSON lines in UTF-8.
 
 The first line is the header::
 
     {"recording": 1, "started": "2026-09-01T12:00:00+00:00", "library": "0.1.0", "dialect": "ga", "audio": "keep"}
 
-Each other line tells one thing, in the order of the wire; ``t`` is seconds since ``started``, by a monotonic clock::
+Each other line says one thing, in the order of the wire; ``t`` is seconds since ``started``, by a monotonic clock::
 
     {"t": 0.000000, "dir": "connected", "n": 1, "url": "wss://..."}    a connection; n counts them, from 1
     {"t": 0.104211, "dir": "in", "text": "{...}"}                      a frame from the server, verbatim
@@ -21,7 +21,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Literal, Union
+from typing import Literal, Optional, Union
+
+from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.conversation.accumulator import sample_format
+from realtime_sync.protocol import codec
+from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 
 _LONGEST_HEADER = 65_536  # bytes; a file of another kind may be one line
 
@@ -30,11 +36,11 @@ VERSION = 1
 
 AudioMode = Literal["keep", "elide", "beside"]
 AUDIO_MODES = ("keep", "elide", "beside")
-Target = Union[str, os.PathLike[str]]
+FilePath = Union[str, os.PathLike[str]]
 
 
-def is_recording(path: Target) -> bool:
-    """True where the file begins as a recording of any version does. Raises OSError."""
+def is_recording(path: FilePath) -> bool:
+    """True if the file begins as a recording of any version does. Raises OSError."""
     with open(path, "rb") as file:
         try:
             header = json.loads(file.readline(_LONGEST_HEADER))
@@ -43,6 +49,29 @@ def is_recording(path: Target) -> bool:
     return isinstance(header, dict) and isinstance(header.get("recording"), int)
 
 
-def beside(path: Target, direction: str) -> str:
+def sidecar(path: FilePath, direction: str) -> str:
     """The path of the WAV file with the samples of this direction: ``x.jsonl`` has ``x.jsonl.user.wav``."""
     return f"{os.fspath(path)}.{'user' if direction == 'out' else 'model'}.wav"
+
+
+class FormatTracker:
+    """The formats of a session's audio; feed it the server's frames, as texts or as updates.
+
+    ``formats``, by direction: ``out`` is the user's audio, ``in`` the model's; None is a format that this library does
+    not know.
+    """
+
+    def __init__(self) -> None:
+        self.formats: dict[str, Optional[SampleFormat]] = {"out": PCM, "in": PCM}
+
+    def see_text(self, text: str, dialect: Dialect) -> None:
+        """Learn from a frame; frames that say nothing of the session's settings are not parsed."""
+        if 'session.created"' in text or 'session.updated"' in text:
+            self.see(codec.decode(text, dialect))
+
+    def see(self, update: ConversationUpdate) -> None:
+        """Learn from an update."""
+        if isinstance(update, SessionUpdateBase):
+            session = update.session
+            formats = {"out": session.input_audio_format, "in": session.output_audio_format}
+            self.formats = {side: sample_format(format) for side, format in formats.items()}

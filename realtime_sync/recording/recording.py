@@ -1,14 +1,18 @@
-"""A recording, read: its frames, and what can be made of them."""
+"""A recording that was read: its frames, and the updates, commands, turns and conversation made of them."""
 
 from __future__ import annotations
 
+import base64
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Optional, Union
+from typing import Any, BinaryIO, Literal, Optional, Union
 
 import attrs
 
+from realtime_sync.audio.formats import PCM
+from realtime_sync.checks import check_number
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.errors import CloseInfo, InvalidInputError
@@ -16,10 +20,11 @@ from realtime_sync.protocol import codec
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.recording.layout import AudioMode, Target
+from realtime_sync.recording.elision import Gap, put_back
+from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
+from realtime_sync.recording.sidecars import SidecarReader
 
-if TYPE_CHECKING:
-    from realtime_sync.timeline.tracks import Tracks
+_LONGEST = 366 * 86_400.0  # seconds; a line with a later time is damaged
 
 
 @attrs.frozen
@@ -42,7 +47,7 @@ class Entry:
 class ConnectionRecord:
     """One connection of the session. ``opened`` and ``closed`` in seconds since the recording began.
 
-    ``closed`` and ``info`` are None where the recording does not tell its end.
+    ``closed`` and ``info`` are None if the recording does not hold its end.
     """
 
     number: int
@@ -70,11 +75,23 @@ class Recording:
     faults: Sequence[str] = ()
 
     @classmethod
-    def read(cls, path: Target) -> Recording:
-        """Read a recording, as far as it goes. Raises OSError, or InvalidInputError where the file is none."""
-        from realtime_sync.recording.reading import read  # it makes recordings, so it imports this module
-
-        return read(path)
+    def read(cls, path: FilePath) -> Recording:
+        """Read a recording, as far as it goes. Raises OSError, or InvalidInputError if the file is no recording."""
+        path = os.fspath(path)
+        with open(path, "rb") as file, SidecarReader(path) as sidecars:
+            header = _header(file.readline(), path)
+            lines = _Lines(Dialect(header["dialect"]), sidecars)
+            _read_lines(file, lines)
+        return cls(
+            path=path,
+            started=str(header.get("started", "")),
+            library=str(header.get("library", "")),
+            dialect=lines.dialect,
+            audio=header["audio"],
+            entries=tuple(lines.entries),
+            connections=tuple(lines.connections),
+            faults=(*lines.faults, *sidecars.faults),
+        )
 
     @property
     def duration(self) -> float:
@@ -89,8 +106,7 @@ class Recording:
 
         ``speed``: None gives them at once; 1.0 at the pace at which they came, 2.0 twice as fast.
         """
-        if speed is not None and not speed > 0:
-            raise InvalidInputError(f"speed is a number above 0, or None for no waiting, not {speed!r}")
+        check_number("speed", speed, above=0, optional=True)
         begin = time.monotonic()
         for at, update in self.timed_updates():
             if speed is not None:
@@ -108,7 +124,7 @@ class Recording:
         return codec.decode(entry.text, self.dialect) if entry.binary is None else codec.decode_binary(entry.binary)
 
     def commands(self) -> Iterator[Union[Command, dict[str, Any]]]:
-        """What was sent: as a command, or as a plain dict where this version has no command for it.
+        """What was sent: as a command, or as a plain dict if this version has no command for it.
 
         A text that was no JSON object is a dict with nothing but ``raw_content``.
         """
@@ -129,44 +145,9 @@ class Recording:
         turns = [turn for at, update in self.timed_updates() for turn in tracker.apply(update, at)]
         return turns + tracker.rest()
 
-    # How it went ----------------------------------------------------------------------------------------------------
-
-    def tracks(self) -> Tracks:
-        """Who was to be heard when: the user as sent, the model as it was played."""
-        from realtime_sync.timeline.tracks import Tracks
-
-        return Tracks.of(self)
-
-    def timeline(self) -> str:
-        """The turns with their latencies as a table, to be printed."""
-        from realtime_sync.timeline.table import timeline
-
-        return timeline(self)
-
-    def save_timeline(self, path: Target) -> None:
-        """Draw both sides, the events and the latencies over time; the file's suffix chooses PNG, SVG or PDF.
-
-        Needs the extra ``plot``; raises ConfigurationError where it is missing, InvalidInputError for a suffix that
-        says nothing, OSError.
-        """
-        from realtime_sync.timeline.picture import save
-
-        save(self, path)
-
-    def save_audio(self, path: Target) -> None:
-        """Write both sides as one stereo WAV file, 16 bit, 24,000 Hz, in the time of the recording. Raises OSError.
-
-        Left is the user: samples as they were sent, from the moment of sending; what was sent faster than it is spoken
-        follows on from what came before. Right is the model as it was heard by somebody who plays its audio as it
-        comes: each piece after the one before it, and nothing of what a truncation cut off.
-        """
-        from realtime_sync.timeline.stereo import save
-
-        save(self, path)
-
 
 def command_of(text: str, dialect: Dialect) -> Union[Command, dict[str, Any]]:
-    """What a client's frame is: see ``Recording.commands``."""
+    """The command in a client's frame: see ``Recording.commands``."""
     try:
         return codec.decode_command(text, dialect)
     except InvalidInputError:
@@ -175,3 +156,84 @@ def command_of(text: str, dialect: Dialect) -> Union[Command, dict[str, Any]]:
         except (ValueError, RecursionError):
             message = None
         return message if isinstance(message, dict) else {"raw_content": text}
+
+
+# Reading the file -----------------------------------------------------------------------------------------------------
+
+
+def _header(line: bytes, path: str) -> dict[str, Any]:
+    try:
+        header = json.loads(line)
+    except (ValueError, RecursionError):
+        header = None
+    version = header.get("recording") if isinstance(header, dict) else None
+    if not isinstance(version, int):
+        raise InvalidInputError(f"{path} is not a recording: its first line is not a recording's header")
+    if version > VERSION:
+        raise InvalidInputError(
+            f"{path} is a recording of version {version}; this version of realtime_sync reads those up to {VERSION}"
+        )
+    if header.get("audio") not in AUDIO_MODES or header.get("dialect") not in [each.value for each in Dialect]:
+        raise InvalidInputError(f"{path} is a recording whose header cannot be understood: {header!r:.200}")
+    return header  # type: ignore[no-any-return]
+
+
+def _read_lines(file: BinaryIO, lines: _Lines) -> None:
+    for number, line in enumerate(file, 2):
+        try:
+            lines.add(json.loads(line))
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            cut = not line.endswith(b"\n")
+            what = "is cut off, as by a crash" if cut else f"cannot be read ({type(error).__name__}: {error})"
+            lines.faults.append(f"line {number} {what}, and was left out")
+
+
+class _Lines:
+    """The lines of a recording so far."""
+
+    def __init__(self, dialect: Dialect, sidecars: SidecarReader) -> None:
+        self.dialect = dialect
+        self.entries: list[Entry] = []
+        self.connections: list[ConnectionRecord] = []
+        self.faults: list[str] = []
+        self._sidecars = sidecars
+        self._formats = FormatTracker()
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Raises ValueError, KeyError, TypeError or OverflowError for a line that makes no sense."""
+        at, kind = float(line["t"]), line["dir"]
+        if not 0 <= at < _LONGEST:
+            raise ValueError(f"{at} is not a time in seconds")
+        if kind == "connected":
+            self.connections.append(ConnectionRecord(int(line["n"]), str(line["url"]), at))
+        elif kind == "closed":
+            last = self._last_connection()
+            last.closed, last.info = at, CloseInfo(int(line["code"]), str(line["reason"]), str(line["initiator"]))
+        elif kind in ("in", "out"):
+            self._add_frame(at, kind, line)
+        # Other kinds of lines are a later version's, which thought them no reason to change the layout's.
+
+    def _add_frame(self, at: float, kind: Any, line: dict[str, Any]) -> None:
+        number = self.connections[-1].number if self.connections else 1
+        binary: Optional[bytes] = base64.b64decode(line["binary"]) if "binary" in line else None
+        text = "" if binary is not None else line["text"]
+        if not isinstance(text, str):
+            raise TypeError("its text is not a string")
+        gaps = [Gap(*gap) for gap in line.get("gaps", ())]
+        if kind == "in":
+            self._formats.see_text(text, self.dialect)
+        if gaps:
+            text = put_back(text, gaps, lambda gap: self._samples(kind, gap))
+        self.entries.append(Entry(at, kind, text, number, binary))
+
+    def _samples(self, direction: str, gap: Gap) -> bytes:
+        samples = b"" if gap.start is None else self._sidecars.read(direction, gap.start, gap.size)
+        format = self._formats.formats[direction] or PCM
+        missing = gap.size - len(samples)
+        silence = format.silence_sample * (missing // format.sample_bytes + 1)
+        return samples + silence[:missing]
+
+    def _last_connection(self) -> ConnectionRecord:
+        if not self.connections:
+            self.connections.append(ConnectionRecord(1, "", 0.0))
+        return self.connections[-1]

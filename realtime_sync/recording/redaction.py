@@ -1,4 +1,4 @@
-"""What may be written down of a frame: all of it but its secrets.
+"""A frame without its secrets, as it may be written down.
 
 A log shows a frame to be read (``wire_log.shown``); a recording keeps it to be replayed. So a secret is replaced where
 it stands, the message keeps its shape, and a frame without any stays what it was, to the letter.

@@ -1,4 +1,4 @@
-"""Writing down a session's wire as it happens."""
+"""Writing what a session sends and receives into a file, as it happens."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ import logging
 import os
 import threading
 import time
-from types import TracebackType
 from typing import Any, BinaryIO, Optional, Union
 
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.recording.besides import BesidesWriter
 from realtime_sync.recording.elision import take_audio
-from realtime_sync.recording.formats import FormatTracker
-from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, Target
+from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
 from realtime_sync.recording.redaction import without_secrets
+from realtime_sync.recording.sidecars import SidecarWriter
 from realtime_sync.transport.urls import show_url
 from realtime_sync.version import __version__
 
@@ -30,28 +28,28 @@ _CLOSE_PATIENCE = 2.0
 
 
 class RecordingWriter:
-    """Writes what a session sends and receives to a file of JSON lines (``recording.layout`` tells how it lies).
+    """Writes what a session sends and receives to a file of JSON lines (``recording.layout`` describes it).
 
     ``audio``: ``"keep"`` leaves it in the frames; ``"elide"`` writes its length alone; ``"beside"`` writes it as WAV,
     ``PATH.user.wav`` and ``PATH.model.wav``. Keys and tokens are never written: ``***`` stands in their place.
 
-    Any thread may call any method; none raises once the file is open. Where writing fails (a full disk), it is logged
-    once, ``error`` tells it, and nothing more is written: the session goes on. Every line is handed to the system as
+    Any thread may call any method; none raises once the file is open. If writing fails (a full disk), it is logged
+    once, ``error`` holds it, and nothing more is written: the session goes on. Every line is handed to the system as
     it is written, so that a crash loses at most a part of the last one. A forked child writes nothing.
 
-    Raises OSError where the file cannot be created, InvalidInputError for another ``audio``.
+    Raises OSError if the file cannot be created, InvalidInputError for another ``audio``.
     """
 
-    def __init__(self, path: Target, *, audio: AudioMode = "keep") -> None:
+    def __init__(self, path: FilePath, *, audio: AudioMode = "keep") -> None:
         if audio not in AUDIO_MODES:
-            raise InvalidInputError(f"audio is one of {', '.join(AUDIO_MODES)}, not {audio!r}")
+            raise InvalidInputError(f"audio must be one of {', '.join(AUDIO_MODES)}, not {audio!r}")
         self.path = os.fspath(path)
         self.audio = audio
         self.error: Optional[BaseException] = None
         """What ended the recording before the session; None while all is well."""
         self._pid = os.getpid()
         self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  it is closed by close()
-        self._beside = BesidesWriter(self.path) if audio == "beside" else None
+        self._sidecars = SidecarWriter(self.path) if audio == "beside" else None
         self._formats = FormatTracker()
         self._changed = threading.Condition()  # guards all below, and the order of the lines; never held while writing
         self._waiting: list[tuple[float, str, Any]] = []
@@ -61,7 +59,7 @@ class RecordingWriter:
         self._started: Optional[float] = None
         self._dialect = Dialect.GA
 
-    # What a session tells -------------------------------------------------------------------------------------------
+    # What a session reports -----------------------------------------------------------------------------------------
 
     def connected(
         self, url: str, number: int = 1, dialect: Dialect = Dialect.GA, *, at: Optional[float] = None
@@ -106,9 +104,7 @@ class RecordingWriter:
     def __enter__(self) -> RecordingWriter:
         return self
 
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -118,7 +114,7 @@ class RecordingWriter:
     # Writing --------------------------------------------------------------------------------------------------------
 
     def _add(self, direction: str, what: Any, at: Optional[float]) -> None:
-        """Add a line. Whoever finds nobody writing writes; nobody ever waits for another one's disk."""
+        """Add a line, and write it unless another thread is writing, which then does. No thread waits for another."""
         if os.getpid() != self._pid:
             return
         with self._changed:
@@ -132,7 +128,7 @@ class RecordingWriter:
             too_slow = self._writing
             self._writing = True
         if too_slow:
-            self._fail(OSError(f"the disk does not keep up: more than {_MOST_WAITING} bytes wait to be written"))
+            self._fail(OSError(f"the disk is too slow: more than {_MOST_WAITING} bytes wait to be written"))
         else:
             self._write_all()
 
@@ -178,14 +174,14 @@ class RecordingWriter:
         text = without_secrets(text)
         if self.audio == "keep":
             return {"text": text}
-        beside = self._beside
-        if beside is None:
+        sidecars = self._sidecars
+        if sidecars is None:
             text, gaps = take_audio(text, lambda samples: None)
         else:
             if direction == "in":
                 self._formats.see_text(text, self._dialect)
             format = self._formats.formats[direction]
-            text, gaps = take_audio(text, lambda samples: beside.keep(direction, samples, format))
+            text, gaps = take_audio(text, lambda samples: sidecars.keep(direction, samples, format))
         return {"text": text, "gaps": [gap.to_json() for gap in gaps]} if gaps else {"text": text}
 
     def _header(self) -> dict[str, Any]:
@@ -213,13 +209,13 @@ class RecordingWriter:
             self._waiting, self._waiting_size = [], 0
         if first:
             logger.error(
-                "the recording %s has ended before its session: %s: %s", self.path, type(error).__name__, error
+                "the recording %s was stopped before its session ended: %s: %s", self.path, type(error).__name__, error
             )
 
     def _finish(self) -> None:
         try:
-            if self._beside is not None:
-                self._beside.close()
+            if self._sidecars is not None:
+                self._sidecars.close()
         except OSError as error:
             self._fail(error)
         try:

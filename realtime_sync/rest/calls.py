@@ -9,12 +9,13 @@ from urllib.parse import quote
 
 import attrs
 
+from realtime_sync.checks import check_whole
 from realtime_sync.errors import InvalidInputError, UnsupportedByDialectError
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import ConversationSessionOptions
+from realtime_sync.rest.client_secrets import session_object
 from realtime_sync.rest.http import Json, RestAnswer, RestClient
-from realtime_sync.rest.session_settings import told_session
 from realtime_sync.transport import Cancellation
 
 
@@ -50,7 +51,7 @@ class Calls:
         ``options``: the session's settings, None: the service's defaults; the model is the client's.
         """
         _check_text(sdp, "sdp")
-        session = to_text(told_session(options, self._model, Dialect.GA))
+        session = to_text(session_object(options, self._model, Dialect.GA))
         parts = {"sdp": ("application/sdp", sdp), "session": ("application/json", session)}
         answer = self._post("calls", parts=parts)
         call_id = answer.headers.get("location", "").rstrip("/").rpartition("/")[2]
@@ -60,13 +61,11 @@ class Calls:
 
     def accept(self, call_id: str, options: Optional[ConversationSessionOptions] = None) -> None:
         """Take an incoming call: the caller is connected to the model, with these settings (None: the defaults)."""
-        self._command(call_id, "accept", told_session(options, self._model, Dialect.GA))
+        self._command(call_id, "accept", session_object(options, self._model, Dialect.GA))
 
     def reject(self, call_id: str, status_code: int = 603) -> None:
         """Decline an incoming call, with a SIP status from 300 to 699: 603 is "decline", 486 "busy here"."""
-        whole = isinstance(status_code, int) and not isinstance(status_code, bool)
-        if not whole or not 300 <= status_code <= 699:
-            raise InvalidInputError(f"a call is rejected with a SIP status from 300 to 699, not {status_code!r:.60}")
+        check_whole("status_code, a SIP status,", status_code, at_least=300, at_most=699)
         self._command(call_id, "reject", {"status_code": status_code})
 
     def refer(self, call_id: str, target_uri: str) -> None:

@@ -22,6 +22,7 @@ from realtime_sync.errors import (
     ProxyError,
     RateLimitedError,
 )
+from realtime_sync.extras import install
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Cancellation, default_ssl_context, handshake_error
@@ -221,7 +222,7 @@ def _failure(
         message = f"The proxy {_proxy(target)} could not be used for {place}: {_words(cause, error)}."
         return ProxyError(message + (" Put user:password@ into its URL." if "407" in message else "")), cause
     if isinstance(error, exceptions.InvalidSchema):  # what requests says where PySocks is missing
-        message = "A SOCKS proxy for REST requests needs the package PySocks: pip install 'realtime-sync[socks]'"
+        message = f"A SOCKS proxy for REST requests needs the package PySocks: {install('socks')}"
         return ProxyError(message), None
     if isinstance(error, (exceptions.InvalidURL, LocationParseError)):
         return ConnectionFailedError(f"{place} is no host that could be looked up. Check the endpoint."), None

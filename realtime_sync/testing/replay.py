@@ -12,8 +12,9 @@ from typing import Any, Optional
 
 import attrs
 
+from realtime_sync.checks import check_number
 from realtime_sync.conversation.pieces import base64_size
-from realtime_sync.errors import InvalidInputError, WaitTimeoutError
+from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.recording import Entry, Recording
 from realtime_sync.server import LiveSession, RealtimeServer, Script, faults
 
@@ -43,8 +44,7 @@ class ReplayScript(Script):
 
     def __init__(self, recording: Recording, *, speed: Optional[float] = None, timeout: float = 10.0) -> None:
         super().__init__(())
-        if speed is not None and not speed > 0:
-            raise InvalidInputError(f"speed is {speed!r}, but must be a number above 0, or None for no waiting.")
+        check_number("speed", speed, above=0, optional=True)
         self.recording = recording
         self.speed = speed
         self.timeout = timeout

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Optional
 
 from realtime_sync.conversation.turns import Turn
-from realtime_sync.errors import ConfigurationError, InvalidInputError
-from realtime_sync.recording.layout import Target
-from realtime_sync.recording.recording import Recording
-from realtime_sync.timeline.marks import MarkKind, marks
-from realtime_sync.timeline.staves import Staves, staves, ticks, turn_spans
+from realtime_sync.errors import InvalidInputError
+from realtime_sync.extras import require
+from realtime_sync.recording import Recording
+from realtime_sync.recording.layout import FilePath
+from realtime_sync.timeline.annotations import AnnotationKind, annotations_of
+from realtime_sync.timeline.rows import Rows, rows_of, ticks, turn_spans
 from realtime_sync.timeline.table import latency, model_words, shown_length, shown_seconds, user_words
-from realtime_sync.timeline.tracks import RATE, Piece, Span
+from realtime_sync.timeline.tracks import RATE, Piece, Span, Tracks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,10 +26,10 @@ if TYPE_CHECKING:
 
 _FORMATS = (".png", ".svg", ".pdf")
 _DPI = 110
-# Inches: the whole, a stave with the room below it for its ticks, the head with the legend, the margins.
-_WIDTH, _STAVE, _TICKS, _HEAD, _LEFT, _RIGHT = 14.0, 2.1, 0.4, 1.15, 0.75, 0.25
-# Heights within a stave, from its foot at 0 to its head at 10.
-_SAID, _USER, _MARKS, _MODEL, _ANSWERED, _HALF = 9.55, 8.0, (6.6, 6.12, 5.64, 4.3), 4.3, 2.75, 1.05
+# Inches: the whole, a row with the room below it for its ticks, the head with the legend, the margins.
+_WIDTH, _ROW, _TICKS, _HEAD, _LEFT, _RIGHT = 14.0, 2.1, 0.4, 1.15, 0.75, 0.25
+# Heights within a row, from its foot at 0 to its head at 10.
+_SAID, _USER, _ANNOTATIONS, _MODEL, _ANSWERED, _HALF = 9.55, 8.0, (6.6, 6.12, 5.64, 4.3), 4.3, 2.75, 1.05
 _LANES = (1.95, 1.2, 0.45)
 _USER_COLOUR, _MODEL_COLOUR, _CUT_COLOUR = "#2b6cb0", "#dd6b20", "#a0aec0"
 _SMALL = 7.5  # points
@@ -43,21 +45,25 @@ _LATENCIES: tuple[tuple[tuple[str, str, str], ...], ...] = (
 )
 
 
-def save(recording: Recording, path: Target) -> None:
-    """See ``Recording.save_timeline``."""
+def save_picture(recording: Recording, path: FilePath) -> None:
+    """Draw both sides, the events and the latencies over time.
+
+    Args:
+        recording: The recording.
+        path: The file to write. Its suffix chooses the format: ``.png``, ``.svg`` or ``.pdf``.
+
+    Raises:
+        ConfigurationError: The extra ``plot`` is not installed.
+        InvalidInputError: The suffix is another one.
+        OSError: The file cannot be written.
+    """
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _FORMATS:
         raise InvalidInputError(
-            f"the picture's suffix says its format: {', '.join(_FORMATS)}, not {suffix or 'none'!r}"
+            f"the picture's suffix chooses its format: use one of {', '.join(_FORMATS)}, not {suffix!r}"
         )
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        message = "a timeline's picture needs the package matplotlib: pip install 'realtime-sync[plot]'"
-        raise ConfigurationError(message) from error
-    figure = Figure()
-    FigureCanvasAgg(figure)  # by which texts are measured, whatever the format
+    figure: Figure = require("matplotlib.figure", "plot", "The picture of a timeline").Figure()
+    import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)  # measures texts, whatever the format
     _Picture(recording, figure).draw()
     figure.savefig(path, dpi=_DPI, format=suffix[1:], facecolor="white")
 
@@ -68,34 +74,34 @@ class _Picture:
     def __init__(self, recording: Recording, figure: Figure) -> None:
         self.recording = recording
         self.figure = figure
-        self.tracks = recording.tracks()
+        self.tracks = Tracks.of(recording)
         self.turns = recording.turns()
         heard = max(recording.duration, self.tracks.samples / RATE)
         self.spans = turn_spans(self.turns, self.tracks)
-        self.staves: Staves = staves(self.spans, heard)
-        self.marks = sorted(marks(recording), key=lambda mark: mark[0])
+        self.rows: Rows = rows_of(self.spans, heard)
+        self.annotations = sorted(annotations_of(recording), key=lambda event: event[0])
         self.loudest = max(_loudest(self.tracks.user), _loudest(self.tracks.model), 1)
         self.texts = _Texts(figure)
         self.legend: dict[str, Any] = {}
 
     def draw(self) -> None:
-        height = _HEAD + len(self.staves.spans) * (_STAVE + _TICKS)
+        height = _HEAD + len(self.rows.spans) * (_ROW + _TICKS)
         self.figure.set_size_inches(_WIDTH, height)
-        for row, span in enumerate(self.staves.spans):
-            width = (_WIDTH - _LEFT - _RIGHT) * min(1.0, (span.end - span.start) / self.staves.seconds)
-            foot = height - _HEAD - row * (_STAVE + _TICKS) - _STAVE
-            axes = self.figure.add_axes((_LEFT / _WIDTH, foot / height, width / _WIDTH, _STAVE / height))
-            self._stave(axes, span, width)
+        for row, span in enumerate(self.rows.spans):
+            width = (_WIDTH - _LEFT - _RIGHT) * min(1.0, (span.end - span.start) / self.rows.seconds)
+            foot = height - _HEAD - row * (_ROW + _TICKS) - _ROW
+            axes = self.figure.add_axes((_LEFT / _WIDTH, foot / height, width / _WIDTH, _ROW / height))
+            self._row(axes, span, width)
         self._head(height)
 
-    def _stave(self, axes: Axes, span: Span, width: float) -> None:
+    def _row(self, axes: Axes, span: Span, width: float) -> None:
         scale = width / (span.end - span.start)  # inches a second
         self._frame(axes, span, scale)
         self._user(axes, span, scale)
         self._model(axes, span, scale)
         for lane in range(len(_LANES)):
             self._latencies(axes, span, scale, lane)
-        self._marks(axes, span)
+        self._annotations(axes, span)
         self._words(axes, span, scale)
 
     def _frame(self, axes: Axes, span: Span, scale: float) -> None:
@@ -171,13 +177,13 @@ class _Picture:
 
     # What happened --------------------------------------------------------------------------------------------------
 
-    def _marks(self, axes: Axes, row: Span) -> None:
-        by_kind: dict[MarkKind, list[float]] = {}
-        for at, kind in self.marks:
+    def _annotations(self, axes: Axes, row: Span) -> None:
+        by_kind: dict[AnnotationKind, list[float]] = {}
+        for at, kind in self.annotations:
             if row.start <= at < row.end:
                 by_kind.setdefault(kind, []).append(at)
         for kind, times in by_kind.items():
-            heights = [_MARKS[kind.row]] * len(times)
+            heights = [_ANNOTATIONS[kind.height]] * len(times)
             stroke = {"linewidths": 1.4} if kind.symbol in "|x" else {"linewidths": 0}
             drawn = axes.scatter(times, heights, s=26, marker=kind.symbol, color=kind.colour, zorder=4, **stroke)
             self.legend.setdefault(kind.words, drawn)
@@ -222,7 +228,7 @@ class _Picture:
 
     def _room(self, starts: Sequence[float], index: int, row: Span) -> float:
         """Seconds from one start to the next one in this row, or to the end of the sheet."""
-        end = max(row.end, row.start + self.staves.seconds)
+        end = max(row.end, row.start + self.rows.seconds)
         after = starts[index + 1] if index + 1 < len(starts) else end
         return (after if after < row.end else end) - starts[index]
 

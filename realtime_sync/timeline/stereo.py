@@ -7,16 +7,28 @@ import sys
 import wave
 from collections.abc import Sequence
 
-from realtime_sync.recording.layout import Target
-from realtime_sync.recording.recording import Recording
-from realtime_sync.timeline.tracks import RATE, Piece, between
+from realtime_sync.recording import Recording
+from realtime_sync.recording.layout import FilePath
+from realtime_sync.timeline.tracks import RATE, Piece, Tracks, between
 
 _BLOCK = 10 * RATE  # samples in memory at once
 
 
-def save(recording: Recording, path: Target) -> None:
-    """See ``Recording.save_audio``."""
-    tracks = recording.tracks()
+def save_stereo(recording: Recording, path: FilePath) -> None:
+    """Write both sides as one stereo WAV file, 16 bit, 24,000 Hz, in the time of the recording.
+
+    Left is the user: samples as they were sent, from the moment of sending; audio that was sent faster than it is
+    spoken follows the audio before it. Right is the model as a listener heard it whose player plays audio as it comes:
+    each piece after the one before it, and nothing of what a truncation cut off.
+
+    Args:
+        recording: The recording.
+        path: The file to write.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    tracks = Tracks.of(recording)
     length = max(tracks.samples, round(recording.duration * RATE))
     # Opened here: a Wave_write that could not open its file complains once more when it is collected.
     with open(path, "wb") as file, wave.open(file, "wb") as wav:

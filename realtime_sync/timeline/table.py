@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from realtime_sync.conversation.turns import Turn
-from realtime_sync.recording.recording import Recording
+from realtime_sync.recording import Recording
 
 LATENCIES = (
     "speech_seconds",
@@ -17,13 +17,13 @@ LATENCIES = (
     "response_created_to_first_audio",
     "response_created_to_done",
 )
-"""The latencies that are told, by their names in ``Timeline``."""
+"""The latencies that are shown, by their names in ``Timeline``."""
 
 _WORDS = 60  # characters of what was said
 
 
 def latency(turn: Turn, name: str) -> Optional[float]:
-    """One of a turn's latencies in seconds; None where it is not known."""
+    """One of a turn's latencies in seconds; None if it is not known."""
     value: Optional[float] = getattr(turn.timeline, name)
     return value
 
@@ -64,8 +64,12 @@ def model_words(turn: Turn) -> str:
     return " ".join(filter(None, (calls, turn.text or turn.transcript)))
 
 
-def timeline(recording: Recording) -> str:
-    """See ``Recording.timeline``."""
+def text(recording: Recording) -> str:
+    """The turns with their latencies as a table, to be printed.
+
+    Args:
+        recording: The recording.
+    """
     turns = recording.turns()
     told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
     heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]

@@ -1,4 +1,4 @@
-"""Who was to be heard when: pieces of audio placed in time, in samples at 24,000 Hz since the recording began.
+"""When each side was to be heard: pieces of audio placed in time, in samples at 24,000 Hz since the recording began.
 
 The user: a piece begins when it was sent, or where the one before it ends, if that is later: a file that is sent faster
 than it is spoken is contiguous. A microphone's pieces come with a jitter, so a small gap is none.
@@ -28,7 +28,7 @@ from realtime_sync.protocol.commands import (
 )
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.recording.formats import FormatTracker
+from realtime_sync.recording.layout import FormatTracker
 from realtime_sync.recording.recording import Recording, command_of
 
 RATE = PCM.rate

@@ -8,6 +8,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Callable, Optional, Union
 
+from realtime_sync.checks import check_whole
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.items import FunctionCallItem
@@ -37,8 +38,7 @@ class ToolRunner:
     """
 
     def __init__(self, tools: Iterable[Tool], *, max_workers: int = 8, timeout: Optional[float] = 30.0) -> None:
-        if isinstance(max_workers, bool) or not isinstance(max_workers, int) or max_workers < 1:
-            raise ConfigurationError(f"max_workers must be a whole number of at least 1, not {max_workers!r}")
+        check_whole("max_workers", max_workers, at_least=1, error=ConfigurationError)
         if not isinstance(tools, Iterable):
             raise ConfigurationError(f"tools are given as a list, a single one too: [{tools!r:.60}]")
         made = [tool if isinstance(tool, (FunctionTool, ConversationTool)) else function_tool(tool) for tool in tools]

@@ -28,9 +28,9 @@ def format_transcription(transcription: Transcription, format: str) -> str:
 
 
 def check_format(format: object) -> str:
-    """``format``; raises InvalidInputError where it is none of ``FORMATS``."""
+    """``format``; raises InvalidInputError unless it is one of ``FORMATS``."""
     if not isinstance(format, str) or format not in _FORMATS:
-        raise InvalidInputError(f"a transcription is written as {', '.join(FORMATS)}, not {format!r:.40}")
+        raise InvalidInputError(f"format must be one of {', '.join(FORMATS)}, not {format!r:.40}")
     return format
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import queue
@@ -15,9 +16,10 @@ from typing import Callable, Optional, Union
 
 import attrs
 
-from realtime_sync.audio.extras import missing
+from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
+from realtime_sync.extras import require
 from realtime_sync.protocol.options import TranscriptionSessionOptions
 from realtime_sync.transcribing.one_file import session_options, transcribe
 from realtime_sync.transcribing.output import OutputFolder
@@ -49,18 +51,12 @@ class FileTranscription:
 
     @property
     def ok(self) -> bool:
-        """True where it is transcribed."""
+        """True if it is transcribed."""
         return self.error is None
 
 
-@attrs.frozen(kw_only=True)
-class _Settings:
-    """What goes to another process with each file."""
-
-    options: TranscriptionSessionOptions
-    longest_piece: Optional[float]
-    retries: int
-    timeout: float
+TranscribeOne = Callable[..., Transcription]
+"""``transcribe`` with the settings of this run. It can be sent to another process, for it holds no client."""
 
 
 def transcribe_files(
@@ -104,9 +100,9 @@ def transcribe_files(
     because they concern all files, ``AuthenticationError`` and ``ConfigurationError`` of any of them.
     """
     names = _names(paths)
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise InvalidInputError(f"jobs must be a whole number from 1, not {jobs!r}")
-    settings = _Settings(
+    check_whole("jobs", jobs, at_least=1)
+    one: TranscribeOne = functools.partial(
+        transcribe,
         options=session_options(model, language, logprobs, options),
         longest_piece=longest_piece,
         retries=retries,
@@ -117,40 +113,21 @@ def transcribe_files(
         run = _Run(names, folder, report, on_done)
         run.skip_finished(overwrite)
         if executor is not None:
-            run.submit(lambda index: executor.submit(_transcribe_path, names[index], client, settings))
+            run.submit(lambda index: executor.submit(_transcribe_path, one, names[index], client))
             run.collect()
         else:
             with _threads(client, jobs) as (pool, shared, stop):
-                run.submit(lambda index: pool.submit(run.here, index, shared, settings, stop))
+                run.submit(lambda index: pool.submit(run.here, one, index, shared, stop))
                 run.collect()
     return run.results()
 
 
-def _transcribe_path(path: str, client: ClientOrMaker, settings: _Settings) -> Transcription:
-    """What a worker does, perhaps in another process."""
+def _transcribe_path(one: TranscribeOne, path: str, client: ClientOrMaker) -> Transcription:
+    """The work of an executor's worker, perhaps in another process."""
     if isinstance(client, RealtimeConversationClient):
-        return _transcribe(path, client, settings)
+        return one(path, client)
     with client() as made:
-        return _transcribe(path, made, settings)
-
-
-def _transcribe(
-    path: str,
-    client: RealtimeConversationClient,
-    settings: _Settings,
-    progress: Optional[Callable[[float, Optional[float]], object]] = None,
-    stop: Optional[threading.Event] = None,
-) -> Transcription:
-    return transcribe(
-        path,
-        client,
-        options=settings.options,
-        longest_piece=settings.longest_piece,
-        retries=settings.retries,
-        timeout=settings.timeout,
-        progress=progress,
-        stop=stop,
-    )
+        return one(path, made)
 
 
 class _Run:
@@ -193,15 +170,15 @@ class _Run:
                 future.add_done_callback(lambda done, index=index: self._events.put((index, done)))  # type: ignore[misc]
 
     def here(
-        self, index: int, client: RealtimeConversationClient, settings: _Settings, stop: threading.Event
+        self, one: TranscribeOne, index: int, client: RealtimeConversationClient, stop: threading.Event
     ) -> Transcription:
-        """What a thread of this process does; it can tell how far it is."""
+        """The work of a thread of this process, which can report how far it is."""
 
         def progress(done: float, total: Optional[float]) -> None:
             if total:
                 self._events.put((index, done / total))
 
-        return _transcribe(self._names[index], client, settings, progress, stop)
+        return one(self._names[index], client, progress=progress, stop=stop)
 
     def collect(self) -> None:
         """Until all files have come to their ends. Whatever ends it early, nothing that was finished is lost."""
@@ -288,10 +265,7 @@ def _reporter(progress: Union[bool, FilesDone, None], total: int) -> Iterator[Fi
             raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
         yield progress
     else:
-        try:
-            from tqdm import tqdm
-        except ImportError as error:
-            raise missing("tqdm", "progress", "progress=True") from error
+        tqdm = require("tqdm", "progress", "progress=True").tqdm
         layout = "{desc} |{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}]"
         with tqdm(desc="transcribed", total=total, bar_format=layout, file=sys.stderr) as bar:
             yield lambda done, total: bar.update(done - bar.n)
@@ -299,10 +273,10 @@ def _reporter(progress: Union[bool, FilesDone, None], total: int) -> Iterator[Fi
 
 def _names(paths: Iterable[Union[str, os.PathLike[str]]]) -> list[str]:
     if isinstance(paths, (str, bytes, os.PathLike)):
-        raise InvalidInputError(f"paths are several: [{paths!r}]; transcribe() takes one")
+        raise InvalidInputError(f"paths must be a list, such as [{paths!r}]; for one file there is transcribe()")
     names = []
     for path in paths:
         if not isinstance(path, (str, os.PathLike)):
-            raise InvalidInputError(f"a path is a str or a path object, not {type(path).__name__}")
+            raise InvalidInputError(f"a path must be a str or a path object, not {type(path).__name__}")
         names.append(os.fsdecode(path))
     return names

@@ -1,4 +1,4 @@
-"""One recording: cut, sent as fast as it is taken, and put together again on its own time line."""
+"""One recording: cut into pieces, sent as fast as the service takes them, and put together again in its own time."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import attrs
 
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
+from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.conversation.pricing import UsageTotals
 from realtime_sync.conversation.transcripts import Transcript, TranscriptCollector, TranscriptionSegment
@@ -29,7 +30,7 @@ from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.session import RealtimeConversationSession
-from realtime_sync.transcribing.pieces import Piece, pieces
+from realtime_sync.transcribing.pieces import SpeechPiece, pieces
 from realtime_sync.transcribing.transcription import Transcription
 
 logger = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ _PASSING_CODES = frozenset({"rate_limit_exceeded", "server_error", "session_expi
 _BACKOFF = Reconnect()
 
 SecondsDone = Callable[[float, Optional[float]], object]
-"""``progress(done_seconds, total_seconds)``; the total is None where the source does not tell it."""
+"""``progress(done_seconds, total_seconds)``; the total is None if the source does not tell it."""
 
 
 def transcribe(
@@ -82,8 +83,7 @@ def transcribe(
     ``ServerError`` where it refuses the settings, ``WaitTimeoutError``, a ``ConnectionFailedError`` or a
     ``ConnectionClosedError``.
     """
-    if isinstance(retries, bool) or not isinstance(retries, int) or retries < 0:
-        raise InvalidInputError(f"retries must be a whole number from 0, not {retries!r}")
+    check_whole("retries", retries)
     settings = session_options(model, language, logprobs, options)
     longest = _longest_piece(settings) if longest_piece is None else longest_piece
     with closing(audio_chunks(source, PCM, _CHUNK)) as chunks:
@@ -134,12 +134,12 @@ class _Work:
         self._progress = progress
         self._bytes = 0
         self._unread = pieces(self._counted(), longest=longest, shortest=longest / 5)
-        self.waiting: deque[Piece] = deque()
+        self.waiting: deque[SpeechPiece] = deque()
         """With the service, or to be given to it again; in order."""
-        self.done: list[tuple[Piece, Transcript]] = []
+        self.done: list[tuple[SpeechPiece, Transcript]] = []
 
-    def next(self, sent: int) -> Optional[Piece]:
-        """The piece to send when so many of those waiting have been; None where there is none."""
+    def next(self, sent: int) -> Optional[SpeechPiece]:
+        """The piece to send when so many of those waiting have been; None if there is none."""
         if sent == len(self.waiting):
             piece = next(self._unread, None)
             if piece is None:
@@ -199,9 +199,9 @@ def _work_off(
             if failures > retries or not _may_pass(error):
                 raise
             delay = _BACKOFF.pause(failures + 1, error)
-            logger.info("a transcription is gone on with in %.1f s: %s", delay, error)
+            logger.info("resuming the transcription in %.1f s, after: %s", delay, error)
             if stop.wait(delay):
-                raise ConnectCancelledError("The transcription was stopped.") from error
+                raise ConnectCancelledError("The transcription was stopped while it waited to try again.") from error
 
 
 def _send_and_receive(work: _Work, session: RealtimeConversationSession, timeout: float) -> None:
@@ -222,7 +222,7 @@ def _send_and_receive(work: _Work, session: RealtimeConversationSession, timeout
             sent -= 1
 
 
-def _send(session: RealtimeConversationSession, piece: Piece) -> None:
+def _send(session: RealtimeConversationSession, piece: SpeechPiece) -> None:
     # Not send_audio(), which would look for a header in samples.
     with session.audio_writer() as writer:
         for start in range(0, len(piece.audio), _CHUNK):
@@ -236,7 +236,7 @@ def _may_pass(error: RealtimeSyncError) -> bool:
     return isinstance(error, TranscriptionFailedError) or is_worth_another_try(error)
 
 
-def _segments(piece: Piece, transcript: Transcript) -> Iterator[TranscriptionSegment]:
+def _segments(piece: SpeechPiece, transcript: Transcript) -> Iterator[TranscriptionSegment]:
     """A piece's text on the recording's time line."""
     if transcript.segments:
         for part in transcript.segments:

@@ -1,4 +1,4 @@
-"""A folder of finished transcriptions: what is in it under its own name is whole."""
+"""A folder of finished transcriptions: a file in it that has its final name is complete."""
 
 from __future__ import annotations
 
@@ -48,13 +48,15 @@ class OutputFolder:
         tempfile.TemporaryFile(dir=self._folder).close()
 
     def read(self, target: Path) -> Optional[Transcription]:
-        """What a finished file holds; None where its format does not tell all."""
+        """What a finished file holds; None if its format does not tell all."""
         if self._format != "json":
             return None
         try:
             return Transcription.from_dict(json.loads(target.read_text(encoding="utf-8")))
         except ValueError as error:
-            raise InvalidInputError(f"{target} is no transcription; remove it to have it made anew: {error}") from error
+            raise InvalidInputError(
+                f"{target} holds no transcription, so it was not skipped; remove it to have it made again: {error}"
+            ) from error
 
     def write(self, target: Path, transcription: Transcription) -> None:
         """Write it; the file is there whole or not at all, even where the process is killed meanwhile."""

@@ -29,7 +29,7 @@ _LEAST = PCM.bytes_for(0.2)
 
 
 @attrs.frozen(kw_only=True)
-class Piece:
+class SpeechPiece:
     """Audio to be committed, PCM16 at 24,000 Hz; all times are seconds of the source.
 
     ``audio_start``: where the audio begins. ``start``, ``end``: where the speech in it does, about.
@@ -41,7 +41,7 @@ class Piece:
     end: float
 
 
-def pieces(chunks: Iterable[bytes], *, longest: float = 15.0, shortest: float = 3.0) -> Iterator[Piece]:
+def pieces(chunks: Iterable[bytes], *, longest: float = 15.0, shortest: float = 3.0) -> Iterator[SpeechPiece]:
     """Cut PCM16 at 24,000 Hz, in chunks of any length, into pieces.
 
     ``longest``: seconds of a piece at most; where no pause comes within them, it is cut at its quietest place.
@@ -51,7 +51,9 @@ def pieces(chunks: Iterable[bytes], *, longest: float = 15.0, shortest: float = 
     Raises InvalidInputError.
     """
     if not 0 <= shortest < longest or not 1 <= longest <= 600:
-        raise InvalidInputError(f"pieces are 1 to 600 seconds long, and shortest < longest, not {shortest}, {longest}")
+        raise InvalidInputError(
+            f"a piece must be 1 to 600 seconds long, and shortest below longest, not {longest=}, {shortest=}"
+        )
     cutter = _Cutter(round(longest / _FRAME_SECONDS), round(shortest / _FRAME_SECONDS))
     for chunk in chunks:
         yield from cutter.feed(chunk)
@@ -75,14 +77,14 @@ class _Cutter:
         """What is louder is speech, as far as cutting goes; never a reason to leave audio out."""
         return max(_SILENCE, _QUIET * self._peak)
 
-    def feed(self, chunk: bytes) -> Iterator[Piece]:
+    def feed(self, chunk: bytes) -> Iterator[SpeechPiece]:
         self._audio += chunk
         while len(self._audio) >= (len(self._levels) + 1) * _FRAME:
             start = len(self._levels) * _FRAME
             self._hear(_level(bytes(self._audio[start : start + _FRAME])))
             yield from self._cut_where_it_is_time()
 
-    def rest(self) -> Iterator[Piece]:
+    def rest(self) -> Iterator[SpeechPiece]:
         tail = bytes(self._audio[len(self._levels) * _FRAME :])
         if len(tail) > 1:
             self._levels.append(_level(tail))
@@ -98,7 +100,7 @@ class _Cutter:
         if self._speech is None:
             self._speech = len(self._levels) - 1
 
-    def _cut_where_it_is_time(self) -> Iterator[Piece]:
+    def _cut_where_it_is_time(self) -> Iterator[SpeechPiece]:
         count = len(self._levels)
         spoken = 0 if self._speech is None else count - self._speech - self._quiet
         if self._speech is not None and self._quiet >= _PAUSE and max(spoken, self._quiet) >= self._shortest:
@@ -113,7 +115,7 @@ class _Cutter:
         places = [index for index, value in enumerate(sums) if value == least]
         return first + places[len(places) // 2] + _WINDOW // 2
 
-    def _give(self, count: int) -> Iterator[Piece]:
+    def _give(self, count: int) -> Iterator[SpeechPiece]:
         """The first so many frames as a piece, where there is sound in them."""
         levels = self._levels[:count]
         end = count * _FRAME if count < len(self._levels) else len(self._audio)
@@ -126,8 +128,8 @@ class _Cutter:
             yield found
 
 
-def _trimmed(audio: bytes, levels: list[float], begin: int) -> Optional[Piece]:
-    """Without the silence at its ends; None where there is nothing else."""
+def _trimmed(audio: bytes, levels: list[float], begin: int) -> Optional[SpeechPiece]:
+    """Without the silence at its ends; None if there is nothing else."""
     sounding = [at for at, level in enumerate(levels) if level >= _SILENCE]
     if not sounding:
         return None
@@ -136,7 +138,7 @@ def _trimmed(audio: bytes, levels: list[float], begin: int) -> Optional[Piece]:
     audio = audio[: len(audio) // 2 * 2]
     threshold = _QUIET * max(levels)
     loud = [at for at, level in enumerate(levels) if level >= threshold]
-    return Piece(
+    return SpeechPiece(
         audio=audio.ljust(_LEAST, b"\0"),
         audio_start=(begin + first) * _FRAME_SECONDS,
         start=(begin + loud[0]) * _FRAME_SECONDS,

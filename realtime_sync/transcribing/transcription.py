@@ -36,7 +36,7 @@ class Transcription:
 
     @property
     def speakers(self) -> tuple[str, ...]:
-        """The labels of those who speak, in the order of their first words; empty where the model tells none."""
+        """The labels of those who speak, in the order of their first words; empty if the model tells none."""
         return tuple(dict.fromkeys(segment.speaker for segment in self.segments if segment.speaker is not None))
 
     def to_dict(self) -> dict[str, Any]:
@@ -59,7 +59,9 @@ class Transcription:
                 usage=UsageTotals(**told.get("usage", {})),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidInputError(f"this is no transcription as JSON: {type(error).__name__}: {error}") from error
+            raise InvalidInputError(
+                f"this is not a transcription as to_dict() gives it: {type(error).__name__}: {error}"
+            ) from error
 
 
 def joined(texts: Sequence[str]) -> str:

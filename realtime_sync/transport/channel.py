@@ -1,4 +1,4 @@
-"""A socket on its way to becoming a connection: every wait obeys one deadline and one cancellation."""
+"""A socket while a connection is being set up: every wait obeys one deadline and one cancellation."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def _look_up(host: str, port: int) -> _Answer:
 
 def _ask(host: str, port: int, deadline: Deadline, cancellation: Cancellation) -> _Answer:
     # getaddrinfo takes no time-out and cannot be interrupted (a dead name server costs 30 s), so it gets a thread
-    # of its own, which is left behind where it is late; it ends with its answer, which nobody takes then.
+    # of its own, which is abandoned if it is late; it ends when its answer comes, which is then dropped.
     answers: queue.Queue[_Answer] = queue.Queue()
 
     def work() -> None:

@@ -30,7 +30,7 @@ _BODY_SECONDS = 2.0
 
 
 @attrs.frozen
-class Target:
+class ServerAddress:
     """Where a ws:// or wss:// URL leads."""
 
     secure: bool
@@ -39,7 +39,7 @@ class Target:
     resource: str = attrs.field(repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> Target:
+    def parse(cls, url: str) -> ServerAddress:
         """Take ``url`` apart. Raises ConfigurationError, whose message does not show the query."""
         if not all("!" <= char <= "~" or char > "\x9f" for char in url):
             raise ConfigurationError("The URL holds a space or a control character; percent-encode it.")
@@ -71,10 +71,10 @@ def _split(url: str) -> SplitResult:
 
 
 @attrs.frozen
-class Request:
+class UpgradeRequest:
     """A checked handshake request, ready to be sent; its key is needed to check the answer."""
 
-    target: Target
+    target: ServerAddress
     headers: Mapping[str, str] = attrs.field(repr=False)
     subprotocols: Sequence[str] = attrs.field(repr=False)
     key: str = attrs.field(factory=lambda: base64.b64encode(os.urandom(16)).decode(), repr=False)
@@ -116,8 +116,8 @@ def _check_header(name: str, value: str) -> None:
         )
 
 
-def upgrade(channel: Channel, request: Request) -> tuple[Optional[str], dict[str, str]]:
-    """Carry out the handshake; the selected subprotocol (None where there is none) and the answer's headers.
+def upgrade(channel: Channel, request: UpgradeRequest) -> tuple[Optional[str], dict[str, str]]:
+    """Carry out the handshake; the selected subprotocol (None if there is none) and the answer's headers.
 
     What the server sent right behind its answer stays in the channel. Raises HandshakeError by status,
     ConnectionFailedError where the server does not answer in HTTP.
@@ -176,7 +176,7 @@ def _body(channel: Channel, response: http.client.HTTPResponse) -> bytes:
     return body
 
 
-def _accepted(request: Request, headers: Mapping[str, str]) -> Optional[str]:
+def _accepted(request: UpgradeRequest, headers: Mapping[str, str]) -> Optional[str]:
     expected = base64.b64encode(hashlib.sha1((request.key + _GUID).encode()).digest()).decode()
     subprotocol = headers.get("sec-websocket-protocol") or None
     if "websocket" not in _words(headers.get("upgrade")) or "upgrade" not in _words(headers.get("connection")):

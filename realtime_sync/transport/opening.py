@@ -10,7 +10,7 @@ from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.connection import Connection
 from realtime_sync.transport.duplex import Duplex
-from realtime_sync.transport.handshake import Request, Target, upgrade
+from realtime_sync.transport.handshake import ServerAddress, UpgradeRequest, upgrade
 from realtime_sync.transport.proxies import Proxy, open_tunnel
 from realtime_sync.transport.tls import default_ssl_context
 from realtime_sync.transport.waiting import Cancellation
@@ -38,8 +38,8 @@ def connect(
     Raises ConfigurationError before anything is sent, else a ConnectionFailedError: ConnectTimeoutError,
     ConnectCancelledError, TLSError, ProxyError, or a HandshakeError by status.
     """
-    target = Target.parse(url)
-    request = Request(target, dict(headers), tuple(subprotocols))
+    target = ServerAddress.parse(url)
+    request = UpgradeRequest(target, dict(headers), tuple(subprotocols))
     via = Proxy.parse(proxy) if proxy else None
     context = ssl_context
     if context is None and (target.secure or (via is not None and via.scheme == "https")):

@@ -17,6 +17,7 @@ from realtime_sync.errors import (
     ConnectTimeoutError,
     ProxyError,
 )
+from realtime_sync.extras import install
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.dialing import resolve, timed_out
 
@@ -78,7 +79,9 @@ def open_tunnel(channel: Channel, proxy: Proxy, host: str, port: int, context: O
         else:
             _connect_method(channel, proxy, host, port)
         if channel.received:  # a server waits for us to speak first
-            raise ProxyError(f"The proxy {proxy.place} sent bytes of its own behind its answer.")
+            raise ProxyError(
+                f"The proxy {proxy.place} sent more than its answer, before the server could send anything. Check it."
+            )
     except (ConnectTimeoutError, ConnectCancelledError, ProxyError):
         raise
     except ConnectionFailedError as exc:
@@ -117,9 +120,7 @@ def _socks(channel: Channel, proxy: Proxy, host: str, port: int) -> None:
         import python_socks
         from python_socks.sync import Proxy as SocksProxy
     except ImportError as exc:
-        raise ProxyError(
-            f"A {proxy.scheme}:// proxy needs the package python-socks: pip install realtime-sync[socks]"
-        ) from exc
+        raise ProxyError(f"A {proxy.scheme}:// proxy needs the package python-socks: {install('socks')}") from exc
     remote_names = proxy.scheme in ("socks4a", "socks5h")
     if not remote_names:  # here and not in the package, which would look up without a deadline
         host = str(resolve(host, port, channel.deadline, channel.cancellation)[0][4][0])
@@ -131,7 +132,7 @@ def _socks(channel: Channel, proxy: Proxy, host: str, port: int) -> None:
     try:
         by_package = SocksProxy(kind, *names, rdns=remote_names, forward=forward)
     except TypeError as exc:
-        raise ProxyError("python-socks is older than 3.0: pip install --upgrade realtime-sync[socks]") from exc
+        raise ProxyError(f"python-socks is older than 3.0, which this library needs: {install('socks')}") from exc
     try:
         by_package.connect(host, port, timeout=channel.deadline.remaining)
     except ConnectionFailedError:

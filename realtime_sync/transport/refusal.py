@@ -1,4 +1,4 @@
-"""What a refused handshake means: from status, headers and body to a typed error that says what to do."""
+"""A refused handshake as a typed error that says what to do, made of its status, headers and body."""
 
 from __future__ import annotations
 

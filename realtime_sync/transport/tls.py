@@ -1,4 +1,4 @@
-"""TLS: which authorities are trusted, and what to do where trust fails."""
+"""TLS: which authorities are trusted, and what to do if a certificate is not."""
 
 from __future__ import annotations
 

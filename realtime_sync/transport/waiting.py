@@ -113,7 +113,7 @@ class Waiter:
         self._selector.register(self._woken, READ)
 
     def wait(self, events: int, seconds: Optional[float]) -> bool:
-        """True where the socket is ready for one of ``events``; False where time ran out or only the wake-up came."""
+        """True if the socket is ready for one of ``events``; False if time ran out or only the wake-up came."""
         if events != self._events:
             self._selector.modify(self._descriptor, events)
             self._events = events

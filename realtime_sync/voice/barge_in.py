@@ -1,4 +1,4 @@
-"""Cutting the model short: stop the answer, and let the conversation hold no more than was heard of it."""
+"""Barge-in: stop the answer, and shorten it in the conversation to the part that was heard."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Callable, Optional
 import attrs
 
 from realtime_sync.audio.playback import PlaybackPosition, check_position
+from realtime_sync.checks import check_number
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine, owes_answer
@@ -36,7 +37,7 @@ from realtime_sync.protocol.updates import (
 
 logger = logging.getLogger(__name__)
 
-# Says of a response's id whether that response is to be left alone.
+# Says, by a response's id, whether that response is to be left alone.
 IsSpared = Callable[[Optional[str]], bool]
 
 _NOTHING_CAME = "no audio of the answer has come"
@@ -46,12 +47,14 @@ _NOTHING_CAME = "no audio of the answer has come"
 class Interruption:
     """What an interruption did.
 
-    ``response_id``: the response that it cancelled; None where none was in progress, or it ended by itself meanwhile.
-    ``item_id``, ``content_index``: the audio that was being heard; None where nothing was to be shortened.
-    ``audio_end_ms``: how much of it was heard, at most what had come; None where nothing was to be shortened.
-    ``truncated``: True where the service shortened it to that.
-    ``unheard``: items behind it that were still to be played; they were shortened too.
-    ``reason``: why something was not done; None where nothing was left to do.
+    Attributes:
+        response_id: The response that it cancelled; None if none was in progress, or it ended by itself meanwhile.
+        item_id: The item whose audio was being heard; None if nothing was to be shortened.
+        content_index: The part of that item.
+        audio_end_ms: How much of it was heard, at most what had come; None if nothing was to be shortened.
+        truncated: True if the service shortened the audio to that.
+        unheard: The items after it that were still to be played; they were shortened too.
+        reason: Why something was not done; None if everything was done.
     """
 
     response_id: Optional[str] = None
@@ -65,7 +68,7 @@ class Interruption:
 
 @attrs.frozen
 class _Cut:
-    """A part to shorten; ``why_not`` where there is nothing to do."""
+    """A part to shorten; ``why_not`` says why there is nothing to do."""
 
     item_id: Optional[str] = None
     content_index: int = 0
@@ -84,11 +87,9 @@ def interrupt(
     is_spared: Optional[IsSpared] = None,
 ) -> Interruption:
     """Cancel, and truncate; see ``RealtimeConversationSession.interrupt``. ``is_spared``: None spares no answer."""
-    number = isinstance(heard_ms, (int, float)) and not isinstance(heard_ms, bool)
-    if heard_ms is not None and not (number and 0 <= heard_ms < float("inf")):
-        raise InvalidInputError(f"heard_ms must be a number of milliseconds from 0, not {heard_ms!r}")
+    check_number("heard_ms", heard_ms, "milliseconds", optional=True)
     if heard_ms is not None and position is not None:
-        raise InvalidInputError("tell what was heard by heard_ms or by position, not by both")
+        raise InvalidInputError("heard_ms and position both say how much was heard; give one of them")
     check_position(position)
     engine = session._engine
     deadline = Deadline(engine.timeouts.acknowledge if timeout is None else timeout)
@@ -100,8 +101,9 @@ def interrupt(
     )
     if position is not None:
         position.cut_off(response_id, *(cut.item_id for cut in cuts))
-    # All are sent before any is waited for: one round trip. The cancellation first, for what is still being said
-    # cannot be shortened; without an id where that is not told yet, for it comes behind the request on the wire.
+    # All commands are sent before any is waited for, which takes one round trip. The cancellation goes first, because
+    # audio that is still being made cannot be shortened. It has no id if the service has not told the id yet: it
+    # follows the request on the wire, so the service knows which response is meant.
     cancelling = session.cancel_response(response_id) if response_id or awaited else None
     clearing = session.clear_output_audio() if clear_output else None
     truncating = [_truncate(session, cut) for cut in cuts]
@@ -131,7 +133,7 @@ def _truncate(session: RealtimeWireSession, cut: _Cut) -> Optional[CommandHandle
 
 
 def _outcome(handle: Optional[CommandHandle], deadline: Deadline) -> tuple[Optional[ConversationUpdate], Optional[str]]:
-    """What acknowledged a command, or in words why nothing did."""
+    """The update that acknowledged a command, or the reason, in words, why none did."""
     if handle is None:
         return None, None
     try:
@@ -150,9 +152,9 @@ def _look(
     item_id: Optional[str],
     is_spared: Optional[IsSpared],
 ) -> tuple[Optional[str], bool, list[_Cut]]:
-    """The response to cancel; whether there is one that has not begun, and has no id yet; and what to shorten."""
+    """The response to cancel; whether one was asked for that has no id yet; and the parts to shorten."""
     active = engine.responses.active
-    # Whether one that has not begun is to be spared, cannot be told yet.
+    # A response without an id cannot be matched against is_spared yet.
     awaited = active is None and is_spared is None and owes_answer(engine.connection)
     if awaited and not item_id and (position is None or position.current is None):
         return None, True, [_Cut(why_not=_NOTHING_CAME)]
@@ -232,7 +234,7 @@ def _cut(conversation: Conversation, item_id: str, content_index: int, heard_ms:
     if before is not None and before <= heard_ms:
         return _Cut(item_id, content_index, before, "it was shortened already")
     if received is None:
-        return _Cut(item_id, content_index, None, "how long its audio is, is not known: its format is not")
+        return _Cut(item_id, content_index, None, "the length of its audio is not known, because its format is not")
     item = conversation.item(item_id)
     if heard_ms >= received and isinstance(item, MessageItem) and item.status == "completed":
         return _Cut(item_id, content_index, received, "all of it was heard")  # shortening would lose its transcript
@@ -245,9 +247,9 @@ def _cut(conversation: Conversation, item_id: str, content_index: int, heard_ms:
 class SpeechInterrupter:
     """Interrupts whenever the user begins to speak; a context manager. Made by ``session.interrupt_on_speech()``.
 
-    Works on a thread of its own, so callbacks may take their time and may use the session. What a callback or an
-    interruption raised is raised when the block is left, the first of it; the others go on. However late that thread
-    comes, the answer to what the user says is spared.
+    Works on a thread of its own, so callbacks may take their time and may use the session. The first
+    error of a callback or an interruption is raised when the block is left; later interruptions still happen. However
+    late that thread runs, it never interrupts the answer to what the user says.
     """
 
     def __init__(
@@ -339,7 +341,7 @@ class SpeechInterrupter:
             except ConnectionReplacedError:
                 pass  # what was being said went down with the connection
             except (ConnectionClosedError, SessionNotOpenError):
-                return  # whoever reads the session is told
+                return  # the session's consumers get this error
             except BaseException as error:
                 logger.exception("an interruption failed")
                 self._error = self._error or error

@@ -11,8 +11,8 @@ from typing import BinaryIO, Optional, Union
 
 from realtime_sync.audio import g711
 from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
-from realtime_sync.audio.outgoing import check_chunk_ms, outgoing_chunks, trailing_silence
-from realtime_sync.audio.pacing import Clock, Pacer, RealClock
+from realtime_sync.audio.outgoing import check_chunk_ms, outgoing_chunks
+from realtime_sync.audio.pacing import Pacer, PacingClock, RealClock
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.audio.wav import WavWriter
@@ -40,7 +40,7 @@ class FileMicrophone:
         chunk_ms: float = 20,
         pause_ms: float = 1000,
         endless: bool = True,
-        clock: Optional[Clock] = None,
+        clock: Optional[PacingClock] = None,
     ) -> None:
         check_chunk_ms(chunk_ms)
         self.format = format
@@ -81,7 +81,7 @@ class FileMicrophone:
             heard += len(chunk)
 
     def _sound(self) -> Iterator[bytes]:
-        silence = trailing_silence(self._chunk_ms / 1000, self.format)
+        silence = self.format.silence(self._chunk_ms / 1000)
         while True:
             try:
                 source = self._sources.get_nowait()
@@ -115,7 +115,7 @@ class FileSpeaker:
         format: SampleFormat = PCM,
         pace: float = 1.0,
         block_ms: float = 20,
-        clock: Optional[Clock] = None,
+        clock: Optional[PacingClock] = None,
     ) -> None:
         check_chunk_ms(block_ms, "block_ms")
         self.format = format
@@ -164,9 +164,9 @@ class FileSpeaker:
     def wait(self, timeout: Optional[float] = None) -> None:
         """See ``Speaker.wait``. Raises UsageError where nothing plays, because it was not started or was closed."""
         if self._thread is None or self._closed.is_set():
-            raise UsageError("start() the speaker before waiting for it")
+            raise UsageError("the speaker is not playing: call start() before waiting for it")
         if not self._queue.wait(Deadline(timeout)):
-            raise WaitTimeoutError(f"not all was played within {timeout} s; it goes on")
+            raise WaitTimeoutError(f"the audio was not played to its end within {timeout} s; the speaker goes on")
         self._check()
 
     def close(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.errors import InvalidInputError
+from realtime_sync.checks import check_number
 from realtime_sync.voice.interfaces import Microphone, Speaker
 
 
@@ -17,8 +17,7 @@ class HalfDuplex:
     """
 
     def __init__(self, microphone: Microphone, speaker: Speaker, *, tail_ms: float = 250) -> None:
-        if isinstance(tail_ms, bool) or not isinstance(tail_ms, (int, float)) or not 0 <= tail_ms <= 10_000:
-            raise InvalidInputError(f"tail_ms must be 0 to 10,000 milliseconds, not {tail_ms!r}")
+        check_number("tail_ms", tail_ms, "milliseconds", at_most=10_000)
         self._microphone = microphone
         self._speaker = speaker
         self._tail_seconds = tail_ms / 1000

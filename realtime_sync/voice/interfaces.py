@@ -1,4 +1,4 @@
-"""What a conversation asks of a microphone and of a speaker; anything that has these methods will do."""
+"""The methods that a microphone and a speaker need; any object that has them will do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What waits to be played: filled by whoever hears the model, emptied by the device's thread, counted in samples."""
+"""Audio that waits to be played: filled by the caller's thread, emptied by the device's, counted in samples."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PlayQueue:
 
     @property
     def empty(self) -> bool:
-        """True where nothing is left to be played."""
+        """True if nothing is left to be played."""
         return not self._pieces
 
     def put(self, item_id: str, content_index: int, pcm: bytes) -> None:
@@ -80,11 +80,11 @@ class PlayQueue:
         return self.position.current
 
     def wait(self, deadline: Deadline) -> bool:
-        """Wait until it is empty; False where time is up before."""
+        """Wait until it is empty; False if time is up before."""
         with self._changed:
             return deadline.wait(lambda s: self._changed.wait_for(lambda: not self._pieces, s))
 
     def wait_for_more(self, taken: int, seconds: float) -> bool:
-        """Wait until more than ``taken`` samples were taken, or it is empty; False where neither came in time."""
+        """Wait until more than ``taken`` samples were taken, or it is empty; False if neither came in time."""
         with self._changed:
             return self._changed.wait_for(lambda: self.taken > taken or not self._pieces, seconds)

@@ -7,15 +7,15 @@ from typing import Any, Callable, Literal, Optional, Protocol, Union, cast
 
 import attrs
 
-from realtime_sync.audio.extras import missing
 from realtime_sync.audio.formats import SampleFormat, pcm_at
 from realtime_sync.errors import AudioDeviceError, ConfigurationError
+from realtime_sync.extras import require
 
 Kind = Literal["input", "output"]
 _WORD = {"input": "microphone", "output": "speaker"}
 
 
-class Stream(Protocol):
+class DeviceStream(Protocol):
     """What is needed of a stream of sounddevice."""
 
     def start(self) -> None:
@@ -44,12 +44,12 @@ class Backend(Protocol):
         ...
 
     @property
-    def RawInputStream(self) -> Callable[..., Stream]:  # noqa: N802
+    def RawInputStream(self) -> Callable[..., DeviceStream]:  # noqa: N802
         """Makes a stream that calls back with samples."""
         ...
 
     @property
-    def RawOutputStream(self) -> Callable[..., Stream]:  # noqa: N802
+    def RawOutputStream(self) -> Callable[..., DeviceStream]:  # noqa: N802
         """Makes a stream that calls back for samples."""
         ...
 
@@ -84,7 +84,7 @@ def devices(kind: Kind, *, backend: Optional[Backend] = None) -> list[Device]:
     try:
         told = cast(Sequence[Mapping[str, Any]], backend.query_devices())
     except backend.PortAudioError as error:
-        raise AudioDeviceError(f"the system does not tell its audio devices: {error}") from error
+        raise AudioDeviceError(f"the audio devices of this machine could not be listed: {error}") from error
     return [_device(each, index) for index, each in enumerate(told) if each[f"max_{kind}_channels"] > 0]
 
 
@@ -110,17 +110,14 @@ def find_device(wanted: Union[str, int, None], kind: Kind, *, backend: Optional[
 
 
 def sounddevice_backend() -> Backend:
-    """The module; raises ConfigurationError where it, or the system's PortAudio, is missing."""
+    """The package sounddevice. Raises ConfigurationError if it, or the system's PortAudio, is missing."""
     try:
-        import sounddevice
-    except ImportError as error:
-        raise missing("sounddevice", "devices", "A microphone or a speaker") from error
+        return cast(Backend, require("sounddevice", "devices", "A microphone or a speaker"))
     except OSError as error:  # without the system's library
         raise ConfigurationError(
             "A microphone or a speaker needs the system's PortAudio library, which was not found: "
             "apt install libportaudio2 (Debian, Ubuntu), dnf install portaudio (Fedora), brew install portaudio (macOS)"
         ) from error
-    return cast(Backend, sounddevice)
 
 
 def device_format(backend: Backend, device: Device, kind: Kind, format: SampleFormat) -> SampleFormat:

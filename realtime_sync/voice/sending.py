@@ -11,7 +11,7 @@ from typing import Callable, Optional, Union
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.outgoing import Progress, outgoing_chunks
-from realtime_sync.audio.pacing import Clock, RealClock
+from realtime_sync.audio.pacing import PacingClock, RealClock
 from realtime_sync.audio.preflight import check_commit
 from realtime_sync.audio.source import AudioChunks, AudioSource
 from realtime_sync.core.commands import CommandHandle
@@ -44,11 +44,11 @@ _PART = 2**20
 class AudioClaim:
     """The right to send audio, which one stream has at a time: two at once would be mixed into noise.
 
-    A context manager, which raises ``AudioSendInProgressError`` where somebody else has it.
+    A context manager, which raises ``AudioSendInProgressError`` if another stream has it.
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # held by the one who sends audio; never waited for
+        self._lock = threading.Lock()  # held while a stream is being sent; never waited for
 
     def __enter__(self) -> None:
         self.take()
@@ -60,7 +60,7 @@ class AudioClaim:
         """Take it, to ``release()`` it later (from any thread)."""
         if not self._lock.acquire(blocking=False):
             raise AudioSendInProgressError(
-                "audio is being sent already; two streams at once would be mixed into noise. "
+                "audio is being sent already, and two streams at once would be mixed into noise. "
                 "Wait for the first (AudioSend.wait()), or cancel it"
             )
 
@@ -70,10 +70,10 @@ class AudioClaim:
 
 
 class UncommittedAudio:
-    """How much audio a commit would find at most: as much as was sent since the last one.
+    """How much audio the input buffer can hold at most: as much as was sent since the last commit.
 
-    All counts are bytes since the session's beginning. One thread at a time sends audio, and alone writes ``_begun``
-    and ``_sent``; whoever commits writes the rest.
+    All counts are bytes since the session's beginning. One thread at a time sends audio, and it alone writes
+    ``_begun`` and ``_sent``; the thread that commits writes the rest.
     """
 
     def __init__(self) -> None:
@@ -97,25 +97,25 @@ class UncommittedAudio:
 
     @property
     def sent(self) -> int:
-        """What a commit that is sent from now on finds for sure."""
+        """Bytes that are certainly in the input buffer if a commit is sent now."""
         return self._sent
 
     def check(self, format: SampleFormat, turn_detection: Optional[TurnDetectionOptions]) -> None:
-        """Raise ``UsageError`` where a commit would surely be refused."""
+        """Raise ``UsageError`` if a commit would surely be refused."""
         refused = self._last_commit is not None and self._last_commit.error is not None  # so its audio is still there
         known = self._counted and not refused
         check_commit(self._begun - self._committed if known else None, format, turn_detection)
 
     def committed(self, handle: CommandHandle, found: int) -> None:
-        """A commit was sent; ``found``: what was ``sent`` before it, for another thread may be sending meanwhile."""
+        """A commit was sent. ``found``: ``sent`` as it was before, because another thread may be sending meanwhile."""
         self._committed, self._counted, self._last_commit = found, True, handle
 
 
 class AudioSend:
     """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it.
 
-    The session's orderly end cancels it, as ``cancelled`` tells. ``wake``: an event on which whoever paces the chunks
-    wakes. ``check`` raises in a forked child, where nobody sends.
+    The session's orderly end cancels it, as ``cancelled`` tells. ``wake``: an event that wakes the pacing of the
+    chunks. ``check`` raises in a forked child, in which no thread sends.
     """
 
     def __init__(
@@ -178,7 +178,7 @@ class AudioSend:
         return self._bytes_sent
 
     def run(self, listening: Callable[[Listener], AbstractContextManager[None]]) -> None:
-        """Send; called once by the session, on the thread that it started for this; ``listening`` is the engine's."""
+        """Send all chunks. The session calls this once, on a thread of its own; ``listening`` is the engine's."""
         failed: Optional[BaseException] = None
         try:
             with listening(self):
@@ -220,14 +220,14 @@ class AudioSend:
                 close()
 
     def _settle(self, error: Optional[BaseException]) -> None:
-        """Release who waits; the first call counts."""
+        """Release the threads that wait; the first call counts."""
         with self._settling:
             if not self._finished.is_set():
                 self._error = error
                 self._finished.set()
 
     def _is_orderly_end(self) -> bool:
-        """Why nothing can be sent: `end` tells, which comes within a close's time."""
+        """Whether the session was closed in order: ``end()`` says so, which is called within the time of a close."""
         self._wake.wait(_MOST_ENDING_SECONDS)
         return self._cancelled
 
@@ -260,9 +260,11 @@ class AudioWriter:
     def write(self, data: bytes) -> None:
         """Send these bytes of samples. Raises as ``send_audio`` does."""
         if not self._entered:
-            raise UsageError("write within the block: `with session.audio_writer() as writer: writer.write(samples)`")
+            raise UsageError(
+                "the writer is not open. Write in its block: `with session.audio_writer() as writer: writer.write(...)`"
+            )
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise InvalidInputError(f"samples are bytes, not {type(data).__name__}")
+            raise InvalidInputError(f"samples must be bytes, not {type(data).__name__}")
         data = self._half + bytes(data)
         whole = len(data) - len(data) % self._sample_bytes
         self._half = data[whole:]
@@ -273,7 +275,9 @@ class AudioWriter:
         self._entered = False
         self._claim.release()
         if self._half and exc_info[0] is None:
-            raise AudioFormatError(f"the audio ended in the middle of a sample; {len(self._half)} byte was not sent")
+            raise AudioFormatError(
+                f"the audio ended in the middle of a sample, so its last {len(self._half)} byte was not sent"
+            )
 
     def __repr__(self) -> str:
         return f"<AudioWriter {'open' if self._entered else 'not open'}>"
@@ -352,7 +356,7 @@ class AudioInput:
         pace: Optional[float] = None,
         trailing_silence_ms: float = 0,
         progress: Progress = None,
-        clock: Optional[Clock] = None,
+        clock: Optional[PacingClock] = None,
     ) -> Union[AudioChunks, Generator[bytes, None, None]]:
         """The source as chunks of samples in the session's input format."""
         self._engine.check_open()

@@ -18,7 +18,7 @@ from realtime_sync.audio.resampling import Resampler
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
 from realtime_sync.voice.play_queue import PlayQueue
-from realtime_sync.voice.portaudio import Backend, Stream, device_format, find_device, sounddevice_backend
+from realtime_sync.voice.portaudio import Backend, DeviceStream, device_format, find_device, sounddevice_backend
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ class SoundDeviceMicrophone:
         self._captured = device_format(self._backend, self._device, "input", format)
         self._block_seconds = chunk_ms / 1000
         self._start_lock = threading.Lock()  # guards _stream and _pieces against two that start or stop at once
-        self._stream: Optional[Stream] = None
+        self._stream: Optional[DeviceStream] = None
         self._pieces: queue.SimpleQueue[Optional[bytes]] = queue.SimpleQueue()  # None: there will be no more
         self._lost = 0  # pieces that nobody took in time; written by the device's thread only
 
@@ -119,7 +119,10 @@ class SoundDeviceMicrophone:
                     return
                 raise AudioDeviceError(f"the microphone {self.name!r} gives no sound any more; was it unplugged?")
             if self._lost > lost:
-                logger.warning("%d pieces of the microphone were lost: nobody took them in time", self._lost - lost)
+                logger.warning(
+                    "%d pieces of the microphone's audio were lost, because they were not read in time",
+                    self._lost - lost,
+                )
                 lost = self._lost
             yield piece
 
@@ -156,7 +159,7 @@ class SoundDeviceSpeaker:
         self.position = PlaybackPosition(rate=self._played.rate)
         self._queue = PlayQueue(self.position)
         self._start_lock = threading.Lock()  # guards _stream against two that start or close at once
-        self._stream: Optional[Stream] = None
+        self._stream: Optional[DeviceStream] = None
         self._gone = False
         self._write_lock = threading.Lock()  # guards the two below, and the order in which pieces are put
         self._item: Optional[tuple[str, int]] = None  # whose audio is being resampled
@@ -229,7 +232,7 @@ class SoundDeviceSpeaker:
             if self._queue.wait_for_more(taken, _GONE_SECONDS if left is None else min(left, _GONE_SECONDS)):
                 continue
             if left is not None and left <= _GONE_SECONDS:
-                raise WaitTimeoutError(f"not all was played within {timeout} s; it goes on")
+                raise WaitTimeoutError(f"the audio was not played to its end within {timeout} s; the speaker goes on")
             self._gone = True
         self._check()
 
@@ -258,7 +261,7 @@ class SoundDeviceSpeaker:
         if self._gone:
             raise AudioDeviceError(f"the speaker {self.name!r} takes no sound any more; was it unplugged?")
         if self._stream is None:
-            raise UsageError(f"start() the speaker {self.name!r} first")
+            raise UsageError(f"the speaker {self.name!r} has not been started; call start() first")
 
     def __enter__(self) -> SoundDeviceSpeaker:
         self.start()
@@ -268,7 +271,7 @@ class SoundDeviceSpeaker:
         self.close()
 
 
-def _opened(name: str, backend: Backend, make: Callable[[], Stream]) -> Stream:
+def _opened(name: str, backend: Backend, make: Callable[[], DeviceStream]) -> DeviceStream:
     try:
         stream = make()
         try:
@@ -278,12 +281,12 @@ def _opened(name: str, backend: Backend, make: Callable[[], Stream]) -> Stream:
             raise
     except backend.PortAudioError as error:
         raise AudioDeviceError(
-            f"{name!r} cannot be opened: {error}. Is another program using it, or is it forbidden to this one?"
+            f"{name!r} cannot be opened: {error}. Is another program using it, or is this program not allowed to?"
         ) from error
     return stream
 
 
-def _closed(stream: Stream, backend: Backend, name: str, *, drop: bool) -> None:
+def _closed(stream: DeviceStream, backend: Backend, name: str, *, drop: bool) -> None:
     """Close it; ``drop`` what it has not sounded yet."""
     try:
         (stream.abort if drop else stream.stop)()

@@ -1,4 +1,4 @@
-"""A whole spoken conversation: what the microphone hears to the service, what the model says to the speaker."""
+"""A whole spoken conversation: from the microphone to the service, and from the model to the speaker."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from typing import Callable, Optional
 
 from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.checks import check_number
 from realtime_sync.core.realtime_session import RealtimeWireSession
 from realtime_sync.core.streams import UpdateStream
 from realtime_sync.deadline import Deadline
@@ -14,7 +15,6 @@ from realtime_sync.errors import (
     AudioFormatError,
     AudioNotHeldError,
     ConnectionClosedError,
-    InvalidInputError,
     SessionNotOpenError,
     UsageError,
 )
@@ -51,8 +51,7 @@ def talk(
 ) -> None:
     """See ``RealtimeConversationSession.talk``."""
     _check_turn_detection(session)
-    if isinstance(linger, bool) or not isinstance(linger, (int, float)) or not 0 <= linger < float("inf"):
-        raise InvalidInputError(f"linger must be a number of seconds from 0, not {linger!r}")
+    check_number("linger", linger, "seconds")
     told = session.session
     hears = _format(told.input_audio_format if told else None)
     says = _format(told.output_audio_format if told else None)
@@ -65,7 +64,7 @@ def talk(
 
 
 class _Talk:
-    """One conversation. The caller's thread plays, one of its own hears, the interrupter's interrupts."""
+    """One conversation. The caller's thread plays, a second reads the microphone, and the interrupter has a third."""
 
     def __init__(
         self,
@@ -115,12 +114,12 @@ class _Talk:
                 self._over.set()
                 self._microphone.stop()
                 self._deaf.wait(_END_SECONDS)
-        # Of the session's end the stream of updates has told.
+        # If the session has ended, the stream of updates has raised that.
         if self._error is not None and not isinstance(self._error, (ConnectionClosedError, SessionNotOpenError)):
             raise self._error.with_traceback(None)
 
     def _hear(self, stream: UpdateStream) -> None:
-        """On a thread of its own, until the microphone ends, in whatever way: that ends the conversation."""
+        """Send what the microphone hears, on a thread of its own. When it ends, so does the conversation."""
         try:
             with self._audio.writer() as writer:
                 for chunk in self._microphone:
@@ -129,24 +128,24 @@ class _Talk:
                     try:
                         writer.write(chunk)
                     except AudioNotHeldError:
-                        pass  # the connection is being replaced; what is said meanwhile is not heard
+                        pass  # the connection is being replaced; audio of this time is lost
                 if not self._over.is_set():
-                    # The service works in order: its word on this comes behind all that it has heard. (It also keeps
-                    # the rest of this audio out of whatever is said next.)
+                    # The service works in order: it acknowledges this after all audio before it. (This also keeps the
+                    # rest of the audio out of the next turn.)
                     self._asked_to_clear = True
                     self._session.clear_input_audio()
                     self._wait_for_the_answer()
-        except BaseException as error:  # a device may raise anything; told on the caller's thread
+        except BaseException as error:  # a device may raise anything; it is raised on the caller's thread
             self._error = error
         finally:
             if not isinstance(self._error, (ConnectionClosedError, SessionNotOpenError)):
-                stream.close()  # wakes the caller; otherwise the session's own end does, which says how it came
+                stream.close()  # wakes the caller's thread; otherwise the session's end does, and says the reason
             self._deaf.set()
 
     def _wait_for_the_answer(self) -> None:
-        """On the hearing thread: until the last answer is played, the caller stops it, or nothing is for ``linger``."""
+        """Wait until the last answer is played, the caller stops, or nothing was played for ``linger`` seconds."""
         deadline, heard = Deadline(self._linger), self._speaker.position.current
-        # Looks every so often: three things may end this, of which the caller and the speaker own one each.
+        # Polls, because three things may end this, and two of them (stop, the speaker) have no event of ours.
         while not self._stop.is_set() and (self._speaker.playing or not self._answered.is_set()):
             if heard != self._speaker.position.current:
                 deadline, heard = Deadline(self._linger), self._speaker.position.current
@@ -161,10 +160,10 @@ class _Talk:
     ) -> None:
         for update in stream:
             if isinstance(update, InputAudioBufferSpeechStartedUpdate):
-                # What is to be dropped came before it; what comes behind it must not be dropped along.
+                # The audio to be dropped came before this update; audio that follows it must not be dropped.
                 interrupter.wait_until_silent(_END_SECONDS)
             if isinstance(update, ResponseOutputAudioDeltaUpdate):
-                # After an interruption there may still be audio on its way that nobody shall hear.
+                # After an interruption, audio that must not be played may still come.
                 if self._speaker.position.playable(update):
                     self._speaker.write(update.item_id, update.content_index, update.audio_bytes or b"")
             else:
@@ -176,8 +175,8 @@ class _Talk:
         if isinstance(update, (InputAudioBufferSpeechStartedUpdate, ResponseCreatedUpdate)):
             self._speaking = True
         elif isinstance(update, ResponseDoneUpdate):
-            # One that was cancelled by the next word is not the answer to it, and the results of functions will have
-            # an answer of their own.
+            # A response that the user's next words cancelled is no answer to them, and the results of functions will
+            # have an answer of their own.
             calls = any(isinstance(item, FunctionCallItem) for item in update.response.output)
             self._speaking = self._speaking and (calls or update.response.status == "cancelled")
         elif isinstance(update, InputAudioBufferClearedUpdate):
@@ -196,7 +195,7 @@ def _check_turn_detection(session: RealtimeWireSession) -> None:
         detection is None or (isinstance(detection, TurnDetectionOptions) and detection.type == "none")
     ):
         raise UsageError(
-            "turn detection is off in this session, so the service would never answer a voice. Configure "
+            "turn detection is off in this session, so the service would never answer. Configure "
             "turn_detection_options=TurnDetectionOptions.server_vad() first"
         )
 

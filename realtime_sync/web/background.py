@@ -1,4 +1,4 @@
-"""Sessions that outlive the request that began them: who owns their threads, how many there may be, who closes them.
+"""Sessions that outlive the request that began them: an owner for their threads, a bound on their number, and an end.
 
 A view must answer within seconds; a telephone call lasts for minutes. So the view gives the session to the
 application's ``BackgroundSessions``, which runs it on a thread of its own and closes it when the application ends::
@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, Generic, Optional, TypeVar
 
+from realtime_sync.checks import check_number, check_whole
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConfigurationError,
@@ -95,7 +96,7 @@ class BackgroundSession(Generic[T]):
         ``timeout``: seconds; None waits as long as opening may take. Raises what opening it raised, or
         ``WaitTimeoutError``.
         """
-        self._wait(self._opened, timeout)
+        self._wait(self._opened, timeout, "open")
         if self._session is None:
             assert self._error is not None
             raise self._error
@@ -106,7 +107,7 @@ class BackgroundSession(Generic[T]):
 
         ``timeout``: seconds; None waits until it ends.
         """
-        self._wait(self._ended, timeout)
+        self._wait(self._ended, timeout, "finished")
         if self._error is not None:
             raise self._error
         return self._result  # type: ignore[return-value]
@@ -118,14 +119,14 @@ class BackgroundSession(Generic[T]):
         if session is not None:
             session.close()
 
-    def _wait(self, event: threading.Event, timeout: Optional[float]) -> None:
+    def _wait(self, event: threading.Event, timeout: Optional[float], state: str) -> None:
         self._check_process()
         if not Deadline(timeout).wait(event.wait):
-            raise WaitTimeoutError(f"{self!r} did not come that far within {timeout:g} s; it goes on")
+            raise WaitTimeoutError(f"the background session {self.key} was not {state} after {timeout:g} s; it goes on")
 
     def _check_process(self) -> None:
         if self._pid != os.getpid():
-            raise ForkedSessionError(f"the background session {self.key} is the parent's: {_FORKED}")
+            raise ForkedSessionError(f"the background session {self.key} belongs to the parent process: {_FORKED}")
 
     def _give_up(self) -> Optional[RealtimeConversationSession]:
         """Let it end as soon as it is open; the session where it is open already."""
@@ -136,7 +137,9 @@ class BackgroundSession(Generic[T]):
     def _take(self, session: Optional[RealtimeConversationSession]) -> None:
         """It is open now. Raises ``SessionNotOpenError`` where it was given up meanwhile."""
         if session is None:
-            raise InvalidInputError("what opens a session must return it, not NoneType: does it lack a return?")
+            raise InvalidInputError(
+                "the function that opens the session returned None instead of the session: does it lack a return?"
+            )
         with self._lock:
             self._session = session
             closing = self._closing
@@ -169,7 +172,7 @@ class BackgroundSession(Generic[T]):
         if self._closing and isinstance(error, (SessionNotOpenError, ConnectionClosedError)):
             logger.debug("background session %s was closed: %s", self.key, error)
         elif isinstance(error, ConnectionClosedError) and error.close_info.clean:
-            logger.info("background session %s ended in the middle of an answer: %s", self.key, error)
+            logger.info("the service closed the background session %s in the middle of an answer: %s", self.key, error)
         elif isinstance(error, RealtimeSyncError):
             logger.error("background session %s ended with %s: %s", self.key, type(error).__name__, error)
         else:
@@ -190,11 +193,8 @@ class BackgroundSessions:
     """
 
     def __init__(self, max_sessions: int = 100, *, close_seconds: float = 3.0) -> None:
-        if isinstance(max_sessions, bool) or not isinstance(max_sessions, int) or max_sessions < 1:
-            raise ConfigurationError(f"max_sessions must be a whole number from 1, not {max_sessions!r}")
-        number = isinstance(close_seconds, (int, float)) and not isinstance(close_seconds, bool)
-        if not number or not 0 <= close_seconds < float("inf"):  # at the interpreter's end nothing may hang
-            raise ConfigurationError(f"close_seconds must be a number of seconds from 0, not {close_seconds!r}")
+        check_whole("max_sessions", max_sessions, at_least=1, error=ConfigurationError)
+        check_number("close_seconds", close_seconds, "seconds", error=ConfigurationError)
         self.max_sessions = max_sessions
         self._close_seconds = close_seconds
         self._changed = threading.Condition()  # guards _running, _closed and _lost
@@ -262,11 +262,11 @@ class BackgroundSessions:
                 self._remove(background)
 
     def get(self, key: str) -> Optional[BackgroundSession[Any]]:
-        """The one with this key that runs now; None where there is none."""
+        """The one with this key that runs now; None if there is none."""
         return self._running.get(key)
 
     def close(self, timeout: Optional[float] = None) -> bool:
-        """Close every session, all at once, and refuse new ones. Idempotent; True where all have ended.
+        """Close every session, all at once, and refuse new ones. Idempotent; True if all have ended.
 
         ``timeout``: seconds to wait for their functions to end; None: ``close_seconds``. Those that have not by then
         are logged; their threads do not keep the interpreter. In a forked child it does nothing.
@@ -287,7 +287,7 @@ class BackgroundSessions:
             deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(), seconds))
             left = self._others()
         if left:
-            logger.warning("%d background session(s) still run after their close: %s", len(left), ", ".join(left))
+            logger.warning("%d background session(s) still run though they were closed: %s", len(left), ", ".join(left))
         return not left
 
     def __enter__(self) -> BackgroundSessions:

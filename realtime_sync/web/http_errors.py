@@ -1,4 +1,4 @@
-"""What a browser may be told of an error: an HTTP status and some words, but nothing of what stands behind.
+"""Errors as a browser may see them: an HTTP status and a sentence, without any detail of the cause.
 
 The messages of this library hold no secrets, but they do tell hosts, models and what the service said about an account.
 That is for the log of an application, not for whoever uses it.
@@ -57,8 +57,8 @@ _TOLD: tuple[tuple[type[BaseException], int, str], ...] = (
 class PublicError:
     """An error as a browser may see it.
 
-    ``status``: of the HTTP answer. ``type``: the name of the error's class. ``code``: the service's, None where it told
-    none. ``message``: a sentence for a person. ``retry_after``: seconds that the service asked to wait, None where it
+    ``status``: of the HTTP answer. ``type``: the name of the error's class. ``code``: the service's, None if it told
+    none. ``message``: a sentence for a person. ``retry_after``: seconds that the service asked to wait, None if it
     did not.
     """
 

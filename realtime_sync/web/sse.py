@@ -7,9 +7,9 @@ import json
 import logging
 from collections.abc import Generator, Iterator
 from contextlib import suppress
-from types import TracebackType
 from typing import Optional, Protocol, Union
 
+from realtime_sync.checks import check_number
 from realtime_sync.core.answer import Answer, Delta
 from realtime_sync.core.response import Response
 from realtime_sync.deadline import Deadline
@@ -80,9 +80,7 @@ def sse_events(
     Raises ``InvalidInputError`` where ``heartbeat`` or ``timeout`` is no number of seconds above 0.
     """
     for name, seconds in (("heartbeat", heartbeat), ("timeout", timeout)):
-        number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds < float("inf")
-        if seconds is not None and not number:
-            raise InvalidInputError(f"{name} must be a number of seconds above 0, or None, not {seconds!r}")
+        check_number(name, seconds, "seconds", above=0, optional=True)
     return EventStream(response, heartbeat, timeout, then_close)
 
 
@@ -129,9 +127,7 @@ class EventStream:
     def __enter__(self) -> EventStream:
         return self
 
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def _told(self) -> Generator[bytes, None, None]:
@@ -172,7 +168,7 @@ def sse_event(name: str, data: object) -> bytes:
     Raises ``InvalidInputError`` for a name with a line's end in it.
     """
     if not name or any(end in name for end in "\r\n\0"):
-        raise InvalidInputError(f"an event's name is a text of one line, not {name!r}")
+        raise InvalidInputError(f"an event's name must be a text of one line, not {name!r}")
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode("utf-8", "replace")
 
 

@@ -1,4 +1,4 @@
-"""Webhooks: is this request the service's own, is it new, and what does it tell.
+"""Webhooks: check that a request comes from the service and is new, and read its event.
 
 The signatures are those of Standard Webhooks (www.standardwebhooks.com), which OpenAI and Azure use: HMAC-SHA256
 over ``id.timestamp.body``, in the headers ``webhook-id``, ``webhook-timestamp`` and ``webhook-signature``::
@@ -30,6 +30,7 @@ from typing import Any, Callable, Optional, Protocol, Union
 
 import attrs
 
+from realtime_sync.checks import check_number, check_whole
 from realtime_sync.errors import (
     ConfigurationError,
     InvalidInputError,
@@ -80,7 +81,7 @@ class RealtimeCallIncomingEvent(WebhookEvent):
     sip_headers: tuple[SipHeader, ...] = attrs.field(default=(), repr=False)
 
     def sip_header(self, name: str) -> Optional[str]:
-        """The first SIP header of this name, such as ``"From"``, in any case; None where there is none."""
+        """The first SIP header of this name, such as ``"From"``, in any case; None if there is none."""
         return next((header.value for header in self.sip_headers if header.name.lower() == name.lower()), None)
 
 
@@ -98,7 +99,7 @@ class SeenWebhooks(Protocol):
     """
 
     def add(self, webhook_id: str, seconds: float) -> bool:
-        """Remember an id for so many seconds; False where it is remembered already. Atomic."""
+        """Remember an id for so many seconds; False if it is remembered already. Atomic."""
         ...
 
     def discard(self, webhook_id: str) -> None:
@@ -110,8 +111,7 @@ class SeenInMemory:
     """The store of one process, for all its threads: at most ``most`` ids (one or more), oldest out."""
 
     def __init__(self, most: int = 10_000, *, clock: Callable[[], float] = time.monotonic) -> None:
-        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise ConfigurationError(f"most must be a whole number from 1, not {most!r:.60}")
+        check_whole("most", most, at_least=1, error=ConfigurationError)
         self._most, self._clock = most, clock
         self._lock = threading.Lock()  # guards _until
         self._until: collections.OrderedDict[str, float] = collections.OrderedDict()
@@ -152,8 +152,7 @@ class WebhookVerifier:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys = _keys(secret)
-        if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float)) or not 0 < tolerance < float("inf"):
-            raise ConfigurationError(f"tolerance must be a positive number of seconds, not {tolerance!r:.60}")
+        check_number("tolerance", tolerance, "seconds", above=0, error=ConfigurationError)
         self._tolerance = tolerance
         self._seen: SeenWebhooks = SeenInMemory() if seen is None else seen
         self._clock = clock
@@ -179,11 +178,13 @@ class WebhookVerifier:
         webhook_id, timestamp, signatures = _told(headers)
         self._check_time(timestamp)
         if not self._is_signed(f"{webhook_id}.{timestamp}.".encode() + body, signatures):
-            raise WebhookSignatureError(f"No signature of this request is made with our secret. {_EXPLAINED}")
+            raise WebhookSignatureError(
+                f"No signature of this request was made with the configured secret. {_EXPLAINED}"
+            )
         event = _event(webhook_id, body)
         # Only now, so that strangers cannot fill the memory. No less long than its timestamp would be accepted.
         if not self._seen.add(webhook_id, max(_REMEMBERED_SECONDS, 2 * self._tolerance)):
-            raise WebhookReplayedError("This request has been accepted before; nothing is done about it again.")
+            raise WebhookReplayedError("This request has been accepted before, so it must not be acted upon again.")
         return event
 
     def forget(self, event: WebhookEvent) -> None:
@@ -192,13 +193,13 @@ class WebhookVerifier:
 
     def _check_time(self, timestamp: str) -> None:
         if not (timestamp.isascii() and timestamp.isdecimal() and len(timestamp) <= 15):
-            raise WebhookSignatureError("The header webhook-timestamp is no number of seconds.")
+            raise WebhookSignatureError("The header webhook-timestamp is not a number of seconds.")
         off = int(timestamp) - self._clock()
         if abs(off) > self._tolerance:
             when = "in the future" if off > 0 else "old"
             raise WebhookSignatureError(
                 f"The request is {abs(off):.0f} s {when}, more than {self._tolerance:g} s. "
-                "If it is not repeated by somebody, check this machine's clock."
+                "It is an old request that somebody repeats, or this machine's clock is wrong."
             )
 
     def _is_signed(self, content: bytes, signatures: list[str]) -> bool:
@@ -256,7 +257,7 @@ def _told(headers: Headers) -> tuple[str, str, list[str]]:
         raise WebhookSignatureError(f"The request lacks the header(s) {', '.join(missing)}. {_EXPLAINED}")
     webhook_id, timestamp, told = (known[name] for name in _HEADERS)
     if not (webhook_id.isascii() and told.isascii() and len(webhook_id) <= 256):
-        raise WebhookSignatureError("The headers webhook-id and webhook-signature are not what a service sends.")
+        raise WebhookSignatureError("The headers webhook-id and webhook-signature are not as the service sends them.")
     # "v1a" is signed with a public key, which nobody has here.
     signatures = [each for each in told.split()[:_MAX_SIGNATURES] if each.startswith("v1,")]
     return webhook_id, timestamp, signatures
@@ -269,7 +270,7 @@ def _event(webhook_id: str, body: bytes) -> WebhookEvent:
         told = None
     wire_type = told.get("type") if isinstance(told, dict) else None
     if not isinstance(told, dict) or not isinstance(wire_type, str):
-        raise WebhookPayloadError("The request is signed, but its body is no JSON object with a type.")
+        raise WebhookPayloadError("The request is signed, but its body is not a JSON object with a type.")
     event_id, created_at, data = told.get("id"), told.get("created_at"), told.get("data")
     facts: dict[str, Any] = {
         "type": wire_type,

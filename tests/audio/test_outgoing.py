@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from realtime_sync.audio import ALAW, MULAW, PCM, Pacer, RealClock, check_commit, outgoing_chunks, trailing_silence
+from realtime_sync.audio import ALAW, MULAW, PCM, Pacer, RealClock, check_commit, outgoing_chunks
 from realtime_sync.errors import AudioFormatError, ConfigurationError, InvalidInputError, UsageError
 from realtime_sync.protocol.options import TurnDetectionOptions
 from tests.audio.audio_files import EXAMPLES
@@ -121,7 +121,7 @@ def test_silence_follows_the_audio_in_the_formats_own_zero(format: Any) -> None:
     chunks = list(outgoing_chunks(SPEECH, format, chunk_ms=20, trailing_silence_ms=310))
     silence = format.silence(0.31)
     assert b"".join(chunks) == SPEECH + silence
-    assert trailing_silence(0.31, format) == silence
+    assert format.silence(0.31) == silence
     assert max(map(len, chunks)) == format.bytes_for(0.02)
 
 

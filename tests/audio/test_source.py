@@ -208,7 +208,7 @@ def test_no_other_rate_width_channels_or_codec_passes_for_pcm(header: bytes) -> 
         (b"\0\0\0\x20ftypM4A ", "MP4"),
         (b"\x1a\x45\xdf\xa3", "WebM"),
         (b"FORM\0\0\0\0AIFF", "AIFF"),
-        (b"RIFF\0\0\0\0AVI ", "no WAV"),
+        (b"RIFF\0\0\0\0AVI ", "not a WAV"),
         (b"RIFX\0\0\0\0WAVE", "big-endian"),
         (b"riff\x2e\x91\xcf\x11", "W64"),
     ],
@@ -237,7 +237,7 @@ def test_a_path_that_names_no_sound_is_refused_and_its_bytes_and_file_are_bare_s
     path = tmp_path / name
     path.write_bytes(b"# A heading\n")
     for source in (path, str(path)):
-        with pytest.raises(AudioFormatError, match=rf"{name} is no sound file that is known here; bare .* \.pcm or"):
+        with pytest.raises(AudioFormatError, match=rf"{name} is not a sound file of a known kind; bare .* \.pcm or"):
             samples_of(source)
     with path.open("rb") as file:
         assert samples_of(file) == samples_of(path.read_bytes()) == b"# A heading\n"
@@ -246,7 +246,9 @@ def test_a_path_that_names_no_sound_is_refused_and_its_bytes_and_file_are_bare_s
 def test_a_wav_file_that_is_none_says_so(tmp_path: Path) -> None:
     path = tmp_path / "speech.WAV"
     path.write_bytes(b"abcd" * 100)
-    with pytest.raises(AudioFormatError, match=r"speech\.WAV is no WAV file, .* begin with RIFF; bare samples need"):
+    with pytest.raises(
+        AudioFormatError, match=r"speech\.WAV is named like a WAV file, .* begin with RIFF; bare samples need"
+    ):
         samples_of(path)
 
 

@@ -132,7 +132,7 @@ def test_what_is_no_riff_file_is_handed_back(start: bytes) -> None:
     ("data", "told"),
     [
         (b"RIFF", "cut off"),
-        (b"RIFF1234AVI LIST", "no WAV"),
+        (b"RIFF1234AVI LIST", "not a WAV"),
         (riff(), "cut off"),
         (riff(fmt()), "cut off"),
         (riff(fmt())[:-3], "cut off"),

@@ -94,7 +94,7 @@ def test_record_keeps_the_session_and_says_where(brief: None, question: str, tmp
     [
         (["--input", "{}/nowhere.wav", "--output", "{}/a.wav"], 1, "nowhere.wav: No such file"),
         (["--input", HELLO, "--output", "{}/nowhere/a.wav"], 1, "a.wav: No such file"),
-        (["--input", "{}/text.txt", "--output", "{}/a.wav"], 2, "text.txt is no sound file that is known here"),
+        (["--input", "{}/text.txt", "--output", "{}/a.wav"], 2, "text.txt is not a sound file of a known kind"),
         (["--input", HELLO, "--output", "{}/a.wav", "--half-duplex"], 2, "--half-duplex is for a microphone"),
         (["--input", HELLO, "--output", "{}/a.mp3"], 2, "a.mp3: --output writes WAV"),
         (["--input", HELLO, "--output", "{}/a.wav", "--key-env", "NOT_SET"], 2, "NOT_SET"),

@@ -78,7 +78,7 @@ def test_each_that_failed_is_a_line_and_the_exit_code_is_1(
 def test_a_text_is_not_taken_for_sound(server: RealtimeServer, capsys: Captured, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Not a sound\n" * 1000)
     assert main(["transcribe", str(tmp_path / "README.md")]) == 1
-    assert "README.md is no sound file that is known here; bare samples need" in capsys.readouterr().err
+    assert "README.md is not a sound file of a known kind; bare samples need" in capsys.readouterr().err
     assert server.sessions == []
 
 

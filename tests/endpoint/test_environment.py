@@ -81,7 +81,7 @@ def test_an_entra_setting_that_is_neither_yes_nor_no_is_refused() -> None:
 
 def test_entra_without_its_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "azure.identity", None)
-    with pytest.raises(ConfigurationError, match=re.escape("pip install realtime-sync[azure]")):
+    with pytest.raises(ConfigurationError, match=re.escape("pip install 'realtime-sync[azure]'")):
         from_environment({**AZURE, "AZURE_OPENAI_USE_ENTRA": "1"})
 
 

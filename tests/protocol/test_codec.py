@@ -148,7 +148,7 @@ def test_a_ring_is_refused() -> None:
 
 def test_a_session_as_the_server_told_it_is_no_settings() -> None:
     update = read({"type": "session.updated", "session": {"id": "s", "voice": "ash"}})
-    with pytest.raises(InvalidInputError, match="as the server told it"):
+    with pytest.raises(InvalidInputError, match="as the server described it"):
         commands.SessionUpdateCommand(session=update.session)
 
 

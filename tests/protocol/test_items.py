@@ -173,7 +173,7 @@ def test_what_is_no_picture_is_refused(image: Any) -> None:
 def test_a_file_of_words_is_refused(tmp_path: Path) -> None:
     words = tmp_path / "words.txt"
     words.write_text("words")
-    with pytest.raises(InvalidInputError, match="picture"):
+    with pytest.raises(InvalidInputError, match="PNG or a JPEG"):
         ConversationContentPart.from_input_image(words)
 
 

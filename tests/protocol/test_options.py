@@ -98,9 +98,9 @@ def test_tools_may_come_as_any_sequence_and_are_copied() -> None:
 
 @pytest.mark.parametrize("given", ["f", b"f", {"type": "function", "name": "f"}, 5, ConversationTool(type="x")])
 def test_what_is_no_list_is_not_taken_for_one(given: Any) -> None:
-    with pytest.raises(InvalidInputError, match="tools is a list, not"):
+    with pytest.raises(InvalidInputError, match="tools must be a list, not"):
         ConversationSessionOptions(tools=given)
-    with pytest.raises(InvalidInputError, match="input_items is a list, not"):
+    with pytest.raises(InvalidInputError, match="input_items must be a list, not"):
         ConversationResponseOptions(input_items=given)
 
 

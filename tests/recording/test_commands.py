@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import websocket
 
+from realtime_sync import timeline
 from realtime_sync.cli import main
 from tests.cli.serving import run
 from tests.core.harness import Running
@@ -29,7 +30,7 @@ def test_timeline_prints_the_table_and_writes_what_it_is_told_to(
     arguments = ["timeline", str(tmp_path / "r.jsonl"), "--picture", str(picture), "--audio", str(audio)]
     assert main(arguments) == 0
     told = capsys.readouterr()
-    assert told.out == recording.timeline() + "\n"
+    assert told.out == timeline.text(recording) + "\n"
     assert told.err == f"(written to {picture})\n(written to {audio})\n"
     assert picture.read_bytes().startswith(b"<?xml")
     assert audio.read_bytes().startswith(b"RIFF")
@@ -75,7 +76,7 @@ def test_a_file_that_is_no_recording_is_one_line_on_the_standard_error(
 ) -> None:
     (tmp_path / "r.jsonl").write_text("{}\n", "utf-8")
     assert main([command, str(tmp_path / "r.jsonl")]) == 2
-    assert "is no recording" in capsys.readouterr().err
+    assert "is not a recording" in capsys.readouterr().err
     assert main([command, str(tmp_path / "nowhere")]) == 1
     assert "nowhere" in capsys.readouterr().err
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from realtime_sync import ConversationUpdate
+from realtime_sync import ConversationUpdate, timeline
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol.commands import InputAudioBufferAppendCommand, ResponseCreateCommand
 from realtime_sync.recording import Recording, RecordingWriter
@@ -62,7 +62,7 @@ def test_a_last_line_that_is_cut_off_is_left_out_and_told(tmp_path: Path, cut: i
     read = Recording.read(tmp_path / "r.jsonl")
     assert len(read.entries) == 2
     assert read.faults == ("line 5 is cut off, as by a crash, and was left out",)
-    assert "cut off" in read.timeline()
+    assert "cut off" in timeline.text(read)
 
 
 def test_a_line_that_makes_no_sense_is_left_out_and_told(tmp_path: Path) -> None:
@@ -80,11 +80,11 @@ def test_a_line_that_makes_no_sense_is_left_out_and_told(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "no recording"),
-        ('{"t": 0}\n', "no recording"),
-        ("PNG\n", "no recording"),
+        ("", "not a recording"),
+        ('{"t": 0}\n', "not a recording"),
+        ("PNG\n", "not a recording"),
         ('{"recording": 99, "dialect": "ga", "audio": "keep"}\n', "version 99"),
-        ('{"recording": 1, "dialect": "klingon", "audio": "keep"}\n', "makes no sense"),
+        ('{"recording": 1, "dialect": "klingon", "audio": "keep"}\n', "cannot be understood"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, text: str, told: str) -> None:

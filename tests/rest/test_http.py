@@ -522,7 +522,7 @@ def test_a_credential_that_fails_is_told_of_and_nothing_is_sent(plain: House) ->
 
 
 def test_a_client_without_a_model_says_what_is_missing() -> None:
-    with pytest.raises(ConfigurationError, match="Which model"):
+    with pytest.raises(ConfigurationError, match="No model is named"):
         OpenAIClient(KEY, endpoint="http://127.0.0.1:9").get_realtime_conversation_client().create_client_secret()
 
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from realtime_sync import timeline
 from realtime_sync.errors import ConfigurationError, InvalidInputError
 from realtime_sync.recording import Recording
-from realtime_sync.timeline.staves import staves, ticks
+from realtime_sync.timeline.rows import rows_of, ticks
 from realtime_sync.timeline.tracks import Span
 from tests.recording.made import SESSION, Made, spoken_conversation, tone
 
@@ -30,7 +31,7 @@ def written_conversation(path: Path, words: str = "Is it?") -> Recording:
 
 
 def test_the_table_has_a_line_a_turn_with_its_latencies_by_name(tmp_path: Path) -> None:
-    lines = spoken_conversation(tmp_path / "r.jsonl", 3).timeline().splitlines()
+    lines = timeline.text(spoken_conversation(tmp_path / "r.jsonl", 3)).splitlines()
     assert "3 turns" in lines[0]
     assert "speech stopped" in lines[2]
     assert lines[3].split()[:4] == ["turn", "began", "speech", "seconds"]
@@ -44,20 +45,20 @@ def test_the_table_has_a_line_a_turn_with_its_latencies_by_name(tmp_path: Path) 
 
 
 def test_the_table_of_a_written_conversation_has_only_what_there_is(tmp_path: Path) -> None:
-    table = written_conversation(tmp_path / "r.jsonl").timeline()
+    table = timeline.text(written_conversation(tmp_path / "r.jsonl"))
     assert "speech" not in table
     assert "400 ms" in table
     assert "Is it? -> Yes: Is it?" in table
 
 
 def test_the_table_of_nothing_says_so(tmp_path: Path) -> None:
-    assert "0 turns, 0 frames" in Made(tmp_path / "r.jsonl").done().timeline()
+    assert "0 turns, 0 frames" in timeline.text(Made(tmp_path / "r.jsonl").done())
 
 
 @pytest.mark.parametrize(("seconds", "told"), [(4.34, "4.3 s"), (59.94, "59.9 s"), (62.31, "1:02.31 min")])
 def test_a_length_under_a_minute_is_told_in_seconds(tmp_path: Path, seconds: float, told: str) -> None:
     recording = Made(tmp_path / "r.jsonl").wait(seconds).told("session.created", session=SESSION).done()
-    assert f"Z: {told}, 0 turns, 1 frame" in recording.timeline()
+    assert f"Z: {told}, 0 turns, 1 frame" in timeline.text(recording)
 
 
 def drawn(recording: Recording) -> Any:
@@ -121,25 +122,25 @@ def test_no_text_of_the_picture_lies_over_another_or_outside(tmp_path: Path, tur
 @pytest.mark.parametrize(("suffix", "begin"), [(".png", PNG), (".svg", b"<?xml"), (".pdf", b"%PDF")])
 def test_the_pictures_suffix_says_its_format(tmp_path: Path, suffix: str, begin: bytes) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra plot")
-    spoken_conversation(tmp_path / "r.jsonl", 2).save_timeline(tmp_path / f"r{suffix}")
+    timeline.save_picture(spoken_conversation(tmp_path / "r.jsonl", 2), tmp_path / f"r{suffix}")
     assert (tmp_path / f"r{suffix}").read_bytes().startswith(begin)
 
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=r"\.png, \.svg, \.pdf"):
-        Made(tmp_path / "r.jsonl").done().save_timeline(tmp_path / "r.docx")
+        timeline.save_picture(Made(tmp_path / "r.jsonl").done(), tmp_path / "r.docx")
 
 
 @pytest.mark.parametrize("words", ["$x$ \\frac{", "世界 ≠ \N{GRINNING FACE}", "a\nb\tc", "&<>"])
 def test_whatever_was_said_can_be_drawn(tmp_path: Path, words: str) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra plot")
-    written_conversation(tmp_path / "r.jsonl", words).save_timeline(tmp_path / "r.png")
+    timeline.save_picture(written_conversation(tmp_path / "r.jsonl", words), tmp_path / "r.png")
     assert (tmp_path / "r.png").stat().st_size > 5000
 
 
 def test_a_recording_of_nothing_can_be_drawn(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs the extra plot")
-    Made(tmp_path / "r.jsonl").done().save_timeline(tmp_path / "r.png")
+    timeline.save_picture(Made(tmp_path / "r.jsonl").done(), tmp_path / "r.png")
     assert (tmp_path / "r.png").read_bytes().startswith(PNG)
 
 
@@ -148,8 +149,9 @@ def test_drawing_leaves_the_programs_own_plots_alone(tmp_path: Path) -> None:
     spoken_conversation(tmp_path / "r.jsonl", 1)
     code = """
 import sys
+from realtime_sync import timeline
 from realtime_sync.recording import Recording
-Recording.read(sys.argv[1]).save_timeline(sys.argv[2])
+timeline.save_picture(Recording.read(sys.argv[1]), sys.argv[2])
 assert "matplotlib.pyplot" not in sys.modules
 """
     arguments = [sys.executable, "-c", code, str(tmp_path / "r.jsonl"), str(tmp_path / "r.png")]
@@ -159,12 +161,12 @@ assert "matplotlib.pyplot" not in sys.modules
 def test_without_matplotlib_the_error_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'realtime-sync\[plot\]'"):
-        Made(tmp_path / "r.jsonl").done().save_timeline(tmp_path / "r.png")
+        timeline.save_picture(Made(tmp_path / "r.jsonl").done(), tmp_path / "r.png")
 
 
 def test_rows_begin_with_a_turn_and_leave_no_time_out() -> None:
     turns = [Span(3.0 * number, 3.0 * number + 2.5) for number in range(20)]
-    rows = staves(turns, 60.0)
+    rows = rows_of(turns, 60.0)
     assert rows.spans[0].start == 0
     assert rows.spans[-1].end >= 60
     assert all(one.end == other.start for one, other in zip(rows.spans, rows.spans[1:], strict=False))
@@ -174,7 +176,7 @@ def test_rows_begin_with_a_turn_and_leave_no_time_out() -> None:
 
 @pytest.mark.parametrize(("turns", "duration"), [([], 0.0), ([], 7200.0), ([Span(0, 3600)], 3600.0)])
 def test_rows_are_there_whatever_there_is(turns: list[Span], duration: float) -> None:
-    rows = staves(turns, duration)
+    rows = rows_of(turns, duration)
     assert 1 <= len(rows.spans) <= 70
     assert rows.spans[-1].end >= duration
 

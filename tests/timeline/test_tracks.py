@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from realtime_sync import timeline
 from realtime_sync.audio import g711
 from realtime_sync.recording import Recording
-from realtime_sync.timeline.tracks import RATE, Span, resampled
+from realtime_sync.timeline.tracks import RATE, Span, Tracks, resampled
 from tests.recording.made import SESSION, Made, tone
 
 
 def stereo(recording: Recording, path: Path) -> tuple[array.array[int], array.array[int]]:
-    recording.save_audio(path)
+    timeline.save_stereo(recording, path)
     with wave.open(str(path), "rb") as wav:
         assert (wav.getnchannels(), wav.getsampwidth(), wav.getframerate()) == (2, 2, 24000)
         samples = array.array("h", wav.readframes(wav.getnframes()))
@@ -74,7 +75,7 @@ def test_what_a_truncation_cut_off_is_not_heard(tmp_path: Path, told_by: str) ->
     recording = made.answers(after, "b").wait(1).done()
     _, right = stereo(recording, tmp_path / "r.wav")
     assert right == samples(answer[: RATE * 2 * 5 // 4]) + silence(0.75) + samples(after) + silence(0.5)
-    assert round(sum(piece.length for piece in recording.tracks().cut) / RATE, 3) == 1.75
+    assert round(sum(piece.length for piece in Tracks.of(recording).cut) / RATE, 3) == 1.75
 
 
 def test_an_answer_of_which_nothing_was_heard_is_silent(tmp_path: Path) -> None:
@@ -114,12 +115,12 @@ def test_speech_is_where_it_is_in_the_audio_not_when_it_was_told(tmp_path: Path)
         made.says(tone(0.1)).wait(0.1)
     made.told("input_audio_buffer.speech_started", item_id="u", audio_start_ms=500).wait(1)
     made.told("input_audio_buffer.speech_stopped", item_id="u", audio_end_ms=1500)
-    assert made.done().tracks().speech == [Span(1.5, 2.5)]
+    assert Tracks.of(made.done()).speech == [Span(1.5, 2.5)]
 
 
 def test_speech_of_which_no_end_was_told_goes_on_to_the_end(tmp_path: Path) -> None:
     made = Made(tmp_path / "r.jsonl").wait(1).told("input_audio_buffer.speech_started", item_id="u", audio_start_ms=0)
-    assert made.wait(2).done().tracks().speech == [Span(1.0, 3.0)]
+    assert Tracks.of(made.wait(2).done()).speech == [Span(1.0, 3.0)]
 
 
 def test_half_a_sample_and_what_is_no_audio_do_not_harm(tmp_path: Path) -> None:

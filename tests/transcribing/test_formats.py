@@ -123,7 +123,7 @@ def test_json_holds_all_and_comes_back_the_same() -> None:
 
 @pytest.mark.parametrize("told", [{}, {"segments": 3, "duration": 1}, {"segments": [{}], "duration": 1}, []])
 def test_what_is_no_transcription_is_refused(told: object) -> None:
-    with pytest.raises(InvalidInputError, match="no transcription as JSON"):
+    with pytest.raises(InvalidInputError, match="not a transcription as to_dict"):
         Transcription.from_dict(told)  # type: ignore[arg-type]
 
 

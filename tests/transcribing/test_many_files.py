@@ -168,7 +168,7 @@ def test_a_finished_file_that_is_no_transcription_is_told_and_left(
 ) -> None:
     (tmp_path / "0.json").write_text("mine")
     bad, good = transcribe_files(recordings[:2], client_of(server), output=tmp_path)
-    assert "remove it to have it made anew" in str(bad.error)
+    assert "remove it to have it made again" in str(bad.error)
     assert good.ok
     assert (tmp_path / "0.json").read_text() == "mine"
 
@@ -242,8 +242,8 @@ def test_a_bar_is_shown_where_it_is_asked_for(
 @pytest.mark.parametrize(
     ("paths", "arguments", "told"),
     [
-        ("one.wav", {}, "paths are several"),
-        ([3], {}, "a path is"),
+        ("one.wav", {}, "paths must be a list"),
+        ([3], {}, "a path must be"),
         ([], {"jobs": 0}, "jobs"),
         ([], {"output": "x", "format": "docx"}, "txt, srt, vtt, json"),
         ([], {"progress": 3}, "progress"),

@@ -8,17 +8,17 @@ import random
 import pytest
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.transcribing.pieces import Piece, pieces
+from realtime_sync.transcribing.pieces import SpeechPiece, pieces
 from tests.server.sounds import silence, tone
 
 
-def cut(audio: bytes, size: int = 4801, longest: float = 15.0, shortest: float = 3.0) -> list[Piece]:
+def cut(audio: bytes, size: int = 4801, longest: float = 15.0, shortest: float = 3.0) -> list[SpeechPiece]:
     """In chunks of an odd size, as a resampler may give them."""
     chunks = (audio[start : start + size] for start in range(0, len(audio), size))
     return list(pieces(chunks, longest=longest, shortest=shortest))
 
 
-def spans(found: list[Piece]) -> list[tuple[float, float]]:
+def spans(found: list[SpeechPiece]) -> list[tuple[float, float]]:
     return [(round(piece.start, 2), round(piece.end, 2)) for piece in found]
 
 

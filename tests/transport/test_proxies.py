@@ -141,7 +141,7 @@ def test_a_proxy_that_does_not_speak_the_tls_it_should_is_a_tls_error(plain: Ben
         (b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP 502"),
         (b"\x05\xff", "did not answer CONNECT in HTTP"),
         (b"", "did not answer CONNECT in HTTP"),
-        (b"HTTP/1.1 200 OK\r\n\r\nsurprise", "bytes of its own"),
+        (b"HTTP/1.1 200 OK\r\n\r\nsurprise", "more than its answer"),
         (b"HTTP/1.1 200 OK\r\nX-Proxy: ", "in the middle of its answer"),
     ],
 )
@@ -260,5 +260,5 @@ def test_without_the_socks_package_the_error_says_how_to_get_it(plain: Bench, mo
         return really_import(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ProxyError, match=r"pip install realtime-sync\[socks\]"):
+    with pytest.raises(ProxyError, match=r"pip install 'realtime-sync\[socks\]'"):
         use(plain, f"socks5://127.0.0.1:{peer.port}")

@@ -208,9 +208,9 @@ def test_a_session_that_cannot_be_opened_tells_why_and_no_secret(
 
 def test_a_function_that_opens_no_session_is_told_of(sessions: BackgroundSessions) -> None:
     forgets_to_return: Any = lambda: None  # noqa: E731
-    with pytest.raises(InvalidInputError, match="NoneType"):
+    with pytest.raises(InvalidInputError, match="returned None"):
         sessions.start(forgets_to_return, listen).wait_until_open(20)
-    with pytest.raises(InvalidInputError, match="NoneType"), sessions.hold(forgets_to_return):
+    with pytest.raises(InvalidInputError, match="returned None"), sessions.hold(forgets_to_return):
         pass
 
 
@@ -445,5 +445,5 @@ sessions.close()
     lines = told.splitlines()
     assert [line.split()[1] for line in lines] == ["ForkedSessionError"] * 4 + ["close"]
     assert "the worker" in lines[0]
-    assert "early is the parent's" in lines[1]
+    assert "early belongs to the parent process" in lines[1]
     assert errors.count("WARNING this process was forked while 1 background session(s) ran") == 5

@@ -1,4 +1,4 @@
-"""A recording's time in rows, as music has it in staves: all at one scale, and no turn cut in two where that can be."""
+"""A recording's time in rows, as lines of text: all at one scale, and no turn is cut in two if that can be avoided."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import attrs
 from realtime_sync.conversation.turns import Turn
 from realtime_sync.timeline.tracks import RATE, Span, Tracks
 
-_TURNS_A_STAVE = 4
-_MOST_STAVES = 60
+_TURNS_A_ROW = 4
+_MOST_ROWS = 60
 _STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 @attrs.frozen
-class Staves:
+class Rows:
     """``spans``: of each row, without a gap between them; ``seconds``: what a row of full width holds."""
 
     spans: Sequence[Span]
@@ -44,12 +44,12 @@ def _start(turn: Turn, tracks: Tracks) -> float:
     return min(spoken, default=turn.started)
 
 
-def staves(turns: Sequence[Span], duration: float) -> Staves:
+def rows_of(turns: Sequence[Span], duration: float) -> Rows:
     """Rows that begin with a turn wherever the one before it leaves no room for it."""
-    rows = max(1, math.ceil(len(turns) / _TURNS_A_STAVE))
+    rows = max(1, math.ceil(len(turns) / _TURNS_A_ROW))
     longest = max((turn.end - turn.start for turn in turns), default=0.0)
     margin = 0.03 * duration / rows
-    seconds = max(duration / rows, min(longest + 2 * margin, duration), duration / _MOST_STAVES) * 1.02 or 1.0
+    seconds = max(duration / rows, min(longest + 2 * margin, duration), duration / _MOST_ROWS) * 1.02 or 1.0
     spans = []
     start = 0.0
     while True:
@@ -60,7 +60,7 @@ def staves(turns: Sequence[Span], duration: float) -> Staves:
         cut = [turn.start - margin for turn in turns if least < turn.start - margin < end < turn.end]
         if duration - start <= 1.05 * seconds and not cut:
             spans.append(Span(start, max(duration, start + 0.25 * seconds)))
-            return Staves(spans, seconds)
+            return Rows(spans, seconds)
         end = min(cut, default=end)
         spans.append(Span(start, end))
         start = end
