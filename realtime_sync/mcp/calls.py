@@ -77,11 +77,6 @@ class RemoteCall:
         """Whether it waits for a decision."""
         return self.request is not None and not self.decided and not self.over
 
-    @property
-    def is_decided_by_ask(self) -> bool:
-        """Whether an ``ask`` decides about it."""
-        return Owner.APPROVALS in self.owner
-
     def is_followed_with(self, response_id: Optional[str]) -> bool:
         """Whether it is of this response; None: whether no ``ask`` follows it."""
         return self.response_id == response_id if response_id else Owner.REMOTE_CALLS not in self.owner
@@ -206,8 +201,9 @@ class RemoteCalls:
         with self._lock:
             while not self._stopped:
                 mine = [call for call in self._calls if call.is_followed_with(response_id)]
-                undecided = mine if response_id else [call for call in self._calls if not call.is_decided_by_ask]
-                for call in undecided:
+                # The session's callback decides about the calls that an ask follows, too, unless that ask decides.
+                others = [call for call in self._calls if Owner.APPROVALS not in call.owner]
+                for call in mine if response_id else others:
                     if call.open and not call.shown:
                         call.shown = True
                         return call
@@ -220,12 +216,10 @@ class RemoteCalls:
                 (deadline if seconds is None else deadline.within(seconds)).wait(self._changed.wait)
         return None
 
-    def _is_running(self, response_id: Optional[str]) -> bool:
-        return response_id in self._responses().open_ids
-
     def _seconds_left(self, calls: list[RemoteCall], slow: float) -> Optional[float]:
         """How long to wait for what is still to come of these calls: 0 is not at all; None is until it changes."""
-        if any(call.open or self._is_running(call.response_id) for call in calls):
+        running = self._responses().open_ids
+        if any(call.open or call.response_id in running for call in calls):
             return None
         now = time.monotonic()
         ends = [call.begun + slow if call.begun else self._last_sign + SIGN_SECONDS for call in calls if not call.over]

@@ -162,8 +162,16 @@ class MCPFollower:
         kinds = (MCPCallItem, MCPApprovalRequestItem)
         if not any(isinstance(item, kinds) for item in answer.items) and not self.calls.of(answer.id):
             return Step()
-        if not self._are_over(answer, deadline):
-            return Step(left=self._with_requests(answer))
+        while isinstance(step := self.calls.next_step(_SLOW_SECONDS, answer.id, deadline), RemoteCall):
+            if self._callback is None and self._approvals.approver is None:
+                return Step(left=self._with_requests(answer))
+            if self._callback is not None and step.request is not None:
+                failure = decide(self._approvals.engine, self._callback, step.request)
+                if failure is not None:
+                    raise failure
+        if step is None:
+            self._approvals.engine.check_open()
+            raise WaitTimeoutError("the remote calls were not over in time; they may go on, and nobody waits for them")
         went_on = answer.items and not isinstance(answer.items[-1], kinds)  # the service did, within the response
         return Step() if went_on else Step(results=())
 
@@ -172,19 +180,3 @@ class MCPFollower:
         known = {item.id for item in answer.items}
         requests = [call.request for call in self.calls.of(answer.id) if call.request is not None and call.open]
         return attrs.evolve(answer, items=[*answer.items, *(item for item in requests if item.id not in known)])
-
-    def _are_over(self, answer: Answer, deadline: Deadline) -> bool:
-        """Wait for all calls of the answer, and decide about them; False if nobody is there to decide."""
-        while True:
-            step = self.calls.next_step(_SLOW_SECONDS, answer.id, deadline)
-            if isinstance(step, list):
-                return True
-            if step is None:
-                self._approvals.engine.check_open()
-                raise WaitTimeoutError("the remote calls were not over in time; they may go on")
-            if self._callback is None and self._approvals.approver is None:
-                return False
-            if self._callback is not None and step.request is not None:
-                failure = decide(self._approvals.engine, self._callback, step.request)
-                if failure is not None:
-                    raise failure

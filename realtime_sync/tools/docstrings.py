@@ -14,7 +14,7 @@ import attrs
 
 _SECTION = re.compile(r"^(?:[A-Z][a-z]+(?: [A-Za-z]+)?:\s*$|[:@][a-z]+\b.*:|[A-Z][A-Za-z ]+\n-{3,}\s*$)", re.MULTILINE)
 _ARGS = re.compile(r"^(?:Args|Arguments|Parameters|Attributes):\s*\n((?:[ \t]+.*(?:\n|$)|[ \t]*\n)+)", re.MULTILINE)
-_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
+_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:(.*(?:\n[ \t]+.*|\n)*)", re.MULTILINE)
 
 
 @attrs.frozen
@@ -51,15 +51,5 @@ def _parameters(text: str) -> dict[str, str]:
 def google_parameters(text: str) -> dict[str, str]:
     """The entries of the ``Args:`` section of a docstring whose indentation is already cleaned."""
     section = _ARGS.search(text)
-    if section is None:
-        return {}
-    found: dict[str, str] = {}
-    name = ""
-    for line in inspect.cleandoc("\n" + section[1]).splitlines():
-        entry = None if line[:1].isspace() else _ENTRY.match(line)
-        if entry:
-            name = entry[1]
-            found[name] = entry[2].strip()
-        elif name:
-            found[name] = f"{found[name]} {line.strip()}".strip()
-    return {name: description for name, description in found.items() if description}
+    entries = _ENTRY.findall(inspect.cleandoc("\n" + section[1])) if section else []
+    return {name: " ".join(description.split()) for name, description in entries if description.strip()}

@@ -135,7 +135,8 @@ def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> ToolRunner:
 
 def _runner_of(tools: Setting[list[ConversationTool]]) -> Optional[ToolRunner]:
     """What runs the functions among the tools of some options; None if there are none."""
-    return ToolRunner(tools) if tools and any(isinstance(tool, FunctionTool) for tool in tools) else None
+    known = [tool for tool in tools or () if isinstance(tool, (FunctionTool, ConversationTool))]
+    return ToolRunner(known) if any(isinstance(tool, FunctionTool) for tool in known) else None
 
 
 @attrs.frozen
