@@ -11,7 +11,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Optional, Union
 
 import attrs
@@ -111,9 +110,7 @@ class MCPApprover:
             raise
         return self
 
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         self._stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(self._engine.timeouts.acknowledge)  # for the decision that it is about

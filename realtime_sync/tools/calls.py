@@ -26,6 +26,7 @@ import math
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Optional
 
 import attrs
@@ -231,8 +232,9 @@ class CallThreads:
     def provide(self) -> None:
         """Start the threads that the waiting calls need; fail those calls if no thread is left for them."""
         with self._lock:
-            while self._needs_thread() and self._start_thread():
-                pass
+            with suppress(RuntimeError):  # the system has no more threads
+                while self._needs_thread():
+                    self._start_thread()
             hopeless = [] if self._at_work() else list(self._queue)
         for call in hopeless:
             reason = "earlier calls have not returned, and no thread is left for it"
@@ -261,17 +263,11 @@ class CallThreads:
         room = len(at_work) < self._most and len(self._threads) < 2 * self._most
         return room and len(self._queue) > at_work.count(None)
 
-    def _start_thread(self) -> bool:
-        """False if the system has no more threads. Needs the lock."""
-        assert self._lock.locked()
+    def _start_thread(self) -> None:
         name = f"realtime-sync-tool-{next(self._numbers)}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return False
-        self._threads[thread] = None
-        return True
+        thread.start()
+        self._threads[thread] = None  # before the thread takes a call, for which it needs the lock
 
     def _work(self) -> None:
         while (call := self._next_call()) is not None:

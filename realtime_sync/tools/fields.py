@@ -62,11 +62,7 @@ def fields_of(cls: type[Any], described: dict[str, str]) -> list[Field]:
     if _is_typed_dict(cls):
         return [_typed_dict_field(cls, name, hint, described.get(name, "")) for name, hint in hints.items()]
     members: Any = attrs.fields(cls) if attrs.has(cls) else dataclasses.fields(cls)
-    return [
-        _member_field(member, hints.get(member.name, Any), described.get(member.name, ""))
-        for member in members
-        if member.init
-    ]
+    return [_member_field(member, hints, described) for member in members if member.init]
 
 
 def own_docstring(cls: type[Any]) -> Optional[str]:
@@ -87,7 +83,7 @@ def _typed_dict_field(cls: Any, name: str, hint: Any, description: str) -> Field
     return Field(name, hint, name in cls.__required_keys__, description=description)
 
 
-def _member_field(member: Any, hint: Any, description: str) -> Field:
+def _member_field(member: Any, hints: dict[str, Any], described: dict[str, str]) -> Field:
     """The field that a member of ``attrs.fields`` or ``dataclasses.fields`` describes."""
     absent = member.default is attrs.NOTHING or member.default is dataclasses.MISSING
     by_factory = (
@@ -95,4 +91,6 @@ def _member_field(member: Any, hint: Any, description: str) -> Field:
         or getattr(member, "default_factory", dataclasses.MISSING) is not dataclasses.MISSING
     )
     default = NO_DEFAULT if absent or by_factory else member.default
-    return Field(getattr(member, "alias", member.name), hint, absent and not by_factory, default, description)
+    name = getattr(member, "alias", member.name)
+    hint, description = hints.get(member.name, Any), described.get(member.name, "")
+    return Field(name, hint, absent and not by_factory, default, description)

@@ -15,8 +15,8 @@ import datetime
 import enum
 import itertools
 import json
-import math
 import re
+import sys
 import types
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Callable, Literal, Union, get_args, get_origin
@@ -178,13 +178,9 @@ def _is_integer(value: Any) -> bool:
 
 
 def _float(value: float) -> float:
-    try:
-        number = float(value)
-    except OverflowError:
-        number = math.inf
-    if not math.isfinite(number):  # 1e999 is JSON
+    if abs(value) > sys.float_info.max:  # an integer of 400 digits, or 1e999, which is JSON, too
         raise MismatchError(": the number is too large")
-    return number
+    return float(value)
 
 
 def _datetime(text: str) -> datetime.datetime:
