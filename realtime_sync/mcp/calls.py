@@ -1,4 +1,4 @@
-"""Which remote MCP calls a session has in hand, and how far each is.
+"""Which remote MCP calls of a session have not ended, and how far each is.
 
 What the service sends, and when (its vendor's own examples and live tests, 2026-08): a response contains the call and
 is done; a request to approve it is an item of the conversation, before or behind that; once approved, the call is made;
@@ -13,7 +13,7 @@ another response. Other services send less, or make the call within the response
   callback decides, unless that ``ask`` decides, too. Calls of responses out of band are nobody's here.
 - If another response begins, somebody has had the model go on (the service by itself, the caller, an ``ask``, voice
   activity detection): what was over by then is done with.
-- Another connection has nothing in hand.
+- A new connection begins without calls.
 """
 
 from __future__ import annotations
@@ -53,7 +53,21 @@ _RELEVANT = (*_ITEMS, *_CALL_EVENTS, ResponseUpdateBase, SessionReconnectedUpdat
 
 @attrs.define(eq=False)
 class RemoteCall:
-    """One call."""
+    """One call.
+
+    Attributes:
+        server_label: the MCP server, as the session's tools name it.
+        name: the tool.
+        arguments: as the model wrote them.
+        response_id: the response that made the call; for a request beside a response, the one that began last.
+        owner: whose calls that response's are.
+        item_id: the id of the call's item; None until it has come.
+        request: the request to approve the call; None if none has come.
+        decided: True once the request was answered.
+        begun: when the service began to make the call, by ``time.monotonic()``; None before.
+        over: True once nothing more is to come of it.
+        shown: True once it was given out for a decision.
+    """
 
     server_label: Optional[str]
     name: Optional[str]
@@ -63,9 +77,9 @@ class RemoteCall:
     item_id: Optional[str] = None
     request: Optional[MCPApprovalRequestItem] = None
     decided: bool = False
-    begun: Optional[float] = None  # by time.monotonic()
+    begun: Optional[float] = None
     over: bool = False
-    shown: bool = False  # to somebody, for a decision
+    shown: bool = False
 
     @property
     def request_id(self) -> Optional[str]:
@@ -193,10 +207,16 @@ class RemoteCalls:
     def next_step(
         self, slow: float, response_id: Optional[str] = None, deadline: Deadline = _FOR_EVER
     ) -> Union[RemoteCall, list[RemoteCall], None]:
-        """What is to be done next about the calls of this response; None: about all but those that an ``ask`` follows.
+        """Wait until there is something to do about remote calls.
 
-        Returns a call to decide about; or the calls, once all of them are over, with which the model is to go on; or
-        None, if time is up or all has ended. ``slow``: how many seconds an approved call may take.
+        Args:
+            slow: seconds that an approved call may take.
+            response_id: the response whose calls are meant; None: all calls but those that an ``ask`` follows.
+            deadline: how long to wait.
+
+        Returns:
+            A call to decide about; or all of the calls, once they are over and the model is to go on; or None, if time
+            is up or the session has ended.
         """
         with self._lock:
             while not self._stopped:

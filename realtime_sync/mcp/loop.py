@@ -1,4 +1,4 @@
-"""Who looks after remote calls: an ``ask`` after those of its own answer, ``approve_mcp`` after all others.
+"""Following remote calls: an ``ask`` follows those of its own answer, ``approve_mcp`` follows all others.
 
 Both wait until the calls of a response are decided and over, and then have the model go on. The decision is made by one
 place: the callback of the ``ask``, else the session's (``approve_mcp``, one at a time); if there is neither, the
@@ -52,7 +52,7 @@ class MCPApprovals:
         """Let it decide from now on. Raises ``UsageError`` if another one does."""
         with self._lock:
             if self.approver is not None:
-                raise UsageError("another approve_mcp() block decides about approvals already; leave that one first")
+                raise UsageError("another approve_mcp() block of this session decides already; leave that one first")
             self.approver = approver
 
     def leave(self, approver: MCPApprover) -> None:
@@ -87,7 +87,7 @@ class MCPApprover:
 
     def __init__(self, approvals: MCPApprovals, callback: ApprovalCallback, timeout: Optional[float] = None) -> None:
         if not callable(callback):
-            raise InvalidInputError(f"approve_mcp takes a function of a request, not {callback!r:.60}")
+            raise InvalidInputError(f"approve_mcp takes a function that decides a request, not {callback!r:.60}")
         self._approvals = approvals
         self._engine = approvals.engine
         self._callback = callback
@@ -137,7 +137,7 @@ class MCPApprover:
                 failure = decide(self._engine, self._callback, step.request)
                 self.error = self.error or failure
         except ConnectionReplacedError:
-            logger.info("the connection was lost, and its remote calls with it; the session goes on")
+            logger.info("the connection was lost, so its remote calls are not followed any more; the session goes on")
         except (ConnectionClosedError, SessionNotOpenError):
             self._stop()  # the readers of the session get the reason
         except Exception as error:  # a refusal, no free conversation, or a defect: go on with the next requests
@@ -146,7 +146,7 @@ class MCPApprover:
 
 
 class MCPFollower:
-    """Looks after the remote calls of one ``ask``; a handler of ``run_rounds``."""
+    """Follows the remote calls of one ``ask``; a handler of ``run_rounds``."""
 
     def __init__(self, approvals: MCPApprovals, callback: Optional[ApprovalCallback]) -> None:
         self._approvals = approvals

@@ -19,14 +19,19 @@ _ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:(.*(?:\n[ \t]+.*|\n)*)",
 
 @attrs.frozen
 class Docstring:
-    """``description`` is empty if there is none; ``parameters``: name to description."""
+    """What is used of a docstring.
+
+    Attributes:
+        description: the text before the first section; empty if there is none.
+        parameters: the descriptions of parameters by name.
+    """
 
     description: str = ""
     parameters: dict[str, str] = attrs.field(factory=dict)
 
 
 def read_docstring(text: str | None) -> Docstring:
-    """Never raises: what cannot be read is left out."""
+    """Read a docstring; what cannot be read is left out, so nothing is raised."""
     if not text:
         return Docstring()
     text = inspect.cleandoc(text)

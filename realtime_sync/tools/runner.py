@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import os
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -155,6 +154,6 @@ class ToolRunner:
 
 def _refuse_duplicates(definitions: Iterable[ConversationTool]) -> None:
     names = [tool.name for tool in definitions if isinstance(tool, ConversationFunctionTool)]
-    twice = sorted(name for name, times in collections.Counter(names).items() if times > 1)
-    if twice:
-        raise ConfigurationError(f"two tools have the name {twice[0]!r}; give one of them another by name=...")
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"two tools have the name {name!r}; give one of them another name by name=...")
