@@ -1,4 +1,4 @@
-"""Remote MCP tools, which the service calls: who approves a call, how far each is, and how the model goes on.
+"""Remote MCP tools, which the service calls: how a call is approved, how far each is, and how the model goes on.
 
 approval  the request, the decision, and sending it
 calls     which calls have not ended, and how far each is

@@ -189,7 +189,7 @@ class RemoteCalls:
     # On any other thread ----------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Release those who wait here."""
+        """Release the threads that wait here."""
         with self._lock:
             self._stopped = True
             self._changed.notify_all()

@@ -281,7 +281,7 @@ class CallThreads:
             if self._queue and not self._closed and len(self._at_work()) <= self._most:
                 call = self._threads[thread] = self._queue.popleft()
                 call.begin()
-                self._changed.notify_all()  # those who wait have another deadline to keep
+                self._changed.notify_all()  # the threads that wait have another deadline to keep
                 return call
             del self._threads[thread]
             self._ending = [*(each for each in self._ending if each.is_alive()), thread]

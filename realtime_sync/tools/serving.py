@@ -125,9 +125,7 @@ class SessionTools:
             try:
                 calls.serve(response, runner)
             except RealtimeSyncError as error:  # nobody waits here to whom it could be raised
-                logger.error(
-                    "the model could not be asked to go on after its tools: %s: %s", type(error).__name__, error
-                )
+                logger.error("the model was not asked to go on after its tools: %s: %s", type(error).__name__, error)
 
 
 def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> ToolRunner:

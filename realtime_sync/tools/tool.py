@@ -45,11 +45,12 @@ class FunctionTool(Generic[P, R_co]):
     It holds no state of a call, so threads and sessions may share it.
 
     Attributes:
-        name: what the model calls it.
-        description: what the model reads about it; may be empty.
-        parameters: a JSON schema.
+        function: the plain function.
+        name: the name by which the model calls it.
+        description: the description for the model; may be empty.
+        parameters: a JSON schema of the parameters.
         strict: sent as it is in the definition; None is not sent.
-        timeout: seconds that a call may take; None is the runner's.
+        timeout: seconds that a call may take; None means the time-out of the ``ToolRunner``.
     """
 
     __name__: str
@@ -161,10 +162,13 @@ def function_tool(
         function: what to call. Each parameter needs a type hint: str, int, float, bool, None, Literal, Enum, datetime
             and date (ISO 8601), unions, lists, tuples, dict[str, T], TypedDict, attrs classes, dataclasses, Any;
             ``Annotated[T, "description"]`` describes it. One with the hint ``ToolContext`` gets that, unseen.
-        name: what the model calls it; None takes the function's name. Letters, digits, ``_`` and ``-``.
-        description: what the model reads; None takes the docstring's text before its first section.
+        name: the name by which the model calls it, of letters, digits, ``_`` and ``-``; None means the function's name.
+        description: the description for the model; None means the docstring's text before its first section.
         strict: sent as it is in the tool's definition, for services that know it; None is not sent.
-        timeout: seconds that a call may take; None is the runner's.
+        timeout: seconds that a call may take; None means the time-out of the ``ToolRunner``.
+
+    Returns:
+        The tool; or a decorator that makes one, if no function is given.
 
     Raises:
         ConfigurationError: the function cannot be described to the model, or its name is refused by the service.
@@ -190,7 +194,7 @@ def _checked_name(function: object, name: Optional[str]) -> str:
     found = name if name is not None else getattr(function, "__name__", "")
     if not _NAME.fullmatch(found):
         raise ConfigurationError(
-            f"{found!r} cannot be the name of a tool: it takes 1 to 64 of a-z, A-Z, 0-9, _ and -; give name=..."
+            f"{found!r} cannot be the name of a tool, which has 1 to 64 of a-z, A-Z, 0-9, _ and -; give it name=..."
         )
     return found
 
@@ -204,7 +208,7 @@ def _field(parameter: inspect.Parameter, hint: Any, docstring: Docstring) -> Fie
 
 
 def _parsed(text: str) -> Any:
-    """What the model wrote, as parsed JSON. Raises ``MismatchError``."""
+    """Parse the object that the model wrote. Raises ``MismatchError``."""
     if not text.strip():
         return {}  # some models write nothing if a function has no parameters
     try:
