@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
@@ -62,9 +63,9 @@ class ConnectionSettings:
     """How sessions are connected and kept, whatever they are connected to.
 
     Attributes:
-        timeouts: The deadlines of connecting, sending and closing; ``Timeouts()`` by default.
-        retries: What is tried again after a refusal; ``ConnectRetries()`` by default.
-        limits: How many bytes of updates may wait; ``QueueLimits()`` by default.
+        timeouts: The deadlines of connecting, sending and closing. ``Timeouts()`` by default.
+        retries: What is tried again after a refusal. ``ConnectRetries()`` by default.
+        limits: How many bytes of updates may wait. ``QueueLimits()`` by default.
         max_message_bytes: The largest message that the server may send, in bytes. None: no limit.
     """
 
@@ -154,16 +155,9 @@ class RealtimeConversationClient:
         ``RateLimitedError``, ...); with ``options`` also ``ServerError`` where the service refused them, or
         ``WaitTimeoutError`` or ``ConnectionClosedError`` where it did not acknowledge them.
         """
+        model = self.model if call_id is None else None
         return self._start(
-            options,
-            model=self.model if call_id is None else None,
-            reconnect=reconnect,
-            budget=budget,
-            call_id=call_id,
-            secret=client_secret,
-            headers=headers,
-            query=query,
-            recording=recording,
+            options, reconnect, recording, client_secret, headers, query, budget=budget, model=model, call_id=call_id
         )
 
     def start_transcription_session(
@@ -184,15 +178,8 @@ class RealtimeConversationClient:
         they go before ``options.input_transcription_options``. The client's own model, which converses, is not used.
         Otherwise as ``start_conversation_session``. For a recording: ``transcribe(path, client)``.
         """
-        return self._start(
-            _transcription(options, model, language),
-            intent="transcription",
-            reconnect=reconnect,
-            recording=recording,
-            secret=client_secret,
-            headers=headers,
-            query=query,
-        )
+        options = _transcription(options, model, language)
+        return self._start(options, reconnect, recording, client_secret, headers, query, intent="transcription")
 
     def start_translation_session(
         self,
@@ -212,16 +199,8 @@ class RealtimeConversationClient:
         ``model``: None takes the client's, which must be one that translates (``gpt-realtime-translate``). Otherwise as
         ``start_conversation_session``. For a recording: ``translate(path, client, "es")``.
         """
-        return self._start(
-            _translation(options, target_language),
-            model=model or self.model,
-            translation=True,
-            reconnect=reconnect,
-            recording=recording,
-            secret=client_secret,
-            headers=headers,
-            query=query,
-        )
+        told, model = _translation(options, target_language), model or self.model
+        return self._start(told, reconnect, recording, client_secret, headers, query, model=model, translation=True)
 
     def attach(
         self,
@@ -242,15 +221,7 @@ class RealtimeConversationClient:
         """
         if not isinstance(call_id, str) or not call_id.strip():
             raise InvalidInputError(f"call_id must be a text that is not empty, not {type(call_id).__name__}")
-        return self.start_conversation_session(
-            options,
-            call_id=call_id,
-            reconnect=reconnect,
-            budget=budget,
-            recording=recording,
-            headers=headers,
-            query=query,
-        )
+        return self._start(options, reconnect, recording, None, headers, query, budget=budget, call_id=call_id)
 
     @property
     def calls(self) -> Calls:
@@ -303,17 +274,17 @@ class RealtimeConversationClient:
     def _start(
         self,
         options: Optional[SessionOptions],
+        reconnect: Union[bool, Reconnect],
+        recording: Optional[Recorded],
+        secret: Optional[str],
+        headers: Optional[Additions],
+        query: Optional[Additions],
         *,
+        budget: Union[float, Budget, None] = None,
         model: Optional[str] = None,
         call_id: Optional[str] = None,
         intent: Optional[str] = None,
         translation: bool = False,
-        reconnect: Union[bool, Reconnect] = False,
-        budget: Union[float, Budget, None] = None,
-        secret: Optional[str] = None,
-        headers: Optional[Additions] = None,
-        query: Optional[Additions] = None,
-        recording: Optional[Recorded] = None,
     ) -> RealtimeConversationSession:
         policy = _policy(reconnect)
         if budget is not None and not isinstance(budget, Budget):
@@ -328,19 +299,23 @@ class RealtimeConversationClient:
         if request_id is not None:
             headers = {"x-ms-client-request-id": request_id, **(headers or {})}
 
+        target = functools.partial(
+            endpoint.target,
+            model=model,
+            call_id=call_id,
+            intent=intent,
+            path_suffix="translations" if translation else None,
+            extra_headers=headers,
+            extra_query=query,
+        )
+
         def connect(cancellation: Cancellation, retries: Optional[ConnectRetries] = None) -> Connection:
             return open_connection(
-                endpoint,
+                target,
                 timeouts=settings.timeouts,
                 retries=retries or settings.retries,
                 cancellation=cancellation,
                 max_message_bytes=settings.max_message_bytes,
-                model=model,
-                call_id=call_id,
-                intent=intent,
-                path_suffix="translations" if translation else None,
-                extra_headers=headers,
-                extra_query=query,
             )
 
         writer = RecordingWriter(recording) if isinstance(recording, (str, os.PathLike)) else recording

@@ -12,7 +12,7 @@ from typing import Callable, Optional, TypeVar
 import attrs
 
 from realtime_sync.checks import check_number, check_whole, validated_by
-from realtime_sync.endpoint.endpoint import Additions, Endpoint, Target
+from realtime_sync.endpoint.endpoint import Target
 from realtime_sync.errors import (
     AuthenticationError,
     ConnectCancelledError,
@@ -67,38 +67,27 @@ def backoff(base_delay: float, retry: int, max_delay: float = math.inf) -> float
 
 
 def open_connection(
-    endpoint: Endpoint,
+    target: Callable[[], Target],
     *,
     timeouts: Timeouts,
     retries: Optional[ConnectRetries] = None,
     cancellation: Optional[Cancellation] = None,
     max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
-    model: Optional[str] = None,
-    call_id: Optional[str] = None,
-    intent: Optional[str] = None,
-    path_suffix: Optional[str] = None,
-    extra_headers: Optional[Additions] = None,
-    extra_query: Optional[Additions] = None,
 ) -> Connection:
-    """Connect to ``endpoint``, and return the open connection; nothing has been sent or read on it.
+    """Connect to an endpoint, and return the open connection; nothing has been sent or read on it.
 
-    Each attempt asks the endpoint anew, so a credential is asked anew, and has ``timeouts.connect`` seconds (what the
-    credential takes is not counted). ``retries`` None: ``ConnectRetries()``. ``cancellation.cancel()``, from any
-    thread, ends an attempt or a pause at once; None: nothing does. ``max_message_bytes``: of a received message; None
-    is no limit. The others are those of ``Endpoint.target``.
+    Args:
+        target: Works out one attempt (``Endpoint.target``). It is called for each attempt, so that a credential is
+            asked anew.
+        timeouts: An attempt has ``timeouts.connect`` seconds; what the credential takes is not counted.
+        retries: What is tried again. None: ``ConnectRetries()``.
+        cancellation: Its ``cancel()``, from any thread, ends an attempt or a pause at once. None: nothing does.
+        max_message_bytes: The largest message that the server may send, in bytes. None: no limit.
 
-    Raises ConfigurationError, or a ConnectionFailedError, whose class tells what went wrong.
+    Raises:
+        ConfigurationError: The endpoint's settings contradict each other.
+        ConnectionFailedError: No connection came about; its class says why.
     """
-
-    def target() -> Target:
-        return endpoint.target(
-            model=model,
-            call_id=call_id,
-            intent=intent,
-            path_suffix=path_suffix,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
 
     def attempt(target: Target) -> Connection:
         connection = connect(

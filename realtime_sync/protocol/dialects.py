@@ -80,12 +80,7 @@ SESSION_PLACES = (
     _same("truncation", preview=False),
     _same("include", preview=False),
 )
-RESPONSE_PLACES = (
-    *_OUTPUT_PLACES,
-    _same("conversation"),
-    _same("metadata"),
-    Place("input_items", ("input",), "input"),
-)
+RESPONSE_PLACES = (*_OUTPUT_PLACES, _same("conversation"), _same("metadata"), Place("input_items", ("input",), "input"))
 # Fields inside a setting that preview's schemas do not know.
 _NOT_IN_PREVIEW = {
     "turn_detection_options": ("idle_timeout_ms",),

@@ -38,10 +38,7 @@ class Calls:
     """
 
     def __init__(
-        self,
-        rest: RestClient,
-        model: Optional[str],
-        cancellable: Callable[[], AbstractContextManager[Cancellation]],
+        self, rest: RestClient, model: Optional[str], cancellable: Callable[[], AbstractContextManager[Cancellation]]
     ) -> None:
         self._rest, self._model, self._cancellable = rest, model, cancellable
 

@@ -606,9 +606,7 @@ def _fork(call: Any) -> int:
 def _in_child(connection: Any) -> None:
     before = descriptors()
     connection.forget()
-    assert (
-        before - descriptors() == 7
-    )  # socket, wake-up pair, two waiters with a selector and a copy of the wake-up each
+    assert before - descriptors() == 7  # socket, wake-up pair, and two for each waiter
     with pytest.raises(ConnectionLostError, match="parent"):
         connection.receive()
     with pytest.raises(ConnectionLostError, match="parent"):
