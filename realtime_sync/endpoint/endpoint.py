@@ -274,12 +274,7 @@ class Endpoint:
             name = "deployment" if self.flavour != "openai" else "model"
             raise ConfigurationError(f"Which {name}? Make the client with one: get_realtime_conversation_client(...).")
         url = build_url(base, self._path(base.path, path_suffix), query)
-        return Target(
-            url=url,
-            headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers, extra_headers),
-            proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
-            ssl_context=self._ssl_context(),
-        )
+        return self._target(url, extra_headers)
 
     def rest_target(self, path: str) -> Target:
         """Work out one REST request to ``path`` below ``/realtime``, such as ``"client_secrets"``.
@@ -293,12 +288,16 @@ class Endpoint:
         place = self._path(base.path, path)
         if self.flavour == "azure-preview":  # its sessions are opened at /openai/realtime (2025-04-01-preview)
             place = place.replace("/openai/realtime/", "/openai/realtimeapi/")
-        url = build_url(base, place, query)
+        target = self._target(build_url(base, place, query))
+        return attrs.evolve(target, url="http" + target.url.removeprefix("ws"))
+
+    def _target(self, url: str, *additions: Additions) -> Target:
+        credential = credential_headers(self.credential, self.credential_kind, self.token_scope)
         return Target(
-            url="http" + url.removeprefix("ws"),
-            headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers),
+            url=url,
+            headers=merge_headers(self._own_headers(), credential, self.headers, *additions),
             proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
-            ssl_context=self._ssl_context(),
+            ssl_context=self.ssl_context if self.ca_file is None else default_ssl_context(self.ca_file),
         )
 
     def _own_query(
@@ -346,12 +345,6 @@ class Endpoint:
         if self.flavour != "openai":
             headers["x-ms-client-request-id"] = str(uuid.uuid4())
         return headers
-
-    def _auth_headers(self) -> dict[str, str]:
-        return credential_headers(self.credential, self.credential_kind, self.token_scope)
-
-    def _ssl_context(self) -> Optional[ssl.SSLContext]:
-        return self.ssl_context if self.ca_file is None else default_ssl_context(self.ca_file)
 
     def _check_api_version(self) -> None:
         """Azure answers a wrong api-version with a bare 401 or 404, so say here what is wrong."""
