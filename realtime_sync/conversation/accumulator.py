@@ -292,7 +292,7 @@ class Accumulator:
             draft.format = self._output_format("") if item.role == "assistant" else self.input_format
 
     def _draft(self, item_id: str, guess: ConversationItem) -> Optional[ItemDraft]:
-        """The item's draft, made where it was not seen yet; None where no item is named, or one that was deleted."""
+        """The item's draft, made if it was not seen yet; None if no item is named, or one that was deleted."""
         draft = self.drafts.get(item_id)
         if draft is None and item_id and item_id not in self.deleted:
             draft = self.drafts[item_id] = ItemDraft(guess)
@@ -341,7 +341,7 @@ class Accumulator:
 
     @property
     def input_format(self) -> Optional[SampleFormat]:
-        """The format of what the user says; None where it is not one that this library knows."""
+        """The format of what the user says; None if it is not one that this library knows."""
         return sample_format(self.session.input_audio_format if self.session is not None else None)
 
 
@@ -353,7 +353,7 @@ _HIGHEST_RATE = 1_000_000  # Hz; a rate beyond it, or none at all, is a server's
 
 
 def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:
-    """What a told format means; PCM where none was told, None where it is one that this library does not know."""
+    """What a told format means; PCM if none was told, None if it is one that this library does not know."""
     if not told:
         return PCM
     try:

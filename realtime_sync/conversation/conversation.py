@@ -112,32 +112,32 @@ class Conversation:
     def cost(self, prices: Optional[Prices] = None) -> Optional[float]:
         """What the responses have cost, in USD, by the session's model; ``prices``: None means ``PRICES``.
 
-        None where it cannot be told: see ``Prices.cost``. Transcriptions are not in it.
+        None if it cannot be told: see ``Prices.cost``. Transcriptions are not in it.
         """
         model = UNSET if self.session is None else self.session.model
         return (prices or PRICES).cost(self.usage, model or None)
 
     def item(self, item_id: str) -> Optional[ConversationItem]:
-        """The item of this id; None where it is not in the conversation."""
+        """The item of this id; None if it is not in the conversation."""
         return self._state.drafts[item_id].item() if item_id in self._state.order else None
 
     def transcription(self, item_id: str, content_index: int = 0) -> Optional[ItemTranscription]:
         """The transcription of what the user said in a part, with log probabilities, segments, usage or its error.
 
-        None where the item is not known, or nothing of its transcription has come.
+        None if the item is not known, or nothing of its transcription has come.
         """
         draft = self._state.drafts.get(item_id)
         return None if draft is None else draft.shown_transcription(content_index)
 
     def heard_ms(self, item_id: str, content_index: int = 0) -> Optional[int]:
-        """Where the audio of a part was truncated, in milliseconds from its start; None where it was not."""
+        """Where the audio of a part was truncated, in milliseconds from its start; None if it was not."""
         part = self._part(item_id, content_index)
         return None if part is None else part.heard_ms
 
     def audio_ms(self, item_id: str, content_index: int = 0) -> Optional[int]:
         """How long the audio of a part is that has come so far, in whole milliseconds.
 
-        None where there is none, or where its format is not one that this library knows.
+        None if there is none, or if its format is not one that this library knows.
         """
         part, format = self._part(item_id, content_index), self.audio_format(item_id)
         if part is None or format is None or not part.audio.size:
@@ -150,12 +150,12 @@ class Conversation:
         return 0 if part is None else part.audio.size
 
     def audio(self, item_id: str, content_index: int = 0) -> Optional[bytes]:
-        """The samples of a part's audio so far, in ``audio_format``; None where there is none or it was not kept."""
+        """The samples of a part's audio so far, in ``audio_format``; None if there is none or it was not kept."""
         part = self._part(item_id, content_index)
         return None if part is None else part.audio.samples
 
     def audio_format(self, item_id: str) -> Optional[SampleFormat]:
-        """The format of an item's audio; None where it has none, or none that this library knows."""
+        """The format of an item's audio; None if it has none, or none that this library knows."""
         draft = self._state.drafts.get(item_id)
         return None if draft is None else draft.format
 
@@ -184,7 +184,7 @@ class Conversation:
         return Replay(items, history.losses, names)
 
     def awaits_approval(self) -> bool:
-        """True where a remote call waits to be approved or rejected."""
+        """True if a remote call waits to be approved or rejected."""
         items = [self._state.drafts[key].base for key in self._state.order]
         decided = {item.approval_request_id for item in items if isinstance(item, MCPApprovalResponseItem)}
         return any(isinstance(item, MCPApprovalRequestItem) and item.id not in decided for item in items)
@@ -216,7 +216,7 @@ class Conversation:
 
     @classmethod
     def from_json(cls, text: str) -> Conversation:
-        """The conversation that ``to_json`` has saved. Raises ``InvalidInputError`` where the text holds none."""
+        """The conversation that ``to_json`` has saved. Raises ``InvalidInputError`` if the text holds none."""
         conversation = cls()
         conversation._state = export.from_json(text)
         return conversation

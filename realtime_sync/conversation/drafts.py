@@ -76,9 +76,9 @@ class PartDraft:
         self.transcript = TextPieces()
         self.audio = AudioPieces()
         self.heard_ms: Optional[int] = None
-        """Where the audio was cut short; None where it was not."""
+        """Where the audio was cut short; None if it was not."""
         self.heard_text: Optional[str] = None
-        """The words up to there, as large a part of them as of the audio; None where that cannot be told."""
+        """The words up to there, as large a part of them as of the audio; None if that cannot be told."""
 
     def take(self, told: ConversationContentPart, *, final: bool, keep_audio: bool) -> None:
         """Learn what a message tells of the whole part.
@@ -132,7 +132,7 @@ class ItemDraft:
         self.arguments = TextPieces()
         self.transcriptions: dict[int, ItemTranscription] = {}
         self.format: Optional[SampleFormat] = None
-        """Of its audio; None where there is none, or where it is not one that this library knows."""
+        """Of its audio; None if there is none, or if it is not one that this library knows."""
         self._built: Optional[ConversationItem] = None
 
     def take(self, told: ConversationItem, *, final: bool, keep_audio: bool) -> None:
@@ -165,7 +165,7 @@ class ItemDraft:
         return self.transcriptions.setdefault(index, ItemTranscription())
 
     def shown_transcription(self, index: int) -> Optional[ItemTranscription]:
-        """The transcription of a part with its text; None where there is none."""
+        """The transcription of a part with its text; None if there is none."""
         told = self.transcriptions.get(index)
         if told is None:
             return None
@@ -191,7 +191,7 @@ class ItemDraft:
         return self.base
 
     def cut_short(self) -> bool:
-        """True where what was heard of it is known by estimate only."""
+        """True if what was heard of it is known by estimate only."""
         return any(part.heard_text for part in self.parts.values())
 
     def carried_item(self) -> ConversationItem:
@@ -217,7 +217,7 @@ class ItemDraft:
 class ResponseDraft:
     """One response in the making: the one place where what a server tells of it adds up.
 
-    Pieces add up; what is told as a whole takes their place, or is a piece where none came; what comes late changes
+    Pieces add up; what is told as a whole takes their place, or is a piece if none came; what comes late changes
     nothing. ``items``: the drafts of its items by key; None: its own. A conversation gives its own, which it shares.
     """
 

@@ -47,7 +47,7 @@ def to_json(state: Accumulator) -> str:
 
 
 def from_json(text: str) -> Accumulator:
-    """The conversation that a text holds. Raises ``InvalidInputError`` where it holds none of this version."""
+    """The conversation that a text holds. Raises ``InvalidInputError`` if it holds none of this version."""
     try:
         told = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:

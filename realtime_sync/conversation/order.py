@@ -70,7 +70,7 @@ class ItemOrder:
             self._move(follower, item_id)
 
     def remove(self, item_id: str) -> None:
-        """Take an item out; nothing happens where it is not here."""
+        """Take an item out; nothing happens if it is not here."""
         if item_id in self:
             before, after = self._before.pop(item_id), self._after.pop(item_id)
             self._after[before], self._before[after] = after, before

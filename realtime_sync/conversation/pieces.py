@@ -55,7 +55,7 @@ class AudioPieces:
         self._pieces: Optional[list[Union[str, bytes]]] = None  # as they came, in base64, until they are joined
         self.size = 0
         self.closed = False
-        """True where the audio was cut short: what comes late was not heard."""
+        """True if the audio was cut short: what comes late was not heard."""
 
     def add(self, encoded: str, *, keep: bool) -> None:
         """The next piece, as base64; it is not decoded here, for that would double the cost of each piece."""
@@ -81,7 +81,7 @@ class AudioPieces:
 
     @property
     def samples(self) -> Optional[bytes]:
-        """All of it as bytes, without pieces that are no base64; None where it was not kept."""
+        """All of it as bytes, without pieces that are no base64; None if it was not kept."""
         if self._pieces is None:
             return None
         if len(self._pieces) > 1 or not isinstance(self._pieces[0], bytes):

@@ -64,7 +64,7 @@ class Timeline:
     done: Optional[float] = None
 
     def between(self, earlier: str, later: str) -> Optional[float]:
-        """Seconds from one moment to another, each by its name here; None where one of them is not known."""
+        """Seconds from one moment to another, each by its name here; None if one of them is not known."""
         start, end = getattr(self, earlier), getattr(self, later)
         return None if start is None or end is None else end - start
 
@@ -109,8 +109,8 @@ class Turn:
     """What the user said, and what the model answered.
 
     ``user_item_ids``: the items of the user's side, in order. ``user_text``: what was written; ``user_transcript``:
-    what was spoken, None where no transcript has come; ``transcription_error`` tells why, if the service did.
-    ``response_ids``: one, or several where tools were called, none where nothing was answered. ``text``,
+    what was spoken, None if no transcript has come; ``transcription_error`` tells why, if the service did.
+    ``response_ids``: one, or several where tools were called, none if nothing was answered. ``text``,
     ``transcript``: what the model wrote and spoke. ``status`` and ``reason`` are the last response's: ``completed``,
     ``cancelled``, ``incomplete``, ``failed``, or None without an answer.
     ``started``: when it began, by ``time.monotonic()`` (or the clock of whoever feeds the tracker).
@@ -129,7 +129,7 @@ class Turn:
     status: Optional[str]
     reason: Optional[str]
     truncated: bool = attrs.field(repr=False)
-    """True where its audio was shortened before the turn was finished; ``session.conversation.heard_ms(item_id)`` tells
+    """True if its audio was shortened before the turn was finished; ``session.conversation.heard_ms(item_id)`` tells
     of an interruption later than that, while the player was still busy."""
     timeline: Timeline = attrs.field(repr=False)
     started: float = attrs.field(repr=False)
@@ -141,7 +141,7 @@ class Turn:
 
     @property
     def interrupted(self) -> bool:
-        """True where the answer was cancelled while it was made, or cut to what was heard."""
+        """True if the answer was cancelled while it was made, or cut to what was heard."""
         return self.truncated or self.status == "cancelled"
 
     def __str__(self) -> str:

@@ -62,7 +62,7 @@ class Answer:
     ``text``: what was written. ``transcript``: what was spoken. ``audio``: the speech, samples in ``audio_format``.
     ``items``: all that the answer put into the conversation. ``status``: ``completed``, ``incomplete``, ``cancelled``
     or ``failed``; ``reason`` tells why it is not completed (``max_output_tokens``, ``turn_detected``, ...). ``cost``:
-    in US dollars by ``pricing.PRICES``, None where the model or the usage is not known.
+    in US dollars by ``pricing.PRICES``, None if the model or the usage is not known.
     """
 
     id: Optional[str]
@@ -80,7 +80,7 @@ class Answer:
 
     @property
     def completed(self) -> bool:
-        """True where nothing cut it short."""
+        """True if nothing cut it short."""
         return self.status == "completed"
 
     @property

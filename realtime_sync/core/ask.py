@@ -1,4 +1,21 @@
-"""Asking for an answer: one at a time in the conversation, and told from all others."""
+"""Asking for an answer: one at a time in the conversation, and told from all others.
+
+The order on one connection, all of it on the asker's thread:
+
+1. ``ResponseRouter.request`` waits for the asker's turn in the conversation, and expects the response.
+2. The question's items are said, then ``response.create`` is sent, marked with its ``event_id`` and its ``Owner``.
+3. The asker waits until the response has begun: the service then has spoken about the items, too. A response that
+   nobody waits for any more (out of time, Ctrl-C) is cancelled by a thread as soon as it begins.
+
+What is tried again, until the deadline:
+
+- The connection ends before ``response.create`` is sent: again on the next one, as often as it takes.
+- It ends afterwards, and nothing of the answer has come: again, once; it may have been the question's fault.
+- The service refuses because a response is in progress: voice activity detection, or the caller by hand, began one in
+  that very moment; again once the conversation may have become free.
+
+There is no lock here: a ``Question`` belongs to the asker's thread.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +54,13 @@ ACTIVE_RESPONSE = "conversation_already_has_active_response"
 
 
 class Question:
-    """What is said before an answer is asked for: once, and asked again once where its connection was lost too soon."""
+    """What is said before an answer is asked for: once, and asked again once if its connection was lost too soon."""
 
     def __init__(self, items: Sequence[ConversationItem], owner: Owner = Owner.SESSION) -> None:
         self._items = items
         self._owner = owner
         self._said: list[tuple[str, CommandHandle]] = []  # ids of items, and their commands
-        self._line: Optional[SessionConnection] = None  # on which they were said
+        self._connection: Optional[SessionConnection] = None  # on which they were said
         self._asked_again = False
 
     def take_second_chance(self) -> bool:
@@ -57,17 +74,17 @@ class Question:
         On this connection only: on another one it would not be the caller's turn, and several questions would come
         before the first answer.
         """
-        if self._said and self._line is not connection and engine.read_conversation(self._is_overtaken):
+        if self._said and self._connection is not connection and engine.read_conversation(self._is_overtaken):
             for item_id, _ in self._said:
                 _send(engine, commands.ConversationItemDeleteCommand(item_id=item_id), connection, self._owner)
             self._said.clear()
-        self._line = connection
+        self._connection = connection
         for item in self._items[len(self._said) :]:
             command = _addition(item)
             self._said.append((str(command.item.id), _send(engine, command, connection, self._owner)))
 
     def _is_overtaken(self, conversation: Conversation) -> bool:
-        """True where other questions were put first on the new connection: it is not the last thing said any more."""
+        """True if other questions were put first on the new connection: it is not the last thing said any more."""
         ids = {item_id for item_id, _ in self._said}
         behind = itertools.takewhile(lambda item: item.id not in ids, reversed(conversation.items))
         return any(conversation.item(item_id) for item_id in ids) and any(behind)
@@ -97,23 +114,10 @@ def begin_response(
         items = ()
     question = question or Question(items, owner)
     for attempt in itertools.count():
-        connection = engine.live_connection(deadline)
-        response, event_id = _expected(engine, connection, options, owner), f"event_{secrets.token_hex(10)}"
-        try:
-            out_of_band = options.conversation == "none"
-            responses_on(connection).request(event_id, response, out_of_band, deadline, owner)
-            if response.done:
-                continue  # the connection has ended, and the turn with it
-            question.say(engine, connection)
-            metadata = {**(options.metadata or {}), METADATA_KEY: request_mark(event_id, owner)}
-            marked = attrs.evolve(options, metadata=metadata)
-            # On this connection only: on another one nobody would expect its answer.
-            engine.send(commands.ResponseCreateCommand(response=marked, event_id=event_id), connection)
-        except ConnectionReplacedError:
-            continue  # the question was not put; what was said before it is carried over
-        except BaseException:
-            responses_on(connection).withdraw(event_id)
-            raise
+        connection, event_id = engine.live_connection(deadline), f"event_{secrets.token_hex(10)}"
+        response = _put(engine, connection, event_id, question, options, owner, deadline)
+        if response is None:
+            continue
         try:
             _wait_until_begun(engine, connection, event_id, response, deadline)
         except ConnectionReplacedError:
@@ -121,15 +125,42 @@ def begin_response(
                 raise
             continue
         except ServerError as error:
-            # Voice activity detection, or the caller by hand, began one in the very moment: it is waited for, too.
             # Some servers write the code as the type (Hugging Face's, 2026-08).
             if ACTIVE_RESPONSE not in (error.code, error.type) or deadline.left == 0:
                 raise
             pause = 0.1 * attempt if deadline.left is None else min(0.1 * attempt, deadline.left)
             responses_on(connection).wait_for_change(pause)  # longer each time, in case it is one that is not seen
             continue
-        break
-    _check_said(question, response)
+        _check_said(question, response)
+        return response
+    raise AssertionError("count() does not end")
+
+
+def _put(
+    engine: RealtimeEngine,
+    connection: SessionConnection,
+    event_id: str,
+    question: Question,
+    options: ConversationResponseOptions,
+    owner: Owner,
+    deadline: Deadline,
+) -> Optional[Response]:
+    """Ask on this connection, in the asker's turn; None if it has ended before: what was said is carried over."""
+    response, responses = _expected(engine, connection, options, owner), responses_on(connection)
+    try:
+        responses.request(event_id, response, options.conversation == "none", deadline, owner)
+        if response.done:
+            return None
+        question.say(engine, connection)
+        metadata = {**(options.metadata or {}), METADATA_KEY: request_mark(event_id, owner)}
+        marked = attrs.evolve(options, metadata=metadata)
+        # On this connection only: on another one nobody would expect its answer.
+        engine.send(commands.ResponseCreateCommand(response=marked, event_id=event_id), connection)
+    except ConnectionReplacedError:
+        return None
+    except BaseException:
+        responses.withdraw(event_id)
+        raise
     return response
 
 
@@ -141,7 +172,7 @@ def finished_answer(
     on_delta: Optional[OnDelta] = None,
     owner: Owner = Owner.SESSION,
 ) -> Answer:
-    """Say ``items`` and wait for the answer; asks again, once, where its connection ended before any of it came."""
+    """Say ``items`` and wait for the answer; asks again, once, if its connection ended before any of it came."""
     question = Question(() if options is not None and options.conversation == "none" else items, owner)
     while True:
         with begin_response(engine, items, options, deadline, question, owner) as response:

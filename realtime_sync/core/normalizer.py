@@ -3,6 +3,10 @@
 Servers that imitate the protocol make one response at a time, and leave out what goes without saying then: the id of
 the response in its pieces (xAI's and LiteLLM's ``response.function_call_arguments.done``) or at its end, and at its end
 the items that were told before. ``raw_content`` and ``faults`` stay as they are.
+
+Rules: a ``response.created`` without an id is given one of ours, which is never sent (``is_made_up``). What names no
+response belongs to the only one in progress, and to none if there are several. What names a response that is not known
+is left alone, unless the only one in progress has an id of ours: then that is what its server calls it.
 """
 
 from __future__ import annotations
@@ -41,7 +45,7 @@ class ResponseNormalizer:
         self._registry = registry
 
     def complete(self, update: ConversationUpdate) -> ConversationUpdate:
-        """The update with what belongs to it; the same object where nothing is missing, or it cannot be told."""
+        """The update with what belongs to it; the same object if nothing is missing, or it cannot be told."""
         if isinstance(update, ResponseUpdateBase):
             return self._whole(update)
         told = getattr(update, "response_id", None)

@@ -80,8 +80,8 @@ class Response:
 
     ``text_deltas()``, ``transcript_deltas()``, ``deltas()``, ``audio_chunks()`` and ``items()`` are independent of each
     other and each complete; ``wait()`` gives the finished ``Answer``. Leaving the ``with`` block before the end cancels
-    it. All, after what has come, raise ``ResponseFailedError`` where the service failed and ``ConnectionClosedError``
-    where the connection ended first.
+    it. All, after what has come, raise ``ResponseFailedError`` if the service failed and ``ConnectionClosedError``
+    if the connection ended first.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Response:
         self._asked = time.monotonic()
         self._times: dict[str, float] = {}
 
-    # For whoever asked -----------------------------------------------------------------------------------------
+    # For the asker ------------------------------------------------------------------------------------------------
 
     @property
     def id(self) -> Optional[str]:
@@ -133,7 +133,7 @@ class Response:
         return (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "transcript")
 
     def deltas(self, timeout: Optional[float] = None) -> Iterator[Delta]:
-        """The pieces of both, in the order in which they came: for who does not know whether it will be spoken."""
+        """The pieces of both, in the order in which they came: if it is not known whether it will be spoken."""
         return self._pieces(Delta, timeout)
 
     def audio_chunks(self, timeout: Optional[float] = None) -> Iterator[bytes]:
@@ -147,7 +147,7 @@ class Response:
     def wait(self, timeout: Optional[float] = None) -> Answer:
         """The finished answer; ``timeout`` in seconds, None waits as long as the connection lives.
 
-        Raises ``ResponseFailedError`` where the service failed, ``ConnectionClosedError``, ``WaitTimeoutError``. An
+        Raises ``ResponseFailedError`` if the service failed, ``ConnectionClosedError``, ``WaitTimeoutError``. An
         incomplete or cancelled answer is returned; its ``status`` and ``reason`` say so.
         """
         self._check()
@@ -237,14 +237,14 @@ class Response:
             told = error.message or error.code or error.type or "no reason given"
             raise ResponseFailedError(f"the service could not answer: {told}", answer=self.answer(), code=error.code)
 
-    # For whoever asks, and for the reader -----------------------------------------------------------------------
+    # For asking, and for the reader -------------------------------------------------------------------------------
 
     def deltas_within(self, deadline: Deadline) -> Iterator[Delta]:
         """As ``deltas``, with one deadline for all of them."""
         return self._pieces(Delta, deadline)
 
     def wait_until_begun(self, deadline: Deadline) -> None:
-        """Return once the service has begun to answer; raises ``ServerError`` where it refused to, and as ``wait``."""
+        """Return once the service has begun to answer; raises ``ServerError`` if it refused to, and as ``wait``."""
         with self._lock:
             begun = deadline.wait(lambda s: self._changed.wait_for(lambda: self._begun or self._finished, s))
         if self._begun:

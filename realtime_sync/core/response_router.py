@@ -54,7 +54,7 @@ from realtime_sync.protocol.update_base import ConversationUpdate, ItemStreaming
 from realtime_sync.protocol.updates import ErrorUpdate, ResponseCreatedUpdate, ResponseDoneUpdate
 
 # Responses that are remembered, in progress or over.
-_MOST_RESPONSES = 1024
+_MOST_RESPONSES = 512
 # Names of items, commands and calls that are remembered.
 _MOST_NAMES = 4096
 

@@ -65,12 +65,14 @@ class WireSession:
     def updates(self, *, raise_errors: bool = False) -> Iterator[ConversationUpdate]:
         """Iterate over what the server says, from the first message on; it does not end with the answer, so ``break``.
 
-        ``break`` and iterate again later: nothing closes, nothing is lost. Until you first ask for updates, the newest
-        are kept within ``QueueLimits.unread``; from then on all are, and beyond ``QueueLimits.queued`` the session ends
-        with ``ConsumerTooSlowError``. Each update goes to whoever takes it first: here, by ``receive_update``,
-        ``wait_for`` or ``run``; for a second reader there is ``subscribe()``. Iteration ends after an orderly close and
-        raises ``ConnectionClosedError`` after any other end, or after a close in the middle of a response.
-        ``raise_errors=True`` raises ``error`` events as ``ServerError`` instead; take the next one to go on.
+        Without what belongs to an ``ask`` or ``respond``, which take it themselves: what acknowledges or refuses their
+        commands, their response, and the items of both. ``break`` and iterate again later: nothing closes, nothing is
+        lost. Until you first ask for updates, the newest are kept within ``QueueLimits.unread``; from then on all are,
+        and beyond ``QueueLimits.queued`` the session ends with ``ConsumerTooSlowError``. Each update goes to the first
+        who takes it: here, by ``receive_update``, ``wait_for`` or ``run``; for a second reader, and for everything,
+        there is ``subscribe()``. Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any
+        other end, or after a close in the middle of a response. ``raise_errors=True`` raises ``error`` events as
+        ``ServerError`` instead; take the next one to go on.
         """
         self._engine.check_process()
         self._engine.updates.keep_all()
@@ -132,9 +134,13 @@ class WireSession:
         """Iterate over ``updates()`` and call the callbacks, on this thread, until the session ends.
 
         What a callback raises ends ``run()`` and nothing else. A callback may use the session, and may close it: what
-        had come by then is still called back. It takes from what ``updates()`` gives, so who reads on another thread
-        meanwhile takes ``subscribe()``.
+        had come by then is still called back. It takes from what ``updates()`` gives, which is everything while this
+        runs, what belongs to an ``ask``, too; to read on another thread meanwhile, take ``subscribe()``.
         """
+        with self._engine.observing():
+            self._call_back()
+
+    def _call_back(self) -> None:
         for update in self.updates():
             for wanted, callback in tuple(self._callbacks):
                 if wanted(update):

@@ -440,7 +440,7 @@ def test_an_answer_that_voice_activity_detection_begins_in_that_very_moment_cost
 def test_answers_that_are_asked_for_by_hand_meanwhile_do_no_harm(house: House) -> None:
     house.serve(responder=echo)
     session = house.open()
-    over, refusals = threading.Event(), set()
+    over, refusals, stream = threading.Event(), set(), session.subscribe()
 
     def by_hand() -> int:
         count = 0
@@ -450,7 +450,7 @@ def test_answers_that_are_asked_for_by_hand_meanwhile_do_no_harm(house: House) -
                 count += 1
             except ServerError as error:
                 refusals.add(error.code)
-            session.wait_for("response.done", 5)
+            stream.wait_for("response.done", 5)
         return count
 
     hand = Running(by_hand)

@@ -395,7 +395,7 @@ def test_a_server_that_ends_nothing_does_not_fill_the_memory() -> None:
         router.see(told("created", f"r{number}", None), None)
         router.claim_call(f"call_{number}")
         router.adopt(f"item_{number}")
-    assert len(router.open_ids) == 1024
+    assert len(router.open_ids) == 512
     assert not router.claim_call("call_4999")
     with pytest.raises(UsageError, match="no end"):
         forgotten.wait(0)

@@ -165,10 +165,11 @@ def test_break_cancels_and_the_next_question_works_at_once(house: House, options
     gate = Gate()
     house.serve(responder=gate)
     session = house.open()
-    for _ in session.respond("Not even read", options).text_deltas():
+    first = session.respond("Not even read", options)
+    for _ in first.text_deltas():
         break  # without a block, nothing is cancelled
     assert not received(house.live, "response.cancel")
-    session.cancel_response(session.wait_for("response.created", 5).response_id)
+    session.cancel_response(first.id)
     with session.respond("Talk", options) as response:
         for _ in response.text_deltas():
             break
@@ -412,58 +413,44 @@ def test_a_piece_that_is_not_base64_is_told_and_the_rest_is_heard(
 # Beside updates() ----------------------------------------------------------------------------------------------------
 
 
-def test_updates_sees_everything_meanwhile(house: House) -> None:
+def test_a_subscription_sees_everything_meanwhile(house: House) -> None:
     session = house.open()
-    updates = session.updates()
     with session.subscribe() as stream:
         answer = session.ask("Hello")
-        both = []
-        for source in (updates, stream):
-            deltas = []
-            for update in source:
-                if update.type == "response.output_audio.delta":
-                    deltas.append(update.audio_bytes)
-                if update.type == "response.done":
-                    break
-            both.append(b"".join(deltas))
-    assert both == [answer.audio, answer.audio]
+        deltas = []
+        for update in stream:
+            if update.type == "response.output_audio.delta":
+                deltas.append(update.audio_bytes)
+            if update.type == "response.done":
+                break
+    assert b"".join(deltas) == answer.audio
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_who_only_asks_keeps_the_session_and_is_warned_when_it_asks_for_updates_first(
-    plain: House, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_who_only_asks_has_nothing_waiting_and_no_warning(plain: House, caplog: pytest.LogCaptureFixture) -> None:
     plain.serve(responder=lambda turn: LONG * 10)
-    session = plain.open(limits=QueueLimits(queued=300_000, unread=100_000))
+    session = plain.open(limits=QueueLimits(queued=100_000, unread=100_000))
     for _ in range(10):
         assert session.ask("Talk", WRITTEN).text == LONG * 10
-    assert session._engine.updates.waiting_bytes <= 110_000
     assert not session.closed
-    assert warnings(caplog) == []  # who only asks does not want to know
-    assert next(session.updates()).type != "session.created"
-    (told,) = warnings(caplog)
-    assert told.endswith("updates were dropped: nobody had asked for them, beyond 100000 bytes")
-    next(session.updates())
-    assert warnings(caplog) == [told]
+    assert next(session.updates()).type == "session.created"  # nothing had to be dropped
+    assert warnings(caplog) == []
 
 
-@pytest.mark.parametrize("asker", ["only asks", "took an update, too"])
-def test_who_reads_on_another_thread_loses_nothing(plain: House, asker: str) -> None:
+def test_a_subscription_that_is_read_on_another_thread_loses_nothing(plain: House) -> None:
     """However slow it is."""
     plain.serve(responder=lambda turn: LONG * 10)
     session = plain.open(limits=QueueLimits(queued=10_000_000, unread=20_000))
-    first, go_on = threading.Event(), threading.Event()
+    stream, go_on = session.subscribe(), threading.Event()
 
     def read() -> list[str]:
         taken: list[str] = []
         dones = 0
-        updates = session.updates()
         while dones < 8:
-            update = next(updates)
-            first.set()
+            update = next(stream)
             assert go_on.wait(10)
             if isinstance(update, ResponseOutputTextDeltaUpdate):
                 taken.append(update.delta)
@@ -471,10 +458,6 @@ def test_who_reads_on_another_thread_loses_nothing(plain: House, asker: str) -> 
         return taken
 
     reading = Running(read)
-    assert first.wait(5)
-    if asker != "only asks":
-        with pytest.raises(WaitTimeoutError):
-            session.receive_update(timeout=0)
     answers = [session.ask("Talk", WRITTEN).text for _ in range(8)]
     go_on.set()
     assert "".join(reading.result()) == "".join(answers)
@@ -482,8 +465,9 @@ def test_who_reads_on_another_thread_loses_nothing(plain: House, asker: str) -> 
 
 def test_metadata_and_order_are_the_same_for_all_who_look(plain: House) -> None:
     session = plain.open()
-    response = session.respond("Hi", attrs.evolve(WRITTEN, metadata={"a": "b"}))
-    created = session.wait_for("response.created", 5)
+    with session.subscribe() as stream:
+        response = session.respond("Hi", attrs.evolve(WRITTEN, metadata={"a": "b"}))
+        created = stream.wait_for("response.created", 5)
     assert created.response.metadata["a"] == "b"
     assert created.response.metadata[METADATA_KEY] == received(plain.live, "response.create")[0]["event_id"]
     assert sent_text(plain.live, response.wait(5).id) == response.answer().text

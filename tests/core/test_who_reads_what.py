@@ -96,8 +96,8 @@ def test_what_respond_began_is_its_own_whether_it_is_read_to_the_end_or_not(plai
         if leave == "at the end":
             gate.opened.set()
             response.wait(10)
-    session.ask(None)  # behind all that the first one's end brings
     gate.opened.set()
+    session.ask(None)  # behind all that the first one's end brings
     assert {kind for kind in waiting(session) if kind.startswith(("response.", "conversation.item"))} == set()
 
 
@@ -116,7 +116,7 @@ def test_what_the_tools_of_a_question_bring_is_the_questions(plain: House) -> No
         """Add two numbers."""
         return a + b
 
-    replies: list[Any] = [Reply(calls=[FunctionCall("add", '{"a": 1, "b": 2}')]), "3"]
+    replies: list[Any] = [Reply(function_calls=[FunctionCall("add", '{"a": 1, "b": 2}')]), "3"]
     plain.serve(responder=lambda turn: replies.pop(0))
     session = open_written(plain)
     assert session.ask("1 + 2?", tools=[add]).text == "3"
@@ -152,7 +152,7 @@ def test_what_nobody_asked_for_is_the_readers_while_questions_are_asked(plain: H
     session.send_audio(speak("two"), trailing_silence_ms=600)
     done = session.wait_for("response.done", 20)
     session.ask("three")
-    assert texts_of(done) == ["You said: two"]
+    assert "seconds of audio" in "".join(texts_of(done))
     assert session.wait_for("input_audio_buffer.committed", 5)
     with pytest.raises(WaitTimeoutError):
         session.wait_for("response.done", 0)

@@ -72,8 +72,9 @@ def kept_ms(server: RealtimeServer, item_id: str) -> int:
     return item.audio_ms()
 
 
-def first_audio(session: Any) -> ResponseOutputAudioDeltaUpdate:
-    update = session.wait_for(ResponseOutputAudioDeltaUpdate, 5)
+def first_audio(reader: Any) -> ResponseOutputAudioDeltaUpdate:
+    """``reader``: a session, or a subscription, which is given what ``respond`` takes, too."""
+    update = reader.wait_for(ResponseOutputAudioDeltaUpdate, 5)
     assert isinstance(update, ResponseOutputAudioDeltaUpdate)
     return update
 
@@ -93,8 +94,9 @@ def received_ms(session: Any, item_id: str, ms: int) -> None:
 def test_the_service_keeps_what_the_player_played(house: House) -> None:
     server = house.serve(responder=Endless(1000))
     session = house.open()
+    stream = session.subscribe()
     response = session.respond("Go on")
-    item_id = first_audio(session).item_id
+    item_id = first_audio(stream).item_id
     received_ms(session, item_id, 1000)
     told = session.interrupt(position=played(item_id, 470))
     assert told == Interruption(
@@ -272,8 +274,9 @@ def test_an_answer_that_the_service_no_longer_makes_is_no_error(plain: House) ->
 def test_without_a_position_the_answer_is_cancelled_and_the_reason_told(plain: House) -> None:
     plain.serve(responder=Endless(500))
     session = plain.open()
+    stream = session.subscribe()
     response = session.respond("Go on")
-    first_audio(session)
+    first_audio(stream)
     told = session.interrupt()
     assert (told.response_id, told.truncated) == (response.id, False)
     assert "give heard_ms or position" in str(told.reason)
@@ -326,11 +329,12 @@ def test_fifty_random_moments_leave_what_was_heard(plain: House) -> None:
     chance = random.Random(20261122)
     server = plain.serve(responder=lambda turn: Reply("On and on and on and on.", delta_delay=0.001))
     session = plain.open()
+    stream = session.subscribe()
     for _ in range(50):
         position = PlaybackPosition()
         response = session.respond("Go on")
         for _ in range(chance.randint(0, 12)):
-            update = session.receive_update(5)
+            update = stream.receive(5)
             if isinstance(update, ResponseOutputAudioDeltaUpdate) and update.response_id == response.id:
                 position.played(update.item_id, chance.randint(0, len(update.audio_bytes or b"") // 2))
         came = {item.id: session.conversation.audio_ms(item.id) or 0 for item in session.conversation.items}

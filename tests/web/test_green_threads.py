@@ -76,6 +76,7 @@ def run(library: str, house: House, tmp_path: pathlib.Path, code: str) -> dict[s
 def test_it_is_asked_iterated_waited_for_and_closed(library: str, house: House, tmp_path: pathlib.Path) -> None:
     code = """
 told["answer"] = session.ask("Hello", timeout=20).text
+session.start_response()
 told["waited for"] = session.wait_for("response.done", timeout=20).type
 updates = session.updates()
 told["first"] = next(updates).type
@@ -109,17 +110,19 @@ told["turns"] = [next(turns).user_text for _ in range(5)]
 waiter.join(20)
 for _ in range(4):
     stream.wait_for("response.done", 20)
+for number in range(5):
+    session.add_item(f"By hand {number}").wait(20)
 session.close()
 for taker in takers:
     taker.join(20)
-told["dones"] = sum(part.count("response.done") for part in taken)
+told["added"] = sum(part.count("conversation.item.added") for part in taken)
 told["alive"] = [taker.is_alive() for taker in takers]
 """
     told = run(library, house, tmp_path, code)
     questions = [f"Question {number}" for number in range(5)]
     assert told["turns"] == questions
     assert all(question in answer for question, answer in zip(questions, told["answers"], strict=True))
-    assert (told["waiter"], told["dones"], told["alive"]) == (["response.done"], 5, [False, False])
+    assert (told["waiter"], told["added"], told["alive"]) == (["response.done"], 5, [False, False])
 
 
 def test_many_sessions_run_at_once_and_none_waits_for_another(
