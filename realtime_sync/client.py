@@ -118,7 +118,7 @@ class RealtimeConversationClient:
     def from_env(
         cls: type[C], environ: Optional[Mapping[str, str]] = None, *, settings: Optional[ConnectionSettings] = None
     ) -> C:
-        """A client as the environment tells: see ``realtime_sync.endpoint.environment.from_environment``.
+        """A client as the environment says: see ``realtime_sync.endpoint.environment.from_environment``.
 
         Raises ``ConfigurationError``, which says what to set.
         """
@@ -140,20 +140,20 @@ class RealtimeConversationClient:
         """Connect, wait for the server's first word, and return the live session.
 
         ``options`` are applied, and acknowledged, before this returns. ``reconnect=True`` (or a ``Reconnect``, which
-        tells how) makes a session that survives the loss of its connection and the service's time limit: it connects
-        anew, applies the settings, replays the conversation, and tells of it by a ``SessionReconnectedUpdate``;
-        meanwhile, whoever sends waits. False: the session ends with its connection. ``recording``: a path (whose
+        says how) makes a session that survives the loss of its connection and the service's time limit: it connects
+        anew, applies the settings, replays the conversation, and announces it by a ``SessionReconnectedUpdate``;
+        meanwhile, commands wait. False: the session ends with its connection. ``recording``: a path (whose
         file is replaced, or a ``RecordingWriter``) that the whole traffic is written to, without secrets. ``call_id``
         joins a running call (SIP, WebRTC) instead of opening a conversation. ``client_secret``: an ephemeral key to use
         instead of the client's credential. ``headers`` and ``query`` are added to the endpoint's.
 
         ``budget``: US dollars that the session may cost, by list prices, or a ``Budget``, which takes other prices and
-        tells what was spent. Once it is passed the session is closed with code 4002; whoever waits, and whoever
-        iterates after the last update, gets ``BudgetExceededError``. None: no bound.
+        says what was spent. Once it is passed the session is closed with code 4002; every wait, and
+        iteration after the last update, raises ``BudgetExceededError``. None: no bound.
 
         Raises ``ConfigurationError``; a ``ConnectionFailedError`` (``AuthenticationError``, ``NotFoundError``,
-        ``RateLimitedError``, ...); with ``options`` also ``ServerError`` where the service refused them, or
-        ``WaitTimeoutError`` or ``ConnectionClosedError`` where it did not acknowledge them.
+        ``RateLimitedError``, ...); with ``options`` also ``ServerError`` if the service refused them, or
+        ``WaitTimeoutError`` or ``ConnectionClosedError`` if it did not acknowledge them.
         """
         model = self.model if call_id is None else None
         return self._start(
@@ -199,8 +199,8 @@ class RealtimeConversationClient:
         ``model``: None takes the client's, which must be one that translates (``gpt-realtime-translate``). Otherwise as
         ``start_conversation_session``. For a recording: ``translate(path, client, "es")``.
         """
-        told, model = _translation(options, target_language), model or self.model
-        return self._start(told, reconnect, recording, client_secret, headers, query, model=model, translation=True)
+        settings, model = _translation(options, target_language), model or self.model
+        return self._start(settings, reconnect, recording, client_secret, headers, query, model=model, translation=True)
 
     def attach(
         self,
@@ -215,9 +215,9 @@ class RealtimeConversationClient:
     ) -> RealtimeConversationSession:
         """A session beside a running call (SIP, WebRTC), to watch it and to run its tools; its audio goes elsewhere.
 
-        ``call_id``: what ``calls.create`` gave, or what the webhook told after ``calls.accept``. The session ends with
+        ``call_id``: what ``calls.create`` gave, or what the webhook named after ``calls.accept``. The session ends with
         the call; closing it does not end the call (``calls.hangup`` does). Otherwise as ``start_conversation_session``:
-        raises ``NotFoundError`` where there is no such call.
+        raises ``NotFoundError`` if there is no such call.
         """
         if not isinstance(call_id, str) or not call_id.strip():
             raise InvalidInputError(f"call_id must be a text that is not empty, not {type(call_id).__name__}")
@@ -325,7 +325,7 @@ class RealtimeConversationClient:
             if writer is not None:
                 writer.close()
             raise
-        # Who joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
+        # A session that joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
         greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
         session = RealtimeConversationSession(
             engine, client_request_id=request_id, translation=translation, budget=budget
@@ -385,7 +385,7 @@ class RealtimeConversationClient:
         greeting: float,
         budget: Optional[Budget],
     ) -> None:
-        """Wait until the session has been greeted and configured; it is closed again where that fails."""
+        """Wait until the session has been greeted and configured; it is closed again if that fails."""
         try:
             self._check_not_closed()  # close() may have come before it could know of this session
             try:
@@ -424,9 +424,9 @@ def _transcription(
     if model is None and language is None:
         return options
     options = options or TranscriptionSessionOptions()
-    told = options.input_transcription_options or InputTranscriptionOptions()
-    told = attrs.evolve(told, model=model or told.model, language=language or told.language)
-    return attrs.evolve(options, input_transcription_options=told)
+    asked = options.input_transcription_options or InputTranscriptionOptions()
+    asked = attrs.evolve(asked, model=model or asked.model, language=language or asked.language)
+    return attrs.evolve(options, input_transcription_options=asked)
 
 
 def _translation(

@@ -149,7 +149,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         service has begun to answer; ``timeout`` is for both together, in seconds. Calls of the session's functions are
         made meanwhile, and answered for in another response; those of ``options.tools`` are yours to make.
 
-        Raises ``WaitTimeoutError``, ``ServerError`` where the service refused, and as all commands.
+        Raises ``WaitTimeoutError``, ``ServerError`` if the service refused, and as all commands.
         """
         check_response_options(options)
         owner = owner_of_calls(options)
@@ -255,7 +255,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         """Iterate over the turns that begin from now on, each when it is finished: see ``Turn``.
 
         ``timeout``: seconds to wait for each, then ``WaitTimeoutError`` is raised and iteration may go on; None waits
-        as long as the session lives. ``position`` tells when a turn was first heard. Ends as ``updates()`` does, and is
+        as long as the session lives. ``position`` says when a turn was first heard. Ends as ``updates()`` does, and is
         independent of it.
         """
         self._engine.check_process()
@@ -274,11 +274,11 @@ class RealtimeConversationSession(RealtimeWireSession):
         """Stop the model's answer, and shorten it in the conversation to what was heard.
 
         What was heard: ``position``, which a player keeps, or ``heard_ms`` milliseconds of the item ``item_id`` (None:
-        of the latest answer). It is never told to be more than has come. With neither, or before any audio has come,
+        of the latest answer). It is never more than has come. With neither, or before any audio has come,
         the answer is only cancelled, also one that was asked for and has not begun. Stop the player first: then the
         position is final.
 
-        That the answer ended by itself meanwhile, or that its item is gone, is no error: the result tells it. Calling
+        That the answer ended by itself meanwhile, or that its item is gone, is no error: the result says so. Calling
         it twice does nothing twice. ``clear_output`` has a service that plays by itself (WebRTC, SIP) stop.
         ``timeout``: seconds to wait for the service's word, None: ``Timeouts.acknowledge``. Raises
         ``WaitTimeoutError``, and as all commands.
@@ -335,7 +335,7 @@ class RealtimeConversationSession(RealtimeWireSession):
                 None sends as fast as the connection takes it.
             trailing_silence_ms: silence to send behind it, in which voice activity detection finds the end of speech.
             progress: ``progress(sent_seconds, total_seconds)`` is called after each message (``total_seconds``: None if
-                the source does not tell it); True shows a bar (the extra ``progress``).
+                the source does not say it); True shows a bar (the extra ``progress``).
 
         Raises:
             AudioFormatError: the audio is in a format that cannot be sent or converted.
@@ -355,7 +355,7 @@ class RealtimeConversationSession(RealtimeWireSession):
     ) -> AudioSend:
         """``send_audio`` on a thread of its own; the handle has ``wait``, ``cancel`` and ``error``.
 
-        An orderly end of the session cancels it, which is no error: ``AudioSend.cancelled`` tells.
+        An orderly end of the session cancels it, which is no error: ``AudioSend.cancelled`` says so.
         """
         return self._audio.start_sending(source, chunk_ms, pace, trailing_silence_ms, progress)
 
@@ -386,8 +386,8 @@ class RealtimeConversationSession(RealtimeWireSession):
         the last answer is awaited and played, unless nothing is heard for ``linger`` seconds. The devices are closed
         then, the session is left as it is. ``on_update`` sees every update, ``on_interruption`` what was cut short.
 
-        Raises ``UsageError`` where turn detection is off, ``AudioFormatError`` for devices in another format than the
-        session, ``AudioDeviceError`` where one is not there or goes away, ``ConnectionClosedError`` after any end of
+        Raises ``UsageError`` if turn detection is off, ``AudioFormatError`` for devices in another format than the
+        session, ``AudioDeviceError`` if one is not there or goes away, ``ConnectionClosedError`` after any end of
         the connection but an orderly one, and what the callbacks raise.
         """
         self._engine.check_open()

@@ -116,7 +116,7 @@ def with_retries(
     """What ``attempt(target())`` returns; both are called again after refusals, as ``retries`` says.
 
     ``may_repeat(error)``: False for a refusal that is to be raised all the same. Raises what the two raise, or
-    ``ConnectCancelledError`` where a pause was cancelled.
+    ``ConnectCancelledError`` if a pause was cancelled.
     """
     waited = 0.0
     number = 1
@@ -171,13 +171,13 @@ def refusal(closed: ConnectionClosedError) -> ConnectionFailedError:
     OpenAI accepts every handshake (101), then sends one ``error`` event and closes: 3000 for a bad key, 4000 for a bad
     model or shape, with ``invalid_request_error.CODE`` as the reason (2026-09).
     """
-    told = closed.error
-    code = (told.code if told is not None else None) or closed.close_info.reason.rpartition(".")[2]
-    if told is None and closed.close_info.initiator != "remote":
+    event = closed.error
+    code = (event.code if event is not None else None) or closed.close_info.reason.rpartition(".")[2]
+    if event is None and closed.close_info.initiator != "remote":
         return ConnectionFailedError(
             f"The connection was {closed.close_info} before the server said anything. Check the endpoint, or try again."
         )
-    reason = (told.message if told is not None else None) or closed.close_info.reason or "no reason given"
+    reason = (event.message if event is not None else None) or closed.close_info.reason or "no reason given"
     cls = _REFUSALS.get(code or "", HandshakeError)
     reason = _KEY.sub(r"\1***", reason)  # some servers repeat the key that they refuse
     return cls(f"The server refused the session: {reason}", code=code or None, close_info=closed.close_info)

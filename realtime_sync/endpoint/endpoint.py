@@ -92,7 +92,7 @@ class Target:
 
     @property
     def client_request_id(self) -> Optional[str]:
-        """The id that this attempt tells Azure (``x-ms-client-request-id``), to quote to its support; else None."""
+        """The id that this attempt sends to Azure (``x-ms-client-request-id``), to quote to its support; else None."""
         return next((value for name, value in self.headers.items() if name.lower() == "x-ms-client-request-id"), None)
 
 
@@ -259,7 +259,7 @@ class Endpoint:
         (``"transcription"``) is needed, unless a query says it. ``path_suffix`` follows ``/realtime`` in the path:
         ``"translations"``. ``extra_headers`` and ``extra_query`` are as the endpoint's own, for this attempt.
 
-        Raises ConfigurationError, UnsupportedByDialectError, or AuthenticationError where the credential failed.
+        Raises ConfigurationError, UnsupportedByDialectError, or AuthenticationError if the credential failed.
         """
         own_query = self._own_query(model, call_id, intent)
         if self.flavour == "azure-preview" and (path_suffix or call_id):
@@ -280,7 +280,7 @@ class Endpoint:
         """Work out one REST request to ``path`` below ``/realtime``, such as ``"client_secrets"``.
 
         The same host, credential, headers, query, proxy and TLS as ``target()``, but for what selects a session.
-        Raises ConfigurationError, or AuthenticationError where the credential failed.
+        Raises ConfigurationError, or AuthenticationError if the credential failed.
         """
         base, base_query = split_base_url(self.base_url)
         no_selector: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS)
@@ -356,9 +356,9 @@ class Endpoint:
                 f"api_version {version!r} has no realtime API. Use 'v1' (generally available), or the date of a "
                 "preview, such as '2024-10-01-preview' or '2025-04-01-preview'."
             )
-        told = dict(split_base_url(self.base_url)[1]).get("api-version")
-        if told not in (None, version):
+        named = dict(split_base_url(self.base_url)[1]).get("api-version")
+        if named not in (None, version):
             raise ConfigurationError(
-                f"The endpoint's URL has api-version={told!r}, but api_version is {version!r}. Leave the query out of "
-                f"the URL, and pass api_version={told!r} (AZURE_OPENAI_API_VERSION) if that is what you want."
+                f"The endpoint's URL has api-version={named!r}, but api_version is {version!r}. Leave the query out of "
+                f"the URL, and pass api_version={named!r} (AZURE_OPENAI_API_VERSION) if that is what you want."
             )

@@ -34,7 +34,7 @@ class Calls:
     """``client.calls``: the calls of the client's endpoint. Needs the GA protocol; holds no connection.
 
     All methods raise ``InvalidInputError``, ``UnsupportedByDialectError`` on a preview endpoint, and
-    ``ConnectionFailedError`` with its kinds: ``NotFoundError`` where the call is over, or not in the state for it.
+    ``ConnectionFailedError`` with its kinds: ``NotFoundError`` if the call is over, or not in the state for it.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class Channel:
 
     @property
     def cancellation(self) -> Cancellation:
-        """Who may end the waiting."""
+        """What ends the waiting."""
         return self._cancellation
 
     def dial(self, host: str, port: int) -> None:
@@ -55,7 +55,7 @@ class Channel:
         self._sock, self._waiter = dial(host, port, self._timeouts, self._deadline, self._cancellation, self._wake_up)
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Speak TLS from here on; ``host`` is the name to verify and to tell the server (SNI). Raises TLSError."""
+        """Speak TLS from here on; ``host`` is the name to verify, and is sent to the server (SNI). Raises TLSError."""
         self.doing = f"in the TLS handshake with {host}"
         wrapped: Union[ssl.SSLSocket, NestedTLS]
         try:

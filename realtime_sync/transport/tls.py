@@ -21,7 +21,7 @@ def default_ssl_context(ca_file: Optional[str] = None) -> ssl.SSLContext:
 
     ``ca_file``: path of a PEM file or of a directory of hashed certificates; None takes the first of
     REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and SSL_CERT_FILE that is set, else certifi's. Raises ConfigurationError
-    where the file cannot be used.
+    if the file cannot be used.
     """
     path, told_by = _ca_path(ca_file)
     try:
