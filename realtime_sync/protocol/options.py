@@ -441,24 +441,7 @@ def _listed(name: str, value: object) -> list[object]:
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
-class _AnswerOptions(Options):
-    """What a session and a single response can both say of answers; the two classes describe the fields."""
-
-    instructions: Setting[str] = UNSET
-    content_modalities: Setting[list[str]] = attrs.field(default=UNSET, converter=_modalities)
-    voice: Setting[Union[Voice, CustomVoice]] = UNSET
-    output_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=_audio_format)
-    tools: Setting[list[ConversationTool]] = attrs.field(default=UNSET, converter=_tools)
-    tool_choice: Setting[ConversationToolChoice] = attrs.field(default=UNSET, converter=_tool_choice)
-    parallel_tool_calls: Setting[bool] = UNSET
-    max_output_tokens: Setting[MaxOutputTokens] = UNSET
-    temperature: Setting[float] = UNSET
-    reasoning: Setting[ReasoningOptions] = UNSET
-    prompt: Setting[PromptReference] = UNSET
-
-
-@attrs.define(kw_only=True, repr=False, eq=False)
-class ConversationSessionOptions(_AnswerOptions):
+class ConversationSessionOptions(Options):
     """Settings of a conversation session, for ``start_conversation_session`` and ``configure_session``.
 
     Each field is UNSET by default: the service keeps its value, or chooses one in a new session.
@@ -494,13 +477,24 @@ class ConversationSessionOptions(_AnswerOptions):
     session_type: ClassVar[Optional[str]] = "realtime"
 
     model: Setting[str] = UNSET
+    instructions: Setting[str] = UNSET
+    content_modalities: Setting[list[str]] = attrs.field(default=UNSET, converter=_modalities)
+    voice: Setting[Union[Voice, CustomVoice]] = UNSET
     output_speed: Setting[float] = UNSET
     input_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=_audio_format)
+    output_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=_audio_format)
     input_transcription_options: Setting[InputTranscriptionOptions] = UNSET
     input_noise_reduction_options: Setting[InputNoiseReductionOptions] = UNSET
     turn_detection_options: Setting[TurnDetectionOptions] = UNSET
+    tools: Setting[list[ConversationTool]] = attrs.field(default=UNSET, converter=_tools)
+    tool_choice: Setting[ConversationToolChoice] = attrs.field(default=UNSET, converter=_tool_choice)
+    parallel_tool_calls: Setting[bool] = UNSET
+    max_output_tokens: Setting[MaxOutputTokens] = UNSET
+    temperature: Setting[float] = UNSET
+    reasoning: Setting[ReasoningOptions] = UNSET
     tracing: Setting[Union[Literal["auto"], str, TracingOptions]] = UNSET
     truncation: Setting[Union[Literal["auto", "disabled"], str, TruncationOptions]] = UNSET
+    prompt: Setting[PromptReference] = UNSET
     include: Setting[list[str]] = UNSET
 
 
@@ -553,7 +547,7 @@ SessionOptions = Union[ConversationSessionOptions, TranscriptionSessionOptions, 
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
-class ConversationResponseOptions(_AnswerOptions):
+class ConversationResponseOptions(Options):
     """What one response shall do otherwise than the session says.
 
     Each field is UNSET by default: the session's setting holds.
@@ -578,6 +572,17 @@ class ConversationResponseOptions(_AnswerOptions):
         input_items: What the response answers, in place of the conversation. UNSET: the conversation.
     """
 
+    instructions: Setting[str] = UNSET
+    content_modalities: Setting[list[str]] = attrs.field(default=UNSET, converter=_modalities)
+    voice: Setting[Union[Voice, CustomVoice]] = UNSET
+    output_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=_audio_format)
+    tools: Setting[list[ConversationTool]] = attrs.field(default=UNSET, converter=_tools)
+    tool_choice: Setting[ConversationToolChoice] = attrs.field(default=UNSET, converter=_tool_choice)
+    parallel_tool_calls: Setting[bool] = UNSET
+    max_output_tokens: Setting[MaxOutputTokens] = UNSET
+    temperature: Setting[float] = UNSET
+    reasoning: Setting[ReasoningOptions] = UNSET
+    prompt: Setting[PromptReference] = UNSET
     conversation: Setting[str] = UNSET
     metadata: Setting[dict[str, str]] = UNSET
     input_items: Setting[list[ConversationItem]] = attrs.field(default=UNSET, converter=_items)
