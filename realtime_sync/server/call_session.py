@@ -7,7 +7,6 @@ import time
 
 from realtime_sync.server.auth import Flavour
 from realtime_sync.server.connection import Handler, ServerConnection
-from realtime_sync.server.faults import Faults
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import CALL_TYPES, check_message
@@ -24,10 +23,8 @@ class CallSession(LiveSession):
     in its place. The caller hears as fast as it is said. ``caller_heard``: that audio.
     """
 
-    def __init__(
-        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
-    ) -> None:
-        super().__init__(flavour, settings, upgrade, faults, keep=keep)
+    def __init__(self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade) -> None:
+        super().__init__(flavour, settings, upgrade)
         self.views: list[CallView] = []
         self.caller_heard = bytearray()
         self._playing = ""  # the id of the response that the caller is hearing

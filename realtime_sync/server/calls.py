@@ -17,11 +17,9 @@ _KEPT = 1000  # calls that are over
 Begin = Callable[[str, Configuration], CallSession]
 
 
-class CallNotFound(Refused):
-    """No call has this id, or none that is in the state that was asked for; HTTP 404."""
-
-    def __init__(self) -> None:
-        super().__init__("call_id_not_found", "No session found for the provided call_id", "call_id")
+def call_not_found() -> Refused:
+    """No call has this id, or none that is in the state that was asked for."""
+    return Refused("call_id_not_found", "No session found for the provided call_id", "call_id", status=404)
 
 
 class Call:
@@ -79,23 +77,29 @@ class Call:
     def accept(self, configuration: Configuration) -> CallSession:
         """Begin its session."""
         with self._lock:
-            if self.state != "incoming":
-                raise CallNotFound
+            self._require("incoming")
             self.session = self._begin(self.id, configuration)
             return self.session
 
     def reject(self, status: int) -> None:
         """Decline it with a SIP status."""
         with self._lock:
-            if self.state != "incoming":
-                raise CallNotFound
+            self._require("incoming")
             self.reject_status = status
+
+    def active_session(self) -> CallSession:
+        """Its session, which goes on."""
+        self._require("active")
+        return self._active()
+
+    def _require(self, state: str) -> None:
+        if self.state != state:
+            raise call_not_found()
 
     def refer(self, target: str) -> None:
         """Transfer it, which ends the session here."""
         with self._lock:
-            if self.state != "active":
-                raise CallNotFound
+            self._require("active")
             self.referred_to = target
         self.hang_up()
 
@@ -124,18 +128,12 @@ class CallRegistry:
         return call
 
     def get(self, call_id: str) -> Call:
-        """The call with this id. Raises ``CallNotFound``."""
+        """The call with this id. Raises ``Refused``."""
         with self._lock:
             call = self._calls.get(call_id)
         if call is None:
-            raise CallNotFound
+            raise call_not_found()
         return call
-
-    def session_of(self, call_id: str) -> Optional[CallSession]:
-        """The session of an active call; None if there is none."""
-        with self._lock:
-            call = self._calls.get(call_id)
-        return call.session if call is not None and call.state == "active" else None
 
     def close(self) -> None:
         """End every call."""

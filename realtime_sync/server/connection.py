@@ -127,17 +127,13 @@ class ServerConnection:
 
     # From any thread ------------------------------------------------------------------------------------------
 
-    def send_text(self, text: str) -> None:
-        """Queue a text message. Never blocks; dropped if the connection has ended."""
-        self._put(text)
+    def send(self, message: str | bytes) -> None:
+        """Queue a text or binary message. Never blocks; dropped if the connection has ended."""
+        self._put(message)
 
     def send_raw(self, data: bytes) -> None:
         """Queue bytes that go to the socket as they are, which may break the protocol on purpose."""
         self._put(lambda connection: connection._out.extend(data))
-
-    def send_binary(self, data: bytes) -> None:
-        """Queue a binary message."""
-        self._put(data)
 
     def ping(self) -> None:
         """Queue a ping, unless one is still unanswered."""

@@ -140,7 +140,7 @@ class InputAudio:
         try:
             self._session.create_response({})
         except Refused as refusal:  # an active response that was not to be interrupted
-            self._session.emit(refusal.event(None))
+            self._session.emit(refusal.event())
 
     def response_was_said(self, audio_ms: int) -> None:
         """From the end of the answer's audio on, silence is idleness."""

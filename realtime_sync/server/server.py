@@ -119,12 +119,11 @@ class RealtimeServer:
             audio_pace=audio_pace,
             rate_limits=rate_limits,
             mcp_servers=mcp_servers,
+            record=record,
         )
-        secrets = IssuedSecrets(self.settings.clock)
-        self.policy = Policy(api_keys, models, secrets)
+        self.policy = Policy(api_keys, models, IssuedSecrets(self.settings.clock))
         self.calls = CallRegistry(self._begin_call)
-        self.rest = Rest(self.policy, secrets, self.calls)
-        self._record = record
+        self.rest = Rest(self.policy, self.calls)
         self._faults = _checked_faults(faults or Faults())
         self._lock = threading.Lock()  # guards all lists below, _faults and _refused
         self._changed = threading.Condition(self._lock)
@@ -291,23 +290,20 @@ class RealtimeServer:
             self._refused += 1
             return refusal
 
-    def new_handler(self, flavour: Flavour, upgrade: Upgrade) -> Union[LiveSession, CallView, None]:
-        """What serves a handshake that has been let in; None if it is for a call that is not active."""
+    def new_handler(self, flavour: Flavour, upgrade: Upgrade) -> Union[LiveSession, CallView]:
+        """What serves a handshake that has been let in. Raises ``Refused`` if it is for a call that is not active."""
         if flavour.call_id is None:
             kind = TranslationSession if flavour.session_type == "translation" else LiveSession
-            return kind(flavour, self.settings, upgrade, self.faults, keep=self._record)
-        session = self.calls.session_of(flavour.call_id)
-        return None if session is None else CallView(session, upgrade)
+            opened = kind(flavour, self.settings, upgrade)
+            opened.set_faults(self.faults)
+            return opened
+        return CallView(self.calls.get(flavour.call_id).active_session(), upgrade)
 
     def _begin_call(self, call_id: str, configuration: Configuration) -> CallSession:
-        flavour = Flavour(
-            session_type=configuration.session_type,
-            model=configuration.model,
-            settings=configuration.settings,
-            call_id=call_id,
-        )
-        upgrade = Upgrade("/v1/realtime", {"call_id": call_id}, {})
-        session = CallSession(flavour, self.settings, upgrade, self.faults, keep=self._record)
+        told = configuration
+        flavour = Flavour(told.session_type, told.model, settings=told.settings, call_id=call_id)
+        session = CallSession(flavour, self.settings, Upgrade("/v1/realtime", {"call_id": call_id}, {}))
+        session.set_faults(self.faults)
         with self._lock:
             self._sessions.append(session)
             self._changed.notify_all()
@@ -333,7 +329,7 @@ class RealtimeServer:
             with self._lock:
                 self._connections.discard(connection)
                 self._changed.notify_all()
-                if not self._record:
+                if not self.settings.record:
                     self._forget_past_sessions()
 
     def _forget_past_sessions(self) -> None:

@@ -12,7 +12,6 @@ from typing import Callable
 from realtime_sync.server.audio_buffer import AudioBuffer
 from realtime_sync.server.audio_formats import decode_audio
 from realtime_sync.server.auth import Flavour
-from realtime_sync.server.faults import Faults
 from realtime_sync.server.responder import FunctionCall, MCPCall, Reply, Turn
 from realtime_sync.server.session import LiveSession
 from realtime_sync.server.session_options import updated_session
@@ -36,10 +35,8 @@ class TranslationSession(LiveSession):
     No items, no responses, no commits: ``session.close`` translates what is left, and ends with ``session.closed``.
     """
 
-    def __init__(
-        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
-    ) -> None:
-        super().__init__(flavour, settings, upgrade, faults, keep=keep)
+    def __init__(self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade) -> None:
+        super().__init__(flavour, settings, upgrade)
         self._heard = AudioBuffer()
         self._done = threading.Event()  # of the latest work; the next one waits for it
         self._done.set()
@@ -101,7 +98,7 @@ class TranslationSession(LiveSession):
             self._say_translation(audio, elapsed_ms)
         except Exception:  # user code: the responder, the transcriber, a part of the speech
             _log.exception("the translation failed")
-            self.emit(server_error().event(None))
+            self.emit(server_error().event())
 
     def _say_translation(self, audio: bytes, elapsed_ms: int) -> None:
         item_id = new_id("item")

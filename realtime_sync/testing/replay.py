@@ -129,7 +129,7 @@ class _Replay:
         if connection is None or self._session.is_over:
             return
         if entry.binary is not None:
-            connection.send_binary(entry.binary)
+            connection.send(entry.binary)
             return
         text = entry.text
         if self._named_items and '"conversation.item.' in text:
@@ -137,7 +137,7 @@ class _Replay:
         if self._renamed:  # all at once: the new name of one may be the old name of another
             text = _STRING.sub(lambda found: self._renamed.get(found[0], found[0]), text)
         self._session.note_sent(_parsed(text))  # before the client can know of it
-        connection.send_text(text)
+        connection.send(text)
 
     def _rename_item(self, message: dict[str, Any]) -> None:
         """The first message that tells a new item tells the one that the client has named first."""
