@@ -15,19 +15,17 @@ import socket
 import ssl
 import threading
 import time
-from types import TracebackType
-from typing import Iterable, Mapping, Optional, Sequence, Union
+from typing import Callable, Iterable, Mapping, Optional, Sequence, Union
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
 from realtime_sync.server.auth import Flavour, Policy
-from realtime_sync.server.call_session import CallSession, CallView
-from realtime_sync.server.calls import Call, CallRegistry
+from realtime_sync.server.calls import Call, CallRegistry, CallSession, CallView
 from realtime_sync.server.certificates import context_from_files
 from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Act, Faults, Refusal
-from realtime_sync.server.listener import HttpListener
+from realtime_sync.server.http import HttpListener
 from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder, Transcriber
 from realtime_sync.server.rest import Rest
@@ -153,9 +151,7 @@ class RealtimeServer:
     def __enter__(self) -> RealtimeServer:
         return self
 
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -200,9 +196,8 @@ class RealtimeServer:
         """The ``count``-th session since the start; waits for it. Raises ``WaitTimeoutError``."""
         with self._lock:
             if not self._changed.wait_for(lambda: len(self._sessions) >= count, timeout):
-                raise WaitTimeoutError(
-                    f"Only {len(self._sessions)} of {count} sessions were opened within {timeout} s."
-                )
+                told = f"Only {len(self._sessions)} of {count} sessions were opened within {timeout} s."
+                raise WaitTimeoutError(told)
             return self._sessions[count - 1]
 
     def place_call(self, sip_headers: Optional[Mapping[str, str]] = None) -> str:
@@ -264,9 +259,8 @@ class RealtimeServer:
 
     # For the HTTP side ------------------------------------------------------------------------------------------
 
-    def start_connection(self, serve: object, accepted: socket.socket) -> None:
+    def start_connection(self, serve: Callable[[], None], accepted: socket.socket) -> None:
         """Serve an accepted socket on a thread of its own."""
-        assert callable(serve)
 
         def run() -> None:
             try:
@@ -314,15 +308,13 @@ class RealtimeServer:
         """Run the connection until it ends; not at all once the server closes."""
         with self._lock:
             # close() sets the flag before it takes the list, so one of the two sees the other.
-            late = self.closing.is_set()
-            if not late:
-                self._connections.add(connection)
-            if not late and isinstance(handler, LiveSession):
+            if self.closing.is_set():
+                connection.discard()
+                return
+            self._connections.add(connection)
+            if isinstance(handler, LiveSession):
                 self._sessions.append(handler)
                 self._changed.notify_all()
-        if late:
-            connection.discard()
-            return
         try:
             connection.run()
         finally:
@@ -334,8 +326,8 @@ class RealtimeServer:
 
     def _forget_past_sessions(self) -> None:
         over = [session for session in self._sessions if session.is_over]
-        forgotten = set(map(id, over[: max(0, len(over) - _KEPT)]))
-        self._sessions = [session for session in self._sessions if id(session) not in forgotten]
+        for session in over[: max(0, len(over) - _KEPT)]:
+            self._sessions.remove(session)
 
 
 def _checked_faults(faults: object) -> Faults:

@@ -28,7 +28,7 @@ from realtime_sync.server.items import Item, ServerConversation, item_from_clien
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.remote_tools import RemoteTools
 from realtime_sync.server.responses import ResponseRun
-from realtime_sync.server.session_options import new_session, updated_session
+from realtime_sync.server.session_options import check_voice, new_session, updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.traffic import Traffic, Upgrade
@@ -291,9 +291,7 @@ class LiveSession(Traffic, Handler):
             )
             raise Refused("conversation_already_has_active_response", message)
         voice = (params.get("audio") or {}).get("output", {}).get("voice")
-        if in_conversation and voice and self.audio_has_been_said and voice != self.options["audio"]["output"]["voice"]:
-            message = "Cannot update a conversation's voice if assistant audio is present."
-            raise Refused("cannot_update_voice", message)
+        check_voice(self.options, voice, audio_has_been_said=self.audio_has_been_said and in_conversation)
         self.remote_tools.list_tools(params.get("tools") or ())
         told = params.get("input")
         items = list(self.conversation) if told is None else [self._input_item(entry) for entry in told]

@@ -14,7 +14,6 @@ from realtime_sync.server.audio_formats import decode_audio
 from realtime_sync.server.auth import Flavour
 from realtime_sync.server.responder import FunctionCall, MCPCall, Reply, Turn
 from realtime_sync.server.session import LiveSession
-from realtime_sync.server.session_options import updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.speech.protocols import Hints
@@ -51,10 +50,6 @@ class TranslationSession(LiveSession):
         check_message(message, supported=tuple(handlers))
         handlers[message["type"]](message)
 
-    def _update(self, message: Json) -> None:
-        self.options = updated_session(self.options, message["session"], audio_has_been_said=False)
-        self.emit({"type": "session.updated", "session": self.options})
-
     def _append(self, message: Json) -> None:
         audio = decode_audio(message["audio"], "audio")
         self._heard.append(audio)
@@ -62,9 +57,9 @@ class TranslationSession(LiveSession):
             if isinstance(found, SpeechStopped):
                 self._do_in_order(functools.partial(self._translate, self._heard.take_until(found.at_ms), found.at_ms))
             elif isinstance(found, SpeechStarted):
-                self._heard.keep_from(found.at_ms - _PADDING_MS)
+                self._heard.take_until(found.at_ms - _PADDING_MS)
         if not self._detector.speaking:  # a microphone that is left on would fill the memory with silence
-            self._heard.keep_from(self._heard.received_ms - _KEPT_SILENCE_MS)
+            self._heard.take_until(self._heard.received_ms - _KEPT_SILENCE_MS)
 
     def _finish(self, message: Json) -> None:
         rest, elapsed = self._heard.clear(), int(self._heard.received_ms)
