@@ -17,7 +17,7 @@ Locks, in the order in which they may be taken; none is held during I/O, waiting
 
     delivering    the conversation, and the order of delivery
     the turn      of a connection (transport): the order of frames
-    states.lock   the state, _connection, _listeners, recovery, how the session ends
+    states.lock   the state, _connection, _listeners (publisher.py), recovery, how the session ends
     small ones    of PendingCommands, ResponseRouter, SettingsTracker, the outbox, each stream
 """
 
@@ -25,11 +25,10 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from typing import Any, Callable, Optional, Union
 
 import attrs
@@ -38,9 +37,10 @@ from realtime_sync.core import lifetime
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.limits import QueueLimits
+from realtime_sync.core.publisher import Publisher
 from realtime_sync.core.recovery import NoRecovery, Outgoing, Recovery
-from realtime_sync.core.state import WAITING, SessionStates, State
-from realtime_sync.core.streams import End, Listener, UpdateStream, WeakListener
+from realtime_sync.core.state import WAITING, State
+from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import SessionState
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
@@ -48,7 +48,6 @@ from realtime_sync.errors import (
     ConnectionLostError,
     ConnectionReplacedError,
     ConsumerTooSlowError,
-    ForkedSessionError,
     InvalidInputError,
 )
 from realtime_sync.protocol.registry import Command
@@ -63,7 +62,7 @@ logger = logging.getLogger(__name__)
 _numbers = itertools.count(1)
 
 
-class Engine:
+class Engine(Publisher):
     """See the module."""
 
     def __init__(
@@ -75,22 +74,14 @@ class Engine:
         limits: QueueLimits,
         recording: Optional[RecordingWriter] = None,
     ) -> None:
+        super().__init__(limits)
         self.state = state
         self.timeouts = timeouts
-        self.limits = limits
         self.recording = recording
         self.recovery: Recovery = NoRecovery()
         self.name = f"realtime-sync-{next(_numbers)}"
-        self.delivering = threading.Lock()
-        self._pid = os.getpid()
-        self.states = SessionStates()
-        self._listeners: tuple[Listener, ...] = ()
         self._connection = self._new_connection(transport, 1)
         self._ended = threading.Event()  # everyone was released, and the last thread is about to return
-        self.updates = self.open_stream(unread_limit=limits.unread)  # what belongs to no asker; the first listener
-        # Those who observe all, by ``observing``. Changed by single operations of set, which need no lock: it might be
-        # held for ever in a forked child.
-        self._observers: set[object] = set()
         lifetime.enter(self)
         # Last, when everything that the thread uses is there.
         try:
@@ -136,20 +127,6 @@ class Engine:
     def reconnecting(self) -> bool:
         """True while there is no connection to send on, and a new one is being made."""
         return self.states.state in WAITING
-
-    @property
-    def forked(self) -> bool:
-        """True in a forked child, where the locks may be held by threads that are not there."""
-        # Asked each time (0.15 µs): uWSGI forks without Python's after-fork hooks unless it is told to call them (2.0).
-        return self._pid != os.getpid()
-
-    def check_process(self) -> None:
-        """Raise ``ForkedSessionError`` in a forked child."""
-        if self.forked:
-            raise ForkedSessionError(
-                "this session was opened before the process was forked; its connection and its thread belong to the "
-                "parent. Open a session in the child: after the fork, in the worker, inside the view or task"
-            )
 
     def check_open(self) -> None:
         """Raise if nothing can be sent any more."""
@@ -263,58 +240,6 @@ class Engine:
             # Only the reader, which is held up, knows whether the session goes on; it settles the handle.
         return True
 
-    # Listening ----------------------------------------------------------------------------------------------------
-
-    def open_stream(
-        self, unread_limit: Optional[int] = None, keep: Optional[Callable[[ConversationUpdate], bool]] = None
-    ) -> UpdateStream:
-        """A stream of all updates from now on, or of those that ``keep`` returns True for, on the reader thread."""
-        stream = UpdateStream(
-            limit=self.limits.queued,
-            unread_limit=unread_limit,
-            keep=keep,
-            check=self.check_process,
-            forget=lambda: self.stop_listening(listener),
-        )
-        listener = WeakListener(stream, self.stop_listening)
-        self.listen(listener)
-        return stream
-
-    def listen(self, listener: Listener) -> None:
-        """Have ``listener`` called for all updates from now on, on the reader thread, and at the end."""
-        with self.states.lock:
-            self._listeners = (*self._listeners, listener)
-            end = self.end
-        if end is not None:
-            listener.end(end)
-
-    def stop_listening(self, listener: Listener) -> None:
-        """Call it no more; does nothing if it was not called."""
-        if self.forked:  # nobody here calls it, and the lock may be held for ever
-            return
-        with self.states.lock:
-            self._listeners = tuple(other for other in self._listeners if other is not listener)
-
-    @contextmanager
-    def observing(self) -> Iterator[None]:
-        """Have ``updates`` given everything while the block runs, what belongs to askers, too."""
-        self.check_process()
-        observer = object()
-        self._observers.add(observer)
-        try:
-            yield
-        finally:
-            self._observers.discard(observer)
-
-    @contextmanager
-    def listening(self, listener: Listener) -> Iterator[None]:
-        """Have it called while the block runs."""
-        self.listen(listener)
-        try:
-            yield
-        finally:
-            self.stop_listening(listener)
-
     # The reader thread ----------------------------------------------------------------------------------------
 
     def _read(self, connection: SessionConnection) -> None:
@@ -353,22 +278,6 @@ class Engine:
                 handle.settle(update)
             if not silent:
                 self.publish(update, askers=askers)
-
-    def publish(self, update: ConversationUpdate, *, askers: bool = False) -> None:
-        """Hand an update to everyone who listens. The lock ``delivering`` is held.
-
-        ``askers``: it belongs to an ``ask`` or ``respond``, so ``updates`` is given it only while ``observing``.
-        """
-        assert self.delivering.locked()
-        listeners = self._listeners[1:] if askers and not self._observers else self._listeners
-        too_slow: Optional[ConsumerTooSlowError] = None
-        for listener in listeners:
-            try:
-                listener.deliver(update)
-            except ConsumerTooSlowError as error:  # the others are given it all the same
-                too_slow = error
-        if too_slow is not None:
-            raise too_slow
 
     def _go_on_or_finish(self, connection: SessionConnection, end: End) -> None:
         with self.states.lock:

@@ -128,9 +128,7 @@ class _Reader:
 
 
 def _read_update(message: Json, wire_type: str, text: str, dialect: Dialect, registry: Registry) -> ConversationUpdate:
-    readers = registry.readers.get(dialect.value)
-    if readers is None:
-        readers = registry.readers.setdefault(dialect.value, {})
+    readers = registry.ga_readers if dialect is Dialect.GA else registry.preview_readers
     reader: Optional[_Reader] = readers.get(wire_type) or _made_reader(wire_type, dialect, registry, readers)
     if reader is None:
         event_id = message.pop("event_id", None) if isinstance(message.get("event_id"), str) else None

@@ -127,13 +127,14 @@ C = TypeVar("C", bound=type[Any])
 class Registry:
     """The classes of one protocol by wire type; in another protocol the same names may mean other things.
 
-    ``updates``: in either dialect's spelling. ``commands``: as GA spells them. ``readers``: the codec's, by dialect.
+    ``updates``: in either dialect's spelling. ``commands``: as GA spells them. The readers are the codec's, by type.
     """
 
     def __init__(self) -> None:
         self.updates: dict[str, type[Any]] = {}
         self.commands: dict[str, type[Command]] = {}
-        self.readers: dict[str, dict[str, Any]] = {}
+        self.ga_readers: dict[str, Any] = {}
+        self.preview_readers: dict[str, Any] = {}
 
     def server_message(self, kind: ConversationUpdateKind) -> Callable[[C], C]:
         """Register an update class for its kind, in both dialects' spellings."""
