@@ -33,11 +33,11 @@ _MAX_BODY = 1024 * 1024  # of a REST request
 _HANDSHAKE_TIMEOUT = 30.0  # seconds that a client may take for TLS and for its request
 
 
+@attrs.define(slots=False)
 class _RefusingHandler(Handler):
     """Accepts, tells one error, closes."""
 
-    def __init__(self, refusal: SocketRefusal) -> None:
-        self._refusal = refusal
+    _refusal: SocketRefusal
 
     def on_open(self) -> None:
         assert self.connection is not None
