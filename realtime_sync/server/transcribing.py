@@ -58,8 +58,8 @@ def _tell(session: LiveSession, item: Item, model: str, future: Future[Recogniti
     head = {"item_id": item.id, "content_index": 0}
     error = future.exception()
     if error is not None:
-        told = {"type": "transcription_error", "code": "audio_unintelligible", "message": str(error)}
-        session.emit({"type": _PREFIX + "failed", **head, "error": told})
+        failure = {"type": "transcription_error", "code": "audio_unintelligible", "message": str(error)}
+        session.emit({"type": _PREFIX + "failed", **head, "error": failure})
         return
     recognition = future.result()
     for delta, words in _deltas(recognition):
