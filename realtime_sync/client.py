@@ -9,6 +9,7 @@ it. ``close()`` from another thread cancels attempts to connect and closes sessi
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
@@ -190,16 +191,9 @@ class RealtimeConversationClient:
             WaitTimeoutError: The service did not acknowledge ``options``.
             ConnectionClosedError: The connection ended before it acknowledged ``options``.
         """
+        model = self.model if call_id is None else None
         return self._start(
-            options,
-            model=self.model if call_id is None else None,
-            reconnect=reconnect,
-            budget=budget,
-            call_id=call_id,
-            secret=client_secret,
-            headers=headers,
-            query=query,
-            recording=recording,
+            options, reconnect, recording, client_secret, headers, query, budget=budget, model=model, call_id=call_id
         )
 
     def start_transcription_session(
@@ -235,15 +229,8 @@ class RealtimeConversationClient:
         Raises:
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        return self._start(
-            _transcription(options, model, language),
-            intent="transcription",
-            reconnect=reconnect,
-            recording=recording,
-            secret=client_secret,
-            headers=headers,
-            query=query,
-        )
+        options = _transcription(options, model, language)
+        return self._start(options, reconnect, recording, client_secret, headers, query, intent="transcription")
 
     def start_translation_session(
         self,
@@ -279,16 +266,8 @@ class RealtimeConversationClient:
             InvalidInputError: The target language is empty, or was given twice.
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        return self._start(
-            _translation(options, target_language),
-            model=model or self.model,
-            translation=True,
-            reconnect=reconnect,
-            recording=recording,
-            secret=client_secret,
-            headers=headers,
-            query=query,
-        )
+        settings, model = _translation(options, target_language), model or self.model
+        return self._start(settings, reconnect, recording, client_secret, headers, query, model=model, translation=True)
 
     def attach(
         self,
@@ -325,15 +304,7 @@ class RealtimeConversationClient:
         """
         if not isinstance(call_id, str) or not call_id.strip():
             raise InvalidInputError(f"call_id must be a text that is not empty, not {call_id!r:.60}")
-        return self.start_conversation_session(
-            options,
-            call_id=call_id,
-            reconnect=reconnect,
-            budget=budget,
-            recording=recording,
-            headers=headers,
-            query=query,
-        )
+        return self._start(options, reconnect, recording, None, headers, query, budget=budget, call_id=call_id)
 
     @property
     def calls(self) -> Calls:
@@ -397,17 +368,17 @@ class RealtimeConversationClient:
     def _start(
         self,
         options: Optional[SessionOptions],
+        reconnect: Union[bool, Reconnect],
+        recording: Optional[Recorded],
+        secret: Optional[str],
+        headers: Optional[Additions],
+        query: Optional[Additions],
         *,
+        budget: Union[float, Budget, None] = None,
         model: Optional[str] = None,
         call_id: Optional[str] = None,
         intent: Optional[str] = None,
         translation: bool = False,
-        reconnect: Union[bool, Reconnect] = False,
-        budget: Union[float, Budget, None] = None,
-        secret: Optional[str] = None,
-        headers: Optional[Additions] = None,
-        query: Optional[Additions] = None,
-        recording: Optional[Recorded] = None,
     ) -> RealtimeConversationSession:
         policy = _policy(reconnect)
         if budget is not None and not isinstance(budget, Budget):
@@ -422,19 +393,23 @@ class RealtimeConversationClient:
         if request_id is not None:
             headers = {"x-ms-client-request-id": request_id, **(headers or {})}
 
+        target = functools.partial(
+            endpoint.target,
+            model=model,
+            call_id=call_id,
+            intent=intent,
+            path_suffix="translations" if translation else None,
+            extra_headers=headers,
+            extra_query=query,
+        )
+
         def connect(cancellation: Cancellation, retries: Optional[ConnectRetries] = None) -> Connection:
             return open_connection(
-                endpoint,
+                target,
                 timeouts=settings.timeouts,
                 retries=retries or settings.retries,
                 cancellation=cancellation,
                 max_message_bytes=settings.max_message_bytes,
-                model=model,
-                call_id=call_id,
-                intent=intent,
-                path_suffix="translations" if translation else None,
-                extra_headers=headers,
-                extra_query=query,
             )
 
         writer = RecordingWriter(recording) if isinstance(recording, (str, os.PathLike)) else recording

@@ -31,11 +31,7 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.mcp.approval import ApprovalCallback
 from realtime_sync.mcp.loop import MCPApprovals, MCPApprover
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
-from realtime_sync.protocol.options import (
-    ConversationResponseOptions,
-    ConversationSessionOptions,
-    SessionOptions,
-)
+from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
 from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.tools import Tool, ToolRunner
@@ -357,12 +353,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         self._engine.check_open()
         return interrupt(
-            self,
-            heard_ms=heard_ms,
-            position=position,
-            item_id=item_id,
-            clear_output=clear_output,
-            timeout=timeout,
+            self, heard_ms=heard_ms, position=position, item_id=item_id, clear_output=clear_output, timeout=timeout
         )
 
     def interrupt_on_speech(
