@@ -224,7 +224,7 @@ class Accumulator:
         self._take(key, item, final=True, keep_audio=True)
         self.order.add(key, previous_item_id or UNSET)
 
-    def is_nobodys_loss(self, key: str) -> bool:
+    def can_be_left_out_of_replay(self, key: str) -> bool:
         """True for a message of which nothing has come, and for lists of tools, which each connection makes anew."""
         draft = self.drafts[key]
         return isinstance(draft.base, MCPListToolsItem) or (

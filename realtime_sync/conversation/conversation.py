@@ -176,7 +176,7 @@ class Conversation:
 
     def replay(self) -> Replay:
         """What a new connection is to be told of the conversation, as it stands in the middle of things."""
-        keys = [key for key in self._state.order if not self._state.is_nobodys_loss(key)]
+        keys = [key for key in self._state.order if not self._state.can_be_left_out_of_replay(key)]
         drafts = [self._state.drafts[key] for key in keys]
         history = _history_of(drafts, self._state.awaited_calls())
         items = [with_id(item) for item in history.items]
