@@ -182,13 +182,8 @@ class PendingCommands:
         if self._ended is not None:
             handle.settle(None, self._ended(handle.type, _matched(message)))
         if evicted is not None:
-            evicted.handle.settle(
-                None,
-                UsageError(
-                    f"the server acknowledges too little: more than {_MOST_PENDING} commands are in flight, so this "
-                    "one's acknowledgement is not expected any more"
-                ),
-            )
+            late = f"more than {_MOST_PENDING} commands are in flight, so this one is not awaited any more"
+            evicted.handle.settle(None, UsageError(late))
 
     def give_up(self, event_id: str) -> None:
         """Expect no acknowledgement of this command any more: the next one that comes is a later command's."""

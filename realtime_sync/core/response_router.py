@@ -319,12 +319,8 @@ class ResponseRouter:
                 self._occupying, self._awaited_until = response_id, math.inf
             self._release(event_id)
         if lost is not None:
-            lost.fail(
-                UsageError(
-                    f"the server did not end this answer, and more than {_MOST_RESPONSES} others began since, so it is "
-                    "not followed any more"
-                )
-            )
+            message = f"the server did not end this answer, and more than {_MOST_RESPONSES} others have begun since"
+            lost.fail(UsageError(message))
 
     def _forget_oldest(self) -> Optional[Response]:
         """Forget the oldest response if too many are known; returns its answer if it was still in progress."""

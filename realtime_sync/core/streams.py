@@ -224,12 +224,8 @@ class UpdateStream:
             dropped, self._dropped = self._dropped, 0
             bound, self._bound, self._asked = self._bound, self._limit, True
         if dropped:
-            logger.warning(
-                "%d updates were dropped: none had been asked for, and they filled more than %d bytes "
-                "(QueueLimits.unread)",
-                dropped,
-                bound,
-            )
+            message = "%d updates were dropped: none had been asked for, and they filled more than %d bytes"
+            logger.warning(message, dropped, bound)
 
     def take(
         self, deadline: Deadline, wanted: Optional[Callable[[ConversationUpdate], bool]] = None

@@ -286,7 +286,7 @@ def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:
             raise InvalidInputError(f"a message's bytes must be UTF-8: {error}") from error
     if not isinstance(message, str):
         raise InvalidInputError(
-            f"a message must be a dict, JSON text or bytes, or a command, not {type(message).__name__}"
+            f"message must be a dict, JSON text or bytes, or a command, not {type(message).__name__}"
         )
     try:
         message.encode()
