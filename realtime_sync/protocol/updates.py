@@ -473,12 +473,11 @@ def is_about_tool_lists(update: ConversationUpdate) -> bool:
 
 
 def _register_all() -> None:
-    """Register each class of this module for the kind of its name."""
-    classes = {name.lower(): cls for name, cls in globals().items() if name.endswith("Update")}
-    for kind in ConversationUpdateKind:
-        cls = classes.get(f"{kind.name.replace('_', '')}Update".lower())
-        if cls is not None:
-            REALTIME.register_update(kind, cls)
+    """Register each class of this module for the kind of its name; a class that has none is a KeyError at import."""
+    kinds = {f"{kind.name.replace('_', '').lower()}update": kind for kind in ConversationUpdateKind}
+    for name, cls in list(globals().items()):
+        if name.endswith("Update") and cls.__module__ == __name__:
+            REALTIME.register_update(kinds[name.lower()], cls)
 
 
 _register_all()
