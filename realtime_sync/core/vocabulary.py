@@ -70,23 +70,19 @@ class Exchange(Protocol):
 
     def complete(self, update: ConversationUpdate) -> ConversationUpdate:
         """The update with what a server left out; the same object if nothing is missing."""
-        ...
 
     def route(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """Hand the update to the answer that it belongs to. ``acknowledged``: the command's ``event_id``.
 
         True if the update belongs to an asker, so that the session's own stream does not get it.
         """
-        ...
 
     def end(self, error: Exception) -> None:
         """The connection has ended: release all threads that wait for an answer on it."""
-        ...
 
     @property
     def unfinished(self) -> list[str]:
         """The ids of the answers that have begun and are not done."""
-        ...
 
 
 class SessionState(Protocol):
@@ -97,28 +93,21 @@ class SessionState(Protocol):
     @property
     def session_id(self) -> Optional[str]:
         """The service's name for the session; None until the service has sent it."""
-        ...
 
     def new_exchange(self) -> Exchange:
         """An exchange for a new connection."""
-        ...
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
         """The command as it is to be sent on this connection. Called before each command is encoded."""
-        ...
 
     def asked(self, handle: CommandHandle, command: Command) -> None:
         """The command is about to be sent: remember the settings that it asks for."""
-        ...
 
     def not_asked(self, handle: CommandHandle) -> None:
         """The command was not sent after all."""
-        ...
 
     def apply(self, update: ConversationUpdate) -> None:
         """Learn from an update. The engine's lock for delivery is held."""
-        ...
 
     def apply_in_silence(self, update: ConversationUpdate) -> bool:
         """Learn from an update of a connection that catches up; True if it is to be delivered afterwards."""
-        ...
