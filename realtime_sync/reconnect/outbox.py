@@ -38,14 +38,9 @@ from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.core.acknowledgements import METADATA_KEY, is_acknowledged
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.errors import AudioNotHeldError, ConnectionReplacedError
+from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.protocol.updates import (
-    InputAudioBufferClearedUpdate,
-    InputAudioBufferCommittedUpdate,
-    InputAudioBufferSpeechStartedUpdate,
-    InputAudioBufferSpeechStoppedUpdate,
-)
 
 
 class Resend(enum.Enum):
@@ -188,17 +183,15 @@ class Outbox:
     ) -> Optional[Committed]:
         """Learn what the service has worked on; returns a message that it made of audio. The reader thread's."""
         self._heard_at = time.monotonic()
-        if acknowledged is None and not isinstance(update, _ABOUT_AUDIO):
-            return None
         committed = None
         with self._lock:
-            if isinstance(update, InputAudioBufferSpeechStartedUpdate):
+            if isinstance(update, updates.InputAudioBufferSpeechStartedUpdate):
                 self._started_at, self._stopped_at = format().bytes_for(update.audio_start_ms / 1000), None
-            elif isinstance(update, InputAudioBufferSpeechStoppedUpdate):
+            elif isinstance(update, updates.InputAudioBufferSpeechStoppedUpdate):
                 self._stopped_at = format().bytes_for(update.audio_end_ms / 1000)
-            elif isinstance(update, InputAudioBufferClearedUpdate):
+            elif isinstance(update, updates.InputAudioBufferClearedUpdate):
                 self._started_at = self._stopped_at = None
-            elif isinstance(update, InputAudioBufferCommittedUpdate):
+            elif isinstance(update, updates.InputAudioBufferCommittedUpdate):
                 committed = Committed(update.item_id, self._commit(acknowledged))
             if acknowledged is not None:
                 self._forget(acknowledged)
@@ -366,14 +359,6 @@ def _names_item(sent: Sent) -> bool:
     item = sent.message.get("item")
     created = sent.handle is not None and sent.handle.type == "conversation.item.create"
     return created and isinstance(item, Mapping) and isinstance(item.get("id"), str)
-
-
-_ABOUT_AUDIO = (
-    InputAudioBufferSpeechStartedUpdate,
-    InputAudioBufferSpeechStoppedUpdate,
-    InputAudioBufferClearedUpdate,
-    InputAudioBufferCommittedUpdate,
-)
 
 
 def _samples(audio: list[Sent]) -> Optional[bytes]:
