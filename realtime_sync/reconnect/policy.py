@@ -33,6 +33,7 @@ _FATAL_ERRORS = frozenset(
 )
 
 _seconds = validated_by(check_number, "seconds")
+_seconds_or_none = validated_by(check_number, "seconds", optional=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -59,9 +60,7 @@ class Reconnect:
     give_up_after: float = attrs.field(default=120.0, validator=_seconds)
     base_delay: float = attrs.field(default=0.5, validator=_seconds)
     max_delay: float = attrs.field(default=15.0, validator=_seconds)
-    renew_before: Optional[float] = attrs.field(
-        default=120.0, validator=validated_by(check_number, "seconds", optional=True)
-    )
+    renew_before: Optional[float] = attrs.field(default=120.0, validator=_seconds_or_none)
     hold_audio: float = attrs.field(default=30.0, validator=_seconds)
     keep_audio: bool = False
 

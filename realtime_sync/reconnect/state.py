@@ -112,8 +112,9 @@ class ReconnectState:
         for item_id in self._said:
             conversation.add_item(_spoken(item_id))
         for sent in self.outbox.unacknowledged_items(asked) if asked is not None else ():
+            text = sent.frame if isinstance(sent.frame, str) else sent.frame.decode()
             try:
-                command = codec.decode_command(sent.text, self._realtime.dialect)
+                command = codec.decode_command(text, self._realtime.dialect)
             except InvalidInputError:  # sent by hand, and not understood here; it is sent again
                 continue
             if isinstance(command, ConversationItemCreateCommand) and command.item.id:
