@@ -57,15 +57,10 @@ class SessionTools:
 
     def __init__(self, engine: RealtimeEngine) -> None:
         self._engine = engine
-        self._lock = threading.Lock()  # guards all below
-        self._runner: Optional[ToolRunner] = None
-        self._served = False
-
-    @property
-    def runner(self) -> Optional[ToolRunner]:
+        self._lock = threading.Lock()  # guards the writing of all below
+        self.runner: Optional[ToolRunner] = None
         """What runs the session's functions; None if it has none."""
-        with self._lock:
-            return self._runner
+        self._served = False
 
     def runner_for(
         self, tools: Union[ToolRunner, Iterable[Tool], None], options: Optional[ConversationResponseOptions]
@@ -81,7 +76,7 @@ class SessionTools:
             return
         runner = _runner_of(tools)
         with self._lock:
-            self._runner = runner
+            self.runner = runner
             begin = runner is not None and not self._served
             self._served = self._served or begin
         if begin:
