@@ -43,11 +43,9 @@ class Collector(Protocol[T]):
 
     def apply(self, update: ConversationUpdate) -> list[T]:
         """The things that an update makes complete; mostly none."""
-        ...
 
     def rest(self) -> list[T]:
         """What is left once no more updates come."""
-        ...
 
 
 class DerivedStream(Generic[T]):

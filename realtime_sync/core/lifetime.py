@@ -19,11 +19,9 @@ class Living(Protocol):
 
     def forget_after_fork(self) -> None:
         """Let go of the parent's connection, in a forked child."""
-        ...
 
     def say_goodbye(self) -> None:
         """Begin a close without waiting for the answer."""
-        ...
 
 
 _alive: dict[int, Living] = {}  # by id()

@@ -45,38 +45,30 @@ class Recovery(Protocol):
     @property
     def active(self) -> bool:
         """True while a thread makes a new connection; that thread then ends the session, if it must end."""
-        ...
 
     def keep(self, connection: SessionConnection, frame: Outgoing) -> bool:
         """Keep a frame at its turn on the wire; True if it is sent again should this connection end.
 
         Raises ``ConnectionReplacedError`` if this connection is not the one in use any more; nothing is sent then.
         """
-        ...
 
     def hold(self, frame: Outgoing) -> None:
         """Keep audio for the next connection. Raises ``AudioNotHeldError`` if there is no room."""
-        ...
 
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
         """Learn what the service has worked on. The lock for delivery is held."""
-        ...
 
     def survives(self, connection: SessionConnection, end: End) -> bool:
         """True if the session is to go on over a new connection."""
-        ...
 
     def cut_off(self, connection: SessionConnection, reason: ConnectionClosedError) -> ErrorOf:
         """Note what is lost with a connection; says what its commands end with. The lock for delivery is held."""
-        ...
 
     def begin(self, reason: ConnectionClosedError) -> None:
         """Announce the loss, and make a new connection on a thread of its own."""
-        ...
 
     def cancel(self) -> None:
         """The session is being closed: stop trying. Never blocks."""
-        ...
 
 
 class NoRecovery:

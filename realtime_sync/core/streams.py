@@ -65,11 +65,9 @@ class Listener(Protocol):
 
     def deliver(self, update: ConversationUpdate) -> None:
         """Take over an update. Raises ``ConsumerTooSlowError`` if there is no room, which ends the session."""
-        ...
 
     def end(self, end: End) -> None:
         """The session has ended."""
-        ...
 
 
 class UpdateStream:

@@ -59,23 +59,19 @@ class Exchange(Protocol):
 
     def complete(self, update: ConversationUpdate) -> ConversationUpdate:
         """The update with what a server left out; the same object if nothing is missing."""
-        ...
 
     def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """Hand the update to the answer that it belongs to. ``acknowledged``: the command's ``event_id``.
 
         True if the update belongs to an asker, so that nobody else need take it.
         """
-        ...
 
     def end(self, error: Exception) -> None:
         """The connection has ended; release everyone who waits for an answer on it."""
-        ...
 
     @property
     def unfinished(self) -> list[str]:
         """The ids of the answers that have begun and are not done."""
-        ...
 
 
 class SessionState(Protocol):
@@ -86,28 +82,21 @@ class SessionState(Protocol):
     @property
     def session_id(self) -> Optional[str]:
         """The service's name for the session; None until it has told it."""
-        ...
 
     def new_exchange(self) -> Exchange:
         """For a new connection."""
-        ...
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
         """The command as it is to be sent on this connection. Called before each command that is sent."""
-        ...
 
     def asked(self, handle: CommandHandle, command: Command) -> None:
         """The command is about to be sent: remember what it asks for."""
-        ...
 
     def not_asked(self, handle: CommandHandle) -> None:
         """The command was not sent after all."""
-        ...
 
     def apply(self, update: ConversationUpdate) -> None:
         """Learn from an update. The engine's lock for delivery is held."""
-        ...
 
     def apply_in_silence(self, update: ConversationUpdate) -> bool:
         """Learn from an update of a connection that catches up; True if it is to be delivered afterwards."""
-        ...
