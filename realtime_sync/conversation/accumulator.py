@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional
 import attrs
 
 from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.conversation.drafts import ItemDraft, PartDraft, ResponseDraft, TranscriptSegment
+from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft, ResponseDraft, TranscriptSegment
 from realtime_sync.conversation.order import ItemOrder
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.conversation.pricing import UsageTotals
@@ -32,7 +32,7 @@ from realtime_sync.protocol.items import (
 )
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.registry import UNSET, Setting
-from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession, ResponseStatusDetails
+from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
 from realtime_sync.protocol.update_base import (
     ConversationUpdate,
     ItemStreamingUpdateBase,
@@ -121,36 +121,39 @@ class Accumulator:
 
     # Transcription of what the user said ----------------------------------------------------------------------------
 
-    def _heard_part(self, item_id: str, index: int) -> Optional[tuple[ItemDraft, PartDraft]]:
+    def _heard(self, item_id: str, index: int) -> Optional[tuple[PartDraft, ItemTranscription]]:
+        """The part of what the user said that an update is about, and its transcription."""
         draft = self._draft(item_id, MessageItem(id=item_id, role="user"))
-        return None if draft is None else (draft, draft.part(index, "input_audio"))
+        if draft is None:
+            return None
+        part = draft.part(index, "input_audio")
+        part.transcription = part.transcription or ItemTranscription()
+        return part, part.transcription
 
     def _transcription_delta(self, update: updates.ConversationItemInputAudioTranscriptionDeltaUpdate) -> None:
-        index = update.content_index or 0
-        found = self._heard_part(update.item_id, index)
+        found = self._heard(update.item_id, update.content_index or 0)
         if found is not None:
-            found[1].transcript.add(update.delta or "")
-            transcription = found[0].transcription(index)
+            part, transcription = found
+            part.transcript.add(update.delta or "")
             if transcription.status == "in_progress":
                 transcription.logprobs.extend(update.logprobs or ())
 
     def _transcription_segment(self, update: updates.ConversationItemInputAudioTranscriptionSegmentUpdate) -> None:
-        found = self._heard_part(update.item_id, update.content_index)
+        found = self._heard(update.item_id, update.content_index)
         if found is not None:
             fields = {name: getattr(update, name) for name in ("id", "text", "speaker", "start", "end")}
-            found[0].transcription(update.content_index).segments.append(TranscriptSegment(**fields))
+            found[1].segments.append(TranscriptSegment(**fields))
 
     def _transcription_completed(self, update: updates.ConversationItemInputAudioTranscriptionCompletedUpdate) -> None:
-        index = update.content_index
-        found = self._heard_part(update.item_id, index)
+        found = self._heard(update.item_id, update.content_index)
         if found is None:
             return
+        part, transcription = found
         # Some servers never say that what was spoken is in the conversation, and transcribe nothing else.
         self.order.add(update.item_id, UNSET)
         # An empty final text is one: what the pieces said turned out to be noise. A missing one is none.
         if update.transcript or not update.faults:
-            found[1].transcript.close(update.transcript)
-        transcription = found[0].transcription(index)
+            part.transcript.close(update.transcript)
         if transcription.status != "completed":
             self.usage += UsageTotals.of_transcription(update.usage)
         transcription.status, transcription.error = "completed", None
@@ -159,11 +162,9 @@ class Accumulator:
         transcription.languages = list(update.languages or transcription.languages)
 
     def _transcription_failed(self, update: updates.ConversationItemInputAudioTranscriptionFailedUpdate) -> None:
-        found = self._heard_part(update.item_id, update.content_index)
-        if found is not None:
-            transcription = found[0].transcription(update.content_index)
-            if transcription.status != "completed":
-                transcription.status, transcription.error = "failed", update.error
+        found = self._heard(update.item_id, update.content_index)
+        if found is not None and found[1].status != "completed":
+            found[1].status, found[1].error = "failed", update.error
 
     # Responses ----------------------------------------------------------------------------------------------------
 
@@ -244,10 +245,7 @@ class Accumulator:
         """See ``Conversation.carry_over``."""
         for response in self._live_responses():
             keys = [key for key in response.outputs.values() if key in self.drafts]
-            told = ResponseStatusDetails(type="incomplete", reason=CONNECTION_LOST)
-            output = response.output()
-            response.told = attrs.evolve(response.told, status="incomplete", status_details=told, output=output)
-            response.done = True
+            response.lose()
             response.outputs.clear()
             for key in keys:
                 self._cut_short(key)
@@ -344,9 +342,6 @@ class Accumulator:
         """The format of what the user says; None if it is not one that this library knows."""
         return sample_format(self.session.input_audio_format if self.session is not None else None)
 
-
-CONNECTION_LOST = "connection_lost"
-"""The reason of a response that its connection did not outlive; no service says it."""
 
 _NAMELESS = "\0"  # no id has one
 _HIGHEST_RATE = 1_000_000  # Hz; a rate beyond it, or none at all, is a server's mistake

@@ -126,8 +126,8 @@ class Conversation:
 
         None if the item is not known, or nothing of its transcription has come.
         """
-        draft = self._state.drafts.get(item_id)
-        return None if draft is None else draft.shown_transcription(content_index)
+        part = self._part(item_id, content_index)
+        return None if part is None else part.shown_transcription()
 
     def heard_ms(self, item_id: str, content_index: int = 0) -> Optional[int]:
         """Where the audio of a part was truncated, in milliseconds from its start; None if it was not."""

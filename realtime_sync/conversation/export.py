@@ -106,7 +106,7 @@ def _checked(value: Any, *types: type[Any]) -> Any:
 
 
 def _item_state(key: str, draft: ItemDraft) -> Json:
-    shown = {index: draft.shown_transcription(index) for index in sorted(draft.transcriptions)}
+    shown = {index: draft.parts[index].shown_transcription() for index in sorted(draft.parts)}
     return {
         "key": key,
         "item": to_plain(draft.base),
@@ -129,9 +129,8 @@ def _item_from(told: Json) -> ItemDraft:
     if told["format"] is not None:
         draft.format = SampleFormat.of(AudioFormat(type=told["format"]["type"], rate=told["format"]["rate"]))
     draft.parts = {part["index"]: _part_from(part) for part in told["parts"]}
-    draft.transcriptions = {
-        entry["index"]: from_plain(entry["transcription"], ItemTranscription) for entry in told["transcriptions"]
-    }
+    for entry in told["transcriptions"]:
+        draft.part(entry["index"], "input_audio").transcription = from_plain(entry["transcription"], ItemTranscription)
     return draft
 
 

@@ -21,8 +21,7 @@ from typing import Any, Callable, Optional
 
 import attrs
 
-from realtime_sync.conversation.accumulator import CONNECTION_LOST
-from realtime_sync.conversation.drafts import ResponseDraft
+from realtime_sync.conversation.drafts import CONNECTION_LOST, ResponseDraft
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
