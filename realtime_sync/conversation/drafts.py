@@ -248,6 +248,16 @@ class ResponseDraft:
         """All that was spoken, in words."""
         return self._joined("transcript")
 
+    @property
+    def reason(self) -> Optional[str]:
+        """Why it ended as it did; None if that was not told."""
+        return self.told.status_details.reason if self.told.status_details else None
+
+    @property
+    def item_ids(self) -> list[str]:
+        """The ids of its items, in the order in which they were told."""
+        return [key for key in self.outputs.values() if not key.startswith(_NAMELESS)]
+
     def output(self) -> list[ConversationItem]:
         """Its items as they stand: those that the end has told, else those that came."""
         if self.done and self.told.output:
