@@ -84,7 +84,7 @@ class PartDraft:
         """Where the audio was cut short; None if it was not."""
         self.heard_text: Optional[str] = None
         """The words up to there, as large a part of them as of the audio; None if that cannot be told."""
-        self.transcription: Optional[ItemTranscription] = None
+        self.told_transcription: Optional[ItemTranscription] = None
         """Of what the user said, without its text; None if nothing was told of it."""
 
     def take(self, told: ConversationContentPart, *, final: bool, keep_audio: bool) -> None:
@@ -119,9 +119,14 @@ class PartDraft:
         """The part as it stands, without its audio."""
         return attrs.evolve(self.base, text=self.text.value, transcript=self.transcript.value)
 
+    def transcription(self) -> ItemTranscription:
+        """The transcription, for a change."""
+        self.told_transcription = self.told_transcription or ItemTranscription()
+        return self.told_transcription
+
     def shown_transcription(self) -> Optional[ItemTranscription]:
         """The transcription with its text; None if there is none."""
-        told = self.transcription
+        told = self.told_transcription
         if told is None:
             return None
         logprobs, segments = list(told.logprobs), list(told.segments)
@@ -131,7 +136,7 @@ class PartDraft:
         """An independent copy."""
         copied = copy.copy(self)
         copied.text, copied.transcript, copied.audio = self.text.copy(), self.transcript.copy(), self.audio.copy()
-        copied.transcription = self.shown_transcription()
+        copied.told_transcription = self.shown_transcription()
         return copied
 
 
@@ -456,3 +461,6 @@ _APPLY: dict[type[ConversationUpdate], Callable[[ResponseDraft, Any], Optional[l
     updates.ResponseMCPCallArgumentsDeltaUpdate: ResponseDraft._arguments_delta,
     updates.ResponseMCPCallArgumentsDoneUpdate: ResponseDraft._arguments_done,
 }
+
+TAKEN_BY_RESPONSES = frozenset(_APPLY)
+"""The classes of updates that a ``ResponseDraft`` takes over."""

@@ -37,15 +37,12 @@ class CommandHandle:
         self._settled = threading.Event()  # set last, after _update or _error
         self._update: Optional[ConversationUpdate] = None
         self._error: Optional[Exception] = None
-        self._again: Optional[CommandHandle] = None
-        self._overheard: Optional[ErrorUpdate] = None
+        self.sent_again: Optional[CommandHandle] = None
+        """The handle of the same command on a new connection, once the session has sent it again there."""
+        self.overheard: Optional[ErrorUpdate] = None
+        """What the service said last meanwhile, about no command in particular. Set by the session."""
         self.overdue = False
         """True once somebody has waited for it in vain, as long as any should take."""
-
-    @property
-    def sent_again(self) -> Optional[CommandHandle]:
-        """The handle of the same command on a new connection, once it was sent again there; None where it was not."""
-        return self._again
 
     @property
     def done(self) -> bool:
@@ -72,7 +69,7 @@ class CommandHandle:
         seconds = self._timeout if timeout is None else timeout
         if not Deadline(seconds).wait(self._settled.wait):
             self.overdue |= seconds >= self._timeout
-            raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self._overheard)
+            raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self.overheard)
         if self._error is not None:
             raise self._error.with_traceback(None)
         assert self._update is not None
@@ -89,14 +86,6 @@ class CommandHandle:
             self._update = update
             self._error = error
             self._settled.set()
-
-    def overhear(self, error: ErrorUpdate) -> None:
-        """The service has said this meanwhile, about no command in particular. Called by the session."""
-        self._overheard = error
-
-    def replace(self, again: CommandHandle) -> None:
-        """It was sent again. Called by the session."""
-        self._again = again
 
     def __repr__(self) -> str:
         state = "in flight"
@@ -185,7 +174,7 @@ class PendingCommands:
         with self._lock:
             pending = list(self._pending.values())
         for entry in pending:
-            entry.handle.overhear(error)
+            entry.handle.overheard = error
 
     def end(self, error: ConnectionClosedError, error_of: Optional[ErrorOf] = None) -> None:
         """Nothing will be acknowledged any more: because of ``error``, or of what ``error_of`` says of a command."""

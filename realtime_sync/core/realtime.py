@@ -63,32 +63,24 @@ def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
     )
 
 
-class RealtimeExchange:
+class RealtimeExchange(ResponseRouter):
     """The answers in progress on one connection; see ``Exchange``.
 
-    ``before``: those of the connection that this one takes the place of.
+    ``before``: that of the connection that this one takes the place of.
     """
 
     def __init__(self, before: Optional[ResponseRouter] = None) -> None:
-        self.responses = ResponseRouter(before)
-        self._normalizer = ResponseNormalizer(self.responses)
+        super().__init__(before)
+        self._normalizer = ResponseNormalizer(self)
 
     def complete(self, update: ConversationUpdate) -> ConversationUpdate:
         """See ``Exchange``."""
         return self._normalizer.complete(update)
 
-    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
-        """See ``Exchange``."""
-        return self.responses.see(update, acknowledged)
-
-    def end(self, error: Exception) -> None:
-        """See ``Exchange``."""
-        self.responses.end(error)
-
     @property
     def unfinished(self) -> list[str]:
         """See ``Exchange``."""
-        return self.responses.open_ids
+        return self.open_ids
 
 
 class RealtimeState:
@@ -103,7 +95,7 @@ class RealtimeState:
         self.settings = SettingsTracker()
         self.conversation = Conversation()
         self._acknowledge = acknowledge
-        self._responses: Optional[ResponseRouter] = None  # of the connection that was made last
+        self._responses: Optional[RealtimeExchange] = None  # of the connection that was made last
 
     @property
     def session_id(self) -> Optional[str]:
@@ -112,9 +104,8 @@ class RealtimeState:
 
     def new_exchange(self) -> RealtimeExchange:
         """See ``SessionState``."""
-        exchange = RealtimeExchange(self._responses)
-        self._responses = exchange.responses
-        return exchange
+        self._responses = RealtimeExchange(self._responses)
+        return self._responses
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
         """Give a cancellation the name that the server knows, and note that the response is about to end."""
@@ -151,7 +142,7 @@ def responses_on(connection: SessionConnection) -> ResponseRouter:
     """The answers in progress on a connection."""
     exchange = connection.exchange
     assert isinstance(exchange, RealtimeExchange), "a connection of another protocol"
-    return exchange.responses
+    return exchange
 
 
 def owes_answer(connection: SessionConnection) -> bool:

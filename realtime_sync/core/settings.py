@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from typing import Optional
@@ -41,7 +42,7 @@ class SettingsTracker:
         with self._lock:
             self._asked.append((handle, options))
             while self._asked and self._asked[0][0].done:
-                self._granted = _merged(self._granted, *self._asked.pop(0))
+                self._granted = _merged(self._granted, self._asked.pop(0))
             if asked_format is not None:
                 self._asked_format = handle, asked_format
 
@@ -55,18 +56,13 @@ class SettingsTracker:
     def merged(self) -> Optional[SessionOptions]:
         """All of them as one; None where there are none."""
         with self._lock:
-            whole = self._granted
-            for handle, options in self._asked:
-                whole = _merged(whole, handle, options)
-            return whole
+            return functools.reduce(_merged, self._asked, self._granted)
 
     def granted(self) -> Optional[SessionOptions]:
         """Those of them that the service has acknowledged; None where there are none."""
         with self._lock:
-            whole = self._granted
-            for handle, options in self._asked:
-                whole = _merged(whole, handle, options) if handle.update is not None else whole
-            return whole
+            acknowledged = [asked for asked in self._asked if asked[0].update is not None]
+            return functools.reduce(_merged, acknowledged, self._granted)
 
     # What holds -----------------------------------------------------------------------------------------------------
 
@@ -111,9 +107,8 @@ def _sample_format(told: object) -> Optional[SampleFormat]:
         return None
 
 
-def _merged(
-    before: Optional[SessionOptions], handle: CommandHandle, options: SessionOptions
-) -> Optional[SessionOptions]:
+def _merged(before: Optional[SessionOptions], asked: tuple[CommandHandle, SessionOptions]) -> Optional[SessionOptions]:
+    handle, options = asked
     if isinstance(handle.error, ServerError):
         return before
     if before is None:

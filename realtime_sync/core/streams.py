@@ -42,8 +42,11 @@ from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpd
 logger = logging.getLogger(__name__)
 
 U = TypeVar("U", bound=ConversationUpdate)
-Wanted = Union[ConversationUpdateKind, str, type[ConversationUpdate], Callable[[ConversationUpdate], bool]]
-"""What to wait for: a kind, a wire type, an update class, or a function that says yes or no."""
+Unclassed = Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]]
+"""What to wait for, if that is no class: a kind, a wire type, or a function that says yes or no."""
+
+Wanted = Union[Unclassed, type[ConversationUpdate]]
+"""What to wait for."""
 
 Delivered = Union[ConversationUpdate, "End"]
 
@@ -129,11 +132,7 @@ class UpdateStream:
     def wait_for(self, wanted: type[U], timeout: Optional[float] = None) -> U: ...
 
     @overload
-    def wait_for(
-        self,
-        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
-        timeout: Optional[float] = None,
-    ) -> ConversationUpdate: ...
+    def wait_for(self, wanted: Unclassed, timeout: Optional[float] = None) -> ConversationUpdate: ...
 
     def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the first update that is ``wanted`` out of the stream, and leave the others for later.
