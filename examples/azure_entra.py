@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def entra_client() -> RealtimeConversationClient:
-    """A client that proves by a token who is calling."""
+    """A client that identifies its caller by a token."""
     try:
         endpoint, deployment = os.environ["AZURE_OPENAI_ENDPOINT"], os.environ["AZURE_OPENAI_DEPLOYMENT"]
     except KeyError as missing:

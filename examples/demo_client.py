@@ -37,13 +37,13 @@ def demo_client() -> Iterator[RealtimeConversationClient]:
 
 @contextmanager
 def ends_without_traceback() -> Iterator[None]:
-    """An error becomes one line and exit code 1; Ctrl-C 130, an output that nobody reads (``| head``) 141."""
-    if sys.stdin is None:  # closed by whoever started us (<&-): as if it were at its end
+    """An error becomes one line and exit code 1; Ctrl-C 130, an output that is not read any more (``| head``) 141."""
+    if sys.stdin is None:  # the caller closed it (<&-): treated as if it were at its end
         sys.stdin = io.StringIO()
     logging.getLogger("azure").addHandler(logging.NullHandler())  # else it warns at length of what the one line tells
     try:
         yield
-        print(end="", flush=True)  # here, where somebody hears of a pipe that was closed
+        print(end="", flush=True)  # here, so that a closed pipe is reported
     except RealtimeSyncError as error:
         from_azure_identity = type(error.__cause__).__module__.startswith("azure.")
         hint = " Signed in? az login" if from_azure_identity else ""
@@ -85,6 +85,6 @@ def writable(name: str) -> Path:
 
 
 def print_failure(response: ConversationResponse) -> None:
-    """Say why a response is not complete (a quota that is used up, a filter, a limit); nothing where it is."""
+    """Say why a response is not complete (a quota that is used up, a filter, a limit); nothing if it is."""
     if response.status != "completed":
         print(f"[the response is {response.status}: {response.status_details}]")

@@ -91,7 +91,7 @@ def answer(client: RealtimeConversationClient, sessions: BackgroundSessions, cal
         client.calls.accept(call_id, OPTIONS)
         try:
             return client.attach(call_id)
-        except BaseException:  # else the caller would talk to a model that nobody runs the tools of
+        except BaseException:  # else the caller would talk to a model whose tools are not run
             with suppress(RealtimeSyncError):
                 client.calls.hangup(call_id)
             raise
@@ -108,7 +108,7 @@ def answer(client: RealtimeConversationClient, sessions: BackgroundSessions, cal
 
 
 def serve(client: RealtimeConversationClient, call_id: str, session: RealtimeConversationSession) -> None:
-    """Until the call ends, whoever ends it."""
+    """Until the call ends, on either side."""
 
     @function_tool
     def end_call() -> str:
@@ -136,7 +136,7 @@ def demo() -> None:
         """Who answers here: a model would find out by itself what to call, and when."""
         done = [str(item["output"]) for item in turn.items if item["type"] == "function_call_output"]
         said = ["Good morning, this is the bookshop.", *done]
-        if len(done) < 2:  # nobody hears what is said after the end
+        if len(done) < 2:  # words after the end are not heard
             print(f"Model   {said[-1]}")
         calls = [FunctionCall("look_up_order", {"number": "7"}), FunctionCall("end_call")]
         return Reply(text=said[-1], function_calls=calls[len(done) : len(done) + 1])

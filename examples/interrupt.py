@@ -17,7 +17,7 @@ from realtime_sync import PlaybackPosition, RealtimeConversationSession, Respons
 QUESTION = "Tell me, at some length, what the tallest tree in the world is, where it stands, and who found it."
 RATE = 24_000
 FRAME = RATE // 50  # samples that the player takes at once: 20 ms
-ENOUGH = RATE * 3 // 2  # samples after which somebody has heard enough: 1.5 s
+ENOUGH = RATE * 3 // 2  # samples that are heard before the interruption: 1.5 s
 
 
 class Player(threading.Thread):
@@ -34,7 +34,7 @@ class Player(threading.Thread):
     def run(self) -> None:
         """Play until the stream of updates is closed."""
         for update in self._updates:
-            # After an interruption there may still be audio on its way that nobody shall hear.
+            # After an interruption audio may still be on its way, which must not be heard.
             if isinstance(update, ResponseOutputAudioDeltaUpdate) and self._position.playable(update):
                 self._play(update.item_id, len(update.audio_bytes or b"") // 2)
 

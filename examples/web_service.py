@@ -1,4 +1,4 @@
-"""What the Flask and the Django application have in common: who answers, what may be asked, who owns the sessions.
+"""The common part of the Flask and the Django application: the model, the questions allowed, the live sessions.
 
 Nothing here knows a framework; views turn a request into a call of ``Service`` and its result into a response.
 """
@@ -35,7 +35,7 @@ from realtime_sync.web.sse import EventStream, sse_events
 
 PAGE = Path(__file__).parent / "web_page"
 SECURITY_HEADERS = {
-    # The page's own scripts only; a call by WebRTC is made with the service, through whoever runs this application.
+    # The page's own scripts only; a call by WebRTC is made with the service, through this application.
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -145,7 +145,7 @@ def service() -> Service:
 
 
 def made_service() -> Optional[Service]:
-    """The same, where it was made already."""
+    """The same, if it was made already."""
     return _services.get(os.getpid())
 
 

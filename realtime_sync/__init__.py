@@ -15,150 +15,97 @@ To begin with: ``RealtimeConversationClient`` (``OpenAIClient`` and ``AzureOpenA
 """
 
 import logging as _logging
+import types as _types
 
-from realtime_sync import errors as _errors
-from realtime_sync.audio.playback import PlaybackPosition
-from realtime_sync.audio.wav import WavWriter, write_wav
-from realtime_sync.budget import Budget
-from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
-from realtime_sync.conversation import Conversation
-from realtime_sync.conversation.pricing import PRICES, ModelPrices, Prices, UsageTotals
-from realtime_sync.conversation.transcripts import Transcript, TranscriptionSegment
-from realtime_sync.conversation.translations import TranslatedPiece
-from realtime_sync.conversation.turns import Timeline, Turn, TurnTracker
-from realtime_sync.core.answer import Answer, Delta, Timings
-from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.derived_streams import TranscriptStream, TranslationStream
-from realtime_sync.core.limits import QueueLimits
-from realtime_sync.core.response import Response
-from realtime_sync.core.streams import UpdateStream
-from realtime_sync.endpoint.connect import ConnectRetries
-from realtime_sync.endpoint.credentials import Credential, TokenCredential
-from realtime_sync.endpoint.endpoint import Endpoint
+from realtime_sync.audio.playback import PlaybackPosition as PlaybackPosition
+from realtime_sync.audio.wav import WavWriter as WavWriter
+from realtime_sync.audio.wav import write_wav as write_wav
+from realtime_sync.budget import Budget as Budget
+from realtime_sync.client import ConnectionSettings as ConnectionSettings
+from realtime_sync.client import RealtimeConversationClient as RealtimeConversationClient
+from realtime_sync.conversation import Conversation as Conversation
+from realtime_sync.conversation.pricing import PRICES as PRICES
+from realtime_sync.conversation.pricing import ModelPrices as ModelPrices
+from realtime_sync.conversation.pricing import Prices as Prices
+from realtime_sync.conversation.pricing import UsageTotals as UsageTotals
+from realtime_sync.conversation.transcripts import Transcript as Transcript
+from realtime_sync.conversation.transcripts import TranscriptionSegment as TranscriptionSegment
+from realtime_sync.conversation.translations import TranslatedPiece as TranslatedPiece
+from realtime_sync.conversation.turns import Timeline as Timeline
+from realtime_sync.conversation.turns import Turn as Turn
+from realtime_sync.conversation.turns import TurnTracker as TurnTracker
+from realtime_sync.core.answer import Answer as Answer
+from realtime_sync.core.answer import Delta as Delta
+from realtime_sync.core.answer import Timings as Timings
+from realtime_sync.core.commands import CommandHandle as CommandHandle
+from realtime_sync.core.derived_streams import TranscriptStream as TranscriptStream
+from realtime_sync.core.derived_streams import TranslationStream as TranslationStream
+from realtime_sync.core.limits import QueueLimits as QueueLimits
+from realtime_sync.core.response import Response as Response
+from realtime_sync.core.streams import UpdateStream as UpdateStream
+from realtime_sync.endpoint.connect import ConnectRetries as ConnectRetries
+from realtime_sync.endpoint.credentials import Credential as Credential
+from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
+from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
 from realtime_sync.errors import *  # noqa: F403  the whole tree, as its own __all__ lists it
-from realtime_sync.mcp.approval import MCPApproval, MCPDecision
-from realtime_sync.protocol import commands as _commands
-from realtime_sync.protocol import items as _items
-from realtime_sync.protocol import options as _options
-from realtime_sync.protocol import resources as _resources
-from realtime_sync.protocol import updates as _updates
+from realtime_sync.mcp.approval import MCPApproval as MCPApproval
+from realtime_sync.mcp.approval import MCPDecision as MCPDecision
 from realtime_sync.protocol.commands import *  # noqa: F403
-from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
-from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate as SessionDisconnectedUpdate
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate as SessionReconnectedUpdate
+from realtime_sync.protocol.dialects import Dialect as Dialect
 from realtime_sync.protocol.items import *  # noqa: F403
-from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.kinds import ConversationUpdateKind as ConversationUpdateKind
 from realtime_sync.protocol.options import *  # noqa: F403
-from realtime_sync.protocol.registry import UNSET, Setting, UnsetType
+from realtime_sync.protocol.registry import UNSET as UNSET
+from realtime_sync.protocol.registry import Setting as Setting
+from realtime_sync.protocol.registry import UnsetType as UnsetType
 from realtime_sync.protocol.resources import *  # noqa: F403
-from realtime_sync.protocol.update_base import (
-    ConversationUpdate,
-    ItemStreamingPartDeltaUpdate,
-    UnknownUpdate,
-    UnreadableUpdate,
-)
+from realtime_sync.protocol.update_base import ConversationUpdate as ConversationUpdate
+from realtime_sync.protocol.update_base import ItemStreamingPartDeltaUpdate as ItemStreamingPartDeltaUpdate
+from realtime_sync.protocol.update_base import UnknownUpdate as UnknownUpdate
+from realtime_sync.protocol.update_base import UnreadableUpdate as UnreadableUpdate
 from realtime_sync.protocol.updates import *  # noqa: F403
-from realtime_sync.reconnect.policy import Reconnect
-from realtime_sync.recording import Recording, RecordingWriter
-from realtime_sync.rest.calls import Call, Calls
-from realtime_sync.rest.client_secrets import SessionClientSecret
-from realtime_sync.services import AzureOpenAIClient, OpenAIClient
-from realtime_sync.session import RealtimeConversationSession
-from realtime_sync.timeouts import Timeouts
-from realtime_sync.tools import FunctionTool, ToolContext, ToolRunner, function_tool
-from realtime_sync.transcribing import (
-    FileTranscription,
-    Transcription,
-    format_transcription,
-    transcribe,
-    transcribe_files,
-)
-from realtime_sync.transcribing.translate import Translation, translate
-from realtime_sync.version import __version__
-from realtime_sync.voice.barge_in import Interruption
-from realtime_sync.voice.sending import AudioSend, AudioWriter
-from realtime_sync.web.background import BackgroundSession, BackgroundSessions
+from realtime_sync.protocol.updates import SessionCreatedUpdate as SessionCreatedUpdate
+from realtime_sync.reconnect.policy import Reconnect as Reconnect
+from realtime_sync.recording import Recording as Recording
+from realtime_sync.recording import RecordingWriter as RecordingWriter
+from realtime_sync.rest.calls import Call as Call
+from realtime_sync.rest.calls import Calls as Calls
+from realtime_sync.rest.client_secrets import SessionClientSecret as SessionClientSecret
+from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
+from realtime_sync.services import OpenAIClient as OpenAIClient
+from realtime_sync.session import RealtimeConversationSession as RealtimeConversationSession
+from realtime_sync.timeouts import Timeouts as Timeouts
+from realtime_sync.tools import FunctionTool as FunctionTool
+from realtime_sync.tools import ToolContext as ToolContext
+from realtime_sync.tools import ToolRunner as ToolRunner
+from realtime_sync.tools import function_tool as function_tool
+from realtime_sync.transcribing import FileTranscription as FileTranscription
+from realtime_sync.transcribing import Transcription as Transcription
+from realtime_sync.transcribing import format_transcription as format_transcription
+from realtime_sync.transcribing import transcribe as transcribe
+from realtime_sync.transcribing import transcribe_files as transcribe_files
+from realtime_sync.transcribing.translate import Translation as Translation
+from realtime_sync.transcribing.translate import translate as translate
+from realtime_sync.version import __version__ as __version__
+from realtime_sync.voice.barge_in import Interruption as Interruption
+from realtime_sync.voice.sending import AudioSend as AudioSend
+from realtime_sync.voice.sending import AudioWriter as AudioWriter
+from realtime_sync.web.background import BackgroundSession as BackgroundSession
+from realtime_sync.web.background import BackgroundSessions as BackgroundSessions
 
-# The .NET library's name for it is the one that people look for first.
-from realtime_sync.protocol.updates import SessionCreatedUpdate as ConversationSessionStartedUpdate  # isort: skip
-
-_WHOLE = (_errors, _commands, _items, _options, _resources, _updates)  # modules of which all is public
+ConversationSessionStartedUpdate = SessionCreatedUpdate
+"""The .NET library's name for it is the one that people look for first."""
 
 # Quiet unless the application configures logging.
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
 
+# What was imported here is public; each name stands once.
 __all__ = [
-    "PRICES",
-    "UNSET",
-    "Answer",
-    "AudioSend",
-    "AudioWriter",
-    "AzureOpenAIClient",
-    "BackgroundSession",
-    "BackgroundSessions",
-    "Budget",
-    "Call",
-    "Calls",
-    "CommandHandle",
-    "ConnectRetries",
-    "ConnectionSettings",
-    "Conversation",
-    "ConversationSessionStartedUpdate",
-    "ConversationUpdate",
-    "ConversationUpdateKind",
-    "Credential",
-    "Delta",
-    "Dialect",
-    "Endpoint",
-    "FileTranscription",
-    "FunctionTool",
-    "Interruption",
-    "MCPApproval",
-    "MCPDecision",
-    "ItemStreamingPartDeltaUpdate",
-    "ModelPrices",
-    "OpenAIClient",
-    "PlaybackPosition",
-    "Prices",
-    "QueueLimits",
-    "RealtimeConversationClient",
-    "RealtimeConversationSession",
-    "Reconnect",
-    "Recording",
-    "RecordingWriter",
-    "Response",
-    "SessionClientSecret",
-    "SessionDisconnectedUpdate",
-    "SessionReconnectedUpdate",
-    "Setting",
-    "Timeline",
-    "Timeouts",
-    "Timings",
-    "TokenCredential",
-    "ToolContext",
-    "ToolRunner",
-    "Transcript",
-    "TranscriptStream",
-    "Transcription",
-    "TranscriptionSegment",
-    "TranslatedPiece",
-    "Translation",
-    "TranslationStream",
-    "Turn",
-    "TurnTracker",
-    "UnknownUpdate",
-    "UnreadableUpdate",
-    "UnsetType",
-    "UpdateStream",
-    "UsageTotals",
-    "WavWriter",
-    "__version__",
-    "format_transcription",
-    "function_tool",
-    "transcribe",
-    "transcribe_files",
-    "translate",
-    "write_wav",
-    *(name for module in _WHOLE for name in vars(module)["__all__"]),
+    name
+    for name, value in list(globals().items())
+    if name == "__version__" or not (name.startswith("_") or isinstance(value, _types.ModuleType))
 ]
 
 

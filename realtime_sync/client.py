@@ -1,7 +1,15 @@
-"""Clients: what to talk to and as whom; sessions are started from here."""
+"""Clients: a model at an endpoint, with a credential; sessions are started from here.
+
+``_start`` has the order: connect, wait for the server's first message, guard the budget, apply the options, plug in the
+reconnector. If a step fails, the session is closed and the step's error raised.
+
+Locks: ``RealtimeConversationClient._lock`` guards ``_closed``, ``_connecting`` and ``_engines``; nothing is taken under
+it. ``close()`` from another thread cancels attempts to connect and closes sessions that are being started.
+"""
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import threading
@@ -97,12 +105,22 @@ class RealtimeConversationClient:
         *,
         settings: Optional[ConnectionSettings] = None,
     ) -> None:
-        """``endpoint`` may be just a key: then it is OpenAI."""
+        """Make a client; nothing is connected yet.
+
+        Args:
+            model: The model's name, or Azure's deployment; None if the endpoint knows it.
+            endpoint: Where to connect, and with which credential. A key alone: OpenAI; None: OpenAI without a key.
+            settings: How sessions are connected and kept; None: ``ConnectionSettings()``.
+
+        Raises:
+            ConfigurationError: An argument cannot be right.
+        """
         if settings is not None and not isinstance(settings, ConnectionSettings):
             raise ConfigurationError(f"settings must be a ConnectionSettings(...) or None, not {settings!r:.60}")
         if isinstance(model, str) and _LIKE_A_KEY.match(model):  # it would be in URLs, in logs and in reprs
             raise ConfigurationError(
-                "The model looks like a key, and so is not shown here. RealtimeConversationClient(model, key), or "
+                "The model looks like a key, so it is not shown here. Give the model first: "
+                "RealtimeConversationClient(model, key), or "
                 'OpenAIClient(key).get_realtime_conversation_client("gpt-realtime")'
             )
         self.model = model
@@ -117,9 +135,17 @@ class RealtimeConversationClient:
     def from_env(
         cls: type[C], environ: Optional[Mapping[str, str]] = None, *, settings: Optional[ConnectionSettings] = None
     ) -> C:
-        """A client as the environment tells: see ``realtime_sync.endpoint.environment.from_environment``.
+        """A client made of environment variables, such as ``OPENAI_API_KEY``.
 
-        Raises ``ConfigurationError``, which says what to set.
+        Args:
+            environ: The variables; None: ``os.environ``. ``realtime_sync.endpoint.environment`` lists them.
+            settings: How sessions are connected and kept; None: ``ConnectionSettings()``.
+
+        Returns:
+            The client.
+
+        Raises:
+            ConfigurationError: A variable is missing or wrong; the message names it.
         """
         endpoint, model = from_environment(environ)
         return cls(model, endpoint, settings=settings)
@@ -136,34 +162,38 @@ class RealtimeConversationClient:
         query: Optional[Additions] = None,
         recording: Optional[Recorded] = None,
     ) -> RealtimeConversationSession:
-        """Connect, wait for the server's first word, and return the live session.
+        """Connect, wait for the server's first message, and return the live session.
 
-        ``options`` are applied, and acknowledged, before this returns. ``reconnect=True`` (or a ``Reconnect``, which
-        tells how) makes a session that survives the loss of its connection and the service's time limit: it connects
-        anew, applies the settings, replays the conversation, and tells of it by a ``SessionReconnectedUpdate``;
-        meanwhile, whoever sends waits. False: the session ends with its connection. ``recording``: a path (whose
-        file is replaced, or a ``RecordingWriter``) that the whole traffic is written to, without secrets. ``call_id``
-        joins a running call (SIP, WebRTC) instead of opening a conversation. ``client_secret``: an ephemeral key to use
-        instead of the client's credential. ``headers`` and ``query`` are added to the endpoint's.
+        Args:
+            options: Settings, which are applied and acknowledged before this returns; None: the service's defaults.
+            reconnect: True (or a ``Reconnect`` with other settings) makes a session that survives the loss of its
+                connection and the service's time limit: it connects again, applies the settings and replays the
+                conversation. A ``SessionDisconnectedUpdate`` reports the loss, a ``SessionReconnectedUpdate`` the new
+                connection; threads that send wait meanwhile. False: the session ends with its connection.
+            budget: US dollars that the session may cost, by list prices, or a ``Budget``, which accepts other prices
+            and knows the cost so far. Once it is passed the session is closed with code 4002; threads that wait, and
+                iteration after the last update, get ``BudgetExceededError``. None: no bound.
+            call_id: A running call (SIP, WebRTC) to join; None: open a conversation.
+            client_secret: An ephemeral key to use instead of the client's credential; None: the client's credential.
+            headers: Headers to add to the endpoint's; a value None removes one. None: no change.
+            query: Query parameters to add to the endpoint's; a value None removes one. None: no change.
+            recording: A path, whose file is replaced, or a ``RecordingWriter``, to which the whole traffic is written,
+                without secrets; None: nothing is recorded.
 
-        ``budget``: US dollars that the session may cost, by list prices, or a ``Budget``, which takes other prices and
-        tells what was spent. Once it is passed the session is closed with code 4002; whoever waits, and whoever
-        iterates after the last update, gets ``BudgetExceededError``. None: no bound.
+        Returns:
+            The session; close it, or use it in a ``with``.
 
-        Raises ``ConfigurationError``; a ``ConnectionFailedError`` (``AuthenticationError``, ``NotFoundError``,
-        ``RateLimitedError``, ...); with ``options`` also ``ServerError`` where the service refused them, or
-        ``WaitTimeoutError`` or ``ConnectionClosedError`` where it did not acknowledge them.
+        Raises:
+            ConfigurationError: A setting is missing or cannot work.
+            ConnectionFailedError: No connection could be made: ``AuthenticationError``, ``NotFoundError``,
+                ``RateLimitedError``, ...
+            ServerError: The service refused ``options``.
+            WaitTimeoutError: The service did not acknowledge ``options``.
+            ConnectionClosedError: The connection ended before it acknowledged ``options``.
         """
+        model = self.model if call_id is None else None
         return self._start(
-            options,
-            model=self.model if call_id is None else None,
-            reconnect=reconnect,
-            budget=budget,
-            call_id=call_id,
-            secret=client_secret,
-            headers=headers,
-            query=query,
-            recording=recording,
+            options, reconnect, recording, client_secret, headers, query, budget=budget, model=model, call_id=call_id
         )
 
     def start_transcription_session(
@@ -178,21 +208,29 @@ class RealtimeConversationClient:
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
-        """A session that only writes down what is said: ``session.transcripts()`` gives it in order.
+        """Start a session that only transcribes speech: ``session.transcripts()`` yields the transcripts in order.
 
-        ``model``, ``language``: what transcribes (such as ``"gpt-4o-transcribe"``), and an ISO-639-1 code (``"en"``);
-        they go before ``options.input_transcription_options``. The client's own model, which converses, is not used.
-        Otherwise as ``start_conversation_session``. For a recording: ``transcribe(path, client)``.
+        To transcribe a recording, call ``transcribe(path, client)``.
+
+        Args:
+            options: Settings, which are applied and acknowledged before this returns; None: the service's defaults.
+            model: The model that transcribes (such as ``"gpt-4o-transcribe"``), before that of ``options``; None: that
+                of ``options``. The client's own model, which converses, is not used.
+            language: An ISO-639-1 code (``"en"``), before that of ``options``; None: that of ``options``.
+            reconnect: As in ``start_conversation_session``, and so are all other arguments.
+            recording: As there.
+            client_secret: As there.
+            headers: As there.
+            query: As there.
+
+        Returns:
+            The session; close it, or use it in a ``with``.
+
+        Raises:
+            RealtimeSyncError: As ``start_conversation_session``.
         """
-        return self._start(
-            _transcription(options, model, language),
-            intent="transcription",
-            reconnect=reconnect,
-            recording=recording,
-            secret=client_secret,
-            headers=headers,
-            query=query,
-        )
+        options = _transcription(options, model, language)
+        return self._start(options, reconnect, recording, client_secret, headers, query, intent="transcription")
 
     def start_translation_session(
         self,
@@ -206,22 +244,30 @@ class RealtimeConversationClient:
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
-        """A session that translates speech as it is spoken: ``session.translation()`` gives it.
+        """Start a session that translates speech as it is spoken: ``session.translation()`` yields the pieces.
 
-        ``target_language``: a code such as ``"es"``; it may stand in the place of ``options``, and goes before theirs.
-        ``model``: None takes the client's, which must be one that translates (``gpt-realtime-translate``). Otherwise as
-        ``start_conversation_session``. For a recording: ``translate(path, client, "es")``.
+        To translate a recording, call ``translate(path, client, "es")``.
+
+        Args:
+            options: Settings, which are applied and acknowledged before this returns, or the target language alone;
+                None: the service's defaults.
+            target_language: A code such as ``"es"``, before that of ``options``; None: that of ``options``.
+            model: A model that translates, such as ``"gpt-realtime-translate"``; None: the client's.
+            reconnect: As in ``start_conversation_session``, and so are all other arguments.
+            recording: As there.
+            client_secret: As there.
+            headers: As there.
+            query: As there.
+
+        Returns:
+            The session; close it, or use it in a ``with``.
+
+        Raises:
+            InvalidInputError: The target language is empty, or was given twice.
+            RealtimeSyncError: As ``start_conversation_session``.
         """
-        return self._start(
-            _translation(options, target_language),
-            model=model or self.model,
-            translation=True,
-            reconnect=reconnect,
-            recording=recording,
-            secret=client_secret,
-            headers=headers,
-            query=query,
-        )
+        settings, model = _translation(options, target_language), model or self.model
+        return self._start(settings, reconnect, recording, client_secret, headers, query, model=model, translation=True)
 
     def attach(
         self,
@@ -234,23 +280,31 @@ class RealtimeConversationClient:
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
     ) -> RealtimeConversationSession:
-        """A session beside a running call (SIP, WebRTC), to watch it and to run its tools; its audio goes elsewhere.
+        """Start a session beside a running call (SIP, WebRTC), to watch it and to run its tools.
 
-        ``call_id``: what ``calls.create`` gave, or what the webhook told after ``calls.accept``. The session ends with
-        the call; closing it does not end the call (``calls.hangup`` does). Otherwise as ``start_conversation_session``:
-        raises ``NotFoundError`` where there is no such call.
+        The call's audio does not pass through the session. The session ends with the call; closing it does not end the
+        call (``calls.hangup`` does).
+
+        Args:
+            call_id: The call's id: the result of ``calls.create``, or the webhook's, after ``calls.accept``.
+            options: Settings, which are applied and acknowledged before this returns; None: the call keeps its own.
+            reconnect: As in ``start_conversation_session``, and so are all other arguments.
+            budget: As there.
+            recording: As there.
+            headers: As there.
+            query: As there.
+
+        Returns:
+            The session; close it, or use it in a ``with``.
+
+        Raises:
+            NotFoundError: There is no such call.
+            InvalidInputError: ``call_id`` is empty.
+            RealtimeSyncError: As ``start_conversation_session``.
         """
         if not isinstance(call_id, str) or not call_id.strip():
-            raise InvalidInputError(f"call_id must be a text that is not empty, not {type(call_id).__name__}")
-        return self.start_conversation_session(
-            options,
-            call_id=call_id,
-            reconnect=reconnect,
-            budget=budget,
-            recording=recording,
-            headers=headers,
-            query=query,
-        )
+            raise InvalidInputError(f"call_id must be a text that is not empty, not {call_id!r:.60}")
+        return self._start(options, reconnect, recording, None, headers, query, budget=budget, call_id=call_id)
 
     @property
     def calls(self) -> Calls:
@@ -260,19 +314,30 @@ class RealtimeConversationClient:
     def create_client_secret(
         self, options: Optional[SessionOptions] = None, *, expires_after: Optional[int] = None
     ) -> SessionClientSecret:
-        """A short-lived key with which a browser, say, may begin sessions that have these settings, and no more.
+        """Make a short-lived key, for a browser for example, that allows sessions with these settings, and no more.
 
-        ``options``: of a conversation, a transcription or a translation; None: a conversation with the service's
-        defaults. The model is the options' or the client's. ``expires_after``: seconds in which sessions may be begun
-        (the service takes 10 to 7200 in 2026); None: the service's default (600).
+        Args:
+            options: Settings of a conversation, a transcription or a translation; None: a conversation with the
+                service's defaults. The model is that of ``options``, else the client's.
+            expires_after: Seconds in which sessions may be begun (the service accepts 10 to 7200 in 2026); None: the
+                service's default (600).
 
-        Raises ``InvalidInputError``, ``ConfigurationError``, or a ``ConnectionFailedError`` as a session's start does.
+        Returns:
+            The key, and when it expires.
+
+        Raises:
+            InvalidInputError: An argument cannot be right.
+            ConfigurationError: A setting is missing or cannot work.
+            ConnectionFailedError: The request failed, as at a session's start.
         """
         with self._cancellable() as cancellation:
             return create_client_secret(self._rest(), options, self.model, expires_after, cancellation)
 
     def close(self) -> None:
-        """End all sessions of this client, and attempts to start one, from any thread. Idempotent."""
+        """End all sessions of this client, and attempts to start one, from any thread. Idempotent.
+
+        Takes at most ``Timeouts.close`` for all sessions together, and 0.5 seconds for each that does not answer.
+        """
         with self._lock:
             self._closed = True
             connecting, engines = list(self._connecting), list(self._engines)
@@ -292,7 +357,7 @@ class RealtimeConversationClient:
 
     def __reduce__(self) -> NoReturn:
         raise ConfigurationError(
-            "a client holds a key and live sessions, so it is not sent to another process: give the function that "
+            "a client holds a key and live sessions, so it cannot be sent to another process: pass the function that "
             "makes one there, such as RealtimeConversationClient.from_env"
         )
 
@@ -303,17 +368,17 @@ class RealtimeConversationClient:
     def _start(
         self,
         options: Optional[SessionOptions],
+        reconnect: Union[bool, Reconnect],
+        recording: Optional[Recorded],
+        secret: Optional[str],
+        headers: Optional[Additions],
+        query: Optional[Additions],
         *,
+        budget: Union[float, Budget, None] = None,
         model: Optional[str] = None,
         call_id: Optional[str] = None,
         intent: Optional[str] = None,
         translation: bool = False,
-        reconnect: Union[bool, Reconnect] = False,
-        budget: Union[float, Budget, None] = None,
-        secret: Optional[str] = None,
-        headers: Optional[Additions] = None,
-        query: Optional[Additions] = None,
-        recording: Optional[Recorded] = None,
     ) -> RealtimeConversationSession:
         policy = _policy(reconnect)
         if budget is not None and not isinstance(budget, Budget):
@@ -328,19 +393,23 @@ class RealtimeConversationClient:
         if request_id is not None:
             headers = {"x-ms-client-request-id": request_id, **(headers or {})}
 
+        target = functools.partial(
+            endpoint.target,
+            model=model,
+            call_id=call_id,
+            intent=intent,
+            path_suffix="translations" if translation else None,
+            extra_headers=headers,
+            extra_query=query,
+        )
+
         def connect(cancellation: Cancellation, retries: Optional[ConnectRetries] = None) -> Connection:
             return open_connection(
-                endpoint,
+                target,
                 timeouts=settings.timeouts,
                 retries=retries or settings.retries,
                 cancellation=cancellation,
                 max_message_bytes=settings.max_message_bytes,
-                model=model,
-                call_id=call_id,
-                intent=intent,
-                path_suffix="translations" if translation else None,
-                extra_headers=headers,
-                extra_query=query,
             )
 
         writer = RecordingWriter(recording) if isinstance(recording, (str, os.PathLike)) else recording
@@ -350,7 +419,7 @@ class RealtimeConversationClient:
             if writer is not None:
                 writer.close()
             raise
-        # Who joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
+        # A session that joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
         greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
         session = RealtimeConversationSession(
             engine, client_request_id=request_id, translation=translation, budget=budget
@@ -371,7 +440,7 @@ class RealtimeConversationClient:
     def _connected(
         self, connect: Callable[[Cancellation], Connection], recording: Optional[RecordingWriter] = None
     ) -> RealtimeEngine:
-        """An engine on a new connection, which ``close()`` knows of from the beginning on."""
+        """An engine on a new connection, which ``close()`` can end from the beginning on."""
         with self._cancellable() as cancellation:
             timeouts = self.settings.timeouts
             engine = RealtimeEngine(
@@ -410,9 +479,9 @@ class RealtimeConversationClient:
         greeting: float,
         budget: Optional[Budget],
     ) -> None:
-        """Wait until the session has been greeted and configured; it is closed again where that fails."""
+        """Wait until the session has been greeted and configured; if that fails, the session is closed."""
         try:
-            self._check_not_closed()  # close() may have come before it could know of this session
+            self._check_not_closed()  # close() may have been called before this session was registered
             try:
                 engine.wait_until_greeted(greeting)
             except ConnectionClosedError as error:
@@ -425,7 +494,7 @@ class RealtimeConversationClient:
         except BaseException as error:
             session.close()
             if isinstance(error, (ConnectionFailedError, ConnectionClosedError, SessionNotOpenError)):
-                self._check_not_closed()  # then that is the reason
+                self._check_not_closed()  # if it was closed, that is the reason
             raise
 
     def _configure(self, session: RealtimeConversationSession, options: SessionOptions) -> None:
@@ -433,14 +502,14 @@ class RealtimeConversationClient:
             session.configure_session(options).wait()
         except WaitTimeoutError as error:
             raise WaitTimeoutError(
-                f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s, so it is "
-                "not known whether they hold, and the session was closed again. For a server that acknowledges no "
-                "settings at all, start the session without options and call session.configure_session(options)."
+                f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s. It is not "
+                "known whether they are in force, so the session was closed. If the server acknowledges no settings at "
+                "all, start the session without options and call session.configure_session(options)."
             ) from error
 
     def _check_not_closed(self) -> None:
         if self._closed:
-            raise ConnectCancelledError("The client was closed while the session was started.")
+            raise ConnectCancelledError("The client was closed while the session was started; nothing is open.")
 
 
 def _transcription(
@@ -449,9 +518,9 @@ def _transcription(
     if model is None and language is None:
         return options
     options = options or TranscriptionSessionOptions()
-    told = options.input_transcription_options or InputTranscriptionOptions()
-    told = attrs.evolve(told, model=model or told.model, language=language or told.language)
-    return attrs.evolve(options, input_transcription_options=told)
+    given = options.input_transcription_options or InputTranscriptionOptions()
+    chosen = attrs.evolve(given, model=model or given.model, language=language or given.language)
+    return attrs.evolve(options, input_transcription_options=chosen)
 
 
 def _translation(
@@ -472,5 +541,5 @@ def _policy(reconnect: Union[bool, Reconnect]) -> Optional[Reconnect]:
     if isinstance(reconnect, Reconnect):
         return reconnect
     if not isinstance(reconnect, bool):
-        raise InvalidInputError(f"reconnect is True, False or a Reconnect, not {reconnect!r:.60}")
+        raise InvalidInputError(f"reconnect must be True, False or a Reconnect, not {reconnect!r:.60}")
     return Reconnect() if reconnect else None

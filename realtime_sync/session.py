@@ -1,4 +1,8 @@
-"""A live session: what a caller says and hears. The thread behind it is in ``engine.py``."""
+"""A live session of the realtime protocol: the facade over the wire's verbs, asking, tools, turns and voice.
+
+It checks arguments and puts the features together; their theory stands in their modules (``core/ask.py``,
+``tools/serving.py``, ``mcp/loop.py``, ``voice/``), the thread's in ``core/engine.py``. No state and no lock of its own.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +31,7 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.mcp.approval import ApprovalCallback
 from realtime_sync.mcp.loop import MCPApprovals, MCPApprover
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
-from realtime_sync.protocol.options import (
-    ConversationResponseOptions,
-    ConversationSessionOptions,
-    SessionOptions,
-)
+from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
 from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.tools import Tool, ToolRunner
@@ -61,13 +61,13 @@ Question = Union[
 
 
 class RealtimeConversationSession(RealtimeWireSession):
-    """One conversation over one connection. Made by ``RealtimeConversationClient.start_conversation_session()``.
+    """One conversation. Made by ``RealtimeConversationClient.start_conversation_session()``.
 
     A context manager: leaving it closes the session. All methods may be called from any thread.
 
-    Methods that send return a ``CommandHandle``: ``handle.wait()`` gives the acknowledging update or raises what went
-    wrong with that command; ignoring it is fine. All raise ``SessionNotOpenError`` after ``close()``,
-    ``ConnectionClosedError`` after the connection's end, ``InvalidInputError`` for what cannot be sent, and
+    Methods that send return a ``CommandHandle``: ``handle.wait()`` returns the acknowledging update, or raises the
+    error of that command; it may be ignored. All raise ``SessionNotOpenError`` after ``close()``,
+    ``ConnectionClosedError`` after the connection's end, ``InvalidInputError`` for a message that cannot be sent, and
     ``ForkedSessionError`` in a forked child. ``event_id`` names the command on the wire; None makes one up.
     """
 
@@ -92,12 +92,12 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     @property
     def budget(self) -> Optional[Budget]:
-        """What the session may cost and has cost; None if it was started without ``budget=``."""
+        """The session's budget, with the cost so far; None if it was started without ``budget=``."""
         return self._budget
 
     @property
     def client_request_id(self) -> Optional[str]:
-        """What Azure's support asks for (``x-ms-client-request-id``); None elsewhere."""
+        """The id that Azure's support asks for (``x-ms-client-request-id``); None on other services."""
         return self._client_request_id
 
     def _repr_html_(self) -> str:
@@ -108,25 +108,59 @@ class RealtimeConversationSession(RealtimeWireSession):
     # Receiving ------------------------------------------------------------------------------------------------
 
     def transcripts(self, timeout: Optional[float] = None) -> TranscriptStream:
-        """Iterate over what is said from now on: a ``Transcript`` for each turn, in order; see ``TranscriptStream``."""
+        """Iterate over the transcripts of the audio that is committed from now on.
+
+        Args:
+            timeout: Seconds to wait for each; None waits as long as the session lives.
+
+        Returns:
+            A ``TranscriptStream``: a ``Transcript`` for each turn, in order.
+        """
         return TranscriptStream(self.subscribe(), timeout)
 
     def translation(self, timeout: Optional[float] = None) -> TranslationStream:
-        """Iterate over what a translation session says from now on, piece by piece; see ``TranslationStream``."""
+        """Iterate over the translation from now on, piece by piece; for a translation session.
+
+        Args:
+            timeout: Seconds to wait for each piece; None waits as long as the session lives.
+
+        Returns:
+            A ``TranslationStream``, which ends after ``end_translation()``.
+        """
         return TranslationStream(self.subscribe(), timeout)
 
     # Sending --------------------------------------------------------------------------------------------------
 
     def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
+        """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``.
+
+        Args:
+            options: The settings to change, of the kind of this session. Functions among ``tools`` are run from now on.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            InvalidInputError: ``options`` are no options of a session.
+            UnsupportedByDialectError: The server's dialect cannot express an option.
+        """
         command = self._configuration(options, event_id)
         tools = options.tools if isinstance(options, ConversationSessionOptions) else UNSET
         return self._engine.send(command, before=lambda: self._tools.change(tools))
 
     def send_message(self, message: Message) -> CommandHandle:
-        """Send any message as it is: a dict, JSON text, UTF-8 bytes of it, or a command object.
+        """Send any message as it is.
 
-        It is not changed, so give it an ``event_id`` if an ``error`` is to name it.
+        Args:
+            message: A dict, JSON text, UTF-8 bytes of it, or a command object. A dict and a text are not changed, so
+            give them an ``event_id`` if an ``error`` is to name them.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            InvalidInputError: It cannot be sent as a message.
         """
         handle = super().send_message(message)
         if handle.type == self._audio.append_type and not isinstance(message, Command):
@@ -144,16 +178,27 @@ class RealtimeConversationSession(RealtimeWireSession):
     ) -> Response:
         """Ask for an answer, and return it while it is made: ``with session.respond("Hello") as response: ...``.
 
-        ``content`` is said first: a text, an item or several, or audio (bytes in the session's input format, a path
-        object, a binary file or ``Samples``, as for ``send_audio``; it goes as an item, not through the input buffer).
-        None: the conversation as it stands is answered. With ``options.conversation == "none"`` the answer is
-        out-of-band: ``content`` is its input alone, the conversation stays as it was, and any number may run at once.
-
         Waits until the conversation is free, because the service makes one response at a time in it, and until the
-        service has begun to answer; ``timeout`` is for both together, in seconds. Calls of the session's functions are
-        made meanwhile, and answered for in another response; those of ``options.tools`` are yours to make.
+        service has begun to answer. The session makes the calls of its own functions meanwhile, and asks for another
+        response afterwards; calls of ``options.tools`` are yours to make.
 
-        Raises ``WaitTimeoutError``, ``ServerError`` where the service refused, and as all commands.
+        Args:
+            content: What to say first: a text, an item or several, or audio (bytes in the session's input format, a
+            path object, a binary file or ``Samples``, as for ``send_audio``; it is sent as an item, not through the
+            input buffer). None: the conversation is answered as it stands.
+            options: Settings of this response alone; None: the session's. With ``conversation="none"`` the answer is
+                out-of-band: ``content`` is its only input, the conversation stays as it was, and any number may run at
+                once.
+            timeout: Seconds until the service has begun to answer, with the wait for the conversation.
+
+        Returns:
+            The response, which any thread may read. Leaving its ``with`` block before the end cancels it.
+
+        Raises:
+            WaitTimeoutError: Time is up; the answer is cancelled once it begins.
+            ServerError: The service refused the content or the request.
+            ConnectionReplacedError: The connection was lost twice before the answer began, and the session goes on.
+            RealtimeSyncError: As all commands.
         """
         check_response_options(options)
         owner = owner_of_calls(options)
@@ -172,39 +217,41 @@ class RealtimeConversationSession(RealtimeWireSession):
     ) -> Answer:
         """Ask, wait, and return the finished answer: ``print(session.ask("What is the tallest tree?"))``.
 
-        ``str(answer)`` is what it says, written or spoken; ``answer.text`` is what was written, and is empty if the
-        model spoke (then see ``answer.transcript``, ``answer.save_audio("answer.wav")``).
+        ``str(answer)`` is the answer's words, written or spoken. ``answer.text`` is empty if the model spoke: then
+        there are ``answer.transcript`` and ``answer.save_audio("answer.wav")``.
 
         Functions that the model calls are run, several at once, and remote tools (MCP) are called by the service; then
-        the model is asked to go on, at most 32 times. The answer is the last one, which calls nothing any more, or
-        calls what is yours to run. When ``ask`` raises, or is interrupted, the answer is cancelled.
+        the model is asked to go on, at most 32 times. The answer is the last one: it makes no call, or only calls that
+        are yours to make. If ``ask`` raises or is interrupted, the answer is cancelled.
 
         Args:
-            content: what to ask, as in ``respond``; None if the conversation is to be answered as it stands.
-            options: as in ``respond``.
-            tools: functions (``@function_tool``, or plain ones) that the model may call; None: those of
-                ``options.tools``, else those of the session's settings.
-            approve: decides about calls of remote tools that need an approval, as in ``approve_mcp``, which decides if
-                it is None. If nobody decides, the answer has the requests in ``answer.approvals``: decide them with
-                ``add_item(ConversationItem.create_mcp_approval_response(request.id, True))``, wait for their calls with
-                ``subscribe()`` (``response.mcp_call.completed``), and ask again.
-            on_delta: ``on_delta(delta)`` is called on this thread with each piece as it comes (``delta.text``), also of
-                what the model says before its calls.
+            content: What to ask, as in ``respond``; None: the conversation is answered as it stands.
+            options: Settings of these responses alone, as in ``respond``; None: the session's.
+            tools: Functions (``@function_tool``, or plain ones) that the model may call, or a ``ToolRunner``; None:
+            those of ``options.tools``, else those of the session's settings.
+            approve: Decides about calls of remote tools that need an approval, as the callback of ``approve_mcp``;
+            None: that callback decides. Without either, the answer has the requests in ``answer.approvals``: decide
+            each with ``add_item(ConversationItem.create_mcp_approval_response(request.id, True))``, wait for its call
+            with ``subscribe()`` (``response.mcp_call.completed``), and ask again.
+            on_delta: ``on_delta(delta)`` is called on this thread with each piece as it comes (``delta.text``),
+            including the words before the calls; None: no callback.
             on_call: ``on_call(call, outcome)`` is called on this thread with each call of a function (a
                 ``FunctionCallItem``) and its ``ToolOutcome``, in the order of the calls, once all calls of a response
-                have ended.
-            timeout: seconds for all of it.
+                have ended; None: no callback.
+            timeout: Seconds for everything together: the wait for the conversation, all responses, all calls.
 
         Returns:
-            The finished answer; what cut it short is in its ``status`` and ``reason``.
+            The finished answer. If it was cut short, its ``status`` and ``reason`` say why.
 
         Raises:
-            ResponseFailedError: the service failed.
-            WaitTimeoutError: time is up.
-            ServerError: the service refused.
-            ConnectionReplacedError: the connection was lost after some of the answer had come. Before that, a session
-                that survives (``reconnect``) asks again, once.
-            UsageError: the model called tools 32 times without answering.
+            ResponseFailedError: The service could not answer.
+            WaitTimeoutError: Time is up; the answer is cancelled.
+            ServerError: The service refused the question or the request.
+            ConnectionReplacedError: The connection was lost after a part of the answer had come, and the session goes
+            on. If no part had come, a session with ``reconnect=`` asks again, once.
+            UsageError: The model called tools 32 times without answering.
+            InvalidInputError: An argument is not of the kind that is described here.
+            RealtimeSyncError: As all commands.
         """
         deadline = Deadline(timeout)
         check_response_options(options)
@@ -222,17 +269,17 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         The service gets the definitions of ``tools``; then, for each response that calls some, they are run, their
         results are given back in the order of the calls, and another response is asked for. This runs on the calling
-        thread; the session goes on meanwhile.
+        thread; the session goes on meanwhile. It returns after an orderly close.
 
         Args:
-            tools: functions (``@function_tool``, or plain ones), or a ``ToolRunner``.
-            on_interruption: what becomes of tools that run when the user begins to speak. ``"keep"`` lets them finish;
+            tools: Functions (``@function_tool``, or plain ones), or a ``ToolRunner``.
+            on_interruption: How to treat tools that run when the user begins to speak. ``"keep"`` lets them finish;
                 ``"drop"`` asks them to stop (``ToolContext.cancellation``), and their results say so.
 
         Raises:
-            ConnectionClosedError: the session has ended otherwise than by an orderly close, after which this returns.
-            ServerError: the service refused the tools, or a result.
-            UsageError: the model called tools 32 times in a row without answering.
+            ConnectionClosedError: The session has ended otherwise than by an orderly close.
+            ServerError: The service refused the tools, or a result.
+            UsageError: The model called tools 32 times in a row without answering.
         """
         self._tools.run(as_runner(tools), on_interruption)
 
@@ -243,24 +290,32 @@ class RealtimeConversationSession(RealtimeWireSession):
         so by itself and returns the answer.
 
         Args:
-            callback: gets each ``MCPApproval``, those that are open already first, on a thread of its own, and returns
-                True, False or an ``MCPDecision``. What it raises rejects the call; the first such error is raised when
+            callback: Gets each ``MCPApproval``, those that are open already first, on a thread of its own, and returns
+                True, False or an ``MCPDecision``. An error in it rejects the call; the first such error is raised when
                 the block is left.
-            timeout: seconds that an approved call may take before the model goes on without it; None: 600.
+            timeout: Seconds that an approved call may take before the model goes on without it; None: 600.
+
+        Returns:
+            The block; the callback decides while it runs.
 
         Raises:
-            UsageError: on entering, if another block decides already; and as all commands.
+            UsageError: On entering, if another block decides already.
+            RealtimeSyncError: As all commands.
         """
         return MCPApprover(self._mcp, callback, timeout)
 
     # Turns and interruption -----------------------------------------------------------------------------------
 
     def turns(self, timeout: Optional[float] = None, *, position: Optional[PlaybackPosition] = None) -> TurnStream:
-        """Iterate over the turns that begin from now on, each when it is finished: see ``Turn``.
+        """Iterate over the turns that begin from now on, each when it is finished; independent of ``updates()``.
 
-        ``timeout``: seconds to wait for each, then ``WaitTimeoutError`` is raised and iteration may go on; None waits
-        as long as the session lives. ``position`` tells when a turn was first heard. Ends as ``updates()`` does, and is
-        independent of it.
+        Args:
+            timeout: Seconds to wait for each turn, then ``WaitTimeoutError`` is raised and iteration may go on; None
+            waits as long as the session lives.
+            position: The player's position, from which ``turn.timeline.first_played`` is known; None: it is None.
+
+        Returns:
+            A ``TurnStream`` of ``Turn``; it ends as ``updates()`` does.
         """
         self._engine.check_process()
         updates = self._engine.open_stream(keep=TurnFilter())
@@ -275,26 +330,30 @@ class RealtimeConversationSession(RealtimeWireSession):
         clear_output: bool = False,
         timeout: Optional[float] = None,
     ) -> Interruption:
-        """Stop the model's answer, and shorten it in the conversation to what was heard.
+        """Stop the model's answer, and shorten it in the conversation to the part that was heard.
 
-        What was heard: ``position``, which a player keeps, or ``heard_ms`` milliseconds of the item ``item_id`` (None:
-        of the latest answer). It is never told to be more than has come. With neither, or before any audio has come,
-        the answer is only cancelled, also one that was asked for and has not begun. Stop the player first: then the
-        position is final.
+        Stop the player first: then the position is final. Without ``position`` and ``heard_ms``, or before any audio
+        has come, the answer is only cancelled, also one that was asked for and has not begun. It is no error if the
+        answer has ended by itself meanwhile, or its item is gone: the result says so. A second call does nothing twice.
 
-        That the answer ended by itself meanwhile, or that its item is gone, is no error: the result tells it. Calling
-        it twice does nothing twice. ``clear_output`` has a service that plays by itself (WebRTC, SIP) stop.
-        ``timeout``: seconds to wait for the service's word, None: ``Timeouts.acknowledge``. Raises
-        ``WaitTimeoutError``, and as all commands.
+        Args:
+            heard_ms: Milliseconds of the item that were heard, at most as many as have come; None: ``position`` says
+            it.
+            position: The position that a player keeps; None: ``heard_ms`` says it.
+            item_id: The item that ``heard_ms`` is about; None: that of the latest answer.
+            clear_output: True also stops a service that plays the audio itself (WebRTC, SIP).
+            timeout: Seconds to wait for the service's acknowledgements; None: ``Timeouts.acknowledge``.
+
+        Returns:
+            What was cancelled and shortened.
+
+        Raises:
+            WaitTimeoutError: The service did not acknowledge it in time.
+            RealtimeSyncError: As all commands.
         """
         self._engine.check_open()
         return interrupt(
-            self,
-            heard_ms=heard_ms,
-            position=position,
-            item_id=item_id,
-            clear_output=clear_output,
-            timeout=timeout,
+            self, heard_ms=heard_ms, position=position, item_id=item_id, clear_output=clear_output, timeout=timeout
         )
 
     def interrupt_on_speech(
@@ -306,8 +365,16 @@ class RealtimeConversationSession(RealtimeWireSession):
     ) -> SpeechInterrupter:
         """``with session.interrupt_on_speech(position): ...`` interrupts whenever the user begins to speak.
 
-        ``stop_playing()`` is called first, ``callback(interruption)`` afterwards, both on a thread of its own. Where
-        the service cancels by itself (``interrupt_response``), shortening is what is left to do.
+        If the service cancels the answer by itself (``interrupt_response``), it is only shortened.
+
+        Args:
+            position: The position that the player keeps.
+            callback: ``callback(interruption)`` is called after each interruption, on a thread of its own; None: no
+                callback.
+            stop_playing: Called first, on the same thread, to stop the player; None: nothing is called.
+
+        Returns:
+            The block; it interrupts while it runs.
         """
         self._engine.check_process()
         return SpeechInterrupter(self, position, callback, stop_playing)
@@ -317,8 +384,15 @@ class RealtimeConversationSession(RealtimeWireSession):
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
 
-        Raises ``UsageError`` for less than 100 ms of audio, which the service would refuse, and while voice activity
-        detection is on, for then the service commits by itself (``send_message`` sends a commit all the same).
+        Args:
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            UsageError: There are less than 100 ms of audio, which the service would refuse; or voice activity detection
+                is on, so the service commits by itself (``send_message`` sends a commit all the same).
         """
         return self._audio.commit(event_id)
 
@@ -331,27 +405,28 @@ class RealtimeConversationSession(RealtimeWireSession):
         trailing_silence_ms: float = 0,
         progress: Progress = None,
     ) -> None:
-        """Send audio, and return when all of it is with the connection. Nothing is committed.
+        """Send audio, and return when the connection has accepted all of it. Nothing is committed.
 
         Args:
-            source: a path, a binary file object, bytes, an iterable of bytes, or ``Samples(array, rate)``. A WAV header
+            source: A path, a binary file object, bytes, an iterable of bytes, or ``Samples(array, rate)``. A WAV header
                 is recognised and left out. Audio in another format than the session's input format (by default 16 bit
                 little endian mono at 24,000 Hz) is converted on its way: any file that libsndfile reads, any rate, any
                 channels, with the extra ``audio``. Bare samples must be in that format; a path of such ends in
                 ``.pcm`` or ``.raw``.
-            chunk_ms: milliseconds of audio in a message; other commands get through between two messages.
+            chunk_ms: Milliseconds of audio in a message; other commands are sent between two messages.
             pace: 1.0 sends at the speed of speech, 2.0 twice as fast, and returns when the audio would have been heard;
-                None sends as fast as the connection takes it.
-            trailing_silence_ms: silence to send behind it, in which voice activity detection finds the end of speech.
+                None sends as fast as the connection accepts it.
+            trailing_silence_ms: Milliseconds of silence to send behind it, in which voice activity detection finds the
+                end of speech; 0 sends none.
             progress: ``progress(sent_seconds, total_seconds)`` is called after each message (``total_seconds``: None if
-                the source does not tell it); True shows a bar (the extra ``progress``).
+                the length of the source is not known); True shows a bar (the extra ``progress``); None: neither.
 
         Raises:
-            AudioFormatError: the audio is in a format that cannot be sent or converted.
-            AudioSendInProgressError: other audio is being sent.
-            RealtimeSyncError: as for all commands.
+            AudioFormatError: The audio is in a format that cannot be sent or converted.
+            AudioSendInProgressError: Other audio is being sent.
+            RealtimeSyncError: As all commands.
         """
-        self._audio.send(source, chunk_ms, pace, trailing_silence_ms, progress)
+        self._audio.send(self._audio.chunks(source, chunk_ms, pace, trailing_silence_ms, progress))
 
     def start_sending_audio(
         self,
@@ -362,14 +437,27 @@ class RealtimeConversationSession(RealtimeWireSession):
         trailing_silence_ms: float = 0,
         progress: Progress = None,
     ) -> AudioSend:
-        """``send_audio`` on a thread of its own; the handle has ``wait``, ``cancel`` and ``error``.
+        """Send audio on a thread of its own. Arguments as in ``send_audio``.
 
-        An orderly end of the session cancels it, which is no error: ``AudioSend.cancelled`` tells.
+        Returns:
+            A handle with ``wait``, ``cancel`` and ``error``. An orderly end of the session cancels it, which is no
+            error: then ``AudioSend.cancelled`` is True.
+
+        Raises:
+            AudioFormatError: The audio is in a format that cannot be sent or converted.
+            AudioSendInProgressError: Other audio is being sent.
+            RealtimeSyncError: As all commands.
         """
-        return self._audio.start_sending(source, chunk_ms, pace, trailing_silence_ms, progress)
+        wake = threading.Event()
+        chunks = self._audio.chunks(source, chunk_ms, pace, trailing_silence_ms, progress, wake)
+        return self._audio.start_sending(chunks, wake)
 
     def audio_writer(self) -> AudioWriter:
-        """Push audio piece by piece: ``with session.audio_writer() as writer: writer.write(samples)``."""
+        """Push audio piece by piece: ``with session.audio_writer() as writer: writer.write(samples)``.
+
+        Returns:
+            A writer; no other audio can be sent until it is closed.
+        """
         return self._audio.writer()
 
     # Talking --------------------------------------------------------------------------------------------------
@@ -384,20 +472,30 @@ class RealtimeConversationSession(RealtimeWireSession):
         on_interruption: Optional[Callable[[Interruption], object]] = None,
         linger: float = 30.0,
     ) -> None:
-        """Hold a whole spoken conversation: send what the microphone hears, play what the model says.
+        """Hold a whole spoken conversation: send the microphone's audio, play the model's.
 
-        When the user speaks into an answer, the speaker falls silent, and the answer is shortened in the conversation
-        to the samples that were played. ``microphone``, ``speaker``: None takes the machine's (the extra ``devices``);
-        ``FileMicrophone`` and ``FileSpeaker`` stand in for them, ``HalfDuplex(microphone, speaker)`` helps where there
-        is no echo cancelling. Tools are served by ``run_tools`` on another thread.
+        If the user speaks into an answer, the speaker falls silent, and the answer is shortened in the conversation to
+        the samples that were played. To serve other tools than the session's, call ``run_tools`` on another thread.
 
-        Runs on this thread until ``stop`` is set, Ctrl-C, the session's end, or the end of the microphone, after which
-        the last answer is awaited and played, unless nothing is heard for ``linger`` seconds. The devices are closed
-        then, the session is left as it is. ``on_update`` sees every update, ``on_interruption`` what was cut short.
+        Runs on this thread until ``stop`` is set, Ctrl-C, the session's end, or the microphone's end. The devices are
+        closed then; the session stays open.
 
-        Raises ``UsageError`` where turn detection is off, ``AudioFormatError`` for devices in another format than the
-        session, ``AudioDeviceError`` where one is not there or goes away, ``ConnectionClosedError`` after any end of
-        the connection but an orderly one, and what the callbacks raise.
+        Args:
+            microphone: None: the machine's (the extra ``devices``). ``FileMicrophone`` reads a file;
+                ``HalfDuplex(microphone, speaker)`` makes both for a machine without echo cancelling.
+            speaker: None: the machine's. ``FileSpeaker`` writes a file.
+            stop: Set it to end the conversation; None: it ends otherwise.
+            on_update: ``on_update(update)`` is called with every update; None: no callback.
+            on_interruption: ``on_interruption(interruption)`` is called after each interruption; None: no callback.
+            linger: After the microphone's end, seconds without a sound of the service after which its last answer is
+            not awaited any more.
+
+        Raises:
+            UsageError: Turn detection is off.
+            AudioFormatError: A device has another format than the session.
+            AudioDeviceError: A device is missing or was lost.
+            ConnectionClosedError: The connection ended otherwise than in an orderly way.
+            Exception: A callback raised it.
         """
         self._engine.check_open()
         talk(
@@ -414,12 +512,16 @@ class RealtimeConversationSession(RealtimeWireSession):
     # Inside ---------------------------------------------------------------------------------------------------
 
     def _items(self, content: Optional[Question]) -> list[ConversationItem]:
-        """What is asked, as items."""
+        """The content of a question, as items."""
         if content is None:
             return []
         if isinstance(content, str):
             if content.lower().endswith(_SOUND_FILES) and os.path.exists(content):
-                logger.warning("%r is asked as a text; for the recording of this name, ask Path(%r)", content, content)
+                logger.warning(
+                    "%r is asked as a text, though it is a file's name; to ask the recording, pass Path(%r)",
+                    content,
+                    content,
+                )
             return [ConversationItem.create_user_message(content)]
         if isinstance(content, ConversationItem):
             return [content]

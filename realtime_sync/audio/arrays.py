@@ -116,7 +116,7 @@ def from_bytes(audio: bytes, format: SampleFormat, rate: Optional[float] = None)
     require_numpy()
     import numpy as np
 
-    pcm = audio if format.wire_type == PCM.wire_type else g711.decode(audio, format.wire_type)
+    pcm = g711.decode(audio, format.wire_type)
     floats: Floats = np.frombuffer(pcm, "<i2", count=len(pcm) // 2).astype(np.float32) / np.float32(32768)
     if rate is None or rate == format.rate:
         return floats

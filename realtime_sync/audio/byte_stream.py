@@ -3,23 +3,50 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable
-from typing import Callable, Union
+from typing import BinaryIO, Callable, Optional, Union, cast
 
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 
 
 class ByteStream:
-    """Makes pieces of any length a stream: ``read(size)`` gives fewer bytes only at the end; bytes can be put back."""
+    """Makes pieces of any length a stream: ``read(size)`` gives fewer bytes only at the end; bytes can be put back.
 
-    def __init__(self, read: Callable[[int], object]) -> None:
-        self._source = read
+    Args:
+        source: Bytes, an object with ``read``, or an iterable of bytes.
+        path: Where the source is the file of this path, opened for the stream; None for any other source.
+
+    Attributes:
+        path: As above.
+        name: The file's name, for messages; None if it has none.
+        file: The source, if it is a file that can be sought; else None.
+        begins: Where that file stood in the beginning.
+
+    Raises:
+        InvalidInputError: The source is something else.
+    """
+
+    def __init__(self, source: object, path: Optional[str] = None) -> None:
+        if isinstance(source, (bytes, bytearray, memoryview)):
+            source = io.BytesIO(source)
+        self._source = _read_function(source)
         self._held = memoryview(b"")  # a slice of it costs no copy, however long a piece was
+        self.path = path
+        name = getattr(source, "name", None)
+        self.name = path or (name if isinstance(name, str) else None)  # it is a number for a pipe
+        seekable = getattr(source, "seekable", None)
+        self.file = cast(BinaryIO, source) if seekable is not None and seekable() else None
+        self.begins = self.file.tell() if self.file is not None else 0
 
-    @classmethod
-    def of(cls, source: object) -> ByteStream:
-        """Of bytes, of what has ``read``, or of an iterable of bytes. Raises InvalidInputError for anything else."""
-        return cls(_read_function(source))
+    def left(self) -> Optional[int]:
+        """Bytes from here to the end of the file; None if that cannot be told."""
+        if self.file is None:
+            return None
+        here = self.file.tell()
+        end = self.file.seek(0, os.SEEK_END)
+        self.file.seek(here)
+        return max(0, end - here)
 
     def put_back(self, data: bytes) -> None:
         """What is read next."""
@@ -47,8 +74,6 @@ class ByteStream:
 
 
 def _read_function(source: object) -> Callable[[int], object]:
-    if isinstance(source, (bytes, bytearray, memoryview)):
-        return io.BytesIO(bytes(source)).read
     if isinstance(source, io.TextIOBase):
         raise InvalidInputError("The file is open in text mode. Open it with mode 'rb'.")
     read: object = getattr(source, "read", None)

@@ -40,5 +40,5 @@ def write_audio(
 def _recoded(audio: bytes, format: SampleFormat, wanted: SampleFormat) -> bytes:
     if format.wire_type == wanted.wire_type:
         return audio
-    pcm = audio if format.wire_type == PCM.wire_type else g711.decode(audio, format.wire_type)
+    pcm = g711.decode(audio, format.wire_type)
     return pcm if wanted.wire_type == PCM.wire_type else g711.encode(pcm, wanted.wire_type)

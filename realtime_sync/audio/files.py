@@ -128,19 +128,18 @@ def _told(found: str, name: Optional[str]) -> Iterator[None]:
 
 
 @contextmanager
-def sought(stream: ByteStream, file: Optional[BinaryIO], begins: int) -> Iterator[BinaryIO]:
+def sought(stream: ByteStream) -> Iterator[BinaryIO]:
     """A file that can be sought and holds nothing but the audio.
 
-    That is ``file`` itself where its audio ``begins`` at 0; else a copy on disk: of the rest of it, or, where there
-    is none, of ``stream`` to its end.
+    That is the stream's own file if the audio begins at 0; else a copy on disk.
     """
-    if file is not None:
-        file.seek(begins)
-        if begins == 0:
-            yield file
+    if stream.file is not None:
+        stream.file.seek(stream.begins)
+        if stream.begins == 0:
+            yield stream.file
             return
     with tempfile.TemporaryFile() as copy:
-        rest = stream if file is None else ByteStream.of(file)
+        rest = stream if stream.file is None else ByteStream(stream.file)
         while data := rest.read(2**16):
             copy.write(data)
         copy.seek(0)

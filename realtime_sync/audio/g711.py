@@ -22,7 +22,9 @@ def encode(pcm: bytes, kind: str) -> bytes:
 
 
 def decode(data: bytes, kind: str) -> bytes:
-    """G.711 to 16-bit little-endian PCM, at the same rate; ``kind`` as in ``encode``."""
+    """G.711 to 16-bit little-endian PCM, at the same rate; ``kind`` as in ``encode``, or ``"audio/pcm"``: as it is."""
+    if kind == "audio/pcm":
+        return data
     return _little_endian(array.array("h", map(decode_table(kind).__getitem__, data)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,9 @@ from realtime_sync.extras import require
 Progress = Union[bool, Callable[[float, Optional[float]], object], None]
 """``progress(sent_seconds, total_seconds)``, or True for a bar in the terminal (tqdm); None or False: nothing."""
 
+OutgoingChunks = Union[AudioChunks, Generator[bytes, None, None]]
+"""Chunks to be sent, each when it is to be sent. ``close()`` lets go of their source."""
+
 _MOST_SILENCE_MS = 600_000
 _BAR = "{desc} |{bar}| {n:.1f}/{total_fmt} s [{elapsed}]"
 
@@ -31,7 +35,7 @@ def outgoing_chunks(
     trailing_silence_ms: float = 0,
     progress: Progress = None,
     clock: Optional[PacingClock] = None,
-) -> Union[AudioChunks, Generator[bytes, None, None]]:
+) -> OutgoingChunks:
     """The chunks to be sent, each when it is to be sent; ``close()`` them where they are dropped before their end.
 
     ``chunk_ms``: how long each is, 1 to 10,000 milliseconds; the last of the source may be shorter. ``pace``: 1.0 hands
@@ -40,17 +44,16 @@ def outgoing_chunks(
     sending thread after each chunk, ``total_seconds`` is None if the source does not tell it. ``clock`` paces.
 
     Raises, when called, InvalidInputError for arguments without sense, ConfigurationError where ``progress=True`` needs
-    tqdm; and as ``audio_chunks``.
+    tqdm; and as ``audio_chunks``, of which a path is opened, and its first chunk read, before this returns.
     """
     check_chunk_ms(chunk_ms)
     check_number("trailing_silence_ms", trailing_silence_ms, "milliseconds", at_most=_MOST_SILENCE_MS)
     check_number("pace", pace, above=0, optional=True)
-    if progress is True:
-        require("tqdm", "progress", "progress=True")
-    elif progress is not None and progress is not False and not callable(progress):
-        raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
+    check_progress(progress)
     size = format.bytes_for(chunk_ms / 1000)
     chunks = audio_chunks(source, format, size)
+    if isinstance(source, (str, os.PathLike)):
+        chunks.begin()
     silence = format.silence(trailing_silence_ms / 1000)
     timed: Iterable[bytes] = itertools.chain(chunks, _pieces(silence, size)) if silence else chunks
     if pace is not None:
@@ -63,6 +66,14 @@ def outgoing_chunks(
 def check_chunk_ms(chunk_ms: float, name: str = "chunk_ms", *, most: int = 10_000) -> None:
     """Raise InvalidInputError unless this is the length of a chunk in milliseconds, from 1 to ``most``."""
     check_number(name, chunk_ms, "milliseconds", at_least=1, at_most=most)
+
+
+def check_progress(progress: object) -> None:
+    """Raise unless ``progress`` is a function, None, False, or True with tqdm installed."""
+    if progress is True:
+        require("tqdm", "progress", "progress=True")
+    elif progress is not None and progress is not False and not callable(progress):
+        raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
 
 
 def _reported(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
+import itertools
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO, Iterable, Optional, Union, cast
 
@@ -34,9 +34,14 @@ Hz, in ``.ul``, ``.ulaw``, ``.al`` or ``.alaw``).
 class AudioChunks(Iterator[bytes]):
     """The chunks of a source. ``close()`` lets go of it early: of the file that was opened for it."""
 
-    def __init__(self, chunks: Iterator[bytes], length: _Length) -> None:
-        self._chunks = chunks
+    def __init__(self, chunks: Generator[bytes, None, None], length: _Length) -> None:
+        self._chunks: Iterator[bytes] = chunks
+        self._close = chunks.close
         self._length = length
+
+    def begin(self) -> None:
+        """Read the first chunk now, so that a file that is not there, or cannot be read, is an error of this call."""
+        self._chunks = itertools.chain((next(self._chunks),), self._chunks)
 
     @property
     def total_bytes(self) -> Optional[int]:
@@ -48,48 +53,13 @@ class AudioChunks(Iterator[bytes]):
 
     def close(self) -> None:
         """Give no further chunk. Idempotent."""
-        cast("io.IOBase", self._chunks).close()  # of a generator
+        self._close()
+        self._chunks = iter(())
 
 
 @attrs.define
 class _Length:
     bytes: Optional[int] = None
-
-
-@attrs.frozen
-class _Opened:
-    """A source as a stream, and as a file where it can be sought; ``begins``: where the file stood.
-
-    ``path``: where a path was given, and the file was opened here; None for any other source.
-    """
-
-    stream: ByteStream
-    name: Optional[str]
-    file: Optional[BinaryIO]
-    begins: int = 0
-    path: Optional[str] = None
-
-    @classmethod
-    def of(cls, source: object, path: Optional[str] = None) -> _Opened:
-        if isinstance(source, bytes):
-            source = io.BytesIO(source)
-        stream = ByteStream.of(source)
-        told = getattr(source, "name", None)
-        name = path or (told if isinstance(told, str) else None)  # it is a number for a pipe
-        seekable = getattr(source, "seekable", None)
-        if seekable is None or not seekable():
-            return cls(stream, name, None, path=path)
-        file = cast(BinaryIO, source)
-        return cls(stream, name, file, file.tell(), path)
-
-    def left(self) -> Optional[int]:
-        """Bytes from here to the end of the file; None if that cannot be told."""
-        if self.file is None:
-            return None
-        here = self.file.tell()
-        end = self.file.seek(0, os.SEEK_END)
-        self.file.seek(here)
-        return max(0, end - here)
 
 
 def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) -> AudioChunks:
@@ -120,7 +90,7 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
         length.bytes = len(source)
         chunks = _slices(source, size)
     else:
-        chunks = _chunks(_Opened.of(source), format, size, length)
+        chunks = _chunks(ByteStream(source), format, size, length)
     return AudioChunks(chunks, length)
 
 
@@ -131,69 +101,69 @@ def _is_bare(data: bytes, format: SampleFormat) -> bool:
     return not data.startswith(RIFFS) and container(data[:12], None) is None
 
 
-def _slices(data: bytes, size: int) -> Iterator[bytes]:
+def _slices(data: bytes, size: int) -> Generator[bytes, None, None]:
     for start in range(0, len(data), size):
         yield data[start : start + size]
 
 
-def _array_chunks(samples: Samples, format: SampleFormat, size: int, length: _Length) -> Iterator[bytes]:
+def _array_chunks(samples: Samples, format: SampleFormat, size: int, length: _Length) -> Generator[bytes, None, None]:
     block = max(1, round(samples.rate * format.seconds(size)))
     decoded = Decoded(samples.blocks(block), samples.rate, len(samples.array))
     length.bytes = decoded.converted_bytes(format)
-    yield from _cut(ByteStream.of(decoded.converted(format)), None, format, size)
+    yield from _cut(ByteStream(decoded.converted(format)), None, format, size)
 
 
 def _file_chunks(
     path: Union[str, os.PathLike[str]], format: SampleFormat, size: int, length: _Length
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     with open(path, "rb") as file:
-        yield from _chunks(_Opened.of(file, os.fspath(path)), format, size, length)
+        yield from _chunks(ByteStream(file, os.fspath(path)), format, size, length)
 
 
-def _chunks(opened: _Opened, format: SampleFormat, size: int, length: _Length) -> Iterator[bytes]:
-    left = opened.left()
-    info, start = read_wav_header(opened.stream)
+def _chunks(stream: ByteStream, format: SampleFormat, size: int, length: _Length) -> Generator[bytes, None, None]:
+    left = stream.left()
+    info, start = read_wav_header(stream)
     if info is not None and info.matches(format):
         length.bytes = info.data_bytes
-        yield from _cut(opened.stream, info.data_bytes, format, size, wav=True)
+        yield from _cut(stream, info.data_bytes, format, size, wav=True)
         return
-    opened.stream.put_back(start)
-    found = None if info is not None else container(start, opened.name)
-    if info is None and found is None and start and opened.path is not None:
-        info = bare_by_name(opened.path)
+    stream.put_back(start)
+    found = None if info is not None else container(start, stream.name)
+    if info is None and found is None and start and stream.path is not None:
+        info = bare_by_name(stream.path)
         info = info and attrs.evolve(info, data_bytes=left)
     if found is None and (info is None or info.matches(format)):
         length.bytes = left
-        yield from _cut(opened.stream, None, format, size)
+        yield from _cut(stream, None, format, size)
         return
     if not is_installed("numpy", "soundfile", "soxr"):
-        told = cannot_convert(found, opened.name) if found else None
-        raise AudioFormatError(told or mismatch(cast(WavInfo, info), format, opened.name))
+        told = cannot_convert(found, stream.name) if found else None
+        raise AudioFormatError(told or mismatch(cast(WavInfo, info), format, stream.name))
     with ExitStack() as stack:
-        decoded = _decoded(opened, info, found, format.seconds(size), stack)
-        logger.info("%s is converted to %s on its way", opened.name or info or found, format)
+        decoded = _decoded(stream, info, found, format.seconds(size), stack)
+        logger.info("%s is converted to %s on its way", stream.name or info or found, format)
         length.bytes = decoded.converted_bytes(format)
-        yield from _cut(ByteStream.of(decoded.converted(format)), None, format, size)
+        yield from _cut(ByteStream(decoded.converted(format)), None, format, size)
 
 
 def _decoded(
-    opened: _Opened, info: Optional[WavInfo], found: Optional[str], block_seconds: float, stack: ExitStack
+    stream: ByteStream, info: Optional[WavInfo], found: Optional[str], block_seconds: float, stack: ExitStack
 ) -> Decoded:
     if info is not None:
-        decoded = decode_wav(opened.stream, info, block_seconds)
+        decoded = decode_wav(stream, info, block_seconds)
         if decoded is not None:
             return decoded
         found = f"a WAV file ({info})"
-        if opened.file is None:
-            raise AudioFormatError(unreadable(found, opened.name, "not from a stream that cannot be sought"))
+        if stream.file is None:
+            raise AudioFormatError(unreadable(found, stream.name, "not from a stream that cannot be sought"))
     assert found is not None
-    whole = stack.enter_context(sought(opened.stream, opened.file, opened.begins))
-    return stack.enter_context(decoded_file(whole, found, opened.name, block_seconds))
+    whole = stack.enter_context(sought(stream))
+    return stack.enter_context(decoded_file(whole, found, stream.name, block_seconds))
 
 
 def _cut(
     stream: ByteStream, left: Optional[int], format: SampleFormat, size: int, *, wav: bool = False
-) -> Iterator[bytes]:
+) -> Generator[bytes, None, None]:
     """The chunks of samples in ``format``; ``left``: how many bytes there should be, None: to the end."""
     given = 0
     while True:

@@ -8,6 +8,7 @@ from typing import BinaryIO, Optional, Protocol, Union
 
 import attrs
 
+from realtime_sync.audio.byte_stream import ByteStream
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat, pcm_at
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 
@@ -76,7 +77,9 @@ def read_wav_header(stream: ByteReader) -> tuple[Optional[WavInfo], bytes]:
 
     Raises AudioFormatError for a RIFF file that is no WAV, is cut off within its header, or contradicts itself.
     """
-    start = _read_fully(stream, 12)
+    if not isinstance(stream, ByteStream):
+        stream = ByteStream(stream)
+    start = stream.read(12)
     if not start.startswith(RIFFS):
         return None, start
     if len(start) < 12:
@@ -86,7 +89,7 @@ def read_wav_header(stream: ByteReader) -> tuple[Optional[WavInfo], bytes]:
     return _read_chunks(stream), b""
 
 
-def _read_chunks(stream: ByteReader) -> WavInfo:
+def _read_chunks(stream: ByteStream) -> WavInfo:
     info: Optional[WavInfo] = None
     wide_length: Optional[int] = None
     budget = _MAX_HEADER_BYTES
@@ -103,7 +106,7 @@ def _read_chunks(stream: ByteReader) -> WavInfo:
             raise AudioFormatError(f"This WAV file has more than {_MAX_HEADER_BYTES} bytes before its samples.")
         body = _read_exactly(stream, size)
         if size % 2:
-            _read_fully(stream, 1)  # chunks are padded to an even length
+            stream.read(1)  # chunks are padded to an even length
         if name == b"fmt ":
             info = _read_format(body)
         elif name == b"ds64" and size >= 16:  # the lengths of a file of more than 4 GiB (EBU Tech 3306)
@@ -121,24 +124,8 @@ def _read_format(body: bytes) -> WavInfo:
     return WavInfo(codec, channels, rate, bits)
 
 
-def _read_fully(stream: ByteReader, size: int) -> bytes:
-    """``size`` bytes, or fewer only at the end: a pipe gives what it has."""
-    parts = []
-    while size > 0:
-        part: object = stream.read(min(size, 65536))  # a claimed length is not memory to be set aside
-        if not isinstance(part, bytes):
-            raise AudioFormatError(
-                f"A WAV file must be read from a blocking binary stream; this one gave {part!r:.40}."
-            )
-        if not part:
-            break
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
-def _read_exactly(stream: ByteReader, size: int) -> bytes:
-    data = _read_fully(stream, size)
+def _read_exactly(stream: ByteStream, size: int) -> bytes:
+    data = stream.read(size)
     if len(data) < size:
         raise AudioFormatError(_CUT_OFF)
     return data

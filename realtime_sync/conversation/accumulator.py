@@ -215,7 +215,7 @@ class Accumulator:
         self._take(key, item, final=True, keep_audio=True)
         self._order.add(key, previous_item_id or UNSET)
 
-    def _is_nobodys_loss(self, key: str) -> bool:
+    def _can_be_left_out_of_replay(self, key: str) -> bool:
         """True for a message of which nothing has come, and for lists of tools, which each connection makes anew."""
         draft = self._drafts[key]
         return isinstance(draft.base, MCPListToolsItem) or (

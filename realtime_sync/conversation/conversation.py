@@ -155,7 +155,7 @@ class Conversation(Accumulator):
 
     def replay(self) -> Replay:
         """What a new connection is to be told of the conversation, as it stands in the middle of things."""
-        keys = [key for key in self._order if not self._is_nobodys_loss(key)]
+        keys = [key for key in self._order if not self._can_be_left_out_of_replay(key)]
         drafts = [self._drafts[key] for key in keys]
         history = _history_of(drafts, self._awaited_calls())
         items = [with_id(item) for item in history.items]

@@ -43,23 +43,30 @@ _MOST_OPEN_TURNS = 100
 
 @attrs.frozen(kw_only=True)
 class Timeline:
-    """When things happened, in seconds after the turn began; None: they did not, or it is not known.
+    """When things happened, in seconds after the turn began; None if they did not, or it is not known.
 
     All by one monotonic clock, at which the updates were received. Of several responses (tools) ``response_created``
     and the ``first_...`` are the earliest, ``done`` is the last.
+
+    Attributes:
+        speech_started: The user began to speak.
+        speech_stopped: Voice activity detection reported the end of speech, for which it waits for a silence first.
+        committed: The user's words are in the conversation: the buffer was committed, or the written item was added.
+        response_created: The model began to answer.
+        first_text: The first piece of text or transcript came.
+        first_audio: The first piece of audio came.
+        first_played: The first audio was played: by the ``PlaybackPosition`` given to ``session.turns()``, or by a
+        service that plays itself (WebRTC, SIP).
+        done: The answer was done.
     """
 
     speech_started: Optional[float] = None
     speech_stopped: Optional[float] = None
-    """Told by voice activity detection, which waits for a silence first."""
     committed: Optional[float] = None
-    """What was said is in the conversation: the buffer's commit, or the user's written item."""
     response_created: Optional[float] = None
     first_text: Optional[float] = None
-    """The first piece of text or transcript."""
     first_audio: Optional[float] = None
     first_played: Optional[float] = None
-    """By the ``PlaybackPosition`` given to ``session.turns()``, or by a service that plays itself (WebRTC, SIP)."""
     done: Optional[float] = None
 
     def between(self, earlier: str, later: str) -> Optional[float]:
@@ -107,12 +114,23 @@ class Timeline:
 class Turn:
     """What the user said, and what the model answered.
 
-    ``user_item_ids``: the items of the user's side, in order. ``user_text``: what was written; ``user_transcript``:
-    what was spoken, None if no transcript has come; ``transcription_error`` tells why, if the service did.
-    ``response_ids``: one, or several where tools were called, none if nothing was answered. ``text``,
-    ``transcript``: what the model wrote and spoke. ``status`` and ``reason`` are the last response's: ``completed``,
-    ``cancelled``, ``incomplete``, ``failed``, or None without an answer.
-    ``started``: when it began, by ``time.monotonic()`` (or the clock of whoever feeds the tracker).
+    Attributes:
+        user_item_ids: The ids of the user's items, in order.
+        user_text: The user's written text.
+        user_transcript: The user's spoken words; None if no transcript has come.
+        transcription_error: Why there is no transcript, if the service said so; else None.
+        response_ids: The ids of the responses: one, several if tools were called, none if nothing was answered.
+        item_ids: The ids of the model's items, in order.
+        text: The model's written text.
+        transcript: The model's spoken words.
+        function_calls: The function calls of the responses.
+        status: The last response's: ``"completed"``, ``"cancelled"``, ``"incomplete"`` or ``"failed"``; None without an
+            answer.
+        reason: Why the last response is not completed; None if it is, or without an answer.
+        truncated: True if its audio was shortened before the turn was finished. After a later interruption, while the
+            player was still busy, ``session.conversation.heard_ms(item_id)`` knows it.
+        timeline: When each thing happened.
+        started: When the turn began, by ``time.monotonic()`` (or by the clock of the tracker's updates).
     """
 
     user_item_ids: Sequence[str] = attrs.field(repr=False)
@@ -121,15 +139,12 @@ class Turn:
     transcription_error: Optional[ErrorDetails] = attrs.field(repr=False)
     response_ids: Sequence[str] = attrs.field(repr=False)
     item_ids: Sequence[str] = attrs.field(repr=False)
-    """The items of the model's side, in order."""
     text: str = attrs.field(repr=shortened)
     transcript: str = attrs.field(repr=shortened)
     function_calls: Sequence[FunctionCallItem] = attrs.field(repr=lambda calls: str([call.name for call in calls]))
     status: Optional[str]
     reason: Optional[str]
     truncated: bool = attrs.field(repr=False)
-    """True if its audio was shortened before the turn was finished; ``session.conversation.heard_ms(item_id)`` tells
-    of an interruption later than that, while the player was still busy."""
     timeline: Timeline = attrs.field(repr=False)
     started: float = attrs.field(repr=False)
 

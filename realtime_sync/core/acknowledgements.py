@@ -1,4 +1,9 @@
-"""Which update acknowledges which command of the realtime protocol, and how the two are matched."""
+"""Which update acknowledges which command of the realtime protocol, and how the two are matched.
+
+``ACKNOWLEDGEMENTS`` is the table; ``core/commands.py`` has the rules by which it is used. A command that is not in the
+table is acknowledged by nothing. A row's ``match`` gets the fields of the command that ``matched_fields`` extracts
+(or the message itself, for one that was sent as JSON), and the update. Everything here is pure: no state, no lock.
+"""
 
 from __future__ import annotations
 
@@ -29,12 +34,12 @@ def _added_item(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
 
 
 def _created_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
-    """Responses in flight together are told apart by metadata; a server without it answers in the order of asking."""
+    """True if the metadata are the request's, or the server reports none: then it answers in the order of asking."""
     parameters = command.get("response")
     ours = (parameters.get("metadata") if isinstance(parameters, Mapping) else None) or {}
     assert isinstance(update, ResponseUpdateBase)
     theirs = update.response.metadata or {}
-    if METADATA_KEY in ours and METADATA_KEY in theirs:  # what else is in there, a server may have made strings of
+    if METADATA_KEY in ours and METADATA_KEY in theirs:  # the other values may have been turned into strings
         return bool(ours[METADATA_KEY] == theirs[METADATA_KEY])
     return ours == theirs or update.response.metadata is UNSET
 
@@ -69,7 +74,7 @@ def is_acknowledged(wire_type: str) -> bool:
 
 
 def matched_fields(command: Command) -> Mapping[str, Any]:
-    """What of a command its acknowledgement is recognised by, without encoding it a second time."""
+    """The fields of a command by which its acknowledgement is recognised, without encoding it a second time."""
     fields: dict[str, Any] = {name: getattr(command, name, None) for name in ("item_id", "response_id")}
     if isinstance(command, commands.ConversationItemCreateCommand):
         fields["item"] = {"id": command.item.id}

@@ -1,4 +1,7 @@
-"""An answer of the model as a value: finished, and the pieces in which it came."""
+"""An answer of the model as a value: finished, and the pieces in which it came.
+
+Values only: frozen, made by ``core/response.py``, safe to share between threads.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,12 @@ def _types(items: Sequence[ConversationItem]) -> str:
 
 @attrs.frozen
 class Delta:
-    """A piece of an answer. ``kind``: ``"text"``, which is written, or ``"transcript"``, which is spoken."""
+    """A piece of an answer.
+
+    Attributes:
+        kind: ``"text"`` if the model wrote it, ``"transcript"`` if the model spoke it.
+        text: The piece itself.
+    """
 
     kind: Literal["text", "transcript"]
     text: str = attrs.field(repr=_beginning)
@@ -46,23 +54,38 @@ class Delta:
 
 @attrs.frozen(kw_only=True)
 class Timings:
-    """When things happened, in seconds after the answer was asked for; None: they did not."""
+    """When things happened, in seconds after the answer was asked for; None if they did not.
+
+    Attributes:
+        created: The service began to answer (``response.created``).
+        first_text: The first piece of text or of a transcript came.
+        first_audio: The first piece of audio came.
+        done: The service said that the answer is done (``response.done``).
+    """
 
     created: Optional[float] = None
     first_text: Optional[float] = None
-    """The first piece of text or transcript."""
     first_audio: Optional[float] = None
     done: Optional[float] = None
 
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """A finished answer.
+    """A finished answer. ``str(answer)`` is its text, or its transcript if it has no text.
 
-    ``text``: what was written. ``transcript``: what was spoken. ``audio``: the speech, samples in ``audio_format``.
-    ``items``: all that the answer put into the conversation. ``status``: ``completed``, ``incomplete``, ``cancelled``
-    or ``failed``; ``reason`` tells why it is not completed (``max_output_tokens``, ``turn_detected``, ...). ``cost``:
-    in US dollars by ``pricing.PRICES``, None if the model or the usage is not known.
+    Attributes:
+        id: The service's name for the response; None if it gave none.
+        status: ``"completed"``, ``"incomplete"``, ``"cancelled"`` or ``"failed"``; None if the service gave none.
+        reason: Why the answer is not completed (``"max_output_tokens"``, ``"turn_detected"``, ...); None if it is.
+        text: What the model wrote; empty if it spoke.
+        transcript: What the model spoke, in writing.
+        audio: The speech: samples in ``audio_format``.
+        audio_format: The format of ``audio``.
+        items: The items that the answer put into the conversation.
+        usage: The tokens that the service counted; None if it did not report them.
+        cost: US dollars by ``realtime_sync.PRICES``; None if the model or the usage is not known.
+        timings: When the answer began, came and ended.
+        response: The response as the service reported it last.
     """
 
     id: Optional[str]
@@ -80,37 +103,48 @@ class Answer:
 
     @property
     def completed(self) -> bool:
-        """True if nothing cut it short."""
+        """True if nothing cut the answer short."""
         return self.status == "completed"
 
     @property
     def function_calls(self) -> list[FunctionCallItem]:
-        """The calls that the model wants to be made."""
+        """The function calls that the model asks for."""
         return [item for item in self.items if isinstance(item, FunctionCallItem)]
 
     @property
     def audio_seconds(self) -> float:
-        """How long the audio is."""
+        """The length of the audio, in seconds."""
         return SampleFormat.of(self.audio_format).seconds(len(self.audio))
 
     def save_audio(self, target: Union[str, os.PathLike[str], BinaryIO], rate: Optional[int] = None) -> None:
-        """Write the audio into a WAV file: a path, or a binary file object, which stays open.
+        """Write the audio into a WAV file.
 
-        ``rate``: None writes it in the format that it came in; else as 16-bit PCM at so many Hz, which, where it is
-        another rate, needs the extra ``audio`` (ConfigurationError without it).
+        Args:
+            target: A path, or a binary file object, which stays open.
+            rate: Samples per second of 16-bit PCM. None: the audio is written in the format in which it came.
+
+        Raises:
+            ConfigurationError: The audio came at another rate, and the extra ``audio``, which converts it, is missing.
         """
         write_audio(target, self.audio, SampleFormat.of(self.audio_format), rate)
 
     def samples(self, rate: Optional[int] = None) -> npt.NDArray[np.float32]:
-        """The audio as a numpy array: mono, floating point from -1 to 1, at ``rate`` (Hz; None: as it came).
+        """The audio as a numpy array.
 
-        Needs the extra ``audio`` (ConfigurationError without it).
+        Args:
+            rate: Samples per second. None: the rate at which the audio came.
+
+        Returns:
+            Mono samples, floating point from -1 to 1.
+
+        Raises:
+            ConfigurationError: The extra ``audio`` is missing.
         """
         return from_bytes(self.audio, SampleFormat.of(self.audio_format), rate and pcm_at(rate).rate)
 
     @property
     def approvals(self) -> list[MCPApprovalRequestItem]:
-        """The remote tools that the model wants to call and that nobody has approved or rejected; see ``ask``."""
+        """The calls of remote tools (MCP) that wait for an approval; see ``ask``."""
         return [item for item in self.items if isinstance(item, MCPApprovalRequestItem)]
 
     def __str__(self) -> str:

@@ -1,20 +1,20 @@
-"""Asking for an answer: one at a time in the conversation, and told from all others.
+"""Asking for an answer: one at a time in the conversation, and never confused with another one.
 
 The order on one connection, all of it on the asker's thread:
 
 1. ``ResponseRouter.request`` waits for the asker's turn in the conversation, and expects the response.
-2. The question's items are said, then ``response.create`` is sent, marked with its ``event_id`` and its ``Owner``.
-3. The asker waits until the response has begun: the service then has spoken about the items, too. A response that
-   nobody waits for any more (out of time, Ctrl-C) is cancelled by a thread as soon as it begins.
+2. The question's items are sent, then ``response.create``, marked with its ``event_id`` and its ``Owner``.
+3. The asker waits until the response has begun: by then the service has accepted or refused the items, too. If the
+   asker stops waiting (out of time, Ctrl-C), a thread cancels the response as soon as it begins.
 
-What is tried again, until the deadline:
+It asks again, until the deadline:
 
-- The connection ends before ``response.create`` is sent: again on the next one, as often as it takes.
-- It ends afterwards, and nothing of the answer has come: again, once; it may have been the question's fault.
-- The service refuses because a response is in progress: voice activity detection, or the caller by hand, began one in
-  that very moment; again once the conversation may have become free.
+- if the connection ends before ``response.create`` is sent: on the next one, as often as it takes;
+- if it ends afterwards, before any part of the answer has come: once, because the question may be the reason;
+- if the service refuses because a response is in progress (voice activity detection, or the caller by hand, began one
+  in that very moment): once the conversation may have become free.
 
-There is no lock here: a ``Question`` belongs to the asker's thread.
+Locks: none here, and none is held while this module waits or sends. A ``Question`` belongs to the asker's thread.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ ACTIVE_RESPONSE = "conversation_already_has_active_response"
 
 
 class Question:
-    """What is said before an answer is asked for: once, and asked again once if its connection was lost too soon."""
+    """The items that are sent before an answer is asked for: once, even if the answer is asked for again."""
 
     def __init__(self, items: Sequence[ConversationItem], owner: Owner = Owner.SESSION) -> None:
         self._items = items
@@ -63,16 +63,16 @@ class Question:
         self._connection: Optional[SessionConnection] = None  # on which they were said
         self._asked_again = False
 
-    def take_second_chance(self) -> bool:
-        """True the first time."""
-        taken, self._asked_again = self._asked_again, True
-        return not taken
+    def may_ask_again(self) -> bool:
+        """True for the first call: the second chance is used up then."""
+        used, self._asked_again = self._asked_again, True
+        return not used
 
     def say(self, engine: RealtimeEngine, connection: SessionConnection) -> None:
-        """Say it, in the caller's turn on this connection; what was carried over to it need not be said again.
+        """Send the items, in the caller's turn on this connection; items that were carried over are not sent again.
 
-        On this connection only: on another one it would not be the caller's turn, and several questions would come
-        before the first answer.
+        They are sent on this connection only: on another one it would not be the caller's turn, and several questions
+        would come before the first answer.
         """
         if self._said and self._connection is not connection and engine.read_conversation(self._is_overtaken):
             for item_id, _ in self._said:
@@ -84,13 +84,16 @@ class Question:
             self._said.append((str(command.item.id), _send(engine, command, connection, self._owner)))
 
     def _is_overtaken(self, conversation: Conversation) -> bool:
-        """True if other questions were put first on the new connection: it is not the last thing said any more."""
+        """True if other questions came first on the new connection, so that this one is not the last any more."""
         ids = {item_id for item_id, _ in self._said}
         behind = itertools.takewhile(lambda item: item.id not in ids, reversed(conversation.items))
         return any(conversation.item(item_id) for item_id in ids) and any(behind)
 
     def refusal(self) -> Optional[Exception]:
-        """Why the service refused an item; it works in order, so once it answers it has spoken about all of them."""
+        """The error with which the service refused an item; None if it refused none.
+
+        The service works in order, so once it answers it has accepted or refused all items.
+        """
         errors = [_latest(handle).error for _, handle in self._said]
         return next((error for error in errors if error and not isinstance(error, ConnectionReplacedError)), None)
 
@@ -103,9 +106,9 @@ def begin_response(
     question: Optional[Question] = None,
     owner: Owner = Owner.SESSION,
 ) -> Response:
-    """Say ``items`` and have them answered; see ``RealtimeConversationSession.respond``.
+    """Send ``items`` and have them answered; see ``RealtimeConversationSession.respond``.
 
-    ``question``: the same items, if they may have been said already. ``owner``: what the asker does about the calls.
+    ``question``: the same items, if they may have been sent already. ``owner``: the calls that the asker handles.
     """
     engine.check_open()
     options = options or ConversationResponseOptions()
@@ -121,7 +124,7 @@ def begin_response(
         try:
             _wait_until_begun(engine, connection, event_id, response, deadline)
         except ConnectionReplacedError:
-            if not question.take_second_chance():
+            if not question.may_ask_again():
                 raise
             continue
         except ServerError as error:
@@ -129,7 +132,7 @@ def begin_response(
             if ACTIVE_RESPONSE not in (error.code, error.type) or deadline.left == 0:
                 raise
             pause = 0.1 * attempt if deadline.left is None else min(0.1 * attempt, deadline.left)
-            responses_on(connection).wait_for_change(pause)  # longer each time, in case it is one that is not seen
+            responses_on(connection).wait_for_change(pause)  # longer each time: its end may not be noticed here
             continue
         _check_said(question, response)
         return response
@@ -145,7 +148,7 @@ def _put(
     owner: Owner,
     deadline: Deadline,
 ) -> Optional[Response]:
-    """Ask on this connection, in the asker's turn; None if it has ended before: what was said is carried over."""
+    """Ask on this connection, in the asker's turn; None if the connection ended first: sent items are carried over."""
     response, responses = _expected(engine, connection, options, owner), responses_on(connection)
     try:
         responses.request(event_id, response, options.conversation == "none", deadline, owner)
@@ -154,7 +157,7 @@ def _put(
         question.say(engine, connection)
         metadata = {**(options.metadata or {}), METADATA_KEY: request_mark(event_id, owner)}
         marked = attrs.evolve(options, metadata=metadata)
-        # On this connection only: on another one nobody would expect its answer.
+        # On this connection only: on another one its answer would not be expected.
         engine.send(commands.ResponseCreateCommand(response=marked, event_id=event_id), connection)
     except ConnectionReplacedError:
         return None
@@ -172,7 +175,7 @@ def finished_answer(
     on_delta: Optional[OnDelta] = None,
     owner: Owner = Owner.SESSION,
 ) -> Answer:
-    """Say ``items`` and wait for the answer; asks again, once, if its connection ended before any of it came."""
+    """Send ``items`` and wait for the answer; asks again, once, if the connection ended before any part of it came."""
     question = Question(() if options is not None and options.conversation == "none" else items, owner)
     while True:
         with begin_response(engine, items, options, deadline, question, owner) as response:
@@ -183,17 +186,17 @@ def finished_answer(
                 return response.wait(deadline.left)
             except WaitTimeoutError:
                 if deadline.left != 0:
-                    raise  # what on_delta waited for
-                told = f"no answer within {deadline.seconds} s; what has begun is cancelled"
-                late = time_out(told, response.overheard)
+                    raise  # a time-out inside on_delta
+                message = f"no answer within {deadline.seconds} s; if it has begun, it is cancelled"
+                late = time_out(message, response.overheard)
                 raise late from late.__cause__
             except ConnectionReplacedError:
-                if response.has_begun_to_come or not question.take_second_chance():
+                if response.has_begun_to_come or not question.may_ask_again():
                     raise
 
 
 def _send(engine: RealtimeEngine, command: Command, connection: SessionConnection, owner: Owner) -> CommandHandle:
-    """Send an asker's command, on this connection only: what answers it is the asker's, too."""
+    """Send an asker's command, on this connection only; the update that answers it is the asker's, too."""
     command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
     if Owner.FOR_ALL not in owner:
         item = command.item.id if isinstance(command, commands.ConversationItemCreateCommand) else None
@@ -202,7 +205,7 @@ def _send(engine: RealtimeEngine, command: Command, connection: SessionConnectio
 
 
 def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
-    """The command that adds an item, under an id: so its acknowledgement can be told from others."""
+    """The command that adds an item, with an id, so that its acknowledgement can be recognised."""
     if item.id is None:
         item = attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")  # the service allows 32 characters
     return commands.ConversationItemCreateCommand(item=item)
@@ -215,7 +218,7 @@ def _wait_until_begun(
         response.wait_until_begun(deadline)
     except (ServerError, ConnectionClosedError):
         raise
-    except BaseException:  # out of time, or Ctrl-C: it will begin all the same, with nobody to listen
+    except BaseException:  # out of time, or Ctrl-C: it will begin all the same
         engine.start_thread(lambda: _cancel_once_begun(engine, connection, event_id, response), "cancel")
         raise
 
@@ -227,7 +230,7 @@ def _cancel_once_begun(
         response.wait_until_begun(Deadline(engine.timeouts.acknowledge))
         response.cancel()
     except RealtimeSyncError:
-        pass  # refused, never begun, or gone with the connection: there is nothing to cancel
+        pass  # it was refused, never began, or ended with the connection: there is nothing to cancel
     finally:
         # First: on a server without metadata the next request's answer would be taken for the answer to this one.
         connection.commands.give_up(event_id)
@@ -261,7 +264,7 @@ def _expected(
 
 
 def _output_format(engine: RealtimeEngine, options: ConversationResponseOptions) -> AudioFormat:
-    for told in (options.output_audio_format, engine.session.output_audio_format if engine.session else None):
-        if isinstance(told, AudioFormat):
-            return told
+    for format in (options.output_audio_format, engine.session.output_audio_format if engine.session else None):
+        if isinstance(format, AudioFormat):
+            return format
     return AudioFormat(type="audio/pcm", rate=24000)

@@ -1,8 +1,26 @@
-"""Which update acknowledges which command, and the handles on which callers wait for it.
+"""The commands in flight of a connection, and the handles on which callers wait for their acknowledgements.
 
-The service does not repeat a command's ``event_id`` in its acknowledgement, only in an ``error``. So an
-acknowledgement belongs to the oldest command in flight that it can belong to: by item or response id where there is
-one, else by the order of sending, in which the service works through them.
+The service does not repeat a command's ``event_id`` in its acknowledgement, only in an ``error``. Rules:
+
+1. An acknowledgement belongs to the oldest command in flight that it can belong to: by item or response id if the
+   command has one, else by the order of sending, because the service answers in order.
+2. A command whose wait has timed out comes last among those: it may have been refused by an error that names no
+   command.
+3. An error belongs to the command that it names. One that names none belongs to a raw message that had no
+   ``event_id``, if there is one; all other commands remember it, and their time-outs report it.
+4. A command that nothing acknowledges and no error can name (it has no ``event_id``) is dropped once a later one is
+   acknowledged. All others stay until they are answered, within a bound.
+
+States of a handle: in flight; then done, with an update or an error. The first of the two counts. ``sent_again`` names
+the handle of the same command on a new connection; it does not change the state of this one.
+
+Order: a command is expected before its first byte is written, because its acknowledgement may come at once. ``match``
+finds the command of an update; its handle is settled later, when everything that its waiter may look at is up to date
+(``realtime.py``).
+
+Locks: ``PendingCommands._lock`` guards ``_pending`` and ``_ended``. It is held for dictionary work only, nothing is
+taken under it, and no handle is settled under it. A ``CommandHandle`` has no lock: ``_settled`` is set last, behind
+the field that a waiter reads.
 """
 
 from __future__ import annotations
@@ -24,9 +42,14 @@ _MOST_PENDING = 1024
 
 
 class CommandHandle:
-    """A command that was sent. ``wait()`` for its acknowledgement, or ignore it.
+    """A command that was sent. Call ``wait()`` for its acknowledgement, or ignore it.
 
-    ``event_id`` is its name on the wire (None for a raw message that had none); ``type`` its wire type.
+    Attributes:
+        event_id: The command's name on the wire; None for a raw message that has none.
+        type: The command's wire type.
+        sent_again: The handle of the same command on a new connection; None if it was not sent again.
+        overheard: The newest error that names no command, for the message of a time-out. Set by the session.
+        overdue: True once a ``wait`` as long as ``Timeouts.acknowledge`` has timed out.
     """
 
     def __init__(self, type: str, event_id: Optional[str], timeout: float, check: Callable[[], None]) -> None:
@@ -38,32 +61,38 @@ class CommandHandle:
         self._update: Optional[ConversationUpdate] = None
         self._error: Optional[Exception] = None
         self.sent_again: Optional[CommandHandle] = None
-        """The handle of the same command on a new connection, once the session has sent it again there."""
         self.overheard: Optional[ErrorUpdate] = None
-        """What the service said last meanwhile, about no command in particular. Set by the session."""
         self.overdue = False
-        """True once somebody has waited for it in vain, as long as any should take."""
 
     @property
     def done(self) -> bool:
-        """True once it was acknowledged, was refused, or can no longer be either."""
+        """True once the command was acknowledged or refused, or can no longer be either."""
         return self._settled.is_set()
 
     @property
     def update(self) -> Optional[ConversationUpdate]:
-        """The acknowledging update; None while there is none."""
+        """The update that acknowledged the command; None if it is not acknowledged."""
         return self._update
 
     @property
     def error(self) -> Optional[Exception]:
-        """Why it will not be acknowledged; None while it still may be, or was."""
+        """The reason why the command will never be acknowledged; None if it may still be, or was."""
         return self._error
 
     def wait(self, timeout: Optional[float] = None) -> ConversationUpdate:
-        """The update that acknowledges this command. ``timeout`` in seconds; None: ``Timeouts.acknowledge``.
+        """Wait until the service acknowledges the command.
 
-        Raises ``ServerError`` where the service refused this command, ``ConnectionClosedError`` where the session
-        ended first, ``WaitTimeoutError`` when time is up (it may still come: wait again).
+        Args:
+            timeout: Seconds to wait. None: ``Timeouts.acknowledge``. 0 does not wait.
+
+        Returns:
+            The update that acknowledges this command.
+
+        Raises:
+            ServerError: The service refused this command.
+            ConnectionClosedError: The session ended first. ``ConnectionReplacedError``: the connection did, and the
+                session goes on; ``sent_again`` says whether the command was sent again.
+            WaitTimeoutError: Time is up. The acknowledgement may still come: wait again.
         """
         self._check()
         seconds = self._timeout if timeout is None else timeout
@@ -76,9 +105,9 @@ class CommandHandle:
         return self._update
 
     def settle(self, update: Optional[ConversationUpdate], error: Optional[Exception] = None) -> None:
-        """Release who waits; the first call counts. Called by the session.
+        """Release the threads that wait; the first call counts. Called by the session.
 
-        ``update``: what acknowledges the command, or the ``error`` that refuses it.
+        ``update``: the update that acknowledges the command, or the ``error`` event that refuses it.
         """
         if isinstance(update, ErrorUpdate):
             error, update = server_error(update), None
@@ -109,7 +138,7 @@ class _Pending:
 
 
 def _matched(message: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What of a message is needed to recognise its acknowledgement: not its audio, for one."""
+    """The part of a message by which its acknowledgement is recognised; without its audio, for example."""
     matched = {key: message.get(key) for key in ("item_id", "response_id")}
     for key, inner in (("item", "id"), ("response", "metadata")):
         whole = message.get(key)
@@ -142,42 +171,43 @@ class PendingCommands:
         if self._ended is not None:
             handle.settle(None, self._ended(handle.type, _matched(message)))
         if evicted is not None:
-            evicted.handle.settle(None, UsageError(f"more than {_MOST_PENDING} commands are unacknowledged"))
+            late = f"more than {_MOST_PENDING} commands are in flight, so this one is not awaited any more"
+            evicted.handle.settle(None, UsageError(late))
 
     def give_up(self, event_id: str) -> None:
-        """Nobody waits for this command's acknowledgement any more: what comes is for later ones."""
+        """Expect no acknowledgement of this command any more: the next one that comes is a later command's."""
         with self._lock:
             for key in [key for key, entry in self._pending.items() if entry.handle.event_id == event_id]:
                 del self._pending[key]
 
     def is_in_flight(self, event_id: str) -> bool:
-        """True for a command whose turn on the wire has come, and that is neither acknowledged nor refused."""
+        """True if the command has had its turn on the wire, and is neither acknowledged nor refused."""
         with self._lock:
             return any(entry.handle.event_id == event_id for entry in self._pending.values())
 
-    def take(self, update: ConversationUpdate) -> Optional[CommandHandle]:
+    def match(self, update: ConversationUpdate) -> Optional[CommandHandle]:
         """The command that this update acknowledges or refuses, if any; it is for the caller to settle it."""
         if not self._pending:  # a command is in there before it is sent, so before it can be answered
             return None
         if isinstance(update, self._error_class):
-            # An error that names nobody is about a message that had no name, and the service works in order.
+            # An error that names no command is about a message that had no name (rule 3).
             event_id = update.failed_event_id
-            handle = self._take_first(lambda entry: entry.handle.event_id == event_id, passed=False)
+            handle = self._remove_first(lambda entry: entry.handle.event_id == event_id, passed=False)
             if handle is None:
-                self._tell_all(update)
+                self._overhear_all(update)
             return handle
         if update.kind in self._acknowledging:
-            return self._take_first(lambda entry: update.kind in entry.kinds and entry.match(entry.message, update))
+            return self._remove_first(lambda entry: update.kind in entry.kinds and entry.match(entry.message, update))
         return None
 
-    def _tell_all(self, error: ErrorUpdate) -> None:
+    def _overhear_all(self, error: ErrorUpdate) -> None:
         with self._lock:
             pending = list(self._pending.values())
         for entry in pending:
             entry.handle.overheard = error
 
     def end(self, error: ConnectionClosedError, error_of: Optional[ErrorOf] = None) -> None:
-        """Nothing will be acknowledged any more: because of ``error``, or of what ``error_of`` says of a command."""
+        """Fail all commands: with ``error``, or with the error that ``error_of`` gives for each command."""
         ended: ErrorOf = error_of or (lambda wire_type, message: error)
         with self._lock:
             self._ended = ended
@@ -186,13 +216,17 @@ class PendingCommands:
         for entry in pending:
             entry.handle.settle(None, ended(entry.handle.type, entry.message))
 
-    def _take_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
-        """``passed``: the service has worked on everything before it, so what nothing acknowledges can be forgotten."""
+    def _remove_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
+        """Remove the first command that is wanted.
+
+        ``passed``: the service answers in order, so drop earlier commands that have no acknowledgement of their own.
+        """
         with self._lock:
             matching = list(filter(wanted, self._pending.values()))
             if not matching:
                 return None
-            # What was waited for in vain may have been refused without a name: it must not take what is another's.
+            # Prefer commands whose wait has not timed out: a timed-out one may have been refused by an error without
+            # event_id, and must not consume this acknowledgement.
             found = next((entry for entry in matching if not entry.handle.overdue), matching[0])
             for key, entry in list(self._pending.items()):
                 if entry is found:
@@ -204,12 +238,12 @@ class PendingCommands:
 
 
 def time_out(message: str, overheard: Optional[ErrorUpdate]) -> WaitTimeoutError:
-    """The error of who waited in vain, with what the service said meanwhile: often that is why nothing came."""
+    """A time-out's error, with the last error that named no command: often that is the reason why nothing came."""
     if overheard is None:
         return WaitTimeoutError(message)
-    said = server_error(overheard)
-    error = WaitTimeoutError(f"{message}. Meanwhile, about no command in particular: {said}")
-    error.__cause__ = said
+    reported = server_error(overheard)
+    error = WaitTimeoutError(f"{message}. Meanwhile the service reported, without naming a command: {reported}")
+    error.__cause__ = reported
     return error
 
 

@@ -1,14 +1,18 @@
-"""One connection of a session: what is sent and awaited on it, and how it ends.
+"""One connection of a session: sending and receiving on it, its commands and answers in progress, and its end.
 
 A session that reconnects has several, one after the other; ``number`` is 1 for the first.
 
-Sending: ``send`` takes the wire's turn, a lock, so that everything noted in the turn has the order of the wire. A
-command is kept (for a reconnect) and expected before its first byte is written, because its acknowledgement may come
-at once. What the turn raises before that leaves the connection as it is.
+Sending: ``send`` takes the wire's turn, a lock, so that everything written down in the turn has the order of the wire.
+In the turn, in this order: the recovery keeps the frame, the command is expected, the recording gets the frame, the
+frame is written. A command is kept and expected before its first byte is written, because its acknowledgement may come
+at once. An error that is raised before the write leaves the connection as it is.
 
-The end: the reader thread calls ``end`` once. ``reason`` is how the connection ended; ``error`` is what everyone is
-told, which differs if the session goes on. Both are set before ``ended``. Locks: the wire's turn (transport), then
-those of ``commands`` and ``exchange``; none is held while another thread is waited for.
+The end: the reader thread calls ``end`` once. ``reason`` is how the connection ended; ``error`` is the error that
+waiting threads get, which is another one if the session goes on. Both are set before ``ended``.
+
+Locks: the wire's turn (transport) for sending; under it those of ``commands``, of the recovery's outbox and of the
+recording. The fields below ``_recording`` belong to the reader thread, except ``over``, which the engine's lock guards,
+and ``silent`` and ``deferred``, which the lock for delivery guards.
 """
 
 from __future__ import annotations
@@ -51,15 +55,15 @@ class SessionConnection:
         self._recording = recording
         # The reader's alone, until it has ended:
         self.last_error: Optional[ErrorUpdate] = None
-        self.last_words: Optional[ErrorUpdate] = None  # an error about no command, if nothing has come since
+        self.last_unattributed_error: Optional[ErrorUpdate] = None  # naming no command, if nothing has come since
         self.heard = False  # the server has said something but an error
-        self.silent = False  # it catches up: what comes is not delivered
-        self.deferred: list[ConversationUpdate] = []  # what came in silence and is delivered afterwards
+        self.silent = False  # the connection catches up: updates are not delivered
+        self.deferred: list[ConversationUpdate] = []  # came in silence, and are delivered afterwards
         self.over = False  # the reader has come to its end; guarded by the engine's lock
         self.reason: Optional[ConnectionClosedError] = None
         self.error: Optional[ConnectionClosedError] = None
-        self.greeted = threading.Event()  # the server has said something, or the connection has ended
-        self.ended = threading.Event()  # everyone who waited on this connection was released
+        self.greeted = threading.Event()  # the server has said something but an error, or the connection has ended
+        self.ended = threading.Event()  # all threads that waited on this connection were released
 
     def send(self, frame: Outgoing, keep: Callable[[SessionConnection, Outgoing], bool]) -> None:
         """Send a frame; ``keep`` is called at its turn, see ``Recovery.keep``.
@@ -104,18 +108,18 @@ class SessionConnection:
             self._recording.received(frame)
         return frame
 
-    def note(self, update: ConversationUpdate) -> None:
-        """Note what an update says about the connection itself. The reader thread's."""
-        self.last_words = None
+    def observe(self, update: ConversationUpdate) -> None:
+        """Remember what an update says about the connection itself. The reader thread's."""
+        self.last_unattributed_error = None
         if isinstance(update, self._vocabulary.error):
             self.last_error = update
-            self.last_words = None if update.failed_event_id else update
+            self.last_unattributed_error = None if update.failed_event_id else update
         elif not self.heard:  # an error is no greeting: a refused key is reported so, just before the close
             self.heard = True
             self.greeted.set()
 
     def end_by(self, error: ConnectionClosedError) -> End:
-        """The end that ``error`` makes of this connection, with what the server said last. The reader thread's."""
+        """The end that ``error`` makes of this connection, with the server's last error. The reader thread's."""
         last = error.error = self.last_error
         if isinstance(error, ConsumerTooSlowError):
             return End(error, clean=False)
@@ -135,9 +139,9 @@ class SessionConnection:
         error: Optional[ConnectionClosedError] = None,
         error_of: Optional[ErrorOf] = None,
     ) -> None:
-        """Release everyone who waits on this connection, with ``error``, else ``reason``. The reader thread's.
+        """Release all threads that wait on this connection, with ``error``, else ``reason``. The reader thread's.
 
-        ``error_of``: what each command ends with, if that is not ``error``.
+        ``error_of``: the error of each command, if that is not ``error``.
         """
         error = error or reason
         self.reason, self.error = reason, error

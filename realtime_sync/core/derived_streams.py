@@ -2,13 +2,13 @@
 
 A derived stream is a subscription and a collector. The collector is pure: ``apply(update)`` returns what an update
 makes complete, ``rest()`` what is left at the end. It runs on the thread that takes, so nothing is computed for a
-stream that nobody reads; what waits meanwhile are the subscription's updates, within ``QueueLimits.queued``.
+stream that is not read; the subscription's updates wait meanwhile, within ``QueueLimits.queued``.
 
 The rules:
 
 1. Each thing goes to one taker, in order. A thread that takes holds ``_collecting`` until it has something: it takes
    updates and applies them in their order. While it waits, ``_ready`` is empty, so the others miss nothing.
-2. At the end of the updates, whatever it is, the collector's rest comes first. Then iteration ends as the updates do.
+2. At the end of the updates, whatever it is, the collector's ``rest()`` comes first. Then iteration ends as they do.
 
 ``_collecting`` guards ``_ready``, ``_end`` and the collector. It is held while the thread waits for an update, and
 acquired with a deadline; it comes before the subscription's locks. It is an RLock because a thread may release that
@@ -39,13 +39,13 @@ S = TypeVar("S", bound="DerivedStream[Any]")
 
 
 class Collector(Protocol[T]):
-    """Makes things of updates; called by one thread at a time."""
+    """Makes things of updates. Called by one thread at a time."""
 
     def apply(self, update: ConversationUpdate) -> list[T]:
         """The things that an update makes complete; mostly none."""
 
     def rest(self) -> list[T]:
-        """What is left once no more updates come."""
+        """The things that are left once no more updates come."""
 
 
 class DerivedStream(Generic[T]):
@@ -70,7 +70,7 @@ class DerivedStream(Generic[T]):
         timeout: Optional[float] = None,
         last: Optional[type[ConversationUpdate]] = None,
     ) -> None:
-        Deadline(timeout)  # refuses what is no time-out, now
+        Deadline(timeout)  # raises now if it is no time-out
         self._updates = updates
         self._collector = collector
         self._timeout = timeout

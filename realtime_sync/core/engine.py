@@ -1,24 +1,27 @@
-"""A session's engine: its connection and the reader thread, who is told of what comes, and how it all ends.
+"""A session's engine: its connection, its reader thread, sending, and the session's end.
 
-It carries any protocol: what its messages mean stands behind ``SessionState`` (``vocabulary.py``).
+It carries any protocol: the meaning of messages stands behind ``SessionState`` (``vocabulary.py``). Its other half,
+``Publisher`` (``publisher.py``), hands updates to listeners.
 
-Threads. One daemon thread for each connection, the reader (``_read``), takes frames, decodes them, settles commands
+Threads. One daemon thread for each connection, the reader (``_read``), receives frames, decodes them, settles commands
 and fills the streams. It never runs the caller's code, never waits for it, and never raises out. All else runs on the
-caller's threads, or on those that ``start_thread`` makes, the one place where a session's threads start.
+caller's threads, or on those that ``start_thread`` starts, the one place where a session's threads start.
 
 States: ``state.py`` has the table, and the one method that changes them. A connection ends before the next one
 begins.
 
 Order. The reader hands each update on in one order; ``realtime.py`` explains it for its protocol. An update is
-delivered with the lock ``delivering``, which also guards the conversation: so the recovery can tell everyone of a new
+delivered with the lock ``delivering``, which also guards the conversation: so the recovery can publish the news of a
 connection between two updates.
 
-Locks, in the order in which they may be taken; none is held during I/O, waiting, or a caller's code:
+Locks, in the order in which they may be taken. None is held during I/O (but the turn, around one write), while a thread
+waits, or while the caller's code runs:
 
     delivering    the conversation, and the order of delivery
     the turn      of a connection (transport): the order of frames
     states.lock   the state, _connection, _listeners (publisher.py), recovery, how the session ends
-    small ones    of PendingCommands, ResponseRouter, SettingsTracker, the outbox, each stream
+    small ones    of PendingCommands, ResponseRouter, SettingsTracker, ReconnectState, the outbox, each stream, the
+                  recording; nothing is taken under them
 """
 
 from __future__ import annotations
@@ -81,12 +84,12 @@ class Engine(Publisher):
         self.recovery: Recovery = NoRecovery()
         self.name = f"realtime-sync-{next(_numbers)}"
         self._connection = self._new_connection(transport, 1)
-        self._ended = threading.Event()  # everyone was released, and the last thread is about to return
+        self._ended = threading.Event()  # all waiting threads were released, and the last thread is about to return
         lifetime.enter(self)
         # Last, when everything that the thread uses is there.
         try:
             self._start_reader(self._connection)
-        except BaseException:  # no thread to be had: nobody else would let go of the connection
+        except BaseException:  # no thread could be started, so the connection must be released here
             lifetime.leave(self)
             transport.dispose()
             raise
@@ -134,7 +137,7 @@ class Engine(Publisher):
         self.states.check_open()
 
     def wait_until_greeted(self, timeout: float) -> None:
-        """Wait for the server's first word; a silent server is no error. Raises if the session ended without one."""
+        """Wait for the server's first message; raises if the session ended without one. A silent server is no error."""
         connection = self._connection
         greeted = Deadline(timeout).wait(connection.greeted.wait)
         if greeted and connection.error is not None and not connection.heard:
@@ -143,7 +146,7 @@ class Engine(Publisher):
     def live_connection(self, deadline: Optional[Deadline] = None) -> SessionConnection:
         """The connection in use. Waits while a new one is made, which ``Reconnect.give_up_after`` bounds.
 
-        Raises ``WaitTimeoutError`` if ``deadline`` passes first, and what the session has ended with.
+        Raises ``WaitTimeoutError`` if ``deadline`` passes first, and the error of the end if the session has ended.
         """
         self.check_open()
         if self.reconnecting:
@@ -160,16 +163,16 @@ class Engine(Publisher):
         *,
         before: Optional[Callable[[], None]] = None,
     ) -> CommandHandle:
-        """Send a command, under a name of ours if it has none.
+        """Send a command; it gets an ``event_id`` if it has none.
 
         ``connection``: send it on this one only; None: on the one in use, as ``live_connection`` finds it, and on the
-        next one if that is just ending. ``before`` is called once the command is known to be one that can be sent.
+        next one if that is just ending. ``before`` is called once the command is encoded, so that it can be sent.
         """
         self.check_open()
         if command.event_id is None:
             command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
         elif not isinstance(command.event_id, str) or not command.event_id:  # no error could ever name it
-            raise InvalidInputError(f"event_id is a text that is not empty, or None, not {command.event_id!r:.60}")
+            raise InvalidInputError(f"event_id must be None or a text that is not empty, not {command.event_id!r:.60}")
         command = self.state.prepare(command, connection or self._connection)
         text = self.state.vocabulary.encode(command)
         if before is not None:
@@ -188,7 +191,8 @@ class Engine(Publisher):
     ) -> CommandHandle:
         """Send a message that is encoded already.
 
-        ``message``: what its acknowledgement is recognised by. ``command``: the same as a command, if it is known.
+        ``message``: the fields by which its acknowledgement is recognised. ``command``: the same as a command, if
+        known.
         """
         handle = self.new_handle(wire_type, event_id)
         if command is not None:
@@ -215,7 +219,7 @@ class Engine(Publisher):
         while True:
             self.check_open()
             if self.reconnecting:
-                with self.states.lock:  # so that nothing is held behind the moment in which all of it is sent
+                with self.states.lock:  # go_live holds it, too: no audio is held after all held audio was sent
                     if self.reconnecting:
                         self.recovery.hold(frame)
                         return
@@ -223,11 +227,11 @@ class Engine(Publisher):
                 return
 
     def _sent_on(self, connection: SessionConnection, frame: Outgoing, fixed: bool = False) -> bool:
-        """Send a frame on this connection; False if it has made room for another one, so that the frame goes there."""
+        """Send a frame on this connection; False if another one replaced it, so that the frame must be sent there."""
         try:
             connection.send(frame, self.recovery.keep)
         except ConnectionReplacedError as error:
-            if frame.kept:  # it may have reached the service or not: it is sent again, or its handle tells why not
+            if frame.kept:  # it may have reached the service or not: it is sent again, or its handle says why not
                 if frame.handle is not None:
                     frame.handle.settle(None, error)
                 return True
@@ -237,7 +241,7 @@ class Engine(Publisher):
         except ConnectionClosedError as error:
             if not frame.kept or error is connection.error:
                 raise
-            # Only the reader, which is held up, knows whether the session goes on; it settles the handle.
+            # Only the reader thread knows whether the session will reconnect; it settles the handle.
         return True
 
     # The reader thread ----------------------------------------------------------------------------------------
@@ -249,13 +253,13 @@ class Engine(Publisher):
                 self._deliver(connection, decode(connection.receive()))
         except ConnectionClosedError as error:
             reason = error
-        except BaseException as error:  # a defect of this library, or no memory: nobody may be left waiting
+        except BaseException as error:  # a defect of this library, or no memory: no thread may be left waiting
             logger.exception("the reader failed")
             reason = ConnectionLostError(f"the reader failed: {type(error).__name__}: {error}")
             reason.__cause__ = error
         try:
             self._go_on_or_finish(connection, self._made_end(connection, reason))
-        except BaseException as defect:  # of this library: nobody may be left waiting
+        except BaseException as defect:  # of this library: no thread may be left waiting
             logger.exception("the end of a connection could not be worked on")
             self.finish(End(ConnectionLostError(f"{reason} ({type(defect).__name__}: {defect})"), clean=False))
             raise
@@ -263,15 +267,15 @@ class Engine(Publisher):
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
         log_frame(connection.name, "<", update.raw_content)
         update = connection.exchange.complete(update)
-        connection.note(update)
+        connection.observe(update)
         with self.delivering:
             silent = connection.silent
             if not silent:
                 self.state.apply(update)
             elif self.state.apply_in_silence(update):
                 connection.deferred.append(update)
-            handle = connection.commands.take(update)
-            askers = connection.exchange.see(update, handle.event_id if handle is not None else None)
+            handle = connection.commands.match(update)
+            askers = connection.exchange.route(update, handle.event_id if handle is not None else None)
             if not silent:
                 self.recovery.observe(update, handle)
             if handle is not None:
@@ -287,7 +291,7 @@ class Engine(Publisher):
             survives = self.states.state is State.CONNECTED and self.recovery.survives(connection, end)
             if current and (survives or self.states.state is State.CATCHING_UP):
                 self.states.transition(State.RECONNECTING)
-        if not current:  # it was given up before it was of use
+        if not current:  # it was given up before it was used
             connection.end(end.reason)
         elif not (survives or recovering):
             self.finish(end)
@@ -309,14 +313,14 @@ class Engine(Publisher):
     # Ending -------------------------------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str) -> None:
-        """End the session in an orderly way, within ``timeouts.close``, else cut it."""
+        """End the session in an orderly way within ``timeouts.close``; if that fails, cut the connection."""
         if self.forked:
             self.forget_after_fork()
             return
         if not self.begin_close(code, reason).wait(self._ended.wait):
             logger.info("%s: the server did not answer the close within %s s", self.name, self.timeouts.close)
             self._connection.transport.abort()
-            if not self._ended.wait(0.5):  # the recovery is in the caller's code: a credential, a proxy
+            if not self._ended.wait(0.5):  # the recovery may be inside the caller's code: a credential, a proxy
                 self.finish(self.states.closed_end())
 
     def begin_close(
@@ -329,7 +333,7 @@ class Engine(Publisher):
         """Send the close frame; returns how long to wait for the answer. Of several calls the first counts.
 
         ``within``: seconds that the frame may take to be written; None: ``timeouts.close``; 0: only at once.
-        ``error``: what everyone who waits is told; None: that the session was closed, which is no error.
+        ``error``: the error that waiting threads get; None: the caller closes the session, which is no error.
         """
         if self.forked:
             self.forget_after_fork()
@@ -344,14 +348,14 @@ class Engine(Publisher):
         return deadline
 
     def finish(self, end: End) -> None:
-        """Release everyone: the session has ended. On the last thread that works for it."""
+        """End the session and release all threads that wait. On the last thread that works for it."""
         with self.states.lock:
             if self.states.state is State.ENDED:
                 return
             self.states.end = end
             connection, listeners = self._connection, self._listeners
             self.states.transition(State.ENDED)
-        with ExitStack() as still:  # the last first, and each of them, whatever another one raises
+        with ExitStack() as still:  # called in reverse order, and each of them even if another one raises
             still.callback(lifetime.leave, self)
             still.callback(self._ended.set)
             if self.recording is not None:
@@ -373,7 +377,7 @@ class Engine(Publisher):
     # For the recovery -----------------------------------------------------------------------------------------------
 
     def recover_with(self, recovery: Recovery) -> SessionConnection:
-        """From now on go on over a new connection if one is lost; the one in use. Raises if it has ended already."""
+        """Go on over a new connection if one is lost, from now on. Returns the one in use; raises if it has ended."""
         with self.states.lock:
             connection = self._connection
             if not connection.over:
@@ -384,7 +388,7 @@ class Engine(Publisher):
         raise AssertionError("a session whose connection is over has ended")
 
     def retire(self, connection: SessionConnection) -> bool:
-        """Have this connection make room for the next one; False if it is not the one in use any more."""
+        """End this connection so that the next one can replace it; False if it is not the one in use any more."""
         with self.states.lock:
             if self._connection is not connection or connection.over or self.states.state is not State.CONNECTED:
                 return False
@@ -396,7 +400,7 @@ class Engine(Publisher):
         return True
 
     def adopt(self, transport: Connection) -> SessionConnection:
-        """Read a new connection, in silence: nothing that comes is delivered, and nobody else can send on it yet."""
+        """Read a new connection, in silence: no update is delivered, and no other thread can send on it yet."""
         connection = self._new_connection(transport, self._connection.number + 1)
         connection.silent = True
         with self.states.lock:
@@ -413,7 +417,7 @@ class Engine(Publisher):
         return connection
 
     def go_live(self, connection: SessionConnection, is_all_sent: Callable[[], bool]) -> bool:
-        """Let everyone send on this connection; False if something is still to be sent again, or it has ended."""
+        """Let all threads send on this connection; False if a frame is still to be sent again, or it has ended."""
         with self.states.lock:
             if connection.over or self.states.state is not State.CATCHING_UP or not is_all_sent():
                 return False

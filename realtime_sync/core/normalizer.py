@@ -1,12 +1,18 @@
-"""What a server leaves out of its responses, filled in from what it has said before: once, for all who need it.
+"""Fills in what a server leaves out of its responses, from earlier updates, before anything else reads the update.
 
-Servers that imitate the protocol make one response at a time, and leave out what goes without saying then: the id of
-the response in its pieces (xAI's and LiteLLM's ``response.function_call_arguments.done``) or at its end, and at its end
-the items that were told before. ``raw_content`` and ``faults`` stay as they are.
+Servers that imitate the protocol make one response at a time, and leave out what is clear then: the id of the response
+in its pieces (xAI's and LiteLLM's ``response.function_call_arguments.done``) or at its end, and at its end the items
+that came before. Rules:
 
-Rules: a ``response.created`` without an id is given one of ours, which is never sent (``is_made_up``). What names no
-response belongs to the only one in progress, and to none if there are several. What names a response that is not known
-is left alone, unless the only one in progress has an id of ours: then that is what its server calls it.
+1. A response that begins without an id is given one, which ``is_made_up`` recognises: it is never sent to the server.
+2. An update without an id, or with one that is not known, belongs to the only response in progress, if there is
+   exactly one; with an id that is not known, only if that response has a made-up one.
+3. A ``response.done`` without items gets those that came complete before it.
+4. ``raw_content`` and ``faults`` stay as they are. If nothing is missing, or it cannot be worked out, the update is
+   passed on as the same object.
+
+Locks: none. Only the reader thread calls it; the items are kept in the registry's ``OpenResponse``, which are the
+reader's.
 """
 
 from __future__ import annotations
@@ -31,50 +37,47 @@ _PREFIX = "unnamed_"
 
 
 def is_made_up(response_id: Optional[str]) -> bool:
-    """True for an id of ours, which the server does not know."""
+    """True for an id that this library made up, so that the server does not know it."""
     return response_id is not None and response_id.startswith(_PREFIX)
 
 
 class ResponseNormalizer:
-    """Completes the updates of one connection, before anybody sees them. The reader's alone, without a lock.
-
-    It asks the registry which responses are open, and keeps there the items of each that are complete.
-    """
+    """Completes the updates of one connection; see the module. ``registry``: knows which responses are open."""
 
     def __init__(self, registry: ResponseRouter) -> None:
         self._registry = registry
 
     def complete(self, update: ConversationUpdate) -> ConversationUpdate:
-        """The update with what belongs to it; the same object if nothing is missing, or it cannot be told."""
+        """The update with the id and the items that it lacks; the same object if nothing can be added."""
         if isinstance(update, ResponseUpdateBase):
             return self._whole(update)
-        told = getattr(update, "response_id", None)
-        if told is None:
+        response_id = getattr(update, "response_id", None)
+        if response_id is None:
             return update
-        known = self._registry.get(told)
+        known = self._registry.get(response_id)
         if known is None:
-            known = self._meant(told)
+            known = self._meant(response_id)
             update = attrs.evolve(update, response_id=known.id) if known else update  # type: ignore[call-arg]
         if known and isinstance(update, (ResponseOutputItemDoneUpdate, ResponseFunctionCallArgumentsDoneUpdate)):
-            _note(update, known.items)
+            _keep_item(update, known.items)
         return update
 
     def _whole(self, update: ResponseUpdateBase) -> ResponseUpdateBase:
-        told = update.response_id or ""
+        response_id = update.response_id or ""
         if isinstance(update, ResponseCreatedUpdate):
-            return update if told else _evolved(update, id=f"{_PREFIX}{secrets.token_hex(10)}")
-        known = self._registry.get(told) or self._meant(told)
-        if known is None or (known.id == told and (update.response.output or not known.items)):
+            return update if response_id else _evolved(update, id=f"{_PREFIX}{secrets.token_hex(10)}")
+        known = self._registry.get(response_id) or self._meant(response_id)
+        if known is None or (known.id == response_id and (update.response.output or not known.items)):
             return update
         return _evolved(update, id=known.id, output=update.response.output or list(known.items.values()))
 
-    def _meant(self, told: str) -> Optional[OpenResponse]:
-        """The only response in progress, if nothing was told, or it had no id when it began."""
+    def _meant(self, response_id: str) -> Optional[OpenResponse]:
+        """The response that an update without a known id belongs to (rule 2)."""
         only = self._registry.only_open
-        return only if only and (not told or is_made_up(only.id)) else None
+        return only if only and (not response_id or is_made_up(only.id)) else None
 
 
-def _note(
+def _keep_item(
     update: Union[ResponseOutputItemDoneUpdate, ResponseFunctionCallArgumentsDoneUpdate],
     items: dict[str, ConversationItem],
 ) -> None:
@@ -82,7 +85,7 @@ def _note(
         item = update.item
         call_id = item.call_id if isinstance(item, FunctionCallItem) else None
         items[call_id or item.id or f"item {len(items)}"] = item
-    elif update.name and update.call_id:  # all that some servers ever tell of a call
+    elif update.name and update.call_id:  # some servers send nothing else about a call
         call = FunctionCallItem(
             id=update.item_id or None,
             call_id=update.call_id,

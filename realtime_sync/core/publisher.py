@@ -1,11 +1,16 @@
-"""Handing updates to everyone who listens.
+"""Hands updates to the listeners: streams, and features such as the interrupter.
 
-A listener (``streams.py``) is called on the reader thread with each update, in the order of listening, and at the end.
-The session's own stream, ``updates``, is the first. It is not given what belongs to an ``ask`` or ``respond``, unless
-somebody observes everything (``run``).
+Rules:
 
-``_listeners`` is replaced as a whole, with ``states.lock`` held, so the reader walks through it without one.
-``_observers`` is changed by single operations of set, which need no lock: it might be held for ever in a forked child.
+1. A listener (``streams.py``) is called on the reader thread with each update, in the order in which the listeners were
+   added, and at the end. (The recovery's thread publishes its own updates, with the same lock held.)
+2. The session's own stream, ``updates``, is the first listener. It does not get the updates that belong to an ``ask``
+   or ``respond``, except while a block of ``observing`` runs (``run``).
+3. A listener without room does not keep the update from the others; its error ends the session afterwards.
+
+Locks: ``delivering`` is held while one update is handed on, with all that belongs to it. ``_listeners`` is replaced as
+a whole, with ``states.lock`` held, so the reader walks through it without that lock. ``_observers`` is changed by
+single operations of set, which need no lock: in a forked child a lock might be held for ever.
 """
 
 from __future__ import annotations
@@ -24,10 +29,7 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 
 
 class Publisher:
-    """The half of an engine that hands updates on; see the module.
-
-    ``delivering`` is held while one update is handed on, so that it and all that goes with it is one step.
-    """
+    """The half of an engine that hands updates on; see the module."""
 
     def __init__(self, limits: QueueLimits) -> None:
         self.limits = limits
@@ -68,7 +70,7 @@ class Publisher:
         return stream
 
     def listen(self, listener: Listener) -> None:
-        """Have ``listener`` called for all updates from now on, on the reader thread, and at the end."""
+        """Have ``listener`` called with all updates from now on, on the reader thread, and at the end."""
         with self.states.lock:
             self._listeners = (*self._listeners, listener)
             end = self.states.end
@@ -76,15 +78,15 @@ class Publisher:
             listener.end(end)
 
     def stop_listening(self, listener: Listener) -> None:
-        """Call it no more; does nothing if it was not called."""
-        if self.forked:  # nobody here calls it, and the lock may be held for ever
+        """Do not call ``listener`` any more; does nothing if it was not called."""
+        if self.forked:  # no thread here calls it, and the lock may be held for ever
             return
         with self.states.lock:
             self._listeners = tuple(other for other in self._listeners if other is not listener)
 
     @contextmanager
     def observing(self) -> Iterator[None]:
-        """Have ``updates`` given everything while the block runs, what belongs to askers, too."""
+        """Give ``updates`` everything while the block runs, including the updates that belong to askers."""
         self.check_process()
         observer = object()
         self._observers.add(observer)
@@ -95,7 +97,7 @@ class Publisher:
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
-        """Have it called while the block runs."""
+        """Have ``listener`` called while the block runs."""
         self.listen(listener)
         try:
             yield
@@ -103,9 +105,9 @@ class Publisher:
             self.stop_listening(listener)
 
     def publish(self, update: ConversationUpdate, *, askers: bool = False) -> None:
-        """Hand an update to everyone who listens. The lock ``delivering`` is held.
+        """Hand an update to all listeners. The lock ``delivering`` is held.
 
-        ``askers``: it belongs to an ``ask`` or ``respond``, so ``updates`` is given it only while ``observing``.
+        ``askers``: the update belongs to an ``ask`` or ``respond``, so ``updates`` gets it only while ``observing``.
         """
         assert self.delivering.locked()
         listeners = self._listeners[1:] if askers and not self._observers else self._listeners
@@ -113,7 +115,7 @@ class Publisher:
         for listener in listeners:
             try:
                 listener.deliver(update)
-            except ConsumerTooSlowError as error:  # the others are given it all the same
+            except ConsumerTooSlowError as error:  # the others get the update all the same
                 too_slow = error
         if too_slow is not None:
             raise too_slow

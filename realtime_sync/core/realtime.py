@@ -2,16 +2,20 @@
 
 For each update the engine calls, in this order and for these reasons:
 
-1. ``ResponseNormalizer.complete``: everything behind it relies on what a server left out.
-2. ``RealtimeState.apply``: the settings, then the conversation; whoever is released below finds them up to date.
+1. ``ResponseNormalizer.complete`` adds what a server left out, because all steps behind it rely on that.
+2. ``RealtimeState.apply``: the settings, then the conversation; the threads that are released below find them up to
+   date.
 3. the commands (``core/commands.py``): which one the update acknowledges or refuses.
-4. ``ResponseRouter.see``: the answer that it belongs to; the command says which request a new response answers.
-5. the recovery, which learns what need not be sent again.
-6. the command's handle: whoever waits for it may ask for the next answer at once.
+4. ``ResponseRouter.route``: the answer that it belongs to; the command shows which request a new response answers.
+5. the recovery, which learns which frames need not be sent again.
+6. the command's handle: the thread that waits for it may ask for the next answer at once.
 7. the streams.
 
-``RealtimeState.conversation`` is guarded by the engine's lock for delivery: the reader changes it, any thread copies
-it.
+Of a connection that catches up, only the settings and the conversation's id are learnt (``apply_in_silence``), because
+its items are being replayed; the recovery and the streams are left out, but for updates that are deferred.
+
+Locks: this module has none. ``RealtimeState.conversation`` is guarded by the engine's lock for delivery: the reader
+changes it, any thread copies it. ``settings`` and ``ResponseRouter`` have locks of their own.
 """
 
 from __future__ import annotations
@@ -66,7 +70,7 @@ def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
 class RealtimeExchange(ResponseRouter):
     """The answers in progress on one connection; see ``Exchange``.
 
-    ``before``: that of the connection that this one takes the place of.
+    ``before``: the answers of the connection that this one replaces.
     """
 
     def __init__(self, before: Optional[ResponseRouter] = None) -> None:
@@ -100,7 +104,7 @@ class RealtimeState:
     @property
     def session_id(self) -> Optional[str]:
         """See ``SessionState``."""
-        return self.settings.told.id if self.settings.told is not None else None
+        return self.settings.reported.id if self.settings.reported is not None else None
 
     def new_exchange(self) -> RealtimeExchange:
         """See ``SessionState``."""
@@ -108,7 +112,7 @@ class RealtimeState:
         return self._responses
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
-        """Give a cancellation the name that the server knows, and note that the response is about to end."""
+        """Give a cancellation the name that the server knows, and remember that the response is about to end."""
         if isinstance(command, ResponseCancelCommand):
             if is_made_up(command.response_id):
                 command = attrs.evolve(command, response_id=None)  # the one in progress: the server gave it no name
@@ -127,13 +131,13 @@ class RealtimeState:
     def apply(self, update: ConversationUpdate) -> None:
         """See ``SessionState``."""
         if isinstance(update, SessionUpdateBase):
-            self.settings.tell(update)
+            self.settings.report(update)
         self.conversation.apply(update)
 
     def apply_in_silence(self, update: ConversationUpdate) -> bool:
-        """Learn what is new of this connection. Each one lists the remote tools anew, which consumers wait for."""
+        """Learn what is new on this connection. Each one lists the remote tools anew, and consumers wait for that."""
         if isinstance(update, SessionUpdateBase):
-            self.settings.tell(update)
+            self.settings.report(update)
         self.conversation.note_connection(update)
         return is_about_tool_lists(update)
 
@@ -169,7 +173,7 @@ class RealtimeEngine(Engine):
     @property
     def session(self) -> Optional[RealtimeSession]:
         """The settings in force, as the service reported them last; None until it has."""
-        return self.state.settings.told
+        return self.state.settings.reported
 
     @property
     def model(self) -> Optional[str]:
@@ -189,7 +193,10 @@ class RealtimeEngine(Engine):
             return self.state.conversation.snapshot()
 
     def read_conversation(self, read: Callable[[Conversation], T]) -> T:
-        """What ``read`` makes of the conversation, without copying it (50 ms after 500 turns): it must be quick."""
+        """The result of ``read``, called with the conversation itself, not a copy (50 ms after 500 turns).
+
+        ``read`` must be quick, because no update is delivered meanwhile.
+        """
         self.check_process()
         with self.delivering:
             return read(self.state.conversation)

@@ -1,6 +1,8 @@
 """The wire's verbs of the realtime protocol: one method for each command that a client may send.
 
-The features of ``tools/``, ``mcp/`` and ``voice/`` stand on this class; ``session.py`` puts them together.
+The features of ``tools/``, ``mcp/`` and ``voice/`` use this class; ``session.py`` puts them together. Each method
+checks its arguments at the call, makes a command and has the engine send it; ``core/acknowledgements.py`` says which
+update acknowledges it. No state and no lock of its own.
 """
 
 from __future__ import annotations
@@ -33,21 +35,21 @@ _SESSION_OPTIONS = (ConversationSessionOptions, TranscriptionSessionOptions, Tra
 
 
 class RealtimeWireSession(WireSession):
-    """A session of the realtime protocol, with what it knows and one method for each command."""
+    """A session of the realtime protocol: its settings, its conversation, and one method for each command."""
 
     _engine: RealtimeEngine
 
     @property
     def session(self) -> Optional[RealtimeSession]:
-        """The settings in force, as the service last told them; None until it has."""
+        """The settings in force, as the service reported them last; None until it has."""
         return self._engine.session
 
     @property
     def conversation(self) -> Conversation:
-        """The conversation as it stands: items with what has come of them, responses, usage, cost.
+        """The conversation as it stands: items as far as they have come, responses, usage, cost.
 
-        A copy that stays as it is; ask again for a newer one. It can be exported (``to_json``) and, after the session's
-        end or in another one, added as history.
+        A copy that does not change; read the property again for a newer one. It can be exported (``to_json``), also
+        after the session's end, and added to another session as history.
         """
         return self._engine.conversation()
 
@@ -57,7 +59,19 @@ class RealtimeWireSession(WireSession):
     # Sending --------------------------------------------------------------------------------------------------
 
     def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``."""
+        """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``.
+
+        Args:
+            options: The settings to change, of the kind of this session.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            InvalidInputError: ``options`` are no options of a session.
+            UnsupportedByDialectError: The server's dialect cannot express an option.
+        """
         return self._send(self._configuration(options, event_id))
 
     def _configuration(self, options: SessionOptions, event_id: Optional[str]) -> commands.SessionUpdateCommand:
@@ -65,11 +79,25 @@ class RealtimeWireSession(WireSession):
         return commands.SessionUpdateCommand(session=options, event_id=event_id)
 
     def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``."""
+        """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``.
+
+        Args:
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+        """
         return self._send(commands.InputAudioBufferClearCommand(event_id=event_id))
 
     def clear_output_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Have the service stop playing (WebRTC and SIP). Acknowledged by ``output_audio_buffer.cleared``."""
+        """Have the service stop playing (WebRTC and SIP). Acknowledged by ``output_audio_buffer.cleared``.
+
+        Args:
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+        """
         return self._send(commands.OutputAudioBufferClearCommand(event_id=event_id))
 
     def add_item(
@@ -79,15 +107,24 @@ class RealtimeWireSession(WireSession):
         *,
         event_id: Optional[str] = None,
     ) -> CommandHandle:
-        """Add an item to the conversation; a ``str`` is a user message. Acknowledged by ``conversation.item.added``.
+        """Add an item to the conversation. Acknowledged by ``conversation.item.added``.
 
-        ``previous_item_id``: the item to put it behind, ``"root"`` for the beginning, None for the end. An item
-        without an id is given one here, so that its acknowledgement can be told from others.
+        Args:
+            item: The item; a ``str`` is a user's message. An item without an id is given one here, so that its
+                acknowledgement can be recognised.
+            previous_item_id: The id of the item to put it behind; ``"root"``: the beginning; None: the end.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            InvalidInputError: ``item`` is neither an item nor a text.
         """
         if isinstance(item, str):
             item = ConversationItem.create_user_message(item)
         elif not isinstance(item, ConversationItem):
-            raise InvalidInputError(f"an item is a ConversationItem or a text, not {type(item).__name__}")
+            raise InvalidInputError(f"item must be a ConversationItem or a text, not {type(item).__name__}")
         check_optional_name(previous_item_id, "previous_item_id")
         if item.id is None:
             item = attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")  # the service allows 32 characters
@@ -96,31 +133,59 @@ class RealtimeWireSession(WireSession):
         )
 
     def add_history(self, history: Union[Conversation, Iterable[ConversationItem]]) -> list[CommandHandle]:
-        """Add the items of an earlier conversation, in order; wait for the last handle to know that all are in.
+        """Add the items of an earlier conversation, in order.
 
-        Of a ``Conversation`` those that a service accepts: its ``history_losses()`` tells what cannot be carried over.
+        Args:
+            history: A ``Conversation``, of which the items that a service accepts are added (its ``history_losses()``
+                names the others), or items.
+
+        Returns:
+            A handle for each item. Wait for the last one to know that all items are in.
+
+        Raises:
+            InvalidInputError: ``history`` is neither a conversation nor items.
         """
         if isinstance(history, (str, bytes, Mapping)) or not isinstance(history, Iterable | Conversation):
-            raise InvalidInputError(f"a history is a Conversation or a list of items, not {history!r:.60}")
+            raise InvalidInputError(f"history must be a Conversation or a list of items, not {history!r:.60}")
         items = history.history() if isinstance(history, Conversation) else history
         return [self.add_item(item) for item in items]
 
     def retrieve_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Ask for an item as the service has it, audio included. Acknowledged by ``conversation.item.retrieved``."""
+        """Ask for an item as the service has it, audio included. Acknowledged by ``conversation.item.retrieved``.
+
+        Args:
+            item_id: The item's id.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle; the update of its ``wait()`` has the ``item``.
+        """
         check_type(item_id, (str,), "item_id")
         return self._send(commands.ConversationItemRetrieveCommand(item_id=item_id, event_id=event_id))
 
     def truncate_item(
         self, item_id: str, *, audio_end_ms: int, content_index: int = 0, event_id: Optional[str] = None
     ) -> CommandHandle:
-        """Shorten the model's audio to what was heard. Acknowledged by ``conversation.item.truncated``.
+        """Shorten the model's audio to the part that was heard. Acknowledged by ``conversation.item.truncated``.
 
-        ``audio_end_ms``: milliseconds from the audio's beginning; more than there is, is an error.
+        Args:
+            item_id: The id of the model's message.
+            audio_end_ms: Milliseconds from the audio's beginning to keep. The service refuses more than there are.
+            content_index: Which part of the message, from 0.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            InvalidInputError: An argument cannot be right; a time between 0 and 1 looks like seconds.
         """
         check_type(item_id, (str,), "item_id")
         check_number("audio_end_ms", audio_end_ms, "milliseconds")
         if 0 < audio_end_ms < 1:
-            raise InvalidInputError(f"audio_end_ms={audio_end_ms} is in milliseconds; in seconds, take it times 1000")
+            raise InvalidInputError(
+                f"audio_end_ms={audio_end_ms} looks like seconds, but counts milliseconds; multiply it by 1000"
+            )
         check_whole("content_index", content_index)
         return self._send(
             commands.ConversationItemTruncateCommand(
@@ -129,7 +194,15 @@ class RealtimeWireSession(WireSession):
         )
 
     def delete_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Remove an item from the conversation. Acknowledged by ``conversation.item.deleted``."""
+        """Remove an item from the conversation. Acknowledged by ``conversation.item.deleted``.
+
+        Args:
+            item_id: The item's id.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+        """
         check_type(item_id, (str,), "item_id")
         return self._send(commands.ConversationItemDeleteCommand(item_id=item_id, event_id=event_id))
 
@@ -138,21 +211,45 @@ class RealtimeWireSession(WireSession):
     ) -> CommandHandle:
         """Let the model answer. Acknowledged by ``response.created``; the answer ends with ``response.done``.
 
-        ``wait()`` for it before you ``ask`` or ``respond``: those know of a response once it has begun.
+        Its updates come in ``updates()``. Call ``wait()`` before you ``ask`` or ``respond``: those know of a response
+        once it has begun. If voice activity detection begins a response in the same moment, the two may be confused;
+        ``respond()`` distinguishes them.
 
-        Where voice activity detection begins a response in the same moment, that one may be taken for this one;
-        ``respond()`` tells them apart.
+        Args:
+            options: Settings of this response alone; None: the session's.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            InvalidInputError: ``options`` are no options of a response.
         """
         check_response_options(options)
         return self._send(commands.ResponseCreateCommand(response=options, event_id=event_id))
 
     def cancel_response(self, response_id: Optional[str] = None, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Stop a response (None: the one in progress). Acknowledged by its ``response.done``."""
+        """Stop a response. Acknowledged by its ``response.done``.
+
+        Args:
+            response_id: The response's id; None: the response in progress in the conversation.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle. The service refuses to cancel an answer that has ended.
+        """
         check_optional_name(response_id, "response_id")
         return self._send(commands.ResponseCancelCommand(response_id=response_id, event_id=event_id))
 
     def end_translation(self, *, event_id: Optional[str] = None) -> CommandHandle:
-        """End a translation session once all that was heard is translated. Acknowledged by ``session.closed``."""
+        """End a translation session once all audio is translated. Acknowledged by ``session.closed``.
+
+        Args:
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+        """
         return self._send(commands.SessionCloseCommand(event_id=event_id))
 
     # Inside ---------------------------------------------------------------------------------------------------
@@ -165,12 +262,12 @@ class RealtimeWireSession(WireSession):
             return None
         try:
             return codec.decode_command(text, self._engine.dialect)
-        except InvalidInputError:  # then the service understands it, or nobody does
+        except InvalidInputError:  # the service may understand it all the same
             return None
 
 
 def check_response_options(options: object) -> None:
-    """Raise ``InvalidInputError`` if these are no options of a response, nor None."""
+    """Raise ``InvalidInputError`` if ``options`` are neither options of a response nor None."""
     if options is not None:
         check_type(options, (ConversationResponseOptions,), "options")
 
@@ -182,7 +279,7 @@ def check_optional_name(value: object, name: str) -> None:
 
 
 def check_type(value: object, types: tuple[type, ...], name: str) -> None:
-    """Say at the call what the service would say later, or would misunderstand."""
+    """Raise ``InvalidInputError`` for an argument that the service would refuse later, or misunderstand."""
     if not isinstance(value, types) or value == "":
         wanted = " or ".join(cls.__name__ for cls in types)
         raise InvalidInputError(f"{name} must be a {wanted}, not {value!r:.60}")

@@ -1,7 +1,15 @@
 """What happens when a connection is lost: nothing, unless ``reconnect/`` is plugged in here.
 
-The engine calls a ``Recovery`` at each place where a session that goes on over a new connection differs from one that
-does not. ``NoRecovery`` is a plain session's. The core imports nothing of ``reconnect/``.
+The engine calls a ``Recovery`` at each point at which a session that goes on over a new connection differs from one
+that does not. ``NoRecovery`` is a plain session's. The core imports nothing of ``reconnect/``.
+
+Order, for one connection: ``keep`` for each frame, at its turn on the wire; ``observe`` for each update; ``survives``
+once the connection has ended, then, if it is True, ``cut_off`` and ``begin``. If a connection ends while the recovery
+is already at work, only ``cut_off`` is called.
+
+Locks held by the engine: the turn on the wire for ``keep``; ``SessionStates.lock`` for ``hold``, ``survives`` and a
+look at ``active``; ``Engine.delivering`` for ``observe`` and ``cut_off``. So these four take small locks of their own
+only.
 """
 
 from __future__ import annotations
@@ -24,8 +32,12 @@ if TYPE_CHECKING:
 class Outgoing:
     """A frame on its way out: a command with its handle, or audio without one.
 
-    ``message``: what the command's acknowledgement is recognised by. ``audio_bytes``: of samples, in an append.
-    ``kept``: the recovery has it, so it is sent again should the connection end; set at its turn on the wire.
+    Attributes:
+        text: The frame's text, as str or as UTF-8.
+        handle: The command's handle; None for audio.
+        message: The fields by which the command's acknowledgement is recognised.
+        audio_bytes: Bytes of samples in an append; 0 for a command.
+        kept: True if the recovery has the frame and sends it again if the connection ends; set at its turn on the wire.
     """
 
     text: Union[str, bytes]
@@ -36,15 +48,18 @@ class Outgoing:
 
 
 ErrorOf = Callable[[str, Mapping[str, Any]], ConnectionClosedError]
-"""What a command of this wire type, with this message, ended with."""
+"""The error with which a command of this wire type, with this message, ends."""
 
 
 class Recovery(Protocol):
-    """See the module. The reader thread calls all but ``keep`` and ``hold``, which run on the thread that sends."""
+    """See the module. ``keep`` and ``hold`` run on the thread that sends, ``cancel`` on the one that closes.
+
+    All others run on the reader thread.
+    """
 
     @property
     def active(self) -> bool:
-        """True while a thread makes a new connection; that thread then ends the session, if it must end."""
+        """True while a thread makes a new connection; that thread then ends the session if it cannot go on."""
 
     def keep(self, connection: SessionConnection, frame: Outgoing) -> bool:
         """Keep a frame at its turn on the wire; True if it is sent again should this connection end.
@@ -56,16 +71,16 @@ class Recovery(Protocol):
         """Keep audio for the next connection. Raises ``AudioNotHeldError`` if there is no room."""
 
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
-        """Learn what the service has worked on. The lock for delivery is held."""
+        """Learn from an update which frames the service has worked on. The lock for delivery is held."""
 
     def survives(self, connection: SessionConnection, end: End) -> bool:
         """True if the session is to go on over a new connection."""
 
     def cut_off(self, connection: SessionConnection, reason: ConnectionClosedError) -> ErrorOf:
-        """Note what is lost with a connection; says what its commands end with. The lock for delivery is held."""
+        """Collect the losses of a connection; returns how its commands end. The lock for delivery is held."""
 
     def begin(self, reason: ConnectionClosedError) -> None:
-        """Announce the loss, and make a new connection on a thread of its own."""
+        """Make a new connection on another thread, which also announces the loss."""
 
     def cancel(self) -> None:
         """The session is being closed: stop trying. Never blocks."""
@@ -85,7 +100,7 @@ class NoRecovery:
         raise AssertionError("a session without recovery is never without a connection")
 
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
-        """Nothing is to be learnt."""
+        """Learn nothing."""
 
     def survives(self, connection: SessionConnection, end: End) -> bool:
         """No connection's end is survived."""

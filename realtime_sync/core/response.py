@@ -1,14 +1,14 @@
 """One answer of the model while it is made.
 
-The reader feeds a ``Response``; any thread reads it, several at once. What came is kept in one list of events that only
-grows, and each stream is that list, filtered, from its beginning: so each is complete however late it is read. What
-the answer comes to is added up by a ``ResponseDraft``, as in the conversation.
+The reader thread feeds a ``Response``; any thread reads it, several at once. The pieces are kept in one list of events
+that only grows, and each stream is that list, filtered, from its beginning: so each is complete however late it is
+read. A ``ResponseDraft`` adds the pieces up to the whole answer, as in the conversation.
 
 States: asked (``_draft.told`` is empty), begun (``response.created`` has come), finished (``response.done``, or
-``_error``). Nothing is fed to a finished one.
+``_error``). A finished one accepts no update.
 
-Locks: ``_lock`` guards all that changes; ``_changed`` belongs to it and is notified at each change. Audio is kept as it
-came, in base64, and decoded by those who read it: without the lock, and not on the reader thread.
+Locks: ``_lock`` guards all that changes; nothing is taken under it. ``_changed`` is its condition, notified at each
+change. Audio is kept as it came, in base64, and decoded on the threads that read it, without the lock.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _audio_of(update: ResponseOutputAudioDeltaUpdate) -> Audio:
     return update.delta
 
 
-# What the updates of an answer add to it. Its texts that come only as a whole, the draft finds.
+# The event that each update adds to an answer. The draft finds the texts that come only as a whole.
 _EVENTS: dict[type[ConversationUpdate], Callable[[Any], Event]] = {
     ResponseOutputAudioDeltaUpdate: _audio_of,
     ResponseOutputTextDeltaUpdate: lambda update: Delta("text", update.delta),
@@ -79,9 +79,12 @@ class Response:
     """An answer that is being made. Made by ``session.respond()``; a context manager.
 
     ``text_deltas()``, ``transcript_deltas()``, ``deltas()``, ``audio_chunks()`` and ``items()`` are independent of each
-    other and each complete; ``wait()`` gives the finished ``Answer``. Leaving the ``with`` block before the end cancels
-    it. All, after what has come, raise ``ResponseFailedError`` if the service failed and ``ConnectionClosedError``
-    if the connection ended first.
+    other and each complete; ``wait()`` returns the finished ``Answer``. Leaving the ``with`` block before the end
+    cancels the answer. After the pieces that came, all of them raise ``ResponseFailedError`` if the service failed, and
+    ``ConnectionClosedError`` if the connection ended first; ``WaitTimeoutError`` if no piece comes in time.
+
+    Attributes:
+        overheard: The last error of the service since the request that named no command; None if there was none.
     """
 
     def __init__(
@@ -102,8 +105,7 @@ class Response:
         self._draft = ResponseDraft(ConversationResponse())
         self._finished = False
         self._error: Optional[Exception] = None
-        self.overheard: Optional[ErrorUpdate] = None
-        """What the service said last meanwhile, about no command in particular. Set by the session."""
+        self.overheard: Optional[ErrorUpdate] = None  # set by the session
         self._asked = time.monotonic()
         self._times: dict[str, float] = {}
 
@@ -111,12 +113,12 @@ class Response:
 
     @property
     def id(self) -> Optional[str]:
-        """The service's name for the response; None until it has told it."""
+        """The service's name for the response; None until it has begun."""
         return self._draft.told.id
 
     @property
     def done(self) -> bool:
-        """True once nothing more will come."""
+        """True once the answer is complete, or can no longer be."""
         return self._finished
 
     @property
@@ -125,30 +127,45 @@ class Response:
         return bool(self._events)
 
     def text_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
-        """The answer's text in pieces, from the first on. ``timeout``: seconds to wait for each; None is for ever."""
+        """Iterate over the pieces of the answer's text, from the first on.
+
+        Args:
+            timeout: Seconds to wait for each piece; None waits as long as the connection lives, 0 does not wait.
+
+        Returns:
+            An iterator of its own.
+        """
         return (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "text")
 
     def transcript_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
-        """The transcript of the answer's audio in pieces, from the first on."""
+        """Iterate over the pieces of the transcript of the answer's audio; as ``text_deltas``."""
         return (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "transcript")
 
     def deltas(self, timeout: Optional[float] = None) -> Iterator[Delta]:
-        """The pieces of both, in the order in which they came: if it is not known whether it will be spoken."""
+        """Iterate over the pieces of text and transcript, in the order in which they came; as ``text_deltas``."""
         return self._pieces(Delta, timeout)
 
     def audio_chunks(self, timeout: Optional[float] = None) -> Iterator[bytes]:
-        """The answer's audio in pieces, from the first on: samples in the session's output format."""
+        """Iterate over the pieces of the answer's audio: samples in the session's output format; as ``text_deltas``."""
         return map(_decoded, self._pieces(Audio, timeout))
 
     def items(self, timeout: Optional[float] = None) -> Iterator[ConversationItem]:
-        """The answer's items, each when it is complete: messages, function calls, ..."""
+        """Iterate over the answer's items, each when it is complete: messages, function calls; as ``text_deltas``."""
         return self._pieces(ConversationItem, timeout)
 
     def wait(self, timeout: Optional[float] = None) -> Answer:
-        """The finished answer; ``timeout`` in seconds, None waits as long as the connection lives.
+        """Wait until the answer is finished.
 
-        Raises ``ResponseFailedError`` if the service failed, ``ConnectionClosedError``, ``WaitTimeoutError``. An
-        incomplete or cancelled answer is returned; its ``status`` and ``reason`` say so.
+        Args:
+            timeout: Seconds to wait; None waits as long as the connection lives, 0 does not wait.
+
+        Returns:
+            The answer. One that is incomplete or cancelled says so in its ``status`` and ``reason``.
+
+        Raises:
+            ResponseFailedError: The service could not answer.
+            ConnectionClosedError: The connection ended first.
+            WaitTimeoutError: Time is up; the answer goes on.
         """
         self._check()
         deadline = Deadline(timeout)
@@ -159,7 +176,7 @@ class Response:
         return self.answer()
 
     def answer(self) -> Answer:
-        """What has come so far, as a value."""
+        """The answer as far as it has come."""
         self._check()
         with self._lock:
             response, events, times = self._draft.told, list(self._events), dict(self._times)
@@ -180,7 +197,7 @@ class Response:
         )
 
     def cancel(self) -> None:
-        """Have the service stop; what has come stays. Does nothing once it is done."""
+        """Have the service stop; the pieces that have come stay. Does nothing once the answer is done."""
         if not self._finished:
             self._cancel(self.id)
 
@@ -222,19 +239,19 @@ class Response:
             if not deadline.wait(
                 lambda s: self._changed.wait_for(lambda: self._finished or len(self._events) > position, s)
             ):
-                told = f"no piece of the answer came within {deadline.seconds} s; it goes on"
-                raise time_out(told, self.overheard)
+                message = f"no piece of the answer came within {deadline.seconds} s; it goes on"
+                raise time_out(message, self.overheard)
             return self._events[position:]
 
     def _check_success(self) -> None:
-        """Raise what ended it, if that was not the service by saying that it is done."""
+        """Raise the error that ended the answer, if there is one."""
         if self._error is not None:
             raise self._error.with_traceback(None)
         if self._draft.told.status == "failed":
             details = self._draft.told.status_details
             error = (details.error if details else None) or ErrorDetails()
-            told = error.message or error.code or error.type or "no reason given"
-            raise ResponseFailedError(f"the service could not answer: {told}", answer=self.answer(), code=error.code)
+            why = error.message or error.code or error.type or "no reason given"
+            raise ResponseFailedError(f"the service could not answer: {why}", answer=self.answer(), code=error.code)
 
     # For asking, and for the reader -------------------------------------------------------------------------------
 
@@ -247,34 +264,34 @@ class Response:
         with self._lock:
             begun = deadline.wait(lambda s: self._changed.wait_for(lambda: self._begun or self._finished, s))
         if self._begun:
-            return  # and if it has failed since, that is for the one who reads it
+            return  # if it has failed since, reading it raises the error
         if self._error is not None:
             raise self._error.with_traceback(None)
         if not begun:
-            told = "the service did not begin to answer in time; the answer is cancelled if it does"
-            raise time_out(told, self.overheard)
+            message = "the service did not begin to answer in time; the answer is cancelled if it does"
+            raise time_out(message, self.overheard)
 
     def feed(self, update: ConversationUpdate) -> None:
-        """Take in an update that belongs to this response. On the reader thread."""
+        """Add an update that belongs to this response. On the reader thread."""
         event_of = _EVENTS.get(type(update))
         with self._lock:
             if self._finished:
                 return
-            told = () if event_of is _audio_of else self._draft.apply(update)
+            whole_texts = () if event_of is _audio_of else self._draft.apply(update)
             if event_of is not None:
                 self._add(event_of(update))
             else:
-                self._note(update)
-            for kind, text in told:
+                self._time(update)
+            for kind, text in whole_texts:
                 self._add(Delta(kind, text))
             self._finished = isinstance(update, ResponseDoneUpdate)
             self._changed.notify_all()
 
     def _add(self, event: Event) -> None:
         self._events.append(event)
-        self._note(event)
+        self._time(event)
 
-    def _note(self, cause: object) -> None:
+    def _time(self, cause: object) -> None:
         moment = _MOMENTS.get(type(cause))
         if moment is not None and moment not in self._times:
             self._times[moment] = time.monotonic() - self._asked
@@ -284,7 +301,7 @@ class Response:
         return "created" in self._times or "done" in self._times
 
     def fail(self, error: Exception) -> None:
-        """Nothing more will come, because of ``error``."""
+        """End the answer with ``error``."""
         with self._lock:
             if not self._finished:
                 self._error = error

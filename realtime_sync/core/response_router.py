@@ -1,32 +1,32 @@
-"""The one registry of responses: whose each is, who acts on what it asks for, and whose turn it is to ask.
+"""The one registry of responses: the asker of each, the owner of its calls, and the turn to ask for the next.
 
 Rules:
 
-1. Whose a response is, is decided once, at ``response.created``: ``PendingCommands`` finds the request that it answers
-   (by metadata if the server echoes it, else in the order of asking). From then on its id alone tells.
+1. The asker of a response is decided once, at ``response.created``: ``PendingCommands`` finds the request it answers
+   (by metadata if the server echoes it, else in the order of asking). From then on its id alone decides.
 2. The service makes one response at a time in a conversation, and refuses a second. So a request waits here until the
    conversation is free: of responses that this library asked for, and of those that voice activity detection began.
    Out-of-band responses (``conversation="none"``) run beside it, any number at once.
 3. A response is open from ``response.created`` to ``response.done``. What is known of it is kept for some time
    afterwards: its items and its remote calls come later than its end.
 4. An update belongs to an asker (``ask``, ``respond``) if it answers or refuses one of the asker's commands, belongs to
-   the asker's response, or is about an item that one of them made. ``see`` says so of every update. What the session's
-   own loops ask for (``Owner.FOR_ALL``) belongs to nobody: all who read the session are told of it.
-5. A call (``call_id``) is acted upon once in a session, however often it is told: whoever acts claims it first.
-6. All of it is bounded, because some servers never end what failed.
+   the asker's response, or is about an item that one of them made. ``route`` returns that for every update. The answers
+   that the session's own loops ask for (``Owner.FOR_ALL``) belong to no asker: all readers of the session get them.
+5. A call (``call_id``) is acted upon once in a session, however often its updates come: the loop that acts claims it.
+6. All of it is bounded, because some servers never end a response that failed.
 
 The interface, for the rest of the package:
 
-- ``request``, ``withdraw``, ``adopt``, ``cancelling``, ``wait_for_change``: for those who ask (``ask.py``).
-- ``see``, ``end``: for the reader, which tells of every update, and whether it acknowledges a command.
+- ``request``, ``withdraw``, ``adopt``, ``cancelling``, ``wait_for_change``: for asking (``ask.py``).
+- ``route``, ``end``: for the reader, which hands over every update and the command that it acknowledges.
 - ``get(response_id)``: the ``OpenResponse``, open or lately done; ``owner_of(response_id)``: its ``Owner``.
-- ``open_ids``, ``active``, ``claimed``, ``idle``: what is in progress.
-- ``claim_call(call_id)``: True for the first who asks, who then acts on the call.
+- ``open_ids``, ``active``, ``claimed``, ``idle``: the responses in progress.
+- ``claim_call(call_id)``: True for the first caller, which then acts on the call.
 
 States of the conversation, by ``_claimed`` and ``_occupying``: free (neither); claimed (a request is on its way);
-occupied (a response is in progress in it). request() waits for free; response.created turns claimed into occupied;
-a refusal or a withdrawal turns claimed into free; response.done turns occupied into free, and so does the time that
-``cancelling`` allows.
+occupied (a response is in progress in it). ``request`` waits for free; ``response.created`` turns claimed into
+occupied; a refusal or a withdrawal turns claimed into free; ``response.done`` turns occupied into free, and so does the
+time that ``cancelling`` allows.
 
 Locks: ``ResponseRouter._lock`` guards all of its fields, ``_Recent._lock`` the names in it; each is held for dictionary
 work only, and nothing is taken under either. Only the reader changes ``_known`` and ``_open`` (and ``end`` clears
@@ -63,15 +63,15 @@ _COMMANDED = (
     updates.ConversationItemTruncatedUpdate,
     updates.ConversationItemDeletedUpdate,
 )
-"""What is told of an item because somebody asked about it or changed it, and not because it is there."""
+"""Updates about an item that answer a command about it, and do not report that it is there."""
 
 
 class Owner(enum.Flag):
-    """What the asker of a response does about the calls in it; the session's own loops do the rest.
+    """The part of a response's calls that its asker handles; the session's own loops handle the others.
 
-    ``TOOLS``: makes its function calls, or means them for the caller. ``REMOTE_CALLS``: follows its remote MCP calls to
-    their end, and asks for the next response. ``APPROVALS``: decides about those, too. ``FOR_ALL``: there is no asker;
-    the session's loop had the conversation go on.
+    ``TOOLS``: it makes the function calls, or leaves them to the caller. ``REMOTE_CALLS``: it follows the remote MCP
+    calls to their end, and asks for the next response. ``APPROVALS``: it also decides about those. ``FOR_ALL``: there
+    is no asker; a loop of the session asked for the response.
     """
 
     SESSION = 0
@@ -85,35 +85,42 @@ _ROLES = (Owner.TOOLS, Owner.REMOTE_CALLS, Owner.APPROVALS)
 
 
 def request_mark(event_id: str, owner: Owner) -> str:
-    """What the metadata of a request say under ``METADATA_KEY``: its name, and what its asker does.
+    """The value of ``METADATA_KEY`` in a request's metadata: its ``event_id``, and the roles of its asker.
 
-    They come back with the response, and reach every client of the same call.
+    It comes back with the response, and reaches every client of the same call.
     """
     return " ".join([event_id, *(str(role.name).lower() for role in _ROLES if role in owner)])
 
 
-def _told_owner(update: ResponseCreatedUpdate) -> Owner:
-    """The owner of a response that nobody here asked for: another client of the same call may have."""
-    told = str((update.response.metadata or {}).get(METADATA_KEY) or "").split()[1:]
+def _marked_owner(update: ResponseCreatedUpdate) -> Owner:
+    """The owner of a response that this session did not ask for: another client of the same call may have."""
+    roles = str((update.response.metadata or {}).get(METADATA_KEY) or "").split()[1:]
     owner = Owner.SESSION
     for role in _ROLES:
-        if str(role.name).lower() in told:
+        if str(role.name).lower() in roles:
             owner |= role
     return owner
 
 
 @attrs.define(eq=False)
 class OpenResponse:
-    """What is known of a response. ``response``: what the asker reads; None if nobody here asked for it."""
+    """A response that is open or lately done.
+
+    Attributes:
+        id: The service's name for it, or the one that the normalizer made up.
+        out_of_band: True if it is not in the conversation.
+        owner: The calls that its asker handles.
+        response: The object that the asker reads; None if this session did not ask for it.
+        is_an_askers: True if its updates belong to the asker (rule 4).
+        items: The items that are complete, by call or item id; the reader's alone, kept until the response is done.
+    """
 
     id: str
     out_of_band: bool
     owner: Owner
     response: Optional[Response] = None
     is_an_askers: bool = False
-    """True if what is told of it belongs to the asker (rule 4)."""
     items: dict[str, ConversationItem] = attrs.field(factory=dict)
-    """Those that are complete, by call or item id; the reader's alone, and kept until the response is done."""
 
 
 @attrs.frozen
@@ -144,7 +151,7 @@ class _Recent:
 
 
 class ResponseRouter:
-    """The responses of one connection. ``before``: the registry of the connection that this one takes the place of."""
+    """The responses of one connection. ``before``: the registry of the connection that this one replaces."""
 
     def __init__(self, before: Optional[ResponseRouter] = None) -> None:
         self._lock = threading.Lock()
@@ -153,7 +160,7 @@ class ResponseRouter:
         self._known: dict[str, OpenResponse] = {}  # by id, oldest first: those that are open, and that were lately
         self._open: dict[str, OpenResponse] = {}  # likewise, until response.done
         self._claimed: Optional[str] = None  # the event_id of the request that is about to occupy the conversation
-        self._occupying: Optional[str] = None  # id of the response in progress in the conversation, whoever began it
+        self._occupying: Optional[str] = None  # id of the response in progress in the conversation, however it began
         self._awaited_until = math.inf  # by time.monotonic(); from then on it is taken to have ended
         self._ended: Optional[Exception] = None
         self._of_askers: _Recent = before._of_askers if before else _Recent()  # event ids of commands, ids of items
@@ -167,7 +174,9 @@ class ResponseRouter:
         """Expect a response, once the conversation is free for it; ``WaitTimeoutError`` if it does not get free."""
         with self._lock:
             if not out_of_band and not self._wait_until_free(deadline):
-                raise WaitTimeoutError("another answer is in progress; wait for it, or cancel it")
+                raise WaitTimeoutError(
+                    "another answer is in progress, so this one was not asked for; wait for it, or cancel it"
+                )
             ended = self._ended
             if ended is None:
                 self._claimed = self._claimed if out_of_band else event_id
@@ -178,7 +187,7 @@ class ResponseRouter:
             response.fail(ended)
 
     def withdraw(self, event_id: str) -> None:
-        """The request was not sent, or nobody waits for its answer to begin."""
+        """Forget a request that was not sent, or whose answer is not awaited any more."""
         with self._lock:
             self._requested.pop(event_id, None)
             self._release(event_id)
@@ -197,7 +206,7 @@ class ResponseRouter:
         with self._lock:
             if self._occupying is not None and response_id in (None, self._occupying):
                 self._awaited_until = min(self._awaited_until, time.monotonic() + seconds)
-                self._changed.notify_all()  # those who wait have a nearer deadline now
+                self._changed.notify_all()  # the waiting threads have a nearer deadline now
 
     def wait_for_change(self, seconds: float) -> None:
         """Wait until the conversation may have become free, at most so long."""
@@ -205,15 +214,15 @@ class ResponseRouter:
             self._changed.wait(seconds)
 
     def claim_call(self, call_id: Optional[str]) -> bool:
-        """True for the first who asks about this call, who is to act on it; also for a call without an id."""
+        """True for the first caller with this call, which is to act on it; also for a call without an id."""
         return not call_id or self._calls.add(call_id)
 
     def get(self, response_id: Optional[str]) -> Optional[OpenResponse]:
-        """What is known of a response that is open or lately done; None for any other."""
+        """The response of this id if it is open or lately done; None for any other."""
         return self._known.get(response_id or "")
 
     def owner_of(self, response_id: Optional[str]) -> Owner:
-        """Who acts on the calls of this response; the session for one that is not known."""
+        """The owner of this response's calls; ``Owner.SESSION`` for one that is not known."""
         known = self.get(response_id)
         return known.owner if known is not None else Owner.SESSION
 
@@ -225,13 +234,13 @@ class ResponseRouter:
 
     @property
     def open_ids(self) -> list[str]:
-        """The ids of the responses in progress, whoever began them; oldest first."""
+        """The ids of all responses in progress, oldest first."""
         with self._lock:
             return list(self._open)
 
     @property
     def active(self) -> Optional[str]:
-        """The id of the response in progress in the conversation, whoever began it; None if there is none."""
+        """The id of the response in progress in the conversation, however it began; None if there is none."""
         with self._lock:
             return self._occupying
 
@@ -250,10 +259,10 @@ class ResponseRouter:
 
     # On the reader thread ---------------------------------------------------------------------------------------
 
-    def see(self, update: ConversationUpdate, event_id: Optional[str]) -> bool:
+    def route(self, update: ConversationUpdate, event_id: Optional[str]) -> bool:
         """Hand the update to the answer that it belongs to, if any; True if it belongs to an asker (rule 4).
 
-        ``event_id``: of the command that it acknowledges or refuses.
+        ``event_id``: that of the command that it acknowledges or refuses.
         """
         response_id: Optional[str] = getattr(update, "response_id", None)
         known = self._known.get(response_id) if response_id else None
@@ -299,21 +308,22 @@ class ResponseRouter:
             known = self._open.get(response_id)
             if known is None:
                 self._known.pop(response_id, None)  # some servers use an id again
-                known = OpenResponse(response_id, update.out_of_band, _told_owner(update))
+                known = OpenResponse(response_id, update.out_of_band, _marked_owner(update))
                 self._known[response_id] = self._open[response_id] = known
                 lost = self._forget_oldest()
             if request is not None:
                 known.response, known.owner = request.response, request.owner
                 known.out_of_band = self._claimed != event_id
                 known.is_an_askers = Owner.FOR_ALL not in request.owner
-            if not known.out_of_band:  # one at a time: what was in progress has ended, if without a word
+            if not known.out_of_band:  # one at a time: the one before has ended, even if the server did not say so
                 self._occupying, self._awaited_until = response_id, math.inf
             self._release(event_id)
         if lost is not None:
-            lost.fail(UsageError(f"this answer has no end, and more than {_MOST_RESPONSES} are in progress"))
+            message = f"the server did not end this answer, and more than {_MOST_RESPONSES} others have begun since"
+            lost.fail(UsageError(message))
 
     def _forget_oldest(self) -> Optional[Response]:
-        """If too many are known; returns the answer that is lost, if it was still in progress."""
+        """Forget the oldest response if too many are known; returns its answer if it was still in progress."""
         if len(self._known) <= _MOST_RESPONSES:
             return None
         oldest = self._known.pop(next(iter(self._known)))

@@ -1,4 +1,25 @@
-"""A session's settings: as they were asked for, so that a new connection can be given them, and as they are told."""
+"""A session's settings: as the caller asked for them, and as the service reported them.
+
+A new connection is given the settings that were asked for, because the service reports only some of them.
+
+Rules:
+
+1. Options count as desired from the moment at which they are about to be sent, until the service refuses them
+   (``ServerError``) or the command turns out not to be sent (``forget``). They are merged field by field, in the order
+   of sending; ``UNSET`` changes nothing.
+2. ``granted`` are those that the service acknowledged. The reconnector falls back to them if the new connection refuses
+   the desired ones.
+3. The input format changes with the sending of the command, not with its acknowledgement: the service reads audio that
+   is sent behind the command in the new format.
+
+States of one command's options: in ``_asked`` until its handle is done, then merged into ``_granted``, or dropped if
+the service refused them. This is done when the next options are sent; ``desired`` and ``granted`` work it out
+meanwhile.
+
+Locks: ``_lock`` guards ``_asked``, ``_granted`` and ``_asked_format``; nothing is taken under it. ``reported`` and
+``_reported_format`` are written by the reader thread, each in one assignment, and may be read by any thread, as may
+``_asked_format``.
+"""
 
 from __future__ import annotations
 
@@ -21,14 +42,11 @@ logger = logging.getLogger(__name__)
 
 
 class SettingsTracker:
-    """All that was asked for, but for what the service refused; and ``told``, as the service told it last.
-
-    ``told`` is written by the reader, in one assignment, and may be read by any thread.
-    """
+    """The settings that were asked for and not refused; and ``reported``: those that the service reported last."""
 
     def __init__(self) -> None:
-        self.told: Optional[RealtimeSession] = None
-        self._told_format = PCM
+        self.reported: Optional[RealtimeSession] = None
+        self._reported_format = PCM
         self._lock = threading.Lock()  # guards all below
         self._asked: list[tuple[CommandHandle, SessionOptions]] = []  # in the order of sending; not yet settled
         self._granted: Optional[SessionOptions] = None
@@ -37,7 +55,7 @@ class SettingsTracker:
     # What was asked for ---------------------------------------------------------------------------------------------
 
     def remember(self, handle: CommandHandle, options: SessionOptions) -> None:
-        """These are about to be sent."""
+        """Remember options that are about to be sent."""
         asked_format = _sample_format(getattr(options, "input_audio_format", None))
         with self._lock:
             self._asked.append((handle, options))
@@ -47,63 +65,62 @@ class SettingsTracker:
                 self._asked_format = handle, asked_format
 
     def forget(self, handle: CommandHandle) -> None:
-        """They were not sent after all."""
+        """Forget options that were not sent after all."""
         with self._lock:
             self._asked = [asked for asked in self._asked if asked[0] is not handle]
             if self._asked_format is not None and self._asked_format[0] is handle:
                 self._asked_format = None
 
-    def merged(self) -> Optional[SessionOptions]:
-        """All of them as one; None where there are none."""
+    def desired(self) -> Optional[SessionOptions]:
+        """All options that were asked for and not refused, as one; None if there are none."""
         with self._lock:
             return functools.reduce(_merged, self._asked, self._granted)
 
     def granted(self) -> Optional[SessionOptions]:
-        """Those of them that the service has acknowledged; None where there are none."""
+        """The options that the service has acknowledged, as one; None if there are none."""
         with self._lock:
             acknowledged = [asked for asked in self._asked if asked[0].update is not None]
             return functools.reduce(_merged, acknowledged, self._granted)
 
     # What holds -----------------------------------------------------------------------------------------------------
 
-    def tell(self, update: SessionUpdateBase) -> None:
-        """The service has told the settings. On the reader thread."""
-        self.told = update.session
-        self._told_format = _sample_format(update.session.input_audio_format) or self._told_format
+    def report(self, update: SessionUpdateBase) -> None:
+        """Take over the settings that the service reports. On the reader thread."""
+        self.reported = update.session
+        self._reported_format = _sample_format(update.session.input_audio_format) or self._reported_format
 
     @property
     def input_format(self) -> SampleFormat:
-        """What audio is to be sent in: as was asked for last, unless that was refused, else as the service told."""
+        """The format to send audio in: the one asked for last, if it was not refused; else the reported one."""
         asked = self._asked_format
         if asked is not None:
             handle, format = asked
-            # At once, not with the acknowledgement: audio that is sent behind the command is heard in the new format.
-            if not isinstance(handle.error, ServerError) and not _tells_format(handle):
+            if not isinstance(handle.error, ServerError) and not _reports_format(handle):  # rule 3
                 return format
-        return self._told_format
+        return self._reported_format
 
     @property
     def turn_detection(self) -> Optional[TurnDetectionOptions]:
-        """As it was asked for last, else as the service told; None where it is off or not known."""
-        options = getattr(self.merged(), "turn_detection_options", UNSET)
-        if options is UNSET and self.told is not None:
-            options = self.told.turn_detection_options
+        """The turn detection that was asked for last, else the reported one; None if it is off or not known."""
+        options = getattr(self.desired(), "turn_detection_options", UNSET)
+        if options is UNSET and self.reported is not None:
+            options = self.reported.turn_detection_options
         return options if isinstance(options, TurnDetectionOptions) and options.type != "none" else None
 
 
-def _tells_format(handle: CommandHandle) -> bool:
-    """True where the acknowledgement has told the format, so that what the service told holds."""
+def _reports_format(handle: CommandHandle) -> bool:
+    """True if the acknowledgement reported the format, so that the reported one holds."""
     update = handle.update
     return isinstance(update, SessionUpdateBase) and _sample_format(update.session.input_audio_format) is not None
 
 
-def _sample_format(told: object) -> Optional[SampleFormat]:
-    if not isinstance(told, AudioFormat):
+def _sample_format(format: object) -> Optional[SampleFormat]:
+    if not isinstance(format, AudioFormat):
         return None
     try:
-        return SampleFormat.of(told)
+        return SampleFormat.of(format)
     except InvalidInputError:
-        logger.warning("audio cannot be checked: unknown input format %r", told.type)
+        logger.warning("the input format %r is unknown, so audio is sent without checking its format", format.type)
         return None
 
 
@@ -114,8 +131,8 @@ def _merged(before: Optional[SessionOptions], asked: tuple[CommandHandle, Sessio
     if before is None:
         return options
     fields = [field.name for field in attrs.fields(type(options)) if field.name != "extra"]
-    told = {name: value for name in fields if (value := getattr(options, name)) is not UNSET}
-    # Not by their classes: a raw message need not tell of which kind the session is, which stays the same.
-    if not told.keys() <= attrs.fields_dict(type(before)).keys():
+    changes = {name: value for name in fields if (value := getattr(options, name)) is not UNSET}
+    # The classes are not compared: a raw message may leave out the kind of the session, which stays the same.
+    if not changes.keys() <= attrs.fields_dict(type(before)).keys():
         return options
-    return attrs.evolve(before, extra={**before.extra, **options.extra}, **told)
+    return attrs.evolve(before, extra={**before.extra, **options.extra}, **changes)

@@ -4,21 +4,26 @@
     ------------  ------------------  ----------------  -------------------------------  -----------------
     CONNECTED     is sent             is sent           RECONNECTING if it is survived,  CLOSING
                                                         else ENDED
-    RECONNECTING  waits               recovery holds    (there is none)                  CLOSING, cancels
+    RECONNECTING  waits               recovery holds    (there is none, or it is the     CLOSING, cancels
+                                                        one that was given up)
     CATCHING_UP   waits               recovery holds    RECONNECTING                     CLOSING, cancels
-    CLOSING       raises what the     likewise          ENDED                            nothing
-                  session closes with
-    ENDED         raises what the     likewise          -                                nothing
-                  session ended with
+    CLOSING       raises the closing  likewise          ENDED                            nothing
+                  error
+    ENDED         raises the error    likewise          -                                nothing
+                  of the end
 
-In CATCHING_UP the settings and the history go over a new connection, whose updates are not delivered before the
-recovery says so; then what was kept is sent again, and only then may anybody send (CONNECTED). A session without
-``reconnect=`` knows CONNECTED, CLOSING and ENDED only. In CLOSING a recovery that is under way ends the session; else
-the reader does.
+Rules:
 
-``lock`` guards all fields here, and the engine's: it is held for a few assignments, never while anything is waited
-for or computed. ``changed`` is its condition, notified at each transition. One field may be read without it where the
-answer may be late by a moment.
+1. In CATCHING_UP the settings and the history go over a new connection, whose updates are not delivered before the
+   recovery says so. Then the frames that were kept are sent again; only then may other threads send (CONNECTED).
+2. A session without ``reconnect=`` knows CONNECTED, CLOSING and ENDED only.
+3. In CLOSING the recovery ends the session if it is under way, else the reader does; ``close()`` does if neither has
+   half a second after the connection was cut.
+4. The closing error is ``closing_error`` if there is one (a budget that is spent), else ``SessionNotOpenError``.
+
+Lock: ``lock`` guards all fields here, and the engine's. It is held for a few assignments, never while a thread waits
+(but in ``changed``, which gives it back) or computes. ``changed`` is its condition, notified at each transition. A
+single field may be read without the lock if the answer may be late by a moment.
 """
 
 from __future__ import annotations
@@ -44,7 +49,7 @@ class State(enum.Enum):
 
 
 WAITING = (State.RECONNECTING, State.CATCHING_UP)
-"""There is no connection that anybody may send on."""
+"""The states without a connection to send on."""
 
 _TRANSITIONS: dict[State, frozenset[State]] = {
     State.CONNECTED: frozenset({State.RECONNECTING, State.CLOSING, State.ENDED}),
@@ -56,11 +61,14 @@ _TRANSITIONS: dict[State, frozenset[State]] = {
 
 
 class SessionStates:
-    """One session's state, with what it closes and has ended with.
+    """One session's state, and how it closes and ended.
 
-    ``end`` is written once, in one assignment; any thread may read it. ``closing``: the deadline within which the
-    server's side of a close is waited for. ``closing_error``: what everyone is told then; None: the session was closed,
-    which is no error.
+    Attributes:
+        state: The state; only ``transition`` writes it.
+        end: How the session ended, written once, in one assignment; any thread may read it. None while it lives.
+        closing: The deadline for the server's answer to a close; None if the session is not being closed.
+        closing_error: The error that waiting threads get at a close; None: the caller closed the session, which is no
+            error.
     """
 
     def __init__(self) -> None:
@@ -79,7 +87,7 @@ class SessionStates:
         self.changed.notify_all()
 
     def begin_closing(self, seconds: float, error: Optional[ConnectionClosedError]) -> bool:
-        """The session is being closed; True for the first call. The lock is held."""
+        """Begin to close, with ``seconds`` for the server's answer; True for the first call. The lock is held."""
         assert self.lock.locked()
         if self.closing is not None:
             return False
@@ -90,22 +98,24 @@ class SessionStates:
         return True
 
     def check_open(self) -> None:
-        """Raise if nothing can be sent any more."""
+        """Raise the closing error, or the error of the end, if nothing can be sent any more."""
         if self.closing_error is not None:
             raise self.closing_error.with_traceback(None)
         if self.closing is not None:
-            raise SessionNotOpenError("this session was closed; start another one")
+            raise SessionNotOpenError("this session was closed, so nothing more can be sent; start another one")
         if self.end is not None:
             raise self.end.reason.with_traceback(None)
 
     def wait_until_connected(self, deadline: Optional[Deadline]) -> None:
-        """Wait until the session has a connection to send on, or never will; ``check_open`` tells which.
+        """Wait until the session has a connection to send on, or never will: ``check_open`` raises then.
 
         Raises ``WaitTimeoutError`` if ``deadline`` passes first.
         """
         with self.lock:
             if not (deadline or Deadline(None)).wait(lambda s: self.changed.wait_for(self._is_decided, s)):
-                raise WaitTimeoutError("the session is still reconnecting; it goes on trying")
+                raise WaitTimeoutError(
+                    "the session is still reconnecting, so nothing was sent in the time allowed; it goes on trying"
+                )
 
     def _is_decided(self) -> bool:
         return self.state not in WAITING
@@ -115,12 +125,12 @@ class SessionStates:
     ) -> End:
         """The end of a session that was closed.
 
-        ``error``: how its connection ended; None if it had none. ``last_error``: the last that the server reported.
+        ``error``: how its connection ended; None if it had none. ``last_error``: the last error that the server sent.
         """
         error = error or ConnectionClosedError("the session was closed", close_info=CloseInfo(1000, "", "local"))
         error.error = last_error
         if self.closing_error is None:
             return End(error, clean=True)
-        told = self.closing_error
-        told.close_info, told.error, told.__cause__ = error.close_info, last_error, error
-        return End(told, clean=False)
+        reason = self.closing_error
+        reason.close_info, reason.error, reason.__cause__ = error.close_info, last_error, error
+        return End(reason, clean=False)

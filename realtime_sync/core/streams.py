@@ -4,14 +4,15 @@ The rules:
 
 1. The reader appends, counts and notifies. It never waits for a consumer, and runs no code of the caller's.
 2. Each update goes to one taker, in order: ``receive`` takes the oldest, ``wait_for`` the oldest that is wanted.
-3. The ``End`` stays: it is set once, and whoever finds nothing left to look at is given it.
-4. The bound. A stream that nobody has asked for an update yet may have ``unread_limit``: it keeps the newest updates
+3. The ``End`` is set once and stays: a taker that finds no update left gets it.
+4. The bound. A stream that has not been asked for an update yet may have ``unread_limit``: it keeps the newest updates
    within it and drops the oldest. From the first ask on, and always without ``unread_limit``, nothing is dropped, and
    ``deliver`` raises ``ConsumerTooSlowError`` beyond ``limit``. One update alone may be of any size.
 
-``_lock`` guards everything that changes; it is held for moments, never while the caller's condition is asked. It is a C
-lock entered by ``with``, so an exception at any bytecode gives it back. ``queue.Queue`` cannot be used here for that
-reason: its ``get`` enters a ``Condition``, in Python, and Ctrl-C between the two leaves its lock taken for ever.
+Locks: ``_lock`` guards everything that changes; nothing is taken under it. It is held for moments, never while the
+caller's condition runs. It is a C lock entered by ``with``, so an exception at any bytecode gives it back.
+``queue.Queue`` cannot be used here for that reason: its ``get`` enters a ``Condition``, in Python, and Ctrl-C between
+the two leaves its lock taken for ever.
 """
 
 from __future__ import annotations
@@ -43,28 +44,33 @@ logger = logging.getLogger(__name__)
 
 U = TypeVar("U", bound=ConversationUpdate)
 Unclassed = Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]]
-"""What to wait for, if that is no class: a kind, a wire type, or a function that says yes or no."""
+"""A condition on updates that is no class: a kind, a wire type, or a function that returns True or False."""
 
 Wanted = Union[Unclassed, type[ConversationUpdate]]
-"""What to wait for."""
+"""A condition on updates: one of ``Unclassed``, or an update class."""
 
 Delivered = Union[ConversationUpdate, "End"]
 
-# What an update costs beside its text: the objects and the dict, measured at 0.4 to 1.2 kB for a delta.
+# The memory of an update beside its text: the objects and the dict, measured at 0.4 to 1.2 kB for a delta.
 _OVERHEAD_BYTES = 800
 _FOR_EVER = Deadline(None)
 
 
 @attrs.frozen
 class End:
-    """The last thing on every stream: what the session ended with. ``clean``: it was closed in an orderly way."""
+    """The last thing on every stream.
+
+    Attributes:
+        reason: How the session ended; iteration raises it unless ``clean``.
+        clean: True if the session was closed in an orderly way.
+    """
 
     reason: ConnectionClosedError
     clean: bool
 
 
 class Listener(Protocol):
-    """Is called with every update, on the reader thread: returns quickly, never waits, runs no code of the caller's."""
+    """Gets every update, on the reader thread: returns quickly, never waits, runs no code of the caller's."""
 
     def deliver(self, update: ConversationUpdate) -> None:
         """Take over an update. Raises ``ConsumerTooSlowError`` if there is no room, which ends the session."""
@@ -94,10 +100,10 @@ class UpdateStream:
         self._bound = limit if unread_limit is None else unread_limit  # the one that is in force
         self.check = check  # raises in a forked child
         self._forget = forget
-        self._keep = keep  # which updates are put on the queue; called on the reader thread
+        self._keep = keep  # True for the updates that are put on the stream; called on the reader thread
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._waiting = 0  # threads; to notify nobody takes as long as all the rest of a delivery
+        self._waiting = 0  # threads; to notify without need takes as long as all other work of a delivery
         self._updates: deque[ConversationUpdate] = deque()
         self._delivered = self._delivered_bytes = 0
         self._taken = self._taken_bytes = 0  # or dropped
@@ -155,7 +161,7 @@ class UpdateStream:
         self._closed = True
         try:
             self.check()
-        except ForkedSessionError:  # nobody waits here, and the queue's lock may be held for ever
+        except ForkedSessionError:  # no thread waits here, and the lock may be held for ever
             return
         self._forget()
         self.end(End(ConnectionClosedError("this stream of updates was closed"), clean=True))
@@ -210,12 +216,13 @@ class UpdateStream:
     # On the threads of consumers -------------------------------------------------------------------------------
 
     def keep_all(self) -> None:
-        """From now on drop nothing: somebody has asked for updates. Warns of those that were dropped."""
+        """Drop nothing from now on, because updates were asked for. Warns of those that were dropped."""
         with self._lock:
             dropped, self._dropped = self._dropped, 0
             bound, self._bound, self._asked = self._bound, self._limit, True
         if dropped:
-            logger.warning("%d updates were dropped: nobody had asked for them, beyond %d bytes", dropped, bound)
+            message = "%d updates were dropped: none had been asked for, and they filled more than %d bytes"
+            logger.warning(message, dropped, bound)
 
     def take(
         self, deadline: Deadline, wanted: Optional[Callable[[ConversationUpdate], bool]] = None
@@ -281,7 +288,7 @@ class UpdateStream:
 
 
 class WeakListener:
-    """Delivers to a stream while somebody else refers to it: one that is dropped unclosed must not fill up."""
+    """Delivers to a stream while another object refers to it: one that is dropped unclosed must not fill up."""
 
     def __init__(self, stream: Listener, forget: Callable[[Listener], None]) -> None:
         self._stream = weakref.ref(stream)
@@ -315,7 +322,7 @@ def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
         return lambda update: update.type == text or update.kind == text
     if callable(wanted) and not isinstance(wanted, type):
         return wanted
-    raise InvalidInputError(f"wait for a kind, a wire type, an update class or a function, not {wanted!r}")
+    raise InvalidInputError(f"wanted must be a kind, a wire type, an update class or a function, not {wanted!r}")
 
 
 def _described(wanted: Wanted) -> str:

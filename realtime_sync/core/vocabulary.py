@@ -1,10 +1,13 @@
 """What the core must know of the protocol that it carries.
 
-The engine, its connections and its commands know no update class by name. They are given a ``Vocabulary``: what
-decodes, what encodes, what acknowledges a command, and which update reports an error. What a protocol keeps of a
-session (settings, a conversation) and of one connection (answers in progress) acts on updates behind two small
-interfaces, on the reader thread, in the order that ``engine.py`` explains. ``realtime.py`` is the realtime
-protocol's; a second protocol is a second module like it, not a second engine.
+The engine, its connections and its commands act on no message of one protocol by name. They are given a ``Vocabulary``:
+the decoder, the encoder, the acknowledgements of commands, and the class of updates that report an error. A protocol
+keeps its own knowledge of a session (settings, a conversation) behind ``SessionState``, and of one connection (answers
+in progress) behind ``Exchange``. The reader thread calls them, in the order that ``realtime.py`` explains for its
+protocol. A second protocol is a second module like ``realtime.py``, not a second engine.
+
+Locks: none here. The engine calls ``apply``, ``apply_in_silence`` and ``Exchange.route`` with its lock for delivery
+held; ``prepare``, ``asked`` and ``not_asked`` are called on the thread that sends, with no lock held.
 """
 
 from __future__ import annotations
@@ -28,7 +31,12 @@ Match = Callable[[Mapping[str, Any], ConversationUpdate], bool]
 
 @attrs.frozen
 class Acknowledgement:
-    """How a command is acknowledged: by updates of these ``kinds`` that ``match`` what is known of the command."""
+    """How a command is acknowledged.
+
+    Attributes:
+        kinds: The kinds of the updates that may acknowledge it.
+        match: ``match(fields, update)`` is True if the update acknowledges the command with these fields.
+    """
 
     kinds: tuple[str, ...]
     match: Match
@@ -38,11 +46,14 @@ class Acknowledgement:
 class Vocabulary:
     """A protocol's messages, as far as the core acts on them.
 
-    ``decode``: a frame (str for text, bytes for binary) as an update; never raises. ``encode``: a command as a frame's
-    text. ``acknowledgements``: by a command's wire type. ``matched``: what of a command its acknowledgement is
-    recognised by, as ``Acknowledgement.match`` gets it. ``error``: the class of updates that report an error.
-    ``expired``: the error codes with which the service ends a session at its time limit. ``dialect``: what a recording
-    says of how the messages are spelled.
+    Attributes:
+        decode: Makes an update of a frame (str for text, bytes for binary); never raises.
+        encode: Makes a frame's text of a command.
+        acknowledgements: How a command is acknowledged, by its wire type.
+        matched: The fields of a command that ``Acknowledgement.match`` is given.
+        error: The class of updates that report an error.
+        expired: The error codes with which the service ends a session at its time limit.
+        dialect: How the messages are spelled; it is written into a recording.
     """
 
     decode: Callable[[Union[str, bytes]], ConversationUpdate]
@@ -60,14 +71,14 @@ class Exchange(Protocol):
     def complete(self, update: ConversationUpdate) -> ConversationUpdate:
         """The update with what a server left out; the same object if nothing is missing."""
 
-    def see(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
+    def route(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """Hand the update to the answer that it belongs to. ``acknowledged``: the command's ``event_id``.
 
-        True if the update belongs to an asker, so that nobody else need take it.
+        True if the update belongs to an asker, so that the session's own stream does not get it.
         """
 
     def end(self, error: Exception) -> None:
-        """The connection has ended; release everyone who waits for an answer on it."""
+        """The connection has ended: release all threads that wait for an answer on it."""
 
     @property
     def unfinished(self) -> list[str]:
@@ -81,16 +92,16 @@ class SessionState(Protocol):
 
     @property
     def session_id(self) -> Optional[str]:
-        """The service's name for the session; None until it has told it."""
+        """The service's name for the session; None until the service has sent it."""
 
     def new_exchange(self) -> Exchange:
-        """For a new connection."""
+        """An exchange for a new connection."""
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
-        """The command as it is to be sent on this connection. Called before each command that is sent."""
+        """The command as it is to be sent on this connection. Called before each command is encoded."""
 
     def asked(self, handle: CommandHandle, command: Command) -> None:
-        """The command is about to be sent: remember what it asks for."""
+        """The command is about to be sent: remember the settings that it asks for."""
 
     def not_asked(self, handle: CommandHandle) -> None:
         """The command was not sent after all."""

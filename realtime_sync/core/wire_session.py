@@ -1,4 +1,12 @@
-"""The verbs of the wire, which a session of any protocol has."""
+"""The verbs of the wire, which a session of any protocol has.
+
+A session is a facade: it checks what it is given, and calls its engine. Rules: each method works from any thread;
+methods that send return a ``CommandHandle``; a forked child gets ``ForkedSessionError``. ``updates``,
+``receive_update``, ``wait_for`` and ``run`` read one and the same stream, ``Engine.updates``; ``subscribe`` makes
+another one.
+
+State and locks: none but the list of callbacks, which only grows and is copied before it is used.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +28,7 @@ S = TypeVar("S", bound="WireSession")
 U = TypeVar("U", bound=ConversationUpdate)
 
 Message = Union[Mapping[str, Any], str, bytes, Command]
+"""A message to send as it is: a dict, JSON text, UTF-8 bytes of it, or a command object."""
 
 
 class WireSession:
@@ -27,9 +36,9 @@ class WireSession:
 
     A context manager: leaving it closes the session. All methods may be called from any thread.
 
-    Methods that send return a ``CommandHandle``: ``handle.wait()`` gives the acknowledging update or raises what went
-    wrong with that command; ignoring it is fine. All raise ``SessionNotOpenError`` after ``close()``,
-    ``ConnectionClosedError`` after the connection's end, ``InvalidInputError`` for what cannot be sent, and
+    Methods that send return a ``CommandHandle``: ``handle.wait()`` returns the acknowledging update, or raises the
+    error of that command; it may be ignored. All raise ``SessionNotOpenError`` after ``close()``,
+    ``ConnectionClosedError`` after the connection's end, ``InvalidInputError`` for a message that cannot be sent, and
     ``ForkedSessionError`` in a forked child. ``event_id`` names the command on the wire; None makes one up.
     """
 
@@ -41,7 +50,7 @@ class WireSession:
 
     @property
     def id(self) -> Optional[str]:
-        """The service's name for the session; None until it has told it."""
+        """The service's name for the session; None until the service has sent it."""
         return self._engine.state.session_id
 
     @property
@@ -51,38 +60,54 @@ class WireSession:
 
     @property
     def close_info(self) -> Optional[CloseInfo]:
-        """How the session ended: code, reason, and who began; None while it lives."""
+        """How the session ended: code, reason, and the side that began; None while it lives."""
         return self._engine.end.reason.close_info if self._engine.end else None
 
     @property
     def recording(self) -> Optional[RecordingWriter]:
-        """What writes the traffic down; None if the session was started without ``recording=``."""
+        """The writer of the session's recording; None if the session was started without ``recording=``."""
         return self._engine.recording
 
     # Receiving ------------------------------------------------------------------------------------------------
 
     def updates(self, *, raise_errors: bool = False) -> Iterator[ConversationUpdate]:
-        """Iterate over what the server says, from the first message on; it does not end with the answer, so ``break``.
+        """Iterate over the server's messages, from the first one on; it does not end with the answer, so ``break``.
 
-        Without what belongs to an ``ask`` or ``respond``, which take it themselves: what acknowledges or refuses their
-        commands, their response, and the items of both. ``break`` and iterate again later: nothing closes, nothing is
-        lost. Until you first ask for updates, the newest are kept within ``QueueLimits.unread``; from then on all are,
-        and beyond ``QueueLimits.queued`` the session ends with ``ConsumerTooSlowError``. Each update goes to the first
-        who takes it: here, by ``receive_update``, ``wait_for`` or ``run``; for a second reader, and for everything,
-        there is ``subscribe()``. Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any
-        other end, or after a close in the middle of a response. ``raise_errors=True`` raises ``error`` events as
-        ``ServerError`` instead; take the next one to go on.
+        ``break`` and iterate again later: nothing closes, nothing is lost. Until you first ask for updates, the newest
+        are kept within ``QueueLimits.unread``; from then on all are, and beyond ``QueueLimits.queued`` the session ends
+        with ``ConsumerTooSlowError``. Each update goes to one reader: here, by ``receive_update``, ``wait_for`` or
+        ``run``. A second reader, and one that needs everything, uses ``subscribe()``.
+
+        ``ask`` and ``respond`` take the updates that belong to them: those that acknowledge or refuse their commands,
+        their response, and the items of both.
+
+        Args:
+            raise_errors: True raises each ``error`` event as a ``ServerError``; call ``next`` again to go on. False: an
+                ``error`` event is an ``ErrorUpdate`` like any other update.
+
+        Returns:
+            An iterator, which threads may share. It stops after an orderly close.
+
+        Raises:
+            ConnectionClosedError: On iterating, after any other end, or after a close in the middle of a response.
         """
         self._engine.check_process()
         self._engine.updates.keep_all()
-        # No generator: threads may share what is returned, and it can be gone on with after an error.
+        # No generator: threads may share what is returned, and iteration can continue after an error.
         return map(_raised if raise_errors else _as_it_is, self._engine.updates)
 
     def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
-        """The next update. ``timeout`` in seconds; None waits as long as the session lives, 0 does not wait.
+        """Take the next update of ``updates()``.
 
-        Raises ``WaitTimeoutError`` when time is up, ``ConnectionClosedError`` after the last update. It takes from what
-        ``updates()`` gives.
+        Args:
+            timeout: Seconds to wait. None waits as long as the session lives, 0 does not wait.
+
+        Returns:
+            The update.
+
+        Raises:
+            WaitTimeoutError: No update came in time; the session goes on.
+            ConnectionClosedError: The session has ended, and its last update was taken.
         """
         return self._engine.updates.receive(timeout)
 
@@ -93,16 +118,30 @@ class WireSession:
     def wait_for(self, wanted: Unclassed, timeout: Optional[float] = None) -> ConversationUpdate: ...
 
     def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
-        """Take the first update that is wanted, and leave the others to ``updates()``, of which this takes.
+        """Take the first update that is wanted out of ``updates()``, and leave the others there.
 
-        Those that have come and were not taken yet are looked at first. ``wanted``: a ``ConversationUpdateKind``, a
-        wire type, an update class, or a function of the update. ``timeout`` as in ``receive_update``.
-        Raises ``WaitTimeoutError``, or ``ConnectionClosedError`` where it can no longer come.
+        Updates that have come and were not taken yet are looked at first.
+
+        Args:
+            wanted: A ``ConversationUpdateKind``, a wire type, an update class, or a function that returns True for the
+                wanted update.
+            timeout: Seconds to wait. None waits as long as the session lives, 0 looks only at what has come.
+
+        Returns:
+            The update.
+
+        Raises:
+            WaitTimeoutError: It did not come in time; the session goes on.
+            ConnectionClosedError: The session has ended, so it can no longer come.
         """
         return self._engine.updates.wait_for(wanted, timeout)
 
     def subscribe(self) -> UpdateStream:
-        """A stream of its own, from now on, beside ``updates()`` and other streams; close it when done with it."""
+        """A stream of all updates from now on, independent of ``updates()`` and of other streams.
+
+        Returns:
+            The stream. Close it when it is no longer read: beyond ``QueueLimits.queued`` it ends the session.
+        """
         self._engine.check_process()
         return self._engine.open_stream()
 
@@ -113,20 +152,31 @@ class WireSession:
     def on(self, wanted: Unclassed, callback: Callable[[Any], object]) -> None: ...
 
     def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
-        """Have ``run()`` call ``callback(update)`` for each update that is wanted (see ``wait_for``).
+        """Have ``run()`` call ``callback(update)`` for each update that is wanted.
 
-        Nothing is called while ``run()`` is not: have a thread run it where this one has other things to do.
+        Nothing is called while ``run()`` does not run: start a thread for it if this one has other things to do.
+
+        Args:
+            wanted: As in ``wait_for``.
+            callback: Called with the update, on the thread of ``run()``.
+
+        Raises:
+            InvalidInputError: ``callback`` cannot be called, or ``wanted`` is no condition.
         """
         if not callable(callback):
-            raise InvalidInputError(f"a callback is a function of an update, not {callback!r:.60}")
+            raise InvalidInputError(f"callback must be a function that takes an update, not {callback!r:.60}")
         self._callbacks.append((condition(wanted), callback))
 
     def run(self) -> None:
         """Iterate over ``updates()`` and call the callbacks, on this thread, until the session ends.
 
-        What a callback raises ends ``run()`` and nothing else. A callback may use the session, and may close it: what
-        had come by then is still called back. It takes from what ``updates()`` gives, which is everything while this
-        runs, what belongs to an ``ask``, too; to read on another thread meanwhile, take ``subscribe()``.
+        A callback may use the session, and may close it: updates that had come by then are still called back. ``run``
+        takes the updates of ``updates()``, which are all updates while it runs, including those of an ``ask``. A reader
+        on another thread uses ``subscribe()``.
+
+        Raises:
+            ConnectionClosedError: The session ended otherwise than by an orderly close.
+            Exception: A callback raised it; this ends ``run()`` and nothing else.
         """
         with self._engine.observing():
             self._call_back()
@@ -140,20 +190,28 @@ class WireSession:
     # Sending --------------------------------------------------------------------------------------------------
 
     def send_message(self, message: Message) -> CommandHandle:
-        """Send any message as it is: a dict, JSON text, UTF-8 bytes of it, or a command object.
+        """Send any message as it is.
 
-        It is not changed, so give it an ``event_id`` if an ``error`` is to name it.
+        Args:
+            message: A dict, JSON text, UTF-8 bytes of it, or a command object. A dict and a text are not changed, so
+            give them an ``event_id`` if an ``error`` is to name them.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            InvalidInputError: It cannot be sent as a message.
         """
         if isinstance(message, Command):
             return self._engine.send(message)
         text, content = _as_text(message)
-        told_type, told_id = content.get("type"), content.get("event_id")
-        wire_type = told_type if isinstance(told_type, str) else "the message"
-        event_id = told_id if isinstance(told_id, str) else None
+        given_type, given_id = content.get("type"), content.get("event_id")
+        wire_type = given_type if isinstance(given_type, str) else "the message"
+        event_id = given_id if isinstance(given_id, str) else None
         return self._engine.send_text(text, content, wire_type, event_id, command=self._command_in(wire_type, text))
 
     def _command_in(self, wire_type: str, text: str) -> Optional[Command]:
-        """What a raw message asks for, if the session must remember it."""
+        """A raw message as a command, if the session must remember what it asks for; else None."""
         return None
 
     # Ending ---------------------------------------------------------------------------------------------------
@@ -161,16 +219,19 @@ class WireSession:
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the session in an orderly way. Idempotent, from any thread, at most ``Timeouts.close`` + 0.5 seconds.
 
-        Iterators end; whoever waits is released. In a forked child it only lets go of the parent's connection.
+        Iterators end; threads that wait are released. In a forked child it only lets go of the parent's connection.
 
         Args:
-            code: 1000, or 3000 to 4999.
-            reason: at most 123 bytes of UTF-8.
+            code: The close code: 1000, or 3000 to 4999.
+            reason: At most 123 bytes of UTF-8.
+
+        Raises:
+            InvalidInputError: The code or the reason cannot be sent.
         """
         if isinstance(code, bool) or not isinstance(code, int) or not (code == 1000 or 3000 <= code <= 4999):
-            raise InvalidInputError(f"a close code is 1000 or 3000 to 4999, not {code!r}")
+            raise InvalidInputError(f"the code of a close must be 1000, or 3000 to 4999, not {code!r}")
         if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > 123:
-            raise InvalidInputError("the reason of a close is a text of at most 123 bytes")
+            raise InvalidInputError("the reason of a close must be a text of at most 123 bytes in UTF-8")
         self._engine.close(code, reason)
 
     def __enter__(self: S) -> S:
@@ -181,7 +242,7 @@ class WireSession:
 
     def __reduce__(self) -> NoReturn:
         raise UsageError(
-            "a session is a live connection, so it is neither copied nor sent to another process: start one there"
+            "a session is a live connection, so it can be neither copied nor sent to another process: start one there"
         )
 
     def __repr__(self) -> str:
@@ -190,7 +251,7 @@ class WireSession:
         return f"<{type(self).__name__} {about}; {self._engine.updates!r}>"
 
     def _about(self) -> str:
-        """For the repr: which model it is, say."""
+        """A fact for the repr, such as the model."""
         return ""
 
 
@@ -199,7 +260,7 @@ def _as_it_is(update: ConversationUpdate) -> ConversationUpdate:
 
 
 def _raised(update: ConversationUpdate) -> ConversationUpdate:
-    # A cancel that comes when the answer has just finished by itself is refused; nothing went wrong.
+    # The service refuses a cancel that comes when the answer has just finished; nothing went wrong.
     if isinstance(update, ErrorUpdate) and update.code != "response_cancel_not_active":
         raise server_error(update)
     return update
@@ -215,7 +276,9 @@ def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:
         except UnicodeDecodeError as error:
             raise InvalidInputError(f"a message's bytes must be UTF-8: {error}") from error
     if not isinstance(message, str):
-        raise InvalidInputError(f"a message is a dict, JSON text or bytes, or a command, not {type(message).__name__}")
+        raise InvalidInputError(
+            f"message must be a dict, JSON text or bytes, or a command, not {type(message).__name__}"
+        )
     try:
         message.encode()
         content = json.loads(message)

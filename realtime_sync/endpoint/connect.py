@@ -12,7 +12,7 @@ from typing import Callable, Optional, TypeVar
 import attrs
 
 from realtime_sync.checks import check_number, check_whole, validated_by
-from realtime_sync.endpoint.endpoint import Additions, Endpoint, Target
+from realtime_sync.endpoint.endpoint import Target
 from realtime_sync.errors import (
     AuthenticationError,
     ConnectCancelledError,
@@ -67,38 +67,27 @@ def backoff(base_delay: float, retry: int, max_delay: float = math.inf) -> float
 
 
 def open_connection(
-    endpoint: Endpoint,
+    target: Callable[[], Target],
     *,
     timeouts: Timeouts,
     retries: Optional[ConnectRetries] = None,
     cancellation: Optional[Cancellation] = None,
     max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
-    model: Optional[str] = None,
-    call_id: Optional[str] = None,
-    intent: Optional[str] = None,
-    path_suffix: Optional[str] = None,
-    extra_headers: Optional[Additions] = None,
-    extra_query: Optional[Additions] = None,
 ) -> Connection:
-    """Connect to ``endpoint``, and return the open connection; nothing has been sent or read on it.
+    """Connect to an endpoint, and return the open connection; nothing has been sent or read on it.
 
-    Each attempt asks the endpoint anew, so a credential is asked anew, and has ``timeouts.connect`` seconds (what the
-    credential takes is not counted). ``retries`` None: ``ConnectRetries()``. ``cancellation.cancel()``, from any
-    thread, ends an attempt or a pause at once; None: nothing does. ``max_message_bytes``: of a received message; None
-    is no limit. The others are those of ``Endpoint.target``.
+    Args:
+        target: Works out one attempt (``Endpoint.target``). It is called for each attempt, so that a credential is
+            asked anew.
+        timeouts: An attempt has ``timeouts.connect`` seconds; what the credential takes is not counted.
+        retries: What is tried again. None: ``ConnectRetries()``.
+        cancellation: Its ``cancel()``, from any thread, ends an attempt or a pause at once. None: nothing does.
+        max_message_bytes: The largest message that the server may send, in bytes. None: no limit.
 
-    Raises ConfigurationError, or a ConnectionFailedError, whose class tells what went wrong.
+    Raises:
+        ConfigurationError: The endpoint's settings contradict each other.
+        ConnectionFailedError: No connection came about; its class says why.
     """
-
-    def target() -> Target:
-        return endpoint.target(
-            model=model,
-            call_id=call_id,
-            intent=intent,
-            path_suffix=path_suffix,
-            extra_headers=extra_headers,
-            extra_query=extra_query,
-        )
 
     def attempt(target: Target) -> Connection:
         connection = connect(
@@ -127,7 +116,7 @@ def with_retries(
     """What ``attempt(target())`` returns; both are called again after refusals, as ``retries`` says.
 
     ``may_repeat(error)``: False for a refusal that is to be raised all the same. Raises what the two raise, or
-    ``ConnectCancelledError`` where a pause was cancelled.
+    ``ConnectCancelledError`` if a pause was cancelled.
     """
     waited = 0.0
     number = 1
@@ -182,13 +171,13 @@ def refusal(closed: ConnectionClosedError) -> ConnectionFailedError:
     OpenAI accepts every handshake (101), then sends one ``error`` event and closes: 3000 for a bad key, 4000 for a bad
     model or shape, with ``invalid_request_error.CODE`` as the reason (2026-09).
     """
-    told = closed.error
-    code = (told.code if told is not None else None) or closed.close_info.reason.rpartition(".")[2]
-    if told is None and closed.close_info.initiator != "remote":
+    event = closed.error
+    code = (event.code if event is not None else None) or closed.close_info.reason.rpartition(".")[2]
+    if event is None and closed.close_info.initiator != "remote":
         return ConnectionFailedError(
             f"The connection was {closed.close_info} before the server said anything. Check the endpoint, or try again."
         )
-    reason = (told.message if told is not None else None) or closed.close_info.reason or "no reason given"
+    reason = (event.message if event is not None else None) or closed.close_info.reason or "no reason given"
     cls = _REFUSALS.get(code or "", HandshakeError)
     reason = _KEY.sub(r"\1***", reason)  # some servers repeat the key that they refuse
     return cls(f"The server refused the session: {reason}", code=code or None, close_info=closed.close_info)

@@ -72,7 +72,7 @@ def credential_headers(credential: Credential, kind: Optional[CredentialKind], s
 
     ``kind`` None: a str is a key; what a function or ``get_token`` gives is a token.
 
-    Raises ConfigurationError where the answer cannot be a key or token, AuthenticationError where asking failed.
+    Raises ConfigurationError if the answer cannot be a key or token, AuthenticationError if asking failed.
     """
     if credential is None:
         return {}
@@ -106,7 +106,7 @@ def _ask(credential: Union[Callable[[], str], TokenCredential], scope: str, told
     except RealtimeSyncError:
         raise
     except Exception as error:
-        # The cause's own text may quote a request with its secrets, so only its type is told here.
+        # The cause's own text may quote a request with its secrets, so only its type is named here.
         raise AuthenticationError(
             f"The credential ({told_by}) gave no key or token: it raised {type(error).__name__} (see __cause__). "
             "Nothing was sent to the service."

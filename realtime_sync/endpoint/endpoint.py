@@ -92,7 +92,7 @@ class Target:
 
     @property
     def client_request_id(self) -> Optional[str]:
-        """The id that this attempt tells Azure (``x-ms-client-request-id``), to quote to its support; else None."""
+        """The id that this attempt sends to Azure (``x-ms-client-request-id``), to quote to its support; else None."""
         return next((value for name, value in self.headers.items() if name.lower() == "x-ms-client-request-id"), None)
 
 
@@ -259,7 +259,7 @@ class Endpoint:
         (``"transcription"``) is needed, unless a query says it. ``path_suffix`` follows ``/realtime`` in the path:
         ``"translations"``. ``extra_headers`` and ``extra_query`` are as the endpoint's own, for this attempt.
 
-        Raises ConfigurationError, UnsupportedByDialectError, or AuthenticationError where the credential failed.
+        Raises ConfigurationError, UnsupportedByDialectError, or AuthenticationError if the credential failed.
         """
         own_query = self._own_query(model, call_id, intent)
         if self.flavour == "azure-preview" and (path_suffix or call_id):
@@ -274,18 +274,13 @@ class Endpoint:
             name = "deployment" if self.flavour != "openai" else "model"
             raise ConfigurationError(f"Which {name}? Make the client with one: get_realtime_conversation_client(...).")
         url = build_url(base, self._path(base.path, path_suffix), query)
-        return Target(
-            url=url,
-            headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers, extra_headers),
-            proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
-            ssl_context=self._ssl_context(),
-        )
+        return self._target(url, extra_headers)
 
     def rest_target(self, path: str) -> Target:
         """Work out one REST request to ``path`` below ``/realtime``, such as ``"client_secrets"``.
 
         The same host, credential, headers, query, proxy and TLS as ``target()``, but for what selects a session.
-        Raises ConfigurationError, or AuthenticationError where the credential failed.
+        Raises ConfigurationError, or AuthenticationError if the credential failed.
         """
         base, base_query = split_base_url(self.base_url)
         no_selector: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS)
@@ -293,12 +288,16 @@ class Endpoint:
         place = self._path(base.path, path)
         if self.flavour == "azure-preview":  # its sessions are opened at /openai/realtime (2025-04-01-preview)
             place = place.replace("/openai/realtime/", "/openai/realtimeapi/")
-        url = build_url(base, place, query)
+        target = self._target(build_url(base, place, query))
+        return attrs.evolve(target, url="http" + target.url.removeprefix("ws"))
+
+    def _target(self, url: str, *additions: Additions) -> Target:
+        credential = credential_headers(self.credential, self.credential_kind, self.token_scope)
         return Target(
-            url="http" + url.removeprefix("ws"),
-            headers=merge_headers(self._own_headers(), self._auth_headers(), self.headers),
+            url=url,
+            headers=merge_headers(self._own_headers(), credential, self.headers, *additions),
             proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
-            ssl_context=self._ssl_context(),
+            ssl_context=self.ssl_context if self.ca_file is None else default_ssl_context(self.ca_file),
         )
 
     def _own_query(
@@ -347,12 +346,6 @@ class Endpoint:
             headers["x-ms-client-request-id"] = str(uuid.uuid4())
         return headers
 
-    def _auth_headers(self) -> dict[str, str]:
-        return credential_headers(self.credential, self.credential_kind, self.token_scope)
-
-    def _ssl_context(self) -> Optional[ssl.SSLContext]:
-        return self.ssl_context if self.ca_file is None else default_ssl_context(self.ca_file)
-
     def _check_api_version(self) -> None:
         """Azure answers a wrong api-version with a bare 401 or 404, so say here what is wrong."""
         if self.flavour == "openai":
@@ -363,9 +356,9 @@ class Endpoint:
                 f"api_version {version!r} has no realtime API. Use 'v1' (generally available), or the date of a "
                 "preview, such as '2024-10-01-preview' or '2025-04-01-preview'."
             )
-        told = dict(split_base_url(self.base_url)[1]).get("api-version")
-        if told not in (None, version):
+        named = dict(split_base_url(self.base_url)[1]).get("api-version")
+        if named not in (None, version):
             raise ConfigurationError(
-                f"The endpoint's URL has api-version={told!r}, but api_version is {version!r}. Leave the query out of "
-                f"the URL, and pass api_version={told!r} (AZURE_OPENAI_API_VERSION) if that is what you want."
+                f"The endpoint's URL has api-version={named!r}, but api_version is {version!r}. Leave the query out of "
+                f"the URL, and pass api_version={named!r} (AZURE_OPENAI_API_VERSION) if that is what you want."
             )

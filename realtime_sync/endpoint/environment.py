@@ -15,7 +15,7 @@ from realtime_sync.transport.urls import split_base_url
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "gpt-realtime"
-"""What ``from_environment`` takes for OpenAI where ``OPENAI_REALTIME_MODEL`` is not set."""
+"""What ``from_environment`` takes for OpenAI if ``OPENAI_REALTIME_MODEL`` is not set."""
 
 _YES = ("1", "true", "yes", "on")
 _NO = ("", "0", "false", "no", "off")
@@ -41,7 +41,7 @@ No key? `realtime-sync serve` starts an embedded server, and says what to set.
 
 
 def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpoint, str]:
-    """The endpoint and the model (Azure: the deployment) that the environment tells.
+    """The endpoint and the model (Azure: the deployment) that the environment names.
 
     The first that is complete wins: ``AZURE_OPENAI_ENDPOINT`` with ``AZURE_OPENAI_USE_ENTRA`` (1, true, yes, on), the
     same with ``AZURE_OPENAI_API_KEY``, ``OPENAI_API_KEY``. Azure needs ``AZURE_OPENAI_DEPLOYMENT`` and reads
@@ -49,7 +49,7 @@ def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpo
     (``"gpt-realtime"``), ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``. ``OPENAI_BASE_URL`` without a key is a server of
     one's own, and gets no credential; OpenAI itself needs the key. An empty variable counts as not set.
 
-    ``environ`` None: ``os.environ``. Raises ConfigurationError, which tells all that can be set.
+    ``environ`` None: ``os.environ``. Raises ConfigurationError, which lists all that can be set.
     """
     environ = _checked(environ)
     endpoint = _value(environ, "AZURE_OPENAI_ENDPOINT")
@@ -73,7 +73,7 @@ def _checked(environ: Optional[Mapping[str, str]]) -> Mapping[str, str]:
     if environ is None:
         return os.environ
     if not isinstance(environ, Mapping):
-        # Its type only: who takes this for a constructor may have passed a key.
+        # Its type only: a caller that takes this for a constructor may have passed a key.
         raise ConfigurationError(
             f"from_env takes a mapping such as os.environ, not {type(environ).__name__}; the model is "
             "OPENAI_REALTIME_MODEL there (Azure: AZURE_OPENAI_DEPLOYMENT)."
@@ -128,7 +128,7 @@ def _value(environ: Mapping[str, str], name: str) -> Optional[str]:
 
 
 def _flag(environ: Mapping[str, str], name: str) -> bool:
-    told = environ.get(name, "").strip().lower()
-    if told not in _YES + _NO:
+    value = environ.get(name, "").strip().lower()
+    if value not in _YES + _NO:
         raise ConfigurationError(f"{name} must be true or false, not {environ[name]!r}.")
-    return told in _YES
+    return value in _YES

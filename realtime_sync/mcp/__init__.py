@@ -1,6 +1,6 @@
-"""Remote MCP tools, which the service calls: who approves a call, how far each is, and how the model goes on.
+"""Remote MCP tools, which the service calls: how a call is approved, how far each is, and how the model goes on.
 
 approval  the request, the decision, and sending it
-calls     which calls are in hand, and how far each is
-loop      who looks after them: an ask after its own, approve_mcp after all others
+calls     which calls have not ended, and how far each is
+loop      following the calls: an ask follows those of its own answer, approve_mcp all others
 """

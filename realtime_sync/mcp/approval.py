@@ -17,12 +17,7 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
-from realtime_sync.protocol.items import (
-    ConversationItem,
-    MCPApprovalRequestItem,
-    MCPApprovalResponseItem,
-    MCPCallItem,
-)
+from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +78,11 @@ ApprovalCallback = Callable[[MCPApproval], Union[bool, MCPDecision]]
 
 
 def decide(engine: RealtimeEngine, callback: ApprovalCallback, item: MCPApprovalRequestItem) -> Optional[BaseException]:
-    """Have the callback decide, and send its decision; returns what it raised, which rejects the call."""
+    """Have the callback decide about a call, and send its decision.
+
+    Returns:
+        What the callback raised, which rejects the call; None if it decided.
+    """
     failure = None
     try:
         answer = callback(MCPApproval.of(item))
@@ -91,12 +90,12 @@ def decide(engine: RealtimeEngine, callback: ApprovalCallback, item: MCPApproval
         if not isinstance(decision, MCPDecision):
             raise InvalidInputError(f"an approval callback returns True, False or an MCPDecision, not {answer!r:.60}")
     except BaseException as error:
-        logger.exception("the approval callback failed; the call is rejected")
+        logger.exception("the approval callback failed, so the call is rejected")
         decision, failure = MCPDecision(False, "the application could not decide"), error
     if item.id in engine.read_conversation(_answered):
-        logger.info("the request %s was answered elsewhere", item.id)
+        logger.info("the request %s was answered elsewhere, so the callback's decision is not sent", item.id)
         return failure
-    answer_id = f"item_{secrets.token_hex(12)}"  # tells its acknowledgement from others
+    answer_id = f"item_{secrets.token_hex(12)}"  # so that its acknowledgement is known
     answer_item = ConversationItem.create_mcp_approval_response(
         item.id or "", decision.approve, reason=decision.reason, id=answer_id
     )

@@ -1,4 +1,4 @@
-"""Which remote MCP calls a session has in hand, and how far each is.
+"""Which remote MCP calls of a session have not ended, and how far each is.
 
 What the service sends, and when (its vendor's own examples and live tests, 2026-08): a response contains the call and
 is done; a request to approve it is an item of the conversation, before or behind that; once approved, the call is made;
@@ -13,7 +13,7 @@ another response. Other services send less, or make the call within the response
   callback decides, unless that ``ask`` decides, too. Calls of responses out of band are nobody's here.
 - If another response begins, somebody has had the model go on (the service by itself, the caller, an ``ask``, voice
   activity detection): what was over by then is done with.
-- Another connection has nothing in hand.
+- A new connection begins without calls.
 """
 
 from __future__ import annotations
@@ -29,12 +29,7 @@ from realtime_sync.core.response_router import Owner, ResponseRouter
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
-from realtime_sync.protocol.items import (
-    ConversationItem,
-    MCPApprovalRequestItem,
-    MCPApprovalResponseItem,
-    MCPCallItem,
-)
+from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase, WholeItemUpdateBase
 from realtime_sync.protocol.updates import (
     ResponseCreatedUpdate,
@@ -58,7 +53,21 @@ _RELEVANT = (*_ITEMS, *_CALL_EVENTS, ResponseUpdateBase, SessionReconnectedUpdat
 
 @attrs.define(eq=False)
 class RemoteCall:
-    """One call."""
+    """One call.
+
+    Attributes:
+        server_label: the MCP server, as the session's tools name it.
+        name: the tool.
+        arguments: as the model wrote them.
+        response_id: the response that made the call; for a request beside a response, the one that began last.
+        owner: whose calls that response's are.
+        item_id: the id of the call's item; None until it has come.
+        request: the request to approve the call; None if none has come.
+        decided: True once the request was answered.
+        begun: when the service began to make the call, by ``time.monotonic()``; None before.
+        over: True once nothing more is to come of it.
+        shown: True once it was given out for a decision.
+    """
 
     server_label: Optional[str]
     name: Optional[str]
@@ -68,9 +77,9 @@ class RemoteCall:
     item_id: Optional[str] = None
     request: Optional[MCPApprovalRequestItem] = None
     decided: bool = False
-    begun: Optional[float] = None  # by time.monotonic()
+    begun: Optional[float] = None
     over: bool = False
-    shown: bool = False  # to somebody, for a decision
+    shown: bool = False
 
     @property
     def request_id(self) -> Optional[str]:
@@ -82,24 +91,16 @@ class RemoteCall:
         """Whether it waits for a decision."""
         return self.request is not None and not self.decided and not self.over
 
-    @property
-    def is_decided_by_ask(self) -> bool:
-        """Whether an ``ask`` decides about it."""
-        return Owner.APPROVALS in self.owner
-
     def is_followed_with(self, response_id: Optional[str]) -> bool:
         """Whether it is of this response; None: whether no ``ask`` follows it."""
         return self.response_id == response_id if response_id else Owner.REMOTE_CALLS not in self.owner
 
-    def is_response(self, item: Union[MCPCallItem, MCPApprovalRequestItem]) -> bool:
+    def may_have(self, item: Union[MCPCallItem, MCPApprovalRequestItem]) -> bool:
         """Whether an item that is not known yet may be about this very call."""
-        if isinstance(item, MCPCallItem):
-            if self.item_id is not None:
-                return False
-            if item.approval_request_id:
-                return self.request_id == item.approval_request_id
-        elif self.request is not None or self.over or self.begun:
-            return False
+        if self.item_id if isinstance(item, MCPCallItem) else self.request or self.over or self.begun:
+            return False  # it has one already, or needs none any more
+        if isinstance(item, MCPCallItem) and item.approval_request_id:
+            return self.request_id == item.approval_request_id
         same_tool = (self.server_label, self.name) == (item.server_label, item.name)
         return same_tool and (not self.arguments or not item.arguments or self.arguments == item.arguments)
 
@@ -158,22 +159,19 @@ class RemoteCalls:
                     call.decided, call.over = True, not item.approve
                     self._last_sign = time.monotonic()
         elif isinstance(item, MCPApprovalRequestItem):
-            known = [call for call in self._calls if call.request_id == item.id]
-            self._call_of(item, known, response_id).request = item
+            self._call_of(item, response_id).request = item
         elif isinstance(item, MCPCallItem):
-            known = [call for call in self._calls if call.item_id == item.id]
-            call = self._call_of(item, known, response_id)
+            call = self._call_of(item, response_id)
             call.item_id = item.id
             call.arguments = item.arguments or call.arguments
             if response_id:
                 call.response_id, call.owner = response_id, self._responses().owner_of(response_id)
             call.over = call.over or item.output is not None or item.error is not None
 
-    def _call_of(
-        self, item: Union[MCPCallItem, MCPApprovalRequestItem], known: list[RemoteCall], response_id: Optional[str]
-    ) -> RemoteCall:
-        """The call that an item is about: a known one, else one that it may be about, else a new one."""
-        calls = known or [call for call in self._calls if call.is_response(item)]
+    def _call_of(self, item: Union[MCPCallItem, MCPApprovalRequestItem], response_id: Optional[str]) -> RemoteCall:
+        """The call that an item is about: the one that has it, else one that it may be about, else a new one."""
+        known = [call for call in self._calls if item.id in (call.item_id, call.request_id)]
+        calls = known or [call for call in self._calls if call.may_have(item)]
         if not calls:
             response_id = response_id or self._current
             owner = self._responses().owner_of(response_id)
@@ -191,7 +189,7 @@ class RemoteCalls:
     # On any other thread ----------------------------------------------------------------------------------------------
 
     def stop(self) -> None:
-        """Release those who wait here."""
+        """Release the threads that wait here."""
         with self._lock:
             self._stopped = True
             self._changed.notify_all()
@@ -209,16 +207,23 @@ class RemoteCalls:
     def next_step(
         self, slow: float, response_id: Optional[str] = None, deadline: Deadline = _FOR_EVER
     ) -> Union[RemoteCall, list[RemoteCall], None]:
-        """What is to be done next about the calls of this response; None: about all but those that an ``ask`` follows.
+        """Wait until there is something to do about remote calls.
 
-        Returns a call to decide about; or the calls, once all of them are over, with which the model is to go on; or
-        None, if time is up or all has ended. ``slow``: how many seconds an approved call may take.
+        Args:
+            slow: seconds that an approved call may take.
+            response_id: the response whose calls are meant; None: all calls but those that an ``ask`` follows.
+            deadline: how long to wait.
+
+        Returns:
+            A call to decide about; or all of the calls, once they are over and the model is to go on; or None, if time
+            is up or the session has ended.
         """
         with self._lock:
             while not self._stopped:
                 mine = [call for call in self._calls if call.is_followed_with(response_id)]
-                undecided = mine if response_id else [call for call in self._calls if not call.is_decided_by_ask]
-                for call in undecided:
+                # The session's callback decides about the calls that an ask follows, too, unless that ask decides.
+                others = [call for call in self._calls if Owner.APPROVALS not in call.owner]
+                for call in mine if response_id else others:
                     if call.open and not call.shown:
                         call.shown = True
                         return call
@@ -231,12 +236,10 @@ class RemoteCalls:
                 (deadline if seconds is None else deadline.within(seconds)).wait(self._changed.wait)
         return None
 
-    def _is_running(self, response_id: Optional[str]) -> bool:
-        return response_id in self._responses().open_ids
-
     def _seconds_left(self, calls: list[RemoteCall], slow: float) -> Optional[float]:
         """How long to wait for what is still to come of these calls: 0 is not at all; None is until it changes."""
-        if any(call.open or self._is_running(call.response_id) for call in calls):
+        running = self._responses().open_ids
+        if any(call.open or call.response_id in running for call in calls):
             return None
         now = time.monotonic()
         ends = [call.begun + slow if call.begun else self._last_sign + SIGN_SECONDS for call in calls if not call.over]

@@ -1,4 +1,4 @@
-"""Who looks after remote calls: an ``ask`` after those of its own answer, ``approve_mcp`` after all others.
+"""Following remote calls: an ``ask`` follows those of its own answer, ``approve_mcp`` follows all others.
 
 Both wait until the calls of a response are decided and over, and then have the model go on. The decision is made by one
 place: the callback of the ``ask``, else the session's (``approve_mcp``, one at a time); if there is neither, the
@@ -11,7 +11,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Optional, Union
 
 import attrs
@@ -53,7 +52,7 @@ class MCPApprovals:
         """Let it decide from now on. Raises ``UsageError`` if another one does."""
         with self._lock:
             if self.approver is not None:
-                raise UsageError("another approve_mcp() block decides about approvals already; leave that one first")
+                raise UsageError("another approve_mcp() block of this session decides already; leave that one first")
             self.approver = approver
 
     def leave(self, approver: MCPApprover) -> None:
@@ -88,7 +87,7 @@ class MCPApprover:
 
     def __init__(self, approvals: MCPApprovals, callback: ApprovalCallback, timeout: Optional[float] = None) -> None:
         if not callable(callback):
-            raise InvalidInputError(f"approve_mcp takes a function of a request, not {callback!r:.60}")
+            raise InvalidInputError(f"approve_mcp takes a function that decides a request, not {callback!r:.60}")
         self._approvals = approvals
         self._engine = approvals.engine
         self._callback = callback
@@ -111,12 +110,7 @@ class MCPApprover:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, kind: object, error: Optional[BaseException], trace: object) -> None:
         self._stop()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(self._engine.timeouts.acknowledge)  # for the decision that it is about
@@ -132,8 +126,6 @@ class MCPApprover:
         try:
             while (step := self._calls.next_step(self._slow)) is not None:
                 self._do(step)
-        except (ConnectionClosedError, SessionNotOpenError):
-            pass  # the readers of the session get the reason
         finally:
             self._stop()
 
@@ -145,16 +137,16 @@ class MCPApprover:
                 failure = decide(self._engine, self._callback, step.request)
                 self.error = self.error or failure
         except ConnectionReplacedError:
-            logger.info("the connection was lost, and its remote calls with it; the session goes on")
+            logger.info("the connection was lost, so its remote calls are not followed any more; the session goes on")
         except (ConnectionClosedError, SessionNotOpenError):
-            raise
+            self._stop()  # the readers of the session get the reason
         except Exception as error:  # a refusal, no free conversation, or a defect: go on with the next requests
             logger.exception("the model could not be asked to go on after its remote calls")
             self.error = self.error or error
 
 
 class MCPFollower:
-    """Looks after the remote calls of one ``ask``; a handler of ``run_rounds``."""
+    """Follows the remote calls of one ``ask``; a handler of ``run_rounds``."""
 
     def __init__(self, approvals: MCPApprovals, callback: Optional[ApprovalCallback]) -> None:
         self._approvals = approvals
@@ -167,8 +159,16 @@ class MCPFollower:
         kinds = (MCPCallItem, MCPApprovalRequestItem)
         if not any(isinstance(item, kinds) for item in answer.items) and not self.calls.of(answer.id):
             return Step()
-        if not self._are_over(answer, deadline):
-            return Step(left=self._with_requests(answer))
+        while isinstance(step := self.calls.next_step(_SLOW_SECONDS, answer.id, deadline), RemoteCall):
+            if self._callback is None and self._approvals.approver is None:
+                return Step(left=self._with_requests(answer))
+            if self._callback is not None and step.request is not None:
+                failure = decide(self._approvals.engine, self._callback, step.request)
+                if failure is not None:
+                    raise failure
+        if step is None:
+            self._approvals.engine.check_open()
+            raise WaitTimeoutError("the remote calls were not over in time; they may go on, and nobody waits for them")
         went_on = answer.items and not isinstance(answer.items[-1], kinds)  # the service did, within the response
         return Step() if went_on else Step(results=())
 
@@ -177,19 +177,3 @@ class MCPFollower:
         known = {item.id for item in answer.items}
         requests = [call.request for call in self.calls.of(answer.id) if call.request is not None and call.open]
         return attrs.evolve(answer, items=[*answer.items, *(item for item in requests if item.id not in known)])
-
-    def _are_over(self, answer: Answer, deadline: Deadline) -> bool:
-        """Wait for all calls of the answer, and decide about them; False if nobody is there to decide."""
-        while True:
-            step = self.calls.next_step(_SLOW_SECONDS, answer.id, deadline)
-            if isinstance(step, list):
-                return True
-            if step is None:
-                self._approvals.engine.check_open()
-                raise WaitTimeoutError("the remote calls were not over in time; they may go on")
-            if self._callback is None and self._approvals.approver is None:
-                return False
-            if self._callback is not None and step.request is not None:
-                failure = decide(self._approvals.engine, self._callback, step.request)
-                if failure is not None:
-                    raise failure

@@ -233,16 +233,15 @@ def _structure_float(value: Any, _: Any) -> float:
     return float(value)
 
 
-def _list_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
-    inner: Hook = list_structure_factory(wanted, converter)
-    check = _only(list, "an array")  # else a string would become a list of its letters
-    return lambda value, _: inner(check(value, list), wanted)
+def _container_hook(kind: type[Any], name: str, make: Callable[..., Hook]) -> Callable[..., Hook]:
+    """A factory of hooks for lists or dicts that refuses other JSON types: a string would become a list of letters."""
+    check = _only(kind, name)
 
+    def factory(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
+        inner = make(wanted, converter)
+        return lambda value, _: inner(check(value, kind), wanted)
 
-def _dict_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
-    inner: Hook = make_mapping_structure_fn(wanted, converter)
-    check = _only(dict, "an object")
-    return lambda value, _: inner(check(value, dict), wanted)
+    return factory
 
 
 def _union_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
@@ -372,8 +371,10 @@ def _made_converter() -> cattrs.Converter:
     converter.register_structure_hook(bool, _only(bool, "a boolean"))
     converter.register_structure_hook(int, _structure_int)
     converter.register_structure_hook(float, _structure_float)
-    converter.register_structure_hook_factory(_generic(list), _list_hook)
-    converter.register_structure_hook_factory(_generic(dict), _dict_hook)
+    converter.register_structure_hook_factory(_generic(list), _container_hook(list, "an array", list_structure_factory))
+    converter.register_structure_hook_factory(
+        _generic(dict), _container_hook(dict, "an object", make_mapping_structure_fn)
+    )
     converter.register_structure_hook_factory(_generic(Union, types.UnionType), _union_hook)
     converter.register_structure_hook_factory(_is_ours, _class_hook)
     converter.register_unstructure_hook_factory(_is_ours, _unstructure_hook)

@@ -8,11 +8,7 @@ import attrs
 
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem, audio_repr
-from realtime_sync.protocol.options import (
-    ConversationResponseOptions,
-    SessionOptions,
-    TranscriptionSessionOptions,
-)
+from realtime_sync.protocol.options import ConversationResponseOptions, SessionOptions, TranscriptionSessionOptions
 from realtime_sync.protocol.registry import Command, client_message, public_classes
 from realtime_sync.protocol.resources import RealtimeSession
 

@@ -17,10 +17,13 @@ class SessionDisconnectedUpdate(ConversationUpdate):
     """The connection was lost, and the session tries to go on over a new one. Made by this library.
 
     ``SessionReconnectedUpdate`` follows if it succeeds, the session's end (``ReconnectFailedError``) if it does not. A
-    connection that is replaced ahead of the service's time limit is not lost: only the former tells of it.
-    ``reason``: how the connection ended. ``retry_in``: seconds until the first attempt to connect, counted from
-    ``lost_at``. ``give_up_after``: seconds, likewise, after which the session ends if no attempt has succeeded.
-    ``lost_at``: when the loss was noticed, by ``time.monotonic()``.
+    connection that is replaced ahead of the service's time limit is not lost: only ``SessionReconnectedUpdate`` comes.
+
+    Attributes:
+        reason: How the connection ended.
+        retry_in: Seconds from ``lost_at`` until the first attempt to connect.
+        give_up_after: Seconds from ``lost_at`` after which the session ends if no attempt has succeeded.
+        lost_at: When the loss was noticed, by ``time.monotonic()``.
     """
 
     kind = ConversationUpdateKind.SESSION_DISCONNECTED
@@ -35,10 +38,13 @@ class SessionDisconnectedUpdate(ConversationUpdate):
 class SessionReconnectedUpdate(ConversationUpdate):
     """The session goes on over a new connection. Made by this library; no server sends it.
 
-    ``reason``: how the old connection ended. ``losses``: one line for each thing that was not carried over; empty if
-    nothing was lost. ``sent_again``: the wire types of the commands that the old connection had not acknowledged and
-    that are sent again. ``attempts``: how many it took; ``seconds``: for how long there was no connection.
-    ``session``: the new connection's settings, as the service told them.
+    Attributes:
+        reason: How the old connection ended.
+        losses: One line for each thing that was not carried over; empty if nothing was lost.
+        sent_again: The wire types of the commands that the old connection had not acknowledged and that are sent again.
+        attempts: How many attempts to connect it took.
+        seconds: For how long there was no connection.
+        session: The new connection's settings, as the service reported them; None if it did not.
     """
 
     kind = ConversationUpdateKind.SESSION_RECONNECTED

@@ -80,12 +80,11 @@ SESSION_PLACES = (
     _same("truncation", preview=False),
     _same("include", preview=False),
 )
-RESPONSE_PLACES = (
-    *_OUTPUT_PLACES,
-    _same("conversation"),
-    _same("metadata"),
-    Place("input_items", ("input",), "input"),
-)
+RESPONSE_PLACES = (*_OUTPUT_PLACES, _same("conversation"), _same("metadata"), Place("input_items", ("input",), "input"))
+_NO_PLACE = {
+    Dialect.GA: "{} can only be set on preview endpoints; the GA protocol has removed it",
+    Dialect.PREVIEW: "preview endpoints have no setting for {}",
+}
 # Fields inside a setting that preview's schemas do not know.
 _NOT_IN_PREVIEW = {
     "turn_detection_options": ("idle_timeout_ms",),
@@ -254,28 +253,43 @@ def translate(message: Json, source: Dialect, target: Dialect) -> Optional[Json]
     return write(read(message, source), target, strict=False)
 
 
-def _written_to_ga(flat: Json, places: tuple[Place, ...], strict: bool) -> Json:
+def _put_to_places(flat: Json, places: tuple[Place, ...], dialect: Dialect, strict: bool) -> Json:
+    """Flat settings at the dialect's places for them, in its spelling."""
     rest: Json = dict(flat)
     wire: Json = {}
     for place in places:
         if place.name not in rest:
             continue
         value = rest.pop(place.name)
-        preview_only = place.ga is None or (place.name == "content_modalities" and flat.get("type") == "transcription")
-        if preview_only and strict:
-            raise _preview_only(place.name)
-        if place.ga is None:
-            continue
-        if place.name == "turn_detection_options":
-            value = _detection_on_ga(value)
-        _put(wire, place.ga, value)
+        if dialect is Dialect.PREVIEW and place.preview:
+            wire[place.preview] = _preview_value(place.name, value, strict)
+        elif dialect is Dialect.GA and place.ga:
+            _put(wire, place.ga, _detection_on_ga(value) if place.name == "turn_detection_options" else value)
+        else:
+            _refuse(strict, _NO_PLACE[dialect].format(place.name))
     return _merged(wire, rest)
+
+
+def _written_to_ga(flat: Json, places: tuple[Place, ...], strict: bool) -> Json:
+    if flat.get("type") == "transcription":
+        _check_no_modalities(flat, strict)
+    return _put_to_places(flat, places, Dialect.GA, strict)
+
+
+def _check_no_modalities(flat: Json, strict: bool) -> None:
+    if "content_modalities" in flat:
+        _refuse(strict, _NO_PLACE[Dialect.GA].format("content_modalities"))
+
+
+def _refuse(strict: bool, why: str) -> None:
+    """Raise for what the dialect cannot say, unless it is to be left out."""
+    if strict:
+        raise UnsupportedByDialectError(why)
 
 
 def _flat_on_ga(flat: Json, strict: bool) -> Json:
     """The session of GA's older message for transcription sessions, which has kept preview's shape."""
-    if "content_modalities" in flat and strict:
-        raise _preview_only("content_modalities")
+    _check_no_modalities(flat, strict)
     flat = dict(flat)
     if "turn_detection_options" in flat:
         flat["turn_detection_options"] = _detection_on_ga(flat["turn_detection_options"])
@@ -289,15 +303,10 @@ def _detection_on_ga(value: Any) -> Any:
     return None if isinstance(value, dict) and value.get("type") == "none" else value
 
 
-def _preview_only(name: str) -> UnsupportedByDialectError:
-    return UnsupportedByDialectError(f"{name} can only be set on preview endpoints; the GA protocol has removed it")
-
-
 def _written_to_preview(message: Json, strict: bool) -> Optional[Json]:
     wire_type = message.get("type")
     if isinstance(wire_type, str) and wire_type.startswith(_MESSAGES_NOT_IN_PREVIEW):
-        if strict:
-            raise UnsupportedByDialectError(f"preview endpoints have no {wire_type} message")
+        _refuse(strict, f"preview endpoints have no {wire_type} message")
         return None
     if wire_type == "conversation.item.done":
         return None  # only a server says this; preview tells it by response.output_item.done alone
@@ -318,7 +327,7 @@ def _written_to_preview(message: Json, strict: bool) -> Optional[Json]:
 def _preview_session(flat: Json, transcription: bool, strict: bool) -> Json:
     flat = {key: value for key, value in flat.items() if key != "type"}
     include = flat.pop("include", None) if transcription else None
-    wire = _preview_places(flat, SESSION_PLACES, strict)
+    wire = _put_to_places(flat, SESSION_PLACES, Dialect.PREVIEW, strict)
     # Preview knows "off" as an object, not as null (Azure, 2024-10-01-preview).
     if "turn_detection" in wire and wire["turn_detection"] is None:
         wire["turn_detection"] = {"type": "none"}
@@ -328,7 +337,7 @@ def _preview_session(flat: Json, transcription: bool, strict: bool) -> Json:
 
 
 def _preview_response(flat: Json, is_request: bool, strict: bool) -> Json:
-    wire = _preview_places(flat, RESPONSE_PLACES, strict)
+    wire = _put_to_places(flat, RESPONSE_PLACES, Dialect.PREVIEW, strict)
     if not is_request and "max_response_output_tokens" in wire:  # a response object keeps GA's name
         wire["max_output_tokens"] = wire.pop("max_response_output_tokens")
     for key in ("output", "input"):
@@ -338,65 +347,58 @@ def _preview_response(flat: Json, is_request: bool, strict: bool) -> Json:
 
 
 def _preview_item(item: Json, strict: bool) -> Json:
-    if strict and str(item.get("type", "")).startswith("mcp_"):
-        raise UnsupportedByDialectError(f"preview endpoints have no {item['type']} items")
+    if str(item.get("type", "")).startswith("mcp_"):
+        _refuse(strict, f"preview endpoints have no {item['type']} items")
     content = item.get("content")
     if not isinstance(content, list):
         return item
     lacking = [_PARTS_NOT_IN_PREVIEW.get(str(part.get("type"))) for part in content if isinstance(part, dict)]
-    if strict and any(lacking):
-        raise UnsupportedByDialectError(f"preview endpoints take {next(filter(None, lacking))}")
+    if any(lacking):
+        _refuse(strict, f"preview endpoints take {next(filter(None, lacking))}")
     return {
         **item,
         "content": [_respelled(part, _PREVIEW_PARTS) if isinstance(part, dict) else part for part in content],
     }
 
 
-def _preview_places(flat: Json, places: tuple[Place, ...], strict: bool) -> Json:
-    rest: Json = dict(flat)
-    wire: Json = {}
-    for place in places:
-        if place.name not in rest:
-            continue
-        value = rest.pop(place.name)
-        if place.preview is None:
-            if strict:
-                raise UnsupportedByDialectError(f"preview endpoints have no setting for {place.name}")
-            continue
-        wire[place.preview] = _preview_value(place.name, value, strict)
-    return _merged(wire, rest)
-
-
 def _preview_value(name: str, value: Any, strict: bool) -> Any:
     """A setting's value in preview's spelling."""
-    if name.endswith("_audio_format") and isinstance(value, dict):
+    if isinstance(value, list):
+        return _preview_list(name, value, strict)
+    if not isinstance(value, dict):
+        return value
+    if name.endswith("_audio_format"):
         return _flat_format(name, value, strict)
+    if name == "tool_choice":
+        return _preview_tool_choice(value, strict)
+    if name == "voice" and "id" in value:
+        _refuse(strict, "preview endpoints have no custom voices; give the name of one of theirs")
+    forbidden = [key for key in _NOT_IN_PREVIEW.get(name, ()) if key in value]
+    if forbidden:
+        _refuse(strict, f"preview endpoints have no setting for {name}.{forbidden[0]}")
+    return {key: part for key, part in value.items() if key not in forbidden}
+
+
+def _preview_list(name: str, value: list[Any], strict: bool) -> list[Any]:
     if name == "content_modalities" and value == ["audio"] and strict:
         return ["audio", "text"]  # its words for audio with a transcript; it refuses audio alone, and GA both
-    if name == "tool_choice" and isinstance(value, dict):
-        return _preview_tool_choice(value, strict)
-    if name == "voice" and strict and isinstance(value, dict) and "id" in value:
-        raise UnsupportedByDialectError("preview endpoints have no custom voices; give the name of one of theirs")
-    if name == "tools" and isinstance(value, list):
-        unknown = [tool for tool in value if isinstance(tool, dict) and tool.get("type") == "mcp"]
-        if unknown and strict:
-            raise UnsupportedByDialectError("preview endpoints have no MCP tools; give function tools only")
-        return [tool for tool in value if tool not in unknown]
-    forbidden = [key for key in _NOT_IN_PREVIEW.get(name, ()) if isinstance(value, dict) and key in value]
-    if forbidden and strict:
-        raise UnsupportedByDialectError(f"preview endpoints have no setting for {name}.{forbidden[0]}")
-    return {key: part for key, part in value.items() if key not in forbidden} if forbidden else value
+    if name != "tools":
+        return value
+    known = [tool for tool in value if not (isinstance(tool, dict) and tool.get("type") == "mcp")]
+    if len(known) < len(value):
+        _refuse(strict, "preview endpoints have no MCP tools; give function tools only")
+    return known
 
 
 def _flat_format(name: str, value: Json, strict: bool) -> Any:
     """The one word that preview, and GA's older message for transcription sessions, have for a format."""
     lacking = "preview endpoints, and the message transcription_session.update, have no setting for"
     told = value.get("rate")
-    if strict and told not in (None, 24000 if value.get("type") == "audio/pcm" else 8000):
-        raise UnsupportedByDialectError(f"{lacking} {name}.rate; it cannot be {told}")
+    if told not in (None, 24000 if value.get("type") == "audio/pcm" else 8000):
+        _refuse(strict, f"{lacking} {name}.rate; it cannot be {told}")
     more = [key for key in value if key not in ("type", "rate")]
-    if strict and more:
-        raise UnsupportedByDialectError(f"{lacking} {name}.{more[0]}")
+    if more:
+        _refuse(strict, f"{lacking} {name}.{more[0]}")
     return _PREVIEW_FORMATS.get(str(value.get("type")), value.get("type"))
 
 
@@ -405,8 +407,7 @@ def _preview_tool_choice(value: Json, strict: bool) -> Any:
         return {"type": "function", "function": {key: told for key, told in value.items() if key != "type"}}
     if value.get("type") != "mcp":
         return value
-    if strict:
-        raise UnsupportedByDialectError("preview endpoints have no MCP tools; tool_choice can only be a function")
+    _refuse(strict, "preview endpoints have no MCP tools; tool_choice can only be a function")
     return "auto"
 
 

@@ -136,18 +136,11 @@ class Registry:
         self.ga_readers: dict[str, Any] = {}
         self.preview_readers: dict[str, Any] = {}
 
-    def server_message(self, kind: ConversationUpdateKind) -> Callable[[C], C]:
+    def register_update(self, kind: ConversationUpdateKind, cls: type[Any]) -> None:
         """Register an update class for its kind, in both dialects' spellings."""
-
-        def register(cls: C) -> C:
-            cls.kind = kind
-            self.updates[kind.value] = cls
-            for preview, ga in PREVIEW_SPELLINGS.items():
-                if ga == kind.value:
-                    self.updates[preview] = cls
-            return cls
-
-        return register
+        cls.kind = kind
+        previews = [preview for preview, ga in PREVIEW_SPELLINGS.items() if ga == kind.value]
+        self.updates.update(dict.fromkeys([kind.value, *previews], cls))
 
     def client_message(self, wire_type: str) -> Callable[[C], C]:
         """Register a command class for its wire type."""
@@ -163,5 +156,4 @@ class Registry:
 REALTIME: Final = Registry()
 """The realtime protocol."""
 
-server_message = REALTIME.server_message
 client_message = REALTIME.client_message

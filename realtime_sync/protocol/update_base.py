@@ -13,10 +13,7 @@ from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.registry import UNSET, Comparable, Setting, WireObject, extra_repr
-from realtime_sync.protocol.resources import (
-    ConversationResponse,
-    RealtimeSession,
-)
+from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
 
 
 def shortened(text: str) -> str:

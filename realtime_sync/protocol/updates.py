@@ -1,5 +1,8 @@
 """Server messages, one class each, named by the wire.
 
+A class has the name of its kind: ``ResponseDoneUpdate`` is of ``ConversationUpdateKind.RESPONSE_DONE``. By these names
+all are registered, at the end of this module.
+
 Every class has ``kind``, ``type`` (as the server spelled it), ``event_id``, ``raw_content`` (the frame's verbatim
 text), ``extra`` (fields without a place here) and ``oddities`` (what was wrong with the message, in words). A field
 that the schemas require is of a plain type: where a server leaves it out it is empty or 0, and ``oddities`` says so.
@@ -13,8 +16,8 @@ from typing import TYPE_CHECKING, Optional
 import attrs
 
 from realtime_sync.protocol.items import ConversationContentPart, MCPListToolsItem, decode_base64
-from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
-from realtime_sync.protocol.registry import public_classes, server_message
+from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.registry import REALTIME, public_classes
 from realtime_sync.protocol.resources import (
     ConversationInfo,
     ErrorDetails,
@@ -36,37 +39,31 @@ from realtime_sync.protocol.update_base import (
 )
 
 
-@server_message(Kind.SESSION_CREATED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionCreatedUpdate(SessionUpdateBase):
     """The session is open; always the first message."""
 
 
-@server_message(Kind.SESSION_UPDATED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionUpdatedUpdate(SessionUpdateBase):
     """The answer to ``session.update``: the settings now in force."""
 
 
-@server_message(Kind.SESSION_CLOSED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionClosedUpdate(ConversationUpdate):
     """A translation session has ended."""
 
 
-@server_message(Kind.TRANSCRIPTION_SESSION_CREATED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class TranscriptionSessionCreatedUpdate(SessionUpdateBase):
     """A transcription session is open (preview)."""
 
 
-@server_message(Kind.TRANSCRIPTION_SESSION_UPDATED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class TranscriptionSessionUpdatedUpdate(SessionUpdateBase):
     """The answer to ``transcription_session.update``."""
 
 
-@server_message(Kind.ERROR)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ErrorUpdate(ConversationUpdate):
     """The server refused a message or failed; the session usually goes on."""
@@ -94,7 +91,6 @@ class ErrorUpdate(ConversationUpdate):
         return self.error.event_id
 
 
-@server_message(Kind.CONVERSATION_CREATED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationCreatedUpdate(ConversationUpdate):
     """The conversation of the session."""
@@ -102,37 +98,31 @@ class ConversationCreatedUpdate(ConversationUpdate):
     conversation: ConversationInfo
 
 
-@server_message(Kind.CONVERSATION_ITEM_ADDED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemAddedUpdate(WholeItemUpdateBase):
     """An item is in the conversation; its content may still be coming."""
 
 
-@server_message(Kind.CONVERSATION_ITEM_CREATED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemCreatedUpdate(WholeItemUpdateBase):
     """The older name of ``conversation.item.added``, which some GA servers send beside it."""
 
 
-@server_message(Kind.CONVERSATION_ITEM_DONE)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemDoneUpdate(WholeItemUpdateBase):
     """An item is complete."""
 
 
-@server_message(Kind.CONVERSATION_ITEM_RETRIEVED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemRetrievedUpdate(WholeItemUpdateBase):
     """The answer to ``conversation.item.retrieve``."""
 
 
-@server_message(Kind.CONVERSATION_ITEM_DELETED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemDeletedUpdate(ItemUpdateBase):
     """An item was removed."""
 
 
-@server_message(Kind.CONVERSATION_ITEM_TRUNCATED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemTruncatedUpdate(ItemUpdateBase):
     """An item's audio was shortened."""
@@ -141,7 +131,6 @@ class ConversationItemTruncatedUpdate(ItemUpdateBase):
     audio_end_ms: int
 
 
-@server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_DELTA)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemInputAudioTranscriptionDeltaUpdate(ItemUpdateBase):
     """A piece of the transcript of what the user said."""
@@ -152,7 +141,6 @@ class ConversationItemInputAudioTranscriptionDeltaUpdate(ItemUpdateBase):
     logprobs: Optional[list[LogProb]] = None
 
 
-@server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_SEGMENT)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemInputAudioTranscriptionSegmentUpdate(ItemUpdateBase):
     """A part of the transcript with its speaker; ``start`` and ``end`` in seconds."""
@@ -165,7 +153,6 @@ class ConversationItemInputAudioTranscriptionSegmentUpdate(ItemUpdateBase):
     end: float
 
 
-@server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_COMPLETED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
     """The transcript of what the user said."""
@@ -177,7 +164,6 @@ class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
     usage: Optional[TranscriptionUsage] = None
 
 
-@server_message(Kind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_FAILED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemInputAudioTranscriptionFailedUpdate(ItemUpdateBase):
     """What the user said could not be transcribed."""
@@ -186,7 +172,6 @@ class ConversationItemInputAudioTranscriptionFailedUpdate(ItemUpdateBase):
     error: ErrorDetails
 
 
-@server_message(Kind.INPUT_AUDIO_BUFFER_COMMITTED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferCommittedUpdate(ItemUpdateBase):
     """The input buffer has become a user message."""
@@ -194,13 +179,11 @@ class InputAudioBufferCommittedUpdate(ItemUpdateBase):
     previous_item_id: Optional[str] = None
 
 
-@server_message(Kind.INPUT_AUDIO_BUFFER_CLEARED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferClearedUpdate(ConversationUpdate):
     """The input buffer is empty."""
 
 
-@server_message(Kind.INPUT_AUDIO_BUFFER_SPEECH_STARTED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferSpeechStartedUpdate(ItemUpdateBase):
     """The user begins to speak; milliseconds of audio received since the session began."""
@@ -208,7 +191,6 @@ class InputAudioBufferSpeechStartedUpdate(ItemUpdateBase):
     audio_start_ms: int
 
 
-@server_message(Kind.INPUT_AUDIO_BUFFER_SPEECH_STOPPED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferSpeechStoppedUpdate(ItemUpdateBase):
     """The user has stopped; milliseconds of audio received since the session began."""
@@ -216,7 +198,6 @@ class InputAudioBufferSpeechStoppedUpdate(ItemUpdateBase):
     audio_end_ms: int
 
 
-@server_message(Kind.INPUT_AUDIO_BUFFER_TIMEOUT_TRIGGERED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferTimeoutTriggeredUpdate(ItemUpdateBase):
     """Nobody spoke for ``idle_timeout_ms``."""
@@ -225,7 +206,6 @@ class InputAudioBufferTimeoutTriggeredUpdate(ItemUpdateBase):
     audio_end_ms: int
 
 
-@server_message(Kind.INPUT_AUDIO_BUFFER_DTMF_EVENT_RECEIVED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferDtmfEventReceivedUpdate(ConversationUpdate):
     """A telephone key; ``received_at`` in Unix seconds."""
@@ -234,7 +214,6 @@ class InputAudioBufferDtmfEventReceivedUpdate(ConversationUpdate):
     received_at: int
 
 
-@server_message(Kind.OUTPUT_AUDIO_BUFFER_STARTED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class OutputAudioBufferStartedUpdate(ConversationUpdate):
     """The server begins to play (WebRTC, SIP)."""
@@ -242,7 +221,6 @@ class OutputAudioBufferStartedUpdate(ConversationUpdate):
     response_id: str
 
 
-@server_message(Kind.OUTPUT_AUDIO_BUFFER_STOPPED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class OutputAudioBufferStoppedUpdate(ConversationUpdate):
     """The server has played all (WebRTC, SIP)."""
@@ -250,7 +228,6 @@ class OutputAudioBufferStoppedUpdate(ConversationUpdate):
     response_id: str
 
 
-@server_message(Kind.OUTPUT_AUDIO_BUFFER_CLEARED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class OutputAudioBufferClearedUpdate(ConversationUpdate):
     """What was still to be played is gone (WebRTC, SIP)."""
@@ -258,19 +235,16 @@ class OutputAudioBufferClearedUpdate(ConversationUpdate):
     response_id: str
 
 
-@server_message(Kind.RESPONSE_CREATED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseCreatedUpdate(ResponseUpdateBase):
     """The model begins to answer."""
 
 
-@server_message(Kind.RESPONSE_DONE)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseDoneUpdate(ResponseUpdateBase):
     """The answer has ended: completed, cancelled, failed or incomplete."""
 
 
-@server_message(Kind.RESPONSE_OUTPUT_ITEM_ADDED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputItemAddedUpdate(WholeItemUpdateBase):
     """The answer has a new item."""
@@ -279,7 +253,6 @@ class ResponseOutputItemAddedUpdate(WholeItemUpdateBase):
     output_index: int
 
 
-@server_message(Kind.RESPONSE_OUTPUT_ITEM_DONE)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputItemDoneUpdate(WholeItemUpdateBase):
     """An item of the answer is complete."""
@@ -288,7 +261,6 @@ class ResponseOutputItemDoneUpdate(WholeItemUpdateBase):
     output_index: int
 
 
-@server_message(Kind.RESPONSE_CONTENT_PART_ADDED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseContentPartAddedUpdate(ContentStreamingUpdateBase):
     """An item of the answer has a new part."""
@@ -296,7 +268,6 @@ class ResponseContentPartAddedUpdate(ContentStreamingUpdateBase):
     part: ConversationContentPart
 
 
-@server_message(Kind.RESPONSE_CONTENT_PART_DONE)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseContentPartDoneUpdate(ContentStreamingUpdateBase):
     """A part of the answer is complete."""
@@ -304,7 +275,6 @@ class ResponseContentPartDoneUpdate(ContentStreamingUpdateBase):
     part: ConversationContentPart
 
 
-@server_message(Kind.RESPONSE_OUTPUT_TEXT_DELTA)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputTextDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of the answer's text."""
@@ -317,7 +287,6 @@ class ResponseOutputTextDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPar
         return self.delta
 
 
-@server_message(Kind.RESPONSE_OUTPUT_TEXT_DONE)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputTextDoneUpdate(ContentStreamingUpdateBase):
     """The whole text of a part."""
@@ -325,7 +294,6 @@ class ResponseOutputTextDoneUpdate(ContentStreamingUpdateBase):
     text: str
 
 
-@server_message(Kind.RESPONSE_OUTPUT_AUDIO_DELTA)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of the answer's audio, as base64; ``audio_bytes`` has it decoded."""
@@ -338,13 +306,11 @@ class ResponseOutputAudioDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPa
         return decode_base64(self.delta)
 
 
-@server_message(Kind.RESPONSE_OUTPUT_AUDIO_DONE)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioDoneUpdate(ContentStreamingUpdateBase):
     """The audio of a part is complete."""
 
 
-@server_message(Kind.RESPONSE_OUTPUT_AUDIO_TRANSCRIPT_DELTA)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioTranscriptDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of the transcript of the answer's audio."""
@@ -357,7 +323,6 @@ class ResponseOutputAudioTranscriptDeltaUpdate(ContentStreamingUpdateBase, ItemS
         return self.delta
 
 
-@server_message(Kind.RESPONSE_OUTPUT_AUDIO_TRANSCRIPT_DONE)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioTranscriptDoneUpdate(ContentStreamingUpdateBase):
     """The whole transcript of a part's audio."""
@@ -365,7 +330,6 @@ class ResponseOutputAudioTranscriptDoneUpdate(ContentStreamingUpdateBase):
     transcript: str
 
 
-@server_message(Kind.RESPONSE_FUNCTION_CALL_ARGUMENTS_DELTA)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseFunctionCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of a call's arguments."""
@@ -379,7 +343,6 @@ class ResponseFunctionCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStre
         return self.delta
 
 
-@server_message(Kind.RESPONSE_FUNCTION_CALL_ARGUMENTS_DONE)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseFunctionCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
     """The arguments of a call, as JSON text. ``name`` is not told in preview."""
@@ -389,7 +352,6 @@ class ResponseFunctionCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
     name: Optional[str] = None
 
 
-@server_message(Kind.RESPONSE_MCP_CALL_ARGUMENTS_DELTA)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of an MCP call's arguments."""
@@ -402,7 +364,6 @@ class ResponseMCPCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreaming
         return self.delta
 
 
-@server_message(Kind.RESPONSE_MCP_CALL_ARGUMENTS_DONE)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
     """The arguments of an MCP call, as JSON text."""
@@ -410,7 +371,6 @@ class ResponseMCPCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
     arguments: str
 
 
-@server_message(Kind.RESPONSE_MCP_CALL_IN_PROGRESS)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallInProgressUpdate(ItemUpdateBase):
     """The service calls an MCP tool."""
@@ -418,7 +378,6 @@ class ResponseMCPCallInProgressUpdate(ItemUpdateBase):
     output_index: int
 
 
-@server_message(Kind.RESPONSE_MCP_CALL_COMPLETED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallCompletedUpdate(ItemUpdateBase):
     """An MCP call has its result."""
@@ -426,7 +385,6 @@ class ResponseMCPCallCompletedUpdate(ItemUpdateBase):
     output_index: int
 
 
-@server_message(Kind.RESPONSE_MCP_CALL_FAILED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallFailedUpdate(ItemUpdateBase):
     """An MCP call failed."""
@@ -434,25 +392,21 @@ class ResponseMCPCallFailedUpdate(ItemUpdateBase):
     output_index: int
 
 
-@server_message(Kind.MCP_LIST_TOOLS_IN_PROGRESS)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class MCPListToolsInProgressUpdate(ItemUpdateBase):
     """The service asks an MCP server for its tools."""
 
 
-@server_message(Kind.MCP_LIST_TOOLS_COMPLETED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class MCPListToolsCompletedUpdate(ItemUpdateBase):
     """The MCP server's tools are known."""
 
 
-@server_message(Kind.MCP_LIST_TOOLS_FAILED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class MCPListToolsFailedUpdate(ItemUpdateBase):
     """The MCP server could not be asked for its tools."""
 
 
-@server_message(Kind.RATE_LIMITS_UPDATED)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class RateLimitsUpdatedUpdate(ConversationUpdate):
     """What is left of the rate limits; some servers send an empty list."""
@@ -473,7 +427,6 @@ class RateLimitsUpdatedUpdate(ConversationUpdate):
         return next((limit for limit in self.rate_limits if limit.name == name), None)
 
 
-@server_message(Kind.SESSION_INPUT_TRANSCRIPT_DELTA)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionInputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
     """A piece of what was said, in the speaker's language (translation)."""
@@ -483,7 +436,6 @@ class SessionInputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
     elapsed_ms: Optional[int] = None
 
 
-@server_message(Kind.SESSION_OUTPUT_TRANSCRIPT_DELTA)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionOutputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
     """A piece of the translation as text."""
@@ -497,7 +449,6 @@ class SessionOutputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
         return self.delta
 
 
-@server_message(Kind.SESSION_OUTPUT_AUDIO_DELTA)
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionOutputAudioDeltaUpdate(ItemStreamingPartDeltaUpdate):
     """A piece of the translation as speech; ``sample_rate`` in Hz."""
@@ -520,6 +471,16 @@ def is_about_tool_lists(update: ConversationUpdate) -> bool:
         return isinstance(update.item, MCPListToolsItem)
     return isinstance(update, (MCPListToolsInProgressUpdate, MCPListToolsCompletedUpdate, MCPListToolsFailedUpdate))
 
+
+def _register_all() -> None:
+    """Register each class of this module for the kind of its name; a class that has none is a KeyError at import."""
+    kinds = {f"{kind.name.replace('_', '').lower()}update": kind for kind in ConversationUpdateKind}
+    for name, cls in list(globals().items()):
+        if name.endswith("Update") and cls.__module__ == __name__:
+            REALTIME.register_update(kinds[name.lower()], cls)
+
+
+_register_all()
 
 if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore
     __all__ = public_classes(globals())

@@ -1,7 +1,24 @@
-"""What was sent and may have to be sent again over a new connection, in the order of sending.
+"""Keeps the frames that may have to be sent again over a new connection, in the order of sending.
 
-Commands stay here until they are acknowledged or refused. Audio stays until the service has made a message of it,
-within a bound: beyond it the oldest goes.
+Rules:
+
+1. A command stays until the service acknowledges or refuses it. One that nothing acknowledges stays until a later one
+   is acknowledged, because the service works in order.
+2. Audio stays until the service has made a message of it, within ``limit_seconds``: beyond that the oldest is dropped.
+   With voice activity detection the service reports where in the audio a message begins and ends, by a count of samples
+   on this connection; without, a commit makes a message of all audio before it.
+3. When a connection ends, ``resend_policy`` decides on each command: it is sent again, the settings replace it, it is
+   dropped, or it is reported as lost. Audio is sent again unless the service is done with it.
+4. Between two connections audio is held, behind what is to be sent again; commands wait in the engine.
+
+States: open on connection n (``_open``); cut off (``cut``) until ``open`` names the next connection. ``keep_...``
+refuses frames of any other connection, so that none is kept here and then lost.
+
+Order of a frame: ``_sent`` while its connection lives; ``_unsent`` from ``cut`` on; then, one by one, at its turn on
+the new wire, back to ``_sent`` (``keep_again``). Held audio starts in ``_unsent``.
+
+Locks: ``_lock`` guards all fields below it; nothing is taken under it. ``_heard_at`` is the reader thread's.
+``speaking`` and ``has_audio`` are read without the lock: they may be late by a moment.
 """
 
 from __future__ import annotations
@@ -32,17 +49,17 @@ from realtime_sync.protocol.updates import (
 
 
 class Resend(enum.Enum):
-    """What becomes of a command that was not acknowledged."""
+    """How a new connection treats a command that the old one did not acknowledge."""
 
     AGAIN = "it is sent again"
     SETTINGS = "the new connection is given the settings as a whole"
     DROP = "the new connection has no use for it"
-    LOST = "it is lost, for nobody knows whether it was carried out"
+    LOST = "it is lost, because it is not known whether it was carried out"
 
 
 _COMMIT, _CLEAR = "input_audio_buffer.commit", "input_audio_buffer.clear"
 _POLICIES: dict[str, Resend] = {
-    # Sending these twice does no harm: they were not carried out, or their ids make them one.
+    # Sending these twice does no harm: they were not carried out, or their ids say that they are the same.
     "conversation.item.create": Resend.AGAIN,
     "conversation.item.delete": Resend.AGAIN,
     "conversation.item.retrieve": Resend.AGAIN,
@@ -55,35 +72,45 @@ _POLICIES: dict[str, Resend] = {
     "output_audio_buffer.clear": Resend.DROP,
     _CLEAR: Resend.DROP,
 }
-# A command that was the last of several connections may be the reason for their ends.
+# A command that several connections ended with may be the reason for their ends.
 _MOST_TIMES = 2
-# Voice activity detection has judged audio that was sent so many seconds before the server was last heard.
+# Audio sent more than this before the server's last message has already been judged by VAD (seconds).
 _JUDGED_SECONDS = 2.0
-# What a translation may not have heard yet.
+# The newest audio, which a translation may not have heard yet (seconds).
 _CONTINUED_SECONDS = 1.0
 
 
 def resend_policy(wire_type: str, message: Mapping[str, Any]) -> Resend:
-    """What becomes of such a command, if its connection ends before it is acknowledged."""
+    """How to treat a command whose connection ended before the command was acknowledged."""
     if wire_type == "response.create":
         parameters = message.get("response")
         metadata = parameters.get("metadata") if isinstance(parameters, Mapping) else None
         if isinstance(metadata, Mapping) and METADATA_KEY in metadata:
-            return Resend.DROP  # ask() and respond() ask again, or raise
+            return Resend.DROP  # ask() and respond() ask again themselves, or raise
     return _POLICIES.get(wire_type, Resend.LOST)
 
 
 @attrs.define(eq=False)
 class Sent:
-    """A frame, and what is known of it."""
+    """A frame that was sent, or is held.
+
+    Attributes:
+        frame: The frame's text, as str or as UTF-8.
+        handle: The command's handle; None for audio.
+        message: The fields by which the command's acknowledgement is recognised.
+        times: How often the frame was sent; 0 for audio that is held.
+        audio_bytes: Bytes of samples in it; 0 for a command.
+        audio_end: Bytes of samples sent on this connection up to the end of this frame.
+        at: When it was sent, by ``time.monotonic()``.
+    """
 
     frame: Union[str, bytes]
-    handle: Optional[CommandHandle] = None  # None for audio
+    handle: Optional[CommandHandle] = None
     message: Mapping[str, Any] = attrs.field(factory=dict)
-    times: int = 1  # it was sent; 0: not yet
+    times: int = 1
     audio_bytes: int = 0
-    audio_end: int = 0  # bytes of audio that this connection was sent until its end
-    at: float = 0.0  # when it was sent, by time.monotonic
+    audio_end: int = 0
+    at: float = 0.0
 
     @property
     def text(self) -> str:
@@ -93,45 +120,57 @@ class Sent:
 
 @attrs.frozen
 class Committed:
-    """A message was made of audio. ``samples``: None where not all of it was kept."""
+    """A message that the service made of audio.
+
+    Attributes:
+        item_id: The item's id.
+        samples: The audio of the message; None if not all of it was kept.
+    """
 
     item_id: str
     samples: Optional[bytes]
 
 
 class Outbox:
-    """See the module. ``limit_seconds``: of audio, 0 keeps none; ``continuous``: no messages are made of the audio."""
+    """See the module.
+
+    ``limit_seconds``: how much audio is kept; 0 keeps none. ``continuous``: the service makes no messages of the audio
+    (a translation).
+    """
 
     def __init__(self, limit_seconds: float, *, continuous: bool = False) -> None:
         self._limit_seconds = limit_seconds
         self._continuous = continuous
-        self._heard_at = 0.0  # when the service was last heard; the reader's
+        self._heard_at = 0.0  # when the last update came; the reader's
         self._lock = threading.Lock()  # guards all below
         self._connection = 1
         self._open = True  # False between two connections
         self._sent: deque[Sent] = deque()  # on this connection
-        self._unsent: deque[Sent] = deque()  # what is to be sent on it, or on the next one, before anything else is
+        self._unsent: deque[Sent] = deque()  # to be sent on it, or on the next one, before all other frames
         self._kept = 0  # bytes of audio that were sent and are kept
         self._held = 0  # bytes of audio that were not sent yet
         self._dropped = 0  # bytes of audio that are too old to be kept, since the last commit
-        self._position = 0  # bytes of audio on this connection, by which the service tells where speech begins and ends
-        self._started_at: Optional[int] = None  # where speech in progress began, by that count
-        self._stopped_at: Optional[int] = None  # ... and ended, until a message is made of it
+        self._position = 0  # bytes of audio sent on this connection: the count by which the service locates speech
+        self._started_at: Optional[int] = None  # the beginning of the speech in progress, by that count
+        self._stopped_at: Optional[int] = None  # ... and its end, until a message is made of it
 
     # While there is a connection ------------------------------------------------------------------------------------
 
-    def note_command(
+    def keep_command(
         self, connection: int, frame: Union[str, bytes], handle: CommandHandle, message: Mapping[str, Any]
     ) -> None:
-        """A command has its turn on the wire of this connection; raises where that is not the one any more."""
+        """Keep a command at its turn on the wire of this connection.
+
+        Raises ``ConnectionReplacedError`` if that connection is not the open one any more.
+        """
         with self._lock:
             self._check(connection)
             if handle.type == _CLEAR:
                 self._drop_audio(len(self._sent))
             self._sent.append(Sent(frame, handle, message))
 
-    def note_audio(self, connection: int, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
-        """``size`` bytes of samples have their turn on the wire; raises as ``note_command`` does."""
+    def keep_audio(self, connection: int, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
+        """Keep ``size`` bytes of samples at their turn on the wire; raises as ``keep_command`` does."""
         with self._lock:
             self._check(connection)
             self._position += size
@@ -141,13 +180,13 @@ class Outbox:
             while self._kept > limit:
                 self._dropped += self._drop_oldest()
 
-    def see(
+    def observe(
         self,
         update: ConversationUpdate,
         acknowledged: Optional[CommandHandle],
         format: Callable[[], SampleFormat],
     ) -> Optional[Committed]:
-        """Learn what the service has worked on; tells where it has made a message of audio. On the reader thread."""
+        """Learn what the service has worked on; returns a message that it made of audio. The reader thread's."""
         self._heard_at = time.monotonic()
         if acknowledged is None and not isinstance(update, _ABOUT_AUDIO):
             return None
@@ -165,34 +204,34 @@ class Outbox:
                 self._forget(acknowledged)
         return committed
 
-    def untold_items(self, asked: CommandHandle) -> list[Sent]:
-        """Named items that were sent before this request for an answer and are not acknowledged."""
+    def unacknowledged_items(self, asked: CommandHandle) -> list[Sent]:
+        """Items with an id that were sent before this request for an answer and are not acknowledged."""
         with self._lock:
             before = itertools.takewhile(lambda sent: sent.handle is not asked, self._sent)
             return [sent for sent in before if _names_item(sent)]
 
     def forget(self, sent: Sent) -> None:
-        """The service has this command, though it does not say so."""
+        """Forget a command that the service has, though it does not acknowledge it."""
         with self._lock:
             self._sent.remove(sent)
 
     @property
     def speaking(self) -> bool:
-        """True from the beginning of speech, as voice activity detection tells it, until a message is made of it."""
+        """True from the beginning of speech, as voice activity detection reports it, until a message is made of it."""
         return self._started_at is not None
 
     @property
     def has_audio(self) -> bool:
-        """True where audio was sent that no message was made of."""
+        """True if audio was sent of which no message was made."""
         return bool(self._kept or self._dropped)
 
     # Between two connections ----------------------------------------------------------------------------------------
 
     def cut(self, connection: int, vad: bool, format: SampleFormat) -> list[str]:
-        """This connection has ended; what is lost with it, one line for each thing. ``vad``: it detects turns."""
+        """Close this connection's part; returns its losses, one line for each. ``vad``: the service detects turns."""
         with self._lock:
             if connection != self._connection:
-                return []  # it never was the one in use
+                return []  # it was never in use
             self._open = False
             losses = self._trim(vad, format)
             self._unsent.extendleft(reversed(self._sent))
@@ -212,13 +251,13 @@ class Outbox:
             return losses
 
     def hold(self, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
-        """Keep audio for the next connection. Raises ``AudioNotHeldError`` where there is no room."""
+        """Keep audio for the next connection. Raises ``AudioNotHeldError`` if there is no room."""
         with self._lock:
             if self._held + size > format.bytes_for(self._limit_seconds):
                 raise AudioNotHeldError(
-                    "the session is reconnecting, and so much audio waits to be sent already "
-                    f"({format.seconds(self._held):.1f} s; Reconnect.hold_audio is {self._limit_seconds} s). "
-                    "This piece was not taken: send it again later, or leave it out"
+                    f"the session is reconnecting, and {format.seconds(self._held):.1f} s of audio wait to be sent "
+                    f"already (Reconnect.hold_audio allows {self._limit_seconds} s). This piece was not accepted: send "
+                    "it again later, or leave it out"
                 )
             self._unsent.append(Sent(frame, times=0, audio_bytes=size))
             self._held += size
@@ -235,12 +274,12 @@ class Outbox:
             return [sent.handle.type for sent in kept if sent.handle is not None]
 
     def next_unsent(self) -> Optional[Sent]:
-        """The first thing that this connection was not sent yet; None where there is none. One caller at a time."""
+        """The first frame that is to be sent on this connection; None if there is none. One caller at a time."""
         with self._lock:
             return self._unsent[0] if self._unsent else None
 
-    def note_again(self, connection: int, handle: Optional[CommandHandle]) -> None:
-        """What ``next_unsent`` gave has its turn on the wire; ``handle`` takes the place of the old one."""
+    def keep_again(self, connection: int, handle: Optional[CommandHandle]) -> None:
+        """Keep the frame of ``next_unsent`` at its turn on the wire; ``handle`` replaces the old one."""
         with self._lock:
             self._check(connection)
             sent = self._unsent.popleft()
@@ -256,10 +295,10 @@ class Outbox:
 
     def _check(self, connection: int) -> None:
         if connection != self._connection or not self._open:
-            raise ConnectionReplacedError("the connection has just ended; nothing was sent on it")
+            raise ConnectionReplacedError("the connection has just ended, so this was not sent on it")
 
     def _commit(self, acknowledged: Optional[CommandHandle]) -> Optional[bytes]:
-        """Forget the audio that a message was made of; its samples, where all of them were kept."""
+        """Forget the audio of a message; returns its samples if all of them were kept."""
         if acknowledged is not None:
             count = next((place for place, sent in enumerate(self._sent) if sent.handle is acknowledged), 0)
             audio = [sent for sent in list(self._sent)[:count] if sent.audio_bytes]
@@ -279,7 +318,7 @@ class Outbox:
         return None if samples is None else samples[start - first : stop - first]
 
     def _trim(self, vad: bool, format: SampleFormat) -> list[str]:
-        """Forget the audio that the service is done with; what of the rest was too old to be kept."""
+        """Forget the audio that the service is done with; returns the loss of audio that was too old to be kept."""
         lost = self._dropped
         if self._continuous:
             lost = 0
@@ -297,7 +336,7 @@ class Outbox:
         return [f"audio: {seconds:.1f} s that were not committed and are too old to be sent again"] if lost else []
 
     def _forget(self, acknowledged: CommandHandle) -> None:
-        """It is done; and so is what was sent before it and nothing acknowledges, for the service works in order."""
+        """Forget this command, and those before it that nothing acknowledges: the service works in order."""
         for sent in list(self._sent):
             if sent.handle is acknowledged:
                 self._sent.remove(sent)
@@ -313,14 +352,14 @@ class Outbox:
         self._dropped = 0
 
     def _drop_oldest(self) -> int:
-        """Forget the oldest audio that was sent; its size."""
+        """Forget the oldest audio that was sent; returns its size."""
         for queue in (self._sent, self._unsent):
             oldest = next((sent for sent in queue if sent.audio_bytes and sent.times), None)
             if oldest is not None:
                 queue.remove(oldest)
                 self._kept -= oldest.audio_bytes
                 return oldest.audio_bytes
-        raise AssertionError("what is counted as kept is in one of them")
+        raise AssertionError("audio that is counted as kept is in one of the two queues")
 
 
 def _names_item(sent: Sent) -> bool:
@@ -338,7 +377,7 @@ _ABOUT_AUDIO = (
 
 
 def _samples(audio: list[Sent]) -> Optional[bytes]:
-    """The samples of these frames; None where there are none, or one that was sent by hand holds none."""
-    told = [json.loads(sent.frame).get("audio") for sent in audio]
-    pieces = [decode_base64(piece) if isinstance(piece, str) else None for piece in told]
+    """The samples of these frames; None if there are no frames, or if one that was sent by hand holds no samples."""
+    values = [json.loads(sent.frame).get("audio") for sent in audio]
+    pieces = [decode_base64(piece) if isinstance(piece, str) else None for piece in values]
     return b"".join(piece for piece in pieces if piece is not None) if pieces and None not in pieces else None

@@ -1,4 +1,18 @@
-"""What a session that survives does: how long it tries, what is worth trying, and what it tells its consumers."""
+"""How a session survives: its settings, which ends are survivable, and which failed attempts are worth another one.
+
+Rules:
+
+1. An end is survivable if another connection may do better: the connection broke, the service's time limit was reached,
+   or the server closed with a code for passing trouble. It is not if this side ended the session (a consumer that is
+   too slow, a broken protocol), if the server closed in an orderly way with nothing under way, or if its last message
+   was an error that will come again (a bad key, an empty account).
+2. A failed attempt is followed by another one unless a server has given a verdict: a bad key, an unknown model, no
+   money left, a broken certificate, a refused setting.
+3. Pauses double from attempt to attempt and are varied, so that many clients do not come back together. A server's
+   ``Retry-After`` lengthens them.
+
+Everything here is pure: no state, no thread, no lock.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +65,7 @@ class Reconnect:
             together.
         max_delay: The most seconds between two attempts, before they are varied (15.0).
         renew_before: Seconds before the service's time limit, which the service announces, from which on the connection
-            is replaced as soon as nobody speaks and no answer is in progress (120.0). None waits for the limit and
+            is replaced as soon as the user is silent and no answer is in progress (120.0). None waits for the limit and
             survives that.
         hold_audio: Seconds of audio that are kept to be sent again: audio of which the service has not yet made a
             message, and audio that is sent while there is no connection (30.0). 0 keeps none, and refuses audio
@@ -84,16 +98,17 @@ class Reconnect:
         return max(delay, asked or 0.0)
 
 
-def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Optional[ErrorEvent]) -> bool:
-    """True where another connection may do better.
+def is_survivable(reason: ConnectionClosedError, clean: bool, last_error: Optional[ErrorEvent]) -> bool:
+    """True if another connection may do better.
 
-    ``clean``: the server said goodbye with nothing under way. ``last_words``: an error that was the last thing it said.
+    ``clean``: the server closed with nothing under way. ``last_error``: an error event without ``event_id`` that was
+    the server's last message; None if its last message was another one.
     """
     if isinstance(reason, (ConsumerTooSlowError, ProtocolViolationError)):
         return False
     if isinstance(reason, SessionExpiredError):
         return True
-    if last_words is not None and last_words.code in _FATAL_ERRORS:
+    if last_error is not None and last_error.code in _FATAL_ERRORS:
         return False
     if isinstance(reason, ConnectionLostError):
         return True
@@ -102,19 +117,19 @@ def is_survivable(reason: ConnectionClosedError, clean: bool, last_words: Option
 
 
 def is_worth_another_try(error: RealtimeSyncError) -> bool:
-    """True where connecting failed in a way that may pass."""
+    """True if connecting failed in a way that may pass."""
     if isinstance(error, RateLimitedError):
-        return error.code != "insufficient_quota"  # that lasts until somebody pays
+        return error.code != "insufficient_quota"  # it lasts until the account is paid
     if isinstance(error, ServiceUnavailableError):
         return True
     if isinstance(error, HandshakeError):
         if error.status is None and error.close_info is None:
-            return True  # no server has spoken: a token could not be had, for one, because the network is down
-        # A refusal that is not known: 408 and 425 ask to come back, other 4xx are a verdict.
+            return True  # no server has answered: for example, no token could be had because the network is down
+        # Other refusals: 408 and 425 ask the client to come back, all other 4xx are a verdict.
         verdict = isinstance(error, (AuthenticationError, NotFoundError))
         return not verdict and (error.status is None or error.status in (408, 425) or error.status >= 500)
     if isinstance(error, (TLSError, ConnectCancelledError, ServerError, ConfigurationError)):
         return False
     if isinstance(error, ConnectionClosedError):
-        return is_survivable(error, clean=False, last_words=error.error)
+        return is_survivable(error, clean=False, last_error=error.error)
     return isinstance(error, (ConnectionFailedError, WaitTimeoutError))

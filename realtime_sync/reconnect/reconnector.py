@@ -1,20 +1,27 @@
 """A new connection for a session that has lost its own: connect, apply the settings, replay the history, go on.
 
-The reconnector is the engine's ``Recovery``. The way back, on one thread, which ends when the session goes on or has
-ended (``core/state.py`` has the states):
+The reconnector is the engine's ``Recovery``. The way back runs on one thread, which ends when the session goes on or
+has ended (``core/state.py`` has the states):
 
-1. RECONNECTING: ``SessionDisconnectedUpdate`` is published; then attempts to connect, with pauses that grow, until the
-   policy gives up.
+1. RECONNECTING: ``SessionDisconnectedUpdate`` is published; then the thread tries to connect, with pauses that grow,
+   until the policy gives up.
 2. CATCHING_UP: the engine adopts the connection in silence. It is greeted, and is given the settings and the history;
    an attempt that fails on the way is followed by the next one.
 3. The silence ends: under the engine's lock for delivery the conversation is carried over, the outbox opens, and
-   ``SessionReconnectedUpdate`` and what was deferred are published.
-4. What was kept is sent again, in its order; once nothing is left, everybody may send (CONNECTED).
+   ``SessionReconnectedUpdate`` and the deferred updates are published.
+4. The frames that were kept are sent again, in their order, then a request for an answer that the service owes; once
+   nothing is left, all threads may send (CONNECTED). If the connection ends before that, the way begins again at 1,
+   with the deadline that runs already.
 
 Before expiry another thread, which sleeps as long as the connection lives, opens the next connection while the old one
-still serves, waits until nobody speaks, has the old one closed, and goes the same way from 2.
+still serves, waits until the user is silent and no answer is in progress, has the old one closed, and goes the same way
+from 2 (the session is RECONNECTING meanwhile, but no ``SessionDisconnectedUpdate`` is published).
 
 A connection's reader has let go of it (``ended``) before the next one is adopted: nothing of the old reaches the new.
+
+Locks: none of its own. Only one thread goes the way back at a time (``active``), and the fields below ``_cancellation``
+are that thread's. It takes ``Engine.delivering`` to publish, and under it the outbox's lock; no lock is held while it
+connects, sends or waits. ``cancel`` may be called by any thread.
 """
 
 from __future__ import annotations
@@ -65,23 +72,28 @@ logger = logging.getLogger(__name__)
 
 # A connection that was lost sooner than this belongs to the same trouble: the pauses go on growing.
 _STABLE_SECONDS = 30.0
-# Items that are sent before their acknowledgements are waited for.
+# The number of items that are sent before their acknowledgements are waited for.
 _WINDOW = 200
-# How often it is looked whether the user still speaks, of which there is nothing to wait for.
+# How often to look whether the user still speaks, because there is nothing to wait for.
 _IDLE_LOOK_SECONDS = 0.25
 # How long a connection that was opened ahead may wait for its use.
 _SPARE_SECONDS = 8.0
-# The longest wait for a renewal: locks cannot be waited for much longer on some systems.
+# The longest wait for a renewal: some systems cannot wait for a lock much longer.
 _LONGEST_SECONDS = 86_400.0
-# Beyond it, in Unix seconds, no server means what it says.
+# The latest expiry that is believed (Unix seconds).
 _NO_MOMENT = 1e11
 
 
 class Reconnector:
     """Makes new connections for one engine; its ``Recovery``.
 
-    ``connect`` opens one; ``greeting``: seconds for the server's first word; ``replays``: False if the service keeps
-    the conversation itself (a call), True if the history is carried over; ``continuous``: see ``ReconnectState``.
+    Args:
+        engine: The session's engine.
+        policy: How the session survives.
+        connect: Opens a connection.
+        greeting: Seconds to wait for the server's first message.
+        replays: True if the history is carried over; False if the service keeps the conversation itself (a call).
+        continuous: See ``ReconnectState``.
     """
 
     def __init__(
@@ -110,7 +122,7 @@ class Reconnector:
         self._renewed_at: Optional[float] = None
 
     def start(self) -> None:
-        """Have the engine recover from now on; raises what the session has ended with, if it has already."""
+        """Have the engine recover from now on; raises the error of the end if the session has ended already."""
         self._watch(self._engine.recover_with(self))
 
     # Recovery: see core/recovery.py -----------------------------------------------------------------------------------
@@ -118,12 +130,12 @@ class Reconnector:
     def keep(self, connection: SessionConnection, frame: Outgoing) -> bool:
         """See ``Recovery``."""
         if frame.handle is None:
-            self._outbox.note_audio(connection.number, frame.text, frame.audio_bytes, self._input_format)
+            self._outbox.keep_audio(connection.number, frame.text, frame.audio_bytes, self._input_format)
         elif frame.handle.type.endswith("input_audio_buffer.append"):  # sent by hand
             size = len(str(frame.message.get("audio") or "")) * 3 // 4
-            self._outbox.note_audio(connection.number, frame.text, size, self._input_format)
+            self._outbox.keep_audio(connection.number, frame.text, size, self._input_format)
         else:
-            self._outbox.note_command(connection.number, frame.text, frame.handle, frame.message)
+            self._outbox.keep_command(connection.number, frame.text, frame.handle, frame.message)
         return True
 
     def hold(self, frame: Outgoing) -> None:
@@ -136,7 +148,7 @@ class Reconnector:
 
     def survives(self, connection: SessionConnection, end: End) -> bool:
         """See ``Recovery``."""
-        return is_survivable(end.reason, end.clean, connection.last_words)
+        return is_survivable(end.reason, end.clean, connection.last_unattributed_error)
 
     def cut_off(self, connection: SessionConnection, reason: ConnectionClosedError) -> ErrorOf:
         """See ``Recovery``."""
@@ -161,7 +173,7 @@ class Reconnector:
     def _run(self, reason: ConnectionClosedError) -> None:
         try:
             self._go_on(reason)
-        except BaseException as error:  # a consumer that is too slow; or a defect: nobody may be left waiting
+        except BaseException as error:  # a consumer that is too slow, or a defect: no thread may be left waiting
             logger.exception("the session could not go on over a new connection")
             self._give_up(reason, error)
         finally:
@@ -180,7 +192,7 @@ class Reconnector:
                 return
             update = SessionReconnectedUpdate(
                 reason=reason,
-                losses=(*self._kept.take_losses(), *replay.losses, *refused),
+                losses=(*self._kept.pop_losses(), *replay.losses, *refused),
                 sent_again=tuple(self._outbox.waiting()),
                 attempts=self._attempt - first,
                 seconds=time.monotonic() - lost_at,
@@ -196,12 +208,12 @@ class Reconnector:
             reason = connection.reason or reason
 
     def _resume(self, connection: SessionConnection, update: SessionReconnectedUpdate, replay: Replay) -> bool:
-        """Tell everyone, send what was kept, and let everyone send; False if the connection has ended meanwhile."""
+        """Publish the update, send what was kept, let all threads send; False if the connection has ended meanwhile."""
         engine = self._engine
         owes_answer = self._end_silence(connection, update, replay.names if self._replays else None)
         try:
             self._send_again(connection)
-            if owes_answer:  # that voice activity detection would have asked for
+            if owes_answer:  # voice activity detection would have asked for it
                 self._send(connection, ResponseCreateCommand())
             while not engine.go_live(connection, lambda: self._outbox.next_unsent() is None):
                 if connection.over or engine.closing:
@@ -214,9 +226,9 @@ class Reconnector:
     def _end_silence(
         self, connection: SessionConnection, update: SessionReconnectedUpdate, names: Optional[Mapping[str, str]]
     ) -> bool:
-        """Deliver from now on; True if the service owes an answer to what the user said.
+        """Deliver from now on; True if the service owes an answer to the user's speech.
 
-        ``names``: what the items that were carried over are called there; None: all of them, as here.
+        ``names``: the new ids of the items that were carried over, by the old ones; None: all items, with their ids.
         """
         conversation = self._engine.state.conversation
         with self._engine.delivering:
@@ -231,7 +243,7 @@ class Reconnector:
         return owes_answer
 
     def _send_again(self, connection: SessionConnection) -> None:
-        """Send what was kept for this connection."""
+        """Send the frames that were kept for this connection."""
         while (sent := self._outbox.next_unsent()) is not None:
             again = None
             if sent.handle is not None:
@@ -240,17 +252,17 @@ class Reconnector:
             connection.send(Outgoing(sent.frame, again, sent.message, sent.audio_bytes), self._keep_again)
 
     def _keep_again(self, connection: SessionConnection, frame: Outgoing) -> bool:
-        self._outbox.note_again(connection.number, frame.handle)
+        self._outbox.keep_again(connection.number, frame.handle)
         return True
 
     # A connection -----------------------------------------------------------------------------------------------------
 
     def _caught_up(self, error: RealtimeSyncError) -> tuple[SessionConnection, Replay, list[str]]:
-        """A new connection that has the settings and the history; what of them was sent, and what was refused.
+        """A new connection that has the settings and the history, with the history that was sent and the refusals.
 
-        ``error``: why there is to be one.
+        ``error``: why a new connection is needed.
         """
-        # Each loss has a deadline of its own, unless the connection was lost before it was of any use.
+        # Each loss has a deadline of its own, unless the last connection was lost before it was of any use.
         if self._attempt == 0 or self._was_useful():
             self._deadline = Deadline(self.policy.give_up_after)
         first = True
@@ -260,7 +272,7 @@ class Reconnector:
                 self._wait_for_attempt(error, announced=not first)
             first = False
             try:
-                connection = self._engine.adopt(self._take_spare() or self._connect(self._cancellation))
+                connection = self._engine.adopt(self._pop_spare() or self._connect(self._cancellation))
                 try:
                     losses = self._introduce(connection)
                     replay, refused = self._replay(connection)
@@ -276,14 +288,14 @@ class Reconnector:
                     raise
                 logger.info("%s: attempt %d to reconnect failed: %s", self._engine.name, self._attempt, error)
 
-    def _take_spare(self) -> Optional[Connection]:
+    def _pop_spare(self) -> Optional[Connection]:
         spare, self._spare = self._spare, None
         return spare
 
     def _wait_for_attempt(self, error: RealtimeSyncError, announced: bool) -> None:
-        """Wait before the next attempt; raises ``error`` if the pause does not fit into the time left.
+        """Wait before the next attempt; raises ``error`` if the full pause does not fit into the time left.
 
-        The pause is never shortened to fit. ``announced``: everyone was told of this loss already.
+        It never tries earlier than the backoff says. ``announced``: this loss was published already.
         """
         pause, left = self.policy.pause(self._attempt, error), self._deadline.remaining
         if not announced and isinstance(error, ConnectionClosedError):
@@ -296,7 +308,7 @@ class Reconnector:
             raise error
 
     def _was_useful(self) -> bool:
-        """True where the last connection was lived with for a while."""
+        """True if the last connection stayed up long enough to reset the backoff."""
         return time.monotonic() - self._live_since > min(_STABLE_SECONDS, self.policy.give_up_after)
 
     def _drop(self, connection: SessionConnection) -> None:
@@ -304,20 +316,20 @@ class Reconnector:
         connection.ended.wait(self._engine.timeouts.close)  # its reader lets go of it before the next one begins
 
     def _introduce(self, connection: SessionConnection) -> list[str]:
-        """Wait for the greeting, and apply the settings; what of them is lost."""
+        """Wait for the greeting, and apply the settings; returns the settings that are lost, one line for each."""
         Deadline(self._greeting).wait(connection.greeted.wait)
         if connection.over and not connection.heard:
             connection.ended.wait(self._engine.timeouts.close)
             raise refusal(connection.reason) if connection.reason else ConnectCancelledError("The session was closed.")
         settings = self._engine.settings
-        options, granted = settings.merged(), settings.granted()
+        options, granted = settings.desired(), settings.granted()
         try:
             self._configure(connection, options)
         except ServerError as error:
             if granted == options:
                 raise
             self._configure(connection, granted)
-            return [f"session.update: what was not acknowledged is refused: {error}"]
+            return [f"session.update: the settings that were not acknowledged before were refused now: {error}"]
         return []
 
     def _configure(self, connection: SessionConnection, options: Optional[SessionOptions]) -> None:
@@ -325,7 +337,7 @@ class Reconnector:
             self._send(connection, SessionUpdateCommand(session=options)).wait()
 
     def _replay(self, connection: SessionConnection) -> tuple[Replay, list[str]]:
-        """Send the history; what of it was sent, and what the service refused."""
+        """Send the history; returns the history that was sent, and the refusals."""
         if not self._replays:
             return Replay([], [], {}), []
         replay = self._engine.read_conversation(lambda conversation: conversation.replay())
@@ -345,7 +357,7 @@ class Reconnector:
                         raise
                     if deadline is None:
                         logger.warning("%s: the server does not acknowledge the history", self._engine.name)
-                    deadline = 0.0
+                    deadline = 0.0  # the others will not be acknowledged either
         return replay, refused
 
     def _send(self, connection: SessionConnection, command: Command) -> CommandHandle:
@@ -361,10 +373,10 @@ class Reconnector:
             engine.finish(engine.states.closed_end())
             return
         failed = ReconnectFailedError(
-            f"the connection was lost ({reason}), and no new one came about ({_counted(self._attempt)}): {error}",
+            f"the connection was lost ({reason}), and no new one could be made ({_counted(self._attempt)}): {error}",
             close_info=reason.close_info,
             error=reason.error,
-            losses=self._kept.take_losses(),
+            losses=self._kept.pop_losses(),
         )
         failed.__cause__ = error
         engine.finish(End(failed, clean=False))
@@ -372,16 +384,16 @@ class Reconnector:
     # Ahead of expiry --------------------------------------------------------------------------------------------------
 
     def _watch(self, connection: SessionConnection) -> None:
-        """Renew this connection before the service ends it, if it tells when that will be."""
+        """Renew this connection before the service ends it, if the service announced when that will be."""
         expires_at = self._engine.session.expires_at if self._engine.session else None
         if self.policy.renew_before is None or not expires_at:
             return
         left = min(expires_at, _NO_MOMENT) - time.time()
         seconds = min(left - min(self.policy.renew_before, left / 10), _LONGEST_SECONDS)
-        if left <= 0:  # the clocks differ, and nobody knows by how much: the end itself is survived, too
+        if left <= 0:  # the clocks differ by an unknown time; the end itself is survived, too
             return
         if self._renewed_at is not None and seconds < _STABLE_SECONDS:
-            return  # the clocks differ, or the sessions are very short: not one renewal after the other
+            return  # the clocks differ, or the sessions are very short: one renewal would follow the other
         self._engine.start_thread(lambda: self._renew(connection, seconds), "renewal")
 
     def _renew(self, connection: SessionConnection, seconds: float) -> None:
@@ -391,7 +403,7 @@ class Reconnector:
             spare = self._opened_ahead(connection)
             if spare is None:
                 return
-            # Nobody answers the pings of the spare: it must not wait for long.
+            # No thread answers the pings of the spare connection, so it must not wait for long.
             if self._is_idle_within(connection, _SPARE_SECONDS) and self._engine.retire(connection):
                 self._spare, self._renewed_at = spare, time.monotonic()
                 self.active = True
@@ -400,7 +412,7 @@ class Reconnector:
             spare.dispose()
 
     def _opened_ahead(self, connection: SessionConnection) -> Optional[Connection]:
-        """A new connection, while the old one serves; None where that ended first."""
+        """A new connection, opened while the old one serves; None if the old one ended first."""
         for attempt in itertools.count(1):
             try:
                 return self._connect(self._cancellation)
@@ -411,14 +423,14 @@ class Reconnector:
         raise AssertionError("count() does not end")
 
     def _is_idle(self, connection: SessionConnection) -> bool:
-        """True if a change of the connection would cut nothing short: nobody speaks, nothing is asked for."""
+        """True if a new connection would cut nothing short: no speech, no answer, no approval is in progress."""
         vad = self._engine.settings.turn_detection is not None
         speaks = self._outbox.speaking or (self._outbox.has_audio and not vad)
         waits = self._engine.read_conversation(lambda conversation: conversation.awaits_approval())
         return responses_on(connection).idle and not speaks and not waits
 
     def _is_idle_within(self, connection: SessionConnection, seconds: Optional[float]) -> bool:
-        """Wait until nobody speaks and nothing is asked for; False where time is up or the connection has ended."""
+        """Wait until ``_is_idle``; False if time is up or the connection has ended. ``seconds``: None is for ever."""
         deadline = Deadline(seconds)
         while not self._is_idle(connection):
             if connection.ended.is_set() or deadline.left == 0:

@@ -1,4 +1,19 @@
-"""What a session keeps while a connection lives, so that it can go on over another one."""
+"""The knowledge that a session collects while a connection lives, so that it can go on over another one.
+
+Rules:
+
+1. An update is observed before its waiters are released, so what they send next finds the outbox up to date.
+2. The audio of a message is carried over as long as the message has no transcript: the service makes an item of a
+   commit, and the samples are attached to the item once it has come (``_attach_audio``). They are forgotten once the
+   transcript is there or will never come, unless ``Reconnect.keep_audio`` keeps them.
+3. A message that voice activity detection made, and that the service has not answered, is answered on the new
+   connection: ``owes_answer``.
+4. Some servers acknowledge no items. A response shows that they have those that were sent before it.
+
+Locks: ``_losses_lock`` guards ``_losses``. ``_said``, ``_untranscribed`` and ``_unanswered`` are guarded by the
+engine's lock for delivery, with which ``observe``, ``cut_off`` and ``owes_answer`` are called. Under it the outbox's
+lock and ``_losses_lock`` may be taken; nothing is taken under those.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +41,7 @@ from realtime_sync.reconnect.policy import Reconnect
 
 
 class ReconnectState:
-    """What a session keeps for a reconnect.
-
-    ``continuous``: the service makes no messages of the audio (a translation).
-
-    ``_losses`` has a lock; ``_said``, ``_untranscribed`` and ``_unanswered`` are guarded by the engine's lock
-    for delivery, with which ``observe``, ``cut_off`` and ``owes_answer`` are called.
-    """
+    """See the module. ``continuous``: the service makes no messages of the audio (a translation)."""
 
     def __init__(self, policy: Reconnect, realtime: RealtimeState, *, continuous: bool = False) -> None:
         self.outbox = Outbox(policy.hold_audio, continuous=continuous)
@@ -41,15 +50,15 @@ class ReconnectState:
         self._losses: list[str] = []
         self._losses_lock = threading.Lock()
         self._said: dict[str, Optional[bytes]] = {}  # audio of messages that are committed and not yet in an item
-        self._untranscribed: set[str] = set()  # messages whose audio is kept until its words are known
-        self._unanswered: Optional[str] = None  # a message that voice activity detection made, and nobody has answered
+        self._untranscribed: set[str] = set()  # messages whose audio is kept until their transcript has come
+        self._unanswered: Optional[str] = None  # a message of voice activity detection that has no answer yet
 
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
-        """Learn from an update, before anybody who waits for it does."""
+        """Learn from an update, before its waiters are released."""
         conversation = self._realtime.conversation
         if isinstance(update, ResponseCreatedUpdate) and not update.out_of_band:
-            self._add_untold(acknowledged)
-        committed = self.outbox.see(update, acknowledged, lambda: self._realtime.settings.input_format)
+            self._add_unacknowledged(acknowledged)
+        committed = self.outbox.observe(update, acknowledged, lambda: self._realtime.settings.input_format)
         if committed is not None:
             self._said[committed.item_id] = committed.samples
             if acknowledged is None:
@@ -64,33 +73,33 @@ class ReconnectState:
                 if _is_never_transcribed(conversation, item_id):
                     self._forget_audio(item_id)
         if self._said:
-            self._take_over()
+            self._attach_audio()
 
     def cut_off(self, connection: SessionConnection) -> None:
-        """A connection has ended, and another one will follow: note what is lost with it."""
+        """A connection has ended, and another one will follow: collect the losses."""
         settings, conversation = self._realtime.settings, self._realtime.conversation
         losses = self.outbox.cut(connection.number, settings.turn_detection is not None, settings.input_format)
         losses += [f"response {id}: it was cut off" for id in connection.exchange.unfinished]
         for item_id, samples in self._said.items():  # committed, but in no item yet
             if samples is None:
-                losses.append(f"message {item_id}: what was said in it was not kept")
+                losses.append(f"message {item_id}: its audio was not kept, so it is not carried over")
             else:
                 conversation.add_item(_spoken(item_id))
-        self._take_over()
+        self._attach_audio()
         self._said.clear()
         with self._losses_lock:
             self._losses += losses
 
-    def take_losses(self) -> list[str]:
-        """What was lost since this was asked last, one line for each thing."""
+    def pop_losses(self) -> list[str]:
+        """The losses since the last call, one line for each."""
         with self._losses_lock:
             losses, self._losses = self._losses, []
             return losses
 
     def owes_answer(self, names: Optional[Mapping[str, str]]) -> bool:
-        """True if the service was about to answer by itself what the user said, and has not.
+        """True if the service was about to answer the user's speech by itself, and has not.
 
-        ``names``: what the items are called on the new connection; None: as before.
+        ``names``: the new ids of the items on the new connection, by the old ones; None: the ids are as before.
         """
         if self._unanswered is not None and names is not None:
             self._unanswered = names.get(self._unanswered)
@@ -99,18 +108,18 @@ class ReconnectState:
             return False
         return self._realtime.conversation.item(self._unanswered) is not None
 
-    def _add_untold(self, asked: Optional[CommandHandle]) -> None:
+    def _add_unacknowledged(self, asked: Optional[CommandHandle]) -> None:
         """Some servers never acknowledge created items. If a response starts, treat those sent before it as accepted.
 
-        ``asked``: the request for the response that has begun; None if nobody here has asked for it.
+        ``asked``: the request for the response that has begun; None if this session did not ask for it.
         """
         conversation = self._realtime.conversation
         for item_id in self._said:
             conversation.add_item(_spoken(item_id))
-        for sent in self.outbox.untold_items(asked) if asked is not None else ():
+        for sent in self.outbox.unacknowledged_items(asked) if asked is not None else ():
             try:
                 command = codec.decode_command(sent.text, self._realtime.dialect)
-            except InvalidInputError:  # by hand; it is sent again
+            except InvalidInputError:  # sent by hand, and not understood here; it is sent again
                 continue
             if isinstance(command, ConversationItemCreateCommand) and command.item.id:
                 conversation.add_item(command.item, command.previous_item_id)
@@ -118,7 +127,7 @@ class ReconnectState:
                 if isinstance(command.item, MessageItem) and any(part.audio for part in command.item.content):
                     self._untranscribed.add(command.item.id)
 
-    def _take_over(self) -> None:
+    def _attach_audio(self) -> None:
         """Give the items that have come by now their audio: a commit comes before the item that it makes."""
         conversation = self._realtime.conversation
         for item_id in [item_id for item_id in self._said if conversation.item(item_id) is not None]:
@@ -135,9 +144,9 @@ class ReconnectState:
 
 
 def _is_never_transcribed(conversation: Conversation, item_id: str) -> bool:
-    told, transcription = conversation.session, conversation.transcription(item_id)
+    session, transcription = conversation.session, conversation.transcription(item_id)
     failed = transcription is not None and transcription.status == "failed"
-    return failed or (told is not None and not told.input_transcription_options)
+    return failed or (session is not None and not session.input_transcription_options)
 
 
 def _spoken(item_id: str) -> MessageItem:
@@ -146,8 +155,8 @@ def _spoken(item_id: str) -> MessageItem:
 
 
 def error_of_loss(reason: ConnectionClosedError) -> ErrorOf:
-    """What commands and answers on a connection end with that is followed by another one."""
-    what_happened = "the connection was lost, and the session goes on over a new one"
+    """The error of each command and answer on a connection that another one follows."""
+    what_happened = "the connection was lost before this was acknowledged, and the session goes on over a new one"
 
     def error_of(wire_type: str, message: Mapping[str, Any]) -> ConnectionReplacedError:
         again = resend_policy(wire_type, message) in (Resend.AGAIN, Resend.SETTINGS)

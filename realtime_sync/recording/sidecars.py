@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import logging
+from contextlib import ExitStack
 from typing import BinaryIO, Optional
 
 from realtime_sync.audio.formats import PCM, SampleFormat
@@ -51,46 +53,39 @@ class SidecarReader:
 
     def __init__(self, path: str) -> None:
         self._path = path
-        self._files: dict[str, tuple[Optional[BinaryIO], int]] = {}
-        self.faults: list[str] = []
+        self._open = ExitStack()
+        self._files: dict[str, tuple[BinaryIO, int]] = {}  # by direction, with the place of the first sample
+        self._faults: dict[str, str] = {}  # by direction, the first of each
+
+    @property
+    def faults(self) -> list[str]:
+        """What is wrong with the files, in words."""
+        return [f"the audio beside it, {sidecar(self._path, way)}, {what}" for way, what in self._faults.items()]
 
     def read(self, direction: str, start: int, size: int) -> bytes:
         """The samples; fewer, or none, if the file is cut off or missing, which ``faults`` then says once."""
         if direction not in self._files:
-            self._files[direction] = self._opened(sidecar(self._path, direction))
+            try:
+                self._files[direction] = self._opened(sidecar(self._path, direction))
+            except (OSError, AudioFormatError) as error:
+                self._files[direction] = io.BytesIO(), 0
+                self._faults[direction] = f"cannot be read ({error}); silence stands for it"
         file, first = self._files[direction]
-        if file is None:
-            return b""
         file.seek(first + start)
         samples = file.read(size)
         if len(samples) < size:
-            self._fault(direction, "is cut off; silence stands for what is missing")
+            self._faults.setdefault(direction, "is cut off; silence stands for what is missing")
         return samples
 
-    def _opened(self, path: str) -> tuple[Optional[BinaryIO], int]:
-        direction = "out" if path.endswith(".user.wav") else "in"
-        file: Optional[BinaryIO] = None
-        try:
-            file = open(path, "rb")  # noqa: SIM115  it is closed by __exit__
-            info, _ = read_wav_header(file)
-            if info is None:
-                raise AudioFormatError("it is not a WAV file")
-            return file, file.tell()
-        except (OSError, AudioFormatError) as error:
-            if file is not None:
-                file.close()
-            self._fault(direction, f"cannot be read ({error}); silence stands for it")
-            return None, 0
-
-    def _fault(self, direction: str, what: str) -> None:
-        fault = f"the audio beside it, {sidecar(self._path, direction)}, {what}"
-        if fault not in self.faults:
-            self.faults.append(fault)
+    def _opened(self, path: str) -> tuple[BinaryIO, int]:
+        file = self._open.enter_context(open(path, "rb"))  # noqa: SIM115
+        info, _ = read_wav_header(file)
+        if info is None:
+            raise AudioFormatError("it is not a WAV file")
+        return file, file.tell()
 
     def __enter__(self) -> SidecarReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for file, _first in self._files.values():
-            if file is not None:
-                file.close()
+        self._open.close()

@@ -34,14 +34,11 @@ class Calls:
     """``client.calls``: the calls of the client's endpoint. Needs the GA protocol; holds no connection.
 
     All methods raise ``InvalidInputError``, ``UnsupportedByDialectError`` on a preview endpoint, and
-    ``ConnectionFailedError`` with its kinds: ``NotFoundError`` where the call is over, or not in the state for it.
+    ``ConnectionFailedError`` with its kinds: ``NotFoundError`` if the call is over, or not in the state for it.
     """
 
     def __init__(
-        self,
-        rest: RestClient,
-        model: Optional[str],
-        cancellable: Callable[[], AbstractContextManager[Cancellation]],
+        self, rest: RestClient, model: Optional[str], cancellable: Callable[[], AbstractContextManager[Cancellation]]
     ) -> None:
         self._rest, self._model, self._cancellable = rest, model, cancellable
 

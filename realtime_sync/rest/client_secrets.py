@@ -29,7 +29,7 @@ from realtime_sync.transport import Cancellation
 class SessionClientSecret(ClientSecret):
     """A client secret that was made here: give ``value``, which is not shown, to the browser, and nothing else.
 
-    ``expires_at``: Unix seconds, until when sessions may be begun with it; 0: the service has not told. ``session``:
+    ``expires_at``: Unix seconds, until when sessions may be begun with it; 0: the service did not say. ``session``:
     the settings that they have.
     """
 
@@ -59,16 +59,16 @@ def create_client_secret(
         transcription = isinstance(options, TranscriptionSessionOptions)
         path = "transcription_sessions" if transcription else "sessions"
         answer = rest.post(path, session, repeatable=True, cancellation=cancellation)
-        told = answer.json()
-        secret = told.pop("client_secret", None)
-        return _read(answer, secret if isinstance(secret, dict) else {}, told, rest.endpoint)
+        content = answer.json()
+        secret = content.pop("client_secret", None)
+        return _read(answer, secret if isinstance(secret, dict) else {}, content, rest.endpoint)
     path = "translations/client_secrets" if isinstance(options, TranslationSessionOptions) else "client_secrets"
     body: Json = {"session": session}
     if expires_after is not None:
         body["expires_after"] = {"anchor": "created_at", "seconds": expires_after}
     answer = rest.post(path, body, repeatable=True, cancellation=cancellation)
-    told = answer.json()
-    return _read(answer, told, told.get("session"), rest.endpoint)
+    content = answer.json()
+    return _read(answer, content, content.get("session"), rest.endpoint)
 
 
 def _read(answer: RestAnswer, secret: Json, session: object, endpoint: Endpoint) -> SessionClientSecret:
@@ -83,8 +83,8 @@ def _read(answer: RestAnswer, secret: Json, session: object, endpoint: Endpoint)
 def session_object(options: Optional[SessionOptions], model: Optional[str], dialect: Dialect) -> Json:
     """``options`` (None: the service's defaults) as the dialect's session object, with the model that it is for.
 
-    ``model`` is taken where the options name none; a transcription's is in its ``input_transcription_options``.
-    Raises ``InvalidInputError``, or ``ConfigurationError`` where no model is named.
+    ``model`` is taken if the options name none; a transcription's is in its ``input_transcription_options``.
+    Raises ``InvalidInputError``, or ``ConfigurationError`` if no model is named.
     """
     options = ConversationSessionOptions() if options is None else options
     kinds = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
@@ -100,6 +100,6 @@ def session_object(options: Optional[SessionOptions], model: Optional[str], dial
 
 
 def read_session(session: object, dialect: Dialect) -> RealtimeSession:
-    """A session object of an answer. Lenient, as for an update; an empty one where there is none."""
+    """A session object of an answer. Lenient, as for an update; an empty one if there is none."""
     update = codec.decode(codec.to_text({"type": "session.created", "session": session}), dialect)
     return update.session if isinstance(update, SessionUpdateBase) and update.session else RealtimeSession()

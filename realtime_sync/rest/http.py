@@ -52,12 +52,12 @@ class RestAnswer:
     def json(self) -> Json:
         """The object that the body holds. Raises ``HandshakeError``, which does not show it."""
         try:
-            told = json.loads(self.body)
+            content = json.loads(self.body)
         except (ValueError, RecursionError):
-            told = None
-        if not isinstance(told, dict):
+            content = None
+        if not isinstance(content, dict):
             raise self.unusable("its body is no JSON object")
-        return told
+        return content
 
     def unusable(self, why: str) -> HandshakeError:
         """The error for an answer of which nothing can be made."""
@@ -191,7 +191,7 @@ def _chunks(response: requests.Response, seconds: float) -> Iterator[bytes]:
 
 
 def _accepted(answer: RestAnswer, target: Target) -> RestAnswer:
-    """The answer where it is no refusal. Raises ``ProxyError`` or a ``HandshakeError``."""
+    """The answer if it is no refusal. Raises ``ProxyError`` or a ``HandshakeError``."""
     if 200 <= answer.status < 300:
         return answer
     if answer.status == 407 and target.proxy:
@@ -221,7 +221,7 @@ def _failure(
     if isinstance(error, exceptions.ProxyError) or type(cause).__module__ == "socks":  # PySocks' own errors
         message = f"The proxy {_proxy(target)} could not be used for {place}: {_words(cause, error)}."
         return ProxyError(message + (" Put user:password@ into its URL." if "407" in message else "")), cause
-    if isinstance(error, exceptions.InvalidSchema):  # what requests says where PySocks is missing
+    if isinstance(error, exceptions.InvalidSchema):  # what requests says if PySocks is missing
         message = f"A SOCKS proxy for REST requests needs the package PySocks: {install('socks')}"
         return ProxyError(message), None
     if isinstance(error, (exceptions.InvalidURL, LocationParseError)):

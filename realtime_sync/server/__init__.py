@@ -15,20 +15,11 @@ except ImportError as error:
         "the embedded server needs the package wsproto: pip install 'realtime-sync[server]'", name="wsproto"
     ) from error
 
-from realtime_sync.server.call_session import CallSession
-from realtime_sync.server.calls import Call
+from realtime_sync.server.calls import Call, CallSession
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.faults import Act, Faults, Refusal
-from realtime_sync.server.responder import (
-    FunctionCall,
-    MCPCall,
-    Piece,
-    Reply,
-    Responder,
-    Transcriber,
-    Turn,
-)
+from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Transcriber, Turn
 from realtime_sync.server.script import Script, expect
 from realtime_sync.server.server import RealtimeServer
 from realtime_sync.server.session import LiveSession

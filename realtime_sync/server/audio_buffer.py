@@ -43,10 +43,6 @@ class AudioBuffer:
         self._data += audio
         self._received += len(audio)
 
-    def keep_from(self, ms: float) -> None:
-        """Drop what was received before this millisecond of the session (silence before speech)."""
-        self.take_until(ms)
-
     def take_until(self, ms: float) -> bytes:
         """Take out what was received up to this millisecond of the session; the rest stays."""
         taken = self.peek_until(ms)

@@ -127,17 +127,13 @@ class ServerConnection:
 
     # From any thread ------------------------------------------------------------------------------------------
 
-    def send_text(self, text: str) -> None:
-        """Queue a text message. Never blocks; dropped if the connection has ended."""
-        self._put(text)
+    def send(self, message: str | bytes) -> None:
+        """Queue a text or binary message. Never blocks; dropped if the connection has ended."""
+        self._put(message)
 
     def send_raw(self, data: bytes) -> None:
         """Queue bytes that go to the socket as they are, which may break the protocol on purpose."""
         self._put(lambda connection: connection._out.extend(data))
-
-    def send_binary(self, data: bytes) -> None:
-        """Queue a binary message."""
-        self._put(data)
 
     def ping(self) -> None:
         """Queue a ping, unless one is still unanswered."""
@@ -385,14 +381,11 @@ class ServerConnection:
     def _sleep(self) -> None:
         """Wait until the socket or the queue has work, or a deadline passes."""
         self._watch()
-        deadlines = [] if self._close_by is None else [self._close_by]
-        if self._hold_until > time.monotonic():
-            deadlines.append(self._hold_until)
-        if self._ping_sent is not None:
-            deadlines.append(self._ping_sent + self._pong_timeout)
-        if self._stalled_since is not None:
-            deadlines.append(self._stalled_since + self._stall_timeout)
-        ready = self._selector.select(max(0.0, min(deadlines) - time.monotonic()) if deadlines else 60.0)
+        now = time.monotonic()
+        due = [when for when, _ in self._deadlines()]
+        if self._hold_until > now:
+            due.append(self._hold_until)
+        ready = self._selector.select(max(0.0, min(due, default=now + 60.0) - now))
         if any(key.fileobj is self._wake_r for key, _ in ready):
             self._wake_r.recv(4096)
             with self._lock:
@@ -413,12 +406,20 @@ class ServerConnection:
             self._selector.modify(self._sock, interest)
 
     def _check_deadlines(self) -> None:
-        now = time.monotonic()
-        if self._close_by is not None and now >= self._close_by:
-            self._ending = True
-        if self._ping_sent is not None and now >= self._ping_sent + self._pong_timeout:
-            # The wire's health is measured in real time: a manual clock moves the service's hours, not the network's.
-            self._ping_sent = None
-            self._start_close(1011, "keepalive ping timeout")
-        if self._stalled_since is not None and now >= self._stalled_since + self._stall_timeout:
-            self._ending = True
+        for when, act in self._deadlines():
+            if time.monotonic() >= when:
+                act()
+
+    def _deadlines(self) -> list[tuple[float, Callable[[], None]]]:
+        """The moments until which the peer has time, and what is done then.
+
+        The wire's health is measured in real time: a manual clock moves the service's hours, not the network's.
+        """
+        pong_by = None if self._ping_sent is None else self._ping_sent + self._pong_timeout
+        taken_by = None if self._stalled_since is None else self._stalled_since + self._stall_timeout
+        acts = ((self._close_by, self.end), (pong_by, self._miss_pong), (taken_by, self.end))
+        return [(when, act) for when, act in acts if when is not None]
+
+    def _miss_pong(self) -> None:
+        self._ping_sent = None
+        self._start_close(1011, "keepalive ping timeout")

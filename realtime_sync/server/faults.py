@@ -133,11 +133,7 @@ def close(
 
 def send(message: str | bytes, *, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:
     """Send this text or binary message as it is: not JSON, an unknown event, a huge one, ..."""
-    if isinstance(message, str):
-        text = message
-        return Act("send", lambda connection: connection.send_text(text), after_sent, after_received)
-    data = message
-    return Act("send", lambda connection: connection.send_binary(data), after_sent, after_received)
+    return Act("send", lambda connection: connection.send(message), after_sent, after_received)
 
 
 def send_raw(data: bytes, *, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:

@@ -1,25 +1,29 @@
-"""The HTTP side of the server: requests, the upgrade, refusals."""
+"""The HTTP side of the server: the listening socket, requests, the upgrade, refusals."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import socket
+import socketserver
 import ssl
 import struct
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, Mapping
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Optional
+from urllib.parse import parse_qsl, urlsplit
 
+import attrs
 from wsproto.utilities import RemoteProtocolError
 
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.server.auth import HttpRefusal, SocketRefusal, admit
+from realtime_sync.server.auth import Flavour, SocketRefusal, admit
 from realtime_sync.server.connection import Handler, ServerConnection, accept
 from realtime_sync.server.faults import Refusal
 from realtime_sync.server.rest import RestRequest
 from realtime_sync.server.traffic import Upgrade
-from realtime_sync.server.wire import Json, new_id
+from realtime_sync.server.wire import HttpAnswer, Refused, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.server import RealtimeServer
@@ -29,17 +33,16 @@ _MAX_BODY = 1024 * 1024  # of a REST request
 _HANDSHAKE_TIMEOUT = 30.0  # seconds that a client may take for TLS and for its request
 
 
+@attrs.define(slots=False)
 class _RefusingHandler(Handler):
     """Accepts, tells one error, closes."""
 
-    def __init__(self, refusal: SocketRefusal) -> None:
-        self._refusal = refusal
+    _refusal: SocketRefusal
 
     def on_open(self) -> None:
         assert self.connection is not None
-        error = self._refusal.error.event(None)
-        event = {"type": "error", "event_id": new_id("event"), "error": error["error"]}
-        self.connection.send_text(json.dumps(event, separators=(",", ":")))
+        event = {"event_id": new_id("event"), **self._refusal.error.event()}
+        self.connection.send(json.dumps(event, separators=(",", ":")))
         self.connection.close(self._refusal.code, self._refusal.reason)
 
 
@@ -53,7 +56,7 @@ class RequestHandler(BaseHTTPRequestHandler):
     rbufsize = 0
     request: socket.socket
     realtime: RealtimeServer
-    _url: SplitResult
+    _asked: Upgrade
 
     def setup(self) -> None:
         """Do the TLS handshake here, on the connection's own thread, where it cannot hold up the others."""
@@ -72,63 +75,65 @@ class RequestHandler(BaseHTTPRequestHandler):
             return False
         self.close_connection = True
         try:
-            self._url = urlsplit(self.path)
+            url = urlsplit(self.path)
         except ValueError:
-            self._answer(400, _error("The request's target is no URL.", None))
+            self._refuse(Refused(None, "The request's target is no URL."))
             return False
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._asked = Upgrade(url.path, dict(parse_qsl(url.query, keep_blank_values=True)), headers)
         return True
 
     def do_GET(self) -> None:
         """Serve a handshake, or say why not."""
-        url = self._url
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
-        headers = {name.lower(): value for name, value in self.headers.items()}
         refusal = self.realtime.take_refusal()
         if refusal is not None:
-            self._refuse(refusal)
+            self._send(refusal)
             return
-        decision = admit(url.path, query, headers, self.realtime.policy)
-        if self.realtime.rest.knows(url.path):
-            self._answer(405, _error("Only POST requests are accepted.", "method_not_supported"), {"allow": "POST"})
-        elif isinstance(decision, HttpRefusal):
-            self._answer(decision.status, decision.body)
-        elif headers.get("upgrade", "").lower() != "websocket":
-            self._answer(426, _error("This is a WebSocket endpoint: send an upgrade request.", "upgrade_required"))
+        decision = admit(self._asked, self.realtime.policy)
+        if self.realtime.rest.knows(self._asked.path):
+            refused = Refused("method_not_supported", "Only POST requests are accepted.", status=405)
+            self._answer(attrs.evolve(refused.answer(), headers={"allow": "POST"}))
+        elif isinstance(decision, HttpAnswer):
+            self._answer(decision)
+        elif self._asked.headers.get("upgrade", "").lower() != "websocket":
+            told = "This is a WebSocket endpoint: send an upgrade request."
+            self._refuse(Refused("upgrade_required", told, status=426))
         elif isinstance(decision, SocketRefusal):
-            self._serve(_RefusingHandler(decision), headers)
+            self._serve(_RefusingHandler(decision))
         else:
-            try:
-                handler = self.realtime.new_handler(decision, Upgrade(url.path, query, headers))
-            except Exception as error:  # a part of the user's, or one that lacks its model
-                _log.exception("a session could not be begun")
-                reason = f": {error}" if isinstance(error, ConfigurationError) else "; its log says why."
-                self._answer(500, _error(f"The server could not begin a session{reason}", "server_error"))
-                return
-            if handler is None:  # live, 2026-07
-                self._answer(404, _error("No session found for the provided call_id", "call_id_not_found"))
-            else:
-                self._serve(handler, headers)
+            self._begin(decision)
+
+    def _begin(self, flavour: Flavour) -> None:
+        """Serve a session, or attach to that of a call."""
+        try:
+            handler = self.realtime.new_handler(flavour, self._asked)
+        except Refused as refused:
+            self._refuse(refused)
+        except Exception as error:  # a part of the user's, or one that lacks its model
+            _log.exception("a session could not be begun")
+            reason = f": {error}" if isinstance(error, ConfigurationError) else "; its log says why."
+            self._refuse(Refused("server_error", f"The server could not begin a session{reason}", status=500))
+        else:
+            self._serve(handler)
 
     def do_POST(self) -> None:
         """Perform a REST operation, or say why not."""
-        url = self._url
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self._body(headers)
-        if body is None:
-            return
-        query = dict(parse_qsl(url.query, keep_blank_values=True))
-        answer = self.realtime.rest.answer(RestRequest(path=url.path, query=query, headers=headers, body=body))
-        self._answer(answer.status, answer.body, answer.headers)
+        asked = self._asked
+        try:
+            request = RestRequest(asked.path, asked.query, asked.headers, self._body())
+        except Refused as refused:
+            self._refuse(refused)
+        else:
+            self._answer(self.realtime.rest.answer(request))
 
-    def _body(self, headers: Mapping[str, str]) -> bytes | None:
-        """The request's body; None if it cannot be had, which has then been answered."""
+    def _body(self) -> bytes:
+        """The request's body. Raises ``Refused`` if it cannot be had."""
+        headers = self._asked.headers
         told = headers.get("content-length", "0" if "transfer-encoding" not in headers else "")
         if not told.isdecimal():
-            self._answer(411, _error("A Content-Length is required.", None))
-            return None
+            raise Refused(None, "A Content-Length is required.", status=411)
         if int(told) > _MAX_BODY:
-            self._answer(413, _error(f"The request is larger than {_MAX_BODY} bytes.", None))
-            return None
+            raise Refused(None, f"The request is larger than {_MAX_BODY} bytes.", status=413)
         body = b""
         while len(body) < int(told):  # unbuffered: a read returns what has come so far
             more = self.rfile.read(int(told) - len(body))
@@ -137,13 +142,13 @@ class RequestHandler(BaseHTTPRequestHandler):
             body += more
         return body
 
-    def _serve(self, handler: Handler, headers: Mapping[str, str]) -> None:
-        offered = [name.strip() for name in headers.get("sec-websocket-protocol", "").split(",")]
+    def _serve(self, handler: Handler) -> None:
+        offered = [name.strip() for name in self._asked.headers.get("sec-websocket-protocol", "").split(",")]
         encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in self.headers.items()]
         try:
             websocket, answer = accept(encoded, self.path, "realtime" if "realtime" in offered else None)
         except RemoteProtocolError as error:
-            self._answer(400, _error(f"Invalid WebSocket handshake: {error}", None))
+            self._refuse(Refused(None, f"Invalid WebSocket handshake: {error}"))
             return
         self.rfile.close()  # it holds on to the socket, which could then not be closed under it
         faults = self.realtime.faults
@@ -162,12 +167,17 @@ class RequestHandler(BaseHTTPRequestHandler):
 
     # Answers ---------------------------------------------------------------------------------------------------
 
-    def _answer(self, status: int, body: Json | str, headers: Mapping[str, str] | None = None) -> None:
-        told = {} if isinstance(body, str) else {"content-type": "application/json"}
-        text = body if isinstance(body, str) else json.dumps(body)
-        self._refuse(Refusal(status, {**told, **(headers or {})}, text))
+    def _refuse(self, refused: Refused) -> None:
+        self._answer(refused.answer())
 
-    def _refuse(self, refusal: Refusal) -> None:
+    def _answer(self, answer: HttpAnswer) -> None:
+        is_text = isinstance(answer.body, str)
+        kind = {} if is_text else {"content-type": "application/json"}
+        self._send(
+            Refusal(answer.status, {**kind, **answer.headers}, str(answer.body) if is_text else json.dumps(answer.body))
+        )
+
+    def _send(self, refusal: Refusal) -> None:
         body = refusal.body.encode()
         self.send_response(refusal.status)
         request_id = new_id("req")
@@ -193,5 +203,46 @@ class RequestHandler(BaseHTTPRequestHandler):
             self.request.sendall(data[index : index + 1])
 
 
-def _error(message: str, code: str | None) -> Json:
-    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": code}}
+class HttpListener(ThreadingHTTPServer):
+    """Accepts, and serves each connection on a named daemon thread that the server knows."""
+
+    daemon_threads = True
+    request_queue_size = 128
+    allow_reuse_address = True
+
+    def __init__(self, address: tuple[str, int], realtime: RealtimeServer, tls: Optional[ssl.SSLContext]) -> None:
+        self._realtime = realtime
+        self._tls = tls
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        handler = type("BoundRequestHandler", (RequestHandler,), {"realtime": realtime})
+        super().__init__(address, handler)
+
+    def server_bind(self) -> None:
+        """Bind and listen."""
+        # Not http.server's own: it asks for this machine's name, for which some resolvers take seconds.
+        socketserver.TCPServer.server_bind(self)
+
+    def shutdown(self) -> None:
+        """End ``serve_forever`` at once."""
+        # Else it sees the end only at its next poll. If this is no way to wake it (not Linux), it polls as before.
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        super().shutdown()
+
+    def get_request(self) -> tuple[socket.socket, object]:
+        """Accept; a TLS handshake is left to the connection's own thread."""
+        accepted, address = super().get_request()
+        if self._tls is not None:
+            accepted = self._tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+        return accepted, address
+
+    def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
+        """Start the connection's thread."""
+        self._realtime.start_connection(lambda: self.process_request_thread(request, client_address), request)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Log it, and go on."""
+        # A peer that goes away in its handshake is everyday; anything else is a defect, here or in a test's own act.
+        expected = isinstance(sys.exc_info()[1], OSError)
+        level = logging.DEBUG if expected else logging.ERROR
+        _log.log(level, "a connection ended with an error", exc_info=True)

@@ -10,7 +10,7 @@ from realtime_sync.server.audio_formats import decode_audio
 from realtime_sync.server.items import Item
 from realtime_sync.server.speech.protocols import Recognition
 from realtime_sync.server.transcribing import recognition_of, recognize, transcribe
-from realtime_sync.server.vad import SpeechPaused, SpeechStarted, VoiceDetector, sounds_finished
+from realtime_sync.server.vad import SpeechPaused, SpeechStarted, VoiceDetector, sounds_finished, timing
 from realtime_sync.server.wire import Json, Refused, new_id
 
 if TYPE_CHECKING:
@@ -31,11 +31,12 @@ class InputAudio:
         self._item_id: Optional[str] = None  # of the speech that is going on
         self._idle_from: Optional[float] = None
         self._pause: Optional[Future[Recognition]] = None  # what was said until the latest pause
-        if session.flavour.session_type != "translation":
-            self.configure()
+        self.configure()
 
     def configure(self) -> None:
-        """Take over the session's input format and turn detection."""
+        """Take over the session's input format and turn detection; translation has neither, and hears by itself."""
+        if self._session.flavour.session_type == "translation":
+            return
         audio_type = self._session.input_audio_type
         changed = audio_type != self._buffer.audio_type
         self._buffer.set_format(audio_type)
@@ -51,10 +52,9 @@ class InputAudio:
         self._pause = None
         if self._detection is not None:
             speech = self._session.settings.speech
-            start = int(self._buffer.received_ms)
-            self._detector = VoiceDetector.from_options(
-                self._detection, self._buffer.audio_type, start, speech.detector, pauses=speech.understands
-            )
+            threshold, silence_ms, pause_ms = timing(self._detection, pauses=speech.understands)
+            listening = self._buffer.audio_type, int(self._buffer.received_ms), pause_ms
+            self._detector = VoiceDetector(threshold, silence_ms, *listening, detector=speech.detector)
 
     # The client's messages --------------------------------------------------------------------------------------
 
@@ -73,7 +73,7 @@ class InputAudio:
                 self._speech_stopped(found.at_ms)
         if not self._detector.speaking:
             self._check_idle()
-            self._buffer.keep_from(self._buffer.received_ms - _KEPT_SILENCE_MS)
+            self._buffer.take_until(self._buffer.received_ms - _KEPT_SILENCE_MS)
 
     def commit(self) -> None:
         """Make an item of what is in the buffer, because the client says so."""
@@ -99,7 +99,7 @@ class InputAudio:
         assert self._detection is not None
         first = self._buffer.received_ms - self._buffer.length_ms
         start = max(at_ms - int(self._detection.get("prefix_padding_ms", 300)), int(first), 0)
-        self._buffer.keep_from(start)
+        self._buffer.take_until(start)
         self._item_id = new_id("item")
         self._idle_from = None
         self._session.emit(
@@ -140,7 +140,7 @@ class InputAudio:
         try:
             self._session.create_response({})
         except Refused as refusal:  # an active response that was not to be interrupted
-            self._session.emit(refusal.event(None))
+            self._session.emit(refusal.event())
 
     def response_was_said(self, audio_ms: int) -> None:
         """From the end of the answer's audio on, silence is idleness."""
@@ -155,7 +155,7 @@ class InputAudio:
         self._idle_from = None
         span = {"audio_start_ms": start, "audio_end_ms": int(now), "item_id": item_id}
         self._session.emit({"type": "input_audio_buffer.timeout_triggered", **span})
-        self._buffer.keep_from(start)
+        self._buffer.take_until(start)
         self._commit(item_id, self._buffer.clear())
         self._respond()
 

@@ -26,7 +26,7 @@ class OutputItem:
 
     def open(self) -> None:
         """Tell that it has begun."""
-        self.emit("response.output_item.added", {"item": self._wire()}, named=False)
+        self._emit_whole("added")
         if self._run.in_conversation:
             self._previous = self._session.conversation.add(self.item)
             self._session.emit_item("conversation.item.added", self._previous, self._wire())
@@ -40,15 +40,22 @@ class OutputItem:
             # did when it was added (2026-07, in each recording).
             is_second = self._previous == self._session.conversation.first_id
             self._session.emit_item("conversation.item.done", None if is_second else self._previous, self._wire())
-        self.emit("response.output_item.done", {"item": self._wire()}, named=False)
+        self._emit_whole("done")
         self._run.wire["output"].append(self._wire())
 
-    def emit(self, wire_type: str, fields: Json, *, named: bool = True) -> None:
-        """Emit an event of the response about this item."""
-        item = {"item_id": self.item.id} if named else {}
-        self._session.emit(
-            {"type": wire_type, "response_id": self._run.id, **item, "output_index": self._index, **fields}
-        )
+    def emit(self, kind: str, **fields: object) -> None:
+        """Emit ``response.<kind>``, about this item."""
+        about = {"response_id": self._run.id, "item_id": self.item.id, "output_index": self._index}
+        self._session.emit({"type": f"response.{kind}", **about, **fields})
+
+    def emit_delta(self, kind: str, delta: str, **fields: object) -> None:
+        """Emit ``response.<kind>.delta`` of a text."""
+        self.emit(f"{kind}.delta", **fields, delta=delta, obfuscation=new_id("", 12)[1:])
+
+    def _emit_whole(self, kind: str) -> None:
+        """Emit ``response.output_item.<kind>``, which holds the item."""
+        about = {"response_id": self._run.id, "output_index": self._index}
+        self._session.emit({"type": f"response.output_item.{kind}", **about, "item": self._wire()})
 
     def _wire(self) -> Json:
         wire = dict(self.item.wire)
@@ -72,46 +79,43 @@ class OutputMessage(OutputItem):
     def open(self) -> None:
         """See ``OutputItem``."""
         super().open()
-        self._part_event("response.content_part.added", "")
+        self._part_event("content_part.added", "")
 
     def text_delta(self, delta: str) -> None:
         """Say a piece of text."""
         self._said.append(delta)
-        self.emit("response.output_text.delta", {"content_index": 0, "delta": delta, "obfuscation": new_id("", 12)[1:]})
+        self.emit_delta("output_text", delta, content_index=0)
 
     def transcript_delta(self, delta: str) -> None:
         """Say a piece of the transcript."""
         self._said.append(delta)
-        fields = {"content_index": 0, "delta": delta, "obfuscation": new_id("", 12)[1:]}
-        self.emit("response.output_audio_transcript.delta", fields)
+        self.emit_delta("output_audio_transcript", delta, content_index=0)
 
     def audio_delta(self, audio: bytes) -> None:
         """Say a piece of audio, in the response's format."""
         # First: if this is no audio, the message can still be closed.
-        fields = {"content_index": 0, "delta": base64.b64encode(audio).decode()}
+        delta = base64.b64encode(audio).decode()
         self._audio.append(audio)
         self._session.audio_has_been_said = self._session.audio_has_been_said or self._run.in_conversation
-        self.emit("response.output_audio.delta", fields)
+        self.emit("output_audio.delta", content_index=0, delta=delta)
 
     def _finish_content(self) -> None:
         said = "".join(self._said)
         if self._run.speaks:
-            self.emit("response.output_audio.done", {"content_index": 0})
-            self.emit("response.output_audio_transcript.done", {"content_index": 0, "transcript": said})
+            self.emit("output_audio.done", content_index=0)
+            self.emit("output_audio_transcript.done", content_index=0, transcript=said)
             self.item.audio[0] = b"".join(self._audio)
         else:
-            self.emit("response.output_text.done", {"content_index": 0, "text": said})
-        self._part_event("response.content_part.done", said)
+            self.emit("output_text.done", content_index=0, text=said)
+        self._part_event("content_part.done", said)
         kind = "output_audio" if self._run.speaks else "output_text"
         self.item.wire["content"] = [{"type": kind, self._field: said}]
 
-    def _part_event(self, wire_type: str, said: str) -> None:
+    def _part_event(self, kind: str, said: str) -> None:
         # The part is "audio" or "text" here, while the item says "output_audio" or "output_text" (live, 2026).
         part = {"type": "audio" if self._run.speaks else "text", self._field: said}
-        fields: Json = {"content_index": 0, "part": part}
-        if self._session.flavour.doubles_parts:
-            fields["content"] = part
-        self.emit(wire_type, fields)
+        doubled = {"content": part} if self._session.flavour.doubles_parts else {}
+        self.emit(kind, content_index=0, part=part, **doubled)
 
 
 class OutputFunctionCall(OutputItem):
@@ -125,13 +129,11 @@ class OutputFunctionCall(OutputItem):
     def arguments_delta(self, delta: str) -> None:
         """Say a piece of the arguments."""
         self.item.wire["arguments"] += delta
-        fields = {"call_id": self._call_id, "delta": delta, "obfuscation": new_id("", 12)[1:]}
-        self.emit("response.function_call_arguments.delta", fields)
+        self.emit_delta("function_call_arguments", delta, call_id=self._call_id)
 
     def _finish_content(self) -> None:
-        wire = self.item.wire
-        fields = {"call_id": self._call_id, "name": wire["name"], "arguments": wire["arguments"]}
-        self.emit("response.function_call_arguments.done", fields)
+        told = {key: self.item.wire[key] for key in ("call_id", "name", "arguments")}
+        self.emit("function_call_arguments.done", **told)
 
 
 class OutputMCPCall(OutputItem):
@@ -156,14 +158,14 @@ class OutputMCPCall(OutputItem):
     def arguments_delta(self, delta: str) -> None:
         """Say a piece of the arguments."""
         self.wire["arguments"] += delta
-        self.emit("response.mcp_call_arguments.delta", {"delta": delta, "obfuscation": new_id("", 12)[1:]})
+        self.emit_delta("mcp_call_arguments", delta)
 
     def close(self, status: str) -> None:
         """Tell the call; its result is for ``finish``. One that was cut short is never made."""
         self._finish_content()
         if status == "completed":
             self._session.remote_tools.call_was_said(self)
-        self.emit("response.output_item.done", {"item": self._wire()}, named=False)
+        self._emit_whole("done")
         self._run.wire["output"].append(self._wire())
         if status != "completed":
             self.finish()
@@ -181,4 +183,4 @@ class OutputMCPCall(OutputItem):
         self._session.emit({"type": f"response.mcp_call.{state}", **told})
 
     def _finish_content(self) -> None:
-        self.emit("response.mcp_call_arguments.done", {"arguments": self.wire["arguments"]})
+        self.emit("mcp_call_arguments.done", arguments=self.wire["arguments"])

@@ -162,17 +162,15 @@ class ResponseRun:
                     if not isinstance(piece, (Reply, FunctionCall, MCPCall)):
                         raise _wrong(f"{reprlib.repr(piece)} in a list")
                     self._say_piece(piece)
-            self._under_lock(lambda: self.finish("completed"))
+            with self._session.lock:
+                self.finish("completed")
         except _Stopped:
             pass
         except Exception as error:  # user code: the service would say that it failed, and so do we
             _log.exception("the responder failed")
             what = {"type": "server_error", "code": "server_error", "message": _reason(error)}
-            self._under_lock(lambda: self.finish("failed", {"type": "failed", "error": what}))
-
-    def _under_lock(self, act: Callable[[], None]) -> None:
-        with self._session.lock:
-            act()
+            with self._session.lock:
+                self.finish("failed", {"type": "failed", "error": what})
 
     def _understood(self, turn: Turn) -> Turn:
         """The turn with what was heard: by the server of its user, and of the server's answers before a truncation."""

@@ -6,17 +6,18 @@ import email
 import email.policy
 import logging
 import re
-from typing import Callable, Mapping, Optional
+from typing import Callable, Optional
 
 import attrs
 
 from realtime_sync.server.auth import Policy, incorrect_key, key_of
-from realtime_sync.server.calls import CallNotFound, CallRegistry
+from realtime_sync.server.calls import CallRegistry
 from realtime_sync.server.checks import anything, integer, json_object, missing, nullable, record, string
-from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
+from realtime_sync.server.client_secrets import Configuration
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.sdp import answer_to
-from realtime_sync.server.wire import Json, Refused, new_id, read_json, server_error
+from realtime_sync.server.traffic import Upgrade
+from realtime_sync.server.wire import HttpAnswer, Json, Refused, new_id, read_json, server_error
 
 _log = logging.getLogger("realtime_sync.server")
 # OpenAI's paths and, under /openai, those of Azure's GA and preview routes.
@@ -25,13 +26,10 @@ _BETA = r"(?:/v1/realtime|/openai/realtimeapi)"
 _CALL = _GA + r"/calls/([^/]+)"
 
 
-@attrs.frozen(kw_only=True)
-class RestRequest:
+@attrs.frozen
+class RestRequest(Upgrade):
     """One POST. ``headers``: names in lower case."""
 
-    path: str
-    query: Mapping[str, str]
-    headers: Mapping[str, str] = attrs.field(repr=False)
     body: bytes = attrs.field(repr=False)
 
     @property
@@ -48,24 +46,14 @@ class RestRequest:
         return _parsed(self.body)
 
 
-@attrs.frozen
-class HttpAnswer:
-    """An HTTP answer; ``body`` is JSON, or text of the type that ``headers`` says, or nothing."""
-
-    status: int
-    body: Json | str = ""
-    headers: Mapping[str, str] = attrs.field(factory=dict)
-
-
 Operation = Callable[..., HttpAnswer]
 
 
 class Rest:
     """Answers the REST requests of one server."""
 
-    def __init__(self, policy: Policy, secrets: IssuedSecrets, calls: CallRegistry) -> None:
+    def __init__(self, policy: Policy, calls: CallRegistry) -> None:
         self._policy = policy
-        self._secrets = secrets
         self._calls = calls
         self._routes: tuple[tuple[str, Operation], ...] = (
             (_GA + "/client_secrets", self._create_secret),
@@ -89,23 +77,21 @@ class Rest:
             found = re.fullmatch(pattern, request.path)
             if found is not None:
                 return self._perform(operation, request, *found.groups())
-        return refusal(404, Refused(None, f"Invalid URL (POST {request.path})"))
+        return Refused(None, f"Invalid URL (POST {request.path})", status=404).answer()
 
     def _perform(self, operation: Operation, request: RestRequest, *arguments: str) -> HttpAnswer:
         key = key_of(request.headers)
         # A client secret opens sessions and makes calls, as a browser does; it makes no other secrets.
         secret_may = operation == self._create_call
         if not self._policy.admits(key) or (self._policy.secret(key) is not None and not secret_may):
-            return refusal(401, incorrect_key(key))
+            return incorrect_key(key).answer()
         try:
             return operation(request, *arguments)
-        except CallNotFound as refused:
-            return refusal(404, refused)
         except Refused as refused:
-            return refusal(400, refused)
+            return refused.answer()
         except Exception:  # a defect of this server; the service, too, would say so
             _log.exception("a REST request could not be answered")
-            return refusal(500, server_error())
+            return server_error().answer()
 
     # Client secrets -----------------------------------------------------------------------------------------------
 
@@ -115,7 +101,7 @@ class Rest:
         if session_type is not None and told.get("session") is None:
             raise missing("session")
         configuration = self._configured(told.get("session"), session_type)
-        secret = self._secrets.create(configuration, told.get("expires_after"))
+        secret = self._policy.secrets.create(configuration, told.get("expires_after"))
         # A session that is not open yet does not expire; translation's tells when its secret does (2026-08).
         session = configuration.session(new_id("sess"), secret.expires_at if session_type else 0)
         return HttpAnswer(200, {"value": secret.value, "expires_at": secret.expires_at, "session": session})
@@ -129,7 +115,7 @@ class Rest:
         settings = edge.message({"type": command, "session": told})["session"]
         named = {} if model is None else {"model": model}
         configuration = self._configured({**settings, **named, "type": kind})
-        secret = self._secrets.create(configuration)
+        secret = self._policy.secrets.create(configuration)
         session = configuration.session(new_id("sess"), 0)
         shown = edge.event({"type": "session.created", "session": session})
         assert shown is not None  # preview has both sessions
@@ -143,7 +129,7 @@ class Rest:
         secret = self._policy.secret(key_of(request.headers))
         offer, told = _offer(request)
         if secret is not None and secret.configuration.session_type != "realtime":
-            return refusal(401, incorrect_key(secret.value))
+            raise incorrect_key(secret.value)
         if secret is not None and told is None:
             configuration = secret.configuration
         else:
@@ -172,10 +158,7 @@ class Rest:
         return HttpAnswer(200)
 
     def _hang_up(self, request: RestRequest, call_id: str) -> HttpAnswer:
-        call = self._calls.get(call_id)
-        if call.state != "active":
-            raise CallNotFound
-        call.hang_up()
+        self._calls.get(call_id).active_session().close()
         return HttpAnswer(200)
 
     def _configured(self, told: Optional[Json], session_type: Optional[str] = None) -> Configuration:
@@ -184,12 +167,6 @@ class Rest:
             message = f'Model "{configuration.model}" is not supported in realtime mode.'
             raise Refused("invalid_model", message, "session.model")
         return configuration
-
-
-def refusal(status: int, refused: Refused) -> HttpAnswer:
-    """The service's JSON for an error."""
-    error = {"message": refused.message, "type": refused.kind, "param": refused.param, "code": refused.code}
-    return HttpAnswer(status, {"error": error})
 
 
 def _parsed(body: bytes | str) -> Json:

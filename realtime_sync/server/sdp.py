@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import random
+import re
 
 from realtime_sync.server.wire import Refused, new_id
 
@@ -13,15 +13,14 @@ _CANDIDATE = "a=candidate:1 1 udp 2130706431 127.0.0.1 9 typ host"
 
 def answer_to(offer: str) -> str:
     """The answer: one section for each of the offer's, in its order. Raises ``Refused`` if it is no offer."""
-    lines = offer.splitlines()
-    media = [line.split() for line in lines if line.startswith("m=")]
+    sections = re.split(r"^(?=m=)", offer, flags=re.MULTILINE)[1:]
+    media = [section.splitlines()[0].split() for section in sections]
     # m=<kind> <port> <protocol> <format> ... (RFC 8866, 5.14)
     complete = all(len(words) >= 4 for words in media) and any(words[0] == "m=audio" for words in media)
-    if not complete or lines[0].strip() != "v=0":
+    if not complete or not re.match(r"v=0\s*$", offer, re.MULTILINE):
         message = "Invalid 'sdp': expected a WebRTC offer with an audio section (v=0, ..., m=audio)."
         raise Refused("invalid_offer", message, "sdp")
-    sections = _sections(lines)
-    mids = [_attribute(section, "mid", str(index)) for index, section in enumerate(sections)]
+    mids = [_first(r"^a=mid:(\S+)", section, str(index)) for index, section in enumerate(sections)]
     answer = [
         "v=0",
         f"o=- {random.randrange(10**9, 10**10)} 2 IN IP4 127.0.0.1",
@@ -38,28 +37,18 @@ def answer_to(offer: str) -> str:
     return "\r\n".join(answer) + "\r\n"
 
 
-def _sections(lines: list[str]) -> list[list[str]]:
-    starts = [index for index, line in enumerate(lines) if line.startswith("m=")]
-    return [lines[start:end] for start, end in itertools.pairwise([*starts, len(lines)])]
+def _first(pattern: str, section: str, default: str) -> str:
+    found = re.search(pattern, section, re.MULTILINE | re.IGNORECASE)
+    return found[1] if found else default
 
 
-def _attribute(section: list[str], name: str, default: str) -> str:
-    prefix = f"a={name}:"
-    return next((line[len(prefix) :].strip() for line in section if line.startswith(prefix)), default)
-
-
-def _answered(section: list[str], mid: str) -> list[str]:
-    kind, _, protocol, *formats = section[0][2:].split()
+def _answered(section: str, mid: str) -> list[str]:
+    kind, _, protocol, *formats = section.splitlines()[0][2:].split()
     head = ["c=IN IP4 127.0.0.1", f"a=mid:{mid}"]
     if kind == "audio":
         # Opus under the number that the offer gave it, else under its usual one.
-        maps = (line for line in section if line.lower().startswith("a=rtpmap:"))
-        opus = next((_number(line) for line in maps if "opus" in line.lower()), _OPUS)
+        opus = _first(r"^a=rtpmap:(\S+) opus", section, _OPUS)
         return [f"m=audio 9 {protocol} {opus}", *head, "a=sendrecv", "a=rtcp-mux", f"a=rtpmap:{opus} opus/48000/2"]
     if kind == "application":
         return [f"m=application 9 {protocol} {' '.join(formats)}", *head, "a=sctp-port:5000"]
     return [f"m={kind} 0 {protocol} {' '.join(formats)}", *head, "a=inactive"]  # port 0: declined
-
-
-def _number(line: str) -> str:
-    return line[len("a=rtpmap:") :].split()[0]

@@ -15,19 +15,17 @@ import socket
 import ssl
 import threading
 import time
-from types import TracebackType
-from typing import Iterable, Mapping, Optional, Sequence, Union
+from typing import Callable, Iterable, Mapping, Optional, Sequence, Union
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
 from realtime_sync.server.auth import Flavour, Policy
-from realtime_sync.server.call_session import CallSession, CallView
-from realtime_sync.server.calls import Call, CallRegistry
+from realtime_sync.server.calls import Call, CallRegistry, CallSession, CallView
 from realtime_sync.server.certificates import context_from_files
 from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Act, Faults, Refusal
-from realtime_sync.server.listener import HttpListener
+from realtime_sync.server.http import HttpListener
 from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder, Transcriber
 from realtime_sync.server.rest import Rest
@@ -119,12 +117,11 @@ class RealtimeServer:
             audio_pace=audio_pace,
             rate_limits=rate_limits,
             mcp_servers=mcp_servers,
+            record=record,
         )
-        secrets = IssuedSecrets(self.settings.clock)
-        self.policy = Policy(api_keys, models, secrets)
+        self.policy = Policy(api_keys, models, IssuedSecrets(self.settings.clock))
         self.calls = CallRegistry(self._begin_call)
-        self.rest = Rest(self.policy, secrets, self.calls)
-        self._record = record
+        self.rest = Rest(self.policy, self.calls)
         self._faults = _checked_faults(faults or Faults())
         self._lock = threading.Lock()  # guards all lists below, _faults and _refused
         self._changed = threading.Condition(self._lock)
@@ -154,9 +151,7 @@ class RealtimeServer:
     def __enter__(self) -> RealtimeServer:
         return self
 
-    def __exit__(
-        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     @property
@@ -201,9 +196,8 @@ class RealtimeServer:
         """The ``count``-th session since the start; waits for it. Raises ``WaitTimeoutError``."""
         with self._lock:
             if not self._changed.wait_for(lambda: len(self._sessions) >= count, timeout):
-                raise WaitTimeoutError(
-                    f"Only {len(self._sessions)} of {count} sessions were opened within {timeout} s."
-                )
+                told = f"Only {len(self._sessions)} of {count} sessions were opened within {timeout} s."
+                raise WaitTimeoutError(told)
             return self._sessions[count - 1]
 
     def place_call(self, sip_headers: Optional[Mapping[str, str]] = None) -> str:
@@ -265,9 +259,8 @@ class RealtimeServer:
 
     # For the HTTP side ------------------------------------------------------------------------------------------
 
-    def start_connection(self, serve: object, accepted: socket.socket) -> None:
+    def start_connection(self, serve: Callable[[], None], accepted: socket.socket) -> None:
         """Serve an accepted socket on a thread of its own."""
-        assert callable(serve)
 
         def run() -> None:
             try:
@@ -291,23 +284,20 @@ class RealtimeServer:
             self._refused += 1
             return refusal
 
-    def new_handler(self, flavour: Flavour, upgrade: Upgrade) -> Union[LiveSession, CallView, None]:
-        """What serves a handshake that has been let in; None if it is for a call that is not active."""
+    def new_handler(self, flavour: Flavour, upgrade: Upgrade) -> Union[LiveSession, CallView]:
+        """What serves a handshake that has been let in. Raises ``Refused`` if it is for a call that is not active."""
         if flavour.call_id is None:
             kind = TranslationSession if flavour.session_type == "translation" else LiveSession
-            return kind(flavour, self.settings, upgrade, self.faults, keep=self._record)
-        session = self.calls.session_of(flavour.call_id)
-        return None if session is None else CallView(session, upgrade)
+            opened = kind(flavour, self.settings, upgrade)
+            opened.set_faults(self.faults)
+            return opened
+        return CallView(self.calls.get(flavour.call_id).active_session(), upgrade)
 
     def _begin_call(self, call_id: str, configuration: Configuration) -> CallSession:
-        flavour = Flavour(
-            session_type=configuration.session_type,
-            model=configuration.model,
-            settings=configuration.settings,
-            call_id=call_id,
-        )
-        upgrade = Upgrade("/v1/realtime", {"call_id": call_id}, {})
-        session = CallSession(flavour, self.settings, upgrade, self.faults, keep=self._record)
+        told = configuration
+        flavour = Flavour(told.session_type, told.model, settings=told.settings, call_id=call_id)
+        session = CallSession(flavour, self.settings, Upgrade("/v1/realtime", {"call_id": call_id}, {}))
+        session.set_faults(self.faults)
         with self._lock:
             self._sessions.append(session)
             self._changed.notify_all()
@@ -318,28 +308,26 @@ class RealtimeServer:
         """Run the connection until it ends; not at all once the server closes."""
         with self._lock:
             # close() sets the flag before it takes the list, so one of the two sees the other.
-            late = self.closing.is_set()
-            if not late:
-                self._connections.add(connection)
-            if not late and isinstance(handler, LiveSession):
+            if self.closing.is_set():
+                connection.discard()
+                return
+            self._connections.add(connection)
+            if isinstance(handler, LiveSession):
                 self._sessions.append(handler)
                 self._changed.notify_all()
-        if late:
-            connection.discard()
-            return
         try:
             connection.run()
         finally:
             with self._lock:
                 self._connections.discard(connection)
                 self._changed.notify_all()
-                if not self._record:
+                if not self.settings.record:
                     self._forget_past_sessions()
 
     def _forget_past_sessions(self) -> None:
         over = [session for session in self._sessions if session.is_over]
-        forgotten = set(map(id, over[: max(0, len(over) - _KEPT)]))
-        self._sessions = [session for session in self._sessions if id(session) not in forgotten]
+        for session in over[: max(0, len(over) - _KEPT)]:
+            self._sessions.remove(session)
 
 
 def _checked_faults(faults: object) -> Faults:

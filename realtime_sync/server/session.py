@@ -28,7 +28,7 @@ from realtime_sync.server.items import Item, ServerConversation, item_from_clien
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.remote_tools import RemoteTools
 from realtime_sync.server.responses import ResponseRun
-from realtime_sync.server.session_options import new_session, updated_session
+from realtime_sync.server.session_options import check_voice, new_session, updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.traffic import Traffic, Upgrade
@@ -44,10 +44,8 @@ _ROOM_TIMEOUT = 60.0
 class LiveSession(Traffic, Handler):
     """One connection's session, live or past; also the record of what it has sent and received."""
 
-    def __init__(
-        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
-    ) -> None:
-        super().__init__(upgrade, keep=keep)
+    def __init__(self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade) -> None:
+        super().__init__(upgrade, keep=settings.record)
         self.flavour = flavour
         self.settings = settings
         self.clock = settings.clock
@@ -67,8 +65,8 @@ class LiveSession(Traffic, Handler):
         self.remote_tools = RemoteTools(self, settings.mcp_servers)
         self._preview = PreviewEdge() if flavour.preview else None
         self._timers: dict[str, Cancel] = {}
-        self._acts: list[Act] = list(faults.acts)
-        self._delay = faults.delay
+        self._acts: list[Act] = []
+        self._delay = 0.0
         self.threads: list[threading.Thread] = []
         self.is_over = False
 
@@ -89,7 +87,7 @@ class LiveSession(Traffic, Handler):
                 return
             text = json.dumps(message, separators=(",", ":"))
             for connection in self._connections():
-                connection.send_text(text)
+                connection.send(text)
             self.note_sent(message)
             self._run_due_acts()
 
@@ -128,9 +126,13 @@ class LiveSession(Traffic, Handler):
             self._begin(self.settings.first_update)
 
     def _begin(self, first_update: Optional[str]) -> None:
-        self._log_beginning()
+        dialect = ", preview dialect" if self.flavour.preview else ""
+        call = f" of the call {self.query['call_id']}" if self.flavour.call_id else ""
+        kind = f"{self.flavour.session_type} session{call}{dialect}"
+        _sessions_log.info("%s began: %s, %s", self.id, self._model, kind)
         with self.lock:
-            self._schedule()
+            self._timers["expiry"] = self.clock.call_later(self.settings.session_seconds, self._expire)
+            self._schedule_ping()
             if first_update is not None:
                 self.emit({"type": first_update, "session": self.options})
             self.remote_tools.list_tools(self.options.get("tools", ()))  # those of a client secret or a call
@@ -163,7 +165,7 @@ class LiveSession(Traffic, Handler):
     def on_binary(self, data: bytes) -> None:
         """See ``Handler``."""
         text = "Expected a text WebSocket message; binary frames are not supported."
-        self.emit(Refused("invalid_event", text).event(None))
+        self.emit(Refused("invalid_event", text).event())
 
     def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
         """See ``Handler``."""
@@ -180,12 +182,6 @@ class LiveSession(Traffic, Handler):
                 self.conversation = ServerConversation()
         self._log_end(code, by_client)
         self.note_closed(code, reason, by_client)
-
-    def _log_beginning(self) -> None:
-        dialect = ", preview dialect" if self.flavour.preview else ""
-        call = f" of the call {self.query['call_id']}" if self.flavour.call_id else ""
-        kind = f"{self.flavour.session_type} session{call}{dialect}"
-        _sessions_log.info("%s began: %s, %s", self.id, self._model, kind)
 
     def _log_end(self, code: int, by_client: bool) -> None:
         seconds = time.monotonic() - self.opened_at
@@ -295,9 +291,7 @@ class LiveSession(Traffic, Handler):
             )
             raise Refused("conversation_already_has_active_response", message)
         voice = (params.get("audio") or {}).get("output", {}).get("voice")
-        if in_conversation and voice and self.audio_has_been_said and voice != self.options["audio"]["output"]["voice"]:
-            message = "Cannot update a conversation's voice if assistant audio is present."
-            raise Refused("cannot_update_voice", message)
+        check_voice(self.options, voice, audio_has_been_said=self.audio_has_been_said and in_conversation)
         self.remote_tools.list_tools(params.get("tools") or ())
         told = params.get("input")
         items = list(self.conversation) if told is None else [self._input_item(entry) for entry in told]
@@ -343,10 +337,6 @@ class LiveSession(Traffic, Handler):
             if not connection.wait_for_room(_ROOM_TIMEOUT):
                 connection.abort()
 
-    def _schedule(self) -> None:
-        self._timers["expiry"] = self.clock.call_later(self.settings.session_seconds, self._expire)
-        self._schedule_ping()
-
     def _schedule_ping(self) -> None:
         if self.settings.ping_interval is not None:
             self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
@@ -362,7 +352,7 @@ class LiveSession(Traffic, Handler):
         with self.lock:
             minutes = round(self.settings.session_seconds / 60)
             text = f"Your session hit the maximum duration of {minutes} minutes."
-            self.emit(Refused("session_expired", text).event(None))
+            self.emit(Refused("session_expired", text).event())
             self.close(1001, "")
 
     def _run_due_acts(self) -> None:

@@ -25,6 +25,16 @@ _SEMANTIC_VAD: Json = {"type": "semantic_vad", "eagerness": "auto", "create_resp
 _OF_RESPONSES = ("create_response", "interrupt_response", "idle_timeout_ms")  # a transcription has none
 _TURN_DETECTION = {"server_vad": _SERVER_VAD, "semantic_vad": _SEMANTIC_VAD}
 _PCM: Json = {"type": "audio/pcm", "rate": 24000}
+_OF_REALTIME: Json = {
+    "output_modalities": ["audio"],
+    "instructions": DEFAULT_INSTRUCTIONS,
+    "tools": [],
+    "tool_choice": "auto",
+    "max_output_tokens": "inf",
+    "tracing": None,
+    "truncation": "auto",
+    "prompt": None,
+}
 
 
 def _audio_input(turn_detection: Json) -> Json:
@@ -33,46 +43,29 @@ def _audio_input(turn_detection: Json) -> Json:
 
 def new_session(session_type: str, session_id: str, model: str, expires_at: int) -> Json:
     """The whole session object as ``session.created`` tells it (live OpenAI and Azure, 2026)."""
+    # The fields stand in the service's order.
+    head = {"id": session_id, "expires_at": expires_at}
+    session: Json = {"type": session_type}
     if session_type == "transcription":
         vad = {key: value for key, value in _SERVER_VAD.items() if key not in _OF_RESPONSES}
-        session: Json = {
-            "type": "transcription",
-            "object": "realtime.transcription_session",
-            "id": session_id,
-            "expires_at": expires_at,
-            "audio": {"input": _audio_input(vad)},
-            "include": None,
-        }
+        kind = "realtime.transcription_session"
+        session |= {"object": kind, **head, "audio": {"input": _audio_input(vad)}, "include": None}
     elif session_type == "translation":
-        session = {
-            "id": session_id,
-            "type": "translation",
-            "expires_at": expires_at,
-            "model": model,
-            "audio": {"input": {"transcription": None, "noise_reduction": None}, "output": {"language": "en"}},
-        }
+        audio = {"input": {"transcription": None, "noise_reduction": None}, "output": {"language": "en"}}
+        session |= {**head, "model": model, "audio": audio}
     else:
-        session = {
-            "type": "realtime",
-            "object": "realtime.session",
-            "id": session_id,
-            "model": model,
-            "output_modalities": ["audio"],
-            "instructions": DEFAULT_INSTRUCTIONS,
-            "tools": [],
-            "tool_choice": "auto",
-            "max_output_tokens": "inf",
-            "tracing": None,
-            "truncation": "auto",
-            "prompt": None,
-            "expires_at": expires_at,
-            "audio": {
-                "input": _audio_input(_SERVER_VAD),
-                "output": {"format": _PCM, "voice": "alloy", "speed": 1.0},
-            },
-            "include": None,
-        }
+        output = {"format": _PCM, "voice": "alloy", "speed": 1.0}
+        audio = {"input": _audio_input(_SERVER_VAD), "output": output}
+        session |= {"object": "realtime.session", "id": session_id, "model": model, **_OF_REALTIME}
+        session |= {"expires_at": expires_at, "audio": audio, "include": None}
     return copy.deepcopy(session)
+
+
+def check_voice(session: Json, voice: object, *, audio_has_been_said: bool) -> None:
+    """Raise ``Refused`` if another voice is wanted (None: none is) once the session's has spoken."""
+    if audio_has_been_said and voice is not None and voice != _get(session, "audio", "output", "voice"):
+        message = "Cannot update a conversation's voice if assistant audio is present."
+        raise Refused("cannot_update_voice", message)
 
 
 def updated_session(session: Json, update: Json, *, audio_has_been_said: bool) -> Json:
@@ -82,10 +75,7 @@ def updated_session(session: Json, update: Json, *, audio_has_been_said: bool) -
     check_session(update, session["type"])
     # A session's model is the connection's: the service takes the field and keeps its own (2026).
     update = {key: value for key, value in update.items() if key != "model"}
-    voice = _get(update, "audio", "output", "voice")
-    if audio_has_been_said and voice is not None and voice != _get(session, "audio", "output", "voice"):
-        message = "Cannot update a conversation's voice if assistant audio is present."
-        raise Refused("cannot_update_voice", message)
+    check_voice(session, _get(update, "audio", "output", "voice"), audio_has_been_said=audio_has_been_said)
     merged = _merged(session, update)
     audio_input = merged.get("audio", {}).get("input", {})
     detection = audio_input.get("turn_detection")
@@ -99,10 +89,10 @@ def updated_session(session: Json, update: Json, *, audio_has_been_said: bool) -
 
 def _complete_detection(detection: Json, session: Json) -> Json:
     """The detection with the defaults of its type for what was not told."""
-    defaults = _TURN_DETECTION[detection["type"]]
-    if session["type"] == "transcription":
-        defaults = {key: value for key, value in defaults.items() if key not in _OF_RESPONSES}
-    return {**defaults, **{key: value for key, value in detection.items() if key in _TURN_DETECTION[detection["type"]]}}
+    known = _TURN_DETECTION[detection["type"]]
+    left_out = _OF_RESPONSES if session["type"] == "transcription" else ()
+    defaults = {key: value for key, value in known.items() if key not in left_out}
+    return {**defaults, **{key: value for key, value in detection.items() if key in known}}
 
 
 # Objects that an update replaces rather than adds to: what they held belongs to their old type.
@@ -115,9 +105,7 @@ def _merged(old: Json, update: Json) -> Json:
     merged = copy.deepcopy(old)
     for key, value in update.items():
         if key in _WHOLE or not (isinstance(value, dict) and isinstance(merged.get(key), dict)):
-            same_type = (
-                key == "turn_detection" and isinstance(value, dict) and _get(old, key, "type") == value.get("type")
-            )
+            same_type = key == "turn_detection" and _get(old, key, "type") == _get(update, key, "type") is not None
             merged[key] = {**merged[key], **value} if same_type else copy.deepcopy(value)
         else:
             merged[key] = _merged(merged[key], value)

@@ -48,6 +48,7 @@ class SessionSettings:
     audio_pace: Optional[float] = attrs.field(validator=_above_zero)
     rate_limits: bool
     mcp_servers: Optional[MCPServers] = None
+    record: bool = True
 
 
 def who_answers(

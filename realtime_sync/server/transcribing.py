@@ -6,7 +6,7 @@ import functools
 import logging
 import re
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Sequence
 
 from realtime_sync.server.audio_formats import RATES, to_pcm
 from realtime_sync.server.items import Item
@@ -58,31 +58,32 @@ def _tell(session: LiveSession, item: Item, model: str, future: Future[Recogniti
     head = {"item_id": item.id, "content_index": 0}
     error = future.exception()
     if error is not None:
-        told = {"type": "transcription_error", "code": "audio_unintelligible", "message": str(error)}
-        session.emit({"type": _PREFIX + "failed", **head, "error": told})
+        failure = {"type": "transcription_error", "code": "audio_unintelligible", "message": str(error)}
+        session.emit({"type": _PREFIX + "failed", **head, "error": failure})
         return
     recognition = future.result()
-    for delta, word in _deltas(recognition):
-        logprobs = {} if word is None else {"logprobs": [_logprob(word)]}
-        session.emit({"type": _PREFIX + "delta", **head, "delta": delta, "obfuscation": new_id("", 12)[1:], **logprobs})
+    for delta, words in _deltas(recognition):
+        told: Json = {"delta": delta, "obfuscation": new_id("", 12)[1:], **_logprobs(words)}
+        session.emit({"type": _PREFIX + "delta", **head, **told})
     with session.lock:
         item.wire["content"][0]["transcript"] = recognition.text
-        logprobs = {"logprobs": [_logprob(word) for word in recognition.words]} if recognition.words else {}
         usage = _usage(model, recognition.text, item.audio_ms())
-        completed = {"type": _PREFIX + "completed", **head, "transcript": recognition.text, "usage": usage, **logprobs}
-        session.emit(completed)
+        told = {"transcript": recognition.text, "usage": usage, **_logprobs(recognition.words)}
+        session.emit({"type": _PREFIX + "completed", **head, **told})
 
 
-def _deltas(recognition: Recognition) -> list[tuple[str, Optional[Word]]]:
+def _deltas(recognition: Recognition) -> list[tuple[str, Sequence[Word]]]:
     """The text in words; with their likelihoods, if the recogniser told them."""
     if recognition.words:
         first, *rest = recognition.words
-        return [(first.text.lstrip(), first), *((word.text, word) for word in rest)]
-    return [(word, None) for word in re.findall(r"\s*\S+|\s+$", recognition.text)]
+        return [(first.text.lstrip(), [first]), *((word.text, [word]) for word in rest)]
+    return [(word, ()) for word in re.findall(r"\s*\S+|\s+$", recognition.text)]
 
 
-def _logprob(word: Word) -> Json:
-    return {"token": word.text, "logprob": word.logprob, "bytes": list(word.text.encode())}
+def _logprobs(words: Sequence[Word]) -> Json:
+    """The field of the words' likelihoods, if they are known."""
+    told = [{"token": word.text, "logprob": word.logprob, "bytes": list(word.text.encode())} for word in words]
+    return {"logprobs": told} if told else {}
 
 
 def _hints(options: Json) -> Hints:

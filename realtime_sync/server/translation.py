@@ -12,10 +12,8 @@ from typing import Callable
 from realtime_sync.server.audio_buffer import AudioBuffer
 from realtime_sync.server.audio_formats import decode_audio
 from realtime_sync.server.auth import Flavour
-from realtime_sync.server.faults import Faults
 from realtime_sync.server.responder import FunctionCall, MCPCall, Reply, Turn
 from realtime_sync.server.session import LiveSession
-from realtime_sync.server.session_options import updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.speech.protocols import Hints
@@ -36,10 +34,8 @@ class TranslationSession(LiveSession):
     No items, no responses, no commits: ``session.close`` translates what is left, and ends with ``session.closed``.
     """
 
-    def __init__(
-        self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade, faults: Faults, *, keep: bool = True
-    ) -> None:
-        super().__init__(flavour, settings, upgrade, faults, keep=keep)
+    def __init__(self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade) -> None:
+        super().__init__(flavour, settings, upgrade)
         self._heard = AudioBuffer()
         self._done = threading.Event()  # of the latest work; the next one waits for it
         self._done.set()
@@ -54,10 +50,6 @@ class TranslationSession(LiveSession):
         check_message(message, supported=tuple(handlers))
         handlers[message["type"]](message)
 
-    def _update(self, message: Json) -> None:
-        self.options = updated_session(self.options, message["session"], audio_has_been_said=False)
-        self.emit({"type": "session.updated", "session": self.options})
-
     def _append(self, message: Json) -> None:
         audio = decode_audio(message["audio"], "audio")
         self._heard.append(audio)
@@ -65,9 +57,9 @@ class TranslationSession(LiveSession):
             if isinstance(found, SpeechStopped):
                 self._do_in_order(functools.partial(self._translate, self._heard.take_until(found.at_ms), found.at_ms))
             elif isinstance(found, SpeechStarted):
-                self._heard.keep_from(found.at_ms - _PADDING_MS)
+                self._heard.take_until(found.at_ms - _PADDING_MS)
         if not self._detector.speaking:  # a microphone that is left on would fill the memory with silence
-            self._heard.keep_from(self._heard.received_ms - _KEPT_SILENCE_MS)
+            self._heard.take_until(self._heard.received_ms - _KEPT_SILENCE_MS)
 
     def _finish(self, message: Json) -> None:
         rest, elapsed = self._heard.clear(), int(self._heard.received_ms)
@@ -101,7 +93,7 @@ class TranslationSession(LiveSession):
             self._say_translation(audio, elapsed_ms)
         except Exception:  # user code: the responder, the transcriber, a part of the speech
             _log.exception("the translation failed")
-            self.emit(server_error().event(None))
+            self.emit(server_error().event())
 
     def _say_translation(self, audio: bytes, elapsed_ms: int) -> None:
         item_id = new_id("item")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import array
 import re
 import sys
-from typing import Iterator, Mapping, Optional, Union
+from typing import Any, Iterator, Mapping, Optional, Union
 
 import attrs
 
@@ -82,58 +82,40 @@ class EnergyStream:
         return sum(map(abs, some)) / len(some)
 
 
+def timing(options: Mapping[str, Any], *, pauses: bool) -> tuple[float, int, Optional[int]]:
+    """The threshold, the silence and the pause that a session's ``turn_detection`` asks a detector for.
+
+    ``pauses``: whether semantic VAD shall tell of pauses, and wait twice as long for the end by itself.
+    """
+    if options["type"] != "semantic_vad":
+        return float(options["threshold"]), options["silence_duration_ms"], None
+    patience = _EAGERNESS_MS[options["eagerness"]]
+    return (0.5, 2 * patience, patience) if pauses else (0.5, patience, None)
+
+
+@attrs.define(eq=False)
 class VoiceDetector:
     """Fed with audio in order; says where speech starts and stops.
 
-    ``threshold`` 0 to 1 and ``silence_ms`` as the protocol has them; ``audio_type`` is the input format. ``pause_ms``:
-    the silence that is told as a pause, once in each silence; None tells of none. ``detector``: None is energy.
+    ``threshold`` 0 to 1 and ``silence_ms`` as the protocol has them; ``audio_type`` is the input format. ``now_ms``:
+    where in the session's audio it begins. ``pause_ms``: the silence that is told as a pause, once in each silence;
+    None tells of none. ``detector``: None is energy.
     """
 
-    def __init__(
-        self,
-        threshold: float,
-        silence_ms: int,
-        audio_type: str = "audio/pcm",
-        start_ms: int = 0,
-        *,
-        pause_ms: Optional[int] = None,
-        detector: Optional[VoiceActivityDetector] = None,
-    ) -> None:
-        self._threshold = threshold
-        self._silence_ms = silence_ms
-        self._pause_ms = pause_ms
-        self._audio_type = audio_type
-        self._stream: SpeechStream = (detector or EnergyDetector()).listen(RATES[audio_type])
-        self._onset_frames = -(-_ONSET_MS // self._stream.frame_ms)
-        self._now_ms = start_ms
-        self._loud = 0
-        self._quiet_ms = 0
-        self._paused = False
-        self.speaking = False
+    _threshold: float
+    _silence_ms: int
+    _audio_type: str = "audio/pcm"
+    _now_ms: int = 0
+    _pause_ms: Optional[int] = None
+    _detector: Optional[VoiceActivityDetector] = attrs.field(default=None, kw_only=True)
+    _stream: SpeechStream = attrs.field(init=False)
+    _loud: int = attrs.field(default=0, init=False)  # frames
+    _quiet_ms: int = attrs.field(default=0, init=False)
+    _paused: bool = attrs.field(default=False, init=False)
+    speaking: bool = attrs.field(default=False, init=False)
 
-    @classmethod
-    def from_options(
-        cls,
-        options: Mapping[str, object],
-        audio_type: str,
-        start_ms: int,
-        detector: Optional[VoiceActivityDetector] = None,
-        *,
-        pauses: bool = False,
-    ) -> VoiceDetector:
-        """The detector for a session's ``turn_detection``, starting at this millisecond of its audio.
-
-        ``pauses``: whether semantic VAD shall tell of pauses, and wait twice as long for the end by itself.
-        """
-        if options["type"] == "semantic_vad":
-            patience = _EAGERNESS_MS[str(options["eagerness"])]
-            if pauses:
-                return cls(0.5, 2 * patience, audio_type, start_ms, pause_ms=patience, detector=detector)
-            return cls(0.5, patience, audio_type, start_ms, detector=detector)
-        threshold, silence = options["threshold"], options["silence_duration_ms"]
-        assert isinstance(threshold, (int, float))
-        assert isinstance(silence, int)
-        return cls(float(threshold), silence, audio_type, start_ms, detector=detector)
+    def __attrs_post_init__(self) -> None:
+        self._stream = (self._detector or EnergyDetector()).listen(RATES[self._audio_type])
 
     @property
     def in_pause(self) -> bool:
@@ -142,8 +124,7 @@ class VoiceDetector:
 
     def feed(self, audio: bytes) -> Iterator[Union[SpeechStarted, SpeechPaused, SpeechStopped]]:
         """Take audio, yield what it brings. What is short of a frame waits for the next call."""
-        pcm = to_pcm(audio, self._audio_type)
-        for likely in self._stream.feed(pcm):
+        for likely in self._stream.feed(to_pcm(audio, self._audio_type)):
             release = self._stream.release if self.speaking else 0.0
             self._now_ms += self._stream.frame_ms
             found = self._step(likely >= max(0.01, self._threshold - release))
@@ -160,9 +141,10 @@ class VoiceDetector:
             self._loud, self._quiet_ms, self._paused = self._loud + 1, 0, False
         else:
             self._loud, self._quiet_ms = 0, self._quiet_ms + self._stream.frame_ms
-        if not self.speaking and self._loud >= self._onset_frames:
+        onset_frames = -(-_ONSET_MS // self._stream.frame_ms)
+        if not self.speaking and self._loud >= onset_frames:
             self.speaking = True
-            return SpeechStarted(self._now_ms - self._onset_frames * self._stream.frame_ms)
+            return SpeechStarted(self._now_ms - onset_frames * self._stream.frame_ms)
         if self.speaking and self._quiet_ms and self._quiet_ms >= self._silence_ms:
             return self.stop()
         if self.speaking and self._pause_ms is not None and not self._paused and self._quiet_ms >= self._pause_ms:

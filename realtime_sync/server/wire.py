@@ -5,36 +5,47 @@ from __future__ import annotations
 import json
 import random
 import string as letters
-from typing import Any, NoReturn, Optional, Union
+from typing import Any, Mapping, NoReturn, Optional, Union
+
+import attrs
 
 Json = dict[str, Any]
 _ID_LETTERS = letters.ascii_letters + letters.digits
 
 
+@attrs.define(eq=False)
 class Refused(Exception):
-    """A client message that the service answers with an ``error`` event; the session goes on."""
+    """What the service answers with an error: a client message with an ``error`` event, after which the session goes
+    on; a request with an HTTP answer of this ``status``.
+    """
 
-    def __init__(
-        self, code: Optional[str], message: str, param: Optional[str] = None, kind: str = "invalid_request_error"
-    ) -> None:
-        super().__init__(message)
-        self.kind = kind
-        self.code = code
-        self.message = message
-        self.param = param
+    code: Optional[str]
+    message: str
+    param: Optional[str] = None
+    kind: str = "invalid_request_error"
+    status: int = 400
 
-    def event(self, client_event_id: Optional[str]) -> Json:
+    @property
+    def error(self) -> Json:
+        """The error as the wire has it."""
+        return {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}
+
+    def event(self, client_event_id: Optional[str] = None) -> Json:
         """The ``error`` event, naming the client's message by the ``event_id`` it had, if any."""
-        return {
-            "type": "error",
-            "error": {
-                "type": self.kind,
-                "code": self.code,
-                "message": self.message,
-                "param": self.param,
-                "event_id": client_event_id,
-            },
-        }
+        return {"type": "error", "error": {**self.error, "event_id": client_event_id}}
+
+    def answer(self) -> HttpAnswer:
+        """The HTTP answer."""
+        return HttpAnswer(self.status, {"error": self.error})
+
+
+@attrs.frozen
+class HttpAnswer:
+    """An HTTP answer; ``body`` is JSON, or text of the type that ``headers`` says, or nothing."""
+
+    status: int
+    body: Json | str = ""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
 def new_id(prefix: str, length: int = 21) -> str:
@@ -44,7 +55,7 @@ def new_id(prefix: str, length: int = 21) -> str:
 
 def server_error() -> Refused:
     """What the service says of a defect of its own."""
-    return Refused(None, "The server had an error while processing your request.", kind="server_error")
+    return Refused(None, "The server had an error while processing your request.", kind="server_error", status=500)
 
 
 def read_json(text: Union[str, bytes]) -> object:

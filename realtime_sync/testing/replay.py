@@ -84,7 +84,8 @@ class _Replay:
         self._session = session
         self._number = number
         self._entries = [entry for entry in script.recording.entries if entry.connection == number]
-        self._client = _Client(session, script.timeout)
+        self._position = 0  # of the live client's next message
+        self._audio = 0  # bytes that it has sent since its last other message
         self._begun = time.monotonic()
         self._renamed: dict[str, str] = {}  # recorded ids, quoted, to those of this client
         self._named_items: list[str] = []  # by this client, if the server of the recording had to name them
@@ -101,16 +102,50 @@ class _Replay:
             message = _parsed(entry.text)
             if message.get("type") in _APPENDS:
                 recorded_audio += _audio_size(message)
-                self._client.wait_for_audio(recorded_audio, self._where(index, entry))
+                self._wait_for_audio(recorded_audio, self._where(index, entry))
             else:
                 recorded_audio = 0
-                said = self._client.wait_for(str(message.get("type")), self._where(index, entry))
+                said = self._wait_for(str(message.get("type")), self._where(index, entry))
                 self._renamed.update(_renamed_ids(message, said))
                 if message.get("type") == "conversation.item.create" and not _item_id(message) and _item_id(said):
                     self._named_items.append(_item_id(said))
             # A client that is slower than the recorded one gets its answers as long after its message.
             self._begun = max(self._begun, time.monotonic() - self._paced(entry.t))
         self._close_as_recorded()
+
+    # What the live client says, in order -----------------------------------------------------------------------
+
+    def _wait_for(self, wire_type: str, where: str) -> dict[str, Any]:
+        """The next message, which is to be of this type; audio before it is passed over."""
+        while True:
+            message = self._next(f"a message of the type {wire_type}", where)
+            self._position += 1
+            if message.get("type") == wire_type:
+                self._audio = 0
+                return message
+            if message.get("type") not in _APPENDS:
+                raise ReplayMismatch(f"{where} the client sent {wire_type}; this client sent {message.get('type')}")
+
+    def _wait_for_audio(self, size: int, where: str) -> None:
+        """So many bytes of audio since the last other message; less if the client has gone on to another one."""
+        while self._audio < size:
+            message = self._next("audio", where)
+            if message.get("type") not in _APPENDS:
+                return
+            self._position += 1
+            self._audio += _audio_size(message)
+
+    def _next(self, what: str, where: str) -> dict[str, Any]:
+        try:
+            self._session.wait_after(self._position, lambda message: True, self._script.timeout)
+        except WaitTimeoutError as error:
+            ended = "left before it sent one" if self._session.close_code is not None else "sent nothing more"
+            raise ReplayMismatch(
+                f"{where} the client sent {what}; this client {ended} (waited at most {self._script.timeout} s)"
+            ) from error
+        return self._session.received[self._position]
+
+    # What the recording's server says ---------------------------------------------------------------------------
 
     def _paced(self, t: float) -> float:
         return t / self._script.speed if self._script.speed is not None else 0.0
@@ -129,7 +164,7 @@ class _Replay:
         if connection is None or self._session.is_over:
             return
         if entry.binary is not None:
-            connection.send_binary(entry.binary)
+            connection.send(entry.binary)
             return
         text = entry.text
         if self._named_items and '"conversation.item.' in text:
@@ -137,7 +172,7 @@ class _Replay:
         if self._renamed:  # all at once: the new name of one may be the old name of another
             text = _STRING.sub(lambda found: self._renamed.get(found[0], found[0]), text)
         self._session.note_sent(_parsed(text))  # before the client can know of it
-        connection.send_text(text)
+        connection.send(text)
 
     def _rename_item(self, message: dict[str, Any]) -> None:
         """The first message that tells a new item tells the one that the client has named first."""
@@ -158,46 +193,6 @@ class _Replay:
 
     def _where(self, index: int, entry: Entry) -> str:
         return f"at {entry.t:.3f} s of the recording (message {index + 1} of connection {self._number})"
-
-
-class _Client:
-    """What the live client has said, in order."""
-
-    def __init__(self, session: LiveSession, timeout: float) -> None:
-        self._session = session
-        self._timeout = timeout
-        self._position = 0
-        self._audio = 0
-
-    def wait_for(self, wire_type: str, where: str) -> dict[str, Any]:
-        """The next message, which is to be of this type; audio before it is passed over."""
-        while True:
-            message = self._next(f"a message of the type {wire_type}", where)
-            self._position += 1
-            if message.get("type") == wire_type:
-                self._audio = 0
-                return message
-            if message.get("type") not in _APPENDS:
-                raise ReplayMismatch(f"{where} the client sent {wire_type}; this client sent {message.get('type')}")
-
-    def wait_for_audio(self, size: int, where: str) -> None:
-        """So many bytes of audio since the last other message; less if the client has gone on to another one."""
-        while self._audio < size:
-            message = self._next("audio", where)
-            if message.get("type") not in _APPENDS:
-                return
-            self._position += 1
-            self._audio += _audio_size(message)
-
-    def _next(self, what: str, where: str) -> dict[str, Any]:
-        try:
-            self._session.wait_after(self._position, lambda message: True, self._timeout)
-        except WaitTimeoutError as error:
-            ended = "left before it sent one" if self._session.close_code is not None else "sent nothing more"
-            raise ReplayMismatch(
-                f"{where} the client sent {what}; this client {ended} (waited at most {self._timeout} s)"
-            ) from error
-        return self._session.received[self._position]
 
 
 def _parsed(text: str) -> dict[str, Any]:

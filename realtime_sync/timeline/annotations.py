@@ -31,24 +31,16 @@ class AnnotationKind:
     height: int
 
 
-SPEECH_STARTED = AnnotationKind("speech started", ">", "#1a4f86", 0)
-SPEECH_STOPPED = AnnotationKind("speech stopped", "<", "#1a4f86", 0)
-COMMITTED = AnnotationKind("committed", "|", "#1a4f86", 1)
-RESPONSE_CREATED = AnnotationKind("response created", "|", "#9c4221", 2)
-RESPONSE_DONE = AnnotationKind("response done", "s", "#9c4221", 2)
-FUNCTION_CALL = AnnotationKind("function call", "D", "#6b46c1", 1)
-TRUNCATED = AnnotationKind("truncated", "x", "#111111", 3)
-ERROR = AnnotationKind("error", "X", "#c53030", 0)
-CONNECTION = AnnotationKind("connection begins or ends", "d", "#4a5568", 1)
-
+_FUNCTION_CALL = AnnotationKind("function call", "D", "#6b46c1", 1)
+_CONNECTION = AnnotationKind("connection begins or ends", "d", "#4a5568", 1)
 _KINDS: dict[type[ConversationUpdate], AnnotationKind] = {
-    updates.InputAudioBufferSpeechStartedUpdate: SPEECH_STARTED,
-    updates.InputAudioBufferSpeechStoppedUpdate: SPEECH_STOPPED,
-    updates.InputAudioBufferCommittedUpdate: COMMITTED,
-    updates.ResponseCreatedUpdate: RESPONSE_CREATED,
-    updates.ResponseDoneUpdate: RESPONSE_DONE,
-    updates.ConversationItemTruncatedUpdate: TRUNCATED,
-    updates.ErrorUpdate: ERROR,
+    updates.InputAudioBufferSpeechStartedUpdate: AnnotationKind("speech started", ">", "#1a4f86", 0),
+    updates.InputAudioBufferSpeechStoppedUpdate: AnnotationKind("speech stopped", "<", "#1a4f86", 0),
+    updates.InputAudioBufferCommittedUpdate: AnnotationKind("committed", "|", "#1a4f86", 1),
+    updates.ResponseCreatedUpdate: AnnotationKind("response created", "|", "#9c4221", 2),
+    updates.ResponseDoneUpdate: AnnotationKind("response done", "s", "#9c4221", 2),
+    updates.ConversationItemTruncatedUpdate: AnnotationKind("truncated", "x", "#111111", 3),
+    updates.ErrorUpdate: AnnotationKind("error", "X", "#c53030", 0),
 }
 
 
@@ -57,11 +49,11 @@ def annotations_of(recording: Recording) -> Iterator[tuple[float, AnnotationKind
     for at, update in recording.timed_updates():
         kind = _KINDS.get(type(update))
         if isinstance(update, updates.ResponseOutputItemDoneUpdate) and isinstance(update.item, FunctionCallItem):
-            kind = FUNCTION_CALL
+            kind = _FUNCTION_CALL
         if kind is not None:
             yield at, kind
     for number, connection in enumerate(recording.connections):
         if number:
-            yield connection.opened, CONNECTION
+            yield connection.opened, _CONNECTION
         if connection.closed is not None and number < len(recording.connections) - 1:
-            yield connection.closed, CONNECTION
+            yield connection.closed, _CONNECTION

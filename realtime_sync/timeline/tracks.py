@@ -58,8 +58,7 @@ class Piece:
 
     def pcm(self) -> bytes:
         """Its samples as 16-bit little endian PCM at 24,000 Hz, as many as it is long."""
-        kind = self.format.wire_type
-        samples = self.data if kind == PCM.wire_type else g711.decode(self.data, kind)
+        samples = g711.decode(self.data, self.format.wire_type)
         return resampled(samples, self.format.rate)[: 2 * self.length]
 
 

@@ -4,8 +4,8 @@ From the ground up; all but the last two neither send nor receive:
 
     docstrings    what a docstring contains about a function and its parameters
     results       what a function returns, as text
-    schema        type hints as JSON schema, and as words
-    arguments     the model's arguments as Python values, strictly
+    fields        parameters of functions and fields of classes
+    hints         type hints as JSON schema, as words, and as what makes Python values of the model's arguments
     cancellation  asking a running function to stop
     tool          @function_tool
     calls         one call, its outcome, and the threads that calls run on

@@ -26,6 +26,7 @@ import math
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from typing import Optional
 
 import attrs
@@ -88,7 +89,7 @@ class RunningCall:
         self._timeout = timeout
         self._variables = contextvars.copy_context()  # so that traces and the like see the caller's
         self._started: Optional[float] = None
-        self.cancellation.on_cancel(self._on_cancel)
+        self.cancellation.on_cancel(self.cancel)
 
     def __repr__(self) -> str:
         return f"<RunningCall {self.name} {self.call_id} {'done' if self.done else 'running'}>"
@@ -101,8 +102,7 @@ class RunningCall:
 
     def cancel(self) -> None:
         """Ask the function to stop, and give the call its outcome at once; calling it again does nothing."""
-        self._on_cancel()  # first: what the function returns or raises because it was asked to stop is dropped
-        self.cancellation.cancel()
+        self._give_up(ToolCancelledError(f"the tool {self.name} was cancelled"), cancelled=True)
 
     def outcome(self, timeout: Optional[float] = None) -> ToolOutcome:
         """Wait for the call's end. What the function raises is in the outcome, and is not raised here.
@@ -136,16 +136,16 @@ class RunningCall:
 
     def execute(self) -> None:
         """Call the function, and settle its outcome unless the call was given up meanwhile."""
+        assert self._tool is not None
+        context = ToolContext(self.call_id, self.name, self.cancellation)
         error: Optional[BaseException] = None
         try:
-            output = self._variables.run(self._text)
+            output = self._variables.run(self._tool.call, self._arguments, context)
         except BaseException as raised:  # SystemExit, too: the function raised it, and it must not end this thread
             output, error = _error_text(raised), raised
         if not self._settle(output, error) and not isinstance(error, ToolCancelledError):
-            seconds = self._seconds_since_start()
-            _log.warning(
-                "The tool %s, which was given up, ended after %.1f s; its result is dropped", self.name, seconds
-            )
+            text = "The tool %s was given up, and has ended after %.1f s; its result is dropped"
+            _log.warning(text, self.name, self._seconds_since_start())
 
     def give_up_in_time(self) -> None:
         """Give the call up if its time is up."""
@@ -157,31 +157,25 @@ class RunningCall:
         """Give the call an outcome without having called anything."""
         self._give_up(ToolError(reason))
 
-    def _on_cancel(self) -> None:
-        self._give_up(ToolCancelledError(f"the tool {self.name} was cancelled"), cancelled=True)
+    def _give_up(self, error: BaseException, **how: bool) -> None:
+        """Settle the outcome (``how``: its ``timed_out`` or ``cancelled``), and only then ask the function to stop.
 
-    def _give_up(self, error: BaseException, *, timed_out: bool = False, cancelled: bool = False) -> None:
-        if self._settle(_error_text(error), error, timed_out=timed_out, cancelled=cancelled):
+        So a result or an error that comes because the function was asked to stop is dropped.
+        """
+        if self._settle(_error_text(error), error, **how):
             self._threads.provide()
             self.cancellation.cancel()
 
-    def _settle(
-        self, output: str, error: Optional[BaseException], *, timed_out: bool = False, cancelled: bool = False
-    ) -> bool:
+    def _settle(self, output: str, error: Optional[BaseException], **how: bool) -> bool:
         """Give the call its outcome; False if it has one already."""
-        seconds = self._seconds_since_start()
-        outcome = ToolOutcome(self.call_id, self.name, output, error, seconds, timed_out, cancelled)
+        outcome = ToolOutcome(self.call_id, self.name, output, error, self._seconds_since_start(), **how)
         if not self._threads.settle(self, outcome):
             return False
-        if error is not None and not cancelled:
+        if error is not None and not outcome.cancelled:
             ours = isinstance(error, _OURS)  # its message says all that there is to say
             what, traceback = (error, None) if ours else (type(error).__name__, error)
             _log.warning("The tool %s failed, and the model is told: %s", self.name, what, exc_info=traceback)
         return True
-
-    def _text(self) -> str:
-        assert self._tool is not None
-        return self._tool.call(self._arguments, ToolContext(self.call_id, self.name, self.cancellation))
 
     def _seconds_since_start(self) -> float:
         return 0.0 if self._started is None else time.monotonic() - self._started
@@ -238,13 +232,13 @@ class CallThreads:
     def provide(self) -> None:
         """Start the threads that the waiting calls need; fail those calls if no thread is left for them."""
         with self._lock:
-            while self._needs_thread() and self._start_thread():
-                pass
+            with suppress(RuntimeError):  # the system has no more threads
+                while self._needs_thread():
+                    self._start_thread()
             hopeless = [] if self._at_work() else list(self._queue)
         for call in hopeless:
-            call.fail(
-                f"the tool {call.name} was not called: earlier calls have not returned, and no thread is left for it"
-            )
+            reason = "earlier calls have not returned, and no thread is left for it"
+            call.fail(f"the tool {call.name} was not called: {reason}")
 
     def close(self, timeout: float) -> None:
         """Cancel every call, and wait up to ``timeout`` seconds for the threads to end."""
@@ -269,17 +263,11 @@ class CallThreads:
         room = len(at_work) < self._most and len(self._threads) < 2 * self._most
         return room and len(self._queue) > at_work.count(None)
 
-    def _start_thread(self) -> bool:
-        """False if the system has no more threads. Needs the lock."""
-        assert self._lock.locked()
+    def _start_thread(self) -> None:
         name = f"realtime-sync-tool-{next(self._numbers)}"
         thread = threading.Thread(target=self._work, name=name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return False
-        self._threads[thread] = None
-        return True
+        thread.start()
+        self._threads[thread] = None  # before the thread takes a call, for which it needs the lock
 
     def _work(self) -> None:
         while (call := self._next_call()) is not None:
@@ -293,7 +281,7 @@ class CallThreads:
             if self._queue and not self._closed and len(self._at_work()) <= self._most:
                 call = self._threads[thread] = self._queue.popleft()
                 call.begin()
-                self._changed.notify_all()  # those who wait have another deadline to keep
+                self._changed.notify_all()  # the threads that wait have another deadline to keep
                 return call
             del self._threads[thread]
             self._ending = [*(each for each in self._ending if each.is_alive()), thread]
@@ -306,11 +294,6 @@ def _error_text(error: BaseException) -> str:
         message = str(error)
     except Exception:  # an exception's own text may fail
         message = ""
-    text = (
-        message
-        if isinstance(error, _OURS)
-        else f"{type(error).__name__}: {message}"
-        if message
-        else type(error).__name__
-    )
-    return json.dumps({"error": text}, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")
+    if not isinstance(error, _OURS):
+        message = f"{type(error).__name__}: {message}".removesuffix(": ")
+    return json.dumps({"error": message}, ensure_ascii=False).encode("utf-8", "replace").decode("utf-8")

@@ -1,4 +1,4 @@
-"""Telling a running function call to stop."""
+"""Asking a running function to stop."""
 
 from __future__ import annotations
 

@@ -14,19 +14,24 @@ import attrs
 
 _SECTION = re.compile(r"^(?:[A-Z][a-z]+(?: [A-Za-z]+)?:\s*$|[:@][a-z]+\b.*:|[A-Z][A-Za-z ]+\n-{3,}\s*$)", re.MULTILINE)
 _ARGS = re.compile(r"^(?:Args|Arguments|Parameters|Attributes):\s*\n((?:[ \t]+.*(?:\n|$)|[ \t]*\n)+)", re.MULTILINE)
-_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:\s*(.*)$")
+_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^)]*\))?\s*:(.*(?:\n[ \t]+.*|\n)*)", re.MULTILINE)
 
 
 @attrs.frozen
 class Docstring:
-    """``description`` is empty if there is none; ``parameters``: name to description."""
+    """What is used of a docstring.
+
+    Attributes:
+        description: the text before the first section; empty if there is none.
+        parameters: the descriptions of parameters by name.
+    """
 
     description: str = ""
     parameters: dict[str, str] = attrs.field(factory=dict)
 
 
 def read_docstring(text: str | None) -> Docstring:
-    """Never raises: what cannot be read is left out."""
+    """Read a docstring; what cannot be read is left out, so nothing is raised."""
     if not text:
         return Docstring()
     text = inspect.cleandoc(text)
@@ -51,15 +56,5 @@ def _parameters(text: str) -> dict[str, str]:
 def google_parameters(text: str) -> dict[str, str]:
     """The entries of the ``Args:`` section of a docstring whose indentation is already cleaned."""
     section = _ARGS.search(text)
-    if section is None:
-        return {}
-    found: dict[str, str] = {}
-    name = ""
-    for line in inspect.cleandoc("\n" + section[1]).splitlines():
-        entry = None if line[:1].isspace() else _ENTRY.match(line)
-        if entry:
-            name = entry[1]
-            found[name] = entry[2].strip()
-        elif name:
-            found[name] = f"{found[name]} {line.strip()}".strip()
-    return {name: description for name, description in found.items() if description}
+    entries = _ENTRY.findall(inspect.cleandoc("\n" + section[1])) if section else []
+    return {name: " ".join(description.split()) for name, description in entries if description.strip()}

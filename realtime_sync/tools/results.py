@@ -15,11 +15,13 @@ import attrs
 
 
 def result_text(value: object) -> str:
-    """A string as it is, all else as JSON: ``0`` is ``"0"``, ``None`` is ``"null"``, ``[]`` is ``"[]"``.
+    """A string as it is, everything else as JSON: ``0`` is ``"0"``, ``None`` is ``"null"``, ``[]`` is ``"[]"``.
 
     attrs classes and dataclasses become objects, enums their values, dates ISO 8601, sets arrays; UUIDs, paths and
-    decimals become strings. Raises ``TypeError`` or ``ValueError`` for all that JSON has no form for (NaN, a cycle, a
-    file).
+    decimals become strings.
+
+    Raises:
+        TypeError, ValueError: JSON has no form for the value (NaN, a cycle, a file).
     """
     if isinstance(value, str) and not isinstance(value, enum.Enum):
         return _sendable(value)
@@ -54,6 +56,4 @@ def _plain(value: Any) -> Any:
         return str(value)
     if isinstance(value, os.PathLike):
         return os.fspath(value)
-    raise TypeError(
-        f"{type(value).__name__} cannot be said in JSON; return a str, dict, list, attrs class or dataclass"
-    )
+    raise TypeError(f"JSON has no form for {type(value).__name__}; return a str, dict, list, attrs class or dataclass")

@@ -79,7 +79,23 @@ def run_rounds(
     deadline: Deadline,
     on_delta: Optional[OnDelta] = None,
 ) -> Answer:
-    """Ask, have the handlers answer what the response calls, and ask again, until an answer is final."""
+    """Ask, have the handlers answer what the response calls, and ask again, until an answer is final.
+
+    Args:
+        engine: the session's.
+        handlers: in the order in which they look at an answer.
+        items: the question.
+        options: of the responses; None means none.
+        deadline: for all rounds together.
+        on_delta: is called with each piece of the answers; None if nobody wants them.
+
+    Returns:
+        The final answer, or the first one of which a call is left to the caller.
+
+    Raises:
+        UsageError: the model called tools ``MOST_ROUNDS`` times.
+        WaitTimeoutError: time is up.
+    """
     options = options or ConversationResponseOptions()
     owner = Owner.SESSION
     for handler in handlers:
@@ -104,7 +120,7 @@ def run_rounds(
 
 
 class UnattendedRounds:
-    """Has the model go on after responses for which nobody waits; all who read the session get what comes."""
+    """Has the model go on after responses for which nobody waits; every reader of the session gets what comes."""
 
     def __init__(self, engine: RealtimeEngine) -> None:
         self._engine = engine
@@ -152,8 +168,11 @@ def _without_demand(
 class FunctionCalls:
     """Answers calls of functions, and leaves those of tools that are run elsewhere. A handler, and a listener.
 
-    ``runner``: what runs the functions; None if all calls are left. ``on_call``: see ``OnCall``; called on the thread
-    that asks, when all calls of a response have ended.
+    Args:
+        engine: the session's.
+        runner: runs the functions; None if all calls are left to the caller.
+        on_call: is called on the thread that asks, when all calls of a response have ended; None if nobody wants it.
+        owner: whose the calls are.
     """
 
     def __init__(

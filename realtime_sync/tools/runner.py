@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import os
 import types
 from collections.abc import Iterable, Mapping, Sequence
@@ -112,20 +111,21 @@ class ToolRunner:
         """
         deadline = Deadline(timeout)
         made = [self._made_call(call) for call in calls]
-        forget: list[Callable[[], None]] = []
+
+        def cancel_all() -> None:
+            for running in made:
+                running.cancel()
+
+        forget = (cancellation or ToolCancellation()).on_cancel(cancel_all)
         try:
-            if cancellation is not None:
-                forget += [cancellation.on_cancel(running.cancel) for running in made]
             for running in made:
                 self._begin(running)
             return [running.outcome(deadline.left) for running in made]
         except BaseException:
-            for running in made:
-                running.cancel()
+            cancel_all()
             raise
         finally:
-            for undo in forget:
-                undo()
+            forget()
 
     def close(self, timeout: float = 2.0) -> None:
         """Cancel what runs, and wait for the threads to end; from any thread, and as often as you like.
@@ -154,6 +154,6 @@ class ToolRunner:
 
 def _refuse_duplicates(definitions: Iterable[ConversationTool]) -> None:
     names = [tool.name for tool in definitions if isinstance(tool, ConversationFunctionTool)]
-    twice = sorted(name for name, times in collections.Counter(names).items() if times > 1)
-    if twice:
-        raise ConfigurationError(f"two tools have the name {twice[0]!r}; give one of them another by name=...")
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"two tools have the name {name!r}; give one of them another name by name=...")

@@ -1,4 +1,4 @@
-"""Calls of functions in responses for which nobody waits: those that were spoken for, or begun by hand.
+"""Calls of functions in responses for which nobody waits: answers to speech, and responses that were begun by hand.
 
 ``run_tools`` serves them on the caller's thread; the functions among the tools of a session's settings are served on a
 thread of the session, from the first such settings on until the session ends. Both do the same for each response: they
@@ -13,8 +13,8 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Literal, Optional, Union, get_args
 
 import attrs
@@ -33,11 +33,7 @@ from realtime_sync.errors import (
 )
 from realtime_sync.protocol.commands import ConversationItemCreateCommand, SessionUpdateCommand
 from realtime_sync.protocol.items import FunctionCallItem
-from realtime_sync.protocol.options import (
-    ConversationResponseOptions,
-    ConversationSessionOptions,
-    ConversationTool,
-)
+from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, ConversationTool
 from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
@@ -119,7 +115,7 @@ class SessionTools:
         except ConnectionReplacedError:
             pass  # the next connection gets them
         except WaitTimeoutError as error:  # some servers acknowledge no settings, and keep them (Hugging Face's)
-            logger.warning("calls that come are served, but the service may not know of the tools: %s", error)
+            logger.warning("the service may not know of the tools; calls that come are served: %s", error)
 
     def _serve(self, calls: ServedCalls) -> None:
         while not isinstance(response := calls.next(), End):
@@ -129,7 +125,7 @@ class SessionTools:
             try:
                 calls.serve(response, runner)
             except RealtimeSyncError as error:  # nobody waits here to whom it could be raised
-                logger.error("the model could not go on after its tools: %s: %s", type(error).__name__, error)
+                logger.error("the model was not asked to go on after its tools: %s: %s", type(error).__name__, error)
 
 
 def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> ToolRunner:
@@ -155,8 +151,11 @@ class _CallingResponse:
 class ServedCalls:
     """The calls that wait to be made, and whether the user has spoken since. A listener.
 
-    It keeps calls only, so it does not fill up while a function runs. ``drop``: calls are cancelled when the user
-    begins to speak.
+    It keeps calls only, so it does not fill up while a function runs.
+
+    Args:
+        engine: the session's.
+        drop: whether calls are cancelled when the user begins to speak.
     """
 
     def __init__(self, engine: RealtimeEngine, drop: bool) -> None:
@@ -167,7 +166,7 @@ class ServedCalls:
         self._waiting: deque[_CallingResponse] = deque()  # *
         self._turn = 0  # * how often the user has begun to speak
         self._end: Optional[End] = None  # *
-        self._running: Optional[ToolCancellation] = None  # *
+        self._running: Optional[ToolCancellation] = None  # * of the calls that were made last
         self._rounds = UnattendedRounds(engine)  # the serving thread's alone
 
     # On the reader thread -----------------------------------------------------------------------------------------
@@ -216,9 +215,8 @@ class ServedCalls:
         calls = [call for call in response.calls if self._engine.responses.claim_call(call.call_id)]
         if not calls:
             return
-        with self._cancelling(response.turn) as cancellation:
-            outcomes = runner.run(calls, cancellation)
-        results = result_items(outcomes)
+        cancellation = self._cancellation(response.turn)
+        results = result_items(runner.run(calls, cancellation))
         # If the session has ended, next() gives the end. If it goes on over another connection, the calls are lost.
         with suppress(ConnectionClosedError, SessionNotOpenError):
             if not cancellation.cancelled:
@@ -229,17 +227,12 @@ class ServedCalls:
                 with suppress(WaitTimeoutError):  # some servers acknowledge no items
                     handle.wait()
 
-    @contextmanager
-    def _cancelling(self, turn: int) -> Iterator[ToolCancellation]:
-        """What cancels the calls of this turn; it is cancelled already if the user has spoken since."""
+    def _cancellation(self, turn: int) -> ToolCancellation:
+        """Make what cancels the calls of this turn; it is cancelled already if the user has spoken since."""
         cancellation = ToolCancellation()
         with self._lock:
             self._running = cancellation
             late = self._end is not None or (self._drop and self._turn != turn)
         if late:
             cancellation.cancel()
-        try:
-            yield cancellation
-        finally:
-            with self._lock:
-                self._running = None
+        return cancellation

@@ -5,7 +5,9 @@ from __future__ import annotations
 import copy
 import functools
 import inspect
+import json
 import re
+import types
 from typing import (
     Annotated,
     Any,
@@ -21,24 +23,14 @@ from typing import (
     overload,
 )
 
-import attrs
-
 from realtime_sync.errors import ConfigurationError, ToolArgumentError
 from realtime_sync.protocol.options import ConversationFunctionTool
 from realtime_sync.protocol.registry import UNSET
-from realtime_sync.tools.arguments import MismatchError, Structure, faults, parse_object, structure_for
 from realtime_sync.tools.cancellation import ToolContext
-from realtime_sync.tools.docstrings import read_docstring
+from realtime_sync.tools.docstrings import Docstring, read_docstring
+from realtime_sync.tools.fields import NO_DEFAULT, Field, UndescribableError
+from realtime_sync.tools.hints import MismatchError, json_type, object_kind
 from realtime_sync.tools.results import result_text
-from realtime_sync.tools.schema import (
-    NO_DEFAULT,
-    Field,
-    Schema,
-    UndescribableError,
-    in_words,
-    is_union,
-    object_schema,
-)
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -53,11 +45,12 @@ class FunctionTool(Generic[P, R_co]):
     It holds no state of a call, so threads and sessions may share it.
 
     Attributes:
-        name: what the model calls it.
-        description: what the model reads about it; may be empty.
-        parameters: a JSON schema.
+        function: the plain function.
+        name: the name by which the model calls it.
+        description: the description for the model; may be empty.
+        parameters: a JSON schema of the parameters.
         strict: sent as it is in the definition; None is not sent.
-        timeout: seconds that a call may take; None is the runner's.
+        timeout: seconds that a call may take; None means the time-out of the ``ToolRunner``.
     """
 
     __name__: str
@@ -75,10 +68,16 @@ class FunctionTool(Generic[P, R_co]):
         self.name = _checked_name(function, name)
         self.strict = strict
         self.timeout = checked_timeout(timeout, f"the tool {self.name}")
-        signature = _Signature.of(function, self.name)
-        self.description = signature.description if description is None else description
-        self.parameters = signature.schema
-        self._signature = signature
+        docstring = read_docstring(_called(function).__doc__)
+        hinted = _hinted_parameters(function, self.name)
+        self._contexts = [parameter.name for parameter, hint in hinted if _is_context(hint)]
+        fields = [_field(each, hint, docstring) for each, hint in hinted if each.name not in self._contexts]
+        try:
+            self._arguments = object_kind(fields, unknown="is not a parameter")
+        except UndescribableError as error:
+            raise ConfigurationError(f"the tool {self.name}: parameter {error}") from error
+        self.description = docstring.description if description is None else description
+        self.parameters = copy.deepcopy(self._arguments.schema)
         functools.update_wrapper(self, function, updated=())  # its __dict__ might overwrite what is set above
         self.__name__ = self.name
 
@@ -114,9 +113,14 @@ class FunctionTool(Generic[P, R_co]):
             TypeError, ValueError: JSON has no form for the result.
             Exception: whatever the function raises.
         """
-        arguments = self._signature.arguments(arguments_json, self.name)
+        try:
+            arguments = self._arguments.read(_parsed(arguments_json))
+        except MismatchError as error:
+            faults = "; ".join(fault.removeprefix(".") for fault in error.faults)
+            known = ", ".join(self.parameters["properties"]) or "none"
+            raise ToolArgumentError(f"{self.name} was not called: {faults}. Its parameters: {known}.") from None
         given = context or ToolContext(name=self.name)
-        arguments.update(dict.fromkeys(self._signature.contexts, given))
+        arguments.update(dict.fromkeys(self._contexts, given))
         function: Callable[..., object] = self.function
         return result_text(function(**arguments))
 
@@ -158,10 +162,13 @@ def function_tool(
         function: what to call. Each parameter needs a type hint: str, int, float, bool, None, Literal, Enum, datetime
             and date (ISO 8601), unions, lists, tuples, dict[str, T], TypedDict, attrs classes, dataclasses, Any;
             ``Annotated[T, "description"]`` describes it. One with the hint ``ToolContext`` gets that, unseen.
-        name: what the model calls it; None takes the function's name. Letters, digits, ``_`` and ``-``.
-        description: what the model reads; None takes the docstring's text before its first section.
+        name: the name by which the model calls it, of letters, digits, ``_`` and ``-``; None means the function's name.
+        description: the description for the model; None means the docstring's text before its first section.
         strict: sent as it is in the tool's definition, for services that know it; None is not sent.
-        timeout: seconds that a call may take; None is the runner's.
+        timeout: seconds that a call may take; None means the time-out of the ``ToolRunner``.
+
+    Returns:
+        The tool; or a decorator that makes one, if no function is given.
 
     Raises:
         ConfigurationError: the function cannot be described to the model, or its name is refused by the service.
@@ -187,63 +194,34 @@ def _checked_name(function: object, name: Optional[str]) -> str:
     found = name if name is not None else getattr(function, "__name__", "")
     if not _NAME.fullmatch(found):
         raise ConfigurationError(
-            f"{found!r} cannot be the name of a tool: it takes 1 to 64 of a-z, A-Z, 0-9, _ and -; give name=..."
+            f"{found!r} cannot be the name of a tool, which has 1 to 64 of a-z, A-Z, 0-9, _ and -; give it name=..."
         )
     return found
 
 
-@attrs.frozen
-class _Signature:
-    """A function's parameters: as a schema, and as what makes its arguments."""
+def _field(parameter: inspect.Parameter, hint: Any, docstring: Docstring) -> Field:
+    default = parameter.default
+    # 3.10 made a hint with the default None an Optional, and later versions do not.
+    hint = Optional[hint] if default is None else hint
+    description = docstring.parameters.get(parameter.name, "")
+    return Field(parameter.name, hint, default is NO_DEFAULT, default, description)
 
-    description: str
-    schema: Schema
-    structures: dict[str, Structure]
-    contexts: tuple[str, ...]
-    """Parameters that take the ``ToolContext``."""
 
-    @classmethod
-    def of(cls, function: Callable[..., object], name: str) -> _Signature:
-        docstring = read_docstring(_called(function).__doc__)
-        fields: list[Field] = []
-        contexts: list[str] = []
-        for parameter, hint in _hinted_parameters(function, name):
-            if _is_context(hint):
-                contexts.append(parameter.name)
-                continue
-            default = parameter.default
-            # 3.10 made a hint with the default None an Optional, and later versions do not.
-            hint = Optional[hint] if default is None else hint
-            required = default is NO_DEFAULT
-            fields.append(Field(parameter.name, hint, required, default, docstring.parameters.get(parameter.name, "")))
-        try:
-            schema = object_schema(fields)
-            structures = {field.name: structure_for(field.hint) for field in fields}
-        except UndescribableError as error:
-            raise ConfigurationError(f"the tool {name}: parameter {error}") from error
-        return cls(docstring.description, schema, structures, tuple(contexts))
+def _parsed(text: str) -> Any:
+    """Parse the object that the model wrote. Raises ``MismatchError``."""
+    if not text.strip():
+        return {}  # some models write nothing if a function has no parameters
+    try:
+        value = json.loads(text, parse_constant=_refused_constant)
+    except (ValueError, RecursionError) as error:
+        raise MismatchError(f"the arguments are not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise MismatchError(f"the arguments must be a JSON object, not {json_type(value)}")
+    return value
 
-    def arguments(self, text: str, name: str) -> dict[str, Any]:
-        """The model's arguments as Python values, or ``ToolArgumentError``."""
-        try:
-            given = parse_object(text)
-        except MismatchError as error:
-            raise ToolArgumentError(f"{name} was not called: {error}") from None
-        missing = [key for key in self.schema["required"] if key not in given]
-        wrong = [f"{key} is missing, expected {in_words(self.schema['properties'][key])}" for key in missing]
-        made: dict[str, Any] = {}
-        for key, value in given.items():
-            if key not in self.structures:
-                wrong.append(f"{key} is not a parameter")
-                continue
-            try:
-                made[key] = self.structures[key](value)
-            except Exception as error:  # a class of the user's may raise anything
-                wrong += faults(error, key)
-        if wrong:
-            known = ", ".join(self.structures) or "none"
-            raise ToolArgumentError(f"{name} was not called: {'; '.join(wrong)}. Its parameters: {known}.")
-        return made
+
+def _refused_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not in JSON")
 
 
 def _hinted_parameters(function: Callable[..., object], name: str) -> list[tuple[inspect.Parameter, Any]]:
@@ -284,6 +262,6 @@ def _called(function: Any) -> Any:
 
 
 def _is_context(hint: Any) -> bool:
-    if get_origin(hint) is Annotated or is_union(hint):
+    if get_origin(hint) in (Annotated, Union, types.UnionType):
         return any(_is_context(member) for member in get_args(hint))
     return hint is ToolContext

@@ -16,10 +16,10 @@ from typing import Callable, Optional, Union
 
 import attrs
 
+from realtime_sync.audio.outgoing import check_progress
 from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
-from realtime_sync.extras import require
 from realtime_sync.protocol.options import TranscriptionSessionOptions
 from realtime_sync.transcribing.one_file import session_options, transcribe
 from realtime_sync.transcribing.output import OutputFolder
@@ -109,9 +109,11 @@ def transcribe_files(
         timeout=timeout,
     )
     folder = None if output is None else OutputFolder(output, format)
+    targets = [None] * len(names) if folder is None else folder.targets(names)
     with _reporter(progress, len(names)) as report:
-        run = _Run(names, folder, report, on_done)
-        run.skip_finished(overwrite)
+        run = _Run(names, folder, [*targets], report, on_done)
+        if not overwrite:
+            run.skip_finished()
         if executor is not None:
             run.submit(lambda index: executor.submit(_transcribe_path, one, names[index], client))
             run.collect()
@@ -130,31 +132,26 @@ def _transcribe_path(one: TranscribeOne, path: str, client: ClientOrMaker) -> Tr
         return one(path, made)
 
 
+@attrs.define(eq=False)
 class _Run:
     """One call of ``transcribe_files``: what has come of each file. All but ``here`` is for the caller's thread."""
 
-    def __init__(
-        self,
-        names: list[str],
-        folder: Optional[OutputFolder],
-        report: FilesDone,
-        on_done: Optional[Callable[[FileTranscription], object]],
-    ) -> None:
-        self._names = names
-        self._folder = folder
-        self._targets: list[Optional[Path]] = [*folder.targets(names)] if folder else [None] * len(names)
-        self._report = report
-        self._on_done = on_done
-        self._results: dict[int, FileTranscription] = {}
-        self._parts: dict[int, float] = {}  # how much of each unfinished file is done, 0 to 1
-        self._futures: dict[int, Future[Transcription]] = {}
-        self._events: queue.SimpleQueue[tuple[int, Union[float, Future[Transcription]]]] = queue.SimpleQueue()
+    _names: list[str]
+    _folder: Optional[OutputFolder]
+    _targets: list[Optional[Path]]
+    _report: FilesDone
+    _on_done: Optional[Callable[[FileTranscription], object]]
+    _results: dict[int, FileTranscription] = attrs.field(init=False, factory=dict)
+    _parts: dict[int, float] = attrs.field(init=False, factory=dict)  # how much of each unfinished file is done, 0 to 1
+    _futures: dict[int, Future[Transcription]] = attrs.field(init=False, factory=dict)
+    _events: queue.SimpleQueue[tuple[int, Union[float, Future[Transcription]]]] = attrs.field(
+        init=False, factory=queue.SimpleQueue
+    )
 
-    def skip_finished(self, overwrite: bool) -> None:
-        for index, target in enumerate(self._targets):
-            if self._folder is None or target is None or overwrite or not target.is_file():
+    def skip_finished(self) -> None:
+        for index, (name, target) in enumerate(zip(self._names, self._targets, strict=True)):
+            if self._folder is None or target is None or not target.is_file():
                 continue
-            name = self._names[index]
             try:
                 found = self._folder.read(target)
                 self._finish(index, FileTranscription(path=name, transcription=found, output=target, skipped=True))
@@ -185,10 +182,14 @@ class _Run:
         try:
             while len(self._results) < len(self._names):
                 try:
-                    index, told = self._events.get(timeout=_SLICE)
+                    index, event = self._events.get(timeout=_SLICE)
                 except queue.Empty:
                     continue
-                self._note(index, told)
+                if not isinstance(event, (int, float)):
+                    self._finish(index, self._result(index, event))
+                elif index not in self._results:
+                    self._parts[index] = min(1.0, event)
+                    self._tell()
         except BaseException:
             for future in self._futures.values():
                 future.cancel()
@@ -197,14 +198,6 @@ class _Run:
 
     def results(self) -> list[FileTranscription]:
         return [self._results[index] for index in range(len(self._names))]
-
-    def _note(self, index: int, told: Union[float, Future[Transcription]]) -> None:
-        if isinstance(told, (int, float)):
-            if index not in self._results:
-                self._parts[index] = min(1.0, told)
-                self._tell()
-            return
-        self._finish(index, self._result(index, told))
 
     def _finish(self, index: int, result: FileTranscription) -> None:
         self._results[index] = result
@@ -258,14 +251,14 @@ def _threads(
 
 @contextmanager
 def _reporter(progress: Union[bool, FilesDone, None], total: int) -> Iterator[FilesDone]:
+    check_progress(progress)
     if progress is None or progress is False:
         yield lambda done, total: None
     elif progress is not True:
-        if not callable(progress):
-            raise InvalidInputError(f"progress must be a function of two numbers, or True for a bar, not {progress!r}")
         yield progress
     else:
-        tqdm = require("tqdm", "progress", "progress=True").tqdm
+        from tqdm import tqdm
+
         layout = "{desc} |{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}]"
         with tqdm(desc="transcribed", total=total, bar_format=layout, file=sys.stderr) as bar:
             yield lambda done, total: bar.update(done - bar.n)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import socket
 import ssl
-from typing import Optional, Union
+from typing import Callable, Optional, TypeVar, Union
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionFailedError
@@ -16,6 +17,7 @@ from realtime_sync.transport.tls import tls_error
 from realtime_sync.transport.waiting import READ, WRITE, Cancellation, Waiter, WakeUp
 
 CHUNK = 65536
+T = TypeVar("T")
 
 
 class Channel:
@@ -45,7 +47,7 @@ class Channel:
 
     @property
     def cancellation(self) -> Cancellation:
-        """Who may end the waiting."""
+        """What ends the waiting."""
         return self._cancellation
 
     def dial(self, host: str, port: int) -> None:
@@ -53,7 +55,7 @@ class Channel:
         self._sock, self._waiter = dial(host, port, self._timeouts, self._deadline, self._cancellation, self._wake_up)
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
-        """Speak TLS from here on; ``host`` is the name to verify and to tell the server (SNI). Raises TLSError."""
+        """Speak TLS from here on; ``host`` is the name to verify, and is sent to the server (SNI). Raises TLSError."""
         self.doing = f"in the TLS handshake with {host}"
         wrapped: Union[ssl.SSLSocket, NestedTLS]
         try:
@@ -66,56 +68,24 @@ class Channel:
         except (OSError, ValueError) as exc:  # ValueError: a host that is no name
             raise tls_error(exc, host) from exc
         self._sock = wrapped
-        while True:
-            try:
-                wrapped.do_handshake()
-                return
-            except ssl.SSLWantReadError:
-                wanted = READ
-            except ssl.SSLWantWriteError:
-                wanted = WRITE
-            except OSError as exc:
-                raise tls_error(exc, host) from exc
-            self._wait(wanted, self._deadline)
+        self._until_done(wrapped.do_handshake, READ, self._deadline, lambda exc: tls_error(exc, host))
 
     def sendall(self, data: bytes) -> None:
         """Send all of ``data``."""
         assert self._sock is not None
-        view = memoryview(data)
+        view, send = memoryview(data), self._sock.send
         while view:
-            wanted = WRITE
-            try:
-                view = view[self._sock.send(view) :]
-                continue
-            except (ssl.SSLWantWriteError, BlockingIOError):
-                pass
-            except ssl.SSLWantReadError:
-                wanted = READ
-            except OSError as exc:
-                raise self._broken(exc) from exc
-            self._wait(wanted, self._deadline)
+            view = view[self._until_done(functools.partial(send, view), WRITE, self._deadline, self._broken) :]
 
     def recv(self, count: int, deadline: Optional[Deadline] = None) -> bytes:
         """At least one and at most ``count`` bytes, from what is here already if anything is; empty at the end."""
         if not self._received:
-            self._received = self._receive(deadline or self._deadline)
+            assert self._sock is not None
+            receive = functools.partial(self._sock.recv, CHUNK)
+            self._received = self._until_done(receive, READ, deadline or self._deadline, self._broken)
             self.ended = not self._received
         taken, self._received = self._received[:count], self._received[count:]
         return taken
-
-    def _receive(self, deadline: Deadline) -> bytes:
-        assert self._sock is not None
-        while True:
-            wanted = READ
-            try:
-                return self._sock.recv(CHUNK)
-            except (ssl.SSLWantReadError, BlockingIOError):
-                pass
-            except ssl.SSLWantWriteError:
-                wanted = WRITE
-            except OSError as exc:
-                raise self._broken(exc) from exc
-            self._wait(wanted, deadline)
 
     @property
     def received(self) -> bytes:
@@ -125,6 +95,26 @@ class Channel:
     def makefile(self, mode: str = "rb", deadline: Optional[Deadline] = None) -> io.BufferedReader:
         """A file to read from, for http.client. Its buffer of one byte keeps it from taking what is behind a head."""
         return io.BufferedReader(_Raw(self, deadline), buffer_size=1)
+
+    def _until_done(
+        self, call: Callable[[], T], events: int, deadline: Deadline, error: Callable[[OSError], ConnectionFailedError]
+    ) -> T:
+        """What a non-blocking ``call`` on the socket returns; waits for what TLS wants, for ``events`` on a plain one.
+
+        Raises ``error(exc)`` if the call fails with an OSError.
+        """
+        while True:
+            try:
+                return call()
+            except ssl.SSLWantReadError:
+                wanted = READ
+            except ssl.SSLWantWriteError:
+                wanted = WRITE
+            except BlockingIOError:
+                wanted = events
+            except OSError as exc:
+                raise error(exc) from exc
+            self._wait(wanted, deadline)
 
     def _wait(self, events: int, deadline: Deadline) -> None:
         assert self._waiter is not None

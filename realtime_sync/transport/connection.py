@@ -1,4 +1,4 @@
-"""An open connection: messages in, messages out, and an end that everyone is told alike."""
+"""An open connection: messages in, messages out, and one end for every thread."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Connection:
 
     ``receive`` is also what answers pings and notices a dead peer, so one thread should always be in it.
     ``subprotocol`` is what the server selected, or None. ``response_headers`` are its answer's, names in lower
-    case, without cookies. ``url``: what it was made to, for people to read; set by who made it.
+    case, without cookies. ``url``: what it was made to, for people to read; set by the maker.
     """
 
     def __init__(self, duplex: Duplex, subprotocol: Optional[str], response_headers: Mapping[str, str]) -> None:
@@ -50,8 +50,8 @@ class Connection:
         """The next message: str for text, bytes for binary. Waits as long as the peer lives; one thread only.
 
         At the end it raises a ConnectionClosedError, the same one each time: with the peer's code and reason after
-        its close frame (PeerUnresponsiveError, SendStalledError) where the connection broke,
-        ProtocolViolationError (MessageTooBigError) where the peer broke the rules, or what ``abort`` was given.
+        its close frame (PeerUnresponsiveError, SendStalledError) if the connection broke,
+        ProtocolViolationError (MessageTooBigError) if the peer broke the rules, or what ``abort`` was given.
         """
         try:
             while True:
@@ -175,19 +175,19 @@ class Connection:
         """Send a close frame; ``receive`` then ends when the peer has answered. Any thread, idempotent.
 
         Returns within ``within`` seconds (None: ``Timeouts.close``; 0: only what can be written at once), and does not
-        wait for the answer. Where the frame cannot be written in that time, the connection ends at once. ``reason`` is
+        wait for the answer. If the frame cannot be written in that time, the connection ends at once. ``reason`` is
         for the peer's eyes, at most 123 bytes of UTF-8;
-        InvalidInputError where it is longer, or ``code`` is not one to send.
+        InvalidInputError if it is longer, or ``code`` is not one to send.
         """
-        told = reason.encode("utf-8", "replace")
-        if len(told) > 123 or not (3000 <= code <= 4999 or code in (*range(1000, 1004), *range(1007, 1015))):
+        payload = reason.encode("utf-8", "replace")
+        if len(payload) > 123 or not (3000 <= code <= 4999 or code in (*range(1000, 1004), *range(1007, 1015))):
             raise InvalidInputError("A close code is 1000-1003, 1007-1014 or 3000-4999; its reason up to 123 bytes.")
         info = CloseInfo(code, reason, "local")
         if self._duplex.error is not None or self._duplex.begin_close(info) is not info:
             return
         error = closed(info)
         within = self._duplex.timeouts.close if within is None else within
-        if not self._duplex.write_close(struct.pack("!H", code) + told, error, within):
+        if not self._duplex.write_close(struct.pack("!H", code) + payload, error, within):
             self._duplex.end(error)
 
     def abort(self, error: Optional[ConnectionClosedError] = None) -> None:
@@ -198,7 +198,7 @@ class Connection:
         self._duplex.end(error or self._duplex.loss("The connection was aborted"))
 
     def dispose(self) -> None:
-        """Release every descriptor. Any thread, idempotent; who still sends or receives gets the connection's error."""
+        """Release every descriptor. Any thread, idempotent; a send or receive then raises the connection's error."""
         self._duplex.release()
 
     def forget(self) -> None:

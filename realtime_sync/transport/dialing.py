@@ -39,7 +39,7 @@ def cancelled(doing: str) -> ConnectCancelledError:
 def resolve(host: str, port: int, deadline: Deadline, cancellation: Cancellation) -> list[Address]:
     """The addresses of ``host``, in the order in which the system wants them tried. Never empty.
 
-    Raises ConnectionFailedError where the name has none, ConnectTimeoutError, ConnectCancelledError.
+    Raises ConnectionFailedError if the name has none, ConnectTimeoutError, ConnectCancelledError.
     """
     doing = f"looking up the name {host}"
     try:

@@ -6,7 +6,7 @@ it, and all waiting happens in selectors outside of every lock but the one that 
 
     reader      recv_frame -> (_io) socket.recv             waits in _reading; keeps alive; writes pings and pongs
     writers     send_frame -> lock -> (_io) socket.send     wait in _writing, at most Timeouts.send without progress
-    anyone      end(error): sets the first error and wakes all; release(): the last one out closes descriptors
+    any thread  end(error): sets the first error and wakes all; release(): the last one out closes descriptors
 
 Order of locks: ``lock``, then ``_io`` or ``_state``; the latter two are never held together, nor while waiting.
 """
@@ -50,8 +50,8 @@ class Duplex(websocket.WebSocket):
     """websocket-client's frames on a socket of ours: ``recv_frame``, and ``send(payload, opcode)`` by ``send_frame``.
 
     Its ``connect``, ``recv`` and ``close`` are not to be used (its own ``sock`` stays None, so close does nothing).
-    ``error`` is None while the connection is up, then the error for everyone, set once. ``closing`` says who began
-    the close handshake. ``room`` is how many bytes of payload the next data frame may have; None is no limit.
+    ``error`` is None while the connection is up, then the error for everyone, set once. ``closing`` says which side
+    began the close handshake. ``room`` is how many bytes of payload the next data frame may have; None is no limit.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Duplex(websocket.WebSocket):
         self._pinged = False
         self._due = time.monotonic() + timeouts.ping_interval
         self._control: dict[int, bytes] = {}  # opcode -> frame that is due; put by the reader, taken under lock
-        # Of who holds ``lock``:
+        # Of the thread that holds ``lock``:
         self._rest = memoryview(b"")  # of the frame being written
         self._sealed: Optional[Exception] = None  # why no frame may follow
         self._drained = float("-inf")  # when the peer last made room that was waited for; the reader reads it
@@ -132,7 +132,7 @@ class Duplex(websocket.WebSocket):
         raise self.violation(PROTOCOL_ERROR, problem)
 
     def _read(self, count: int) -> bytes:
-        """So many bytes, from a buffer: a system call for each header would cost more."""
+        """The next ``count`` bytes, from a buffer: a system call for each header would cost more."""
         begin, end = self._position, self._position + count
         if end > len(self._received):
             return self._read_on(count)
@@ -174,12 +174,12 @@ class Duplex(websocket.WebSocket):
         raise self.error.with_traceback(None)
 
     def _wait_for_peer(self, events: int) -> None:
-        """Wait for bytes, for room where a ping or pong is still to be written, or for the next keepalive moment."""
+        """Wait for bytes, for room if a ping or pong is still to be written, or for the next keepalive moment."""
         if self.write_control():
             events |= WRITE
         if self._wait(self._reading, events, self._due - time.monotonic()):
             if events == READ:
-                self._heard()  # also where the bytes are not a whole TLS record yet
+                self._heard()  # also if the bytes are not a whole TLS record yet
         elif self.error is None and time.monotonic() >= self._due:
             self._keep_alive()
 
@@ -194,15 +194,15 @@ class Duplex(websocket.WebSocket):
             self._due = self._drained + deadline
         elif self._pinged:
             silence = self.timeouts.ping_interval + self.timeouts.ping
-            told = f"The server has been silent for {silence:g} s and answered no ping"
-            self._lose(told, None, PeerUnresponsiveError)
+            what = f"The server has been silent for {silence:g} s and answered no ping"
+            self._lose(what, None, PeerUnresponsiveError)
         else:
             self._pinged = True
             self._due = time.monotonic() + self.timeouts.ping
             self._control[ABNF.OPCODE_PING] = client_frame(ABNF.OPCODE_PING, b"")
 
     def answer_ping(self, payload: bytes) -> None:
-        """Send the pong; where it cannot be written yet, only the latest stays due (RFC 6455, 5.5.3)."""
+        """Send the pong; if it cannot be written yet, only the latest stays due (RFC 6455, 5.5.3)."""
         self._control[ABNF.OPCODE_PONG] = client_frame(ABNF.OPCODE_PONG, payload)
         self.write_control()
 
@@ -211,7 +211,7 @@ class Duplex(websocket.WebSocket):
     def send_frame(self, frame: ABNF) -> int:
         """Write one frame, whole or never again anything: whatever cuts it ends the connection.
 
-        Raises the connection's error; SendStalledError where the peer takes no byte for ``Timeouts.send`` seconds.
+        Raises the connection's error; SendStalledError if the peer takes no byte for ``Timeouts.send`` seconds.
         """
         data = client_frame(frame.opcode, frame.data)  # type: ignore[arg-type]  # encoded by create_frame
         try:
@@ -221,12 +221,17 @@ class Duplex(websocket.WebSocket):
             self.after_turn()
         return len(data)
 
-    def write_frame(self, data: bytes) -> None:
-        """Write a frame's bytes; the caller holds ``lock``, and calls ``after_turn`` once it has given it back.
+    def write_frame(self, data: bytes, by: Optional[float] = None) -> None:
+        """Write a frame's bytes after what is left from before.
+
+        The caller holds ``lock``, and calls ``after_turn`` once it has given it back. ``by`` is a monotonic moment;
+        None: each byte that is taken renews the deadline of ``Timeouts.send``.
 
         Raises the connection's error, or the socket's OSError, in whose place ``after_turn`` raises a better one.
         """
-        self._write(data)
+        self._flush(wait=True, by=by)
+        self._rest = memoryview(data)
+        self._write_rest(wait=True, by=by)
 
     def after_turn(self) -> None:
         """Write what the reader could not while ``lock`` was taken; raise the connection's error if the socket broke.
@@ -246,19 +251,10 @@ class Duplex(websocket.WebSocket):
             self._ended.wait(self.timeouts.close)
             raise self._lose("The connection broke", self._sealed).with_traceback(None)
 
-    def _write(self, data: bytes, by: Optional[float] = None) -> None:
-        """Write ``data`` after what is left from before; the caller holds ``lock``.
-
-        ``by`` is a monotonic moment; None lets each byte that is taken renew the deadline of ``Timeouts.send``.
-        """
-        self._flush(wait=True, by=by)
-        self._rest = memoryview(data)
-        self._write_rest(wait=True, by=by)
-
     def write_control(self) -> bool:
-        """The reader's way to write pings and pongs: never waits. True where it should come again when there is room.
+        """The reader's way to write pings and pongs: never waits. True if it should come again when there is room.
 
-        Where a writer holds the lock nothing needs to be done: it looks again after it has released it.
+        If a writer holds the lock, nothing needs to be done: the writer looks again after it has released it.
         """
         while self._control or self._rest:
             if not self.lock.acquire(blocking=False):
@@ -273,7 +269,7 @@ class Duplex(websocket.WebSocket):
         return False
 
     def _flush(self, wait: bool, by: Optional[float] = None) -> bool:
-        """Write what is left and then what is set in ``_control``; False where there is no room and no ``wait``."""
+        """Write what is left and then what is set in ``_control``; False if there is no room and no ``wait``."""
         assert self.lock.locked()
         if self._sealed is not None:
             self._control.clear()
@@ -306,7 +302,7 @@ class Duplex(websocket.WebSocket):
                     return False
                 else:
                     self._wait_for_room(wanted, limit)
-        except BaseException as exc:  # KeyboardInterrupt, too: nobody knows how much of the frame is out
+        except BaseException as exc:  # KeyboardInterrupt, too: it is not known how much of the frame was sent
             self._seal(exc)
             raise
         return True
@@ -318,8 +314,8 @@ class Duplex(websocket.WebSocket):
         if self._wait(self._writing, wanted, seconds):
             self._drained = time.monotonic()
         elif time.monotonic() >= limit and self.error is None:
-            told = f"The server took no byte for {self.timeouts.send:g} s (Timeouts.send) in the middle of a frame"
-            raise self.loss(told, None, SendStalledError)
+            what = f"The server took no byte for {self.timeouts.send:g} s (Timeouts.send) in the middle of a frame"
+            raise self.loss(what, None, SendStalledError)
 
     def _seal(self, cause: BaseException) -> None:
         """After a frame that was cut nothing can be written."""
@@ -335,15 +331,15 @@ class Duplex(websocket.WebSocket):
     # Ending: any thread.
 
     def write_close(self, payload: bytes, then: ConnectionClosedError, within: float) -> bool:
-        """Write a close frame, the last frame of all: whoever sends afterwards gets ``then``.
+        """Write a close frame, the last frame of all: a later send raises ``then``.
 
-        Waits ``within`` seconds at most; False where it could not be written.
+        Waits ``within`` seconds at most; False if it could not be written.
         """
         by = time.monotonic() + within
         if not self.lock.acquire(timeout=within):
             return False
         try:
-            self._write(client_frame(ABNF.OPCODE_CLOSE, payload), by)
+            self.write_frame(client_frame(ABNF.OPCODE_CLOSE, payload), by)
             self._sealed = then
             return True
         except OSError:  # a connection that has ended already, or a stall
@@ -354,7 +350,7 @@ class Duplex(websocket.WebSocket):
     def violation(
         self, code: int, what: str, kind: type[ProtocolViolationError] = ProtocolViolationError
     ) -> ConnectionClosedError:
-        """End the connection because of what the peer sent; tell it ``code`` if that can be done without waiting."""
+        """End the connection because of what the peer sent; send ``code`` if that can be done without waiting."""
         error = kind(
             f"The server broke the WebSocket protocol: {what}. The connection was closed with code {code}.",
             close_info=CloseInfo(code, what, "local"),
@@ -372,7 +368,7 @@ class Duplex(websocket.WebSocket):
     def loss(
         self, what: str, cause: Optional[BaseException] = None, kind: type[ConnectionLostError] = ConnectionLostError
     ) -> ConnectionClosedError:
-        """The error for a connection that broke; where either side had begun to close, it is that close's end."""
+        """The error for a connection that broke; if either side had begun to close, it is that close's end."""
         error: ConnectionClosedError
         if self.closing is not None:
             error = closed(self.closing)
@@ -388,14 +384,14 @@ class Duplex(websocket.WebSocket):
         return self.end(self.loss(what, cause, kind))
 
     def begin_close(self, info: CloseInfo) -> CloseInfo:
-        """Note who closes, first come first served; what holds."""
+        """Set the side that closes, unless one is set already; return the one that holds."""
         with self._state:
             if self.closing is None:
                 self.closing = info
             return self.closing
 
     def end(self, error: ConnectionClosedError) -> ConnectionClosedError:
-        """Set the error for everyone, unless there is one; wake all; the error that holds."""
+        """Set the error for everyone, unless one is set already; wake all; return the error that holds."""
         with self._state:
             if self.error is None:
                 self.error = error
@@ -432,7 +428,7 @@ class Duplex(websocket.WebSocket):
             self._users += 1
         try:
             return waiter.wait(events, seconds)
-        except OSError:  # the socket was closed meanwhile, and a selector cannot be told to watch it
+        except OSError:  # the socket was closed meanwhile, and a selector cannot watch it
             if self.error is None:
                 raise
             return False

@@ -56,7 +56,7 @@ class ServerAddress:
 
     @property
     def host_header(self) -> str:
-        """Host, and the port where it is not the scheme's own."""
+        """Host, and the port if it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host.encode("idna").decode()
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
@@ -120,7 +120,7 @@ def upgrade(channel: Channel, request: UpgradeRequest) -> tuple[Optional[str], d
     """Carry out the handshake; the selected subprotocol (None if there is none) and the answer's headers.
 
     What the server sent right behind its answer stays in the channel. Raises HandshakeError by status,
-    ConnectionFailedError where the server does not answer in HTTP.
+    ConnectionFailedError if the server does not answer in HTTP.
     """
     channel.doing = f"in the WebSocket handshake with {request.target.host}"
     channel.sendall(request.encode())

@@ -140,8 +140,8 @@ def _socks(channel: Channel, proxy: Proxy, host: str, port: int) -> None:
     except TimeoutError as exc:  # the package's name for our deadline's error
         raise timed_out(channel.deadline, channel.doing) from exc
     except Exception as exc:  # its own errors, and ValueError or IndexError on an answer that makes no sense
-        told = str(exc) if isinstance(exc, python_socks.ProxyError) else f"its answer makes no sense ({exc!r})"
-        raise ProxyError(f"The proxy {proxy.place} refused to connect to {host}:{port}: {told}") from exc
+        reason = str(exc) if isinstance(exc, python_socks.ProxyError) else f"its answer makes no sense ({exc!r})"
+        raise ProxyError(f"The proxy {proxy.place} refused to connect to {host}:{port}: {reason}") from exc
 
 
 class _Forward:

@@ -35,13 +35,13 @@ def handshake_error(
     if isinstance(body, bytes):
         body = body[:MAX_BODY_BYTES].decode("utf-8", "replace")
     known = readable_headers(headers)
-    code, told = _reason(body)
+    code, reason = _reason(body)
     request_id = next((known[name] for name in _REQUEST_IDS if known.get(name)), None)
     kind, advice = _classify(status, known)
     if code == "call_id_not_found":
         advice = "The call is over, is not in the state that this needs, or belongs to another project."
     message = f"The server refused {asked} with HTTP {status}"
-    message += f" ({told})" if told else ""
+    message += f" ({reason})" if reason else ""
     message += f", request id {request_id}" if request_id else ""
     return kind(
         f"{message}. {advice}",
@@ -69,7 +69,7 @@ def _classify(status: int, headers: Mapping[str, str]) -> tuple[type[HandshakeEr
     if status >= 500:
         return ServiceUnavailableError, "The service failed; try again later."
     if 300 <= status < 400:
-        # Following would hand the key to whoever is named there: wss to ws and to foreign hosts included.
+        # Following would hand the key to the host that is named there: wss to ws and to foreign hosts included.
         return HandshakeError, (
             f"It redirects to the host {_target_host(headers)}; redirects are not followed, since the key would go "
             "along. If that host is right, make it the endpoint."
@@ -88,10 +88,10 @@ def _target_host(headers: Mapping[str, str]) -> str:
 def _reason(body: str) -> tuple[Optional[str], str]:
     """The service's error code, and its words: the JSON body's, else a short excerpt of the body."""
     try:
-        told = json.loads(body)
+        answer = json.loads(body)
     except (ValueError, RecursionError):
         return None, _excerpt(body)
-    error = told.get("error", told) if isinstance(told, dict) else told
+    error = answer.get("error", answer) if isinstance(answer, dict) else answer
     if isinstance(error, dict):
         code = error.get("code")
         words = error.get("message") or error.get("detail")
@@ -110,12 +110,12 @@ def _retry_after(headers: Mapping[str, str]) -> Optional[float]:
         seconds = _number(headers.get(name, ""))
         if seconds is not None:
             return seconds / 1000
-    told = headers.get("retry-after", "")
-    seconds = _number(told)
+    text = headers.get("retry-after", "")
+    seconds = _number(text)
     if seconds is not None:
         return seconds
     try:
-        date = parsedate_to_datetime(told)
+        date = parsedate_to_datetime(text)
         if date.tzinfo is None:  # asctime's form, which is UTC in HTTP (RFC 9110, 5.6.7)
             date = date.replace(tzinfo=timezone.utc)
         # A date is the one place for the wall clock: it is the only clock that we share with the server.

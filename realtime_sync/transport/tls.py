@@ -21,7 +21,7 @@ def default_ssl_context(ca_file: Optional[str] = None) -> ssl.SSLContext:
 
     ``ca_file``: path of a PEM file or of a directory of hashed certificates; None takes the first of
     REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE and SSL_CERT_FILE that is set, else certifi's. Raises ConfigurationError
-    where the file cannot be used.
+    if the file cannot be used.
     """
     path, told_by = _ca_path(ca_file)
     try:
@@ -52,35 +52,32 @@ def _ca_path(ca_file: Optional[str]) -> tuple[str, str]:
     return certifi.where(), "certifi"
 
 
-# X509_V_ERR_*: what OpenSSL calls the reasons for which we know what to do.
-_CLOCK = {9, 10}  # not yet valid, expired
-_AUTHORITY = {2, 18, 19, 20, 21}  # issuer unknown, self-signed, chain incomplete
-_NAME = {62, 64}  # host name, IP address mismatch
-_STRICT = set(range(80, 94))  # RFC 5280 to the letter: VERIFY_X509_STRICT, which Python's own contexts set from 3.13 on
+# What to do for which of OpenSSL's reasons (X509_V_ERR_*).
+_ADVICE = (
+    ({9, 10}, "Check this machine's clock, else the certificate has to be renewed."),  # not yet valid, expired
+    # Host name, IP address mismatch.
+    ({62, 64}, "It is for another name: check the endpoint's host, and whether a proxy answers in its place."),
+    (
+        {2, 18, 19, 20, 21},  # issuer unknown, self-signed, chain incomplete
+        "If a company proxy or a private authority signs it, name its CA file "
+        f"(ca_file= or the environment's {CA_VARIABLES[0]}).",
+    ),
+    (
+        set(range(80, 94)),  # VERIFY_X509_STRICT, which Python's own contexts set from 3.13 on
+        "A certificate is not made as RFC 5280 wants it, which Python 3.13 and later ask for: have its authority renew "
+        "it, or pass an ssl_context of your own whose verify_flags lack ssl.VERIFY_X509_STRICT.",
+    ),
+)
 
 
 def tls_error(exc: Exception, host: str) -> TLSError:
     """The error for a TLS handshake with ``host`` that failed with ``exc``, which the caller makes its cause."""
     if isinstance(exc, ssl.SSLCertVerificationError):
-        what = f"The certificate of {host} was not accepted: {exc.verify_message}."
-        if exc.verify_code in _CLOCK:
-            advice = "Check this machine's clock, else the certificate has to be renewed."
-        elif exc.verify_code in _NAME:
-            advice = "It is for another name: check the endpoint's host, and whether a proxy answers in its place."
-        elif exc.verify_code in _AUTHORITY:
-            advice = (
-                "If a company proxy or a private authority signs it, name its CA file "
-                f"(ca_file= or the environment's {CA_VARIABLES[0]})."
-            )
-        elif exc.verify_code in _STRICT:
-            advice = (
-                "A certificate is not made as RFC 5280 wants it, which Python 3.13 and later ask for: have its "
-                "authority renew it, or pass an ssl_context of your own whose verify_flags lack "
-                "ssl.VERIFY_X509_STRICT."
-            )
-        else:
-            advice = "See the cause for OpenSSL's words."
-        return TLSError(f"{what} {advice}")
+        advice = (advice for codes, advice in _ADVICE if exc.verify_code in codes)
+        return TLSError(
+            f"The certificate of {host} was not accepted: {exc.verify_message}. "
+            f"{next(advice, 'The cause has the words of OpenSSL.')}"
+        )
     reason = getattr(exc, "reason", None) or "the connection ended in the middle of the handshake"
     if reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"):
         return TLSError(f"{host} does not speak TLS on this port ({reason}). Check the port, or use ws:// (http://).")

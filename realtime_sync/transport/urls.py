@@ -25,7 +25,7 @@ _SHOWN = ("model", "deployment", "api-version", "call_id", "intent")
 
 
 def printable(text: str, what: str) -> str:
-    """``text``, or a ConfigurationError that names ``what`` where it holds a control character."""
+    """``text``, or a ConfigurationError that names ``what`` if it holds a control character."""
     if not isinstance(text, str):
         raise ConfigurationError(f"{what} must be a str, not {type(text).__name__}.")
     if _CONTROL.search(text):
@@ -88,7 +88,7 @@ def merge_headers(*layers: Mapping[str, Optional[str]]) -> dict[str, str]:
 
 
 def proxy_url(proxy: str) -> Optional[str]:
-    """A proxy's URL, checked, with ``http://`` where it names no scheme; None for ``""``."""
+    """A proxy's URL, checked, with ``http://`` if it names no scheme; None for ``""``."""
     if not isinstance(proxy, str):
         raise ConfigurationError(f"proxy must be a URL, False (none) or None (the environment's), not {proxy!r}.")
     proxy = printable(proxy.strip(), "The proxy's URL")
@@ -147,7 +147,7 @@ def _split(url: str, what: str) -> SplitResult:
         parts = urlsplit(url)
         missing = not parts.hostname
         if parts.port == 0:  # raises ValueError itself for a port that is no number
-            raise ValueError("nobody listens there")
+            raise ValueError("port 0")
     except ValueError:
         raise ConfigurationError(f"{what} is no URL that could be connected to: is its host or port right?") from None
     if missing and parts.scheme in (*_WEBSOCKET_SCHEMES, *_PROXY_SCHEMES):

@@ -36,7 +36,7 @@ class Cancellation:
         return self._cancelled.is_set()
 
     def wait(self, seconds: float) -> bool:
-        """Wait between two attempts: True at once where it is cancelled meanwhile, else False after ``seconds``."""
+        """Wait between two attempts: True at once if it is cancelled meanwhile, else False after ``seconds``."""
         return self._cancelled.wait(seconds)
 
     def watch(self, wake: Callable[[], None]) -> None:
@@ -55,7 +55,7 @@ class Cancellation:
             self._watchers.pop(id(wake), None)
 
     def close(self) -> None:
-        """Forget who is waiting. There are no descriptors here: each wait brings its own."""
+        """Forget what is waiting. There are no descriptors here: each wait brings its own."""
         with self._lock:
             self._watchers.clear()
 
@@ -69,7 +69,7 @@ class Cancellation:
 class WakeUp:
     """A descriptor that becomes readable for good when ``set()`` is called, from any thread.
 
-    It is never drained: whoever waits later returns at once, so no order of events can lose it.
+    It is never drained: a later wait returns at once, so no order of events can lose it.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,7 @@ class WakeUp:
         return self._receiver.dup()
 
     def set(self) -> None:
-        """Wake all who wait. Does nothing after ``close()``."""
+        """Wake all threads that wait. Does nothing after ``close()``."""
         try:
             self._sender.send(b"\0")
         except OSError:  # full (so it is readable already), or closed (so nobody waits)

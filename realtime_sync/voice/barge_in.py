@@ -76,6 +76,85 @@ class _Cut:
     why_not: Optional[str] = None
 
 
+@attrs.frozen
+class _Question:
+    """What is asked of the conversation by an interruption."""
+
+    conversation: Conversation
+    heard_ms: Optional[float]
+    position: Optional[PlaybackPosition]
+    item_id: Optional[str]
+    is_spared: IsSpared
+
+    def cuts(self, active: Optional[str]) -> list[_Cut]:
+        """The part that was being heard, and behind it those of which less was heard than came; at least one."""
+        item_id, content_index, heard_ms = self.item_id, None, self.heard_ms
+        if self.position is not None:
+            played = self.position.of_item(item_id) if item_id else self.position.current
+            heard_ms = played.ms if played else 0
+            if played is not None:
+                item_id, content_index = played.item_id, played.content_index
+        elif heard_ms is None:
+            return [_Cut(item_id, why_not="what was heard is not known: give heard_ms or position")]
+        spoken = self._spoken_parts()
+        if not item_id:
+            # Of the latest answer, or an earlier one would be shortened while the first audio is still to come.
+            latest = self._latest_items(active)
+            parts = [part for part in spoken if part[0] in latest]
+            if not parts:
+                return [_Cut(why_not=_NOTHING_CAME)]
+            item_id, content_index = parts[0 if self.position is not None else -1]
+        places = [place for place, part in enumerate(spoken) if part[0] == item_id and content_index in (None, part[1])]
+        if not places:
+            known = self.conversation.item(item_id) is not None
+            told = f"no audio has come for {item_id}" if known else f"{item_id} is not in the conversation"
+            return [_Cut(item_id, why_not=told)]
+        following = spoken[places[0] + 1 :] if self.position is not None else []
+        unheard = [self._cut(*part, self._played_ms(part)) for part in following]
+        return [self._cut(*spoken[places[0]], heard_ms), *(cut for cut in unheard if not cut.why_not)]
+
+    def _latest_items(self, active: Optional[str]) -> set[Optional[str]]:
+        """The items of the response in progress, or of the last one in the conversation (not out-of-band)."""
+        conversation = self.conversation
+        for response in reversed(conversation.responses):
+            if self.is_spared(response.id):
+                continue
+            ids = {item.id for item in response.output}
+            # Preview servers do not tell the conversation.
+            if response.id == active or response.conversation_id or any(map(conversation.item, filter(None, ids))):
+                return ids
+        return set()
+
+    def _spoken_parts(self) -> list[tuple[str, int]]:
+        """The parts of the model's messages that have audio, in order."""
+        conversation = self.conversation
+        spared = (response for response in conversation.responses if self.is_spared(response.id))
+        left_alone = {item.id for response in spared for item in response.output}
+        return [
+            (item.id, index)
+            for item in conversation.items
+            if isinstance(item, MessageItem) and item.role == "assistant" and item.id and item.id not in left_alone
+            for index in range(len(item.content))
+            if conversation.audio_bytes(item.id, index) or conversation.heard_ms(item.id, index) is not None
+        ]
+
+    def _played_ms(self, part: tuple[str, int]) -> int:
+        played = self.position.of_item(*part) if self.position is not None else None
+        return played.ms if played else 0
+
+    def _cut(self, item_id: str, content_index: int, heard_ms: float) -> _Cut:
+        received = self.conversation.audio_ms(item_id, content_index)
+        before = self.conversation.heard_ms(item_id, content_index)
+        if before is not None and before <= heard_ms:
+            return _Cut(item_id, content_index, before, "it was shortened already")
+        if received is None:
+            return _Cut(item_id, content_index, None, "the length of its audio is not known, because its format is not")
+        item = self.conversation.item(item_id)
+        if heard_ms >= received and isinstance(item, MessageItem) and item.status == "completed":
+            return _Cut(item_id, content_index, received, "all of it was heard")  # shortening would lose its transcript
+        return _Cut(item_id, content_index, min(int(heard_ms), received))
+
+
 def interrupt(
     session: RealtimeWireSession,
     *,
@@ -96,8 +175,9 @@ def interrupt(
     if engine.reconnecting:
         return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
 
+    spared = is_spared or (lambda response_id: False)
     response_id, awaited, cuts = engine.read_conversation(
-        lambda talk: _look(engine, talk, heard_ms, position, item_id, is_spared)
+        lambda talk: _look(engine, _Question(talk, heard_ms, position, item_id, spared), spares=is_spared is not None)
     )
     if position is not None:
         position.cut_off(response_id, *(cut.item_id for cut in cuts))
@@ -144,101 +224,16 @@ def _outcome(handle: Optional[CommandHandle], deadline: Deadline) -> tuple[Optio
         return None, str(error)
 
 
-def _look(
-    engine: RealtimeEngine,
-    conversation: Conversation,
-    heard_ms: Optional[float],
-    position: Optional[PlaybackPosition],
-    item_id: Optional[str],
-    is_spared: Optional[IsSpared],
-) -> tuple[Optional[str], bool, list[_Cut]]:
+def _look(engine: RealtimeEngine, question: _Question, *, spares: bool) -> tuple[Optional[str], bool, list[_Cut]]:
     """The response to cancel; whether one was asked for that has no id yet; and the parts to shorten."""
     active = engine.responses.active
     # A response without an id cannot be matched against is_spared yet.
-    awaited = active is None and is_spared is None and owes_answer(engine.connection)
-    if awaited and not item_id and (position is None or position.current is None):
+    awaited = active is None and not spares and owes_answer(engine.connection)
+    position = question.position
+    if awaited and not question.item_id and (position is None or position.current is None):
         return None, True, [_Cut(why_not=_NOTHING_CAME)]
-    spared = is_spared or (lambda response_id: False)
-    active = None if spared(active) else active
-    return active, awaited, _cuts(conversation, heard_ms, position, item_id, active, spared)
-
-
-# What to shorten --------------------------------------------------------------------------------------------------
-
-
-def _cuts(
-    conversation: Conversation,
-    heard_ms: Optional[float],
-    position: Optional[PlaybackPosition],
-    item_id: Optional[str],
-    active: Optional[str],
-    is_spared: IsSpared,
-) -> list[_Cut]:
-    """The part that was being heard, and behind it those of which less was heard than came; at least one."""
-    content_index: Optional[int] = None
-    if position is not None:
-        played = position.of_item(item_id) if item_id else position.current
-        heard_ms = played.ms if played else 0
-        if played is not None:
-            item_id, content_index = played.item_id, played.content_index
-    elif heard_ms is None:
-        return [_Cut(item_id, why_not="what was heard is not known: give heard_ms or position")]
-    spoken = _spoken_parts(conversation, is_spared)
-    if not item_id:
-        # Of the latest answer, or an earlier one would be shortened while the first audio is still to come.
-        latest = _latest_items(conversation, active, is_spared)
-        parts = [part for part in spoken if part[0] in latest]
-        if not parts:
-            return [_Cut(why_not=_NOTHING_CAME)]
-        item_id, content_index = parts[0 if position is not None else -1]
-    places = [place for place, part in enumerate(spoken) if part[0] == item_id and content_index in (None, part[1])]
-    if not places:
-        known = conversation.item(item_id) is not None
-        told = f"no audio has come for {item_id}" if known else f"{item_id} is not in the conversation"
-        return [_Cut(item_id, why_not=told)]
-    cuts = [_cut(conversation, *spoken[places[0]], heard_ms)]
-    if position is not None:
-        for part in spoken[places[0] + 1 :]:
-            played = position.of_item(*part)
-            cuts.append(_cut(conversation, *part, played.ms if played else 0))
-    return [cuts[0], *(cut for cut in cuts[1:] if not cut.why_not)]
-
-
-def _latest_items(conversation: Conversation, active: Optional[str], is_spared: IsSpared) -> set[Optional[str]]:
-    """The items of the response in progress, or of the last one in the conversation (not out-of-band)."""
-    for response in reversed(conversation.responses):
-        if is_spared(response.id):
-            continue
-        ids = {item.id for item in response.output}
-        # Preview servers do not tell the conversation.
-        if response.id == active or response.conversation_id or any(conversation.item(each) for each in ids if each):
-            return ids
-    return set()
-
-
-def _spoken_parts(conversation: Conversation, is_spared: IsSpared) -> list[tuple[str, int]]:
-    """The parts of the model's messages that have audio, in order."""
-    left_alone = {item.id for response in conversation.responses if is_spared(response.id) for item in response.output}
-    return [
-        (item.id, index)
-        for item in conversation.items
-        if isinstance(item, MessageItem) and item.role == "assistant" and item.id and item.id not in left_alone
-        for index in range(len(item.content))
-        if conversation.audio_bytes(item.id, index) or conversation.heard_ms(item.id, index) is not None
-    ]
-
-
-def _cut(conversation: Conversation, item_id: str, content_index: int, heard_ms: float) -> _Cut:
-    received = conversation.audio_ms(item_id, content_index)
-    before = conversation.heard_ms(item_id, content_index)
-    if before is not None and before <= heard_ms:
-        return _Cut(item_id, content_index, before, "it was shortened already")
-    if received is None:
-        return _Cut(item_id, content_index, None, "the length of its audio is not known, because its format is not")
-    item = conversation.item(item_id)
-    if heard_ms >= received and isinstance(item, MessageItem) and item.status == "completed":
-        return _Cut(item_id, content_index, received, "all of it was heard")  # shortening would lose its transcript
-    return _Cut(item_id, content_index, min(int(heard_ms), received))
+    active = None if question.is_spared(active) else active
+    return active, awaited, question.cuts(active)
 
 
 # By itself, when the user speaks ----------------------------------------------------------------------------------

@@ -13,12 +13,11 @@ from realtime_sync.audio import g711
 from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
 from realtime_sync.audio.outgoing import check_chunk_ms, outgoing_chunks
 from realtime_sync.audio.pacing import Pacer, PacingClock, RealClock
-from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.audio.wav import WavWriter
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
-from realtime_sync.voice.play_queue import PlayQueue
+from realtime_sync.voice.play_queue import QueuedSpeaker
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +99,7 @@ class FileMicrophone:
         self.stop()
 
 
-class FileSpeaker:
+class FileSpeaker(QueuedSpeaker):
     """Plays into a WAV file as a sound card would, at the speed of speech, silence included: a ``Speaker``.
 
     ``target``: a path or a binary file object; None plays into nothing, and still counts. The file holds 16-bit PCM at
@@ -118,11 +117,9 @@ class FileSpeaker:
         clock: Optional[PacingClock] = None,
     ) -> None:
         check_chunk_ms(block_ms, "block_ms")
-        self.format = format
-        self.position = PlaybackPosition(rate=format.rate)
+        super().__init__(format, format.rate)
         self._target = target
         self._block = format.bytes_for(block_ms / 1000) // format.sample_bytes
-        self._queue = PlayQueue(self.position)
         self._closed = threading.Event()
         self._pacer = Pacer(pace, clock or RealClock(wake=self._closed))
         self._start_lock = threading.Lock()  # guards the starting of the one thread
@@ -133,11 +130,6 @@ class FileSpeaker:
     def name(self) -> str:
         """What a person calls it."""
         return "nothing" if self._target is None else str(getattr(self._target, "name", self._target))
-
-    @property
-    def playing(self) -> bool:
-        """True while something is left to be played."""
-        return not self._queue.empty
 
     def start(self) -> None:
         """Open the file, and begin to play. Does nothing while it plays; raises UsageError after ``close()``."""
@@ -154,12 +146,7 @@ class FileSpeaker:
     def write(self, item_id: str, content_index: int, samples: bytes) -> None:
         """See ``Speaker.write``. Raises AudioDeviceError where the file could not be written."""
         self._check()
-        pcm = samples if self.format.wire_type == PCM.wire_type else g711.decode(samples, self.format.wire_type)
-        self._queue.put(item_id, content_index, pcm)
-
-    def stop(self) -> Optional[Played]:
-        """See ``Speaker.stop``."""
-        return self._queue.drop()
+        self._queue.put(item_id, content_index, g711.decode(samples, self.format.wire_type))
 
     def wait(self, timeout: Optional[float] = None) -> None:
         """See ``Speaker.wait``. Raises UsageError where nothing plays, because it was not started or was closed."""
@@ -204,10 +191,3 @@ class FileSpeaker:
         except OSError as error:
             logger.warning("%s could not be completed: %s", self.name, error)
             self._error = self._error or error
-
-    def __enter__(self) -> FileSpeaker:
-        self.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()

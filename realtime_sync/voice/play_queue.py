@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from typing import Optional
+from typing import Optional, TypeVar
 
 import attrs
 
+from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.deadline import Deadline
+from realtime_sync.voice.interfaces import Speaker
 
+_S = TypeVar("_S", bound=Speaker)
 SAMPLE_BYTES = 2
 # Items whose audio may still come after they were dropped.
 _MOST_DROPPED = 64
@@ -88,3 +91,31 @@ class PlayQueue:
         """Wait until more than ``taken`` samples were taken, or it is empty; False if neither came in time."""
         with self._changed:
             return self._changed.wait_for(lambda: self.taken > taken or not self._pieces, seconds)
+
+
+class QueuedSpeaker:
+    """What the speakers of this package have in common: a queue, whose position they share, and the ``with`` block.
+
+    ``rate``: samples a second that are taken from the queue (Hz).
+    """
+
+    def __init__(self, format: SampleFormat, rate: int) -> None:
+        self.format = format
+        self.position = PlaybackPosition(rate=rate)
+        self._queue = PlayQueue(self.position)
+
+    @property
+    def playing(self) -> bool:
+        """True while something is left to be played."""
+        return not self._queue.empty
+
+    def stop(self) -> Optional[Played]:
+        """See ``Speaker.stop``."""
+        return self._queue.drop()
+
+    def __enter__(self: _S) -> _S:
+        self.start()
+        return self
+
+    def __exit__(self: Speaker, *exc_info: object) -> None:
+        self.close()

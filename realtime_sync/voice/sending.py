@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
-from collections.abc import Generator, Iterator
 from contextlib import AbstractContextManager, closing
-from typing import Callable, Optional, Union
+from typing import Callable, Optional
+
+import attrs
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.outgoing import Progress, outgoing_chunks
-from realtime_sync.audio.pacing import PacingClock, RealClock
+from realtime_sync.audio.outgoing import OutgoingChunks, Progress, outgoing_chunks
+from realtime_sync.audio.pacing import RealClock
 from realtime_sync.audio.preflight import check_commit
-from realtime_sync.audio.source import AudioChunks, AudioSource
+from realtime_sync.audio.source import AudioSource
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.streams import End, Listener
@@ -42,22 +42,17 @@ _PART = 2**20
 
 
 class AudioClaim:
-    """The right to send audio, which one stream has at a time: two at once would be mixed into noise.
-
-    A context manager, which raises ``AudioSendInProgressError`` if another stream has it.
-    """
+    """The right to send audio, which one stream has at a time: two at once would be mixed into noise."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # held while a stream is being sent; never waited for
-
-    def __enter__(self) -> None:
-        self.take()
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.release()
+        self._lock = threading.Lock()  # held while a stream is being sent; no thread waits for it
 
     def take(self) -> None:
-        """Take it, to ``release()`` it later (from any thread)."""
+        """Take it, to ``release()`` it later (from any thread).
+
+        Raises:
+            AudioSendInProgressError: Another stream has it.
+        """
         if not self._lock.acquire(blocking=False):
             raise AudioSendInProgressError(
                 "audio is being sent already, and two streams at once would be mixed into noise. "
@@ -69,173 +64,144 @@ class AudioClaim:
         self._lock.release()
 
 
+@attrs.define
 class UncommittedAudio:
     """How much audio the input buffer can hold at most: as much as was sent since the last commit.
 
-    All counts are bytes since the session's beginning. One thread at a time sends audio, and it alone writes
-    ``_begun`` and ``_sent``; the thread that commits writes the rest.
+    All counts are bytes since the session's beginning. One thread at a time sends audio, and it alone writes ``begun``
+    and ``sent``; the thread that commits writes the other two.
+
+    Attributes:
+        begun: What has been sent, or is just being sent.
+        sent: What has been sent, so a commit that is sent now surely finds it.
+        committed: ``sent`` as it was before the last commit; None if audio was sent that is not counted here.
+        last_commit: The last commit; None before the first one.
     """
 
-    def __init__(self) -> None:
-        self._begun = 0
-        self._sent = 0
-        self._committed = 0
-        self._counted = True  # False: something was sent that is not counted here
-        self._last_commit: Optional[CommandHandle] = None
-
-    def add(self, size: int) -> None:
-        """So many bytes of samples are about to be sent."""
-        self._begun += size
-
-    def added(self) -> None:
-        """They were sent."""
-        self._sent = self._begun
-
-    def lose_count(self) -> None:
-        """Audio was sent by hand."""
-        self._counted = False
-
-    @property
-    def sent(self) -> int:
-        """Bytes that are certainly in the input buffer if a commit is sent now."""
-        return self._sent
+    begun: int = 0
+    sent: int = 0
+    committed: Optional[int] = 0
+    last_commit: Optional[CommandHandle] = None
 
     def check(self, format: SampleFormat, turn_detection: Optional[TurnDetectionOptions]) -> None:
         """Raise ``UsageError`` if a commit would surely be refused."""
-        refused = self._last_commit is not None and self._last_commit.error is not None  # so its audio is still there
-        known = self._counted and not refused
-        check_commit(self._begun - self._committed if known else None, format, turn_detection)
-
-    def committed(self, handle: CommandHandle, found: int) -> None:
-        """A commit was sent. ``found``: ``sent`` as it was before, because another thread may be sending meanwhile."""
-        self._committed, self._counted, self._last_commit = found, True, handle
+        refused = self.last_commit is not None and self.last_commit.error is not None  # so its audio is still there
+        known = None if self.committed is None or refused else self.begun - self.committed
+        check_commit(known, format, turn_detection)
 
 
 class AudioSend:
     """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it.
 
-    The session's orderly end cancels it, as ``cancelled`` tells. ``wake``: an event that wakes the pacing of the
-    chunks. ``check`` raises in a forked child, in which no thread sends.
+    Attributes:
+        bytes_sent: Bytes of samples handed to the connection so far.
+        cancelled: True once ``cancel()`` was called, or the session was closed meanwhile.
+        error: Why it failed; None while it has not.
     """
 
     def __init__(
         self,
-        chunks: Iterator[bytes],
+        chunks: OutgoingChunks,
         send: Callable[[bytes], None],
         claim: AudioClaim,
-        wake: Optional[threading.Event] = None,
-        check: Callable[[], None] = lambda: None,
+        wake: threading.Event,
+        check_process: Callable[[], None],
     ) -> None:
-        self._check = check
+        self.bytes_sent = 0
+        self.cancelled = False
+        self.error: Optional[BaseException] = None
         self._chunks = chunks
         self._send = send
         self._claim = claim
-        self._wake = wake or threading.Event()
-        self._cancelled = False
-        self._settling = threading.Lock()  # guards the setting of _error and _finished
-        self._finished = threading.Event()  # set last, after _error
-        self._error: Optional[BaseException] = None
-        self._bytes_sent = 0
-
-    @property
-    def bytes_sent(self) -> int:
-        """Bytes of samples handed to the connection so far."""
-        return self._bytes_sent
+        self._wake = wake  # ends the waits of the chunks' pacing
+        self._check_process = check_process
+        self._ending = threading.Lock()  # guards the setting of error and _finished
+        self._finished = threading.Event()
 
     @property
     def done(self) -> bool:
         """True once all was sent, it failed, or it was cancelled."""
         return self._finished.is_set()
 
-    @property
-    def cancelled(self) -> bool:
-        """True once ``cancel()`` was called, or the session was closed meanwhile."""
-        return self._cancelled
-
-    @property
-    def error(self) -> Optional[BaseException]:
-        """Why it failed; None while it has not."""
-        return self._error
-
     def cancel(self) -> None:
         """Send no further chunk. What was sent stays in the input buffer (see ``clear_input_audio``).
 
         A source that blocks (a microphone's iterator) is not interrupted; its next piece is not sent.
         """
-        self._cancelled = True
+        self.cancelled = True
         self._wake.set()
 
     def wait(self, timeout: Optional[float] = None) -> int:
-        """Wait until it has ended, and return ``bytes_sent``; ``timeout`` in seconds, None is for ever.
+        """Wait until it has ended, and return ``bytes_sent``.
 
-        Raises what made it fail, or ``WaitTimeoutError`` when time is up (it goes on sending).
+        Args:
+            timeout: Seconds; None waits for ever.
+
+        Raises:
+            WaitTimeoutError: Time is up; it goes on sending.
+            BaseException: What made it fail.
         """
-        self._check()
+        self._check_process()
         if not Deadline(timeout).wait(self._finished.wait):
             raise WaitTimeoutError(f"the audio was not sent within {timeout} s; it is still being sent")
-        if self._error is not None:
-            raise self._error.with_traceback(None)
-        return self._bytes_sent
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        return self.bytes_sent
 
     def run(self, listening: Callable[[Listener], AbstractContextManager[None]]) -> None:
         """Send all chunks. The session calls this once, on a thread of its own; ``listening`` is the engine's."""
         failed: Optional[BaseException] = None
         try:
-            with listening(self):
+            with listening(self), closing(self._chunks):
                 self._send_chunks()
         except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
             failed = error
             logger.warning("audio could not be sent: %s: %s", type(error).__name__, error)
         finally:
             self._claim.release()
-            self._settle(failed)
+            self._finish(failed)
 
     def deliver(self, update: ConversationUpdate) -> None:
         """Nothing that the server says changes what is sent."""
 
     def end(self, end: End) -> None:
         """The session has ended, and with it this: wait for nothing, not even for the source."""
-        self._cancelled = self._cancelled or end.clean
+        self.cancelled = self.cancelled or end.clean
         self._wake.set()
-        self._settle(None if self._cancelled else end.reason)
+        self._finish(None if self.cancelled else end.reason)
 
     def _send_chunks(self) -> None:
-        try:
-            for chunk in self._chunks:
-                if self._cancelled:
-                    break
-                try:
-                    self._send(chunk)
-                except SessionNotOpenError:  # it is being closed, and Timeouts.close may be long
-                    self._cancelled = True
-                    break
-                except ConnectionClosedError:
-                    if self._is_orderly_end():
-                        break
-                    raise
-                self._bytes_sent += len(chunk)
-        finally:
-            close = getattr(self._chunks, "close", None)  # of a generator: it closes the file that it opened
-            if close is not None:
-                close()
-
-    def _settle(self, error: Optional[BaseException]) -> None:
-        """Release the threads that wait; the first call counts."""
-        with self._settling:
-            if not self._finished.is_set():
-                self._error = error
-                self._finished.set()
+        for chunk in self._chunks:
+            if self.cancelled:
+                return
+            try:
+                self._send(chunk)
+            except SessionNotOpenError:  # it is being closed, and Timeouts.close may be long
+                self.cancelled = True
+                return
+            except ConnectionClosedError:
+                if self._is_orderly_end():
+                    return
+                raise
+            self.bytes_sent += len(chunk)
 
     def _is_orderly_end(self) -> bool:
         """Whether the session was closed in order: ``end()`` says so, which is called within the time of a close."""
         self._wake.wait(_MOST_ENDING_SECONDS)
-        return self._cancelled
+        return self.cancelled
+
+    def _finish(self, error: Optional[BaseException]) -> None:
+        """Release the threads that wait; the first call counts."""
+        with self._ending:
+            if not self._finished.is_set():
+                self.error = error
+                self._finished.set()
 
     def __repr__(self) -> str:
         state = "sending"
         if self.done:
-            state = f"failed: {self._error}" if self._error else "cancelled" if self.cancelled else "sent"
-        return f"<AudioSend {state}, {self._bytes_sent} bytes>"
+            state = f"failed: {self.error}" if self.error else "cancelled" if self.cancelled else "sent"
+        return f"<AudioSend {state}, {self.bytes_sent} bytes>"
 
 
 class AudioWriter:
@@ -297,46 +263,49 @@ class AudioInput:
 
     def lose_count(self) -> None:
         """Audio was sent by hand."""
-        self._uncommitted.lose_count()
+        self._uncommitted.committed = None
 
     def commit(self, event_id: Optional[str]) -> CommandHandle:
         """See ``RealtimeConversationSession.commit_pending_audio``."""
         self._engine.check_open()
-        self._uncommitted.check(self._engine.settings.input_format, self._engine.settings.turn_detection)
-        found = self._uncommitted.sent
-        handle = self._engine.send(InputAudioBufferCommitCommand(event_id=event_id))
-        self._uncommitted.committed(handle, found)
-        return handle
+        uncommitted = self._uncommitted
+        uncommitted.check(self._engine.settings.input_format, self._engine.settings.turn_detection)
+        found = uncommitted.sent  # before the commit is sent, because another thread may be sending audio meanwhile
+        uncommitted.last_commit = self._engine.send(InputAudioBufferCommitCommand(event_id=event_id))
+        uncommitted.committed = found
+        return uncommitted.last_commit
 
-    def send(
+    def chunks(
         self,
         source: AudioSource,
         chunk_ms: float,
-        pace: Optional[float],
-        trailing_silence_ms: float,
-        progress: Progress,
-    ) -> None:
-        """See ``RealtimeConversationSession.send_audio``."""
-        with closing(self.chunks(source, chunk_ms, pace, trailing_silence_ms, progress)) as chunks, self._claim:
+        pace: Optional[float] = None,
+        trailing_silence_ms: float = 0,
+        progress: Progress = None,
+        wake: Optional[threading.Event] = None,
+    ) -> OutgoingChunks:
+        """The source as chunks of samples in the session's input format. ``wake`` ends the waits of their pacing."""
+        self._engine.check_open()
+        return outgoing_chunks(
+            source,
+            self._engine.settings.input_format,
+            chunk_ms=chunk_ms,
+            pace=pace,
+            trailing_silence_ms=trailing_silence_ms,
+            progress=progress,
+            clock=RealClock(wake=wake),
+        )
+
+    def send(self, chunks: OutgoingChunks) -> None:
+        """Send what ``chunks()`` gave; see ``RealtimeConversationSession.send_audio``."""
+        with closing(chunks), self.writer() as writer:
             for chunk in chunks:
-                self._send(chunk)
+                writer.write(chunk)
 
-    def start_sending(
-        self,
-        source: AudioSource,
-        chunk_ms: float,
-        pace: Optional[float],
-        trailing_silence_ms: float,
-        progress: Progress,
-    ) -> AudioSend:
-        """See ``RealtimeConversationSession.start_sending_audio``."""
-        cancelled = threading.Event()
-        clock = RealClock(wake=cancelled)
-        chunks: Iterator[bytes] = self.chunks(source, chunk_ms, pace, trailing_silence_ms, progress, clock)
-        if isinstance(source, (str, os.PathLike)):
-            chunks = _begun(chunks)  # so a file that is not there, or cannot be read, is an error of this call
+    def start_sending(self, chunks: OutgoingChunks, wake: threading.Event) -> AudioSend:
+        """Send what ``chunks(wake=wake)`` gave; see ``RealtimeConversationSession.start_sending_audio``."""
         self._claim.take()
-        sending = AudioSend(chunks, self._send, self._claim, cancelled, self._engine.check_process)
+        sending = AudioSend(chunks, self._send, self._claim, wake, self._engine.check_process)
         try:
             self._engine.start_thread(lambda: sending.run(self._engine.listening), "audio")
         except BaseException:
@@ -349,39 +318,7 @@ class AudioInput:
         self._engine.check_open()
         return AudioWriter(self._send, self._claim, self._engine.settings.input_format.sample_bytes)
 
-    def chunks(
-        self,
-        source: AudioSource,
-        chunk_ms: float,
-        pace: Optional[float] = None,
-        trailing_silence_ms: float = 0,
-        progress: Progress = None,
-        clock: Optional[PacingClock] = None,
-    ) -> Union[AudioChunks, Generator[bytes, None, None]]:
-        """The source as chunks of samples in the session's input format."""
-        self._engine.check_open()
-        return outgoing_chunks(
-            source,
-            self._engine.settings.input_format,
-            chunk_ms=chunk_ms,
-            pace=pace,
-            trailing_silence_ms=trailing_silence_ms,
-            progress=progress,
-            clock=clock,
-        )
-
     def _send(self, chunk: bytes) -> None:
-        self._uncommitted.add(len(chunk))  # before it is sent: what counts is the most that there may be
+        self._uncommitted.begun += len(chunk)  # before it is sent: what counts is the most that there may be
         self._engine.send_audio(codec.append_frame(chunk, self.append_type), len(chunk))
-        self._uncommitted.added()
-
-
-def _begun(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """The same chunks, the first of which has been read."""
-    first = next(chunks)
-
-    def all_of_them() -> Iterator[bytes]:
-        yield first
-        yield from chunks  # to close the one closes the other
-
-    return all_of_them()
+        self._uncommitted.sent = self._uncommitted.begun

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import threading
@@ -13,12 +14,12 @@ from realtime_sync.audio.arrays import from_bytes, to_bytes
 from realtime_sync.audio.converting import converted_chunks
 from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
 from realtime_sync.audio.outgoing import check_chunk_ms
-from realtime_sync.audio.playback import PlaybackPosition, Played
+from realtime_sync.audio.playback import Played
 from realtime_sync.audio.resampling import Resampler
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
-from realtime_sync.voice.play_queue import PlayQueue
-from realtime_sync.voice.portaudio import Backend, DeviceStream, device_format, find_device, sounddevice_backend
+from realtime_sync.voice.play_queue import QueuedSpeaker
+from realtime_sync.voice.portaudio import Backend, Device, DeviceStream, device_format, find_device, sounddevice_backend
 
 logger = logging.getLogger(__name__)
 
@@ -82,19 +83,9 @@ class SoundDeviceMicrophone:
                     self._lost += 1
 
             self._pieces, self._lost = pieces, 0
-            self._stream = _opened(
-                self.name,
-                self._backend,
-                lambda: self._backend.RawInputStream(
-                    samplerate=self._captured.rate,
-                    blocksize=round(self._captured.rate * self._block_seconds),
-                    device=self._device.index,
-                    channels=1,
-                    dtype="int16",
-                    callback=hear,
-                    finished_callback=lambda: pieces.put(None),
-                ),
-            )
+            block = round(self._captured.rate * self._block_seconds)
+            make = functools.partial(self._backend.RawInputStream, samplerate=self._captured.rate, blocksize=block)
+            self._stream = _opened(self._backend, self._device, make, hear, lambda: pieces.put(None))
 
     def stop(self) -> None:
         """See ``Microphone.stop``."""
@@ -134,7 +125,7 @@ class SoundDeviceMicrophone:
         self.stop()
 
 
-class SoundDeviceSpeaker:
+class SoundDeviceSpeaker(QueuedSpeaker):
     """A speaker of this machine: a ``Speaker``, and a context manager.
 
     ``device``, ``backend`` and what is raised are as for ``SoundDeviceMicrophone``. ``format``: of what ``write``
@@ -151,13 +142,11 @@ class SoundDeviceSpeaker:
         backend: Optional[Backend] = None,
     ) -> None:
         check_chunk_ms(block_ms, "block_ms", most=_LONGEST_MS)
-        self.format = format
         self._backend = backend or sounddevice_backend()
         self._device = find_device(device, "output", backend=self._backend)
         self._played = device_format(self._backend, self._device, "output", format)
         self._block = round(self._played.rate * block_ms / 1000)
-        self.position = PlaybackPosition(rate=self._played.rate)
-        self._queue = PlayQueue(self.position)
+        super().__init__(format, self._played.rate)
         self._start_lock = threading.Lock()  # guards _stream against two that start or close at once
         self._stream: Optional[DeviceStream] = None
         self._gone = False
@@ -170,11 +159,6 @@ class SoundDeviceSpeaker:
         """The device's."""
         return self._device.name
 
-    @property
-    def playing(self) -> bool:
-        """True while something is left to be played."""
-        return not self._queue.empty
-
     def start(self) -> None:
         """See ``Speaker.start``; may be called again after ``close()``. Raises AudioDeviceError."""
         with self._start_lock:
@@ -185,24 +169,13 @@ class SoundDeviceSpeaker:
             def play(samples: memoryview, frames: int, time: object, status: object) -> None:
                 samples[:] = self._queue.take(frames)
 
-            self._stream = _opened(
-                self.name,
-                self._backend,
-                lambda: self._backend.RawOutputStream(
-                    samplerate=self._played.rate,
-                    blocksize=self._block,
-                    device=self._device.index,
-                    channels=1,
-                    dtype="int16",
-                    callback=play,
-                    finished_callback=self._finished,
-                ),
-            )
+            make = functools.partial(self._backend.RawOutputStream, samplerate=self._played.rate, blocksize=self._block)
+            self._stream = _opened(self._backend, self._device, make, play, self._finished)
 
     def write(self, item_id: str, content_index: int, samples: bytes) -> None:
         """See ``Speaker.write``."""
         self._check()
-        pcm = samples if self.format.wire_type == PCM.wire_type else g711.decode(samples, self.format.wire_type)
+        pcm = g711.decode(samples, self.format.wire_type)
         if self._played.rate == self.format.rate:
             self._queue.put(item_id, content_index, pcm)
             return
@@ -263,17 +236,17 @@ class SoundDeviceSpeaker:
         if self._stream is None:
             raise UsageError(f"the speaker {self.name!r} has not been started; call start() first")
 
-    def __enter__(self) -> SoundDeviceSpeaker:
-        self.start()
-        return self
 
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
-
-def _opened(name: str, backend: Backend, make: Callable[[], DeviceStream]) -> DeviceStream:
+def _opened(
+    backend: Backend,
+    device: Device,
+    make: Callable[..., DeviceStream],
+    callback: Callable[..., None],
+    finished: Callable[[], None],
+) -> DeviceStream:
+    """A stream of 16-bit mono samples that has been started. Raises AudioDeviceError."""
     try:
-        stream = make()
+        stream = make(device=device.index, channels=1, dtype="int16", callback=callback, finished_callback=finished)
         try:
             stream.start()
         except BaseException:
@@ -281,7 +254,7 @@ def _opened(name: str, backend: Backend, make: Callable[[], DeviceStream]) -> De
             raise
     except backend.PortAudioError as error:
         raise AudioDeviceError(
-            f"{name!r} cannot be opened: {error}. Is another program using it, or is this program not allowed to?"
+            f"{device.name!r} cannot be opened: {error}. Does another program use it, or is this one not allowed to?"
         ) from error
     return stream
 

@@ -6,6 +6,8 @@ import threading
 from contextlib import ExitStack
 from typing import Callable, Optional
 
+import attrs
+
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.checks import check_number
 from realtime_sync.core.realtime_session import RealtimeWireSession
@@ -63,31 +65,26 @@ def talk(
     talk.run(on_update, on_interruption)
 
 
+@attrs.define(eq=False)
 class _Talk:
     """One conversation. The caller's thread plays, a second reads the microphone, and the interrupter has a third."""
 
-    def __init__(
-        self,
-        session: RealtimeWireSession,
-        audio: AudioInput,
-        microphone: Microphone,
-        speaker: Speaker,
-        stop: threading.Event,
-        linger: float,
-    ) -> None:
-        self._session = session
-        self._audio = audio
-        self._microphone = microphone
-        self._speaker = speaker
-        self._stop = stop
-        self._linger = linger
-        self._answered = threading.Event()  # all that was heard is answered; set on the caller's thread
-        self._over = threading.Event()  # the caller's thread plays no more
-        self._deaf = threading.Event()  # the hearing thread has ended; set after _error
-        self._error: Optional[BaseException] = None
-        self._asked_to_clear = False  # by the hearing thread, when the microphone has ended
-        self._at_end = False  # the microphone has ended, and the service has heard all of it
-        self._speaking = False  # from the user's first word to the end of the answer
+    _session: RealtimeWireSession
+    _audio: AudioInput
+    _microphone: Microphone
+    _speaker: Speaker
+    _stop: threading.Event
+    _linger: float
+    # All that was heard is answered; set on the caller's thread.
+    _answered: threading.Event = attrs.field(init=False, factory=threading.Event)
+    # The caller's thread plays no more.
+    _over: threading.Event = attrs.field(init=False, factory=threading.Event)
+    # The hearing thread has ended; set after _error.
+    _deaf: threading.Event = attrs.field(init=False, factory=threading.Event)
+    _error: Optional[BaseException] = attrs.field(init=False, default=None)
+    _asked_to_clear: bool = attrs.field(init=False, default=False)  # by the hearing thread, at the microphone's end
+    _at_end: bool = attrs.field(init=False, default=False)  # the microphone has ended; the service has heard all of it
+    _speaking: bool = attrs.field(init=False, default=False)  # from the user's first word to the end of the answer
 
     def run(
         self,

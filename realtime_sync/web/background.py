@@ -19,6 +19,7 @@ application's ``BackgroundSessions``, which runs it on a thread of its own and c
 from __future__ import annotations
 
 import atexit
+import functools
 import itertools
 import logging
 import os
@@ -59,9 +60,8 @@ _FORKED = (
 class BackgroundSession(Generic[T]):
     """One session that is run on a thread of its own. Made by ``BackgroundSessions.start()``; ``key`` is its name."""
 
-    def __init__(self, key: str, open: Optional[OpenSession] = None, run: Optional[Callable[[Any], T]] = None) -> None:
+    def __init__(self, key: str) -> None:
         self.key = key
-        self._open, self._run = open, run
         self._pid = os.getpid()
         self._thread: Optional[threading.Thread] = None
         self._lock = threading.Lock()  # guards _session and _closing, so that close() misses no session
@@ -134,8 +134,8 @@ class BackgroundSession(Generic[T]):
             self._closing = True
             return self._session
 
-    def _take(self, session: Optional[RealtimeConversationSession]) -> None:
-        """It is open now. Raises ``SessionNotOpenError`` where it was given up meanwhile."""
+    def _begin(self, session: Optional[RealtimeConversationSession]) -> RealtimeConversationSession:
+        """It is open now. Raises ``SessionNotOpenError`` if it was given up meanwhile."""
         if session is None:
             raise InvalidInputError(
                 "the function that opens the session returned None instead of the session: does it lack a return?"
@@ -146,19 +146,7 @@ class BackgroundSession(Generic[T]):
         self._opened.set()
         if closing:
             raise SessionNotOpenError(f"the background session {self.key} was closed while it was being opened")
-
-    def _execute(self) -> None:
-        """Open, run, close; on its thread. Raises nothing."""
-        assert self._open is not None
-        assert self._run is not None
-        try:
-            self._take(self._open())
-            self._result = self._run(self._session)
-        except BaseException as error:
-            self._error = error
-            self._log(error)
-        finally:
-            self._end()
+        return session
 
     def _end(self) -> None:
         """Close it; ``BackgroundSessions`` tells that it has ended, once it is not counted any more."""
@@ -226,10 +214,10 @@ class BackgroundSessions:
         others were running when the process was forked; ``RuntimeError`` where the system has no more threads.
         """
         _check_opens(open)
-        background = BackgroundSession(self._named(key), open, run)
-        self._add(background)
+        background: BackgroundSession[T] = self._added(key)
         name = f"realtime-sync-background-{background.key}"
-        background._thread = threading.Thread(target=self._work, args=(background,), name=name, daemon=True)
+        work = functools.partial(self._work, background, open, run)
+        background._thread = threading.Thread(target=work, name=name, daemon=True)
         try:
             background._thread.start()
         except BaseException:
@@ -245,21 +233,10 @@ class BackgroundSessions:
         shutdown, so that no worker waits for a browser. Raises as ``start()``, and what ``open`` raises.
         """
         _check_opens(open)
-        background: BackgroundSession[None] = BackgroundSession(self._named(key))
+        background: BackgroundSession[None] = self._added(key)
         background._thread = threading.current_thread()
-        self._add(background)
-        try:
-            background._take(open())
-            assert background.session is not None
-            yield background.session
-        except BaseException as error:
-            background._error = error
-            raise
-        finally:
-            try:
-                background._end()
-            finally:
-                self._remove(background)
+        with self._in_use(background, open) as session:
+            yield session
 
     def get(self, key: str) -> Optional[BackgroundSession[Any]]:
         """The one with this key that runs now; None if there is none."""
@@ -296,14 +273,11 @@ class BackgroundSessions:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _named(self, key: Optional[str]) -> str:
-        if key is None:
-            return f"session-{next(self._numbers)}"
-        if not isinstance(key, str):
+    def _added(self, key: Optional[str]) -> BackgroundSession[Any]:
+        """A new one, counted from now on."""
+        if key is not None and not isinstance(key, str):
             raise InvalidInputError(f"key must be a text or None, not {type(key).__name__}")
-        return key
-
-    def _add(self, background: BackgroundSession[Any]) -> None:
+        background: BackgroundSession[Any] = BackgroundSession(f"session-{next(self._numbers)}" if key is None else key)
         if self._lost:
             raise ForkedSessionError(_FORKED)
         with self._changed:
@@ -317,6 +291,7 @@ class BackgroundSessions:
                     "caller try again later, or allow more."
                 )
             self._running[background.key] = background
+        return background
 
     def _others(self) -> list[str]:
         """The keys of those that run on other threads: a function that closes its owner does not wait for itself."""
@@ -330,11 +305,34 @@ class BackgroundSessions:
             background._ended.set()
             self._changed.notify_all()
 
-    def _work(self, background: BackgroundSession[Any]) -> None:
+    @contextmanager
+    def _in_use(
+        self, background: BackgroundSession[Any], open: OpenSession, *, log: bool = False
+    ) -> Iterator[RealtimeConversationSession]:
+        """Open the session, close it behind the block, and count it no more; an error is kept, and raised."""
         try:
-            background._execute()
+            yield background._begin(open())
+        except BaseException as error:
+            background._error = error
+            if log:
+                background._log(error)
+            raise
         finally:
-            self._remove(background)
+            try:
+                background._end()
+            finally:
+                self._remove(background)
+
+    def _work(
+        self, background: BackgroundSession[T], open: OpenSession, run: Callable[[RealtimeConversationSession], T]
+    ) -> None:
+        """All of it, on its own thread; what is raised has been logged and kept."""
+        try:
+            with self._in_use(background, open, log=True) as session:
+                background._result = run(session)
+        except BaseException:
+            if background._error is None:  # its end failed, which nobody knows yet
+                raise
 
     def _after_fork_in_child(self) -> None:
         self._changed = threading.Condition()  # the old one may be held for ever by a thread of the parent's
@@ -360,22 +358,15 @@ def _check_opens(open: object) -> None:
 _registries: weakref.WeakSet[BackgroundSessions] = weakref.WeakSet()
 
 
-def _tell_child() -> None:
+def _for_each(method: Callable[[BackgroundSessions], object]) -> None:
     for registry in list(_registries):
-        registry._after_fork_in_child()
-
-
-def _tell_parent() -> None:
-    for registry in list(_registries):
-        registry._after_fork_in_parent()
-
-
-def _close_all() -> None:
-    for registry in list(_registries):
-        registry.close()
+        method(registry)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_tell_child, after_in_parent=_tell_parent)
+    os.register_at_fork(
+        after_in_child=lambda: _for_each(BackgroundSessions._after_fork_in_child),
+        after_in_parent=lambda: _for_each(BackgroundSessions._after_fork_in_parent),
+    )
 # Registered after the engine's own, so called before it: what runs here ends in good order, what hangs is cut there.
-atexit.register(_close_all)
+atexit.register(_for_each, BackgroundSessions.close)

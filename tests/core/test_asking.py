@@ -148,7 +148,7 @@ def test_the_name_of_a_recording_is_a_text_and_that_is_told(
     Path("question.wav").touch()
     session = plain.open()
     assert session.ask("question.wav", WRITTEN).text == "You said: question.wav"
-    assert "ask Path('question.wav')" in caplog.text
+    assert "pass Path('question.wav')" in caplog.text
 
 
 def test_an_array_can_be_asked(plain: House) -> None:

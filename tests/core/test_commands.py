@@ -356,7 +356,7 @@ def test_the_end_of_an_out_of_band_answer_acknowledges_no_cancellation_of_the_on
     for conversation, handle in ((None, None), ("conv_1", cancel)):
         response = {"id": "resp_1", "conversation_id": conversation, "status": "completed"}
         done = ConversationUpdate.from_json(json.dumps({"type": "response.done", "response": response}))
-        assert acknowledgements.take(done) is handle
+        assert acknowledgements.match(done) is handle
 
 
 @pytest.mark.parametrize(("wire_type", "again"), [("conversation.item.create", True), ("mystery", False)])

@@ -101,7 +101,7 @@ def response() -> Response:
 
 def router_with_one() -> ResponseRouter:
     router = ResponseRouter()
-    router.see(codec.decode(codec.to_text(created())), None)
+    router.route(codec.decode(codec.to_text(created())), None)
     return router
 
 

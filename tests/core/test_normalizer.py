@@ -169,13 +169,13 @@ def test_complete_updates_are_left_as_they_are() -> None:
     for said in (created(), piece(), {"type": "session.updated", "session": {}}, piece(response_id="resp_7"), done()):
         update = codec.decode(codec.to_text(said))
         assert completion.complete(update) is update
-        registry.see(update, None)
+        registry.route(update, None)
 
 
 def test_what_is_completed_still_says_what_was_missing() -> None:
     registry = ResponseRouter()
     completion = ResponseNormalizer(registry)
-    registry.see(completion.complete(codec.decode(codec.to_text(created()))), None)
+    registry.route(completion.complete(codec.decode(codec.to_text(created()))), None)
     update = codec.decode(codec.to_text(BARE_PIECE))
     completed = completion.complete(update)
     assert completed.response_id == "resp_1"  # type: ignore[attr-defined]

@@ -90,7 +90,7 @@ def test_however_the_pieces_of_several_answers_are_mixed_each_has_its_own(
         router.request(everyone[number].event_id, answer, True, NOW)
     ways = [one.updates() for one in everyone]
     while any(ways):
-        router.see(*chance.choice([way for way in ways if way]).pop(0))
+        router.route(*chance.choice([way for way in ways if way]).pop(0))
     assert router.idle
     for number, answer in answers.items():
         one, came = everyone[number], answer.wait(0)
@@ -114,7 +114,7 @@ def test_readers_in_a_hurry_miss_nothing_and_see_nothing_twice(seed: int) -> Non
     ]
     ways = [one.updates() for one in everyone]
     while any(ways):
-        router.see(*chance.choice([way for way in ways if way]).pop(0))
+        router.route(*chance.choice([way for way in ways if way]).pop(0))
     for number, reader in enumerate(readers):
         assert reader.result() == everyone[number // 3].joined("output_audio")
 
@@ -124,7 +124,7 @@ def test_readers_in_a_hurry_miss_nothing_and_see_nothing_twice(seed: int) -> Non
 
 def occupied() -> ResponseRouter:
     router = ResponseRouter()
-    router.see(told("created", "by_voice"), None)
+    router.route(told("created", "by_voice"), None)
     return router
 
 
@@ -141,8 +141,8 @@ def test_one_request_at_a_time_for_the_conversation_and_any_number_beside_it() -
     "frees",
     [
         lambda router: router.withdraw("first"),
-        lambda router: router.see(refusal("first"), "first"),
-        lambda router: [router.see(told(step, "r"), "first") for step in ("created", "done")],
+        lambda router: router.route(refusal("first"), "first"),
+        lambda router: [router.route(told(step, "r"), "first") for step in ("created", "done")],
     ],
     ids=["it was not sent", "it was refused", "it is done"],
 )
@@ -165,10 +165,10 @@ def test_a_claim_is_held_from_asking_to_the_end() -> None:
     router.request("first", response(), False, NOW)
     for step in ("created", "in between"):
         if step == "created":
-            router.see(told("created", "r"), "first")
+            router.route(told("created", "r"), "first")
         with pytest.raises(WaitTimeoutError):
             router.request("second", response(), False, NOW)
-    router.see(told("done", "r"), None)
+    router.route(told("done", "r"), None)
     router.request("second", response(), False, NOW)
 
 
@@ -176,13 +176,13 @@ def test_responses_of_others_occupy_the_conversation_if_they_are_in_it() -> None
     with pytest.raises(WaitTimeoutError):
         occupied().request("mine", response(), False, NOW)
     router = ResponseRouter()
-    router.see(told("created", "aside", None), None)
+    router.route(told("created", "aside", None), None)
     router.request("mine", response(), False, NOW)
 
 
 def test_a_server_that_does_not_tell_the_conversation_knows_no_other() -> None:
     router = ResponseRouter()
-    router.see(update("response.created", response={"id": "r"}), None)
+    router.route(update("response.created", response={"id": "r"}), None)
     with pytest.raises(WaitTimeoutError):
         router.request("mine", response(), False, NOW)
 
@@ -191,10 +191,10 @@ def test_a_refusal_of_another_command_is_none_of_ours() -> None:
     router = ResponseRouter()
     mine = response()
     router.request("mine", mine, False, NOW)
-    router.see(refusal("theirs"), "theirs")
-    router.see(update("error", error={"message": "no"}), None)
+    router.route(refusal("theirs"), "theirs")
+    router.route(update("error", error={"message": "no"}), None)
     assert not mine.done
-    router.see(refusal("mine"), "mine")
+    router.route(refusal("mine"), "mine")
     with pytest.raises(ServerError):
         mine.wait(0)
 
@@ -203,14 +203,14 @@ def test_odd_messages_do_no_harm() -> None:
     router = ResponseRouter()
     mine = response()
     router.request("mine", mine, False, NOW)
-    router.see(update("response.created", response={}), None)
-    router.see(update("response.done", response={}), None)
-    router.see(told("done", "never begun"), None)
-    router.see(delta("never begun", "output_text", "x"), None)
-    router.see(told("created", "r"), "mine")
-    router.see(told("created", "r"), None)  # once more
-    router.see(told("done", "r"), None)
-    router.see(told("done", "r"), None)
+    router.route(update("response.created", response={}), None)
+    router.route(update("response.done", response={}), None)
+    router.route(told("done", "never begun"), None)
+    router.route(delta("never begun", "output_text", "x"), None)
+    router.route(told("created", "r"), "mine")
+    router.route(told("created", "r"), None)  # once more
+    router.route(told("done", "r"), None)
+    router.route(told("done", "r"), None)
     assert mine.wait(0).id == "r"
     assert router.idle
 
@@ -219,7 +219,7 @@ def test_the_end_of_the_connection_is_the_end_of_all() -> None:
     router = occupied()
     begun, waiting_to_begin, late = response(), response(), response()
     router.request("begun", begun, True, NOW)
-    router.see(told("created", "r", None), "begun")
+    router.route(told("created", "r", None), "begun")
     router.request("waiting", waiting_to_begin, True, NOW)
     in_line = [
         Running(functools.partial(router.request, f"line {number}", response(), False, Deadline(5)))
@@ -249,10 +249,10 @@ def test_many_threads_never_hold_the_conversation_together() -> None:
             with lock:
                 inside[0] += 1
                 most[0] = max(most[0], inside[0])
-            router.see(told("created", name), name)
+            router.route(told("created", name), name)
             with lock:
                 inside[0] -= 1
-            router.see(told("done", name), None)
+            router.route(told("done", name), None)
 
     for one in [Running(functools.partial(ask, thread)) for thread in range(6)]:
         one.result(20)
@@ -264,9 +264,9 @@ def test_a_usage_that_is_told_beside_the_response_is_the_answers() -> None:
     """So does xAI, with an empty one inside (2026-07)."""
     router, answer = ResponseRouter(), response()
     router.request("first", answer, False, NOW)
-    router.see(told("created", "r"), "first")
+    router.route(told("created", "r"), "first")
     body = {"id": "r", "conversation_id": "c", "status": "completed", "usage": {}}
-    router.see(update("response.done", response=body, usage={"input_tokens": 20, "output_tokens": 10}), None)
+    router.route(update("response.done", response=body, usage={"input_tokens": 20, "output_tokens": 10}), None)
     usage = answer.wait(0).usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == (20, 10)
@@ -279,7 +279,7 @@ def asked(owner: Owner = Owner.SESSION, before: Optional[ResponseRouter] = None)
     """A registry with one response in progress, ``mine``, which answers the request ``event_mine``."""
     router = ResponseRouter(before)
     router.request("event_mine", response(), False, NOW, owner)
-    assert router.see(told("created", "mine"), "event_mine")
+    assert router.route(told("created", "mine"), "event_mine")
     return router
 
 
@@ -302,7 +302,7 @@ def test_each_update_of_an_askers_response_is_the_askers() -> None:
         about("conversation.item.done", "item_b"),
         update("response.mcp_call.completed", item_id="item_a", output_index=0),
     ):
-        assert router.see(one, None), one.type
+        assert router.route(one, None), one.type
 
 
 def test_nothing_of_another_response_is_the_askers() -> None:
@@ -317,35 +317,35 @@ def test_nothing_of_another_response_is_the_askers() -> None:
         about("conversation.item.done", "item_x"),
         delta("never begun", "output_text", "x"),
     ):
-        assert not router.see(one, None), one.type
+        assert not router.route(one, None), one.type
 
 
 def test_what_answers_an_askers_commands_is_the_askers() -> None:
     router = asked()
     router.adopt("event_of_item")
     router.adopt("item_q")
-    assert router.see(about("conversation.item.added", "item_q"), "event_of_item")
-    assert router.see(about("conversation.item.done", "item_q"), None)
-    assert router.see(refusal("event_of_item"), "event_of_item")
-    assert router.see(refusal("event_mine"), None)
+    assert router.route(about("conversation.item.added", "item_q"), "event_of_item")
+    assert router.route(about("conversation.item.done", "item_q"), None)
+    assert router.route(refusal("event_of_item"), "event_of_item")
+    assert router.route(refusal("event_mine"), None)
     where = {"item_id": "item_q", "content_index": 0}
-    assert router.see(update("conversation.item.input_audio_transcription.delta", delta="a", **where), None)
+    assert router.route(update("conversation.item.input_audio_transcription.delta", delta="a", **where), None)
 
 
 def test_what_others_do_and_ask_is_theirs_even_if_it_is_about_an_askers_item() -> None:
     router = asked()
     router.adopt("item_q")
-    assert not router.see(about("conversation.item.retrieved", "item_q"), "event_theirs")
-    assert not router.see(update("conversation.item.deleted", item_id="item_q"), "event_theirs")
-    assert not router.see(refusal("event_theirs"), "event_theirs")
-    assert not router.see(update("error", error={"message": "about nothing in particular"}), None)
-    assert not router.see(update("session.updated", session={"type": "realtime"}), "event_theirs")
+    assert not router.route(about("conversation.item.retrieved", "item_q"), "event_theirs")
+    assert not router.route(update("conversation.item.deleted", item_id="item_q"), "event_theirs")
+    assert not router.route(refusal("event_theirs"), "event_theirs")
+    assert not router.route(update("error", error={"message": "about nothing in particular"}), None)
+    assert not router.route(update("session.updated", session={"type": "realtime"}), "event_theirs")
 
 
 def test_the_owner_is_known_from_the_beginning_until_after_the_end() -> None:
     router = asked(Owner.TOOLS | Owner.APPROVALS)
     assert router.open_ids == ["mine"]
-    router.see(told("done", "mine"), None)
+    router.route(told("done", "mine"), None)
     assert router.owner_of("mine") == Owner.TOOLS | Owner.APPROVALS
     assert router.open_ids == []
     assert router.owner_of("never begun") is Owner.SESSION
@@ -354,16 +354,16 @@ def test_the_owner_is_known_from_the_beginning_until_after_the_end() -> None:
 def test_another_client_of_the_same_call_is_told_the_owner_by_the_metadata() -> None:
     router, mark = ResponseRouter(), request_mark("event_1", Owner.TOOLS | Owner.REMOTE_CALLS)
     assert mark == "event_1 tools remote_calls"
-    assert not router.see(told("created", "r", metadata={METADATA_KEY: mark}), None)
+    assert not router.route(told("created", "r", metadata={METADATA_KEY: mark}), None)
     assert router.owner_of("r") == Owner.TOOLS | Owner.REMOTE_CALLS
-    router.see(told("created", "s", metadata={METADATA_KEY: 5, "tools": "x"}), None)
+    router.route(told("created", "s", metadata={METADATA_KEY: 5, "tools": "x"}), None)
     assert router.owner_of("s") is Owner.SESSION
 
 
 def test_what_the_request_says_counts_more_than_metadata_that_a_server_mixed_up() -> None:
     router = ResponseRouter()
     router.request("event_mine", response(), True, NOW, Owner.TOOLS)
-    router.see(
+    router.route(
         update("response.created", response={"id": "r", "metadata": {METADATA_KEY: "other remote_calls"}}), "event_mine"
     )
     known = router.get("r")
@@ -384,23 +384,23 @@ def test_a_call_is_claimed_once_in_a_session_whatever_becomes_of_its_connection(
 def test_an_askers_items_are_the_askers_on_the_next_connection_too() -> None:
     first = asked()
     first.adopt("item_q")
-    assert ResponseRouter(before=first).see(about("conversation.item.added", "item_q"), None)
+    assert ResponseRouter(before=first).route(about("conversation.item.added", "item_q"), None)
 
 
 def test_a_server_that_ends_nothing_does_not_fill_the_memory() -> None:
     router, forgotten = ResponseRouter(), response()
     router.request("event_mine", forgotten, True, NOW)
-    router.see(told("created", "first", None), "event_mine")
+    router.route(told("created", "first", None), "event_mine")
     for number in range(5000):
-        router.see(told("created", f"r{number}", None), None)
+        router.route(told("created", f"r{number}", None), None)
         router.claim_call(f"call_{number}")
         router.adopt(f"item_{number}")
     assert len(router.open_ids) == 512
     assert not router.claim_call("call_4999")
-    with pytest.raises(UsageError, match="no end"):
+    with pytest.raises(UsageError, match="did not end this answer"):
         forgotten.wait(0)
     for number in range(5000):
-        router.see(told("done", f"r{number}", None), None)
+        router.route(told("done", f"r{number}", None), None)
     assert router.idle
     assert router.open_ids == []
 
@@ -411,16 +411,16 @@ def test_what_a_loop_of_the_session_asks_for_is_told_to_all() -> None:
     place = {"response_id": "r", "output_index": 0}
     item = about("response.output_item.added", "item_a", **place)
     for one in (told("created", "r"), item, about("conversation.item.added", "item_a"), told("done", "r")):
-        assert not router.see(one, "event_loop" if one.type == "response.created" else None), one.type
+        assert not router.route(one, "event_loop" if one.type == "response.created" else None), one.type
     assert answer.wait(0).id == "r"
-    assert not router.see(refusal("event_loop"), None)
+    assert not router.route(refusal("event_loop"), None)
 
 
 def test_a_server_that_uses_one_id_again_means_another_response() -> None:
     router = asked()
-    router.see(told("done", "mine"), None)
-    assert not router.see(told("created", "mine"), None)
-    assert not router.see(delta("mine", "output_text", "not the asker's"), None)
+    router.route(told("done", "mine"), None)
+    assert not router.route(told("created", "mine"), None)
+    assert not router.route(delta("mine", "output_text", "not the asker's"), None)
     assert router.active == "mine"
 
 
@@ -428,7 +428,7 @@ def test_a_finished_answer_stays_as_it_is() -> None:
     router, answer = ResponseRouter(), response()
     router.request("event_mine", answer, True, NOW)
     for one in (told("created", "r"), delta("r", "output_text", "a"), told("done", "r")):
-        router.see(one, "event_mine")
+        router.route(one, "event_mine")
     for late in (delta("r", "output_text", "b"), told("done", "r", status="failed")):
-        assert router.see(late, None)
+        assert router.route(late, None)
     assert (answer.wait(0).text, "".join(answer.text_deltas(0))) == ("a", "a")

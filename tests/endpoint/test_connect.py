@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import logging
 import os
@@ -127,7 +128,9 @@ def serve(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Any]:
 
 
 def open_and_end(endpoint: Endpoint, **options: Any) -> None:
-    connection = open_connection(endpoint, timeouts=Timeouts(connect=5), **{"model": "m", "retries": QUICK, **options})
+    chosen = {name: options.pop(name) for name in ("extra_headers", "extra_query") if name in options}
+    target = functools.partial(endpoint.target, **{"model": "m", **chosen})
+    connection = open_connection(target, timeouts=Timeouts(connect=5), **{"retries": QUICK, **options})
     assert isinstance(connection, Connection)
     try:
         assert connection.receive() == "hello"

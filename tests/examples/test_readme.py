@@ -1,4 +1,4 @@
-"""The README's code runs as it stands, block by block."""
+"""The code of the README runs as it stands, block by block, and so does the test that CONTRIBUTING shows."""
 
 from __future__ import annotations
 
@@ -51,3 +51,20 @@ def test_a_block_of_the_readme_runs_as_it_stands(block: int, tmp_path: Path) -> 
         )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert finished.stderr == ""
+
+
+def test_the_test_that_contributing_shows_passes_as_it_stands(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "test_block.py").write_text(block, encoding="utf-8")
+    plugins = ["-p", "tests.conftest", "-p", "tests.core.conftest", "-p", "no:cacheprovider"]
+    finished = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "pytest", *plugins, "test_block.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=40,
+        check=False,
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    assert "2 passed" in finished.stdout  # with TLS and without

@@ -65,7 +65,7 @@ class Tracker(RemoteCalls):
         super().__init__(lambda: self.responses)
 
     def deliver(self, update: ConversationUpdate) -> None:
-        self.responses.see(update, None)
+        self.responses.route(update, None)
         super().deliver(update)
 
 

@@ -307,8 +307,8 @@ def test_audio_whose_transcription_has_failed_is_kept_until_the_answer_has_come(
     realtime = RealtimeState(Dialect.GA, 1)
     conversation, kept = realtime.conversation, ReconnectState(QUICKLY, realtime)
     commit = CommandHandle("input_audio_buffer.commit", "event_1", 1, lambda: None)
-    kept.outbox.note_audio(1, codec.append_frame(HALF, "input_audio_buffer.append"), len(HALF), PCM)
-    kept.outbox.note_command(1, b"{}", commit, {})
+    kept.outbox.keep_audio(1, codec.append_frame(HALF, "input_audio_buffer.append"), len(HALF), PCM)
+    kept.outbox.keep_command(1, b"{}", commit, {})
 
     def tell(wire_type: str, acknowledged: Any = None, **fields: Any) -> None:
         update = ConversationUpdate.from_json(json.dumps({"type": wire_type, **fields}))

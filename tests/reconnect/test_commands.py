@@ -191,7 +191,7 @@ def test_settings_that_are_refused_on_the_new_connection_alone_are_told_as_lost(
     with pytest.raises(ConnectionReplacedError):
         handle.wait()
     (loss,) = come_back(session, stream).losses
-    assert loss.startswith("session.update: what was not acknowledged is refused")
+    assert loss.startswith("session.update: the settings that were not acknowledged before were refused now")
     assert session.ask("two").completed
     assert plain.live.options["instructions"] == TEXT.instructions
 

@@ -39,17 +39,17 @@ COMMITTED = update("input_audio_buffer.committed", previous_item_id=None, item_i
 
 def say(box: Outbox, pieces: int = 1, connection: int = 1) -> None:
     for _ in range(pieces):
-        box.note_audio(connection, codec.append_frame(PIECE, "input_audio_buffer.append"), len(PIECE), PCM)
+        box.keep_audio(connection, codec.append_frame(PIECE, "input_audio_buffer.append"), len(PIECE), PCM)
 
 
 def command(box: Outbox, wire_type: str, connection: int = 1) -> CommandHandle:
     sent = handle(wire_type)
-    box.note_command(connection, b"{}", sent, {})
+    box.keep_command(connection, b"{}", sent, {})
     return sent
 
 
 def see(box: Outbox, seen: ConversationUpdate, acknowledged: Optional[CommandHandle] = None) -> Any:
-    return box.see(seen, acknowledged, lambda: PCM)
+    return box.observe(seen, acknowledged, lambda: PCM)
 
 
 def speech(box: Outbox, start_ms: int, stop_ms: Optional[int] = None) -> None:
@@ -66,7 +66,7 @@ def again(box: Outbox, connection: int = 2) -> tuple[float, list[str]]:
     while (sent := box.next_unsent()) is not None:
         size += sent.audio_bytes
         commands += [sent.handle.type] if sent.handle is not None else []
-        box.note_again(connection, sent.handle)
+        box.keep_again(connection, sent.handle)
     return size / 48_000, commands
 
 
@@ -252,7 +252,7 @@ def test_a_message_is_made_of_what_lies_between_the_beginning_and_the_end_of_spe
     box = Outbox(30.0)
     for value in range(20):
         piece = bytes([value, 0]) * 2400
-        box.note_audio(1, codec.append_frame(piece, "input_audio_buffer.append"), len(piece), PCM)
+        box.keep_audio(1, codec.append_frame(piece, "input_audio_buffer.append"), len(piece), PCM)
     speech(box, 450, 1520)
     samples = see(box, COMMITTED).samples
     assert len(samples) == 1070 * 48
@@ -293,7 +293,7 @@ def test_speech_ends_with_its_connection() -> None:
 
 def test_turn_detection_that_was_disabled_is_none() -> None:
     memory = SettingsTracker()
-    memory.tell(update("session.updated", session={"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}))  # type: ignore[arg-type]
+    memory.report(update("session.updated", session={"audio": {"input": {"turn_detection": {"type": "server_vad"}}}}))  # type: ignore[arg-type]
     assert memory.turn_detection is not None
     off = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.disabled())
     memory.remember(handle("session.update"), off)
@@ -307,7 +307,7 @@ def test_a_raw_change_that_any_kind_of_session_might_be_asked_for_forgets_nothin
     transcription = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
     raw = codec.decode_command(json.dumps({"type": "session.update", "session": transcription}))
     memory.remember(handle("session.update"), raw.session)  # type: ignore[attr-defined]
-    assert memory.merged() == ConversationSessionOptions(
+    assert memory.desired() == ConversationSessionOptions(
         voice="cedar", input_transcription_options=InputTranscriptionOptions(model="whisper-1")
     )
 

@@ -177,8 +177,8 @@ def test_silence_leaves_the_message_that_it_was_to_wait_for_unanswered(open_peer
 
 def test_an_act_of_ones_own_acts_in_its_turn(open_peer: Callable[..., Peer]) -> None:
     def perform(connection: ServerConnection) -> None:
-        connection.send_text('{"type": "one"}')
-        connection.send_text('{"type": "two"}')
+        connection.send('{"type": "one"}')
+        connection.send('{"type": "two"}')
         connection.close(4000)
 
     gate = threading.Event()

@@ -143,7 +143,7 @@ WRONG: list[tuple[Any, str, str]] = [
     (Place, '{"latitude": 1, "_note": "n"}', "x._note is not known"),
     (Place, '{"latitude": 91}', "x: ValueError: 'latitude' must be < 90.0: 91"),
     (Place, '{"latitude": 1, "note": "m"}', "x: ValueError: '_note' must be in ['n', None] (got 'm')."),
-    (Trip, '{"to": {}, "stops": [{"latitude": "1"}]}', "x.to.latitude is missing; x.stops[0].latitude: expected"),
+    (Trip, '{"to": {}, "stops": [{"latitude": "1"}]}', "x.to.latitude is missing, expected a number; x.stops[0]"),
     (Film, '{"titel": ""}', "x.titel is not known"),
     (Film, "[]", "x: expected an object, got an array"),
     (dict[str, list[Film]], '{"a": [{}, {"b": 1}]}', 'x["a"][1].b is not known'),

@@ -111,7 +111,7 @@ def test_other_processes_make_clients_of_their_own(server: RealtimeServer, recor
 def test_a_client_is_not_sent_to_another_process(server: RealtimeServer, recordings: list[Path]) -> None:
     with (
         ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool,
-        pytest.raises(ConfigurationError, match="give the function that makes one there"),
+        pytest.raises(ConfigurationError, match="pass the function that makes one there"),
     ):
         transcribe_files(recordings, client_of(server), executor=pool)
 

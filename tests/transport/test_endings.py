@@ -606,7 +606,7 @@ def _fork(call: Any) -> int:
 def _in_child(connection: Any) -> None:
     before = descriptors()
     connection.forget()
-    assert before - descriptors() == 5  # socket, wake-up pair, two selectors
+    assert before - descriptors() == 7  # socket, wake-up pair, and two for each waiter
     with pytest.raises(ConnectionLostError, match="parent"):
         connection.receive()
     with pytest.raises(ConnectionLostError, match="parent"):

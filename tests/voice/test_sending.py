@@ -327,6 +327,10 @@ def test_a_slow_pace_does_not_outlive_the_session(
     until(lambda: not [thread for thread in threading.enumerate() if thread.name.endswith("-audio")])
 
 
+def sending_by(claim: AudioClaim, chunks: Any) -> AudioSend:
+    return AudioSend(chunks, lambda chunk: None, claim, threading.Event(), lambda: None)
+
+
 class BadEnd:
     """Chunks whose closing fails: a file on a network that is gone."""
 
@@ -343,7 +347,7 @@ class BadEnd:
 def test_a_source_that_cannot_even_be_closed_leaves_nobody_waiting(plain: House) -> None:
     claim = AudioClaim()
     claim.take()
-    sending = AudioSend(BadEnd(), lambda chunk: None, claim)
+    sending = sending_by(claim, BadEnd())
     Running(lambda: sending.run(lambda listener: nullcontext())).join()
     with pytest.raises(OSError, match="network"):
         sending.wait(1)
@@ -366,7 +370,7 @@ class WatchedClaim(AudioClaim):
 def test_whoever_has_waited_may_send_at_once() -> None:
     claim = WatchedClaim()
     claim.take()
-    claim.sending = AudioSend(iter([bytes(2)]), lambda chunk: None, claim)
+    claim.sending = sending_by(claim, (chunk for chunk in [bytes(2)]))
     Running(lambda: claim.sending.run(lambda listener: nullcontext())).join()
     assert claim.sending.wait(1) == 2
     assert claim.waits_were_over == [False]
@@ -402,14 +406,13 @@ def test_a_piece_of_any_size_is_sent_in_messages_that_the_service_takes(plain: H
 def test_a_commit_does_not_forget_what_another_thread_is_just_sending() -> None:
     """Its chunk may reach the service before the commit or behind it: then the next commit finds it."""
     audio, handle = UncommittedAudio(), CommandHandle("input_audio_buffer.commit", "event_1", 1, lambda: None)
-    audio.add(4800)
-    audio.added()
-    audio.add(4800)  # by a thread that waits for its turn on the wire,
-    found = audio.sent
-    audio.committed(handle, found)  # which the commit had first
-    audio.added()
+    audio.last_commit = handle
+    audio.begun = audio.sent = 4800
+    audio.begun += 4800  # by a thread that waits for its turn on the wire,
+    audio.committed = audio.sent  # which the commit had first
+    audio.sent = audio.begun
     audio.check(PCM, None)
-    audio.committed(handle, audio.sent)
+    audio.committed = audio.sent
     with pytest.raises(UsageError, match="Only 0 ms"):
         audio.check(PCM, None)
 

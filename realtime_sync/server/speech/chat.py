@@ -76,11 +76,9 @@ class ChatBrain:
             keys = ("name", "description", "parameters")
             functions = [{key: tool[key] for key in keys if tool.get(key) is not None} for tool in tools]
             question["tools"] = [{"type": "function", "function": function} for function in functions]
-            choice = turn.tool_choice
-            named = (
-                {"type": "function", "function": {"name": choice.get("name")}} if isinstance(choice, dict) else choice
-            )
-            question["tool_choice"] = named
+            question["tool_choice"] = turn.tool_choice
+            if isinstance(turn.tool_choice, dict):
+                question["tool_choice"] = {"type": "function", "function": {"name": turn.tool_choice.get("name")}}
         return question
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
 import zlib
 from pathlib import Path
 from typing import Any, Iterable, Iterator, Optional, Union
 
-from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.server.speech.native import native_code
-from realtime_sync.server.speech.packages import Shared, check, folder_of, need, path_of, require
+from realtime_sync.server.speech.packages import Shared, Turns, check, folder_of, need, path_of, require
 from realtime_sync.server.speech.protocols import Spoken
 
 _RATE = 24_000
@@ -63,7 +61,7 @@ class HibariSynthesizer:
 
 
 class _HibariModel:
-    """The loaded model. ``_turn`` lets one sentence be made at a time: nobody says that the lexicon bears two."""
+    """The loaded model. ``_turns`` lets one sentence be made at a time: nobody says that the lexicon bears two."""
 
     def __init__(self, path: Optional[Path]) -> None:
         hibari = need("hibari", _WHAT)
@@ -71,19 +69,12 @@ class _HibariModel:
             check(folder_of("hibari") / "assets", _SHA256)
         # Only "heart" is in the package; naming another voice would download it.
         self._hibari = hibari.Hibari("heart", model=None if path is None else str(path))
-        self._turn = threading.Semaphore()
+        self._turns = Turns()
         self.samples("Hello.", 1.0, 60.0)  # reads the lexicons
 
     def samples(self, sentence: str, speed: float, timeout: float) -> Any:
-        if not self._turn.acquire(timeout=timeout):
-            raise WaitTimeoutError(
-                f"A text waited {timeout} s to be spoken: this machine cannot serve so many sessions at once."
-            )
-        try:
-            with native_code():
-                return self._hibari(sentence, speed=speed, seed=_SEED)
-        finally:
-            self._turn.release()
+        with self._turns.wait(timeout, f"A text waited {timeout} s to be spoken"), native_code():
+            return self._hibari(sentence, speed=speed, seed=_SEED)
 
 
 def pitch_of(voice: str) -> float:

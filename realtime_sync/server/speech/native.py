@@ -25,7 +25,12 @@ class _Calls:
         self._running: Counter[int] = Counter()  # calls within calls, by thread
         self._over = False
 
-    def begin(self) -> None:
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """Around native code, or over a function of it. It may not wait for other threads.
+
+        Raises ``SystemExit`` if the interpreter is about to end.
+        """
         thread = threading.get_ident()
         with self._lock:
             # A call within a call is let through: broken off there, it would leave the ruins of the outer one to a
@@ -33,13 +38,12 @@ class _Calls:
             if self._over and thread not in self._running and threading.current_thread() is not threading.main_thread():
                 raise SystemExit  # which ends a thread without a word
             self._running[thread] += 1
-
-    def end(self) -> None:
-        thread = threading.get_ident()
-        with self._lock:
-            self._running[thread] -= 1
-            if not self._running[thread]:
-                del self._running[thread]
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running[thread] -= 1
+                self._running += Counter()  # drops what is zero
                 self._changed.notify_all()
 
     def finish(self) -> None:
@@ -52,16 +56,4 @@ _calls = _Calls()
 atexit.register(_calls.finish)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_calls.__init__)  # type: ignore[misc]  # the child has none of these threads
-
-
-@contextlib.contextmanager
-def native_code() -> Iterator[None]:
-    """Around native code, or over a function of it. It may not wait for other threads.
-
-    Raises ``SystemExit`` if the interpreter is about to end.
-    """
-    _calls.begin()
-    try:
-        yield
-    finally:
-        _calls.end()
+native_code = _calls.one

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import importlib.util
 import threading
 from pathlib import Path
-from typing import Any, Callable, Generic, Mapping, Optional, TypeVar, Union
+from typing import Any, Callable, Generic, Iterator, Mapping, Optional, TypeVar, Union
 
-from realtime_sync.errors import ConfigurationError
+from realtime_sync.errors import ConfigurationError, WaitTimeoutError
 from realtime_sync.server.speech.native import native_code
 
 T = TypeVar("T")
@@ -54,8 +55,8 @@ def need(package: str, what: str) -> Any:
         raise ConfigurationError(f"{what} cannot use the package {package} ({error}): {_INSTALL}") from error
 
 
-def check(folder: Path, known: Mapping[str, str]) -> None:
-    """Compare the files of an installed package with the sha256 sums that this library was tested with.
+def check(folder: Path, known: Mapping[str, str]) -> Path:
+    """The folder, whose files must have the sha256 sums that this library was tested with.
 
     A model is data that steers a native library, and these come from packages of single maintainers. It costs 60 ms for
     80 MB, once a process. Raises ``ConfigurationError``.
@@ -73,6 +74,24 @@ def check(folder: Path, known: Mapping[str, str]) -> None:
                 f"{path} is not the model that this version was tested with (its sha256 is {digest.hexdigest()}): "
                 f"{_INSTALL} --force-reinstall, or give the path as model= to use it as it is"
             )
+    return folder
+
+
+class Turns:
+    """Lets one use of a model be made at a time, in the order of their coming."""
+
+    def __init__(self) -> None:
+        self._turn = threading.Semaphore()
+
+    @contextlib.contextmanager
+    def wait(self, timeout: float, what: str) -> Iterator[None]:
+        """Have the turn within the block. Raises ``WaitTimeoutError`` that says what has waited."""
+        if not self._turn.acquire(timeout=timeout):
+            raise WaitTimeoutError(f"{what}: this machine cannot serve so many sessions at once.")
+        try:
+            yield
+        finally:
+            self._turn.release()
 
 
 class Shared(Generic[T]):

@@ -82,9 +82,7 @@ class SileroStream:
 def _load(path: Optional[Path]) -> Any:
     runtime = need("onnxruntime", _WHAT)
     if path is None:
-        folder = folder_of("faster_whisper") / "assets"  # importing it would cost half a second
-        check(folder, _SHA256)
-        path = folder / "silero_vad_v6.onnx"
+        path = check(folder_of("faster_whisper") / "assets", _SHA256) / "silero_vad_v6.onnx"
     options = runtime.SessionOptions()
     options.inter_op_num_threads = options.intra_op_num_threads = 1
     options.log_severity_level = 3

