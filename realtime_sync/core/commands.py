@@ -47,6 +47,8 @@ class CommandHandle:
     Attributes:
         event_id: The command's name on the wire; None for a raw message that has none.
         type: The command's wire type.
+        update: The acknowledging update; None while there is none.
+        error: Why the command will not be acknowledged; None while it still may be, or if it was.
         sent_again: The handle of the same command on a new connection; None if it was not sent again.
         overheard: The newest error that names no command, for the message of a time-out. Set by the session.
         overdue: True once a ``wait`` as long as ``Timeouts.acknowledge`` has timed out.
@@ -57,9 +59,9 @@ class CommandHandle:
         self.event_id = event_id
         self._timeout = timeout
         self._check = check
-        self._settled = threading.Event()  # set last, after _update or _error
-        self._update: Optional[ConversationUpdate] = None
-        self._error: Optional[Exception] = None
+        self._settled = threading.Event()  # set last, after update or error
+        self.update: Optional[ConversationUpdate] = None
+        self.error: Optional[Exception] = None
         self.sent_again: Optional[CommandHandle] = None
         self.overheard: Optional[ErrorUpdate] = None
         self.overdue = False
@@ -68,16 +70,6 @@ class CommandHandle:
     def done(self) -> bool:
         """True once the command was acknowledged or refused, or can no longer be either."""
         return self._settled.is_set()
-
-    @property
-    def update(self) -> Optional[ConversationUpdate]:
-        """The update that acknowledged the command; None if it is not acknowledged."""
-        return self._update
-
-    @property
-    def error(self) -> Optional[Exception]:
-        """The reason why the command will never be acknowledged; None if it may still be, or was."""
-        return self._error
 
     def wait(self, timeout: Optional[float] = None) -> ConversationUpdate:
         """Wait until the service acknowledges the command.
@@ -99,10 +91,10 @@ class CommandHandle:
         if not Deadline(seconds).wait(self._settled.wait):
             self.overdue |= seconds >= self._timeout
             raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self.overheard)
-        if self._error is not None:
-            raise self._error.with_traceback(None)
-        assert self._update is not None
-        return self._update
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        assert self.update is not None
+        return self.update
 
     def settle(self, update: Optional[ConversationUpdate], error: Optional[Exception] = None) -> None:
         """Release the threads that wait; the first call counts. Called by the session.
@@ -112,16 +104,14 @@ class CommandHandle:
         if isinstance(update, ErrorUpdate):
             error, update = server_error(update), None
         if not self._settled.is_set():
-            self._update = update
-            self._error = error
+            self.update = update
+            self.error = error
             self._settled.set()
 
     def __repr__(self) -> str:
         state = "in flight"
         if self.done:
-            state = (
-                f"refused: {self._error}" if self._error else f"acknowledged by {getattr(self._update, 'type', '?')}"
-            )
+            state = f"refused: {self.error}" if self.error else f"acknowledged by {getattr(self.update, 'type', '?')}"
         return f"<{' '.join(filter(None, (self.type, self.event_id, state)))}>"
 
 

@@ -75,16 +75,7 @@ class RealtimeExchange(ResponseRouter):
 
     def __init__(self, before: Optional[ResponseRouter] = None) -> None:
         super().__init__(before)
-        self._normalizer = ResponseNormalizer(self)
-
-    def complete(self, update: ConversationUpdate) -> ConversationUpdate:
-        """See ``Exchange``."""
-        return self._normalizer.complete(update)
-
-    @property
-    def unfinished(self) -> list[str]:
-        """See ``Exchange``."""
-        return self.open_ids
+        self.complete = ResponseNormalizer(self).complete
 
 
 class RealtimeState:
