@@ -19,11 +19,9 @@ class PacingClock(Protocol):
 
     def now(self) -> float:
         """Seconds since some fixed moment; never runs backwards."""
-        ...
 
     def wait(self, seconds: float) -> None:
         """Return about so many seconds later."""
-        ...
 
 
 class RealClock:

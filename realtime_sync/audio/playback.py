@@ -22,12 +22,10 @@ class Said(Protocol):
     @property
     def response_id(self) -> str:
         """The response."""
-        ...
 
     @property
     def item_id(self) -> str:
         """The item."""
-        ...
 
 
 @attrs.frozen

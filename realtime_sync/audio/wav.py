@@ -34,7 +34,6 @@ class ByteReader(Protocol):
 
     def read(self, size: int, /) -> Optional[bytes]:
         """At most ``size`` bytes; ``b""`` at the end."""
-        ...
 
 
 @attrs.frozen

@@ -18,7 +18,6 @@ class AccessToken(Protocol):
     @property
     def token(self) -> str:
         """The bearer token."""
-        ...
 
 
 class TokenCredential(Protocol):
@@ -26,7 +25,6 @@ class TokenCredential(Protocol):
 
     def get_token(self, *scopes: str) -> AccessToken:
         """A valid token for these scopes; it may block for a network call."""
-        ...
 
 
 Credential = Union[str, Callable[[], str], TokenCredential, None]

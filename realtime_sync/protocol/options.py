@@ -414,7 +414,6 @@ class _DescribedTool(Protocol):
     @property
     def definition(self) -> ConversationFunctionTool:
         """What the service is told of it."""
-        ...
 
 
 def _tools(value: Setting[Sequence[Union[ConversationTool, _DescribedTool]]]) -> Setting[list[ConversationTool]]:

@@ -20,15 +20,12 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Seconds since some fixed moment; never runs backwards."""
-        ...
 
     def call_later(self, seconds: float, callback: Callable[[], None]) -> Cancel:
         """Call back once after so many seconds, on a thread of the clock's. Returns what cancels it."""
-        ...
 
     def wait(self, event: threading.Event, seconds: float) -> None:
         """Return once the event is set or so many seconds have passed; the event may be set by the clock to wake."""
-        ...
 
 
 def pause(clock: Clock, seconds: float, wake: threading.Event, is_over: Callable[[], bool]) -> None:

@@ -64,11 +64,9 @@ class CallHandler(Protocol):
     @property
     def owner(self) -> Owner:
         """Which calls of the responses it answers, so that nobody else does."""
-        ...
 
     def handle(self, answer: Answer, deadline: Deadline) -> Step:
         """Answer the calls of this kind that ``answer`` makes. Raises ``WaitTimeoutError`` if time is up."""
-        ...
 
 
 def run_rounds(

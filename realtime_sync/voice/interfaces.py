@@ -18,20 +18,16 @@ class Microphone(Protocol):
     @property
     def name(self) -> str:
         """What a person calls it."""
-        ...
 
     @property
     def format(self) -> SampleFormat:
         """Of the pieces."""
-        ...
 
     def start(self) -> None:
         """Begin to listen. Does nothing while it listens."""
-        ...
 
     def stop(self) -> None:
         """Stop listening, and end the iteration. Idempotent, from any thread."""
-        ...
 
     def __iter__(self) -> Iterator[bytes]: ...
 
@@ -42,45 +38,36 @@ class Speaker(Protocol):
     @property
     def name(self) -> str:
         """What a person calls it."""
-        ...
 
     @property
     def format(self) -> SampleFormat:
         """Of what ``write`` takes."""
-        ...
 
     @property
     def position(self) -> PlaybackPosition:
         """What was played, as ``session.interrupt(position=...)`` wants to know it."""
-        ...
 
     @property
     def playing(self) -> bool:
         """True while something is left to be played."""
-        ...
 
     def start(self) -> None:
         """Open the device. Does nothing where it is open."""
-        ...
 
     def write(self, item_id: str, content_index: int, samples: bytes) -> None:
         """Play this behind what is there; returns at once. What belongs to an item that was stopped is dropped.
 
         Raises ``AudioDeviceError`` where the device went away.
         """
-        ...
 
     def stop(self) -> Optional[Played]:
         """Drop at once what was not played, and the rest of these items when it comes. Returns what was heard."""
-        ...
 
     def wait(self, timeout: Optional[float] = None) -> None:
         """Wait until all is played; ``timeout`` in seconds, None is as long as it takes.
 
         Raises ``WaitTimeoutError``, and ``AudioDeviceError`` where the device went away.
         """
-        ...
 
     def close(self) -> None:
         """Drop what was not played and let go of the device. Idempotent."""
-        ...

@@ -20,19 +20,15 @@ class DeviceStream(Protocol):
 
     def start(self) -> None:
         """Begin."""
-        ...
 
     def stop(self) -> None:
         """Sound what is pending, and end."""
-        ...
 
     def abort(self) -> None:
         """End at once."""
-        ...
 
     def close(self) -> None:
         """Let go of the device."""
-        ...
 
 
 class Backend(Protocol):
@@ -41,29 +37,23 @@ class Backend(Protocol):
     @property
     def PortAudioError(self) -> type[Exception]:  # noqa: N802
         """What it raises."""
-        ...
 
     @property
     def RawInputStream(self) -> Callable[..., DeviceStream]:  # noqa: N802
         """Makes a stream that calls back with samples."""
-        ...
 
     @property
     def RawOutputStream(self) -> Callable[..., DeviceStream]:  # noqa: N802
         """Makes a stream that calls back for samples."""
-        ...
 
     def query_devices(self, device: Optional[int] = None, kind: Optional[str] = None) -> object:
         """All devices, or the default one of a kind, as dicts."""
-        ...
 
     def check_input_settings(self, *, device: int, channels: int, dtype: str, samplerate: float) -> None:
         """Raise where the device does not take these."""
-        ...
 
     def check_output_settings(self, *, device: int, channels: int, dtype: str, samplerate: float) -> None:
         """Raise where the device does not take these."""
-        ...
 
 
 @attrs.frozen

@@ -36,7 +36,6 @@ class Closable(Protocol):
 
     def close(self) -> object:
         """Let go of it."""
-        ...
 
 
 def sse_events(

@@ -90,7 +90,6 @@ class Headers(Protocol):
 
     def items(self) -> Iterable[tuple[str, object]]:
         """Names, in any case, and values."""
-        ...
 
 
 class SeenWebhooks(Protocol):
@@ -100,11 +99,9 @@ class SeenWebhooks(Protocol):
 
     def add(self, webhook_id: str, seconds: float) -> bool:
         """Remember an id for so many seconds; False if it is remembered already. Atomic."""
-        ...
 
     def discard(self, webhook_id: str) -> None:
         """Forget an id, so that a redelivery of it is accepted."""
-        ...
 
 
 class SeenInMemory:

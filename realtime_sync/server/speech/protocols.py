@@ -21,7 +21,6 @@ class SpeechStream(Protocol):
 
     def feed(self, pcm: bytes) -> Iterable[float]:
         """Take PCM16 of any length, and give for each whole frame how likely it is speech, 0 to 1."""
-        ...
 
 
 class VoiceActivityDetector(Protocol):
@@ -29,11 +28,9 @@ class VoiceActivityDetector(Protocol):
 
     def load(self) -> None:
         """Make ready; does nothing the second time. Raises ``ConfigurationError`` if something is missing."""
-        ...
 
     def listen(self, rate: int) -> SpeechStream:
         """A new stream of PCM16, mono, at ``rate`` Hz (24,000 or 8,000)."""
-        ...
 
 
 @attrs.frozen
@@ -70,11 +67,9 @@ class Recognizer(Protocol):
 
     def load(self) -> None:
         """See ``VoiceActivityDetector.load``."""
-        ...
 
     def recognize(self, pcm: bytes, rate: int, hints: Hints) -> Recognition:
         """What PCM16, mono, at ``rate`` Hz says. What it raises makes the transcription fail."""
-        ...
 
 
 @attrs.frozen
@@ -90,7 +85,6 @@ class Synthesizer(Protocol):
 
     def load(self) -> None:
         """See ``VoiceActivityDetector.load``."""
-        ...
 
     def speak(self, texts: Iterable[str], *, voice: str, speed: float, rate: int) -> Iterator[Spoken]:
         """Speak texts that come one after another and make one message, each piece as soon as it is ready.
@@ -98,4 +92,3 @@ class Synthesizer(Protocol):
         ``voice``: the session's voice, any name. ``speed``: 0.25 to 1.5, 1 is natural. ``rate``: of the audio, in Hz.
         What it raises makes the response fail.
         """
-        ...
