@@ -235,7 +235,7 @@ class Reconnector:
             again = None
             if sent.handle is not None:
                 again = self._engine.new_handle(sent.handle.type, sent.handle.event_id)
-                sent.handle.replace(again)
+                sent.handle.sent_again = again
             connection.send(Outgoing(sent.frame, again, sent.message, sent.audio_bytes), self._keep_again)
 
     def _keep_again(self, connection: SessionConnection, frame: Outgoing) -> bool:

@@ -74,7 +74,7 @@ class ReconnectState:
         """A connection has ended, and another one will follow: collect the losses."""
         settings, conversation = self._realtime.settings, self._realtime.conversation
         losses = self.outbox.cut(connection.number, settings.turn_detection is not None, settings.input_format)
-        losses += [f"response {id}: it was cut off" for id in connection.exchange.unfinished]
+        losses += [f"response {id}: it was cut off" for id in connection.exchange.open_ids]
         for item_id, samples in self._said.items():  # committed, but in no item yet
             if samples is None:
                 losses.append(f"message {item_id}: its audio was not kept, so it is not carried over")
