@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Set
@@ -161,3 +162,10 @@ def test_importing_the_package_imports_its_four_libraries_and_no_extra() -> None
     extras = {"requests", "wsproto", "numpy", "azure", "openai", "hypothesis", "pytest", "certifi", "docstring_parser"}
     extras |= {"soxr", "soundfile", "sounddevice", "tqdm", "matplotlib"}
     assert loaded & extras == set()
+
+
+def test_every_condition_stands_on_a_lock_that_is_entered_itself() -> None:
+    """``with condition:`` runs Python between the lock and the block, where Ctrl-C would leave the lock taken."""
+    text = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in sources()}
+    assert [name for name, code in text.items() if "threading.Condition()" in code] == []
+    assert [name for name, code in text.items() if re.search(r"with self\._(changed|\w*condition)\b", code)] == []

@@ -51,10 +51,11 @@ class RecordingWriter:
         self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  it is closed by close()
         self._sidecars = SidecarWriter(self.path) if audio == "beside" else None
         self._formats = FormatTracker()
-        self._changed = threading.Condition()  # guards all below, and the order of the lines; never held while writing
+        self._lock = threading.Lock()  # guards all below, and the order of the lines; never held while writing
+        self._changed = threading.Condition(self._lock)
         self._waiting: list[tuple[float, str, Any]] = []
         self._waiting_size = 0
-        self._writing = False  # some thread is, and will take along what is added meanwhile
+        self._writer: Optional[object] = None  # the call that writes, and takes along what is added meanwhile
         self._closed = False
         self._started: Optional[float] = None
         self._dialect = Dialect.GA
@@ -88,13 +89,17 @@ class RecordingWriter:
         """Complete the file. Idempotent; waits at most two seconds for a thread that is still writing."""
         if os.getpid() != self._pid:
             return
-        with self._changed:
-            if self._writing or self._closed:
-                self._closed = True
-                self._changed.wait_for(lambda: not self._writing, _CLOSE_PATIENCE)
-                return
-            self._closed = self._writing = True
-        self._write_all()
+        me = object()
+        try:
+            with self._lock:
+                if self._writer is not None or self._closed:
+                    self._closed = True
+                    self._changed.wait_for(lambda: self._writer is None, _CLOSE_PATIENCE)
+                    return
+                self._closed, self._writer = True, me
+            self._write_all()
+        finally:
+            self._stop_writing(me)
 
     @property
     def closed(self) -> bool:
@@ -117,33 +122,43 @@ class RecordingWriter:
         """Add a line, and write it unless another thread is writing, which then does. No thread waits for another."""
         if os.getpid() != self._pid:
             return
-        with self._changed:
-            if self._closed:
-                return
-            at = time.monotonic() if at is None else at
-            self._waiting.append((at, direction, what))
-            self._waiting_size += len(what)
-            if self._writing and self._waiting_size <= _MOST_WAITING:
-                return
-            too_slow = self._writing
-            self._writing = True
-        if too_slow:
-            self._fail(OSError(f"the disk is too slow: more than {_MOST_WAITING} bytes wait to be written"))
-        else:
-            self._write_all()
+        me = object()
+        try:
+            with self._lock:
+                if self._closed:
+                    return
+                self._waiting.append((time.monotonic() if at is None else at, direction, what))
+                self._waiting_size += len(what)
+                too_slow = self._writer is not None
+                if too_slow and self._waiting_size <= _MOST_WAITING:
+                    return
+                self._writer = self._writer or me
+            if too_slow:
+                self._fail(OSError(f"the disk is too slow: more than {_MOST_WAITING} bytes wait to be written"))
+            else:
+                self._write_all()
+        finally:
+            self._stop_writing(me)
+
+    def _stop_writing(self, writer: object) -> None:
+        """This call writes no more, in whatever way it ends: Ctrl-C may strike at any bytecode of it."""
+        if self._writer is writer:
+            with self._lock:
+                self._writer = None
+                self._changed.notify_all()
 
     def _write_all(self) -> None:
-        """Write until nothing waits; called by the one thread that has set ``_writing``."""
+        """Write until nothing waits; on the thread of the call that is ``_writer``."""
         interrupt: Optional[BaseException] = None
         while True:
-            with self._changed:
+            with self._lock:
                 lines, self._waiting, self._waiting_size = self._waiting, [], 0
-                done = not lines
-                if done and not self._closed:
-                    self._writing = False
-                    break
-            if done:
-                self._finish()
+                finish = self._closed
+                if not lines and not finish:
+                    self._writer = None  # within the lock: what comes from now on is another call's to write
+            if not lines:
+                if finish:
+                    self._finish()
                 break
             for line in lines:
                 try:
@@ -203,7 +218,7 @@ class RecordingWriter:
         self._file.flush()
 
     def _fail(self, error: Exception) -> None:
-        with self._changed:
+        with self._lock:
             first, self._closed = self.error is None, True
             self.error = self.error or error
             self._waiting, self._waiting_size = [], 0
@@ -224,6 +239,3 @@ class RecordingWriter:
             self._file.close()
         except (OSError, ValueError) as error:
             self._fail(error)
-        with self._changed:
-            self._writing = False
-            self._changed.notify_all()

@@ -261,7 +261,8 @@ class SpeechInterrupter:
         self._stop_playing = stop_playing
         # Starts of speech by number; None: the end.
         self._speech: queue.SimpleQueue[Optional[int]] = queue.SimpleQueue()
-        self._changed = threading.Condition()  # guards the two numbers below
+        self._lock = threading.Lock()  # guards the two numbers below
+        self._changed = threading.Condition(self._lock)
         self._starts = 0
         self._silenced: float = 0  # at so many of them the player has been stopped
         self._begun_behind: dict[Optional[str], int] = {}  # ids of responses, and behind which start each began
@@ -295,7 +296,7 @@ class SpeechInterrupter:
 
         A player that waits here at ``input_audio_buffer.speech_started`` does not lose what comes behind it.
         """
-        with self._changed:
+        with self._lock:
             self._changed.wait_for(lambda: self._silenced >= self._starts, timeout)
 
     # On the reader thread -----------------------------------------------------------------------------------------
@@ -303,7 +304,7 @@ class SpeechInterrupter:
     def deliver(self, update: ConversationUpdate) -> None:
         """Take over an update."""
         if isinstance(update, InputAudioBufferSpeechStartedUpdate):
-            with self._changed:
+            with self._lock:
                 self._starts += 1
             self._speech.put(self._starts)
         elif isinstance(update, ResponseCreatedUpdate):
@@ -349,6 +350,6 @@ class SpeechInterrupter:
             self._note_silence(start)
 
     def _note_silence(self, start: float) -> None:
-        with self._changed:
+        with self._lock:
             self._silenced = start
             self._changed.notify_all()

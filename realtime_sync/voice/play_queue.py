@@ -31,7 +31,8 @@ class PlayQueue:
 
     def __init__(self, position: PlaybackPosition) -> None:
         self.position = position
-        self._changed = threading.Condition()  # guards all below; notified at each change
+        self._lock = threading.Lock()  # guards all below; notified at each change
+        self._changed = threading.Condition(self._lock)
         self._pieces: deque[_Piece] = deque()
         self._last: Optional[str] = None  # the item that is being played, or was
         self._dropped: OrderedDict[str, None] = OrderedDict()  # items whose rest is not to be heard
@@ -46,7 +47,7 @@ class PlayQueue:
     def put(self, item_id: str, content_index: int, pcm: bytes) -> None:
         """Play this behind the rest; nothing of an item that was dropped."""
         whole = memoryview(pcm)[: len(pcm) // SAMPLE_BYTES * SAMPLE_BYTES]
-        with self._changed:
+        with self._lock:
             if whole and item_id not in self._dropped:
                 self._pieces.append(_Piece(item_id, content_index, whole))
                 self._changed.notify_all()
@@ -55,7 +56,7 @@ class PlayQueue:
         """So many samples to be played now, silence where there are none; tells the position."""
         parts: list[memoryview] = []
         missing = samples * SAMPLE_BYTES
-        with self._changed:
+        with self._lock:
             while missing and self._pieces:
                 piece = self._pieces[0]
                 part, piece.left = piece.left[:missing], piece.left[missing:]
@@ -72,7 +73,7 @@ class PlayQueue:
 
     def drop(self) -> Optional[Played]:
         """Forget what was not taken, and what comes of these items; the position as it is then."""
-        with self._changed:
+        with self._lock:
             for item_id in (self._last, *(piece.item_id for piece in self._pieces)):
                 if item_id is not None:
                     self._dropped[item_id] = None
@@ -84,12 +85,12 @@ class PlayQueue:
 
     def wait(self, deadline: Deadline) -> bool:
         """Wait until it is empty; False if time is up before."""
-        with self._changed:
+        with self._lock:
             return deadline.wait(lambda s: self._changed.wait_for(lambda: not self._pieces, s))
 
     def wait_for_more(self, taken: int, seconds: float) -> bool:
         """Wait until more than ``taken`` samples were taken, or it is empty; False if neither came in time."""
-        with self._changed:
+        with self._lock:
             return self._changed.wait_for(lambda: self.taken > taken or not self._pieces, seconds)
 
 

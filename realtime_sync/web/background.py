@@ -185,7 +185,8 @@ class BackgroundSessions:
         check_number("close_seconds", close_seconds, "seconds", error=ConfigurationError)
         self.max_sessions = max_sessions
         self._close_seconds = close_seconds
-        self._changed = threading.Condition()  # guards _running, _closed and _lost
+        self._lock = threading.Lock()  # guards _running, _closed and _lost
+        self._changed = threading.Condition(self._lock)
         self._running: dict[str, BackgroundSession[Any]] = {}
         self._closed = False
         self._lost = False
@@ -251,7 +252,7 @@ class BackgroundSessions:
         if self._lost:
             return True
         deadline = Deadline(self._close_seconds if timeout is None else timeout)
-        with self._changed:
+        with self._lock:
             self._closed = True
             running = list(self._running.values())
         sessions = [session for session in (background._give_up() for background in running) if session is not None]
@@ -260,7 +261,7 @@ class BackgroundSessions:
             session._engine.begin_close(1000, "", deadline.left)
         for session in sessions:
             session.close()
-        with self._changed:
+        with self._lock:
             deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(), seconds))
             left = self._others()
         if left:
@@ -280,7 +281,7 @@ class BackgroundSessions:
         background: BackgroundSession[Any] = BackgroundSession(f"session-{next(self._numbers)}" if key is None else key)
         if self._lost:
             raise ForkedSessionError(_FORKED)
-        with self._changed:
+        with self._lock:
             if self._closed:
                 raise SessionNotOpenError("these BackgroundSessions are closed: the application is ending")
             if background.key in self._running:
@@ -299,7 +300,7 @@ class BackgroundSessions:
         return [key for key, background in self._running.items() if background._thread is not own]
 
     def _remove(self, background: BackgroundSession[Any]) -> None:
-        with self._changed:
+        with self._lock:
             self._running.pop(background.key, None)
             # In here, so that whoever has waited for it finds its key and its place free, and close() finds it ended.
             background._ended.set()
@@ -335,7 +336,8 @@ class BackgroundSessions:
                 raise
 
     def _after_fork_in_child(self) -> None:
-        self._changed = threading.Condition()  # the old one may be held for ever by a thread of the parent's
+        self._lock = threading.Lock()  # the old one may be held for ever by a thread of the parent's
+        self._changed = threading.Condition(self._lock)
         self._lost = bool(self._running) or self._lost
         self._running = {}
 

@@ -126,7 +126,7 @@ def test_a_key_is_free_again_for_whoever_has_waited_for_its_session(sessions: Ba
     def open_nothing() -> RealtimeConversationSession:
         raise ConfigurationError("no key")
 
-    with sessions._changed:  # so that it cannot be taken off the list
+    with sessions._lock:  # so that it cannot be taken off the list
         background = sessions.start(open_nothing, listen, key="rtc_1")
         with pytest.raises(WaitTimeoutError):
             background.wait(0.3)
