@@ -15,17 +15,10 @@ from typing import TYPE_CHECKING, Optional
 
 import attrs
 
+from realtime_sync.protocol import resources
 from realtime_sync.protocol.items import ConversationContentPart, MCPListToolsItem, decode_base64
 from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.registry import REALTIME, public_classes
-from realtime_sync.protocol.resources import (
-    ConversationInfo,
-    ErrorDetails,
-    LogProb,
-    RateLimit,
-    TranscriptionLanguage,
-    TranscriptionUsage,
-)
 from realtime_sync.protocol.update_base import (
     ContentStreamingUpdateBase,
     ConversationUpdate,
@@ -68,7 +61,7 @@ class TranscriptionSessionUpdatedUpdate(SessionUpdateBase):
 class ErrorUpdate(ConversationUpdate):
     """The server refused a message or failed; the session usually goes on."""
 
-    error: ErrorDetails
+    error: resources.ErrorDetails
 
     @property
     def message(self) -> Optional[str]:
@@ -95,7 +88,7 @@ class ErrorUpdate(ConversationUpdate):
 class ConversationCreatedUpdate(ConversationUpdate):
     """The conversation of the session."""
 
-    conversation: ConversationInfo
+    conversation: resources.ConversationInfo
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -138,7 +131,7 @@ class ConversationItemInputAudioTranscriptionDeltaUpdate(ItemUpdateBase):
     content_index: Optional[int] = None
     delta: Optional[str] = None
     obfuscation: Optional[str] = None
-    logprobs: Optional[list[LogProb]] = None
+    logprobs: Optional[list[resources.LogProb]] = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -159,9 +152,9 @@ class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
 
     content_index: int
     transcript: str
-    languages: Optional[list[TranscriptionLanguage]] = None
-    logprobs: Optional[list[LogProb]] = None
-    usage: Optional[TranscriptionUsage] = None
+    languages: Optional[list[resources.TranscriptionLanguage]] = None
+    logprobs: Optional[list[resources.LogProb]] = None
+    usage: Optional[resources.TranscriptionUsage] = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -169,7 +162,7 @@ class ConversationItemInputAudioTranscriptionFailedUpdate(ItemUpdateBase):
     """What the user said could not be transcribed."""
 
     content_index: int
-    error: ErrorDetails
+    error: resources.ErrorDetails
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -411,19 +404,19 @@ class MCPListToolsFailedUpdate(ItemUpdateBase):
 class RateLimitsUpdatedUpdate(ConversationUpdate):
     """What is left of the rate limits; some servers send an empty list."""
 
-    rate_limits: list[RateLimit]
+    rate_limits: list[resources.RateLimit]
 
     @property
-    def requests(self) -> Optional[RateLimit]:
+    def requests(self) -> Optional[resources.RateLimit]:
         """The limit on requests, or None if it was not told."""
         return self._named("requests")
 
     @property
-    def tokens(self) -> Optional[RateLimit]:
+    def tokens(self) -> Optional[resources.RateLimit]:
         """The limit on tokens, or None if it was not told."""
         return self._named("tokens")
 
-    def _named(self, name: str) -> Optional[RateLimit]:
+    def _named(self, name: str) -> Optional[resources.RateLimit]:
         return next((limit for limit in self.rate_limits if limit.name == name), None)
 
 
