@@ -21,12 +21,7 @@ from cattrs.errors import AttributeValidationNote, ClassValidationError, Iterabl
 from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, override
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.protocol import (
-    commands,  # noqa: F401  its import fills the registry
-    items,
-    options,
-    updates,  # noqa: F401  likewise
-)
+from realtime_sync.protocol import commands, items, options, updates  # noqa: F401  commands, updates: fill the registry
 from realtime_sync.protocol.dialects import Dialect, Json, read, read_type, write
 from realtime_sync.protocol.parsing import parse
 from realtime_sync.protocol.registry import REALTIME, UNSET, Command, Options, Registry, UnsetType, WireObject
@@ -385,14 +380,11 @@ def _made_converter() -> cattrs.Converter:
 
 
 def _register_families(converter: cattrs.BaseConverter) -> None:
+    known_items: list[type[Any]] = items.ConversationItem.__subclasses__()
+    item_types = {attrs.fields(cls).type.default: cls for cls in known_items}
     tool_types: dict[str, type[Any]] = {
         "function": options.ConversationFunctionTool,
         "mcp": options.ConversationMCPTool,
-    }
-    item_types: dict[str, type[Any]] = {
-        attrs.fields(cls).type.default: cls
-        for cls in items.ConversationItem.__subclasses__()
-        if cls is not items.UnknownItem
     }
     families: list[tuple[Any, Hook]] = [
         (options.ConversationToolChoice, _structure_tool_choice(converter)),
@@ -408,9 +400,7 @@ def _register_families(converter: cattrs.BaseConverter) -> None:
 _converter = _made_converter()
 
 
-def _made_reader(
-    wire_type: str, dialect: Dialect, registry: Registry, readers: dict[str, _Reader]
-) -> Optional[_Reader]:
+def _made_reader(wire_type: str, dialect: Dialect, registry: Registry, readers: dict[str, _Reader]) -> _Reader | None:
     """On first use, because cattrs takes a millisecond a class and few sessions see all of them.
 
     Any thread may fill ``readers``; what two make at once is the same.
