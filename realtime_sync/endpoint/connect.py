@@ -119,7 +119,9 @@ def with_retries(
             delay = retries.pause(error, number, waited) if may_repeat(error) else None
             if delay is None:
                 raise
-            _announce(error, show_url(aim.url), number + 1, retries.attempts, delay)
+            request = f" (request {error.request_id})" if error.request_id else ""
+            again = f"trying again in {delay:.1f} s (attempt {number + 1} of {retries.attempts})"
+            logger.info("%s answered %s%s; %s", show_url(aim.url), error.status, request, again)
             _wait(delay, cancellation, error)
         waited += delay
         number += 1
@@ -130,18 +132,6 @@ def _wait(seconds: float, cancellation: Optional[Cancellation], error: errors.Ha
         time.sleep(seconds)
     elif cancellation.wait(seconds):
         raise errors.ConnectCancelledError("The client was closed while it waited to connect again.") from error
-
-
-def _announce(error: errors.HandshakeError, url: str, attempt: int, attempts: int, delay: float) -> None:
-    logger.info(
-        "%s answered %s%s; trying again in %.1f s (attempt %d of %d)",
-        url,
-        error.status,
-        f" (request {error.request_id})" if error.request_id else "",
-        delay,
-        attempt,
-        attempts,
-    )
 
 
 _KEY = re.compile(r"\b((?:sk|ek)[-_])[\w-]{6,}")

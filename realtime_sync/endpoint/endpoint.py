@@ -12,14 +12,8 @@ from typing import TYPE_CHECKING, Literal, Mapping, Optional, Union
 
 import attrs
 
-from realtime_sync.endpoint.credentials import (
-    AZURE_SCOPE,
-    Credential,
-    CredentialKind,
-    check_credential,
-    credential_headers,
-    hide_credential,
-)
+from realtime_sync.endpoint import credentials
+from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.errors import ConfigurationError, UnsupportedByDialectError
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.transport import default_ssl_context, urls
@@ -117,7 +111,7 @@ class Endpoint:
     base_url: str = attrs.field(repr=_shown)
     flavour: Flavour = "openai"
     dialect: Dialect = Dialect.GA
-    credential: Credential = attrs.field(default=None, repr=hide_credential)
+    credential: Credential = attrs.field(default=None, repr=credentials.hide_credential)
     credential_kind: Optional[CredentialKind] = None
     token_scope: str = AZURE_SCOPE
     api_version: Optional[str] = None
@@ -132,7 +126,7 @@ class Endpoint:
 
     def __attrs_post_init__(self) -> None:
         """Refuse now what would be refused at each connect."""
-        check_credential(self.credential, self.credential_kind)
+        credentials.check_credential(self.credential, self.credential_kind)
         _check_kinds(self.dialect, self.ssl_context)
         if self.ssl_context is not None and self.ca_file is not None:
             raise ConfigurationError("Give ssl_context or ca_file, not both: load the file into the context.")
@@ -282,7 +276,7 @@ class Endpoint:
         return attrs.evolve(target, url="http" + target.url.removeprefix("ws"))
 
     def _target(self, url: str, *additions: Additions) -> Target:
-        credential = credential_headers(self.credential, self.credential_kind, self.token_scope)
+        credential = credentials.credential_headers(self.credential, self.credential_kind, self.token_scope)
         return Target(
             url=url,
             headers=urls.merge_headers(self._own_headers(), credential, self.headers, *additions),

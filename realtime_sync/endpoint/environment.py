@@ -105,12 +105,8 @@ def _azure(environ: Mapping[str, str], endpoint: str, key: Optional[str]) -> tup
 
 
 def _openai(environ: Mapping[str, str], base_url: str, key: Optional[str]) -> tuple[Endpoint, str]:
-    endpoint = Endpoint.openai(
-        key,
-        endpoint=base_url,
-        organization=_value(environ, "OPENAI_ORG_ID"),
-        project=_value(environ, "OPENAI_PROJECT_ID"),
-    )
+    organization, project = _value(environ, "OPENAI_ORG_ID"), _value(environ, "OPENAI_PROJECT_ID")
+    endpoint = Endpoint.openai(key, endpoint=base_url, organization=organization, project=project)
     return endpoint, _value(environ, "OPENAI_REALTIME_MODEL") or DEFAULT_MODEL
 
 
