@@ -88,7 +88,7 @@ class Budget:
         self._transcriber = (options.model or None) if isinstance(options, InputTranscriptionOptions) else None
 
     def _is_new(self, key: Optional[str]) -> bool:
-        if key is not None and key in self._counted:
+        if key in self._counted:
             return False
         if key is not None:
             self._counted.add(key)

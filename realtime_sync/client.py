@@ -418,14 +418,11 @@ class RealtimeConversationClient:
         )
         self._introduce(session, engine, options, greeting, budget)
         if policy is not None:
-            once = ConnectRetries(attempts=1)  # the reconnector has its own deadline
+            again = functools.partial(
+                connect, retries=ConnectRetries(attempts=1)
+            )  # the reconnector has its own deadline
             Reconnector(
-                engine,
-                policy,
-                lambda cancel: connect(cancel, once),
-                greeting=greeting,
-                replays=call_id is None,
-                continuous=translation,
+                engine, policy, again, greeting=greeting, replays=call_id is None, continuous=translation
             ).start()
         return session
 
@@ -485,9 +482,8 @@ class RealtimeConversationClient:
             self._check_not_closed()
         except BaseException as error:
             session.close()
-            if isinstance(
-                error, (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError)
-            ):
+            ended = (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError)
+            if isinstance(error, ended):
                 self._check_not_closed()  # if it was closed, that is the reason
             raise
 
