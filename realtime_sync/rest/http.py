@@ -213,7 +213,8 @@ def _failure(
     parts = urlsplit(target.url)
     place = parts.netloc
     if isinstance(error, exceptions.ProxyError) or type(cause).__module__ == "socks":  # PySocks' own errors
-        message = f"The proxy {_proxy(target)} could not be used for {place}: {_words(cause, error)}."
+        proxy = Proxy.parse(target.proxy).place if target.proxy else "in between"
+        message = f"The proxy {proxy} could not be used for {place}: {_words(cause, error)}."
         return errors.ProxyError(message + (" Put user:password@ into its URL." if "407" in message else "")), cause
     if isinstance(error, exceptions.InvalidSchema):  # what requests says if PySocks is missing
         message = f"A SOCKS proxy for REST requests needs the package PySocks: {install('socks')}"
@@ -257,7 +258,3 @@ def _words(cause: Optional[OSError], error: BaseException) -> str:
     if cause is None:
         return f"the answer broke off or makes no sense ({type(error).__name__})"
     return cause.strerror or str(cause) or type(cause).__name__
-
-
-def _proxy(target: Target) -> str:
-    return Proxy.parse(target.proxy).place if target.proxy else "in between"
