@@ -172,17 +172,15 @@ def _mend(container: Any, error: Exception, path: str, faults: list[str]) -> Non
             del container[key]
 
 
-def _mend_field(
-    container: Json, error: Exception, note: AttributeValidationNote, place: str, faults: list[str]
-) -> None:
+def _mend_field(wire: Json, error: Exception, note: AttributeValidationNote, place: str, faults: list[str]) -> None:
     assert isinstance(error, ClassValidationError)
     required = attrs.fields_dict(error.cl)[note.name].default is attrs.NOTHING
-    if note.name in container:
-        faults.append(f"wrong type at {place}: {_json_type(container.pop(note.name))}")
+    if note.name in wire:
+        faults.append(f"wrong type at {place}: {_json_type(wire.pop(note.name))}")
     elif required:
         faults.append(f"missing {place}")
     if required:
-        container[note.name] = _empty(note.type)
+        wire[note.name] = _empty(note.type)
 
 
 def _empty(wanted: Any) -> Any:
@@ -362,16 +360,15 @@ def _is_described_tool(cls: Any) -> bool:
 
 def _made_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
+    add_factory = converter.register_structure_hook_factory
     converter.register_structure_hook(str, _only(str, "a string"))
     converter.register_structure_hook(bool, _only(bool, "a boolean"))
     converter.register_structure_hook(int, _structure_int)
     converter.register_structure_hook(float, _structure_float)
-    converter.register_structure_hook_factory(_generic(list), _container_hook(list, "an array", list_structure_factory))
-    converter.register_structure_hook_factory(
-        _generic(dict), _container_hook(dict, "an object", make_mapping_structure_fn)
-    )
-    converter.register_structure_hook_factory(_generic(Union, types.UnionType), _union_hook)
-    converter.register_structure_hook_factory(_is_ours, _class_hook)
+    add_factory(_generic(list), _container_hook(list, "an array", list_structure_factory))
+    add_factory(_generic(dict), _container_hook(dict, "an object", make_mapping_structure_fn))
+    add_factory(_generic(Union, types.UnionType), _union_hook)
+    add_factory(_is_ours, _class_hook)
     converter.register_unstructure_hook_factory(_is_ours, _unstructure_hook)
     converter.register_unstructure_hook_func(_is_described_tool, lambda tool: converter.unstructure(tool.definition))
     converter.register_unstructure_hook(options.ConversationToolChoice, _unstructure_tool_choice)
@@ -382,13 +379,10 @@ def _made_converter() -> cattrs.Converter:
 def _register_families(converter: cattrs.BaseConverter) -> None:
     known_items: list[type[Any]] = items.ConversationItem.__subclasses__()
     item_types = {attrs.fields(cls).type.default: cls for cls in known_items}
-    tool_types: dict[str, type[Any]] = {
-        "function": options.ConversationFunctionTool,
-        "mcp": options.ConversationMCPTool,
-    }
+    tools: dict[str, type[Any]] = {"function": options.ConversationFunctionTool, "mcp": options.ConversationMCPTool}
     families: list[tuple[Any, Hook]] = [
         (options.ConversationToolChoice, _structure_tool_choice(converter)),
-        (options.ConversationTool, _family_hook(converter, tool_types, options.UnknownTool)),
+        (options.ConversationTool, _family_hook(converter, tools, options.UnknownTool)),
         (items.ConversationItem, _family_hook(converter, item_types, items.UnknownItem)),
         (options.SessionOptions, _session_hook(converter)),
     ]

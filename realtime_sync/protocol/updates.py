@@ -33,6 +33,34 @@ from realtime_sync.protocol.update_base import (
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
+class _ContentDelta(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+    """A piece of a content part."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class _ArgumentsDelta(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+    """A piece of a call's arguments, of either kind."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+
+    @property
+    def function_arguments(self) -> Optional[str]:
+        return self.delta
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class _TranslationDelta(ItemStreamingPartDeltaUpdate):
+    """A piece of what a translation session hears or says."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionCreatedUpdate(SessionUpdateBase):
     """The session is open; always the first message."""
 
@@ -269,11 +297,8 @@ class ResponseContentPartDoneUpdate(ContentStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseOutputTextDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseOutputTextDeltaUpdate(_ContentDelta):
     """A piece of the answer's text."""
-
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
 
     @property
     def text(self) -> Optional[str]:
@@ -288,11 +313,8 @@ class ResponseOutputTextDoneUpdate(ContentStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseOutputAudioDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseOutputAudioDeltaUpdate(_ContentDelta):
     """A piece of the answer's audio, as base64; ``audio_bytes`` has it decoded."""
-
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
 
     @property
     def audio_bytes(self) -> Optional[bytes]:
@@ -305,11 +327,8 @@ class ResponseOutputAudioDoneUpdate(ContentStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseOutputAudioTranscriptDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseOutputAudioTranscriptDeltaUpdate(_ContentDelta):
     """A piece of the transcript of the answer's audio."""
-
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
 
     @property
     def audio_transcript(self) -> Optional[str]:
@@ -324,16 +343,10 @@ class ResponseOutputAudioTranscriptDoneUpdate(ContentStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseFunctionCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseFunctionCallArgumentsDeltaUpdate(_ArgumentsDelta):
     """A piece of a call's arguments."""
 
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
     call_id: str
-
-    @property
-    def function_arguments(self) -> Optional[str]:
-        return self.delta
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -346,15 +359,8 @@ class ResponseFunctionCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseMCPCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseMCPCallArgumentsDeltaUpdate(_ArgumentsDelta):
     """A piece of an MCP call's arguments."""
-
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
-
-    @property
-    def function_arguments(self) -> Optional[str]:
-        return self.delta
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -421,20 +427,16 @@ class RateLimitsUpdatedUpdate(ConversationUpdate):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class SessionInputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
+class SessionInputTranscriptDeltaUpdate(_TranslationDelta):
     """A piece of what was said, in the speaker's language (translation)."""
 
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
     elapsed_ms: Optional[int] = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class SessionOutputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
+class SessionOutputTranscriptDeltaUpdate(_TranslationDelta):
     """A piece of the translation as text."""
 
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
     elapsed_ms: Optional[int] = None
 
     @property
@@ -443,11 +445,9 @@ class SessionOutputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class SessionOutputAudioDeltaUpdate(ItemStreamingPartDeltaUpdate):
+class SessionOutputAudioDeltaUpdate(_TranslationDelta):
     """A piece of the translation as speech; ``sample_rate`` in Hz."""
 
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
     sample_rate: Optional[int] = None
     channels: Optional[int] = None
     format: Optional[str] = None
