@@ -100,16 +100,12 @@ def _excerpt(text: str) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> Optional[float]:
-    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
-        seconds = _number(headers.get(name, ""))
-        if seconds is not None:
-            return seconds / 1000
-    text = headers.get("retry-after", "")
-    seconds = _number(text)
-    if seconds is not None:
-        return seconds
+    for name, in_a_second in (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("retry-after", 1)):
+        number = _number(headers.get(name, ""))
+        if number is not None:
+            return number / in_a_second
     try:
-        date = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
         if date.tzinfo is None:  # asctime's form, which is UTC in HTTP (RFC 9110, 5.6.7)
             date = date.replace(tzinfo=timezone.utc)
         # A date is the one place for the wall clock: it is the only clock that we share with the server.
