@@ -46,9 +46,7 @@ class ConnectRetries:
             return None
         if error.code == "insufficient_quota":
             return None  # also a 429, but it lasts until somebody pays
-        delay = error.retry_after
-        if delay is None:
-            delay = backoff(self.base_delay, attempt)
+        delay = backoff(self.base_delay, attempt) if error.retry_after is None else error.retry_after
         return delay if waited + delay <= self.max_wait else None
 
 

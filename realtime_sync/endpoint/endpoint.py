@@ -49,14 +49,6 @@ def _shown(url: Union[str, Literal[False], None]) -> str:
     return repr(urls.show_url(url) if url else url)
 
 
-def _check_kinds(dialect: object, ssl_context: object) -> None:
-    """Refuse what would be taken for the GA dialect, or fail at each connect in words of another library."""
-    if not isinstance(dialect, Dialect):
-        raise ConfigurationError(f"dialect must be Dialect.GA or Dialect.PREVIEW, not {dialect!r:.60}.")
-    if ssl_context is not None and not hasattr(ssl_context, "wrap_bio"):
-        raise ConfigurationError(f"ssl_context must be an ssl.SSLContext or None, not {ssl_context!r:.60}.")
-
-
 @attrs.frozen(kw_only=True, eq=False)
 class Target:
     """One connection attempt, worked out: what the transport needs, and nothing that it must decide.
@@ -127,7 +119,11 @@ class Endpoint:
     def __attrs_post_init__(self) -> None:
         """Refuse now what would be refused at each connect."""
         credentials.check_credential(self.credential, self.credential_kind)
-        _check_kinds(self.dialect, self.ssl_context)
+        # What would be taken for the GA dialect, or fail at each connect in words of another library.
+        if not isinstance(self.dialect, Dialect):
+            raise ConfigurationError(f"dialect must be Dialect.GA or Dialect.PREVIEW, not {self.dialect!r:.60}.")
+        if self.ssl_context is not None and not hasattr(self.ssl_context, "wrap_bio"):
+            raise ConfigurationError(f"ssl_context must be an ssl.SSLContext or None, not {self.ssl_context!r:.60}.")
         if self.ssl_context is not None and self.ca_file is not None:
             raise ConfigurationError("Give ssl_context or ca_file, not both: load the file into the context.")
         if self.proxy:
