@@ -188,10 +188,8 @@ class BudgetGuard:
             self._begin_end(f"the session was ended because its budget cannot be kept: {error}")
             return
         if self.budget.passed:
-            spent, usd = self.budget.spent, self.budget.usd
-            self._begin_end(
-                f"the session was ended because it has cost {_dollars(spent)}, and its budget is {_dollars(usd)}"
-            )
+            bill = f"it has cost {_dollars(self.budget.spent)}, and its budget is {_dollars(self.budget.usd)}"
+            self._begin_end(f"the session was ended because {bill}")
 
     def end(self, end: End) -> None:
         """The session has ended."""

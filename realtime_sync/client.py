@@ -418,12 +418,9 @@ class RealtimeConversationClient:
         )
         self._introduce(session, engine, options, greeting, budget)
         if policy is not None:
-            again = functools.partial(
-                connect, retries=ConnectRetries(attempts=1)
-            )  # the reconnector has its own deadline
-            Reconnector(
-                engine, policy, again, greeting=greeting, replays=call_id is None, continuous=translation
-            ).start()
+            once = functools.partial(connect, retries=ConnectRetries(attempts=1))  # a reconnector has its own deadline
+            replays = call_id is None
+            Reconnector(engine, policy, once, greeting=greeting, replays=replays, continuous=translation).start()
         return session
 
     def _connected(
