@@ -88,7 +88,7 @@ class Budget:
         self._transcriber = (options.model or None) if isinstance(options, InputTranscriptionOptions) else None
 
     def _is_new(self, key: Optional[str]) -> bool:
-        if key is not None and key in self._counted:
+        if key in self._counted:
             return False
         if key is not None:
             self._counted.add(key)
@@ -188,10 +188,8 @@ class BudgetGuard:
             self._begin_end(f"the session was ended because its budget cannot be kept: {error}")
             return
         if self.budget.passed:
-            spent, usd = self.budget.spent, self.budget.usd
-            self._begin_end(
-                f"the session was ended because it has cost {_dollars(spent)}, and its budget is {_dollars(usd)}"
-            )
+            bill = f"it has cost {_dollars(self.budget.spent)}, and its budget is {_dollars(self.budget.usd)}"
+            self._begin_end(f"the session was ended because {bill}")
 
     def end(self, end: End) -> None:
         """The session has ended."""

@@ -21,6 +21,7 @@ from typing import Callable, NoReturn, Optional, TypeVar, Union
 
 import attrs
 
+import realtime_sync.errors as errors
 from realtime_sync.budget import Budget, BudgetGuard
 from realtime_sync.checks import check_whole, validated_by
 from realtime_sync.core.engine import Engine
@@ -31,15 +32,6 @@ from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refu
 from realtime_sync.endpoint.credentials import Credential
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.endpoint.environment import from_environment
-from realtime_sync.errors import (
-    ConfigurationError,
-    ConnectCancelledError,
-    ConnectionClosedError,
-    ConnectionFailedError,
-    InvalidInputError,
-    SessionNotOpenError,
-    WaitTimeoutError,
-)
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     InputTranscriptionOptions,
@@ -88,7 +80,7 @@ class ConnectionSettings:
         for name, kind in (("timeouts", Timeouts), ("retries", ConnectRetries), ("limits", QueueLimits)):
             value = getattr(self, name)
             if not isinstance(value, kind):
-                raise ConfigurationError(f"{name} must be a {kind.__name__}(...), not {value!r:.60}")
+                raise errors.ConfigurationError(f"{name} must be a {kind.__name__}(...), not {value!r:.60}")
 
 
 class RealtimeConversationClient:
@@ -116,9 +108,9 @@ class RealtimeConversationClient:
             ConfigurationError: An argument cannot be right.
         """
         if settings is not None and not isinstance(settings, ConnectionSettings):
-            raise ConfigurationError(f"settings must be a ConnectionSettings(...) or None, not {settings!r:.60}")
+            raise errors.ConfigurationError(f"settings must be a ConnectionSettings(...) or None, not {settings!r:.60}")
         if isinstance(model, str) and _LIKE_A_KEY.match(model):  # it would be in URLs, in logs and in reprs
-            raise ConfigurationError(
+            raise errors.ConfigurationError(
                 "The model looks like a key, so it is not shown here. Give the model first: "
                 "RealtimeConversationClient(model, key), or "
                 'OpenAIClient(key).get_realtime_conversation_client("gpt-realtime")'
@@ -303,7 +295,7 @@ class RealtimeConversationClient:
             RealtimeSyncError: As ``start_conversation_session``.
         """
         if not isinstance(call_id, str) or not call_id.strip():
-            raise InvalidInputError(f"call_id must be a text that is not empty, not {call_id!r:.60}")
+            raise errors.InvalidInputError(f"call_id must be a text that is not empty, not {call_id!r:.60}")
         return self._start(options, reconnect, recording, None, headers, query, budget=budget, call_id=call_id)
 
     @property
@@ -356,7 +348,7 @@ class RealtimeConversationClient:
         self.close()
 
     def __reduce__(self) -> NoReturn:
-        raise ConfigurationError(
+        raise errors.ConfigurationError(
             "a client holds a key and live sessions, so it cannot be sent to another process: pass the function that "
             "makes one there, such as RealtimeConversationClient.from_env"
         )
@@ -388,7 +380,7 @@ class RealtimeConversationClient:
             endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
         settings = self.settings
         if self._closed:
-            raise ConnectCancelledError("This client was closed; make another one.")
+            raise errors.ConnectCancelledError("This client was closed; make another one.")
         request_id = str(uuid.uuid4()) if endpoint.flavour != "openai" else None
         if request_id is not None:
             headers = {"x-ms-client-request-id": request_id, **(headers or {})}
@@ -426,15 +418,9 @@ class RealtimeConversationClient:
         )
         self._introduce(session, engine, options, greeting, budget)
         if policy is not None:
-            once = ConnectRetries(attempts=1)  # the reconnector has its own deadline
-            Reconnector(
-                engine,
-                policy,
-                lambda cancel: connect(cancel, once),
-                greeting=greeting,
-                replays=call_id is None,
-                continuous=translation,
-            ).start()
+            once = functools.partial(connect, retries=ConnectRetries(attempts=1))  # a reconnector has its own deadline
+            replays = call_id is None
+            Reconnector(engine, policy, once, greeting=greeting, replays=replays, continuous=translation).start()
         return session
 
     def _connected(
@@ -484,7 +470,7 @@ class RealtimeConversationClient:
             self._check_not_closed()  # close() may have been called before this session was registered
             try:
                 engine.wait_until_greeted(greeting)
-            except ConnectionClosedError as error:
+            except errors.ConnectionClosedError as error:
                 raise refusal(error) from error
             if budget is not None:
                 BudgetGuard(budget, engine).start()
@@ -493,15 +479,16 @@ class RealtimeConversationClient:
             self._check_not_closed()
         except BaseException as error:
             session.close()
-            if isinstance(error, (ConnectionFailedError, ConnectionClosedError, SessionNotOpenError)):
+            ended = (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError)
+            if isinstance(error, ended):
                 self._check_not_closed()  # if it was closed, that is the reason
             raise
 
     def _configure(self, session: RealtimeConversationSession, options: SessionOptions) -> None:
         try:
             session.configure_session(options).wait()
-        except WaitTimeoutError as error:
-            raise WaitTimeoutError(
+        except errors.WaitTimeoutError as error:
+            raise errors.WaitTimeoutError(
                 f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s. It is not "
                 "known whether they are in force, so the session was closed. If the server acknowledges no settings at "
                 "all, start the session without options and call session.configure_session(options)."
@@ -509,7 +496,7 @@ class RealtimeConversationClient:
 
     def _check_not_closed(self) -> None:
         if self._closed:
-            raise ConnectCancelledError("The client was closed while the session was started; nothing is open.")
+            raise errors.ConnectCancelledError("The client was closed while the session was started; nothing is open.")
 
 
 def _transcription(
@@ -528,12 +515,12 @@ def _translation(
 ) -> Optional[TranslationSessionOptions]:
     if isinstance(options, str):
         if target_language is not None:
-            raise InvalidInputError("target_language was given twice: as the first argument and by name")
+            raise errors.InvalidInputError("target_language was given twice: as the first argument and by name")
         options, target_language = None, options
     if target_language is None:
         return options
     if not target_language.strip():
-        raise InvalidInputError("target_language is empty; name a language by its code, such as 'es'")
+        raise errors.InvalidInputError("target_language is empty; name a language by its code, such as 'es'")
     return attrs.evolve(options or TranslationSessionOptions(), target_language=target_language)
 
 
@@ -541,5 +528,5 @@ def _policy(reconnect: Union[bool, Reconnect]) -> Optional[Reconnect]:
     if isinstance(reconnect, Reconnect):
         return reconnect
     if not isinstance(reconnect, bool):
-        raise InvalidInputError(f"reconnect must be True, False or a Reconnect, not {reconnect!r:.60}")
+        raise errors.InvalidInputError(f"reconnect must be True, False or a Reconnect, not {reconnect!r:.60}")
     return Reconnect() if reconnect else None

@@ -237,13 +237,9 @@ class HandshakeError(ConnectionFailedError):
         close_info: Optional[CloseInfo] = None,
     ) -> None:
         super().__init__(message)
-        self.status = status
-        self.body = body
+        self.status, self.body, self.code = status, body, code
         self.headers: Mapping[str, str] = dict(headers or {})
-        self.request_id = request_id
-        self.retry_after = retry_after
-        self.code = code
-        self.close_info = close_info
+        self.request_id, self.retry_after, self.close_info = request_id, retry_after, close_info
 
 
 class AuthenticationError(HandshakeError):
@@ -377,11 +373,8 @@ class ServerError(RealtimeSyncError):
         update: Optional[ErrorEvent] = None,
     ) -> None:
         super().__init__(message)
-        self.type = type
-        self.code = code
-        self.param = param
-        self.event_id = event_id
-        self.update = update
+        self.type, self.code, self.param = type, code, param
+        self.event_id, self.update = event_id, update
 
 
 class WebhookError(RealtimeSyncError, ValueError):

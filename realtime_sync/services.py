@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.core.limits import QueueLimits
@@ -60,7 +60,7 @@ class OpenAIClient:
             token_scope=token_scope,
             dialect=dialect,
         )
-        self.settings = _settings(timeouts, retries, limits, max_message_bytes)
+        self.settings = _settings(max_message_bytes, timeouts=timeouts, retries=retries, limits=limits)
 
     def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
         """A client for this model, such as ``"gpt-realtime"``; None if sessions only join calls or transcribe."""
@@ -109,7 +109,7 @@ class AzureOpenAIClient:
             ca_file=ca_file,
             user_agent=user_agent,
         )
-        self.settings = _settings(timeouts, retries, limits, max_message_bytes)
+        self.settings = _settings(max_message_bytes, timeouts=timeouts, retries=retries, limits=limits)
 
     def get_realtime_conversation_client(self, deployment: str) -> RealtimeConversationClient:
         """A client for this deployment: the name that was given to the deployed model."""
@@ -119,15 +119,7 @@ class AzureOpenAIClient:
         return f"<AzureOpenAIClient at {self.endpoint!r}>"
 
 
-def _settings(
-    timeouts: Optional[Timeouts],
-    retries: Optional[ConnectRetries],
-    limits: Optional[QueueLimits],
-    max_message_bytes: Optional[int],
-) -> ConnectionSettings:
-    return ConnectionSettings(
-        timeouts=Timeouts() if timeouts is None else timeouts,
-        retries=ConnectRetries() if retries is None else retries,
-        limits=QueueLimits() if limits is None else limits,
-        max_message_bytes=max_message_bytes,
-    )
+def _settings(max_message_bytes: Optional[int], **parts: Any) -> ConnectionSettings:
+    """The settings of these parts; a part that is None has its default."""
+    given = {name: part for name, part in parts.items() if part is not None}
+    return ConnectionSettings(max_message_bytes=max_message_bytes, **given)

@@ -517,11 +517,8 @@ class RealtimeConversationSession(RealtimeWireSession):
             return []
         if isinstance(content, str):
             if content.lower().endswith(_SOUND_FILES) and os.path.exists(content):
-                logger.warning(
-                    "%r is asked as a text, though it is a file's name; to ask the recording, pass Path(%r)",
-                    content,
-                    content,
-                )
+                warning = "%r is asked as a text, though it is a file's name; to ask the recording, pass Path(%r)"
+                logger.warning(warning, content, content)
             return [ConversationItem.create_user_message(content)]
         if isinstance(content, ConversationItem):
             return [content]

@@ -11,18 +11,9 @@ from typing import Callable, Optional, TypeVar
 
 import attrs
 
+import realtime_sync.errors as errors
 from realtime_sync.checks import check_number, check_whole, validated_by
 from realtime_sync.endpoint.endpoint import Target
-from realtime_sync.errors import (
-    AuthenticationError,
-    ConnectCancelledError,
-    ConnectionClosedError,
-    ConnectionFailedError,
-    HandshakeError,
-    NotFoundError,
-    RateLimitedError,
-    ServiceUnavailableError,
-)
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection, connect
 from realtime_sync.transport.urls import show_url
@@ -49,15 +40,13 @@ class ConnectRetries:
     max_wait: float = attrs.field(default=30.0, validator=_seconds)
     base_delay: float = attrs.field(default=0.5, validator=_seconds)
 
-    def pause(self, error: HandshakeError, attempt: int, waited: float) -> Optional[float]:
+    def pause(self, error: errors.HandshakeError, attempt: int, waited: float) -> Optional[float]:
         """Seconds to wait after ``attempt`` (from 1) failed with ``error``; None if the error is to be raised."""
-        if attempt >= self.attempts or not isinstance(error, (RateLimitedError, ServiceUnavailableError)):
+        if attempt >= self.attempts or not isinstance(error, (errors.RateLimitedError, errors.ServiceUnavailableError)):
             return None
         if error.code == "insufficient_quota":
             return None  # also a 429, but it lasts until somebody pays
-        delay = error.retry_after
-        if delay is None:
-            delay = backoff(self.base_delay, attempt)
+        delay = backoff(self.base_delay, attempt) if error.retry_after is None else error.retry_after
         return delay if waited + delay <= self.max_wait else None
 
 
@@ -111,7 +100,7 @@ def with_retries(
     retries: ConnectRetries,
     cancellation: Optional[Cancellation],
     *,
-    may_repeat: Callable[[HandshakeError], bool] = lambda error: True,
+    may_repeat: Callable[[errors.HandshakeError], bool] = lambda error: True,
 ) -> T:
     """What ``attempt(target())`` returns; both are called again after refusals, as ``retries`` says.
 
@@ -124,48 +113,38 @@ def with_retries(
         aim = target()
         try:
             return attempt(aim)
-        except HandshakeError as error:
+        except errors.HandshakeError as error:
             delay = retries.pause(error, number, waited) if may_repeat(error) else None
             if delay is None:
                 raise
-            _announce(error, show_url(aim.url), number + 1, retries.attempts, delay)
+            request = f" (request {error.request_id})" if error.request_id else ""
+            again = f"trying again in {delay:.1f} s (attempt {number + 1} of {retries.attempts})"
+            logger.info("%s answered %s%s; %s", show_url(aim.url), error.status, request, again)
             _wait(delay, cancellation, error)
         waited += delay
         number += 1
 
 
-def _wait(seconds: float, cancellation: Optional[Cancellation], error: HandshakeError) -> None:
+def _wait(seconds: float, cancellation: Optional[Cancellation], error: errors.HandshakeError) -> None:
     if cancellation is None:
         time.sleep(seconds)
     elif cancellation.wait(seconds):
-        raise ConnectCancelledError("The client was closed while it waited to connect again.") from error
-
-
-def _announce(error: HandshakeError, url: str, attempt: int, attempts: int, delay: float) -> None:
-    logger.info(
-        "%s answered %s%s; trying again in %.1f s (attempt %d of %d)",
-        url,
-        error.status,
-        f" (request {error.request_id})" if error.request_id else "",
-        delay,
-        attempt,
-        attempts,
-    )
+        raise errors.ConnectCancelledError("The client was closed while it waited to connect again.") from error
 
 
 _KEY = re.compile(r"\b((?:sk|ek)[-_])[\w-]{6,}")
-_REFUSALS: dict[str, type[HandshakeError]] = {
-    "invalid_api_key": AuthenticationError,
-    "invalid_model": NotFoundError,
-    "missing_model": NotFoundError,
-    "model_not_found": NotFoundError,
-    "insufficient_quota": RateLimitedError,
-    "rate_limit_exceeded": RateLimitedError,
-    "server_error": ServiceUnavailableError,
+_REFUSALS: dict[str, type[errors.HandshakeError]] = {
+    "invalid_api_key": errors.AuthenticationError,
+    "invalid_model": errors.NotFoundError,
+    "missing_model": errors.NotFoundError,
+    "model_not_found": errors.NotFoundError,
+    "insufficient_quota": errors.RateLimitedError,
+    "rate_limit_exceeded": errors.RateLimitedError,
+    "server_error": errors.ServiceUnavailableError,
 }
 
 
-def refusal(closed: ConnectionClosedError) -> ConnectionFailedError:
+def refusal(closed: errors.ConnectionClosedError) -> errors.ConnectionFailedError:
     """What a connection that ended before the server's first word means: the same errors as a refused handshake.
 
     OpenAI accepts every handshake (101), then sends one ``error`` event and closes: 3000 for a bad key, 4000 for a bad
@@ -174,10 +153,10 @@ def refusal(closed: ConnectionClosedError) -> ConnectionFailedError:
     event = closed.error
     code = (event.code if event is not None else None) or closed.close_info.reason.rpartition(".")[2]
     if event is None and closed.close_info.initiator != "remote":
-        return ConnectionFailedError(
+        return errors.ConnectionFailedError(
             f"The connection was {closed.close_info} before the server said anything. Check the endpoint, or try again."
         )
     reason = (event.message if event is not None else None) or closed.close_info.reason or "no reason given"
-    cls = _REFUSALS.get(code or "", HandshakeError)
+    cls = _REFUSALS.get(code or "", errors.HandshakeError)
     reason = _KEY.sub(r"\1***", reason)  # some servers repeat the key that they refuse
     return cls(f"The server refused the session: {reason}", code=code or None, close_info=closed.close_info)

@@ -12,27 +12,11 @@ from typing import TYPE_CHECKING, Literal, Mapping, Optional, Union
 
 import attrs
 
-from realtime_sync.endpoint.credentials import (
-    AZURE_SCOPE,
-    Credential,
-    CredentialKind,
-    check_credential,
-    credential_headers,
-    hide_credential,
-)
+from realtime_sync.endpoint import credentials
+from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.errors import ConfigurationError, UnsupportedByDialectError
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.transport import default_ssl_context
-from realtime_sync.transport.urls import (
-    build_url,
-    merge_headers,
-    merge_query,
-    printable,
-    proxy_from_environment,
-    proxy_url,
-    show_url,
-    split_base_url,
-)
+from realtime_sync.transport import default_ssl_context, urls
 from realtime_sync.version import __version__
 
 if TYPE_CHECKING:
@@ -62,15 +46,7 @@ def _names(given: Mapping[str, object]) -> str:
 
 
 def _shown(url: Union[str, Literal[False], None]) -> str:
-    return repr(show_url(url) if url else url)
-
-
-def _check_kinds(dialect: object, ssl_context: object) -> None:
-    """Refuse what would be taken for the GA dialect, or fail at each connect in words of another library."""
-    if not isinstance(dialect, Dialect):
-        raise ConfigurationError(f"dialect must be Dialect.GA or Dialect.PREVIEW, not {dialect!r:.60}.")
-    if ssl_context is not None and not hasattr(ssl_context, "wrap_bio"):
-        raise ConfigurationError(f"ssl_context must be an ssl.SSLContext or None, not {ssl_context!r:.60}.")
+    return repr(urls.show_url(url) if url else url)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -127,7 +103,7 @@ class Endpoint:
     base_url: str = attrs.field(repr=_shown)
     flavour: Flavour = "openai"
     dialect: Dialect = Dialect.GA
-    credential: Credential = attrs.field(default=None, repr=hide_credential)
+    credential: Credential = attrs.field(default=None, repr=credentials.hide_credential)
     credential_kind: Optional[CredentialKind] = None
     token_scope: str = AZURE_SCOPE
     api_version: Optional[str] = None
@@ -142,15 +118,19 @@ class Endpoint:
 
     def __attrs_post_init__(self) -> None:
         """Refuse now what would be refused at each connect."""
-        check_credential(self.credential, self.credential_kind)
-        _check_kinds(self.dialect, self.ssl_context)
+        credentials.check_credential(self.credential, self.credential_kind)
+        # What would be taken for the GA dialect, or fail at each connect in words of another library.
+        if not isinstance(self.dialect, Dialect):
+            raise ConfigurationError(f"dialect must be Dialect.GA or Dialect.PREVIEW, not {self.dialect!r:.60}.")
+        if self.ssl_context is not None and not hasattr(self.ssl_context, "wrap_bio"):
+            raise ConfigurationError(f"ssl_context must be an ssl.SSLContext or None, not {self.ssl_context!r:.60}.")
         if self.ssl_context is not None and self.ca_file is not None:
             raise ConfigurationError("Give ssl_context or ca_file, not both: load the file into the context.")
         if self.proxy:
-            proxy_url(self.proxy)
-        split_base_url(self.base_url)
-        merge_query([], self.query)
-        merge_headers(self._own_headers(), self.headers)
+            urls.proxy_url(self.proxy)
+        urls.split_base_url(self.base_url)
+        urls.merge_query([], self.query)
+        urls.merge_headers(self._own_headers(), self.headers)
         self._check_api_version()
 
     @classmethod
@@ -266,14 +246,14 @@ class Endpoint:
             raise UnsupportedByDialectError(
                 f"Azure's preview protocol has no {'call_id' if call_id else path_suffix}. Use api_version='v1'."
             )
-        base, base_query = split_base_url(self.base_url)
+        base, base_query = urls.split_base_url(self.base_url)
         extra_headers, extra_query = _copied(extra_headers), _copied(extra_query)
-        query = merge_query(base_query, own_query, self.query, extra_query)
+        query = urls.merge_query(base_query, own_query, self.query, extra_query)
         asked = {name for name, _ in query} | set(self.query) | set(extra_query)
         if asked.isdisjoint(_SELECTORS):
             name = "deployment" if self.flavour != "openai" else "model"
             raise ConfigurationError(f"Which {name}? Make the client with one: get_realtime_conversation_client(...).")
-        url = build_url(base, self._path(base.path, path_suffix), query)
+        url = urls.build_url(base, self._path(base.path, path_suffix), query)
         return self._target(url, extra_headers)
 
     def rest_target(self, path: str) -> Target:
@@ -282,21 +262,21 @@ class Endpoint:
         The same host, credential, headers, query, proxy and TLS as ``target()``, but for what selects a session.
         Raises ConfigurationError, or AuthenticationError if the credential failed.
         """
-        base, base_query = split_base_url(self.base_url)
+        base, base_query = urls.split_base_url(self.base_url)
         no_selector: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS)
-        query = merge_query(base_query, self._own_query(None, None, None), self.query, no_selector)
+        query = urls.merge_query(base_query, self._own_query(None, None, None), self.query, no_selector)
         place = self._path(base.path, path)
         if self.flavour == "azure-preview":  # its sessions are opened at /openai/realtime (2025-04-01-preview)
             place = place.replace("/openai/realtime/", "/openai/realtimeapi/")
-        target = self._target(build_url(base, place, query))
+        target = self._target(urls.build_url(base, place, query))
         return attrs.evolve(target, url="http" + target.url.removeprefix("ws"))
 
     def _target(self, url: str, *additions: Additions) -> Target:
-        credential = credential_headers(self.credential, self.credential_kind, self.token_scope)
+        credential = credentials.credential_headers(self.credential, self.credential_kind, self.token_scope)
         return Target(
             url=url,
-            headers=merge_headers(self._own_headers(), credential, self.headers, *additions),
-            proxy=proxy_from_environment(url) if self.proxy is None else proxy_url(self.proxy or ""),
+            headers=urls.merge_headers(self._own_headers(), credential, self.headers, *additions),
+            proxy=urls.proxy_from_environment(url) if self.proxy is None else urls.proxy_url(self.proxy or ""),
             ssl_context=self.ssl_context if self.ca_file is None else default_ssl_context(self.ca_file),
         )
 
@@ -310,7 +290,7 @@ class Endpoint:
         for name, value in selector.items():
             if not isinstance(value, str) or not value.strip():
                 raise ConfigurationError(f"{name} must be a text that is not empty, not {value!r}.")
-            printable(value, name)
+            urls.printable(value, name)
         query: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS) if selector else {}  # over those of the base URL
         query.update(selector)
         if self.flavour == "azure-preview":
@@ -328,7 +308,7 @@ class Endpoint:
             if known or not path.endswith("/realtime"):
                 path = path[: known.start()] if known else path
                 path += "/openai/v1/realtime" if self.flavour == "azure" else "/openai/realtime"
-        tail = f"/{printable(suffix, 'path_suffix').strip('/')}" if suffix else ""
+        tail = f"/{urls.printable(suffix, 'path_suffix').strip('/')}" if suffix else ""
         if path.endswith(f"/realtime{tail}"):
             return path
         return path + tail if path.endswith("/realtime") else f"{path}/realtime{tail}"
@@ -356,7 +336,7 @@ class Endpoint:
                 f"api_version {version!r} has no realtime API. Use 'v1' (generally available), or the date of a "
                 "preview, such as '2024-10-01-preview' or '2025-04-01-preview'."
             )
-        named = dict(split_base_url(self.base_url)[1]).get("api-version")
+        named = dict(urls.split_base_url(self.base_url)[1]).get("api-version")
         if named not in (None, version):
             raise ConfigurationError(
                 f"The endpoint's URL has api-version={named!r}, but api_version is {version!r}. Leave the query out of "

@@ -6,7 +6,6 @@ import logging
 import os
 from typing import Mapping, Optional
 
-from realtime_sync.endpoint.credentials import TokenCredential
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.extras import require
@@ -101,22 +100,14 @@ def _azure(environ: Mapping[str, str], endpoint: str, key: Optional[str]) -> tup
             "deployed realtime model:\n\n  export AZURE_OPENAI_DEPLOYMENT=..."
         )
     version = _value(environ, "AZURE_OPENAI_API_VERSION") or "v1"
-    return Endpoint.azure(endpoint, key or _entra_credential(), api_version=version), deployment
+    credential = key or require("azure.identity", "azure", "AZURE_OPENAI_USE_ENTRA").DefaultAzureCredential()
+    return Endpoint.azure(endpoint, credential, api_version=version), deployment
 
 
 def _openai(environ: Mapping[str, str], base_url: str, key: Optional[str]) -> tuple[Endpoint, str]:
-    endpoint = Endpoint.openai(
-        key,
-        endpoint=base_url,
-        organization=_value(environ, "OPENAI_ORG_ID"),
-        project=_value(environ, "OPENAI_PROJECT_ID"),
-    )
+    organization, project = _value(environ, "OPENAI_ORG_ID"), _value(environ, "OPENAI_PROJECT_ID")
+    endpoint = Endpoint.openai(key, endpoint=base_url, organization=organization, project=project)
     return endpoint, _value(environ, "OPENAI_REALTIME_MODEL") or DEFAULT_MODEL
-
-
-def _entra_credential() -> TokenCredential:
-    credential: TokenCredential = require("azure.identity", "azure", "AZURE_OPENAI_USE_ENTRA").DefaultAzureCredential()
-    return credential
 
 
 def _host(base_url: str) -> Optional[str]:

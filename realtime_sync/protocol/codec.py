@@ -21,12 +21,7 @@ from cattrs.errors import AttributeValidationNote, ClassValidationError, Iterabl
 from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, override
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.protocol import (
-    commands,  # noqa: F401  its import fills the registry
-    items,
-    options,
-    updates,  # noqa: F401  likewise
-)
+from realtime_sync.protocol import commands, items, options, updates  # noqa: F401  commands, updates: fill the registry
 from realtime_sync.protocol.dialects import Dialect, Json, read, read_type, write
 from realtime_sync.protocol.parsing import parse
 from realtime_sync.protocol.registry import REALTIME, UNSET, Command, Options, Registry, UnsetType, WireObject
@@ -177,17 +172,15 @@ def _mend(container: Any, error: Exception, path: str, faults: list[str]) -> Non
             del container[key]
 
 
-def _mend_field(
-    container: Json, error: Exception, note: AttributeValidationNote, place: str, faults: list[str]
-) -> None:
+def _mend_field(wire: Json, error: Exception, note: AttributeValidationNote, place: str, faults: list[str]) -> None:
     assert isinstance(error, ClassValidationError)
     required = attrs.fields_dict(error.cl)[note.name].default is attrs.NOTHING
-    if note.name in container:
-        faults.append(f"wrong type at {place}: {_json_type(container.pop(note.name))}")
+    if note.name in wire:
+        faults.append(f"wrong type at {place}: {_json_type(wire.pop(note.name))}")
     elif required:
         faults.append(f"missing {place}")
     if required:
-        container[note.name] = _empty(note.type)
+        wire[note.name] = _empty(note.type)
 
 
 def _empty(wanted: Any) -> Any:
@@ -367,16 +360,15 @@ def _is_described_tool(cls: Any) -> bool:
 
 def _made_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=True)
+    add_factory = converter.register_structure_hook_factory
     converter.register_structure_hook(str, _only(str, "a string"))
     converter.register_structure_hook(bool, _only(bool, "a boolean"))
     converter.register_structure_hook(int, _structure_int)
     converter.register_structure_hook(float, _structure_float)
-    converter.register_structure_hook_factory(_generic(list), _container_hook(list, "an array", list_structure_factory))
-    converter.register_structure_hook_factory(
-        _generic(dict), _container_hook(dict, "an object", make_mapping_structure_fn)
-    )
-    converter.register_structure_hook_factory(_generic(Union, types.UnionType), _union_hook)
-    converter.register_structure_hook_factory(_is_ours, _class_hook)
+    add_factory(_generic(list), _container_hook(list, "an array", list_structure_factory))
+    add_factory(_generic(dict), _container_hook(dict, "an object", make_mapping_structure_fn))
+    add_factory(_generic(Union, types.UnionType), _union_hook)
+    add_factory(_is_ours, _class_hook)
     converter.register_unstructure_hook_factory(_is_ours, _unstructure_hook)
     converter.register_unstructure_hook_func(_is_described_tool, lambda tool: converter.unstructure(tool.definition))
     converter.register_unstructure_hook(options.ConversationToolChoice, _unstructure_tool_choice)
@@ -385,18 +377,12 @@ def _made_converter() -> cattrs.Converter:
 
 
 def _register_families(converter: cattrs.BaseConverter) -> None:
-    tool_types: dict[str, type[Any]] = {
-        "function": options.ConversationFunctionTool,
-        "mcp": options.ConversationMCPTool,
-    }
-    item_types: dict[str, type[Any]] = {
-        attrs.fields(cls).type.default: cls
-        for cls in items.ConversationItem.__subclasses__()
-        if cls is not items.UnknownItem
-    }
+    known_items: list[type[Any]] = items.ConversationItem.__subclasses__()
+    item_types = {attrs.fields(cls).type.default: cls for cls in known_items}
+    tools: dict[str, type[Any]] = {"function": options.ConversationFunctionTool, "mcp": options.ConversationMCPTool}
     families: list[tuple[Any, Hook]] = [
         (options.ConversationToolChoice, _structure_tool_choice(converter)),
-        (options.ConversationTool, _family_hook(converter, tool_types, options.UnknownTool)),
+        (options.ConversationTool, _family_hook(converter, tools, options.UnknownTool)),
         (items.ConversationItem, _family_hook(converter, item_types, items.UnknownItem)),
         (options.SessionOptions, _session_hook(converter)),
     ]
@@ -408,9 +394,7 @@ def _register_families(converter: cattrs.BaseConverter) -> None:
 _converter = _made_converter()
 
 
-def _made_reader(
-    wire_type: str, dialect: Dialect, registry: Registry, readers: dict[str, _Reader]
-) -> Optional[_Reader]:
+def _made_reader(wire_type: str, dialect: Dialect, registry: Registry, readers: dict[str, _Reader]) -> _Reader | None:
     """On first use, because cattrs takes a millisecond a class and few sessions see all of them.
 
     Any thread may fill ``readers``; what two make at once is the same.

@@ -121,10 +121,8 @@ _GA_PARTS = {"text": "output_text", "audio": "output_audio"}
 _PREVIEW_PARTS = {"output_text": "text", "output_audio": "audio"}
 # Preview tells by the message's type what GA tells by the session's type.
 _SESSION_TYPES = {"session.update": "realtime", "transcription_session.update": "transcription"}
-_PREVIEW_TYPES = {
-    **{ga: preview for preview, ga in PREVIEW_SPELLINGS.items()},
-    "conversation.item.added": "conversation.item.created",
-}
+_PREVIEW_TYPES = {ga: preview for preview, ga in PREVIEW_SPELLINGS.items()}
+_PREVIEW_TYPES["conversation.item.added"] = "conversation.item.created"
 
 
 # Reading: wire to canonical -----------------------------------------------------------------------------------
@@ -157,7 +155,7 @@ def read(message: Json, dialect: Dialect = Dialect.GA) -> Json:
         # Azure's preview named the part `content` for a while (rtclient's models, 2025).
         if "part" not in message and isinstance(message.get("content"), dict):
             message["part"] = message.pop("content")
-        _change(message, "part", _read_part)
+        _change(message, "part", lambda part: _respelled(part, _GA_PARTS))
     return message
 
 
@@ -192,14 +190,7 @@ def read_response(response: Json) -> Json:
 
 def read_item(item: Json) -> Json:
     """A wire item with its content parts' types in the GA spelling."""
-    content = item.get("content")
-    if not isinstance(content, list):
-        return item
-    return {**item, "content": [_read_part(part) if isinstance(part, dict) else part for part in content]}
-
-
-def _read_part(part: Json) -> Json:
-    return _respelled(part, _GA_PARTS)
+    return _with_parts_respelled(item, _GA_PARTS)
 
 
 def _read_places(wire: Json, places: tuple[Place, ...]) -> Json:
@@ -349,16 +340,11 @@ def _preview_response(flat: Json, is_request: bool, strict: bool) -> Json:
 def _preview_item(item: Json, strict: bool) -> Json:
     if str(item.get("type", "")).startswith("mcp_"):
         _refuse(strict, f"preview endpoints have no {item['type']} items")
-    content = item.get("content")
-    if not isinstance(content, list):
-        return item
-    lacking = [_PARTS_NOT_IN_PREVIEW.get(str(part.get("type"))) for part in content if isinstance(part, dict)]
+    parts = item["content"] if isinstance(item.get("content"), list) else []
+    lacking = [_PARTS_NOT_IN_PREVIEW.get(str(part.get("type"))) for part in parts if isinstance(part, dict)]
     if any(lacking):
         _refuse(strict, f"preview endpoints take {next(filter(None, lacking))}")
-    return {
-        **item,
-        "content": [_respelled(part, _PREVIEW_PARTS) if isinstance(part, dict) else part for part in content],
-    }
+    return _with_parts_respelled(item, _PREVIEW_PARTS)
 
 
 def _preview_value(name: str, value: Any, strict: bool) -> Any:
@@ -422,6 +408,13 @@ def _change(message: Json, key: str, change: Callable[[Json], Json]) -> None:
 def _respelled(part: Json, spellings: dict[str, str]) -> Json:
     part_type = part.get("type")
     return {**part, "type": spellings[part_type]} if isinstance(part_type, str) and part_type in spellings else part
+
+
+def _with_parts_respelled(item: Json, spellings: dict[str, str]) -> Json:
+    content = item.get("content")
+    if not isinstance(content, list):
+        return item
+    return {**item, "content": [_respelled(part, spellings) if isinstance(part, dict) else part for part in content]}
 
 
 def _copied(value: Any) -> Any:

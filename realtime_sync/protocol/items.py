@@ -277,9 +277,8 @@ class UnknownItem(ConversationItem):
 def speaker_and_words(item: ConversationItem) -> tuple[str, str]:
     """Who an item is of, and what it says in one line of text."""
     if isinstance(item, MessageItem):
-        return item.role or "message", " ".join(
-            part.text or part.transcript or f"[{part.type}]" for part in item.content
-        )
+        words = (part.text or part.transcript or f"[{part.type}]" for part in item.content)
+        return item.role or "message", " ".join(words)
     if isinstance(item, (FunctionCallItem, MCPCallItem, MCPApprovalRequestItem)):
         return item.type, f"{item.name}({item.arguments or ''})"
     if isinstance(item, FunctionCallOutputItem):

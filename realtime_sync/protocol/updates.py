@@ -15,17 +15,10 @@ from typing import TYPE_CHECKING, Optional
 
 import attrs
 
+from realtime_sync.protocol import resources
 from realtime_sync.protocol.items import ConversationContentPart, MCPListToolsItem, decode_base64
 from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.registry import REALTIME, public_classes
-from realtime_sync.protocol.resources import (
-    ConversationInfo,
-    ErrorDetails,
-    LogProb,
-    RateLimit,
-    TranscriptionLanguage,
-    TranscriptionUsage,
-)
 from realtime_sync.protocol.update_base import (
     ContentStreamingUpdateBase,
     ConversationUpdate,
@@ -37,6 +30,34 @@ from realtime_sync.protocol.update_base import (
     WholeItemUpdateBase,
     shortened,
 )
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class _ContentDelta(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+    """A piece of a content part."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class _ArgumentsDelta(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+    """A piece of a call's arguments, of either kind."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
+
+    @property
+    def function_arguments(self) -> Optional[str]:
+        return self.delta
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class _TranslationDelta(ItemStreamingPartDeltaUpdate):
+    """A piece of what a translation session hears or says."""
+
+    delta: str = attrs.field(repr=shortened)
+    obfuscation: Optional[str] = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -68,7 +89,7 @@ class TranscriptionSessionUpdatedUpdate(SessionUpdateBase):
 class ErrorUpdate(ConversationUpdate):
     """The server refused a message or failed; the session usually goes on."""
 
-    error: ErrorDetails
+    error: resources.ErrorDetails
 
     @property
     def message(self) -> Optional[str]:
@@ -95,7 +116,7 @@ class ErrorUpdate(ConversationUpdate):
 class ConversationCreatedUpdate(ConversationUpdate):
     """The conversation of the session."""
 
-    conversation: ConversationInfo
+    conversation: resources.ConversationInfo
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -138,7 +159,7 @@ class ConversationItemInputAudioTranscriptionDeltaUpdate(ItemUpdateBase):
     content_index: Optional[int] = None
     delta: Optional[str] = None
     obfuscation: Optional[str] = None
-    logprobs: Optional[list[LogProb]] = None
+    logprobs: Optional[list[resources.LogProb]] = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -159,9 +180,9 @@ class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
 
     content_index: int
     transcript: str
-    languages: Optional[list[TranscriptionLanguage]] = None
-    logprobs: Optional[list[LogProb]] = None
-    usage: Optional[TranscriptionUsage] = None
+    languages: Optional[list[resources.TranscriptionLanguage]] = None
+    logprobs: Optional[list[resources.LogProb]] = None
+    usage: Optional[resources.TranscriptionUsage] = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -169,7 +190,7 @@ class ConversationItemInputAudioTranscriptionFailedUpdate(ItemUpdateBase):
     """What the user said could not be transcribed."""
 
     content_index: int
-    error: ErrorDetails
+    error: resources.ErrorDetails
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -276,11 +297,8 @@ class ResponseContentPartDoneUpdate(ContentStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseOutputTextDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseOutputTextDeltaUpdate(_ContentDelta):
     """A piece of the answer's text."""
-
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
 
     @property
     def text(self) -> Optional[str]:
@@ -295,11 +313,8 @@ class ResponseOutputTextDoneUpdate(ContentStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseOutputAudioDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseOutputAudioDeltaUpdate(_ContentDelta):
     """A piece of the answer's audio, as base64; ``audio_bytes`` has it decoded."""
-
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
 
     @property
     def audio_bytes(self) -> Optional[bytes]:
@@ -312,11 +327,8 @@ class ResponseOutputAudioDoneUpdate(ContentStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseOutputAudioTranscriptDeltaUpdate(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseOutputAudioTranscriptDeltaUpdate(_ContentDelta):
     """A piece of the transcript of the answer's audio."""
-
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
 
     @property
     def audio_transcript(self) -> Optional[str]:
@@ -331,16 +343,10 @@ class ResponseOutputAudioTranscriptDoneUpdate(ContentStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseFunctionCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseFunctionCallArgumentsDeltaUpdate(_ArgumentsDelta):
     """A piece of a call's arguments."""
 
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
     call_id: str
-
-    @property
-    def function_arguments(self) -> Optional[str]:
-        return self.delta
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -353,15 +359,8 @@ class ResponseFunctionCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ResponseMCPCallArgumentsDeltaUpdate(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
+class ResponseMCPCallArgumentsDeltaUpdate(_ArgumentsDelta):
     """A piece of an MCP call's arguments."""
-
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
-
-    @property
-    def function_arguments(self) -> Optional[str]:
-        return self.delta
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -411,37 +410,33 @@ class MCPListToolsFailedUpdate(ItemUpdateBase):
 class RateLimitsUpdatedUpdate(ConversationUpdate):
     """What is left of the rate limits; some servers send an empty list."""
 
-    rate_limits: list[RateLimit]
+    rate_limits: list[resources.RateLimit]
 
     @property
-    def requests(self) -> Optional[RateLimit]:
+    def requests(self) -> Optional[resources.RateLimit]:
         """The limit on requests, or None if it was not told."""
         return self._named("requests")
 
     @property
-    def tokens(self) -> Optional[RateLimit]:
+    def tokens(self) -> Optional[resources.RateLimit]:
         """The limit on tokens, or None if it was not told."""
         return self._named("tokens")
 
-    def _named(self, name: str) -> Optional[RateLimit]:
+    def _named(self, name: str) -> Optional[resources.RateLimit]:
         return next((limit for limit in self.rate_limits if limit.name == name), None)
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class SessionInputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
+class SessionInputTranscriptDeltaUpdate(_TranslationDelta):
     """A piece of what was said, in the speaker's language (translation)."""
 
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
     elapsed_ms: Optional[int] = None
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class SessionOutputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
+class SessionOutputTranscriptDeltaUpdate(_TranslationDelta):
     """A piece of the translation as text."""
 
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
     elapsed_ms: Optional[int] = None
 
     @property
@@ -450,11 +445,9 @@ class SessionOutputTranscriptDeltaUpdate(ItemStreamingPartDeltaUpdate):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class SessionOutputAudioDeltaUpdate(ItemStreamingPartDeltaUpdate):
+class SessionOutputAudioDeltaUpdate(_TranslationDelta):
     """A piece of the translation as speech; ``sample_rate`` in Hz."""
 
-    delta: str = attrs.field(repr=shortened)
-    obfuscation: Optional[str] = None
     sample_rate: Optional[int] = None
     channels: Optional[int] = None
     format: Optional[str] = None

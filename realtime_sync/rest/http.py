@@ -13,15 +13,9 @@ from urllib.parse import urlsplit
 
 import attrs
 
+import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries, with_retries
 from realtime_sync.endpoint.endpoint import Endpoint, Target
-from realtime_sync.errors import (
-    ConnectionFailedError,
-    ConnectTimeoutError,
-    HandshakeError,
-    ProxyError,
-    RateLimitedError,
-)
 from realtime_sync.extras import install
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.timeouts import Timeouts
@@ -59,10 +53,10 @@ class RestAnswer:
             raise self.unusable("its body is no JSON object")
         return content
 
-    def unusable(self, why: str) -> HandshakeError:
+    def unusable(self, why: str) -> errors.HandshakeError:
         """The error for an answer of which nothing can be made."""
         message = f"The server answered with HTTP {self.status}, but {why}. Check that the endpoint is the service's."
-        return HandshakeError(message, status=self.status, headers=self.headers)
+        return errors.HandshakeError(message, status=self.status, headers=self.headers)
 
 
 @attrs.frozen(kw_only=True)
@@ -95,8 +89,8 @@ class RestClient:
         elif body is not None:
             content["data"] = to_text(body).encode()
 
-        def may_repeat(error: HandshakeError) -> bool:
-            return repeatable or isinstance(error, RateLimitedError) or error.status == 503
+        def may_repeat(error: errors.HandshakeError) -> bool:
+            return repeatable or isinstance(error, errors.RateLimitedError) or error.status == 503
 
         return with_retries(
             lambda: self.endpoint.rest_target(path),
@@ -195,7 +189,7 @@ def _accepted(answer: RestAnswer, target: Target) -> RestAnswer:
     if 200 <= answer.status < 300:
         return answer
     if answer.status == 407 and target.proxy:
-        raise ProxyError(f"The proxy {Proxy.parse(target.proxy).place} wants credentials (407) in its URL.")
+        raise errors.ProxyError(f"The proxy {Proxy.parse(target.proxy).place} wants credentials (407) in its URL.")
 
     def clean(text: str) -> str:
         return redacted(text, target.url, target.headers)
@@ -210,7 +204,7 @@ def _accepted(answer: RestAnswer, target: Target) -> RestAnswer:
 
 def _failure(
     error: Exception, target: Target, timeouts: Timeouts
-) -> tuple[ConnectionFailedError, Optional[BaseException]]:
+) -> tuple[errors.ConnectionFailedError, Optional[BaseException]]:
     """What we raise for it, and the system's own exception as its cause."""
     from requests import exceptions
     from urllib3.exceptions import LocationParseError
@@ -219,13 +213,14 @@ def _failure(
     parts = urlsplit(target.url)
     place = parts.netloc
     if isinstance(error, exceptions.ProxyError) or type(cause).__module__ == "socks":  # PySocks' own errors
-        message = f"The proxy {_proxy(target)} could not be used for {place}: {_words(cause, error)}."
-        return ProxyError(message + (" Put user:password@ into its URL." if "407" in message else "")), cause
+        proxy = Proxy.parse(target.proxy).place if target.proxy else "in between"
+        message = f"The proxy {proxy} could not be used for {place}: {_words(cause, error)}."
+        return errors.ProxyError(message + (" Put user:password@ into its URL." if "407" in message else "")), cause
     if isinstance(error, exceptions.InvalidSchema):  # what requests says if PySocks is missing
         message = f"A SOCKS proxy for REST requests needs the package PySocks: {install('socks')}"
-        return ProxyError(message), None
+        return errors.ProxyError(message), None
     if isinstance(error, (exceptions.InvalidURL, LocationParseError)):
-        return ConnectionFailedError(f"{place} is no host that could be looked up. Check the endpoint."), None
+        return errors.ConnectionFailedError(f"{place} is no host that could be looked up. Check the endpoint."), None
     if isinstance(error, exceptions.SSLError):
         return tls_error(cause if isinstance(cause, Exception) else Exception(), parts.hostname or place), cause
     if isinstance(error, exceptions.ConnectTimeout) or "handshake" in str(cause):
@@ -233,15 +228,15 @@ def _failure(
             f"No connection to {place} within {timeouts.connect:g} s (Timeouts.connect). "
             "Check the network, the endpoint and the proxy, or allow more time."
         )
-        return ConnectTimeoutError(message), cause
+        return errors.ConnectTimeoutError(message), cause
     if isinstance(error, exceptions.Timeout) or isinstance(cause, TimeoutError):
         message = (
             f"{place} did not answer within {timeouts.rest:g} s (Timeouts.rest). "
             "What was asked for may have been done all the same."
         )
-        return ConnectTimeoutError(message), cause
+        return errors.ConnectTimeoutError(message), cause
     message = f"POST {parts.path} to {place} failed: {_words(cause, error)}. Check the host, the port and the network."
-    return ConnectionFailedError(message), cause
+    return errors.ConnectionFailedError(message), cause
 
 
 def _cause(error: BaseException) -> Optional[OSError]:
@@ -263,7 +258,3 @@ def _words(cause: Optional[OSError], error: BaseException) -> str:
     if cause is None:
         return f"the answer broke off or makes no sense ({type(error).__name__})"
     return cause.strerror or str(cause) or type(cause).__name__
-
-
-def _proxy(target: Target) -> str:
-    return Proxy.parse(target.proxy).place if target.proxy else "in between"

@@ -29,30 +29,20 @@ class Channel:
 
     def __init__(self, timeouts: Timeouts, cancellation: Cancellation) -> None:
         self._timeouts = timeouts
-        self._deadline = Deadline(timeouts.connect)
-        self._cancellation = cancellation
+        self.deadline = Deadline(timeouts.connect)  # the one over all steps
+        self.cancellation = cancellation
         self._wake_up = WakeUp()
         self._wake = self._wake_up.set  # one object, so that unwatch finds it
         self._sock: Union[socket.socket, ssl.SSLSocket, NestedTLS, None] = None
         self._waiter: Optional[Waiter] = None
-        self._received = b""
+        self.received = b""  # has arrived and was not taken yet
         self.ended = False  # the peer's stream
         self.doing = "connecting"
         cancellation.watch(self._wake)
 
-    @property
-    def deadline(self) -> Deadline:
-        """The one deadline over all steps."""
-        return self._deadline
-
-    @property
-    def cancellation(self) -> Cancellation:
-        """What ends the waiting."""
-        return self._cancellation
-
     def dial(self, host: str, port: int) -> None:
         """Resolve and connect by TCP."""
-        self._sock, self._waiter = dial(host, port, self._timeouts, self._deadline, self._cancellation, self._wake_up)
+        self._sock, self._waiter = dial(host, port, self._timeouts, self.deadline, self.cancellation, self._wake_up)
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
         """Speak TLS from here on; ``host`` is the name to verify, and is sent to the server (SNI). Raises TLSError."""
@@ -68,29 +58,24 @@ class Channel:
         except (OSError, ValueError) as exc:  # ValueError: a host that is no name
             raise tls_error(exc, host) from exc
         self._sock = wrapped
-        self._until_done(wrapped.do_handshake, READ, self._deadline, lambda exc: tls_error(exc, host))
+        self._until_done(wrapped.do_handshake, READ, self.deadline, lambda exc: tls_error(exc, host))
 
     def sendall(self, data: bytes) -> None:
         """Send all of ``data``."""
         assert self._sock is not None
         view, send = memoryview(data), self._sock.send
         while view:
-            view = view[self._until_done(functools.partial(send, view), WRITE, self._deadline, self._broken) :]
+            view = view[self._until_done(functools.partial(send, view), WRITE, self.deadline, self._broken) :]
 
     def recv(self, count: int, deadline: Optional[Deadline] = None) -> bytes:
         """At least one and at most ``count`` bytes, from what is here already if anything is; empty at the end."""
-        if not self._received:
+        if not self.received:
             assert self._sock is not None
             receive = functools.partial(self._sock.recv, CHUNK)
-            self._received = self._until_done(receive, READ, deadline or self._deadline, self._broken)
-            self.ended = not self._received
-        taken, self._received = self._received[:count], self._received[count:]
+            self.received = self._until_done(receive, READ, deadline or self.deadline, self._broken)
+            self.ended = not self.received
+        taken, self.received = self.received[:count], self.received[count:]
         return taken
-
-    @property
-    def received(self) -> bytes:
-        """What has arrived and was not taken yet."""
-        return self._received
 
     def makefile(self, mode: str = "rb", deadline: Optional[Deadline] = None) -> io.BufferedReader:
         """A file to read from, for http.client. Its buffer of one byte keeps it from taking what is behind a head."""
@@ -119,10 +104,10 @@ class Channel:
     def _wait(self, events: int, deadline: Deadline) -> None:
         assert self._waiter is not None
         ready = self._waiter.wait(events, deadline.remaining)
-        if self._cancellation.cancelled:
+        if self.cancellation.cancelled:
             raise cancelled(self.doing)
         if not ready and not deadline.remaining:
-            raise timed_out(self._deadline, self.doing)
+            raise timed_out(self.deadline, self.doing)
 
     def _broken(self, exc: OSError) -> ConnectionFailedError:
         return ConnectionFailedError(
@@ -135,19 +120,19 @@ class Channel:
 
         Raises ConnectCancelledError.
         """
-        self._cancellation.unwatch(self._wake)
-        if self._cancellation.cancelled:
+        self.cancellation.unwatch(self._wake)
+        if self.cancellation.cancelled:
             raise cancelled(self.doing)
         assert self._sock is not None
         assert self._waiter is not None
         writing = Waiter(self._sock.fileno(), self._wake_up)
-        parts = (self._sock, self._waiter, writing, self._wake_up, self._received)
+        parts = (self._sock, self._waiter, writing, self._wake_up, self.received)
         self._sock = self._waiter = None
         return parts
 
     def close(self) -> None:
         """Give up: release every descriptor. Idempotent."""
-        self._cancellation.unwatch(self._wake)
+        self.cancellation.unwatch(self._wake)
         if self._waiter is not None:
             self._waiter.close()
         if self._sock is not None:

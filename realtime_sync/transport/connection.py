@@ -58,11 +58,13 @@ class Connection:
                 frame = self._duplex.recv_frame()
                 opcode: int = frame.opcode
                 data: bytes = frame.data  # type: ignore[assignment]  # theirs may be str before it is sent
-                if opcode >= ABNF.OPCODE_CLOSE:
-                    self._on_control(opcode, data)
-                elif frame.fin and opcode and not self._opcode:
+                if opcode == ABNF.OPCODE_PING:
+                    self._duplex.answer_ping(data)
+                elif opcode == ABNF.OPCODE_CLOSE:
+                    raise self._on_close(data)
+                elif frame.fin and opcode in (ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY) and not self._opcode:
                     return self._decode(data) if opcode == ABNF.OPCODE_TEXT else data
-                else:
+                elif opcode != ABNF.OPCODE_PONG:
                     message = self._gather(opcode, data, bool(frame.fin))
                     if message is not None:
                         return message
@@ -101,12 +103,6 @@ class Connection:
         parts, text = self._parts, self._opcode == ABNF.OPCODE_TEXT
         self._parts, self._opcode, self._duplex.room = [], 0, self._max_message_bytes
         return "".join(parts) if text else b"".join(parts)  # type: ignore[arg-type]  # all parts are of one kind
-
-    def _on_control(self, opcode: int, data: bytes) -> None:
-        if opcode == ABNF.OPCODE_PING:
-            self._duplex.answer_ping(data)
-        elif opcode == ABNF.OPCODE_CLOSE:
-            raise self._on_close(data)
 
     def _on_close(self, data: bytes) -> ConnectionClosedError:
         try:

@@ -13,7 +13,7 @@ import http.client
 import os
 import re
 from typing import Mapping, Optional, Sequence
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 import attrs
 
@@ -43,7 +43,11 @@ class ServerAddress:
         """Take ``url`` apart. Raises ConfigurationError, whose message does not show the query."""
         if not all("!" <= char <= "~" or char > "\x9f" for char in url):
             raise ConfigurationError("The URL holds a space or a control character; percent-encode it.")
-        parts = _split(url)
+        try:
+            parts = urlsplit(url)
+            _ = parts.port, (parts.hostname or "").encode("idna") if ":" not in (parts.hostname or "") else b""
+        except ValueError:  # its text may quote the URL; UnicodeError is one, too
+            raise ConfigurationError("The URL's host or port is not valid.") from None
         if parts.scheme not in ("ws", "wss") or not parts.hostname:
             raise ConfigurationError(f"The URL must begin with ws:// or wss:// and a host, not {parts.scheme!r}.")
         if parts.username is not None or parts.fragment:
@@ -59,15 +63,6 @@ class ServerAddress:
         """Host, and the port if it is not the scheme's own."""
         host = f"[{self.host}]" if ":" in self.host else self.host.encode("idna").decode()
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        parts = urlsplit(url)
-        _ = parts.port, (parts.hostname or "").encode("idna") if ":" not in (parts.hostname or "") else b""
-    except ValueError:  # its text may quote the URL; UnicodeError is one, too
-        raise ConfigurationError("The URL's host or port is not valid.") from None
-    return parts
 
 
 @attrs.frozen

@@ -9,13 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Mapping, Optional, Union
 from urllib.parse import urlsplit
 
-from realtime_sync.errors import (
-    AuthenticationError,
-    HandshakeError,
-    NotFoundError,
-    RateLimitedError,
-    ServiceUnavailableError,
-)
+import realtime_sync.errors as errors
 
 MAX_BODY_BYTES = 65536
 _EXCERPT = 300
@@ -26,7 +20,7 @@ _COOKIES = ("set-cookie", "set-cookie2")
 
 def handshake_error(
     status: int, headers: Mapping[str, str], body: Union[str, bytes] = "", asked: str = "the connection"
-) -> HandshakeError:
+) -> errors.HandshakeError:
     """The error for an HTTP answer that is no 101: its class by ``status``, all else from ``headers`` and ``body``.
 
     ``headers`` may be in any case; cookies are dropped. ``body`` is decoded leniently and cut at 64 KiB. ``asked``:
@@ -59,22 +53,22 @@ def readable_headers(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.lower(): value for name, value in headers.items() if name.lower() not in _COOKIES}
 
 
-def _classify(status: int, headers: Mapping[str, str]) -> tuple[type[HandshakeError], str]:
+def _classify(status: int, headers: Mapping[str, str]) -> tuple[type[errors.HandshakeError], str]:
     if status in (401, 403):
-        return AuthenticationError, "Check the key or token, and that it may use this endpoint and model."
+        return errors.AuthenticationError, "Check the key or token, and that it may use this endpoint and model."
     if status == 404:
-        return NotFoundError, "Check the endpoint's path, the model or deployment name, and the API version."
+        return errors.NotFoundError, "Check the endpoint's path, the model or deployment name, and the API version."
     if status == 429:
-        return RateLimitedError, "Wait (see retry_after) and try again, or check the quota."
+        return errors.RateLimitedError, "Wait (see retry_after) and try again, or check the quota."
     if status >= 500:
-        return ServiceUnavailableError, "The service failed; try again later."
+        return errors.ServiceUnavailableError, "The service failed; try again later."
     if 300 <= status < 400:
         # Following would hand the key to the host that is named there: wss to ws and to foreign hosts included.
-        return HandshakeError, (
+        return errors.HandshakeError, (
             f"It redirects to the host {_target_host(headers)}; redirects are not followed, since the key would go "
             "along. If that host is right, make it the endpoint."
         )
-    return HandshakeError, "Check the endpoint, its path and its query."
+    return errors.HandshakeError, "Check the endpoint, its path and its query."
 
 
 def _target_host(headers: Mapping[str, str]) -> str:
@@ -106,16 +100,12 @@ def _excerpt(text: str) -> str:
 
 
 def _retry_after(headers: Mapping[str, str]) -> Optional[float]:
-    for name in ("retry-after-ms", "x-ms-retry-after-ms"):
-        seconds = _number(headers.get(name, ""))
-        if seconds is not None:
-            return seconds / 1000
-    text = headers.get("retry-after", "")
-    seconds = _number(text)
-    if seconds is not None:
-        return seconds
+    for name, in_a_second in (("retry-after-ms", 1000), ("x-ms-retry-after-ms", 1000), ("retry-after", 1)):
+        number = _number(headers.get(name, ""))
+        if number is not None:
+            return number / in_a_second
     try:
-        date = parsedate_to_datetime(text)
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
         if date.tzinfo is None:  # asctime's form, which is UTC in HTTP (RFC 9110, 5.6.7)
             date = date.replace(tzinfo=timezone.utc)
         # A date is the one place for the wall clock: it is the only clock that we share with the server.
