@@ -166,7 +166,7 @@ class _Picture:
 
         start, end = round(row.start * RATE), round(row.end * RATE)
         column = max(1, int(RATE / (scale * _DPI)))
-        samples = np.abs(np.frombuffer(channel(pieces, start, end).tobytes(), "<i2").astype(np.int32))
+        samples = np.abs(np.array(channel(pieces, start, end), np.int32))
         columns = len(samples) // column
         peaks = samples[: columns * column].reshape(columns, column).max(axis=1, initial=0) / self.loudest * _HALF
         if not peaks.any():
