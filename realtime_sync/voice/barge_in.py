@@ -7,7 +7,6 @@ import logging
 import queue
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Callable, Optional
 
 import attrs
@@ -239,6 +238,7 @@ def _look(engine: RealtimeEngine, question: _Question, *, spares: bool) -> tuple
 # By itself, when the user speaks ----------------------------------------------------------------------------------
 
 
+@attrs.define(eq=False)
 class SpeechInterrupter:
     """Interrupts whenever the user begins to speak; a context manager. Made by ``session.interrupt_on_speech()``.
 
@@ -247,26 +247,24 @@ class SpeechInterrupter:
     late that thread runs, it never interrupts the answer to what the user says.
     """
 
-    def __init__(
-        self,
-        session: RealtimeWireSession,
-        position: PlaybackPosition,
-        callback: Optional[Callable[[Interruption], object]],
-        stop_playing: Optional[Callable[[], object]],
-    ) -> None:
-        self._session = session
-        self._engine = session._engine
-        self._position = position
-        self._callback = callback
-        self._stop_playing = stop_playing
-        # Starts of speech by number; None: the end.
-        self._speech: queue.SimpleQueue[Optional[int]] = queue.SimpleQueue()
-        self._changed = threading.Condition()  # guards the two numbers below
-        self._starts = 0
-        self._silenced: float = 0  # at so many of them the player has been stopped
-        self._begun_behind: dict[Optional[str], int] = {}  # ids of responses, and behind which start each began
-        self._error: Optional[BaseException] = None
-        self._thread: Optional[threading.Thread] = None
+    _session: RealtimeWireSession
+    _position: PlaybackPosition
+    _callback: Optional[Callable[[Interruption], object]]
+    _stop_playing: Optional[Callable[[], object]]
+    # Starts of speech by number; None: the end.
+    _speech: queue.SimpleQueue[Optional[int]] = attrs.field(init=False, factory=queue.SimpleQueue)
+    # Guards the two numbers below.
+    _changed: threading.Condition = attrs.field(init=False, factory=threading.Condition)
+    _starts: int = attrs.field(init=False, default=0)
+    _silenced: float = attrs.field(init=False, default=0)  # at so many of them the player has been stopped
+    # Ids of responses, and behind which start each began.
+    _begun_behind: dict[Optional[str], int] = attrs.field(init=False, factory=dict)
+    _error: Optional[BaseException] = attrs.field(init=False, default=None)
+    _thread: Optional[threading.Thread] = attrs.field(init=False, default=None)
+
+    @property
+    def _engine(self) -> RealtimeEngine:
+        return self._session._engine
 
     def __enter__(self) -> SpeechInterrupter:
         self._engine.listen(self)
@@ -277,17 +275,12 @@ class SpeechInterrupter:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._engine.stop_listening(self)
         self._speech.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(self._engine.timeouts.acknowledge)  # it may be in the middle of an interruption
-        if self._error is not None and error is None:
+        if self._error is not None and exc_info[1] is None:
             raise self._error
 
     def wait_until_silent(self, timeout: float) -> None:
