@@ -88,7 +88,7 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
         chunks = _file_chunks(source, format, size, length)
     elif isinstance(source, bytes) and _is_bare(source, format):
         length.bytes = len(source)
-        chunks = _slices(source, size)
+        chunks = slices(source, size)
     else:
         chunks = _chunks(ByteStream(source), format, size, length)
     return AudioChunks(chunks, length)
@@ -101,7 +101,8 @@ def _is_bare(data: bytes, format: SampleFormat) -> bool:
     return not data.startswith(RIFFS) and container(data[:12], None) is None
 
 
-def _slices(data: bytes, size: int) -> Generator[bytes, None, None]:
+def slices(data: bytes, size: int) -> Generator[bytes, None, None]:
+    """The data in pieces of ``size`` bytes; the last may be shorter."""
     for start in range(0, len(data), size):
         yield data[start : start + size]
 
