@@ -194,7 +194,9 @@ class _Run:
         except BaseException:
             for future in self._futures.values():
                 future.cancel()
-            self._keep_what_is_done()
+            for index, future in self._futures.items():
+                if index not in self._results and future.done() and not (future.cancelled() or future.exception()):
+                    self._results[index] = self._result(index, future)
             raise
 
     def results(self) -> list[FileTranscription]:
@@ -221,11 +223,6 @@ class _Run:
         except (Exception, CancelledError) as error:
             return FileTranscription(path=name, error=error)
         return FileTranscription(path=name, transcription=transcription, output=target)
-
-    def _keep_what_is_done(self) -> None:
-        for index, future in self._futures.items():
-            if index not in self._results and future.done() and not (future.cancelled() or future.exception()):
-                self._results[index] = self._result(index, future)
 
     def _tell(self) -> None:
         self._report(len(self._results) + sum(self._parts.values()), len(self._names))

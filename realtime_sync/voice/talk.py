@@ -181,9 +181,8 @@ class _Talk:
 def _check_turn_detection(session: RealtimeWireSession) -> None:
     told = session.session
     detection = told.turn_detection_options if told else None
-    if told is not None and (
-        detection is None or (isinstance(detection, TurnDetectionOptions) and detection.type == "none")
-    ):
+    is_off = detection is None or (isinstance(detection, TurnDetectionOptions) and detection.type == "none")
+    if told is not None and is_off:
         raise UsageError(
             "turn detection is off in this session, so the service would never answer. Configure "
             "turn_detection_options=TurnDetectionOptions.server_vad() first"
