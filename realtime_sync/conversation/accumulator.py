@@ -18,7 +18,7 @@ from typing import Any, Callable, Optional
 import attrs
 
 from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.conversation.drafts import ItemDraft, PartDraft, ResponseDraft, TranscriptSegment
+from realtime_sync.conversation.drafts import TAKEN_BY_RESPONSES, ItemDraft, PartDraft, ResponseDraft, TranscriptSegment
 from realtime_sync.conversation.order import ItemOrder
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.conversation.pricing import UsageTotals
@@ -32,7 +32,7 @@ from realtime_sync.protocol.items import (
 )
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.registry import UNSET, Setting
-from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession, ResponseStatusDetails
+from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
 from realtime_sync.protocol.update_base import (
     ConversationUpdate,
     ItemStreamingUpdateBase,
@@ -42,19 +42,19 @@ from realtime_sync.protocol.update_base import (
 
 
 class Accumulator:
-    """The state of a conversation, and how updates change it. ``Conversation`` shows it."""
+    """The state of a conversation, and how updates change it. ``Conversation`` reads it; so does ``export``."""
 
     def __init__(self, *, keep_audio: bool = False) -> None:
         self.keep_audio = keep_audio
         self.id: Optional[str] = None
         self.session: Optional[RealtimeSession] = None
         self.usage = UsageTotals()
-        self.order = ItemOrder()
-        self.drafts: dict[str, ItemDraft] = {}
+        self._order = ItemOrder()
+        self._drafts: dict[str, ItemDraft] = {}
         """Items by key: their id, or a name that no id can be for those that were told without one."""
-        self.responses: dict[str, ResponseDraft] = {}
-        self.deleted: set[str] = set()
-        self.nameless = 0
+        self._responses: dict[str, ResponseDraft] = {}
+        self._deleted: set[str] = set()
+        self._named = 0  # so many things came without an id, and were given a key of ours
 
     def apply(self, update: ConversationUpdate) -> None:
         """Take over what an update tells; those that tell nothing of a conversation change nothing."""
@@ -62,20 +62,11 @@ class Accumulator:
         if handler is not None:
             handler(self, update)
 
-    def copy(self) -> Accumulator:
-        """An independent copy."""
-        copy = Accumulator(keep_audio=self.keep_audio)
-        copy.id, copy.session, copy.usage, copy.nameless = self.id, self.session, self.usage, self.nameless
-        copy.order, copy.deleted = self.order.copy(), set(self.deleted)
-        copy.drafts = {key: draft.copy() for key, draft in self.drafts.items()}
-        copy.responses = {key: draft.copy(copy.drafts) for key, draft in self.responses.items()}
-        return copy
-
     # The session --------------------------------------------------------------------------------------------------
 
     def _session_created(self, update: SessionUpdateBase) -> None:
         self.session = update.session
-        self.order.new_connection()
+        self._order.new_connection()
 
     def _session_updated(self, update: SessionUpdateBase) -> None:
         self.session = update.session
@@ -87,32 +78,32 @@ class Accumulator:
 
     def _item_added(self, update: WholeItemUpdateBase) -> None:
         key = update.item.id or self._nameless()
-        if key in self.deleted:  # whoever adds an item of this id again means a new one
-            self.deleted.discard(key)
-            self.drafts.pop(key, None)
+        if key in self._deleted:  # whoever adds an item of this id again means a new one
+            self._deleted.discard(key)
+            self._drafts.pop(key, None)
         self._take(key, update.item, final=False)
-        self.order.add(key, update.previous_item_id)
+        self._order.add(key, update.previous_item_id)
 
     def _item_done(self, update: WholeItemUpdateBase) -> None:
         key = update.item.id or self._open_nameless_item() or self._nameless()
-        if key in self.deleted:
+        if key in self._deleted:
             return
         self._take(key, update.item, final=True)
         # OpenAI ends a response's items with null as the previous one, wherever they stand (2026-07): it is no place.
-        self.order.add(key, update.previous_item_id or UNSET)
+        self._order.add(key, update.previous_item_id or UNSET)
 
     def _item_retrieved(self, update: WholeItemUpdateBase) -> None:
         key = update.item.id
-        if key and key not in self.deleted:
+        if key and key not in self._deleted:
             self._take(key, update.item, final=update.item.status != "in_progress")
-            self.order.add(key, UNSET)
+            self._order.add(key, UNSET)
 
     def _item_deleted(self, update: updates.ConversationItemDeletedUpdate) -> None:
         key = update.item_id
-        self.deleted.add(key)
-        self.order.remove(key)
+        self._deleted.add(key)
+        self._order.remove(key)
         if not any(key in response.outputs.values() for response in self._live_responses()):
-            self.drafts.pop(key, None)
+            self._drafts.pop(key, None)
 
     def _item_truncated(self, update: updates.ConversationItemTruncatedUpdate) -> None:
         draft = self._draft(update.item_id, MessageItem(id=update.item_id, role="assistant"))
@@ -121,36 +112,35 @@ class Accumulator:
 
     # Transcription of what the user said ----------------------------------------------------------------------------
 
-    def _heard_part(self, item_id: str, index: int) -> Optional[tuple[ItemDraft, PartDraft]]:
+    def _heard(self, item_id: str, index: int) -> Optional[PartDraft]:
+        """The part of what the user said that an update is about."""
         draft = self._draft(item_id, MessageItem(id=item_id, role="user"))
-        return None if draft is None else (draft, draft.part(index, "input_audio"))
+        return None if draft is None else draft.part(index, "input_audio")
 
     def _transcription_delta(self, update: updates.ConversationItemInputAudioTranscriptionDeltaUpdate) -> None:
-        index = update.content_index or 0
-        found = self._heard_part(update.item_id, index)
-        if found is not None:
-            found[1].transcript.add(update.delta or "")
-            transcription = found[0].transcription(index)
+        part = self._heard(update.item_id, update.content_index or 0)
+        if part is not None:
+            part.transcript.add(update.delta or "")
+            transcription = part.transcription()
             if transcription.status == "in_progress":
                 transcription.logprobs.extend(update.logprobs or ())
 
     def _transcription_segment(self, update: updates.ConversationItemInputAudioTranscriptionSegmentUpdate) -> None:
-        found = self._heard_part(update.item_id, update.content_index)
-        if found is not None:
+        part = self._heard(update.item_id, update.content_index)
+        if part is not None:
             fields = {name: getattr(update, name) for name in ("id", "text", "speaker", "start", "end")}
-            found[0].transcription(update.content_index).segments.append(TranscriptSegment(**fields))
+            part.transcription().segments.append(TranscriptSegment(**fields))
 
     def _transcription_completed(self, update: updates.ConversationItemInputAudioTranscriptionCompletedUpdate) -> None:
-        index = update.content_index
-        found = self._heard_part(update.item_id, index)
-        if found is None:
+        part = self._heard(update.item_id, update.content_index)
+        if part is None:
             return
         # Some servers never say that what was spoken is in the conversation, and transcribe nothing else.
-        self.order.add(update.item_id, UNSET)
+        self._order.add(update.item_id, UNSET)
         # An empty final text is one: what the pieces said turned out to be noise. A missing one is none.
         if update.transcript or not update.faults:
-            found[1].transcript.close(update.transcript)
-        transcription = found[0].transcription(index)
+            part.transcript.close(update.transcript)
+        transcription = part.transcription()
         if transcription.status != "completed":
             self.usage += UsageTotals.of_transcription(update.usage)
         transcription.status, transcription.error = "completed", None
@@ -159,11 +149,9 @@ class Accumulator:
         transcription.languages = list(update.languages or transcription.languages)
 
     def _transcription_failed(self, update: updates.ConversationItemInputAudioTranscriptionFailedUpdate) -> None:
-        found = self._heard_part(update.item_id, update.content_index)
-        if found is not None:
-            transcription = found[0].transcription(update.content_index)
-            if transcription.status != "completed":
-                transcription.status, transcription.error = "failed", update.error
+        part = self._heard(update.item_id, update.content_index)
+        if part is not None and part.transcription().status != "completed":
+            part.transcription().status, part.transcription().error = "failed", update.error
 
     # Responses ----------------------------------------------------------------------------------------------------
 
@@ -183,8 +171,8 @@ class Accumulator:
         self._place(response.told)
         response.told = attrs.evolve(response.told, output=response.output())
         for item_key in response.outputs.values():
-            if item_key not in self.order:  # out of band, or deleted meanwhile: only the response has it from now on
-                self.drafts.pop(item_key, None)
+            if item_key not in self._order:  # out of band, or deleted meanwhile: only the response has it from now on
+                self._drafts.pop(item_key, None)
         response.outputs.clear()
 
     def _place(self, told: ConversationResponse) -> None:
@@ -192,8 +180,8 @@ class Accumulator:
         for item in told.output:
             if item.id:
                 self._find_format(item.id, item)
-                if told.conversation_id and item.id not in self.deleted:
-                    self.order.add(item.id, UNSET)
+                if told.conversation_id and item.id not in self._deleted:
+                    self._order.add(item.id, UNSET)
 
     def _output_item(self, update: Any) -> None:
         key = update.item.id
@@ -203,30 +191,33 @@ class Accumulator:
 
     def _streamed(self, update: ItemStreamingUpdateBase) -> None:
         """A piece or a part of an item that a response is making; nothing if that is over, or no item is named."""
-        key, response = update.item_id, self.responses.get(update.response_id)
-        if key in self.drafts and response is not None:
+        key, response = update.item_id, self._responses.get(update.response_id)
+        if key in self._drafts and response is not None:
             response.apply(update)
-        elif key and (key in self.drafts or not self._is_over(update.response_id, key)):
+        elif key and (key in self._drafts or not self._is_over(update.response_id, key)):
             self._response_of(update).apply(update)
 
     def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
         self._streamed(update)
-        draft = self.drafts.get(update.item_id)
+        draft = self._drafts.get(update.item_id)
         if draft is not None and draft.format is None:
             draft.format = self._output_format(update.response_id)
 
     # Another connection ---------------------------------------------------------------------------------------------
 
-    def add_item(self, item: ConversationItem, previous_item_id: Optional[str]) -> None:
-        """Add an item that no update has told, with its audio."""
-        key = item.id or self._nameless()
-        self.deleted.discard(key)
-        self._take(key, item, final=True, keep_audio=True)
-        self.order.add(key, previous_item_id or UNSET)
+    def add_item(self, item: ConversationItem, previous_item_id: Optional[str] = None) -> None:
+        """Add an item that no update has told; its audio is kept.
 
-    def can_be_left_out_of_replay(self, key: str) -> bool:
+        ``previous_item_id`` as in a session's ``add_item``.
+        """
+        key = item.id or self._nameless()
+        self._deleted.discard(key)
+        self._take(key, item, final=True, keep_audio=True)
+        self._order.add(key, previous_item_id or UNSET)
+
+    def _can_be_left_out_of_replay(self, key: str) -> bool:
         """True for a message of which nothing has come, and for lists of tools, which each connection makes anew."""
-        draft = self.drafts[key]
+        draft = self._drafts[key]
         return isinstance(draft.base, MCPListToolsItem) or (
             isinstance(draft.base, MessageItem)
             and draft.base.role == "assistant"
@@ -234,45 +225,45 @@ class Accumulator:
             and not any(part.text.value or part.transcript.value or part.audio.size for part in draft.parts.values())
         )
 
-    def awaited_calls(self) -> set[str]:
+    def _awaited_calls(self) -> set[str]:
         """The ids of calls that whoever makes them was told of, so that their results may still come."""
-        outputs = [response.told.output for response in self.responses.values() if response.done]
+        outputs = [response.told.output for response in self._responses.values() if response.done]
         calls = [item for items in outputs for item in items if isinstance(item, FunctionCallItem)]
         return {call.call_id for call in calls if call.call_id}
 
     def carry_over(self, names: Optional[Mapping[str, str]]) -> None:
-        """See ``Conversation.carry_over``."""
+        """A new connection has taken the place of the old one, and has these items alone: old id to new one.
+
+        None: it has what the old one had. What was in progress has ended.
+        """
         for response in self._live_responses():
-            keys = [key for key in response.outputs.values() if key in self.drafts]
-            told = ResponseStatusDetails(type="incomplete", reason=CONNECTION_LOST)
-            output = response.output()
-            response.told = attrs.evolve(response.told, status="incomplete", status_details=told, output=output)
-            response.done = True
+            keys = [key for key in response.outputs.values() if key in self._drafts]
+            response.lose()
             response.outputs.clear()
             for key in keys:
                 self._cut_short(key)
         if names is None:
             return
-        for key in list(self.order):
+        for key in list(self._order):
             if key not in names:
-                self.order.remove(key)
-                self.drafts.pop(key, None)
+                self._order.remove(key)
+                self._drafts.pop(key, None)
         for key, name in names.items():
-            for part in self.drafts[key].parts.values():
+            for part in self._drafts[key].parts.values():
                 if part.heard_text:  # this is what the new connection was told
-                    self.drafts[key].changed()
+                    self._drafts[key].changed()
                     part.transcript, part.heard_text = TextPieces(part.heard_text, closed=True), None
             if key != name:
-                self.order.rename(key, name)
-                draft = self.drafts[name] = self.drafts.pop(key)
+                self._order.rename(key, name)
+                draft = self._drafts[name] = self._drafts.pop(key)
                 draft.changed()
                 draft.base = attrs.evolve(draft.base, id=name)
 
     def _cut_short(self, key: str) -> None:
         """Nothing more will come of this item."""
-        draft = self.drafts[key]
-        if key not in self.order:
-            del self.drafts[key]
+        draft = self._drafts[key]
+        if key not in self._order:
+            del self._drafts[key]
         elif not draft.final and isinstance(draft.base, (MessageItem, FunctionCallItem)):
             draft.changed()
             draft.base, draft.final = attrs.evolve(draft.base, status="incomplete"), True
@@ -280,29 +271,29 @@ class Accumulator:
     # Finding things -------------------------------------------------------------------------------------------------
 
     def _take(self, key: str, item: ConversationItem, *, final: bool, keep_audio: bool = False) -> None:
-        draft = self.drafts.get(key)
+        draft = self._drafts.get(key)
         if draft is None:
-            draft = self.drafts[key] = ItemDraft(item)
+            draft = self._drafts[key] = ItemDraft(item)
         draft.take(item, final=final, keep_audio=keep_audio or self.keep_audio)
         self._find_format(key, item)
 
     def _find_format(self, key: str, item: ConversationItem) -> None:
-        draft = self.drafts[key]
+        draft = self._drafts[key]
         if draft.format is None and isinstance(item, MessageItem) and any(part.audio for part in item.content):
-            draft.format = self._output_format("") if item.role == "assistant" else self.input_format
+            draft.format = self._output_format("") if item.role == "assistant" else self._input_format
 
     def _draft(self, item_id: str, guess: ConversationItem) -> Optional[ItemDraft]:
         """The item's draft, made if it was not seen yet; None if no item is named, or one that was deleted."""
-        draft = self.drafts.get(item_id)
-        if draft is None and item_id and item_id not in self.deleted:
-            draft = self.drafts[item_id] = ItemDraft(guess)
+        draft = self._drafts.get(item_id)
+        if draft is None and item_id and item_id not in self._deleted:
+            draft = self._drafts[item_id] = ItemDraft(guess)
         return draft
 
     def _is_over(self, response_id: str, item_key: str) -> bool:
         """True for what comes for an item after its response has ended and nobody else has the item."""
-        response = self.responses.get(response_id)
-        return (response is not None and response.done and item_key not in self.order) or (
-            response is None and item_key in self.deleted
+        response = self._responses.get(response_id)
+        return (response is not None and response.done and item_key not in self._order) or (
+            response is None and item_key in self._deleted
         )
 
     def _response_of(self, update: Any) -> ResponseDraft:
@@ -310,43 +301,40 @@ class Accumulator:
         return self._response(update.response_id) if update.response_id else self._new_response(None)
 
     def _response(self, key: str) -> ResponseDraft:
-        response = self.responses.get(key)
+        response = self._responses.get(key)
         if response is None:
-            response = self.responses[key] = self._new_response(None if key.startswith(_NAMELESS) else key)
+            response = self._responses[key] = self._new_response(None if key.startswith(_NAMELESS) else key)
         return response
 
     def _new_response(self, response_id: Optional[str]) -> ResponseDraft:
         told = ConversationResponse(id=response_id, status="in_progress")
-        return ResponseDraft(told, self.drafts, keep_audio=self.keep_audio)
+        return ResponseDraft(told, self._drafts, keep_audio=self.keep_audio)
 
     def _live_responses(self) -> list[ResponseDraft]:
-        return [response for response in self.responses.values() if not response.done]
+        return [response for response in self._responses.values() if not response.done]
 
     def _nameless(self) -> str:
-        self.nameless += 1
-        return f"{_NAMELESS}{self.nameless}"
+        self._named += 1
+        return f"{_NAMELESS}{self._named}"
 
     def _open_nameless_item(self) -> Optional[str]:
-        key = f"{_NAMELESS}{self.nameless}"
-        return key if key in self.drafts and not self.drafts[key].final else None
+        key = f"{_NAMELESS}{self._named}"
+        return key if key in self._drafts and not self._drafts[key].final else None
 
     def _open_nameless_response(self) -> Optional[str]:
-        key = f"{_NAMELESS}{self.nameless}"
-        return key if key in self.responses and not self.responses[key].done else None
+        key = f"{_NAMELESS}{self._named}"
+        return key if key in self._responses and not self._responses[key].done else None
 
     def _output_format(self, response_id: str) -> Optional[SampleFormat]:
-        response = self.responses.get(response_id)
+        response = self._responses.get(response_id)
         told = response.told.output_audio_format if response is not None else None
         return sample_format(told or (self.session.output_audio_format if self.session is not None else None))
 
     @property
-    def input_format(self) -> Optional[SampleFormat]:
+    def _input_format(self) -> Optional[SampleFormat]:
         """The format of what the user says; None if it is not one that this library knows."""
         return sample_format(self.session.input_audio_format if self.session is not None else None)
 
-
-CONNECTION_LOST = "connection_lost"
-"""The reason of a response that its connection did not outlive; no service says it."""
 
 _NAMELESS = "\0"  # no id has one
 _HIGHEST_RATE = 1_000_000  # Hz; a rate beyond it, or none at all, is a server's mistake
@@ -363,7 +351,9 @@ def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:
     return format if 0 < format.rate <= _HIGHEST_RATE else None
 
 
+# What a response takes over is about one of its items, but for what stands below.
 _HANDLERS: dict[type[ConversationUpdate], Callable[[Accumulator, Any], None]] = {
+    **dict.fromkeys(TAKEN_BY_RESPONSES, Accumulator._streamed),
     updates.SessionCreatedUpdate: Accumulator._session_created,
     updates.SessionUpdatedUpdate: Accumulator._session_updated,
     updates.TranscriptionSessionCreatedUpdate: Accumulator._session_created,
@@ -383,15 +373,5 @@ _HANDLERS: dict[type[ConversationUpdate], Callable[[Accumulator, Any], None]] = 
     updates.ResponseDoneUpdate: Accumulator._response_done,
     updates.ResponseOutputItemAddedUpdate: Accumulator._output_item,
     updates.ResponseOutputItemDoneUpdate: Accumulator._output_item,
-    updates.ResponseContentPartAddedUpdate: Accumulator._streamed,
-    updates.ResponseContentPartDoneUpdate: Accumulator._streamed,
-    updates.ResponseOutputTextDeltaUpdate: Accumulator._streamed,
-    updates.ResponseOutputTextDoneUpdate: Accumulator._streamed,
-    updates.ResponseOutputAudioTranscriptDeltaUpdate: Accumulator._streamed,
-    updates.ResponseOutputAudioTranscriptDoneUpdate: Accumulator._streamed,
     updates.ResponseOutputAudioDeltaUpdate: Accumulator._audio_delta,
-    updates.ResponseFunctionCallArgumentsDeltaUpdate: Accumulator._streamed,
-    updates.ResponseFunctionCallArgumentsDoneUpdate: Accumulator._streamed,
-    updates.ResponseMCPCallArgumentsDeltaUpdate: Accumulator._streamed,
-    updates.ResponseMCPCallArgumentsDoneUpdate: Accumulator._streamed,
 }

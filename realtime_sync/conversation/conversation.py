@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Optional
 
 import attrs
@@ -14,7 +15,7 @@ from realtime_sync.conversation.accumulator import Accumulator
 from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft
 from realtime_sync.conversation.history import History
 from realtime_sync.conversation.html import to_html
-from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
+from realtime_sync.conversation.pricing import PRICES, Prices
 from realtime_sync.conversation.replay import Replay, with_id
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import (
@@ -24,14 +25,14 @@ from realtime_sync.protocol.items import (
     speaker_and_words,
 )
 from realtime_sync.protocol.registry import UNSET
-from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
+from realtime_sync.protocol.resources import ConversationResponse
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 from realtime_sync.protocol.updates import ConversationCreatedUpdate
 
 _SHOWN_ITEMS, _SHOWN_WIDTH = 6, 80
 
 
-class Conversation:
+class Conversation(Accumulator):
     """Items in their order with all that is known of them, the responses, and what they used.
 
     ``apply`` takes over one update; it never raises for what an update holds, and costs the same however long the
@@ -41,14 +42,13 @@ class Conversation:
     What is returned (items, responses, the session) is not changed by what comes later: read it, do not change it.
     Not locked: who shares a conversation between threads guards all its calls, reading ones too, or reads a
     ``snapshot()``.
+
+    Attributes:
+        keep_audio: As it was given.
+        id: The conversation's id; None until a server has told it.
+        session: The session as it was last told; None until it was.
+        usage: What all responses and transcriptions have used that have ended.
     """
-
-    def __init__(self, *, keep_audio: bool = False) -> None:
-        self._state = Accumulator(keep_audio=keep_audio)
-
-    def apply(self, update: ConversationUpdate) -> None:
-        """Take over what an update tells; those that tell nothing of a conversation change nothing."""
-        self._state.apply(update)
 
     def add_audio(self, item_id: str, samples: bytes, content_index: int = 0, *, keep: Optional[bool] = None) -> None:
         """What the user said, which no update tells: samples in the session's input format, in place of any before.
@@ -56,35 +56,20 @@ class Conversation:
         ``keep``: the samples, or only their length; None: as the conversation does with what the model said. Nothing
         happens for an item that is not known, or was truncated.
         """
-        state = self._state
-        draft = state.drafts.get(item_id)
+        draft = self._drafts.get(item_id)
         if draft is None or draft.part(content_index, "input_audio").audio.closed:
             return
-        draft.format = draft.format or state.input_format
-        kept = bytes(samples) if (state.keep_audio if keep is None else keep) else None
+        draft.format = draft.format or self._input_format
+        kept = bytes(samples) if (self.keep_audio if keep is None else keep) else None
         draft.part(content_index, "input_audio").audio.replace(len(samples), kept)
-
-    def add_item(self, item: ConversationItem, previous_item_id: Optional[str] = None) -> None:
-        """An item that no update has told; its audio is kept. ``previous_item_id`` as in a session's ``add_item``."""
-        self._state.add_item(item, previous_item_id)
 
     def forget_audio(self, item_id: str) -> None:
         """Keep no more than the length of what was said in an item."""
-        draft = self._state.drafts.get(item_id)
+        draft = self._drafts.get(item_id)
         for part in () if draft is None else draft.parts.values():
             part.audio.replace(part.audio.size, None)
 
     # What there is ------------------------------------------------------------------------------------------------
-
-    @property
-    def id(self) -> Optional[str]:
-        """The conversation's id; None until a server has told it."""
-        return self._state.id
-
-    @property
-    def session(self) -> Optional[RealtimeSession]:
-        """The session as it was last told; None until it was."""
-        return self._state.session
 
     @property
     def items(self) -> list[ConversationItem]:
@@ -93,21 +78,15 @@ class Conversation:
         A truncated part has an empty transcript, as at the service. Items of out-of-band answers are not here but in
         their response.
         """
-        return [draft.item() for draft in self._drafts()]
+        return [draft.item() for draft in self._in_order()]
 
     @property
     def responses(self) -> list[ConversationResponse]:
         """The responses in the order in which they began; one that is ``in_progress`` has its output so far."""
-        state = self._state
         return [
             response.told if response.done else attrs.evolve(response.told, output=response.output())
-            for response in state.responses.values()
+            for response in self._responses.values()
         ]
-
-    @property
-    def usage(self) -> UsageTotals:
-        """What all responses and transcriptions have used that have ended."""
-        return self._state.usage
 
     def cost(self, prices: Optional[Prices] = None) -> Optional[float]:
         """What the responses have cost, in USD, by the session's model; ``prices``: None means ``PRICES``.
@@ -119,15 +98,15 @@ class Conversation:
 
     def item(self, item_id: str) -> Optional[ConversationItem]:
         """The item of this id; None if it is not in the conversation."""
-        return self._state.drafts[item_id].item() if item_id in self._state.order else None
+        return self._drafts[item_id].item() if item_id in self._order else None
 
     def transcription(self, item_id: str, content_index: int = 0) -> Optional[ItemTranscription]:
         """The transcription of what the user said in a part, with log probabilities, segments, usage or its error.
 
         None if the item is not known, or nothing of its transcription has come.
         """
-        draft = self._state.drafts.get(item_id)
-        return None if draft is None else draft.shown_transcription(content_index)
+        part = self._part(item_id, content_index)
+        return None if part is None else part.shown_transcription()
 
     def heard_ms(self, item_id: str, content_index: int = 0) -> Optional[int]:
         """Where the audio of a part was truncated, in milliseconds from its start; None if it was not."""
@@ -156,7 +135,7 @@ class Conversation:
 
     def audio_format(self, item_id: str) -> Optional[SampleFormat]:
         """The format of an item's audio; None if it has none, or none that this library knows."""
-        draft = self._state.drafts.get(item_id)
+        draft = self._drafts.get(item_id)
         return None if draft is None else draft.format
 
     # Taking it elsewhere --------------------------------------------------------------------------------------------
@@ -176,41 +155,36 @@ class Conversation:
 
     def replay(self) -> Replay:
         """What a new connection is to be told of the conversation, as it stands in the middle of things."""
-        keys = [key for key in self._state.order if not self._state.can_be_left_out_of_replay(key)]
-        drafts = [self._state.drafts[key] for key in keys]
-        history = _history_of(drafts, self._state.awaited_calls())
+        keys = [key for key in self._order if not self._can_be_left_out_of_replay(key)]
+        drafts = [self._drafts[key] for key in keys]
+        history = _history_of(drafts, self._awaited_calls())
         items = [with_id(item) for item in history.items]
         names = {keys[place]: str(item.id) for place, item in zip(history.places, items, strict=True)}
         return Replay(items, history.losses, names)
 
     def awaits_approval(self) -> bool:
         """True if a remote call waits to be approved or rejected."""
-        items = [self._state.drafts[key].base for key in self._state.order]
+        items = [self._drafts[key].base for key in self._order]
         decided = {item.approval_request_id for item in items if isinstance(item, MCPApprovalResponseItem)}
         return any(isinstance(item, MCPApprovalRequestItem) and item.id not in decided for item in items)
-
-    def carry_over(self, names: Optional[Mapping[str, str]]) -> None:
-        """A new connection has taken the place of the old one, and has these items alone: old id to new one.
-
-        None: it has what the old one had. What was in progress has ended.
-        """
-        self._state.carry_over(names)
 
     def note_connection(self, update: ConversationUpdate) -> None:
         """Take over what an update tells of the session, but not of items: they are being replayed."""
         if isinstance(update, (SessionUpdateBase, ConversationCreatedUpdate)):
-            self._state.apply(update)
+            self.apply(update)
 
     def snapshot(self) -> Conversation:
         """The conversation as it is now, independent of what comes later."""
-        copy = Conversation()
-        copy._state = self._state.copy()
-        return copy
+        copied = copy.copy(self)
+        copied._order, copied._deleted = self._order.copy(), set(self._deleted)
+        copied._drafts = {key: draft.copy() for key, draft in self._drafts.items()}
+        copied._responses = {key: response.copy(copied._drafts) for key, response in self._responses.items()}
+        return copied
 
     def to_json(self) -> str:
         """All of it as JSON text, kept audio too; the format is told in ``realtime_sync.conversation.export``."""
         try:
-            return export.to_json(self._state)
+            return export.to_json(self)
         except RecursionError as error:
             raise InvalidInputError("an item is nested too deeply to be saved as JSON") from error
 
@@ -218,7 +192,7 @@ class Conversation:
     def from_json(cls, text: str) -> Conversation:
         """The conversation that ``to_json`` has saved. Raises ``InvalidInputError`` if the text holds none."""
         conversation = cls()
-        conversation._state = export.from_json(text)
+        export.from_json(text, conversation)
         return conversation
 
     # Looking at it ------------------------------------------------------------------------------------------------
@@ -226,7 +200,7 @@ class Conversation:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Conversation):
             return NotImplemented
-        return export.to_state(self._state) == export.to_state(other._state)
+        return export.to_state(self) == export.to_state(other)
 
     __hash__ = None  # type: ignore[assignment]  # it changes
 
@@ -241,25 +215,25 @@ class Conversation:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        return to_html(self._title(), self._drafts())
+        return to_html(self._title(), self._in_order())
 
     def _title(self) -> str:
-        responses = self._state.responses.values()
+        responses = self._responses.values()
         live = sum(not response.done for response in responses)
         told = _counted(len(responses), "response") + (f" ({live} in progress)" if live else "")
-        items = _counted(len(self._state.order), "item")
+        items = _counted(len(self._order), "item")
         name = f"Conversation {self.id}" if self.id else "Conversation"
         return f"<{name}: {items}, {told}, {self.usage.total_tokens} tokens>"
 
-    def _drafts(self) -> list[ItemDraft]:
-        return [self._state.drafts[key] for key in self._state.order]
+    def _in_order(self) -> list[ItemDraft]:
+        return [self._drafts[key] for key in self._order]
 
     def _part(self, item_id: str, content_index: int) -> Optional[PartDraft]:
-        draft = self._state.drafts.get(item_id)
+        draft = self._drafts.get(item_id)
         return None if draft is None else draft.parts.get(content_index)
 
     def _history(self) -> History:
-        return _history_of(self._drafts())
+        return _history_of(self._in_order())
 
 
 def _history_of(drafts: Sequence[ItemDraft], awaited: Collection[str] = ()) -> History:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Callable, Literal, Optional
 
@@ -25,6 +26,7 @@ from realtime_sync.protocol.resources import (
     ConversationResponse,
     ErrorDetails,
     LogProb,
+    ResponseStatusDetails,
     TokenUsage,
     TranscriptionLanguage,
     TranscriptionUsage,
@@ -34,6 +36,9 @@ from realtime_sync.protocol.update_base import ConversationUpdate, ItemStreaming
 Kind = Literal["text", "transcript"]
 Saying = tuple[Kind, str]
 """A piece of what the model says, written or spoken."""
+
+CONNECTION_LOST = "connection_lost"
+"""The reason of a response that its connection did not outlive; no service says it."""
 
 _NAMELESS = "\0output "  # no id begins so
 _NOTHING = ConversationContentPart()
@@ -79,6 +84,8 @@ class PartDraft:
         """Where the audio was cut short; None if it was not."""
         self.heard_text: Optional[str] = None
         """The words up to there, as large a part of them as of the audio; None if that cannot be told."""
+        self.told_transcription: Optional[ItemTranscription] = None
+        """Of what the user said, without its text; None if nothing was told of it."""
 
     def take(self, told: ConversationContentPart, *, final: bool, keep_audio: bool) -> None:
         """Learn what a message tells of the whole part.
@@ -112,12 +119,25 @@ class PartDraft:
         """The part as it stands, without its audio."""
         return attrs.evolve(self.base, text=self.text.value, transcript=self.transcript.value)
 
+    def transcription(self) -> ItemTranscription:
+        """The transcription, for a change."""
+        self.told_transcription = self.told_transcription or ItemTranscription()
+        return self.told_transcription
+
+    def shown_transcription(self) -> Optional[ItemTranscription]:
+        """The transcription with its text; None if there is none."""
+        told = self.told_transcription
+        if told is None:
+            return None
+        logprobs, segments = list(told.logprobs), list(told.segments)
+        return attrs.evolve(told, text=self.transcript.value, logprobs=logprobs, segments=segments)
+
     def copy(self) -> PartDraft:
         """An independent copy."""
-        copy = PartDraft(self.base.type)
-        copy.base, copy.heard_ms, copy.heard_text = self.base, self.heard_ms, self.heard_text
-        copy.text, copy.transcript, copy.audio = self.text.copy(), self.transcript.copy(), self.audio.copy()
-        return copy
+        copied = copy.copy(self)
+        copied.text, copied.transcript, copied.audio = self.text.copy(), self.transcript.copy(), self.audio.copy()
+        copied.told_transcription = self.shown_transcription()
+        return copied
 
 
 class ItemDraft:
@@ -130,7 +150,6 @@ class ItemDraft:
         self.final = False
         self.parts: dict[int, PartDraft] = {}
         self.arguments = TextPieces()
-        self.transcriptions: dict[int, ItemTranscription] = {}
         self.format: Optional[SampleFormat] = None
         """Of its audio; None if there is none, or if it is not one that this library knows."""
         self._built: Optional[ConversationItem] = None
@@ -159,19 +178,6 @@ class ItemDraft:
         if part is None:
             part = self.parts[index] = PartDraft(kind)
         return part
-
-    def transcription(self, index: int) -> ItemTranscription:
-        """The transcription of a part, for a change."""
-        return self.transcriptions.setdefault(index, ItemTranscription())
-
-    def shown_transcription(self, index: int) -> Optional[ItemTranscription]:
-        """The transcription of a part with its text; None if there is none."""
-        told = self.transcriptions.get(index)
-        if told is None:
-            return None
-        shown = attrs.evolve(told, text=self.parts[index].transcript.value if index in self.parts else None)
-        shown.logprobs, shown.segments = list(told.logprobs), list(told.segments)
-        return shown
 
     def changed(self) -> None:
         """The item that was built is out of date."""
@@ -205,13 +211,10 @@ class ItemDraft:
 
     def copy(self) -> ItemDraft:
         """An independent copy."""
-        copy = ItemDraft(self.base)
-        copy.guessed, copy.final, copy.format, copy._built = self.guessed, self.final, self.format, self._built
-        copy.parts = {index: part.copy() for index, part in self.parts.items()}
-        copy.arguments = self.arguments.copy()
-        shown = {index: self.shown_transcription(index) for index in self.transcriptions}
-        copy.transcriptions = {index: told for index, told in shown.items() if told is not None}
-        return copy
+        copied = copy.copy(self)
+        copied.parts = {index: part.copy() for index, part in self.parts.items()}
+        copied.arguments = self.arguments.copy()
+        return copied
 
 
 class ResponseDraft:
@@ -250,17 +253,33 @@ class ResponseDraft:
         """All that was spoken, in words."""
         return self._joined("transcript")
 
+    @property
+    def reason(self) -> Optional[str]:
+        """Why it ended as it did; None if that was not told."""
+        return self.told.status_details.reason if self.told.status_details else None
+
+    @property
+    def item_ids(self) -> list[str]:
+        """The ids of its items, in the order in which they were told."""
+        return [key for key in self.outputs.values() if not key.startswith(_NAMELESS)]
+
     def output(self) -> list[ConversationItem]:
         """Its items as they stand: those that the end has told, else those that came."""
         if self.done and self.told.output:
             return [self.items[item.id].item() if item.id in self.items else item for item in self.told.output]
         return [draft.item() for draft in self._drafts()]
 
+    def lose(self) -> None:
+        """Its connection has ended, and nothing more will come of it."""
+        details = ResponseStatusDetails(type="incomplete", reason=CONNECTION_LOST)
+        self.told = attrs.evolve(self.told, status="incomplete", status_details=details, output=self.output())
+        self.done = True
+
     def copy(self, items: dict[str, ItemDraft]) -> ResponseDraft:
         """A copy that is independent but for its items, which are these."""
-        copy = ResponseDraft(self.told, items, keep_audio=self._keep_audio)
-        copy.done, copy.outputs, copy._sources = self.done, dict(self.outputs), dict(self._sources)
-        return copy
+        copied = copy.copy(self)
+        copied.items, copied.outputs, copied._sources = items, dict(self.outputs), dict(self._sources)
+        return copied
 
     def _joined(self, kind: Kind) -> str:
         told = [self.items[item.id] for item in self.told.output if item.id in self.items] if self.done else []
@@ -442,3 +461,6 @@ _APPLY: dict[type[ConversationUpdate], Callable[[ResponseDraft, Any], Optional[l
     updates.ResponseMCPCallArgumentsDeltaUpdate: ResponseDraft._arguments_delta,
     updates.ResponseMCPCallArgumentsDoneUpdate: ResponseDraft._arguments_done,
 }
+
+TAKEN_BY_RESPONSES = frozenset(_APPLY)
+"""The classes of updates that a ``ResponseDraft`` takes over."""

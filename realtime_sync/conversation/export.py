@@ -46,8 +46,8 @@ def to_json(state: Accumulator) -> str:
     return json.dumps(to_state(state))
 
 
-def from_json(text: str) -> Accumulator:
-    """The conversation that a text holds. Raises ``InvalidInputError`` if it holds none of this version."""
+def from_json(text: str, state: Accumulator) -> None:
+    """Fill an empty conversation with what a text holds. Raises ``InvalidInputError`` if it holds none."""
     try:
         told = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
@@ -57,46 +57,44 @@ def from_json(text: str) -> Accumulator:
     if told.get("version") != VERSION:
         raise InvalidInputError(f"this conversation is saved as version {told.get('version')!r}; {VERSION} can be read")
     try:
-        return _from_state(told)
+        _fill(state, told)
     except (KeyError, TypeError, ValueError, AttributeError, AudioFormatError) as error:
         raise InvalidInputError(f"this saved conversation is damaged: {type(error).__name__}: {error}") from error
 
 
 def to_state(state: Accumulator) -> Json:
     """All that is told of a conversation, as plain JSON values."""
-    ordered = set(state.order)
+    ordered = set(state._order)
     return {
         "format": FORMAT,
         "version": VERSION,
         "id": state.id,
         "session": None if state.session is None else to_plain(state.session),
         "keep_audio": state.keep_audio,
-        "items": [_item_state(key, state.drafts[key]) for key in state.order],
-        "aside": [_item_state(key, draft) for key, draft in state.drafts.items() if key not in ordered],
-        "responses": [_response_state(key, response) for key, response in state.responses.items()],
-        "deleted": sorted(state.deleted),
-        "nameless": state.nameless,
+        "items": [_item_state(key, state._drafts[key]) for key in state._order],
+        "aside": [_item_state(key, draft) for key, draft in state._drafts.items() if key not in ordered],
+        "responses": [_response_state(key, response) for key, response in state._responses.items()],
+        "deleted": sorted(state._deleted),
+        "nameless": state._named,
         "usage": attrs.asdict(state.usage),
     }
 
 
-def _from_state(told: Json) -> Accumulator:
-    state = Accumulator(keep_audio=bool(told["keep_audio"]))
-    state.id = told["id"]
+def _fill(state: Accumulator, told: Json) -> None:
+    state.keep_audio, state.id = bool(told["keep_audio"]), told["id"]
     state.session = None if told["session"] is None else from_plain(told["session"], RealtimeSession)
     for item in told["items"]:
-        state.drafts[item["key"]] = _item_from(item)
-        state.order.add(item["key"], UNSET)
-    state.order.new_connection()
+        state._drafts[item["key"]] = _item_from(item)
+        state._order.add(item["key"], UNSET)
+    state._order.new_connection()
     for item in told["aside"]:
-        state.drafts[item["key"]] = _item_from(item)
+        state._drafts[item["key"]] = _item_from(item)
     for response in told["responses"]:
-        state.responses[response["key"]] = _response_from(response, state)
-    state.deleted, state.nameless = set(told["deleted"]), int(told["nameless"])
+        state._responses[response["key"]] = _response_from(response, state)
+    state._deleted, state._named = set(told["deleted"]), int(told["nameless"])
     known = {field.name for field in attrs.fields(UsageTotals)}
     usage = {name: _checked(value, int, float) for name, value in told["usage"].items() if name in known}
     state.usage = UsageTotals(**usage)
-    return state
 
 
 def _checked(value: Any, *types: type[Any]) -> Any:
@@ -106,7 +104,7 @@ def _checked(value: Any, *types: type[Any]) -> Any:
 
 
 def _item_state(key: str, draft: ItemDraft) -> Json:
-    shown = {index: draft.shown_transcription(index) for index in sorted(draft.transcriptions)}
+    shown = {index: draft.parts[index].shown_transcription() for index in sorted(draft.parts)}
     return {
         "key": key,
         "item": to_plain(draft.base),
@@ -129,9 +127,9 @@ def _item_from(told: Json) -> ItemDraft:
     if told["format"] is not None:
         draft.format = SampleFormat.of(AudioFormat(type=told["format"]["type"], rate=told["format"]["rate"]))
     draft.parts = {part["index"]: _part_from(part) for part in told["parts"]}
-    draft.transcriptions = {
-        entry["index"]: from_plain(entry["transcription"], ItemTranscription) for entry in told["transcriptions"]
-    }
+    for entry in told["transcriptions"]:
+        part = draft.part(entry["index"], "input_audio")
+        part.told_transcription = from_plain(entry["transcription"], ItemTranscription)
     return draft
 
 
@@ -171,7 +169,7 @@ def _response_state(key: str, response: ResponseDraft) -> Json:
 
 def _response_from(told: Json, state: Accumulator) -> ResponseDraft:
     response = ResponseDraft(
-        from_plain(told["response"], ConversationResponse), state.drafts, keep_audio=state.keep_audio
+        from_plain(told["response"], ConversationResponse), state._drafts, keep_audio=state.keep_audio
     )
     response.done = bool(told["done"])
     response.outputs = {_checked(index, int): _checked(key, str) for index, key in told["outputs"]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from typing import Optional
 
@@ -83,10 +84,9 @@ class ItemOrder:
 
     def copy(self) -> ItemOrder:
         """An independent copy."""
-        copy = ItemOrder()
-        copy._after, copy._before, copy._waiting = dict(self._after), dict(self._before), dict(self._waiting)
-        copy._names_ids, copy._begun, copy._doubtful = self._names_ids, self._begun, list(self._doubtful)
-        return copy
+        copied = ItemOrder()
+        vars(copied).update({name: copy.copy(value) for name, value in vars(self).items()})
+        return copied
 
     def _learn_that_ids_are_named(self) -> None:
         self._names_ids = True

@@ -25,5 +25,5 @@ class Replay:
 
 
 def with_id(item: ConversationItem) -> ConversationItem:
-    """The item, under an id of ours where it has none: ``History`` leaves out those that the service would refuse."""
-    return item if item.id else attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")
+    """The item, under an id of ours if it has none. The service allows 32 characters."""
+    return item if item.id is not None else attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")

@@ -21,7 +21,6 @@ from typing import Any, Callable, Optional
 
 import attrs
 
-from realtime_sync.conversation.accumulator import CONNECTION_LOST
 from realtime_sync.conversation.drafts import ResponseDraft
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.protocol import updates
@@ -169,12 +168,15 @@ class _Answer:
 
     def __init__(self, response_id: str) -> None:
         self.id = response_id
-        self.item_ids: dict[str, None] = {}  # an ordered set
         self.draft = ResponseDraft(ConversationResponse())  # without audio
-        self.status: Optional[str] = None
-        self.reason: Optional[str] = None
-        self.done = False
-        self.wants_results = False  # it ended with calls, whose results another response will answer
+
+    @property
+    def wants_results(self) -> bool:
+        """It ended with calls, whose results another response will answer."""
+        if not self.draft.done or self.draft.told.status in ("cancelled", "failed", "incomplete"):
+            return False
+        wanting = (FunctionCallItem, MCPCallItem, MCPApprovalRequestItem)
+        return any(isinstance(item, wanting) for item in self.draft.output())
 
     @property
     def has_words(self) -> bool:
@@ -203,7 +205,7 @@ class _Draft:
     @property
     def answered(self) -> bool:
         """Nothing more is to come from the model."""
-        return bool(self.answers) and all(answer.done for answer in self.answers) and not self.wants_response
+        return bool(self.answers) and all(answer.draft.done for answer in self.answers) and not self.wants_response
 
     @property
     def wants_response(self) -> bool:
@@ -228,12 +230,12 @@ class _Draft:
             user_transcript="\n".join(transcripts) if transcripts else None,
             transcription_error=self.transcription_error,
             response_ids=tuple(answer.id for answer in self.answers),
-            item_ids=tuple(item_id for answer in self.answers for item_id in answer.item_ids),
+            item_ids=tuple(item_id for answer in self.answers for item_id in answer.draft.item_ids),
             text="\n".join(filter(None, (answer.draft.text for answer in self.answers))),
             transcript="\n".join(filter(None, (answer.draft.transcript for answer in self.answers))),
             function_calls=tuple(call for answer in self.answers for call in answer.calls),
-            status=last.status if last else None,
-            reason=last.reason if last else None,
+            status=last.draft.told.status if last else None,
+            reason=last.draft.reason if last else None,
             truncated=self.truncated,
             timeline=Timeline(**self.times),
             started=self.started,
@@ -251,7 +253,6 @@ class TurnTracker:
         self._transcribes = bool(session is not None and session.input_transcription_options)
         self._open: deque[_Draft] = deque()  # oldest first
         self._answers: dict[str, tuple[_Draft, _Answer]] = {}  # responses in progress
-        self._model_items: dict[str, _Draft] = {}  # of open turns
 
     def apply(self, update: ConversationUpdate, at: Optional[float] = None) -> list[Turn]:
         """Take over an update; the turns that it finishes.
@@ -280,9 +281,7 @@ class TurnTracker:
         self._transcribes = bool(update.session.input_transcription_options)
 
     def _speech_started(self, update: updates.InputAudioBufferSpeechStartedUpdate, at: float) -> None:
-        newest = self._open[-1] if self._open else None
-        if newest is not None and not newest.answers and not newest.user_items:  # it came to nothing; this is another
-            self._forget(newest)
+        self._forget_unsaid()
         self._users_turn(at).note("speech_started", at)
 
     def _speech_stopped(self, update: updates.InputAudioBufferSpeechStoppedUpdate, at: float) -> None:
@@ -302,16 +301,15 @@ class TurnTracker:
             draft.awaited.add(update.item_id)
 
     def _cleared(self, update: updates.InputAudioBufferClearedUpdate, at: float) -> None:
-        if self._open and not self._open[-1].answers and not self._open[-1].user_items:
-            self._forget(self._open[-1])
+        self._forget_unsaid()
 
     def _item_added(self, update: WholeItemUpdateBase, at: float) -> None:
         item = update.item
         if not isinstance(item, MessageItem):
             return
         if item.role == "assistant":
-            if item.id not in self._model_items and not self._answers and self._open and not self._open[-1].answers:
-                self._forget(self._open[-1])  # history: this answers it, and it was no turn of this session
+            if self._unanswered and not self._answers and self._draft_of_model(item.id) is None:
+                self._forget(self._unanswered)  # history: this answers it, and it was no turn of this session
             return
         if item.role != "user" or self._draft_of_user(item.id or "") is not None:
             return
@@ -373,8 +371,6 @@ class TurnTracker:
         draft = next((draft for draft in reversed(self._open) if draft.wants_response), None) or self._begin(at)
         if not draft.user_items:
             self._untold(draft)
-        if draft.answers:
-            draft.answers[-1].wants_results = False
         answer = _Answer(response_id)
         draft.answers.append(answer)
         draft.note("response_created", at)
@@ -386,28 +382,18 @@ class TurnTracker:
             return
         draft, answer = found
         self._words_told(draft, answer, update, at)
-        for item in update.response.output:
-            self._model_item(draft, answer, item.id)
-        details = update.response.status_details
-        answer.status, answer.reason = update.response.status, details.reason if details else None
-        answer.done = True
-        wanting = (FunctionCallItem, MCPCallItem, MCPApprovalRequestItem)
-        called = any(isinstance(item, wanting) for item in (*answer.calls, *update.response.output))
-        answer.wants_results = called and answer.status not in ("cancelled", "failed", "incomplete")
         draft.times["done"] = at - draft.started
 
     def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate, at: float) -> None:
         found = self._answers.get(update.response_id)
         if found is not None and "first_audio" not in found[0].times:
-            self._model_item(*found, update.item_id)
+            found[1].draft.apply(update)
             found[0].note("first_audio", at)
 
     def _output_told(self, update: Any, at: float) -> None:
         """An item, a part or a piece of an answer."""
         found = self._answers.get(update.response_id)
         if found is not None:
-            if update.item_id not in found[1].item_ids:
-                self._model_item(*found, update.item_id)
             self._words_told(*found, update, at)
 
     def _words_told(self, draft: _Draft, answer: _Answer, update: ConversationUpdate, at: float) -> None:
@@ -421,7 +407,7 @@ class TurnTracker:
             found[0].note("first_played", at)
 
     def _item_truncated(self, update: updates.ConversationItemTruncatedUpdate, at: float) -> None:
-        draft = self._model_items.get(update.item_id)
+        draft = self._draft_of_model(update.item_id)
         if draft is not None:
             draft.truncated = True
 
@@ -431,19 +417,27 @@ class TurnTracker:
         """What was being said went down with the old connection; a question without a word of an answer still waits."""
         for draft in self._open:
             draft.awaited.clear()
-            draft.answers = [answer for answer in draft.answers if answer.done or answer.has_words]
+            draft.answers = [answer for answer in draft.answers if answer.draft.done or answer.has_words]
             for answer in draft.answers:
-                if not answer.done:
-                    answer.done, answer.status, answer.reason = True, "incomplete", CONNECTION_LOST
+                if not answer.draft.done:
+                    answer.draft.lose()
         self._answers.clear()
 
     # The turns --------------------------------------------------------------------------------------------------------
 
     def _users_turn(self, at: float) -> _Draft:
-        """The turn that the user's words go into: the newest one, while it is not being answered."""
-        if self._open and not self._open[-1].answers:
-            return self._open[-1]
-        return self._begin(at)
+        """The turn that the user's words go into."""
+        return self._unanswered or self._begin(at)
+
+    @property
+    def _unanswered(self) -> Optional[_Draft]:
+        """The newest turn, while it is not being answered."""
+        return self._open[-1] if self._open and not self._open[-1].answers else None
+
+    def _forget_unsaid(self) -> None:
+        """Forget an utterance that came to nothing: it was never committed."""
+        if self._unanswered and not self._unanswered.user_items:
+            self._forget(self._unanswered)
 
     def _begin(self, at: float) -> _Draft:
         draft = _Draft(at)
@@ -453,10 +447,9 @@ class TurnTracker:
     def _draft_of_user(self, item_id: str) -> Optional[_Draft]:
         return next((draft for draft in reversed(self._open) if item_id in draft.user_items), None)
 
-    def _model_item(self, draft: _Draft, answer: _Answer, item_id: Optional[str]) -> None:
-        if item_id:
-            answer.item_ids[item_id] = None
-            self._model_items[item_id] = draft
+    def _draft_of_model(self, item_id: Optional[str]) -> Optional[_Draft]:
+        made = ((draft, answer.draft) for draft in self._open for answer in draft.answers)
+        return next((draft for draft, response in made if item_id in response.item_ids), None)
 
     def _finished(self) -> list[Turn]:
         finished: list[Turn] = []
@@ -476,8 +469,6 @@ class TurnTracker:
         self._open.remove(draft)
         for answer in draft.answers:
             self._answers.pop(answer.id, None)
-            for item_id in answer.item_ids:
-                self._model_items.pop(item_id, None)
 
 
 class TurnFilter:

@@ -47,6 +47,10 @@ class CommandHandle:
     Attributes:
         event_id: The command's name on the wire; None for a raw message that has none.
         type: The command's wire type.
+        update: The acknowledging update; None while there is none.
+        error: Why the command will not be acknowledged; None while it still may be, or if it was.
+        sent_again: The handle of the same command on a new connection; None if it was not sent again.
+        overheard: The newest error that names no command, for the message of a time-out. Set by the session.
         overdue: True once a ``wait`` as long as ``Timeouts.acknowledge`` has timed out.
     """
 
@@ -55,32 +59,17 @@ class CommandHandle:
         self.event_id = event_id
         self._timeout = timeout
         self._check = check
-        self._settled = threading.Event()  # set last, after _update or _error
-        self._update: Optional[ConversationUpdate] = None
-        self._error: Optional[Exception] = None
-        self._again: Optional[CommandHandle] = None
-        self._overheard: Optional[ErrorUpdate] = None
+        self._settled = threading.Event()  # set last, after update or error
+        self.update: Optional[ConversationUpdate] = None
+        self.error: Optional[Exception] = None
+        self.sent_again: Optional[CommandHandle] = None
+        self.overheard: Optional[ErrorUpdate] = None
         self.overdue = False
-
-    @property
-    def sent_again(self) -> Optional[CommandHandle]:
-        """The handle of the same command on a new connection; None if it was not sent again."""
-        return self._again
 
     @property
     def done(self) -> bool:
         """True once the command was acknowledged or refused, or can no longer be either."""
         return self._settled.is_set()
-
-    @property
-    def update(self) -> Optional[ConversationUpdate]:
-        """The update that acknowledged the command; None if it is not acknowledged."""
-        return self._update
-
-    @property
-    def error(self) -> Optional[Exception]:
-        """The reason why the command will never be acknowledged; None if it may still be, or was."""
-        return self._error
 
     def wait(self, timeout: Optional[float] = None) -> ConversationUpdate:
         """Wait until the service acknowledges the command.
@@ -101,11 +90,11 @@ class CommandHandle:
         seconds = self._timeout if timeout is None else timeout
         if not Deadline(seconds).wait(self._settled.wait):
             self.overdue |= seconds >= self._timeout
-            raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self._overheard)
-        if self._error is not None:
-            raise self._error.with_traceback(None)
-        assert self._update is not None
-        return self._update
+            raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self.overheard)
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        assert self.update is not None
+        return self.update
 
     def settle(self, update: Optional[ConversationUpdate], error: Optional[Exception] = None) -> None:
         """Release the threads that wait; the first call counts. Called by the session.
@@ -115,24 +104,14 @@ class CommandHandle:
         if isinstance(update, ErrorUpdate):
             error, update = server_error(update), None
         if not self._settled.is_set():
-            self._update = update
-            self._error = error
+            self.update = update
+            self.error = error
             self._settled.set()
-
-    def overhear(self, error: ErrorUpdate) -> None:
-        """Remember an error that names no command, for the message of a time-out. Called by the session."""
-        self._overheard = error
-
-    def replace(self, again: CommandHandle) -> None:
-        """Remember the handle under which the command was sent again. Called by the session."""
-        self._again = again
 
     def __repr__(self) -> str:
         state = "in flight"
         if self.done:
-            state = (
-                f"refused: {self._error}" if self._error else f"acknowledged by {getattr(self._update, 'type', '?')}"
-            )
+            state = f"refused: {self.error}" if self.error else f"acknowledged by {getattr(self.update, 'type', '?')}"
         return f"<{' '.join(filter(None, (self.type, self.event_id, state)))}>"
 
 
@@ -215,7 +194,7 @@ class PendingCommands:
         with self._lock:
             pending = list(self._pending.values())
         for entry in pending:
-            entry.handle.overhear(error)
+            entry.handle.overheard = error
 
     def end(self, error: ConnectionClosedError, error_of: Optional[ErrorOf] = None) -> None:
         """Fail all commands: with ``error``, or with the error that ``error_of`` gives for each command."""

@@ -131,7 +131,7 @@ class SessionConnection:
             )
             expired.__cause__ = error
             return End(expired, clean=False)
-        return End(error, clean=error.close_info.clean and not self.exchange.unfinished)
+        return End(error, clean=error.close_info.clean and not self.exchange.open_ids)
 
     def end(
         self,

@@ -67,32 +67,15 @@ def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
     )
 
 
-class RealtimeExchange:
+class RealtimeExchange(ResponseRouter):
     """The answers in progress on one connection; see ``Exchange``.
 
     ``before``: the answers of the connection that this one replaces.
     """
 
     def __init__(self, before: Optional[ResponseRouter] = None) -> None:
-        self.responses = ResponseRouter(before)
-        self._normalizer = ResponseNormalizer(self.responses)
-
-    def complete(self, update: ConversationUpdate) -> ConversationUpdate:
-        """See ``Exchange``."""
-        return self._normalizer.complete(update)
-
-    def route(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
-        """See ``Exchange``."""
-        return self.responses.route(update, acknowledged)
-
-    def end(self, error: Exception) -> None:
-        """See ``Exchange``."""
-        self.responses.end(error)
-
-    @property
-    def unfinished(self) -> list[str]:
-        """See ``Exchange``."""
-        return self.responses.open_ids
+        super().__init__(before)
+        self.complete = ResponseNormalizer(self).complete
 
 
 class RealtimeState:
@@ -107,7 +90,7 @@ class RealtimeState:
         self.settings = SettingsTracker()
         self.conversation = Conversation()
         self._acknowledge = acknowledge
-        self._responses: Optional[ResponseRouter] = None  # of the connection that was made last
+        self._responses: Optional[RealtimeExchange] = None  # of the connection that was made last
 
     @property
     def session_id(self) -> Optional[str]:
@@ -116,9 +99,8 @@ class RealtimeState:
 
     def new_exchange(self) -> RealtimeExchange:
         """See ``SessionState``."""
-        exchange = RealtimeExchange(self._responses)
-        self._responses = exchange.responses
-        return exchange
+        self._responses = RealtimeExchange(self._responses)
+        return self._responses
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
         """Give a cancellation the name that the server knows, and remember that the response is about to end."""
@@ -155,7 +137,7 @@ def responses_on(connection: SessionConnection) -> ResponseRouter:
     """The answers in progress on a connection."""
     exchange = connection.exchange
     assert isinstance(exchange, RealtimeExchange), "a connection of another protocol"
-    return exchange.responses
+    return exchange
 
 
 def owes_answer(connection: SessionConnection) -> bool:

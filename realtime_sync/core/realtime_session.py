@@ -7,14 +7,12 @@ update acknowledges it. No state and no lock of its own.
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable, Mapping
 from typing import Optional, Union
 
-import attrs
-
 from realtime_sync.checks import check_number, check_whole
 from realtime_sync.conversation import Conversation
+from realtime_sync.conversation.replay import with_id
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import SETTING_COMMANDS, RealtimeEngine
 from realtime_sync.core.wire_session import WireSession
@@ -126,8 +124,7 @@ class RealtimeWireSession(WireSession):
         elif not isinstance(item, ConversationItem):
             raise InvalidInputError(f"item must be a ConversationItem or a text, not {type(item).__name__}")
         check_optional_name(previous_item_id, "previous_item_id")
-        if item.id is None:
-            item = attrs.evolve(item, id=f"item_{secrets.token_hex(12)}")  # the service allows 32 characters
+        item = with_id(item)
         return self._send(
             commands.ConversationItemCreateCommand(item=item, previous_item_id=previous_item_id, event_id=event_id)
         )

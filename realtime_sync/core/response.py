@@ -180,12 +180,11 @@ class Response:
         self._check()
         with self._lock:
             response, events, times = self._draft.told, list(self._events), dict(self._times)
-            text, transcript = self._draft.text, self._draft.transcript
-        details = response.status_details
+            text, transcript, reason = self._draft.text, self._draft.transcript, self._draft.reason
         return Answer(
             id=response.id,
             status=response.status,
-            reason=details.reason if details else None,
+            reason=reason,
             text=text,
             transcript=transcript,
             audio=b"".join(_decoded(event) for event in events if isinstance(event, Audio)),

@@ -23,6 +23,7 @@ Locks: ``_lock`` guards ``_asked``, ``_granted`` and ``_asked_format``; nothing 
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from typing import Optional
@@ -59,7 +60,7 @@ class SettingsTracker:
         with self._lock:
             self._asked.append((handle, options))
             while self._asked and self._asked[0][0].done:
-                self._granted = _merged(self._granted, *self._asked.pop(0))
+                self._granted = _merged(self._granted, self._asked.pop(0))
             if asked_format is not None:
                 self._asked_format = handle, asked_format
 
@@ -73,18 +74,13 @@ class SettingsTracker:
     def desired(self) -> Optional[SessionOptions]:
         """All options that were asked for and not refused, as one; None if there are none."""
         with self._lock:
-            whole = self._granted
-            for handle, options in self._asked:
-                whole = _merged(whole, handle, options)
-            return whole
+            return functools.reduce(_merged, self._asked, self._granted)
 
     def granted(self) -> Optional[SessionOptions]:
         """The options that the service has acknowledged, as one; None if there are none."""
         with self._lock:
-            whole = self._granted
-            for handle, options in self._asked:
-                whole = _merged(whole, handle, options) if handle.update is not None else whole
-            return whole
+            acknowledged = [asked for asked in self._asked if asked[0].update is not None]
+            return functools.reduce(_merged, acknowledged, self._granted)
 
     # What holds -----------------------------------------------------------------------------------------------------
 
@@ -128,9 +124,8 @@ def _sample_format(format: object) -> Optional[SampleFormat]:
         return None
 
 
-def _merged(
-    before: Optional[SessionOptions], handle: CommandHandle, options: SessionOptions
-) -> Optional[SessionOptions]:
+def _merged(before: Optional[SessionOptions], asked: tuple[CommandHandle, SessionOptions]) -> Optional[SessionOptions]:
+    handle, options = asked
     if isinstance(handle.error, ServerError):
         return before
     if before is None:

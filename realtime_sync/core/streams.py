@@ -43,8 +43,11 @@ from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpd
 logger = logging.getLogger(__name__)
 
 U = TypeVar("U", bound=ConversationUpdate)
-Wanted = Union[ConversationUpdateKind, str, type[ConversationUpdate], Callable[[ConversationUpdate], bool]]
-"""A condition on updates: a kind, a wire type, an update class, or a function that returns True or False."""
+Unclassed = Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]]
+"""A condition on updates that is no class: a kind, a wire type, or a function that returns True or False."""
+
+Wanted = Union[Unclassed, type[ConversationUpdate]]
+"""A condition on updates: one of ``Unclassed``, or an update class."""
 
 Delivered = Union[ConversationUpdate, "End"]
 
@@ -135,11 +138,7 @@ class UpdateStream:
     def wait_for(self, wanted: type[U], timeout: Optional[float] = None) -> U: ...
 
     @overload
-    def wait_for(
-        self,
-        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
-        timeout: Optional[float] = None,
-    ) -> ConversationUpdate: ...
+    def wait_for(self, wanted: Unclassed, timeout: Optional[float] = None) -> ConversationUpdate: ...
 
     def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the first update that is ``wanted`` out of the stream, and leave the others for later.

@@ -81,7 +81,7 @@ class Exchange(Protocol):
         """The connection has ended: release all threads that wait for an answer on it."""
 
     @property
-    def unfinished(self) -> list[str]:
+    def open_ids(self) -> list[str]:
         """The ids of the answers that have begun and are not done."""
 
 

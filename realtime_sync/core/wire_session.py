@@ -16,10 +16,9 @@ from typing import Any, Callable, NoReturn, Optional, TypeVar, Union, overload
 
 from realtime_sync.core.commands import CommandHandle, server_error
 from realtime_sync.core.engine import Engine
-from realtime_sync.core.streams import UpdateStream, Wanted, condition
+from realtime_sync.core.streams import Unclassed, UpdateStream, Wanted, condition
 from realtime_sync.errors import CloseInfo, InvalidInputError, UsageError
 from realtime_sync.protocol import codec
-from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
@@ -116,11 +115,7 @@ class WireSession:
     def wait_for(self, wanted: type[U], timeout: Optional[float] = None) -> U: ...
 
     @overload
-    def wait_for(
-        self,
-        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
-        timeout: Optional[float] = None,
-    ) -> ConversationUpdate: ...
+    def wait_for(self, wanted: Unclassed, timeout: Optional[float] = None) -> ConversationUpdate: ...
 
     def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the first update that is wanted out of ``updates()``, and leave the others there.
@@ -154,11 +149,7 @@ class WireSession:
     def on(self, wanted: type[U], callback: Callable[[U], object]) -> None: ...
 
     @overload
-    def on(
-        self,
-        wanted: Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]],
-        callback: Callable[[Any], object],
-    ) -> None: ...
+    def on(self, wanted: Unclassed, callback: Callable[[Any], object]) -> None: ...
 
     def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
         """Have ``run()`` call ``callback(update)`` for each update that is wanted.

@@ -25,6 +25,7 @@ from realtime_sync import (
     function_tool,
 )
 from realtime_sync.core.ask import Question
+from realtime_sync.deadline import Deadline
 from realtime_sync.server import Faults, FunctionCall, Reply, Turn, faults
 from realtime_sync.server.client_secrets import Configuration
 from tests.core.answers import Gate, received
@@ -263,8 +264,9 @@ def test_questions_that_wait_for_their_turn_are_said_in_their_turn_on_the_new_co
 def test_a_question_that_is_asked_again_is_the_last_thing_said(plain: House, overtaken: bool) -> None:
     """Which thread has its turn first on the new connection is chance; here it is another one."""
     session = surviving(plain, PATIENT)
-    engine, question = session._engine, Question([ConversationItem.create_user_message("one")])
-    question.say(engine, engine.connection)
+    engine, items = session._engine, [ConversationItem.create_user_message("one")]
+    question = Question(engine, items, None, Deadline(None))
+    question.say(engine.connection)
     stream = session.subscribe()
     drop(plain)
     come_back(session, stream)
@@ -273,7 +275,7 @@ def test_a_question_that_is_asked_again_is_the_last_thing_said(plain: House, ove
         session.ask("two")
         before = ["two", "You said: two"]
     for _ in range(2):  # the second time nothing is to be said
-        question.say(engine, engine.connection)
+        question.say(engine.connection)
         until(lambda: texts(plain.live) == [*before, "one"])
     session.add_item("end").wait()
     assert ours(session) == texts(plain.live) == [*before, "one", "end"]

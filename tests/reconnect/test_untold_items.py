@@ -21,13 +21,13 @@ KEEPING = attrs.evolve(QUICKLY, keep_audio=True)
 
 
 def tell_nothing_of_items(connection: ServerConnection) -> None:
-    send = connection.send_text
+    send = connection.send
 
-    def send_the_rest(text: str) -> None:
-        if not json.loads(text)["type"].startswith("conversation.item."):
-            send(text)
+    def send_the_rest(message: str | bytes) -> None:
+        if not json.loads(message)["type"].startswith("conversation.item."):
+            send(message)
 
-    connection.send_text = send_the_rest  # type: ignore[method-assign]
+    connection.send = send_the_rest  # type: ignore[method-assign]
 
 
 UNTOLD = Faults(acts=[Act("tell nothing of items", tell_nothing_of_items)])
