@@ -30,10 +30,6 @@ def _as_array(array: npt.ArrayLike) -> npt.NDArray[Any]:
     return np.asarray(array)
 
 
-def _shape(array: npt.NDArray[Any]) -> str:
-    return f"<{array.dtype} {array.shape}>"
-
-
 @attrs.frozen(eq=False)
 class Samples:
     """Samples in memory, as a source of audio: ``session.send_audio(Samples(array, 48_000))``.
@@ -46,7 +42,7 @@ class Samples:
     64-bit integers, three axes, not finite, far beyond 1), ConfigurationError without numpy.
     """
 
-    array: npt.NDArray[Any] = attrs.field(converter=_as_array, repr=_shape)
+    array: npt.NDArray[Any] = attrs.field(converter=_as_array, repr=lambda array: f"<{array.dtype} {array.shape}>")
     rate: int
 
     def __attrs_post_init__(self) -> None:

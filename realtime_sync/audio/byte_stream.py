@@ -9,6 +9,8 @@ from typing import BinaryIO, Callable, Optional, Union, cast
 
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 
+_BYTES = (bytes, bytearray, memoryview)
+
 
 class ByteStream:
     """Makes pieces of any length a stream: ``read(size)`` gives fewer bytes only at the end; bytes can be put back.
@@ -28,7 +30,7 @@ class ByteStream:
     """
 
     def __init__(self, source: object, path: Optional[str] = None) -> None:
-        if isinstance(source, (bytes, bytearray, memoryview)):
+        if isinstance(source, _BYTES):
             source = io.BytesIO(source)
         self._source = _read_function(source)
         self._held = memoryview(b"")  # a slice of it costs no copy, however long a piece was
@@ -80,7 +82,8 @@ def _read_function(source: object) -> Callable[[int], object]:
     if callable(read):
         return read
     if isinstance(source, Iterable):
-        pieces = (piece for piece in source if not _is_empty(piece))
+        # An empty piece is not yet the end.
+        pieces = (piece for piece in source if not isinstance(piece, _BYTES) or len(piece))
         return lambda size: next(pieces, b"")
     raise InvalidInputError(
         "Audio must be bytes, a path, a binary file object, an iterable of bytes or Samples(array, rate), "
@@ -88,13 +91,8 @@ def _read_function(source: object) -> Callable[[int], object]:
     )
 
 
-def _is_empty(piece: object) -> bool:
-    """True for a piece without bytes, which in an iterable is not yet the end."""
-    return isinstance(piece, (bytes, bytearray, memoryview)) and len(piece) == 0
-
-
 def _checked(piece: object) -> bytes:
-    if isinstance(piece, (bytes, bytearray, memoryview)):
+    if isinstance(piece, _BYTES):
         return bytes(piece)  # of a buffer that its owner may fill again, this is a copy
     if isinstance(piece, str):
         raise AudioFormatError("The source gave text instead of bytes. Open a file with mode 'rb'.")

@@ -18,14 +18,24 @@ def encode(pcm: bytes, kind: str) -> bytes:
 
     Half a sample at the end is left out.
     """
-    return bytes(map(_encode_table(kind).__getitem__, _samples(pcm)))
+    return bytes(map(_encode_table(kind).__getitem__, samples_of(pcm)))
 
 
 def decode(data: bytes, kind: str) -> bytes:
     """G.711 to 16-bit little-endian PCM, at the same rate; ``kind`` as in ``encode``, or ``"audio/pcm"``: as it is."""
     if kind == "audio/pcm":
         return data
-    return _little_endian(array.array("h", map(decode_table(kind).__getitem__, data)))
+    return pcm_of(array.array("h", map(decode_table(kind).__getitem__, data)))
+
+
+def samples_of(pcm: bytes) -> array.array[int]:
+    """The samples of 16-bit little-endian PCM, as numbers; half a sample at the end is left out."""
+    return _swapped(array.array("h", pcm[: len(pcm) // 2 * 2]))
+
+
+def pcm_of(samples: array.array[int]) -> bytes:
+    """Samples as 16-bit little-endian PCM. They are not to be used afterwards."""
+    return _swapped(samples).tobytes()
 
 
 @functools.cache
@@ -72,14 +82,8 @@ def _alaw_expand(code: int) -> int:
     return magnitude if code & 0x80 else -magnitude
 
 
-def _samples(pcm: bytes) -> array.array[int]:
-    samples = array.array("h", pcm[: len(pcm) // 2 * 2])
+def _swapped(samples: array.array[int]) -> array.array[int]:
+    """The samples themselves, from the machine's order of bytes to the wire's or back."""
     if sys.byteorder == "big":
         samples.byteswap()
     return samples
-
-
-def _little_endian(samples: array.array[int]) -> bytes:
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples.tobytes()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.pacing import Pacer, PacingClock, paced
-from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
+from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks, slices
 from realtime_sync.checks import check_number
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.extras import require
@@ -23,7 +23,7 @@ OutgoingChunks = Union[AudioChunks, Generator[bytes, None, None]]
 """Chunks to be sent, each when it is to be sent. ``close()`` lets go of their source."""
 
 _MOST_SILENCE_MS = 600_000
-_BAR = "{desc} |{bar}| {n:.1f}/{total_fmt} s [{elapsed}]"
+_BAR = {"desc": "audio", "bar_format": "{desc} |{bar}| {n:.1f}/{total_fmt} s [{elapsed}]"}
 
 
 def outgoing_chunks(
@@ -55,7 +55,7 @@ def outgoing_chunks(
     if isinstance(source, (str, os.PathLike)):
         chunks.begin()
     silence = format.silence(trailing_silence_ms / 1000)
-    timed: Iterable[bytes] = itertools.chain(chunks, _pieces(silence, size)) if silence else chunks
+    timed: Iterable[bytes] = itertools.chain(chunks, slices(silence, size)) if silence else chunks
     if pace is not None:
         timed = paced(timed, format, Pacer(pace, clock))
     if pace is None and not silence and not progress:
@@ -81,7 +81,7 @@ def _reported(
 ) -> Generator[bytes, None, None]:
     sent, total = 0, None
     try:
-        with _reporter(progress) as report:
+        with reporter(progress, _BAR) as report:
             for chunk in timed:
                 yield chunk  # comes back when it has been sent
                 sent += len(chunk)
@@ -94,7 +94,10 @@ def _reported(
 
 
 @contextmanager
-def _reporter(progress: Progress) -> Iterator[Callable[[float, Optional[float]], object]]:
+def reporter(
+    progress: Union[bool, Callable[[float, Any], object], None], look: Mapping[str, Any]
+) -> Iterator[Callable[[float, Any], object]]:
+    """What is called with each progress. ``look``: tqdm's arguments for the bar, if that is wanted."""
     if progress is None or progress is False:
         yield lambda sent, total: None
     elif progress is not True:
@@ -102,14 +105,10 @@ def _reporter(progress: Progress) -> Iterator[Callable[[float, Optional[float]],
     else:
         from tqdm import tqdm
 
-        with tqdm(desc="audio", bar_format=_BAR, file=sys.stderr) as bar:
+        with tqdm(**look, file=sys.stderr) as bar:
 
             def report(sent: float, total: Optional[float]) -> None:
                 bar.total = None if total is None else round(total, 1)
                 bar.update((sent if bar.total is None else min(sent, bar.total)) - bar.n)  # it is rounded, for display
 
             yield report
-
-
-def _pieces(data: bytes, size: int) -> Iterator[bytes]:
-    return (data[start : start + size] for start in range(0, len(data), size))

@@ -34,10 +34,10 @@ Hz, in ``.ul``, ``.ulaw``, ``.al`` or ``.alaw``).
 class AudioChunks(Iterator[bytes]):
     """The chunks of a source. ``close()`` lets go of it early: of the file that was opened for it."""
 
-    def __init__(self, chunks: Generator[bytes, None, None], length: _Length) -> None:
+    def __init__(self, chunks: Generator[bytes, None, None], wanted: _Wanted) -> None:
         self._chunks: Iterator[bytes] = chunks
         self._close = chunks.close
-        self._length = length
+        self._wanted = wanted
 
     def begin(self) -> None:
         """Read the first chunk now, so that a file that is not there, or cannot be read, is an error of this call."""
@@ -46,7 +46,7 @@ class AudioChunks(Iterator[bytes]):
     @property
     def total_bytes(self) -> Optional[int]:
         """How many bytes there will be, within a sample or two; None if it is not known, or before the first chunk."""
-        return self._length.bytes
+        return self._wanted.total_bytes
 
     def __next__(self) -> bytes:
         return next(self._chunks)
@@ -58,8 +58,12 @@ class AudioChunks(Iterator[bytes]):
 
 
 @attrs.define
-class _Length:
-    bytes: Optional[int] = None
+class _Wanted:
+    """What a source is to become; ``total_bytes``: how many bytes that are, once it is known."""
+
+    format: SampleFormat
+    size: int  # bytes a chunk
+    total_bytes: Optional[int] = None
 
 
 def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) -> AudioChunks:
@@ -78,20 +82,19 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     through (OSError, ...).
     """
     check_whole("chunk_bytes", chunk_bytes, "bytes", at_least=format.sample_bytes)
-    size = chunk_bytes - chunk_bytes % format.sample_bytes
-    length = _Length()
+    wanted = _Wanted(format, chunk_bytes - chunk_bytes % format.sample_bytes)
     if isinstance(source, (bytearray, memoryview)):
         source = bytes(source)
     if isinstance(source, Samples):
-        chunks = _array_chunks(source, format, size, length)
+        chunks = _array_chunks(source, wanted)
     elif isinstance(source, (str, os.PathLike)):
-        chunks = _file_chunks(source, format, size, length)
+        chunks = _file_chunks(source, wanted)
     elif isinstance(source, bytes) and _is_bare(source, format):
-        length.bytes = len(source)
-        chunks = _slices(source, size)
+        wanted.total_bytes = len(source)
+        chunks = slices(source, wanted.size)
     else:
-        chunks = _chunks(ByteStream(source), format, size, length)
-    return AudioChunks(chunks, length)
+        chunks = _chunks(ByteStream(source), wanted)
+    return AudioChunks(chunks, wanted)
 
 
 def _is_bare(data: bytes, format: SampleFormat) -> bool:
@@ -101,31 +104,33 @@ def _is_bare(data: bytes, format: SampleFormat) -> bool:
     return not data.startswith(RIFFS) and container(data[:12], None) is None
 
 
-def _slices(data: bytes, size: int) -> Generator[bytes, None, None]:
+def slices(data: bytes, size: int) -> Generator[bytes, None, None]:
+    """The data in pieces of ``size`` bytes; the last may be shorter."""
     for start in range(0, len(data), size):
         yield data[start : start + size]
 
 
-def _array_chunks(samples: Samples, format: SampleFormat, size: int, length: _Length) -> Generator[bytes, None, None]:
-    block = max(1, round(samples.rate * format.seconds(size)))
-    decoded = Decoded(samples.blocks(block), samples.rate, len(samples.array))
-    length.bytes = decoded.converted_bytes(format)
-    yield from _cut(ByteStream(decoded.converted(format)), None, format, size)
+def _array_chunks(samples: Samples, wanted: _Wanted) -> Generator[bytes, None, None]:
+    block = max(1, round(samples.rate * wanted.format.seconds(wanted.size)))
+    return _converted(Decoded(samples.blocks(block), samples.rate, len(samples.array)), wanted)
 
 
-def _file_chunks(
-    path: Union[str, os.PathLike[str]], format: SampleFormat, size: int, length: _Length
-) -> Generator[bytes, None, None]:
+def _file_chunks(path: Union[str, os.PathLike[str]], wanted: _Wanted) -> Generator[bytes, None, None]:
     with open(path, "rb") as file:
-        yield from _chunks(ByteStream(file, os.fspath(path)), format, size, length)
+        yield from _chunks(ByteStream(file, os.fspath(path)), wanted)
 
 
-def _chunks(stream: ByteStream, format: SampleFormat, size: int, length: _Length) -> Generator[bytes, None, None]:
-    left = stream.left()
+def _converted(decoded: Decoded, wanted: _Wanted) -> Generator[bytes, None, None]:
+    wanted.total_bytes = decoded.converted_bytes(wanted.format)
+    yield from _cut(ByteStream(decoded.converted(wanted.format)), None, wanted)
+
+
+def _chunks(stream: ByteStream, wanted: _Wanted) -> Generator[bytes, None, None]:
+    format, left = wanted.format, stream.left()
     info, start = read_wav_header(stream)
     if info is not None and info.matches(format):
-        length.bytes = info.data_bytes
-        yield from _cut(stream, info.data_bytes, format, size, wav=True)
+        wanted.total_bytes = info.data_bytes
+        yield from _cut(stream, info.data_bytes, wanted, wav=True)
         return
     stream.put_back(start)
     found = None if info is not None else container(start, stream.name)
@@ -133,17 +138,16 @@ def _chunks(stream: ByteStream, format: SampleFormat, size: int, length: _Length
         info = bare_by_name(stream.path)
         info = info and attrs.evolve(info, data_bytes=left)
     if found is None and (info is None or info.matches(format)):
-        length.bytes = left
-        yield from _cut(stream, None, format, size)
+        wanted.total_bytes = left
+        yield from _cut(stream, None, wanted)
         return
     if not is_installed("numpy", "soundfile", "soxr"):
         told = cannot_convert(found, stream.name) if found else None
         raise AudioFormatError(told or mismatch(cast(WavInfo, info), format, stream.name))
     with ExitStack() as stack:
-        decoded = _decoded(stream, info, found, format.seconds(size), stack)
+        decoded = _decoded(stream, info, found, format.seconds(wanted.size), stack)
         logger.info("%s is converted to %s on its way", stream.name or info or found, format)
-        length.bytes = decoded.converted_bytes(format)
-        yield from _cut(ByteStream(decoded.converted(format)), None, format, size)
+        yield from _converted(decoded, wanted)
 
 
 def _decoded(
@@ -162,13 +166,12 @@ def _decoded(
 
 
 def _cut(
-    stream: ByteStream, left: Optional[int], format: SampleFormat, size: int, *, wav: bool = False
+    stream: ByteStream, left: Optional[int], wanted: _Wanted, *, wav: bool = False
 ) -> Generator[bytes, None, None]:
-    """The chunks of samples in ``format``; ``left``: how many bytes there should be, None: to the end."""
-    given = 0
+    """The chunks of samples in that format; ``left``: how many bytes there should be, None: to the end."""
+    format, size, given = wanted.format, wanted.size, 0
     while True:
-        wanted = size if left is None else min(size, left - given)
-        chunk = stream.read(wanted)
+        chunk = stream.read(size if left is None else min(size, left - given))
         odd = len(chunk) % format.sample_bytes
         if len(chunk) > odd:
             yield chunk[:-odd] if odd else chunk

@@ -54,12 +54,8 @@ class WavInfo:
 
     def matches(self, wanted: SampleFormat) -> bool:
         """True if the samples can be sent in this format as they are."""
-        return (self.codec, self.channels, self.rate, self.bits) == (
-            _CODECS.get(wanted.wire_type),
-            1,
-            wanted.rate,
-            8 * wanted.sample_bytes,
-        )
+        sendable = (_CODECS.get(wanted.wire_type), 1, wanted.rate, 8 * wanted.sample_bytes)
+        return (self.codec, self.channels, self.rate, self.bits) == sendable
 
     def __str__(self) -> str:
         codec = _CODEC_NAMES.get(self.codec, f"codec 0x{self.codec:04X}")
@@ -143,7 +139,7 @@ class WavWriter:
         self.data_bytes = 0
         """Bytes of samples written so far."""
         self._owned = isinstance(target, (str, os.PathLike))
-        self._file = _opened(target)
+        self._file: BinaryIO = open(target, "wb") if isinstance(target, (str, os.PathLike)) else target  # noqa: SIM115
         self._closed = False
         self._start = self._file.tell() if self._file.seekable() else None
         self._file.write(self._header(None))
@@ -206,10 +202,6 @@ class WavWriter:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-
-def _opened(target: Union[str, os.PathLike[str], BinaryIO]) -> BinaryIO:
-    return open(target, "wb") if isinstance(target, (str, os.PathLike)) else target
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:

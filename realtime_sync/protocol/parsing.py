@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 _raw_decode = json.JSONDecoder().raw_decode
 _AUDIO_TYPE = 'audio.delta"'  # with the prefixes of the dialects and of translations
@@ -45,3 +45,12 @@ def _parse_around_audio(text: str) -> Optional[dict[str, Any]]:
         return None
     message["delta"] = audio
     return message
+
+
+def json_object(text: Union[str, bytes]) -> Optional[dict[str, Any]]:
+    """The JSON object that a text holds; None if it holds something else, or cannot be read."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None

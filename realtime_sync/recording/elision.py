@@ -35,8 +35,7 @@ class Gap:
 
     def to_json(self) -> list[int]:
         """As it stands in a recording."""
-        told = [self.at, self.length, self.size]
-        return told if self.start is None else [*told, self.start]
+        return [self.at, self.length, self.size, *(() if self.start is None else (self.start,))]
 
 
 def take_audio(text: str, keep: Callable[[bytes], int | None]) -> tuple[str, list[Gap]]:

@@ -19,7 +19,6 @@ the frames' texts; ``beside``, in WAV files, one of the user's and one of the mo
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Literal, Optional, Union
 
@@ -27,6 +26,7 @@ from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.conversation.accumulator import sample_format
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.parsing import json_object
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 
 _LONGEST_HEADER = 65_536  # bytes; a file of another kind may be one line
@@ -42,11 +42,8 @@ FilePath = Union[str, os.PathLike[str]]
 def is_recording(path: FilePath) -> bool:
     """True if the file begins as a recording of any version does. Raises OSError."""
     with open(path, "rb") as file:
-        try:
-            header = json.loads(file.readline(_LONGEST_HEADER))
-        except (ValueError, RecursionError):
-            return False
-    return isinstance(header, dict) and isinstance(header.get("recording"), int)
+        header = json_object(file.readline(_LONGEST_HEADER))
+    return header is not None and isinstance(header.get("recording"), int)
 
 
 def sidecar(path: FilePath, direction: str) -> str:

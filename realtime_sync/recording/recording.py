@@ -18,6 +18,7 @@ from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.parsing import json_object
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording.elision import Gap, put_back
@@ -151,23 +152,17 @@ def command_of(text: str, dialect: Dialect) -> Union[Command, dict[str, Any]]:
     try:
         return codec.decode_command(text, dialect)
     except InvalidInputError:
-        try:
-            message = json.loads(text)
-        except (ValueError, RecursionError):
-            message = None
-        return message if isinstance(message, dict) else {"raw_content": text}
+        message = json_object(text)
+        return {"raw_content": text} if message is None else message
 
 
 # Reading the file -----------------------------------------------------------------------------------------------------
 
 
 def _header(line: bytes, path: str) -> dict[str, Any]:
-    try:
-        header = json.loads(line)
-    except (ValueError, RecursionError):
-        header = None
-    version = header.get("recording") if isinstance(header, dict) else None
-    if not isinstance(version, int):
+    header = json_object(line)
+    version = None if header is None else header.get("recording")
+    if header is None or not isinstance(version, int):
         raise InvalidInputError(f"{path} is not a recording: its first line is not a recording's header")
     if version > VERSION:
         raise InvalidInputError(
@@ -175,7 +170,7 @@ def _header(line: bytes, path: str) -> dict[str, Any]:
         )
     if header.get("audio") not in AUDIO_MODES or header.get("dialect") not in [each.value for each in Dialect]:
         raise InvalidInputError(f"{path} is a recording whose header cannot be understood: {header!r:.200}")
-    return header  # type: ignore[no-any-return]
+    return header
 
 
 def _read_lines(file: BinaryIO, lines: _Lines) -> None:
@@ -207,7 +202,9 @@ class _Lines:
         if kind == "connected":
             self.connections.append(ConnectionRecord(int(line["n"]), str(line["url"]), at))
         elif kind == "closed":
-            last = self._last_connection()
+            if not self.connections:
+                self.connections.append(ConnectionRecord(1, "", 0.0))
+            last = self.connections[-1]
             last.closed, last.info = at, CloseInfo(int(line["code"]), str(line["reason"]), str(line["initiator"]))
         elif kind in ("in", "out"):
             self._add_frame(at, kind, line)
@@ -232,8 +229,3 @@ class _Lines:
         missing = gap.size - len(samples)
         silence = format.silence_sample * (missing // format.sample_bytes + 1)
         return samples + silence[:missing]
-
-    def _last_connection(self) -> ConnectionRecord:
-        if not self.connections:
-            self.connections.append(ConnectionRecord(1, "", 0.0))
-        return self.connections[-1]

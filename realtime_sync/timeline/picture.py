@@ -8,7 +8,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from realtime_sync.conversation.turns import Turn
 from realtime_sync.errors import InvalidInputError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_Times = tuple[float, float]
 _FORMATS = (".png", ".svg", ".pdf")
 _DPI = 110
 # Inches: the whole, a row with the room below it for its ticks, the head with the legend, the margins.
@@ -68,6 +71,16 @@ def save_picture(recording: Recording, path: FilePath) -> None:
     figure.savefig(path, dpi=_DPI, format=suffix[1:], facecolor="white")
 
 
+@attrs.frozen
+class _Row:
+    """One row of the figure: ``axes`` to draw on, from ``start`` to ``end`` in seconds, ``scale`` inches a second."""
+
+    axes: Axes
+    start: float
+    end: float
+    scale: float
+
+
 class _Picture:
     """One figure in the making."""
 
@@ -91,93 +104,83 @@ class _Picture:
             width = (_WIDTH - _LEFT - _RIGHT) * min(1.0, (span.end - span.start) / self.rows.seconds)
             foot = height - _HEAD - row * (_ROW + _TICKS) - _ROW
             axes = self.figure.add_axes((_LEFT / _WIDTH, foot / height, width / _WIDTH, _ROW / height))
-            self._row(axes, span, width)
+            self._row(_Row(axes, span.start, span.end, width / (span.end - span.start)))
         self._head(height)
 
-    def _row(self, axes: Axes, span: Span, width: float) -> None:
-        scale = width / (span.end - span.start)  # inches a second
-        self._frame(axes, span, scale)
-        self._user(axes, span, scale)
-        self._model(axes, span, scale)
-        for lane in range(len(_LANES)):
-            self._latencies(axes, span, scale, lane)
-        self._annotations(axes, span)
-        self._words(axes, span, scale)
+    def _row(self, row: _Row) -> None:
+        self._frame(row)
+        self._user(row)
+        self._model(row)
+        for height, latencies in zip(_LANES, _LATENCIES, strict=True):
+            self._latencies(row, height, latencies)
+        self._annotations(row)
+        self._words(row)
 
-    def _frame(self, axes: Axes, span: Span, scale: float) -> None:
-        axes.set_xlim(span.start, span.end)
+    def _frame(self, row: _Row) -> None:
+        axes = row.axes
+        axes.set_xlim(row.start, row.end)
         axes.set_ylim(0, 10)
         axes.set_yticks([_USER, _MODEL], ["user", "model"], fontsize=8.5)
         axes.tick_params(axis="y", length=0)
-        moments = ticks(span, 0.9 / scale)
+        moments = ticks(Span(row.start, row.end), 0.9 / row.scale)
         axes.set_xticks(moments, [_moment(each) for each in moments], fontsize=_SMALL, color="#4a5568")
         for side in ("top", "right", "left"):
             axes.spines[side].set_visible(False)
         axes.spines["bottom"].set_color("#a0aec0")
         for turn in self.spans:
-            if span.start <= turn.start < span.end:
+            if row.start <= turn.start < row.end:
                 axes.axvline(turn.start, color="#cbd5e0", linewidth=0.8, zorder=0)
         for height in (_USER, _MODEL):
             axes.axhline(height, color="#cbd5e0", linewidth=0.6, zorder=0)
 
     # The tracks -----------------------------------------------------------------------------------------------------
 
-    def _user(self, axes: Axes, span: Span, scale: float) -> None:
-        self._band(axes, _joined(self.tracks.user), span, _USER, _USER_COLOUR, 0.13, "audio sent")
+    def _user(self, row: _Row) -> None:
+        self._band(row, _joined(self.tracks.user), _USER, _USER_COLOUR, 0.13, "audio sent")
         speech = [(each.start, each.end) for each in self.tracks.speech]
-        self._band(axes, speech, span, _USER, _USER_COLOUR, 0.22, "user speech, as the service heard it")
-        self._wave(axes, self.tracks.user, span, scale, _USER, _USER_COLOUR)
+        self._band(row, speech, _USER, _USER_COLOUR, 0.22, "user speech, as the service heard it")
+        self._wave(row, self.tracks.user, _USER, _USER_COLOUR)
 
-    def _model(self, axes: Axes, span: Span, scale: float) -> None:
-        self._band(axes, _joined(self.tracks.model), span, _MODEL, _MODEL_COLOUR, 0.18, "model audio, as it was played")
+    def _model(self, row: _Row) -> None:
+        self._band(row, _joined(self.tracks.model), _MODEL, _MODEL_COLOUR, 0.18, "model audio, as it was played")
         written = [
             (turn.started + turn.timeline.first_text, turn.started + turn.timeline.done)
             for turn in self.turns
             if turn.timeline.first_audio is None and turn.timeline.first_text and turn.timeline.done
         ]
-        self._band(axes, written, span, _MODEL, "#d69e2e", 0.35, "model writes")
-        self._band(axes, _joined(self.tracks.cut), span, _MODEL, _CUT_COLOUR, 0.35, "not heard", hatch="////")
-        self._wave(axes, self.tracks.model, span, scale, _MODEL, _MODEL_COLOUR)
+        self._band(row, written, _MODEL, "#d69e2e", 0.35, "model writes")
+        hatched = {"hatch": "////", "edgecolor": "#4a5568"}
+        self._band(row, _joined(self.tracks.cut), _MODEL, _CUT_COLOUR, 0.35, "not heard", **hatched)
+        self._wave(row, self.tracks.model, _MODEL, _MODEL_COLOUR)
 
     def _band(
-        self,
-        axes: Axes,
-        spans: Sequence[tuple[float, float]],
-        row: Span,
-        height: float,
-        colour: str,
-        alpha: float,
-        words: str,
-        hatch: Optional[str] = None,
+        self, row: _Row, spans: Sequence[_Times], height: float, colour: str, alpha: float, words: str, **look: Any
     ) -> None:
         shown = [(start, end - start) for start, end in spans if start < row.end and end > row.start]
         if shown:
-            look: dict[str, Any] = {"hatch": hatch, "edgecolor": "#4a5568"} if hatch else {}
-            band = axes.broken_barh(
-                shown, (height - _HALF, 2 * _HALF), facecolor=colour, alpha=alpha, linewidth=0, zorder=1, **look
-            )
-            self.legend.setdefault(words, band)
+            look |= {"facecolor": colour, "alpha": alpha, "linewidth": 0, "zorder": 1}
+            self.legend.setdefault(words, row.axes.broken_barh(shown, (height - _HALF, 2 * _HALF), **look))
 
-    def _wave(self, axes: Axes, pieces: Sequence[Piece], row: Span, scale: float, height: float, colour: str) -> None:
+    def _wave(self, row: _Row, pieces: Sequence[Piece], height: float, colour: str) -> None:
         """The loudest sample of each column, up and down."""
         import numpy as np
 
         from realtime_sync.timeline.stereo import channel
 
         start, end = round(row.start * RATE), round(row.end * RATE)
-        column = max(1, int(RATE / (scale * _DPI)))
-        samples = np.abs(np.frombuffer(channel(pieces, start, end).tobytes(), "<i2").astype(np.int32))
+        column = max(1, int(RATE / (row.scale * _DPI)))
+        samples = np.abs(np.array(channel(pieces, start, end), np.int32))
         columns = len(samples) // column
         peaks = samples[: columns * column].reshape(columns, column).max(axis=1, initial=0) / self.loudest * _HALF
         if not peaks.any():
             return
         times = row.start + (np.arange(columns) + 0.5) * column / RATE
         heard = peaks > 0
-        axes.fill_between(times, height - peaks, height + peaks, where=heard, color=colour, linewidth=0.2, zorder=2)
+        row.axes.fill_between(times, height - peaks, height + peaks, where=heard, color=colour, linewidth=0.2, zorder=2)
 
     # What happened --------------------------------------------------------------------------------------------------
 
-    def _annotations(self, axes: Axes, row: Span) -> None:
+    def _annotations(self, row: _Row) -> None:
         by_kind: dict[AnnotationKind, list[float]] = {}
         for at, kind in self.annotations:
             if row.start <= at < row.end:
@@ -185,31 +188,30 @@ class _Picture:
         for kind, times in by_kind.items():
             heights = [_ANNOTATIONS[kind.height]] * len(times)
             stroke = {"linewidths": 1.4} if kind.symbol in "|x" else {"linewidths": 0}
-            drawn = axes.scatter(times, heights, s=26, marker=kind.symbol, color=kind.colour, zorder=4, **stroke)
+            drawn = row.axes.scatter(times, heights, s=26, marker=kind.symbol, color=kind.colour, zorder=4, **stroke)
             self.legend.setdefault(kind.words, drawn)
 
-    def _latencies(self, axes: Axes, row: Span, scale: float, lane: int) -> None:
+    def _latencies(self, row: _Row, height: float, latencies: Sequence[tuple[str, str, str]]) -> None:
         bars = []
         for turn in self.turns:
-            for name, begin, colour in _LATENCIES[lane]:
+            for name, begin, colour in latencies:
                 seconds, since = latency(turn, name), getattr(turn.timeline, begin)
                 if seconds is not None and seconds >= 0 and since is not None:
                     bars.append((turn.started + since, seconds, name, colour))
                     break
-        height = _LANES[lane]
         starts = [start for start, *_ in bars]
         for index, (start, seconds, name, colour) in enumerate(bars):
             if not (start < row.end and start + seconds >= row.start):
                 continue
-            bar = axes.broken_barh([(start, seconds)], (height - 0.24, 0.48), color=colour, linewidth=0.8, zorder=3)
+            bar = row.axes.broken_barh([(start, seconds)], (height - 0.24, 0.48), color=colour, linewidth=0.8, zorder=3)
             self.legend.setdefault(name.replace("_", " "), bar)
-            room = (self._room(starts, index, row) - seconds) * scale - 0.1
+            room = (self._room(starts, index, row) - seconds) * row.scale - 0.1
             words = shown_seconds(seconds)
             if start >= row.start and self.texts.width(words, _SMALL) <= room:
-                place = (start + seconds + 0.05 / scale, height)
-                axes.text(*place, words, fontsize=_SMALL, va="center", color=colour, zorder=4)
+                place = (start + seconds + 0.05 / row.scale, height)
+                row.axes.text(*place, words, fontsize=_SMALL, va="center", color=colour, zorder=4)
 
-    def _words(self, axes: Axes, row: Span, scale: float) -> None:
+    def _words(self, row: _Row) -> None:
         """Each turn's number and what was said, as far as there is room before the next turn's."""
         starts = [span.start for span in self.spans]
         answers = [self._answered_at(turn) for turn in self.turns]
@@ -217,16 +219,16 @@ class _Picture:
             if row.start <= starts[index] < row.end:
                 head = str(index + 1)
                 beside = self.texts.width(head, 9) + 0.1
-                room = self._room(starts, index, row) * scale - beside - 0.08
-                x = starts[index] + 0.04 / scale
+                room = self._room(starts, index, row) * row.scale - beside - 0.08
+                x = starts[index] + 0.04 / row.scale
                 if room >= 0:
-                    axes.text(x, _SAID, head, fontsize=9, va="center", weight="bold", color="#1a202c")
-                    self._text(axes, x + beside / scale, _SAID, user_words(turn), room, "#1a4f86")
+                    row.axes.text(x, _SAID, head, fontsize=9, va="center", weight="bold", color="#1a202c")
+                    self._text(row.axes, x + beside / row.scale, _SAID, user_words(turn), room, "#1a4f86")
             if row.start <= answers[index] < row.end:
-                room = self._room(answers, index, row) * scale - 0.12
-                self._text(axes, answers[index], _ANSWERED, model_words(turn), room, "#9c4221")
+                room = self._room(answers, index, row) * row.scale - 0.12
+                self._text(row.axes, answers[index], _ANSWERED, model_words(turn), room, "#9c4221")
 
-    def _room(self, starts: Sequence[float], index: int, row: Span) -> float:
+    def _room(self, starts: Sequence[float], index: int, row: _Row) -> float:
         """Seconds from one start to the next one in this row, or to the end of the sheet."""
         end = max(row.end, row.start + self.rows.seconds)
         after = starts[index + 1] if index + 1 < len(starts) else end
@@ -292,9 +294,9 @@ class _Texts:
         return f"{text[:short].rstrip()}..." if short >= 3 else ""
 
 
-def _joined(pieces: Sequence[Piece]) -> list[tuple[float, float]]:
+def _joined(pieces: Sequence[Piece]) -> list[_Times]:
     """Pieces as spans in seconds, those that follow one another as one."""
-    spans: list[tuple[float, float]] = []
+    spans: list[_Times] = []
     for piece in sorted(pieces, key=lambda piece: piece.start):
         start, end = piece.start / RATE, piece.end / RATE
         if spans and start <= spans[-1][1] + 1 / RATE:

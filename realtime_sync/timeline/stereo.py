@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import array
-import sys
 import wave
 from collections.abc import Sequence
 
+from realtime_sync.audio import g711
 from realtime_sync.recording import Recording
 from realtime_sync.recording.layout import FilePath
 from realtime_sync.timeline.tracks import RATE, Piece, Tracks, between
@@ -40,16 +40,14 @@ def save_stereo(recording: Recording, path: FilePath) -> None:
             both = array.array("h", bytes(4 * (end - start)))
             both[0::2] = channel(tracks.user, start, end)
             both[1::2] = channel(tracks.model, start, end)
-            if sys.byteorder == "big":
-                both.byteswap()  # the samples are the file's already, and `wave` takes the machine's
-            wav.writeframesraw(both.tobytes())
+            wav.writeframesraw(both.tobytes())  # in the machine's order, as `wave` wants them
 
 
 def channel(pieces: Sequence[Piece], start: int, end: int) -> array.array[int]:
-    """One side's samples from ``start`` to before ``end``, 16-bit little endian; silence where there is no piece."""
+    """One side's samples from ``start`` to before ``end``, 16-bit; silence where there is no piece."""
     samples = bytearray(2 * (end - start))
     for piece in between(pieces, start, end):
         first, last = max(piece.start, start), min(piece.end, end)
         part = piece.pcm()[2 * (first - piece.start) : 2 * (last - piece.start)]
         samples[2 * (first - start) : 2 * (first - start) + len(part)] = part
-    return array.array("h", bytes(samples))
+    return g711.samples_of(bytes(samples))

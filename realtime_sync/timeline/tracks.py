@@ -12,7 +12,6 @@ from __future__ import annotations
 import array
 import bisect
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any, Optional
 
@@ -205,17 +204,11 @@ def resampled(pcm: bytes, rate: int) -> bytes:
     """16-bit samples of this rate at 24,000 Hz, by straight lines: enough to listen to what a telephone carried."""
     if rate == RATE:
         return pcm
-    source = array.array("h", pcm[: len(pcm) // 2 * 2])
-    if sys.byteorder == "big":
-        source.byteswap()
+    source = g711.samples_of(pcm)
     count, last = len(source) * RATE // rate, len(source) - 1
     places = (divmod(index * rate, RATE) for index in range(count))
-    made = array.array(
-        "h", (source[at] + (source[min(at + 1, last)] - source[at]) * rest // RATE for at, rest in places)
-    )
-    if sys.byteorder == "big":
-        made.byteswap()
-    return made.tobytes()
+    made = (source[at] + (source[min(at + 1, last)] - source[at]) * rest // RATE for at, rest in places)
+    return g711.pcm_of(array.array("h", made))
 
 
 def between(pieces: Sequence[Piece], start: int, end: int) -> Iterator[Piece]:

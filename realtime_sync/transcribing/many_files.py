@@ -6,7 +6,6 @@ import functools
 import logging
 import os
 import queue
-import sys
 import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
@@ -16,7 +15,7 @@ from typing import Callable, Optional, Union
 
 import attrs
 
-from realtime_sync.audio.outgoing import check_progress
+from realtime_sync.audio.outgoing import check_progress, reporter
 from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
@@ -31,6 +30,7 @@ ClientOrMaker = Union[RealtimeConversationClient, Callable[[], RealtimeConversat
 FilesDone = Callable[[float, int], object]
 """``progress(done, total)``: how many files are done, parts of them included, of how many."""
 
+_BAR = {"desc": "transcribed", "bar_format": "{desc} |{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}]"}
 # On Windows Ctrl-C does not end a wait for a queue, so the wait is sliced.
 _SLICE = 0.5
 
@@ -110,7 +110,8 @@ def transcribe_files(
     )
     folder = None if output is None else OutputFolder(output, format)
     targets = [None] * len(names) if folder is None else folder.targets(names)
-    with _reporter(progress, len(names)) as report:
+    check_progress(progress)
+    with reporter(progress, {**_BAR, "total": len(names)}) as report:
         run = _Run(names, folder, [*targets], report, on_done)
         if not overwrite:
             run.skip_finished()
@@ -193,7 +194,9 @@ class _Run:
         except BaseException:
             for future in self._futures.values():
                 future.cancel()
-            self._keep_what_is_done()
+            for index, future in self._futures.items():
+                if index not in self._results and future.done() and not (future.cancelled() or future.exception()):
+                    self._results[index] = self._result(index, future)
             raise
 
     def results(self) -> list[FileTranscription]:
@@ -221,11 +224,6 @@ class _Run:
             return FileTranscription(path=name, error=error)
         return FileTranscription(path=name, transcription=transcription, output=target)
 
-    def _keep_what_is_done(self) -> None:
-        for index, future in self._futures.items():
-            if index not in self._results and future.done() and not (future.cancelled() or future.exception()):
-                self._results[index] = self._result(index, future)
-
     def _tell(self) -> None:
         self._report(len(self._results) + sum(self._parts.values()), len(self._names))
 
@@ -247,21 +245,6 @@ def _threads(
         if made is not client:
             made.close()
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-@contextmanager
-def _reporter(progress: Union[bool, FilesDone, None], total: int) -> Iterator[FilesDone]:
-    check_progress(progress)
-    if progress is None or progress is False:
-        yield lambda done, total: None
-    elif progress is not True:
-        yield progress
-    else:
-        from tqdm import tqdm
-
-        layout = "{desc} |{bar}| {n:.1f}/{total_fmt} files [{elapsed}<{remaining}]"
-        with tqdm(desc="transcribed", total=total, bar_format=layout, file=sys.stderr) as bar:
-            yield lambda done, total: bar.update(done - bar.n)
 
 
 def _names(paths: Iterable[Union[str, os.PathLike[str]]]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Callable, Optional
 import attrs
 
 from realtime_sync.audio.formats import PCM
-from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
+from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks, slices
 from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.conversation.pricing import UsageTotals
@@ -85,9 +85,11 @@ def transcribe(
     """
     check_whole("retries", retries)
     settings = session_options(model, language, logprobs, options)
-    longest = _longest_piece(settings) if longest_piece is None else longest_piece
+    if longest_piece is None:
+        told = settings.input_transcription_options
+        longest_piece = 300.0 if told and told.model and "diarize" in told.model else 15.0
     with closing(audio_chunks(source, PCM, _CHUNK)) as chunks:
-        work = _Work(chunks, longest, progress)
+        work = _Work(chunks, longest_piece, progress)
         try:
             _work_off(work, client, settings, retries, timeout, stop or threading.Event())
         except TranscriptionFailedError as error:
@@ -119,11 +121,6 @@ def session_options(
         turn_detection_options=TurnDetectionOptions.disabled(),
         include=[*include, LOGPROBS] if logprobs and LOGPROBS not in include else include or UNSET,
     )
-
-
-def _longest_piece(settings: TranscriptionSessionOptions) -> float:
-    told = settings.input_transcription_options
-    return 300.0 if told and told.model and "diarize" in told.model else 15.0
 
 
 class _Work:
@@ -225,8 +222,8 @@ def _send_and_receive(work: _Work, session: RealtimeConversationSession, timeout
 def _send(session: RealtimeConversationSession, piece: SpeechPiece) -> None:
     # Not send_audio(), which would look for a header in samples.
     with session.audio_writer() as writer:
-        for start in range(0, len(piece.audio), _CHUNK):
-            writer.write(piece.audio[start : start + _CHUNK])
+        for chunk in slices(piece.audio, _CHUNK):
+            writer.write(chunk)
     session.commit_pending_audio()
 
 
@@ -238,11 +235,8 @@ def _may_pass(error: RealtimeSyncError) -> bool:
 
 def _segments(piece: SpeechPiece, transcript: Transcript) -> Iterator[TranscriptionSegment]:
     """A piece's text on the recording's time line."""
-    if transcript.segments:
-        for part in transcript.segments:
-            start, end = part.start + piece.audio_start, part.end + piece.audio_start
-            yield attrs.evolve(part, start=start, end=end)
-    elif transcript.text.strip():
-        yield TranscriptionSegment(
-            start=piece.start, end=piece.end, text=transcript.text.strip(), logprobs=transcript.logprobs
-        )
+    text = transcript.text.strip()
+    for part in transcript.segments:
+        yield attrs.evolve(part, start=part.start + piece.audio_start, end=part.end + piece.audio_start)
+    if text and not transcript.segments:
+        yield TranscriptionSegment(start=piece.start, end=piece.end, text=text, logprobs=transcript.logprobs)

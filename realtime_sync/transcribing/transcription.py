@@ -89,11 +89,6 @@ def _segment_to_dict(segment: TranscriptionSegment) -> dict[str, Any]:
 
 
 def _segment_from_dict(told: Mapping[str, Any]) -> TranscriptionSegment:
-    logprobs = (LogProb(token=entry["token"], logprob=entry["logprob"]) for entry in told.get("logprobs", ()))
-    return TranscriptionSegment(
-        start=float(told["start"]),
-        end=float(told["end"]),
-        text=str(told["text"]),
-        speaker=told.get("speaker"),
-        logprobs=tuple(logprobs),
-    )
+    logprobs = tuple(LogProb(token=entry["token"], logprob=entry["logprob"]) for entry in told.get("logprobs", ()))
+    start, end, text = float(told["start"]), float(told["end"]), str(told["text"])
+    return TranscriptionSegment(start=start, end=end, text=text, speaker=told.get("speaker"), logprobs=logprobs)

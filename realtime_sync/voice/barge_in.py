@@ -7,7 +7,6 @@ import logging
 import queue
 import threading
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Callable, Optional
 
 import attrs
@@ -278,17 +277,12 @@ class SpeechInterrupter:
             raise
         return self
 
-    def __exit__(
-        self,
-        kind: Optional[type[BaseException]],
-        error: Optional[BaseException],
-        trace: Optional[TracebackType],
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self._engine.stop_listening(self)
         self._speech.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(self._engine.timeouts.acknowledge)  # it may be in the middle of an interruption
-        if self._error is not None and error is None:
+        if self._error is not None and exc_info[1] is None:
             raise self._error
 
     def wait_until_silent(self, timeout: float) -> None:

@@ -90,6 +90,7 @@ class UncommittedAudio:
         check_commit(known, format, turn_detection)
 
 
+@attrs.define(eq=False)
 class AudioSend:
     """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it.
 
@@ -99,24 +100,17 @@ class AudioSend:
         error: Why it failed; None while it has not.
     """
 
-    def __init__(
-        self,
-        chunks: OutgoingChunks,
-        send: Callable[[bytes], None],
-        claim: AudioClaim,
-        wake: threading.Event,
-        check_process: Callable[[], None],
-    ) -> None:
-        self.bytes_sent = 0
-        self.cancelled = False
-        self.error: Optional[BaseException] = None
-        self._chunks = chunks
-        self._send = send
-        self._claim = claim
-        self._wake = wake  # ends the waits of the chunks' pacing
-        self._check_process = check_process
-        self._ending = threading.Lock()  # guards the setting of error and _finished
-        self._finished = threading.Event()
+    _chunks: OutgoingChunks
+    _send: Callable[[bytes], None]
+    _claim: AudioClaim
+    _wake: threading.Event  # ends the waits of the chunks' pacing
+    _check_process: Callable[[], None]
+    bytes_sent: int = attrs.field(init=False, default=0)
+    cancelled: bool = attrs.field(init=False, default=False)
+    error: Optional[BaseException] = attrs.field(init=False, default=None)
+    # Guards the setting of error and _finished.
+    _ending: threading.Lock = attrs.field(init=False, factory=threading.Lock)
+    _finished: threading.Event = attrs.field(init=False, factory=threading.Event)
 
     @property
     def done(self) -> bool:

@@ -61,8 +61,8 @@ def talk(
     speaker = speaker or SoundDeviceSpeaker(format=says)
     _check_format(microphone.name, microphone.format, hears, "input_audio_format")
     _check_format(speaker.name, speaker.format, says, "output_audio_format")
-    talk = _Talk(session, audio, microphone, speaker, stop or threading.Event(), linger)
-    talk.run(on_update, on_interruption)
+    stop = stop or threading.Event()
+    _Talk(session, audio, microphone, speaker, stop, linger, on_update, on_interruption).run()
 
 
 @attrs.define(eq=False)
@@ -75,6 +75,8 @@ class _Talk:
     _speaker: Speaker
     _stop: threading.Event
     _linger: float
+    _on_update: Optional[Callable[[ConversationUpdate], object]]
+    _on_interruption: Optional[Callable[[Interruption], object]]
     # All that was heard is answered; set on the caller's thread.
     _answered: threading.Event = attrs.field(init=False, factory=threading.Event)
     # The caller's thread plays no more.
@@ -86,23 +88,19 @@ class _Talk:
     _at_end: bool = attrs.field(init=False, default=False)  # the microphone has ended; the service has heard all of it
     _speaking: bool = attrs.field(init=False, default=False)  # from the user's first word to the end of the answer
 
-    def run(
-        self,
-        on_update: Optional[Callable[[ConversationUpdate], object]],
-        on_interruption: Optional[Callable[[Interruption], object]],
-    ) -> None:
+    def run(self) -> None:
         with ExitStack() as stack:
             stream = stack.enter_context(self._session.subscribe())
             stack.callback(self._speaker.close)
             self._speaker.start()
             interrupter = stack.enter_context(
-                SpeechInterrupter(self._session, self._speaker.position, on_interruption, self._speaker.stop)
+                SpeechInterrupter(self._session, self._speaker.position, self._on_interruption, self._speaker.stop)
             )
             stack.callback(self._microphone.stop)
             self._microphone.start()
             self._session._engine.start_thread(lambda: self._hear(stream), "microphone")
             try:
-                self._play(stream, interrupter, on_update)
+                self._play(stream, interrupter)
                 if self._answered.is_set() and not self._stop.is_set():
                     self._speaker.wait(_END_SECONDS)
             except KeyboardInterrupt:
@@ -149,12 +147,7 @@ class _Talk:
             if deadline.left == 0 or self._over.wait(_LOOK_SECONDS):
                 return
 
-    def _play(
-        self,
-        stream: UpdateStream,
-        interrupter: SpeechInterrupter,
-        on_update: Optional[Callable[[ConversationUpdate], object]],
-    ) -> None:
+    def _play(self, stream: UpdateStream, interrupter: SpeechInterrupter) -> None:
         for update in stream:
             if isinstance(update, InputAudioBufferSpeechStartedUpdate):
                 # The audio to be dropped came before this update; audio that follows it must not be dropped.
@@ -165,8 +158,8 @@ class _Talk:
                     self._speaker.write(update.item_id, update.content_index, update.audio_bytes or b"")
             else:
                 self._note(update)
-            if on_update is not None:
-                on_update(update)
+            if self._on_update is not None:
+                self._on_update(update)
 
     def _note(self, update: ConversationUpdate) -> None:
         if isinstance(update, (InputAudioBufferSpeechStartedUpdate, ResponseCreatedUpdate)):
@@ -188,9 +181,8 @@ class _Talk:
 def _check_turn_detection(session: RealtimeWireSession) -> None:
     told = session.session
     detection = told.turn_detection_options if told else None
-    if told is not None and (
-        detection is None or (isinstance(detection, TurnDetectionOptions) and detection.type == "none")
-    ):
+    is_off = detection is None or (isinstance(detection, TurnDetectionOptions) and detection.type == "none")
+    if told is not None and is_off:
         raise UsageError(
             "turn detection is off in this session, so the service would never answer. Configure "
             "turn_detection_options=TurnDetectionOptions.server_vad() first"

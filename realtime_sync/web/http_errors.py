@@ -50,6 +50,7 @@ _TOLD: tuple[tuple[type[BaseException], int, str], ...] = (
     (ResponseFailedError, 502, "The model service could not finish the answer."),
     (TranscriptionFailedError, 502, "The model service could not write down what was said."),
     (WaitTimeoutError, 504, "The model service did not answer in time."),
+    (BaseException, 500, "Something went wrong in this application; its log says what."),
 )
 
 
@@ -84,7 +85,5 @@ def public_error(error: BaseException) -> PublicError:
     told_code = (HandshakeError, ServerError, ResponseFailedError, TranscriptionFailedError)
     code = error.code if isinstance(error, told_code) else None
     retry_after = error.retry_after if isinstance(error, HandshakeError) else None
-    for wanted, status, message in _TOLD:
-        if isinstance(error, wanted):
-            return PublicError(status=status, type=kind, message=message, code=code, retry_after=retry_after)
-    return PublicError(status=500, type=kind, message="Something went wrong in this application; its log says what.")
+    status, message = next((status, message) for wanted, status, message in _TOLD if isinstance(error, wanted))
+    return PublicError(status=status, type=kind, message=message, code=code, retry_after=retry_after)

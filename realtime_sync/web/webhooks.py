@@ -22,7 +22,6 @@ import binascii
 import collections
 import hashlib
 import hmac
-import json
 import threading
 import time
 from collections.abc import Iterable, Mapping
@@ -38,6 +37,7 @@ from realtime_sync.errors import (
     WebhookReplayedError,
     WebhookSignatureError,
 )
+from realtime_sync.protocol.parsing import json_object
 
 _PREFIX = "whsec_"
 _MAX_SIGNATURES = 32  # some are sent while secrets are rotated; more are somebody's joke
@@ -261,12 +261,9 @@ def _told(headers: Headers) -> tuple[str, str, list[str]]:
 
 
 def _event(webhook_id: str, body: bytes) -> WebhookEvent:
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError):
-        told = None
-    wire_type = told.get("type") if isinstance(told, dict) else None
-    if not isinstance(told, dict) or not isinstance(wire_type, str):
+    told = json_object(body)
+    wire_type = None if told is None else told.get("type")
+    if told is None or not isinstance(wire_type, str):
         raise WebhookPayloadError("The request is signed, but its body is not a JSON object with a type.")
     event_id, created_at, data = told.get("id"), told.get("created_at"), told.get("data")
     facts: dict[str, Any] = {
