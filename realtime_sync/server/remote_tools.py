@@ -61,7 +61,7 @@ class RemoteTools:
 
     def call_was_said(self, call: OutputMCPCall) -> None:
         """The model has said a call: it is made when the response is done, or approval is asked for."""
-        wire = call.wire
+        wire = call.item.wire
         if not needs_approval(self._listed.get(wire["server_label"]), wire["name"]):
             self._approved.append(call)
             return
@@ -89,15 +89,15 @@ class RemoteTools:
             self.make_calls()
             return
         reason = answer.get("reason") or "no reason given"
-        call.wire["error"] = {"type": "tool_execution_error", "message": f"The call was not approved: {reason}"}
+        call.item.wire["error"] = {"type": "tool_execution_error", "message": f"The call was not approved: {reason}"}
         call.finish()
 
     def make_calls(self) -> None:
         """Make the calls that may be made: those of responses that are done."""
-        ready = [call for call in self._approved if call.response_is_done]
+        ready = [call for call in self._approved if call.run.cancelled.is_set()]
         self._approved = [call for call in self._approved if call not in ready]
         for call in ready:
-            self._session.start_thread(lambda call=call: self._make(call), f"mcp-{call.wire['id']}")  # type: ignore[misc]
+            self._session.start_thread(lambda call=call: self._make(call), f"mcp-{call.item.wire['id']}")  # type: ignore[misc]
 
     def abandon(self) -> None:
         """The session has ended: wait for no call."""
@@ -113,8 +113,8 @@ class RemoteTools:
         pause(self._session.clock, call.call.delay, wake, lambda: self._over)
         with self._session.lock:
             self._waiting.discard(wake)
-            call.wire["output"], call.wire["error"] = call.call.result
-            call.finish("completed" if call.wire["error"] is None else "failed")
+            call.item.wire["output"], call.item.wire["error"] = call.call.result
+            call.finish("completed" if call.item.wire["error"] is None else "failed")
 
 
 def allowed_names(tool: Json) -> Optional[Sequence[str]]:

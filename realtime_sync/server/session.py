@@ -295,7 +295,7 @@ class LiveSession(Traffic, Handler):
         self.remote_tools.list_tools(params.get("tools") or ())
         told = params.get("input")
         items = list(self.conversation) if told is None else [self._input_item(entry) for entry in told]
-        run = ResponseRun(self, params, items, in_conversation=in_conversation)
+        run = ResponseRun(self, params, items, in_conversation)
         self._responses[run.id] = run
         run.start(self.settings.responder)
 
