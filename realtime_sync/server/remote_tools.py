@@ -53,7 +53,8 @@ class RemoteTools:
         names = allowed_names(tool)
         found = (names or _ANY_TOOL) if self._servers is None else self._servers.get(label)
         if found is not None:
-            described = [_described(each) for each in found]
+            schema = {"type": "object"}
+            described = [{"name": it, "input_schema": schema} if isinstance(it, str) else dict(it) for it in found]
             item.wire["tools"] = [each for each in described if names is None or each["name"] in names]
         self._session.emit_item("conversation.item.done", previous, dict(item.wire))
         outcome = "failed" if found is None else "completed"
@@ -135,7 +136,3 @@ def needs_approval(tool: Optional[Json], name: str) -> bool:
         return False
     # A list of those that always need it says of the others that they do not.
     return always is None or name in (always.get("tool_names") or (name,))
-
-
-def _described(tool: Union[str, Json]) -> Json:
-    return {"name": tool, "input_schema": {"type": "object"}} if isinstance(tool, str) else dict(tool)

@@ -158,7 +158,10 @@ class ResponseRun:
             pass
         except Exception as error:  # user code: the service would say that it failed, and so do we
             _log.exception("the responder failed")
-            what = {"type": "server_error", "code": "server_error", "message": _reason(error)}
+            # The author of the responder may see what the client is told, and not this server's log.
+            told = f"the responder failed: {type(error).__name__}: {error}".removesuffix(": ")
+            message = str(error) if isinstance(error, _WrongAnswer) else told
+            what = {"type": "server_error", "code": "server_error", "message": message}
             with self._session.lock:
                 self.finish("failed", {"type": "failed", "error": what})
 
@@ -307,10 +310,3 @@ def _pieces(answer: Piece | Iterable[Piece]) -> Iterable[Piece]:
 def _wrong(returned: str) -> _WrongAnswer:
     wanted = "it must return a text, a Reply, a FunctionCall, an MCPCall, or a list of them"
     return _WrongAnswer(f"the responder returned {returned}; {wanted}")
-
-
-def _reason(error: Exception) -> str:
-    """What the client is told. The author of the responder may see that, and not this server's log."""
-    if isinstance(error, _WrongAnswer):
-        return str(error)
-    return f"the responder failed: {type(error).__name__}: {error}".removesuffix(": ")

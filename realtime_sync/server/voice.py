@@ -48,10 +48,8 @@ def narrow(pcm: bytes) -> bytes:
     samples = array.array("h", pcm[: len(pcm) // 6 * 6])
     if sys.byteorder == "big":
         samples.byteswap()
-    thirds = array.array(
-        "h", ((a + b + c) // 3 for a, b, c in zip(samples[0::3], samples[1::3], samples[2::3], strict=True))
-    )
-    return _bytes(thirds)
+    thirds = zip(samples[0::3], samples[1::3], samples[2::3], strict=True)
+    return _bytes(array.array("h", (sum(three) // 3 for three in thirds)))
 
 
 @functools.lru_cache(maxsize=1024)
