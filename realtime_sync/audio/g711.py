@@ -18,14 +18,14 @@ def encode(pcm: bytes, kind: str) -> bytes:
 
     Half a sample at the end is left out.
     """
-    return bytes(map(_encode_table(kind).__getitem__, _samples(pcm)))
+    return bytes(map(_encode_table(kind).__getitem__, samples_of(pcm)))
 
 
 def decode(data: bytes, kind: str) -> bytes:
     """G.711 to 16-bit little-endian PCM, at the same rate; ``kind`` as in ``encode``, or ``"audio/pcm"``: as it is."""
     if kind == "audio/pcm":
         return data
-    return _little_endian(array.array("h", map(decode_table(kind).__getitem__, data)))
+    return little_endian(array.array("h", map(decode_table(kind).__getitem__, data)))
 
 
 @functools.cache
@@ -72,14 +72,16 @@ def _alaw_expand(code: int) -> int:
     return magnitude if code & 0x80 else -magnitude
 
 
-def _samples(pcm: bytes) -> array.array[int]:
+def samples_of(pcm: bytes) -> array.array[int]:
+    """The samples of PCM16, as this machine's numbers; half a sample at the end is left out."""
     samples = array.array("h", pcm[: len(pcm) // 2 * 2])
     if sys.byteorder == "big":
         samples.byteswap()
     return samples
 
 
-def _little_endian(samples: array.array[int]) -> bytes:
+def little_endian(samples: array.array[int]) -> bytes:
+    """Samples as PCM16; on a big-endian machine they are turned round in their place."""
     if sys.byteorder == "big":
         samples.byteswap()
     return samples.tobytes()
