@@ -186,7 +186,9 @@ class ResponseRun:
             message = self._message()
             with self._session.lock:
                 message.item.spoken.append(("".join(deltas), len(spoken.audio)))
-            self._say(message, deltas, self._chunks(spoken.audio), delay)
+            size = _DELTA_MS * BYTES_PER_MS[self.audio_type]
+            chunks = (spoken.audio[start : start + size] for start in range(0, len(spoken.audio), size))
+            self._say(message, deltas, chunks, delay)
 
     def _spoken(self, texts: Iterable[str], audio: Optional[bytes]) -> Iterator[Spoken]:
         """The texts with the audio that says them, in the output format; without audio if the response is text."""
@@ -244,11 +246,6 @@ class ResponseRun:
             pace = self._session.settings.audio_pace
             if pace:
                 self._pause(len(chunk) / BYTES_PER_MS[self.audio_type] / 1000 / pace)
-
-    def _chunks(self, audio: bytes) -> Iterator[bytes]:
-        """Audio in pieces of a delta each."""
-        size = _DELTA_MS * BYTES_PER_MS[self.audio_type]
-        return (audio[start : start + size] for start in range(0, len(audio), size))
 
     def _call(self, call: FunctionCall | MCPCall, delay: float) -> None:
         if isinstance(call, MCPCall) and call.server_label not in self._mcp_labels:

@@ -140,9 +140,8 @@ class RealtimeServer:
         self._listener = HttpListener(address, self, context)
         name, self.port = str(self._listener.server_address[0]), int(self._listener.server_address[1])
         self._authority = f"[{name}]" if ":" in name else name
-        self._thread = threading.Thread(
-            target=self._listener.serve_forever, args=(0.05,), name=f"realtime-server-{self.port}", daemon=True
-        )
+        serve, called = self._listener.serve_forever, f"realtime-server-{self.port}"
+        self._thread = threading.Thread(target=serve, args=(0.05,), name=called, daemon=True)
         self._thread.start()
 
     def __repr__(self) -> str:
