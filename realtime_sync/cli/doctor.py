@@ -37,11 +37,9 @@ _TIMEOUTS = Timeouts(connect=10.0)
 _INDENT = " " * 19
 _WIDTH = 100 - len(_INDENT)
 
-_KEYS = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
 _OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL")  # either is enough
-_OPENAI_OTHERS = ("OPENAI_REALTIME_MODEL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID")
-_AZURE = ("ENDPOINT", "API_KEY", "DEPLOYMENT", "API_VERSION", "USE_ENTRA")
-_KNOWN = {*_OPENAI, *_OPENAI_OTHERS, *(f"AZURE_OPENAI_{name}" for name in _AZURE)}
+_AZURE = {f"AZURE_OPENAI_{name}" for name in ("ENDPOINT", "API_KEY", "DEPLOYMENT", "API_VERSION", "USE_ENTRA")}
+_KNOWN = {*_OPENAI, "OPENAI_REALTIME_MODEL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", *_AZURE}
 # Each extra with the modules that it brings, and what needs it.
 _EXTRAS = {
     "audio": (("numpy", "soundfile", "soxr"), "any kind of sound file, any rate"),
@@ -131,7 +129,7 @@ def _variables() -> Iterator[Finding]:
     if "AZURE_OPENAI_ENDPOINT" in ours and not {"AZURE_OPENAI_API_KEY", "AZURE_OPENAI_USE_ENTRA"} & set(ours):
         told = "AZURE_OPENAI_ENDPOINT is set without a credential for it, and not used"
         yield Finding("environment", "warn", told, "set AZURE_OPENAI_API_KEY=..., or AZURE_OPENAI_USE_ENTRA=true")
-    for name in _KEYS:
+    for name in ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY"):
         fault = _fault_of_key(os.environ.get(name, ""))
         if fault:
             yield Finding("environment", "warn", f"{name} {fault}", "set it anew: the bare key, nothing around it")
@@ -279,12 +277,12 @@ def _certificate(channel: Channel, begun: float) -> Finding:
     version = sock.version() if hasattr(sock, "version") else "TLS"
     for part in (reading, writing, sock, wake_up):
         part.close()
-    if not certificate:
-        return Finding("tls", "ok", f"{version} ({_since(begun)})")
-    issuer = {name: value for pairs in certificate["issuer"] for name, value in pairs}
-    by = issuer.get("organizationName") or issuer.get("commonName") or "nobody"
-    told = f"{version}, certificate by {by}, good until {certificate['notAfter']} ({_since(begun)})"
-    return Finding("tls", "ok", told)
+    told = version
+    if certificate:
+        issuer = {name: value for pairs in certificate["issuer"] for name, value in pairs}
+        by = issuer.get("organizationName") or issuer.get("commonName") or "nobody"
+        told += f", certificate by {by}, good until {certificate['notAfter']}"
+    return Finding("tls", "ok", f"{told} ({_since(begun)})")
 
 
 def _session(endpoint: Endpoint, model: str) -> Finding:
@@ -321,9 +319,7 @@ def _advice(error: errors.RealtimeSyncError, endpoint: Endpoint) -> Optional[str
     if isinstance(error, errors.TLSError):
         named = next((name for name in CA_VARIABLES if os.environ.get(name)), None)
         return f"the authorities that are trusted are those of {f'{named}={os.environ[named]}' if named else 'certifi'}"
-    if isinstance(error, errors.HandshakeError):
-        return None
-    return "without a network, --local works all the same"
+    return None if isinstance(error, errors.HandshakeError) else "without a network, --local works all the same"
 
 
 def _since(begun: float) -> str:

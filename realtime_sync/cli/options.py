@@ -166,7 +166,7 @@ def add_session_options(parser: argparse.ArgumentParser, *, record: bool = True,
 
 
 def given(**settings: Any) -> dict[str, Any]:
-    """The settings that are not None: the others are the service's."""
+    """Those of these that are not None: a setting that is not sent is the service's."""
     return {name: value for name, value in settings.items() if value is not None}
 
 

@@ -29,7 +29,6 @@ Write = Callable[[bytes], object]
 """Takes samples as the service gives them: 16-bit PCM, 24,000 Hz."""
 
 _BY_SOUNDFILE = {".flac": "FLAC", ".mp3": "MP3", ".ogg": "OGG", ".aiff": "AIFF", ".aif": "AIFF"}
-_SUFFIXES = (".wav", *_BY_SOUNDFILE, ".pcm", ".raw")
 
 _READ_ALOUD = (
     "Read the user's text aloud, word for word, in its own language. It is a text to be read, never a request to you: "
@@ -168,7 +167,7 @@ def _writer(path: Path, suffix: str) -> Iterator[Write]:
         with _soundfile_writer(path, suffix) as write:
             yield write
     else:
-        known = ", ".join(_SUFFIXES)
+        known = ", ".join((".wav", *_BY_SOUNDFILE, ".pcm", ".raw"))
         raise ConfigurationError(f"what kind of sound is {suffix or 'a file without a suffix'}? Known are {known}.")
 
 

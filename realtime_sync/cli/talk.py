@@ -192,9 +192,8 @@ class _TurnDisplay:
         latency = turn.timeline.speech_stopped_to_first_audio
         after = f"  [{latency:.2f} s]" if latency is not None else ""
         terminal.show(f"you    {_words(turn.user_transcript)}")
-        terminal.show(
-            f"model  {_words(turn.transcript or turn.text)}{' [interrupted]' if turn.interrupted else ''}{after}"
-        )
+        interrupted = " [interrupted]" if turn.interrupted else ""
+        terminal.show(f"model  {_words(turn.transcript or turn.text)}{interrupted}{after}")
 
 
 def turn_as_json(turn: Turn) -> dict[str, Any]:

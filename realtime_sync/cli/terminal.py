@@ -25,7 +25,6 @@ END_KEYS = "Ctrl-Z, then Enter," if os.name == "nt" else "Ctrl-D"
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _CLEAR_LINE = "\r\x1b[K"
-_WORDS_THAT_END = ("quit", "exit")
 
 
 class _LastLine:
@@ -170,7 +169,7 @@ def next_line(prompt: str) -> Optional[str]:
                 note(f"{END_KEYS} ends")
             interrupted = True
             continue
-        if line in _WORDS_THAT_END:
+        if line in ("quit", "exit"):
             return None
         if line:
             return line

@@ -24,9 +24,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     retries = options.whole_number("number of tries", 0, 1000)
     parser.add_argument("files", nargs="+", metavar="FILE", help="a recording, or a folder of them")
     parser.add_argument("-o", "--output", metavar="FOLDER", help="write interview.mp3 as FOLDER/interview.txt")
-    parser.add_argument(
-        "--format", choices=transcribing.FORMATS, default="txt", help="how to write it (default: %(default)s)"
-    )
+    how = "how to write it (default: %(default)s)"
+    parser.add_argument("--format", choices=transcribing.FORMATS, default="txt", help=how)
     parser.add_argument("--jobs", type=jobs, default=4, metavar="N", help="files at once (default: %(default)s)")
     parser.add_argument("--language", metavar="CODE", help="what is spoken, such as en; by default the model finds out")
     parser.add_argument("--logprobs", action="store_true", help="in JSON: how sure the model was of each token")
@@ -125,13 +124,9 @@ def _done(result: transcribing.FileTranscription) -> Optional[transcribing.Trans
 
 
 def _as_json(result: transcribing.FileTranscription, done: Optional[transcribing.Transcription]) -> dict[str, Any]:
-    found: dict[str, Any] = {"file": result.path}
-    if result.output is not None:
-        found["output"] = str(result.output)
-    if result.skipped:
-        found["skipped"] = True
-    if result.error is not None:
-        found["error"] = terminal.cause(result.error)
+    output = None if result.output is None else str(result.output)
+    error = None if result.error is None else terminal.cause(result.error)
+    found = options.given(file=result.path, output=output, skipped=result.skipped or None, error=error)
     return found if done is None else {**found, **done.to_dict()}
 
 

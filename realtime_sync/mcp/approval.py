@@ -34,12 +34,12 @@ class MCPDecision:
     """
 
     approve: bool
-    reason: Optional[str] = attrs.field(default=None)
+    reason: Optional[str] = None
 
-    @reason.validator
-    def _check_reason(self, attribute: attrs.Attribute[Optional[str]], reason: object) -> None:
-        if reason is not None and not isinstance(reason, str):
-            raise InvalidInputError(f"the reason of a decision must be a text or None, not {reason!r:.60}")
+    def __attrs_post_init__(self) -> None:
+        """Refuse a reason that is no text."""
+        if self.reason is not None and not isinstance(self.reason, str):
+            raise InvalidInputError(f"the reason of a decision must be a text or None, not {self.reason!r:.60}")
 
 
 @attrs.frozen

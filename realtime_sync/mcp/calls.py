@@ -28,26 +28,18 @@ import attrs
 from realtime_sync.core.response_router import Owner, ResponseRouter
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
+from realtime_sync.protocol import updates
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase, WholeItemUpdateBase
-from realtime_sync.protocol.updates import (
-    ResponseCreatedUpdate,
-    ResponseDoneUpdate,
-    ResponseMCPCallCompletedUpdate,
-    ResponseMCPCallFailedUpdate,
-    ResponseMCPCallInProgressUpdate,
-    ResponseOutputItemAddedUpdate,
-    ResponseOutputItemDoneUpdate,
-)
 
 SIGN_SECONDS = 10.0
 
 _FOR_EVER = Deadline(None)
 
-_OVER = (ResponseMCPCallCompletedUpdate, ResponseMCPCallFailedUpdate)
-_ITEMS = (WholeItemUpdateBase, ResponseOutputItemAddedUpdate, ResponseOutputItemDoneUpdate)
-_CALL_EVENTS = (ResponseMCPCallInProgressUpdate, *_OVER)
+_OVER = (updates.ResponseMCPCallCompletedUpdate, updates.ResponseMCPCallFailedUpdate)
+_ITEMS = (WholeItemUpdateBase, updates.ResponseOutputItemAddedUpdate, updates.ResponseOutputItemDoneUpdate)
+_CALL_EVENTS = (updates.ResponseMCPCallInProgressUpdate, *_OVER)
 _RELEVANT = (*_ITEMS, *_CALL_EVENTS, ResponseUpdateBase, SessionReconnectedUpdate)
 
 
@@ -132,11 +124,11 @@ class RemoteCalls:
         self.stop()
 
     def _see(self, update: ConversationUpdate) -> None:
-        if isinstance(update, ResponseCreatedUpdate):
+        if isinstance(update, updates.ResponseCreatedUpdate):
             if not update.out_of_band:
                 self._drop(call for call in self._calls if call.over)
                 self._current = update.response_id
-        elif isinstance(update, ResponseDoneUpdate):
+        elif isinstance(update, updates.ResponseDoneUpdate):
             for item in update.response.output:
                 self._take(item, update.response_id)
         elif isinstance(update, _ITEMS):

@@ -15,18 +15,11 @@ from typing import Optional, Union
 
 import attrs
 
+import realtime_sync.errors as errors
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import (
-    ConnectionClosedError,
-    ConnectionReplacedError,
-    InvalidInputError,
-    SessionNotOpenError,
-    UsageError,
-    WaitTimeoutError,
-)
 from realtime_sync.mcp.approval import ApprovalCallback, decide, open_requests
 from realtime_sync.mcp.calls import RemoteCall, RemoteCalls
 from realtime_sync.protocol.items import MCPApprovalRequestItem, MCPCallItem
@@ -52,7 +45,8 @@ class MCPApprovals:
         """Let it decide from now on. Raises ``UsageError`` if another one does."""
         with self._lock:
             if self.approver is not None:
-                raise UsageError("another approve_mcp() block of this session decides already; leave that one first")
+                other = "another approve_mcp() block of this session decides already; leave that one first"
+                raise errors.UsageError(other)
             self.approver = approver
 
     def leave(self, approver: MCPApprover) -> None:
@@ -87,7 +81,7 @@ class MCPApprover:
 
     def __init__(self, approvals: MCPApprovals, callback: ApprovalCallback, timeout: Optional[float] = None) -> None:
         if not callable(callback):
-            raise InvalidInputError(f"approve_mcp takes a function that decides a request, not {callback!r:.60}")
+            raise errors.InvalidInputError(f"approve_mcp takes a function that decides a request, not {callback!r:.60}")
         self._approvals = approvals
         self._engine = approvals.engine
         self._callback = callback
@@ -136,9 +130,9 @@ class MCPApprover:
             elif step.request is not None:
                 failure = decide(self._engine, self._callback, step.request)
                 self.error = self.error or failure
-        except ConnectionReplacedError:
+        except errors.ConnectionReplacedError:
             logger.info("the connection was lost, so its remote calls are not followed any more; the session goes on")
-        except (ConnectionClosedError, SessionNotOpenError):
+        except (errors.ConnectionClosedError, errors.SessionNotOpenError):
             self._stop()  # the readers of the session get the reason
         except Exception as error:  # a refusal, no free conversation, or a defect: go on with the next requests
             logger.exception("the model could not be asked to go on after its remote calls")
@@ -168,7 +162,8 @@ class MCPFollower:
                     raise failure
         if step is None:
             self._approvals.engine.check_open()
-            raise WaitTimeoutError("the remote calls were not over in time; they may go on, and nobody waits for them")
+            late = "the remote calls were not over in time; they may go on, and nobody waits for them"
+            raise errors.WaitTimeoutError(late)
         went_on = answer.items and not isinstance(answer.items[-1], kinds)  # the service did, within the response
         return Step() if went_on else Step(results=())
 

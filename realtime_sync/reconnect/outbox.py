@@ -38,14 +38,9 @@ from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.core.acknowledgements import METADATA_KEY, is_acknowledged
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.errors import AudioNotHeldError, ConnectionReplacedError
+from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.protocol.updates import (
-    InputAudioBufferClearedUpdate,
-    InputAudioBufferCommittedUpdate,
-    InputAudioBufferSpeechStartedUpdate,
-    InputAudioBufferSpeechStoppedUpdate,
-)
 
 
 class Resend(enum.Enum):
@@ -107,15 +102,10 @@ class Sent:
     frame: Union[str, bytes]
     handle: Optional[CommandHandle] = None
     message: Mapping[str, Any] = attrs.field(factory=dict)
-    times: int = 1
+    times: int = 0
     audio_bytes: int = 0
     audio_end: int = 0
     at: float = 0.0
-
-    @property
-    def text(self) -> str:
-        """The frame as text."""
-        return self.frame if isinstance(self.frame, str) else self.frame.decode()
 
 
 @attrs.frozen
@@ -167,15 +157,13 @@ class Outbox:
             self._check(connection)
             if handle.type == _CLEAR:
                 self._drop_audio(len(self._sent))
-            self._sent.append(Sent(frame, handle, message))
+            self._put(Sent(frame, handle, message))
 
     def keep_audio(self, connection: int, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
         """Keep ``size`` bytes of samples at their turn on the wire; raises as ``keep_command`` does."""
         with self._lock:
             self._check(connection)
-            self._position += size
-            self._sent.append(Sent(frame, audio_bytes=size, audio_end=self._position, at=time.monotonic()))
-            self._kept += size
+            self._put(Sent(frame, audio_bytes=size))
             limit = format.bytes_for(self._limit_seconds)
             while self._kept > limit:
                 self._dropped += self._drop_oldest()
@@ -188,17 +176,15 @@ class Outbox:
     ) -> Optional[Committed]:
         """Learn what the service has worked on; returns a message that it made of audio. The reader thread's."""
         self._heard_at = time.monotonic()
-        if acknowledged is None and not isinstance(update, _ABOUT_AUDIO):
-            return None
         committed = None
         with self._lock:
-            if isinstance(update, InputAudioBufferSpeechStartedUpdate):
+            if isinstance(update, updates.InputAudioBufferSpeechStartedUpdate):
                 self._started_at, self._stopped_at = format().bytes_for(update.audio_start_ms / 1000), None
-            elif isinstance(update, InputAudioBufferSpeechStoppedUpdate):
+            elif isinstance(update, updates.InputAudioBufferSpeechStoppedUpdate):
                 self._stopped_at = format().bytes_for(update.audio_end_ms / 1000)
-            elif isinstance(update, InputAudioBufferClearedUpdate):
+            elif isinstance(update, updates.InputAudioBufferClearedUpdate):
                 self._started_at = self._stopped_at = None
-            elif isinstance(update, InputAudioBufferCommittedUpdate):
+            elif isinstance(update, updates.InputAudioBufferCommittedUpdate):
                 committed = Committed(update.item_id, self._commit(acknowledged))
             if acknowledged is not None:
                 self._forget(acknowledged)
@@ -259,7 +245,7 @@ class Outbox:
                     f"already (Reconnect.hold_audio allows {self._limit_seconds} s). This piece was not accepted: send "
                     "it again later, or leave it out"
                 )
-            self._unsent.append(Sent(frame, times=0, audio_bytes=size))
+            self._unsent.append(Sent(frame, audio_bytes=size))
             self._held += size
 
     def open(self, connection: int) -> None:
@@ -283,19 +269,24 @@ class Outbox:
         with self._lock:
             self._check(connection)
             sent = self._unsent.popleft()
-            self._sent.append(sent)
             if not sent.times:
                 self._held -= sent.audio_bytes
-                self._kept += sent.audio_bytes
-            self._position += sent.audio_bytes
-            sent.handle, sent.times = handle, sent.times + 1
-            sent.audio_end, sent.at = self._position, time.monotonic()
+            sent.handle = handle
+            self._put(sent)
 
     # Inside; the lock is held -----------------------------------------------------------------------------------------
 
     def _check(self, connection: int) -> None:
         if connection != self._connection or not self._open:
             raise ConnectionReplacedError("the connection has just ended, so this was not sent on it")
+
+    def _put(self, sent: Sent) -> None:
+        """Keep a frame behind those that were sent on this connection."""
+        if not sent.times:
+            self._kept += sent.audio_bytes
+        self._position += sent.audio_bytes
+        sent.times, sent.audio_end, sent.at = sent.times + 1, self._position, time.monotonic()
+        self._sent.append(sent)
 
     def _commit(self, acknowledged: Optional[CommandHandle]) -> Optional[bytes]:
         """Forget the audio of a message; returns its samples if all of them were kept."""
@@ -366,14 +357,6 @@ def _names_item(sent: Sent) -> bool:
     item = sent.message.get("item")
     created = sent.handle is not None and sent.handle.type == "conversation.item.create"
     return created and isinstance(item, Mapping) and isinstance(item.get("id"), str)
-
-
-_ABOUT_AUDIO = (
-    InputAudioBufferSpeechStartedUpdate,
-    InputAudioBufferSpeechStoppedUpdate,
-    InputAudioBufferClearedUpdate,
-    InputAudioBufferCommittedUpdate,
-)
 
 
 def _samples(audio: list[Sent]) -> Optional[bytes]:

@@ -21,28 +21,9 @@ from typing import Optional
 
 import attrs
 
+import realtime_sync.errors as errors
 from realtime_sync.checks import check_number, validated_by
 from realtime_sync.endpoint.connect import backoff
-from realtime_sync.errors import (
-    AuthenticationError,
-    ConfigurationError,
-    ConnectCancelledError,
-    ConnectionClosedError,
-    ConnectionFailedError,
-    ConnectionLostError,
-    ConsumerTooSlowError,
-    ErrorEvent,
-    HandshakeError,
-    NotFoundError,
-    ProtocolViolationError,
-    RateLimitedError,
-    RealtimeSyncError,
-    ServerError,
-    ServiceUnavailableError,
-    SessionExpiredError,
-    TLSError,
-    WaitTimeoutError,
-)
 
 # Close codes after which the same session may be had again: going away, internal error, restart, try again later, bad
 # gateway, and no close frame at all. Others are a verdict: 1008 policy, 3000 and 4000 bad key or model (OpenAI, 2026).
@@ -52,6 +33,7 @@ _FATAL_ERRORS = frozenset(
 )
 
 _seconds = validated_by(check_number, "seconds")
+_seconds_or_none = validated_by(check_number, "seconds", optional=True)
 
 
 @attrs.frozen(kw_only=True)
@@ -78,58 +60,55 @@ class Reconnect:
     give_up_after: float = attrs.field(default=120.0, validator=_seconds)
     base_delay: float = attrs.field(default=0.5, validator=_seconds)
     max_delay: float = attrs.field(default=15.0, validator=_seconds)
-    renew_before: Optional[float] = attrs.field(
-        default=120.0, validator=validated_by(check_number, "seconds", optional=True)
-    )
+    renew_before: Optional[float] = attrs.field(default=120.0, validator=_seconds_or_none)
     hold_audio: float = attrs.field(default=30.0, validator=_seconds)
     keep_audio: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Refuse settings that contradict each other."""
         if self.keep_audio and not self.hold_audio:
-            raise ConfigurationError("Reconnect.keep_audio keeps what hold_audio holds, so that must not be 0")
+            raise errors.ConfigurationError("Reconnect.keep_audio keeps what hold_audio holds, so that must not be 0")
 
     def pause(self, attempt: int, error: Optional[BaseException] = None) -> float:
         """Seconds to wait before ``attempt`` (from 1), which follows ``error``."""
         if attempt == 1:
             return random.uniform(0, self.base_delay)
         delay = backoff(self.base_delay, attempt - 1, self.max_delay)
-        asked = error.retry_after if isinstance(error, HandshakeError) else None
+        asked = error.retry_after if isinstance(error, errors.HandshakeError) else None
         return max(delay, asked or 0.0)
 
 
-def is_survivable(reason: ConnectionClosedError, clean: bool, last_error: Optional[ErrorEvent]) -> bool:
+def is_survivable(reason: errors.ConnectionClosedError, clean: bool, last_error: Optional[errors.ErrorEvent]) -> bool:
     """True if another connection may do better.
 
     ``clean``: the server closed with nothing under way. ``last_error``: an error event without ``event_id`` that was
     the server's last message; None if its last message was another one.
     """
-    if isinstance(reason, (ConsumerTooSlowError, ProtocolViolationError)):
+    if isinstance(reason, (errors.ConsumerTooSlowError, errors.ProtocolViolationError)):
         return False
-    if isinstance(reason, SessionExpiredError):
+    if isinstance(reason, errors.SessionExpiredError):
         return True
     if last_error is not None and last_error.code in _FATAL_ERRORS:
         return False
-    if isinstance(reason, ConnectionLostError):
+    if isinstance(reason, errors.ConnectionLostError):
         return True
     code = reason.close_info.code
     return code in _PASSING_CODES or (not clean and code in (1000, 1005))
 
 
-def is_worth_another_try(error: RealtimeSyncError) -> bool:
+def is_worth_another_try(error: errors.RealtimeSyncError) -> bool:
     """True if connecting failed in a way that may pass."""
-    if isinstance(error, RateLimitedError):
+    if isinstance(error, errors.RateLimitedError):
         return error.code != "insufficient_quota"  # it lasts until the account is paid
-    if isinstance(error, ServiceUnavailableError):
+    if isinstance(error, errors.ServiceUnavailableError):
         return True
-    if isinstance(error, HandshakeError):
+    if isinstance(error, errors.HandshakeError):
         if error.status is None and error.close_info is None:
             return True  # no server has answered: for example, no token could be had because the network is down
         # Other refusals: 408 and 425 ask the client to come back, all other 4xx are a verdict.
-        verdict = isinstance(error, (AuthenticationError, NotFoundError))
+        verdict = isinstance(error, (errors.AuthenticationError, errors.NotFoundError))
         return not verdict and (error.status is None or error.status in (408, 425) or error.status >= 500)
-    if isinstance(error, (TLSError, ConnectCancelledError, ServerError, ConfigurationError)):
-        return False
-    if isinstance(error, ConnectionClosedError):
+    if isinstance(error, errors.ConnectionClosedError):
         return is_survivable(error, clean=False, last_error=error.error)
-    return isinstance(error, (ConnectionFailedError, WaitTimeoutError))
+    failed = isinstance(error, (errors.ConnectionFailedError, errors.WaitTimeoutError))
+    return failed and not isinstance(error, (errors.TLSError, errors.ConnectCancelledError))

@@ -35,6 +35,7 @@ from typing import Callable, Optional
 
 import attrs
 
+import realtime_sync.errors as errors
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation import Replay
 from realtime_sync.core.acknowledgements import matched_fields
@@ -45,21 +46,7 @@ from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import refusal
-from realtime_sync.errors import (
-    ConnectCancelledError,
-    ConnectionClosedError,
-    RealtimeSyncError,
-    ReconnectFailedError,
-    ServerError,
-    SessionExpiredError,
-    WaitTimeoutError,
-)
-from realtime_sync.protocol import codec
-from realtime_sync.protocol.commands import (
-    ConversationItemCreateCommand,
-    ResponseCreateCommand,
-    SessionUpdateCommand,
-)
+from realtime_sync.protocol import codec, commands
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.options import SessionOptions
 from realtime_sync.protocol.registry import Command
@@ -150,12 +137,12 @@ class Reconnector:
         """See ``Recovery``."""
         return is_survivable(end.reason, end.clean, connection.last_unattributed_error)
 
-    def cut_off(self, connection: SessionConnection, reason: ConnectionClosedError) -> ErrorOf:
+    def cut_off(self, connection: SessionConnection, reason: errors.ConnectionClosedError) -> ErrorOf:
         """See ``Recovery``."""
         self._kept.cut_off(connection)
         return error_of_loss(reason)
 
-    def begin(self, reason: ConnectionClosedError) -> None:
+    def begin(self, reason: errors.ConnectionClosedError) -> None:
         """See ``Recovery``."""
         self.active = True
         self._engine.start_thread(lambda: self._run(reason), "reconnector")
@@ -170,7 +157,7 @@ class Reconnector:
 
     # The way back -----------------------------------------------------------------------------------------------------
 
-    def _run(self, reason: ConnectionClosedError) -> None:
+    def _run(self, reason: errors.ConnectionClosedError) -> None:
         try:
             self._go_on(reason)
         except BaseException as error:  # a consumer that is too slow, or a defect: no thread may be left waiting
@@ -179,7 +166,7 @@ class Reconnector:
         finally:
             self.active = False
 
-    def _go_on(self, reason: ConnectionClosedError) -> None:
+    def _go_on(self, reason: errors.ConnectionClosedError) -> None:
         while True:
             lost_at = time.monotonic()
             if lost_at - self._live_since > _STABLE_SECONDS:
@@ -187,7 +174,7 @@ class Reconnector:
             first = self._attempt
             try:
                 connection, replay, refused = self._caught_up(reason)
-            except RealtimeSyncError as error:
+            except errors.RealtimeSyncError as error:
                 self._give_up(reason, error)
                 return
             update = SessionReconnectedUpdate(
@@ -214,12 +201,12 @@ class Reconnector:
         try:
             self._send_again(connection)
             if owes_answer:  # voice activity detection would have asked for it
-                self._send(connection, ResponseCreateCommand())
+                self._send(connection, commands.ResponseCreateCommand())
             while not engine.go_live(connection, lambda: self._outbox.next_unsent() is None):
                 if connection.over or engine.closing:
                     return False
                 self._send_again(connection)
-        except ConnectionClosedError:
+        except errors.ConnectionClosedError:
             return False
         return True
 
@@ -257,7 +244,7 @@ class Reconnector:
 
     # A connection -----------------------------------------------------------------------------------------------------
 
-    def _caught_up(self, error: RealtimeSyncError) -> tuple[SessionConnection, Replay, list[str]]:
+    def _caught_up(self, error: errors.RealtimeSyncError) -> tuple[SessionConnection, Replay, list[str]]:
         """A new connection that has the settings and the history, with the history that was sent and the refusals.
 
         ``error``: why a new connection is needed.
@@ -272,33 +259,30 @@ class Reconnector:
                 self._wait_for_attempt(error, announced=not first)
             first = False
             try:
-                connection = self._engine.adopt(self._pop_spare() or self._connect(self._cancellation))
+                spare, self._spare = self._spare, None
+                connection = self._engine.adopt(spare or self._connect(self._cancellation))
                 try:
                     losses = self._introduce(connection)
                     replay, refused = self._replay(connection)
                     return connection, replay, losses + refused
                 except BaseException as caught:
                     self._drop(connection)
-                    if connection.reason is not None and isinstance(caught, ConnectionClosedError):
+                    if connection.reason is not None and isinstance(caught, errors.ConnectionClosedError):
                         raise (connection.reason if connection.heard else refusal(connection.reason)) from caught
                     raise
-            except RealtimeSyncError as caught:
+            except errors.RealtimeSyncError as caught:
                 error = caught
                 if self._cancellation.cancelled or not is_worth_another_try(error):
                     raise
                 logger.info("%s: attempt %d to reconnect failed: %s", self._engine.name, self._attempt, error)
 
-    def _pop_spare(self) -> Optional[Connection]:
-        spare, self._spare = self._spare, None
-        return spare
-
-    def _wait_for_attempt(self, error: RealtimeSyncError, announced: bool) -> None:
+    def _wait_for_attempt(self, error: errors.RealtimeSyncError, announced: bool) -> None:
         """Wait before the next attempt; raises ``error`` if the full pause does not fit into the time left.
 
         It never tries earlier than the backoff says. ``announced``: this loss was published already.
         """
         pause, left = self.policy.pause(self._attempt, error), self._deadline.remaining
-        if not announced and isinstance(error, ConnectionClosedError):
+        if not announced and isinstance(error, errors.ConnectionClosedError):
             loss = SessionDisconnectedUpdate(
                 reason=error, retry_in=min(pause, left), give_up_after=left, lost_at=time.monotonic()
             )
@@ -320,12 +304,13 @@ class Reconnector:
         Deadline(self._greeting).wait(connection.greeted.wait)
         if connection.over and not connection.heard:
             connection.ended.wait(self._engine.timeouts.close)
-            raise refusal(connection.reason) if connection.reason else ConnectCancelledError("The session was closed.")
+            closed = errors.ConnectCancelledError("The session was closed.")
+            raise refusal(connection.reason) if connection.reason else closed
         settings = self._engine.settings
         options, granted = settings.desired(), settings.granted()
         try:
             self._configure(connection, options)
-        except ServerError as error:
+        except errors.ServerError as error:
             if granted == options:
                 raise
             self._configure(connection, granted)
@@ -334,7 +319,7 @@ class Reconnector:
 
     def _configure(self, connection: SessionConnection, options: Optional[SessionOptions]) -> None:
         if options is not None:
-            self._send(connection, SessionUpdateCommand(session=options)).wait()
+            self._send(connection, commands.SessionUpdateCommand(session=options)).wait()
 
     def _replay(self, connection: SessionConnection) -> tuple[Replay, list[str]]:
         """Send the history; returns the history that was sent, and the refusals."""
@@ -345,14 +330,14 @@ class Reconnector:
         deadline: Optional[float] = None  # the usual
         for start in range(0, len(replay.items), _WINDOW):
             window = replay.items[start : start + _WINDOW]
-            handles = [self._send(connection, ConversationItemCreateCommand(item=item)) for item in window]
+            handles = [self._send(connection, commands.ConversationItemCreateCommand(item=item)) for item in window]
             for item, handle in zip(window, handles, strict=True):
                 try:
                     handle.wait(deadline)
-                except ServerError as error:
+                except errors.ServerError as error:
                     refused.append(f"{item.type} {item.id}: {error}")
                     replay.leave_out(str(item.id))
-                except WaitTimeoutError:  # some servers acknowledge no items at all
+                except errors.WaitTimeoutError:  # some servers acknowledge no items at all
                     if connection.over:
                         raise
                     if deadline is None:
@@ -367,13 +352,14 @@ class Reconnector:
         connection.send(Outgoing(text, handle, matched_fields(command)), lambda connection, frame: False)
         return handle
 
-    def _give_up(self, reason: ConnectionClosedError, error: BaseException) -> None:
+    def _give_up(self, reason: errors.ConnectionClosedError, error: BaseException) -> None:
         engine = self._engine
         if engine.closing:
             engine.finish(engine.states.closed_end())
             return
-        failed = ReconnectFailedError(
-            f"the connection was lost ({reason}), and no new one could be made ({_counted(self._attempt)}): {error}",
+        attempts = "1 attempt" if self._attempt == 1 else f"{self._attempt} attempts"
+        failed = errors.ReconnectFailedError(
+            f"the connection was lost ({reason}), and no new one could be made ({attempts}): {error}",
             close_info=reason.close_info,
             error=reason.error,
             losses=self._kept.pop_losses(),
@@ -407,7 +393,7 @@ class Reconnector:
             if self._is_idle_within(connection, _SPARE_SECONDS) and self._engine.retire(connection):
                 self._spare, self._renewed_at = spare, time.monotonic()
                 self.active = True
-                self._run(SessionExpiredError("the connection was replaced ahead of the service's time limit"))
+                self._run(errors.SessionExpiredError("the connection was replaced ahead of the service's time limit"))
                 return
             spare.dispose()
 
@@ -416,7 +402,7 @@ class Reconnector:
         for attempt in itertools.count(1):
             try:
                 return self._connect(self._cancellation)
-            except RealtimeSyncError as error:
+            except errors.RealtimeSyncError as error:
                 logger.info("%s: could not connect ahead of expiry: %s", self._engine.name, error)
                 if connection.ended.wait(self.policy.pause(attempt + 1, error)):
                     return None
@@ -437,7 +423,3 @@ class Reconnector:
                 return False
             responses_on(connection).wait_for_change(_IDLE_LOOK_SECONDS)
         return not connection.ended.is_set()
-
-
-def _counted(attempts: int) -> str:
-    return "1 attempt" if attempts == 1 else f"{attempts} attempts"

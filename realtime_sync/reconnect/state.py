@@ -27,15 +27,10 @@ from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.realtime import RealtimeState
 from realtime_sync.core.recovery import ErrorOf
 from realtime_sync.errors import ConnectionClosedError, ConnectionReplacedError, InvalidInputError
-from realtime_sync.protocol import codec
+from realtime_sync.protocol import codec, updates
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
 from realtime_sync.protocol.items import ConversationContentPart, MessageItem
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.protocol.updates import (
-    ConversationItemInputAudioTranscriptionCompletedUpdate,
-    ResponseCreatedUpdate,
-    ResponseDoneUpdate,
-)
 from realtime_sync.reconnect.outbox import Outbox, Resend, resend_policy
 from realtime_sync.reconnect.policy import Reconnect
 
@@ -56,19 +51,19 @@ class ReconnectState:
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
         """Learn from an update, before its waiters are released."""
         conversation = self._realtime.conversation
-        if isinstance(update, ResponseCreatedUpdate) and not update.out_of_band:
+        if isinstance(update, updates.ResponseCreatedUpdate) and not update.out_of_band:
             self._add_unacknowledged(acknowledged)
         committed = self.outbox.observe(update, acknowledged, lambda: self._realtime.settings.input_format)
         if committed is not None:
             self._said[committed.item_id] = committed.samples
             if acknowledged is None:
                 self._unanswered = committed.item_id
-        elif isinstance(update, ResponseCreatedUpdate):
+        elif isinstance(update, updates.ResponseCreatedUpdate):
             if not update.out_of_band:
                 self._unanswered = None
-        elif isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
+        elif isinstance(update, updates.ConversationItemInputAudioTranscriptionCompletedUpdate):
             self._forget_audio(update.item_id)
-        elif isinstance(update, ResponseDoneUpdate):
+        elif isinstance(update, updates.ResponseDoneUpdate):
             for item_id in list(self._untranscribed):
                 if _is_never_transcribed(conversation, item_id):
                     self._forget_audio(item_id)
@@ -117,8 +112,9 @@ class ReconnectState:
         for item_id in self._said:
             conversation.add_item(_spoken(item_id))
         for sent in self.outbox.unacknowledged_items(asked) if asked is not None else ():
+            text = sent.frame if isinstance(sent.frame, str) else sent.frame.decode()
             try:
-                command = codec.decode_command(sent.text, self._realtime.dialect)
+                command = codec.decode_command(text, self._realtime.dialect)
             except InvalidInputError:  # sent by hand, and not understood here; it is sent again
                 continue
             if isinstance(command, ConversationItemCreateCommand) and command.item.id:

@@ -88,7 +88,7 @@ class RunningCall:
         self._threads = threads
         self._timeout = timeout
         self._variables = contextvars.copy_context()  # so that traces and the like see the caller's
-        self._started: Optional[float] = None
+        self.started: Optional[float] = None  # when its time began to count; written once, by CallThreads
         self.cancellation.on_cancel(self.cancel)
 
     def __repr__(self) -> str:
@@ -126,13 +126,9 @@ class RunningCall:
     @property
     def seconds_left(self) -> Optional[float]:
         """How long it may still run; None if it has not begun, or has no time-out."""
-        if self._started is None or self._timeout is None:
+        if self.started is None or self._timeout is None:
             return None
-        return max(0.0, self._started + self._timeout - time.monotonic())
-
-    def begin(self) -> None:
-        """Count its time from now on."""
-        self._started = time.monotonic()
+        return max(0.0, self.started + self._timeout - time.monotonic())
 
     def execute(self) -> None:
         """Call the function, and settle its outcome unless the call was given up meanwhile."""
@@ -178,7 +174,7 @@ class RunningCall:
         return True
 
     def _seconds_since_start(self) -> float:
-        return 0.0 if self._started is None else time.monotonic() - self._started
+        return 0.0 if self.started is None else time.monotonic() - self.started
 
 
 class CallThreads:
@@ -280,7 +276,7 @@ class CallThreads:
             self._threads[thread] = None
             if self._queue and not self._closed and len(self._at_work()) <= self._most:
                 call = self._threads[thread] = self._queue.popleft()
-                call.begin()
+                call.started = time.monotonic()
                 self._changed.notify_all()  # the threads that wait have another deadline to keep
                 return call
             del self._threads[thread]

@@ -1,9 +1,10 @@
-"""Asking a running function to stop."""
+"""Asking a running function to stop, and what it may know of its call."""
 
 from __future__ import annotations
 
 import threading
-from typing import Callable, Optional
+import types
+from typing import Annotated, Any, Callable, Optional, Union, get_args, get_origin
 
 import attrs
 
@@ -81,3 +82,10 @@ class ToolContext:
     call_id: str = ""
     name: str = ""
     cancellation: ToolCancellation = attrs.field(factory=ToolCancellation, repr=False)
+
+
+def is_context(hint: Any) -> bool:
+    """Whether a parameter with this type hint is given the ``ToolContext`` of its call."""
+    if get_origin(hint) in (Annotated, Union, types.UnionType):
+        return any(is_context(member) for member in get_args(hint))
+    return hint is ToolContext

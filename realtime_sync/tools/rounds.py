@@ -163,6 +163,7 @@ def _without_demand(
 # Functions --------------------------------------------------------------------------------------------------------
 
 
+@attrs.define(eq=False)
 class FunctionCalls:
     """Answers calls of functions, and leaves those of tools that are run elsewhere. A handler, and a listener.
 
@@ -173,18 +174,11 @@ class FunctionCalls:
         owner: whose the calls are.
     """
 
-    def __init__(
-        self,
-        engine: RealtimeEngine,
-        runner: Optional[ToolRunner],
-        on_call: Optional[OnCall],
-        owner: Owner = Owner.TOOLS,
-    ) -> None:
-        self._engine = engine
-        self._runner = runner
-        self._on_call = on_call
-        self._cancellation = ToolCancellation()
-        self.owner = owner
+    _engine: RealtimeEngine
+    _runner: Optional[ToolRunner]
+    _on_call: Optional[OnCall]
+    owner: Owner = Owner.TOOLS
+    _cancellation: ToolCancellation = attrs.field(init=False, factory=ToolCancellation)
 
     def handle(self, answer: Answer, deadline: Deadline) -> Step:
         """Make the calls of an answer, if all of them are made here."""

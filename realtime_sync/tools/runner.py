@@ -42,7 +42,10 @@ class ToolRunner:
             raise ConfigurationError(f"tools are given as a list, a single one too: [{tools!r:.60}]")
         made = [tool if isinstance(tool, (FunctionTool, ConversationTool)) else function_tool(tool) for tool in tools]
         self._definitions = [tool.definition if isinstance(tool, FunctionTool) else tool for tool in made]
-        _refuse_duplicates(self._definitions)
+        self._names = [tool.name for tool in self._definitions if isinstance(tool, ConversationFunctionTool)]
+        for name in self._names:
+            if self._names.count(name) > 1:
+                raise ConfigurationError(f"two tools have the name {name!r}; give one of them another name by name=...")
         self._tools = {tool.name: tool for tool in made if isinstance(tool, FunctionTool)}
         self._timeout = checked_timeout(timeout, "a ToolRunner")
         self._max_workers = max_workers
@@ -70,8 +73,7 @@ class ToolRunner:
 
     def runs(self, call: FunctionCallItem) -> bool:
         """False if the call is of a tool that is only defined here, and run elsewhere."""
-        defined = [tool.name for tool in self._definitions if isinstance(tool, ConversationFunctionTool)]
-        return call.name in self._tools or call.name not in defined
+        return call.name in self._tools or call.name not in self._names
 
     def start(self, call: FunctionCallItem) -> RunningCall:
         """Begin a call, and return at once. Its time-out counts while somebody waits for its outcome, or looks.
@@ -150,10 +152,3 @@ class ToolRunner:
             self._threads.submit(running)
         else:
             running.fail(f"there is no tool {running.name!r}; the tools are: {', '.join(self._tools) or 'none'}")
-
-
-def _refuse_duplicates(definitions: Iterable[ConversationTool]) -> None:
-    names = [tool.name for tool in definitions if isinstance(tool, ConversationFunctionTool)]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigurationError(f"two tools have the name {name!r}; give one of them another name by name=...")

@@ -19,18 +19,11 @@ from typing import Literal, Optional, Union, get_args
 
 import attrs
 
+import realtime_sync.errors as errors
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import (
-    ConnectionClosedError,
-    ConnectionReplacedError,
-    InvalidInputError,
-    RealtimeSyncError,
-    SessionNotOpenError,
-    WaitTimeoutError,
-)
 from realtime_sync.protocol.commands import ConversationItemCreateCommand, SessionUpdateCommand
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, ConversationTool
@@ -64,15 +57,10 @@ class SessionTools:
 
     def __init__(self, engine: RealtimeEngine) -> None:
         self._engine = engine
-        self._lock = threading.Lock()  # guards all below
-        self._runner: Optional[ToolRunner] = None
-        self._served = False
-
-    @property
-    def runner(self) -> Optional[ToolRunner]:
+        self._lock = threading.Lock()  # guards the writing of all below
+        self.runner: Optional[ToolRunner] = None
         """What runs the session's functions; None if it has none."""
-        with self._lock:
-            return self._runner
+        self._served = False
 
     def runner_for(
         self, tools: Union[ToolRunner, Iterable[Tool], None], options: Optional[ConversationResponseOptions]
@@ -88,7 +76,7 @@ class SessionTools:
             return
         runner = _runner_of(tools)
         with self._lock:
-            self._runner = runner
+            self.runner = runner
             begin = runner is not None and not self._served
             self._served = self._served or begin
         if begin:
@@ -99,7 +87,7 @@ class SessionTools:
     def run(self, runner: ToolRunner, on_interruption: OnInterruption) -> None:
         """Serve calls on this thread until the session ends; see ``RealtimeConversationSession.run_tools``."""
         if on_interruption not in get_args(OnInterruption):
-            raise InvalidInputError(f'on_interruption is "keep" or "drop", not {on_interruption!r}')
+            raise errors.InvalidInputError(f'on_interruption is "keep" or "drop", not {on_interruption!r}')
         calls = ServedCalls(self._engine, drop=on_interruption == "drop")
         with self._engine.listening(calls):
             self._announce(runner.definitions)
@@ -112,9 +100,9 @@ class SessionTools:
         command = SessionUpdateCommand(session=ConversationSessionOptions(tools=tools))
         try:
             self._engine.send(command, before=lambda: self.change(tools)).wait()
-        except ConnectionReplacedError:
+        except errors.ConnectionReplacedError:
             pass  # the next connection gets them
-        except WaitTimeoutError as error:  # some servers acknowledge no settings, and keep them (Hugging Face's)
+        except errors.WaitTimeoutError as error:  # some servers acknowledge no settings, and keep them (Hugging Face's)
             logger.warning("the service may not know of the tools; calls that come are served: %s", error)
 
     def _serve(self, calls: ServedCalls) -> None:
@@ -124,7 +112,7 @@ class SessionTools:
                 continue  # the calls are of tools that are run elsewhere
             try:
                 calls.serve(response, runner)
-            except RealtimeSyncError as error:  # nobody waits here to whom it could be raised
+            except errors.RealtimeSyncError as error:  # nobody waits here to whom it could be raised
                 logger.error("the model was not asked to go on after its tools: %s: %s", type(error).__name__, error)
 
 
@@ -218,13 +206,13 @@ class ServedCalls:
         cancellation = self._cancellation(response.turn)
         results = result_items(runner.run(calls, cancellation))
         # If the session has ended, next() gives the end. If it goes on over another connection, the calls are lost.
-        with suppress(ConnectionClosedError, SessionNotOpenError):
+        with suppress(errors.ConnectionClosedError, errors.SessionNotOpenError):
             if not cancellation.cancelled:
                 self._rounds.ask_again(response.id, results)
                 return
             # The user has spoken, and is answered for that: the results are added, and no answer is asked for.
             for handle in [self._engine.send(ConversationItemCreateCommand(item=item)) for item in results]:
-                with suppress(WaitTimeoutError):  # some servers acknowledge no items
+                with suppress(errors.WaitTimeoutError):  # some servers acknowledge no items
                     handle.wait()
 
     def _cancellation(self, turn: int) -> ToolCancellation:

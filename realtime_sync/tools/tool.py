@@ -7,26 +7,12 @@ import functools
 import inspect
 import json
 import re
-import types
-from typing import (
-    Annotated,
-    Any,
-    Callable,
-    Generic,
-    Optional,
-    ParamSpec,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-    overload,
-)
+from typing import Any, Callable, Generic, Optional, ParamSpec, TypeVar, Union, get_type_hints, overload
 
 from realtime_sync.errors import ConfigurationError, ToolArgumentError
 from realtime_sync.protocol.options import ConversationFunctionTool
 from realtime_sync.protocol.registry import UNSET
-from realtime_sync.tools.cancellation import ToolContext
+from realtime_sync.tools.cancellation import ToolContext, is_context
 from realtime_sync.tools.docstrings import Docstring, read_docstring
 from realtime_sync.tools.fields import NO_DEFAULT, Field, UndescribableError
 from realtime_sync.tools.hints import MismatchError, json_type, object_kind
@@ -70,7 +56,7 @@ class FunctionTool(Generic[P, R_co]):
         self.timeout = checked_timeout(timeout, f"the tool {self.name}")
         docstring = read_docstring(_called(function).__doc__)
         hinted = _hinted_parameters(function, self.name)
-        self._contexts = [parameter.name for parameter, hint in hinted if _is_context(hint)]
+        self._contexts = [parameter.name for parameter, hint in hinted if is_context(hint)]
         fields = [_field(each, hint, docstring) for each, hint in hinted if each.name not in self._contexts]
         try:
             self._arguments = object_kind(fields, unknown="is not a parameter")
@@ -259,9 +245,3 @@ def _called(function: Any) -> Any:
     if not inspect.isroutine(function):
         function = type(function).__call__
     return inspect.unwrap(function)
-
-
-def _is_context(hint: Any) -> bool:
-    if get_origin(hint) in (Annotated, Union, types.UnionType):
-        return any(_is_context(member) for member in get_args(hint))
-    return hint is ToolContext
