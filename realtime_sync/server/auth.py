@@ -98,7 +98,9 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
     key = key_of(asked.headers)
     secret = policy.secret(key)
     kind = _session_type(path, query)
-    if not policy.admits(key) or not _fits(secret, kind):
+    # Translation has a path and secrets of its own.
+    fits = secret is None or (secret.configuration.session_type == "translation") == (kind == "translation")
+    if not policy.admits(key) or not fits:
         return _azure_refusal(401, "401", _DENIED) if azure else SocketRefusal(incorrect_key(key), 3000)
     refusal = _wrong_version(asked)
     if refusal is not None:
@@ -164,8 +166,3 @@ def _unknown_model(model: str) -> SocketRefusal:
 
 def _azure_refusal(status: int, code: str, message: str) -> HttpAnswer:
     return HttpAnswer(status, {"error": {"code": code, "message": message}})
-
-
-def _fits(secret: Optional[IssuedSecret], kind: str) -> bool:
-    """Translation has a path and secrets of its own."""
-    return secret is None or (secret.configuration.session_type == "translation") == (kind == "translation")

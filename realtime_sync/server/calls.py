@@ -45,10 +45,6 @@ class CallSession(LiveSession):
         self.caller_heard = bytearray()
         self._playing = ""  # the id of the response that the caller is hearing
 
-    def begin(self) -> None:
-        """The call has been accepted."""
-        self._begin(None)
-
     # The caller's leg -----------------------------------------------------------------------------------------
 
     def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
@@ -90,7 +86,10 @@ class CallSession(LiveSession):
         with self.lock:
             kind = event["type"]
             if kind == "response.output_audio.delta":
-                self._play(str(event["response_id"]), base64.b64decode(event["delta"]))
+                self.caller_heard += base64.b64decode(event["delta"])
+                if self._playing != event["response_id"]:
+                    self._playing = str(event["response_id"])
+                    self.emit({"type": "output_audio_buffer.started", "response_id": self._playing})
                 return
             super().emit(event)
             if kind == "response.done" and event["response"]["id"] == self._playing:
@@ -111,12 +110,6 @@ class CallSession(LiveSession):
             self._stop_playing("cleared")
         else:
             super()._handle(message)
-
-    def _play(self, response_id: str, audio: bytes) -> None:
-        self.caller_heard += audio
-        if self._playing != response_id:
-            self._playing = response_id
-            self.emit({"type": "output_audio_buffer.started", "response_id": response_id})
 
     def _stop_playing(self, how: str) -> None:
         response_id, self._playing = self._playing, ""

@@ -29,6 +29,7 @@ from realtime_sync.errors import InvalidInputError
 _CHUNK = 65536
 # A sender of bulk (a response's deltas) waits while more than this is queued: "as fast as the client reads".
 _HIGH_WATER = 512 * 1024
+_STALL_TIMEOUT = 60.0  # seconds that the peer may take nothing of what waits for it
 _CLOSE_PATIENCE = 2.0  # seconds that the peer has for its side of the close handshake
 
 Op = Callable[["ServerConnection"], None]
@@ -85,19 +86,12 @@ class ServerConnection:
     """The server's end of a WebSocket. ``run()`` serves it until it ends; every other method may be called anywhere."""
 
     def __init__(
-        self,
-        sock: socket.socket,
-        websocket: WSConnection,
-        handler: Handler,
-        *,
-        pong_timeout: float = 20.0,
-        stall_timeout: float = 60.0,
+        self, sock: socket.socket, websocket: WSConnection, handler: Handler, *, pong_timeout: float = 20.0
     ) -> None:
         self._sock = sock
         self._handler = handler
         self._ws = websocket
         self._pong_timeout = pong_timeout
-        self._stall_timeout = stall_timeout
         self._lock = threading.Lock()  # guards _queue, _urgent, _asked, _queued, _woken and _finished
         self._room = threading.Condition(self._lock)
         self._queue: collections.deque[str | bytes | Op] = collections.deque()
@@ -105,8 +99,7 @@ class ServerConnection:
         self._asked: list[str | bytes | Op] = []  # by the operation that is being done
         self._operator: Optional[int] = None  # the connection's thread, while it does an operation
         self._queued = 0
-        self._woken = False
-        self._finished = False
+        self._woken = self._finished = False
         self._wake_r, self._wake_w = socket.socketpair()
         self._selector = selectors.DefaultSelector()
         # Below: only the connection's thread.
@@ -116,14 +109,13 @@ class ServerConnection:
         self._reading = self._writing = True
         self._ping_sent: Optional[float] = None
         self._close_by: Optional[float] = None
-        self._ending = False
+        self._ending = self._by_client = False
         self._stalled_since: Optional[float] = None
         self._hold_until = 0.0
         self.delay = 0.0
         """Seconds that each message is held back before it is sent (a fault); 0 is none."""
         self.close_code = 1006
         self.close_reason = ""
-        self._by_client = False
 
     # From any thread ------------------------------------------------------------------------------------------
 
@@ -416,7 +408,7 @@ class ServerConnection:
         The wire's health is measured in real time: a manual clock moves the service's hours, not the network's.
         """
         pong_by = None if self._ping_sent is None else self._ping_sent + self._pong_timeout
-        taken_by = None if self._stalled_since is None else self._stalled_since + self._stall_timeout
+        taken_by = None if self._stalled_since is None else self._stalled_since + _STALL_TIMEOUT
         acts = ((self._close_by, self.end), (pong_by, self._miss_pong), (taken_by, self.end))
         return [(when, act) for when, act in acts if when is not None]
 

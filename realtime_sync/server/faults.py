@@ -156,9 +156,8 @@ def huge_message(
     size: int = 64 * 1024 * 1024, *, after_sent: Optional[int] = None, after_received: Optional[int] = None
 ) -> Act:
     """Send one JSON message of about so many bytes."""
-    return send(
-        '{"type": "huge", "padding": "' + "x" * size + '"}', after_sent=after_sent, after_received=after_received
-    )
+    text = '{"type": "huge", "padding": "' + "x" * size + '"}'
+    return send(text, after_sent=after_sent, after_received=after_received)
 
 
 def invalid_utf8(*, after_sent: Optional[int] = None, after_received: Optional[int] = None) -> Act:

@@ -159,9 +159,8 @@ class RequestHandler(BaseHTTPRequestHandler):
         if faults.handshake_bytes is not None:
             self.request.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return
-        connection = ServerConnection(
-            self.request, websocket, handler, pong_timeout=self.realtime.settings.pong_timeout
-        )
+        pong_timeout = self.realtime.settings.pong_timeout
+        connection = ServerConnection(self.request, websocket, handler, pong_timeout=pong_timeout)
         handler.connection = connection
         self.realtime.serve(handler, connection)
 
@@ -171,11 +170,9 @@ class RequestHandler(BaseHTTPRequestHandler):
         self._answer(refused.answer())
 
     def _answer(self, answer: HttpAnswer) -> None:
-        is_text = isinstance(answer.body, str)
-        kind = {} if is_text else {"content-type": "application/json"}
-        self._send(
-            Refusal(answer.status, {**kind, **answer.headers}, str(answer.body) if is_text else json.dumps(answer.body))
-        )
+        kind = {} if isinstance(answer.body, str) else {"content-type": "application/json"}
+        body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
+        self._send(Refusal(answer.status, {**kind, **answer.headers}, body))
 
     def _send(self, refusal: Refusal) -> None:
         body = refusal.body.encode()

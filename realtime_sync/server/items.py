@@ -57,14 +57,13 @@ class ServerConversation:
     def __init__(self) -> None:
         self.id = new_id("conv")
         self._items: list[Item] = []
-        self._by_id: dict[str, Item] = {}
 
     def __iter__(self) -> Iterator[Item]:
         return iter(list(self._items))
 
     def get(self, item_id: str) -> Optional[Item]:
         """The item with this id, or None."""
-        return self._by_id.get(item_id)
+        return next((item for item in self._items if item.id == item_id), None)
 
     @property
     def first_id(self) -> Optional[str]:
@@ -87,17 +86,15 @@ class ServerConversation:
                 message = f"Error adding item: the previous item with id '{previous_item_id}' does not exist."
                 raise Refused("item_create_invalid_previous_item_id", message)
             index = self._items.index(previous) + 1
-        if item.id in self._by_id:
+        if self.get(item.id) is not None:
             message = f"Error adding item: an item with id '{item.id}' already exists."
             raise Refused("item_create_duplicate_item_id", message)
         self._items.insert(index, item)
-        self._by_id[item.id] = item
         return self._items[index - 1].id if index else None
 
     def delete(self, item_id: str) -> None:
         """Remove an item; raises ``Refused`` if there is none of this id."""
         self._items.remove(self.require(item_id, "item_delete_invalid_item_id", "deleting"))
-        del self._by_id[item_id]
 
     def require(self, item_id: str, code: str, doing: str) -> Item:
         """The item, or ``Refused`` with this code: "Error <doing> item: the item with id ... does not exist."""

@@ -25,7 +25,9 @@ class PreviewEdge:
             if "type" in session:
                 raise Refused("unknown_parameter", "Unknown parameter: 'session.type'.", "session.type")
             told["session"] = {**session, "type": "realtime"}
-            self._note_temperature(session)
+            if session.get("temperature") is not None:
+                number(0.6, 1.2)(session["temperature"], "session.temperature")
+                self._temperature = float(session["temperature"])
         message = translate(told, Dialect.PREVIEW, Dialect.GA)
         assert message is not None  # GA has a counterpart for each of preview's messages
         for key in ("session", "response"):
@@ -55,12 +57,6 @@ class PreviewEdge:
                 modalities = ["audio", "text"] if audio else holder["modalities"]
                 shown[key] = {**holder, "modalities": modalities, "temperature": self._temperature}
         return shown
-
-    def _note_temperature(self, session: Json) -> None:
-        told = session.get("temperature")
-        if told is not None:
-            number(0.6, 1.2)(told, "session.temperature")
-            self._temperature = float(told)
 
 
 def _preview_item(item: Json) -> Json:

@@ -53,7 +53,8 @@ class RemoteTools:
         names = allowed_names(tool)
         found = (names or _ANY_TOOL) if self._servers is None else self._servers.get(label)
         if found is not None:
-            described = [_described(each) for each in found]
+            schema = {"type": "object"}
+            described = [{"name": it, "input_schema": schema} if isinstance(it, str) else dict(it) for it in found]
             item.wire["tools"] = [each for each in described if names is None or each["name"] in names]
         self._session.emit_item("conversation.item.done", previous, dict(item.wire))
         outcome = "failed" if found is None else "completed"
@@ -61,7 +62,7 @@ class RemoteTools:
 
     def call_was_said(self, call: OutputMCPCall) -> None:
         """The model has said a call: it is made when the response is done, or approval is asked for."""
-        wire = call.wire
+        wire = call.item.wire
         if not needs_approval(self._listed.get(wire["server_label"]), wire["name"]):
             self._approved.append(call)
             return
@@ -89,15 +90,15 @@ class RemoteTools:
             self.make_calls()
             return
         reason = answer.get("reason") or "no reason given"
-        call.wire["error"] = {"type": "tool_execution_error", "message": f"The call was not approved: {reason}"}
+        call.item.wire["error"] = {"type": "tool_execution_error", "message": f"The call was not approved: {reason}"}
         call.finish()
 
     def make_calls(self) -> None:
         """Make the calls that may be made: those of responses that are done."""
-        ready = [call for call in self._approved if call.response_is_done]
+        ready = [call for call in self._approved if call.run.cancelled.is_set()]
         self._approved = [call for call in self._approved if call not in ready]
         for call in ready:
-            self._session.start_thread(lambda call=call: self._make(call), f"mcp-{call.wire['id']}")  # type: ignore[misc]
+            self._session.start_thread(lambda call=call: self._make(call), f"mcp-{call.item.wire['id']}")  # type: ignore[misc]
 
     def abandon(self) -> None:
         """The session has ended: wait for no call."""
@@ -113,8 +114,8 @@ class RemoteTools:
         pause(self._session.clock, call.call.delay, wake, lambda: self._over)
         with self._session.lock:
             self._waiting.discard(wake)
-            call.wire["output"], call.wire["error"] = call.call.result
-            call.finish("completed" if call.wire["error"] is None else "failed")
+            call.item.wire["output"], call.item.wire["error"] = call.call.result
+            call.finish("completed" if call.item.wire["error"] is None else "failed")
 
 
 def allowed_names(tool: Json) -> Optional[Sequence[str]]:
@@ -135,7 +136,3 @@ def needs_approval(tool: Optional[Json], name: str) -> bool:
         return False
     # A list of those that always need it says of the others that they do not.
     return always is None or name in (always.get("tool_names") or (name,))
-
-
-def _described(tool: Union[str, Json]) -> Json:
-    return {"name": tool, "input_schema": {"type": "object"}} if isinstance(tool, str) else dict(tool)

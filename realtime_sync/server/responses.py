@@ -17,7 +17,7 @@ import attrs
 from realtime_sync.server.audio_formats import BYTES_PER_MS, RATES, from_pcm
 from realtime_sync.server.clock import pause
 from realtime_sync.server.items import Item
-from realtime_sync.server.output_items import OutputFunctionCall, OutputItem, OutputMCPCall, OutputMessage
+from realtime_sync.server.output_items import OutputCall, OutputFunctionCall, OutputItem, OutputMCPCall, OutputMessage
 from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Turn
 from realtime_sync.server.speech.protocols import Recognition, Spoken
 from realtime_sync.server.transcribing import recognition_of
@@ -45,9 +45,7 @@ class _WrongAnswer(Exception):
 class ResponseRun:
     """One response. All state is guarded by the session's lock, under which its events are queued too."""
 
-    def __init__(
-        self, session: LiveSession, params: Json, items: Sequence[Item], *, in_conversation: bool = True
-    ) -> None:
+    def __init__(self, session: LiveSession, params: Json, items: Sequence[Item], in_conversation: bool) -> None:
         self._session = session
         self._params = params
         self._items = items
@@ -62,15 +60,12 @@ class ResponseRun:
         self._speed = float(output.get("speed") or 1.0)
         self.audio_type = str(output["format"]["type"])
         self._limit = float(options["max_output_tokens"])
-        self._said_text = 0
-        self._said_audio = 0
-        self._audio_bytes = 0
+        self._said_text = self._said_audio = self._audio_bytes = 0
         self._open: Optional[OutputItem] = None
         self._recognitions: dict[str, Future[Recognition]] = {}
         self._wake = threading.Event()
-        self.cancelled = threading.Event()
+        self.cancelled = threading.Event()  # set once it is over, in whatever way
         self.id = new_id("resp")
-        self.finished = False
         self.wire: Json = {
             "object": "realtime.response",
             "id": self.id,
@@ -108,30 +103,25 @@ class ResponseRun:
 
     def finish(self, status: str, details: Optional[Json] = None) -> None:
         """Close what is open and say that it is done. Does nothing if it is done already."""
-        if self.finished:
+        if self.cancelled.is_set():
             return
-        self.finished = True
-        self._wake.set()
-        self.cancelled.set()
+        self.abandon()
         if self._open is not None:
             self._open.close("completed" if status == "completed" else "incomplete")
-        self.wire.update(status=status, status_details=details, usage=self._usage())
+        read = input_tokens(self._instructions, self._tools, self._items)
+        cached, self._session.read_tokens = self._session.read_tokens, read[0]
+        told = usage(read, (self._said_text, self._said_audio), cached)
+        self.wire.update(status=status, status_details=details, usage=told)
         self._session.response_is_done(self)
 
     def abandon(self) -> None:
-        """The session has ended: say nothing more."""
-        self.finished = True
+        """It is over, as the session may be: say nothing more."""
         self.cancelled.set()
         self._wake.set()
 
     def cancel(self, reason: str) -> None:
         """Cut it short: ``client_cancelled`` or ``turn_detected``."""
         self.finish("cancelled", {"type": "cancelled", "reason": reason})
-
-    def _usage(self) -> Json:
-        read = input_tokens(self._instructions, self._tools, self._items)
-        cached, self._session.read_tokens = self._session.read_tokens, read[0]
-        return usage(read, (self._said_text, self._said_audio), cached)
 
     def _turn(self) -> Turn:
         sounding = [item for item in self._items if item.audio]
@@ -168,7 +158,10 @@ class ResponseRun:
             pass
         except Exception as error:  # user code: the service would say that it failed, and so do we
             _log.exception("the responder failed")
-            what = {"type": "server_error", "code": "server_error", "message": _reason(error)}
+            # The author of the responder may see what the client is told, and not this server's log.
+            told = f"the responder failed: {type(error).__name__}: {error}".removesuffix(": ")
+            message = str(error) if isinstance(error, _WrongAnswer) else told
+            what = {"type": "server_error", "code": "server_error", "message": message}
             with self._session.lock:
                 self.finish("failed", {"type": "failed", "error": what})
 
@@ -193,7 +186,9 @@ class ResponseRun:
             message = self._message()
             with self._session.lock:
                 message.item.spoken.append(("".join(deltas), len(spoken.audio)))
-            self._say(message, deltas, self._chunks(spoken.audio), delay)
+            size = _DELTA_MS * BYTES_PER_MS[self.audio_type]
+            chunks = (spoken.audio[start : start + size] for start in range(0, len(spoken.audio), size))
+            self._say(message, deltas, chunks, delay)
 
     def _spoken(self, texts: Iterable[str], audio: Optional[bytes]) -> Iterator[Spoken]:
         """The texts with the audio that says them, in the output format; without audio if the response is text."""
@@ -232,10 +227,9 @@ class ResponseRun:
 
     def _say(self, message: OutputMessage, words: Sequence[str], chunks: Iterator[bytes], delay: float) -> None:
         """Say the words as deltas; aloud, with the chunks of audio between them."""
-        say = message.transcript_delta if self.speaks else message.text_delta
         for index, word in enumerate(words, 1):
             self._step(delay)
-            self._delta(functools.partial(say, word), text_tokens(word), 0)
+            self._delta(functools.partial(message.words_delta, word), text_tokens(word), 0)
             # The transcript runs ahead of the audio that says it, as the live service's does.
             if self.speaks and index % 3 == 0:
                 self._speak(message, chunks, delay, 8)
@@ -244,10 +238,7 @@ class ResponseRun:
 
     def _speak(self, message: OutputMessage, chunks: Iterator[bytes], delay: float, most: Optional[int]) -> None:
         """Say the next so many chunks of audio; all that are left if ``most`` is None."""
-        while most is None or most > 0:
-            chunk = next(chunks, None)
-            if chunk is None:
-                return
+        for chunk in itertools.islice(chunks, most):
             self._step(delay)
             size, self._audio_bytes = self._audio_bytes, self._audio_bytes + len(chunk)
             cost = said_tokens(self._audio_bytes, self.audio_type) - said_tokens(size, self.audio_type)
@@ -255,25 +246,15 @@ class ResponseRun:
             pace = self._session.settings.audio_pace
             if pace:
                 self._pause(len(chunk) / BYTES_PER_MS[self.audio_type] / 1000 / pace)
-            most = None if most is None else most - 1
-
-    def _chunks(self, audio: bytes) -> Iterator[bytes]:
-        """Audio in pieces of a delta each."""
-        size = _DELTA_MS * BYTES_PER_MS[self.audio_type]
-        return (audio[start : start + size] for start in range(0, len(audio), size))
 
     def _call(self, call: FunctionCall | MCPCall, delay: float) -> None:
         if isinstance(call, MCPCall) and call.server_label not in self._mcp_labels:
-            raise _WrongAnswer(
-                f"the responder calls a tool of the MCP server {call.server_label!r}, which the session does not have"
-            )
+            told = f"a tool of the MCP server {call.server_label!r}, which the session does not have"
+            raise _WrongAnswer(f"the responder calls {told}")
         with self._session.lock:
             self._check()
-            item: OutputFunctionCall | OutputMCPCall = (
-                OutputMCPCall(self._session, self, call)
-                if isinstance(call, MCPCall)
-                else OutputFunctionCall(self._session, self, call)
-            )
+            at = self._session, self
+            item: OutputCall = OutputMCPCall(*at, call) if isinstance(call, MCPCall) else OutputFunctionCall(*at, call)
             self._open = item
             item.open()
         for part in re.findall(r"\s*[^\s]{1,12}|\s+", call.arguments_text):
@@ -300,7 +281,7 @@ class ResponseRun:
             emit()
 
     def _check(self) -> None:
-        if self.finished:
+        if self.cancelled.is_set():
             raise _Stopped
 
     def _step(self, delay: float) -> None:
@@ -309,7 +290,7 @@ class ResponseRun:
         self._pause(delay)
 
     def _pause(self, seconds: float) -> None:
-        pause(self._session.clock, seconds, self._wake, lambda: self.finished)
+        pause(self._session.clock, seconds, self._wake, self.cancelled.is_set)
         with self._session.lock:
             self._check()
 
@@ -326,10 +307,3 @@ def _pieces(answer: Piece | Iterable[Piece]) -> Iterable[Piece]:
 def _wrong(returned: str) -> _WrongAnswer:
     wanted = "it must return a text, a Reply, a FunctionCall, an MCPCall, or a list of them"
     return _WrongAnswer(f"the responder returned {returned}; {wanted}")
-
-
-def _reason(error: Exception) -> str:
-    """What the client is told. The author of the responder may see that, and not this server's log."""
-    if isinstance(error, _WrongAnswer):
-        return str(error)
-    return f"the responder failed: {type(error).__name__}: {error}".removesuffix(": ")

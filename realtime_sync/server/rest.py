@@ -46,7 +46,7 @@ class RestRequest(Upgrade):
         return _parsed(self.body)
 
 
-Operation = Callable[..., HttpAnswer]
+Operation = Callable[..., Optional[HttpAnswer]]  # None: 200 and no more
 
 
 class Rest:
@@ -86,7 +86,7 @@ class Rest:
         if not self._policy.admits(key) or (self._policy.secret(key) is not None and not secret_may):
             return incorrect_key(key).answer()
         try:
-            return operation(request, *arguments)
+            return operation(request, *arguments) or HttpAnswer(200)
         except Refused as refused:
             return refused.answer()
         except Exception:  # a defect of this server; the service, too, would say so
@@ -119,9 +119,8 @@ class Rest:
         session = configuration.session(new_id("sess"), 0)
         shown = edge.event({"type": "session.created", "session": session})
         assert shown is not None  # preview has both sessions
-        return HttpAnswer(
-            200, {**shown["session"], "client_secret": {"value": secret.value, "expires_at": secret.expires_at}}
-        )
+        client_secret = {"value": secret.value, "expires_at": secret.expires_at}
+        return HttpAnswer(200, {**shown["session"], "client_secret": client_secret})
 
     # Calls ----------------------------------------------------------------------------------------------------------
 
@@ -141,25 +140,21 @@ class Rest:
         location = f"{request.path.removeprefix('/openai')}/{call.id}"
         return HttpAnswer(201, answer, {"content-type": "application/sdp", "location": location})
 
-    def _accept(self, request: RestRequest, call_id: str) -> HttpAnswer:
+    def _accept(self, request: RestRequest, call_id: str) -> None:
         self._calls.get(call_id).accept(self._configured(request.json(), "realtime"))
-        return HttpAnswer(200)
 
-    def _reject(self, request: RestRequest, call_id: str) -> HttpAnswer:
+    def _reject(self, request: RestRequest, call_id: str) -> None:
         told = request.json(required=False)
         record({"status_code": integer(300, 699)})(told, "")
         self._calls.get(call_id).reject(int(told.get("status_code", 603)))
-        return HttpAnswer(200)
 
-    def _refer(self, request: RestRequest, call_id: str) -> HttpAnswer:
+    def _refer(self, request: RestRequest, call_id: str) -> None:
         told = request.json()
         record({"target_uri": string}, ["target_uri"])(told, "")
         self._calls.get(call_id).refer(str(told["target_uri"]))
-        return HttpAnswer(200)
 
-    def _hang_up(self, request: RestRequest, call_id: str) -> HttpAnswer:
+    def _hang_up(self, request: RestRequest, call_id: str) -> None:
         self._calls.get(call_id).active_session().close()
-        return HttpAnswer(200)
 
     def _configured(self, told: Optional[Json], session_type: Optional[str] = None) -> Configuration:
         configuration = Configuration.from_client(told, session_type)

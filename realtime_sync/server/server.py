@@ -140,9 +140,8 @@ class RealtimeServer:
         self._listener = HttpListener(address, self, context)
         name, self.port = str(self._listener.server_address[0]), int(self._listener.server_address[1])
         self._authority = f"[{name}]" if ":" in name else name
-        self._thread = threading.Thread(
-            target=self._listener.serve_forever, args=(0.05,), name=f"realtime-server-{self.port}", daemon=True
-        )
+        serve, called = self._listener.serve_forever, f"realtime-server-{self.port}"
+        self._thread = threading.Thread(target=serve, args=(0.05,), name=called, daemon=True)
         self._thread.start()
 
     def __repr__(self) -> str:
@@ -293,8 +292,7 @@ class RealtimeServer:
             return opened
         return CallView(self.calls.get(flavour.call_id).active_session(), upgrade)
 
-    def _begin_call(self, call_id: str, configuration: Configuration) -> CallSession:
-        told = configuration
+    def _begin_call(self, call_id: str, told: Configuration) -> CallSession:
         flavour = Flavour(told.session_type, told.model, settings=told.settings, call_id=call_id)
         session = CallSession(flavour, self.settings, Upgrade("/v1/realtime", {"call_id": call_id}, {}))
         session.set_faults(self.faults)
@@ -321,20 +319,15 @@ class RealtimeServer:
             with self._lock:
                 self._connections.discard(connection)
                 self._changed.notify_all()
-                if not self.settings.record:
-                    self._forget_past_sessions()
-
-    def _forget_past_sessions(self) -> None:
-        over = [session for session in self._sessions if session.is_over]
-        for session in over[: max(0, len(over) - _KEPT)]:
-            self._sessions.remove(session)
+                over = [] if self.settings.record else [session for session in self._sessions if session.is_over]
+                for session in over[: max(0, len(over) - _KEPT)]:
+                    self._sessions.remove(session)
 
 
 def _checked_faults(faults: object) -> Faults:
     if not isinstance(faults, Faults):
-        raise ConfigurationError(
-            f"faults is {faults!r}, but must be a Faults: Faults(refuse=...) or Faults(acts=[...])."
-        )
+        told = f"faults is {faults!r}, but must be a Faults: Faults(refuse=...) or Faults(acts=[...])."
+        raise ConfigurationError(told)
     return faults
 
 

@@ -123,9 +123,10 @@ class LiveSession(Traffic, Handler):
         assert self.connection is not None
         with self.lock:
             self.connection.delay = self._delay
-            self._begin(self.settings.first_update)
+            self.begin(self.settings.first_update)
 
-    def _begin(self, first_update: Optional[str]) -> None:
+    def begin(self, first_update: Optional[str] = None) -> None:
+        """Start the timers, the first event if one is told (a call has none), and the script."""
         dialect = ", preview dialect" if self.flavour.preview else ""
         call = f" of the call {self.query['call_id']}" if self.flavour.call_id else ""
         kind = f"{self.flavour.session_type} session{call}{dialect}"
@@ -180,14 +181,11 @@ class LiveSession(Traffic, Handler):
             self._hearing.end()
             if not self._keep:  # of past sessions a server remembers a thousand: not with all of their audio
                 self.conversation = ServerConversation()
-        self._log_end(code, by_client)
-        self.note_closed(code, reason, by_client)
-
-    def _log_end(self, code: int, by_client: bool) -> None:
         seconds = time.monotonic() - self.opened_at
         turns = f"{self.turns} turn{'' if self.turns == 1 else 's'}"
         how = "connection lost" if code == 1006 else f"closed by the {'client' if by_client else 'server'} with {code}"
         _sessions_log.info("%s ended: %s, %.1f s, %s, %s", self.id, self._model, seconds, turns, how)
+        self.note_closed(code, reason, by_client)
 
     @property
     def _model(self) -> str:
@@ -295,7 +293,7 @@ class LiveSession(Traffic, Handler):
         self.remote_tools.list_tools(params.get("tools") or ())
         told = params.get("input")
         items = list(self.conversation) if told is None else [self._input_item(entry) for entry in told]
-        run = ResponseRun(self, params, items, in_conversation=in_conversation)
+        run = ResponseRun(self, params, items, in_conversation)
         self._responses[run.id] = run
         run.start(self.settings.responder)
 

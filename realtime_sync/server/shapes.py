@@ -23,20 +23,12 @@ from realtime_sync.server.checks import Check, anything, array_of, by_tag, eithe
 from realtime_sync.server.wire import Json, Refused
 
 # In the order in which the live service lists them (2026-09).
-CLIENT_TYPES = (
-    "session.update",
-    "session.close",
-    "input_audio_buffer.append",
-    "session.input_audio_buffer.append",
-    "input_audio_buffer.commit",
-    "input_audio_buffer.clear",
-    "conversation.item.create",
-    "conversation.item.truncate",
-    "conversation.item.delete",
-    "conversation.item.retrieve",
-    "response.create",
-    "response.cancel",
+_CLIENT_TYPES = (
+    "session.update session.close input_audio_buffer.append session.input_audio_buffer.append "
+    "input_audio_buffer.commit input_audio_buffer.clear conversation.item.create conversation.item.truncate "
+    "conversation.item.delete conversation.item.retrieve response.create response.cancel"
 )
+CLIENT_TYPES = tuple(_CLIENT_TYPES.split())
 CALL_TYPES = (*CLIENT_TYPES, "output_audio_buffer.clear")  # of connections to a call alone
 _UNIONS = (Union, types.UnionType)
 _MAY_BE_NULL = (

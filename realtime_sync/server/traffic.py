@@ -40,9 +40,7 @@ class Traffic:
         self.path, self.query, self.headers = upgrade.path, dict(upgrade.query), dict(upgrade.headers)
         self.received: list[Json] = []
         self.sent: list[Json] = []
-        self.received_count = 0
-        self.sent_count = 0
-        self.turns = 0
+        self.received_count = self.sent_count = self.turns = 0
         self._in_hand: set[int] = set()  # positions of messages that were received and are not handled yet
         self.opened_at = time.monotonic()
         self.close_code: Optional[int] = None

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import array
 import re
-import sys
 from typing import Any, Iterator, Mapping, Optional, Union
 
 import attrs
 
+from realtime_sync.audio.g711 import samples_of
 from realtime_sync.server.audio_formats import RATES, to_pcm
 from realtime_sync.server.speech.protocols import SpeechStream, VoiceActivityDetector
 
@@ -75,10 +74,7 @@ class EnergyStream:
 
     def _loudness(self, frame: bytes) -> float:
         """The mean amplitude of a frame."""
-        samples = array.array("h", frame)
-        if sys.byteorder == "big":
-            samples.byteswap()
-        some = samples[:: self._step]
+        some = samples_of(frame)[:: self._step]
         return sum(map(abs, some)) / len(some)
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import array
 import functools
 import math
-import sys
 import zlib
 
+from realtime_sync.audio.g711 import pcm_of, samples_of
 from realtime_sync.server.audio_formats import from_pcm
 
 SAMPLE_RATE = 24_000
@@ -45,13 +45,9 @@ def convert(pcm: bytes, audio_type: str) -> bytes:
 
 def narrow(pcm: bytes) -> bytes:
     """24 kHz PCM16 at 8 kHz: every third sample, averaged."""
-    samples = array.array("h", pcm[: len(pcm) // 6 * 6])
-    if sys.byteorder == "big":
-        samples.byteswap()
-    thirds = array.array(
-        "h", ((a + b + c) // 3 for a, b, c in zip(samples[0::3], samples[1::3], samples[2::3], strict=True))
-    )
-    return _bytes(thirds)
+    samples = samples_of(pcm[: len(pcm) // 6 * 6])
+    thirds = zip(samples[0::3], samples[1::3], samples[2::3], strict=True)
+    return pcm_of(array.array("h", (sum(three) // 3 for three in thirds)))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -61,15 +57,9 @@ def _letter(letter: str, base: int, semitones: int) -> bytes:
     overtone = _OVERTONES.get(letter, 2)
     loud = 6000 if letter in _OVERTONES else 3000
     wave = (loud * _envelope(n) * (math.sin(step * n) + math.sin(overtone * step * n)) for n in range(_LETTER_SAMPLES))
-    return _bytes(array.array("h", map(int, wave)))
+    return pcm_of(array.array("h", map(int, wave)))
 
 
 def _envelope(n: int) -> float:
     """Up within 10 ms, down within the last 15 ms, so that letters do not click."""
     return min(1.0, n / 240, (_LETTER_SAMPLES - n) / 360)
-
-
-def _bytes(samples: array.array[int]) -> bytes:
-    if sys.byteorder == "big":
-        samples.byteswap()
-    return samples.tobytes()

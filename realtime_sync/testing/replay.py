@@ -140,9 +140,8 @@ class _Replay:
             self._session.wait_after(self._position, lambda message: True, self._script.timeout)
         except WaitTimeoutError as error:
             ended = "left before it sent one" if self._session.close_code is not None else "sent nothing more"
-            raise ReplayMismatch(
-                f"{where} the client sent {what}; this client {ended} (waited at most {self._script.timeout} s)"
-            ) from error
+            told = f"{where} the client sent {what}; this client {ended} (waited at most {self._script.timeout} s)"
+            raise ReplayMismatch(told) from error
         return self._session.received[self._position]
 
     # What the recording's server says ---------------------------------------------------------------------------

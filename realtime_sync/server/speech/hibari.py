@@ -56,7 +56,7 @@ class HibariSynthesizer:
         model = _models.get(self._path)
         pitch = pitch_of(voice)
         for sentence in sentences(texts):
-            samples = model.samples(sentence, _clamp(speed / pitch), self._timeout)
+            samples = model.samples(sentence, min(2.0, max(0.5, speed / pitch)), self._timeout)
             yield Spoken(_WORDS.findall(sentence), _pcm(samples, pitch, rate))
 
 
@@ -93,10 +93,6 @@ def sentences(texts: Iterable[str]) -> Iterator[str]:
             rest = rest[found.end() :]
     if rest:
         yield rest
-
-
-def _clamp(speed: float) -> float:
-    return min(2.0, max(0.5, speed))
 
 
 @native_code()

@@ -38,10 +38,6 @@ _OPERATIONS: Sequence[tuple[str, Callable[[float, float], float]]] = (
 )
 
 
-def _local_time() -> datetime.datetime:
-    return datetime.datetime.now().astimezone()
-
-
 class RulesBrain:
     """A responder that greets, tells the time, does a small sum, remembers a name, reads aloud ("Say: ..."), and calls
     the session's tools by the words of their names. It repeats what no rule is for. English.
@@ -54,7 +50,7 @@ class RulesBrain:
     """
 
     def __init__(self, now: Optional[Callable[[], datetime.datetime]] = None) -> None:
-        self._now = now or _local_time
+        self._now = now or (lambda: datetime.datetime.now().astimezone())
 
     def __call__(self, turn: Turn) -> Piece:
         """The answer to a turn."""
