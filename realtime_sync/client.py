@@ -163,8 +163,8 @@ class RealtimeConversationClient:
                 conversation. A ``SessionDisconnectedUpdate`` reports the loss, a ``SessionReconnectedUpdate`` the new
                 connection; threads that send wait meanwhile. False: the session ends with its connection.
             budget: US dollars that the session may cost, by list prices, or a ``Budget``, which accepts other prices
-            and knows the cost so far. Once it is passed the session is closed with code 4002; threads that wait, and
-                iteration after the last update, get ``BudgetExceededError``. None: no bound.
+                and knows the cost so far. Once it is passed the session is closed with code 4002; threads that wait,
+                and iteration after the last update, get ``BudgetExceededError``. None: no bound.
             call_id: A running call (SIP, WebRTC) to join; None: open a conversation.
             client_secret: An ephemeral key to use instead of the client's credential; None: the client's credential.
             headers: Headers to add to the endpoint's; a value None removes one. None: no change.

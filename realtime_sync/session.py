@@ -154,7 +154,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Args:
             message: A dict, JSON text, UTF-8 bytes of it, or a command object. A dict and a text are not changed, so
-            give them an ``event_id`` if an ``error`` is to name them.
+                give them an ``event_id`` if an ``error`` is to name them.
 
         Returns:
             The command's handle.
@@ -184,8 +184,8 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Args:
             content: What to say first: a text, an item or several, or audio (bytes in the session's input format, a
-            path object, a binary file or ``Samples``, as for ``send_audio``; it is sent as an item, not through the
-            input buffer). None: the conversation is answered as it stands.
+                path object, a binary file or ``Samples``, as for ``send_audio``; it is sent as an item, not through the
+                input buffer). None: the conversation is answered as it stands.
             options: Settings of this response alone; None: the session's. With ``conversation="none"`` the answer is
                 out-of-band: ``content`` is its only input, the conversation stays as it was, and any number may run at
                 once.
@@ -198,6 +198,7 @@ class RealtimeConversationSession(RealtimeWireSession):
             WaitTimeoutError: Time is up; the answer is cancelled once it begins.
             ServerError: The service refused the content or the request.
             ConnectionReplacedError: The connection was lost twice before the answer began, and the session goes on.
+            FileNotFoundError: ``content`` is a path, and no file is there.
             RealtimeSyncError: As all commands.
         """
         check_response_options(options)
@@ -228,13 +229,13 @@ class RealtimeConversationSession(RealtimeWireSession):
             content: What to ask, as in ``respond``; None: the conversation is answered as it stands.
             options: Settings of these responses alone, as in ``respond``; None: the session's.
             tools: Functions (``@function_tool``, or plain ones) that the model may call, or a ``ToolRunner``; None:
-            those of ``options.tools``, else those of the session's settings.
+                those of ``options.tools``, else those of the session's settings.
             approve: Decides about calls of remote tools that need an approval, as the callback of ``approve_mcp``;
-            None: that callback decides. Without either, the answer has the requests in ``answer.approvals``: decide
-            each with ``add_item(ConversationItem.create_mcp_approval_response(request.id, True))``, wait for its call
-            with ``subscribe()`` (``response.mcp_call.completed``), and ask again.
+                None: that callback decides. Without either, the answer has the requests in ``answer.approvals``: decide
+                each with ``add_item(ConversationItem.create_mcp_approval_response(request.id, True))``, wait for its
+                call with ``subscribe()`` (``response.mcp_call.completed``), and ask again.
             on_delta: ``on_delta(delta)`` is called on this thread with each piece as it comes (``delta.text``),
-            including the words before the calls; None: no callback.
+                including the words before the calls; None: no callback.
             on_call: ``on_call(call, outcome)`` is called on this thread with each call of a function (a
                 ``FunctionCallItem``) and its ``ToolOutcome``, in the order of the calls, once all calls of a response
                 have ended; None: no callback.
@@ -248,7 +249,8 @@ class RealtimeConversationSession(RealtimeWireSession):
             WaitTimeoutError: Time is up; the answer is cancelled.
             ServerError: The service refused the question or the request.
             ConnectionReplacedError: The connection was lost after a part of the answer had come, and the session goes
-            on. If no part had come, a session with ``reconnect=`` asks again, once.
+                on. If no part had come, a session with ``reconnect=`` asks again, once.
+            FileNotFoundError: ``content`` is a path, and no file is there.
             UsageError: The model called tools 32 times without answering.
             InvalidInputError: An argument is not of the kind that is described here.
             RealtimeSyncError: As all commands.
@@ -311,7 +313,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Args:
             timeout: Seconds to wait for each turn, then ``WaitTimeoutError`` is raised and iteration may go on; None
-            waits as long as the session lives.
+                waits as long as the session lives.
             position: The player's position, from which ``turn.timeline.first_played`` is known; None: it is None.
 
         Returns:
@@ -338,7 +340,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Args:
             heard_ms: Milliseconds of the item that were heard, at most as many as have come; None: ``position`` says
-            it.
+                it.
             position: The position that a player keeps; None: ``heard_ms`` says it.
             item_id: The item that ``heard_ms`` is about; None: that of the latest answer.
             clear_output: True also stops a service that plays the audio itself (WebRTC, SIP).
@@ -423,6 +425,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Raises:
             AudioFormatError: The audio is in a format that cannot be sent or converted.
+            FileNotFoundError: ``source`` is a path, and no file is there.
             AudioSendInProgressError: Other audio is being sent.
             RealtimeSyncError: As all commands.
         """
@@ -445,6 +448,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Raises:
             AudioFormatError: The audio is in a format that cannot be sent or converted.
+            FileNotFoundError: ``source`` is a path, and no file is there.
             AudioSendInProgressError: Other audio is being sent.
             RealtimeSyncError: As all commands.
         """
@@ -488,7 +492,7 @@ class RealtimeConversationSession(RealtimeWireSession):
             on_update: ``on_update(update)`` is called with every update; None: no callback.
             on_interruption: ``on_interruption(interruption)`` is called after each interruption; None: no callback.
             linger: After the microphone's end, seconds without a sound of the service after which its last answer is
-            not awaited any more.
+                not awaited any more.
 
         Raises:
             UsageError: Turn detection is off.

@@ -194,7 +194,7 @@ class WireSession:
 
         Args:
             message: A dict, JSON text, UTF-8 bytes of it, or a command object. A dict and a text are not changed, so
-            give them an ``event_id`` if an ``error`` is to name them.
+                give them an ``event_id`` if an ``error`` is to name them.
 
         Returns:
             The command's handle.
