@@ -7,12 +7,14 @@ In the turn, in this order: the recovery keeps the frame, the command is expecte
 frame is written. A command is kept and expected before its first byte is written, because its acknowledgement may come
 at once. An error that is raised before the write leaves the connection as it is.
 
-The end: the reader thread calls ``end`` once. ``reason`` is how the connection ended; ``error`` is the error that
+The end: the reader thread calls ``end``, and so may whichever thread finishes the session (``Engine.finish``): a second
+call finds nobody waiting, and replaces both errors. ``reason`` is how the connection ended; ``error`` is the error that
 waiting threads get, which is another one if the session goes on. Both are set before ``ended``.
 
 Locks: the wire's turn (transport) for sending; under it those of ``commands``, of the recovery's outbox and of the
-recording. The fields below ``_recording`` belong to the reader thread, except ``over``, which the engine's lock guards,
-and ``silent`` and ``deferred``, which the lock for delivery guards.
+recording. Of the fields below ``_recording`` the reader thread alone writes ``last_error``, ``last_unattributed_error``
+and ``heard``, and any thread may read them. ``over`` is guarded by the engine's lock, ``silent`` and ``deferred`` by
+the lock for delivery. ``reason`` and ``error`` are written by ``end``, each in one assignment.
 """
 
 from __future__ import annotations
@@ -53,13 +55,15 @@ class SessionConnection:
         self.exchange = state.new_exchange()
         self._vocabulary = state.vocabulary
         self._recording = recording
-        # The reader's alone, until it has ended:
+        # Written by the reader alone, read by any thread:
         self.last_error: Optional[ErrorUpdate] = None
         self.last_unattributed_error: Optional[ErrorUpdate] = None  # naming no command, if nothing has come since
         self.heard = False  # the server has said something but an error
+        # Guarded by locks, see the head:
         self.silent = False  # the connection catches up: updates are not delivered
         self.deferred: list[ConversationUpdate] = []  # came in silence, and are delivered afterwards
         self.over = False  # the reader has come to its end; guarded by the engine's lock
+        # Written by end():
         self.reason: Optional[ConnectionClosedError] = None
         self.error: Optional[ConnectionClosedError] = None
         self.greeted = threading.Event()  # the server has said something but an error, or the connection has ended
@@ -139,9 +143,10 @@ class SessionConnection:
         error: Optional[ConnectionClosedError] = None,
         error_of: Optional[ErrorOf] = None,
     ) -> None:
-        """Release all threads that wait on this connection, with ``error``, else ``reason``. The reader thread's.
+        """Release all threads that wait on this connection, with ``error``, else ``reason``.
 
-        ``error_of``: the error of each command, if that is not ``error``.
+        Called by the reader thread, or by the one that finishes the session. ``error_of``: the error of each command,
+        if that is not ``error``.
         """
         error = error or reason
         self.reason, self.error = reason, error

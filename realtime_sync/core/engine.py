@@ -14,14 +14,18 @@ Order. The reader hands each update on in one order; ``realtime.py`` explains it
 delivered with the lock ``delivering``, which also guards the conversation: so the recovery can publish the news of a
 connection between two updates.
 
-Locks, in the order in which they may be taken. None is held during I/O (but the turn, around one write), while a thread
-waits, or while the caller's code runs:
+Locks, in the order in which they may be taken. None is held while the caller's code runs, and none but the turn during
+I/O or while a thread waits: in the turn the recording is written to its file, and the one write waits for room up to
+``Timeouts.send``. (Duplex's ``_io`` is held for single calls that do not block. A ``DerivedStream`` waits with its own
+``_collecting``, which comes before all of these.)
 
     delivering    the conversation, and the order of delivery
     the turn      of a connection (transport): the order of frames
     states.lock   the state, _connection, _listeners (publisher.py), recovery, how the session ends
-    small ones    of PendingCommands, ResponseRouter, SettingsTracker, ReconnectState, the outbox, each stream, the
-                  recording; nothing is taken under them
+    small ones    of PendingCommands, ResponseRouter and its _Recent, SettingsTracker, ReconnectState, the outbox,
+                  Response, each stream, the recording; under delivering also those of the listeners (tools/serving.py,
+                  mcp/calls.py, voice/barge_in.py, budget.py); Duplex's _io or _state inside the turn, or without
+                  it; nothing is taken under them
 """
 
 from __future__ import annotations

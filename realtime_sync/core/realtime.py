@@ -3,13 +3,14 @@
 For each update the engine calls, in this order and for these reasons:
 
 1. ``ResponseNormalizer.complete`` adds what a server left out, because all steps behind it rely on that.
-2. ``RealtimeState.apply``: the settings, then the conversation; the threads that are released below find them up to
+2. ``SessionConnection.observe``: the last error, which explains an end, and whether the server has greeted.
+3. ``RealtimeState.apply``: the settings, then the conversation; the threads that are released below find them up to
    date.
-3. the commands (``core/commands.py``): which one the update acknowledges or refuses.
-4. ``ResponseRouter.route``: the answer that it belongs to; the command shows which request a new response answers.
-5. the recovery, which learns which frames need not be sent again.
-6. the command's handle: the thread that waits for it may ask for the next answer at once.
-7. the streams.
+4. the commands (``core/commands.py``): which one the update acknowledges or refuses.
+5. ``ResponseRouter.route``: the answer that it belongs to; the command shows which request a new response answers.
+6. the recovery, which learns which frames need not be sent again.
+7. the command's handle: the thread that waits for it may ask for the next answer at once.
+8. the streams.
 
 Of a connection that catches up, only the settings and the conversation's id are learnt (``apply_in_silence``), because
 its items are being replayed; the recovery and the streams are left out, but for updates that are deferred.

@@ -8,7 +8,7 @@ once the connection has ended, then, if it is True, ``cut_off`` and ``begin``. I
 is already at work, only ``cut_off`` is called.
 
 Locks held by the engine: the turn on the wire for ``keep``; ``SessionStates.lock`` for ``hold``, ``survives`` and a
-look at ``active``; ``Engine.delivering`` for ``observe`` and ``cut_off``. So these four take small locks of their own
+look at ``active``; ``Engine.delivering`` for ``observe`` and ``cut_off``. So these five and ``active`` take small locks
 only.
 """
 

@@ -9,8 +9,10 @@
     CATCHING_UP   waits               recovery holds    RECONNECTING                     CLOSING, cancels
     CLOSING       raises the closing  likewise          ENDED                            nothing
                   error
-    ENDED         raises the error    likewise          -                                nothing
-                  of the end
+    ENDED         raises the closing  likewise          -                                nothing
+                  error if it was
+                  closed, else the
+                  error of the end
 
 Rules:
 
@@ -22,8 +24,10 @@ Rules:
 4. The closing error is ``closing_error`` if there is one (a budget that is spent), else ``SessionNotOpenError``.
 
 Lock: ``lock`` guards all fields here, and the engine's. It is held for a few assignments, never while a thread waits
-(but in ``changed``, which gives it back) or computes. ``changed`` is its condition, notified at each transition. A
-single field may be read without the lock if the answer may be late by a moment.
+(but in ``changed``, which gives it back). Three short calls of the recovery run under it: ``hold``, ``survives``, and
+the question of ``go_live`` whether all was sent; the first and the last take the outbox's lock inside. ``changed`` is
+its condition, notified at each transition. A single field may be read without the lock if the answer may be late by a
+moment.
 """
 
 from __future__ import annotations

@@ -8,7 +8,8 @@ Rules:
    With voice activity detection the service reports where in the audio a message begins and ends, by a count of samples
    on this connection; without, a commit makes a message of all audio before it.
 3. When a connection ends, ``resend_policy`` decides on each command: it is sent again, the settings replace it, it is
-   dropped, or it is reported as lost. Audio is sent again unless the service is done with it.
+   dropped, or it is reported as lost. One that was sent on three connections (``_MOST_TIMES``) is reported as lost,
+   too. Audio is sent again unless the service is done with it.
 4. Between two connections audio is held, behind what is to be sent again; commands wait in the engine.
 
 States: open on connection n (``_open``); cut off (``cut``) until ``open`` names the next connection. ``keep_...``

@@ -11,8 +11,9 @@ Rules:
 4. Some servers acknowledge no items. A response shows that they have those that were sent before it.
 
 Locks: ``_losses_lock`` guards ``_losses``. ``_said``, ``_untranscribed`` and ``_unanswered`` are guarded by the
-engine's lock for delivery, with which ``observe``, ``cut_off`` and ``owes_answer`` are called. Under it the outbox's
-lock and ``_losses_lock`` may be taken; nothing is taken under those.
+engine's lock for delivery, with which ``observe``, ``cut_off`` and ``owes_answer`` are called. Under it the locks of
+the outbox, of ``SettingsTracker`` and of ``ResponseRouter``, and ``_losses_lock`` may be taken; nothing is taken under
+those.
 """
 
 from __future__ import annotations
