@@ -89,6 +89,8 @@ class Question:
             connection, event_id = self._engine.live_connection(deadline), f"event_{secrets.token_hex(10)}"
             response = self._put(connection, event_id)
             if response is None:
+                if deadline.left == 0:
+                    raise WaitTimeoutError(f"the question could not be sent within {deadline.seconds} s")
                 continue
             try:
                 self._wait_until_begun(connection, event_id, response)

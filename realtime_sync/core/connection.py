@@ -89,8 +89,10 @@ class SessionConnection:
         raise self.error.with_traceback(None)
 
     def _send(self, frame: Outgoing, data: bytes, keep: Callable[[SessionConnection, Outgoing], bool]) -> None:
+        taken = False
         try:
             with self.transport.turn:
+                taken = True
                 frame.kept = keep(self, frame)
                 if frame.handle is not None:
                     self.commands.expect(frame.handle, frame.message)
@@ -98,7 +100,8 @@ class SessionConnection:
                     self._recording.sent(frame.text)
                 self.transport.write(data)
         finally:
-            self.transport.after_turn()
+            if taken:  # a thread that was interrupted before its turn must not wait for it again
+                self.transport.after_turn()
 
     def receive(self) -> Union[str, bytes]:
         """The next message; see ``Connection.receive``. The reader thread's."""

@@ -153,10 +153,12 @@ class Engine(Publisher):
         Raises ``WaitTimeoutError`` if ``deadline`` passes first, and the error of the end if the session has ended.
         """
         self.check_open()
+        connection = self._connection  # before the state: behind it, it may be one that others must send on first
         if self.reconnecting:
             self.states.wait_until_connected(deadline)
             self.check_open()
-        return self._connection
+            connection = self._connection
+        return connection
 
     # Sending, on the caller's thread ------------------------------------------------------------------------------
 
@@ -222,12 +224,13 @@ class Engine(Publisher):
         frame = Outgoing(text, audio_bytes=size)
         while True:
             self.check_open()
+            connection = self._connection  # before the state, as in ``live_connection``
             if self.reconnecting:
                 with self.states.lock:  # go_live holds it, too: no audio is held after all held audio was sent
                     if self.reconnecting:
                         self.recovery.hold(frame)
                         return
-            if self._sent_on(self._connection, frame):
+            if self._sent_on(connection, frame):
                 return
 
     def _sent_on(self, connection: SessionConnection, frame: Outgoing, fixed: bool = False) -> bool:
@@ -291,7 +294,7 @@ class Engine(Publisher):
         with self.states.lock:
             connection.over = True
             current = connection is self._connection
-            recovering = self.reconnecting or self.recovery.active
+            recovering = self.states.recovering
             survives = self.states.state is State.CONNECTED and self.recovery.survives(connection, end)
             if current and (survives or self.states.state is State.CATCHING_UP):
                 self.states.transition(State.RECONNECTING)

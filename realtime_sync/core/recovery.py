@@ -7,9 +7,8 @@ Order, for one connection: ``keep`` for each frame, at its turn on the wire; ``o
 once the connection has ended, then, if it is True, ``cut_off`` and ``begin``. If a connection ends while the recovery
 is already at work, only ``cut_off`` is called.
 
-Locks held by the engine: the turn on the wire for ``keep``; ``SessionStates.lock`` for ``hold``, ``survives`` and a
-look at ``active``; ``Engine.delivering`` for ``observe`` and ``cut_off``. So these five and ``active`` take small locks
-only.
+Locks held by the engine: the turn on the wire for ``keep``; ``SessionStates.lock`` for ``hold`` and ``survives``;
+``Engine.delivering`` for ``observe`` and ``cut_off``. So these five take small locks only.
 """
 
 from __future__ import annotations
@@ -57,10 +56,6 @@ class Recovery(Protocol):
     All others run on the reader thread.
     """
 
-    @property
-    def active(self) -> bool:
-        """True while a thread makes a new connection; that thread then ends the session if it cannot go on."""
-
     def keep(self, connection: SessionConnection, frame: Outgoing) -> bool:
         """Keep a frame at its turn on the wire; True if it is sent again should this connection end.
 
@@ -88,8 +83,6 @@ class Recovery(Protocol):
 
 class NoRecovery:
     """A session that ends with its connection."""
-
-    active = False
 
     def keep(self, connection: SessionConnection, frame: Outgoing) -> bool:
         """Keep nothing."""

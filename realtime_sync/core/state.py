@@ -79,6 +79,7 @@ class SessionStates:
         self.lock = threading.Lock()
         self.changed = threading.Condition(self.lock)
         self.state = State.CONNECTED
+        self.recovering = False  # a recovery is under way: until CONNECTED again, or it ends a session that was closed
         self.end: Optional[End] = None
         self.closing: Optional[Deadline] = None
         self.closing_error: Optional[ConnectionClosedError] = None
@@ -88,6 +89,8 @@ class SessionStates:
         assert self.lock.locked()
         assert new in _TRANSITIONS[self.state], f"{self.state} -> {new}"
         self.state = new
+        if new in (State.RECONNECTING, State.CONNECTED):
+            self.recovering = new is State.RECONNECTING
         self.changed.notify_all()
 
     def begin_closing(self, seconds: float, error: Optional[ConnectionClosedError]) -> bool:

@@ -19,13 +19,14 @@ from 2 (the session is RECONNECTING meanwhile, but no ``SessionDisconnectedUpdat
 
 A connection's reader has let go of it (``ended``) before the next one is adopted: nothing of the old reaches the new.
 
-Locks: none of its own. Only one thread goes the way back at a time (``active``), and the fields below ``_cancellation``
-are that thread's. It takes ``Engine.delivering`` to publish, and under it the outbox's lock; no lock is held while it
-connects, sends or waits. ``cancel`` may be called by any thread.
+Locks: none of its own. Only one thread goes the way back at a time (``SessionStates.recovering``), and the fields
+below ``_cancellation`` are that thread's. It takes ``Engine.delivering`` to publish, and under it the outbox's lock;
+no lock is held while it connects, sends or waits. ``cancel`` may be called by any thread.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import secrets
@@ -94,7 +95,6 @@ class Reconnector:
         continuous: bool = False,
     ) -> None:
         self.policy = policy
-        self.active = False  # a thread makes a new connection; written by the thread that begins and by that thread
         self._engine = engine
         self._kept = ReconnectState(policy, engine.state, continuous=continuous)
         self._outbox = self._kept.outbox
@@ -144,7 +144,6 @@ class Reconnector:
 
     def begin(self, reason: errors.ConnectionClosedError) -> None:
         """See ``Recovery``."""
-        self.active = True
         self._engine.start_thread(lambda: self._run(reason), "reconnector")
 
     def cancel(self) -> None:
@@ -163,8 +162,6 @@ class Reconnector:
         except BaseException as error:  # a consumer that is too slow, or a defect: no thread may be left waiting
             logger.exception("the session could not go on over a new connection")
             self._give_up(reason, error)
-        finally:
-            self.active = False
 
     def _go_on(self, reason: errors.ConnectionClosedError) -> None:
         while True:
@@ -193,6 +190,9 @@ class Reconnector:
                 return
             self._drop(connection)
             reason = connection.reason or reason
+            if isinstance(reason, errors.ConsumerTooSlowError):
+                self._engine.finish(End(reason, clean=False))
+                return
 
     def _resume(self, connection: SessionConnection, update: SessionReconnectedUpdate, replay: Replay) -> bool:
         """Publish the update, send what was kept, let all threads send; False if the connection has ended meanwhile."""
@@ -232,14 +232,16 @@ class Reconnector:
     def _send_again(self, connection: SessionConnection) -> None:
         """Send the frames that were kept for this connection."""
         while (sent := self._outbox.next_unsent()) is not None:
-            again = None
-            if sent.handle is not None:
-                again = self._engine.new_handle(sent.handle.type, sent.handle.event_id)
-                sent.handle.sent_again = again
-            connection.send(Outgoing(sent.frame, again, sent.message, sent.audio_bytes), self._keep_again)
+            old, again = sent.handle, None
+            if old is not None:
+                again = self._engine.new_handle(old.type, old.event_id)
+            frame = Outgoing(sent.frame, again, sent.message, sent.audio_bytes)
+            connection.send(frame, functools.partial(self._keep_again, old))
 
-    def _keep_again(self, connection: SessionConnection, frame: Outgoing) -> bool:
+    def _keep_again(self, old: Optional[CommandHandle], connection: SessionConnection, frame: Outgoing) -> bool:
         self._outbox.keep_again(connection.number, frame.handle)
+        if old is not None:
+            old.sent_again = frame.handle
         return True
 
     # A connection -----------------------------------------------------------------------------------------------------
@@ -252,12 +254,12 @@ class Reconnector:
         # Each loss has a deadline of its own, unless the last connection was lost before it was of any use.
         if self._attempt == 0 or self._was_useful():
             self._deadline = Deadline(self.policy.give_up_after)
-        first = True
+        reason, announced = error, False
         while True:
             self._attempt += 1
             if self._spare is None:
-                self._wait_for_attempt(error, announced=not first)
-            first = False
+                self._wait_for_attempt(error, None if announced else reason)
+                announced = True
             try:
                 spare, self._spare = self._spare, None
                 connection = self._engine.adopt(spare or self._connect(self._cancellation))
@@ -276,18 +278,18 @@ class Reconnector:
                     raise
                 logger.info("%s: attempt %d to reconnect failed: %s", self._engine.name, self._attempt, error)
 
-    def _wait_for_attempt(self, error: errors.RealtimeSyncError, announced: bool) -> None:
+    def _wait_for_attempt(self, error: errors.RealtimeSyncError, loss: Optional[errors.RealtimeSyncError]) -> None:
         """Wait before the next attempt; raises ``error`` if the full pause does not fit into the time left.
 
-        It never tries earlier than the backoff says. ``announced``: this loss was published already.
+        It never tries earlier than the backoff says. ``loss``: to be published; None: it was already.
         """
         pause, left = self.policy.pause(self._attempt, error), self._deadline.remaining
-        if not announced and isinstance(error, errors.ConnectionClosedError):
-            loss = SessionDisconnectedUpdate(
-                reason=error, retry_in=min(pause, left), give_up_after=left, lost_at=time.monotonic()
+        if isinstance(loss, errors.ConnectionClosedError):
+            update = SessionDisconnectedUpdate(
+                reason=loss, retry_in=min(pause, left), give_up_after=left, lost_at=time.monotonic()
             )
             with self._engine.delivering:
-                self._engine.publish(loss)
+                self._engine.publish(update)
         if self._cancellation.wait(min(pause, left)) or pause >= left:
             raise error
 
@@ -392,7 +394,6 @@ class Reconnector:
             # No thread answers the pings of the spare connection, so it must not wait for long.
             if self._is_idle_within(connection, _SPARE_SECONDS) and self._engine.retire(connection):
                 self._spare, self._renewed_at = spare, time.monotonic()
-                self.active = True
                 self._run(errors.SessionExpiredError("the connection was replaced ahead of the service's time limit"))
                 return
             spare.dispose()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import types
 from typing import Annotated, Any, Callable, Optional, Union, get_args, get_origin
@@ -10,6 +11,8 @@ import attrs
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ToolCancelledError
+
+logger = logging.getLogger(__name__)
 
 
 class ToolCancellation:
@@ -35,7 +38,10 @@ class ToolCancellation:
             self._event.set()
             callbacks, self._callbacks = self._callbacks, []
         for callback in callbacks:
-            callback()
+            try:
+                callback()
+            except Exception:  # the caller's; the others are called all the same
+                logger.exception("what was to be called at a cancellation failed")
 
     def wait(self, seconds: Optional[float] = None) -> bool:
         """Sleep for ``seconds`` (None: for ever), or until it is cancelled; True if it was cancelled."""
@@ -47,7 +53,7 @@ class ToolCancellation:
             raise ToolCancelledError("the call was cancelled")
 
     def on_cancel(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call ``callback`` once, on the thread that cancels, or now if it was cancelled already.
+        """Call ``callback`` once, on a thread of the session's, or now if it was cancelled already.
 
         Args:
             callback: must be short, and must raise nothing.

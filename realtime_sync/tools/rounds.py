@@ -202,7 +202,12 @@ class FunctionCalls:
 
     def end(self, end: End) -> None:
         """The session has ended: nobody waits for results."""
-        self._cancellation.cancel()
+        cancel_elsewhere(self._engine, self._cancellation)
+
+
+def cancel_elsewhere(engine: RealtimeEngine, cancellation: ToolCancellation) -> None:
+    """Cancel on a thread of its own: the reader, which calls this, must not run what a function wants to be called."""
+    engine.start_thread(cancellation.cancel, "cancel")
 
 
 def result_items(outcomes: Sequence[ToolOutcome]) -> list[ConversationItem]:

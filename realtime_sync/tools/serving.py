@@ -31,7 +31,7 @@ from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
 from realtime_sync.tools.cancellation import ToolCancellation
-from realtime_sync.tools.rounds import UnattendedRounds, is_cut_short, result_items
+from realtime_sync.tools.rounds import UnattendedRounds, cancel_elsewhere, is_cut_short, result_items
 from realtime_sync.tools.runner import Tool, ToolRunner
 from realtime_sync.tools.tool import FunctionTool
 
@@ -172,7 +172,7 @@ class ServedCalls:
                     self._waiting.append(_CallingResponse(update.response_id, calls, self._turn))
                     self._changed.notify_all()
         if cancelled is not None:
-            cancelled.cancel()
+            cancel_elsewhere(self._engine, cancelled)
 
     def end(self, end: End) -> None:
         """The session has ended; nobody waits for results."""
@@ -181,7 +181,7 @@ class ServedCalls:
             cancelled = self._running
             self._changed.notify_all()
         if cancelled is not None:
-            cancelled.cancel()
+            cancel_elsewhere(self._engine, cancelled)
 
     def _is_served(self, update: ResponseDoneUpdate) -> bool:
         """See the head of this module. A response that was cut short has its calls half written."""

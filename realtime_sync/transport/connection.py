@@ -128,11 +128,14 @@ class Connection:
             ConnectionClosedError: the connection has ended.
         """
         frame = text_frame(text)
+        taken = False
         try:
             with self.turn:
+                taken = True
                 self.write(frame)
         finally:
-            self.after_turn()
+            if taken:
+                self.after_turn()
 
     @property
     def turn(self) -> threading.Lock:
@@ -141,12 +144,15 @@ class Connection:
         The lock itself, and no context manager around it, so that an exception at any bytecode gives it back. Hold it
         for one ``write``, whose frame ``text_frame`` has made before; call ``after_turn`` once it is given back::
 
+            taken = False
             try:
                 with connection.turn:
+                    taken = True
                     ...  # short; what it raises leaves the connection as it is
                     connection.write(frame)
             finally:
-                connection.after_turn()
+                if taken:
+                    connection.after_turn()
         """
         return self._duplex.lock
 

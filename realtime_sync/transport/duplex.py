@@ -214,11 +214,14 @@ class Duplex(websocket.WebSocket):
         Raises the connection's error; SendStalledError if the peer takes no byte for ``Timeouts.send`` seconds.
         """
         data = client_frame(frame.opcode, frame.data)  # type: ignore[arg-type]  # encoded by create_frame
+        taken = False
         try:
             with self.lock:
+                taken = True
                 self.write_frame(data)
         finally:
-            self.after_turn()
+            if taken:
+                self.after_turn()
         return len(data)
 
     def write_frame(self, data: bytes, by: Optional[float] = None) -> None:
@@ -236,15 +239,14 @@ class Duplex(websocket.WebSocket):
     def after_turn(self) -> None:
         """Write what the reader could not while ``lock`` was taken; raise the connection's error if the socket broke.
 
-        If another thread has the lock by now, nothing is to be done: that thread comes here, too.
+        For a thread that had the turn: one that was interrupted before it kept the reader from nothing.
         """
-        while self._control and self.error is None and self.lock.acquire(blocking=False):
-            try:
-                self._flush(wait=True)
-            except OSError:  # no failure of this thread's frame
-                break
-            finally:
-                self.lock.release()
+        while self._control and self.error is None:
+            with self.lock:
+                try:
+                    self._flush(wait=True)
+                except OSError:  # no failure of this thread's frame
+                    break
         if isinstance(self._sealed, OSError) and not isinstance(self._sealed, ConnectionClosedError):
             # What the peer said before the socket broke (an error event, a close frame) may still be unread, and is
             # the better reason: the reader goes on to the end and sets the error.
@@ -374,7 +376,7 @@ class Duplex(websocket.WebSocket):
             error = closed(self.closing)
         else:
             why = f" ({cause})" if isinstance(cause, OSError) else ""
-            error = kind(f"{what}{why}. Open a new session to go on.", close_info=CloseInfo(1006))
+            error = kind(f"{what}{why}. Without reconnect=, open a new session to go on.", close_info=CloseInfo(1006))
         error.__cause__ = cause
         return error
 

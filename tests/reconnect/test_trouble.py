@@ -299,3 +299,17 @@ def test_a_renewal_waits_until_a_person_has_decided(plain: House) -> None:
         until(lambda: remote.decisions(plain.server.sessions[0]))
     assert remote.decisions(plain.server.sessions[0]) == [(True, None)]
     come_back(session, stream)
+
+
+def test_an_end_right_behind_the_way_back_is_the_sessions_end_and_not_its_silence(plain: House) -> None:
+    """The thread that made the connection may still be about to end: it must not be waited for."""
+    for _ in range(40):
+        session = surviving(plain)
+        stream = session.subscribe()
+        drop(plain)
+        come_back(session, stream)
+        plain.live.inject(faults.close(1000))
+        with within(5):
+            for _ in stream:
+                pass
+        assert session.closed

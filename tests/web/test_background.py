@@ -123,11 +123,15 @@ def test_no_more_than_allowed_run_at_once(client: RealtimeConversationClient, se
 
 
 def test_a_key_is_free_again_for_whoever_has_waited_for_its_session(sessions: BackgroundSessions) -> None:
+    go = threading.Event()
+
     def open_nothing() -> RealtimeConversationSession:
+        go.wait(20)
         raise ConfigurationError("no key")
 
+    background = sessions.start(open_nothing, listen, key="rtc_1")
     with sessions._lock:  # so that it cannot be taken off the list
-        background = sessions.start(open_nothing, listen, key="rtc_1")
+        go.set()
         with pytest.raises(WaitTimeoutError):
             background.wait(0.3)
     with pytest.raises(ConfigurationError):
