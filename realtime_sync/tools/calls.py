@@ -206,6 +206,8 @@ class CallThreads:
             if call.settled is not None:
                 return False
             call.settled = outcome
+            if self._threads.get(threading.current_thread()) is call:  # its function has returned: not left behind
+                self._threads[threading.current_thread()] = None
             if call in self._queue:
                 self._queue.remove(call)
             self._changed.notify_all()
