@@ -27,6 +27,7 @@ from realtime_sync.checks import check_whole, validated_by
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.realtime import RealtimeEngine, RealtimeState
+from realtime_sync.core.realtime_session import SESSION_OPTIONS, check_type
 from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refusal
 from realtime_sync.endpoint.credentials import Credential
@@ -372,6 +373,10 @@ class RealtimeConversationClient:
         intent: Optional[str] = None,
         translation: bool = False,
     ) -> RealtimeConversationSession:
+        if options is not None:  # before anything is connected
+            check_type(options, SESSION_OPTIONS, "options")
+        if recording is not None and not isinstance(recording, (str, os.PathLike, RecordingWriter)):
+            raise errors.InvalidInputError(f"recording must be a path or a RecordingWriter, not {recording!r:.60}")
         policy = _policy(reconnect)
         if budget is not None and not isinstance(budget, Budget):
             budget = Budget(budget)

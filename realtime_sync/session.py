@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import BinaryIO, Callable, Optional, TypeVar, Union
 
 from realtime_sync.audio.arrays import Samples
@@ -28,6 +28,7 @@ from realtime_sync.core.realtime_session import RealtimeWireSession, check_respo
 from realtime_sync.core.response import Response
 from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.mcp.approval import ApprovalCallback
 from realtime_sync.mcp.loop import MCPApprovals, MCPApprover
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
@@ -528,5 +529,10 @@ class RealtimeConversationSession(RealtimeWireSession):
             return [content]
         if isinstance(content, (list, tuple)):
             return [item for question in content for item in self._items(question)]
+        if isinstance(content, (int, float, Mapping)):
+            told = type(content).__name__
+            raise InvalidInputError(
+                f"a question is a text, an item, a list of them, or audio (a path object, bytes, Samples), not {told}"
+            )
         audio = b"".join(self._audio.chunks(content, 1000))
         return [ConversationItem.create_user_message(ConversationContentPart.from_input_audio(audio))]

@@ -29,7 +29,7 @@ from realtime_sync.protocol.options import (
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 
-_SESSION_OPTIONS = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
+SESSION_OPTIONS = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
 
 
 class RealtimeWireSession(WireSession):
@@ -73,7 +73,7 @@ class RealtimeWireSession(WireSession):
         return self._send(self._configuration(options, event_id))
 
     def _configuration(self, options: SessionOptions, event_id: Optional[str]) -> commands.SessionUpdateCommand:
-        check_type(options, _SESSION_OPTIONS, "options")
+        check_type(options, SESSION_OPTIONS, "options")
         return commands.SessionUpdateCommand(session=options, event_id=event_id)
 
     def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
