@@ -292,9 +292,13 @@ class AudioInput:
 
     def send(self, chunks: OutgoingChunks) -> None:
         """Send what ``chunks()`` gave; see ``RealtimeConversationSession.send_audio``."""
-        with closing(chunks), self.writer() as writer:
-            for chunk in chunks:
-                writer.write(chunk)
+        with closing(chunks):
+            self._claim.take()
+            try:
+                for chunk in chunks:
+                    self._send(chunk)
+            finally:
+                self._claim.release()
 
     def start_sending(self, chunks: OutgoingChunks, wake: threading.Event) -> AudioSend:
         """Send what ``chunks(wake=wake)`` gave; see ``RealtimeConversationSession.start_sending_audio``."""
