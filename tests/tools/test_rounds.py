@@ -435,3 +435,36 @@ def test_a_demand_to_call_a_tool_is_met_by_one_call(plain: House, whose: str) ->
     session = plain.open(start={"options": attrs.evolve(TEXT, tool_choice=of_session)})
     options = ConversationResponseOptions(tool_choice=required if whose == "response" else UNSET)
     assert session.ask("Go", options, tools=[double]).text == "14"
+
+
+def test_what_a_tool_has_called_at_its_cancellation_may_use_the_session_and_may_fail(plain: House) -> None:
+    """It is the caller's code: it never runs on the reader, which would wait for itself."""
+    plain.serve(responder=calling(("patient", {})))
+    session = plain.open(start={"options": TEXT})
+    runs, called, threads = threading.Event(), threading.Event(), []
+
+    def fail() -> None:
+        raise LookupError("no")
+
+    def look() -> None:
+        threads.append(threading.current_thread().name)
+        assert session.conversation.items
+        called.set()
+
+    def patient(context: ToolContext) -> None:
+        context.cancellation.on_cancel(fail)
+        context.cancellation.on_cancel(look)
+        runs.set()
+        context.cancellation.wait(10)
+
+    serving = Running(lambda: session.run_tools([patient], on_interruption="drop"))
+    until(lambda: session.session.tools != [])
+    session.add_item("Go")
+    session.start_response()
+    assert runs.wait(5)
+    plain.live.emit({"type": "input_audio_buffer.speech_started", "audio_start_ms": 0, "item_id": "item_1"})
+    assert called.wait(5)
+    assert not any("reader" in name for name in threads)
+    session.add_item("still here").wait()
+    session.close()
+    assert serving.join() is None
