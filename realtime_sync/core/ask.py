@@ -99,8 +99,7 @@ class Question:
                     raise
                 continue
             except ServerError as error:
-                # Some servers write the code as the type (Hugging Face's, 2026-08).
-                if ACTIVE_RESPONSE not in (error.code, error.type) or deadline.left == 0:
+                if not _is_busy(error) or deadline.left == 0:
                     raise
                 pause = 0.1 * attempt if deadline.left is None else min(0.1 * attempt, deadline.left)
                 responses_on(connection).wait_for_change(pause)  # longer each time: its end may not be noticed here
@@ -248,6 +247,14 @@ def finished_answer(
             except ConnectionReplacedError:
                 if response.has_begun_to_come or not question.may_ask_again():
                     raise
+            except ServerError as error:  # another response was taken for the answer
+                if not _is_busy(error):
+                    raise
+
+
+def _is_busy(error: ServerError) -> bool:
+    """True if a request was refused because another response is in progress."""
+    return ACTIVE_RESPONSE in (error.code, error.type)  # some servers write it as the type (Hugging Face's, 2026-08)
 
 
 def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:

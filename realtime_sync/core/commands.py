@@ -3,7 +3,8 @@
 The service does not repeat a command's ``event_id`` in its acknowledgement, only in an ``error``. Rules:
 
 1. An acknowledgement belongs to the oldest command in flight that it can belong to: by item or response id if the
-   command has one, else by the order of sending, because the service answers in order.
+   command has one, else by the order of sending, because the service answers in order. Responses have a rule of their
+   own (``matching.py``).
 2. A command whose wait has timed out comes last among those: it may have been refused by an error that names no
    command.
 3. An error belongs to the command that it names. One that names none belongs to a raw message that had no
@@ -169,6 +170,21 @@ class PendingCommands:
         with self._lock:
             for key in [key for key, entry in self._pending.items() if entry.handle.event_id == event_id]:
                 del self._pending[key]
+
+    def take(self, handle: CommandHandle) -> None:
+        """This command is acknowledged; it is for the caller to settle it."""
+        with self._lock:
+            self._pending.pop(id(handle), None)
+
+    def awaits(self, handle: CommandHandle) -> bool:
+        """True if this command is in flight."""
+        return id(handle) in self._pending
+
+    def in_flight(self, kind: str) -> list[tuple[CommandHandle, Mapping[str, Any]]]:
+        """The commands that an update of this kind acknowledges, each with its message, in the order to expect it."""
+        with self._lock:
+            found = [entry for entry in self._pending.values() if kind in entry.kinds]
+        return [(entry.handle, entry.message) for entry in sorted(found, key=lambda entry: entry.handle.overdue)]
 
     def is_in_flight(self, event_id: str) -> bool:
         """True if the command has had its turn on the wire, and is neither acknowledged nor refused."""

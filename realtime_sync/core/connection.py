@@ -95,6 +95,7 @@ class SessionConnection:
                 taken = True
                 frame.kept = keep(self, frame)
                 if frame.handle is not None:
+                    self.exchange.sending(frame.handle, frame.message)
                     self.commands.expect(frame.handle, frame.message)
                 if self._recording is not None:
                     self._recording.sent(frame.text)

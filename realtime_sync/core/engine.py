@@ -281,12 +281,12 @@ class Engine(Publisher):
                 self.state.apply(update)
             elif self.state.apply_in_silence(update):
                 connection.deferred.append(update)
-            handle = connection.commands.match(update)
-            askers = connection.exchange.route(update, handle.event_id if handle is not None else None)
-            if not silent:
-                self.recovery.observe(update, handle)
-            if handle is not None:
-                handle.settle(update)
+            for each, handle in connection.exchange.matched(update, connection.commands):  # the last one is the update
+                askers = connection.exchange.route(each, handle.event_id if handle is not None else None)
+                if not silent:
+                    self.recovery.observe(each, handle)
+                if handle is not None:
+                    handle.settle(each)
             if not silent:
                 self.publish(update, askers=askers)
 

@@ -107,6 +107,12 @@ class SettingsTracker:
             options = self.reported.turn_detection_options
         return options if isinstance(options, TurnDetectionOptions) and options.type != "none" else None
 
+    @property
+    def answers_speech(self) -> bool:
+        """True if the service begins a response by itself once the user has spoken."""
+        turn_detection = self.turn_detection
+        return turn_detection is not None and turn_detection.create_response is not False
+
 
 def _reports_format(handle: CommandHandle) -> bool:
     """True if the acknowledgement reported the format, so that the reported one holds."""

@@ -99,8 +99,7 @@ class ReconnectState:
         """
         if self._unanswered is not None and names is not None:
             self._unanswered = names.get(self._unanswered)
-        turn_detection = self._realtime.settings.turn_detection
-        if self._unanswered is None or turn_detection is None or turn_detection.create_response is False:
+        if self._unanswered is None or not self._realtime.settings.answers_speech:
             return False
         return self._realtime.conversation.item(self._unanswered) is not None
 
