@@ -124,6 +124,7 @@ class OpenResponse:
         is_an_askers: True if its updates belong to the asker (rule 4).
         event_id: The asker's request; None if there is none.
         items: The items that are complete, by call or item id; the reader's alone, kept until the response is done.
+        arguments: Those of its calls, in pieces, by item id and call id; likewise.
     """
 
     id: str
@@ -133,6 +134,7 @@ class OpenResponse:
     is_an_askers: bool = False
     event_id: Optional[str] = None
     items: dict[str, ConversationItem] = attrs.field(factory=dict)
+    arguments: dict[str, list[str]] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -389,7 +391,7 @@ class ResponseRouter:
             if self._occupying == known.id:
                 self._occupying = None
             self._changed.notify_all()
-        known.items = {}
+        known.items, known.arguments = {}, {}
         for item in update.response.output if known.is_an_askers else ():
             self._of_askers.add(item.id)
 
