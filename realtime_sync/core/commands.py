@@ -50,7 +50,8 @@ class CommandHandle:
         type: The command's wire type.
         update: The acknowledging update; None while there is none.
         error: Why the command will not be acknowledged; None while it still may be, or if it was.
-        sent_again: The handle of the same command on a new connection; None if it was not sent again.
+        sent_again: The handle of the same command on a new connection, for settings that of the settings as a whole;
+            None if it was not sent again.
         overheard: The newest error that names no command, for the message of a time-out. Set by the session.
         overdue: True once a ``wait`` as long as ``Timeouts.acknowledge`` has timed out.
     """
@@ -160,7 +161,7 @@ class PendingCommands:
                     useless = (key for key, entry in self._pending.items() if not entry.kinds)
                     evicted = self._pending.pop(next(useless, next(iter(self._pending))))
         if self._ended is not None:
-            handle.settle(None, self._ended(handle.type, _matched(message)))
+            handle.settle(None, self._ended(handle))
         if evicted is not None:
             late = f"more than {_MOST_PENDING} commands are in flight, so this one is not awaited any more"
             evicted.handle.settle(None, UsageError(late))
@@ -214,13 +215,13 @@ class PendingCommands:
 
     def end(self, error: ConnectionClosedError, error_of: Optional[ErrorOf] = None) -> None:
         """Fail all commands: with ``error``, or with the error that ``error_of`` gives for each command."""
-        ended: ErrorOf = error_of or (lambda wire_type, message: error)
+        ended: ErrorOf = error_of or (lambda handle: error)
         with self._lock:
             self._ended = ended
             pending = list(self._pending.values())
             self._pending.clear()
         for entry in pending:
-            entry.handle.settle(None, ended(entry.handle.type, entry.message))
+            entry.handle.settle(None, ended(entry.handle))
 
     def _remove_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
         """Remove the first command that is wanted.

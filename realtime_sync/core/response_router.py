@@ -29,7 +29,7 @@ is on its way); foreseen (another response will begin); occupied (a response is 
 for free; ``response.created`` turns claimed and foreseen into occupied; a refusal or a withdrawal turns claimed into
 free; ``response.done`` turns occupied into free. The times that ``foresee`` and ``cancelling`` allow do so, too.
 
-Locks: ``ResponseRouter._lock`` guards all of its fields, ``_Recent._lock`` the names in it; each is held for dictionary
+Locks: ``ResponseRouter._lock`` guards all of its fields, ``Recent._lock`` the names in it; each is held for dictionary
 work only, and nothing is taken under either. Only the reader changes ``_known`` and ``_open`` (and ``end`` clears
 them), one entry at a time; a lookup in ``_known`` needs no lock. A ``Response`` is fed, and failed, without it.
 """
@@ -143,8 +143,8 @@ class _Request:
     owner: Owner
 
 
-class _Recent:
-    """The newest names of a kind. Shared by all connections of a session."""
+class Recent:
+    """The newest names of a kind, within a bound. Shared by all connections of a session."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards changes of _names
@@ -179,8 +179,8 @@ class ResponseRouter:
         # What will begin: by event_id (None: a raw message without one) or SPEECH; until when that is believed.
         self._foreseen: dict[Optional[str], float] = {}
         self._ended: Optional[Exception] = None
-        self._of_askers: _Recent = before._of_askers if before else _Recent()  # event ids of commands, ids of items
-        self._calls: _Recent = before._calls if before else _Recent()
+        self._of_askers: Recent = before._of_askers if before else Recent()  # event ids of commands, ids of items
+        self._calls: Recent = before._calls if before else Recent()
 
     # On any thread ----------------------------------------------------------------------------------------------
 

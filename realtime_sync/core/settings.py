@@ -71,6 +71,11 @@ class SettingsTracker:
             if self._asked_format is not None and self._asked_format[0] is handle:
                 self._asked_format = None
 
+    def remembers(self, handle: CommandHandle) -> bool:
+        """True if the options of this command, which is in flight, are among the desired ones."""
+        with self._lock:
+            return any(asked[0] is handle for asked in self._asked)
+
     def desired(self) -> Optional[SessionOptions]:
         """All options that were asked for and not refused, as one; None if there are none."""
         with self._lock:
