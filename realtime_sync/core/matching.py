@@ -59,7 +59,7 @@ class ResponseMatcher:
 
     def matched(self, update: ConversationUpdate, commands: PendingCommands) -> Sequence[Answered]:
         """The update with its command; behind those that it has decided about, if there are some."""
-        if isinstance(update, ResponseCreatedUpdate):
+        if type(update) is ResponseCreatedUpdate:
             return ((update, self._answered(update, commands)),)
         answered: Answered = (update, commands.match(update))
         return (*self._decided(update, commands), answered) if self._undecided else (answered,)
@@ -84,7 +84,7 @@ class ResponseMatcher:
         if not free:
             return None
         handle, message = free[0]
-        speech = self._registry.answers_speech
+        speech = self._registry.answers_speech_now
         if not has_metadata(message) or (self._repeats is False and not speech):
             commands.take(handle)
             return handle

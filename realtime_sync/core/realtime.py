@@ -23,19 +23,19 @@ changes it, any thread copies it. ``settings`` and ``ResponseRouter`` have locks
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Callable, Optional, TypeVar, Union
 
 import attrs
 
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.acknowledgements import ACKNOWLEDGEMENTS, matched_fields
-from realtime_sync.core.commands import CommandHandle, PendingCommands
+from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
-from realtime_sync.core.matching import Answered, ResponseMatcher
+from realtime_sync.core.matching import ResponseMatcher
 from realtime_sync.core.normalizer import ResponseNormalizer, is_made_up
-from realtime_sync.core.response_router import SPEECH, ResponseRouter
+from realtime_sync.core.response_router import ResponseRouter
 from realtime_sync.core.settings import SettingsTracker
 from realtime_sync.core.vocabulary import Vocabulary
 from realtime_sync.protocol import codec
@@ -49,12 +49,9 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
-from realtime_sync.protocol.updates import InputAudioBufferCommittedUpdate, is_about_tool_lists
+from realtime_sync.protocol.updates import is_about_tool_lists
 
 T = TypeVar("T")
-
-# How soon voice activity detection begins a response after it has made a message of what the user said.
-_BEGINS_SECONDS = 1.0
 
 SETTING_COMMANDS = (SessionUpdateCommand, TranscriptionSessionUpdateCommand)
 
@@ -82,9 +79,10 @@ class RealtimeExchange(ResponseRouter):
     """
 
     def __init__(self, state: RealtimeState, before: Optional[RealtimeExchange] = None) -> None:
-        super().__init__(before)
+        super().__init__(before, lambda: state.settings.answers_speech)
         self._state = state
         self._matcher: ResponseMatcher = ResponseMatcher(self, before._matcher if before is not None else None)
+        self.matched = self._matcher.matched
         self.complete = ResponseNormalizer(self).complete
 
     def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
@@ -93,14 +91,6 @@ class RealtimeExchange(ResponseRouter):
             parameters = message.get("response")
             if not isinstance(parameters, Mapping) or parameters.get("conversation") != "none":
                 self.foresee(handle.event_id, self._state.acknowledge)
-
-    def matched(self, update: ConversationUpdate, commands: PendingCommands) -> Sequence[Answered]:
-        """See ``Exchange``."""
-        answered = self._matcher.matched(update, commands)
-        by_itself = isinstance(update, InputAudioBufferCommittedUpdate) and answered[-1][1] is None
-        if by_itself and self._state.settings.answers_speech:
-            self.foresee(SPEECH, _BEGINS_SECONDS)
-        return answered
 
 
 class RealtimeState:

@@ -18,7 +18,7 @@ Rules:
 The interface, for the rest of the package:
 
 - ``request``, ``withdraw``, ``adopt``, ``cancelling``, ``wait_for_change``: for asking (``ask.py``).
-- ``foresee``, ``answers_speech``: for responses that will begin and that nobody here asks for.
+- ``foresee``, ``answers_speech_now``: for responses that will begin and that no asker asks for.
 - ``route``, ``end``: for the reader, which hands over every update and the command that it acknowledges.
 - ``get(response_id)``: the ``OpenResponse``, open or lately done; ``owner_of(response_id)``: its ``Owner``.
 - ``open_ids``, ``active``, ``claimed``, ``idle``: the responses in progress.
@@ -40,7 +40,7 @@ import enum
 import math
 import threading
 import time
-from typing import Optional
+from typing import Callable, Optional
 
 import attrs
 
@@ -59,16 +59,16 @@ _MOST_RESPONSES = 512
 # Names of items, commands and calls that are remembered.
 _MOST_NAMES = 4096
 
+# The name of the response that voice activity detection will begin, and how soon it does (seconds).
+_SPEECH = "the user's speech"
+_BEGINS_SECONDS = 1.0
+
 _COMMANDED = (
     updates.ConversationItemRetrievedUpdate,
     updates.ConversationItemTruncatedUpdate,
     updates.ConversationItemDeletedUpdate,
 )
 """Updates about an item that answer a command about it, and do not report that it is there."""
-
-
-SPEECH = "the user's speech"
-"""The name, in ``foresee``, of the answer that voice activity detection will begin."""
 
 
 class Owner(enum.Flag):
@@ -165,9 +165,16 @@ class Recent:
 
 
 class ResponseRouter:
-    """The responses of one connection. ``before``: the registry of the connection that this one replaces."""
+    """The responses of one connection.
 
-    def __init__(self, before: Optional[ResponseRouter] = None) -> None:
+    ``before``: the registry of the connection that this one replaces. ``answers_speech``: whether voice activity
+    detection begins a response once it has made a message of what the user said.
+    """
+
+    def __init__(
+        self, before: Optional[ResponseRouter] = None, answers_speech: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._answers_speech = answers_speech
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)  # notified when the conversation may have become free
         self._requested: dict[str, _Request] = {}  # by event_id, until response.created or a refusal
@@ -176,7 +183,7 @@ class ResponseRouter:
         self._claimed: Optional[str] = None  # the event_id of the request that is about to occupy the conversation
         self._occupying: Optional[str] = None  # id of the response in progress in the conversation, however it began
         self._awaited_until = math.inf  # by time.monotonic(); from then on it is taken to have ended
-        # What will begin: by event_id (None: a raw message without one) or SPEECH; until when that is believed.
+        # What will begin: by event_id (None: a raw message without one) or _SPEECH; until when that is believed.
         self._foreseen: dict[Optional[str], float] = {}
         self._ended: Optional[Exception] = None
         self._of_askers: Recent = before._of_askers if before else Recent()  # event ids of commands, ids of items
@@ -216,7 +223,7 @@ class ResponseRouter:
     def foresee(self, name: Optional[str], seconds: float) -> None:
         """A response that no asker asks for is about to begin in the conversation; it is awaited for so many seconds.
 
-        ``name``: the ``event_id`` of a request that is sent by hand, None if it has none; or ``SPEECH``.
+        ``name``: the ``event_id`` of a request that is sent by hand, None if it has none.
         """
         with self._lock:
             now = time.monotonic()
@@ -285,9 +292,9 @@ class ResponseRouter:
             return not asked and self._is_free()
 
     @property
-    def answers_speech(self) -> bool:
+    def answers_speech_now(self) -> bool:
         """True if voice activity detection is about to begin a response."""
-        return self._foreseen.get(SPEECH, -math.inf) > time.monotonic()
+        return self._foreseen.get(_SPEECH, -math.inf) > time.monotonic()
 
     # On the reader thread ---------------------------------------------------------------------------------------
 
@@ -309,6 +316,9 @@ class ResponseRouter:
             self._begin(response_id, update, event_id)
             known = self._known[response_id]
         if known is None:
+            by_itself = isinstance(update, updates.InputAudioBufferCommittedUpdate) and event_id is None
+            if by_itself and self._answers_speech():
+                self.foresee(_SPEECH, _BEGINS_SECONDS)
             about_item = not isinstance(update, _COMMANDED) and getattr(update, "item_id", None) in self._of_askers
             return about_item or event_id in self._of_askers
         if known.response is not None:
@@ -352,7 +362,7 @@ class ResponseRouter:
             if not known.out_of_band:  # one at a time: the one before has ended, even if the server did not say so
                 self._occupying, self._awaited_until = response_id, math.inf
                 if event_id is None:
-                    self._foreseen.pop(SPEECH, None)
+                    self._foreseen.pop(_SPEECH, None)
             self._foreseen.pop(event_id, None)
             self._release(event_id)
             self._changed.notify_all()
@@ -364,7 +374,7 @@ class ResponseRouter:
         """Give a response with the mark of a request its asker, if another response was taken for this one."""
         event_id = next(iter(_mark(update)), None)
         other = self._mistaken(event_id)
-        if other is not None:
+        if other is not None and other is not known:  # a server may say everything twice
             known.response, known.owner, known.is_an_askers = other.response, other.owner, other.is_an_askers
             known.event_id, known.out_of_band = event_id, other.out_of_band
             self._disown(other)
@@ -402,6 +412,8 @@ class ResponseRouter:
             refused = request.response if request is not None else mistaken.response if mistaken is not None else None
             if mistaken is not None:
                 self._disown(mistaken)
+            if update.failed_event_id is None:  # it may be about any request that was sent by hand
+                self._foreseen.clear()
             self._foreseen.pop(event_id, None)
             self._release(event_id)
             self._changed.notify_all()

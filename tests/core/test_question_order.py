@@ -9,7 +9,7 @@ import pytest
 from realtime_sync import RealtimeConversationSession
 from realtime_sync.protocol.commands import ResponseCreateCommand
 from tests.core.answers import WRITTEN, Gate, idle
-from tests.core.harness import House, Running, until
+from tests.core.harness import House, Running, until, within
 from tests.core.imitator import Imitator, Message, Said, added, created, done, piece
 
 BY_HAND: dict[str, Callable[[RealtimeConversationSession], Any]] = {
@@ -59,6 +59,19 @@ def test_a_request_by_hand_that_is_refused_is_not_waited_for(plain: House) -> No
     assert asking.result().text == "one two"
 
 
+def test_an_error_without_a_name_ends_the_wait_for_a_request_by_hand(plain: House) -> None:
+    def respond(message: Message) -> list[Said]:
+        if server.types().count("response.create") == 1:
+            return [{"type": "error", "error": {"message": "no"}}]
+        return [created(metadata=message["response"]["metadata"]), piece(), done()]
+
+    server = Imitator({"conversation.item.create": added, "response.create": respond})
+    session = plain.raw(server)
+    session.start_response()
+    with within(3):  # an acknowledgement may take 5 seconds
+        assert session.ask("Hi", timeout=5).text == "Hello"
+
+
 def test_a_request_by_hand_that_is_never_answered_is_waited_for_no_longer_than_an_acknowledgement(plain: House) -> None:
     def respond(message: Message) -> list[Said]:
         if server.types().count("response.create") == 1:
@@ -102,5 +115,5 @@ def test_without_answers_of_its_own_the_service_is_not_waited_for(plain: House) 
     session = plain.raw(server)
     server.say({"type": "input_audio_buffer.committed", "item_id": "spoken"})
     session.wait_for("input_audio_buffer.committed", 5)
-    assert not session._engine.responses.answers_speech
+    assert not session._engine.responses.answers_speech_now
     assert session.ask(timeout=5).text == "Yes."

@@ -199,6 +199,21 @@ def test_a_response_by_hand_with_metadata_is_acknowledged(plain: House, kind: st
         session.wait_for("response.done", 5)
 
 
+@pytest.mark.parametrize("kind", SERVERS)
+def test_a_server_that_says_everything_twice_is_understood(plain: House, kind: str) -> None:
+    repeat = SERVERS[kind]()
+    numbers = iter(range(9))
+
+    def respond(message: Message) -> list[Said]:
+        name, fields = f"r{next(numbers)}", repeat(message)
+        begun = created(name, **fields)
+        return [begun, begun, piece("Hello", name), done(name, **fields), done(name, **fields)]
+
+    session = plain.raw(Imitator({"conversation.item.create": added, "response.create": respond}))
+    assert [session.ask("Hi", timeout=5).text for _ in range(3)] == ["Hello"] * 3
+    assert idle(session)
+
+
 def test_a_refusal_of_what_was_begun_already_is_raised(plain: House) -> None:
     def respond(message: Message) -> list[Said]:
         return [created(), {"type": "error", "error": {"code": "no", "message": "no", "event_id": message["event_id"]}}]
