@@ -252,7 +252,8 @@ class Outbox:
             self._unsent.extendleft(reversed(self._sent))
             self._sent.clear()
             kept = [sent for sent in self._unsent if sent.handle is not None]
-            for sent in (*self._given_up, *kept):
+            given_up = [sent for sent in self._given_up if sent.handle is not None and not sent.handle.done]
+            for sent in (*given_up, *kept):
                 assert sent.handle is not None
                 policy = resend_policy(sent.handle.type, sent.message)
                 if policy is Resend.SETTINGS and not remembered(sent.handle):
@@ -263,7 +264,7 @@ class Outbox:
                     self._remove(sent)
                 if policy is Resend.SETTINGS:
                     self._settings.append(sent.handle)
-                elif policy is not Resend.DROP and not sent.handle.done:
+                elif policy is not Resend.DROP:
                     losses.append(f"{sent.handle.type}: {_why_lost(sent, policy)}")
             self._given_up.clear()
             self._dropped = 0
