@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
+import threading
 from typing import Any, Callable, Optional
 
 import pytest
@@ -234,12 +236,29 @@ def test_a_question_that_ends_while_its_tool_runs_has_its_call_answered(plain: H
         return "booked"
 
     with pytest.raises(WaitTimeoutError):
-        session.ask("book", TEXT, tools=[book], timeout=0.4)
+        session.ask("book", TEXT, tools=[book], timeout=1)  # within which the call must have come
     gate.open.set()
     assert session.ask("And now?", TEXT, timeout=5).text == "0 unanswered"
     assert "cancelled" in told(session)[0]
     session.close()
     assert [update.type for update in session.updates() if update.type.startswith("conversation.item")] == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="a signal cannot be sent to a thread here")
+def test_ctrl_c_while_a_tool_runs_leaves_no_call_without_an_output(plain: House) -> None:
+    plain.serve(responder=booking)
+    session, gate, asker = plain.open(), Gate(), threading.get_ident()
+
+    def book() -> str:
+        """Book."""
+        signal.pthread_kill(asker, signal.SIGINT)
+        gate.open.wait(10)
+        return "booked"
+
+    with pytest.raises(KeyboardInterrupt):
+        session.ask("book", TEXT, tools=[book], timeout=10)
+    gate.open.set()
+    assert session.ask("And now?", TEXT, timeout=5).text == "0 unanswered"
 
 
 def test_what_a_tool_has_done_is_told_though_the_callback_fails(plain: House) -> None:
