@@ -32,6 +32,7 @@ from realtime_sync.server.session_options import check_voice, new_session, updat
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.traffic import Traffic, Upgrade
+from realtime_sync.server.voice_live import VoiceLiveEdge
 from realtime_sync.server.wire import Json, Refused, given, new_id, read_json, server_error
 
 _log = logging.getLogger("realtime_sync.server")
@@ -63,7 +64,8 @@ class LiveSession(Traffic, Handler):
         self._responses: dict[str, ResponseRun] = {}
         self._hearing = InputAudio(self)
         self.remote_tools = RemoteTools(self, settings.mcp_servers)
-        self._preview = PreviewEdge() if flavour.preview else None
+        edge = VoiceLiveEdge if flavour.voice_live else PreviewEdge
+        self._preview = edge() if flavour.preview else None
         self._timers: dict[str, Cancel] = {}
         self._acts: list[Act] = []
         self._delay = 0.0
