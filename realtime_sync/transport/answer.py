@@ -31,7 +31,7 @@ _CHUNK_LENGTH = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*[;\r\n]")
 
 
 @attrs.frozen
-class Answer:
+class IncomingAnswer:
     """A final answer, whose body is still to be read from ``channel``. ``headers``: names in lower case.
 
     ``who`` and ``asked`` are for messages: who answers, and what.
@@ -44,7 +44,7 @@ class Answer:
     headers: Mapping[str, str] = attrs.field(repr=False)
 
     @classmethod
-    def read(cls, channel: Channel, who: str, asked: str) -> Answer:
+    def read(cls, channel: Channel, who: str, asked: str) -> IncomingAnswer:
         """Read the head of the final answer; interim ones (1xx, but for 101) are passed over.
 
         Raises ConnectionFailedError if the stream ends before or within it, HandshakeError if it is not HTTP.
@@ -59,7 +59,8 @@ class Answer:
                     "it wants TLS (https://, wss://)."
                 )
             if not status_line:
-                raise _no_http(who, asked, "its first line is none of HTTP")
+                first = room == _MAX_HEAD_BYTES
+                raise _no_http(who, asked, "its first line is none" if first else "interim answers and no final one")
             head = _read_to(channel, _BLANK_LINE, room - len(line))
             room -= len(line) + len(head)
             if not _BLANK_LINE.search(head):

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import attrs
 
 from realtime_sync.errors import ConfigurationError, ConnectCancelledError, ConnectionFailedError, HandshakeError
-from realtime_sync.transport.answer import Answer
+from realtime_sync.transport.answer import IncomingAnswer
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.refusal import MAX_BODY_BYTES, handshake_error, readable_headers
 from realtime_sync.transport.urls import redacted
@@ -121,7 +121,7 @@ def upgrade(channel: Channel, request: UpgradeRequest) -> tuple[Optional[str], d
     """
     channel.doing = f"in the WebSocket handshake with {request.target.host}"
     channel.sendall(request.encode())
-    answer = Answer.read(channel, request.target.host, "the handshake")
+    answer = IncomingAnswer.read(channel, request.target.host, "the handshake")
     if answer.status != 101:
         body = _beginning(answer)
         headers = {name: request.redact(value) for name, value in answer.headers.items()}
@@ -129,7 +129,7 @@ def upgrade(channel: Channel, request: UpgradeRequest) -> tuple[Optional[str], d
     return _accepted(request, answer.headers), readable_headers(answer.headers)
 
 
-def _beginning(answer: Answer) -> bytes:
+def _beginning(answer: IncomingAnswer) -> bytes:
     """As much of a refusal's body as comes soon, whatever its framing, cut off or not: the status matters more."""
     body = b""
     try:

@@ -18,7 +18,7 @@ from realtime_sync.errors import (
     ProxyError,
 )
 from realtime_sync.extras import install
-from realtime_sync.transport.answer import Answer
+from realtime_sync.transport.answer import IncomingAnswer
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.dialing import resolve, timed_out
 
@@ -98,7 +98,7 @@ def _connect_method(channel: Channel, proxy: Proxy, host: str, port: int) -> Non
         pair = f"{proxy.user}:{proxy.password or ''}".encode()
         lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair).decode()}")
     channel.sendall("\r\n".join([*lines, "", ""]).encode())
-    response = Answer.read(channel, "it", "CONNECT")
+    response = IncomingAnswer.read(channel, "it", "CONNECT")
     if response.status == 407:
         raise ProxyError(
             f"The proxy {proxy.place} wants credentials (407): http://user:password@host:port, percent-encoded. "
