@@ -86,7 +86,7 @@ class IncomingAnswer:
         while True:
             line = _read_to(self.channel, _LINE, _MAX_CHUNK_LINE, deadline)
             size = _CHUNK_LENGTH.match(line)
-            if not size:
+            if not size or not line.endswith(b"\n"):
                 raise ConnectionFailedError(f"{self.who} answered with chunks that make no sense, or cut them off.")
             length = int(size[1], 16)
             if not length:

@@ -33,6 +33,9 @@ FRAMINGS = {
     "chunked": b"Transfer-Encoding: chunked\r\n\r\n" + _chunked(BODY),
     "close-delimited": b"Connection: close\r\n\r\n" + BODY,
     "not delimited": b"\r\n" + BODY,
+    "a length of 5000 digits": b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + BODY,
+    "a negative length": b"Content-Length: -1\r\n\r\n" + BODY,
+    "behind interim answers": b"",
 }
 
 
@@ -68,7 +71,9 @@ def _refuse(
 def test_a_refusal_is_typed_by_status_and_keeps_its_body_in_every_framing(
     bench: Bench, status: int, kind: type[HandshakeError], framing: str
 ) -> None:
-    error = _refuse(bench, b"HTTP/1.1 %d No\r\nX-Request-Id: req_7\r\n" % status + FRAMINGS[framing])
+    interim = b"HTTP/1.1 103 Early Hints\r\n\r\n" if framing.startswith("behind") else b""
+    framed = FRAMINGS[framing] or FRAMINGS["chunked"]
+    error = _refuse(bench, interim + b"HTTP/1.1 %d No\r\nX-Request-Id: req_7\r\n" % status + framed)
     assert type(error) is kind
     assert (error.status, error.code, error.request_id) == (status, "invalid_api_key", "req_7")
     assert error.body == BODY.decode()
@@ -81,6 +86,9 @@ def test_a_refusal_is_typed_by_status_and_keeps_its_body_in_every_framing(
         b"Content-Length: 5000\r\n\r\n" + BODY,
         b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s" % (len(BODY), BODY),
         b"Transfer-Encoding: chunked\r\n\r\nfff\r\n" + BODY,
+        b"Transfer-Encoding: chunked\r\n\r\n%x;%s\r\n%s\r\n%s\r\n" % (len(BODY), b"e" * 900, BODY, b"f" * 5000),
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n-1\r\nx" % (len(BODY), BODY),
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n1;%s" % (len(BODY), BODY, b"e" * 70000),
         b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\nnonsense" % (len(BODY), BODY),
     ],
 )
