@@ -24,6 +24,7 @@ import attrs
 import realtime_sync.errors as errors
 from realtime_sync.budget import Budget, BudgetGuard
 from realtime_sync.checks import check_whole, validated_by
+from realtime_sync.core.commands import time_out
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.realtime import RealtimeEngine, RealtimeState
@@ -490,14 +491,18 @@ class RealtimeConversationClient:
             raise
 
     def _configure(self, session: RealtimeConversationSession, options: SessionOptions) -> None:
+        handle = session.configure_session(options)
         try:
-            session.configure_session(options).wait()
-        except errors.WaitTimeoutError as error:
-            raise errors.WaitTimeoutError(
-                f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s. It is not "
-                "known whether they are in force, so the session was closed. If the server acknowledges no settings at "
-                "all, start the session without options and call session.configure_session(options)."
-            ) from error
+            handle.wait()
+        except errors.WaitTimeoutError:
+            seconds = self.settings.timeouts.acknowledge
+            late = (
+                f"The server did not acknowledge the options within {seconds} s. It is not known whether they are in "
+                "force, so the session was closed. If the server acknowledges no settings at all, start the session "
+                "without options and call session.configure_session(options)"
+            )
+            error = time_out(late, handle.overheard)
+            raise error from error.__cause__
 
     def _check_not_closed(self) -> None:
         if self._closed:

@@ -360,8 +360,11 @@ class Reconnector:
             engine.finish(engine.states.closed_end())
             return
         attempts = "1 attempt" if self._attempt == 1 else f"{self._attempt} attempts"
+        why = f"no new connection could be made ({attempts}): {error}"
+        if error is reason:
+            why = "there was no time for an attempt to make a new one (Reconnect.give_up_after)"
         failed = errors.ReconnectFailedError(
-            f"the connection was lost ({reason}), and no new one could be made ({attempts}): {error}",
+            f"{str(reason).rstrip('.')}, and {why}",
             close_info=reason.close_info,
             error=reason.error,
             losses=self._kept.pop_losses(),
