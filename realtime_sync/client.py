@@ -477,7 +477,7 @@ class RealtimeConversationClient:
             try:
                 engine.wait_until_greeted(greeting)
             except errors.ConnectionClosedError as error:
-                raise refusal(error) from error
+                raise refusal(error) from error.__cause__
             if budget is not None:
                 BudgetGuard(budget, engine).start()
             if options is not None:
@@ -486,9 +486,9 @@ class RealtimeConversationClient:
         except BaseException as error:
             session.close()
             ended = (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError)
-            if isinstance(error, ended):
-                self._check_not_closed()  # if it was closed, that is the reason
-            raise
+            if not (self._closed and isinstance(error, ended)):
+                raise
+        self._check_not_closed()  # that it was closed is the reason, and the only error to be told
 
     def _configure(self, session: RealtimeConversationSession, options: SessionOptions) -> None:
         handle = session.configure_session(options)

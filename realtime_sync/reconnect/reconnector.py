@@ -269,9 +269,10 @@ class Reconnector:
                     return connection, replay, losses + refused
                 except BaseException as caught:
                     self._drop(connection)
-                    if connection.reason is not None and isinstance(caught, errors.ConnectionClosedError):
-                        raise (connection.reason if connection.heard else refusal(connection.reason)) from caught
-                    raise
+                    ended = connection.reason
+                    if ended is None or not isinstance(caught, errors.ConnectionClosedError):
+                        raise
+                    raise (ended if connection.heard else refusal(ended)) from ended.__cause__
             except errors.RealtimeSyncError as caught:
                 error = caught
                 if self._cancellation.cancelled or not is_worth_another_try(error):

@@ -58,13 +58,19 @@ class IncomingAnswer:
                     f"{who} closed the connection without answering {asked}. Check the port and the path, and whether "
                     "it wants TLS (https://, wss://)."
                 )
+            if not line.endswith(b"\n") and len(line) < room and line[:7] == b"HTTP/1."[: len(line)]:
+                raise _cut(who, asked)
             if not status_line:
                 first = room == _MAX_HEAD_BYTES
                 raise _no_http(who, asked, "its first line is none" if first else "interim answers and no final one")
             head = _read_to(channel, _BLANK_LINE, room - len(line))
             room -= len(line) + len(head)
             if not _BLANK_LINE.search(head):
-                raise _cut(who) if room > 0 else _no_http(who, asked, f"more than {_MAX_HEAD_BYTES} bytes of headers")
+                raise (
+                    _cut(who, asked)
+                    if room > 0
+                    else _no_http(who, asked, f"more than {_MAX_HEAD_BYTES} bytes of headers")
+                )
             status = int(status_line[1])
             if status == 101 or not 100 <= status < 200:
                 return cls(channel, who, asked, status, _headers(head, who, asked))
@@ -98,7 +104,7 @@ class IncomingAnswer:
         while count:
             piece = self.channel.recv(min(count, CHUNK), deadline)
             if not piece:
-                raise _cut(self.who)
+                raise _cut(self.who, self.asked)
             count -= len(piece)
             yield piece
 
@@ -130,9 +136,10 @@ def _read_to(channel: Channel, ending: re.Pattern[bytes], most: int, deadline: O
     return bytes(data)
 
 
-def _cut(who: str) -> ConnectionFailedError:
+def _cut(who: str, asked: str) -> ConnectionFailedError:
     return ConnectionFailedError(
-        f"{who} closed the connection in the middle of its answer. Try again, or check the server and what is between."
+        f"{who} closed the connection in the middle of its answer to {asked}. Try again, or check the server and "
+        "what is between."
     )
 
 

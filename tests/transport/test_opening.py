@@ -223,6 +223,16 @@ def test_a_connection_that_is_closed_without_an_answer_is_a_typed_failure(bench:
         bench.connect(bench.serve(lambda link: link.read_head()))
 
 
+@pytest.mark.parametrize("size", [1, 7, 9, 12, 40, 100])
+def test_an_answer_that_breaks_off_is_told_as_such_wherever_it_does(bench: Bench, size: int) -> None:
+    def script(link: Link) -> None:
+        link.read_head()
+        link.send((b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: y\r\n" * 20)[:size])
+
+    with pytest.raises(ConnectionFailedError, match="middle of its answer to the handshake"):
+        bench.connect(bench.serve(script))
+
+
 def test_an_ipv6_address_works_and_is_bracketed_in_the_host_header(bench: Bench) -> None:
     hosts: list[Any] = []
 
