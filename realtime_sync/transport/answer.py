@@ -62,15 +62,14 @@ class IncomingAnswer:
                 raise _cut(who, asked)
             if not status_line:
                 first = room == _MAX_HEAD_BYTES
-                raise _no_http(who, asked, "its first line is none" if first else "interim answers and no final one")
+                why = "what it sent is something else" if first else "interim answers and no final one"
+                raise _no_http(who, asked, why)
             head = _read_to(channel, _BLANK_LINE, room - len(line))
             room -= len(line) + len(head)
             if not _BLANK_LINE.search(head):
-                raise (
-                    _cut(who, asked)
-                    if room > 0
-                    else _no_http(who, asked, f"more than {_MAX_HEAD_BYTES} bytes of headers")
-                )
+                if room > 0:
+                    raise _cut(who, asked)
+                raise _no_http(who, asked, f"more than {_MAX_HEAD_BYTES} bytes of headers")
             status = int(status_line[1])
             if status == 101 or not 100 <= status < 200:
                 return cls(channel, who, asked, status, _headers(head, who, asked))
