@@ -337,7 +337,6 @@ class Accumulator:
 
 
 _NAMELESS = "\0"  # no id has one
-_HIGHEST_RATE = 1_000_000  # Hz; a rate beyond it, or none at all, is a server's mistake
 
 
 def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:
@@ -345,10 +344,9 @@ def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:
     if not told:
         return PCM
     try:
-        format = SampleFormat.of(told)
+        return SampleFormat.of(told)
     except AudioFormatError:
         return None
-    return format if 0 < format.rate <= _HIGHEST_RATE else None
 
 
 # What a response takes over is about one of its items, but for what stands below.

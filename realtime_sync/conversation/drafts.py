@@ -9,7 +9,7 @@ from typing import Any, Callable, Literal, Optional
 import attrs
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.conversation.pieces import AudioPieces, TextPieces, base64_size
+from realtime_sync.conversation.pieces import AudioPieces, TextPieces
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import (
@@ -18,6 +18,7 @@ from realtime_sync.protocol.items import (
     FunctionCallItem,
     MCPCallItem,
     MessageItem,
+    base64_size,
     decode_base64,
 )
 from realtime_sync.protocol.plain import from_plain

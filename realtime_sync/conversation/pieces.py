@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional, Union
 
-from realtime_sync.protocol.items import decode_base64
+from realtime_sync.protocol.items import base64_size, decode_base64
 
 
 class TextPieces:
@@ -98,8 +98,3 @@ class AudioPieces:
 
 def _decoded(piece: Union[str, bytes]) -> bytes:
     return piece if isinstance(piece, bytes) else decode_base64(piece) or b""
-
-
-def base64_size(text: str) -> int:
-    """How many bytes a base64 text stands for, without decoding it."""
-    return max(0, len(text) // 4 * 3 - text.count("=", -2))

@@ -13,7 +13,6 @@ change. Audio is kept as it came, in base64, and decoded on the threads that rea
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -38,8 +37,6 @@ from realtime_sync.protocol.updates import (
     ResponseOutputItemDoneUpdate,
     ResponseOutputTextDeltaUpdate,
 )
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -69,10 +66,7 @@ _MOMENTS: dict[type[Any], str] = {
 
 
 def _decoded(piece: str) -> bytes:
-    audio = decode_base64(piece)
-    if audio is None:
-        logger.warning("a piece of audio (%d characters) is not base64 and cannot be heard", len(piece))
-    return audio or b""
+    return decode_base64(piece) or b""
 
 
 class Response:
