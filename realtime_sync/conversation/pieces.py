@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Optional, Union
 
+from realtime_sync.protocol.characters import joined
 from realtime_sync.protocol.items import base64_size, decode_base64
 
 
@@ -31,19 +32,23 @@ class TextPieces:
 
     def close(self, text: str) -> None:
         """The final value."""
-        self._pieces[:] = [text]
+        self._pieces = [text]
         self.closed = True
 
     @property
     def value(self) -> Optional[str]:
-        """All of it so far."""
+        """All of it so far, without halves of characters; in between they are kept, for pieces may cut characters."""
+        if not self._pieces:
+            return None
         if len(self._pieces) > 1:
-            self._pieces[:] = ["".join(self._pieces)]
-        return self._pieces[0] if self._pieces else None
+            self._pieces = ["".join(self._pieces)]
+        return joined(self._pieces[0])
 
     def copy(self) -> TextPieces:
         """An independent copy."""
-        return TextPieces(self.value, closed=self.closed)
+        copied = TextPieces(closed=self.closed)
+        copied._pieces = list(self._pieces)
+        return copied
 
 
 class AudioPieces:

@@ -273,22 +273,22 @@ class Engine(Publisher):
 
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
         log_frame(connection.name, "<", update.raw_content)
-        update = connection.exchange.complete(update)
-        connection.observe(update)
-        with self.delivering:
-            silent = connection.silent
-            if not silent:
-                self.state.apply(update)
-            elif self.state.apply_in_silence(update):
-                connection.deferred.append(update)
-            handle = connection.commands.match(update)
-            askers = connection.exchange.route(update, handle.event_id if handle is not None else None)
-            if not silent:
-                self.recovery.observe(update, handle)
-            if handle is not None:
-                handle.settle(update)
-            if not silent:
-                self.publish(update, askers=askers)
+        for whole in connection.exchange.complete(update):
+            connection.observe(whole)
+            with self.delivering:
+                silent = connection.silent
+                if not silent:
+                    self.state.apply(whole)
+                elif self.state.apply_in_silence(whole):
+                    connection.deferred.append(whole)
+                handle = connection.commands.match(whole)
+                askers = connection.exchange.route(whole, handle.event_id if handle is not None else None)
+                if not silent:
+                    self.recovery.observe(whole, handle)
+                if handle is not None:
+                    handle.settle(whole)
+                if not silent:
+                    self.publish(whole, askers=askers)
 
     def _go_on_or_finish(self, connection: SessionConnection, end: End) -> None:
         with self.states.lock:

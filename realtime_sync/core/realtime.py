@@ -2,7 +2,8 @@
 
 For each update the engine calls, in this order and for these reasons:
 
-1. ``ResponseNormalizer.complete`` adds what a server left out, because all steps behind it rely on that.
+1. ``ResponseNormalizer.complete`` adds what a server left out, because all steps behind it rely on that;
+   ``CharacterJoiner.whole`` puts characters together that the server has cut between two pieces.
 2. ``SessionConnection.observe``: the last error, which explains an end, and whether the server has greeted.
 3. ``RealtimeState.apply``: the settings, then the conversation; the threads that are released below find them up to
    date.
@@ -30,6 +31,7 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.core.acknowledgements import ACKNOWLEDGEMENTS, matched_fields
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
+from realtime_sync.core.cut_characters import CharacterJoiner
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.normalizer import ResponseNormalizer, is_made_up
 from realtime_sync.core.response_router import ResponseRouter
@@ -76,7 +78,7 @@ class RealtimeExchange(ResponseRouter):
 
     def __init__(self, before: Optional[ResponseRouter] = None) -> None:
         super().__init__(before)
-        self.complete = ResponseNormalizer(self).complete
+        self.complete = CharacterJoiner(ResponseNormalizer(self).complete).complete
 
 
 class RealtimeState:

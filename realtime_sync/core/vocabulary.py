@@ -12,7 +12,7 @@ held; ``prepare``, ``asked`` and ``not_asked`` are called on the thread that sen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union
 
 import attrs
@@ -68,8 +68,8 @@ class Vocabulary:
 class Exchange(Protocol):
     """What a protocol keeps of one connection: the answers in progress on it."""
 
-    def complete(self, update: ConversationUpdate) -> ConversationUpdate:
-        """The update with what a server left out; the same object if nothing is missing."""
+    def complete(self, update: ConversationUpdate) -> Sequence[ConversationUpdate]:
+        """The update with what a server left out, the same object if nothing is missing; before it, what it ends."""
 
     def route(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """Hand the update to the answer that it belongs to. ``acknowledged``: the command's ``event_id``.

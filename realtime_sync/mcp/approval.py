@@ -6,7 +6,6 @@ request is an item of the conversation, and so is the decision, which is sent on
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 from typing import Any, Callable, Optional, Union
@@ -18,6 +17,7 @@ from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
+from realtime_sync.protocol.parsing import json_object
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +66,7 @@ class MCPApproval:
     @property
     def arguments(self) -> Optional[dict[str, Any]]:
         """The arguments; None if the model wrote no JSON object."""
-        try:
-            value = json.loads(self.arguments_text or "{}")
-        except (ValueError, RecursionError):
-            return None
-        return value if isinstance(value, dict) else None
+        return json_object(self.arguments_text or "{}")
 
 
 ApprovalCallback = Callable[[MCPApproval], Union[bool, MCPDecision]]

@@ -22,6 +22,7 @@ from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, overri
 
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol import commands, items, options, updates  # noqa: F401  commands, updates: fill the registry
+from realtime_sync.protocol.characters import joined_or_none
 from realtime_sync.protocol.dialects import Dialect, Json, read, read_type, write
 from realtime_sync.protocol.parsing import parse
 from realtime_sync.protocol.registry import REALTIME, UNSET, Command, Options, Registry, UnsetType, WireObject
@@ -101,9 +102,23 @@ def to_text(message: Any) -> str:
     """Compact JSON, checked to be sendable as UTF-8."""
     try:
         text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"this cannot be sent as JSON: {error}") from error
+    return sendable(text)
+
+
+def sendable(text: str) -> str:
+    """The text with the halves of characters that meet in it joined; raises ``InvalidInputError`` for one alone."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        whole = joined_or_none(text)
+        if whole is None:
+            raise InvalidInputError(
+                f"this cannot be sent as JSON: there is half of a character ({error.object[error.start]!a}) in "
+                "a text, as if the text had been cut, or decoded with another encoding than its own"
+            ) from error
+        return whole
     return text
 
 

@@ -1,4 +1,4 @@
-"""Numbers that no service means, in every place where servers tell numbers: the session lives, and so do its readers."""
+"""Numbers that no service means, in every place where servers tell numbers: the session and its readers live."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_places_are_found() -> None:
 def test_a_number_that_is_read_can_be_counted_with() -> None:
     for text in MESSAGES:
         for number in _numbers_of(ConversationUpdate.from_json(text)):
-            assert math.isfinite(number) and abs(number) <= 2**53, text[:200]
+            assert abs(number) <= 2**53, text[:200]  # nor is it NaN
 
 
 def _numbers_of(thing: Any) -> Iterator[float]:
@@ -97,7 +97,7 @@ def test_no_number_ends_a_session_that_reconnects(plain: House) -> None:
         session.add_item("Are you there?").wait(10)
     talk = session.conversation
     for item in talk.items:
-        assert (talk.audio_ms(item.id) or 0) >= 0 and (talk.heard_ms(item.id) or 0) is not None
+        assert (talk.audio_ms(item.id) or 0) >= 0
     assert Conversation.from_json(talk.to_json()) == talk
     session.close()
     for stream in (transcripts, turns):
