@@ -129,7 +129,8 @@ class Accumulator:
         part = self._heard(update.item_id, update.content_index)
         if part is not None:
             fields = {name: getattr(update, name) for name in ("id", "text", "speaker", "start", "end")}
-            part.transcription().segments.append(TranscriptSegment(**fields))
+            part.transcription()
+            part.segments[update.id or f"segment {len(part.segments)}"] = TranscriptSegment(**fields)
 
     def _transcription_completed(self, update: updates.ConversationItemInputAudioTranscriptionCompletedUpdate) -> None:
         part = self._heard(update.item_id, update.content_index)

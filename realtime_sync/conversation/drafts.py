@@ -86,7 +86,9 @@ class PartDraft:
         self.heard_text: Optional[str] = None
         """The words up to there, as large a part of them as of the audio; None if that cannot be told."""
         self.told_transcription: Optional[ItemTranscription] = None
-        """Of what the user said, without its text; None if nothing was told of it."""
+        """Of what the user said, without its text and segments; None if nothing was told of it."""
+        self.segments: dict[str, TranscriptSegment] = {}
+        """Those of the transcription, by their ids."""
 
     def take(self, told: ConversationContentPart, *, final: bool, keep_audio: bool) -> None:
         """Learn what a message tells of the whole part.
@@ -130,14 +132,14 @@ class PartDraft:
         told = self.told_transcription
         if told is None:
             return None
-        logprobs, segments = list(told.logprobs), list(told.segments)
+        logprobs, segments = list(told.logprobs), list(self.segments.values())
         return attrs.evolve(told, text=self.transcript.value, logprobs=logprobs, segments=segments)
 
     def copy(self) -> PartDraft:
         """An independent copy."""
         copied = copy.copy(self)
         copied.text, copied.transcript, copied.audio = self.text.copy(), self.transcript.copy(), self.audio.copy()
-        copied.told_transcription = self.shown_transcription()
+        copied.told_transcription, copied.segments = self.shown_transcription(), dict(self.segments)
         return copied
 
 

@@ -130,6 +130,8 @@ def _item_from(told: Json) -> ItemDraft:
     for entry in told["transcriptions"]:
         part = draft.part(entry["index"], "input_audio")
         part.told_transcription = from_plain(entry["transcription"], ItemTranscription)
+        for number, segment in enumerate(part.told_transcription.segments):
+            part.segments[segment.id or f"segment {number}"] = segment
     return draft
 
 
