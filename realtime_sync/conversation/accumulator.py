@@ -18,7 +18,14 @@ from typing import Any, Callable, Optional
 import attrs
 
 from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.conversation.drafts import TAKEN_BY_RESPONSES, ItemDraft, PartDraft, ResponseDraft, TranscriptSegment
+from realtime_sync.conversation.drafts import (
+    TAKEN_BY_RESPONSES,
+    ItemDraft,
+    ItemDrafts,
+    PartDraft,
+    ResponseDraft,
+    TranscriptSegment,
+)
 from realtime_sync.conversation.order import ItemOrder
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.conversation.pricing import UsageTotals
@@ -50,7 +57,7 @@ class Accumulator:
         self.session: Optional[RealtimeSession] = None
         self.usage = UsageTotals()
         self._order = ItemOrder()
-        self._drafts: dict[str, ItemDraft] = {}
+        self._drafts = ItemDrafts()
         """Items by key: their id, or a name that no id can be for those that were told without one."""
         self._responses: dict[str, ResponseDraft] = {}
         self._deleted: set[str] = set()
@@ -174,7 +181,7 @@ class Accumulator:
         for item_key in response.outputs.values():
             if item_key not in self._order:  # out of band, or deleted meanwhile: only the response has it from now on
                 self._drafts.pop(item_key, None)
-        response.outputs.clear()
+        response.let_go()
 
     def _place(self, told: ConversationResponse) -> None:
         """Some servers never say that an answer is in the conversation, and some do so by the response's id alone."""
@@ -193,7 +200,7 @@ class Accumulator:
     def _streamed(self, update: ItemStreamingUpdateBase) -> None:
         """A piece or a part of an item that a response is making; nothing if that is over, or no item is named."""
         key, response = update.item_id, self._responses.get(update.response_id)
-        if key in self._drafts and response is not None:
+        if key in self._drafts and response is not None and not response.done:
             response.apply(update)
         elif key and (key in self._drafts or not self._is_over(update.response_id, key)):
             self._response_of(update).apply(update)
@@ -238,9 +245,9 @@ class Accumulator:
         None: it has what the old one had. What was in progress has ended.
         """
         for response in self._live_responses():
-            keys = [key for key in response.outputs.values() if key in self._drafts]
+            keys = list(response.outputs.values())
             response.lose()
-            response.outputs.clear()
+            response.let_go()
             for key in keys:
                 self._cut_short(key)
         if names is None:
@@ -250,19 +257,24 @@ class Accumulator:
                 self._order.remove(key)
                 self._drafts.pop(key, None)
         for key, name in names.items():
-            for part in self._drafts[key].parts.values():
+            draft = self._drafts.to_change(key)
+            assert draft is not None, "what was replayed is in the conversation"
+            for part in draft.parts.values():
                 if part.heard_text:  # this is what the new connection was told
-                    self._drafts[key].changed()
+                    draft.changed()
                     part.transcript, part.heard_text = TextPieces(part.heard_text, closed=True), None
             if key != name:
                 self._order.rename(key, name)
-                draft = self._drafts[name] = self._drafts.pop(key)
+                self._drafts[name] = draft
+                del self._drafts[key]
                 draft.changed()
                 draft.base = attrs.evolve(draft.base, id=name)
 
     def _cut_short(self, key: str) -> None:
         """Nothing more will come of this item."""
-        draft = self._drafts[key]
+        draft = self._drafts.to_change(key)
+        if draft is None:
+            return
         if key not in self._order:
             del self._drafts[key]
         elif not draft.final and isinstance(draft.base, (MessageItem, FunctionCallItem)):
@@ -272,20 +284,21 @@ class Accumulator:
     # Finding things -------------------------------------------------------------------------------------------------
 
     def _take(self, key: str, item: ConversationItem, *, final: bool, keep_audio: bool = False) -> None:
-        draft = self._drafts.get(key)
+        draft = self._drafts.to_change(key)
         if draft is None:
             draft = self._drafts[key] = ItemDraft(item)
         draft.take(item, final=final, keep_audio=keep_audio or self.keep_audio)
         self._find_format(key, item)
 
     def _find_format(self, key: str, item: ConversationItem) -> None:
-        draft = self._drafts[key]
+        draft = self._drafts.to_change(key)
+        assert draft is not None, "the item was just learned"
         if draft.format is None and isinstance(item, MessageItem) and any(part.audio for part in item.content):
             draft.format = self._output_format("") if item.role == "assistant" else self._input_format
 
     def _draft(self, item_id: str, guess: ConversationItem) -> Optional[ItemDraft]:
         """The item's draft, made if it was not seen yet; None if no item is named, or one that was deleted."""
-        draft = self._drafts.get(item_id)
+        draft = self._drafts.to_change(item_id)
         if draft is None and item_id and item_id not in self._deleted:
             draft = self._drafts[item_id] = ItemDraft(guess)
         return draft
@@ -298,8 +311,12 @@ class Accumulator:
         )
 
     def _response_of(self, update: Any) -> ResponseDraft:
-        """The response that an update belongs to; one that is not kept if it names none."""
-        return self._response(update.response_id) if update.response_id else self._new_response(None)
+        """The response that an update belongs to; one that is not kept if it names none, or one that is done.
+
+        What is done does not change any more, but its items may: in a way that is as good as another response's.
+        """
+        response = self._response(update.response_id) if update.response_id else None
+        return self._new_response(None) if response is None or response.done else response
 
     def _response(self, key: str) -> ResponseDraft:
         response = self._responses.get(key)

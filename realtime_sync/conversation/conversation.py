@@ -56,7 +56,7 @@ class Conversation(Accumulator):
         ``keep``: the samples, or only their length; None: as the conversation does with what the model said. Nothing
         happens for an item that is not known, or was truncated.
         """
-        draft = self._drafts.get(item_id)
+        draft = self._drafts.to_change(item_id)
         if draft is None or draft.part(content_index, "input_audio").audio.closed:
             return
         draft.format = draft.format or self._input_format
@@ -65,7 +65,7 @@ class Conversation(Accumulator):
 
     def forget_audio(self, item_id: str) -> None:
         """Keep no more than the length of what was said in an item."""
-        draft = self._drafts.get(item_id)
+        draft = self._drafts.to_change(item_id)
         for part in () if draft is None else draft.parts.values():
             part.audio.replace(part.audio.size, None)
 
@@ -174,11 +174,17 @@ class Conversation(Accumulator):
             self.apply(update)
 
     def snapshot(self) -> Conversation:
-        """The conversation as it is now, independent of what comes later."""
+        """The conversation as it is now, independent of what comes later.
+
+        Quick: the items themselves are shared until one of the two changes them.
+        """
         copied = copy.copy(self)
         copied._order, copied._deleted = self._order.copy(), set(self._deleted)
-        copied._drafts = {key: draft.copy() for key, draft in self._drafts.items()}
-        copied._responses = {key: response.copy(copied._drafts) for key, response in self._responses.items()}
+        copied._drafts = self._drafts.share()
+        copied._responses = dict(self._responses)  # those that are done do not change any more
+        for key, response in self._responses.items():
+            if not response.done:
+                copied._responses[key] = response.copy(copied._drafts)
         return copied
 
     def to_json(self) -> str:

@@ -90,7 +90,8 @@ class AudioPieces:
         if self._pieces is None:
             return None
         if len(self._pieces) > 1 or not isinstance(self._pieces[0], bytes):
-            self._pieces[:] = [b"".join(map(_decoded, self._pieces))]
+            # Another list, for several threads may read what a snapshot shares.
+            self._pieces = [b"".join(map(_decoded, self._pieces))]
         return _decoded(self._pieces[0])
 
     def copy(self) -> AudioPieces:

@@ -187,9 +187,9 @@ class RealtimeEngine(Engine):
             return self.state.conversation.snapshot()
 
     def read_conversation(self, read: Callable[[Conversation], T]) -> T:
-        """The result of ``read``, called with the conversation itself, not a copy (50 ms after 500 turns).
+        """The result of ``read``, called with the conversation itself while no update is delivered.
 
-        ``read`` must be quick, because no update is delivered meanwhile.
+        ``read`` must be quick; what looks at many items reads a ``conversation()``.
         """
         self.check_process()
         with self.delivering:

@@ -88,7 +88,7 @@ def decide(engine: RealtimeEngine, callback: ApprovalCallback, item: MCPApproval
     except BaseException as error:
         logger.exception("the approval callback failed, so the call is rejected")
         decision, failure = MCPDecision(False, "the application could not decide"), error
-    if item.id in engine.read_conversation(_answered):
+    if item.id in _answered(engine.conversation()):
         logger.info("the request %s was answered elsewhere, so the callback's decision is not sent", item.id)
         return failure
     answer_id = f"item_{secrets.token_hex(12)}"  # so that its acknowledgement is known
