@@ -3,8 +3,9 @@
 The rules, which every handler keeps:
 
 1. No update raises, whatever it holds and whenever it comes.
-2. An item is in the conversation when a ``conversation.item...`` message has said so, and out when it was deleted.
-   Whatever else is told of an item is kept with it, in the conversation or not: answers out of band have items too.
+2. An item is in the conversation when a ``conversation.item...`` message has said so, or when a response that is in
+   it makes the item (Hugging Face's server says nothing else, 2026-08), and out when it was deleted. Whatever else is
+   told of an item is kept with it, in the conversation or not: answers out of band have items too.
 3. Pieces add up; the final value of a done message takes their place; what comes late changes nothing.
 4. Each response and each transcription is counted once, however often its end is told.
 5. Received objects are shared with everyone who listens: they are copied, never changed.
@@ -176,26 +177,33 @@ class Accumulator:
         self.id = update.response.conversation_id or self.id
         response.apply(update)
         self.usage += UsageTotals.of_response(response.told.usage)
-        self._place(response.told)
+        self._place(response)
         response.told = attrs.evolve(response.told, output=response.output())
         for item_key in response.outputs.values():
             if item_key not in self._order:  # out of band, or deleted meanwhile: only the response has it from now on
                 self._drafts.pop(item_key, None)
         response.let_go()
 
-    def _place(self, told: ConversationResponse) -> None:
+    def _place(self, response: ResponseDraft) -> None:
         """Some servers never say that an answer is in the conversation, and some do so by the response's id alone."""
-        for item in told.output:
+        for item in response.told.output:
             if item.id:
                 self._find_format(item.id, item)
-                if told.conversation_id and item.id not in self._deleted:
-                    self._order.add(item.id, UNSET)
+        for key in (*response.item_ids, *(item.id for item in response.told.output)):
+            self._expect(response, key)
+
+    def _expect(self, response: ResponseDraft, key: Optional[str]) -> None:
+        """An item that a response in the conversation makes is in it, too."""
+        if key and response.told.conversation_id and key in self._drafts and key not in self._deleted:
+            self._order.expect(key)
 
     def _output_item(self, update: Any) -> None:
         key = update.item.id
         if key and not self._is_over(update.response_id, key):
-            self._response_of(update).apply(update)
+            response = self._response_of(update)
+            response.apply(update)
             self._find_format(key, update.item)
+            self._expect(response, key)
 
     def _streamed(self, update: ItemStreamingUpdateBase) -> None:
         """A piece or a part of an item that a response is making; nothing if that is over, or no item is named."""
@@ -203,7 +211,9 @@ class Accumulator:
         if key in self._drafts and response is not None and not response.done:
             response.apply(update)
         elif key and (key in self._drafts or not self._is_over(update.response_id, key)):
-            self._response_of(update).apply(update)
+            response = self._response_of(update)
+            response.apply(update)
+            self._expect(response, key)
 
     def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
         self._streamed(update)
