@@ -13,6 +13,8 @@ The rules, which every handler keeps:
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
@@ -30,6 +32,7 @@ from realtime_sync.conversation.drafts import (
 from realtime_sync.conversation.order import ItemOrder
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.conversation.pricing import UsageTotals
+from realtime_sync.conversation.sizes import oldest
 from realtime_sync.errors import AudioFormatError
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import (
@@ -48,12 +51,15 @@ from realtime_sync.protocol.update_base import (
     WholeItemUpdateBase,
 )
 
+logger = logging.getLogger(__name__)
+
 
 class Accumulator:
     """The state of a conversation, and how updates change it. ``Conversation`` reads it; so does ``export``."""
 
-    def __init__(self, *, keep_audio: bool = False) -> None:
+    def __init__(self, *, keep_audio: bool = False, most_bytes: Optional[int] = None) -> None:
         self.keep_audio = keep_audio
+        self.forgotten = 0
         self.id: Optional[str] = None
         self.session: Optional[RealtimeSession] = None
         self.usage = UsageTotals()
@@ -61,7 +67,9 @@ class Accumulator:
         self._drafts = ItemDrafts()
         """Items by key: their id, or a name that no id can be for those that were told without one."""
         self._responses: dict[str, ResponseDraft] = {}
-        self._deleted: set[str] = set()
+        self._deleted: dict[str, None] = {}  # an ordered set
+        self._most_bytes = math.inf if most_bytes is None else most_bytes
+        self._told_bytes = 0  # at least as many as are kept
         self._named = 0  # so many things came without an id, and were given a key of ours
 
     def apply(self, update: ConversationUpdate) -> None:
@@ -69,6 +77,27 @@ class Accumulator:
         handler = _HANDLERS.get(type(update))
         if handler is not None:
             handler(self, update)
+            self._told_bytes += len(update.raw_content)
+            if self._told_bytes > self._most_bytes:
+                self._make_room()
+
+    def _make_room(self) -> None:
+        """Forget the oldest items and responses if what is kept comes near to the bound.
+
+        To count exactly takes time, so it is done once for each quarter of the bound that has been told.
+        """
+        enough = int(self._most_bytes * 3 // 4)
+        items, held = oldest(self._drafts, enough)
+        responses, held_by_responses = oldest(self._responses, enough)
+        self._told_bytes = max(held, held_by_responses)
+        for key in items:
+            self._order.remove(key)
+            del self._drafts[key]
+        for key in responses:
+            del self._responses[key]
+        if items and not self.forgotten:
+            logger.warning("the oldest items are left out of the conversation: it is above QueueLimits.conversation")
+        self.forgotten += len(items)
 
     # The session --------------------------------------------------------------------------------------------------
 
@@ -87,7 +116,7 @@ class Accumulator:
     def _item_added(self, update: WholeItemUpdateBase) -> None:
         key = update.item.id or self._nameless()
         if key in self._deleted:  # whoever adds an item of this id again means a new one
-            self._deleted.discard(key)
+            del self._deleted[key]
             self._drafts.pop(key, None)
         self._take(key, update.item, final=False)
         self._order.add(key, update.previous_item_id)
@@ -108,7 +137,9 @@ class Accumulator:
 
     def _item_deleted(self, update: updates.ConversationItemDeletedUpdate) -> None:
         key = update.item_id
-        self._deleted.add(key)
+        self._deleted[key] = None
+        if len(self._deleted) > _MOST_DELETED:
+            del self._deleted[next(iter(self._deleted))]
         self._order.remove(key)
         if not any(key in response.outputs.values() for response in self._live_responses()):
             self._drafts.pop(key, None)
@@ -229,7 +260,7 @@ class Accumulator:
         ``previous_item_id`` as in a session's ``add_item``.
         """
         key = item.id or self._nameless()
-        self._deleted.discard(key)
+        self._deleted.pop(key, None)
         self._take(key, item, final=True, keep_audio=True)
         self._order.add(key, previous_item_id or UNSET)
 
@@ -268,7 +299,8 @@ class Accumulator:
                 self._drafts.pop(key, None)
         for key, name in names.items():
             draft = self._drafts.to_change(key)
-            assert draft is not None, "what was replayed is in the conversation"
+            if draft is None:  # it was too much to be kept
+                continue
             for part in draft.parts.values():
                 if part.heard_text:  # this is what the new connection was told
                     draft.changed()
@@ -365,6 +397,7 @@ class Accumulator:
 
 
 _NAMELESS = "\0"  # no id has one
+_MOST_DELETED = 4096  # ids; what comes for an item that was deleted comes soon
 
 
 def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:

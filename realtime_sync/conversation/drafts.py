@@ -10,6 +10,7 @@ import attrs
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation.pieces import AudioPieces, TextPieces
+from realtime_sync.conversation.sizes import OBJECT_BYTES, size_of
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import (
@@ -122,6 +123,12 @@ class PartDraft:
         """The part as it stands, without its audio."""
         return attrs.evolve(self.base, text=self.text.value, transcript=self.transcript.value)
 
+    @property
+    def memory(self) -> int:
+        """How many bytes it takes beside its texts, about: of kept audio, and of what is told of its transcription."""
+        told = self.told_transcription
+        return self.audio.memory + OBJECT_BYTES * (len(self.segments) + (len(told.logprobs) if told else 0))
+
     def transcription(self) -> ItemTranscription:
         """The transcription, for a change."""
         self.told_transcription = self.told_transcription or ItemTranscription()
@@ -198,6 +205,11 @@ class ItemDraft:
         if isinstance(self.base, (FunctionCallItem, MCPCallItem)):
             return attrs.evolve(self.base, arguments=self.arguments.value)
         return self.base
+
+    @property
+    def memory(self) -> int:
+        """How many bytes it takes, about."""
+        return size_of(self.item()) + sum(part.memory for part in self.parts.values())
 
     def cut_short(self) -> bool:
         """True if what was heard of it is known by estimate only."""
@@ -304,6 +316,12 @@ class ResponseDraft:
         details = ResponseStatusDetails(type="incomplete", reason=CONNECTION_LOST)
         self.told = attrs.evolve(self.told, status="incomplete", status_details=details, output=self.output())
         self.done = True
+
+    @property
+    def memory(self) -> int:
+        """How many bytes it takes, about, without items that are still in the making."""
+        output = sum(map(size_of, self.told.output))
+        return OBJECT_BYTES * (1 + len(self.outputs)) + output + (len(str(self.told.extra)) if self.told.extra else 0)
 
     def let_go(self) -> None:
         """Refer to no drafts any more: it is done, and tells its output itself."""

@@ -84,6 +84,9 @@ class ItemOrder:
         """Take an item out; nothing happens if it is not here."""
         self._expected.discard(item_id)
         if item_id in self:
+            if len(self._waiting) + len(self._doubtful) > 3 * len(self):  # most of them are gone
+                self._waiting = {name: follower for name, follower in self._waiting.items() if follower in self}
+                self._doubtful = [name for name in self._doubtful if name in self]
             before, after = self._before.pop(item_id), self._after.pop(item_id)
             self._after[before], self._before[after] = after, before
 

@@ -85,6 +85,11 @@ class AudioPieces:
         self.closed = True
 
     @property
+    def memory(self) -> int:
+        """How many bytes are kept."""
+        return sum(map(len, self._pieces or ()))
+
+    @property
     def samples(self) -> Optional[bytes]:
         """All of it as bytes, without pieces that are no base64; None if it was not kept."""
         if self._pieces is None:

@@ -15,6 +15,8 @@ The tracker keeps ids and moments; what a response has said adds up in a ``Respo
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
@@ -34,6 +36,8 @@ from realtime_sync.protocol.update_base import (
     WholeItemUpdateBase,
     shortened,
 )
+
+logger = logging.getLogger(__name__)
 
 # So many later turns have been answered: what a turn still waits for is given up.
 _MOST_LATER_TURNS = 2
@@ -204,6 +208,7 @@ class _Draft:
         self.transcription_error: Optional[ErrorDetails] = None
         self.answers: list[_Answer] = []
         self.truncated = False
+        self.size = 0  # bytes of the messages of its words
 
     @property
     def answered(self) -> bool:
@@ -249,10 +254,12 @@ class TurnTracker:
     """Makes ``Turn`` values of updates. Pure: no I/O, no clock, no lock; feed it from one thread at a time.
 
     ``session``: the settings in force where the tracker begins in the middle of a session; they tell whether what the
-    user says is transcribed.
+    user says is transcribed. ``most_bytes``: of the messages whose words are kept for one turn; of a longer turn the
+    other pieces are left out, with a warning.
     """
 
-    def __init__(self, session: Optional[RealtimeSession] = None) -> None:
+    def __init__(self, session: Optional[RealtimeSession] = None, *, most_bytes: float = math.inf) -> None:
+        self._most_bytes = most_bytes
         self._transcribes = bool(session is not None and session.input_transcription_options)
         self._open: deque[_Draft] = deque()  # oldest first
         self._answers: dict[str, tuple[_Draft, _Answer]] = {}  # responses in progress
@@ -340,7 +347,7 @@ class TurnTracker:
 
     def _transcript_delta(self, update: updates.ConversationItemInputAudioTranscriptionDeltaUpdate, at: float) -> None:
         draft = self._draft_of_speech(update.item_id)
-        if draft is not None:
+        if draft is not None and self._has_room(draft, update):
             draft.spoken.setdefault(update.item_id, TextPieces()).add(update.delta or "")
 
     def _transcript_completed(
@@ -413,6 +420,8 @@ class TurnTracker:
             self._words_told(*found, update, at)
 
     def _words_told(self, draft: _Draft, answer: _Answer, update: ConversationUpdate, at: float) -> None:
+        if not self._has_room(draft, update) and not isinstance(update, updates.ResponseDoneUpdate):
+            return
         answer.draft.apply(update)
         if "first_text" not in draft.times and answer.has_words:
             draft.note("first_text", at)
@@ -438,6 +447,14 @@ class TurnTracker:
                 if not answer.draft.done:
                     answer.draft.lose()
         self._answers.clear()
+
+    def _has_room(self, draft: _Draft, update: ConversationUpdate) -> bool:
+        had_room = draft.size <= self._most_bytes
+        draft.size += len(update.raw_content)
+        has_room = draft.size <= self._most_bytes
+        if had_room and not has_room:
+            logger.warning("a turn has more words than QueueLimits.answer allows; the others are left out of it")
+        return has_room
 
     # The turns --------------------------------------------------------------------------------------------------------
 

@@ -161,6 +161,7 @@ class Question:
             check=self._engine.check_process,
             audio_format=self._output_format(),
             model=self._engine.model,
+            most_bytes=self._engine.limits.answer,
         )
 
     def _output_format(self) -> AudioFormat:

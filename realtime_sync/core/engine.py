@@ -280,7 +280,7 @@ class Engine(Publisher):
                 if not silent:
                     self.state.apply(whole)
                 elif self.state.apply_in_silence(whole):
-                    connection.deferred.append(whole)
+                    connection.defer(whole, self.limits.queued)
                 handle = connection.commands.match(whole)
                 askers = connection.exchange.route(whole, handle.event_id if handle is not None else None)
                 if not silent:

@@ -34,6 +34,7 @@ from realtime_sync.protocol.updates import (
 R = TypeVar("R", bound=ResponseUpdateBase)
 
 _PREFIX = "unnamed_"
+_MOST_ITEMS = 1024  # that are kept of one response
 
 
 def is_made_up(response_id: Optional[str]) -> bool:
@@ -58,6 +59,8 @@ class ResponseNormalizer:
         if known is None:
             known = self._meant(response_id)
             update = attrs.evolve(update, response_id=known.id) if known else update  # type: ignore[call-arg]
+        if known and len(known.items) >= _MOST_ITEMS:
+            return update
         if known and isinstance(update, (ResponseOutputItemDoneUpdate, ResponseFunctionCallArgumentsDoneUpdate)):
             _keep_item(update, known.items)
         return update

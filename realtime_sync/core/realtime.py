@@ -84,14 +84,14 @@ class RealtimeExchange(ResponseRouter):
 class RealtimeState:
     """What a session of the realtime protocol keeps; see ``SessionState``.
 
-    ``acknowledge``: seconds in which a cancelled response should end.
+    ``acknowledge``: seconds in which a cancelled response should end. ``most_bytes``: of the conversation.
     """
 
-    def __init__(self, dialect: Dialect, acknowledge: float) -> None:
+    def __init__(self, dialect: Dialect, acknowledge: float, most_bytes: Optional[int] = None) -> None:
         self.dialect = dialect
         self.vocabulary = realtime_vocabulary(dialect)
         self.settings = SettingsTracker()
-        self.conversation = Conversation()
+        self.conversation = Conversation(most_bytes=most_bytes)
         self._acknowledge = acknowledge
         self._responses: Optional[RealtimeExchange] = None  # of the connection that was made last
 

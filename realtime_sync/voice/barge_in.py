@@ -39,6 +39,7 @@ logger = logging.getLogger(__name__)
 # Says, by a response's id, whether that response is to be left alone.
 IsSpared = Callable[[Optional[str]], bool]
 
+_MOST_REMEMBERED = 512  # responses; an interruption is about the last ones
 _NOTHING_CAME = "no audio of the answer has come"
 
 
@@ -303,6 +304,8 @@ class SpeechInterrupter:
             self._speech.put(self._starts)
         elif isinstance(update, ResponseCreatedUpdate):
             self._begun_behind[update.response_id] = self._starts
+            if len(self._begun_behind) > _MOST_REMEMBERED:
+                del self._begun_behind[next(iter(self._begun_behind))]
 
     def end(self, end: End) -> None:
         """The session has ended."""
