@@ -87,8 +87,8 @@ def _numbers_of(thing: Any) -> Iterator[float]:
 def test_no_number_ends_a_session_that_reconnects(plain: House) -> None:
     server = Imitator({"conversation.item.create": added})
     session = plain.raw(server, start={"reconnect": Reconnect()})
-    transcripts, turns = session.transcripts(timeout=5), session.turns(timeout=5)
-    with within(20):
+    transcripts, turns = session.transcripts(timeout=20), session.turns(timeout=20)
+    with within(30):
         server.say(*MESSAGES)
         server.say({"type": "input_audio_buffer.committed", "item_id": "the last"})
         server.say({"type": "conversation.item.input_audio_transcription.completed", "item_id": "the last"})
