@@ -405,7 +405,7 @@ class WebhookPayloadError(WebhookError):
 
 
 class ResponseFailedError(RealtimeSyncError):
-    """The service ended a response as failed.
+    """The service ended a response as failed, or said more than ``QueueLimits.answer``.
 
     Attributes:
         answer: The ``Answer`` as far as it came.

@@ -130,7 +130,7 @@ class Question:
         They are sent on this connection only: on another one it would not be the caller's turn, and several questions
         would come before the first answer.
         """
-        if self._said and self._connection is not connection and self._engine.read_conversation(self._is_overtaken):
+        if self._said and self._connection is not connection and self._is_overtaken(self._engine.conversation()):
             for item_id, _ in self._said:
                 self._send(commands.ConversationItemDeleteCommand(item_id=item_id), connection)
             self._said.clear()
@@ -171,6 +171,7 @@ class Question:
             check=self._engine.check_process,
             audio_format=self._output_format(),
             model=self._engine.model,
+            most_bytes=self._engine.limits.answer,
         )
 
     def _output_format(self) -> AudioFormat:

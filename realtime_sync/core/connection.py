@@ -26,7 +26,7 @@ from realtime_sync.core.commands import PendingCommands
 from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import SessionState
-from realtime_sync.errors import ConnectionClosedError, ConsumerTooSlowError, SessionExpiredError
+from realtime_sync.errors import ConnectionClosedError, ConnectionLostError, ConsumerTooSlowError, SessionExpiredError
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.recording import RecordingWriter
@@ -62,6 +62,7 @@ class SessionConnection:
         # Guarded by locks, see the head:
         self.silent = False  # the connection catches up: updates are not delivered
         self.deferred: list[ConversationUpdate] = []  # came in silence, and are delivered afterwards
+        self._deferred_bytes = 0
         self.over = False  # the reader has come to its end; guarded by the engine's lock
         # Written by end():
         self.reason: Optional[ConnectionClosedError] = None
@@ -125,6 +126,16 @@ class SessionConnection:
         elif not self.heard:  # an error is no greeting: a refused key is reported so, just before the close
             self.heard = True
             self.greeted.set()
+
+    def defer(self, update: ConversationUpdate, most_bytes: int) -> None:
+        """Keep an update that came in silence, to be delivered afterwards. The reader thread's."""
+        self._deferred_bytes += len(update.raw_content)
+        if self._deferred_bytes > most_bytes:
+            raise ConnectionLostError(
+                f"more than {most_bytes} bytes of updates (QueueLimits.queued) came while the history was sent to a "
+                "new connection, which is given up"
+            )
+        self.deferred.append(update)
 
     def end_by(self, error: ConnectionClosedError) -> End:
         """The end that ``error`` makes of this connection, with the server's last error. The reader thread's."""

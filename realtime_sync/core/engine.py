@@ -273,22 +273,26 @@ class Engine(Publisher):
 
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
         log_frame(connection.name, "<", update.raw_content)
-        update = connection.exchange.complete(update)
-        connection.observe(update)
-        with self.delivering:
-            silent = connection.silent
+        for whole in connection.exchange.complete(update):
+            connection.observe(whole)
+            with self.delivering:
+                self._delivered(connection, whole)
+
+    def _delivered(self, connection: SessionConnection, update: ConversationUpdate) -> None:
+        """Give a whole update to everything that reads it; the lock for delivery is held."""
+        silent = connection.silent
+        if not silent:
+            self.state.apply(update)
+        elif self.state.apply_in_silence(update):
+            connection.defer(update, self.limits.queued)
+        for each, handle in connection.exchange.matched(update, connection.commands):  # the last one is the update
+            askers = connection.exchange.route(each, handle.event_id if handle is not None else None)
             if not silent:
-                self.state.apply(update)
-            elif self.state.apply_in_silence(update):
-                connection.deferred.append(update)
-            for each, handle in connection.exchange.matched(update, connection.commands):  # the last one is the update
-                askers = connection.exchange.route(each, handle.event_id if handle is not None else None)
-                if not silent:
-                    self.recovery.observe(each, handle)
-                if handle is not None:
-                    handle.settle(each)
-            if not silent:
-                self.publish(update, askers=askers)
+                self.recovery.observe(each, handle)
+            if handle is not None:
+                handle.settle(each)
+        if not silent:
+            self.publish(update, askers=askers)
 
     def _go_on_or_finish(self, connection: SessionConnection, end: End) -> None:
         with self.states.lock:

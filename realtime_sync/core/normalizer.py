@@ -43,6 +43,8 @@ _PREFIX = "unnamed_"
 _ARGUMENTS_DELTA = (ResponseFunctionCallArgumentsDeltaUpdate, ResponseMCPCallArgumentsDeltaUpdate)
 _ARGUMENTS_DONE = (ResponseFunctionCallArgumentsDoneUpdate, ResponseMCPCallArgumentsDoneUpdate)
 _ABOUT_CALLS = frozenset({ResponseOutputItemDoneUpdate, *_ARGUMENTS_DELTA, *_ARGUMENTS_DONE})
+_MOST_ITEMS = 1024  # that are kept of one response
+_MOST_PIECES = 65536  # of the arguments of one call
 
 
 def is_made_up(response_id: Optional[str]) -> bool:
@@ -67,7 +69,7 @@ class ResponseNormalizer:
         if known is None:
             known = self._meant(response_id)
             update = attrs.evolve(update, response_id=known.id) if known else update  # type: ignore[call-arg]
-        if known is None or type(update) not in _ABOUT_CALLS:
+        if known is None or type(update) not in _ABOUT_CALLS or len(known.items) >= _MOST_ITEMS:
             return update
         if isinstance(update, ResponseOutputItemDoneUpdate):
             item = _completed(update.item, known)
@@ -79,7 +81,9 @@ class ResponseNormalizer:
             update = update if arguments == update.arguments else attrs.evolve(update, arguments=arguments or "")
             _keep_call(update, known.items)
         elif isinstance(update, _ARGUMENTS_DELTA):
-            _pieces(update, known).append(update.delta)
+            pieces = _pieces(update, known)
+            if len(pieces) < _MOST_PIECES:
+                pieces.append(update.delta)
         return update
 
     def _whole(self, update: ResponseUpdateBase) -> ResponseUpdateBase:

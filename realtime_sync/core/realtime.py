@@ -2,7 +2,8 @@
 
 For each update the engine calls, in this order and for these reasons:
 
-1. ``ResponseNormalizer.complete`` adds what a server left out, because all steps behind it rely on that.
+1. ``ResponseNormalizer.complete`` adds what a server left out, because all steps behind it rely on that;
+   ``CharacterJoiner.whole`` puts characters together that the server has cut between two pieces.
 2. ``SessionConnection.observe``: the last error, which explains an end, and whether the server has greeted.
 3. ``RealtimeState.apply``: the settings, then the conversation; the threads that are released below find them up to
    date.
@@ -32,6 +33,7 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.core.acknowledgements import ACKNOWLEDGEMENTS, matched_fields
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
+from realtime_sync.core.cut_characters import CharacterJoiner
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.matching import ResponseMatcher
 from realtime_sync.core.normalizer import ResponseNormalizer, is_made_up
@@ -83,7 +85,7 @@ class RealtimeExchange(ResponseRouter):
         self._state = state
         self._matcher: ResponseMatcher = ResponseMatcher(self, before._matcher if before is not None else None)
         self.matched = self._matcher.matched
-        self.complete = ResponseNormalizer(self).complete
+        self.complete = CharacterJoiner(ResponseNormalizer(self).complete).complete
 
     def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """See ``Exchange``: a request by hand will occupy the conversation."""
@@ -96,14 +98,14 @@ class RealtimeExchange(ResponseRouter):
 class RealtimeState:
     """What a session of the realtime protocol keeps; see ``SessionState``.
 
-    ``acknowledge``: seconds in which a cancelled response should end.
+    ``acknowledge``: seconds in which a cancelled response should end. ``most_bytes``: of the conversation.
     """
 
-    def __init__(self, dialect: Dialect, acknowledge: float) -> None:
+    def __init__(self, dialect: Dialect, acknowledge: float, most_bytes: Optional[int] = None) -> None:
         self.dialect = dialect
         self.vocabulary = realtime_vocabulary(dialect)
         self.settings = SettingsTracker()
-        self.conversation = Conversation()
+        self.conversation = Conversation(most_bytes=most_bytes)
         self.acknowledge = acknowledge
         self._responses: Optional[RealtimeExchange] = None  # of the connection that was made last
 
@@ -199,9 +201,9 @@ class RealtimeEngine(Engine):
             return self.state.conversation.snapshot()
 
     def read_conversation(self, read: Callable[[Conversation], T]) -> T:
-        """The result of ``read``, called with the conversation itself, not a copy (50 ms after 500 turns).
+        """The result of ``read``, called with the conversation itself while no update is delivered.
 
-        ``read`` must be quick, because no update is delivered meanwhile.
+        ``read`` must be quick; what looks at many items reads a ``conversation()``.
         """
         self.check_process()
         with self.delivering:

@@ -46,8 +46,9 @@ class RealtimeWireSession(WireSession):
     def conversation(self) -> Conversation:
         """The conversation as it stands: items as far as they have come, responses, usage, cost.
 
-        A copy that does not change; read the property again for a newer one. It can be exported (``to_json``), also
-        after the session's end, and added to another session as history.
+        A copy that does not change; read the property again for a newer one, which costs little. It can be exported
+        (``to_json``), also after the session's end, and added to another session as history. Beyond
+        ``QueueLimits.conversation`` it has the newest items alone, and ``forgotten`` counts the others.
         """
         return self._engine.conversation()
 

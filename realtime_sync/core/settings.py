@@ -130,8 +130,8 @@ def _sample_format(format: object) -> Optional[SampleFormat]:
         return None
     try:
         return SampleFormat.of(format)
-    except InvalidInputError:
-        logger.warning("the input format %r is unknown, so audio is sent without checking its format", format.type)
+    except InvalidInputError as error:
+        logger.warning("audio is sent without checking its format, because the input format is unknown: %s", error)
         return None
 
 

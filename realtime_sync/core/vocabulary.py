@@ -69,8 +69,8 @@ class Vocabulary:
 class Exchange(Protocol):
     """What a protocol keeps of one connection: the answers in progress on it."""
 
-    def complete(self, update: ConversationUpdate) -> ConversationUpdate:
-        """The update with what a server left out; the same object if nothing is missing."""
+    def complete(self, update: ConversationUpdate) -> Sequence[ConversationUpdate]:
+        """The update with what a server left out, the same object if nothing is missing; before it, what it ends."""
 
     def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """A command with these fields is about to be written, in its turn on the wire."""

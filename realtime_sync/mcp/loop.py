@@ -96,7 +96,7 @@ class MCPApprover:
         self._approvals.enter(self)
         try:
             self._engine.listen(self._calls)
-            for item in self._engine.read_conversation(open_requests):
+            for item in open_requests(self._engine.conversation()):
                 self._calls.add_request(item)
             self._thread = self._engine.start_thread(self._work, "mcp")
         except BaseException:

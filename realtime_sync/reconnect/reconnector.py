@@ -335,7 +335,7 @@ class Reconnector:
         """Send the history; returns the history that was sent, and the refusals."""
         if not self._replays:
             return Replay([], [], {}), []
-        replay = self._engine.read_conversation(lambda conversation: conversation.replay())
+        replay = self._engine.conversation().replay()
         refused: list[str] = []
         deadline: Optional[float] = None  # the usual
         for start in range(0, len(replay.items), _WINDOW):
@@ -424,7 +424,7 @@ class Reconnector:
         """True if a new connection would cut nothing short: no speech, no answer, no approval is in progress."""
         vad = self._engine.settings.turn_detection is not None
         speaks = self._outbox.speaking or (self._outbox.has_audio and not vad)
-        waits = self._engine.read_conversation(lambda conversation: conversation.awaits_approval())
+        waits = self._engine.conversation().awaits_approval()
         return responses_on(connection).idle and not speaks and not waits
 
     def _is_idle_within(self, connection: SessionConnection, seconds: Optional[float]) -> bool:

@@ -35,6 +35,9 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.reconnect.outbox import Outbox
 from realtime_sync.reconnect.policy import Reconnect
 
+# Messages whose audio is kept until they are in the conversation; of others the loss is told.
+_MOST_SAID = 64
+
 
 class ReconnectState:
     """See the module. ``continuous``: the service makes no messages of the audio (a translation)."""
@@ -56,7 +59,8 @@ class ReconnectState:
             self._add_unacknowledged(acknowledged)
         committed = self.outbox.observe(update, acknowledged, lambda: self._realtime.settings.input_format)
         if committed is not None:
-            self._said[committed.item_id] = committed.samples
+            room = len(self._said) < _MOST_SAID
+            self._said.setdefault(committed.item_id, committed.samples if room else None)
             if acknowledged is None:
                 self._unanswered = committed.item_id
         elif isinstance(update, updates.ResponseCreatedUpdate):

@@ -13,8 +13,8 @@ from typing import Any, Optional
 import attrs
 
 from realtime_sync.checks import check_number
-from realtime_sync.conversation.pieces import base64_size
 from realtime_sync.errors import WaitTimeoutError
+from realtime_sync.protocol.items import base64_size
 from realtime_sync.recording import Entry, Recording
 from realtime_sync.server import LiveSession, RealtimeServer, Script, faults
 
