@@ -17,7 +17,7 @@ from realtime_sync.audio.containers import bare_by_name, cannot_convert, contain
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.wav import RIFFS, WavInfo, placed, read_wav_header
-from realtime_sync.checks import check_whole
+from realtime_sync.checks import check_path, check_whole
 from realtime_sync.errors import AudioFormatError
 from realtime_sync.extras import is_installed
 
@@ -95,6 +95,7 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     if isinstance(source, Samples):
         chunks = _array_chunks(source, wanted)
     elif isinstance(source, (str, os.PathLike)):
+        check_path("the audio", source)
         chunks = _file_chunks(source, wanted)
     elif isinstance(source, bytes) and _is_bare(source, format):
         wanted.total_bytes = len(source)

@@ -10,6 +10,7 @@ import attrs
 
 from realtime_sync.audio.byte_stream import ByteStream
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat, pcm_at
+from realtime_sync.checks import check_path
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 
 RIFFS = (b"RIFF", b"RF64", b"BW64")
@@ -181,7 +182,9 @@ class WavWriter:
         self.format = format
         self.data_bytes = 0
         """Bytes of samples written so far."""
-        self._owned = isinstance(target, (str, os.PathLike))
+        self._owned = not hasattr(target, "write")
+        if self._owned:
+            check_path("the target", target)
         self._file: BinaryIO = open(target, "wb") if isinstance(target, (str, os.PathLike)) else target  # noqa: SIM115
         self._closed = False
         self._start = self._file.tell() if self._file.seekable() else None

@@ -14,8 +14,8 @@ from realtime_sync.cli import options, terminal
 from realtime_sync.errors import ConfigurationError, TranscriptionFailedError
 from realtime_sync.transcribing.output import OutputFolder
 
-# What a folder is searched for; a file that is named is tried whatever its name. Hidden files are left out: "._x.wav" is
-# what macOS puts beside x.wav on a foreign disk, ".trashed-..." what Android keeps of what was deleted.
+# What a folder is searched for; a file that is named is tried whatever its name. Hidden files are left out: macOS puts
+# "._x.wav" beside x.wav on a foreign disk, and Android keeps what was deleted as ".trashed-...".
 _SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
 
 
@@ -40,8 +40,8 @@ def transcribe(arguments: argparse.Namespace) -> int:
     """Write down what recordings say, as text, subtitles or JSON.
 
     It takes any file that libsndfile reads (WAV, MP3, FLAC, Ogg, ...; for all but WAV: pip install
-    'realtime-sync[audio]'), and several at once. A folder stands for the recordings in it, but for hidden ones
-    (.NAME), which are to be named.
+    'realtime-sync[audio]'), and several at once. A folder stands for the recordings in it, without
+    hidden ones (.NAME): name those.
 
     Examples:
       realtime-sync transcribe interview.mp3                       # to the standard output
