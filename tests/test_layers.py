@@ -58,6 +58,7 @@ HOMES = {
     "socket": {"transport", "server"},
     # The vocabulary has its one converter; the arguments of tools need another, which converts nothing by kindness.
     "cattrs": {"protocol"},
+    "pydantic": {"tools"},
     "requests": {"transport", "rest"},
 }
 # A session's threads start in the engine. The others, each with the reason why it is not there:
