@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "realtime_sync"
 ROOMS = [
     "version",
     "errors",
+    "user_code",
     "checks",
     "extras",
     "timeouts",
