@@ -13,7 +13,7 @@ import attrs
 
 from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.byte_stream import ByteStream, whole_frames
-from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch, unreadable
+from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.wav import RIFFS, WavInfo, placed, read_wav_header
@@ -80,8 +80,8 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     ``audio``, a WAV file in another format than ``format``, a compressed file, another container or ``Samples`` is
     decoded, mixed to mono and resampled as its chunks are taken. Anything else is taken for bare samples in ``format``;
     of a path only where its suffix says so (see ``AudioSource``). A file is read from where it stands; one that was
-    opened here is closed at the end, also when the iterator is dropped. What cannot be sought and is no WAV file (an
-    MP3 file in a pipe) is copied to disk first.
+    opened here is closed at the end, also when the iterator is dropped. What cannot be sought and is no WAV file of
+    samples (an MP3 file in a pipe) is copied to disk first.
 
     Raises, when called, InvalidInputError for what can be no source; while iterated, AudioFormatError: for what cannot
     be read, or not without the extra ``audio``, for a path that holds no known sound, for a source without a sample,
@@ -134,8 +134,8 @@ def _converted(decoded: Decoded, wanted: _Wanted) -> Generator[bytes, None, None
 
 
 def _chunks(stream: ByteStream, wanted: _Wanted) -> Generator[bytes, None, None]:
-    format, left = wanted.format, stream.left()
-    info, start = read_wav_header(stream)
+    format, left, header = wanted.format, stream.left(), _Header(stream)
+    info, start = read_wav_header(header)
     if info is not None:
         info = placed(info, stream)
         if info.matches(format):
@@ -155,13 +155,31 @@ def _chunks(stream: ByteStream, wanted: _Wanted) -> Generator[bytes, None, None]
         told = cannot_convert(found, stream.name) if found else None
         raise AudioFormatError(told or mismatch(cast(WavInfo, info), format, stream.name))
     with ExitStack() as stack:
-        decoded = _decoded(stream, info, found, format.seconds(wanted.size), stack)
+        decoded = _decoded(stream, header, info, found, format.seconds(wanted.size), stack)
         logger.info("%s is converted to %s on its way", stream.name or info or found, format)
         yield from _converted(decoded, wanted)
 
 
+@attrs.define
+class _Header:
+    """The beginning of a stream, which is kept as it is read."""
+
+    stream: ByteStream
+    data: bytes = b""
+
+    def read(self, size: int, /) -> bytes:
+        piece = self.stream.read(size)
+        self.data += piece
+        return piece
+
+
 def _decoded(
-    stream: ByteStream, info: Optional[WavInfo], found: Optional[str], block_seconds: float, stack: ExitStack
+    stream: ByteStream,
+    header: _Header,
+    info: Optional[WavInfo],
+    found: Optional[str],
+    block_seconds: float,
+    stack: ExitStack,
 ) -> Decoded:
     if info is not None:
         decoded = decode_wav(stream, info, block_seconds)
@@ -169,7 +187,7 @@ def _decoded(
             return decoded
         found = f"a WAV file ({info})"
         if stream.file is None:
-            raise AudioFormatError(unreadable(found, stream.name, "not from a stream that cannot be sought"))
+            stream.put_back(header.data)
     assert found is not None
     whole = stack.enter_context(sought(stream))
     return stack.enter_context(decoded_file(whole, found, stream.name, block_seconds))
