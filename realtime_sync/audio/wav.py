@@ -28,7 +28,8 @@ _MAX_HEADER_BYTES = 16 * 2**20
 # What writers put that could not know, or could not go back: 0, and about the most that the field can hold, or half of
 # it (ffmpeg 0xFFFFFFFF, sox and espeak 0x7FFFF000, arecord 0x7FFFFF00, others the like less the header).
 _UNKNOWN_LENGTHS = (range(1), range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
-_SILENCE_SEARCHED = 10  # seconds in which a sample is looked for that is not 0
+# Where a sample is looked for that is not 0: in so many seconds, of which each has so many bytes at most.
+_SILENCE_SEARCHED, _MOST_SEARCHED = 10, 2**20
 
 _CUT_OFF = "This WAV file is cut off within its header: it holds no samples."
 
@@ -87,6 +88,7 @@ def placed(info: WavInfo, stream: ByteStream) -> WavInfo:
     if info == packed:
         return info
     width, second, start = info.frame_bytes // info.channels, info.rate * info.frame_bytes, b""
+    second = min(second, _MOST_SEARCHED)  # a header may claim any rate
     left = _SILENCE_SEARCHED * second if info.data_bytes is None else info.data_bytes
     while not start.strip(b"\0") and len(start) < _SILENCE_SEARCHED * second:
         piece = stream.read(min(second, left - len(start)))

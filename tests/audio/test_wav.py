@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime_sync.audio.byte_stream import ByteStream
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
-from realtime_sync.audio.wav import WavInfo, WavWriter, read_wav_header, write_wav
+from realtime_sync.audio.wav import WavInfo, WavWriter, placed, read_wav_header, write_wav
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.protocol.options import AudioFormat
 from tests.audio.audio_files import EXAMPLES, TAIL, OneByteStream, chunk, fmt, riff
@@ -191,6 +192,20 @@ def test_a_claimed_length_never_takes_more_than_the_bound() -> None:
     with pytest.raises(AudioFormatError, match="before its samples"):
         read_wav_header(stream)
     assert stream.taken == 0
+
+
+def test_where_samples_lie_is_looked_for_within_a_bound_whatever_the_header_claims() -> None:
+    class Silence:
+        taken = 0
+
+        def read(self, size: int, /) -> bytes:
+            self.taken += size
+            return bytes(size)
+
+    source = Silence()
+    info = WavInfo(1, 1000, 2**30, 24, None, 4000)
+    assert placed(info, ByteStream(source)) == info
+    assert source.taken <= 10 * 2**20
 
 
 WHOLE = riff(
