@@ -57,7 +57,8 @@ def container(peek: Callable[[int], bytes], name: Optional[str]) -> Optional[str
     if found is None and start.startswith(b"\xff"):
         found = frames_in_a_row(peek)
     if found is None and name is not None and name.lower().endswith(_COMPRESSED_NAMES):
-        found = f"a {os.path.splitext(name)[1][1:].upper()} file, by its name"
+        kind = os.path.splitext(name)[1][1:].upper()
+        found = f"{'a' if kind[0] in 'FW' else 'an'} {kind} file, by its name"
     return found
 
 
