@@ -3,9 +3,9 @@
 A session that reconnects has several, one after the other; ``number`` is 1 for the first.
 
 Sending: ``send`` takes the wire's turn, a lock, so that everything written down in the turn has the order of the wire.
-In the turn, in this order: the recovery keeps the frame, the command is expected, the recording gets the frame, the
-frame is written. A command is kept and expected before its first byte is written, because its acknowledgement may come
-at once. An error that is raised before the write leaves the connection as it is.
+In the turn, in this order: the recovery keeps the frame, the exchange learns of the command, the command is expected,
+the recording gets the frame, the frame is written. A command is kept and expected before its first byte is written,
+because its acknowledgement may come at once. An error that is raised before the write leaves the connection as it is.
 
 The end: the reader thread calls ``end``, and so may whichever thread finishes the session (``Engine.finish``): a second
 call finds nobody waiting, and replaces both errors. ``reason`` is how the connection ended; ``error`` is the error that
@@ -95,6 +95,7 @@ class SessionConnection:
                 taken = True
                 frame.kept = keep(self, frame)
                 if frame.handle is not None:
+                    self.exchange.sending(frame.handle, frame.message)
                     self.commands.expect(frame.handle, frame.message)
                 if self._recording is not None:
                     self._recording.sent(frame.text)

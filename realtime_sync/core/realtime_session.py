@@ -208,9 +208,8 @@ class RealtimeWireSession(WireSession):
     ) -> CommandHandle:
         """Let the model answer. Acknowledged by ``response.created``; the answer ends with ``response.done``.
 
-        Its updates come in ``updates()``. Call ``wait()`` before you ``ask`` or ``respond``: those know of a response
-        once it has begun. If voice activity detection begins a response in the same moment, the two may be confused;
-        ``respond()`` distinguishes them.
+        Its updates come in ``updates()``. An ``ask`` or ``respond`` that follows waits for its end. If voice activity
+        detection begins a response in the same moment, the two may be confused; ``respond()`` distinguishes them.
 
         Args:
             options: Settings of this response alone; None: the session's.

@@ -266,9 +266,23 @@ def _union_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
     return structure
 
 
+def _arguments_hook(*, nullable: bool) -> Hook:
+    """The arguments of a call are JSON text. Some servers send the object itself: it is told as its text."""
+
+    def structure(value: Any, _: Any) -> Optional[str]:
+        if value is None and not nullable:
+            raise TypeError("expected a string, got null")
+        return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    return structure
+
+
 def _class_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Hook:
     """Structure one class; what it has no field for goes into ``extra``."""
     ours = {field.name: override(omit=True) for field in attrs.fields(cls) if field.name in _OURS}
+    for field in attrs.fields(cls):
+        if field.name == "arguments":
+            ours["arguments"] = override(struct_hook=_arguments_hook(nullable=field.default is None))
     inner: Hook = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=True, **ours)  # type: ignore[arg-type]
     known = frozenset(field.name for field in attrs.fields(cls)) - frozenset(_OURS)
     if getattr(cls, "session_type", None):

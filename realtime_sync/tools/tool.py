@@ -111,6 +111,8 @@ class FunctionTool(Generic[P, R_co]):
         """
         try:
             arguments = self._arguments.read(_parsed(arguments_json))
+            if not arguments_json.strip() and self.parameters["properties"]:  # lost on their way, as likely as not
+                raise MismatchError("no arguments have come; without any, write {}")
         except MismatchError as error:
             faults = "; ".join(fault.removeprefix(".") for fault in error.faults)
             known = ", ".join(self.parameters["properties"]) or "none"
