@@ -1,7 +1,8 @@
-"""Checks of arguments and settings: a number in a range is described here, once, in the same words everywhere."""
+"""Checks of arguments and settings: each kind is described here, once, in the same words everywhere."""
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any, Callable, Optional
 
@@ -61,6 +62,14 @@ def check_whole(
         return
     if not isinstance(value, int) or isinstance(value, bool) or not at_least <= value <= at_most:
         _refuse("whole number", name, value, unit, _range(at_least, None, at_most), optional, error)
+
+
+def check_path(name: str, path: object, *, error: type[RealtimeSyncError] = InvalidInputError) -> None:
+    """Raise unless ``path`` can be one: text or a path object, without NUL. Whether it is there, the system says."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise error(f"{name} must be a path, not {path!r:.60}")
+    if "\0" in os.fsdecode(path):
+        raise error(f"{name} must be a path, and no path holds a NUL as {os.fsdecode(path)!r:.60} does")
 
 
 def validated_by(check: Callable[..., None], unit: str = "", **limits: Any) -> Validator:

@@ -179,6 +179,7 @@ class RealtimeConversationClient:
 
         Raises:
             ConfigurationError: A setting is missing or cannot work.
+            InvalidInputError: ``options`` are of another kind, or ``recording`` cannot be written.
             ConnectionFailedError: No connection could be made: ``AuthenticationError``, ``NotFoundError``,
                 ``RateLimitedError``, ...
             ServerError: The service refused ``options``.

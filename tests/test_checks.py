@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
 import attrs
 import pytest
 
-from realtime_sync.checks import check_number, check_whole, validated_by
+from realtime_sync.checks import check_number, check_path, check_whole, validated_by
 from realtime_sync.errors import ConfigurationError, InvalidInputError
 
 
@@ -20,6 +22,26 @@ def test_a_number_in_its_range_passes(value: float) -> None:
 def test_what_is_no_number_in_the_range_is_refused(value: object) -> None:
     with pytest.raises(InvalidInputError, match=r"^pause must be a number of seconds from 0 to 10, not "):
         check_number("pause", value, "seconds", at_most=10)
+
+
+@pytest.mark.parametrize("path", ["", "a/b.wav", Path("a.wav"), "\udcff.wav"])
+def test_what_can_be_a_path_passes(path: object) -> None:
+    check_path("the file", path)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (5, "the file must be a path, not 5"),
+        (None, "not None"),
+        (b"a.wav", "not b'a.wav'"),
+        ("a\0b.wav", "holds a NUL as 'a"),
+        (Path("a\0b.wav"), "holds a NUL as 'a"),
+    ],
+)
+def test_what_can_be_no_path_is_refused(path: object, told: str) -> None:
+    with pytest.raises(InvalidInputError, match=re.escape(told)):
+        check_path("the file", path)
 
 
 def test_infinity_is_refused_unless_it_is_allowed() -> None:

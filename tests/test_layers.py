@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parents[1] / "realtime_sync"
 ROOMS = [
     "version",
     "errors",
+    "user_code",
     "checks",
     "extras",
     "timeouts",
@@ -58,6 +59,7 @@ HOMES = {
     "socket": {"transport", "server"},
     # The vocabulary has its one converter; the arguments of tools need another, which converts nothing by kindness.
     "cattrs": {"protocol"},
+    "pydantic": {"tools"},
     "requests": {"transport", "rest"},
 }
 # A session's threads start in the engine. The others, each with the reason why it is not there:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import BinaryIO, Callable, Optional, Union, cast
 
 from realtime_sync.errors import AudioFormatError, InvalidInputError
+
+logger = logging.getLogger(__name__)
 
 _BYTES = (bytes, bytearray, memoryview)
 
@@ -54,6 +57,12 @@ class ByteStream:
         """What is read next."""
         self._held = memoryview(data + self._held)
 
+    def peek(self, size: int) -> bytes:
+        """As ``read``, and what it gives is read again."""
+        if len(self._held) < size:
+            self.put_back(self.read(size))
+        return bytes(self._held[:size])
+
     def read(self, size: int, /) -> bytes:
         """So many bytes, fewer only at the end."""
         first = self._next(size)
@@ -73,6 +82,48 @@ class ByteStream:
             piece = _checked(self._source(size))
         self._held = memoryview(piece)[size:]
         return piece[:size]
+
+
+def whole_frames(
+    stream: ByteStream,
+    what: object,
+    frame_bytes: int,
+    size: int,
+    rate: int,
+    promised: Optional[int] = None,
+    *,
+    wav: bool = False,
+) -> Generator[bytes, None, None]:
+    """The audio from here in pieces of ``size`` bytes, which are whole frames; only the last may be shorter.
+
+    ``what``: the audio's format, for messages. ``frame_bytes``: of a sample of each channel; ``rate``: frames a second.
+    ``promised``: how many bytes there should be; None: to the end. ``wav``: it is a WAV file.
+
+    A file that was cut off gives what is whole of it, with a warning. Raises AudioFormatError if there is no whole
+    frame; and, after all that is whole, if what is no file ends within one: then something was taken apart wrongly.
+    """
+    given = odd = 0
+    while not odd:
+        piece = stream.read(size if promised is None else min(size, promised - given))
+        odd = len(piece) % frame_bytes
+        if len(piece) > odd:
+            yield piece[:-odd] if odd else piece
+        given += len(piece) - odd
+        if len(piece) < size:
+            break
+    if odd and not (given and (wav or stream.name)):
+        raise AudioFormatError(
+            f"The audio ends within a sample: {given + odd} bytes are no whole number of {frame_bytes}-byte samples. "
+            f"Everything before was sent. Is it {what}, or was the file cut off?"
+        )
+    if not given:
+        raise AudioFormatError("The source holds no audio" + (": a WAV header without samples." if wav else "."))
+    name, second = stream.name or ("the WAV file" if wav else "the audio"), rate * frame_bytes
+    if promised is not None and given + odd < promised:
+        told = "%s is cut off: its header promises %.1f s, and it holds %.1f s"
+        logger.warning(told, name, promised / second, given / second)
+    elif odd:
+        logger.warning("%s ends within a sample: its last %d bytes are left out", name, odd)
 
 
 def _read_function(source: object) -> Callable[[int], object]:

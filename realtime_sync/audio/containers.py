@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import Optional
+from typing import Callable, Optional
 
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
+from realtime_sync.audio.mpeg import frames_in_a_row
 from realtime_sync.audio.wav import CODEC_ALAW, CODEC_MULAW, WavInfo
 from realtime_sync.errors import AudioFormatError
 from realtime_sync.extras import install
 
 # (where, what stands there, what it is): compressed audio and other containers, sent as samples, are loud noise.
 _MAGICS = (
-    (0, b"ID3", "an MP3 file"),
+    *((0, b"ID3" + version, "an MP3 file") for version in (b"\2", b"\3", b"\4")),
     (0, b"fLaC", "a FLAC file"),
     (0, b"OggS", "an Ogg file (Vorbis or Opus)"),
-    (4, b"ftyp", "an MP4, M4A or MOV file"),
+    *((4, box, "an MP4, M4A or MOV file") for box in (b"ftyp", b"moov", b"mdat")),
     (0, b"\x1a\x45\xdf\xa3", "a WebM or Matroska file"),
     (0, b"FORM", "an AIFF file"),
     (0, b"RIFX", "a big-endian WAV file (RIFX)"),
@@ -25,9 +26,16 @@ _MAGICS = (
     (0, b"#!AMR", "an AMR file"),
     (0, b"wvpk", "a WavPack file"),
     (0, b"riff\x2e\x91\xcf\x11", "a W64 file"),
+    (0, b"MAC ", "a Monkey's Audio file"),
+    (0, b"#!SILK_V3", "a SILK file"),
+    (0, b"\x02#!SILK_V3", "a SILK file"),
+    (0, b"NIST_1A", "a NIST SPHERE file"),
+    (0, b"Creative Voi", "a VOC file"),
+    (0, b"FLV\x01", "a Flash video"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a WMA file"),
 )
-# MP3 and AAC may start with two bytes that samples may start with as well, so for these the name tells.
+_MAGICS_BY_OFFSET = {at: tuple(magic for offset, magic, _ in _MAGICS if offset == at) for at, *_ in _MAGICS}
+# What begins with nothing that tells, or not with its first frame: then the name does.
 _COMPRESSED_NAMES = (".mp3", ".mp2", ".aac", ".m4a", ".mp4", ".flac", ".ogg", ".oga", ".opus", ".webm", ".wma", ".amr")
 _WAV_NAMES = (".wav", ".wave")
 # Nothing in bare samples tells what they are, so of a path its name does. Those of G.711 are at 8,000 Hz.
@@ -35,9 +43,19 @@ _BARE_NAMES = (".pcm", ".raw")
 _BARE_LAWS = {".ul": CODEC_MULAW, ".ulaw": CODEC_MULAW, ".al": CODEC_ALAW, ".alaw": CODEC_ALAW}
 
 
-def container(start: bytes, name: Optional[str]) -> Optional[str]:
-    """Which kind of file begins like this, in words; None if it may hold bare samples."""
-    found = next((what for offset, magic, what in _MAGICS if start.startswith(magic, offset)), None)
+def container(peek: Callable[[int], bytes], name: Optional[str]) -> Optional[str]:
+    """Which kind of file this is, in words; None if it may hold bare samples.
+
+    ``peek(size)`` gives its first bytes, fewer only if there are no more.
+    """
+    start = peek(12)
+    found = None
+    if any(
+        start.startswith(magics, offset) for offset, magics in _MAGICS_BY_OFFSET.items()
+    ):  # each piece comes by here
+        found = next(what for offset, magic, what in _MAGICS if start.startswith(magic, offset))
+    if found is None and start.startswith(b"\xff"):
+        found = frames_in_a_row(peek)
     if found is None and name is not None and name.lower().endswith(_COMPRESSED_NAMES):
         kind = os.path.splitext(name)[1][1:].upper()
         found = f"{'a' if kind[0] in 'FW' else 'an'} {kind} file, by its name"

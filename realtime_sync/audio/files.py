@@ -11,7 +11,7 @@ import attrs
 
 from realtime_sync.audio import g711
 from realtime_sync.audio.arrays import mono, to_bytes
-from realtime_sync.audio.byte_stream import ByteStream
+from realtime_sync.audio.byte_stream import ByteStream, whole_frames
 from realtime_sync.audio.containers import unreadable
 from realtime_sync.audio.formats import ALAW, MULAW, SampleFormat
 from realtime_sync.audio.resampling import resampled
@@ -45,30 +45,14 @@ class Decoded:
 
 def decode_wav(stream: ByteStream, info: WavInfo, block_seconds: float) -> Optional[Decoded]:
     """The samples that follow a WAV header, as they come; None for a codec that takes more than arithmetic."""
-    width = -(-info.bits // 8)
+    width = info.frame_bytes // info.channels
     known = {CODEC_PCM: (1, 2, 3, 4), CODEC_FLOAT: (4, 8), CODEC_MULAW: (1,), CODEC_ALAW: (1,)}
     if width not in known.get(info.codec, ()):
         return None
-    frame = width * info.channels
-    size = max(1, round(info.rate * block_seconds)) * frame
-
-    def blocks() -> Iterator[Floats]:
-        left = info.data_bytes
-        while True:
-            data = stream.read(size if left is None else min(size, left))
-            left = None if left is None else left - len(data)
-            whole = len(data) - len(data) % frame
-            if whole:
-                yield _wav_block(data[:whole], info, width)
-            if len(data) > whole:
-                raise AudioFormatError(
-                    f"The WAV file ends within a sample ({len(data) - whole} of {frame} bytes). Everything before was "
-                    "handed out. Was the file cut off?"
-                )
-            if len(data) < size:
-                return
-
-    return Decoded(blocks(), info.rate, None if info.data_bytes is None else info.data_bytes // frame)
+    size = max(1, round(info.rate * block_seconds)) * info.frame_bytes
+    frames = whole_frames(stream, info, info.frame_bytes, size, info.rate, info.data_bytes, wav=True)
+    count = None if info.data_bytes is None else info.data_bytes // info.frame_bytes
+    return Decoded((_wav_block(data, info, width) for data in frames), info.rate, count)
 
 
 def _wav_block(data: bytes, info: WavInfo, width: int) -> Floats:
@@ -84,6 +68,8 @@ def _wav_block(data: bytes, info: WavInfo, width: int) -> Floats:
         samples = wide.reshape(-1).view("<i4")
     else:
         samples = np.frombuffer(data, "u1" if width == 1 else f"<i{width}")
+    if info.codec == CODEC_PCM and -(-info.bits // 8) < width:  # they lie at the bottom of their room
+        samples = samples << (8 * width - info.bits)
     return mono(samples.reshape(-1, info.channels))
 
 

@@ -12,12 +12,12 @@ from typing import BinaryIO, Iterable, Optional, Union, cast
 import attrs
 
 from realtime_sync.audio.arrays import Samples
-from realtime_sync.audio.byte_stream import ByteStream
-from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch, unreadable
+from realtime_sync.audio.byte_stream import ByteStream, whole_frames
+from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.wav import RIFFS, WavInfo, read_wav_header
-from realtime_sync.checks import check_whole
+from realtime_sync.audio.wav import RIFFS, WavInfo, placed, read_wav_header
+from realtime_sync.checks import check_path, check_whole
 from realtime_sync.errors import AudioFormatError
 from realtime_sync.extras import is_installed
 
@@ -65,6 +65,13 @@ class _Wanted:
     size: int  # bytes a chunk
     total_bytes: Optional[int] = None
 
+    def cut(
+        self, stream: ByteStream, promised: Optional[int] = None, *, wav: bool = False
+    ) -> Generator[bytes, None, None]:
+        """The chunks of samples in this format, as ``whole_frames`` gives them."""
+        format = self.format
+        return whole_frames(stream, format, format.sample_bytes, self.size, format.rate, promised, wav=wav)
+
 
 def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) -> AudioChunks:
     """``source`` as chunks of ``chunk_bytes`` (rounded down to whole samples); only the last may be shorter.
@@ -73,13 +80,13 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     ``audio``, a WAV file in another format than ``format``, a compressed file, another container or ``Samples`` is
     decoded, mixed to mono and resampled as its chunks are taken. Anything else is taken for bare samples in ``format``;
     of a path only where its suffix says so (see ``AudioSource``). A file is read from where it stands; one that was
-    opened here is closed at the end, also when the iterator is dropped. What cannot be sought and is no WAV file (an
-    MP3 file in a pipe) is copied to disk first.
+    opened here is closed at the end, also when the iterator is dropped. What cannot be sought and is no WAV file of
+    samples (an MP3 file in a pipe) is copied to disk first.
 
     Raises, when called, InvalidInputError for what can be no source; while iterated, AudioFormatError: for what cannot
     be read, or not without the extra ``audio``, for a path that holds no known sound, for a source without a sample,
-    and, after all that is whole has been handed out, for an end within a sample. Errors of the source itself pass
-    through (OSError, ...).
+    and, after all that is whole has been handed out, for bare samples that end within one. A file that ends so, or
+    earlier than its header promises, is logged as a warning. Errors of the source itself pass through (OSError, ...).
     """
     check_whole("chunk_bytes", chunk_bytes, "bytes", at_least=format.sample_bytes)
     wanted = _Wanted(format, chunk_bytes - chunk_bytes % format.sample_bytes)
@@ -88,6 +95,7 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     if isinstance(source, Samples):
         chunks = _array_chunks(source, wanted)
     elif isinstance(source, (str, os.PathLike)):
+        check_path("the audio", source)
         chunks = _file_chunks(source, wanted)
     elif isinstance(source, bytes) and _is_bare(source, format):
         wanted.total_bytes = len(source)
@@ -101,7 +109,7 @@ def _is_bare(data: bytes, format: SampleFormat) -> bool:
     """True for nothing but samples: a short way for who sends each piece by itself, as a microphone gives it."""
     if not data or len(data) % format.sample_bytes:  # to be told in the words of all other sources
         return False
-    return not data.startswith(RIFFS) and container(data[:12], None) is None
+    return not data.startswith(RIFFS) and container(lambda size: data[:size], None) is None
 
 
 def slices(data: bytes, size: int) -> Generator[bytes, None, None]:
@@ -122,36 +130,56 @@ def _file_chunks(path: Union[str, os.PathLike[str]], wanted: _Wanted) -> Generat
 
 def _converted(decoded: Decoded, wanted: _Wanted) -> Generator[bytes, None, None]:
     wanted.total_bytes = decoded.converted_bytes(wanted.format)
-    yield from _cut(ByteStream(decoded.converted(wanted.format)), None, wanted)
+    yield from wanted.cut(ByteStream(decoded.converted(wanted.format)))
 
 
 def _chunks(stream: ByteStream, wanted: _Wanted) -> Generator[bytes, None, None]:
-    format, left = wanted.format, stream.left()
-    info, start = read_wav_header(stream)
-    if info is not None and info.matches(format):
-        wanted.total_bytes = info.data_bytes
-        yield from _cut(stream, info.data_bytes, wanted, wav=True)
-        return
+    format, left, header = wanted.format, stream.left(), _Header(stream)
+    info, start = read_wav_header(header)
+    if info is not None:
+        info = placed(info, stream)
+        if info.matches(format):
+            wanted.total_bytes = info.data_bytes
+            yield from wanted.cut(stream, info.data_bytes, wav=True)
+            return
     stream.put_back(start)
-    found = None if info is not None else container(start, stream.name)
+    found = None if info is not None else container(stream.peek, stream.name)
     if info is None and found is None and start and stream.path is not None:
         info = bare_by_name(stream.path)
         info = info and attrs.evolve(info, data_bytes=left)
     if found is None and (info is None or info.matches(format)):
         wanted.total_bytes = left
-        yield from _cut(stream, None, wanted)
+        yield from wanted.cut(stream)
         return
     if not is_installed("numpy", "soundfile", "soxr"):
         told = cannot_convert(found, stream.name) if found else None
         raise AudioFormatError(told or mismatch(cast(WavInfo, info), format, stream.name))
     with ExitStack() as stack:
-        decoded = _decoded(stream, info, found, format.seconds(wanted.size), stack)
+        decoded = _decoded(stream, header, info, found, format.seconds(wanted.size), stack)
         logger.info("%s is converted to %s on its way", stream.name or info or found, format)
         yield from _converted(decoded, wanted)
 
 
+@attrs.define
+class _Header:
+    """The beginning of a stream, which is kept as it is read."""
+
+    stream: ByteStream
+    data: bytes = b""
+
+    def read(self, size: int, /) -> bytes:
+        piece = self.stream.read(size)
+        self.data += piece
+        return piece
+
+
 def _decoded(
-    stream: ByteStream, info: Optional[WavInfo], found: Optional[str], block_seconds: float, stack: ExitStack
+    stream: ByteStream,
+    header: _Header,
+    info: Optional[WavInfo],
+    found: Optional[str],
+    block_seconds: float,
+    stack: ExitStack,
 ) -> Decoded:
     if info is not None:
         decoded = decode_wav(stream, info, block_seconds)
@@ -159,33 +187,7 @@ def _decoded(
             return decoded
         found = f"a WAV file ({info})"
         if stream.file is None:
-            raise AudioFormatError(unreadable(found, stream.name, "not from a stream that cannot be sought"))
+            stream.put_back(header.data)
     assert found is not None
     whole = stack.enter_context(sought(stream))
     return stack.enter_context(decoded_file(whole, found, stream.name, block_seconds))
-
-
-def _cut(
-    stream: ByteStream, left: Optional[int], wanted: _Wanted, *, wav: bool = False
-) -> Generator[bytes, None, None]:
-    """The chunks of samples in that format; ``left``: how many bytes there should be, None: to the end."""
-    format, size, given = wanted.format, wanted.size, 0
-    while True:
-        chunk = stream.read(size if left is None else min(size, left - given))
-        odd = len(chunk) % format.sample_bytes
-        if len(chunk) > odd:
-            yield chunk[:-odd] if odd else chunk
-        given += len(chunk) - odd
-        if odd:
-            raise AudioFormatError(
-                f"The audio ends within a sample: {given + odd} bytes are no whole number of "
-                f"{format.sample_bytes}-byte samples. Everything before was sent. Is it {format}, or was the "
-                "file cut off?"
-            )
-        if len(chunk) < size:
-            break
-    if not given:
-        raise AudioFormatError("The source holds no audio" + (": a WAV header without samples." if wav else "."))
-    if left is not None and given < left:
-        told = "the WAV file is cut off: its header promises %.1f s, and it holds %.1f s"
-        logger.warning(told, format.seconds(left), format.seconds(given))

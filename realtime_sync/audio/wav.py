@@ -10,6 +10,7 @@ import attrs
 
 from realtime_sync.audio.byte_stream import ByteStream
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat, pcm_at
+from realtime_sync.checks import check_path
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 
 RIFFS = (b"RIFF", b"RF64", b"BW64")
@@ -24,7 +25,11 @@ _SUBFORMAT_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 
 # A chunk's length is the file's own claim: one of 4 GiB before the samples would swallow the audio of a live pipe.
 _MAX_HEADER_BYTES = 16 * 2**20
-_UNKNOWN_LENGTHS = (0, 0xFFFFFFFF)  # what writers put that could not know, or could not go back
+# What writers put that could not know, or could not go back: 0, and about the most that the field can hold, or half of
+# it (ffmpeg 0xFFFFFFFF, sox and espeak 0x7FFFF000, arecord 0x7FFFFF00, others the like less the header).
+_UNKNOWN_LENGTHS = (range(1), range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
+# Where a sample is looked for that is not 0: in so many seconds, of which each has so many bytes at most.
+_SILENCE_SEARCHED, _MOST_SEARCHED = 10, 2**20
 
 _CUT_OFF = "This WAV file is cut off within its header: it holds no samples."
 
@@ -42,8 +47,9 @@ class WavInfo:
 
     ``codec``: the format tag, 1 (PCM), 3 (float), 6 (A-law), 7 (µ-law) or another; that of the subformat where the
     header is of the extensible kind, and 0xFFFE where the subformat has none.
-    ``rate``: in Hz. ``bits``: of a sample of one channel. ``data_bytes``: the length of the samples as the header
-    claims it, or None if it does not know (the file was written as a stream): then they go on to the end.
+    ``rate``: in Hz. ``bits``: of a sample of one channel; 0 if the codec has none. ``data_bytes``: the length of the
+    samples as the header claims it, or None if it does not know (the file was written as a stream): then they go on to
+    the end. ``frame_bytes``: of a sample of each channel; by default no byte lies between them.
     """
 
     codec: int
@@ -51,17 +57,52 @@ class WavInfo:
     rate: int
     bits: int
     data_bytes: Optional[int] = None
+    frame_bytes: int = attrs.field()
+
+    @frame_bytes.default
+    def _packed(self) -> int:
+        return self.channels * -(-self.bits // 8)
 
     def matches(self, wanted: SampleFormat) -> bool:
         """True if the samples can be sent in this format as they are."""
-        sendable = (_CODECS.get(wanted.wire_type), 1, wanted.rate, 8 * wanted.sample_bytes)
-        return (self.codec, self.channels, self.rate, self.bits) == sendable
+        sendable = (_CODECS.get(wanted.wire_type), 1, wanted.rate, 8 * wanted.sample_bytes, wanted.sample_bytes)
+        return (self.codec, self.channels, self.rate, self.bits, self.frame_bytes) == sendable
 
     def __str__(self) -> str:
         codec = _CODEC_NAMES.get(self.codec, f"codec 0x{self.codec:04X}")
-        name = codec if self.codec in (CODEC_ALAW, CODEC_MULAW) else f"{self.bits}-bit {codec}"
+        name = codec if self.codec in (CODEC_ALAW, CODEC_MULAW) or not self.bits else f"{self.bits}-bit {codec}"
+        if self.frame_bytes != self._packed():
+            name += f" in {self.frame_bytes // self.channels} bytes"
         channels = {1: "mono", 2: "stereo"}.get(self.channels, f"{self.channels} channels")
         return f"{name}, {self.rate} Hz, {channels}"
+
+
+def placed(info: WavInfo, stream: ByteStream) -> WavInfo:
+    """The header, corrected by the first samples that are not 0, if it says that samples have more room than they need.
+
+    They lie at the bottom of it, as ``arecord`` writes 24 bits in 4 bytes: that is what such a ``WavInfo`` means. Or at
+    the top, as the standard has it: they are samples of more bits. Or there is no such room: the header is wrong, as
+    that of many a home-made writer is. The stream is at the first sample, and stays there.
+    """
+    packed = attrs.evolve(info, frame_bytes=info.channels * -(-info.bits // 8))
+    if info == packed:
+        return info
+    width, second, start = info.frame_bytes // info.channels, info.rate * info.frame_bytes, b""
+    second = min(second, _MOST_SEARCHED)  # a header may claim any rate
+    left = _SILENCE_SEARCHED * second if info.data_bytes is None else info.data_bytes
+    while not start.strip(b"\0") and len(start) < _SILENCE_SEARCHED * second:
+        piece = stream.read(min(second, left - len(start)))
+        start += piece
+        if not piece:
+            break
+    stream.put_back(start)
+    places = range(0, len(start) - width + 1, width)
+    values = [int.from_bytes(start[place : place + width], "little", signed=True) for place in places]
+    full = 1 << info.bits
+    if all(-full // 2 <= value < full // 2 for value in values) or all(0 <= value < full for value in values):
+        return info
+    above = 1 << (8 * width - info.bits)
+    return packed if any(value % above for value in values) else attrs.evolve(info, bits=8 * width)
 
 
 def read_wav_header(stream: ByteReader) -> tuple[Optional[WavInfo], bytes]:
@@ -95,7 +136,8 @@ def _read_chunks(stream: ByteStream) -> WavInfo:
             if info is None:
                 raise AudioFormatError("This WAV file has its samples before their format ('data' before 'fmt ').")
             length = wide_length if size == 0xFFFFFFFF and wide_length is not None else size
-            return attrs.evolve(info, data_bytes=None if length in _UNKNOWN_LENGTHS else length)
+            unknown = any(length in lengths for lengths in _UNKNOWN_LENGTHS) or length >= 2**62
+            return attrs.evolve(info, data_bytes=None if unknown else length)
         budget -= 8 + size
         if budget < 0:
             raise AudioFormatError(f"This WAV file has more than {_MAX_HEADER_BYTES} bytes before its samples.")
@@ -111,12 +153,16 @@ def _read_chunks(stream: ByteStream) -> WavInfo:
 def _read_format(body: bytes) -> WavInfo:
     if len(body) < 16:
         raise AudioFormatError(f"This WAV file's format is cut short: {len(body)} bytes instead of 16.")
-    codec, channels, rate, _, _, bits = struct.unpack_from("<HHIIHH", body)
+    codec, channels, rate, _, frame_bytes, bits = struct.unpack_from("<HHIIHH", body)
     if codec == _CODEC_EXTENSIBLE and body[26:40] == _SUBFORMAT_TAIL:
         codec = int.from_bytes(body[24:26], "little")
-    if not (channels and rate and bits):
+    if codec in (CODEC_ALAW, CODEC_MULAW):
+        bits = 8  # some writers put 0, or 16
+    if not (channels and rate) or (not bits and codec in (CODEC_PCM, CODEC_FLOAT)):
         raise AudioFormatError(f"This WAV file's format makes no sense: {channels} channels, {rate} Hz, {bits} bits.")
-    return WavInfo(codec, channels, rate, bits)
+    info = WavInfo(codec, channels, rate, bits)
+    roomier = codec == CODEC_PCM and bits > 8 and info.frame_bytes < frame_bytes <= 4 * channels
+    return attrs.evolve(info, frame_bytes=frame_bytes) if roomier and frame_bytes % channels == 0 else info
 
 
 def _read_exactly(stream: ByteStream, size: int) -> bytes:
@@ -138,7 +184,9 @@ class WavWriter:
         self.format = format
         self.data_bytes = 0
         """Bytes of samples written so far."""
-        self._owned = isinstance(target, (str, os.PathLike))
+        self._owned = not hasattr(target, "write")
+        if self._owned:
+            check_path("the target", target)
         self._file: BinaryIO = open(target, "wb") if isinstance(target, (str, os.PathLike)) else target  # noqa: SIM115
         self._closed = False
         self._start = self._file.tell() if self._file.seekable() else None

@@ -12,6 +12,7 @@ import io
 import logging
 import os
 import sys
+import warnings
 from typing import Callable, Optional, Sequence
 
 from realtime_sync.cli import chat, doctor, recordings, say, serve, talk, transcribe
@@ -71,6 +72,7 @@ def _run(argv: Optional[Sequence[str]]) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a model may say what the output's encoding has not
     form = logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s"
     logging.basicConfig(format=form, handlers=[LogHandler()])
+    warnings.filterwarnings("ignore", module=r"realtime_sync\.user_code")  # the log tells more
     logging.getLogger("realtime_sync").setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
     try:
         return int(arguments.run(arguments))

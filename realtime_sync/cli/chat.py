@@ -17,6 +17,7 @@ from realtime_sync.core.answer import Answer, Delta
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationSessionOptions
+from realtime_sync.recording.private_file import private
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.tools import ToolOutcome
 
@@ -55,6 +56,8 @@ def chat(arguments: argparse.Namespace) -> int:
     tools = options.load_tools(arguments.tools)
     earlier = _read(arguments.resume) if arguments.resume else None
     question = terminal.text_from(arguments.question, "question")
+    if arguments.save:
+        options.check_writable(arguments.save)
     with ExitStack() as stack:
         settings = options.given(instructions=arguments.instructions, tools=tools or None)
         session_options = ConversationSessionOptions(content_modalities=["text"], **settings)
@@ -155,9 +158,9 @@ def _go_on(session: RealtimeConversationSession, earlier: Conversation) -> None:
 @contextmanager
 def _saved(session: RealtimeConversationSession, path: Path) -> Iterator[None]:
     """Write the conversation in the end, whatever ended it."""
-    path.open("ab").close()  # refused now, before there is something to lose
     try:
         yield
     finally:
-        path.write_text(session.conversation.to_json(), "utf-8")
+        with open(path, "w", encoding="utf-8", opener=private) as file:
+            file.write(session.conversation.to_json())
         terminal.note(f"the conversation is in {path}")

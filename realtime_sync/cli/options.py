@@ -8,6 +8,7 @@ import inspect
 import itertools
 import os
 import signal
+import stat
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -219,6 +220,15 @@ def check_files(arguments: argparse.Namespace, *, read: Sequence[str] = (), writ
         raise ConfigurationError(f"{record} is there already, and is no recording: give a name such as talk.jsonl.")
     if not arguments.overwrite:
         raise ConfigurationError(f"{record} holds an earlier recording: give another name, or --overwrite.")
+
+
+def check_writable(path: str) -> None:
+    """Raise OSError if a file cannot be written. A command asks first: later, there is a session to be paid for."""
+    new = not os.path.exists(path)
+    if not stat.S_ISFIFO(0 if new else os.stat(path).st_mode):  # whose reader would take this for its end
+        open(path, "ab").close()
+    if new:
+        os.unlink(path)  # there may be no session after all
 
 
 def check_apart(read: Sequence[str], written: Sequence[str]) -> None:

@@ -147,6 +147,9 @@ def _whole_file(path: Path) -> Iterator[Path]:
         raise NotADirectoryError(errno.ENOTDIR, "there is no such folder", str(path.parent))
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, "is a folder", str(path))
+    if path.exists() and not path.is_file():  # a pipe, or a device: nothing takes its place
+        yield path
+        return
     part = path.with_name(f".{path.name}.part")
     try:
         yield part

@@ -9,7 +9,6 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import Any, Optional, Union
 
 import attrs
@@ -125,12 +124,8 @@ def _speaker(arguments: argparse.Namespace) -> voice.Speaker:
         with options.suggesting(_FILES):
             return voice.SoundDeviceSpeaker(_device(arguments.speaker))
     options.check_wav_name("--output", arguments.output)
-    path = Path(arguments.output)
-    new = not path.exists()
-    path.open("ab").close()  # refused now: later, there is a session to be paid for
-    if new:
-        path.unlink()  # there may be no session after all
-    return voice.FileSpeaker(path)
+    options.check_writable(arguments.output)
+    return voice.FileSpeaker(arguments.output)
 
 
 def _microphone(arguments: argparse.Namespace, speaker: voice.Speaker) -> voice.Microphone:

@@ -14,7 +14,8 @@ from realtime_sync.cli import options, terminal
 from realtime_sync.errors import ConfigurationError, TranscriptionFailedError
 from realtime_sync.transcribing.output import OutputFolder
 
-# What a folder is searched for; a file that is named is tried whatever its name.
+# What a folder is searched for; a file that is named is tried whatever its name. Hidden files are left out: macOS puts
+# "._x.wav" beside x.wav on a foreign disk, and Android keeps what was deleted as ".trashed-...".
 _SUFFIXES = (".wav", ".mp3", ".flac", ".ogg", ".oga", ".opus", ".aiff", ".aif", ".au", ".caf", ".w64", ".rf64")
 
 
@@ -39,7 +40,8 @@ def transcribe(arguments: argparse.Namespace) -> int:
     """Write down what recordings say, as text, subtitles or JSON.
 
     It takes any file that libsndfile reads (WAV, MP3, FLAC, Ogg, ...; for all but WAV: pip install
-    'realtime-sync[audio]'), and several at once. A folder stands for the recordings in it.
+    'realtime-sync[audio]'), and several at once. A folder stands for the recordings in it, without
+    hidden ones (.NAME): name those.
 
     Examples:
       realtime-sync transcribe interview.mp3                       # to the standard output
@@ -137,8 +139,9 @@ def _recordings(names: list[str]) -> list[str]:
         if not Path(name).is_dir():
             found.append(name)
             continue
-        inside = sorted(path for path in Path(name).iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file())
+        seen = (path for path in Path(name).iterdir() if not path.name.startswith("."))
+        inside = sorted(path for path in seen if path.suffix.lower() in _SUFFIXES and path.is_file())
         if not inside:
-            raise ConfigurationError(f"there is no recording in the folder {name}.")
+            raise ConfigurationError(f"there is no recording in the folder {name} (hidden ones are left out).")
         found += map(str, inside)
     return list(dict.fromkeys(found))

@@ -18,6 +18,7 @@ from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
 from realtime_sync.protocol.parsing import json_object
+from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ def decide(engine: RealtimeEngine, callback: ApprovalCallback, item: MCPApproval
             raise InvalidInputError(f"an approval callback returns True, False or an MCPDecision, not {answer!r:.60}")
     except BaseException as error:
         logger.exception("the approval callback failed, so the call is rejected")
+        warn_once(callback, error, "the approval callback", "the call was rejected")
         decision, failure = MCPDecision(False, "the application could not decide"), error
     if item.id in _answered(engine.conversation()):
         logger.info("the request %s was answered elsewhere, so the callback's decision is not sent", item.id)

@@ -29,7 +29,7 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.parsing import json_object
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 
-_LONGEST_HEADER = 65_536  # bytes; a file of another kind may be one line
+LONGEST_HEADER = 65_536  # bytes; a file of another kind may be one line
 
 VERSION = 1
 """Of this layout."""
@@ -42,7 +42,7 @@ FilePath = Union[str, os.PathLike[str]]
 def is_recording(path: FilePath) -> bool:
     """True if the file begins as a recording of any version does. Raises OSError."""
     with open(path, "rb") as file:
-        header = json_object(file.readline(_LONGEST_HEADER))
+        header = json_object(file.readline(LONGEST_HEADER))
     return header is not None and isinstance(header.get("recording"), int)
 
 

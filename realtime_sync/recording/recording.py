@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, Literal, Optional, Union
 import attrs
 
 from realtime_sync.audio.formats import PCM
-from realtime_sync.checks import check_number
+from realtime_sync.checks import check_number, check_path
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.errors import CloseInfo, InvalidInputError
@@ -22,7 +22,7 @@ from realtime_sync.protocol.parsing import json_object
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording.elision import Gap, put_back
-from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
+from realtime_sync.recording.layout import AUDIO_MODES, LONGEST_HEADER, VERSION, AudioMode, FilePath, FormatTracker
 from realtime_sync.recording.sidecars import SidecarReader
 
 _LONGEST = 366 * 86_400.0  # seconds; a line with a later time is damaged
@@ -78,9 +78,10 @@ class Recording:
     @classmethod
     def read(cls, path: FilePath) -> Recording:
         """Read a recording, as far as it goes. Raises OSError, or InvalidInputError if the file is no recording."""
+        check_path("the recording", path)
         path = os.fspath(path)
         with open(path, "rb") as file, SidecarReader(path) as sidecars:
-            header = _header(file.readline(), path)
+            header = _header(file.readline(LONGEST_HEADER), path)
             lines = _Lines(Dialect(header["dialect"]), sidecars)
             _read_lines(file, lines)
         return cls(

@@ -11,6 +11,7 @@ from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.audio.wav import WavWriter, read_wav_header
 from realtime_sync.errors import AudioFormatError
 from realtime_sync.recording.layout import sidecar
+from realtime_sync.recording.private_file import create
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +25,12 @@ class SidecarWriter:
         self._warned = False
 
     def keep(self, direction: str, samples: bytes, format: Optional[SampleFormat]) -> int:
-        """Write the samples; returns where they begin, in bytes from the first one. Raises OSError."""
+        """Write the samples; returns where they begin, in bytes from the first one.
+
+        Raises InvalidInputError if the file cannot be made, OSError if it cannot be written.
+        """
         if direction not in self._files:
-            opened: BinaryIO = open(sidecar(self._path, direction), "wb")  # noqa: SIM115  it is closed by close()
+            opened = create(sidecar(self._path, direction))
             self._files[direction] = opened, WavWriter(opened, format or PCM)
         file, wav = self._files[direction]
         if wav.format != (format or PCM) and not self._warned:

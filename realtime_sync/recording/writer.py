@@ -9,12 +9,13 @@ import logging
 import os
 import threading
 import time
-from typing import Any, BinaryIO, Optional, Union
+from typing import Any, Optional, Union
 
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.recording.elision import take_audio
 from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
+from realtime_sync.recording.private_file import create
 from realtime_sync.recording.redaction import without_secrets
 from realtime_sync.recording.sidecars import SidecarWriter
 from realtime_sync.transport.urls import show_url
@@ -31,13 +32,14 @@ class RecordingWriter:
     """Writes what a session sends and receives to a file of JSON lines (``recording.layout`` describes it).
 
     ``audio``: ``"keep"`` leaves it in the frames; ``"elide"`` writes its length alone; ``"beside"`` writes it as WAV,
-    ``PATH.user.wav`` and ``PATH.model.wav``. Keys and tokens are never written: ``***`` stands in their place.
+    ``PATH.user.wav`` and ``PATH.model.wav``. Keys and tokens are never written: ``***`` stands in their place. New
+    files may be read by nobody but their owner.
 
     Any thread may call any method; none raises once the file is open. If writing fails (a full disk), it is logged
     once, ``error`` holds it, and nothing more is written: the session goes on. Every line is handed to the system as
     it is written, so that a crash loses at most a part of the last one. A forked child writes nothing.
 
-    Raises OSError if the file cannot be created, InvalidInputError for another ``audio``.
+    Raises InvalidInputError if the file cannot be created or written, and for another ``audio``.
     """
 
     def __init__(self, path: FilePath, *, audio: AudioMode = "keep") -> None:
@@ -48,7 +50,7 @@ class RecordingWriter:
         self.error: Optional[BaseException] = None
         """What ended the recording before the session; None while all is well."""
         self._pid = os.getpid()
-        self._file: BinaryIO = open(path, "wb")  # noqa: SIM115  it is closed by close()
+        self._file = create(path)
         self._sidecars = SidecarWriter(self.path) if audio == "beside" else None
         self._formats = FormatTracker()
         self._lock = threading.Lock()  # guards all below, and the order of the lines; never held while writing

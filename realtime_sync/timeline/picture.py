@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from realtime_sync.checks import check_path
 from realtime_sync.conversation.turns import Turn
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.extras import require
@@ -57,9 +58,10 @@ def save_picture(recording: Recording, path: FilePath) -> None:
 
     Raises:
         ConfigurationError: The extra ``plot`` is not installed.
-        InvalidInputError: The suffix is another one.
+        InvalidInputError: The suffix is another one, or it is no path.
         OSError: The file cannot be written.
     """
+    check_path("the target", path)
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _FORMATS:
         raise InvalidInputError(

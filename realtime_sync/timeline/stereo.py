@@ -7,6 +7,7 @@ import wave
 from collections.abc import Sequence
 
 from realtime_sync.audio import g711
+from realtime_sync.checks import check_path
 from realtime_sync.recording import Recording
 from realtime_sync.recording.layout import FilePath
 from realtime_sync.timeline.tracks import RATE, Piece, Tracks, between
@@ -26,8 +27,10 @@ def save_stereo(recording: Recording, path: FilePath) -> None:
         path: The file to write.
 
     Raises:
+        InvalidInputError: It is no path.
         OSError: The file cannot be written.
     """
+    check_path("the target", path)
     tracks = Tracks.of(recording)
     length = max(tracks.samples, round(recording.duration * RATE))
     # Opened here: a Wave_write that could not open its file complains once more when it is collected.

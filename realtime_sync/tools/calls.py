@@ -36,6 +36,7 @@ from realtime_sync.errors import ToolCancelledError, ToolError, UsageError, Wait
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
 from realtime_sync.tools.tool import FunctionTool
+from realtime_sync.user_code import warn_once
 
 _log = logging.getLogger(__name__)
 
@@ -141,7 +142,7 @@ class RunningCall:
             output, error = _error_text(raised), raised
         if not self._settle(output, error) and not isinstance(error, ToolCancelledError):
             text = "The tool %s was given up, and has ended after %.1f s; its result is dropped"
-            _log.warning(text, self.name, self._seconds_since_start())
+            _log.warning(text, self.name, self._seconds_since_start(), exc_info=error)
 
     def give_up_in_time(self) -> None:
         """Give the call up if its time is up."""
@@ -165,13 +166,17 @@ class RunningCall:
     def _settle(self, output: str, error: Optional[BaseException], **how: bool) -> bool:
         """Give the call its outcome; False if it has one already."""
         outcome = ToolOutcome(self.call_id, self.name, output, error, self._seconds_since_start(), **how)
-        if not self._threads.settle(self, outcome):
-            return False
-        if error is not None and not outcome.cancelled:
-            ours = isinstance(error, _OURS)  # its message says all that there is to say
-            what, traceback = (error, None) if ours else (type(error).__name__, error)
-            _log.warning("The tool %s failed, and the model is told: %s", self.name, what, exc_info=traceback)
-        return True
+        if error is not None and not outcome.cancelled and self.settled is None:
+            self._tell(error)  # before anybody who waits for the outcome goes on
+        return self._threads.settle(self, outcome)
+
+    def _tell(self, error: BaseException) -> None:
+        """Tell the people who wrote the function: the model, which is told in any case, does not mend it."""
+        ours = isinstance(error, _OURS)  # its message says all that there is to say
+        what, traceback = (error, None) if ours else (type(error).__name__, error)
+        _log.warning("The tool %s failed, and the model is told: %s", self.name, what, exc_info=traceback)
+        if self._tool is not None and not isinstance(error, ToolError):  # wrong arguments are the model's fault
+            warn_once(self._tool.function, error, f"the tool {self.name}", "the model was told so")
 
     def _seconds_since_start(self) -> float:
         return 0.0 if self.started is None else time.monotonic() - self.started

@@ -11,6 +11,7 @@ import attrs
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ToolCancelledError
+from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +41,9 @@ class ToolCancellation:
         for callback in callbacks:
             try:
                 callback()
-            except Exception:  # the caller's; the others are called all the same
+            except Exception as error:  # the caller's; the others are called all the same
                 logger.exception("what was to be called at a cancellation failed")
+                warn_once(callback, error, "a callback of on_cancel", "the others were called")
 
     def wait(self, seconds: Optional[float] = None) -> bool:
         """Sleep for ``seconds`` (None: for ever), or until it is cancelled; True if it was cancelled."""

@@ -1,10 +1,11 @@
-"""Fields: the parameters of a function, and what a class (attrs, dataclass, TypedDict) is made with."""
+"""Fields: the parameters of a function, and what a class (attrs, dataclass, TypedDict) is made with; their faults."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 import sys
+from collections.abc import Sequence
 from typing import Any, Optional, get_args, get_origin, get_type_hints
 
 import attrs
@@ -14,11 +15,26 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import NotRequired, Required  # cattrs needs it there, too
 
+Schema = dict[str, Any]
+
 NO_DEFAULT: Any = inspect.Parameter.empty  # attrs' own NOTHING would make a field with it a required one
 
 
 class UndescribableError(TypeError):
     """A hint that has no JSON schema. Inside this folder only: users see ``ConfigurationError``."""
+
+
+class MismatchError(TypeError):
+    """A value does not fit. Inside this folder only: users see ``ToolArgumentError``.
+
+    Attributes:
+        faults: one text for each fault, without a full stop. It begins with the place inside the value, so the place of
+            the value itself can be put in front: ``[2]: expected null, got a number``, ``.city is missing``.
+    """
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__(*faults)
+        self.faults = faults
 
 
 @attrs.frozen
@@ -38,6 +54,12 @@ class Field:
     required: bool
     default: Any = NO_DEFAULT
     description: str = ""
+
+
+def items_of(members: Sequence[Schema]) -> Schema:
+    """The ``items`` of an array whose elements are each of another kind: the service refuses an array without."""
+    kinds = [member for number, member in enumerate(members) if member not in members[:number]]
+    return kinds[0] if len(kinds) == 1 else {"anyOf": kinds} if kinds and {} not in kinds else {}
 
 
 def has_fields(cls: type[Any]) -> bool:

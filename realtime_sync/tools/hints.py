@@ -23,11 +23,21 @@ from typing import Annotated, Any, Callable, Literal, Union, get_args, get_origi
 
 import attrs
 
+from realtime_sync.tools import with_pydantic
 from realtime_sync.tools.docstrings import read_docstring
-from realtime_sync.tools.fields import NO_DEFAULT, Field, UndescribableError, fields_of, has_fields, own_docstring
+from realtime_sync.tools.fields import (
+    NO_DEFAULT,
+    Field,
+    MismatchError,
+    Schema,
+    UndescribableError,
+    fields_of,
+    has_fields,
+    items_of,
+    own_docstring,
+)
 from realtime_sync.tools.results import plain_value
 
-Schema = dict[str, Any]
 Classes = tuple[type[Any], ...]
 
 # RFC 3339, but seconds, their fraction and the zone may be missing, as models often leave them out.
@@ -35,19 +45,6 @@ _DATE_TIME = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d)(:\d\d)?(?:\.(\d{1,6})\d*)?(?:([Zz])|([+-]\d\d):?(\d\d))?", re.ASCII
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-
-
-class MismatchError(TypeError):
-    """A value does not fit. Inside this folder only: users see ``ToolArgumentError``.
-
-    Attributes:
-        faults: one text for each fault, without a full stop. It begins with the place inside the value, so the place of
-            the value itself can be put in front: ``[2]: expected null, got a number``, ``.city is missing``.
-    """
-
-    def __init__(self, *faults: str) -> None:
-        super().__init__(*faults)
-        self.faults = faults
 
 
 @attrs.frozen(eq=False)
@@ -84,26 +81,28 @@ def kind_of(hint: Any, inside: Classes = ()) -> Kind:
         UndescribableError: the hint has no kind.
     """
     origin, arguments = get_origin(hint) or hint, get_args(hint)
+    if origin is Annotated:  # whose notes need not be hashable
+        return _annotated_kind(hint, inside)
     if isinstance(hint, collections.abc.Hashable) and hint in _SIMPLE:
         return _SIMPLE[hint]
-    if origin is Annotated:
-        return _annotated_kind(hint, inside)
     if origin in (Union, types.UnionType):
         return _union_kind([kind_of(member, inside) for member in arguments])
     if origin is Literal:
         return _choice_kind(arguments)
     if origin is tuple:
         return _tuple_kind(hint, inside)
-    if origin in (list, collections.abc.Sequence, collections.abc.Iterable):
-        return _array_kind(list, kind_of(arguments[0] if arguments else Any, inside))
+    if origin in _ARRAYS:
+        return _array_kind(_ARRAYS[origin], kind_of(arguments[0] if arguments else Any, inside))
     if origin in (dict, collections.abc.Mapping):
         return _mapping_kind(arguments or (str, Any), inside)
     if isinstance(hint, type) and issubclass(hint, enum.Enum) and len(hint):
         return _choice_kind(tuple(hint))
+    if with_pydantic.is_pydantics(hint):
+        return _pydantic_kind(hint)
     if isinstance(hint, type) and has_fields(hint):
         return _class_kind(hint, inside)
-    reason = ": it has no members" if isinstance(hint, enum.EnumMeta) else ""
-    raise UndescribableError(f"{_shown(hint)} cannot be described to the model{reason}")
+    remedy = "it has no members" if isinstance(hint, enum.EnumMeta) else "take str, list, dict, a dataclass or the like"
+    raise UndescribableError(f"{_shown(hint)} cannot be described to the model: {remedy}")
 
 
 def object_kind(fields: Iterable[Field], inside: Classes = (), unknown: str = "is not known") -> Kind:
@@ -201,6 +200,12 @@ def _date(text: str) -> datetime.date:
         raise MismatchError(f": no such date: {error}") from error
 
 
+_ARRAYS: dict[Any, Callable[[Iterable[Any]], Any]] = {
+    **dict.fromkeys((list, collections.abc.Iterable, collections.abc.Collection, collections.abc.Sequence), list),
+    **dict.fromkeys((set, collections.abc.Set, collections.abc.MutableSet), set),
+    collections.abc.MutableSequence: list,
+    frozenset: frozenset,
+}
 _NULL = Kind({"type": "null"}, "null", _is(type(None)))
 _ANYTHING = Kind({}, "any value", lambda value: True)
 _SIMPLE: dict[Any, Kind] = {
@@ -226,9 +231,20 @@ _SIMPLE: dict[Any, Kind] = {
 
 
 def _annotated_kind(hint: Any, inside: Classes) -> Kind:
-    kind = kind_of(get_args(hint)[0], inside)
-    texts = [note for note in get_args(hint)[1:] if isinstance(note, str)]
+    notes = get_args(hint)[1:]
+    if any(type(note).__module__.partition(".")[0] == "msgspec" for note in notes):
+        raise UndescribableError(f"{_shown(hint)}: what msgspec's Meta says would be lost; say it in pydantic's Field")
+    kind = _pydantic_kind(hint) if with_pydantic.is_pydantics(hint) else kind_of(get_args(hint)[0], inside)
+    # A text, or typing.Doc("a text").
+    texts = [text for note in notes if isinstance(text := getattr(note, "documentation", note), str)]
     return _described(kind, texts[0]) if texts else kind
+
+
+def _pydantic_kind(hint: Any) -> Kind:
+    schema, read = with_pydantic.described(hint)
+    words = {"object": "an object", "array": "an array", "string": "a string", "boolean": "a boolean"}
+    words |= {"integer": "an integer", "number": "a number"}
+    return Kind(schema, words.get(schema.get("type", ""), "a value"), lambda value: True, read)
 
 
 def _described(kind: Kind, description: str) -> Kind:
@@ -240,8 +256,12 @@ def _field_kind(field: Field, inside: Classes) -> Kind:
         kind = kind_of(field.hint, inside)
     except UndescribableError as error:
         raise UndescribableError(f"{field.name}: {error}") from error
+    if with_pydantic.is_field_info(field.default):
+        raise UndescribableError(
+            f"{field.name}: only pydantic's classes understand a default Field(...); write Annotated[T, Field(...)]"
+        )
     # The description of the parameter says more than its class's docstring, and less than Annotated's.
-    if get_origin(field.hint) is not Annotated:
+    if get_origin(field.hint) is not Annotated or "description" not in kind.schema:
         kind = _described(kind, field.description)
     if field.default is NO_DEFAULT:
         return kind
@@ -315,9 +335,11 @@ def _tuple_kind(hint: Any, inside: Classes) -> Kind:
     def fits(value: Any) -> bool:
         return isinstance(value, list) and len(value) == size
 
-    schema: Schema = {"type": "array", "minItems": size, "maxItems": size}
-    if kinds:
-        schema["prefixItems"] = [kind.schema for kind in kinds]
+    # The service takes no "prefixItems": of elements of several kinds it is told in words which comes first.
+    items = items_of([kind.schema for kind in kinds])
+    schema: Schema = {"type": "array", "items": items, "minItems": size, "maxItems": size}
+    if any(kind.schema != items for kind in kinds):
+        schema["description"] = "In this order: " + ", ".join(kind.words for kind in kinds)
     return Kind(schema, f"an array of {size} elements", fits, lambda value: tuple(_read_elements(kinds, value)))
 
 
@@ -325,9 +347,15 @@ def _read_elements(kinds: Iterable[Kind], value: list[Any]) -> list[Any]:
     return _read_parts((f"[{i}]", kind, part) for i, (kind, part) in enumerate(zip(kinds, value, strict=False)))
 
 
-def _array_kind(make: type[Any], element: Kind) -> Kind:
-    schema = {"type": "array", **({"items": element.schema} if element.schema else {})}
-    return Kind(schema, "an array", _is(list), lambda value: make(_read_elements(itertools.repeat(element), value)))
+def _array_kind(make: Callable[[Iterable[Any]], Any], element: Kind) -> Kind:
+    def convert(value: list[Any]) -> Any:
+        elements = _read_elements(itertools.repeat(element), value)
+        try:
+            return make(elements)
+        except TypeError:  # an element is not hashable
+            raise MismatchError(": a set cannot hold arrays or objects") from None
+
+    return Kind({"type": "array", "items": element.schema}, "an array", _is(list), convert)
 
 
 def _mapping_kind(arguments: tuple[Any, ...], inside: Classes) -> Kind:

@@ -19,8 +19,8 @@ from realtime_sync.protocol.characters import joined
 def result_text(value: object) -> str:
     """A string as it is, everything else as JSON: ``0`` is ``"0"``, ``None`` is ``"null"``, ``[]`` is ``"[]"``.
 
-    attrs classes and dataclasses become objects, enums their values, dates ISO 8601, sets arrays; UUIDs, paths and
-    decimals become strings.
+    attrs classes, dataclasses and pydantic's models become objects, enums their values, dates ISO 8601, sets arrays;
+    UUIDs, paths and decimals become strings.
 
     Raises:
         TypeError, ValueError: JSON has no form for the value (NaN, a cycle, a file).
@@ -39,6 +39,8 @@ def _plain(value: Any) -> Any:
     """One step towards JSON, for what ``json`` does not know."""
     if isinstance(value, type):
         raise TypeError(f"{value.__name__} is a class, and JSON has only values; return an instance of it")
+    if hasattr(type(value), "model_dump"):  # of pydantic
+        return value.model_dump(mode="json")
     if attrs.has(type(value)):
         return {field.alias: getattr(value, field.name) for field in attrs.fields(type(value))}
     if dataclasses.is_dataclass(value):

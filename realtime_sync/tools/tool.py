@@ -7,7 +7,8 @@ import functools
 import inspect
 import json
 import re
-from typing import Any, Callable, Generic, Optional, ParamSpec, TypeVar, Union, get_type_hints, overload
+from collections.abc import Iterable
+from typing import Annotated, Any, Callable, Generic, Optional, ParamSpec, TypeVar, Union, get_type_hints, overload
 
 from realtime_sync.errors import ConfigurationError, ToolArgumentError
 from realtime_sync.protocol.characters import all_joined
@@ -15,15 +16,17 @@ from realtime_sync.protocol.options import ConversationFunctionTool
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.tools.cancellation import ToolContext, is_context
 from realtime_sync.tools.docstrings import Docstring, read_docstring
-from realtime_sync.tools.fields import NO_DEFAULT, Field, UndescribableError
-from realtime_sync.tools.hints import MismatchError, json_type, object_kind
+from realtime_sync.tools.fields import NO_DEFAULT, Field, MismatchError, UndescribableError
+from realtime_sync.tools.hints import json_type, object_kind
 from realtime_sync.tools.results import result_text
+from realtime_sync.tools.with_pydantic import default_info
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 
 # What the service takes as a function's name (2026-08).
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_LONGEST_DESCRIPTION = 1024  # characters
 
 
 class FunctionTool(Generic[P, R_co]):
@@ -58,12 +61,19 @@ class FunctionTool(Generic[P, R_co]):
         docstring = read_docstring(_called(function).__doc__)
         hinted = _hinted_parameters(function, self.name)
         self._contexts = [parameter.name for parameter, hint in hinted if is_context(hint)]
-        fields = [_field(each, hint, docstring) for each, hint in hinted if each.name not in self._contexts]
         try:
+            self._infos = _pydantic_defaults(hinted)
+            fields = [
+                _field(parameter, hint, docstring, self._infos.get(parameter.name))
+                for parameter, hint in hinted
+                if parameter.name not in self._contexts
+            ]
             self._arguments = object_kind(fields, unknown="is not a parameter")
         except UndescribableError as error:
             raise ConfigurationError(f"the tool {self.name}: parameter {error}") from error
-        self.description = docstring.description if description is None else description
+        self.description = _checked_description(
+            docstring.description if description is None else description, self.name
+        )
         self.parameters = copy.deepcopy(self._arguments.schema)
         functools.update_wrapper(self, function, updated=())  # its __dict__ might overwrite what is set above
         self.__name__ = self.name
@@ -110,6 +120,8 @@ class FunctionTool(Generic[P, R_co]):
             raise ToolArgumentError(f"{self.name} was not called: {faults}. Its parameters: {known}.") from None
         given = context or ToolContext(name=self.name)
         arguments.update(dict.fromkeys(self._contexts, given))
+        for parameter in self._infos.keys() - arguments.keys():  # else the function got the Field itself
+            arguments[parameter] = self._infos[parameter].get_default(call_default_factory=True)
         function: Callable[..., object] = self.function
         return result_text(function(**arguments))
 
@@ -149,10 +161,12 @@ def function_tool(
 
     Args:
         function: what to call. Each parameter needs a type hint: str, int, float, bool, None, Literal, Enum, datetime
-            and date (ISO 8601), unions, lists, tuples, dict[str, T], TypedDict, attrs classes, dataclasses, Any;
-            ``Annotated[T, "description"]`` describes it. One with the hint ``ToolContext`` gets that, unseen.
+            and date (ISO 8601), unions, lists, tuples, sets, dict[str, T], TypedDict, attrs classes, dataclasses, Any,
+            pydantic's models and types; ``Annotated[T, "description"]`` describes it, as ``Doc`` and pydantic's
+            ``Field`` do, whose bounds hold. One with the hint ``ToolContext`` gets that, unseen.
         name: the name by which the model calls it, of letters, digits, ``_`` and ``-``; None means the function's name.
-        description: the description for the model; None means the docstring's text before its first section.
+        description: the description for the model, 1,024 characters at most; None means the docstring's text before its
+            first section.
         strict: sent as it is in the tool's definition, for services that know it; None is not sent.
         timeout: seconds that a call may take; None means the time-out of the ``ToolRunner``.
 
@@ -160,7 +174,8 @@ def function_tool(
         The tool; or a decorator that makes one, if no function is given.
 
     Raises:
-        ConfigurationError: the function cannot be described to the model, or its name is refused by the service.
+        ConfigurationError: the function cannot be described to the model, or the service refuses its name, or its
+            description.
     """
 
     def made(function: Callable[P, R_co]) -> FunctionTool[P, R_co]:
@@ -188,11 +203,37 @@ def _checked_name(function: object, name: Optional[str]) -> str:
     return found
 
 
-def _field(parameter: inspect.Parameter, hint: Any, docstring: Docstring) -> Field:
+def _checked_description(description: str, name: str) -> str:
+    if len(description) > _LONGEST_DESCRIPTION:
+        raise ConfigurationError(
+            f"the description of the tool {name} has {len(description):,} characters, and the service takes "
+            f"{_LONGEST_DESCRIPTION:,} at most: shorten the docstring before its first section, or give description=..."
+        )
+    return description
+
+
+def _pydantic_defaults(hinted: Iterable[tuple[inspect.Parameter, Any]]) -> dict[str, Any]:
+    infos: dict[str, Any] = {}
+    for parameter, hint in hinted:
+        try:
+            info = default_info(parameter.default, hint)
+        except UndescribableError as error:
+            raise UndescribableError(f"{parameter.name}: {error}") from error
+        if info is not None:
+            infos[parameter.name] = info
+    return infos
+
+
+def _field(parameter: inspect.Parameter, hint: Any, docstring: Docstring, info: Any) -> Field:
+    """``info``: pydantic's ``Field`` that holds the default; None if there is none."""
+    description = docstring.parameters.get(parameter.name, "")
     default = parameter.default
+    if info is not None:
+        hint = Annotated[hint if info.default is not None else Optional[hint], info] if default is info else hint
+        default = NO_DEFAULT if info.is_required() or info.default_factory else info.default
+        return Field(parameter.name, hint, info.is_required(), default, description)
     # 3.10 made a hint with the default None an Optional, and later versions do not.
     hint = Optional[hint] if default is None else hint
-    description = docstring.parameters.get(parameter.name, "")
     return Field(parameter.name, hint, default is NO_DEFAULT, default, description)
 
 

@@ -16,7 +16,7 @@ from typing import Callable, Optional, Union
 import attrs
 
 from realtime_sync.audio.outgoing import check_progress, reporter
-from realtime_sync.checks import check_whole
+from realtime_sync.checks import check_path, check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
 from realtime_sync.protocol.options import TranscriptionSessionOptions
@@ -252,7 +252,6 @@ def _names(paths: Iterable[Union[str, os.PathLike[str]]]) -> list[str]:
         raise InvalidInputError(f"paths must be a list, such as [{paths!r}]; for one file there is transcribe()")
     names = []
     for path in paths:
-        if not isinstance(path, (str, os.PathLike)):
-            raise InvalidInputError(f"a path must be a str or a path object, not {type(path).__name__}")
+        check_path("a path", path)
         names.append(os.fsdecode(path))
     return names

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
+from realtime_sync.checks import check_path
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.transcribing.formats import check_format, format_transcription
 from realtime_sync.transcribing.transcription import Transcription
@@ -19,10 +20,11 @@ from realtime_sync.transcribing.transcription import Transcription
 class OutputFolder:
     """Where each recording's transcription is written: ``interview.mp3`` as ``interview.srt``.
 
-    Raises InvalidInputError for a format that there is not.
+    Raises InvalidInputError for a format that there is not, and for what is no path.
     """
 
     def __init__(self, folder: str | os.PathLike[str], format: str) -> None:
+        check_path("output", folder)
         self._folder = Path(folder)
         self._format = check_format(format)
 

@@ -7,6 +7,7 @@ import ssl
 import threading
 from typing import Optional
 
+from realtime_sync.checks import check_path
 from realtime_sync.errors import ConfigurationError, TLSError
 
 # The variables that requests, curl and OpenSSL follow, so that REST and the WebSocket trust the same authorities.
@@ -43,6 +44,7 @@ def default_ssl_context(ca_file: Optional[str] = None) -> ssl.SSLContext:
 
 def _ca_path(ca_file: Optional[str]) -> tuple[str, str]:
     if ca_file is not None:
+        check_path("ca_file", ca_file, error=ConfigurationError)
         return os.fspath(ca_file), "ca_file"
     for name in CA_VARIABLES:
         if os.environ.get(name):

@@ -23,6 +23,7 @@ from realtime_sync.errors import (
     ConnectionClosedError,
     ConnectionReplacedError,
     InvalidInputError,
+    RealtimeSyncError,
     ServerError,
     SessionNotOpenError,
 )
@@ -33,6 +34,7 @@ from realtime_sync.protocol.updates import (
     ResponseCreatedUpdate,
     ResponseDoneUpdate,
 )
+from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
 
@@ -337,6 +339,8 @@ class SpeechInterrupter:
                 return  # the session's consumers get this error
             except BaseException as error:
                 logger.exception("an interruption failed")
+                if not isinstance(error, RealtimeSyncError):
+                    warn_once(self._callback or self, error, "a callback of interrupt_on_speech", "the session goes on")
                 self._error = self._error or error
 
     def _silence(self, start: int) -> None:

@@ -23,6 +23,7 @@ from realtime_sync.errors import (
     AudioSendInProgressError,
     ConnectionClosedError,
     InvalidInputError,
+    RealtimeSyncError,
     SessionNotOpenError,
     UsageError,
     WaitTimeoutError,
@@ -31,6 +32,7 @@ from realtime_sync.protocol import codec
 from realtime_sync.protocol.commands import InputAudioBufferCommitCommand
 from realtime_sync.protocol.options import TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +153,8 @@ class AudioSend:
         except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
             failed = error
             logger.warning("audio could not be sent: %s: %s", type(error).__name__, error)
+            if not isinstance(error, RealtimeSyncError):
+                warn_once(self, error, "the source of audio, or its progress,", "no more of it is sent")
         finally:
             self._claim.release()
             self._finish(failed)

@@ -44,6 +44,7 @@ from realtime_sync.errors import (
     WaitTimeoutError,
 )
 from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -156,7 +157,7 @@ class BackgroundSession(Generic[T]):
         finally:
             self._opened.set()
 
-    def _log(self, error: BaseException) -> None:
+    def _log(self, error: BaseException, function: object) -> None:
         if self._closing and isinstance(error, (SessionNotOpenError, ConnectionClosedError)):
             logger.debug("background session %s was closed: %s", self.key, error)
         elif isinstance(error, ConnectionClosedError) and error.close_info.clean:
@@ -167,6 +168,7 @@ class BackgroundSession(Generic[T]):
             # Without what caused it: the cause of a credential's failure may quote a secret.
             told = traceback.format_exception(type(error), error, error.__traceback__, chain=False)
             logger.error("background session %s failed:\n%s", self.key, "".join(told).rstrip())
+            warn_once(function, error, f"the function of the background session {self.key}", "the session was closed")
 
 
 class BackgroundSessions:
@@ -308,15 +310,18 @@ class BackgroundSessions:
 
     @contextmanager
     def _in_use(
-        self, background: BackgroundSession[Any], open: OpenSession, *, log: bool = False
+        self, background: BackgroundSession[Any], open: OpenSession, *, function: object = None
     ) -> Iterator[RealtimeConversationSession]:
-        """Open the session, close it behind the block, and count it no more; an error is kept, and raised."""
+        """Open the session, close it behind the block, and count it no more; an error is kept, and raised.
+
+        ``function``: what runs it on a thread of its own, so that its errors are told; None: on the caller's.
+        """
         try:
             yield background._begin(open())
         except BaseException as error:
             background._error = error
-            if log:
-                background._log(error)
+            if function is not None:
+                background._log(error, function)
             raise
         finally:
             try:
@@ -329,7 +334,7 @@ class BackgroundSessions:
     ) -> None:
         """All of it, on its own thread; what is raised has been logged and kept."""
         try:
-            with self._in_use(background, open, log=True) as session:
+            with self._in_use(background, open, function=run) as session:
                 background._result = run(session)
         except BaseException:
             if background._error is None:  # its end failed, which nobody knows yet

@@ -15,8 +15,15 @@ def chunk(name: bytes, body: bytes, size: int | None = None) -> bytes:
     return name + struct.pack("<I", len(body) if size is None else size) + body + b"\0" * (len(body) % 2)
 
 
-def fmt(codec: int = 1, channels: int = 1, rate: int = 24000, bits: int = 16, extra: bytes = b"") -> bytes:
-    align = channels * bits // 8
+def fmt(
+    codec: int = 1,
+    channels: int = 1,
+    rate: int = 24000,
+    bits: int = 16,
+    extra: bytes = b"",
+    align: int | None = None,
+) -> bytes:
+    align = channels * bits // 8 if align is None else align
     return chunk(b"fmt ", struct.pack("<HHIIHH", codec, channels, rate, rate * align, align, bits) + extra)
 
 

@@ -7,6 +7,7 @@ import gc
 import io
 import logging
 import os
+import re
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -285,14 +286,31 @@ def test_a_source_without_a_sample_is_refused(empty: Any) -> None:
         samples_of(empty)
 
 
-@pytest.mark.parametrize("data", [b"abcde", riff(fmt(), chunk(b"data", b"abcde")), b"a"])
-def test_half_a_sample_at_the_end_is_told_after_all_whole_ones_were_handed_out(data: bytes) -> None:
+@pytest.mark.parametrize("data", [b"abcde", b"a"])
+def test_half_a_sample_at_the_end_of_bare_samples_is_told_after_all_whole_ones_were_handed_out(data: bytes) -> None:
     for source in (data, OneByteStream(data)):
         chunks = audio_chunks(source, PCM, 4)  # type: ignore[arg-type]
         if data != b"a":
             assert next(chunks) == b"abcd"
         with pytest.raises(AudioFormatError, match="ends within a sample"):
             next(chunks)
+
+
+def test_a_file_that_ends_within_a_sample_is_sent_as_far_as_it_is_whole_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.pcm"
+    path.write_bytes(b"abcde")
+    cut_off = riff(fmt(), chunk(b"data", b"", 9)) + b"abcde"
+    with path.open("rb") as bare:
+        sources: list[Any] = [cut_off, OneByteStream(cut_off), riff(fmt(), chunk(b"data", b"abcde")), path, bare]
+        for source in sources:
+            caplog.clear()
+            assert samples_of(source) == b"abcd"
+            (told,) = [record for record in caplog.records if record.levelno == logging.WARNING]
+            assert re.search("is cut off|its last 1 bytes are left out", told.getMessage())
+    with pytest.raises(AudioFormatError, match="ends within a sample"):
+        samples_of(riff(fmt(), chunk(b"data", b"a")))
 
 
 def test_a_file_cut_off_after_whole_samples_is_sent_as_far_as_it_goes_with_a_warning(

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime_sync.audio.byte_stream import ByteStream
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
-from realtime_sync.audio.wav import WavInfo, WavWriter, read_wav_header, write_wav
+from realtime_sync.audio.wav import WavInfo, WavWriter, placed, read_wav_header, write_wav
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.protocol.options import AudioFormat
 from tests.audio.audio_files import EXAMPLES, TAIL, OneByteStream, chunk, fmt, riff
@@ -47,13 +48,15 @@ def test_chunks_before_the_samples_are_skipped_with_their_padding() -> None:
     assert stream.read() == b"ab"
 
 
-@pytest.mark.parametrize("claimed", [0, 0xFFFFFFFF])
+@pytest.mark.parametrize(
+    "claimed", [0, 0xFFFFFFFF, 0xFFFFFFD8, 0x7FFFFFFF, 0x80000000, 0x7FFFF000, 0x7FFFFF00, 0x7FFFF000 - 36]
+)
 def test_a_stream_writers_length_means_to_the_end(claimed: int) -> None:
     assert header(riff(fmt(), chunk(b"data", b"abcd", claimed), size=claimed)).data_bytes is None
 
 
 def test_a_length_beyond_the_end_is_reported_as_claimed() -> None:
-    assert header(riff(fmt(), chunk(b"data", b"abcd", 0x7FFFF000))).data_bytes == 0x7FFFF000
+    assert header(riff(fmt(), chunk(b"data", b"abcd", 0x70000000))).data_bytes == 0x70000000
 
 
 @pytest.mark.parametrize("magic", [b"RF64", b"BW64"])
@@ -63,6 +66,7 @@ def test_a_wide_files_length_is_in_its_ds64_chunk(magic: bytes) -> None:
     assert header(riff(ds64, fmt(), data, magic=magic, size=0xFFFFFFFF)).data_bytes == 4 * 2**32
     assert header(riff(chunk(b"ds64", bytes(28)), fmt(), data, magic=magic)).data_bytes is None
     assert header(riff(chunk(b"ds64", b""), fmt(), data, magic=magic)).data_bytes is None
+    assert header(riff(chunk(b"ds64", b"\xff" * 28), fmt(), data, magic=magic)).data_bytes is None
 
 
 def test_an_extensible_header_tells_its_codec_in_the_subformat() -> None:
@@ -71,6 +75,24 @@ def test_an_extensible_header_tells_its_codec_in_the_subformat() -> None:
     assert header(riff(fmt(0xFFFE, extra=extra + b"\7\0" + TAIL), chunk(b"data", b"ab"))).codec == 7
     assert header(riff(fmt(0xFFFE, extra=extra + b"\1\0" + bytes(14)), chunk(b"data", b"ab"))).codec == 0xFFFE
     assert header(riff(fmt(0xFFFE), chunk(b"data", b"ab"))).codec == 0xFFFE
+
+
+def test_a_codec_that_has_no_bits_a_sample_may_say_so_and_samples_may_not() -> None:
+    assert str(header(riff(fmt(0x31, bits=0), chunk(b"data", b"ab")))) == "codec 0x0031, 24000 Hz, mono"
+    for bits in (0, 8, 16):
+        assert header(riff(fmt(7, rate=8000, bits=bits), chunk(b"data", b"ab"))) == WavInfo(7, 1, 8000, 8, 2)
+    for codec in (1, 3):
+        with pytest.raises(AudioFormatError, match="no sense"):
+            read_wav_header(io.BytesIO(riff(fmt(codec, bits=0), chunk(b"data", b"ab"))))
+
+
+def test_room_around_a_sample_is_believed_if_there_can_be_some() -> None:
+    roomy = header(riff(fmt(bits=24, channels=2, align=8), chunk(b"data", b"ab")))
+    assert (roomy.frame_bytes, str(roomy)) == (8, "24-bit PCM in 4 bytes, 24000 Hz, stereo")
+    assert not header(riff(fmt(align=4), chunk(b"data", b"ab"))).matches(PCM)
+    for channels, bits, align in ((2, 16, 2), (2, 16, 0), (1, 16, 1), (2, 24, 7), (1, 16, 5), (1, 8, 2)):
+        packed = header(riff(fmt(channels=channels, bits=bits, align=align), chunk(b"data", b"ab")))
+        assert packed.frame_bytes == channels * bits // 8
 
 
 @pytest.mark.parametrize(
@@ -170,6 +192,20 @@ def test_a_claimed_length_never_takes_more_than_the_bound() -> None:
     with pytest.raises(AudioFormatError, match="before its samples"):
         read_wav_header(stream)
     assert stream.taken == 0
+
+
+def test_where_samples_lie_is_looked_for_within_a_bound_whatever_the_header_claims() -> None:
+    class Silence:
+        taken = 0
+
+        def read(self, size: int, /) -> bytes:
+            self.taken += size
+            return bytes(size)
+
+    source = Silence()
+    info = WavInfo(1, 1000, 2**30, 24, None, 4000)
+    assert placed(info, ByteStream(source)) == info
+    assert source.taken <= 10 * 2**20
 
 
 WHOLE = riff(

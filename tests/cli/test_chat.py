@@ -142,6 +142,17 @@ def test_a_conversation_is_saved_and_gone_on_with(tmp_path: Path, capsys: Captur
     assert len(Conversation.from_json(Path(file).read_text("utf-8")).items) == 4
 
 
+def test_a_conversation_that_cannot_be_saved_is_not_begun(server: RealtimeServer, tmp_path: Path) -> None:
+    assert main(["chat", "--save", str(tmp_path / "nowhere" / "x.json"), "Hello"]) == 1
+    assert server.sessions == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no modes")
+def test_what_is_saved_may_be_read_by_nobody_but_its_owner(server: RealtimeServer, tmp_path: Path) -> None:
+    assert main(["chat", "--save", str(tmp_path / "x.json"), "--record", str(tmp_path / "x.jsonl"), "Hello"]) == 0
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+
+
 def test_the_traffic_is_recorded_without_the_key(server: RealtimeServer, tmp_path: Path, capsys: Captured) -> None:
     file = tmp_path / "r.jsonl"
     assert main(["chat", "--record", str(file), "Hello"]) == 0

@@ -62,6 +62,24 @@ def test_a_folder_stands_for_its_recordings_and_is_gone_on_with(
     assert capsys.readouterr().err == f"(1 written to {output}, 5 there already, 0 failed)\n"
 
 
+def test_hidden_files_of_a_folder_are_left_out_and_taken_when_they_are_named(
+    server: RealtimeServer, capsys: Captured, tmp_path: Path
+) -> None:
+    folder, output = tmp_path / ".recordings", tmp_path / "texts"
+    folder.mkdir()
+    (folder / "._x.wav").write_bytes(bytes.fromhex("0005160700020000") + b"Mac OS X        ")
+    hidden = folder / ".trashed-1.wav"
+    hidden.write_bytes(HELLO.read_bytes())
+    assert main(["transcribe", str(folder)]) == 2
+    assert "no recording in the folder" in capsys.readouterr().err
+    (folder / "x.wav").write_bytes(HELLO.read_bytes())
+    assert main(["transcribe", str(folder), "-o", str(output)]) == 0
+    assert [path.name for path in output.iterdir()] == ["x.txt"]
+    capsys.readouterr()
+    assert main(["transcribe", str(hidden)]) == 0
+    assert capsys.readouterr().out == f"{HEARD}\n"
+
+
 def test_each_that_failed_is_a_line_and_the_exit_code_is_1(
     server: RealtimeServer, capsys: Captured, tmp_path: Path
 ) -> None:

@@ -118,7 +118,8 @@ def test_what_the_callback_raises_rejects_and_is_raised_when_the_block_is_left(
 
     told: list[str] = []
     go(session)
-    with pytest.raises(LookupError, match="no such user"):
+    warned = pytest.warns(RuntimeWarning, match="the approval callback raised LookupError: no such user; the call was")
+    with warned, pytest.raises(LookupError, match="no such user"):
         deciding(session, broken, lambda: told.append(said(session)))
     assert "could not decide" in told[0]
     assert [record.levelno for record in caplog.records if "callback failed" in record.message] == [logging.ERROR]

@@ -6,6 +6,7 @@ import array
 import base64
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,15 @@ def tone(seconds: float, frequency: float = 220.0, loudness: float = 9000.0, rat
     turn = 2 * math.pi * frequency / rate
     count = round(seconds * rate)
     return array.array("h", (int(loudness * math.sin(index * turn)) for index in range(count))).tobytes()
+
+
+def writer_that_fails(path: Path) -> RecordingWriter:
+    """One whose file takes nothing, which shows when it is written: a pipe whose reader has gone."""
+    os.mkfifo(path)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer = RecordingWriter(path)
+    os.close(reader)
+    return writer
 
 
 class Made:

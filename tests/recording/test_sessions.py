@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from realtime_sync import ConversationSessionOptions, OpenAIClient, ServerError
+from realtime_sync import ConversationSessionOptions, InvalidInputError, OpenAIClient, ServerError
 from realtime_sync.recording import Recording, RecordingWriter
 from realtime_sync.server import RealtimeServer
 from realtime_sync.testing.replay import ReplayScript, replay_server
 from tests.core.harness import client_threads, until
+from tests.recording.made import writer_that_fails
 
 KEY = "sk-a-key-that-nobody-may-see"
 
@@ -51,10 +52,10 @@ def test_a_recorded_session_replays_to_the_same_updates(tmp_path: Path) -> None:
     assert again.conversation().usage == recording.conversation().usage
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
-def test_a_full_disk_does_not_end_the_session() -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes among the files")
+def test_a_disk_that_fails_does_not_end_the_session(tmp_path: Path) -> None:
     with RealtimeServer() as server:
-        writer = RecordingWriter("/dev/full")
+        writer = writer_that_fails(tmp_path / "r.jsonl")
         talk(server, writer)
     assert isinstance(writer.error, OSError)
 
@@ -62,7 +63,7 @@ def test_a_full_disk_does_not_end_the_session() -> None:
 def test_a_file_that_cannot_be_made_is_told_before_a_connection_is(tmp_path: Path) -> None:
     with RealtimeServer() as server:
         client = OpenAIClient(KEY, endpoint=server.url, proxy=False).get_realtime_conversation_client("m")
-        with client, pytest.raises(FileNotFoundError):
+        with client, pytest.raises(InvalidInputError, match="No such file or directory"):
             client.start_conversation_session(recording=tmp_path / "nowhere" / "r.jsonl")
         assert server.sessions == []
 

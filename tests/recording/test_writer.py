@@ -22,7 +22,8 @@ from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.recording import Recording, RecordingWriter
 from realtime_sync.version import __version__
-from tests.recording.made import SESSION, Made, tone
+from tests.harness import within
+from tests.recording.made import SESSION, Made, tone, writer_that_fails
 
 ROOT = str(Path(__file__).parents[2])
 KEY = "sk-proj-a-key-that-nobody-may-see"
@@ -180,23 +181,63 @@ def test_what_is_told_after_the_end_is_not_written(tmp_path: Path) -> None:
     assert Recording.read(tmp_path / "r.jsonl").entries == ()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
-def test_a_full_disk_ends_the_recording_and_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes among the files")
+def test_a_disk_that_fails_ends_the_recording_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.ERROR, "realtime_sync"):
-        writer = RecordingWriter("/dev/full")
+        writer = writer_that_fails(tmp_path / "r.jsonl")
         for _ in range(3):
             writer.sent("{}")
             writer.received("{}")
         writer.close()
     assert isinstance(writer.error, OSError)
     assert len(caplog.records) == 1
-    assert "/dev/full" in caplog.text
+    assert "r.jsonl" in caplog.text
     assert "failed" in repr(writer)
 
 
-def test_a_file_that_cannot_be_made_is_refused_at_once(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        RecordingWriter(tmp_path / "nowhere" / "r.jsonl")
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes among the files")
+def test_a_pipe_whose_reader_is_slow_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    with within(2), RecordingWriter(tmp_path / "pipe") as writer:
+        writer.received('{"type": "session.created"}')
+        assert json.loads(os.read(reader, 65536).splitlines()[1])["text"] == '{"type": "session.created"}'
+        for _ in range(10):
+            writer.received('{"text": "%s"}' % ("x" * 2**16))
+    os.close(reader)
+    assert isinstance(writer.error, BlockingIOError)
+
+
+@pytest.mark.parametrize("name", ["", "nowhere/r.jsonl", "folder", "NUL\0.jsonl", "/dev/full", "pipe"])
+def test_a_file_that_cannot_be_written_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    if name == "/dev/full" and not os.path.exists(name):
+        pytest.skip("no device that is always full")
+    (tmp_path / "folder").mkdir()
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe")
+    told = "cannot be written: it is a pipe, and nobody reads it" if name == "pipe" else "cannot be written: "
+    with within(2), pytest.raises(InvalidInputError, match=told):
+        RecordingWriter(name and os.path.join(tmp_path, name))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="files have no modes")
+def test_new_files_may_be_read_by_nobody_but_their_owner(tmp_path: Path) -> None:
+    old = tmp_path / "old.jsonl"
+    old.write_text("the mode of a file that is there was somebody's choice")
+    old.chmod(0o640)
+    mask = os.umask(0)
+    try:
+        for path in (tmp_path / "new.jsonl", old):
+            with RecordingWriter(path, audio="beside") as writer:
+                writer.sent(json.dumps({"type": "input_audio_buffer.append", "audio": "AAAA" * 100}))
+    finally:
+        os.umask(mask)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes.pop("old.jsonl") == 0o640
+    assert modes == dict.fromkeys(["new.jsonl", "new.jsonl.user.wav", "old.jsonl.user.wav"], 0o600)
+    assert Recording.read(old).faults == ()
 
 
 def test_ctrl_c_in_the_midst_of_a_line_does_not_end_the_recording(tmp_path: Path) -> None:

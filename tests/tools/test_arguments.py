@@ -6,7 +6,8 @@ import datetime
 import enum
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import PurePosixPath
@@ -94,6 +95,14 @@ RIGHT: list[tuple[Any, str, Any]] = [
     (Annotated[Unit, "in"], '"c"', Unit.CELSIUS),
     (list, "[1, null]", [1, None]),
     (list[float], "[1, 2.5]", [1.0, 2.5]),
+    (set, '["a", 1, "a"]', {"a", 1}),
+    (set[int], "[1, 2.0, 1]", {1, 2}),
+    (frozenset[Unit], '["c"]', frozenset([Unit.CELSIUS])),
+    (AbstractSet[str], '["a"]', {"a"}),
+    (Collection[int], "[1, 1]", [1, 1]),
+    (Sequence, "[1]", [1]),
+    (dict[str, list], '{"a": [1]}', {"a": [1]}),
+    (tuple, '[1, "a"]', (1, "a")),
     (tuple[int, str], '[1, "a"]', (1, "a")),
     (tuple[int, ...], "[1, 2, 3]", (1, 2, 3)),
     (tuple[()], "[]", ()),
@@ -130,6 +139,9 @@ WRONG: list[tuple[Any, str, str]] = [
     (list[int], '"12"', "x: expected an array, got a string"),
     (list[int], "{}", "x: expected an array, got an object"),
     (list[int], '[1, "a", 2, null]', "x[1]: expected an integer, got a string; x[3]: expected an integer, got null"),
+    (set, "[[1]]", "x: a set cannot hold arrays or objects"),
+    (set[int], '["a"]', "x[0]: expected an integer, got a string"),
+    (tuple[int, str], '["a", 1]', "x[0]: expected an integer, got a string; x[1]: expected a string, got a number"),
     (tuple[int, str], "[1]", "x: expected an array of 2 elements, got an array"),
     (dict[str, int], "[]", "x: expected an object, got an array"),
     (dict[str, int], '{"a b": ""}', 'x["a b"]: expected an integer, got a string'),
@@ -310,7 +322,7 @@ hints = st.recursive(
         | inner.map(lambda hint: dict.__class_getitem__((str, hint)))
         | inner.map(lambda hint: Optional.__getitem__(hint))
         | st.tuples(inner, inner).map(lambda pair: Union.__getitem__(pair))
-        | st.tuples(inner, inner).map(lambda pair: tuple.__class_getitem__(pair))
+        | inner.map(lambda hint: tuple.__class_getitem__((hint, hint)))  # of two kinds, the schema says less
     ),
     max_leaves=4,
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import datetime
 import enum
 import functools
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Generic, Literal, Optional, TypedDict, TypeVar, Union
@@ -14,6 +16,7 @@ from typing import Annotated, Any, Generic, Literal, Optional, TypedDict, TypeVa
 import attrs
 import jsonschema
 import pytest
+from typing_extensions import Doc
 
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.codec import encode
@@ -92,6 +95,16 @@ def schema_for(hint: Any) -> Any:
     return function_tool(function).parameters["properties"]["x"]
 
 
+def arrays_without_items(schema: Any) -> list[Any]:
+    """The arrays that the service refuses, and all that says more than it takes."""
+    if isinstance(schema, list):
+        return [found for part in schema for found in arrays_without_items(part)]
+    if not isinstance(schema, dict):
+        return []
+    wrong = (schema.get("type") == "array" and "items" not in schema) or "prefixItems" in schema
+    return [schema] * wrong + arrays_without_items(list(schema.values()))
+
+
 PLACE = {
     "type": "object",
     "properties": {
@@ -126,22 +139,41 @@ HINTS: list[tuple[Any, Any]] = [
     (Unit, {"type": "string", "enum": ["c", "f"]}),
     (Level, {"type": "integer", "enum": [1, 2]}),
     (Word, {"type": "string", "enum": ["yes"]}),
-    (list, {"type": "array"}),
+    (list, {"type": "array", "items": {}}),
+    (list[Any], {"type": "array", "items": {}}),
+    (set, {"type": "array", "items": {}}),
+    (set[int], {"type": "array", "items": {"type": "integer"}}),
+    (frozenset[Unit], {"type": "array", "items": {"type": "string", "enum": ["c", "f"]}}),
+    (AbstractSet[str], {"type": "array", "items": {"type": "string"}}),
+    (Collection[str], {"type": "array", "items": {"type": "string"}}),
+    (MutableSequence[str], {"type": "array", "items": {"type": "string"}}),
+    (Sequence, {"type": "array", "items": {}}),
     (list[int], {"type": "array", "items": {"type": "integer"}}),
     (Sequence[Unit], {"type": "array", "items": {"type": "string", "enum": ["c", "f"]}}),
     (tuple[int, ...], {"type": "array", "items": {"type": "integer"}}),
     (
         tuple[int, str],
-        {"type": "array", "minItems": 2, "maxItems": 2, "prefixItems": [{"type": "integer"}, {"type": "string"}]},
+        {
+            "type": "array",
+            "items": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+            "minItems": 2,
+            "maxItems": 2,
+            "description": "In this order: an integer, a string",
+        },
     ),
-    (tuple[()], {"type": "array", "minItems": 0, "maxItems": 0}),
-    (tuple, {"type": "array"}),
+    (tuple[float, float], {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}),
+    (tuple[int, Any], None),
+    (tuple[()], {"type": "array", "items": {}, "minItems": 0, "maxItems": 0}),
+    (tuple, {"type": "array", "items": {}}),
+    (dict[str, list], {"type": "object", "additionalProperties": {"type": "array", "items": {}}}),
     (dict, {"type": "object"}),
     (dict[str, Any], {"type": "object"}),
     (dict[str, int], {"type": "object", "additionalProperties": {"type": "integer"}}),
     (Mapping[str, list[bool]], None),
     (Annotated[int, "how many"], {"type": "integer", "description": "how many"}),
     (list[Annotated[Unit, "one unit"]], None),
+    (Annotated[int, Doc("how many")], {"type": "integer", "description": "how many"}),
+    (Annotated[int, ["a note that has no hash"]], {"type": "integer"}),
     (Place, PLACE),
     (Annotated[Place, "the goal"], {**PLACE, "description": "the goal"}),
     (
@@ -173,6 +205,7 @@ HINTS: list[tuple[Any, Any]] = [
 def test_every_kind_of_hint_has_its_schema(hint: Any, schema: Any) -> None:
     told = schema_for(hint)
     jsonschema.Draft202012Validator.check_schema(told)
+    assert arrays_without_items(told) == []
     if schema is not None:
         assert told == schema
 
@@ -356,6 +389,12 @@ def test_generic_classes_are_refused_for_now() -> None:
         schema_for(Box[int])
 
 
+def wordy() -> None: ...
+
+
+wordy.__doc__ = "word " * 220
+
+
 def positional(x: int, /) -> None: ...
 def starred(*xs: int) -> None: ...
 def double_starred(**xs: int) -> None: ...
@@ -368,7 +407,7 @@ def a_class(x: type[int]) -> None: ...
 def recursive(x: Node) -> None: ...
 def bad_field(x: Unresolvable) -> None: ...
 def int_keys(x: dict[int, str]) -> None: ...
-def sets(x: set[str]) -> None: ...
+def a_queue(x: collections.deque[str]) -> None: ...
 def nested(x: list[dict[str, Path]]) -> None: ...
 def empty_enum(x: Nothing) -> None: ...
 def odd_enum(x: Odd) -> None: ...
@@ -397,7 +436,7 @@ def generator(x: int) -> Iterator[int]:
         (recursive, "parameter x: children: Node holds itself"),
         (bad_field, "NoSuchName"),
         (int_keys, "keys that are not str"),
-        (sets, "cannot be described"),
+        (a_queue, "cannot be described to the model: take str, list, dict"),
         (nested, "parameter x: Path"),
         (empty_enum, "no members"),
         (odd_enum, "(1, 2)"),
@@ -417,6 +456,13 @@ def test_what_cannot_be_described_is_refused_by_name(function: Any, words: str) 
 def test_a_name_that_the_service_refuses_is_refused(name: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be the name of a tool"):
         function_tool(name=name)(get_weather.function)
+
+
+def test_a_description_that_the_service_refuses_is_refused_with_what_to_do() -> None:
+    assert len(function_tool(description="d" * 1024)(get_weather.function).description) == 1024
+    for described in (function_tool(description="d" * 1025), function_tool):
+        with pytest.raises(ConfigurationError, match=r"has 1,0\d\d characters, .* 1,024 .* give description="):
+            described(wordy)
 
 
 @pytest.mark.parametrize("wrong", [lambda: None, 5, Place, functools.partial(get_weather)])

@@ -513,7 +513,8 @@ def test_what_a_callback_raises_is_raised_when_the_block_is_left(plain: House) -
             session.send_audio(speak("wait"))
             assert called.wait(5)
 
-    with pytest.raises(KeyError, match="mine"):
+    warned = pytest.warns(RuntimeWarning, match="a callback of interrupt_on_speech raised KeyError: 'mine'")
+    with warned, pytest.raises(KeyError, match="mine"):
         run()
     session.close()
     until(lambda: not client_threads())

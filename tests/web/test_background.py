@@ -185,9 +185,9 @@ def test_what_the_function_raises_is_logged_and_kept_and_the_session_closed(
     def fail(session: RealtimeConversationSession) -> None:
         raise KeyError("no such order")
 
-    background = sessions.start(client.start_conversation_session, fail, key="rtc_2")
-    with pytest.raises(KeyError):
-        background.wait(20)
+    warned = pytest.warns(RuntimeWarning, match="the background session rtc_2 raised KeyError: 'no such order'")
+    with warned, pytest.raises(KeyError):
+        (background := sessions.start(client.start_conversation_session, fail, key="rtc_2")).wait(20)
     assert isinstance(background.error, KeyError)
     assert server.sessions[0].wait_until_closed(20) == 1000
     assert "rtc_2 failed" in caplog.text

@@ -1,0 +1,49 @@
+"""What a caller's function raises on a thread of ours: it can be raised to nobody, and logs are quiet by default."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import traceback
+import warnings
+import weakref
+
+_warned: weakref.WeakSet[object] = weakref.WeakSet()
+
+
+def warn_once(function: object, error: BaseException, what: str, but: str) -> None:
+    """Warn (``RuntimeWarning``) of what a function raised, once for each function: each further time is the log's.
+
+    The warning's place is where the error was raised, its module this one, for filters. It is not shown if the
+    application has made warnings errors: there is no caller to raise it to.
+
+    Args:
+        function: what raised it: a function, or what stands for one.
+        error: what was raised.
+        what: the function, in words.
+        but: what became of it.
+    """
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = getattr(function, "__func__", function)  # a bound method is made anew each time
+    try:
+        hash(weakref.ref(function))
+    except TypeError:  # it has no hash, or takes no weak reference
+        function = type(function)
+    if function in _warned:
+        return
+    _warned.add(function)
+    told = "".join(traceback.format_exception_only(type(error), error)).strip()
+    message = f"{what} raised {told}; {but}. The traceback, and each further error of it, is in the log"
+    file, line = _place(function, error)
+    try:
+        warnings.warn_explicit(message, RuntimeWarning, file, line, module=__name__)
+    except Exception:  # a filter's, or of an application's own way to show warnings
+        return
+
+
+def _place(function: object, error: BaseException) -> tuple[str, int]:
+    if frames := traceback.extract_tb(error.__traceback__):
+        return frames[-1].filename, frames[-1].lineno or 0
+    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+    return (code.co_filename, code.co_firstlineno) if code is not None else (__file__, 0)
