@@ -46,6 +46,7 @@ from realtime_sync.recording import RecordingWriter
 from realtime_sync.rest.calls import Calls
 from realtime_sync.rest.client_secrets import SessionClientSecret, create_client_secret
 from realtime_sync.rest.http import RestClient
+from realtime_sync.secret import discreet, reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
@@ -84,6 +85,7 @@ class ConnectionSettings:
                 raise errors.ConfigurationError(f"{name} must be a {kind.__name__}(...), not {value!r:.60}")
 
 
+@reportable
 class RealtimeConversationClient:
     """Starts sessions with one model at one endpoint. Holds no connection; cheap to make, safe to share.
 
@@ -91,6 +93,7 @@ class RealtimeConversationClient:
     ``Endpoint``. ``close()`` (or leaving its ``with`` block) ends the sessions that it started.
     """
 
+    @discreet
     def __init__(
         self,
         model: Optional[str],
@@ -125,6 +128,7 @@ class RealtimeConversationClient:
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()  # of its sessions; their readers keep them alive
 
     @classmethod
+    @discreet
     def from_env(
         cls: type[C], environ: Optional[Mapping[str, str]] = None, *, settings: Optional[ConnectionSettings] = None
     ) -> C:
@@ -143,6 +147,7 @@ class RealtimeConversationClient:
         endpoint, model = from_environment(environ)
         return cls(model, endpoint, settings=settings)
 
+    @discreet
     def start_conversation_session(
         self,
         options: Optional[ConversationSessionOptions] = None,
@@ -189,6 +194,7 @@ class RealtimeConversationClient:
             options, reconnect, recording, client_secret, headers, query, budget=budget, model=model, call_id=call_id
         )
 
+    @discreet
     def start_transcription_session(
         self,
         options: Optional[TranscriptionSessionOptions] = None,
@@ -225,6 +231,7 @@ class RealtimeConversationClient:
         options = _transcription(options, model, language)
         return self._start(options, reconnect, recording, client_secret, headers, query, intent="transcription")
 
+    @discreet
     def start_translation_session(
         self,
         options: Union[TranslationSessionOptions, str, None] = None,
@@ -262,6 +269,7 @@ class RealtimeConversationClient:
         settings, model = _translation(options, target_language), model or self.model
         return self._start(settings, reconnect, recording, client_secret, headers, query, model=model, translation=True)
 
+    @discreet
     def attach(
         self,
         call_id: str,
@@ -304,6 +312,7 @@ class RealtimeConversationClient:
         """Calls by WebRTC and SIP: make, accept, reject, transfer and end them."""
         return Calls(self._rest(), self.model, self._cancellable)
 
+    @discreet
     def create_client_secret(
         self, options: Optional[SessionOptions] = None, *, expires_after: Optional[int] = None
     ) -> SessionClientSecret:

@@ -19,6 +19,7 @@ ROOMS = [
     "version",
     "errors",
     "checks",
+    "secret",
     "extras",
     "timeouts",
     "deadline",
@@ -48,8 +49,8 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-# The embedded server is the service's side: it shares the vocabulary with the client, and nothing else.
-SERVER_MAY_IMPORT = {"version", "errors", "protocol", "server"}
+# The embedded server is the service's side: it shares the vocabulary with the client, and how secrets are kept.
+SERVER_MAY_IMPORT = {"version", "errors", "secret", "protocol", "server"}
 # ... but for tables, which are the same on both sides.
 SERVER_MAY_IMPORT_MODULES = {"realtime_sync.audio.g711"}
 HOMES = {

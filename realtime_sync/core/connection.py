@@ -30,7 +30,9 @@ from realtime_sync.errors import ConnectionClosedError, ConsumerTooSlowError, Se
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.recording import RecordingWriter
+from realtime_sync.recording.redaction import secrets_in
 from realtime_sync.recording.wire_log import log_frame
+from realtime_sync.secret import forget_locals
 from realtime_sync.transport import Connection, text_frame
 
 # The reader knows best how a connection ended, and is at most this late (seconds).
@@ -53,6 +55,7 @@ class SessionConnection:
         self.name = name
         self.commands = PendingCommands(state.vocabulary)
         self.exchange = state.new_exchange()
+        self.redactor = transport.redactor  # knows the secrets in use
         self._vocabulary = state.vocabulary
         self._recording = recording
         # Written by the reader alone, read by any thread:
@@ -77,9 +80,13 @@ class SessionConnection:
         """
         if self.error is not None:
             raise self.error.with_traceback(None)
-        log_frame(self.name, ">", frame.text)
+        told = frame.text
+        if isinstance(told, str):  # bytes are audio
+            self.redactor.learn(secrets_in(told))
+            told = self.redactor.anywhere(told)
+        log_frame(self.name, ">", told)
         try:
-            self._send(frame, text_frame(frame.text), keep)
+            self._send(frame, text_frame(frame.text), told, keep)
         except ConnectionClosedError:
             self.ended.wait(_READER_SECONDS)  # the reader knows more: the server's last error, the close frame
             if self.error is None:
@@ -88,7 +95,13 @@ class SessionConnection:
             return
         raise self.error.with_traceback(None)
 
-    def _send(self, frame: Outgoing, data: bytes, keep: Callable[[SessionConnection, Outgoing], bool]) -> None:
+    def _send(
+        self,
+        frame: Outgoing,
+        data: bytes,
+        told: Union[str, bytes],
+        keep: Callable[[SessionConnection, Outgoing], bool],
+    ) -> None:
         taken = False
         try:
             with self.transport.turn:
@@ -97,23 +110,31 @@ class SessionConnection:
                 if frame.handle is not None:
                     self.commands.expect(frame.handle, frame.message)
                 if self._recording is not None:
-                    self._recording.sent(frame.text)
+                    self._recording.sent(told)
                 self.transport.write(data)
         finally:
             if taken:  # a thread that was interrupted before its turn must not wait for it again
                 self.transport.after_turn()
 
-    def receive(self) -> Union[str, bytes]:
-        """The next message; see ``Connection.receive``. The reader thread's."""
+    def receive(self) -> ConversationUpdate:
+        """The next message, without the secrets in use; see ``Connection.receive``. The reader thread's."""
         try:
             frame = self.transport.receive()
         except ConnectionClosedError as error:
+            forget_locals(error)
             if self._recording is not None:
                 self._recording.disconnected(error.close_info)
             raise
+        if isinstance(frame, str):
+            frame = self.redactor.anywhere(frame)
+        update = self._vocabulary.decode(frame)
+        of_session = "session." in update.type
+        if isinstance(frame, str) and (of_session or isinstance(update, self._vocabulary.error)):
+            frame, told = self.redactor.all(frame, words=not of_session), frame
+            update = update if frame == told else self._vocabulary.decode(frame)
         if self._recording is not None:
             self._recording.received(frame)
-        return frame
+        return update
 
     def observe(self, update: ConversationUpdate) -> None:
         """Remember what an update says about the connection itself. The reader thread's."""

@@ -38,6 +38,7 @@ from realtime_sync.protocol.updates import (
     ResponseOutputItemDoneUpdate,
     ResponseOutputTextDeltaUpdate,
 )
+from realtime_sync.secret import reportable
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def _decoded(piece: str) -> bytes:
     return audio or b""
 
 
+@reportable
 class Response:
     """An answer that is being made. Made by ``session.respond()``; a context manager.
 

@@ -39,6 +39,7 @@ from realtime_sync.errors import (
 )
 from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
+from realtime_sync.secret import reportable
 
 logger = logging.getLogger(__name__)
 
@@ -79,6 +80,7 @@ class Listener(Protocol):
         """The session has ended."""
 
 
+@reportable
 class UpdateStream:
     """An independent view of all updates from the moment it was made: an iterator and a context manager.
 

@@ -17,6 +17,7 @@ from realtime_sync.recording.elision import take_audio
 from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
 from realtime_sync.recording.redaction import without_secrets
 from realtime_sync.recording.sidecars import SidecarWriter
+from realtime_sync.secret import reportable
 from realtime_sync.transport.urls import show_url
 from realtime_sync.version import __version__
 
@@ -27,6 +28,7 @@ _MOST_WAITING = 64 * 2**20
 _CLOSE_PATIENCE = 2.0
 
 
+@reportable
 class RecordingWriter:
     """Writes what a session sends and receives to a file of JSON lines (``recording.layout`` describes it).
 

@@ -18,12 +18,13 @@ from realtime_sync.endpoint.connect import ConnectRetries, with_retries
 from realtime_sync.endpoint.endpoint import Endpoint, Target
 from realtime_sync.extras import install
 from realtime_sync.protocol.codec import to_text
+from realtime_sync.secret import Redactor, discreet
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Cancellation, default_ssl_context, handshake_error
 from realtime_sync.transport.proxies import Proxy
 from realtime_sync.transport.refusal import readable_headers
 from realtime_sync.transport.tls import tls_error
-from realtime_sync.transport.urls import redacted
+from realtime_sync.transport.urls import redactor
 
 if TYPE_CHECKING:
     import requests
@@ -67,6 +68,7 @@ class RestClient:
     timeouts: Timeouts
     retries: ConnectRetries
 
+    @discreet
     def post(
         self,
         path: str,
@@ -137,7 +139,9 @@ class RestClient:
                 **content,
             ) as response:
                 body = b"".join(_chunks(response, self.timeouts.rest))
-                return RestAnswer(status=response.status_code, headers=readable_headers(response.headers), body=body)
+                hide = _redactor(target).all
+                told = readable_headers({name: hide(value) for name, value in response.headers.items()})
+                return RestAnswer(status=response.status_code, headers=told, body=body)
 
 
 def _adapter(target: Target) -> requests.adapters.HTTPAdapter:
@@ -184,6 +188,10 @@ def _chunks(response: requests.Response, seconds: float) -> Iterator[bytes]:
         yield chunk
 
 
+def _redactor(target: Target) -> Redactor:
+    return redactor([target.url, target.proxy or ""], target.headers.items())
+
+
 def _accepted(answer: RestAnswer, target: Target) -> RestAnswer:
     """The answer if it is no refusal. Raises ``ProxyError`` or a ``HandshakeError``."""
     if 200 <= answer.status < 300:
@@ -191,12 +199,8 @@ def _accepted(answer: RestAnswer, target: Target) -> RestAnswer:
     if answer.status == 407 and target.proxy:
         raise errors.ProxyError(f"The proxy {Proxy.parse(target.proxy).place} wants credentials (407) in its URL.")
 
-    def clean(text: str) -> str:
-        return redacted(text, target.url, target.headers)
-
-    headers = {name: clean(value) for name, value in answer.headers.items()}
-    body = clean(answer.body.decode("utf-8", "replace"))
-    raise handshake_error(answer.status, headers, body, f"POST {urlsplit(target.url).path}")
+    body = _redactor(target).all(answer.body.decode("utf-8", "replace"))
+    raise handshake_error(answer.status, answer.headers, body, f"POST {urlsplit(target.url).path}")
 
 
 # What went wrong on the way ------------------------------------------------------------------------------------------

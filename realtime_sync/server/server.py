@@ -18,6 +18,7 @@ import time
 from typing import Callable, Iterable, Mapping, Optional, Sequence, Union
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
+from realtime_sync.secret import discreet, reportable
 from realtime_sync.server.auth import Flavour, Policy
 from realtime_sync.server.calls import Call, CallRegistry, CallSession, CallView
 from realtime_sync.server.certificates import context_from_files
@@ -45,6 +46,7 @@ _SIP_HEADERS = {
 }
 
 
+@reportable
 class RealtimeServer:
     """An embedded server that speaks the realtime protocol as OpenAI's and Azure's services do. No key, no model.
 
@@ -78,6 +80,7 @@ class RealtimeServer:
         OSError: If the port cannot be had.
     """
 
+    @discreet
     def __init__(
         self,
         host: str = "127.0.0.1",

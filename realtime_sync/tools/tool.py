@@ -12,6 +12,7 @@ from typing import Any, Callable, Generic, Optional, ParamSpec, TypeVar, Union, 
 from realtime_sync.errors import ConfigurationError, ToolArgumentError
 from realtime_sync.protocol.options import ConversationFunctionTool
 from realtime_sync.protocol.registry import UNSET
+from realtime_sync.secret import reportable
 from realtime_sync.tools.cancellation import ToolContext, is_context
 from realtime_sync.tools.docstrings import Docstring, read_docstring
 from realtime_sync.tools.fields import NO_DEFAULT, Field, UndescribableError
@@ -25,6 +26,7 @@ R_co = TypeVar("R_co", covariant=True)
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
+@reportable
 class FunctionTool(Generic[P, R_co]):
     """A function that the model may call; made by ``function_tool``, and still callable as the function it is.
 

@@ -55,8 +55,9 @@ def connect(
             if target.secure:
                 assert context is not None
                 channel.start_tls(context, target.host)
-            subprotocol, answered = upgrade(channel, request)
-            return Connection(Duplex(*channel.release(), timeouts, max_message_bytes), subprotocol, answered)
+            redactor = request.redactor(proxy)
+            subprotocol, answered = upgrade(channel, request, redactor)
+            return Connection(Duplex(*channel.release(), timeouts, max_message_bytes), subprotocol, answered, redactor)
         except BaseException:  # an interrupt, too, must not leave descriptors behind
             channel.close()
             raise

@@ -43,6 +43,7 @@ from realtime_sync.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.secret import reportable
 from realtime_sync.session import RealtimeConversationSession
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ _FORKED = (
 )
 
 
+@reportable
 class BackgroundSession(Generic[T]):
     """One session that is run on a thread of its own. Made by ``BackgroundSessions.start()``; ``key`` is its name."""
 
@@ -169,6 +171,7 @@ class BackgroundSession(Generic[T]):
             logger.error("background session %s failed:\n%s", self.key, "".join(told).rstrip())
 
 
+@reportable
 class BackgroundSessions:
     """Owns sessions that are run beside the application's requests, and closes them when the application ends.
 
