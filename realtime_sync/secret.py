@@ -114,9 +114,10 @@ class Redactor:
     """
 
     def __init__(self, credentials: Iterable[str] = (), others: Iterable[str] = ()) -> None:
-        self._lock = threading.Lock()  # held while both are replaced
+        self._lock = threading.Lock()  # held while they are replaced
         self._credentials: tuple[str, ...] = ()
         self._all: tuple[str, ...] = ()
+        self._no_words: tuple[str, ...] = ()  # of all
         self._add(credentials, others)
 
     def __repr__(self) -> str:
@@ -133,17 +134,18 @@ class Redactor:
         with self._lock:
             self._credentials = _ordered({*self._credentials, *strong}, _SHORTEST_ANYWHERE)
             self._all = _ordered({*self._all, *strong, *weak}, _SHORTEST)
+            self._no_words = _ordered(self._all, _SHORTEST_ANYWHERE)
 
     def anywhere(self, text: str) -> str:
         """``text`` without credentials: for whatever a server says, which is kept as it is otherwise."""
         return _without(self._credentials, text)
 
     def all(self, text: str, *, words: bool = True) -> str:
-        """``text`` without any of the values: for what only people read, as a refusal.
+        """``text`` without any of the values: for what is told to people, as a refusal.
 
-        ``words``: False leaves values in it that may be words: for what programs read, too.
+        ``words``: False leaves those that are so short that they may be words: for what programs read, too.
         """
-        return _without(self._all if words else _ordered(self._all, _SHORTEST_ANYWHERE), text)
+        return _without(self._all if words else self._no_words, text)
 
 
 def _without(values: tuple[str, ...], text: str) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import copy
 import itertools
 import json
 import logging
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Optional
 
@@ -15,13 +16,15 @@ import pytest
 
 from realtime_sync import (
     AzureOpenAIClient,
+    ConversationSessionOptions,
+    ConversationTool,
     OpenAIClient,
     RealtimeConversationClient,
     RealtimeSyncError,
     Timeouts,
 )
 from tests import canaries
-from tests.transport.peer import Link, Peer, close_frame, frame
+from tests.transport.peer import CLOSE, Link, Peer, close_frame, frame
 
 TIMES = Timeouts(connect=5, greeting=3, send=5, acknowledge=5, close=0.3)
 _numbers = itertools.count(10)
@@ -71,13 +74,12 @@ PLACES = {
     "azure key": Place(lambda url, secret: azure(url, secret)),
     "azure token": Place(lambda url, secret: azure(url, lambda: secret)),
     "azure preview": Place(lambda url, secret: azure(url, secret, api_version="2025-04-01-preview")),
-    "header": Place(lambda url, secret: openai(url, headers={"X-Extra": secret})),
-    "query": Place(lambda url, secret: openai(url, query={"extra": secret})),
+    "header": Place(lambda url, secret: openai(url, headers={"X-Extra-Token": secret})),
+    "query": Place(lambda url, secret: openai(url, query={"extra_key": secret})),
     "url": Place(lambda url, secret: openai(f"{url}?code={urllib.parse.quote(secret, safe='')}")),
-    "own client": Place(lambda url, secret: openai(url, secret)),
     "client secret": Place(lambda url, secret: openai(url), lambda secret: {"client_secret": secret}),
-    "session's header": Place(lambda url, secret: openai(url), lambda secret: {"headers": {"X-Extra": secret}}),
-    "session's query": Place(lambda url, secret: openai(url), lambda secret: {"query": {"extra": secret}}),
+    "session's header": Place(lambda url, secret: openai(url), lambda secret: {"headers": {"X-Extra-Token": secret}}),
+    "session's query": Place(lambda url, secret: openai(url), lambda secret: {"query": {"extra_key": secret}}),
     "proxy": Place(
         lambda url, secret: openai(
             "http://example.invalid/v1",
@@ -180,3 +182,105 @@ def test_a_session_that_is_refused_tells_no_secret(
     recording = (tmp_path / "r.jsonl").read_text()
     assert canaries.leaks(variants(secret), [*canaries.of_error(caught.value), caplog.text, recording]) == []
     assert canaries.leaks(variants(secret), canaries.of_object(client)) == []
+
+
+# Sessions that are open -----------------------------------------------------------------------------------------------
+
+MCP = {
+    "authorization": lambda secret: {"authorization": secret},
+    "bearer": lambda secret: {"authorization": f"Bearer {secret}"},
+    "header": lambda secret: {"headers": {"X-Api-Key": secret}},
+    "password": lambda secret: {"server_url": f"https://user:{urllib.parse.quote(secret, safe='')}@example.com/mcp"},
+    "query": lambda secret: {"server_url": f"https://example.com/mcp?token={urllib.parse.quote(secret, safe='')}"},
+    "extra": lambda secret: {"extra": {"api_key": secret}},
+}
+
+
+def greeting(told: str, **session: Any) -> dict[str, Any]:
+    return {"type": "session.created", "session": {"id": "sess_1", "object": told, "instructions": told, **session}}
+
+
+class Teller:
+    """A server that tells all that it is told, in each way that a session has, until it is told to stop."""
+
+    def __init__(self, last: Callable[[Link], object]) -> None:
+        self._last = last
+
+    def __call__(self, link: Link) -> None:
+        told, line = echo(link)
+        link.upgrade(f"X-Told: {line}", behind=frame(1, json.dumps(greeting(told))))
+        while True:
+            opcode, data = link.read_frame()
+            if opcode == CLOSE:
+                return
+            text = data.decode()
+            told += text + urllib.parse.unquote(text)
+            if '"stop"' in text:
+                break
+            if '"session.update"' in text:
+                session = json.loads(text)["session"]
+                link.send(frame(1, json.dumps({**greeting(told, **session), "type": "session.updated"})))
+            link.send(frame(1, json.dumps({"type": "odd", "told": told})))
+            link.send(frame(1, json.dumps({"type": "mcp_list_tools.failed", "item_id": told, "error": told})))
+            link.send(frame(1, json.dumps({"type": "error", "error": {"message": told, "param": told}})))
+        self._last(link)
+
+
+def used(client: RealtimeConversationClient, recording: Path, tool: Any = None, **start: Any) -> Iterator[str]:
+    """All that a session tells in which secrets were used and told back."""
+    with client.start_conversation_session(recording=recording, **start) as session:
+        if tool is not None:
+            handle = session.configure_session(ConversationSessionOptions(tools=[tool]))
+            handle.wait()
+            yield from canaries.of_object(handle)
+        handle = session.send_message({"type": "odd", "event_id": "event_1"})
+        session.wait_for("error", timeout=5)
+        session.send_message('{"type": "stop"}')
+        yield from canaries.of_threads()
+        try:
+            for update in session.updates():
+                yield from canaries.of_object(update)
+                yield from canaries.of_pickle(update)
+        except RealtimeSyncError as error:
+            yield from canaries.of_error(error)
+        for thing in (session, session.session, session.conversation, session.close_info, handle.error, client):
+            yield from canaries.of_object(thing)
+            yield from canaries.of_pickle(thing)
+        yield session.conversation.to_json()
+        yield session._repr_html_()
+    yield recording.read_text()
+
+
+def close(link: Link) -> None:
+    link.send(close_frame(4000, "bye"))
+    link.read_to_end()
+
+
+ENDS = {"closed": close, "reset": Link.reset}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("place", PLACES)
+def test_a_session_whose_server_tells_everything_back_tells_no_secret(
+    place: str, end: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    secret = canary()
+    start = PLACES[place].start(secret)
+    with Peer(Teller(ENDS[end])) as peer, caplog.at_level(logging.DEBUG, "realtime_sync"):
+        client = PLACES[place].make(peer.url.partition("?")[0], secret)
+        told = list(used(client, tmp_path / "r.jsonl", **start))
+    assert canaries.leaks(variants(secret), [*told, caplog.text]) == []
+    assert "***" in caplog.text
+
+
+@pytest.mark.parametrize("place", MCP)
+def test_what_a_remote_tool_is_called_with_is_not_told(
+    place: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    secret = canary()
+    tool = ConversationTool.create_mcp_tool("label", **{"server_url": "https://example.com", **MCP[place](secret)})
+    with Peer(Teller(close)) as peer, caplog.at_level(logging.DEBUG, "realtime_sync"):
+        told = list(used(openai(peer.url), tmp_path / "r.jsonl", tool))
+    told += [*canaries.of_object(tool), *canaries.of_pickle(tool)]
+    assert canaries.leaks(variants(secret), [*told, caplog.text]) == []
+    assert copy.deepcopy(tool) == tool

@@ -83,7 +83,7 @@ class SessionConnection:
         told = frame.text
         if isinstance(told, str):  # bytes are audio
             self.redactor.learn(secrets_in(told))
-            told = self.redactor.anywhere(told)
+            told = self.redactor.all(told, words=False)
         log_frame(self.name, ">", told)
         try:
             self._send(frame, text_frame(frame.text), told, keep)
@@ -125,16 +125,22 @@ class SessionConnection:
             if self._recording is not None:
                 self._recording.disconnected(error.close_info)
             raise
-        if isinstance(frame, str):
-            frame = self.redactor.anywhere(frame)
         update = self._vocabulary.decode(frame)
-        of_session = "session." in update.type
-        if isinstance(frame, str) and (of_session or isinstance(update, self._vocabulary.error)):
-            frame, told = self.redactor.all(frame, words=not of_session), frame
-            update = update if frame == told else self._vocabulary.decode(frame)
+        if isinstance(frame, str) and not update.type.endswith("audio.delta"):  # no secret is searched for in audio
+            frame, update = self._without_secrets(frame, update)
+        log_frame(self.name, "<", frame if isinstance(frame, str) else "")
         if self._recording is not None:
             self._recording.received(frame)
         return update
+
+    def _without_secrets(self, text: str, update: ConversationUpdate) -> tuple[str, ConversationUpdate]:
+        """The text as it may be told, and the update without what is no data of the conversation."""
+        told = self.redactor.all(text, words=False)
+        if isinstance(update, self._vocabulary.error):
+            kept = told = self.redactor.all(text)
+        else:
+            kept = told if "session." in update.type else self.redactor.anywhere(text)
+        return told, update if kept == text else self._vocabulary.decode(kept)
 
     def observe(self, update: ConversationUpdate) -> None:
         """Remember what an update says about the connection itself. The reader thread's."""

@@ -60,7 +60,6 @@ from realtime_sync.errors import (
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording import RecordingWriter
-from realtime_sync.recording.wire_log import log_frame
 from realtime_sync.secret import discreet
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
@@ -276,7 +275,6 @@ class Engine(Publisher):
             raise
 
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
-        log_frame(connection.name, "<", update.raw_content)
         update = connection.exchange.complete(update)
         connection.observe(update)
         with self.delivering:
