@@ -112,7 +112,9 @@ class RealtimeConversationClient:
             ConfigurationError: An argument cannot be right.
         """
         if settings is not None and not isinstance(settings, ConnectionSettings):
-            raise errors.ConfigurationError(f"settings must be a ConnectionSettings(...) or None, not {settings!r:.60}")
+            raise errors.ConfigurationError(
+                f"settings must be a ConnectionSettings(...) or None, not {type(settings).__name__}"
+            )
         if isinstance(model, str) and _LIKE_A_KEY.match(model):  # it would be in URLs, in logs and in reprs
             raise errors.ConfigurationError(
                 "The model looks like a key, so it is not shown here. Give the model first: "

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import copy
 import itertools
 import json
 import logging
+import traceback
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,8 +23,11 @@ from realtime_sync import (
     OpenAIClient,
     RealtimeConversationClient,
     RealtimeSyncError,
+    Reconnect,
     Timeouts,
 )
+from realtime_sync.server import RealtimeServer
+from realtime_sync.web.webhooks import WebhookVerifier
 from tests import canaries
 from tests.transport.peer import CLOSE, Link, Peer, close_frame, frame
 
@@ -284,3 +289,200 @@ def test_what_a_remote_tool_is_called_with_is_not_told(
     told += [*canaries.of_object(tool), *canaries.of_pickle(tool)]
     assert canaries.leaks(variants(secret), [*told, caplog.text]) == []
     assert copy.deepcopy(tool) == tool
+
+
+def test_a_header_that_is_no_credential_stays_what_it_is_in_data_and_is_told_nowhere(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    tenant = canary("tenant-")
+    with Peer(Teller(close)) as peer, caplog.at_level(logging.DEBUG, "realtime_sync"):
+        client = openai(peer.url, headers={"X-Tenant": tenant})
+        with client.start_conversation_session(recording=tmp_path / "r.jsonl") as session:
+            session.send_message({"type": "odd", "tenant": tenant})
+            assert tenant in session.wait_for("odd", timeout=5).extra["told"]
+            assert tenant not in str(session.wait_for("error", timeout=5))
+            session.send_message('{"type": "stop"}')
+    assert canaries.leaks([tenant], [caplog.text, (tmp_path / "r.jsonl").read_text()]) == []
+
+
+def test_a_key_that_is_a_word_does_not_change_what_is_said() -> None:
+    def greet(link: Link) -> None:
+        accept(link, greeting("realtime, anything"))
+
+    with Peer(greet) as peer, openai(peer.url, "anything").start_conversation_session() as session:
+        assert session.session is not None
+        assert session.session.instructions == "realtime, anything"
+
+
+# What is refused, or fails, before a server has said anything -------------------------------------------------------
+
+
+def unused_port() -> int:
+    with Peer(lambda link: None) as peer:
+        return peer.port
+
+
+def failures(secret: str) -> dict[str, Callable[[], Any]]:
+    """Calls that are given a secret and raise."""
+    quoted = urllib.parse.quote(secret, safe="")
+    nowhere, tls = f"ws://127.0.0.1:{unused_port()}/v1", f"wss://127.0.0.1:{unused_port()}/v1"
+    offer = ConversationTool.create_mcp_tool("x", "https://x", authorization=secret)
+    circle: dict[str, Any] = {"authorization": secret}
+    circle["itself"] = circle
+
+    def broken() -> str:
+        token = secret
+        raise OSError(len(token))
+
+    def start(*args: Any, **settings: Any) -> None:
+        openai(*args, **settings).start_conversation_session()
+
+    return {
+        "connect": lambda: start(nowhere, secret),
+        "connect by TLS": lambda: start(tls, secret),
+        "function": lambda: start(nowhere, broken),
+        "function's answer": lambda: start(nowhere, lambda: f"{secret} " * 2),
+        "secret": lambda: openai(nowhere).start_conversation_session(client_secret=f"{secret}\n\n{secret}"),
+        "start's header": lambda: openai(nowhere).start_conversation_session(headers={"X": f"{secret}\n"}),
+        "transcription": lambda: openai(nowhere, secret).start_transcription_session(),
+        "translation": lambda: openai(nowhere, secret).start_translation_session("es"),
+        "attach": lambda: openai(nowhere, secret).attach("rtc_1"),
+        "via proxy": lambda: start("http://example.com", proxy=nowhere.replace("ws://", f"http://u:{quoted}@")[:-3]),
+        "via socks": lambda: start("http://10.0.0.1", proxy=nowhere.replace("ws://", f"socks5h://u:{quoted}@")[:-3]),
+        "client secret": lambda: openai(nowhere, secret).create_client_secret(),
+        "client secret by TLS": lambda: openai(tls, secret).create_client_secret(),
+        "client secret's query": lambda: openai(nowhere, query={"key": secret}).create_client_secret(),
+        "client secret by proxy": lambda: openai(
+            "http://example.com", proxy=nowhere.replace("ws://", f"http://u:{quoted}@")[:-3]
+        ).create_client_secret(),
+        "call": lambda: openai(nowhere, secret).calls.create(f"v=0 a=ice-pwd:{secret}"),
+        "hang up": lambda: openai(nowhere, secret).calls.hangup("rtc_1"),
+        "wrong proxy": lambda: openai(nowhere, secret, proxy=f"ftp://u:{quoted}@h"),
+        "wrong url": lambda: openai(f"https://u:{quoted}@h/v1"),
+        "wrong headers": lambda: openai(nowhere, headers=[secret]),
+        "wrong header": lambda: openai(nowhere, headers={"X": f"{secret}\n"}),
+        "wrong name of a header": lambda: openai(nowhere, headers={"a b": secret}),
+        "wrong query": lambda: openai(nowhere, query={"x": f"{secret}\n"}),
+        "wrong key": lambda: openai(nowhere, f"Bearer {secret}"),
+        "wrong azure key": lambda: azure("https://x.openai.azure.com", f"{secret} x"),
+        "wrong azure url": lambda: azure(f"https://x.openai.azure.com/openai/deployments/x?key={quoted}#x", secret),
+        "wrong settings": lambda: RealtimeConversationClient("m", secret, settings=circle),  # type: ignore[arg-type]
+        "key as the model": lambda: RealtimeConversationClient(f"sk-{secret}", secret),
+        "environment": lambda: RealtimeConversationClient.from_env(
+            {"OPENAI_API_KEY": f"{secret} {secret}", "OPENAI_BASE_URL": nowhere}
+        ),
+        "webhook's secret": lambda: WebhookVerifier(f"whsec_{secret}!"),
+        "webhook": lambda: WebhookVerifier(webhook_secret(secret)).verify({"webhook-id": "1"}, b"{}"),
+        "tool that holds itself": lambda: openai_session(lambda it: it.send_message(circle)),
+        "tool after the end": lambda: openai_session(
+            lambda it: (it.close(), it.configure_session(ConversationSessionOptions(tools=[offer])))
+        ),
+        "message after the end": lambda: openai_session(
+            lambda it: (it.close(), it.send_message({"type": "session.update", "session": {"authorization": secret}}))
+        ),
+        "server": lambda: RealtimeServer(port=70000, api_keys=[secret]),
+    }
+
+
+def webhook_secret(text: str) -> str:
+    return f"whsec_{base64.b64encode(text.encode()).decode()}"
+
+
+def openai_session(use: Callable[[Any], object]) -> None:
+    with RealtimeServer() as server, openai(server.url).start_conversation_session() as session:
+        use(session)
+
+
+@pytest.mark.parametrize("name", failures("x"))
+def test_what_fails_tells_no_secret(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    secret = canary()
+    call = failures(secret)[name]
+    with caplog.at_level(logging.DEBUG, "realtime_sync"), pytest.raises((RealtimeSyncError, TypeError)) as caught:
+        call()
+    assert (
+        canaries.leaks([*variants(secret), webhook_secret(secret)], [*canaries.of_error(caught.value), caplog.text])
+        == []
+    )
+
+
+def report(call: Callable[[], Any]) -> tuple[str, str]:
+    """What a call's error says, and a report of it with local variables."""
+    with pytest.raises((RealtimeSyncError, TypeError)) as caught:
+        call()
+    made = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    return str(caught.value), "".join(made.format())
+
+
+@pytest.mark.parametrize("name", failures("x"))
+def test_a_report_with_local_variables_still_says_what_failed_and_where(name: str) -> None:
+    message, told = report(failures(canary())[name])
+    assert message.partition("\n")[0] in told
+    assert "/realtime_sync/" in told
+
+
+def test_a_user_s_own_exceptions_keep_their_local_variables() -> None:
+    def own() -> None:
+        precious = "kept"
+        raise KeyError(precious)
+
+    kept: list[dict[str, Any]] = []
+    try:
+        own()
+    except KeyError as error:
+        with contextlib.suppress(RealtimeSyncError):
+            openai("ftp://nowhere")
+        kept = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
+    assert kept[-1] == {"precious": "kept"}
+
+
+@pytest.mark.parametrize("way", [refuse, refuse_proxy, not_http, hang_up], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("place", [name for name in PLACES if "session's" not in name and name != "client secret"])
+def test_a_rest_request_that_fails_tells_no_secret(
+    place: str, way: Callable[[Link], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = canary()
+    with (
+        Peer(way) as peer,
+        caplog.at_level(logging.DEBUG, "realtime_sync"),
+        PLACES[place].make(peer.url.partition("?")[0], secret) as client,
+        pytest.raises(RealtimeSyncError) as caught,
+    ):
+        client.create_client_secret()
+    assert canaries.leaks(variants(secret), [*canaries.of_error(caught.value), caplog.text]) == []
+
+
+def test_each_token_of_a_credential_that_changes_is_hidden_and_an_end_without_a_new_connection_tells_none(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    tokens = [canary() for _ in range(20)]
+    given: list[str] = []
+
+    def rotate() -> str:
+        given.append(tokens[len(given)])
+        if len(given) == 4:
+            raise PermissionError("no more")
+        return given[-1]
+
+    told: list[str] = []
+
+    def tell(link: Link) -> None:
+        told.append(echo(link)[0])
+        accept_all = "\n".join(told)  # those of earlier connections, too
+        link.upgrade(
+            behind=frame(1, json.dumps(greeting(accept_all)))
+            + frame(1, json.dumps({"type": "odd", "told": accept_all}))
+        )
+        if len(told) == 1:
+            link.read_frame()
+        link.reset()
+
+    with Peer(tell) as peer, caplog.at_level(logging.DEBUG, "realtime_sync"):
+        client = openai(peer.url, rotate)
+        policy = Reconnect(base_delay=0.01, give_up_after=2)
+        session = client.start_conversation_session(reconnect=policy, recording=tmp_path / "r.jsonl")
+        session.send_message({"type": "odd"})
+        with session, pytest.raises(RealtimeSyncError) as caught:
+            list(session.updates())
+    assert len(given) > 2
+    texts = [*canaries.of_error(caught.value), caplog.text, (tmp_path / "r.jsonl").read_text()]
+    assert canaries.leaks(tokens, [*texts, *canaries.of_object(session)]) == []

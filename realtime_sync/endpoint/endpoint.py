@@ -62,6 +62,7 @@ def _shown(url: Union[str, Literal[False], None]) -> str:
     return repr(urls.show_url(url) if url else url)
 
 
+@reportable
 @attrs.frozen(kw_only=True, eq=False)
 class Target:
     """One connection attempt, worked out: what the transport needs, and nothing that it must decide.

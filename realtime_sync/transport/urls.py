@@ -99,7 +99,9 @@ def merge_headers(*layers: Mapping[str, Optional[str]]) -> dict[str, str]:
 def proxy_url(proxy: str) -> Optional[str]:
     """A proxy's URL, checked, with ``http://`` if it names no scheme; None for ``""``."""
     if not isinstance(proxy, str):
-        raise ConfigurationError(f"proxy must be a URL, False (none) or None (the environment's), not {proxy!r}.")
+        raise ConfigurationError(
+            f"proxy must be a URL, False (none) or None (the environment's), not {type(proxy).__name__}."
+        )
     proxy = printable(proxy.strip(), "The proxy's URL")
     if not proxy:
         return None
