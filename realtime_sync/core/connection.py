@@ -135,11 +135,12 @@ class SessionConnection:
 
     def _without_secrets(self, text: str, update: ConversationUpdate) -> tuple[str, ConversationUpdate]:
         """The text as it may be told, and the update without what is no data of the conversation."""
-        told = self.redactor.all(text, words=False)
         if isinstance(update, self._vocabulary.error):
             kept = told = self.redactor.all(text)
         else:
-            kept = told if "session." in update.type else self.redactor.anywhere(text)
+            kept = told = self.redactor.all(text, words=False)
+            if told is not text and "session." not in update.type:
+                kept = self.redactor.anywhere(text)
         return told, update if kept == text else self._vocabulary.decode(kept)
 
     def observe(self, update: ConversationUpdate) -> None:

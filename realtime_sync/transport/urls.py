@@ -158,8 +158,8 @@ def redactor(urls: Iterable[str], headers: Iterable[tuple[str, str]]) -> Redacto
             pair = f"{unquote(user)}:{unquote(password)}".encode()  # as it is sent
             credentials |= {password, base64.b64encode(pair).decode()}
     # A token stands behind its scheme, such as "Bearer".
-    credentials |= {piece for name, value in pairs if _CREDENTIAL.search(name) for piece in {value, *value.split()}}
-    return Redactor(credentials, (value for _, value in pairs))
+    credentials |= {piece for name, value in pairs if _CREDENTIAL.search(name) for piece in value.split()}
+    return Redactor(credentials, (value for name, value in pairs if not _CREDENTIAL.search(name)))
 
 
 def _split(url: str, what: str) -> SplitResult:
