@@ -37,7 +37,7 @@ def foreign(host: Optional[str], origin: Optional[str], allowed_hosts: Collectio
             named, since no stranger can own them. ``"null"`` allows pages without an origin, such as files; ``"*"``
             allows all.
     """
-    allowed = {name.lower().strip("[]") for name in allowed_hosts}
+    allowed = {name.lower().strip(" []") for name in allowed_hosts} - {""}
     if "*" in allowed:
         return None
     name = _name(f"//{host or ''}")
@@ -51,7 +51,8 @@ def foreign(host: Optional[str], origin: Optional[str], allowed_hosts: Collectio
     page = _name(origin)
     if (page or origin.lower()) in allowed:
         return None
-    return f"This request comes from a page of {page or origin!r}. If its pages may use this server, name it in allowed_hosts."
+    told = f"This request comes from a page of {page or origin!r}."
+    return f"{told} If its pages may use this server, name it in allowed_hosts."
 
 
 def _name(url: str) -> str:
