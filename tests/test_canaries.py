@@ -251,6 +251,8 @@ def used(client: RealtimeConversationClient, recording: Path, tool: Any = None, 
         for thing in (session, session.session, session.conversation, session.close_info, handle.error, client):
             yield from canaries.of_object(thing)
             yield from canaries.of_pickle(thing)
+        if handle.error is not None:
+            yield from canaries.of_error(handle.error)
         yield session.conversation.to_json()
         yield session._repr_html_()
     yield recording.read_text()
