@@ -118,7 +118,8 @@ class Redactor:
         self._credentials: tuple[str, ...] = ()
         self._all: tuple[str, ...] = ()
         self._no_words: tuple[str, ...] = ()  # of all
-        self._add(credentials, others)
+        spelled = {spelling for value in credentials for spelling in _spellings(value)}
+        self._add(spelled, {spelling for value in others for spelling in _spellings(value)})
 
     def __repr__(self) -> str:
         return f"<Redactor of {len(self._all)} values, hidden>"
@@ -129,11 +130,9 @@ class Redactor:
             self._add(other._credentials, other._all)
 
     def _add(self, credentials: Iterable[str], others: Iterable[str]) -> None:
-        strong = {spelled for value in credentials for spelled in _spellings(value)}
-        weak = {spelled for value in others for spelled in _spellings(value)}
         with self._lock:
-            self._credentials = _ordered({*self._credentials, *strong}, _SHORTEST_ANYWHERE)
-            self._all = _ordered({*self._all, *strong, *weak}, _SHORTEST)
+            self._credentials = _ordered({*self._credentials, *credentials}, _SHORTEST_ANYWHERE)
+            self._all = _ordered({*self._all, *credentials, *others}, _SHORTEST)
             self._no_words = _ordered(self._all, _SHORTEST_ANYWHERE)
 
     def anywhere(self, text: str) -> str:

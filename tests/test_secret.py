@@ -31,7 +31,7 @@ from realtime_sync import (
 from realtime_sync.protocol.registry import Comparable
 from realtime_sync.protocol.resources import ClientSecret
 from realtime_sync.rest.client_secrets import SessionClientSecret
-from realtime_sync.secret import Secret
+from realtime_sync.secret import Redactor, Secret
 from realtime_sync.web.webhooks import WebhookVerifier
 from tests import canaries
 from tests.test_canaries import canary, greeting, variants, webhook_secret
@@ -96,6 +96,22 @@ def test_an_exported_conversation_holds_no_secret_of_its_session_and_can_be_read
     again = Conversation.from_json(text)
     assert [tool.server_label for tool in again.session.tools] == ["a", "a", "a"]  # type: ignore[union-attr]
     assert again.session.client_secret.expires_at == 1  # type: ignore[union-attr]
+
+
+def test_a_redactor_that_learns_the_same_again_and_again_does_not_grow() -> None:
+    first = Redactor(["a/long+credential/of+mine"], ["X" * 20])
+    for _ in range(5):
+        second = Redactor(["another/long+credential"])
+        second.learn(first)
+        assert (
+            second.anywhere("told: a\\/long+credential\\/of+mine, a%2Flong%2Bcredential%2Fof%2Bmine")
+            == "told: ***, ***"
+        )
+        assert second.all("X" * 20) == "***"
+        first.learn(second)
+        size = repr(first)
+    second.learn(first)
+    assert repr(second) == size
 
 
 def test_every_object_that_could_not_be_made_has_a_repr() -> None:
