@@ -33,6 +33,7 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import SessionClosedUpdate
+from realtime_sync.secret import reportable
 
 T = TypeVar("T")
 S = TypeVar("S", bound="DerivedStream[Any]")
@@ -48,6 +49,7 @@ class Collector(Protocol[T]):
         """The things that are left once no more updates come."""
 
 
+@reportable
 class DerivedStream(Generic[T]):
     """An iterator over what a collector makes of the updates of a subscription; also a context manager.
 
@@ -78,6 +80,9 @@ class DerivedStream(Generic[T]):
         self._end: Optional[End] = None  # once ``last`` has come
         self._ready: deque[T] = deque()
         self._collecting = threading.RLock()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._updates!r}>"
 
     def __iter__(self) -> Iterator[T]:
         return self
