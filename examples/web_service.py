@@ -6,6 +6,7 @@ Nothing here knows a framework; views turn a request into a call of ``Service`` 
 from __future__ import annotations
 
 import importlib.util
+import ipaddress
 import json
 import logging
 import os
@@ -67,17 +68,17 @@ class Service:
         self._stack = ExitStack()
         self.client = client or _client(self._stack)
         # Apart, because a restart lets a text be finished, while a conversation may go on for an hour.
-        self.texts = BackgroundSessions(max_sessions=100)
-        self.voices = BackgroundSessions(max_sessions=20)
+        self.texts = BackgroundSessions(max_sessions=100, max_per_visitor=20)
+        self.voices = BackgroundSessions(max_sessions=20, max_per_visitor=4)
 
-    def answer(self, body: bytes) -> EventStream:
+    def answer(self, body: bytes, visitor: str) -> EventStream:
         """The answer to ``{"question": ..., "history": [{"role": ..., "text": ...}]}`` as server-sent events.
 
         ``body``: that as JSON. Raises ``InvalidInputError`` for anything else, and what opening a session raises.
         """
         items = _items(body)
         with ExitStack() as stack:
-            session = stack.enter_context(self.texts.hold(self.open_text_session))
+            session = stack.enter_context(self.texts.hold(self.open_text_session, visitor=visitor))
             response = session.respond(items)
             return sse_events(response, heartbeat=5.0, then_close=stack.pop_all())
 
@@ -95,7 +96,7 @@ class Service:
         secret = self.client.create_client_secret(_voice_options(), expires_after=_SECRET_SECONDS)
         return {"value": secret.value, "expires_at": secret.expires_at}
 
-    def exchange(self, offer: bytes) -> str:
+    def exchange(self, offer: bytes, visitor: str) -> str:
         """The answer to a browser's WebRTC offer (SDP). The tools of the call are run here, the sound goes past us.
 
         Raises ``InvalidInputError`` for what is no offer, and what the service has against it.
@@ -107,7 +108,9 @@ class Service:
             raise InvalidInputError("this is no WebRTC offer: expected SDP (v=0 ...) with an audio section")
         call = self.client.calls.create(text, _voice_options())
         try:
-            self.voices.start(lambda: self.client.attach(call.id), lambda session: session.run_tools([local_time]))
+            self.voices.start(
+                lambda: self.client.attach(call.id), lambda session: session.run_tools([local_time]), visitor=visitor
+            )
         except BaseException:
             with suppress(RealtimeSyncError):
                 self.client.calls.hangup(call.id)
@@ -127,6 +130,17 @@ class Service:
         """End everything."""
         self.shut_down(0)
         self._stack.close()
+
+
+def visitor_at(address: Optional[str]) -> str:
+    """Who is at this address: one visitor, though IPv6 gives each household some billions of addresses."""
+    try:
+        known = ipaddress.ip_address(address or "")
+    except ValueError:  # a Unix socket's
+        return address or ""
+    if isinstance(known, ipaddress.IPv6Address) and known.ipv4_mapped is None:
+        return str(ipaddress.ip_network((known, 64), strict=False))
+    return str(known)
 
 
 _lock = threading.Lock()  # guards _services

@@ -21,6 +21,7 @@ from realtime_sync.protocol.resources import RealtimeSession, TranscriptionUsage
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionCompletedUpdate as _Transcribed
 from realtime_sync.protocol.updates import ResponseDoneUpdate
+from realtime_sync.secret import reportable
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ BUDGET_PASSED = 4002
 """The code with which a session is closed whose budget was passed."""
 
 
+@reportable
 class Budget:
     """What one session may cost. It is not locked; one budget is for one session.
 

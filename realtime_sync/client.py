@@ -47,6 +47,7 @@ from realtime_sync.recording import RecordingWriter
 from realtime_sync.rest.calls import Calls
 from realtime_sync.rest.client_secrets import SessionClientSecret, create_client_secret
 from realtime_sync.rest.http import RestClient
+from realtime_sync.secret import discreet, reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
@@ -85,6 +86,7 @@ class ConnectionSettings:
                 raise errors.ConfigurationError(f"{name} must be a {kind.__name__}(...), not {value!r:.60}")
 
 
+@reportable
 class RealtimeConversationClient:
     """Starts sessions with one model at one endpoint. Holds no connection; cheap to make, safe to share.
 
@@ -92,6 +94,7 @@ class RealtimeConversationClient:
     ``Endpoint``. ``close()`` (or leaving its ``with`` block) ends the sessions that it started.
     """
 
+    @discreet
     def __init__(
         self,
         model: Optional[str],
@@ -110,7 +113,9 @@ class RealtimeConversationClient:
             ConfigurationError: An argument cannot be right.
         """
         if settings is not None and not isinstance(settings, ConnectionSettings):
-            raise errors.ConfigurationError(f"settings must be a ConnectionSettings(...) or None, not {settings!r:.60}")
+            raise errors.ConfigurationError(
+                f"settings must be a ConnectionSettings(...) or None, not {type(settings).__name__}"
+            )
         if isinstance(model, str) and _LIKE_A_KEY.match(model):  # it would be in URLs, in logs and in reprs
             raise errors.ConfigurationError(
                 "The model looks like a key, so it is not shown here. Give the model first: "
@@ -126,6 +131,7 @@ class RealtimeConversationClient:
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()  # of its sessions; their readers keep them alive
 
     @classmethod
+    @discreet
     def from_env(
         cls: type[C], environ: Optional[Mapping[str, str]] = None, *, settings: Optional[ConnectionSettings] = None
     ) -> C:
@@ -144,6 +150,7 @@ class RealtimeConversationClient:
         endpoint, model = from_environment(environ)
         return cls(model, endpoint, settings=settings)
 
+    @discreet
     def start_conversation_session(
         self,
         options: Optional[ConversationSessionOptions] = None,
@@ -191,6 +198,7 @@ class RealtimeConversationClient:
             options, reconnect, recording, client_secret, headers, query, budget=budget, model=model, call_id=call_id
         )
 
+    @discreet
     def start_transcription_session(
         self,
         options: Optional[TranscriptionSessionOptions] = None,
@@ -227,6 +235,7 @@ class RealtimeConversationClient:
         options = _transcription(options, model, language)
         return self._start(options, reconnect, recording, client_secret, headers, query, intent="transcription")
 
+    @discreet
     def start_translation_session(
         self,
         options: Union[TranslationSessionOptions, str, None] = None,
@@ -264,6 +273,7 @@ class RealtimeConversationClient:
         settings, model = _translation(options, target_language), model or self.model
         return self._start(settings, reconnect, recording, client_secret, headers, query, model=model, translation=True)
 
+    @discreet
     def attach(
         self,
         call_id: str,
@@ -306,6 +316,7 @@ class RealtimeConversationClient:
         """Calls by WebRTC and SIP: make, accept, reject, transfer and end them."""
         return Calls(self._rest(), self.model, self._cancellable)
 
+    @discreet
     def create_client_secret(
         self, options: Optional[SessionOptions] = None, *, expires_after: Optional[int] = None
     ) -> SessionClientSecret:

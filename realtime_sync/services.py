@@ -10,6 +10,7 @@ from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Additions, Endpoint
 from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.secret import discreet, reportable
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Proxy = Union[str, Literal[False], None]
 
 
+@reportable
 class OpenAIClient:
     """OpenAI, or any server that speaks its protocol.
 
@@ -26,6 +28,7 @@ class OpenAIClient:
     that returns one, an object with ``get_token``, or None for none; ``endpoint`` takes http, https, ws and wss.
     """
 
+    @discreet
     def __init__(
         self,
         credential: Credential = None,
@@ -70,6 +73,7 @@ class OpenAIClient:
         return f"<OpenAIClient at {self.endpoint!r}>"
 
 
+@reportable
 class AzureOpenAIClient:
     """Azure OpenAI: a resource, and a key, a token or a credential of azure-identity for it.
 
@@ -77,6 +81,7 @@ class AzureOpenAIClient:
     generally available protocol, a date such as ``"2025-04-01-preview"`` the preview one.
     """
 
+    @discreet
     def __init__(
         self,
         endpoint: str,

@@ -35,6 +35,7 @@ from realtime_sync.protocol.items import ConversationContentPart, ConversationIt
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
 from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.secret import discreet
 from realtime_sync.tools import Tool, ToolRunner
 from realtime_sync.tools.rounds import FunctionCalls, OnCall, run_rounds
 from realtime_sync.tools.serving import OnInterruption, SessionTools, as_runner, owner_of_calls, with_tools
@@ -150,6 +151,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         tools = options.tools if isinstance(options, ConversationSessionOptions) else UNSET
         return self._engine.send(command, before=lambda: self._tools.change(tools))
 
+    @discreet
     def send_message(self, message: Message) -> CommandHandle:
         """Send any message as it is.
 

@@ -20,6 +20,7 @@ ROOMS = [
     "errors",
     "user_code",
     "checks",
+    "secret",
     "extras",
     "timeouts",
     "deadline",
@@ -49,10 +50,10 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-# The embedded server is the service's side: it shares the vocabulary with the client, and nothing else.
-SERVER_MAY_IMPORT = {"version", "errors", "protocol", "server"}
-# ... but for tables, which are the same on both sides.
-SERVER_MAY_IMPORT_MODULES = {"realtime_sync.audio.g711"}
+# The embedded server is the service's side: it shares the vocabulary with the client, and how secrets are kept.
+SERVER_MAY_IMPORT = {"version", "errors", "secret", "protocol", "server"}
+# ... but for what is the same on both sides: tables, and which site's page a request comes from.
+SERVER_MAY_IMPORT_MODULES = {"realtime_sync.audio.g711", "realtime_sync.web.origins"}
 HOMES = {
     "websocket": {"transport"},
     "ssl": {"transport", "server"},

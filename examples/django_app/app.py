@@ -27,7 +27,7 @@ from django.urls import path, re_path
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 from django.views.static import serve
-from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, service
+from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, service, visitor_at
 
 from realtime_sync import RealtimeSyncError
 from realtime_sync.web.http_errors import public_error
@@ -96,16 +96,22 @@ def call_page(request: HttpRequest) -> HttpResponse:
 def ask(request: HttpRequest) -> HttpResponseBase:
     if request.content_type != "application/json":
         return _refused(415, 'Send {"question": "..."} as application/json.')
-    return StreamingHttpResponse(service().answer(request.body), headers=SSE_HEADERS)
+    return StreamingHttpResponse(service().answer(request.body, _visitor(request)), headers=SSE_HEADERS)
 
 
 def session(request: HttpRequest) -> HttpResponse:
     """For a browser's WebRTC: the answer to its offer, or a key with which it makes the call itself."""
     if request.content_type == "application/sdp":
-        return HttpResponse(service().exchange(request.body), status=201, content_type="application/sdp")
+        return HttpResponse(
+            service().exchange(request.body, _visitor(request)), status=201, content_type="application/sdp"
+        )
     if request.content_type != "application/json":
         return _refused(415, "Send an offer as application/sdp, or {} as application/json to get a key.")
     return JsonResponse(service().create_secret(), status=201, headers={"Cache-Control": "no-store"})
+
+
+def _visitor(request: HttpRequest) -> str:
+    return visitor_at(request.META.get("REMOTE_ADDR"))  # behind a proxy: what the proxy tells, if nobody else can
 
 
 def _refused(status: int, message: str) -> HttpResponse:

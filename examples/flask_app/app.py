@@ -5,27 +5,33 @@
     flask --app flask_app.app run                                      # http://127.0.0.1:5000
     gunicorn -c gunicorn_conf.py "flask_app.app:create_app()"
 
-A browser gives a page its microphone on localhost and over https only.
+A browser gives a page its microphone on localhost and over https only. A public name of the site has to be told, as
+FLASK_ALLOWED_HOSTS=voice.example.com: else it might be another site's, that has this machine's address. Behind a proxy,
+use werkzeug's ProxyFix: visitors are told apart by their addresses, and the site by its name.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 from typing import Optional
 
 import web_service
 from flask import Flask, Response, abort, request
 from flask.typing import ResponseReturnValue
 from flask_sock import Sock
-from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, Service
+from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, Service, visitor_at
 from werkzeug.exceptions import HTTPException
 
 from flask_app.voice import BrowserConversation
 from realtime_sync import RealtimeSyncError
 from realtime_sync.web.http_errors import public_error
+from realtime_sync.web.origins import foreign
 from realtime_sync.web.sse import SSE_HEADERS
 
 logger = logging.getLogger(__name__)
+
+ALLOWED_HOSTS = os.environ.get("FLASK_ALLOWED_HOSTS", "").split(",")
 
 
 def create_app(service: Optional[Service] = None) -> Flask:
@@ -51,31 +57,31 @@ def create_app(service: Optional[Service] = None) -> Flask:
     def ask() -> ResponseReturnValue:
         if request.mimetype != "application/json":
             abort(415, 'Send {"question": "..."} as application/json.')
-        return Response(service.answer(request.get_data()), headers=SSE_HEADERS)
+        return Response(service.answer(request.get_data(), visitor_at(request.remote_addr)), headers=SSE_HEADERS)
 
     @app.post("/session")
     def session() -> ResponseReturnValue:
         """For a browser's WebRTC: the answer to its offer, or a key with which it makes the call itself."""
         if request.mimetype == "application/sdp":
-            return Response(service.exchange(request.get_data()), 201, mimetype="application/sdp")
+            return Response(
+                service.exchange(request.get_data(), visitor_at(request.remote_addr)), 201, mimetype="application/sdp"
+            )
         if request.mimetype != "application/json":
             abort(415, "Send an offer as application/sdp, or {} as application/json to get a key.")
         return service.create_secret(), 201, {"Cache-Control": "no-store"}
 
     def talk(socket: object) -> None:
-        BrowserConversation(socket, service).hold()
+        BrowserConversation(socket, service, visitor_at(request.remote_addr)).hold()
 
     Sock(app).route("/talk", endpoint="talk")(talk)
     return app
 
 
 def refuse_other_sites() -> None:
-    """No other site's page may use this one's sockets and views: browsers let a WebSocket through to anywhere.
-
-    Behind a proxy, ``Host`` must be the public one (``proxy_set_header Host $host``).
-    """
-    if request.headers.get("Origin") not in (None, f"http://{request.host}", f"https://{request.host}"):
-        abort(403, "This request comes from another site's page.")
+    """No other site's page may use this one's sockets and views: browsers let a WebSocket through to anywhere."""
+    why = foreign(request.headers.get("Host"), request.headers.get("Origin"), ALLOWED_HOSTS)
+    if why is not None:
+        abort(403, why)
 
 
 def add_security_headers(response: Response) -> Response:

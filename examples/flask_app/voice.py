@@ -212,9 +212,10 @@ class BrowserSpeaker:
 class BrowserConversation:
     """One browser and its session. The request's thread reads the browser; another holds the conversation."""
 
-    def __init__(self, socket: Any, service: Service) -> None:
+    def __init__(self, socket: Any, service: Service, visitor: str) -> None:
         self._socket = socket
         self._service = service
+        self._visitor = visitor
         self._link = Link(socket)
         self._microphone = BrowserMicrophone()
         self._speaker = BrowserSpeaker(self._link)
@@ -225,7 +226,8 @@ class BrowserConversation:
     def hold(self) -> None:
         """Until the browser goes away, the session ends, or the application does."""
         try:
-            background = self._service.voices.start(self._service.open_voice_session, self._talk)
+            voices, open_session = self._service.voices, self._service.open_voice_session
+            background = voices.start(open_session, self._talk, visitor=self._visitor)
             try:
                 background.wait_until_open(_OPEN_SECONDS)
                 self._read()

@@ -13,6 +13,7 @@ from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.audio.resampling import resampled
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.extras import require
+from realtime_sync.secret import reportable
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,6 +31,7 @@ def _as_array(array: npt.ArrayLike) -> npt.NDArray[Any]:
     return np.asarray(array)
 
 
+@reportable
 @attrs.frozen(eq=False)
 class Samples:
     """Samples in memory, as a source of audio: ``session.send_audio(Samples(array, 48_000))``.

@@ -11,6 +11,7 @@ import attrs
 
 from realtime_sync.checks import check_number, check_whole
 from realtime_sync.errors import InvalidInputError
+from realtime_sync.secret import reportable
 
 # Items that are remembered: reports of an earlier one may come late, from an audio thread.
 _MOST_ITEMS = 64
@@ -38,6 +39,7 @@ class Played:
     started: float
 
 
+@reportable
 class PlaybackPosition:
     """What was played of which item. All methods may be called from any thread, an audio callback too.
 

@@ -32,6 +32,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     keys = f"""let in this key alone; may be given again. Other users of this machine can read arguments: prefer the
         variable {_KEY_VARIABLE} (several: separated by commas)"""
     parser.add_argument("--api-key", action="append", default=[], metavar="KEY", help=keys)
+    hosts = """a name of this server, or a site whose pages may use it, beside this machine's; may be given again"""
+    parser.add_argument("--allow-host", action="append", default=[], metavar="NAME", help=hosts)
     tls = parser.add_argument_group("wss and https")
     tls.add_argument("--certificate", metavar="FILE", help="the server's certificate with its chain, PEM")
     tls.add_argument("--key", metavar="FILE", help="the certificate's key, PEM, without a pass phrase")
@@ -66,7 +68,13 @@ def serve(arguments: argparse.Namespace) -> int:
         speech = _speech() if arguments.voice else None
         with options.listening(arguments):
             server = server_class(
-                arguments.host, arguments.port, api_keys=keys or None, ssl_context=context, speech=speech, record=False
+                arguments.host,
+                arguments.port,
+                api_keys=keys or None,
+                ssl_context=context,
+                speech=speech,
+                record=False,
+                allowed_hosts=arguments.allow_host,
             )
         stack.enter_context(server)
         options.serve_until_stopped(_announcement(server, arguments.host, bool(keys), trust))

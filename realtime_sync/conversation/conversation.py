@@ -28,10 +28,12 @@ from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.resources import ConversationResponse
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 from realtime_sync.protocol.updates import ConversationCreatedUpdate
+from realtime_sync.secret import reportable
 
 _SHOWN_ITEMS, _SHOWN_WIDTH = 6, 80
 
 
+@reportable
 class Conversation(Accumulator):
     """Items in their order with all that is known of them, the responses, and what they used.
 

@@ -14,6 +14,7 @@ The format, version 1, is one object:
 - ``deleted``: keys of deleted items; ``nameless``: how many things came without an id; ``usage``: the totals;
   ``forgotten``: how many items were left out for want of room (absent: none).
 
+Secrets are not in it: ``***`` stands in the place of a remote tool's authorization, headers and the like.
 Items, parts, responses and the session have this library's names for their fields (``output_audio_format``, ...).
 A reader of version 1 refuses other versions, and takes no notice of names that it does not know.
 """
@@ -32,6 +33,7 @@ from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, Part
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.conversation.pricing import UsageTotals
 from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.protocol.hiding import hide_fields
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.plain import from_plain, to_plain
@@ -43,8 +45,8 @@ Json = dict[str, Any]
 
 
 def to_json(state: Accumulator) -> str:
-    """The conversation as text."""
-    return json.dumps(to_state(state))
+    """The conversation as text, without the secrets of its session, such as those of remote tools."""
+    return json.dumps(hide_fields(to_state(state)))
 
 
 def from_json(text: str, state: Accumulator) -> None:

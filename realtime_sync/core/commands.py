@@ -37,11 +37,13 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError, ServerError, UsageError, WaitTimeoutError
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
+from realtime_sync.secret import reportable
 
 # Commands in flight that are remembered; a server that never acknowledges must not fill the memory.
 _MOST_PENDING = 1024
 
 
+@reportable
 class CommandHandle:
     """A command that was sent. Call ``wait()`` for its acknowledgement, or ignore it.
 

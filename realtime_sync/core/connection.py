@@ -30,7 +30,9 @@ from realtime_sync.errors import ConnectionClosedError, ConnectionLostError, Con
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.recording import RecordingWriter
+from realtime_sync.recording.redaction import secrets_in
 from realtime_sync.recording.wire_log import log_frame
+from realtime_sync.secret import forget_locals
 from realtime_sync.transport import Connection, text_frame
 
 # The reader knows best how a connection ended, and is at most this late (seconds).
@@ -53,6 +55,7 @@ class SessionConnection:
         self.name = name
         self.commands = PendingCommands(state.vocabulary)
         self.exchange = state.new_exchange()
+        self.redactor = transport.redactor  # knows the secrets in use
         self._vocabulary = state.vocabulary
         self._recording = recording
         # Written by the reader alone, read by any thread:
@@ -78,9 +81,13 @@ class SessionConnection:
         """
         if self.error is not None:
             raise self.error.with_traceback(None)
-        log_frame(self.name, ">", frame.text)
+        told = frame.text
+        if isinstance(told, str):  # bytes are audio
+            self.redactor.learn(secrets_in(told))
+            told = self.redactor.all(told, words=False)
+        log_frame(self.name, ">", told)
         try:
-            self._send(frame, text_frame(frame.text), keep)
+            self._send(frame, text_frame(frame.text), told, keep)
         except ConnectionClosedError:
             self.ended.wait(_READER_SECONDS)  # the reader knows more: the server's last error, the close frame
             if self.error is None:
@@ -89,7 +96,13 @@ class SessionConnection:
             return
         raise self.error.with_traceback(None)
 
-    def _send(self, frame: Outgoing, data: bytes, keep: Callable[[SessionConnection, Outgoing], bool]) -> None:
+    def _send(
+        self,
+        frame: Outgoing,
+        data: bytes,
+        told: Union[str, bytes],
+        keep: Callable[[SessionConnection, Outgoing], bool],
+    ) -> None:
         taken = False
         try:
             with self.transport.turn:
@@ -99,23 +112,38 @@ class SessionConnection:
                     self.exchange.sending(frame.handle, frame.message)
                     self.commands.expect(frame.handle, frame.message)
                 if self._recording is not None:
-                    self._recording.sent(frame.text)
+                    self._recording.sent(told)
                 self.transport.write(data)
         finally:
             if taken:  # a thread that was interrupted before its turn must not wait for it again
                 self.transport.after_turn()
 
-    def receive(self) -> Union[str, bytes]:
-        """The next message; see ``Connection.receive``. The reader thread's."""
+    def receive(self) -> ConversationUpdate:
+        """The next message, without the secrets in use; see ``Connection.receive``. The reader thread's."""
         try:
             frame = self.transport.receive()
         except ConnectionClosedError as error:
+            forget_locals(error)
             if self._recording is not None:
                 self._recording.disconnected(error.close_info)
             raise
+        update = self._vocabulary.decode(frame)
+        if isinstance(frame, str) and not update.type.endswith("audio.delta"):  # no secret is searched for in audio
+            frame, update = self._without_secrets(frame, update)
+        log_frame(self.name, "<", frame if isinstance(frame, str) else "")
         if self._recording is not None:
             self._recording.received(frame)
-        return frame
+        return update
+
+    def _without_secrets(self, text: str, update: ConversationUpdate) -> tuple[str, ConversationUpdate]:
+        """The text as it may be told, and the update without what is no data of the conversation."""
+        if isinstance(update, self._vocabulary.error):
+            kept = told = self.redactor.all(text)
+        else:
+            kept = told = self.redactor.all(text, words=False)
+            if told is not text and "session." not in update.type:
+                kept = self.redactor.anywhere(text)
+        return told, update if kept == text else self._vocabulary.decode(kept)
 
     def observe(self, update: ConversationUpdate) -> None:
         """Remember what an update says about the connection itself. The reader thread's."""

@@ -33,6 +33,7 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import SessionClosedUpdate
+from realtime_sync.secret import reportable
 
 T = TypeVar("T")
 S = TypeVar("S", bound="DerivedStream[Any]")
@@ -48,6 +49,7 @@ class Collector(Protocol[T]):
         """The things that are left once no more updates come."""
 
 
+@reportable
 class DerivedStream(Generic[T]):
     """An iterator over what a collector makes of the updates of a subscription; also a context manager.
 

@@ -60,7 +60,7 @@ from realtime_sync.errors import (
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording import RecordingWriter
-from realtime_sync.recording.wire_log import log_frame
+from realtime_sync.secret import discreet
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
 
@@ -99,6 +99,8 @@ class Engine(Publisher):
             raise
 
     def _new_connection(self, transport: Connection, number: int) -> SessionConnection:
+        if number > 1:
+            transport.redactor.learn(self._connection.redactor)
         if self.recording is not None:
             self.recording.connected(transport.url, number, self.state.vocabulary.dialect)
         return SessionConnection(transport, number, self.name, self.state, self.recording)
@@ -162,6 +164,7 @@ class Engine(Publisher):
 
     # Sending, on the caller's thread ------------------------------------------------------------------------------
 
+    @discreet
     def send(
         self,
         command: Command,
@@ -186,6 +189,7 @@ class Engine(Publisher):
         message = self.state.vocabulary.matched(command)
         return self.send_text(text, message, command.wire_type, command.event_id, connection, command)
 
+    @discreet
     def send_text(
         self,
         text: Union[str, bytes],
@@ -254,10 +258,9 @@ class Engine(Publisher):
     # The reader thread ----------------------------------------------------------------------------------------
 
     def _read(self, connection: SessionConnection) -> None:
-        decode = self.state.vocabulary.decode
         try:
             while True:
-                self._deliver(connection, decode(connection.receive()))
+                self._deliver(connection, connection.receive())
         except ConnectionClosedError as error:
             reason = error
         except BaseException as error:  # a defect of this library, or no memory: no thread may be left waiting
@@ -272,7 +275,6 @@ class Engine(Publisher):
             raise
 
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
-        log_frame(connection.name, "<", update.raw_content)
         for whole in connection.exchange.complete(update):
             connection.observe(whole)
             with self.delivering:

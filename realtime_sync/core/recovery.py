@@ -39,7 +39,7 @@ class Outgoing:
         kept: True if the recovery has the frame and sends it again if the connection ends; set at its turn on the wire.
     """
 
-    text: Union[str, bytes]
+    text: Union[str, bytes] = attrs.field(repr=False)
     handle: Optional[CommandHandle] = None
     message: Mapping[str, Any] = attrs.field(factory=dict)
     audio_bytes: int = 0

@@ -38,6 +38,7 @@ from realtime_sync.protocol.updates import (
     ResponseOutputItemDoneUpdate,
     ResponseOutputTextDeltaUpdate,
 )
+from realtime_sync.secret import reportable
 
 T = TypeVar("T")
 
@@ -70,6 +71,7 @@ def _decoded(piece: str) -> bytes:
     return decode_base64(piece) or b""
 
 
+@reportable
 class Response:
     """An answer that is being made. Made by ``session.respond()``; a context manager.
 

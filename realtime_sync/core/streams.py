@@ -41,6 +41,7 @@ from realtime_sync.errors import (
 )
 from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
+from realtime_sync.secret import reportable
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Listener(Protocol):
         """The session has ended."""
 
 
+@reportable
 class UpdateStream:
     """An independent view of all updates from the moment it was made: an iterator and a context manager.
 

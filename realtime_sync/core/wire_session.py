@@ -23,6 +23,7 @@ from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.recording import RecordingWriter
+from realtime_sync.secret import discreet, reportable
 
 S = TypeVar("S", bound="WireSession")
 U = TypeVar("U", bound=ConversationUpdate)
@@ -31,6 +32,7 @@ Message = Union[Mapping[str, Any], str, bytes, Command]
 """A message to send as it is: a dict, JSON text, UTF-8 bytes of it, or a command object."""
 
 
+@reportable
 class WireSession:
     """A live session: updates come in, messages go out, and it ends.
 
@@ -189,6 +191,7 @@ class WireSession:
 
     # Sending --------------------------------------------------------------------------------------------------
 
+    @discreet
     def send_message(self, message: Message) -> CommandHandle:
         """Send any message as it is.
 

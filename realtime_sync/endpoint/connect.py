@@ -14,6 +14,7 @@ import attrs
 import realtime_sync.errors as errors
 from realtime_sync.checks import check_number, check_whole, validated_by
 from realtime_sync.endpoint.endpoint import Target
+from realtime_sync.secret import discreet
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection, connect
 from realtime_sync.transport.urls import show_url
@@ -55,6 +56,7 @@ def backoff(base_delay: float, retry: int, max_delay: float = math.inf) -> float
     return min(max_delay, base_delay * 2.0 ** min(retry - 1, 30)) * random.uniform(0.5, 1.5)
 
 
+@discreet
 def open_connection(
     target: Callable[[], Target],
     *,

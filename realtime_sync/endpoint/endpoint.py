@@ -16,6 +16,7 @@ from realtime_sync.endpoint import credentials
 from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.errors import ConfigurationError, UnsupportedByDialectError
 from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.secret import Secret, discreet, reportable
 from realtime_sync.transport import default_ssl_context, urls
 from realtime_sync.version import __version__
 
@@ -41,7 +42,19 @@ Additions = Mapping[str, Optional[str]]
 def _copied(given: Optional[Additions]) -> Additions:
     if given is not None and not isinstance(given, Mapping):
         raise ConfigurationError(f"headers and query are mappings of names to values, not {type(given).__name__}.")
-    return dict(given or {})
+    return {name: Secret(value) if isinstance(value, str) else value for name, value in (given or {}).items()}
+
+
+def _hidden(credential: Credential) -> Credential:
+    return Secret(credential) if isinstance(credential, str) else credential
+
+
+def _hidden_values(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: Secret(value) for name, value in headers.items()}
+
+
+def _hidden_proxy(proxy: Union[str, Literal[False], None]) -> Union[str, Literal[False], None]:
+    return urls.hidden(proxy) if isinstance(proxy, str) else proxy
 
 
 def _names(given: Mapping[str, object]) -> str:
@@ -52,6 +65,7 @@ def _shown(url: Union[str, Literal[False], None]) -> str:
     return repr(urls.show_url(url) if url else url)
 
 
+@reportable
 @attrs.frozen(kw_only=True, eq=False)
 class Target:
     """One connection attempt, worked out: what the transport needs, and nothing that it must decide.
@@ -64,9 +78,9 @@ class Target:
         ssl_context: None: the transport's default.
     """
 
-    url: str = attrs.field(repr=_shown)
-    headers: Mapping[str, str] = attrs.field(repr=_names)
-    proxy: Optional[str] = attrs.field(default=None, repr=_shown)
+    url: str = attrs.field(converter=urls.hidden, repr=_shown)
+    headers: Mapping[str, str] = attrs.field(converter=_hidden_values, repr=_names)
+    proxy: Optional[str] = attrs.field(default=None, converter=attrs.converters.optional(urls.hidden), repr=_shown)
     ssl_context: Optional[ssl.SSLContext] = attrs.field(default=None, repr=False)
 
     @property
@@ -75,6 +89,7 @@ class Target:
         return next((value for name, value in self.headers.items() if name.lower() == "x-ms-client-request-id"), None)
 
 
+@reportable
 @attrs.frozen(kw_only=True, eq=False)
 class Endpoint:
     """Where to connect, and as whom. Made by ``Endpoint.openai`` or ``Endpoint.azure``.
@@ -103,10 +118,10 @@ class Endpoint:
         ca_file: A file of trusted certificates (PEM) in place of the default ones. None: the default ones.
     """
 
-    base_url: str = attrs.field(repr=_shown)
+    base_url: str = attrs.field(converter=urls.hidden, repr=_shown)
     flavour: Flavour = "openai"
     dialect: Dialect = Dialect.GA
-    credential: Credential = attrs.field(default=None, repr=credentials.hide_credential)
+    credential: Credential = attrs.field(default=None, converter=_hidden, repr=credentials.hide_credential)
     credential_kind: Optional[CredentialKind] = None
     token_scope: str = AZURE_SCOPE
     api_version: Optional[str] = None
@@ -115,7 +130,7 @@ class Endpoint:
     user_agent: Optional[str] = None
     headers: Additions = attrs.field(default=None, converter=_copied, repr=_names)
     query: Additions = attrs.field(default=None, converter=_copied, repr=_names)
-    proxy: Union[str, Literal[False], None] = attrs.field(default=None, repr=_shown)
+    proxy: Union[str, Literal[False], None] = attrs.field(default=None, converter=_hidden_proxy, repr=_shown)
     ssl_context: Optional[ssl.SSLContext] = attrs.field(default=None, repr=False)
     ca_file: Optional[str] = None
 
@@ -137,6 +152,7 @@ class Endpoint:
         self._check_api_version()
 
     @classmethod
+    @discreet
     def openai(
         cls,
         credential: Credential = None,
@@ -179,6 +195,7 @@ class Endpoint:
         )
 
     @classmethod
+    @discreet
     def azure(
         cls,
         endpoint: str,
@@ -227,6 +244,7 @@ class Endpoint:
             ca_file=ca_file,
         )
 
+    @discreet
     def target(
         self,
         *,
@@ -260,6 +278,7 @@ class Endpoint:
         url = urls.build_url(base, self._path(base.path, path_suffix), query)
         return self._target(url, extra_headers)
 
+    @discreet
     def rest_target(self, path: str) -> Target:
         """Work out one REST request to ``path`` below ``/realtime``, such as ``"client_secrets"``.
 

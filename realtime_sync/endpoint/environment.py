@@ -9,6 +9,7 @@ from typing import Mapping, Optional
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.extras import require
+from realtime_sync.secret import discreet
 from realtime_sync.transport.urls import split_base_url
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ No key? `realtime-sync serve` starts an embedded server, and says what to set.
 (Windows: `set NAME=value`, or `$env:NAME = "value"` in PowerShell.)"""
 
 
+@discreet
 def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpoint, str]:
     """The endpoint and the model (Azure: the deployment) that the environment names.
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional, Protocol, Un
 import attrs
 
 from realtime_sync.errors import InvalidInputError
+from realtime_sync.protocol.hiding import secret_text, secret_url, secret_values, url_repr
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
-from realtime_sync.protocol.registry import UNSET, Options, Setting, UnsetType, public_classes, url_repr
+from realtime_sync.protocol.registry import UNSET, Options, Setting, UnsetType, public_classes
+from realtime_sync.secret import discreet
 
 Voice = Union[
     Literal["alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar"],
@@ -195,6 +197,7 @@ class ConversationTool(Options):
         return ConversationFunctionTool(name=name, description=description, parameters=known)
 
     @staticmethod
+    @discreet
     def create_mcp_tool(server_label: str, server_url: Setting[str] = UNSET, **settings: Any) -> ConversationMCPTool:
         """A remote MCP server whose tools the service runs; ``settings``: ``ConversationMCPTool``'s fields."""
         return ConversationMCPTool(server_label=server_label, server_url=server_url, **settings)
@@ -266,14 +269,12 @@ class ConversationMCPTool(ConversationTool):
 
     type: str = "mcp"
     server_label: str
-    server_url: Setting[str] = attrs.field(default=UNSET, repr=url_repr)
+    server_url: Setting[str] = attrs.field(default=UNSET, converter=secret_url, repr=url_repr)
     connector_id: Setting[str] = UNSET
     tunnel_id: Setting[str] = UNSET
-    authorization: Setting[str] = attrs.field(default=UNSET, repr=lambda value: "'***'" if value else repr(value))
+    authorization: Setting[str] = attrs.field(default=UNSET, converter=secret_text)
     server_description: Setting[str] = UNSET
-    headers: Setting[dict[str, str]] = attrs.field(
-        default=UNSET, repr=lambda value: repr(sorted(value)) if value else repr(value)
-    )
+    headers: Setting[dict[str, str]] = attrs.field(default=UNSET, converter=secret_values)
     allowed_tools: Setting[Union[list[str], MCPToolFilter]] = UNSET
     allowed_callers: Setting[list[str]] = UNSET
     require_approval: Setting[Union[str, MCPApprovalPolicy]] = UNSET

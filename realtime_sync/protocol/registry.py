@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-import re
 from typing import Any, Callable, ClassVar, Final, Literal, TypeVar, Union
 
 import attrs
 
+from realtime_sync.protocol.hiding import hide_fields, secret_extra
 from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
 
 T = TypeVar("T")
@@ -32,18 +32,6 @@ Setting = Union[T, None, UnsetType]
 """An option's type: a value, ``None`` (sent as ``null``, which switches some things off) or ``UNSET`` (not sent)."""
 
 
-SECRET_FIELDS: Final = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers"})
-"""Fields of the wire, in lower case, that hold what lets one act as somebody else."""
-
-
-def url_repr(url: object) -> str:
-    """A URL for a repr or a log: without user, password, query and fragment."""
-    if not isinstance(url, str):
-        return repr(url)
-    scheme, separator, rest = url.partition("://")
-    return repr(scheme + separator + re.split(r"[?#]", rest)[0].rpartition("@")[2])
-
-
 def extra_repr(extra: dict[str, Any]) -> str:
     """``extra`` for a repr: by its names alone where it is large, as an unknown message's audio would be."""
     text = plain_repr(extra)
@@ -53,17 +41,9 @@ def extra_repr(extra: dict[str, Any]) -> str:
 def plain_repr(value: object) -> str:
     """A JSON value for a repr, without the secrets in it; empty if it is nested too deeply to be shown."""
     try:
-        return repr(_without_secrets(value))
+        return repr(hide_fields(value))
     except RecursionError:  # the JSON reader goes a little deeper
         return ""
-
-
-def _without_secrets(value: object) -> object:
-    if isinstance(value, dict):
-        return {
-            key: "***" if str(key).lower() in SECRET_FIELDS else _without_secrets(inner) for key, inner in value.items()
-        }
-    return [_without_secrets(inner) for inner in value] if isinstance(value, list) else value
 
 
 def public_classes(module: dict[str, Any]) -> list[str]:
@@ -90,7 +70,7 @@ class Comparable:
         """Without what is absent, and as each field wants to be shown."""
         shown = []
         for field in attrs.fields(type(self)):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
+            value = getattr(self, field.name, UNSET)  # of an object that could not be made, it may be missing
             if field.repr and value is not UNSET and value is not field.default and value != {} and value != ():
                 text = field.repr(value) if callable(field.repr) else plain_repr(value) or "<nested too deeply>"
                 shown.append(f"{field.name}={text}")
@@ -105,7 +85,7 @@ class WireObject(Comparable):
         extra: What has no field here, by name: sent as it is, and filled on reading with what the server added.
     """
 
-    extra: dict[str, Any] = attrs.field(factory=dict, repr=extra_repr)
+    extra: dict[str, Any] = attrs.field(factory=dict, converter=secret_extra, repr=extra_repr)
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)

@@ -9,6 +9,7 @@ import attrs
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import AudioFormat, ConversationSessionOptions, CustomVoice
 from realtime_sync.protocol.registry import UNSET, Setting, WireObject, public_classes
+from realtime_sync.secret import Secret
 
 ResponseStatus = Union[Literal["completed", "cancelled", "failed", "incomplete", "in_progress"], str]
 StatusReason = Union[Literal["turn_detected", "client_cancelled", "max_output_tokens", "content_filter"], str]
@@ -23,7 +24,7 @@ class ClientSecret(WireObject):
         expires_at: When it ends, in Unix seconds.
     """
 
-    value: Optional[str] = attrs.field(default=None, repr=lambda value: "'***'" if value else repr(value))
+    value: Optional[str] = attrs.field(default=None, converter=attrs.converters.optional(Secret))
     expires_at: Optional[int] = None
 
 

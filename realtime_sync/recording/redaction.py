@@ -6,12 +6,15 @@ it stands, the message keeps its shape, and a frame without any stays what it wa
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-from typing import Any
+from typing import Any, Optional
 
-from realtime_sync.protocol.registry import SECRET_FIELDS
-from realtime_sync.recording.wire_log import HIDDEN, TOKEN
-from realtime_sync.transport.urls import show_url
+from realtime_sync.protocol.hiding import SECRET_FIELDS, hide_fields
+from realtime_sync.recording.wire_log import TOKEN
+from realtime_sync.secret import HIDDEN, Redactor
+from realtime_sync.transport.urls import redactor, show_url
 
 _LONG = 1024
 
@@ -31,6 +34,30 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def secrets_in(text: str) -> Redactor:
+    """Replaces the secrets of a message that is sent, such as those of remote tools: their servers may tell them."""
+    urls: list[str] = []
+    pairs: list[tuple[str, str]] = []
+    if any(mark in text for mark in _SUSPECT):
+        with contextlib.suppress(ValueError, RecursionError):  # it is no message then
+            _collect(json.loads(text), urls, pairs)
+    return redactor(urls, pairs)
+
+
+def _collect(value: Any, urls: list[str], pairs: list[tuple[str, str]], field: Optional[str] = None) -> None:
+    """``field``: the secret one that ``value`` stands in."""
+    if isinstance(value, str) and field is not None:
+        pairs.append((field, value))
+    elif isinstance(value, list):
+        for inner in value:
+            _collect(inner, urls, pairs, field)
+    elif isinstance(value, dict):
+        for name, inner in value.items():
+            if name == "server_url" and isinstance(inner, str):
+                urls.append(inner)
+            _collect(inner, urls, pairs, name if field is not None or name.lower() in SECRET_FIELDS else None)
+
+
 def _without_base64(text: str) -> str:
     """The text without its long strings that hold none of the characters of a secret: searching audio takes long."""
     return '"'.join(piece for piece in text.split('"') if len(piece) < _LONG or any(mark in piece for mark in " _-.\\"))
@@ -39,26 +66,9 @@ def _without_base64(text: str) -> str:
 def _cleaned_message(text: str) -> str:
     try:
         message = json.loads(text)
-        cleaned = _cleaned(message, secret=False)
+        cleaned = hide_fields(message, text=functools.partial(TOKEN.sub, HIDDEN), url=show_url)
         return text if cleaned == message else json.dumps(cleaned, ensure_ascii=False)
     except ValueError:
         return text  # it is no message, so it has no fields
     except RecursionError:
         return json.dumps({"type": "", "left_out": f"{len(text)} characters, nested too deeply to be looked through"})
-
-
-def _cleaned(value: Any, *, secret: bool) -> Any:
-    """``secret``: every string within is one. Numbers (when a secret expires) and the shape stay."""
-    if isinstance(value, dict):
-        return {key: _cleaned_field(key, inner, secret) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_cleaned(inner, secret=secret) for inner in value]
-    if not isinstance(value, str) or not value:
-        return value
-    return HIDDEN if secret else TOKEN.sub(HIDDEN, value)
-
-
-def _cleaned_field(key: str, value: Any, secret: bool) -> Any:
-    if key.lower() == "server_url" and isinstance(value, str):  # of an MCP server: some take a token in it
-        return show_url(value)
-    return _cleaned(value, secret=secret or key.lower() in SECRET_FIELDS)

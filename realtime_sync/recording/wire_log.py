@@ -7,7 +7,8 @@ import logging
 import re
 from typing import Any, Union
 
-from realtime_sync.protocol.registry import SECRET_FIELDS, url_repr
+from realtime_sync.protocol.hiding import SECRET_FIELDS, url_repr
+from realtime_sync.secret import HIDDEN
 
 wire_logger = logging.getLogger("realtime_sync.wire")
 
@@ -20,8 +21,6 @@ TOKEN = re.compile(
     r"|(?<=Bearer )[\w.~+/=-]{8,}",
     re.ASCII,
 )
-HIDDEN = "***"
-"""What stands where a secret was."""
 
 
 def log_frame(name: str, direction: str, text: Union[str, bytes]) -> None:

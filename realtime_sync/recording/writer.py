@@ -18,6 +18,7 @@ from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, File
 from realtime_sync.recording.private_file import create
 from realtime_sync.recording.redaction import without_secrets
 from realtime_sync.recording.sidecars import SidecarWriter
+from realtime_sync.secret import reportable
 from realtime_sync.transport.urls import show_url
 from realtime_sync.version import __version__
 
@@ -28,6 +29,7 @@ _MOST_WAITING = 64 * 2**20
 _CLOSE_PATIENCE = 2.0
 
 
+@reportable
 class RecordingWriter:
     """Writes what a session sends and receives to a file of JSON lines (``recording.layout`` describes it).
 

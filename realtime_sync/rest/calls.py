@@ -16,6 +16,7 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import ConversationSessionOptions
 from realtime_sync.rest.client_secrets import session_object
 from realtime_sync.rest.http import Json, RestAnswer, RestClient
+from realtime_sync.secret import discreet
 from realtime_sync.transport import Cancellation
 
 
@@ -42,6 +43,7 @@ class Calls:
     ) -> None:
         self._rest, self._model, self._cancellable = rest, model, cancellable
 
+    @discreet
     def create(self, sdp: str, options: Optional[ConversationSessionOptions] = None) -> Call:
         """Let a browser talk to the model: ``sdp`` is its WebRTC offer, the call's ``sdp`` the answer for it.
 
@@ -76,6 +78,7 @@ class Calls:
         """End a running call."""
         self._command(call_id, "hangup", None)
 
+    @discreet
     def _command(self, call_id: str, verb: str, body: Optional[Json]) -> None:
         _check_text(call_id, "call_id")
         if call_id in (".", "..") or not call_id.isascii():

@@ -22,6 +22,7 @@ from realtime_sync.protocol.options import (
 from realtime_sync.protocol.resources import ClientSecret, RealtimeSession
 from realtime_sync.protocol.update_base import SessionUpdateBase
 from realtime_sync.rest.http import Json, RestAnswer, RestClient
+from realtime_sync.secret import Secret
 from realtime_sync.transport import Cancellation
 
 
@@ -33,7 +34,7 @@ class SessionClientSecret(ClientSecret):
     the settings that they have.
     """
 
-    value: str = attrs.field(repr=lambda value: "'***'")
+    value: str = attrs.field(converter=Secret)
     expires_at: int
     session: RealtimeSession
 

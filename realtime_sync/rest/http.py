@@ -13,10 +13,11 @@ import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries, with_retries
 from realtime_sync.endpoint.endpoint import Endpoint, Target
 from realtime_sync.protocol.codec import to_text
+from realtime_sync.secret import Redactor, discreet
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Cancellation, handshake_error, post
 from realtime_sync.transport.refusal import readable_headers
-from realtime_sync.transport.urls import redacted
+from realtime_sync.transport.urls import redactor
 
 Json = dict[str, Any]
 Parts = Mapping[str, tuple[str, str]]
@@ -55,6 +56,7 @@ class RestClient:
     timeouts: Timeouts
     retries: ConnectRetries
 
+    @discreet
     def post(
         self,
         path: str,
@@ -91,7 +93,9 @@ class RestClient:
                 ssl_context=target.ssl_context,
                 cancellation=cancellation,
             )
-            return _accepted(RestAnswer(status=status, headers=readable_headers(headers), body=answer), target)
+            hide = _redactor(target).all
+            told = readable_headers({name: hide(value) for name, value in headers.items()})
+            return _accepted(RestAnswer(status=status, headers=told, body=answer), target)
 
         return with_retries(
             lambda: self.endpoint.rest_target(path), attempt, self.retries, cancellation, may_repeat=may_repeat
@@ -108,14 +112,14 @@ def _form(parts: Parts) -> tuple[str, bytes]:
     return form.headers["Content-Type"], form.body
 
 
+def _redactor(target: Target) -> Redactor:
+    return redactor([target.url, target.proxy or ""], target.headers.items())
+
+
 def _accepted(answer: RestAnswer, target: Target) -> RestAnswer:
     """The answer if it is no refusal. Raises a ``HandshakeError``."""
     if 200 <= answer.status < 300:
         return answer
 
-    def clean(text: str) -> str:
-        return redacted(text, target.url, target.headers)
-
-    headers = {name: clean(value) for name, value in answer.headers.items()}
-    body = clean(answer.body.decode("utf-8", "replace"))
-    raise handshake_error(answer.status, headers, body, f"POST {urlsplit(target.url).path}")
+    told = _redactor(target).all(answer.body.decode("utf-8", "replace"))
+    raise handshake_error(answer.status, answer.headers, told, f"POST {urlsplit(target.url).path}")

@@ -13,6 +13,7 @@ import time
 from typing import Callable, Mapping, Optional
 
 from realtime_sync.errors import UsageError
+from realtime_sync.secret import reportable
 from realtime_sync.server.auth import Flavour
 from realtime_sync.server.client_secrets import Configuration
 from realtime_sync.server.connection import Handler, ServerConnection
@@ -144,6 +145,7 @@ class CallView(Traffic, Handler):
 Begin = Callable[[str, Configuration], CallSession]
 
 
+@reportable
 class Call:
     """One call.
 

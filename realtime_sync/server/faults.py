@@ -12,6 +12,7 @@ from typing import Any, Callable, Mapping, Optional, Sequence
 import attrs
 
 from realtime_sync.errors import InvalidInputError
+from realtime_sync.secret import reportable
 from realtime_sync.server.connection import ServerConnection, check_close_code
 
 
@@ -78,6 +79,7 @@ def _acts(acts: Sequence[Act]) -> tuple[Act, ...]:
     return tuple(given)
 
 
+@reportable
 @attrs.frozen(kw_only=True)
 class Faults:
     """What goes wrong. Everything is off by default. Seconds here are real ones, whatever the server's clock.

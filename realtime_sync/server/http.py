@@ -107,7 +107,10 @@ class RequestHandler(BaseHTTPRequestHandler):
             return False
         headers = {name.lower(): value for name, value in self.headers.items()}
         self._asked = Upgrade(url.path, dict(parse_qsl(url.query, keep_blank_values=True)), headers)
-        return True
+        why_foreign = self.realtime.why_foreign(headers)
+        if why_foreign is not None:
+            self._refuse(Refused("foreign_origin", why_foreign, status=403))
+        return why_foreign is None
 
     def do_GET(self) -> None:
         """Serve a handshake, or say why not."""

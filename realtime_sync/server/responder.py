@@ -8,6 +8,7 @@ from typing import Callable, Iterable, Mapping, Optional, Sequence, Union
 
 import attrs
 
+from realtime_sync.secret import reportable
 from realtime_sync.server.wire import Json
 
 
@@ -72,6 +73,7 @@ def _calls(calls: Iterable[Union[FunctionCall, tuple[str, Mapping[str, object]]]
     return tuple(call if isinstance(call, FunctionCall) else FunctionCall(*call) for call in calls)
 
 
+@reportable
 @attrs.frozen
 class Reply:
     """One answer: a message, function calls, or both.

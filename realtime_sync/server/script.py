@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Callable, Iterable, Sequence, Union
 import attrs
 
 from realtime_sync.errors import WaitTimeoutError
+from realtime_sync.secret import reportable
 from realtime_sync.server.faults import Act, send
 from realtime_sync.server.traffic import Match
 from realtime_sync.server.wire import Json
@@ -38,6 +39,7 @@ def expect(match: Match, timeout: float = 10.0) -> Expect:
 Step = Union[Json, str, bytes, Expect, Act, Callable[["LiveSession"], Union[Json, Iterable[Json], None]]]
 
 
+@reportable
 class Script:
     """Steps, done in order for each session: a dict is sent as it is, a str or bytes as a text or binary message,
     ``expect(...)`` waits, an ``Act`` is a fault that happens then, a callable gets the session and returns a message,

@@ -18,6 +18,7 @@ import time
 from typing import Callable, Iterable, Mapping, Optional, Sequence, Union
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
+from realtime_sync.secret import discreet, reportable
 from realtime_sync.server.auth import Flavour, Policy
 from realtime_sync.server.calls import Call, CallRegistry, CallSession, CallView
 from realtime_sync.server.certificates import context_from_files
@@ -36,7 +37,9 @@ from realtime_sync.server.speech.speech import Speech
 from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.translation import TranslationSession
 from realtime_sync.server.wire import Refused
+from realtime_sync.web.origins import foreign
 
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")  # its pages may use the server, whatever port they come from
 _KEPT = 1000  # past sessions that a server without a record remembers
 _SIP_HEADERS = {
     "From": "sip:+14155550100@sip.example.com",
@@ -45,6 +48,7 @@ _SIP_HEADERS = {
 }
 
 
+@reportable
 class RealtimeServer:
     """An embedded server that speaks the realtime protocol as OpenAI's and Azure's services do. No key, no model.
 
@@ -78,12 +82,15 @@ class RealtimeServer:
         mcp_servers: The tools of remote MCP servers by server label, see ``MCPServers``; a server that is not in it
             cannot be asked for its tools. None: each server has the tools that the session allows it.
         record: Whether sessions keep what they sent and received; False for load tests.
+        allowed_hosts: The hosts whose pages a browser may show beside those of this machine, and the names of this
+            server that a stranger could own, see ``web.origins.foreign``; pages of other sites are refused with 403.
 
     Raises:
         ConfigurationError: If settings make no sense, alone or together.
         OSError: If the port cannot be had.
     """
 
+    @discreet
     def __init__(
         self,
         host: str = "127.0.0.1",
@@ -106,10 +113,13 @@ class RealtimeServer:
         rate_limits: bool = True,
         mcp_servers: Optional[MCPServers] = None,
         record: bool = True,
+        allowed_hosts: Sequence[str] = (),
     ) -> None:
-        if isinstance(api_keys, str) or isinstance(models, str):
+        if any(isinstance(given, str) for given in (api_keys, models, allowed_hosts)):
             # A part of the one string, even none of it, would be "in" it, and let in.
-            raise ConfigurationError("api_keys and models must be lists of strings: put a single one in brackets.")
+            raise ConfigurationError(
+                "api_keys, models and allowed_hosts must be lists of strings: put a single one in brackets."
+            )
         if not 0 <= port <= 65535:
             raise ConfigurationError(f"The port is {port}, but must be from 0 (takes a free one) to 65535.")
         self._own_clock = SystemClock() if clock is None else None
@@ -128,6 +138,7 @@ class RealtimeServer:
         self.policy = Policy(api_keys, models, IssuedSecrets(self.settings.clock))
         self.calls = CallRegistry(self._begin_call)
         self.rest = Rest(self.policy, self.calls)
+        self._allowed_hosts = (*allowed_hosts, *_THIS_MACHINE)
         self._faults = _checked_faults(faults or Faults())
         self._lock = threading.Lock()  # guards all lists below, _faults and _refused
         self._changed = threading.Condition(self._lock)
@@ -146,6 +157,7 @@ class RealtimeServer:
         self._listener = HttpListener(address, self, context)
         name, self.port = str(self._listener.server_address[0]), int(self._listener.server_address[1])
         self._authority = f"[{name}]" if ":" in name else name
+        self._is_local = name == "::1" or name.startswith("127.")
         serve, called = self._listener.serve_forever, f"realtime-server-{self.port}"
         self._thread = threading.Thread(target=serve, args=(0.05,), name=called, daemon=True)
         self._thread.start()
@@ -279,6 +291,14 @@ class RealtimeServer:
         with self._lock:  # which the thread waits for before it takes itself out
             thread.start()
             self._sockets[thread] = accepted
+
+    def why_foreign(self, headers: Mapping[str, str]) -> Optional[str]:
+        """Why a request may come from another site's page; None if it does not.
+
+        A server in a network is reached by whatever name it has there: a program, which sends no Origin, may use any.
+        """
+        host, origin = headers.get("host"), headers.get("origin")
+        return foreign(host, origin, self._allowed_hosts) if self._is_local or origin is not None else None
 
     def take_refusal(self) -> Optional[Refusal]:
         """The refusal that the next handshake gets, counted; None if it is to be served."""

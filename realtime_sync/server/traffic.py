@@ -12,6 +12,7 @@ from typing import Callable, Mapping, Optional, Union
 import attrs
 
 from realtime_sync.errors import UsageError, WaitTimeoutError
+from realtime_sync.secret import reportable
 from realtime_sync.server.wire import Json
 
 Match = Union[str, Callable[[Json], bool]]
@@ -26,6 +27,7 @@ class Upgrade:
     headers: Mapping[str, str] = attrs.field(repr=False)
 
 
+@reportable
 class Traffic:
     """The record of one connection.
 

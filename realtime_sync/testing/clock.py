@@ -6,9 +6,11 @@ import threading
 from typing import Callable
 
 from realtime_sync.errors import InvalidInputError
+from realtime_sync.secret import reportable
 from realtime_sync.server.clock import Timers
 
 
+@reportable
 class ManualClock:
     """Time that moves by ``advance()`` alone. May be used by several servers and threads at once.
 

@@ -34,6 +34,7 @@ import attrs
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ToolCancelledError, ToolError, UsageError, WaitTimeoutError
 from realtime_sync.protocol.items import FunctionCallItem
+from realtime_sync.secret import reportable
 from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
 from realtime_sync.tools.tool import FunctionTool
 from realtime_sync.user_code import warn_once
@@ -67,6 +68,7 @@ class ToolOutcome:
     cancelled: bool = False
 
 
+@reportable
 class RunningCall:
     """A call on its way; made by ``ToolRunner.start``.
 

@@ -12,6 +12,7 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationFunctionTool, ConversationTool
+from realtime_sync.secret import reportable
 from realtime_sync.tools.calls import CallThreads, RunningCall, ToolOutcome
 from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.tools.tool import FunctionTool, checked_timeout, function_tool
@@ -51,6 +52,7 @@ class CallBatch:
             running.cancel()
 
 
+@reportable
 class ToolRunner:
     """Runs the calls of tools, several at once, each on a daemon thread. ``with`` closes it; any thread may use it.
 

@@ -14,6 +14,7 @@ from realtime_sync.errors import ConfigurationError, ToolArgumentError
 from realtime_sync.protocol.characters import all_joined
 from realtime_sync.protocol.options import ConversationFunctionTool
 from realtime_sync.protocol.registry import UNSET
+from realtime_sync.secret import reportable
 from realtime_sync.tools.cancellation import ToolContext, is_context
 from realtime_sync.tools.docstrings import Docstring, read_docstring
 from realtime_sync.tools.fields import NO_DEFAULT, Field, MismatchError, UndescribableError
@@ -29,6 +30,7 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _LONGEST_DESCRIPTION = 1024  # characters
 
 
+@reportable
 class FunctionTool(Generic[P, R_co]):
     """A function that the model may call; made by ``function_tool``, and still callable as the function it is.
 

@@ -10,6 +10,7 @@ from typing import Mapping, Optional, Union
 from websocket import ABNF
 
 from realtime_sync.errors import CloseInfo, ConnectionClosedError, InvalidInputError, MessageTooBigError
+from realtime_sync.secret import Redactor, reportable
 from realtime_sync.transport.duplex import NOT_UTF8, PROTOCOL_ERROR, TOO_BIG, Duplex, closed
 from realtime_sync.transport.frames import text_frame
 
@@ -19,17 +20,22 @@ _NO_CODE = 1005
 _MOST_FRAGMENTS = 65536
 
 
+@reportable
 class Connection:
     """A WebSocket connection for one reading thread and any number of sending ones.
 
     ``receive`` is also what answers pings and notices a dead peer, so one thread should always be in it.
     ``subprotocol`` is what the server selected, or None. ``response_headers`` are its answer's, names in lower
-    case, without cookies. ``url``: what it was made to, for people to read; set by the maker.
+    case, without cookies. ``redactor`` knows the secrets in use: it has replaced them in the headers, and does so in a
+    close reason; messages are as they came. ``url``: what it was made to, for people to read; set by the maker.
     """
 
-    def __init__(self, duplex: Duplex, subprotocol: Optional[str], response_headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, duplex: Duplex, subprotocol: Optional[str], response_headers: Mapping[str, str], redactor: Redactor
+    ) -> None:
         self.subprotocol = subprotocol
         self.response_headers = response_headers
+        self.redactor = redactor
         self.url = ""
         self._duplex = duplex
         self._max_message_bytes = duplex.room
@@ -111,7 +117,7 @@ class Connection:
 
     def _on_close(self, data: bytes) -> ConnectionClosedError:
         try:
-            reason = data[2:].decode("utf-8")
+            reason = self.redactor.all(data[2:].decode("utf-8"))
         except UnicodeDecodeError as exc:
             return self._not_utf8(exc)
         code = struct.unpack("!H", data[:2])[0] if data else _NO_CODE

@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 import attrs
 
 from realtime_sync.errors import ConfigurationError, ConnectCancelledError, ConnectionFailedError, HandshakeError
+from realtime_sync.secret import Redactor
 from realtime_sync.transport.answer import IncomingAnswer
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.refusal import MAX_BODY_BYTES, handshake_error, readable_headers
-from realtime_sync.transport.urls import redacted
+from realtime_sync.transport.urls import redactor
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -95,9 +96,9 @@ class UpgradeRequest:
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
-    def redact(self, text: str) -> str:
-        """``text`` without the values of our headers and of our query."""
-        return redacted(text, self.target.resource, self.headers)
+    def redactor(self, proxy: Optional[str]) -> Redactor:
+        """Replaces what is secret in it, and in the URL of the proxy that it goes through."""
+        return redactor([self.target.resource, proxy or ""], self.headers.items())
 
 
 def _check_header(name: str, value: str) -> None:
@@ -113,20 +114,20 @@ def _check_header(name: str, value: str) -> None:
         )
 
 
-def upgrade(channel: Channel, request: UpgradeRequest) -> tuple[Optional[str], dict[str, str]]:
+def upgrade(channel: Channel, request: UpgradeRequest, redactor: Redactor) -> tuple[Optional[str], dict[str, str]]:
     """Carry out the handshake; the selected subprotocol (None if there is none) and the answer's headers.
 
-    What the server sent right behind its answer stays in the channel. Raises HandshakeError by status,
-    ConnectionFailedError if the server does not answer in HTTP.
+    What the server sent right behind its answer stays in the channel; what it says of our secrets is replaced. Raises
+    HandshakeError by status, ConnectionFailedError if the server does not answer in HTTP.
     """
     channel.doing = f"in the WebSocket handshake with {request.target.host}"
     channel.sendall(request.encode())
     answer = IncomingAnswer.read(channel, request.target.host, "the handshake")
+    told = readable_headers({name: redactor.all(value) for name, value in answer.headers.items()})
     if answer.status != 101:
-        body = _beginning(answer)
-        headers = {name: request.redact(value) for name, value in answer.headers.items()}
-        raise handshake_error(answer.status, headers, request.redact(body.decode("utf-8", "replace")))
-    return _accepted(request, answer.headers), readable_headers(answer.headers)
+        body = redactor.all(_beginning(answer).decode("utf-8", "replace"))
+        raise handshake_error(answer.status, told, body)
+    return _accepted(request, answer.headers, told), told
 
 
 def _beginning(answer: IncomingAnswer) -> bytes:
@@ -144,7 +145,7 @@ def _beginning(answer: IncomingAnswer) -> bytes:
     return body[:MAX_BODY_BYTES]
 
 
-def _accepted(request: UpgradeRequest, headers: Mapping[str, str]) -> Optional[str]:
+def _accepted(request: UpgradeRequest, headers: Mapping[str, str], told: Mapping[str, str]) -> Optional[str]:
     expected = base64.b64encode(hashlib.sha1((request.key + _GUID).encode()).digest()).decode()
     subprotocol = headers.get("sec-websocket-protocol") or None
     if "websocket" not in _words(headers.get("upgrade")) or "upgrade" not in _words(headers.get("connection")):
@@ -160,7 +161,7 @@ def _accepted(request: UpgradeRequest, headers: Mapping[str, str]) -> Optional[s
     raise HandshakeError(
         f"{request.target.host} answered 101, but {wrong}. Check whether a proxy answers in its place.",
         status=101,
-        headers=readable_headers(headers),
+        headers=told,
     )
 
 

@@ -45,8 +45,9 @@ def connect(
     request = UpgradeRequest(target, dict(headers), tuple(subprotocols))
     deadline = Deadline(timeouts.connect, "Timeouts.connect")
     with open_channel(target, timeouts, deadline, proxy, ssl_context, cancellation) as channel:
-        subprotocol, answered = upgrade(channel, request)
-        return Connection(Duplex(*channel.release(), timeouts, max_message_bytes), subprotocol, answered)
+        redactor = request.redactor(proxy)
+        subprotocol, answered = upgrade(channel, request, redactor)
+        return Connection(Duplex(*channel.release(), timeouts, max_message_bytes), subprotocol, answered, redactor)
 
 
 @contextlib.contextmanager

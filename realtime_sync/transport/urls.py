@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import urllib.request
-from typing import Mapping, Optional
+from typing import Iterable, Mapping, Optional
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
 from realtime_sync.errors import ConfigurationError
+from realtime_sync.secret import Redactor, Secret
 
 Pairs = list[tuple[str, str]]
 """A query: names may repeat, order is kept."""
@@ -22,6 +24,13 @@ _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 
 # Query values that are no secrets. Anything else may be one (`?api-key=...`), and is shown as dots.
 _SHOWN = ("model", "deployment", "api-version", "call_id", "intent")
+# Likewise of headers, which servers tell back by right.
+_TOLD_HEADERS = (
+    *("accept", "content-type", "user-agent"),
+    *("openai-organization", "openai-project", "openai-beta", "x-ms-client-request-id"),
+)
+# Names of headers and of query values that let one act as somebody else.
+_CREDENTIAL = re.compile(r"(?i)auth|key|token|secret|passw|cookie|credential|signature|^code$|^sig$")
 
 
 def printable(text: str, what: str) -> str:
@@ -90,7 +99,9 @@ def merge_headers(*layers: Mapping[str, Optional[str]]) -> dict[str, str]:
 def proxy_url(proxy: str) -> Optional[str]:
     """A proxy's URL, checked, with ``http://`` if it names no scheme; None for ``""``."""
     if not isinstance(proxy, str):
-        raise ConfigurationError(f"proxy must be a URL, False (none) or None (the environment's), not {proxy!r}.")
+        raise ConfigurationError(
+            f"proxy must be a URL, False (none) or None (the environment's), not {type(proxy).__name__}."
+        )
     proxy = printable(proxy.strip(), "The proxy's URL")
     if not proxy:
         return None
@@ -130,16 +141,25 @@ def show_url(url: str) -> str:
     return urlunsplit((parts.scheme, netloc, parts.path, "&".join(query), ""))
 
 
-def redacted(text: str, url: str, headers: Mapping[str, str]) -> str:
-    """``text`` without the values of these headers and of the URL's query, which some servers echo in a refusal."""
-    pairs = [pair.partition("=") for pair in url.partition("?")[2].split("&")]
-    values = {value for name, _, value in pairs if name not in _SHOWN} | set(headers.values())
-    values |= {unquote(value) for value in values}
-    values |= {value.rpartition(" ")[2] for value in values}
-    for secret in sorted(values, key=len, reverse=True):  # else the end of one that begins as another would be left
-        if len(secret) >= 8:  # what is shorter is no secret, and stands in many a word
-            text = text.replace(secret, "***")
-    return text
+def hidden(url: str) -> str:
+    """A URL as a secret if it holds what ``show_url`` does not show; what is no text is checked elsewhere."""
+    return Secret(url) if isinstance(url, str) and show_url(url) != url else url
+
+
+def redactor(urls: Iterable[str], headers: Iterable[tuple[str, str]]) -> Redactor:
+    """Replaces what these URLs and headers hold of secrets: some servers tell them back."""
+    pairs = [(name, value) for name, value in headers if name.lower() not in _TOLD_HEADERS]
+    credentials = set()
+    for url in urls:
+        query = (pair.partition("=") for pair in url.partition("?")[2].split("&"))
+        pairs += [(name, value) for name, _, value in query if name not in _SHOWN]
+        user, colon, password = url.partition("://")[2].partition("/")[0].rpartition("@")[0].partition(":")
+        if colon:
+            pair = f"{unquote(user)}:{unquote(password)}".encode()  # as it is sent
+            credentials |= {password, base64.b64encode(pair).decode()}
+    # A token stands behind its scheme, such as "Bearer".
+    credentials |= {piece for name, value in pairs if _CREDENTIAL.search(name) for piece in value.split()}
+    return Redactor(credentials, (value for name, value in pairs if not _CREDENTIAL.search(name)))
 
 
 def _split(url: str, what: str) -> SplitResult:

@@ -32,6 +32,7 @@ from realtime_sync.protocol import codec
 from realtime_sync.protocol.commands import InputAudioBufferCommitCommand
 from realtime_sync.protocol.options import TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.secret import reportable
 from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class UncommittedAudio:
         check_commit(known, format, turn_detection)
 
 
+@reportable
 @attrs.define(eq=False)
 class AudioSend:
     """Audio that is being sent by a thread of its own. ``wait()`` for it, or ``cancel()`` it.
@@ -202,6 +204,7 @@ class AudioSend:
         return f"<AudioSend {state}, {self.bytes_sent} bytes>"
 
 
+@reportable
 class AudioWriter:
     """Audio pushed piece by piece, of any length (a microphone's callback): a context manager with ``write``.
 

@@ -43,6 +43,7 @@ from realtime_sync.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.secret import reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.user_code import warn_once
 
@@ -58,11 +59,13 @@ _FORKED = (
 )
 
 
+@reportable
 class BackgroundSession(Generic[T]):
     """One session that is run on a thread of its own. Made by ``BackgroundSessions.start()``; ``key`` is its name."""
 
-    def __init__(self, key: str) -> None:
+    def __init__(self, key: str, visitor: Optional[str] = None) -> None:
         self.key = key
+        self._visitor = visitor
         self._pid = os.getpid()
         self._thread: Optional[threading.Thread] = None
         self._lock = threading.Lock()  # guards _session and _closing, so that close() misses no session
@@ -171,6 +174,7 @@ class BackgroundSession(Generic[T]):
             warn_once(function, error, f"the function of the background session {self.key}", "the session was closed")
 
 
+@reportable
 class BackgroundSessions:
     """Owns sessions that are run beside the application's requests, and closes them when the application ends.
 
@@ -178,14 +182,19 @@ class BackgroundSessions:
     itself when the interpreter exits; where a worker ends otherwise, or waits for its requests before it exits, call
     ``close()`` first: in gunicorn's ``worker_exit``, in Celery's ``worker_process_shutdown``.
 
-    ``max_sessions``: how many at once; each has two threads. ``close_seconds``: what ``close()`` waits by default.
-    Raises ``ConfigurationError``.
+    ``max_sessions``: how many at once; each has two threads. ``max_per_visitor``: how many of them may be of one
+    ``visitor=``, so that nobody takes them all; None: all. ``close_seconds``: what ``close()`` waits by default. Raises
+    ``ConfigurationError``.
     """
 
-    def __init__(self, max_sessions: int = 100, *, close_seconds: float = 3.0) -> None:
+    def __init__(
+        self, max_sessions: int = 100, *, max_per_visitor: Optional[int] = None, close_seconds: float = 3.0
+    ) -> None:
         check_whole("max_sessions", max_sessions, at_least=1, error=ConfigurationError)
+        check_whole("max_per_visitor", max_per_visitor, at_least=1, optional=True, error=ConfigurationError)
         check_number("close_seconds", close_seconds, "seconds", error=ConfigurationError)
         self.max_sessions = max_sessions
+        self.max_per_visitor = max_per_visitor
         self._close_seconds = close_seconds
         self._lock = threading.Lock()  # guards _running, _closed and _lost
         self._changed = threading.Condition(self._lock)
@@ -204,20 +213,26 @@ class BackgroundSessions:
         return len(self._running)
 
     def start(
-        self, open: OpenSession, run: Callable[[RealtimeConversationSession], T], *, key: Optional[str] = None
+        self,
+        open: OpenSession,
+        run: Callable[[RealtimeConversationSession], T],
+        *,
+        key: Optional[str] = None,
+        visitor: Optional[str] = None,
     ) -> BackgroundSession[T]:
         """Open a session and run it, both on a new thread; returns at once.
 
         ``open()`` returns the session, as ``lambda: client.attach(call_id)`` does. ``run(session)`` uses it; the
         session is closed when it returns. What either raises is logged, and kept for ``wait()``. ``key``: a name,
-        such as a call's id, for ``get()`` and the log; None makes one up.
+        such as a call's id, for ``get()`` and the log; None makes one up. ``visitor``: for whom it is, such as an
+        address or a user's name, see ``max_per_visitor``.
 
         Raises ``TooManySessionsError`` and, after ``close()``, ``SessionNotOpenError`` (a view should answer 503);
         ``UsageError`` where a session with this key runs already; ``InvalidInputError``; ``ForkedSessionError`` where
         others were running when the process was forked; ``RuntimeError`` where the system has no more threads.
         """
         _check_opens(open)
-        background: BackgroundSession[T] = self._added(key)
+        background: BackgroundSession[T] = self._added(key, visitor)
         name = f"realtime-sync-background-{background.key}"
         work = functools.partial(self._work, background, open, run)
         background._thread = threading.Thread(target=work, name=name, daemon=True)
@@ -229,14 +244,16 @@ class BackgroundSessions:
         return background
 
     @contextmanager
-    def hold(self, open: OpenSession, *, key: Optional[str] = None) -> Iterator[RealtimeConversationSession]:
+    def hold(
+        self, open: OpenSession, *, key: Optional[str] = None, visitor: Optional[str] = None
+    ) -> Iterator[RealtimeConversationSession]:
         """``with sessions.hold(client.start_conversation_session) as session: ...``: a session on the caller's thread.
 
         For a view that streams its answer: it counts as one of ``max_sessions`` and is closed with the others at
         shutdown, so that no worker waits for a browser. Raises as ``start()``, and what ``open`` raises.
         """
         _check_opens(open)
-        background: BackgroundSession[None] = self._added(key)
+        background: BackgroundSession[None] = self._added(key, visitor)
         background._thread = threading.current_thread()
         with self._in_use(background, open) as session:
             yield session
@@ -276,11 +293,13 @@ class BackgroundSessions:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def _added(self, key: Optional[str]) -> BackgroundSession[Any]:
+    def _added(self, key: Optional[str], visitor: Optional[str]) -> BackgroundSession[Any]:
         """A new one, counted from now on."""
-        if key is not None and not isinstance(key, str):
-            raise InvalidInputError(f"key must be a text or None, not {type(key).__name__}")
-        background: BackgroundSession[Any] = BackgroundSession(f"session-{next(self._numbers)}" if key is None else key)
+        for name, value in (("key", key), ("visitor", visitor)):
+            if value is not None and not isinstance(value, str):
+                raise InvalidInputError(f"{name} must be a text or None, not {type(value).__name__}")
+        key = f"session-{next(self._numbers)}" if key is None else key
+        background: BackgroundSession[Any] = BackgroundSession(key, visitor)
         if self._lost:
             raise ForkedSessionError(_FORKED)
         with self._lock:
@@ -292,6 +311,12 @@ class BackgroundSessions:
                 raise TooManySessionsError(
                     f"{self.max_sessions} background sessions run already (max_sessions). Answer 503 and let the "
                     "caller try again later, or allow more."
+                )
+            of_visitor = [one for one in self._running.values() if visitor is not None and one._visitor == visitor]
+            if self.max_per_visitor is not None and len(of_visitor) >= self.max_per_visitor:
+                raise TooManySessionsError(
+                    f"{self.max_per_visitor} background sessions of this visitor run already (max_per_visitor). Answer "
+                    "503 and let the visitor end one of them, or allow more."
                 )
             self._running[background.key] = background
         return background

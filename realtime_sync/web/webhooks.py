@@ -25,7 +25,7 @@ import hmac
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, Callable, Optional, Protocol, Union
+from typing import Any, Callable, NoReturn, Optional, Protocol, Union
 
 import attrs
 
@@ -38,6 +38,7 @@ from realtime_sync.errors import (
     WebhookSignatureError,
 )
 from realtime_sync.protocol.parsing import json_object
+from realtime_sync.secret import discreet, reportable
 
 _PREFIX = "whsec_"
 _MAX_SIGNATURES = 32  # some are sent while secrets are rotated; more are somebody's joke
@@ -132,6 +133,7 @@ class SeenInMemory:
             self._until.pop(webhook_id, None)
 
 
+@reportable
 class WebhookVerifier:
     """Verifies the requests to one webhook. Make one for the application: it remembers which it has seen.
 
@@ -140,6 +142,7 @@ class WebhookVerifier:
     see ``SeenWebhooks``. ``clock``: Unix seconds; for tests. Raises ``ConfigurationError``, which shows no secret.
     """
 
+    @discreet
     def __init__(
         self,
         secret: Union[str, Iterable[str]],
@@ -154,9 +157,16 @@ class WebhookVerifier:
         self._seen: SeenWebhooks = SeenInMemory() if seen is None else seen
         self._clock = clock
 
+    def __reduce__(self) -> NoReturn:
+        raise ConfigurationError(
+            "a verifier holds secrets, so it cannot be sent to another process: make one there, with a seen= that the "
+            "processes share"
+        )
+
     def __repr__(self) -> str:
         return f"<WebhookVerifier of {len(self._keys)} secret(s), hidden>"
 
+    @discreet
     def verify(self, headers: Headers, body: bytes) -> WebhookEvent:
         """The event of a request; a ``RealtimeCallIncomingEvent`` for a call.
 
@@ -206,6 +216,7 @@ class WebhookVerifier:
         return any(matches)
 
 
+@discreet
 def sign(secret: str, webhook_id: str, timestamp: int, body: bytes) -> str:
     """The value of ``webhook-signature`` for a request, as the service would make it; for tests.
 

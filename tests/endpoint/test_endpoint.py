@@ -35,7 +35,7 @@ from realtime_sync.errors import (
     UnsupportedByDialectError,
 )
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.transport.urls import redacted, show_url
+from realtime_sync.transport.urls import redactor, show_url
 from realtime_sync.version import __version__
 
 RESOURCE = "https://res.openai.azure.com"
@@ -673,7 +673,8 @@ def test_a_proxy_that_cannot_be_one_is_refused_at_once(proxy: Any) -> None:
 def test_a_secret_that_begins_as_another_value_is_redacted_to_its_end() -> None:
     secret = "sk-0123456789abcdefghijklmnopqrstuv"
     headers = {f"X-{size}": secret[:size] for size in range(8, len(secret) + 1)}
-    assert redacted(f"Your key {secret} is wrong.", "wss://h/v1?model=m", headers) == "Your key *** is wrong."
+    redact = redactor(["wss://h/v1?model=m"], headers.items())
+    assert redact.all(f"Your key {secret} is wrong.") == "Your key *** is wrong."
 
 
 @pytest.mark.parametrize("proxy", ["http://[::1]:3128", "http://user:p%40ss@proxy_1:3128", "socks5h://10.0.0.1:1080"])

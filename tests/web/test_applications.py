@@ -314,6 +314,37 @@ def test_flask_refuses_what_comes_from_another_sites_page(house: House, service:
         assert words(events(response.response)) == "You said: So?"
 
 
+def test_flask_refuses_a_name_that_another_site_may_have_given_this_machine(
+    house: House, service: web_service.Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = create_app(service).test_client()
+    rebound = {"Host": "evil.example:5000", "Origin": "http://evil.example:5000"}
+    for path in ("/", "/call", "/talk"):
+        assert client.get(path, headers=rebound).status_code == 403
+        assert client.get(path, headers={"Host": "evil.example:5000"}).status_code == 403
+    for body in ({"json": {"question": "So?"}, "path": "/ask"}, {"json": {}, "path": "/session"}):
+        assert client.post(headers=rebound, **body).status_code == 403
+    monkeypatch.setattr("flask_app.app.ALLOWED_HOSTS", ["evil.example"])  # it is ours after all
+    assert client.post("/session", json={}, headers=rebound).status_code == 201
+
+
+def test_one_visitor_does_not_take_every_place(house: House, service: web_service.Service) -> None:
+    service.texts.max_per_visitor = 1
+    client = create_app(service).test_client()
+
+    def ask(address: str) -> int:
+        response = client.post("/ask", json={"question": "So?"}, environ_overrides={"REMOTE_ADDR": address})
+        open_answers.append(response)
+        return int(response.status_code)
+
+    open_answers: list[Any] = []
+    assert [ask("192.0.2.1"), ask("192.0.2.1"), ask("192.0.2.2")] == [200, 503, 200]
+    assert [ask("::ffff:192.0.2.3"), ask("::ffff:192.0.2.4")] == [200, 200]
+    assert [ask("2001:db8::1"), ask("2001:db8::2"), ask("2001:db8:0:1::1")] == [200, 503, 200]
+    for response in open_answers:
+        response.close()
+
+
 def test_flask_refuses_who_is_no_websocket(house: House, service: web_service.Service) -> None:
     assert create_app(service).test_client().get("/talk").status_code == 400
 

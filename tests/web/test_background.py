@@ -111,6 +111,21 @@ def test_its_key_finds_it_while_it_runs_and_is_nobody_elses(
     until(lambda: sessions.get("rtc_1") is None, 20)
 
 
+def test_one_visitor_leaves_room_for_others(client: RealtimeConversationClient) -> None:
+    with BackgroundSessions(max_sessions=4, max_per_visitor=2) as sessions:
+        running = [sessions.start(client.start_conversation_session, listen, visitor="10.0.0.1") for _ in range(2)]
+        with pytest.raises(TooManySessionsError, match="max_per_visitor"):
+            sessions.start(client.start_conversation_session, listen, visitor="10.0.0.1")
+        with pytest.raises(TooManySessionsError), sessions.hold(client.start_conversation_session, visitor="10.0.0.1"):
+            pass
+        with sessions.hold(client.start_conversation_session, visitor="10.0.0.2") as session:
+            assert session.id
+        sessions.start(client.start_conversation_session, listen)  # of nobody, so it counts for nobody
+        running[0].close()
+        running[0].wait(20)
+        sessions.start(client.start_conversation_session, listen, visitor="10.0.0.1")
+
+
 def test_no_more_than_allowed_run_at_once(client: RealtimeConversationClient, sessions: BackgroundSessions) -> None:
     running = [sessions.start(client.start_conversation_session, listen) for _ in range(3)]
     with pytest.raises(TooManySessionsError, match="503"):
@@ -169,6 +184,8 @@ def test_a_time_to_close_in_that_makes_no_sense_is_refused(seconds: Any) -> None
 
 @pytest.mark.parametrize("number", [0, -1, True, 1.5, "many"])
 def test_a_number_of_sessions_that_makes_no_sense_is_refused(number: Any) -> None:
+    with pytest.raises(ConfigurationError, match="max_per_visitor"):
+        BackgroundSessions(max_per_visitor=0)
     with pytest.raises(ConfigurationError, match="max_sessions"):
         BackgroundSessions(number)
 

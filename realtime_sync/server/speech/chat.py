@@ -9,6 +9,7 @@ import urllib.parse
 from typing import Iterator, Optional, Sequence
 
 from realtime_sync.errors import ConfigurationError, ConnectionFailedError
+from realtime_sync.secret import reportable
 from realtime_sync.server.responder import FunctionCall, Piece, Turn
 from realtime_sync.server.session_options import DEFAULT_INSTRUCTIONS
 from realtime_sync.server.wire import Json
@@ -16,6 +17,7 @@ from realtime_sync.server.wire import Json
 _INSTRUCTIONS = "You are a friendly voice assistant. Answer in one or two short spoken sentences, without any markup."
 
 
+@reportable
 class ChatBrain:
     """A responder that asks ``POST {url}/chat/completions``, streamed, and speaks each sentence as it comes.
 
