@@ -47,6 +47,7 @@ from realtime_sync.rest.calls import Calls
 from realtime_sync.rest.client_secrets import SessionClientSecret, create_client_secret
 from realtime_sync.rest.http import RestClient
 from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.threads import aside
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
 from realtime_sync.transport.urls import show_url
@@ -331,8 +332,11 @@ class RealtimeConversationClient:
 
         Takes at most ``Timeouts.close`` for all sessions together, and 0.5 seconds for each that does not answer.
         """
+        self._closed = True
+        aside(self._close, "realtime-sync-client-closer")
+
+    def _close(self) -> None:
         with self._lock:
-            self._closed = True
             connecting, engines = list(self._connecting), list(self._engines)
         for cancellation in connecting:
             cancellation.cancel()
@@ -340,7 +344,7 @@ class RealtimeConversationClient:
         for engine in engines:
             engine.begin_close(1000, "", deadline.left)
         for engine in engines:
-            engine.close(1000, "")
+            engine.close_here(1000, "")
 
     def __enter__(self: C) -> C:
         return self

@@ -61,6 +61,7 @@ from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.recording.wire_log import log_frame
+from realtime_sync.threads import aside, start_thread
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
 
@@ -104,10 +105,8 @@ class Engine(Publisher):
         return SessionConnection(transport, number, self.name, self.state, self.recording)
 
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
-        """The one place where sessions start threads."""
-        thread = threading.Thread(target=target, name=f"{self.name}-{role}", daemon=True)
-        thread.start()
-        return thread
+        """The one place where sessions start threads. Raises ``NoMoreThreadsError``."""
+        return start_thread(target, f"{self.name}-{role}")
 
     def _start_reader(self, connection: SessionConnection) -> None:
         number = connection.number
@@ -320,11 +319,20 @@ class Engine(Publisher):
     # Ending -------------------------------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str) -> None:
-        """End the session in an orderly way within ``timeouts.close``; if that fails, cut the connection."""
+        """End the session in an orderly way within ``timeouts.close``; if that fails, cut the connection.
+
+        It is done on a thread of its own (``threads.py`` says why), for which this one waits.
+        """
+        if self.forked:
+            self.close_here(code, reason)
+        elif not self._ended.is_set():
+            aside(lambda: self.close_here(code, reason), f"{self.name}-closer")
+
+    def close_here(self, code: int, reason: str) -> None:
+        """Do what ``close`` does on this thread, which is one of our own, and so inside of no other call."""
         if self.forked:
             self.forget_after_fork()
-            return
-        if not self.begin_close(code, reason).wait(self._ended.wait):
+        elif not self.begin_close(code, reason).wait(self._ended.wait):
             logger.info("%s: the server did not answer the close within %s s", self.name, self.timeouts.close)
             self._connection.transport.abort()
             if not self._ended.wait(0.5):  # the recovery may be inside the caller's code: a credential, a proxy

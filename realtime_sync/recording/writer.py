@@ -17,6 +17,7 @@ from realtime_sync.recording.elision import take_audio
 from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
 from realtime_sync.recording.redaction import without_secrets
 from realtime_sync.recording.sidecars import SidecarWriter
+from realtime_sync.threads import aside_if_nested
 from realtime_sync.transport.urls import show_url
 from realtime_sync.version import __version__
 
@@ -85,6 +86,7 @@ class RecordingWriter:
         told = {"code": info.code, "reason": without_secrets(info.reason), "initiator": info.initiator}
         self._add("closed", told, at)
 
+    @aside_if_nested
     def close(self) -> None:
         """Complete the file. Idempotent; waits at most two seconds for a thread that is still writing."""
         if os.getpid() != self._pid:

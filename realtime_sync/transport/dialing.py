@@ -7,11 +7,11 @@ import ipaddress
 import os
 import queue
 import socket
-import threading
 from typing import Any, Callable, Union
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectCancelledError, ConnectionFailedError, ConnectTimeoutError
+from realtime_sync.threads import start_thread
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.waiting import WRITE, Cancellation, Waiter, WakeUp
 
@@ -78,7 +78,7 @@ def _ask(host: str, port: int, deadline: Deadline, cancellation: Cancellation) -
     def wake() -> None:
         answers.put(None)
 
-    threading.Thread(target=work, name="realtime-sync-resolver", daemon=True).start()
+    start_thread(work, "realtime-sync-resolver")
     cancellation.watch(wake)
     try:
         return answers.get(timeout=deadline.remaining)

@@ -31,6 +31,7 @@ from realtime_sync.protocol import codec
 from realtime_sync.protocol.commands import InputAudioBufferCommitCommand
 from realtime_sync.protocol.options import TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.threads import aside_if_nested
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +118,7 @@ class AudioSend:
         """True once all was sent, it failed, or it was cancelled."""
         return self._finished.is_set()
 
+    @aside_if_nested
     def cancel(self) -> None:
         """Send no further chunk. What was sent stays in the input buffer (see ``clear_input_audio``).
 
@@ -308,6 +310,7 @@ class AudioInput:
             self._engine.start_thread(lambda: sending.run(self._engine.listening), "audio")
         except BaseException:
             self._claim.release()
+            chunks.close()
             raise
         return sending
 

@@ -44,6 +44,7 @@ from realtime_sync.errors import (
     WaitTimeoutError,
 )
 from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.threads import aside, start_thread
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -115,9 +116,12 @@ class BackgroundSession(Generic[T]):
     def close(self) -> None:
         """Close its session, from any thread; its function, which notices by that, ends soon. Idempotent."""
         self._check_process()
+        aside(self._close, f"realtime-sync-background-{self.key}-closer")
+
+    def _close(self) -> None:
         session = self._give_up()
         if session is not None:
-            session.close()
+            session._engine.close_here(1000, "")
 
     def _wait(self, event: threading.Event, timeout: Optional[float], state: str) -> None:
         self._check_process()
@@ -212,15 +216,14 @@ class BackgroundSessions:
 
         Raises ``TooManySessionsError`` and, after ``close()``, ``SessionNotOpenError`` (a view should answer 503);
         ``UsageError`` where a session with this key runs already; ``InvalidInputError``; ``ForkedSessionError`` where
-        others were running when the process was forked; ``RuntimeError`` where the system has no more threads.
+        others were running when the process was forked; ``NoMoreThreadsError``.
         """
         _check_opens(open)
         background: BackgroundSession[T] = self._added(key)
         name = f"realtime-sync-background-{background.key}"
         work = functools.partial(self._work, background, open, run)
-        background._thread = threading.Thread(target=work, name=name, daemon=True)
         try:
-            background._thread.start()
+            start_thread(work, name)
         except BaseException:
             self._remove(background)
             raise
@@ -251,6 +254,12 @@ class BackgroundSessions:
         """
         if self._lost:
             return True
+        ended: list[bool] = []
+        caller = threading.current_thread()
+        aside(lambda: ended.append(self._close(timeout, caller)), "realtime-sync-background-closer")
+        return ended == [True]
+
+    def _close(self, timeout: Optional[float], caller: threading.Thread) -> bool:
         deadline = Deadline(self._close_seconds if timeout is None else timeout)
         with self._lock:
             self._closed = True
@@ -260,10 +269,10 @@ class BackgroundSessions:
         for session in sessions:
             session._engine.begin_close(1000, "", deadline.left)
         for session in sessions:
-            session.close()
+            session._engine.close_here(1000, "")
         with self._lock:
-            deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(), seconds))
-            left = self._others()
+            deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(caller), seconds))
+            left = self._others(caller)
         if left:
             logger.warning("%d background session(s) still run though they were closed: %s", len(left), ", ".join(left))
         return not left
@@ -294,9 +303,8 @@ class BackgroundSessions:
             self._running[background.key] = background
         return background
 
-    def _others(self) -> list[str]:
+    def _others(self, own: threading.Thread) -> list[str]:
         """The keys of those that run on other threads: a function that closes its owner does not wait for itself."""
-        own = threading.current_thread()
         return [key for key, background in self._running.items() if background._thread is not own]
 
     def _remove(self, background: BackgroundSession[Any]) -> None:
@@ -328,6 +336,7 @@ class BackgroundSessions:
         self, background: BackgroundSession[T], open: OpenSession, run: Callable[[RealtimeConversationSession], T]
     ) -> None:
         """All of it, on its own thread; what is raised has been logged and kept."""
+        background._thread = threading.current_thread()
         try:
             with self._in_use(background, open, log=True) as session:
                 background._result = run(session)

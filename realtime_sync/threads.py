@@ -1,0 +1,107 @@
+"""Starting threads, and closing on a thread of its own.
+
+A signal handler runs on the main thread, between any two steps of whatever call it interrupts, and that call may hold
+any lock of this package. A ``close()`` in the handler that took such a lock would wait for the very frame that it keeps
+from going on. A finaliser (``__del__``), which runs wherever garbage is collected, may do the same. So:
+
+1. What closes a session, or all of a client's, runs on a thread of its own (``aside``), and the caller waits for that
+   thread on a lock which no other frame can hold. If the closing is stuck behind the interrupted call, the handler
+   waits half a second at most and returns; the call goes on, gives its lock back, and the closing goes on with it.
+2. Ctrl-C ends the wait for a closing, and not the closing. Nothing is closed by half.
+3. Other things that are closed at once, without waiting for anybody, do so on the caller's thread, unless it is inside
+   of another call (``aside_if_nested``).
+
+``threading.Thread`` may be started in a handler even if the handler interrupts the start of another thread: since
+Python 3.10 the lock that its ``start()`` takes may be taken again by the same thread, and what ``start()`` waits for
+is set by the new thread before that one takes the lock, too.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from typing import Callable, ParamSpec, TypeVar
+
+from realtime_sync.deadline import Deadline
+from realtime_sync.errors import NoMoreThreadsError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# How long a call waits for a closing that may be stuck behind the caller's own frames.
+_NESTED_SECONDS = 0.5
+_PACKAGE = __name__.partition(".")[0]
+# Its frames stand between two of ours wherever a ``with`` of ours uses a generator.
+_BETWEEN = "contextlib"
+
+
+def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
+    """Start a daemon thread. Raises ``NoMoreThreadsError``."""
+    thread = threading.Thread(target=target, name=name, daemon=True)
+    typed(thread.start)
+    return thread
+
+
+def typed(start: Callable[[], T]) -> T:
+    """What ``start()`` returns, which starts a thread. Raises ``NoMoreThreadsError``."""
+    try:
+        return start()
+    except RuntimeError as error:
+        raise NoMoreThreadsError(
+            f"No thread can be started ({error}). Either this process may have no more of them: close sessions that "
+            "are not needed, or raise the limit (ulimit -u, a container's pids limit). Or Python is exiting, when no "
+            "thread can be started any more (from 3.12 on): start nothing in atexit functions"
+        ) from error
+
+
+def aside(work: Callable[[], None], name: str) -> None:
+    """Do ``work`` on a thread of its own, and wait for its end: half a second at most if this thread is in a call.
+
+    ``work`` must end by itself and raise nothing. If no thread can be started, it is done here.
+    """
+    finished = threading.Lock()
+    finished.acquire()
+
+    def run() -> None:
+        try:
+            work()
+        finally:
+            finished.release()
+
+    try:
+        start_thread(run, name)
+    except NoMoreThreadsError:
+        work()
+        return
+    deadline = Deadline(_NESTED_SECONDS if is_nested() else None)
+    deadline.wait(lambda seconds: finished.acquire(timeout=-1 if seconds is None else seconds))
+
+
+def aside_if_nested(close: Callable[P, None]) -> Callable[P, None]:
+    """Have ``close`` run on a thread of its own if the caller's thread is inside of another call, see ``aside``."""
+
+    @functools.wraps(close)
+    def closing(*args: P.args, **kwargs: P.kwargs) -> None:
+        if is_nested():
+            aside(lambda: close(*args, **kwargs), "realtime-sync-closer")
+        else:
+            close(*args, **kwargs)
+
+    return closing
+
+
+def is_nested() -> bool:
+    """Whether this thread was in a call of this package when the caller's code was called that has called this.
+
+    So it is in a signal handler that has interrupted such a call, in a finaliser, or in a callback.
+    """
+    outside = False  # the caller's code was met
+    frame = inspect.currentframe()
+    while frame is not None:
+        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+        if package == _PACKAGE and outside:
+            return True
+        outside = outside or package not in (_PACKAGE, _BETWEEN)
+        frame = frame.f_back
+    return False
