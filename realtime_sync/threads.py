@@ -21,7 +21,9 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from typing import Callable, ParamSpec, TypeVar
+import types
+from collections.abc import Iterator
+from typing import Callable, Optional, ParamSpec, TypeVar
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import NoMoreThreadsError
@@ -97,11 +99,20 @@ def is_nested() -> bool:
     So it is in a signal handler that has interrupted such a call, in a finaliser, or in a callback.
     """
     outside = False  # the caller's code was met
-    frame = inspect.currentframe()
-    while frame is not None:
-        package = str(frame.f_globals.get("__name__")).partition(".")[0]
+    for package in _packages(inspect.currentframe()):
         if package == _PACKAGE and outside:
             return True
         outside = outside or package not in (_PACKAGE, _BETWEEN)
-        frame = frame.f_back
     return False
+
+
+def is_inside(frame: Optional[types.FrameType]) -> bool:
+    """Whether a thread whose innermost frame this is is in a call of this package."""
+    return _PACKAGE in _packages(frame)
+
+
+def _packages(frame: Optional[types.FrameType]) -> Iterator[str]:
+    """The packages of a stack's frames, from the innermost one on."""
+    while frame is not None:
+        yield str(frame.f_globals.get("__name__")).partition(".")[0]
+        frame = frame.f_back

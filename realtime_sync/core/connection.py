@@ -58,8 +58,10 @@ class SessionConnection:
         # Written by the reader alone, read by any thread:
         self.last_error: Optional[ErrorUpdate] = None
         self.last_unattributed_error: Optional[ErrorUpdate] = None  # naming no command, if nothing has come since
+        self.received = 0  # messages
         self.heard = False  # the server has said something but an error
         # Guarded by locks, see the head:
+        self.sent = 0  # messages
         self.silent = False  # the connection catches up: updates are not delivered
         self.deferred: list[ConversationUpdate] = []  # came in silence, and are delivered afterwards
         self.over = False  # the reader has come to its end; guarded by the engine's lock
@@ -99,6 +101,7 @@ class SessionConnection:
                 if self._recording is not None:
                     self._recording.sent(frame.text)
                 self.transport.write(data)
+                self.sent += 1
         finally:
             if taken:  # a thread that was interrupted before its turn must not wait for it again
                 self.transport.after_turn()
@@ -111,6 +114,7 @@ class SessionConnection:
             if self._recording is not None:
                 self._recording.disconnected(error.close_info)
             raise
+        self.received += 1
         if self._recording is not None:
             self._recording.received(frame)
         return frame

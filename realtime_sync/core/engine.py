@@ -384,9 +384,24 @@ class Engine(Publisher):
         """Let go of the parent's connection in a forked child. Takes no lock, which the parent might have held."""
         self._connection.transport.forget()
 
-    def say_goodbye(self) -> None:
-        """At exit: begin a close without waiting for the answer."""
-        if not self.forked:
+    @property
+    def traffic(self) -> tuple[int, int, int]:
+        """Another value after each message that was received or sent."""
+        connection = self._connection
+        return connection.number, connection.received, connection.sent
+
+    @property
+    def answering(self) -> bool:
+        """True while the service answers."""
+        return bool(self._connection.exchange.open_ids)
+
+    def say_goodbye(self, deadline: Deadline) -> None:
+        """At exit: begin a close without waiting for the answer. One that is under way has until the deadline."""
+        if self.forked:
+            return
+        if self.closing:
+            deadline.wait(self._ended.wait)
+        else:
             self.begin_close(1001, "", within=0)
 
     # For the recovery -----------------------------------------------------------------------------------------------
