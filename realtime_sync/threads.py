@@ -50,11 +50,14 @@ def typed(start: Callable[[], T]) -> T:
     try:
         return start()
     except RuntimeError as error:
-        raise NoMoreThreadsError(
-            f"No thread can be started ({error}). Either this process may have no more of them: close sessions that "
-            "are not needed, or raise the limit (ulimit -u, a container's pids limit). Or Python is exiting, when no "
-            "thread can be started any more (from 3.12 on): start nothing in atexit functions"
-        ) from error
+        if "shutdown" in str(error):  # CPython's word from 3.12 on
+            told = "Python is exiting, so no thread can be started any more. Start nothing in atexit functions"
+        else:
+            told = (
+                f"No thread can be started ({error}). Close sessions that are not needed, or allow this process more "
+                "threads (ulimit -u, a container's limit of processes)"
+            )
+        raise NoMoreThreadsError(f"{told}.") from error
 
 
 def aside(work: Callable[[], None], name: str) -> None:

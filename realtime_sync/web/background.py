@@ -250,7 +250,8 @@ class BackgroundSessions:
         """Close every session, all at once, and refuse new ones. Idempotent; True if all have ended.
 
         ``timeout``: seconds to wait for their functions to end; None: ``close_seconds``. Those that have not by then
-        are logged; their threads do not keep the interpreter. In a forked child it does nothing.
+        are logged; their threads do not keep the interpreter. In a forked child it does nothing. In a signal handler
+        that interrupts another call it returns False after half a second, and the closing goes on.
         """
         if self._lost:
             return True
