@@ -334,7 +334,8 @@ class RealtimeConversationClient:
         signal handler that interrupts another call it returns after half a second, and the closing goes on.
         """
         self._closed = True
-        aside(self._close, "realtime-sync-client-closer")
+        longest = self.settings.timeouts.close + 0.5 * len(self._engines)
+        aside(self._close, "realtime-sync-client-closer", longest)
 
     def _close(self) -> None:
         with self._lock:

@@ -33,6 +33,8 @@ T = TypeVar("T")
 
 # How long a call waits for a closing that may be stuck behind the caller's own frames.
 _NESTED_SECONDS = 0.5
+# How much longer than it should take a closing is waited for.
+_SLACK_SECONDS = 3.0
 _PACKAGE = __name__.partition(".")[0]
 # Its frames stand between two of ours wherever a ``with`` of ours uses a generator.
 _BETWEEN = "contextlib"
@@ -60,10 +62,12 @@ def typed(start: Callable[[], T]) -> T:
         raise NoMoreThreadsError(f"{told}.") from error
 
 
-def aside(work: Callable[[], None], name: str) -> None:
+def aside(work: Callable[[], None], name: str, within: float) -> None:
     """Do ``work`` on a thread of its own, and wait for its end: half a second at most if this thread is in a call.
 
-    ``work`` must end by itself and raise nothing. If no thread can be started, it is done here.
+    ``work`` must end by itself, and raise nothing; ``within``: the seconds that it should take. It may take longer, if
+    the caller is a signal handler that has interrupted something else whose lock is needed, such as a call of
+    ``logging``. If no thread can be started, it is done here.
     """
     finished = threading.Lock()
     finished.acquire()
@@ -79,8 +83,8 @@ def aside(work: Callable[[], None], name: str) -> None:
     except NoMoreThreadsError:
         work()
         return
-    deadline = Deadline(_NESTED_SECONDS if is_nested() else None)
-    deadline.wait(lambda seconds: finished.acquire(timeout=-1 if seconds is None else seconds))
+    deadline = Deadline(_NESTED_SECONDS if is_nested() else within + _SLACK_SECONDS)
+    deadline.wait(lambda seconds: finished.acquire(timeout=seconds or 0))
 
 
 def aside_if_nested(close: Callable[P, None]) -> Callable[P, None]:
@@ -89,7 +93,7 @@ def aside_if_nested(close: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(close)
     def closing(*args: P.args, **kwargs: P.kwargs) -> None:
         if is_nested():
-            aside(lambda: close(*args, **kwargs), "realtime-sync-closer")
+            aside(lambda: close(*args, **kwargs), "realtime-sync-closer", _NESTED_SECONDS)
         else:
             close(*args, **kwargs)
 

@@ -326,7 +326,7 @@ class Engine(Publisher):
         if self.forked:
             self.close_here(code, reason)
         elif not self._ended.is_set():
-            aside(lambda: self.close_here(code, reason), f"{self.name}-closer")
+            aside(lambda: self.close_here(code, reason), f"{self.name}-closer", self.timeouts.close)
 
     def close_here(self, code: int, reason: str) -> None:
         """Do what ``close`` does on this thread, which is one of our own, and so inside of no other call."""

@@ -44,7 +44,7 @@ from realtime_sync.errors import (
     WaitTimeoutError,
 )
 from realtime_sync.session import RealtimeConversationSession
-from realtime_sync.threads import aside, start_thread
+from realtime_sync.threads import aside, aside_if_nested, start_thread
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -113,15 +113,13 @@ class BackgroundSession(Generic[T]):
             raise self._error
         return self._result  # type: ignore[return-value]
 
+    @aside_if_nested
     def close(self) -> None:
         """Close its session, from any thread; its function, which notices by that, ends soon. Idempotent."""
         self._check_process()
-        aside(self._close, f"realtime-sync-background-{self.key}-closer")
-
-    def _close(self) -> None:
         session = self._give_up()
         if session is not None:
-            session._engine.close_here(1000, "")
+            session.close()
 
     def _wait(self, event: threading.Event, timeout: Optional[float], state: str) -> None:
         self._check_process()
@@ -257,11 +255,13 @@ class BackgroundSessions:
             return True
         ended: list[bool] = []
         caller = threading.current_thread()
-        aside(lambda: ended.append(self._close(timeout, caller)), "realtime-sync-background-closer")
+        seconds = self._close_seconds if timeout is None else Deadline(timeout).remaining
+        longest = seconds + 0.5 * len(self._running)
+        aside(lambda: ended.append(self._close(seconds, caller)), "realtime-sync-background-closer", longest)
         return ended == [True]
 
-    def _close(self, timeout: Optional[float], caller: threading.Thread) -> bool:
-        deadline = Deadline(self._close_seconds if timeout is None else timeout)
+    def _close(self, seconds: float, caller: threading.Thread) -> bool:
+        deadline = Deadline(seconds)
         with self._lock:
             self._closed = True
             running = list(self._running.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -14,9 +15,9 @@ from typing import Any, Callable
 
 import pytest
 
-from realtime_sync import RealtimeSyncError
+from realtime_sync import RealtimeSyncError, threads
 from realtime_sync.threads import is_nested
-from tests.core.harness import CALM, House, Running, client_threads, until, within
+from tests.core.harness import CALM, QUICK, House, Running, client_threads, until, within
 from tests.transport.peer import TEXT, Link, close_frame, frame
 
 ROOT = Path(__file__).parents[2]
@@ -102,6 +103,36 @@ def test_a_closing_goes_on_after_ctrl_c(plain: House) -> None:
     until(lambda: session.closed)
     assert session.close_info.code == 1000
     assert session.close_info.initiator == "local"
+
+
+def test_a_close_in_a_handler_that_interrupts_logging_returns_in_time(
+    plain: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader logs the session's end, and waits for the lock that the interrupted call of ``logging`` holds."""
+    closes = True
+    monkeypatch.setattr(threads, "_SLACK_SECONDS", 0.2)  # to wait for less
+
+    class Interrupted(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:  # with the handler's lock, on the main thread
+            nonlocal closes
+            if closes and threading.current_thread() is threading.main_thread():
+                closes = False
+                session.close()
+
+    session = plain.open(timeouts=QUICK)
+    handler = Interrupted()
+    logger = logging.getLogger("realtime_sync")
+    logger.addHandler(handler)
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    try:
+        with within(10):
+            logging.getLogger("realtime_sync.application").info("at work")
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+    assert not closes
+    until(lambda: session.closed)
 
 
 def test_a_callback_of_run_closes_the_session_and_run_returns(plain: House) -> None:
