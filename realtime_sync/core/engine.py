@@ -261,7 +261,7 @@ class Engine(Publisher):
             reason = error
         except BaseException as error:  # a defect of this library, or no memory: no thread may be left waiting
             logger.exception("the reader failed")
-            reason = ConnectionLostError(f"the reader failed: {type(error).__name__}: {error}")
+            reason = ConnectionLostError(f"The reader failed: {type(error).__name__}: {error}.")
             reason.__cause__ = error
         try:
             self._go_on_or_finish(connection, self._made_end(connection, reason))
@@ -300,6 +300,9 @@ class Engine(Publisher):
         if not current:  # it was given up before it was used
             connection.end(end.reason)
         elif not (survives or recovering):
+            if isinstance(end.reason, ConnectionLostError):
+                advice = "Open a new session to go on; one that is started with reconnect=True does so itself."
+                end.reason.args = (f"{end.reason} {advice}",)
             self.finish(end)
         else:
             logger.info("%s: %s", connection.name, end.reason.close_info)

@@ -17,10 +17,12 @@ the two leaves its lock taken for ever.
 
 from __future__ import annotations
 
+import difflib
 import itertools
 import logging
 import threading
 import types
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Sequence
@@ -37,7 +39,7 @@ from realtime_sync.errors import (
     UsageError,
     WaitTimeoutError,
 )
-from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
 from realtime_sync.threads import aside_if_nested
 
@@ -321,10 +323,21 @@ def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
         return lambda update: update.kind is kind
     if isinstance(wanted, str):
         text = wanted  # the type as the server spelled it, or as GA does
+        _warn_of_a_slip(text)
         return lambda update: update.type == text or update.kind == text
     if callable(wanted) and not isinstance(wanted, type):
         return wanted
     raise InvalidInputError(f"wanted must be a kind, a wire type, an update class or a function, not {wanted!r}")
+
+
+def _warn_of_a_slip(wire_type: str) -> None:
+    """A type that is not known here is allowed, because services add some; a mistyped one would wait in silence."""
+    known = {*ConversationUpdateKind, *PREVIEW_SPELLINGS}
+    if wire_type not in known:
+        meant = difflib.get_close_matches(wire_type, known, n=1, cutoff=0.85)
+        if meant:
+            told = f"{wire_type!r} is no update that this version knows: is {str(meant[0])!r} meant?"
+            warnings.warn(told, stacklevel=4)
 
 
 def _described(wanted: Wanted) -> str:

@@ -248,7 +248,9 @@ class WireSession:
         )
 
     def __repr__(self) -> str:
-        state = str(self._engine.end.reason.close_info) if self._engine.end is not None else "open"
+        state = "reconnecting" if self._engine.reconnecting else "open"
+        if self._engine.end is not None:
+            state = str(self._engine.end.reason.close_info)
         about = " ".join(filter(None, (self.id or "(not greeted yet)", self._about(), state)))
         return f"<{type(self).__name__} {about}; {self._engine.updates!r}>"
 

@@ -272,9 +272,10 @@ class Reconnector:
                     return connection, replay, losses + refused
                 except BaseException as caught:
                     self._drop(connection)
-                    if connection.reason is not None and isinstance(caught, errors.ConnectionClosedError):
-                        raise (connection.reason if connection.heard else refusal(connection.reason)) from caught
-                    raise
+                    ended = connection.reason
+                    if ended is None or not isinstance(caught, errors.ConnectionClosedError):
+                        raise
+                    raise (ended if connection.heard else refusal(ended)) from ended.__cause__
             except errors.RealtimeSyncError as caught:
                 error = caught
                 if self._cancellation.cancelled or not is_worth_another_try(error):
@@ -363,8 +364,11 @@ class Reconnector:
             engine.finish(engine.states.closed_end())
             return
         attempts = "1 attempt" if self._attempt == 1 else f"{self._attempt} attempts"
+        why = f"no new connection could be made ({attempts}): {error}"
+        if error is reason:
+            why = "there was no time for an attempt to make a new one (Reconnect.give_up_after)"
         failed = errors.ReconnectFailedError(
-            f"the connection was lost ({reason}), and no new one could be made ({attempts}): {error}",
+            f"{str(reason).rstrip('.')}, and {why}",
             close_info=reason.close_info,
             error=reason.error,
             losses=self._kept.pop_losses(),

@@ -38,6 +38,9 @@ class ToolRunner:
 
     def __init__(self, tools: Iterable[Tool], *, max_workers: int = 8, timeout: Optional[float] = 30.0) -> None:
         check_whole("max_workers", max_workers, at_least=1, error=ConfigurationError)
+        given: object = tools
+        if isinstance(given, (str, bytes)):  # which are iterable, too
+            raise ConfigurationError(f"tools are functions, given as a list: [lookup], not {tools!r:.60}")
         if not isinstance(tools, Iterable):
             raise ConfigurationError(f"tools are given as a list, a single one too: [{tools!r:.60}]")
         made = [tool if isinstance(tool, (FunctionTool, ConversationTool)) else function_tool(tool) for tool in tools]
