@@ -654,7 +654,8 @@ def test_an_interrupt_during_connect_leaves_no_descriptor(plain: Bench, monkeypa
     peer = plain.serve(silent)
     before = descriptors()
     with monkeypatch.context() as patch:
-        patch.setattr(waiting.Waiter, "wait", interrupt)
+        for kind in (waiting._Polling, waiting._Selecting):
+            patch.setattr(kind, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             plain.connect(peer)
     plain.stack.close()
