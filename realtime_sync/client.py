@@ -67,7 +67,7 @@ class ConnectionSettings:
     Attributes:
         timeouts: The deadlines of connecting, sending and closing; ``Timeouts()`` by default.
         retries: What is tried again after a refusal; ``ConnectRetries()`` by default.
-        limits: How many bytes of updates may wait; ``QueueLimits()`` by default.
+        limits: How many bytes a session keeps; ``QueueLimits()`` by default.
         max_message_bytes: The largest message that the server may send, in bytes. None: no limit.
     """
 
@@ -440,12 +440,12 @@ class RealtimeConversationClient:
     ) -> RealtimeEngine:
         """An engine on a new connection, which ``close()`` can end from the beginning on."""
         with self._cancellable() as cancellation:
-            timeouts = self.settings.timeouts
+            timeouts, limits = self.settings.timeouts, self.settings.limits
             engine = RealtimeEngine(
                 connect(cancellation),
-                RealtimeState(self.endpoint.dialect, timeouts.acknowledge),
+                RealtimeState(self.endpoint.dialect, timeouts.acknowledge, limits.conversation),
                 timeouts=timeouts,
-                limits=self.settings.limits,
+                limits=limits,
                 recording=recording,
             )
             with self._lock:

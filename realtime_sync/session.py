@@ -322,7 +322,9 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         self._engine.check_process()
         updates = self._engine.open_stream(keep=TurnFilter())
-        return TurnStream(updates, TurnTracker(self._engine.session), timeout, position)
+        return TurnStream(
+            updates, TurnTracker(self._engine.session, most_bytes=self._engine.limits.answer), timeout, position
+        )
 
     def interrupt(
         self,

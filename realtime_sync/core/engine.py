@@ -22,7 +22,7 @@ I/O or while a thread waits: in the turn the recording is written to its file, a
     delivering    the conversation, and the order of delivery
     the turn      of a connection (transport): the order of frames
     states.lock   the state, _connection, _listeners (publisher.py), recovery, how the session ends
-    small ones    of PendingCommands, ResponseRouter and its _Recent, SettingsTracker, ReconnectState, the outbox,
+    small ones    of PendingCommands, ResponseRouter and its Recent, SettingsTracker, ReconnectState, the outbox,
                   Response, each stream, the recording; under delivering also those of the listeners (tools/serving.py,
                   mcp/calls.py, voice/barge_in.py, budget.py); Duplex's _io or _state inside the turn, or without
                   it; nothing is taken under them
@@ -272,22 +272,26 @@ class Engine(Publisher):
 
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
         log_frame(connection.name, "<", update.raw_content)
-        update = connection.exchange.complete(update)
-        connection.observe(update)
-        with self.delivering:
-            silent = connection.silent
+        for whole in connection.exchange.complete(update):
+            connection.observe(whole)
+            with self.delivering:
+                self._delivered(connection, whole)
+
+    def _delivered(self, connection: SessionConnection, update: ConversationUpdate) -> None:
+        """Give a whole update to everything that reads it; the lock for delivery is held."""
+        silent = connection.silent
+        if not silent:
+            self.state.apply(update)
+        elif self.state.apply_in_silence(update):
+            connection.defer(update, self.limits.queued)
+        for each, handle in connection.exchange.matched(update, connection.commands):  # the last one is the update
+            askers = connection.exchange.route(each, handle.event_id if handle is not None else None)
             if not silent:
-                self.state.apply(update)
-            elif self.state.apply_in_silence(update):
-                connection.deferred.append(update)
-            handle = connection.commands.match(update)
-            askers = connection.exchange.route(update, handle.event_id if handle is not None else None)
-            if not silent:
-                self.recovery.observe(update, handle)
+                self.recovery.observe(each, handle)
             if handle is not None:
-                handle.settle(update)
-            if not silent:
-                self.publish(update, askers=askers)
+                handle.settle(each)
+        if not silent:
+            self.publish(update, askers=askers)
 
     def _go_on_or_finish(self, connection: SessionConnection, end: End) -> None:
         with self.states.lock:
@@ -308,7 +312,7 @@ class Engine(Publisher):
             logger.info("%s: %s", connection.name, end.reason.close_info)
             with self.delivering:
                 error_of = self.recovery.cut_off(connection, end.reason)
-            connection.end(end.reason, error_of("", {}), error_of)
+            connection.end(end.reason, error_of(None), error_of)
             if survives:
                 self.recovery.begin(end.reason)
 

@@ -283,11 +283,9 @@ def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:
         raise InvalidInputError(
             f"message must be a dict, JSON text or bytes, or a command, not {type(message).__name__}"
         )
+    message = codec.sendable(message)
     try:
-        message.encode()
         content = json.loads(message)
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"this text cannot be sent as UTF-8: {error}") from error
     except (ValueError, RecursionError):
         content = None
     return message, content if isinstance(content, dict) else {}
