@@ -14,7 +14,7 @@ from realtime_sync.conversation.drafts import usage_of
 from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.streams import End
-from realtime_sync.errors import BudgetExceededError, ConfigurationError, RealtimeSyncError
+from realtime_sync.errors import BudgetExceededError, ConfigurationError, NoMoreThreadsError, RealtimeSyncError
 from realtime_sync.protocol.commands import ResponseCancelCommand
 from realtime_sync.protocol.options import InputTranscriptionOptions
 from realtime_sync.protocol.resources import RealtimeSession, TranscriptionUsage
@@ -203,7 +203,10 @@ class BudgetGuard:
         with self._lock:
             begun, self._ending = self._ending, True
         if not begun:
-            self._engine.start_thread(lambda: self._end(message), "budget")
+            try:
+                self._engine.start_thread(lambda: self._end(message), "budget")
+            except NoMoreThreadsError:
+                self._begin_close(message, within=0)  # this is the reader's thread, which must not wait
 
     def _end(self, message: str) -> None:
         logger.warning("%s", message)
@@ -214,6 +217,11 @@ class BudgetGuard:
                 self._engine.send(ResponseCancelCommand(response_id=active), connection).wait()
             except RealtimeSyncError:
                 pass  # it ended meanwhile, or the session did; it is closed all the same
+        self._begin_close(message)
+        self._engine.close_here(
+            BUDGET_PASSED, "the budget was passed"
+        )  # waits for the server's side, and cuts it at last
+
+    def _begin_close(self, message: str, within: Optional[float] = None) -> None:
         error = BudgetExceededError(message, spent=self.budget.spent, usd=self.budget.usd)
-        self._engine.begin_close(BUDGET_PASSED, "the budget was passed", error=error)
-        self._engine.close(BUDGET_PASSED, "the budget was passed")  # waits for the server's side, and cuts it at last
+        self._engine.begin_close(BUDGET_PASSED, "the budget was passed", within, error)

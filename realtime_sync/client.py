@@ -49,6 +49,7 @@ from realtime_sync.rest.client_secrets import SessionClientSecret, create_client
 from realtime_sync.rest.http import RestClient
 from realtime_sync.secret import discreet, reportable
 from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.threads import aside
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
 from realtime_sync.transport.urls import show_url
@@ -342,10 +343,15 @@ class RealtimeConversationClient:
     def close(self) -> None:
         """End all sessions of this client, and attempts to start one, from any thread. Idempotent.
 
-        Takes at most ``Timeouts.close`` for all sessions together, and 0.5 seconds for each that does not answer.
+        Takes at most ``Timeouts.close`` for all sessions together, and 0.5 seconds for each that does not answer. In a
+        signal handler that interrupts another call it returns after half a second, and the closing goes on.
         """
+        self._closed = True
+        longest = self.settings.timeouts.close + 0.5 * len(self._engines)
+        aside(self._close, "realtime-sync-client-closer", longest)
+
+    def _close(self) -> None:
         with self._lock:
-            self._closed = True
             connecting, engines = list(self._connecting), list(self._engines)
         for cancellation in connecting:
             cancellation.cancel()
@@ -353,7 +359,7 @@ class RealtimeConversationClient:
         for engine in engines:
             engine.begin_close(1000, "", deadline.left)
         for engine in engines:
-            engine.close(1000, "")
+            engine.close_here(1000, "")
 
     def __enter__(self: C) -> C:
         return self

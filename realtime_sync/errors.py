@@ -34,6 +34,7 @@
     │   ├── ConsumerTooSlowError                   ... updates were not taken and the bound was passed
     │   ├── ConnectionReplacedError                ... and the session goes on over a new one
     │   └── ReconnectFailedError                   ... and no new one came about
+    ├── NoMoreThreadsError (RuntimeError)          no thread can be started: a limit, or the interpreter is exiting
     ├── AudioDeviceError (OSError)                 a microphone or speaker is not there, or went away
     ├── ServerError                                the service refused a command (an ``error`` event)
     ├── WebhookError (ValueError)                  a webhook's request is not to be acted upon: answer 400
@@ -334,6 +335,10 @@ class ReconnectFailedError(ConnectionClosedError):
     ) -> None:
         super().__init__(message, close_info=close_info, error=error)
         self.losses = tuple(losses)
+
+
+class NoMoreThreadsError(RealtimeSyncError, RuntimeError):
+    """No thread can be started: this process may have no more of them, or the interpreter is exiting."""
 
 
 class AudioDeviceError(RealtimeSyncError, OSError):

@@ -24,6 +24,7 @@ ROOMS = [
     "extras",
     "timeouts",
     "deadline",
+    "threads",
     "protocol",
     "transport",
     "endpoint",
@@ -50,8 +51,9 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-# The embedded server is the service's side: it shares the vocabulary with the client, and how secrets are kept.
-SERVER_MAY_IMPORT = {"version", "errors", "secret", "protocol", "server"}
+# The embedded server is the service's side: it shares the vocabulary with the client, the starting of threads, and how
+# secrets are kept.
+SERVER_MAY_IMPORT = {"version", "errors", "secret", "threads", "protocol", "server"}
 # ... but for what is the same on both sides: tables, and which site's page a request comes from.
 SERVER_MAY_IMPORT_MODULES = {"realtime_sync.audio.g711", "realtime_sync.web.origins"}
 HOMES = {
@@ -75,6 +77,8 @@ THREAD_STARTERS = {
     "server/session.py": "responders and transcribers are other people's code, and may take their time",
     "server/speech/speech.py": "models load for seconds, once a process, before the first session",
 }
+# What closes a session runs on a thread of its own; the module says why, and starts all threads.
+STARTS_THREADS = "threads.py"
 
 # Each is public on both sides of the wire, where its module says whose it is.
 SHARED_CLASS_NAMES = {"Call", "Turn"}
@@ -142,9 +146,11 @@ def test_threads_are_started_where_it_is_said() -> None:
     starters = {
         path.relative_to(PACKAGE).as_posix()
         for path in sources()
-        if "threading.Thread(" in path.read_text(encoding="utf-8")
+        if re.search(r"(?<![.\w])start_thread\(", path.read_text(encoding="utf-8").replace("def start_thread(", ""))
     }
-    assert starters == set(THREAD_STARTERS)
+    assert starters == {STARTS_THREADS, *THREAD_STARTERS}
+    raw = [path.name for path in sources() if "threading.Thread(" in path.read_text(encoding="utf-8")]
+    assert raw == [STARTS_THREADS]
 
 
 def test_a_class_name_means_one_thing_in_the_package() -> None:

@@ -40,6 +40,7 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
     ConnectionReplacedError,
+    NoMoreThreadsError,
     RealtimeSyncError,
     ServerError,
     WaitTimeoutError,
@@ -195,7 +196,10 @@ class Question:
         except (ServerError, ConnectionClosedError):
             raise
         except BaseException:  # out of time, or Ctrl-C: it will begin all the same
-            self._engine.start_thread(lambda: self._cancel_once_begun(connection, event_id, response), "cancel")
+            try:
+                self._engine.start_thread(lambda: self._cancel_once_begun(connection, event_id, response), "cancel")
+            except NoMoreThreadsError:
+                self._give_up(connection, event_id)
             raise
 
     def _cancel_once_begun(self, connection: SessionConnection, event_id: str, response: Response) -> None:
@@ -205,9 +209,12 @@ class Question:
         except RealtimeSyncError:
             pass  # it was refused, never began, or ended with the connection: there is nothing to cancel
         finally:
-            # First: on a server without metadata the next request's answer would be taken for the answer to this one.
-            connection.commands.give_up(event_id)
-            responses_on(connection).withdraw(event_id)
+            self._give_up(connection, event_id)
+
+    def _give_up(self, connection: SessionConnection, event_id: str) -> None:
+        # First: on a server without metadata the next request's answer would be taken for the answer to this one.
+        connection.commands.give_up(event_id)
+        responses_on(connection).withdraw(event_id)
 
     def _check_said(self, response: Response) -> None:
         """Raise the error with which the service refused an item, if any.

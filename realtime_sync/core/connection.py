@@ -61,8 +61,10 @@ class SessionConnection:
         # Written by the reader alone, read by any thread:
         self.last_error: Optional[ErrorUpdate] = None
         self.last_unattributed_error: Optional[ErrorUpdate] = None  # naming no command, if nothing has come since
+        self.received = 0  # messages
         self.heard = False  # the server has said something but an error
         # Guarded by locks, see the head:
+        self.sent = 0  # messages
         self.silent = False  # the connection catches up: updates are not delivered
         self.deferred: list[ConversationUpdate] = []  # came in silence, and are delivered afterwards
         self._deferred_bytes = 0
@@ -114,6 +116,7 @@ class SessionConnection:
                 if self._recording is not None:
                     self._recording.sent(told)
                 self.transport.write(data)
+                self.sent += 1
         finally:
             if taken:  # a thread that was interrupted before its turn must not wait for it again
                 self.transport.after_turn()
@@ -127,6 +130,7 @@ class SessionConnection:
             if self._recording is not None:
                 self._recording.disconnected(error.close_info)
             raise
+        self.received += 1
         update = self._vocabulary.decode(frame)
         if isinstance(frame, str) and not update.type.endswith("audio.delta"):  # no secret is searched for in audio
             frame, update = self._without_secrets(frame, update)

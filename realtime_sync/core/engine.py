@@ -61,6 +61,7 @@ from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.secret import discreet
+from realtime_sync.threads import aside, start_thread
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
 
@@ -106,10 +107,8 @@ class Engine(Publisher):
         return SessionConnection(transport, number, self.name, self.state, self.recording)
 
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
-        """The one place where sessions start threads."""
-        thread = threading.Thread(target=target, name=f"{self.name}-{role}", daemon=True)
-        thread.start()
-        return thread
+        """The one place where sessions start threads. Raises ``NoMoreThreadsError``."""
+        return start_thread(target, f"{self.name}-{role}")
 
     def _start_reader(self, connection: SessionConnection) -> None:
         number = connection.number
@@ -329,11 +328,20 @@ class Engine(Publisher):
     # Ending -------------------------------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str) -> None:
-        """End the session in an orderly way within ``timeouts.close``; if that fails, cut the connection."""
+        """End the session in an orderly way within ``timeouts.close``; if that fails, cut the connection.
+
+        It is done on a thread of its own (``threads.py`` says why), for which this one waits.
+        """
+        if self.forked:
+            self.close_here(code, reason)
+        elif not self._ended.is_set():
+            aside(lambda: self.close_here(code, reason), f"{self.name}-closer", self.timeouts.close)
+
+    def close_here(self, code: int, reason: str) -> None:
+        """Do what ``close`` does on this thread, which is one of our own, and so inside of no other call."""
         if self.forked:
             self.forget_after_fork()
-            return
-        if not self.begin_close(code, reason).wait(self._ended.wait):
+        elif not self.begin_close(code, reason).wait(self._ended.wait):
             logger.info("%s: the server did not answer the close within %s s", self.name, self.timeouts.close)
             self._connection.transport.abort()
             if not self._ended.wait(0.5):  # the recovery may be inside the caller's code: a credential, a proxy
@@ -385,9 +393,24 @@ class Engine(Publisher):
         """Let go of the parent's connection in a forked child. Takes no lock, which the parent might have held."""
         self._connection.transport.forget()
 
-    def say_goodbye(self) -> None:
-        """At exit: begin a close without waiting for the answer."""
-        if not self.forked:
+    @property
+    def traffic(self) -> tuple[int, int, int]:
+        """Another value after each message that was received or sent."""
+        connection = self._connection
+        return connection.number, connection.received, connection.sent
+
+    @property
+    def answering(self) -> bool:
+        """True while the service answers."""
+        return bool(self._connection.exchange.open_ids)
+
+    def say_goodbye(self, deadline: Deadline) -> None:
+        """At exit: begin a close without waiting for the answer. One that is under way has until the deadline."""
+        if self.forked:
+            return
+        if self.closing:
+            deadline.wait(self._ended.wait)
+        else:
             self.begin_close(1001, "", within=0)
 
     # For the recovery -----------------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ from realtime_sync.errors import (
 from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
 from realtime_sync.secret import reportable
+from realtime_sync.threads import aside_if_nested
 
 logger = logging.getLogger(__name__)
 
@@ -160,6 +161,7 @@ class UpdateStream:
         found = self.take(Deadline(timeout), condition(wanted))
         return self._or_raise(found, _described(wanted), timeout)
 
+    @aside_if_nested
     def close(self) -> None:
         """Stop listening; threads that wait in this stream are released. Idempotent."""
         self._closed = True

@@ -222,7 +222,9 @@ class WireSession:
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the session in an orderly way. Idempotent, from any thread, at most ``Timeouts.close`` + 0.5 seconds.
 
-        Iterators end; threads that wait are released. In a forked child it only lets go of the parent's connection.
+        Iterators end; threads that wait are released. In a signal handler, a finaliser or a callback that was called in
+        the middle of another call, it returns after half a second at most, and the closing goes on. In a forked child
+        it only lets go of the parent's connection.
 
         Args:
             code: The close code: 1000, or 3000 to 4999.

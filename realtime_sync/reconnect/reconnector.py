@@ -143,7 +143,10 @@ class Reconnector:
 
     def begin(self, reason: errors.ConnectionClosedError) -> None:
         """See ``Recovery``."""
-        self._engine.start_thread(lambda: self._run(reason), "reconnector")
+        try:
+            self._engine.start_thread(lambda: self._run(reason), "reconnector")
+        except errors.NoMoreThreadsError as error:
+            self._give_up(reason, error)
 
     def cancel(self) -> None:
         """See ``Recovery``."""
@@ -393,7 +396,10 @@ class Reconnector:
             return
         if self._renewed_at is not None and seconds < _STABLE_SECONDS:
             return  # the clocks differ, or the sessions are very short: one renewal would follow the other
-        self._engine.start_thread(lambda: self._renew(connection, seconds), "renewal")
+        try:
+            self._engine.start_thread(lambda: self._renew(connection, seconds), "renewal")
+        except errors.NoMoreThreadsError as error:
+            logger.warning("%s: it is not renewed ahead of its end, which is survived: %s", connection.name, error)
 
     def _renew(self, connection: SessionConnection, seconds: float) -> None:
         if connection.ended.wait(max(0.0, seconds)):

@@ -19,6 +19,7 @@ from realtime_sync.recording.private_file import create
 from realtime_sync.recording.redaction import without_secrets
 from realtime_sync.recording.sidecars import SidecarWriter
 from realtime_sync.secret import reportable
+from realtime_sync.threads import aside_if_nested
 from realtime_sync.transport.urls import show_url
 from realtime_sync.version import __version__
 
@@ -89,6 +90,7 @@ class RecordingWriter:
         told = {"code": info.code, "reason": without_secrets(info.reason), "initiator": info.initiator}
         self._add("closed", told, at)
 
+    @aside_if_nested
     def close(self) -> None:
         """Complete the file. Idempotent; waits at most two seconds for a thread that is still writing."""
         if os.getpid() != self._pid:

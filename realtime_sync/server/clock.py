@@ -12,6 +12,8 @@ import threading
 import time
 from typing import Callable, Optional, Protocol
 
+from realtime_sync.threads import start_thread
+
 Cancel = Callable[[], None]
 
 
@@ -93,8 +95,7 @@ class SystemClock:
         """See ``Clock.call_later``."""
         with self._start_lock:
             if self._thread is None and not self._stopped:
-                self._thread = threading.Thread(target=self._run, name="realtime-server-clock", daemon=True)
-                self._thread.start()
+                self._thread = start_thread(self._run, "realtime-server-clock")
         cancel = self._timers.add(time.monotonic() + seconds, callback)
         self._changed.set()
         return cancel

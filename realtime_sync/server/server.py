@@ -17,7 +17,7 @@ import threading
 import time
 from typing import Callable, Iterable, Mapping, Optional, Sequence, Union
 
-from realtime_sync.errors import ConfigurationError, InvalidInputError, WaitTimeoutError
+from realtime_sync.errors import ConfigurationError, InvalidInputError, NoMoreThreadsError, WaitTimeoutError
 from realtime_sync.secret import discreet, reportable
 from realtime_sync.server.auth import Flavour, Policy
 from realtime_sync.server.calls import Call, CallRegistry, CallSession, CallView
@@ -37,6 +37,7 @@ from realtime_sync.server.speech.speech import Speech
 from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.translation import TranslationSession
 from realtime_sync.server.wire import Refused
+from realtime_sync.threads import aside_if_nested, start_thread
 from realtime_sync.web.origins import foreign
 
 _THIS_MACHINE = ("localhost", "127.0.0.1", "::1")  # its pages may use the server, whatever port they come from
@@ -88,6 +89,7 @@ class RealtimeServer:
     Raises:
         ConfigurationError: If settings make no sense, alone or together.
         OSError: If the port cannot be had.
+        NoMoreThreadsError: If no thread can be started.
     """
 
     @discreet
@@ -150,7 +152,13 @@ class RealtimeServer:
         self.closing = threading.Event()
         """Set once ``close()`` has begun."""
         self._listen((host, port), _tls_context(ssl_context, tls))
-        self._loaders = [] if speech is None else [speech.load_beside()]
+        self._loaders: list[threading.Thread] = []
+        if speech is not None:
+            try:
+                self._loaders.append(speech.load_beside())
+            except NoMoreThreadsError:
+                self.close()
+                raise
 
     def _listen(self, address: tuple[str, int], context: Optional[ssl.SSLContext]) -> None:
         self._scheme = "http" if context is None else "https"
@@ -159,8 +167,11 @@ class RealtimeServer:
         self._authority = f"[{name}]" if ":" in name else name
         self._is_local = name == "::1" or name.startswith("127.")
         serve, called = self._listener.serve_forever, f"realtime-server-{self.port}"
-        self._thread = threading.Thread(target=serve, args=(0.05,), name=called, daemon=True)
-        self._thread.start()
+        try:
+            self._thread = start_thread(lambda: serve(0.05), called)
+        except NoMoreThreadsError:
+            self._listener.server_close()
+            raise
 
     def __repr__(self) -> str:
         return f"<RealtimeServer {self.azure_endpoint} {'closed' if self.closing.is_set() else 'open'}>"
@@ -245,6 +256,7 @@ class RealtimeServer:
             self._changed.wait_for(lambda: not self._connections, timeout)
         self.close()
 
+    @aside_if_nested
     def close(self) -> None:
         """Drop every connection, and end every thread and socket, within two seconds. May be called twice.
 
@@ -287,10 +299,8 @@ class RealtimeServer:
                     self._sockets.pop(threading.current_thread(), None)
 
         name = f"realtime-server-{self.port}-{next(self._numbers)}"
-        thread = threading.Thread(target=run, name=name, daemon=True)
         with self._lock:  # which the thread waits for before it takes itself out
-            thread.start()
-            self._sockets[thread] = accepted
+            self._sockets[start_thread(run, name)] = accepted
 
     def why_foreign(self, headers: Mapping[str, str]) -> Optional[str]:
         """Why a request may come from another site's page; None if it does not.

@@ -34,6 +34,7 @@ from realtime_sync.server.shapes import check_message
 from realtime_sync.server.traffic import Traffic, Upgrade
 from realtime_sync.server.voice_live import VoiceLiveEdge
 from realtime_sync.server.wire import Json, Refused, given, new_id, read_json, server_error
+from realtime_sync.threads import start_thread
 
 _log = logging.getLogger("realtime_sync.server")
 # One line when a session begins and one when it ends. Never a key or a text.
@@ -324,9 +325,8 @@ class LiveSession(Traffic, Handler):
 
     def start_thread(self, work: Callable[[], None], name: str) -> None:
         """Run ``work`` on a daemon thread that belongs to the session."""
-        thread = threading.Thread(target=work, name=f"realtime-server-{name}", daemon=True)
         with self.lock:
-            thread.start()  # first: one that could not be started cannot be joined
+            thread = start_thread(work, f"realtime-server-{name}")
             self.threads = [known for known in self.threads if known.is_alive()] + [thread]
 
     def wait_for_room(self) -> None:

@@ -26,15 +26,15 @@ import math
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from typing import Optional
 
 import attrs
 
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import ToolCancelledError, ToolError, UsageError, WaitTimeoutError
+from realtime_sync.errors import NoMoreThreadsError, ToolCancelledError, ToolError, UsageError, WaitTimeoutError
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.secret import reportable
+from realtime_sync.threads import start_thread
 from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
 from realtime_sync.tools.tool import FunctionTool
 from realtime_sync.user_code import warn_once
@@ -236,13 +236,15 @@ class CallThreads:
 
     def provide(self) -> None:
         """Start the threads that the waiting calls need; fail those calls if no thread is left for them."""
+        reason = "earlier calls have not returned, and no thread is left for it"
         with self._lock:
-            with suppress(RuntimeError):  # the system has no more threads
+            try:
                 while self._needs_thread():
                     self._start_thread()
+            except NoMoreThreadsError as error:
+                reason = str(error)
             hopeless = [] if self._at_work() else list(self._queue)
         for call in hopeless:
-            reason = "earlier calls have not returned, and no thread is left for it"
             call.fail(f"the tool {call.name} was not called: {reason}")
 
     def close(self, timeout: float) -> None:
@@ -269,9 +271,7 @@ class CallThreads:
         return room and len(self._queue) > at_work.count(None)
 
     def _start_thread(self) -> None:
-        name = f"realtime-sync-tool-{next(self._numbers)}"
-        thread = threading.Thread(target=self._work, name=name, daemon=True)
-        thread.start()
+        thread = start_thread(self._work, f"realtime-sync-tool-{next(self._numbers)}")
         self._threads[thread] = None  # before the thread takes a call, for which it needs the lock
 
     def _work(self) -> None:

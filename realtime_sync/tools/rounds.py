@@ -31,7 +31,7 @@ from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import UsageError
+from realtime_sync.errors import NoMoreThreadsError, UsageError
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationToolChoice
 from realtime_sync.protocol.resources import RealtimeSession
@@ -39,6 +39,8 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.tools.calls import ToolOutcome
 from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.tools.runner import CallBatch, ToolRunner
+
+logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -253,7 +255,10 @@ def calls_to_make(items: Iterable[ConversationItem]) -> list[FunctionCallItem]:
 
 def cancel_elsewhere(engine: RealtimeEngine, cancellation: ToolCancellation) -> None:
     """Cancel on a thread of its own: the reader, which calls this, must not run what a function wants to be called."""
-    engine.start_thread(cancellation.cancel, "cancel")
+    try:
+        engine.start_thread(cancellation.cancel, "cancel")
+    except NoMoreThreadsError as error:
+        logger.warning("functions that run are not asked to stop; what they return is dropped: %s", error)
 
 
 def result_items(outcomes: Sequence[ToolOutcome]) -> list[ConversationItem]:

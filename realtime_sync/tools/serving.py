@@ -83,7 +83,12 @@ class SessionTools:
         if begin:
             calls = ServedCalls(self._engine, drop=False)
             self._engine.listen(calls)  # from now on: the service may call one as soon as it knows of them
-            self._engine.start_thread(lambda: self._serve(calls), "tools")
+            try:
+                self._engine.start_thread(lambda: self._serve(calls), "tools")
+            except errors.NoMoreThreadsError:
+                self._engine.stop_listening(calls)
+                self._served = False
+                raise
 
     def run(self, runner: ToolRunner, on_interruption: OnInterruption) -> None:
         """Serve calls on this thread until the session ends; see ``RealtimeConversationSession.run_tools``."""

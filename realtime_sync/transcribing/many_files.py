@@ -20,6 +20,7 @@ from realtime_sync.checks import check_path, check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
 from realtime_sync.protocol.options import TranscriptionSessionOptions
+from realtime_sync.threads import typed
 from realtime_sync.transcribing.one_file import session_options, transcribe
 from realtime_sync.transcribing.output import OutputFolder
 from realtime_sync.transcribing.transcription import Transcription
@@ -120,7 +121,7 @@ def transcribe_files(
             run.collect()
         else:
             with _threads(client, jobs) as (pool, shared, stop):
-                run.submit(lambda index: pool.submit(run.here, one, index, shared, stop))
+                run.submit(lambda index: typed(lambda: pool.submit(run.here, one, index, shared, stop)))
                 run.collect()
     return run.results()
 

@@ -2,7 +2,7 @@
 
 The only importer of ``websocket``, ``ssl`` and ``socket`` in the client; none of their exceptions leaves it.
 
-    waiting      deadlines, cancellation, wake-ups, selectors
+    waiting      deadlines, cancellation, wake-ups, waiters
     tls          trusted authorities; what a TLS failure means
     nested_tls   TLS inside of TLS, for https:// proxies
     dialing      names to addresses, addresses to TCP sockets

@@ -13,7 +13,7 @@ from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.dialing import cancelled, dial, timed_out
 from realtime_sync.transport.nested_tls import NestedTLS, Stream
 from realtime_sync.transport.tls import tls_error
-from realtime_sync.transport.waiting import READ, WRITE, Cancellation, Waiter, WakeUp
+from realtime_sync.transport.waiting import READ, WRITE, Cancellation, Waiter, WakeUp, new_waiter
 
 CHUNK = 65536
 T = TypeVar("T")
@@ -118,7 +118,7 @@ class Channel:
         assert self._sock is not None
         assert self._waiter is not None
         assert self._wake_up is not None
-        writing = Waiter(self._sock.fileno(), self._wake_up)
+        writing = new_waiter(self._sock.fileno(), self._wake_up)
         parts = (self._sock, self._waiter, writing, self._wake_up, self.received)
         self._sock = self._waiter = self._wake_up = None
         return parts

@@ -7,13 +7,13 @@ import ipaddress
 import os
 import queue
 import socket
-import threading
 from typing import Any, Callable, Union
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectCancelledError, ConnectionFailedError, ConnectTimeoutError
+from realtime_sync.threads import start_thread
 from realtime_sync.timeouts import Timeouts
-from realtime_sync.transport.waiting import WRITE, Cancellation, Waiter, WakeUp
+from realtime_sync.transport.waiting import WRITE, Cancellation, Waiter, WakeUp, new_waiter
 
 # getaddrinfo's rows: family, type, protocol, canonical name, and an address whose shape depends on the family.
 Address = tuple[int, int, int, str, tuple[Any, ...]]
@@ -78,7 +78,7 @@ def _ask(host: str, port: int, deadline: Deadline, cancellation: Cancellation) -
     def wake() -> None:
         answers.put(None)
 
-    threading.Thread(target=work, name="realtime-sync-resolver", daemon=True).start()
+    start_thread(work, "realtime-sync-resolver")
     cancellation.watch(wake)
     try:
         return answers.get(timeout=deadline.remaining)
@@ -128,7 +128,7 @@ def _open(
     try:
         sock.setblocking(False)
         error = sock.connect_ex(where)
-        waiter = Waiter(sock.fileno(), wake_up)
+        waiter = new_waiter(sock.fileno(), wake_up)
         if error in _IN_PROGRESS:
             ready = waiter.wait(WRITE, share.remaining)
             if is_cancelled():

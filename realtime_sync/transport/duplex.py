@@ -2,7 +2,7 @@
 
 Why it is as it is: OpenSSL allows one thread at a time on a connection, and a blocking socket under a lock would
 let a waiting reader keep all writers out. So the socket is non-blocking, ``_io`` is held for each single call on
-it, and all waiting happens in selectors outside of every lock but the one that keeps frames whole.
+it, and all waiting happens in a ``Waiter`` outside of every lock but the one that keeps frames whole.
 
     reader      recv_frame -> (_io) socket.recv             waits in _reading; keeps alive; writes pings and pongs
     writers     send_frame -> lock -> (_io) socket.send     wait in _writing, at most Timeouts.send without progress
@@ -91,7 +91,7 @@ class Duplex(websocket.WebSocket):
         self._wake_up = wake_up
         self._reading = reading
         self._writing = writing
-        self._users = 1  # this connection, and each thread inside a selector; at 0 the descriptors are closed
+        self._users = 1  # this connection, and each thread inside a waiter; at 0 the descriptors are closed
         self._released = False
 
     # Reading: one thread.
@@ -151,7 +151,7 @@ class Duplex(websocket.WebSocket):
         return b"".join(parts)
 
     def _fetch(self) -> bytes:
-        # First try, then wait: what TLS has decrypted already is invisible to a selector.
+        # First try, then wait: what TLS has decrypted already is invisible to a waiter.
         while self.error is None:
             try:
                 with self._io:
@@ -404,7 +404,7 @@ class Duplex(websocket.WebSocket):
         return error
 
     def release(self) -> None:
-        """Close all descriptors: the socket now, the others when the last thread has left its selector."""
+        """Close all descriptors: the socket now, the others when the last thread has left its waiter."""
         self._lose("The connection was disposed of", None)
         with self._state:
             first, self._released = not self._released, True

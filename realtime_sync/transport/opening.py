@@ -82,7 +82,7 @@ def open_channel(
             channel.close()
     except ConnectionFailedError:
         raise
-    except OSError as exc:  # no descriptor is left for a wake-up or a selector
+    except OSError as exc:  # no descriptor is left for a wake-up or a waiter
         raise ConnectionFailedError(
             f"No connection could be set up: {exc.strerror}. Close what this process does not need any more, or allow "
             "it more open files (ulimit -n)."

@@ -16,7 +16,8 @@ from realtime_sync.audio.pacing import Pacer, PacingClock, RealClock
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.audio.wav import WavWriter
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
+from realtime_sync.errors import AudioDeviceError, NoMoreThreadsError, UsageError, WaitTimeoutError
+from realtime_sync.threads import aside_if_nested, start_thread
 from realtime_sync.voice.play_queue import QueuedSpeaker
 
 logger = logging.getLogger(__name__)
@@ -138,10 +139,12 @@ class FileSpeaker(QueuedSpeaker):
                 raise UsageError("this speaker was closed; make a new one")
             if self._thread is None:
                 writer = None if self._target is None else WavWriter(self._target, pcm_at(self.format.rate))
-                self._thread = threading.Thread(
-                    target=self._play, args=(writer,), name="realtime-sync-file-speaker", daemon=True
-                )
-                self._thread.start()
+                try:
+                    self._thread = start_thread(lambda: self._play(writer), "realtime-sync-file-speaker")
+                except NoMoreThreadsError:
+                    if writer is not None:
+                        writer.close()
+                    raise
 
     def write(self, item_id: str, content_index: int, samples: bytes) -> None:
         """See ``Speaker.write``. Raises AudioDeviceError where the file could not be written."""
@@ -156,6 +159,7 @@ class FileSpeaker(QueuedSpeaker):
             raise WaitTimeoutError(f"the audio was not played to its end within {timeout} s; the speaker goes on")
         self._check()
 
+    @aside_if_nested
     def close(self) -> None:
         """See ``Speaker.close``; the file is complete afterwards."""
         self._closed.set()

@@ -11,6 +11,7 @@ import attrs
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.deadline import Deadline
+from realtime_sync.threads import aside_if_nested
 from realtime_sync.voice.interfaces import Speaker
 
 _S = TypeVar("_S", bound=Speaker)
@@ -112,7 +113,12 @@ class QueuedSpeaker:
 
     def stop(self) -> Optional[Played]:
         """See ``Speaker.stop``."""
-        return self._queue.drop()
+        self._drop()
+        return self.position.current
+
+    @aside_if_nested
+    def _drop(self) -> None:
+        self._queue.drop()
 
     def __enter__(self: _S) -> _S:
         self.start()

@@ -33,6 +33,7 @@ from realtime_sync.protocol.commands import InputAudioBufferCommitCommand
 from realtime_sync.protocol.options import TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import reportable
+from realtime_sync.threads import aside_if_nested
 from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ class AudioSend:
         """True once all was sent, it failed, or it was cancelled."""
         return self._finished.is_set()
 
+    @aside_if_nested
     def cancel(self) -> None:
         """Send no further chunk. What was sent stays in the input buffer (see ``clear_input_audio``).
 
@@ -315,6 +317,7 @@ class AudioInput:
             self._engine.start_thread(lambda: sending.run(self._engine.listening), "audio")
         except BaseException:
             self._claim.release()
+            chunks.close()
             raise
         return sending
 

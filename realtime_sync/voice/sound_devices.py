@@ -18,6 +18,7 @@ from realtime_sync.audio.playback import Played
 from realtime_sync.audio.resampling import Resampler
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
+from realtime_sync.threads import aside_if_nested
 from realtime_sync.voice.play_queue import QueuedSpeaker
 from realtime_sync.voice.portaudio import Backend, Device, DeviceStream, device_format, find_device, sounddevice_backend
 
@@ -87,6 +88,7 @@ class SoundDeviceMicrophone:
             make = functools.partial(self._backend.RawInputStream, samplerate=self._captured.rate, blocksize=block)
             self._stream = _opened(self._backend, self._device, make, hear, lambda: pieces.put(None))
 
+    @aside_if_nested
     def stop(self) -> None:
         """See ``Microphone.stop``."""
         with self._start_lock:
@@ -190,9 +192,14 @@ class SoundDeviceSpeaker(QueuedSpeaker):
 
     def stop(self) -> Optional[Played]:
         """See ``Speaker.stop``."""
+        self._drop()
+        return self.position.current
+
+    @aside_if_nested
+    def _drop(self) -> None:
         with self._write_lock:
             self._item = self._resampler = None
-            return self._queue.drop()
+            self._queue.drop()
 
     def wait(self, timeout: Optional[float] = None) -> None:
         """See ``Speaker.wait``: until the device has taken all."""
@@ -209,6 +216,7 @@ class SoundDeviceSpeaker(QueuedSpeaker):
             self._gone = True
         self._check()
 
+    @aside_if_nested
     def close(self) -> None:
         """See ``Speaker.close``."""
         with self._start_lock:

@@ -45,6 +45,7 @@ from realtime_sync.errors import (
 )
 from realtime_sync.secret import reportable
 from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.threads import aside, aside_if_nested, start_thread
 from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
@@ -116,6 +117,7 @@ class BackgroundSession(Generic[T]):
             raise self._error
         return self._result  # type: ignore[return-value]
 
+    @aside_if_nested
     def close(self) -> None:
         """Close its session, from any thread; its function, which notices by that, ends soon. Idempotent."""
         self._check_process()
@@ -229,15 +231,14 @@ class BackgroundSessions:
 
         Raises ``TooManySessionsError`` and, after ``close()``, ``SessionNotOpenError`` (a view should answer 503);
         ``UsageError`` where a session with this key runs already; ``InvalidInputError``; ``ForkedSessionError`` where
-        others were running when the process was forked; ``RuntimeError`` where the system has no more threads.
+        others were running when the process was forked; ``NoMoreThreadsError``.
         """
         _check_opens(open)
         background: BackgroundSession[T] = self._added(key, visitor)
         name = f"realtime-sync-background-{background.key}"
         work = functools.partial(self._work, background, open, run)
-        background._thread = threading.Thread(target=work, name=name, daemon=True)
         try:
-            background._thread.start()
+            start_thread(work, name)
         except BaseException:
             self._remove(background)
             raise
@@ -266,11 +267,20 @@ class BackgroundSessions:
         """Close every session, all at once, and refuse new ones. Idempotent; True if all have ended.
 
         ``timeout``: seconds to wait for their functions to end; None: ``close_seconds``. Those that have not by then
-        are logged; their threads do not keep the interpreter. In a forked child it does nothing.
+        are logged; their threads do not keep the interpreter. In a forked child it does nothing. In a signal handler
+        that interrupts another call it returns False after half a second, and the closing goes on.
         """
         if self._lost:
             return True
-        deadline = Deadline(self._close_seconds if timeout is None else timeout)
+        ended: list[bool] = []
+        caller = threading.current_thread()
+        seconds = self._close_seconds if timeout is None else Deadline(timeout).remaining
+        longest = seconds + 0.5 * len(self._running)
+        aside(lambda: ended.append(self._close(seconds, caller)), "realtime-sync-background-closer", longest)
+        return ended == [True]
+
+    def _close(self, seconds: float, caller: threading.Thread) -> bool:
+        deadline = Deadline(seconds)
         with self._lock:
             self._closed = True
             running = list(self._running.values())
@@ -279,10 +289,10 @@ class BackgroundSessions:
         for session in sessions:
             session._engine.begin_close(1000, "", deadline.left)
         for session in sessions:
-            session.close()
+            session._engine.close_here(1000, "")
         with self._lock:
-            deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(), seconds))
-            left = self._others()
+            deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(caller), seconds))
+            left = self._others(caller)
         if left:
             logger.warning("%d background session(s) still run though they were closed: %s", len(left), ", ".join(left))
         return not left
@@ -321,9 +331,8 @@ class BackgroundSessions:
             self._running[background.key] = background
         return background
 
-    def _others(self) -> list[str]:
+    def _others(self, own: threading.Thread) -> list[str]:
         """The keys of those that run on other threads: a function that closes its owner does not wait for itself."""
-        own = threading.current_thread()
         return [key for key, background in self._running.items() if background._thread is not own]
 
     def _remove(self, background: BackgroundSession[Any]) -> None:
@@ -358,6 +367,7 @@ class BackgroundSessions:
         self, background: BackgroundSession[T], open: OpenSession, run: Callable[[RealtimeConversationSession], T]
     ) -> None:
         """All of it, on its own thread; what is raised has been logged and kept."""
+        background._thread = threading.current_thread()
         try:
             with self._in_use(background, open, function=run) as session:
                 background._result = run(session)

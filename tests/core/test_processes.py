@@ -177,6 +177,17 @@ session.start_sending_audio(endless())
 logging.basicConfig(level=logging.DEBUG)
 session.add_item("Hi").wait()
 """,
+    "with a consumer in a pool": """
+from concurrent.futures import ThreadPoolExecutor
+ThreadPoolExecutor().submit(lambda: list(session.updates()))
+""",
+    "with a consumer in a thread that is no daemon": """
+threading.Thread(target=lambda: list(session.updates())).start()
+""",
+    "that serves tools in a pool": """
+from concurrent.futures import ThreadPoolExecutor
+ThreadPoolExecutor().submit(session.run_tools, [])
+""",
     "that fails": "session.add_item('Hi').wait(); sys.stderr.close(); raise SystemExit(3)",
 }
 
@@ -195,6 +206,74 @@ def test_a_script_that_forgets_to_close_says_goodbye(plain: House, tmp_path: pat
     process = start(plain, tmp_path, "")
     assert process.wait(45) == 0
     assert plain.server.wait_for_session().wait_until_closed(2) == 1001
+
+
+WORKS_ON = """
+def ask():
+    answer = session.ask("Hi")
+    print(answer.text or answer.transcript)
+    print(len(list(session.updates())) > 0)
+threading.Thread(target=ask).start()
+"""
+
+
+def test_a_thread_that_works_on_when_the_main_thread_has_ended_is_answered(
+    plain: House, tmp_path: pathlib.Path
+) -> None:
+    plain.serve(responder=lambda turn: threading.Event().wait(2.5) or "An answer")  # a session is quiet after 2 s
+    process = start(plain, tmp_path, WORKS_ON)
+    output, errors = process.communicate(timeout=45)
+    assert process.returncode == 0, errors
+    assert output.split() == ["An", "answer", "True"]
+    assert plain.server.wait_for_session().wait_until_closed(2) == 1001
+
+
+AT_EXIT = """
+import atexit
+from realtime_sync import NoMoreThreadsError
+def open_another():
+    try:
+        client.start_conversation_session().close()
+    except NoMoreThreadsError as error:
+        assert "exiting" in str(error)
+    print("open" if not session.closed else "closed")
+    session.close()
+    print("closed" if session.closed else "open")
+atexit.register(open_another)
+"""
+
+
+def test_a_session_in_an_atexit_function_is_there_or_its_error_is_typed(plain: House, tmp_path: pathlib.Path) -> None:
+    """From Python 3.12 on no thread can be started there."""
+    process = start(plain, tmp_path, AT_EXIT)
+    output, errors = process.communicate(timeout=45)
+    assert output.split() == ["open", "closed"]
+    assert "Traceback" not in errors
+    assert plain.server.sessions[0].wait_until_closed(2) == 1000
+
+
+CLOSES_AND_EXITS = """
+import signal
+def end(*_):
+    session.close()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+def interrupt(frame, event, arg):  # where the turn on the wire is taken
+    if event == "call" and frame.f_code.co_name == "expect":
+        sys.setprofile(None)
+        signal.raise_signal(signal.SIGTERM)
+sys.setprofile(interrupt)
+session.add_item("Hi")
+"""
+
+
+def test_a_handler_that_closes_and_exits_says_goodbye_whatever_it_interrupts(
+    plain: House, tmp_path: pathlib.Path
+) -> None:
+    process = start(plain, tmp_path, CLOSES_AND_EXITS)
+    _, errors = process.communicate(timeout=45)
+    assert process.returncode == 0, errors
+    assert plain.server.wait_for_session().wait_until_closed(2) in (1000, 1001)
 
 
 # An interrupt that comes while a module is imported may be swallowed: a weak reference's callback raises nothing.

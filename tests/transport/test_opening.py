@@ -6,6 +6,8 @@ import contextlib
 import errno
 import io
 import logging
+import os
+import select
 import selectors
 import socket
 import threading
@@ -22,6 +24,7 @@ from realtime_sync.errors import (
     ConnectCancelledError,
     ConnectionClosedError,
     ConnectionFailedError,
+    ConnectionLostError,
     ConnectTimeoutError,
     HandshakeError,
 )
@@ -570,7 +573,40 @@ def test_fifty_failing_connects_leave_no_descriptor_and_no_thread(bench: Bench, 
     assert "realtime-sync-resolver" not in {thread.name for thread in threading.enumerate()}
 
 
-@pytest.mark.parametrize("missing", ["socketpair", "first selector", "second selector"])
+@pytest.mark.skipif(not hasattr(os, "eventfd"), reason="another kind of wake-up is used here")
+def test_a_connection_has_two_descriptors(bench: Bench) -> None:
+    release = threading.Event()
+    connection = bench.open(lambda link: release.wait(10))  # and keeps its own
+    before = descriptors()
+    connection.dispose()
+    assert before - descriptors() == 2  # the socket, and what wakes those that wait
+    release.set()
+
+
+@pytest.mark.parametrize("without", ["poll", "eventfd", "both"])
+def test_a_connection_waits_and_is_woken_on_systems_without_poll_or_eventfd(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, without: str
+) -> None:
+    def script(link: Link) -> None:
+        assert link.read_frame() == (TEXT, b"there")
+        link.send(frame(TEXT, "and back"))
+        link.read_to_end()
+
+    with monkeypatch.context() as patch:
+        if without in ("poll", "both"):
+            patch.delattr(select, "poll", raising=False)
+        if without in ("eventfd", "both"):
+            patch.delattr(os, "eventfd", raising=False)
+        connection = bench.open(script)
+        connection.send_text("there")
+        assert connection.receive() == "and back"
+        waiting = Running(connection.receive)
+        connection.abort()
+        assert isinstance(waiting.join(), ConnectionLostError)
+        connection.dispose()
+
+
+@pytest.mark.parametrize("missing", ["eventfd", "socketpair", "first selector", "second selector"])
 def test_a_process_without_a_descriptor_to_spare_is_told_so_and_leaks_none(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
@@ -583,20 +619,25 @@ def test_a_process_without_a_descriptor_to_spare_is_told_so_and_leaks_none(
     here, made = threading.get_ident(), [0]
     before = descriptors()
 
-    def fails(make: Callable[[], Any], nth: int) -> Callable[[], Any]:
-        def call() -> Any:
+    def fails(make: Callable[..., Any], nth: int) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
             if threading.get_ident() == here:  # the peer's threads have enough
                 made[0] += 1
                 if made[0] == nth:
                     raise OSError(errno.EMFILE, "Too many open files")
-            return make()
+            return make(*args)
 
         return call
 
     with monkeypatch.context() as patch:
+        if missing == "eventfd":
+            patch.setattr(os, "eventfd", fails(os.eventfd, 1))
+        else:  # as on Windows, and under eventlet
+            patch.delattr(select, "poll", raising=False)
+            patch.delattr(os, "eventfd", raising=False)
         if missing == "socketpair":
             patch.setattr(socket, "socketpair", fails(socket.socketpair, 1))
-        else:
+        elif missing != "eventfd":
             patch.setattr(selectors, "DefaultSelector", fails(selectors.DefaultSelector, 1 + (missing[0] == "s")))
         with pytest.raises(ConnectionFailedError, match="Too many open files"):
             bench.connect(peer)
@@ -613,7 +654,8 @@ def test_an_interrupt_during_connect_leaves_no_descriptor(plain: Bench, monkeypa
     peer = plain.serve(silent)
     before = descriptors()
     with monkeypatch.context() as patch:
-        patch.setattr(waiting.Waiter, "wait", interrupt)
+        for kind in (waiting._Polling, waiting._Selecting):
+            patch.setattr(kind, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             plain.connect(peer)
     plain.stack.close()

@@ -11,6 +11,7 @@ from realtime_sync.server.speech.hibari import HibariSynthesizer
 from realtime_sync.server.speech.protocols import Recognizer, Synthesizer, VoiceActivityDetector
 from realtime_sync.server.speech.silero import SileroDetector
 from realtime_sync.server.speech.whisper import WhisperRecognizer
+from realtime_sync.threads import start_thread
 
 _log = logging.getLogger("realtime_sync.server")
 
@@ -49,9 +50,7 @@ class Speech:
 
     def load_beside(self) -> threading.Thread:
         """Begin to ``load()`` on a daemon thread. An error is logged here, and raised if the part is needed."""
-        thread = threading.Thread(target=self._load_or_log, name="realtime-server-speech", daemon=True)
-        thread.start()
-        return thread
+        return start_thread(self._load_or_log, "realtime-server-speech")
 
     def _load_or_log(self) -> None:
         try:
