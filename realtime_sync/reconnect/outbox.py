@@ -165,9 +165,15 @@ class Outbox:
         with self._lock:
             self._check(connection)
             self._put(Sent(frame, audio_bytes=size))
-            limit = format.bytes_for(self._limit_seconds)
-            while self._kept > limit:
-                self._dropped += self._drop_oldest()
+            self._drop_beyond(format.bytes_for(self._limit_seconds))
+
+    def take_back(self, frame: Union[str, bytes]) -> None:
+        """Forget this very frame, if it was kept: still in its turn on the wire, it was interrupted and not sent."""
+        with self._lock:
+            if self._sent and self._sent[-1].frame is frame:
+                sent = self._sent.pop()
+                self._kept -= sent.audio_bytes
+                self._position -= sent.audio_bytes
 
     def observe(
         self,
@@ -195,7 +201,7 @@ class Outbox:
         """Items with an id that were sent before this request for an answer and are not acknowledged."""
         with self._lock:
             before = itertools.takewhile(lambda sent: sent.handle is not asked, self._sent)
-            return [sent for sent in before if _names_item(sent)]
+            return list(filter(_names_item, before))
 
     def forget(self, sent: Sent) -> None:
         """Forget a command that the service has, though it does not acknowledge it."""
@@ -223,16 +229,7 @@ class Outbox:
             losses = self._trim(vad, format)
             self._unsent.extendleft(reversed(self._sent))
             self._sent.clear()
-            for sent in [sent for sent in self._unsent if sent.handle is not None]:
-                assert sent.handle is not None
-                policy = resend_policy(sent.handle.type, sent.message)
-                if policy is Resend.AGAIN and sent.times <= _MOST_TIMES:
-                    continue
-                self._unsent.remove(sent)
-                if policy is Resend.AGAIN:
-                    losses.append(f"{sent.handle.type}: the connection was lost each time that it was sent")
-                elif policy is Resend.LOST:
-                    losses.append(f"{sent.handle.type}: it was not acknowledged, and is not sent again")
+            losses += self._drop_commands()
             self._dropped = 0
             self._started_at = self._stopped_at = None
             return losses
@@ -246,8 +243,9 @@ class Outbox:
                     f"already (Reconnect.hold_audio allows {self._limit_seconds} s). This piece was not accepted: send "
                     "it again later, or leave it out"
                 )
-            self._unsent.append(Sent(frame, audio_bytes=size))
+            sent = Sent(frame, audio_bytes=size)
             self._held += size
+            self._unsent.append(sent)
 
     def open(self, connection: int) -> None:
         """A new connection may be sent on."""
@@ -258,7 +256,7 @@ class Outbox:
         """The wire types of the commands that wait for the next connection."""
         with self._lock:
             kept = (*self._sent, *self._unsent)
-            return [sent.handle.type for sent in kept if sent.handle is not None]
+            return [*(sent.handle.type for sent in kept if sent.handle is not None)]
 
     def next_unsent(self) -> Optional[Sent]:
         """The first frame that is to be sent on this connection; None if there is none. One caller at a time."""
@@ -275,6 +273,21 @@ class Outbox:
             sent.handle = handle
             self._put(sent)
 
+    def _drop_commands(self) -> list[str]:
+        """Forget the commands that are not to be sent again; returns those that are losses. The lock is held."""
+        losses = []
+        for sent in [sent for sent in self._unsent if sent.handle is not None]:
+            assert sent.handle is not None
+            policy = resend_policy(sent.handle.type, sent.message)
+            if policy is Resend.AGAIN and sent.times <= _MOST_TIMES:
+                continue
+            self._unsent.remove(sent)
+            if policy is Resend.AGAIN:
+                losses.append(f"{sent.handle.type}: the connection was lost each time that it was sent")
+            elif policy is Resend.LOST:
+                losses.append(f"{sent.handle.type}: it was not acknowledged, and is not sent again")
+        return losses
+
     # Inside; the lock is held -----------------------------------------------------------------------------------------
 
     def _check(self, connection: int) -> None:
@@ -283,10 +296,12 @@ class Outbox:
 
     def _put(self, sent: Sent) -> None:
         """Keep a frame behind those that were sent on this connection."""
+        sent.at = time.monotonic()
+        # There is no call between these and the last, so no interrupt comes between them.
         if not sent.times:
             self._kept += sent.audio_bytes
         self._position += sent.audio_bytes
-        sent.times, sent.audio_end, sent.at = sent.times + 1, self._position, time.monotonic()
+        sent.times, sent.audio_end = sent.times + 1, self._position
         self._sent.append(sent)
 
     def _commit(self, acknowledged: Optional[CommandHandle]) -> Optional[bytes]:
@@ -343,14 +358,19 @@ class Outbox:
         self._kept -= sum(sent.audio_bytes for sent in first)
         self._dropped = 0
 
+    def _drop_beyond(self, limit: int) -> None:
+        while self._kept > limit:
+            self._dropped += self._drop_oldest()
+
     def _drop_oldest(self) -> int:
         """Forget the oldest audio that was sent; returns its size."""
         for queue in (self._sent, self._unsent):
-            oldest = next((sent for sent in queue if sent.audio_bytes and sent.times), None)
-            if oldest is not None:
-                queue.remove(oldest)
-                self._kept -= oldest.audio_bytes
-                return oldest.audio_bytes
+            place = next((place for place, sent in enumerate(queue) if sent.audio_bytes and sent.times), None)
+            if place is not None:
+                size = queue[place].audio_bytes
+                self._kept -= size
+                del queue[place]
+                return size
         raise AssertionError("audio that is counted as kept is in one of the two queues")
 
 

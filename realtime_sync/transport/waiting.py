@@ -8,6 +8,8 @@ import threading
 import time
 from typing import Callable, Optional
 
+from realtime_sync.interrupts import Flag
+
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
@@ -19,7 +21,7 @@ class Cancellation:
     """
 
     def __init__(self) -> None:
-        self._cancelled = threading.Event()
+        self._cancelled = Flag()
         self._lock = threading.Lock()  # guards _watchers, their being called, and their order with _cancelled
         self._watchers: dict[int, Callable[[], None]] = {}
 

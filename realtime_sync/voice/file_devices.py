@@ -17,6 +17,7 @@ from realtime_sync.audio.source import AudioSource
 from realtime_sync.audio.wav import WavWriter
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
+from realtime_sync.interrupts import Flag, start
 from realtime_sync.voice.play_queue import QueuedSpeaker
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class FileMicrophone:
         self._chunk_ms = chunk_ms
         self._pause_ms = pause_ms
         self._endless = endless
-        self._stopped = threading.Event()
+        self._stopped = Flag()
         self._pacer = Pacer(pace, clock or RealClock(wake=self._stopped))
         self._sources: queue.SimpleQueue[AudioSource] = queue.SimpleQueue()
         for source in sources:
@@ -120,7 +121,7 @@ class FileSpeaker(QueuedSpeaker):
         super().__init__(format, format.rate)
         self._target = target
         self._block = format.bytes_for(block_ms / 1000) // format.sample_bytes
-        self._closed = threading.Event()
+        self._closed = Flag()
         self._pacer = Pacer(pace, clock or RealClock(wake=self._closed))
         self._start_lock = threading.Lock()  # guards the starting of the one thread
         self._thread: Optional[threading.Thread] = None
@@ -138,10 +139,15 @@ class FileSpeaker(QueuedSpeaker):
                 raise UsageError("this speaker was closed; make a new one")
             if self._thread is None:
                 writer = None if self._target is None else WavWriter(self._target, pcm_at(self.format.rate))
-                self._thread = threading.Thread(
-                    target=self._play, args=(writer,), name="realtime-sync-file-speaker", daemon=True
-                )
-                self._thread.start()
+                try:
+                    thread = threading.Thread(
+                        target=self._play, args=(writer,), name="realtime-sync-file-speaker", daemon=True
+                    )
+                    start(thread)
+                    self._thread = thread
+                except BaseException:  # Ctrl-C, and the thread may run
+                    self._closed.set()
+                    raise
 
     def write(self, item_id: str, content_index: int, samples: bytes) -> None:
         """See ``Speaker.write``. Raises AudioDeviceError where the file could not be written."""

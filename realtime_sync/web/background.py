@@ -43,6 +43,7 @@ from realtime_sync.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.interrupts import Change, Flag, start
 from realtime_sync.session import RealtimeConversationSession
 
 logger = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class BackgroundSession(Generic[T]):
         self._lock = threading.Lock()  # guards _session and _closing, so that close() misses no session
         self._session: Optional[RealtimeConversationSession] = None
         self._closing = False
-        self._opened, self._ended = threading.Event(), threading.Event()
+        self._opened, self._ended = Flag(), Flag()
         self._result: Optional[T] = None
         self._error: Optional[BaseException] = None
 
@@ -119,9 +120,9 @@ class BackgroundSession(Generic[T]):
         if session is not None:
             session.close()
 
-    def _wait(self, event: threading.Event, timeout: Optional[float], state: str) -> None:
+    def _wait(self, event: Flag, timeout: Optional[float], state: str) -> None:
         self._check_process()
-        if not Deadline(timeout).wait(event.wait):
+        if not event.wait(timeout):
             raise WaitTimeoutError(f"the background session {self.key} was not {state} after {timeout:g} s; it goes on")
 
     def _check_process(self) -> None:
@@ -186,7 +187,7 @@ class BackgroundSessions:
         self.max_sessions = max_sessions
         self._close_seconds = close_seconds
         self._lock = threading.Lock()  # guards _running, _closed and _lost
-        self._changed = threading.Condition(self._lock)
+        self._changed = Change()
         self._running: dict[str, BackgroundSession[Any]] = {}
         self._closed = False
         self._lost = False
@@ -220,7 +221,7 @@ class BackgroundSessions:
         work = functools.partial(self._work, background, open, run)
         background._thread = threading.Thread(target=work, name=name, daemon=True)
         try:
-            background._thread.start()
+            start(background._thread)
         except BaseException:
             self._remove(background)
             raise
@@ -261,9 +262,8 @@ class BackgroundSessions:
             session._engine.begin_close(1000, "", deadline.left)
         for session in sessions:
             session.close()
-        with self._lock:
-            deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(), seconds))
-            left = self._others()
+        self._changed.wait_for(lambda: not self._others(), deadline)
+        left = self._others()
         if left:
             logger.warning("%d background session(s) still run though they were closed: %s", len(left), ", ".join(left))
         return not left
@@ -297,14 +297,15 @@ class BackgroundSessions:
     def _others(self) -> list[str]:
         """The keys of those that run on other threads: a function that closes its owner does not wait for itself."""
         own = threading.current_thread()
-        return [key for key, background in self._running.items() if background._thread is not own]
+        with self._lock:
+            return [*(key for key, background in self._running.items() if background._thread is not own)]
 
     def _remove(self, background: BackgroundSession[Any]) -> None:
         with self._lock:
             self._running.pop(background.key, None)
             # In here, so that whoever has waited for it finds its key and its place free, and close() finds it ended.
             background._ended.set()
-            self._changed.notify_all()
+            self._changed.tell()
 
     @contextmanager
     def _in_use(
@@ -337,7 +338,7 @@ class BackgroundSessions:
 
     def _after_fork_in_child(self) -> None:
         self._lock = threading.Lock()  # the old one may be held for ever by a thread of the parent's
-        self._changed = threading.Condition(self._lock)
+        self._changed = Change()
         self._lost = bool(self._running) or self._lost
         self._running = {}
 
