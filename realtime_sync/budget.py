@@ -24,6 +24,7 @@ from realtime_sync.protocol.updates import ResponseDoneUpdate
 
 logger = logging.getLogger(__name__)
 
+_MOST_REMEMBERED = 4096  # responses and transcriptions that were counted; servers repeat the last ones
 BUDGET_PASSED = 4002
 """The code with which a session is closed whose budget was passed."""
 
@@ -57,7 +58,7 @@ class Budget:
         self.unpriced = 0
         self._model: Optional[str] = None
         self._transcriber: Optional[str] = None
-        self._counted: set[str] = set()
+        self._counted: dict[str, None] = {}  # an ordered set
 
     @property
     def passed(self) -> bool:
@@ -91,7 +92,9 @@ class Budget:
         if key in self._counted:
             return False
         if key is not None:
-            self._counted.add(key)
+            self._counted[key] = None
+            if len(self._counted) > _MOST_REMEMBERED:
+                del self._counted[next(iter(self._counted))]
         return True
 
     def _count_response(self, update: ResponseDoneUpdate) -> None:

@@ -24,6 +24,7 @@ import attrs
 import realtime_sync.errors as errors
 from realtime_sync.budget import Budget, BudgetGuard
 from realtime_sync.checks import check_whole, validated_by
+from realtime_sync.core.commands import time_out
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.realtime import RealtimeEngine, RealtimeState
@@ -65,7 +66,7 @@ class ConnectionSettings:
     Attributes:
         timeouts: The deadlines of connecting, sending and closing; ``Timeouts()`` by default.
         retries: What is tried again after a refusal; ``ConnectRetries()`` by default.
-        limits: How many bytes of updates may wait; ``QueueLimits()`` by default.
+        limits: How many bytes a session keeps; ``QueueLimits()`` by default.
         max_message_bytes: The largest message that the server may send, in bytes. None: no limit.
     """
 
@@ -435,15 +436,15 @@ class RealtimeConversationClient:
         self, connect: Callable[[Cancellation], Connection], recording: Optional[RecordingWriter] = None
     ) -> RealtimeEngine:
         """An engine on a new connection, which ``close()`` can end from the beginning on."""
-        connection, timeouts = None, self.settings.timeouts
+        connection, timeouts, limits = None, self.settings.timeouts, self.settings.limits
         try:
             with self._cancellable() as cancellation:
                 connection = connect(cancellation)
                 engine = RealtimeEngine(
                     connection,
-                    RealtimeState(self.endpoint.dialect, timeouts.acknowledge),
+                    RealtimeState(self.endpoint.dialect, timeouts.acknowledge, limits.conversation),
                     timeouts=timeouts,
-                    limits=self.settings.limits,
+                    limits=limits,
                     recording=recording,
                 )
                 with self._lock:
@@ -485,7 +486,7 @@ class RealtimeConversationClient:
             try:
                 engine.wait_until_greeted(greeting)
             except errors.ConnectionClosedError as error:
-                raise refusal(error) from error
+                raise refusal(error) from error.__cause__
             if budget is not None:
                 BudgetGuard(budget, engine).start()
             if options is not None:
@@ -494,19 +495,23 @@ class RealtimeConversationClient:
         except BaseException as error:
             session.close()
             ended = (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError)
-            if isinstance(error, ended):
-                self._check_not_closed()  # if it was closed, that is the reason
-            raise
+            if not (self._closed and isinstance(error, ended)):
+                raise
+        self._check_not_closed()  # that it was closed is the reason, and the only error to be told
 
     def _configure(self, session: RealtimeConversationSession, options: SessionOptions) -> None:
+        handle = session.configure_session(options)
         try:
-            session.configure_session(options).wait()
-        except errors.WaitTimeoutError as error:
-            raise errors.WaitTimeoutError(
-                f"The server did not acknowledge the options within {self.settings.timeouts.acknowledge} s. It is not "
-                "known whether they are in force, so the session was closed. If the server acknowledges no settings at "
-                "all, start the session without options and call session.configure_session(options)."
-            ) from error
+            handle.wait()
+        except errors.WaitTimeoutError:
+            seconds = self.settings.timeouts.acknowledge
+            late = (
+                f"The server did not acknowledge the options within {seconds} s. It is not known whether they are in "
+                "force, so the session was closed. If the server acknowledges no settings at all, start the session "
+                "without options and call session.configure_session(options)"
+            )
+            error = time_out(late, handle.overheard)
+            raise error from error.__cause__
 
     def _check_not_closed(self) -> None:
         if self._closed:

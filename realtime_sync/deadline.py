@@ -17,12 +17,12 @@ _SLICE = 0.1 if sys.platform == "win32" and sys.version_info < (3, 14) else None
 class Deadline:
     """A time-out that covers several waits: ``timeout`` seconds from now; None is for ever, 0 is not at all.
 
-    Raises ``InvalidInputError`` if ``timeout`` is no number of seconds.
+    ``name`` is what messages call it. Raises ``InvalidInputError`` if ``timeout`` is no number of seconds.
     """
 
-    def __init__(self, timeout: Optional[float]) -> None:
-        check_number("timeout", timeout, "seconds", at_most=math.inf, optional=True)
-        self.seconds = timeout
+    def __init__(self, timeout: Optional[float], name: str = "timeout") -> None:
+        check_number(name, timeout, "seconds", at_most=math.inf, optional=True)
+        self.seconds, self.name = timeout, name
         # Locks refuse a longer wait than TIMEOUT_MAX (292 years here, 50 days on Windows), and so infinity, too.
         self._end = None if timeout is None else time.monotonic() + min(timeout, threading.TIMEOUT_MAX / 2)
 

@@ -308,7 +308,8 @@ class ConsumerTooSlowError(ConnectionClosedError):
 class ConnectionReplacedError(ConnectionClosedError):
     """What was awaited went down with a connection; the session itself goes on over a new one (``reconnect=``).
 
-    ``sent_again``: True if the command is sent again on the new connection, so do not repeat it.
+    ``sent_again``: True if the command is sent again on the new connection (settings: with all others, as a whole), so
+    do not repeat it; ``CommandHandle.sent_again`` is its handle there.
     """
 
     def __init__(self, message: str, *, close_info: Optional[CloseInfo] = None, sent_again: bool = False) -> None:
@@ -404,7 +405,7 @@ class WebhookPayloadError(WebhookError):
 
 
 class ResponseFailedError(RealtimeSyncError):
-    """The service ended a response as failed.
+    """The service ended a response as failed, or said more than ``QueueLimits.answer``.
 
     Attributes:
         answer: The ``Answer`` as far as it came.

@@ -28,7 +28,7 @@ from realtime_sync.core.realtime_session import RealtimeWireSession, check_respo
 from realtime_sync.core.response import Response
 from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import InvalidInputError
+from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.interrupts import Flag
 from realtime_sync.mcp.approval import ApprovalCallback
 from realtime_sync.mcp.loop import MCPApprovals, MCPApprover
@@ -323,7 +323,9 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         self._engine.check_process()
         updates = self._engine.open_stream(keep=TurnFilter())
-        return TurnStream(updates, TurnTracker(self._engine.session), timeout, position)
+        return TurnStream(
+            updates, TurnTracker(self._engine.session, most_bytes=self._engine.limits.answer), timeout, position
+        )
 
     def interrupt(
         self,
@@ -535,5 +537,10 @@ class RealtimeConversationSession(RealtimeWireSession):
             raise InvalidInputError(
                 f"a question is a text, an item, a list of them, or audio (a path object, bytes, Samples), not {told}"
             )
-        audio = b"".join(self._audio.chunks(content, 1000))
+        try:
+            audio = b"".join(self._audio.chunks(content, 1000))
+        except AudioFormatError as error:
+            if isinstance(content, (bytes, bytearray)):
+                raise AudioFormatError(f"{error} Bytes are asked as audio; a text is given as a str.") from None
+            raise
         return [ConversationItem.create_user_message(ConversationContentPart.from_input_audio(audio))]

@@ -18,11 +18,12 @@ class Timeouts:
     covers the time that a credential's function takes.
 
     Attributes:
-        connect: Name look-up, TCP, proxy, TLS and WebSocket handshake together, for one attempt (15.0).
+        connect: Name look-up, TCP, proxy, TLS and WebSocket handshake together, for one attempt (15.0); of a REST
+            request, what comes before it is sent.
         greeting: How long a new session waits for the server's first message (5.0); if none comes, the session is used
             all the same.
-        rest: How long the service may be silent before and within its answer to a REST request: client secrets, calls
-            (30.0).
+        rest: A REST request (client secrets, calls) in all, from the name look-up to the end of the answer, for one
+            attempt (30.0).
         send: How long the peer may take no byte at all while a frame is sent; then the connection is ended (10.0).
         acknowledge: How long ``CommandHandle.wait()`` waits if it is given no ``timeout`` (10.0).
         close: How long ``close()`` waits for the peer's side of the close handshake, then cuts the connection (2.0).

@@ -39,7 +39,8 @@ def container(start: bytes, name: Optional[str]) -> Optional[str]:
     """Which kind of file begins like this, in words; None if it may hold bare samples."""
     found = next((what for offset, magic, what in _MAGICS if start.startswith(magic, offset)), None)
     if found is None and name is not None and name.lower().endswith(_COMPRESSED_NAMES):
-        found = f"a {os.path.splitext(name)[1][1:].upper()} file, by its name"
+        kind = os.path.splitext(name)[1][1:].upper()
+        found = f"{'a' if kind[0] in 'FW' else 'an'} {kind} file, by its name"
     return found
 
 

@@ -34,7 +34,7 @@ class SampleFormat:
     def of(cls, told: Union[AudioFormat, str, SampleFormat]) -> SampleFormat:
         """The meaning of a wire format: ``"audio/pcm"``, ``"pcm16"``, an ``AudioFormat``, ...
 
-        Raises AudioFormatError for a type that this library cannot read.
+        Raises AudioFormatError for a type that this library cannot read, and for a rate that is none.
         """
         if isinstance(told, SampleFormat):
             return told
@@ -46,7 +46,11 @@ class SampleFormat:
                 f"{', '.join(_BY_NAME)}. Send its bytes in messages of your own, with send_message()."
             )
         rate = UNSET if isinstance(told, str) else told.rate
-        return attrs.evolve(known, rate=rate) if known is PCM and isinstance(rate, int) else known
+        if known is not PCM or not isinstance(rate, int):
+            return known
+        if not 0 < rate <= _HIGHEST_RATE:
+            raise AudioFormatError(f"{rate} is no number of samples a second; audio cannot have this format")
+        return attrs.evolve(known, rate=rate)
 
     def bytes_for(self, seconds: float) -> int:
         """How many bytes last ``seconds``, in whole samples (rounded to the nearest)."""
@@ -71,6 +75,7 @@ MULAW = SampleFormat("audio/pcmu", 8000, 1, b"\xff", "G.711 µ-law")
 ALAW = SampleFormat("audio/pcma", 8000, 1, b"\xd5", "G.711 A-law")
 """8-bit G.711 A-law at 8,000 Hz (telephony elsewhere)."""
 
+_HIGHEST_RATE = 1_000_000  # Hz; a rate beyond it is a mistake
 _BY_NAME: dict[str, SampleFormat] = {
     "audio/pcm": PCM,
     "audio/pcmu": MULAW,

@@ -243,10 +243,11 @@ def _connection(endpoint: Endpoint, model: str, target: Target) -> Iterator[Find
     proxy = Proxy.parse(target.proxy) if target.proxy else None
     first = (proxy.host, proxy.port) if proxy else (host, port)
     step = "dns"
-    channel = Channel(_TIMEOUTS, Cancellation())
+    deadline = Deadline(_TIMEOUTS.connect, "Timeouts.connect")
+    channel = Channel(_TIMEOUTS, deadline, Cancellation())
     try:
         begun = time.monotonic()
-        addresses = resolve(*first, Deadline(_TIMEOUTS.connect), Cancellation())
+        addresses = resolve(*first, deadline, Cancellation())
         known = list(dict.fromkeys(str(address[4][0]) for address in addresses))
         if known != [first[0]]:
             yield Finding(step, "ok", f"{first[0]} is {', '.join(known)} ({_since(begun)})")

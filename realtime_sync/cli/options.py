@@ -112,7 +112,7 @@ def embedded_server() -> type[RealtimeServer]:
     try:
         from realtime_sync.server import RealtimeServer
     except ImportError as error:  # its message says what to install
-        raise ConfigurationError(str(error)) from error
+        raise ConfigurationError(str(error)) from error.__cause__
     return RealtimeServer
 
 
@@ -248,7 +248,7 @@ def suggesting(files: str) -> Iterator[None]:
     try:
         yield
     except (ConfigurationError, AudioDeviceError) as error:
-        raise type(error)(f"{str(error).rstrip('.')}; or {files}") from error
+        raise type(error)(f"{str(error).rstrip('.')}; or {files}") from error.__cause__
 
 
 def load_tools(paths: list[str]) -> Tools:

@@ -177,7 +177,7 @@ def _soundfile_writer(path: Path, suffix: str) -> Iterator[Write]:
         import numpy  # noqa: F401
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without its libsndfile
-        raise missing("soundfile", "audio", f"A {suffix[1:].upper()} file") from error
+        raise missing("soundfile", "audio", f"Writing {suffix[1:].upper()}") from error
     kind = _BY_SOUNDFILE[suffix]
     try:
         with soundfile.SoundFile(path, "w", samplerate=PCM.rate, channels=1, format=kind) as file:

@@ -16,6 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Callable, Optional
 
 from realtime_sync.errors import ConfigurationError, ConnectionReplacedError, InvalidInputError
+from realtime_sync.protocol.characters import has_halves
 
 if TYPE_CHECKING:
     from realtime_sync.conversation import Conversation
@@ -144,11 +145,20 @@ def text_from(words: list[str], what: str) -> Optional[str]:
     try:
         piped = sys.stdin.read() if not words or "-" in words else ""
     except UnicodeDecodeError as error:
-        raise InvalidInputError(f"what was piped in is no text in {error.encoding}") from error
+        raise _no_text("what was piped in", error.encoding) from error
+    if has_halves(piped):  # the standard input lets anything pass if the locale names no encoding
+        raise _no_text("what was piped in", sys.stdin.encoding)
     text = " ".join(piped if word == "-" else word for word in words or ["-"]).strip()
+    if has_halves(text):
+        raise _no_text(f"the {what}", sys.getfilesystemencoding())
     if not text:
         raise ConfigurationError(f"there is no {what}: the text is empty.")
     return text
+
+
+def _no_text(what: str, encoding: str) -> InvalidInputError:
+    convert = f"iconv -f latin1 -t {encoding}"
+    return InvalidInputError(f"{what} is no text in {encoding}; convert it first, for example with: {convert}")
 
 
 def next_line(prompt: str) -> Optional[str]:

@@ -3,8 +3,9 @@
 The rules, which every handler keeps:
 
 1. No update raises, whatever it holds and whenever it comes.
-2. An item is in the conversation when a ``conversation.item...`` message has said so, and out when it was deleted.
-   Whatever else is told of an item is kept with it, in the conversation or not: answers out of band have items too.
+2. An item is in the conversation when a ``conversation.item...`` message has said so, or when a response that is in
+   it makes the item (Hugging Face's server says nothing else, 2026-08), and out when it was deleted. Whatever else is
+   told of an item is kept with it, in the conversation or not: answers out of band have items too.
 3. Pieces add up; the final value of a done message takes their place; what comes late changes nothing.
 4. Each response and each transcription is counted once, however often its end is told.
 5. Received objects are shared with everyone who listens: they are copied, never changed.
@@ -12,16 +13,26 @@ The rules, which every handler keeps:
 
 from __future__ import annotations
 
+import logging
+import math
 from collections.abc import Mapping
 from typing import Any, Callable, Optional
 
 import attrs
 
 from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.conversation.drafts import TAKEN_BY_RESPONSES, ItemDraft, PartDraft, ResponseDraft, TranscriptSegment
+from realtime_sync.conversation.drafts import (
+    TAKEN_BY_RESPONSES,
+    ItemDraft,
+    ItemDrafts,
+    PartDraft,
+    ResponseDraft,
+    TranscriptSegment,
+)
 from realtime_sync.conversation.order import ItemOrder
 from realtime_sync.conversation.pieces import TextPieces
 from realtime_sync.conversation.pricing import UsageTotals
+from realtime_sync.conversation.sizes import oldest
 from realtime_sync.errors import AudioFormatError
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import (
@@ -40,20 +51,25 @@ from realtime_sync.protocol.update_base import (
     WholeItemUpdateBase,
 )
 
+logger = logging.getLogger(__name__)
+
 
 class Accumulator:
     """The state of a conversation, and how updates change it. ``Conversation`` reads it; so does ``export``."""
 
-    def __init__(self, *, keep_audio: bool = False) -> None:
+    def __init__(self, *, keep_audio: bool = False, most_bytes: Optional[int] = None) -> None:
         self.keep_audio = keep_audio
+        self.forgotten = 0
         self.id: Optional[str] = None
         self.session: Optional[RealtimeSession] = None
         self.usage = UsageTotals()
         self._order = ItemOrder()
-        self._drafts: dict[str, ItemDraft] = {}
+        self._drafts = ItemDrafts()
         """Items by key: their id, or a name that no id can be for those that were told without one."""
         self._responses: dict[str, ResponseDraft] = {}
-        self._deleted: set[str] = set()
+        self._deleted: dict[str, None] = {}  # an ordered set
+        self._most_bytes = math.inf if most_bytes is None else most_bytes
+        self._told_bytes = 0  # at least as many as are kept
         self._named = 0  # so many things came without an id, and were given a key of ours
 
     def apply(self, update: ConversationUpdate) -> None:
@@ -61,6 +77,27 @@ class Accumulator:
         handler = _HANDLERS.get(type(update))
         if handler is not None:
             handler(self, update)
+            self._told_bytes += len(update.raw_content)
+            if self._told_bytes > self._most_bytes:
+                self._make_room()
+
+    def _make_room(self) -> None:
+        """Forget the oldest items and responses if what is kept comes near to the bound.
+
+        To count exactly takes time, so it is done once for each quarter of the bound that has been told.
+        """
+        enough = int(self._most_bytes * 3 // 4)
+        items, held = oldest(self._drafts, enough)
+        responses, held_by_responses = oldest(self._responses, enough)
+        self._told_bytes = max(held, held_by_responses)
+        for key in items:
+            self._order.remove(key)
+            del self._drafts[key]
+        for key in responses:
+            del self._responses[key]
+        if items and not self.forgotten:
+            logger.warning("the oldest items are left out of the conversation: it is above QueueLimits.conversation")
+        self.forgotten += len(items)
 
     # The session --------------------------------------------------------------------------------------------------
 
@@ -79,7 +116,7 @@ class Accumulator:
     def _item_added(self, update: WholeItemUpdateBase) -> None:
         key = update.item.id or self._nameless()
         if key in self._deleted:  # whoever adds an item of this id again means a new one
-            self._deleted.discard(key)
+            del self._deleted[key]
             self._drafts.pop(key, None)
         self._take(key, update.item, final=False)
         self._order.add(key, update.previous_item_id)
@@ -100,7 +137,9 @@ class Accumulator:
 
     def _item_deleted(self, update: updates.ConversationItemDeletedUpdate) -> None:
         key = update.item_id
-        self._deleted.add(key)
+        self._deleted[key] = None
+        if len(self._deleted) > _MOST_DELETED:
+            del self._deleted[next(iter(self._deleted))]
         self._order.remove(key)
         if not any(key in response.outputs.values() for response in self._live_responses()):
             self._drafts.pop(key, None)
@@ -129,7 +168,8 @@ class Accumulator:
         part = self._heard(update.item_id, update.content_index)
         if part is not None:
             fields = {name: getattr(update, name) for name in ("id", "text", "speaker", "start", "end")}
-            part.transcription().segments.append(TranscriptSegment(**fields))
+            part.transcription()
+            part.segments[update.id or f"segment {len(part.segments)}"] = TranscriptSegment(**fields)
 
     def _transcription_completed(self, update: updates.ConversationItemInputAudioTranscriptionCompletedUpdate) -> None:
         part = self._heard(update.item_id, update.content_index)
@@ -168,34 +208,43 @@ class Accumulator:
         self.id = update.response.conversation_id or self.id
         response.apply(update)
         self.usage += UsageTotals.of_response(response.told.usage)
-        self._place(response.told)
+        self._place(response)
         response.told = attrs.evolve(response.told, output=response.output())
         for item_key in response.outputs.values():
             if item_key not in self._order:  # out of band, or deleted meanwhile: only the response has it from now on
                 self._drafts.pop(item_key, None)
-        response.outputs.clear()
+        response.let_go()
 
-    def _place(self, told: ConversationResponse) -> None:
+    def _place(self, response: ResponseDraft) -> None:
         """Some servers never say that an answer is in the conversation, and some do so by the response's id alone."""
-        for item in told.output:
+        for item in response.told.output:
             if item.id:
                 self._find_format(item.id, item)
-                if told.conversation_id and item.id not in self._deleted:
-                    self._order.add(item.id, UNSET)
+        for key in (*response.item_ids, *(item.id for item in response.told.output)):
+            self._expect(response, key)
+
+    def _expect(self, response: ResponseDraft, key: Optional[str]) -> None:
+        """An item that a response in the conversation makes is in it, too."""
+        if key and response.told.conversation_id and key in self._drafts and key not in self._deleted:
+            self._order.expect(key)
 
     def _output_item(self, update: Any) -> None:
         key = update.item.id
         if key and not self._is_over(update.response_id, key):
-            self._response_of(update).apply(update)
+            response = self._response_of(update)
+            response.apply(update)
             self._find_format(key, update.item)
+            self._expect(response, key)
 
     def _streamed(self, update: ItemStreamingUpdateBase) -> None:
         """A piece or a part of an item that a response is making; nothing if that is over, or no item is named."""
         key, response = update.item_id, self._responses.get(update.response_id)
-        if key in self._drafts and response is not None:
+        if key in self._drafts and response is not None and not response.done:
             response.apply(update)
         elif key and (key in self._drafts or not self._is_over(update.response_id, key)):
-            self._response_of(update).apply(update)
+            response = self._response_of(update)
+            response.apply(update)
+            self._expect(response, key)
 
     def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
         self._streamed(update)
@@ -211,7 +260,7 @@ class Accumulator:
         ``previous_item_id`` as in a session's ``add_item``.
         """
         key = item.id or self._nameless()
-        self._deleted.discard(key)
+        self._deleted.pop(key, None)
         self._take(key, item, final=True, keep_audio=True)
         self._order.add(key, previous_item_id or UNSET)
 
@@ -237,9 +286,9 @@ class Accumulator:
         None: it has what the old one had. What was in progress has ended.
         """
         for response in self._live_responses():
-            keys = [key for key in response.outputs.values() if key in self._drafts]
+            keys = list(response.outputs.values())
             response.lose()
-            response.outputs.clear()
+            response.let_go()
             for key in keys:
                 self._cut_short(key)
         if names is None:
@@ -249,19 +298,25 @@ class Accumulator:
                 self._order.remove(key)
                 self._drafts.pop(key, None)
         for key, name in names.items():
-            for part in self._drafts[key].parts.values():
+            draft = self._drafts.to_change(key)
+            if draft is None:  # it was too much to be kept
+                continue
+            for part in draft.parts.values():
                 if part.heard_text:  # this is what the new connection was told
-                    self._drafts[key].changed()
+                    draft.changed()
                     part.transcript, part.heard_text = TextPieces(part.heard_text, closed=True), None
             if key != name:
                 self._order.rename(key, name)
-                draft = self._drafts[name] = self._drafts.pop(key)
+                self._drafts[name] = draft
+                del self._drafts[key]
                 draft.changed()
                 draft.base = attrs.evolve(draft.base, id=name)
 
     def _cut_short(self, key: str) -> None:
         """Nothing more will come of this item."""
-        draft = self._drafts[key]
+        draft = self._drafts.to_change(key)
+        if draft is None:
+            return
         if key not in self._order:
             del self._drafts[key]
         elif not draft.final and isinstance(draft.base, (MessageItem, FunctionCallItem)):
@@ -271,20 +326,21 @@ class Accumulator:
     # Finding things -------------------------------------------------------------------------------------------------
 
     def _take(self, key: str, item: ConversationItem, *, final: bool, keep_audio: bool = False) -> None:
-        draft = self._drafts.get(key)
+        draft = self._drafts.to_change(key)
         if draft is None:
             draft = self._drafts[key] = ItemDraft(item)
         draft.take(item, final=final, keep_audio=keep_audio or self.keep_audio)
         self._find_format(key, item)
 
     def _find_format(self, key: str, item: ConversationItem) -> None:
-        draft = self._drafts[key]
+        draft = self._drafts.to_change(key)
+        assert draft is not None, "the item was just learned"
         if draft.format is None and isinstance(item, MessageItem) and any(part.audio for part in item.content):
             draft.format = self._output_format("") if item.role == "assistant" else self._input_format
 
     def _draft(self, item_id: str, guess: ConversationItem) -> Optional[ItemDraft]:
         """The item's draft, made if it was not seen yet; None if no item is named, or one that was deleted."""
-        draft = self._drafts.get(item_id)
+        draft = self._drafts.to_change(item_id)
         if draft is None and item_id and item_id not in self._deleted:
             draft = self._drafts[item_id] = ItemDraft(guess)
         return draft
@@ -297,8 +353,12 @@ class Accumulator:
         )
 
     def _response_of(self, update: Any) -> ResponseDraft:
-        """The response that an update belongs to; one that is not kept if it names none."""
-        return self._response(update.response_id) if update.response_id else self._new_response(None)
+        """The response that an update belongs to; one that is not kept if it names none, or one that is done.
+
+        What is done does not change any more, but its items may: in a way that is as good as another response's.
+        """
+        response = self._response(update.response_id) if update.response_id else None
+        return self._new_response(None) if response is None or response.done else response
 
     def _response(self, key: str) -> ResponseDraft:
         response = self._responses.get(key)
@@ -337,7 +397,7 @@ class Accumulator:
 
 
 _NAMELESS = "\0"  # no id has one
-_HIGHEST_RATE = 1_000_000  # Hz; a rate beyond it, or none at all, is a server's mistake
+_MOST_DELETED = 4096  # ids; what comes for an item that was deleted comes soon
 
 
 def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:
@@ -345,10 +405,9 @@ def sample_format(told: Setting[AudioFormat]) -> Optional[SampleFormat]:
     if not told:
         return PCM
     try:
-        format = SampleFormat.of(told)
+        return SampleFormat.of(told)
     except AudioFormatError:
         return None
-    return format if 0 < format.rate <= _HIGHEST_RATE else None
 
 
 # What a response takes over is about one of its items, but for what stands below.

@@ -37,7 +37,8 @@ class Conversation(Accumulator):
 
     ``apply`` takes over one update; it never raises for what an update holds, and costs the same however long the
     conversation is. ``keep_audio``: False keeps only the length of what was said; True keeps the samples as well,
-    3 MB a minute.
+    3 MB a minute. ``most_bytes``: how much is kept of items, and as much of responses, beyond which the oldest are
+    forgotten; None keeps all.
 
     What is returned (items, responses, the session) is not changed by what comes later: read it, do not change it.
     Not locked: who shares a conversation between threads guards all its calls, reading ones too, or reads a
@@ -48,6 +49,7 @@ class Conversation(Accumulator):
         id: The conversation's id; None until a server has told it.
         session: The session as it was last told; None until it was.
         usage: What all responses and transcriptions have used that have ended.
+        forgotten: How many items were left out because they were too many; see ``most_bytes``.
     """
 
     def add_audio(self, item_id: str, samples: bytes, content_index: int = 0, *, keep: Optional[bool] = None) -> None:
@@ -56,7 +58,7 @@ class Conversation(Accumulator):
         ``keep``: the samples, or only their length; None: as the conversation does with what the model said. Nothing
         happens for an item that is not known, or was truncated.
         """
-        draft = self._drafts.get(item_id)
+        draft = self._drafts.to_change(item_id)
         if draft is None or draft.part(content_index, "input_audio").audio.closed:
             return
         draft.format = draft.format or self._input_format
@@ -65,7 +67,7 @@ class Conversation(Accumulator):
 
     def forget_audio(self, item_id: str) -> None:
         """Keep no more than the length of what was said in an item."""
-        draft = self._drafts.get(item_id)
+        draft = self._drafts.to_change(item_id)
         for part in () if draft is None else draft.parts.values():
             part.audio.replace(part.audio.size, None)
 
@@ -157,7 +159,7 @@ class Conversation(Accumulator):
         """What a new connection is to be told of the conversation, as it stands in the middle of things."""
         keys = [key for key in self._order if not self._can_be_left_out_of_replay(key)]
         drafts = [self._drafts[key] for key in keys]
-        history = _history_of(drafts, self._awaited_calls())
+        history = self._history_of(drafts, self._awaited_calls())
         items = [with_id(item) for item in history.items]
         names = {keys[place]: str(item.id) for place, item in zip(history.places, items, strict=True)}
         return Replay(items, history.losses, names)
@@ -174,11 +176,17 @@ class Conversation(Accumulator):
             self.apply(update)
 
     def snapshot(self) -> Conversation:
-        """The conversation as it is now, independent of what comes later."""
+        """The conversation as it is now, independent of what comes later.
+
+        Quick: the items themselves are shared until one of the two changes them.
+        """
         copied = copy.copy(self)
-        copied._order, copied._deleted = self._order.copy(), set(self._deleted)
-        copied._drafts = {key: draft.copy() for key, draft in self._drafts.items()}
-        copied._responses = {key: response.copy(copied._drafts) for key, response in self._responses.items()}
+        copied._order, copied._deleted = self._order.copy(), dict(self._deleted)
+        copied._drafts = self._drafts.share()
+        copied._responses = dict(self._responses)  # those that are done do not change any more
+        for key, response in self._responses.items():
+            if not response.done:
+                copied._responses[key] = response.copy(copied._drafts)
         return copied
 
     def to_json(self) -> str:
@@ -233,16 +241,17 @@ class Conversation(Accumulator):
         return None if draft is None else draft.parts.get(content_index)
 
     def _history(self) -> History:
-        return _history_of(self._in_order())
+        return self._history_of(self._in_order())
 
-
-def _history_of(drafts: Sequence[ItemDraft], awaited: Collection[str] = ()) -> History:
-    history = History([(draft.carried_item(), functools.partial(_samples, draft)) for draft in drafts], awaited)
-    for draft in drafts:
-        if draft.cut_short():
-            told = "it was cut short, and the words up to there are an estimate"
-            history.losses.append(f"message {draft.item().id}: {told}")
-    return history
+    def _history_of(self, drafts: Sequence[ItemDraft], awaited: Collection[str] = ()) -> History:
+        history = History([(draft.carried_item(), functools.partial(_samples, draft)) for draft in drafts], awaited)
+        for draft in drafts:
+            if draft.cut_short():
+                told = "it was cut short, and the words up to there are an estimate"
+                history.losses.append(f"message {draft.item().id}: {told}")
+        if self.forgotten:
+            history.losses.append(f"the oldest {self.forgotten} items: they were too much to be kept")
+        return history
 
 
 def _samples(draft: ItemDraft, place: int) -> Optional[bytes]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Callable, Literal, Optional
 
 import attrs
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.conversation.pieces import AudioPieces, TextPieces, base64_size
+from realtime_sync.conversation.pieces import AudioPieces, TextPieces
+from realtime_sync.conversation.sizes import OBJECT_BYTES, size_of
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import (
@@ -18,6 +19,7 @@ from realtime_sync.protocol.items import (
     FunctionCallItem,
     MCPCallItem,
     MessageItem,
+    base64_size,
     decode_base64,
 )
 from realtime_sync.protocol.plain import from_plain
@@ -85,7 +87,9 @@ class PartDraft:
         self.heard_text: Optional[str] = None
         """The words up to there, as large a part of them as of the audio; None if that cannot be told."""
         self.told_transcription: Optional[ItemTranscription] = None
-        """Of what the user said, without its text; None if nothing was told of it."""
+        """Of what the user said, without its text and segments; None if nothing was told of it."""
+        self.segments: dict[str, TranscriptSegment] = {}
+        """Those of the transcription, by their ids."""
 
     def take(self, told: ConversationContentPart, *, final: bool, keep_audio: bool) -> None:
         """Learn what a message tells of the whole part.
@@ -119,6 +123,12 @@ class PartDraft:
         """The part as it stands, without its audio."""
         return attrs.evolve(self.base, text=self.text.value, transcript=self.transcript.value)
 
+    @property
+    def memory(self) -> int:
+        """How many bytes it takes beside its texts, about: of kept audio, and of what is told of its transcription."""
+        told = self.told_transcription
+        return self.audio.memory + OBJECT_BYTES * (len(self.segments) + (len(told.logprobs) if told else 0))
+
     def transcription(self) -> ItemTranscription:
         """The transcription, for a change."""
         self.told_transcription = self.told_transcription or ItemTranscription()
@@ -129,14 +139,14 @@ class PartDraft:
         told = self.told_transcription
         if told is None:
             return None
-        logprobs, segments = list(told.logprobs), list(told.segments)
+        logprobs, segments = list(told.logprobs), list(self.segments.values())
         return attrs.evolve(told, text=self.transcript.value, logprobs=logprobs, segments=segments)
 
     def copy(self) -> PartDraft:
         """An independent copy."""
         copied = copy.copy(self)
         copied.text, copied.transcript, copied.audio = self.text.copy(), self.transcript.copy(), self.audio.copy()
-        copied.told_transcription = self.shown_transcription()
+        copied.told_transcription, copied.segments = self.shown_transcription(), dict(self.segments)
         return copied
 
 
@@ -196,6 +206,11 @@ class ItemDraft:
             return attrs.evolve(self.base, arguments=self.arguments.value)
         return self.base
 
+    @property
+    def memory(self) -> int:
+        """How many bytes it takes, about."""
+        return size_of(self.item()) + sum(part.memory for part in self.parts.values())
+
     def cut_short(self) -> bool:
         """True if what was heard of it is known by estimate only."""
         return any(part.heard_text for part in self.parts.values())
@@ -217,6 +232,31 @@ class ItemDraft:
         return copied
 
 
+class ItemDrafts(dict[str, ItemDraft]):
+    """Drafts by the keys of their items. What is shared with others is copied before it is changed.
+
+    So sharing costs the same however much was said, and nothing that is shared ever changes.
+    """
+
+    def __init__(self, drafts: Iterable[tuple[str, ItemDraft]] = ()) -> None:
+        super().__init__(drafts)
+        self._shared: set[str] = set()
+
+    def to_change(self, key: str) -> Optional[ItemDraft]:
+        """The draft, for a change; None if there is none. All others are read only."""
+        if key in self._shared:
+            self._shared.discard(key)
+            if key in self:
+                self[key] = self[key].copy()
+        return self.get(key)
+
+    def share(self) -> ItemDrafts:
+        """Another one with the same drafts, that changes independently of this one."""
+        other = ItemDrafts(self.items())
+        self._shared, other._shared = set(self), set(self)
+        return other
+
+
 class ResponseDraft:
     """One response in the making: the one place where what a server tells of it adds up.
 
@@ -225,13 +265,13 @@ class ResponseDraft:
     """
 
     def __init__(
-        self, told: ConversationResponse, items: Optional[dict[str, ItemDraft]] = None, *, keep_audio: bool = False
+        self, told: ConversationResponse, items: Optional[ItemDrafts] = None, *, keep_audio: bool = False
     ) -> None:
         self.told = told
         self.done = False
         self.outputs: dict[int, str] = {}
         """The keys of its items by output index."""
-        self.items: dict[str, ItemDraft] = {} if items is None else items
+        self.items = ItemDrafts() if items is None else items
         self._keep_audio = keep_audio
         self._sources: dict[Kind, str] = {}  # by kind of text: which messages told it
 
@@ -266,7 +306,9 @@ class ResponseDraft:
     def output(self) -> list[ConversationItem]:
         """Its items as they stand: those that the end has told, else those that came."""
         if self.done and self.told.output:
-            return [self.items[item.id].item() if item.id in self.items else item for item in self.told.output]
+            return [
+                self.items[item.id].item() if item.id and item.id in self.items else item for item in self.told.output
+            ]
         return [draft.item() for draft in self._drafts()]
 
     def lose(self) -> None:
@@ -275,14 +317,26 @@ class ResponseDraft:
         self.told = attrs.evolve(self.told, status="incomplete", status_details=details, output=self.output())
         self.done = True
 
-    def copy(self, items: dict[str, ItemDraft]) -> ResponseDraft:
+    @property
+    def memory(self) -> int:
+        """How many bytes it takes, about, without items that are still in the making."""
+        output = sum(map(size_of, self.told.output))
+        return OBJECT_BYTES * (1 + len(self.outputs)) + output + (len(str(self.told.extra)) if self.told.extra else 0)
+
+    def let_go(self) -> None:
+        """Refer to no drafts any more: it is done, and tells its output itself."""
+        self.outputs, self.items = {}, ItemDrafts()
+
+    def copy(self, items: ItemDrafts) -> ResponseDraft:
         """A copy that is independent but for its items, which are these."""
         copied = copy.copy(self)
         copied.items, copied.outputs, copied._sources = items, dict(self.outputs), dict(self._sources)
         return copied
 
     def _joined(self, kind: Kind) -> str:
-        told = [self.items[item.id] for item in self.told.output if item.id in self.items] if self.done else []
+        told = (
+            [self.items[item.id] for item in self.told.output if item.id and item.id in self.items] if self.done else []
+        )
         # What the end tells may have other ids than what came before it: then each text is there twice.
         for drafts in (told, self._drafts()):
             parts = [draft.parts[index] for draft in drafts for index in sorted(draft.parts)]
@@ -378,17 +432,18 @@ class ResponseDraft:
     def _learn(self, item: ConversationItem, index: int, *, final: bool) -> None:
         key = self._key(item.id, index)
         self._join(key, index)
-        if key not in self.items:
-            self.items[key] = ItemDraft(item)
-        self.items[key].take(item, final=final, keep_audio=self._keep_audio)
+        draft = self.items.to_change(key)
+        if draft is None:
+            draft = self.items[key] = ItemDraft(item)
+        draft.take(item, final=final, keep_audio=self._keep_audio)
 
     def _item(self, update: ItemStreamingUpdateBase, guess: Callable[[Any], ConversationItem]) -> ItemDraft:
         """The draft of the item that an update is about, made if it was not seen yet."""
-        draft = self.items.get(update.item_id)
+        draft = self.items.to_change(update.item_id)
         if draft is None or self.outputs.get(update.output_index) != update.item_id:  # there are many pieces
             key = self._key(update.item_id, update.output_index)
             self._join(key, update.output_index)
-            draft = self.items.get(key)
+            draft = self.items.to_change(key)
             if draft is None:
                 draft = self.items[key] = ItemDraft(guess(update))
         return draft
@@ -402,7 +457,10 @@ class ResponseDraft:
             return
         there = self.outputs.get(index)
         if there is not None and there.startswith(_NAMELESS):  # its pieces came without its id
-            self.items[key] = self.items.pop(there)
+            draft = self.items.to_change(there)
+            if draft is not None:
+                self.items[key] = draft
+                del self.items[there]
         elif there is not None:
             index = max(self.outputs) + 1
         self.outputs[index] = key

@@ -11,7 +11,8 @@ The format, version 1, is one object:
   ``heard_text``, ``audio_bytes``, ``audio_closed``, ``audio`` (base64 of the samples that were kept, or null).
 - a transcription: ``index``, ``transcription``.
 - ``responses``: each ``key``, ``done``, ``response``, and ``outputs``: pairs of output index and item key.
-- ``deleted``: keys of deleted items; ``nameless``: how many things came without an id; ``usage``: the totals.
+- ``deleted``: keys of deleted items; ``nameless``: how many things came without an id; ``usage``: the totals;
+  ``forgotten``: how many items were left out for want of room (absent: none).
 
 Items, parts, responses and the session have this library's names for their fields (``output_audio_format``, ...).
 A reader of version 1 refuses other versions, and takes no notice of names that it does not know.
@@ -76,6 +77,7 @@ def to_state(state: Accumulator) -> Json:
         "responses": [_response_state(key, response) for key, response in state._responses.items()],
         "deleted": sorted(state._deleted),
         "nameless": state._named,
+        "forgotten": state.forgotten,
         "usage": attrs.asdict(state.usage),
     }
 
@@ -91,7 +93,8 @@ def _fill(state: Accumulator, told: Json) -> None:
         state._drafts[item["key"]] = _item_from(item)
     for response in told["responses"]:
         state._responses[response["key"]] = _response_from(response, state)
-    state._deleted, state._named = set(told["deleted"]), int(told["nameless"])
+    state._deleted, state._named = dict.fromkeys(told["deleted"]), int(told["nameless"])
+    state.forgotten = int(told.get("forgotten", 0))
     known = {field.name for field in attrs.fields(UsageTotals)}
     usage = {name: _checked(value, int, float) for name, value in told["usage"].items() if name in known}
     state.usage = UsageTotals(**usage)
@@ -130,6 +133,8 @@ def _item_from(told: Json) -> ItemDraft:
     for entry in told["transcriptions"]:
         part = draft.part(entry["index"], "input_audio")
         part.told_transcription = from_plain(entry["transcription"], ItemTranscription)
+        for number, segment in enumerate(part.told_transcription.segments):
+            part.segments[segment.id or f"segment {number}"] = segment
     return draft
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Optional
 
+from realtime_sync.protocol.characters import joined
 from realtime_sync.protocol.items import (
     ConversationContentPart,
     ConversationItem,
@@ -60,14 +61,14 @@ class History:
             self._lose(call, "the call has no name")
         else:
             self._calls.add(call.call_id)
-            arguments = _sendable(call.arguments or "{}")
+            arguments = joined(call.arguments or "{}")
             self.items.append(ConversationItem.create_function_call(call.name, call.call_id, arguments, id=_id(call)))
 
     def _output(self, output: FunctionCallOutputItem) -> None:
         if not output.call_id or output.call_id not in self._calls:
             self._lose(output, "its call is not carried over, and the service takes no output without it")
         else:
-            told = _sendable(output.output or "")
+            told = joined(output.output or "")
             self.items.append(ConversationItem.create_function_call_output(output.call_id, told, id=_id(output)))
 
     def _message(self, message: MessageItem, audio: Audio) -> None:
@@ -88,10 +89,10 @@ class History:
         self, message: MessageItem, index: int, part: ConversationContentPart, audio: Audio
     ) -> Optional[ConversationContentPart]:
         if part.type == "input_image" and part.image_url:
-            return ConversationContentPart(type="input_image", image_url=_sendable(part.image_url), detail=part.detail)
+            return ConversationContentPart(type="input_image", image_url=joined(part.image_url), detail=part.detail)
         text = part.text or part.transcript
         if text:
-            return ConversationContentPart.from_input_text(_sendable(text))
+            return ConversationContentPart.from_input_text(joined(text))
         if part.type == "input_audio":
             samples = audio(index)
             if samples:
@@ -105,7 +106,7 @@ class History:
         self, message: MessageItem, index: int, part: ConversationContentPart, audio: Audio
     ) -> Optional[ConversationContentPart]:
         if part.text:
-            return ConversationContentPart.from_input_text(_sendable(part.text))
+            return ConversationContentPart.from_input_text(joined(part.text))
         if part.type != "input_text":
             self._lose(message, f"part {index} ({part.type}) cannot be sent in a system message")
         return None
@@ -115,7 +116,7 @@ class History:
     ) -> Optional[ConversationContentPart]:
         text = part.text or part.transcript
         if text:  # also what was said: the service takes no audio of the assistant's from a client
-            return ConversationContentPart.from_output_text(_sendable(text))
+            return ConversationContentPart.from_output_text(joined(text))
         if part.type != "output_text":
             self._lose(message, f"part {index} ({part.type}) has no transcript (a truncated one loses it)")
         return None
@@ -123,8 +124,3 @@ class History:
 
 def _id(item: ConversationItem) -> Optional[str]:
     return item.id if item.id and len(item.id) <= _LONGEST_ID else None
-
-
-def _sendable(text: str) -> str:
-    """The text without halves of surrogate pairs, which JSON may hold and UTF-8 may not: models cut words anywhere."""
-    return text.encode("utf-8", "replace").decode("utf-8")

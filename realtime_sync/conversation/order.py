@@ -31,6 +31,7 @@ class ItemOrder:
         self._names_ids = False
         self._begun = False
         self._doubtful: list[str] = []
+        self._expected: set[str] = set()  # those that stand at the end until their place is told
 
     def __iter__(self) -> Iterator[str]:
         item_id = self._after[None]
@@ -48,11 +49,20 @@ class ItemOrder:
         """Another server may speak from here on: what was learned of its habits does not hold."""
         self._names_ids = self._begun = False
         self._doubtful.clear()
+        self._expected.clear()
+
+    def expect(self, item_id: str) -> None:
+        """Put an item at the end whose place the server has yet to tell; many never do."""
+        if item_id not in self:
+            self._link(item_id, self._before[None])
+            self._expected.add(item_id)
 
     def add(self, item_id: str, previous_item_id: Setting[str]) -> None:
         """Put an item in its place."""
         if item_id in self:
-            return
+            if item_id not in self._expected or isinstance(previous_item_id, UnsetType):
+                return
+            self.remove(item_id)
         at_end = self._before[None]
         if previous_item_id == ROOT or (previous_item_id is None and self._names_ids):
             self._link(item_id, None)
@@ -72,7 +82,11 @@ class ItemOrder:
 
     def remove(self, item_id: str) -> None:
         """Take an item out; nothing happens if it is not here."""
+        self._expected.discard(item_id)
         if item_id in self:
+            if len(self._waiting) + len(self._doubtful) > 3 * len(self):  # most of them are gone
+                self._waiting = {name: follower for name, follower in self._waiting.items() if follower in self}
+                self._doubtful = [name for name in self._doubtful if name in self]
             before, after = self._before.pop(item_id), self._after.pop(item_id)
             self._after[before], self._before[after] = after, before
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Optional, Union
 
-from realtime_sync.protocol.items import decode_base64
+from realtime_sync.protocol.characters import joined
+from realtime_sync.protocol.items import base64_size, decode_base64
 
 
 class TextPieces:
@@ -31,19 +32,23 @@ class TextPieces:
 
     def close(self, text: str) -> None:
         """The final value."""
-        self._pieces[:] = [text]
+        self._pieces = [text]
         self.closed = True
 
     @property
     def value(self) -> Optional[str]:
-        """All of it so far."""
+        """All of it so far, without halves of characters; in between they are kept, for pieces may cut characters."""
+        if not self._pieces:
+            return None
         if len(self._pieces) > 1:
-            self._pieces[:] = ["".join(self._pieces)]
-        return self._pieces[0] if self._pieces else None
+            self._pieces = ["".join(self._pieces)]
+        return joined(self._pieces[0])
 
     def copy(self) -> TextPieces:
         """An independent copy."""
-        return TextPieces(self.value, closed=self.closed)
+        copied = TextPieces(closed=self.closed)
+        copied._pieces = list(self._pieces)
+        return copied
 
 
 class AudioPieces:
@@ -80,12 +85,18 @@ class AudioPieces:
         self.closed = True
 
     @property
+    def memory(self) -> int:
+        """How many bytes are kept."""
+        return sum(map(len, self._pieces or ()))
+
+    @property
     def samples(self) -> Optional[bytes]:
         """All of it as bytes, without pieces that are no base64; None if it was not kept."""
         if self._pieces is None:
             return None
         if len(self._pieces) > 1 or not isinstance(self._pieces[0], bytes):
-            self._pieces[:] = [b"".join(map(_decoded, self._pieces))]
+            # Another list, for several threads may read what a snapshot shares.
+            self._pieces = [b"".join(map(_decoded, self._pieces))]
         return _decoded(self._pieces[0])
 
     def copy(self) -> AudioPieces:
@@ -98,8 +109,3 @@ class AudioPieces:
 
 def _decoded(piece: Union[str, bytes]) -> bytes:
     return piece if isinstance(piece, bytes) else decode_base64(piece) or b""
-
-
-def base64_size(text: str) -> int:
-    """How many bytes a base64 text stands for, without decoding it."""
-    return max(0, len(text) // 4 * 3 - text.count("=", -2))

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from collections.abc import Iterator
-from typing import Optional
+from collections.abc import Iterable, Iterator
+from typing import Optional, TypeVar, Union
 
 import attrs
 
@@ -22,7 +21,14 @@ from realtime_sync.protocol.updates import ConversationItemInputAudioTranscripti
 from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionFailedUpdate as _Failed
 from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionSegmentUpdate as _Segment
 
-# Times of speech whose commit does not come (cleared, deleted) are forgotten beyond so many.
+K = TypeVar("K")
+V = TypeVar("V")
+
+_Piece = tuple[str, int]
+"""An item's id, and the index of the part that was spoken."""
+
+# Pieces that are waited for, and times and segments of those that are not committed (cleared, deleted); beyond so many
+# the oldest is given up.
 _MOST_REMEMBERED = 256
 
 
@@ -70,7 +76,8 @@ class Transcript:
 class TranscriptCollector:
     """Makes ``Transcript`` of a session's updates, in the order in which the audio was said. Pure; for one thread.
 
-    The service transcribes several pieces at once and may finish a later one first; that one waits here.
+    The service transcribes several pieces at once and may finish a later one first; that one waits here. What is told
+    again changes nothing.
     """
 
     def __init__(self) -> None:
@@ -78,48 +85,78 @@ class TranscriptCollector:
 
     def _begin(self) -> None:
         self._times: dict[str, tuple[Optional[float], Optional[float]]] = {}
-        self._segments: dict[str, list[TranscriptionSegment]] = {}
-        self._open: deque[str] = deque()  # committed and not yet given out, in order
-        self._finished: dict[str, Transcript] = {}
+        self._segments: dict[_Piece, dict[str, TranscriptionSegment]] = {}  # by their ids
+        self._open: dict[_Piece, None] = {}  # committed and not yet given out, in order
+        self._finished: dict[_Piece, Transcript] = {}
+        self._over: dict[_Piece, bool] = {}  # not waited for any more; True: it was given out
 
     def apply(self, update: ConversationUpdate) -> list[Transcript]:
         """See an update; the transcripts that it makes ready, which are none for most."""
         if isinstance(update, (InputAudioBufferSpeechStartedUpdate, InputAudioBufferSpeechStoppedUpdate)):
             self._note_time(update)
         elif isinstance(update, InputAudioBufferCommittedUpdate):
-            self._open.append(update.item_id)
+            self._commit((update.item_id, 0))
         elif isinstance(update, _Segment):
-            segment = TranscriptionSegment(start=update.start, end=update.end, text=update.text, speaker=update.speaker)
-            self._segments.setdefault(update.item_id, []).append(segment)
+            self._note_segment(update)
         elif isinstance(update, (_Completed, _Failed)):
             self._finish(update)
-        elif isinstance(update, ConversationItemDeletedUpdate) and update.item_id in self._open:
-            self._open.remove(update.item_id)  # nobody will transcribe it, so nobody may wait for it
+        elif isinstance(update, ConversationItemDeletedUpdate):  # nobody will transcribe it, so nobody may wait for it
+            self._give_up([(update.item_id, 0), *(piece for piece in self._open if piece[0] == update.item_id)])
         elif isinstance(update, SessionReconnectedUpdate):
             self._begin()  # what was being transcribed is lost (the update tells it), and time begins anew
         return list(self._ready())
 
     def rest(self) -> list[Transcript]:
         """What is finished behind a piece that never will be: for the session's end."""
-        order = [item_id for item_id in self._open if item_id in self._finished]
-        self._open.clear()
-        return [self._finished.pop(item_id) for item_id in order]
+        finished = [self._finished[piece] for piece in self._open if piece in self._finished]
+        self._begin()
+        return finished
+
+    def _commit(self, piece: _Piece) -> None:
+        if piece not in self._over:
+            self._wait_for(piece)
+
+    def _wait_for(self, piece: _Piece) -> None:
+        self._open.setdefault(piece)
+        if len(self._open) > _MOST_REMEMBERED:
+            self._give_up([next(iter(self._open))])
+
+    def _give_up(self, pieces: Iterable[_Piece]) -> None:
+        """Wait for these no longer; what comes of them all the same is given out then."""
+        for piece in pieces:
+            self._open.pop(piece, None)
+            _remember(self._over, piece, self._over.get(piece, False))
 
     def _note_time(self, update: ConversationUpdate) -> None:
+        assert isinstance(update, (InputAudioBufferSpeechStartedUpdate, InputAudioBufferSpeechStoppedUpdate))
+        if (update.item_id, 0) in self._over:
+            return
+        start, end = self._times.get(update.item_id, (None, None))
         if isinstance(update, InputAudioBufferSpeechStartedUpdate):
-            self._times[update.item_id] = (update.audio_start_ms / 1000, None)
-            if len(self._times) > _MOST_REMEMBERED:
-                self._times.pop(next(iter(self._times)))
-        elif isinstance(update, InputAudioBufferSpeechStoppedUpdate):
-            start, _ = self._times.get(update.item_id, (None, None))
-            self._times[update.item_id] = (start, update.audio_end_ms / 1000)
+            _remember(self._times, update.item_id, (update.audio_start_ms / 1000, end))
+        else:
+            _remember(self._times, update.item_id, (start, update.audio_end_ms / 1000))
 
-    def _finish(self, update: ConversationUpdate) -> None:
-        assert isinstance(update, (_Completed, _Failed))
+    def _note_segment(self, update: _Segment) -> None:
+        piece = update.item_id, update.content_index
+        if self._over.get(piece):
+            return
+        if piece not in self._segments:
+            _remember(self._segments, piece, {})
+        segments = self._segments[piece]
+        name = update.id or f"segment {len(segments)}"
+        segments[name] = TranscriptionSegment(
+            start=update.start, end=update.end, text=update.text, speaker=update.speaker
+        )
+
+    def _finish(self, update: Union[_Completed, _Failed]) -> None:
         item_id = update.item_id
+        piece = item_id, update.content_index
+        if self._over.get(piece) or piece in self._finished:
+            return
         start, end = self._times.pop(item_id, (None, None))
         # The service counts a segment's time from its item's beginning (the protocol's own example, 2026-08).
-        parts = [_later(part, start or 0.0) for part in self._segments.pop(item_id, ())]
+        parts = [_later(part, start or 0.0) for part in self._segments.pop(piece, {}).values()]
         if isinstance(update, _Failed):
             transcript = Transcript(item_id=item_id, start=start, end=end, error=update.error)
         else:
@@ -133,13 +170,22 @@ class TranscriptCollector:
                 languages=tuple(told.code for told in update.languages or () if told.code),
                 usage=update.usage,
             )
-        if item_id not in self._open:
-            self._open.append(item_id)  # an item with audio that was added by hand
-        self._finished[item_id] = transcript
+        self._finished[piece] = transcript
+        self._wait_for(piece)  # it is new if it is of an item with audio that was added by hand
 
     def _ready(self) -> Iterator[Transcript]:
-        while self._open and self._open[0] in self._finished:
-            yield self._finished.pop(self._open.popleft())
+        while self._open and (piece := next(iter(self._open))) in self._finished:
+            del self._open[piece]
+            _remember(self._over, piece, True)
+            yield self._finished.pop(piece)
+
+
+def _remember(memory: dict[K, V], key: K, value: V) -> None:
+    """Put it into the memory, as the newest, and forget the oldest if there are too many."""
+    memory.pop(key, None)
+    memory[key] = value
+    if len(memory) > _MOST_REMEMBERED:
+        del memory[next(iter(memory))]
 
 
 def _later(segment: TranscriptionSegment, seconds: float) -> TranscriptionSegment:

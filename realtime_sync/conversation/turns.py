@@ -8,13 +8,15 @@ The rules:
    turn waits for the response to their results. Out-of-band responses belong to no turn.
 3. A turn is finished when its response is done and its transcripts have come or failed, or when two later turns have
    been answered: what has not come by then is not waited for. Turns finish in the order in which they began.
-4. No update raises, whatever it holds and whenever it comes.
+4. No update raises, whatever it holds and whenever it comes; what is told again changes nothing.
 
 The tracker keeps ids and moments; what a response has said adds up in a ``ResponseDraft``, which is asked at the end.
 """
 
 from __future__ import annotations
 
+import logging
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Callable, Optional
@@ -35,8 +37,12 @@ from realtime_sync.protocol.update_base import (
     shortened,
 )
 
+logger = logging.getLogger(__name__)
+
 # So many later turns have been answered: what a turn still waits for is given up.
 _MOST_LATER_TURNS = 2
+# Items and responses that have had their turn: what is told of them again begins no other.
+_MOST_REMEMBERED = 256
 # A server that commits for ever and never answers must not fill the memory.
 _MOST_OPEN_TURNS = 100
 
@@ -194,6 +200,7 @@ class _Draft:
         self.started = at
         self.times: dict[str, float] = {}
         self.user_items: dict[str, None] = {}  # an ordered set: what is in the conversation
+        self.speaking: Optional[str] = None  # the item of the utterance that has begun
         self.uncommitted: Optional[str] = None  # the item of an utterance that has ended, and was not committed yet
         self.written: list[str] = []
         self.spoken: dict[str, TextPieces] = {}  # transcripts by item
@@ -201,6 +208,7 @@ class _Draft:
         self.transcription_error: Optional[ErrorDetails] = None
         self.answers: list[_Answer] = []
         self.truncated = False
+        self.size = 0  # bytes of the messages of its words
 
     @property
     def answered(self) -> bool:
@@ -246,13 +254,16 @@ class TurnTracker:
     """Makes ``Turn`` values of updates. Pure: no I/O, no clock, no lock; feed it from one thread at a time.
 
     ``session``: the settings in force where the tracker begins in the middle of a session; they tell whether what the
-    user says is transcribed.
+    user says is transcribed. ``most_bytes``: of the messages whose words are kept for one turn; of a longer turn the
+    other pieces are left out, with a warning.
     """
 
-    def __init__(self, session: Optional[RealtimeSession] = None) -> None:
+    def __init__(self, session: Optional[RealtimeSession] = None, *, most_bytes: float = math.inf) -> None:
+        self._most_bytes = most_bytes
         self._transcribes = bool(session is not None and session.input_transcription_options)
         self._open: deque[_Draft] = deque()  # oldest first
         self._answers: dict[str, tuple[_Draft, _Answer]] = {}  # responses in progress
+        self._had: dict[str, None] = {}  # ids of items of the user's and of responses that are in a turn, or were
 
     def apply(self, update: ConversationUpdate, at: Optional[float] = None) -> list[Turn]:
         """Take over an update; the turns that it finishes.
@@ -281,21 +292,28 @@ class TurnTracker:
         self._transcribes = bool(update.session.input_transcription_options)
 
     def _speech_started(self, update: updates.InputAudioBufferSpeechStartedUpdate, at: float) -> None:
+        item_id = update.item_id
+        if item_id and (item_id in self._had or (self._unanswered and self._unanswered.speaking == item_id)):
+            return
         self._forget_unsaid()
-        self._users_turn(at).note("speech_started", at)
+        draft = self._users_turn(at)
+        draft.note("speech_started", at)
+        draft.speaking = item_id
 
     def _speech_stopped(self, update: updates.InputAudioBufferSpeechStoppedUpdate, at: float) -> None:
+        if update.item_id in self._had:
+            return
         draft = self._users_turn(at)
         draft.times["speech_stopped"] = at - draft.started  # of several utterances the last: from then on one waits
         draft.uncommitted = update.item_id or None
 
     def _committed(self, update: updates.InputAudioBufferCommittedUpdate, at: float) -> None:
-        if self._draft_of_user(update.item_id) is not None:
+        if update.item_id in self._had or self._draft_of_user(update.item_id) is not None:
             return
         draft = self._users_turn(at)
         draft.times["committed"] = at - draft.started
         draft.uncommitted = None
-        draft.user_items[update.item_id] = None
+        self._join(draft, update.item_id)
         draft.spoken.setdefault(update.item_id, TextPieces())
         if self._transcribes:
             draft.awaited.add(update.item_id)
@@ -311,24 +329,25 @@ class TurnTracker:
             if self._unanswered and not self._answers and self._draft_of_model(item.id) is None:
                 self._forget(self._unanswered)  # history: this answers it, and it was no turn of this session
             return
-        if item.role != "user" or self._draft_of_user(item.id or "") is not None:
+        if item.role != "user" or item.id in self._had or self._draft_of_user(item.id or "") is not None:
             return
         draft = self._users_turn(at)
         draft.times["committed"] = at - draft.started
-        draft.user_items[item.id or ""] = None
+        self._join(draft, item.id or "")
         draft.written.extend(part.text for part in item.content if part.text)
         spoken = [part.transcript for part in item.content if part.transcript]
         if spoken:
             draft.spoken[item.id or ""] = TextPieces(" ".join(spoken))
 
     def _item_deleted(self, update: updates.ConversationItemDeletedUpdate, at: float) -> None:
+        self._had.pop(update.item_id, None)  # whoever adds an item of this id again means a new one
         draft = self._draft_of_user(update.item_id)
         if draft is not None:
             draft.awaited.discard(update.item_id)  # no transcript will come
 
     def _transcript_delta(self, update: updates.ConversationItemInputAudioTranscriptionDeltaUpdate, at: float) -> None:
         draft = self._draft_of_speech(update.item_id)
-        if draft is not None:
+        if draft is not None and self._has_room(draft, update):
             draft.spoken.setdefault(update.item_id, TextPieces()).add(update.delta or "")
 
     def _transcript_completed(
@@ -357,7 +376,7 @@ class TurnTracker:
     def _untold(self, draft: _Draft) -> _Draft:
         """Take over an utterance that must have been committed: it is transcribed, or answered."""
         if draft.uncommitted:
-            draft.user_items[draft.uncommitted] = None
+            self._join(draft, draft.uncommitted)
             draft.spoken.setdefault(draft.uncommitted, TextPieces())
             draft.uncommitted = None
         return draft
@@ -368,7 +387,11 @@ class TurnTracker:
         response_id = update.response_id or ""
         if update.out_of_band or response_id in self._answers:
             return
-        draft = next((draft for draft in reversed(self._open) if draft.wants_response), None) or self._begin(at)
+        draft = next((draft for draft in reversed(self._open) if draft.wants_response), None)
+        if draft is None and response_id in self._had:  # if one is wanted, the server uses an id again
+            return
+        draft = draft or self._begin(at)
+        self._remember(response_id)
         if not draft.user_items:
             self._untold(draft)
         answer = _Answer(response_id)
@@ -397,6 +420,8 @@ class TurnTracker:
             self._words_told(*found, update, at)
 
     def _words_told(self, draft: _Draft, answer: _Answer, update: ConversationUpdate, at: float) -> None:
+        if not self._has_room(draft, update) and not isinstance(update, updates.ResponseDoneUpdate):
+            return
         answer.draft.apply(update)
         if "first_text" not in draft.times and answer.has_words:
             draft.note("first_text", at)
@@ -423,6 +448,14 @@ class TurnTracker:
                     answer.draft.lose()
         self._answers.clear()
 
+    def _has_room(self, draft: _Draft, update: ConversationUpdate) -> bool:
+        had_room = draft.size <= self._most_bytes
+        draft.size += len(update.raw_content)
+        has_room = draft.size <= self._most_bytes
+        if had_room and not has_room:
+            logger.warning("a turn has more words than QueueLimits.answer allows; the others are left out of it")
+        return has_room
+
     # The turns --------------------------------------------------------------------------------------------------------
 
     def _users_turn(self, at: float) -> _Draft:
@@ -443,6 +476,17 @@ class TurnTracker:
         draft = _Draft(at)
         self._open.append(draft)
         return draft
+
+    def _join(self, draft: _Draft, item_id: str) -> None:
+        """An item of the user's is in the conversation."""
+        draft.user_items[item_id] = None
+        self._remember(item_id)
+
+    def _remember(self, name: str) -> None:
+        if name:
+            self._had[name] = None
+            if len(self._had) > _MOST_REMEMBERED:
+                del self._had[next(iter(self._had))]
 
     def _draft_of_user(self, item_id: str) -> Optional[_Draft]:
         return next((draft for draft in reversed(self._open) if item_id in draft.user_items), None)

@@ -13,7 +13,7 @@ from typing import Any
 from realtime_sync.core.vocabulary import Acknowledgement
 from realtime_sync.protocol import commands
 from realtime_sync.protocol.kinds import ConversationUpdateKind as Kind
-from realtime_sync.protocol.registry import UNSET, Command
+from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate, ResponseUpdateBase
 
 METADATA_KEY = "realtime_sync_request"
@@ -33,15 +33,22 @@ def _added_item(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
     return isinstance(item, Mapping) and item.get("id") in (None, getattr(update, "item_id", None))
 
 
+def has_metadata(request: Mapping[str, Any]) -> bool:
+    """True if a ``response.create`` with these fields has metadata, which its response should have, too."""
+    parameters = request.get("response")
+    return isinstance(parameters, Mapping) and bool(parameters.get("metadata"))
+
+
 def _created_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
-    """True if the metadata are the request's, or the server reports none: then it answers in the order of asking."""
-    parameters = command.get("response")
-    ours = (parameters.get("metadata") if isinstance(parameters, Mapping) else None) or {}
+    """True if the response has the request's metadata; ``core/matching.py`` decides about one that has none."""
     assert isinstance(update, ResponseUpdateBase)
-    theirs = update.response.metadata or {}
-    if METADATA_KEY in ours and METADATA_KEY in theirs:  # the other values may have been turned into strings
+    ours = command["response"].get("metadata") if has_metadata(command) else None
+    theirs = update.response.metadata
+    if not isinstance(ours, Mapping) or not theirs:
+        return False
+    if METADATA_KEY in ours and METADATA_KEY in theirs:
         return bool(ours[METADATA_KEY] == theirs[METADATA_KEY])
-    return ours == theirs or update.response.metadata is UNSET
+    return {key: str(value) for key, value in ours.items()} == {key: str(value) for key, value in theirs.items()}
 
 
 def _cancelled_response(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
@@ -79,5 +86,6 @@ def matched_fields(command: Command) -> Mapping[str, Any]:
     if isinstance(command, commands.ConversationItemCreateCommand):
         fields["item"] = {"id": command.item.id}
     if isinstance(command, commands.ResponseCreateCommand) and command.response is not None:
-        fields["response"] = {"metadata": command.response.metadata or None}
+        options = command.response
+        fields["response"] = {"metadata": options.metadata or None, "conversation": options.conversation or None}
     return fields

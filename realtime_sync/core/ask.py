@@ -56,7 +56,8 @@ ACTIVE_RESPONSE = "conversation_already_has_active_response"
 class Question:
     """The items that are sent before an answer is asked for: once, even if the answer is asked for again.
 
-    ``owner``: the calls that the asker handles. ``deadline``: within which the answer must begin.
+    ``owner``: the calls that the asker handles. ``deadline``: within which the answer must begin. ``owed``: the items
+    are results of calls, which the service is given even if the answer cannot be asked for.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Question:
         options: Optional[ConversationResponseOptions],
         deadline: Deadline,
         owner: Owner = Owner.SESSION,
+        owed: bool = False,
     ) -> None:
         options = options or ConversationResponseOptions()
         if options.conversation == "none" and items:
@@ -76,12 +78,21 @@ class Question:
         self._options = options
         self._deadline = deadline
         self._owner = owner
+        self._owed = owed
         self._said: list[tuple[str, CommandHandle]] = []  # ids of items, and their commands
         self._connection: Optional[SessionConnection] = None  # on which they were said
         self._asked_again = False
 
     def begin(self) -> Response:
         """Send the items and have them answered; the response, once it has begun."""
+        try:
+            return self._begun()
+        except BaseException:
+            if self._owed:
+                say_results(self._engine, self._items[len(self._said) :])
+            raise
+
+    def _begun(self) -> Response:
         self._engine.check_open()
         deadline = self._deadline
         for attempt in itertools.count():
@@ -99,8 +110,7 @@ class Question:
                 if not self.may_ask_again():
                     raise
             except ServerError as error:
-                # Some servers write the code as the type (Hugging Face's, 2026-08).
-                if ACTIVE_RESPONSE not in (error.code, error.type) or deadline.left == 0:
+                if not _is_busy(error) or deadline.left == 0:
                     raise
                 pause = 0.1 * attempt if deadline.left is None else min(0.1 * attempt, deadline.left)
                 responses_on(connection).wait_for_change(pause)  # longer each time: its end may not be noticed here
@@ -122,7 +132,7 @@ class Question:
         They are sent on this connection only: on another one it would not be the caller's turn, and several questions
         would come before the first answer.
         """
-        if self._said and self._connection is not connection and self._engine.read_conversation(self._is_overtaken):
+        if self._said and self._connection is not connection and self._is_overtaken(self._engine.conversation()):
             for item_id, _ in self._said:
                 self._send(commands.ConversationItemDeleteCommand(item_id=item_id), connection)
             self._said.clear()
@@ -169,6 +179,7 @@ class Question:
             check=self._engine.check_process,
             audio_format=self._output_format(),
             model=self._engine.model,
+            most_bytes=self._engine.limits.answer,
         )
 
     def _output_format(self) -> AudioFormat:
@@ -223,9 +234,10 @@ def begin_response(
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
     owner: Owner = Owner.SESSION,
+    owed: bool = False,
 ) -> Response:
-    """Send ``items`` and have them answered; see ``RealtimeConversationSession.respond``."""
-    return Question(engine, items, options, deadline, owner).begin()
+    """Send ``items`` and have them answered; see ``RealtimeConversationSession.respond``, and ``Question``."""
+    return Question(engine, items, options, deadline, owner, owed).begin()
 
 
 def finished_answer(
@@ -235,9 +247,10 @@ def finished_answer(
     deadline: Deadline,
     on_delta: Optional[OnDelta] = None,
     owner: Owner = Owner.SESSION,
+    owed: bool = False,
 ) -> Answer:
     """Send ``items`` and wait for the answer; asks again, once, if the connection ended before any part of it came."""
-    question = Question(engine, items, options, deadline, owner)
+    question = Question(engine, items, options, deadline, owner, owed)
     while True:
         response = question.begin()
         try:  # and no ``with``, at whose beginning Ctrl-C may come
@@ -254,8 +267,32 @@ def finished_answer(
         except ConnectionReplacedError:
             if response.has_begun_to_come or not question.may_ask_again():
                 raise
+        except ServerError as error:  # another response was taken for the answer
+            if not _is_busy(error):
+                raise
         finally:
             response.__exit__()
+
+
+def say_results(engine: RealtimeEngine, items: Sequence[ConversationItem]) -> None:
+    """Give the service results of calls for which no answer is asked; does not wait, and does nothing at the end."""
+
+    def say() -> None:
+        with contextlib.suppress(RealtimeSyncError):
+            for item in items:
+                command = attrs.evolve(_addition(item), event_id=f"event_{secrets.token_hex(10)}")
+                engine.responses.adopt(command.event_id, command.item.id)
+                engine.send(command)
+
+    if engine.reconnecting:
+        engine.start_thread(say, "results")
+    else:
+        say()
+
+
+def _is_busy(error: ServerError) -> bool:
+    """True if a request was refused because another response is in progress."""
+    return ACTIVE_RESPONSE in (error.code, error.type)  # some servers write it as the type (Hugging Face's, 2026-08)
 
 
 def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:

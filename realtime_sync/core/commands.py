@@ -3,7 +3,8 @@
 The service does not repeat a command's ``event_id`` in its acknowledgement, only in an ``error``. Rules:
 
 1. An acknowledgement belongs to the oldest command in flight that it can belong to: by item or response id if the
-   command has one, else by the order of sending, because the service answers in order.
+   command has one, else by the order of sending, because the service answers in order. Responses have a rule of their
+   own (``matching.py``).
 2. A command whose wait has timed out comes last among those: it may have been refused by an error that names no
    command.
 3. An error belongs to the command that it names. One that names none belongs to a raw message that had no
@@ -50,7 +51,8 @@ class CommandHandle:
         type: The command's wire type.
         update: The acknowledging update; None while there is none.
         error: Why the command will not be acknowledged; None while it still may be, or if it was.
-        sent_again: The handle of the same command on a new connection; None if it was not sent again.
+        sent_again: The handle of the same command on a new connection, for settings that of the settings as a whole;
+            None if it was not sent again.
         overheard: The newest error that names no command, for the message of a time-out. Set by the session.
         overdue: True once a ``wait`` as long as ``Timeouts.acknowledge`` has timed out.
     """
@@ -160,7 +162,7 @@ class PendingCommands:
                     useless = (key for key, entry in self._pending.items() if not entry.kinds)
                     evicted = self._pending.pop(next(useless, next(iter(self._pending))))
         if self._ended is not None:
-            handle.settle(None, self._ended(handle.type, _matched(message)))
+            handle.settle(None, self._ended(handle))
         if evicted is not None:
             late = f"more than {_MOST_PENDING} commands are in flight, so this one is not awaited any more"
             evicted.handle.settle(None, UsageError(late))
@@ -175,6 +177,21 @@ class PendingCommands:
         with self._lock:
             for key in [*(key for key, entry in self._pending.items() if entry.handle.event_id == event_id)]:
                 del self._pending[key]
+
+    def take(self, handle: CommandHandle) -> None:
+        """This command is acknowledged; it is for the caller to settle it."""
+        with self._lock:
+            self._pending.pop(id(handle), None)
+
+    def awaits(self, handle: CommandHandle) -> bool:
+        """True if this command is in flight."""
+        return id(handle) in self._pending
+
+    def in_flight(self, kind: str) -> list[tuple[CommandHandle, Mapping[str, Any]]]:
+        """The commands that an update of this kind acknowledges, each with its message, in the order to expect it."""
+        with self._lock:
+            found = list(filter(lambda entry: kind in entry.kinds, self._pending.values()))
+        return [(entry.handle, entry.message) for entry in sorted(found, key=lambda entry: entry.handle.overdue)]
 
     def is_in_flight(self, event_id: str) -> bool:
         """True if the command has had its turn on the wire, and is neither acknowledged nor refused."""
@@ -204,13 +221,13 @@ class PendingCommands:
 
     def end(self, error: ConnectionClosedError, error_of: Optional[ErrorOf] = None) -> None:
         """Fail all commands: with ``error``, or with the error that ``error_of`` gives for each command."""
-        ended: ErrorOf = error_of or (lambda wire_type, message: error)
+        ended: ErrorOf = error_of or (lambda handle: error)
         with self._lock:
             self._ended = ended
             pending = list(self._pending.values())
             self._pending.clear()
         for entry in pending:
-            entry.handle.settle(None, ended(entry.handle.type, entry.message))
+            entry.handle.settle(None, ended(entry.handle))
 
     def _remove_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
         """Remove the first command that is wanted.

@@ -3,10 +3,11 @@
 A session that reconnects has several, one after the other; ``number`` is 1 for the first.
 
 Sending: ``send`` takes the wire's turn, a lock, so that everything written down in the turn has the order of the wire.
-In the turn, in this order: the recovery keeps the frame, the command is expected, the recording gets the frame, the
-frame is written. A command is kept and expected before its first byte is written, because its acknowledgement may come
-at once. An error that is raised before the write leaves the connection as it is. If Ctrl-C comes before the first byte,
-the frame is not sent, and both forget it; if it cuts the frame, the connection ends.
+In the turn, in this order: the recovery keeps the frame, the exchange learns of the command, the command is expected,
+the recording gets the frame, the frame is written. A command is kept and expected before its first byte is written,
+because its acknowledgement may come at once. An error that is raised before the write leaves the connection as it is.
+If Ctrl-C comes before the first byte, the frame is not sent, and both forget it; if it cuts the frame, the connection
+ends.
 
 The end: the reader thread calls ``end``, and so may whichever thread finishes the session (``Engine.finish``): a second
 call finds nobody waiting, and replaces both errors. ``reason`` is how the connection ended; ``error`` is the error that
@@ -26,7 +27,7 @@ from realtime_sync.core.commands import PendingCommands
 from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import SessionState
-from realtime_sync.errors import ConnectionClosedError, ConsumerTooSlowError, SessionExpiredError
+from realtime_sync.errors import ConnectionClosedError, ConnectionLostError, ConsumerTooSlowError, SessionExpiredError
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
@@ -63,6 +64,7 @@ class SessionConnection:
         # Guarded by locks, see the head:
         self.silent = False  # the connection catches up: updates are not delivered
         self.deferred: list[ConversationUpdate] = []  # came in silence, and are delivered afterwards
+        self._deferred_bytes = 0
         self.over = False  # the reader has come to its end; guarded by the engine's lock
         # Written by end():
         self.reason: Optional[ConnectionClosedError] = None
@@ -109,6 +111,7 @@ class SessionConnection:
                 try:
                     frame.kept = keep(self, frame)
                     if frame.handle is not None:
+                        self.exchange.sending(frame.handle, frame.message)
                         self.commands.expect(frame.handle, frame.message)
                     if self._recording is not None:
                         self._recording.sent(frame.text)
@@ -119,6 +122,7 @@ class SessionConnection:
                     if self.transport.written == written:  # so nothing will come of it
                         take_back(frame)
                         if frame.handle is not None:
+                            self.exchange.taken_back(frame.handle)
                             self.commands.forget(frame.handle)
                     raise
         finally:
@@ -146,6 +150,16 @@ class SessionConnection:
         elif not self.heard:  # an error is no greeting: a refused key is reported so, just before the close
             self.heard = True
             self.greeted.set()
+
+    def defer(self, update: ConversationUpdate, most_bytes: int) -> None:
+        """Keep an update that came in silence, to be delivered afterwards. The reader thread's."""
+        self._deferred_bytes += len(update.raw_content)
+        if self._deferred_bytes > most_bytes:
+            raise ConnectionLostError(
+                f"more than {most_bytes} bytes of updates (QueueLimits.queued) came while the history was sent to a "
+                "new connection, which is given up"
+            )
+        self.deferred.append(update)
 
     def end_by(self, error: ConnectionClosedError) -> End:
         """The end that ``error`` makes of this connection, with the server's last error. The reader thread's."""

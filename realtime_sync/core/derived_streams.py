@@ -79,6 +79,9 @@ class DerivedStream(Generic[T]):
         self._ready: deque[T] = deque()
         self._collecting = threading.RLock()
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._updates!r}>"
+
     def __iter__(self) -> Iterator[T]:
         return self
 

@@ -22,7 +22,7 @@ I/O or while a thread waits: in the turn the recording is written to its file, a
     delivering    the conversation, and the order of delivery
     the turn      of a connection (transport): the order of frames
     states.lock   the state, _connection, _listeners (publisher.py), recovery, how the session ends
-    small ones    of PendingCommands, ResponseRouter and its _Recent, SettingsTracker, ReconnectState, the outbox,
+    small ones    of PendingCommands, ResponseRouter and its Recent, SettingsTracker, ReconnectState, the outbox,
                   Response, each stream, the recording; under delivering also those of the listeners (tools/serving.py,
                   mcp/calls.py, voice/barge_in.py, budget.py); Duplex's _io or _state inside the turn, or without
                   it; nothing is taken under them
@@ -262,7 +262,7 @@ class Engine(Publisher):
             reason = error
         except BaseException as error:  # a defect of this library, or no memory: no thread may be left waiting
             logger.exception("the reader failed")
-            reason = ConnectionLostError(f"the reader failed: {type(error).__name__}: {error}")
+            reason = ConnectionLostError(f"The reader failed: {type(error).__name__}: {error}.")
             reason.__cause__ = error
         try:
             self._go_on_or_finish(connection, self._made_end(connection, reason))
@@ -273,22 +273,26 @@ class Engine(Publisher):
 
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
         log_frame(connection.name, "<", update.raw_content)
-        update = connection.exchange.complete(update)
-        connection.observe(update)
-        with self.delivering:
-            silent = connection.silent
+        for whole in connection.exchange.complete(update):
+            connection.observe(whole)
+            with self.delivering:
+                self._delivered(connection, whole)
+
+    def _delivered(self, connection: SessionConnection, update: ConversationUpdate) -> None:
+        """Give a whole update to everything that reads it; the lock for delivery is held."""
+        silent = connection.silent
+        if not silent:
+            self.state.apply(update)
+        elif self.state.apply_in_silence(update):
+            connection.defer(update, self.limits.queued)
+        for each, handle in connection.exchange.matched(update, connection.commands):  # the last one is the update
+            askers = connection.exchange.route(each, handle.event_id if handle is not None else None)
             if not silent:
-                self.state.apply(update)
-            elif self.state.apply_in_silence(update):
-                connection.deferred.append(update)
-            handle = connection.commands.match(update)
-            askers = connection.exchange.route(update, handle.event_id if handle is not None else None)
-            if not silent:
-                self.recovery.observe(update, handle)
+                self.recovery.observe(each, handle)
             if handle is not None:
-                handle.settle(update)
-            if not silent:
-                self.publish(update, askers=askers)
+                handle.settle(each)
+        if not silent:
+            self.publish(update, askers=askers)
 
     def _go_on_or_finish(self, connection: SessionConnection, end: End) -> None:
         with self.states.lock:
@@ -301,12 +305,15 @@ class Engine(Publisher):
         if not current:  # it was given up before it was used
             connection.end(end.reason)
         elif not (survives or recovering):
+            if isinstance(end.reason, ConnectionLostError):
+                advice = "Open a new session to go on; one that is started with reconnect=True does so itself."
+                end.reason.args = (f"{end.reason} {advice}",)
             self.finish(end)
         else:
             logger.info("%s: %s", connection.name, end.reason.close_info)
             with self.delivering:
                 error_of = self.recovery.cut_off(connection, end.reason)
-            connection.end(end.reason, error_of("", {}), error_of)
+            connection.end(end.reason, error_of(None), error_of)
             if survives:
                 self.recovery.begin(end.reason)
 

@@ -11,14 +11,24 @@ _bytes = validated_by(check_whole, "bytes", at_least=1)
 
 @attrs.frozen(kw_only=True)
 class QueueLimits:
-    """How many bytes of updates may wait to be taken; whole numbers from 1.
+    """How many bytes a session keeps: of updates that wait to be taken, and of what it puts together from them.
+
+    Whole numbers from 1. What is put together is counted as it came, in bytes of messages.
 
     Attributes:
         queued: in each stream; 64 MiB if not given. Beyond it the session ends with ``ConsumerTooSlowError``, because
             nothing is dropped in silence. One update alone may be of any size.
         unread: in ``session.updates()`` until it is first asked for an update; 8 MiB if not given. Beyond it the oldest
             updates are dropped, and the first ask logs a warning. From then on ``queued`` counts.
+        answer: in the answer of one ``ask`` or ``respond``, with its audio, and in the answers of one turn of
+            ``turns()``, without it; 128 MiB (half an hour of speech) if not given. Beyond it the answer is cancelled,
+            and ``ResponseFailedError`` has what came; of a turn the other words are left out, with a warning. The
+            session goes on.
+        conversation: in ``session.conversation``; 256 MiB if not given. Beyond it the oldest items and responses are
+            left out, with a warning, and ``conversation.forgotten`` counts them. The service has a bound of its own.
     """
 
     queued: int = attrs.field(default=64 * 2**20, validator=_bytes)
     unread: int = attrs.field(default=8 * 2**20, validator=_bytes)
+    answer: int = attrs.field(default=128 * 2**20, validator=_bytes)
+    conversation: int = attrs.field(default=256 * 2**20, validator=_bytes)

@@ -2,12 +2,14 @@
 
 For each update the engine calls, in this order and for these reasons:
 
-1. ``ResponseNormalizer.complete`` adds what a server left out, because all steps behind it rely on that.
+1. ``ResponseNormalizer.complete`` adds what a server left out, because all steps behind it rely on that;
+   ``CharacterJoiner.whole`` puts characters together that the server has cut between two pieces.
 2. ``SessionConnection.observe``: the last error, which explains an end, and whether the server has greeted.
 3. ``RealtimeState.apply``: the settings, then the conversation; the threads that are released below find them up to
    date.
-4. the commands (``core/commands.py``): which one the update acknowledges or refuses.
-5. ``ResponseRouter.route``: the answer that it belongs to; the command shows which request a new response answers.
+4. ``RealtimeExchange.matched``: the command that the update acknowledges or refuses (``core/commands.py``), and the
+   request that a response answers (``core/matching.py``).
+5. ``ResponseRouter.route``: the answer that it belongs to, which the command shows.
 6. the recovery, which learns which frames need not be sent again.
 7. the command's handle: the thread that waits for it may ask for the next answer at once.
 8. the streams.
@@ -22,7 +24,8 @@ changes it, any thread copies it. ``settings`` and ``ResponseRouter`` have locks
 from __future__ import annotations
 
 import time
-from typing import Callable, Optional, TypeVar, Union
+from collections.abc import Mapping
+from typing import Any, Callable, Optional, TypeVar, Union
 
 import attrs
 
@@ -30,7 +33,9 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.core.acknowledgements import ACKNOWLEDGEMENTS, matched_fields
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
+from realtime_sync.core.cut_characters import CharacterJoiner
 from realtime_sync.core.engine import Engine
+from realtime_sync.core.matching import ResponseMatcher
 from realtime_sync.core.normalizer import ResponseNormalizer, is_made_up
 from realtime_sync.core.response_router import ResponseRouter
 from realtime_sync.core.settings import SettingsTracker
@@ -38,6 +43,7 @@ from realtime_sync.core.vocabulary import Vocabulary
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.commands import (
     ResponseCancelCommand,
+    ResponseCreateCommand,
     SessionUpdateCommand,
     TranscriptionSessionUpdateCommand,
 )
@@ -71,26 +77,36 @@ def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
 class RealtimeExchange(ResponseRouter):
     """The answers in progress on one connection; see ``Exchange``.
 
-    ``before``: the answers of the connection that this one replaces.
+    ``state``: the session's. ``before``: the answers of the connection that this one replaces.
     """
 
-    def __init__(self, before: Optional[ResponseRouter] = None) -> None:
-        super().__init__(before)
-        self.complete = ResponseNormalizer(self).complete
+    def __init__(self, state: RealtimeState, before: Optional[RealtimeExchange] = None) -> None:
+        super().__init__(before, lambda: state.settings.answers_speech)
+        self._state = state
+        self._matcher: ResponseMatcher = ResponseMatcher(self, before._matcher if before is not None else None)
+        self.matched = self._matcher.matched
+        self.complete = CharacterJoiner(ResponseNormalizer(self).complete).complete
+
+    def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
+        """See ``Exchange``: a request by hand will occupy the conversation."""
+        if handle.type == ResponseCreateCommand.wire_type:
+            parameters = message.get("response")
+            if not isinstance(parameters, Mapping) or parameters.get("conversation") != "none":
+                self.foresee(handle.event_id, self._state.acknowledge)
 
 
 class RealtimeState:
     """What a session of the realtime protocol keeps; see ``SessionState``.
 
-    ``acknowledge``: seconds in which a cancelled response should end.
+    ``acknowledge``: seconds in which a cancelled response should end. ``most_bytes``: of the conversation.
     """
 
-    def __init__(self, dialect: Dialect, acknowledge: float) -> None:
+    def __init__(self, dialect: Dialect, acknowledge: float, most_bytes: Optional[int] = None) -> None:
         self.dialect = dialect
         self.vocabulary = realtime_vocabulary(dialect)
         self.settings = SettingsTracker()
-        self.conversation = Conversation()
-        self._acknowledge = acknowledge
+        self.conversation = Conversation(most_bytes=most_bytes)
+        self.acknowledge = acknowledge
         self._responses: Optional[RealtimeExchange] = None  # of the connection that was made last
 
     @property
@@ -100,7 +116,7 @@ class RealtimeState:
 
     def new_exchange(self) -> RealtimeExchange:
         """See ``SessionState``."""
-        self._responses = RealtimeExchange(self._responses)
+        self._responses = RealtimeExchange(self, self._responses)
         return self._responses
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
@@ -108,7 +124,7 @@ class RealtimeState:
         if isinstance(command, ResponseCancelCommand):
             if is_made_up(command.response_id):
                 command = attrs.evolve(command, response_id=None)  # the one in progress: the server gave it no name
-            responses_on(connection).cancelling(command.response_id, self._acknowledge)
+            responses_on(connection).cancelling(command.response_id, self.acknowledge)
         return command
 
     def asked(self, handle: CommandHandle, command: Command) -> None:
@@ -185,9 +201,9 @@ class RealtimeEngine(Engine):
             return self.state.conversation.snapshot()
 
     def read_conversation(self, read: Callable[[Conversation], T]) -> T:
-        """The result of ``read``, called with the conversation itself, not a copy (50 ms after 500 turns).
+        """The result of ``read``, called with the conversation itself while no update is delivered.
 
-        ``read`` must be quick, because no update is delivered meanwhile.
+        ``read`` must be quick; what looks at many items reads a ``conversation()``.
         """
         self.check_process()
         with self.delivering:

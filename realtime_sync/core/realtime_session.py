@@ -46,8 +46,9 @@ class RealtimeWireSession(WireSession):
     def conversation(self) -> Conversation:
         """The conversation as it stands: items as far as they have come, responses, usage, cost.
 
-        A copy that does not change; read the property again for a newer one. It can be exported (``to_json``), also
-        after the session's end, and added to another session as history.
+        A copy that does not change; read the property again for a newer one, which costs little. It can be exported
+        (``to_json``), also after the session's end, and added to another session as history. Beyond
+        ``QueueLimits.conversation`` it has the newest items alone, and ``forgotten`` counts the others.
         """
         return self._engine.conversation()
 
@@ -208,9 +209,8 @@ class RealtimeWireSession(WireSession):
     ) -> CommandHandle:
         """Let the model answer. Acknowledged by ``response.created``; the answer ends with ``response.done``.
 
-        Its updates come in ``updates()``. Call ``wait()`` before you ``ask`` or ``respond``: those know of a response
-        once it has begun. If voice activity detection begins a response in the same moment, the two may be confused;
-        ``respond()`` distinguishes them.
+        Its updates come in ``updates()``. An ``ask`` or ``respond`` that follows waits for its end. If voice activity
+        detection begins a response in the same moment, the two may be confused; ``respond()`` distinguishes them.
 
         Args:
             options: Settings of this response alone; None: the session's.

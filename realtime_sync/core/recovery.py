@@ -47,8 +47,8 @@ class Outgoing:
     kept: bool = False
 
 
-ErrorOf = Callable[[str, Mapping[str, Any]], ConnectionClosedError]
-"""The error with which a command of this wire type, with this message, ends."""
+ErrorOf = Callable[[Optional["CommandHandle"]], ConnectionClosedError]
+"""The error with which a command ends; None: that of everything else that waits on the connection."""
 
 
 class Recovery(Protocol):

@@ -5,7 +5,7 @@ that only grows, and each stream is that list, filtered, from its beginning: so 
 read. A ``ResponseDraft`` adds the pieces up to the whole answer, as in the conversation.
 
 States: asked (``_draft.told`` is empty), begun (``response.created`` has come), finished (``response.done``, or
-``_error``). A finished one accepts no update.
+``_error``, or there is no room for more). A finished one accepts no update.
 
 Locks: ``_lock`` guards all that changes; nothing is taken under it. ``_changed`` is told of each
 change. Audio is kept as it came, in base64, and decoded on the threads that read it, without the lock.
@@ -13,7 +13,6 @@ change. Audio is kept as it came, in base64, and decoded on the threads that rea
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from realtime_sync.conversation.drafts import ResponseDraft
 from realtime_sync.conversation.pricing import cost
 from realtime_sync.core.answer import Answer, Delta, Timings
 from realtime_sync.core.commands import time_out
+from realtime_sync.core.limits import QueueLimits
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import RealtimeSyncError, ResponseFailedError
 from realtime_sync.interrupts import Change
@@ -39,8 +39,6 @@ from realtime_sync.protocol.updates import (
     ResponseOutputItemDoneUpdate,
     ResponseOutputTextDeltaUpdate,
 )
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -70,10 +68,7 @@ _MOMENTS: dict[type[Any], str] = {
 
 
 def _decoded(piece: str) -> bytes:
-    audio = decode_base64(piece)
-    if audio is None:
-        logger.warning("a piece of audio (%d characters) is not base64 and cannot be heard", len(piece))
-    return audio or b""
+    return decode_base64(piece) or b""
 
 
 class Response:
@@ -81,7 +76,8 @@ class Response:
 
     ``text_deltas()``, ``transcript_deltas()``, ``deltas()``, ``audio_chunks()`` and ``items()`` are independent of each
     other and each complete; ``wait()`` returns the finished ``Answer``. Leaving the ``with`` block before the end
-    cancels the answer. After the pieces that came, all of them raise ``ResponseFailedError`` if the service failed, and
+    cancels the answer. After the pieces that came, all of them raise ``ResponseFailedError`` if the service failed or
+    said more than ``QueueLimits.answer``, and
     ``ConnectionClosedError`` if the connection ended first; ``WaitTimeoutError`` if no piece comes in time.
 
     Attributes:
@@ -95,11 +91,13 @@ class Response:
         check: Callable[[], None],
         audio_format: AudioFormat,
         model: Optional[str],
+        most_bytes: int = QueueLimits().answer,
     ) -> None:
         self._cancel = cancel
         self._check = check
         self._audio_format = audio_format
         self._model = model
+        self._room = most_bytes  # bytes of messages that may still come
         self._lock = threading.Lock()
         self._changed = Change()
         self._events: list[Event] = []
@@ -197,18 +195,17 @@ class Response:
 
     def cancel(self) -> None:
         """Have the service stop; the pieces that have come stay. Does nothing once the answer is done."""
-        if not self._finished:
+        if not self._finished or self._is_too_long:
             self._cancel(self.id)
 
     def __enter__(self) -> Response:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        if not self._finished:
-            try:
-                self.cancel()
-            except RealtimeSyncError:
-                pass  # the connection has ended, and the response with it
+        try:
+            self.cancel()
+        except RealtimeSyncError:
+            pass  # the connection has ended, and the response with it
 
     def __repr__(self) -> str:
         state = "in progress"
@@ -244,6 +241,12 @@ class Response:
         """Raise the error that ended the answer, if there is one."""
         if self._error is not None:
             raise self._error.with_traceback(None)
+        if self._is_too_long:
+            raise ResponseFailedError(
+                "the answer is longer than QueueLimits.answer allows; the rest of it is not read. Raise that limit if "
+                "answers are to be so long",
+                answer=self.answer(),
+            )
         if self._draft.told.status == "failed":
             details = self._draft.told.status_details
             error = (details.error if details else None) or ErrorDetails()
@@ -273,6 +276,11 @@ class Response:
         with self._lock:
             if self._finished:
                 return
+            self._room -= len(update.raw_content)
+            if self._is_too_long:
+                self._finished = True
+                self._changed.tell()
+                return
             whole_texts = () if event_of is _audio_of else self._draft.apply(update)
             if event_of is not None:
                 self._add(event_of(update))
@@ -291,6 +299,10 @@ class Response:
         moment = _MOMENTS.get(type(cause))
         if moment is not None and moment not in self._times:
             self._times[moment] = time.monotonic() - self._asked
+
+    @property
+    def _is_too_long(self) -> bool:
+        return self._room < 0
 
     @property
     def _begun(self) -> bool:

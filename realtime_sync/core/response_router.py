@@ -2,11 +2,11 @@
 
 Rules:
 
-1. The asker of a response is decided once, at ``response.created``: ``PendingCommands`` finds the request it answers
-   (by metadata if the server echoes it, else in the order of asking). From then on its id alone decides.
-2. The service makes one response at a time in a conversation, and refuses a second. So a request waits here until the
-   conversation is free: of responses that this library asked for, and of those that voice activity detection began.
-   Out-of-band responses (``conversation="none"``) run beside it, any number at once.
+1. The asker of a response is decided once; ``matching.py`` has the rule. From then on the response's id alone decides.
+2. The service makes one response at a time in a conversation, and refuses a second. So a request, with its items, waits
+   here until the conversation is free: of responses that are in progress, however they began; of those that were asked
+   for, by this library or by hand (``start_response``, a raw message); and of those that voice activity detection is
+   about to begin. Out-of-band responses (``conversation="none"``) run beside it, any number at once.
 3. A response is open from ``response.created`` to ``response.done``. What is known of it is kept for some time
    afterwards: its items and its remote calls come later than its end.
 4. An update belongs to an asker (``ask``, ``respond``) if it answers or refuses one of the asker's commands, belongs to
@@ -18,17 +18,18 @@ Rules:
 The interface, for the rest of the package:
 
 - ``request``, ``withdraw``, ``adopt``, ``cancelling``, ``wait_for_change``: for asking (``ask.py``).
+- ``foresee``, ``answers_speech_now``: for responses that will begin and that no asker asks for.
 - ``route``, ``end``: for the reader, which hands over every update and the command that it acknowledges.
 - ``get(response_id)``: the ``OpenResponse``, open or lately done; ``owner_of(response_id)``: its ``Owner``.
 - ``open_ids``, ``active``, ``claimed``, ``idle``: the responses in progress.
 - ``claim_call(call_id)``: True for the first caller, which then acts on the call.
 
-States of the conversation, by ``_claimed`` and ``_occupying``: free (neither); claimed (a request is on its way);
-occupied (a response is in progress in it). ``request`` waits for free; ``response.created`` turns claimed into
-occupied; a refusal or a withdrawal turns claimed into free; ``response.done`` turns occupied into free, and so does the
-time that ``cancelling`` allows.
+States of the conversation, by ``_claimed``, ``_foreseen`` and ``_occupying``: free (none of them); claimed (a request
+is on its way); foreseen (another response will begin); occupied (a response is in progress in it). ``request`` waits
+for free; ``response.created`` turns claimed and foreseen into occupied; a refusal or a withdrawal turns claimed into
+free; ``response.done`` turns occupied into free. The times that ``foresee`` and ``cancelling`` allow do so, too.
 
-Locks: ``ResponseRouter._lock`` guards all of its fields, ``_Recent._lock`` the names in it; each is held for dictionary
+Locks: ``ResponseRouter._lock`` guards all of its fields, ``Recent._lock`` the names in it; each is held for dictionary
 work only, and nothing is taken under either. Only the reader changes ``_known`` and ``_open`` (and ``end`` clears
 them), one entry at a time; a lookup in ``_known`` needs no lock. A ``Response`` is fed, and failed, without it.
 """
@@ -39,12 +40,12 @@ import enum
 import math
 import threading
 import time
-from typing import Optional
+from typing import Callable, Optional
 
 import attrs
 
 from realtime_sync.core.acknowledgements import METADATA_KEY
-from realtime_sync.core.commands import server_error
+from realtime_sync.core.commands import CommandHandle, server_error
 from realtime_sync.core.response import Response
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import UsageError, WaitTimeoutError
@@ -58,6 +59,10 @@ from realtime_sync.protocol.updates import ErrorUpdate, ResponseCreatedUpdate, R
 _MOST_RESPONSES = 512
 # Names of items, commands and calls that are remembered.
 _MOST_NAMES = 4096
+
+# The name of the response that voice activity detection will begin, and how soon it does (seconds).
+_SPEECH = "the user's speech"
+_BEGINS_SECONDS = 1.0
 
 _COMMANDED = (
     updates.ConversationItemRetrievedUpdate,
@@ -93,9 +98,14 @@ def request_mark(event_id: str, owner: Owner) -> str:
     return " ".join([event_id, *(str(role.name).lower() for role in _ROLES if role in owner)])
 
 
+def _mark(update: ResponseCreatedUpdate) -> list[str]:
+    """The parts of the mark that a response has, of whichever client."""
+    return str((update.response.metadata or {}).get(METADATA_KEY) or "").split()
+
+
 def _marked_owner(update: ResponseCreatedUpdate) -> Owner:
     """The owner of a response that this session did not ask for: another client of the same call may have."""
-    roles = str((update.response.metadata or {}).get(METADATA_KEY) or "").split()[1:]
+    roles = _mark(update)[1:]
     owner = Owner.SESSION
     for role in _ROLES:
         if str(role.name).lower() in roles:
@@ -113,7 +123,9 @@ class OpenResponse:
         owner: The calls that its asker handles.
         response: The object that the asker reads; None if this session did not ask for it.
         is_an_askers: True if its updates belong to the asker (rule 4).
+        event_id: The asker's request; None if there is none.
         items: The items that are complete, by call or item id; the reader's alone, kept until the response is done.
+        arguments: Those of its calls, in pieces, by item id and call id; likewise.
     """
 
     id: str
@@ -121,7 +133,9 @@ class OpenResponse:
     owner: Owner
     response: Optional[Response] = None
     is_an_askers: bool = False
+    event_id: Optional[str] = None
     items: dict[str, ConversationItem] = attrs.field(factory=dict)
+    arguments: dict[str, list[str]] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -130,8 +144,8 @@ class _Request:
     owner: Owner
 
 
-class _Recent:
-    """The newest names of a kind. Shared by all connections of a session."""
+class Recent:
+    """The newest names of a kind, within a bound. Shared by all connections of a session."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards changes of _names
@@ -152,9 +166,16 @@ class _Recent:
 
 
 class ResponseRouter:
-    """The responses of one connection. ``before``: the registry of the connection that this one replaces."""
+    """The responses of one connection.
 
-    def __init__(self, before: Optional[ResponseRouter] = None) -> None:
+    ``before``: the registry of the connection that this one replaces. ``answers_speech``: whether voice activity
+    detection begins a response once it has made a message of what the user said.
+    """
+
+    def __init__(
+        self, before: Optional[ResponseRouter] = None, answers_speech: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._answers_speech = answers_speech
         self._lock = threading.Lock()
         self._changed = Change()  # told when the conversation may have become free
         self._freed = object()  # another one each time
@@ -164,9 +185,11 @@ class ResponseRouter:
         self._claimed: Optional[str] = None  # the event_id of the request that is about to occupy the conversation
         self._occupying: Optional[str] = None  # id of the response in progress in the conversation, however it began
         self._awaited_until = math.inf  # by time.monotonic(); from then on it is taken to have ended
+        # What will begin: by event_id (None: a raw message without one) or _SPEECH; until when that is believed.
+        self._foreseen: dict[Optional[str], float] = {}
         self._ended: Optional[Exception] = None
-        self._of_askers: _Recent = before._of_askers if before else _Recent()  # event ids of commands, ids of items
-        self._calls: _Recent = before._calls if before else _Recent()
+        self._of_askers: Recent = before._of_askers if before else Recent()  # event ids of commands, ids of items
+        self._calls: Recent = before._calls if before else Recent()
 
     # On any thread ----------------------------------------------------------------------------------------------
 
@@ -207,6 +230,23 @@ class ResponseRouter:
         """A command of this ``event_id``, or the item of this id, is an asker's. Called before it is sent."""
         for name in names:
             self._of_askers.add(name)
+
+    def foresee(self, name: Optional[str], seconds: float) -> None:
+        """A response that no asker asks for is about to begin in the conversation; it is awaited for so many seconds.
+
+        ``name``: the ``event_id`` of a request that is sent by hand, None if it has none.
+        """
+        with self._lock:
+            now = time.monotonic()
+            self._foreseen = dict(filter(lambda each: each[1] > now, self._foreseen.items()))
+            if name is None or name not in self._requested:
+                self._foreseen[name] = now + seconds
+
+    def taken_back(self, handle: CommandHandle) -> None:
+        """See ``Exchange``."""
+        with self._lock:
+            self._foreseen.pop(handle.event_id, None)
+            self._tell()
 
     def cancelling(self, response_id: Optional[str], seconds: float) -> None:
         """A response (None: the one in the conversation) was cancelled; its end is awaited for so many seconds.
@@ -266,7 +306,12 @@ class ResponseRouter:
         """True if no response is in progress nor asked for."""
         with self._lock:
             asked = self._requested or any(one.response is not None for one in self._open.values())
-            return self._claimed is None and not asked and not self._is_occupied()
+            return not asked and self._is_free()
+
+    @property
+    def answers_speech_now(self) -> bool:
+        """True if voice activity detection is about to begin a response."""
+        return self._foreseen.get(_SPEECH, -math.inf) > time.monotonic()
 
     # On the reader thread ---------------------------------------------------------------------------------------
 
@@ -287,6 +332,9 @@ class ResponseRouter:
         if response_id and isinstance(update, ResponseCreatedUpdate):
             known = self._begin(response_id, update, event_id)
         if known is None:
+            by_itself = isinstance(update, updates.InputAudioBufferCommittedUpdate) and event_id is None
+            if by_itself and self._answers_speech():
+                self.foresee(_SPEECH, _BEGINS_SECONDS)
             about_item = not isinstance(update, _COMMANDED) and getattr(update, "item_id", None) in self._of_askers
             return about_item or event_id in self._of_askers
         if known.response is not None:
@@ -322,16 +370,40 @@ class ResponseRouter:
                 self._known[response_id] = self._open[response_id] = known
                 lost = self._forget_oldest()
             if request is not None:
-                known.response, known.owner = request.response, request.owner
+                known.response, known.owner, known.event_id = request.response, request.owner, event_id
                 known.out_of_band = self._claimed != event_id
                 known.is_an_askers = Owner.FOR_ALL not in request.owner
+            else:
+                self._correct(known, update)
             if not known.out_of_band:  # one at a time: the one before has ended, even if the server did not say so
                 self._occupying, self._awaited_until = response_id, math.inf
+                if event_id is None:
+                    self._foreseen.pop(_SPEECH, None)
+            self._foreseen.pop(event_id, None)
             self._release(event_id)
+            self._tell()
         if lost is not None:
             message = f"the server did not end this answer, and more than {_MOST_RESPONSES} others have begun since"
             lost.fail(UsageError(message))
         return known
+
+    def _correct(self, known: OpenResponse, update: ResponseCreatedUpdate) -> None:
+        """Give a response with the mark of a request its asker, if another response was taken for this one."""
+        event_id = next(iter(_mark(update)), None)
+        other = self._mistaken(event_id)
+        if other is not None and other is not known:  # a server may say everything twice
+            known.response, known.owner, known.is_an_askers = other.response, other.owner, other.is_an_askers
+            known.event_id, known.out_of_band = event_id, other.out_of_band
+            self._disown(other)
+
+    def _mistaken(self, event_id: Optional[str]) -> Optional[OpenResponse]:
+        """The response that was taken for the answer to this request, if it has said nothing yet."""
+        begun = (each for each in self._open.values() if each.response is not None and each.event_id == event_id)
+        found = next(begun, None) if event_id else None
+        return found if found and found.response and not found.response.has_begun_to_come else None
+
+    def _disown(self, known: OpenResponse) -> None:
+        known.response, known.owner, known.is_an_askers, known.event_id = None, Owner.SESSION, False, None
 
     def _forget_oldest(self) -> Optional[Response]:
         """Forget the oldest response if too many are known; returns its answer if it was still in progress."""
@@ -346,17 +418,25 @@ class ResponseRouter:
             if self._occupying == known.id:
                 self._occupying = None
             self._tell()
-        known.items = {}
+        known.items, known.arguments = {}, {}
         for item in update.response.output if known.is_an_askers else ():
             self._of_askers.add(item.id)
 
     def _refuse(self, update: ErrorUpdate, event_id: Optional[str]) -> None:
         with self._lock:
             request = self._requested.pop(event_id, None) if event_id else None
+            mistaken = self._mistaken(update.failed_event_id)
+            refused = request.response if request is not None else mistaken.response if mistaken is not None else None
+            if mistaken is not None:
+                self._disown(mistaken)
+            if update.failed_event_id is None:  # it may be about any request that was sent by hand
+                self._foreseen.clear()
+            self._foreseen.pop(event_id, None)
             self._release(event_id)
-            others = self._unfinished() if event_id is None else []
-        if request is not None:
-            request.response.fail(server_error(update))
+            self._tell()
+            others = self._unfinished() if event_id is None and refused is None else []
+        if refused is not None:
+            refused.fail(server_error(update))
         for other in others:
             other.overheard = update
 
@@ -365,14 +445,19 @@ class ResponseRouter:
         return [*(request.response for request in self._requested.values()), *begun]
 
     def _is_free(self) -> bool:
-        return self._ended is not None or (self._claimed is None and not self._is_occupied())
+        return self._ended is not None or (self._claimed is None and self._taken_until() <= time.monotonic())
 
-    def _is_occupied(self) -> bool:
-        return self._occupying is not None and time.monotonic() < self._awaited_until
+    def _taken_until(self) -> float:
+        """When the conversation will be free of the responses in it and of those that will begin, if none of them ends.
+
+        By ``time.monotonic()``.
+        """
+        occupied = self._awaited_until if self._occupying is not None else -math.inf
+        return max(occupied, *self._foreseen.values(), -math.inf)
 
     def _seconds_occupied(self) -> Optional[float]:
-        """Seconds until the response in progress is taken to have ended; None if that is known when it has."""
-        seconds = self._awaited_until - time.monotonic()
+        """Seconds until the responses in progress are taken to have ended; None if that is known when they have."""
+        seconds = self._taken_until() - time.monotonic()
         return seconds if 0 < seconds < math.inf else None
 
     def _tell(self) -> None:

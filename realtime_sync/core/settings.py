@@ -74,6 +74,11 @@ class SettingsTracker:
             if self._asked_format is not None and self._asked_format[0] is handle:
                 self._asked_format = None
 
+    def remembers(self, handle: CommandHandle) -> bool:
+        """True if the options of this command, which is in flight, are among the desired ones."""
+        with self._lock:
+            return any(asked[0] is handle for asked in self._asked)
+
     def desired(self) -> Optional[SessionOptions]:
         """All options that were asked for and not refused, as one; None if there are none."""
         with self._lock:
@@ -110,6 +115,12 @@ class SettingsTracker:
             options = self.reported.turn_detection_options
         return options if isinstance(options, TurnDetectionOptions) and options.type != "none" else None
 
+    @property
+    def answers_speech(self) -> bool:
+        """True if the service begins a response by itself once the user has spoken."""
+        turn_detection = self.turn_detection
+        return turn_detection is not None and turn_detection.create_response is not False
+
 
 def _reports_format(handle: CommandHandle) -> bool:
     """True if the acknowledgement reported the format, so that the reported one holds."""
@@ -122,8 +133,8 @@ def _sample_format(format: object) -> Optional[SampleFormat]:
         return None
     try:
         return SampleFormat.of(format)
-    except InvalidInputError:
-        logger.warning("the input format %r is unknown, so audio is sent without checking its format", format.type)
+    except InvalidInputError as error:
+        logger.warning("audio is sent without checking its format, because the input format is unknown: %s", error)
         return None
 
 

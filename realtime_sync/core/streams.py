@@ -15,11 +15,13 @@ caller's condition runs, never while a thread waits (``interrupts.py``).
 
 from __future__ import annotations
 
+import difflib
 import functools
 import itertools
 import logging
 import threading
 import types
+import warnings
 import weakref
 from collections import deque
 from typing import Callable, Optional, Protocol, TypeVar, Union, overload
@@ -36,7 +38,7 @@ from realtime_sync.errors import (
     WaitTimeoutError,
 )
 from realtime_sync.interrupts import Change
-from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
 
 logger = logging.getLogger(__name__)
@@ -317,10 +319,21 @@ def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
         return lambda update: update.kind is kind
     if isinstance(wanted, str):
         text = wanted  # the type as the server spelled it, or as GA does
+        _warn_of_a_slip(text)
         return lambda update: update.type == text or update.kind == text
     if callable(wanted) and not isinstance(wanted, type):
         return wanted
     raise InvalidInputError(f"wanted must be a kind, a wire type, an update class or a function, not {wanted!r}")
+
+
+def _warn_of_a_slip(wire_type: str) -> None:
+    """A type that is not known here is allowed, because services add some; a mistyped one would wait in silence."""
+    known = {*ConversationUpdateKind, *PREVIEW_SPELLINGS}
+    if wire_type not in known:
+        meant = difflib.get_close_matches(wire_type, known, n=1, cutoff=0.85)
+        if meant:
+            told = f"{wire_type!r} is no update that this version knows: is {str(meant[0])!r} meant?"
+            warnings.warn(told, stacklevel=4)
 
 
 def _described(wanted: Wanted) -> str:

@@ -6,13 +6,14 @@ keeps its own knowledge of a session (settings, a conversation) behind ``Session
 in progress) behind ``Exchange``. The reader thread calls them, in the order that ``realtime.py`` explains for its
 protocol. A second protocol is a second module like ``realtime.py``, not a second engine.
 
-Locks: none here. The engine calls ``apply``, ``apply_in_silence`` and ``Exchange.route`` with its lock for delivery
-held; ``prepare``, ``asked`` and ``not_asked`` are called on the thread that sends, with no lock held.
+Locks: none here. The engine calls ``apply``, ``apply_in_silence``, ``Exchange.matched`` and ``Exchange.route`` with its
+lock for delivery held; ``Exchange.sending`` in the turn on the wire; ``prepare``, ``asked`` and ``not_asked`` on the
+thread that sends, with no lock held.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union
 
 import attrs
@@ -23,7 +24,7 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 
 if TYPE_CHECKING:
-    from realtime_sync.core.commands import CommandHandle
+    from realtime_sync.core.commands import CommandHandle, PendingCommands
     from realtime_sync.core.connection import SessionConnection
 
 Match = Callable[[Mapping[str, Any], ConversationUpdate], bool]
@@ -68,8 +69,22 @@ class Vocabulary:
 class Exchange(Protocol):
     """What a protocol keeps of one connection: the answers in progress on it."""
 
-    def complete(self, update: ConversationUpdate) -> ConversationUpdate:
-        """The update with what a server left out; the same object if nothing is missing."""
+    def complete(self, update: ConversationUpdate) -> Sequence[ConversationUpdate]:
+        """The update with what a server left out, the same object if nothing is missing; before it, what it ends."""
+
+    def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
+        """A command with these fields is about to be written, in its turn on the wire."""
+
+    def taken_back(self, handle: CommandHandle) -> None:
+        """Ctrl-C came before the command's first byte was written: it is not sent."""
+
+    def matched(
+        self, update: ConversationUpdate, commands: PendingCommands
+    ) -> Sequence[tuple[ConversationUpdate, Optional[CommandHandle]]]:
+        """The update with the command that it acknowledges or refuses, if any.
+
+        Before it in the sequence: earlier updates whose command is known only now.
+        """
 
     def route(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
         """Hand the update to the answer that it belongs to. ``acknowledged``: the command's ``event_id``.

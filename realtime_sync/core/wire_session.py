@@ -246,7 +246,9 @@ class WireSession:
         )
 
     def __repr__(self) -> str:
-        state = str(self._engine.end.reason.close_info) if self._engine.end is not None else "open"
+        state = "reconnecting" if self._engine.reconnecting else "open"
+        if self._engine.end is not None:
+            state = str(self._engine.end.reason.close_info)
         about = " ".join(filter(None, (self.id or "(not greeted yet)", self._about(), state)))
         return f"<{type(self).__name__} {about}; {self._engine.updates!r}>"
 
@@ -279,11 +281,9 @@ def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:
         raise InvalidInputError(
             f"message must be a dict, JSON text or bytes, or a command, not {type(message).__name__}"
         )
+    message = codec.sendable(message)
     try:
-        message.encode()
         content = json.loads(message)
-    except UnicodeEncodeError as error:
-        raise InvalidInputError(f"this text cannot be sent as UTF-8: {error}") from error
     except (ValueError, RecursionError):
         content = None
     return message, content if isinstance(content, dict) else {}

@@ -29,6 +29,9 @@ Flavour = Literal["openai", "azure", "azure-preview"]
 """Whose rules of paths, query and headers hold. A server of one's own is ``"openai"``, unless it imitates Azure."""
 
 _PREVIEW_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}-preview")
+# What people paste with the base URL of a service: the paths of its other APIs, or of one realtime request.
+_OPENAI_TAIL = re.compile(r"(?<=/v1)/((chat/)?completions|responses|models|realtime/(client_secrets|sessions|calls))$")
+_AZURE_TAIL = re.compile(r"/openai(/(v1|deployments|realtime)(/.*)?)?$|^/models(/.*)?$|^/api/projects/[^/]+$")
 _SELECTORS = ("model", "deployment", "call_id", "intent")
 
 Additions = Mapping[str, Optional[str]]
@@ -193,8 +196,9 @@ class Endpoint:
     ) -> Endpoint:
         """Azure OpenAI. The class describes the arguments that are not described here, under the same names.
 
-        ``endpoint`` is the resource, such as ``https://RESOURCE.openai.azure.com``. ``/openai`` and ``/openai/v1``
-        behind it are understood; a path of another kind that ends in ``/realtime`` is kept as it is.
+        ``endpoint`` is the resource, such as ``https://RESOURCE.openai.azure.com``. What the portal shows behind it
+        (``/openai/v1``, ``/openai/deployments/...``, ``/models``) is left out; a path of another kind that ends in
+        ``/realtime`` is kept as it is.
 
         ``credential``: a text is a key (``api-key``). A function returns a token (``Authorization: Bearer``), as
         azure-identity's ``get_bearer_token_provider`` does, and so does ``get_token``. Set ``credential_kind`` to
@@ -303,11 +307,10 @@ class Endpoint:
 
     def _path(self, base: str, suffix: Optional[str]) -> str:
         path = base.rstrip("/")
-        if self.flavour != "openai":
-            known = re.search(r"/openai(/v1)?(/realtime)?$", path)
-            if known or not path.endswith("/realtime"):
-                path = path[: known.start()] if known else path
-                path += "/openai/v1/realtime" if self.flavour == "azure" else "/openai/realtime"
+        known = (_OPENAI_TAIL if self.flavour == "openai" else _AZURE_TAIL).search(path)
+        path = path[: known.start()] if known else path
+        if self.flavour != "openai" and (known or not path.endswith("/realtime")):
+            path += "/openai/v1/realtime" if self.flavour == "azure" else "/openai/realtime"
         tail = f"/{urls.printable(suffix, 'path_suffix').strip('/')}" if suffix else ""
         if path.endswith(f"/realtime{tail}"):
             return path
@@ -330,15 +333,23 @@ class Endpoint:
         """Azure answers a wrong api-version with a bare 401 or 404, so say here what is wrong."""
         if self.flavour == "openai":
             return
+        base, query = urls.split_base_url(self.base_url)
+        if base.path.startswith(("/voice-live", "/voice-agent")):
+            raise ConfigurationError(
+                "The endpoint's URL is one of Voice Live, which is another API of Azure. For the realtime API leave "
+                "out its path and its query, and name the resource alone."
+            )
         version = self.api_version
         if version != "v1" and not (isinstance(version, str) and _PREVIEW_VERSION.fullmatch(version)):
             raise ConfigurationError(
                 f"api_version {version!r} has no realtime API. Use 'v1' (generally available), or the date of a "
                 "preview, such as '2024-10-01-preview' or '2025-04-01-preview'."
             )
-        named = dict(urls.split_base_url(self.base_url)[1]).get("api-version")
+        named = dict(query).get("api-version")
         if named not in (None, version):
+            advice = "Leave the query out of the URL"
+            if _PREVIEW_VERSION.fullmatch(named):
+                advice += f", or pass api_version={named!r} (AZURE_OPENAI_API_VERSION) if that is what you want"
             raise ConfigurationError(
-                f"The endpoint's URL has api-version={named!r}, but api_version is {version!r}. Leave the query out of "
-                f"the URL, and pass api_version={named!r} (AZURE_OPENAI_API_VERSION) if that is what you want."
+                f"The endpoint's URL has api-version={named!r}, but api_version is {version!r}. {advice}."
             )

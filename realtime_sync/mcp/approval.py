@@ -6,7 +6,6 @@ request is an item of the conversation, and so is the decision, which is sent on
 
 from __future__ import annotations
 
-import json
 import logging
 import secrets
 from typing import Any, Callable, Optional, Union
@@ -18,6 +17,7 @@ from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
+from realtime_sync.protocol.parsing import json_object
 
 logger = logging.getLogger(__name__)
 
@@ -66,11 +66,7 @@ class MCPApproval:
     @property
     def arguments(self) -> Optional[dict[str, Any]]:
         """The arguments; None if the model wrote no JSON object."""
-        try:
-            value = json.loads(self.arguments_text or "{}")
-        except (ValueError, RecursionError):
-            return None
-        return value if isinstance(value, dict) else None
+        return json_object(self.arguments_text or "{}")
 
 
 ApprovalCallback = Callable[[MCPApproval], Union[bool, MCPDecision]]
@@ -92,7 +88,7 @@ def decide(engine: RealtimeEngine, callback: ApprovalCallback, item: MCPApproval
     except BaseException as error:
         logger.exception("the approval callback failed, so the call is rejected")
         decision, failure = MCPDecision(False, "the application could not decide"), error
-    if item.id in engine.read_conversation(_answered):
+    if item.id in _answered(engine.conversation()):
         logger.info("the request %s was answered elsewhere, so the callback's decision is not sent", item.id)
         return failure
     answer_id = f"item_{secrets.token_hex(12)}"  # so that its acknowledgement is known

@@ -25,7 +25,7 @@ from typing import Callable, Optional, Union
 
 import attrs
 
-from realtime_sync.core.response_router import Owner, ResponseRouter
+from realtime_sync.core.response_router import Owner, Recent, ResponseRouter
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.interrupts import Change
@@ -106,7 +106,7 @@ class RemoteCalls:
         self._lock = threading.Lock()  # guards all below
         self._changed = Change()  # told of each change
         self._calls: list[RemoteCall] = []
-        self._dropped: set[Optional[str]] = set()  # ids of items and requests that nobody waits for any more
+        self._dropped = Recent()  # ids of items and requests that nobody waits for any more
         self._current: Optional[str] = None  # the response that began last
         self._last_sign = time.monotonic()
         self._stopped = False
@@ -177,7 +177,8 @@ class RemoteCalls:
     def _drop(self, calls: Iterable[RemoteCall]) -> None:
         for call in list(calls):
             self._calls.remove(call)
-            self._dropped |= {call.item_id, call.request_id}
+            self._dropped.add(call.item_id)
+            self._dropped.add(call.request_id)
 
     # On any other thread ----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Optional, Union
 
 import attrs
@@ -22,7 +22,7 @@ from realtime_sync.core.response_router import Owner
 from realtime_sync.deadline import Deadline
 from realtime_sync.mcp.approval import ApprovalCallback, decide, open_requests
 from realtime_sync.mcp.calls import RemoteCall, RemoteCalls
-from realtime_sync.protocol.items import MCPApprovalRequestItem, MCPCallItem
+from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPCallItem
 from realtime_sync.protocol.options import ConversationMCPTool, ConversationResponseOptions
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.tools.rounds import Step, UnattendedRounds
@@ -96,7 +96,7 @@ class MCPApprover:
         try:
             self._approvals.enter(self)
             self._engine.listen(self._calls)
-            for item in self._engine.read_conversation(open_requests):
+            for item in open_requests(self._engine.conversation()):
                 self._calls.add_request(item)
             self._thread = self._engine.start_thread(self._work, "mcp")
         except BaseException:
@@ -166,6 +166,10 @@ class MCPFollower:
             raise errors.WaitTimeoutError(late)
         went_on = answer.items and not isinstance(answer.items[-1], kinds)  # the service did, within the response
         return Step() if went_on else Step(results=())
+
+    def abandon(self, answer: Answer) -> Sequence[ConversationItem]:
+        """Nothing: the service makes these calls, and answers them."""
+        return ()
 
     def _with_requests(self, answer: Answer) -> Answer:
         """The answer with the requests that nobody has decided, which may have come beside its response."""

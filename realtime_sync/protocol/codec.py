@@ -22,6 +22,7 @@ from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, overri
 
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol import commands, items, options, updates  # noqa: F401  commands, updates: fill the registry
+from realtime_sync.protocol.characters import joined_or_none
 from realtime_sync.protocol.dialects import Dialect, Json, read, read_type, write
 from realtime_sync.protocol.parsing import parse
 from realtime_sync.protocol.registry import REALTIME, UNSET, Command, Options, Registry, UnsetType, WireObject
@@ -32,6 +33,8 @@ Hook = Callable[[Any, Any], Any]
 
 # Fields that this library adds; a server's field of the same name goes into `extra`.
 _OURS = ("extra", "raw_content", "raw_bytes", "faults", "arrived_at")
+# JSON's safe numbers: beyond them (and NaN, and infinity) nothing is meant, and arithmetic may fail.
+_HIGHEST = 2**53
 # A message nests at most six classes deep and each pass mends a whole level, so this is never reached by data.
 _MOST_PASSES = 40
 
@@ -99,9 +102,23 @@ def to_text(message: Any) -> str:
     """Compact JSON, checked to be sendable as UTF-8."""
     try:
         text = json.dumps(message, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise InvalidInputError(f"this cannot be sent as JSON: {error}") from error
+    return sendable(text)
+
+
+def sendable(text: str) -> str:
+    """The text with the halves of characters that meet in it joined; raises ``InvalidInputError`` for one alone."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        whole = joined_or_none(text)
+        if whole is None:
+            raise InvalidInputError(
+                f"this cannot be sent as JSON: there is half of a character ({error.object[error.start]!a}) in "
+                "a text, as if the text had been cut, or decoded with another encoding than its own"
+            ) from error
+        return whole
     return text
 
 
@@ -195,7 +212,8 @@ def _unreadable(text: str, fault: str) -> UnreadableUpdate:
 
 def _json_type(value: Any) -> str:
     names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
+    name = names.get(type(value))
+    return name or ("a number" if -_HIGHEST <= value <= _HIGHEST else "a number beyond all that is meant")
 
 
 # The converter's hooks --------------------------------------------------------------------------------------
@@ -213,17 +231,25 @@ def _only(kind: type[T], name: str) -> Hook:
 
 
 def _structure_int(value: Any, _: Any) -> int:
-    if type(value) is int:
-        return value
-    if isinstance(value, float) and value.is_integer():  # some servers' JSON libraries write 1000.0
-        return int(value)
-    raise TypeError(f"expected a whole number, got {_json_type(value)}")
+    number = _number(value)
+    if isinstance(number, int):
+        return number
+    if number.is_integer():  # some servers' JSON libraries write 1000.0
+        return int(number)
+    raise TypeError("expected a whole number, got a fraction")
 
 
 def _structure_float(value: Any, _: Any) -> float:
+    return float(_number(value))
+
+
+def _number(value: Any) -> Union[int, float]:
     if type(value) not in (int, float):
         raise TypeError(f"expected a number, got {_json_type(value)}")
-    return float(value)
+    if not -_HIGHEST <= value <= _HIGHEST:  # nor is NaN
+        raise TypeError("expected a number that can be counted with")
+    number: Union[int, float] = value
+    return number
 
 
 def _container_hook(kind: type[Any], name: str, make: Callable[..., Hook]) -> Callable[..., Hook]:
@@ -266,9 +292,23 @@ def _union_hook(wanted: Any, converter: cattrs.BaseConverter) -> Hook:
     return structure
 
 
+def _arguments_hook(*, nullable: bool) -> Hook:
+    """The arguments of a call are JSON text. Some servers send the object itself: it is told as its text."""
+
+    def structure(value: Any, _: Any) -> Optional[str]:
+        if value is None and not nullable:
+            raise TypeError("expected a string, got null")
+        return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    return structure
+
+
 def _class_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Hook:
     """Structure one class; what it has no field for goes into ``extra``."""
     ours = {field.name: override(omit=True) for field in attrs.fields(cls) if field.name in _OURS}
+    for field in attrs.fields(cls):
+        if field.name == "arguments":
+            ours["arguments"] = override(struct_hook=_arguments_hook(nullable=field.default is None))
     inner: Hook = make_dict_structure_fn(cls, converter, _cattrs_detailed_validation=True, **ours)  # type: ignore[arg-type]
     known = frozenset(field.name for field in attrs.fields(cls)) - frozenset(_OURS)
     if getattr(cls, "session_type", None):

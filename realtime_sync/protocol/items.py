@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import logging
 import mimetypes
 import os
 from collections.abc import Iterable, Mapping
@@ -25,6 +26,10 @@ def text_repr(text: Optional[str]) -> str:
     """A text for a repr: its beginning, and how long it is."""
     return repr(text) if text is None or len(text) <= 200 else f"{text[:200]!r}... ({len(text)} characters)"
 
+
+logger = logging.getLogger(__name__)
+
+_LONGEST_LINE = 80  # characters of base64 that is written in lines, with their ends
 
 ItemStatus = Union[Literal["completed", "incomplete", "in_progress"], str]
 Role = Union[Literal["user", "assistant", "system"], str]
@@ -289,13 +294,31 @@ def speaker_and_words(item: ConversationItem) -> tuple[str, str]:
 
 
 def decode_base64(text: Optional[str]) -> Optional[bytes]:
-    """The bytes, or None if there is no text or it is not base64 (some servers send placeholders)."""
+    """The bytes; None if there is no text, or, with a warning, if it is not base64 (some servers send placeholders)."""
     if text is None:
         return None
     try:
         return base64.b64decode(text, validate=True)
     except ValueError:
+        pass
+    try:
+        return base64.b64decode(_as_standard(text), validate=True)
+    except ValueError:
+        logger.warning("a piece of audio (%d characters) is not base64 and cannot be heard", len(text))
         return None
+
+
+def base64_size(text: str) -> int:
+    """How many bytes a base64 text stands for, without decoding it."""
+    if len(text) % 4 or "\n" in text[:_LONGEST_LINE] or text.endswith("\n"):
+        text = _as_standard(text)
+    return max(0, len(text) // 4 * 3 - text.count("=", -2))
+
+
+def _as_standard(text: str) -> str:
+    """Base64 as other languages write it (without padding, safe in URLs, in lines) as the standard has it."""
+    text = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    return text + "=" * (-len(text) % 4)
 
 
 def _parts(content: Content, text_type: str) -> list[ConversationContentPart]:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Optional, Union
+
+from realtime_sync.protocol.characters import all_joined
 
 _raw_decode = json.JSONDecoder().raw_decode
 _AUDIO_TYPE = 'audio.delta"'  # with the prefixes of the dialects and of translations
 _KEY, _SPACED_KEY = '"delta":"', '"delta": "'
 _MARK = r"\u0000"  # stands where the audio was, and tells that this was the message's own
+_HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 # Shorter texts cost as much to search as to read.
 _LONG = 1024
 
 
 def parse(text: str) -> Any:
-    """``json.loads``: the same values, the same errors; but a control character in audio is let pass."""
+    """``json.loads``: the same values, the same errors; but a control character in audio is let pass.
+
+    No text has half of a character (``characters.py``); but the message's own ``delta``, which may go on in the next.
+    """
     message = _parse_around_audio(text) if len(text) > _LONG and _AUDIO_TYPE in text else None
     return _parse(text) if message is None else message
 
@@ -25,7 +32,16 @@ def _parse(text: str) -> Any:
         value, end = _raw_decode(text)
     except ValueError:
         end = -1
-    return value if end == len(text) else json.loads(text)
+    value = value if end == len(text) else json.loads(text)
+    # Only an escape can be half of a character, for the text itself was UTF-8.
+    return _whole(value) if "\\" in text and _HALF_ESCAPE.search(text) else value
+
+
+def _whole(value: Any) -> Any:
+    whole = all_joined(value)
+    if isinstance(value, dict) and isinstance(value.get("delta"), str):
+        whole["delta"] = value["delta"]
+    return whole
 
 
 def _parse_around_audio(text: str) -> Optional[dict[str, Any]]:
@@ -50,7 +66,7 @@ def _parse_around_audio(text: str) -> Optional[dict[str, Any]]:
 def json_object(text: Union[str, bytes]) -> Optional[dict[str, Any]]:
     """The JSON object that a text holds; None if it holds something else, or cannot be read."""
     try:
-        value = json.loads(text)
+        value = all_joined(json.loads(text))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -3,13 +3,15 @@
 Rules:
 
 1. A command stays until the service acknowledges or refuses it. One that nothing acknowledges stays until a later one
-   is acknowledged, because the service works in order.
+   is acknowledged, because the service works in order. They stay within ``limit_bytes``: beyond that the oldest is
+   given up, and reported as lost if it is not acknowledged until its connection ends.
 2. Audio stays until the service has made a message of it, within ``limit_seconds``: beyond that the oldest is dropped.
    With voice activity detection the service reports where in the audio a message begins and ends, by a count of samples
    on this connection; without, a commit makes a message of all audio before it.
-3. When a connection ends, ``resend_policy`` decides on each command: it is sent again, the settings replace it, it is
-   dropped, or it is reported as lost. One that was sent on three connections (``_MOST_TIMES``) is reported as lost,
-   too. Audio is sent again unless the service is done with it.
+3. When a connection ends, ``cut`` decides on each command, by ``resend_policy``: it is sent again, the settings replace
+   it, it is dropped, or it is reported as lost. One that was sent on three connections (``_MOST_TIMES``) is reported as
+   lost, too. ``promised`` are those that are sent again, one by one or with the settings; no others are said to be.
+   Audio is sent again unless the service is done with it.
 4. Between two connections audio is held, behind what is to be sent again; commands wait in the engine.
 
 States: open on connection n (``_open``); cut off (``cut``) until ``open`` names the next connection. ``keep_...``
@@ -68,8 +70,12 @@ _POLICIES: dict[str, Resend] = {
     "output_audio_buffer.clear": Resend.DROP,
     _CLEAR: Resend.DROP,
 }
-# A command that several connections ended with may be the reason for their ends.
-_MOST_TIMES = 2
+# A command that so many connections ended with may be the reason for their ends.
+_MOST_TIMES = 3
+# What a command takes besides its frame (bytes).
+_UPKEEP_BYTES = 500
+# Commands that were given up and are remembered until their connection ends; older ones are not awaited any more.
+_MOST_GIVEN_UP = 1024
 # Audio sent more than this before the server's last message has already been judged by VAD (seconds).
 _JUDGED_SECONDS = 2.0
 # The newest audio, which a translation may not have heard yet (seconds).
@@ -108,6 +114,11 @@ class Sent:
     audio_end: int = 0
     at: float = 0.0
 
+    @property
+    def command_bytes(self) -> int:
+        """What a command counts for; 0 for audio."""
+        return len(self.frame) + _UPKEEP_BYTES if self.handle is not None else 0
+
 
 @attrs.frozen
 class Committed:
@@ -125,12 +136,13 @@ class Committed:
 class Outbox:
     """See the module.
 
-    ``limit_seconds``: how much audio is kept; 0 keeps none. ``continuous``: the service makes no messages of the audio
-    (a translation).
+    ``limit_seconds``: how much audio is kept; 0 keeps none. ``limit_bytes``: likewise for commands. ``continuous``: the
+    service makes no messages of the audio (a translation).
     """
 
-    def __init__(self, limit_seconds: float, *, continuous: bool = False) -> None:
+    def __init__(self, limit_seconds: float, limit_bytes: int = 64 * 2**20, *, continuous: bool = False) -> None:
         self._limit_seconds = limit_seconds
+        self._limit_bytes = limit_bytes
         self._continuous = continuous
         self._heard_at = 0.0  # when the last update came; the reader's
         self._lock = threading.Lock()  # guards all below
@@ -138,6 +150,9 @@ class Outbox:
         self._open = True  # False between two connections
         self._sent: deque[Sent] = deque()  # on this connection
         self._unsent: deque[Sent] = deque()  # to be sent on it, or on the next one, before all other frames
+        self._commands = 0  # bytes of commands in both
+        self._given_up: deque[Sent] = deque(maxlen=_MOST_GIVEN_UP)  # commands without room, and without their frames
+        self._settings: list[CommandHandle] = []  # commands that the settings of the next connection replace
         self._kept = 0  # bytes of audio that were sent and are kept
         self._held = 0  # bytes of audio that were not sent yet
         self._dropped = 0  # bytes of audio that are too old to be kept, since the last commit
@@ -159,6 +174,13 @@ class Outbox:
             if handle.type == _CLEAR:
                 self._drop_audio(len(self._sent))
             self._put(Sent(frame, handle, message))
+            self._give_up_beyond()
+
+    def _give_up_beyond(self) -> None:
+        while self._commands > self._limit_bytes:
+            oldest = next(sent for sent in self._sent if sent.handle is not None)
+            self._remove(oldest)
+            self._given_up.append(attrs.evolve(oldest, frame=""))
 
     def keep_audio(self, connection: int, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
         """Keep ``size`` bytes of samples at their turn on the wire; raises as ``keep_command`` does."""
@@ -173,6 +195,7 @@ class Outbox:
             if self._sent and self._sent[-1].frame is frame:
                 sent = self._sent.pop()
                 self._kept -= sent.audio_bytes
+                self._commands -= sent.command_bytes
                 self._position -= sent.audio_bytes
 
     def observe(
@@ -206,7 +229,7 @@ class Outbox:
     def forget(self, sent: Sent) -> None:
         """Forget a command that the service has, though it does not acknowledge it."""
         with self._lock:
-            self._sent.remove(sent)
+            self._remove(sent)
 
     @property
     def speaking(self) -> bool:
@@ -220,8 +243,17 @@ class Outbox:
 
     # Between two connections ----------------------------------------------------------------------------------------
 
-    def cut(self, connection: int, vad: bool, format: SampleFormat) -> list[str]:
-        """Close this connection's part; returns its losses, one line for each. ``vad``: the service detects turns."""
+    def cut(
+        self,
+        connection: int,
+        vad: bool,
+        format: SampleFormat,
+        remembered: Callable[[CommandHandle], bool] = lambda handle: True,
+    ) -> list[str]:
+        """Close this connection's part; returns its losses, one line for each.
+
+        ``vad``: the service detects turns. ``remembered``: True for a command whose settings the next connection gets.
+        """
         with self._lock:
             if connection != self._connection:
                 return []  # it was never in use
@@ -229,10 +261,23 @@ class Outbox:
             losses = self._trim(vad, format)
             self._unsent.extendleft(reversed(self._sent))
             self._sent.clear()
-            losses += self._drop_commands()
+            losses += self._drop_commands(remembered)
+            self._given_up.clear()
             self._dropped = 0
             self._started_at = self._stopped_at = None
             return losses
+
+    def promised(self) -> frozenset[CommandHandle]:
+        """The commands that the next connection gets, between two connections."""
+        with self._lock:
+            unsent = (sent.handle for sent in self._unsent if sent.handle is not None)
+            return frozenset([*unsent, *self._settings])
+
+    def pop_settings(self) -> list[CommandHandle]:
+        """The commands that are replaced by the settings, which the new connection has been given now."""
+        with self._lock:
+            settings, self._settings = self._settings, []
+            return settings
 
     def hold(self, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
         """Keep audio for the next connection. Raises ``AudioNotHeldError`` if there is no room."""
@@ -273,19 +318,24 @@ class Outbox:
             sent.handle = handle
             self._put(sent)
 
-    def _drop_commands(self) -> list[str]:
+    def _drop_commands(self, remembered: Callable[[CommandHandle], bool]) -> list[str]:
         """Forget the commands that are not to be sent again; returns those that are losses. The lock is held."""
         losses = []
-        for sent in [sent for sent in self._unsent if sent.handle is not None]:
+        kept = [sent for sent in self._unsent if sent.handle is not None]
+        given_up = [sent for sent in self._given_up if sent.handle is not None and not sent.handle.done]
+        for sent in (*given_up, *kept):
             assert sent.handle is not None
             policy = resend_policy(sent.handle.type, sent.message)
-            if policy is Resend.AGAIN and sent.times <= _MOST_TIMES:
+            if policy is Resend.SETTINGS and not remembered(sent.handle):
+                policy = Resend.AGAIN  # a raw message that only the service understands
+            if sent.frame and policy is Resend.AGAIN and sent.times < _MOST_TIMES:
                 continue
-            self._unsent.remove(sent)
-            if policy is Resend.AGAIN:
-                losses.append(f"{sent.handle.type}: the connection was lost each time that it was sent")
-            elif policy is Resend.LOST:
-                losses.append(f"{sent.handle.type}: it was not acknowledged, and is not sent again")
+            if sent.frame:
+                self._remove(sent)
+            if policy is Resend.SETTINGS:
+                self._settings.append(sent.handle)
+            elif policy is not Resend.DROP:
+                losses.append(f"{sent.handle.type}: {_why_lost(sent, policy)}")
         return losses
 
     # Inside; the lock is held -----------------------------------------------------------------------------------------
@@ -296,13 +346,20 @@ class Outbox:
 
     def _put(self, sent: Sent) -> None:
         """Keep a frame behind those that were sent on this connection."""
+        size = sent.command_bytes
         sent.at = time.monotonic()
         # There is no call between these and the last, so no interrupt comes between them.
         if not sent.times:
             self._kept += sent.audio_bytes
+            self._commands += size
         self._position += sent.audio_bytes
         sent.times, sent.audio_end = sent.times + 1, self._position
         self._sent.append(sent)
+
+    def _remove(self, sent: Sent) -> None:
+        """Forget a command."""
+        (self._sent if sent in self._sent else self._unsent).remove(sent)
+        self._commands -= sent.command_bytes
 
     def _commit(self, acknowledged: Optional[CommandHandle]) -> Optional[bytes]:
         """Forget the audio of a message; returns its samples if all of them were kept."""
@@ -346,10 +403,10 @@ class Outbox:
         """Forget this command, and those before it that nothing acknowledges: the service works in order."""
         for sent in list(self._sent):
             if sent.handle is acknowledged:
-                self._sent.remove(sent)
+                self._remove(sent)
                 return
             if sent.handle is not None and not is_acknowledged(sent.handle.type):
-                self._sent.remove(sent)
+                self._remove(sent)
 
     def _drop_audio(self, until: int) -> None:
         """Forget the audio among the first entries."""
@@ -372,6 +429,14 @@ class Outbox:
                 del queue[place]
                 return size
         raise AssertionError("audio that is counted as kept is in one of the two queues")
+
+
+def _why_lost(sent: Sent, policy: Resend) -> str:
+    if not sent.frame:
+        return "more was not acknowledged than Reconnect.hold_commands allows, so it is not sent again"
+    if policy is Resend.AGAIN:
+        return "the connection was lost each time that it was sent"
+    return "it was not acknowledged, and is not sent again"
 
 
 def _names_item(sent: Sent) -> bool:

@@ -22,7 +22,7 @@ from typing import Optional
 import attrs
 
 import realtime_sync.errors as errors
-from realtime_sync.checks import check_number, validated_by
+from realtime_sync.checks import check_number, check_whole, validated_by
 from realtime_sync.endpoint.connect import backoff
 
 # Close codes after which the same session may be had again: going away, internal error, restart, try again later, bad
@@ -32,6 +32,7 @@ _FATAL_ERRORS = frozenset(
     {"invalid_api_key", "insufficient_quota", "invalid_model", "missing_model", "model_not_found", "billing_hard_limit"}
 )
 
+_bytes = validated_by(check_whole, "bytes")
 _seconds = validated_by(check_number, "seconds")
 _seconds_or_none = validated_by(check_number, "seconds", optional=True)
 
@@ -52,6 +53,9 @@ class Reconnect:
         hold_audio: Seconds of audio that are kept to be sent again: audio of which the service has not yet made a
             message, and audio that is sent while there is no connection (30.0). 0 keeps none, and refuses audio
             meanwhile.
+        hold_commands: Bytes of commands that are kept until the service acknowledges them, to be sent again; a whole
+            number (64 MiB). Beyond it the oldest are not kept any more. If the connection is lost then, each is
+            reported as a loss, and its handle says that it is not sent again.
         keep_audio: Keep the user's audio, to carry it over if there is no transcript (3 MB a minute), for messages of
             up to ``hold_audio`` seconds. False (the default): audio is kept until its transcript has come or, without
             one, the answer.
@@ -62,6 +66,7 @@ class Reconnect:
     max_delay: float = attrs.field(default=15.0, validator=_seconds)
     renew_before: Optional[float] = attrs.field(default=120.0, validator=_seconds_or_none)
     hold_audio: float = attrs.field(default=30.0, validator=_seconds)
+    hold_commands: int = attrs.field(default=64 * 2**20, validator=_bytes)
     keep_audio: bool = False
 
     def __attrs_post_init__(self) -> None:

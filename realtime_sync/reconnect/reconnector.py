@@ -53,7 +53,7 @@ from realtime_sync.protocol.options import SessionOptions
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_survivable, is_worth_another_try
-from realtime_sync.reconnect.state import ReconnectState, error_of_loss
+from realtime_sync.reconnect.state import ReconnectState
 from realtime_sync.transport import Cancellation, Connection
 
 logger = logging.getLogger(__name__)
@@ -143,8 +143,7 @@ class Reconnector:
 
     def cut_off(self, connection: SessionConnection, reason: errors.ConnectionClosedError) -> ErrorOf:
         """See ``Recovery``."""
-        self._kept.cut_off(connection)
-        return error_of_loss(reason)
+        return self._kept.cut_off(connection, reason)
 
     def begin(self, reason: errors.ConnectionClosedError) -> None:
         """See ``Recovery``."""
@@ -231,6 +230,7 @@ class Reconnector:
             for deferred in connection.deferred:
                 conversation.apply(deferred)
                 self._engine.publish(deferred)
+            connection.deferred.clear()
         return owes_answer
 
     def _send_again(self, connection: SessionConnection) -> None:
@@ -273,9 +273,10 @@ class Reconnector:
                     return connection, replay, losses + refused
                 except BaseException as caught:
                     self._drop(connection)
-                    if connection.reason is not None and isinstance(caught, errors.ConnectionClosedError):
-                        raise (connection.reason if connection.heard else refusal(connection.reason)) from caught
-                    raise
+                    ended = connection.reason
+                    if ended is None or not isinstance(caught, errors.ConnectionClosedError):
+                        raise
+                    raise (ended if connection.heard else refusal(ended)) from ended.__cause__
             except errors.RealtimeSyncError as caught:
                 error = caught
                 if self._cancellation.cancelled or not is_worth_another_try(error):
@@ -324,14 +325,21 @@ class Reconnector:
         return []
 
     def _configure(self, connection: SessionConnection, options: Optional[SessionOptions]) -> None:
-        if options is not None:
-            self._send(connection, commands.SessionUpdateCommand(session=options)).wait()
+        if options is None:
+            return
+        handle = self._send(connection, commands.SessionUpdateCommand(session=options))
+        try:
+            handle.wait()
+        finally:
+            if handle.update is not None or isinstance(handle.error, errors.ServerError):
+                for replaced in self._outbox.pop_settings():
+                    replaced.sent_again = handle
 
     def _replay(self, connection: SessionConnection) -> tuple[Replay, list[str]]:
         """Send the history; returns the history that was sent, and the refusals."""
         if not self._replays:
             return Replay([], [], {}), []
-        replay = self._engine.read_conversation(lambda conversation: conversation.replay())
+        replay = self._engine.conversation().replay()
         refused: list[str] = []
         deadline: Optional[float] = None  # the usual
         for start in range(0, len(replay.items), _WINDOW):
@@ -364,8 +372,11 @@ class Reconnector:
             engine.finish(engine.states.closed_end())
             return
         attempts = "1 attempt" if self._attempt == 1 else f"{self._attempt} attempts"
+        why = f"no new connection could be made ({attempts}): {error}"
+        if error is reason:
+            why = "there was no time for an attempt to make a new one (Reconnect.give_up_after)"
         failed = errors.ReconnectFailedError(
-            f"the connection was lost ({reason}), and no new one could be made ({attempts}): {error}",
+            f"{str(reason).rstrip('.')}, and {why}",
             close_info=reason.close_info,
             error=reason.error,
             losses=self._kept.pop_losses(),
@@ -421,7 +432,7 @@ class Reconnector:
         """True if a new connection would cut nothing short: no speech, no answer, no approval is in progress."""
         vad = self._engine.settings.turn_detection is not None
         speaks = self._outbox.speaking or (self._outbox.has_audio and not vad)
-        waits = self._engine.read_conversation(lambda conversation: conversation.awaits_approval())
+        waits = self._engine.conversation().awaits_approval()
         return responses_on(connection).idle and not speaks and not waits
 
     def _is_idle_within(self, connection: SessionConnection, seconds: Optional[float]) -> bool:

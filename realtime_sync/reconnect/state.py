@@ -19,8 +19,8 @@ those.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
-from typing import Any, Optional
+from collections.abc import Collection, Mapping
+from typing import Optional
 
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
@@ -32,15 +32,18 @@ from realtime_sync.protocol import codec, updates
 from realtime_sync.protocol.commands import ConversationItemCreateCommand
 from realtime_sync.protocol.items import ConversationContentPart, MessageItem
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.reconnect.outbox import Outbox, Resend, resend_policy
+from realtime_sync.reconnect.outbox import Outbox
 from realtime_sync.reconnect.policy import Reconnect
+
+# Messages whose audio is kept until they are in the conversation; of others the loss is told.
+_MOST_SAID = 64
 
 
 class ReconnectState:
     """See the module. ``continuous``: the service makes no messages of the audio (a translation)."""
 
     def __init__(self, policy: Reconnect, realtime: RealtimeState, *, continuous: bool = False) -> None:
-        self.outbox = Outbox(policy.hold_audio, continuous=continuous)
+        self.outbox = Outbox(policy.hold_audio, policy.hold_commands, continuous=continuous)
         self._realtime = realtime
         self._keeps_audio = policy.keep_audio
         self._losses: list[str] = []
@@ -56,7 +59,8 @@ class ReconnectState:
             self._add_unacknowledged(acknowledged)
         committed = self.outbox.observe(update, acknowledged, lambda: self._realtime.settings.input_format)
         if committed is not None:
-            self._said[committed.item_id] = committed.samples
+            room = len(self._said) < _MOST_SAID
+            self._said.setdefault(committed.item_id, committed.samples if room else None)
             if acknowledged is None:
                 self._unanswered = committed.item_id
         elif isinstance(update, updates.ResponseCreatedUpdate):
@@ -71,10 +75,11 @@ class ReconnectState:
         if self._said:
             self._attach_audio()
 
-    def cut_off(self, connection: SessionConnection) -> None:
-        """A connection has ended, and another one will follow: collect the losses."""
+    def cut_off(self, connection: SessionConnection, reason: ConnectionClosedError) -> ErrorOf:
+        """A connection has ended, and another one will follow: collect the losses; returns how its commands end."""
         settings, conversation = self._realtime.settings, self._realtime.conversation
-        losses = self.outbox.cut(connection.number, settings.turn_detection is not None, settings.input_format)
+        vad = settings.turn_detection is not None
+        losses = self.outbox.cut(connection.number, vad, settings.input_format, settings.remembers)
         losses += [f"response {id}: it was cut off" for id in connection.exchange.open_ids]
         for item_id, samples in self._said.items():  # committed, but in no item yet
             if samples is None:
@@ -85,6 +90,7 @@ class ReconnectState:
         self._said.clear()
         with self._losses_lock:
             self._losses += losses
+        return error_of_loss(reason, self.outbox.promised())
 
     def pop_losses(self) -> list[str]:
         """The losses since the last call, one line for each."""
@@ -99,8 +105,7 @@ class ReconnectState:
         """
         if self._unanswered is not None and names is not None:
             self._unanswered = names.get(self._unanswered)
-        turn_detection = self._realtime.settings.turn_detection
-        if self._unanswered is None or turn_detection is None or turn_detection.create_response is False:
+        if self._unanswered is None or not self._realtime.settings.answers_speech:
             return False
         return self._realtime.conversation.item(self._unanswered) is not None
 
@@ -151,12 +156,12 @@ def _spoken(item_id: str) -> MessageItem:
     return MessageItem(id=item_id, role="user", status="completed", content=[part])
 
 
-def error_of_loss(reason: ConnectionClosedError) -> ErrorOf:
+def error_of_loss(reason: ConnectionClosedError, sent_again: Collection[CommandHandle]) -> ErrorOf:
     """The error of each command and answer on a connection that another one follows."""
     what_happened = "the connection was lost before this was acknowledged, and the session goes on over a new one"
 
-    def error_of(wire_type: str, message: Mapping[str, Any]) -> ConnectionReplacedError:
-        again = resend_policy(wire_type, message) in (Resend.AGAIN, Resend.SETTINGS)
+    def error_of(handle: Optional[CommandHandle]) -> ConnectionReplacedError:
+        again = handle in sent_again
         what_to_do = "this command is sent again there" if again else "send this again if it is still wanted"
         error = ConnectionReplacedError(
             f"{what_happened}; {what_to_do}", close_info=reason.close_info, sent_again=again

@@ -6,6 +6,7 @@ OpenAI's routes accept every handshake and refuse by an ``error`` event and a cl
 
 from __future__ import annotations
 
+import re
 from typing import Mapping, Optional, Sequence, Union
 
 import attrs
@@ -22,7 +23,8 @@ PREVIEW_VERSIONS = ("2024-10-01-preview", "2024-12-17-preview", "2025-04-01-prev
 class Flavour:
     """What kind of session a connection gets.
 
-    ``session_type``: realtime, transcription or translation. ``preview``: speaks the preview dialect.
+    ``session_type``: realtime, transcription or translation. ``preview``: speaks the preview dialect; ``voice_live``:
+    with the settings of Azure Voice Live.
     ``doubles_parts``: Azure's content part events hold the part twice, as ``part`` and ``content`` (2026).
     ``settings``: what a client secret or a call's acceptance sets at the start; None for the defaults.
     ``call_id``: attaches to this call, in place of a session of its own.
@@ -31,6 +33,7 @@ class Flavour:
     session_type: str
     model: str
     preview: bool = False
+    voice_live: bool = False
     doubles_parts: bool = False
     settings: Optional[Json] = None
     call_id: Optional[str] = None
@@ -86,7 +89,8 @@ _NO_DEPLOYMENT = (
     "please wait a moment and try again."
 )
 _KEY_PROTOCOL = "openai-insecure-api-key."
-_PATHS = ("/v1/realtime", "/v1/realtime/translations", "/openai/v1/realtime", "/openai/realtime")
+_VOICE_LIVE = "/voice-live/realtime"
+_PATHS = ("/v1/realtime", "/v1/realtime/translations", "/openai/v1/realtime", "/openai/realtime", _VOICE_LIVE)
 
 
 def admit(asked: Upgrade, policy: Policy) -> Decision:
@@ -94,7 +98,7 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
     path, query = asked.path, asked.query
     if path not in _PATHS:
         return Refused(None, f"Invalid URL (GET {path})", status=404).answer()
-    azure, preview = path.startswith("/openai"), path == "/openai/realtime"
+    azure, preview = not path.startswith("/v1"), path in ("/openai/realtime", _VOICE_LIVE)
     key = key_of(asked.headers)
     secret = policy.secret(key)
     kind = _session_type(path, query)
@@ -105,7 +109,7 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
     refusal = _wrong_version(asked)
     if refusal is not None:
         return refusal
-    model = query.get("deployment" if preview else "model", "")
+    model = query.get("deployment" if path == "/openai/realtime" else "model", "")
     if query.get("call_id"):
         return Flavour(kind, model or "gpt-realtime", call_id=query["call_id"])
     if secret is not None:
@@ -116,7 +120,14 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
     if not model or (azure and not model.startswith("gpt-")):  # not the deployment is told, but the model behind it
         model = "gpt-4o-realtime-preview" if preview else "gpt-realtime"
     settings = None if secret is None else secret.configuration.settings
-    return Flavour(kind, model, preview=preview, doubles_parts=azure and not preview, settings=settings)
+    return Flavour(
+        kind,
+        model,
+        preview=preview,
+        voice_live=path == _VOICE_LIVE,
+        doubles_parts=azure and not preview,
+        settings=settings,
+    )
 
 
 def key_of(headers: Mapping[str, str]) -> str:
@@ -152,7 +163,9 @@ def _wrong_version(asked: Upgrade) -> Optional[Decision]:
         return _azure_refusal(401, "401", _DENIED)
     if asked.path == "/openai/realtime" and version not in PREVIEW_VERSIONS:
         return _azure_refusal(404, "404", "Resource not found")
-    if not asked.path.startswith("/openai") and "realtime=v1" in asked.headers.get("openai-beta", ""):
+    if asked.path == _VOICE_LIVE and not re.fullmatch(r"\d{4}-\d\d-\d\d(-preview)?", version or ""):
+        return _azure_refusal(404, "404", "Resource not found")
+    if asked.path.startswith("/v1") and "realtime=v1" in asked.headers.get("openai-beta", ""):
         told = "The Realtime Beta API is no longer supported. Please use /v1/realtime for the GA API."
         return SocketRefusal(Refused("beta_api_shape_disabled", told), 4000)
     return None

@@ -6,6 +6,7 @@ A ``Check`` is a function of a value and its path that raises ``Refused`` if the
 
 from __future__ import annotations
 
+import re
 from typing import Any, Callable, Mapping, Optional, Sequence
 
 from realtime_sync.server.wire import Refused
@@ -72,6 +73,18 @@ def string_up_to(most: int) -> Check:
                 f"with length {len(value)} instead."
             )
             raise Refused("string_above_max_length", message, path)
+
+    return check
+
+
+def name_up_to(most: int) -> Check:
+    """A string of letters, digits, ``_`` and ``-``, at most so many."""
+
+    def check(value: Any, path: str) -> None:
+        string_up_to(most)(value, path)
+        if not re.fullmatch("[a-zA-Z0-9_-]+", value):
+            expected = "Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+            raise Refused("invalid_value", f"Invalid '{path}': string does not match pattern. {expected}", path)
 
     return check
 
@@ -145,7 +158,7 @@ def either(checks: Mapping[type, Check]) -> Check:
 
 
 def record(fields: Mapping[str, Check], required: Sequence[str] = ()) -> Check:
-    """An object with these fields and no others; the ``required`` ones must be there."""
+    """An object with these fields and no others; the ``required`` ones must be there, any other may be null, too."""
 
     def check(value: Any, path: str) -> None:
         json_object(value, path)
@@ -156,7 +169,8 @@ def record(fields: Mapping[str, Check], required: Sequence[str] = ()) -> Check:
         for name, inner in value.items():
             if name not in fields:
                 raise Refused("unknown_parameter", f"Unknown parameter: '{prefix}{name}'.", prefix + name)
-            fields[name](inner, prefix + name)
+            if inner is not None or name in required:
+                fields[name](inner, prefix + name)
 
     return check
 

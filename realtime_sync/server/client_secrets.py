@@ -84,7 +84,7 @@ class IssuedSecrets:
         """A new secret; ``expires_after`` as the wire has it, None: ten minutes. Raises ``Refused``."""
         told = {} if expires_after is None else expires_after
         record({"anchor": one_of("created_at"), "seconds": _SECONDS})(told, "expires_after")
-        expires_at = int(self.now()) + int(told.get("seconds", DEFAULT_SECONDS))
+        expires_at = int(self.now()) + int(told.get("seconds") or DEFAULT_SECONDS)
         secret = IssuedSecret(value=new_id("ek", 32), expires_at=expires_at, configuration=configuration)
         with self._lock:
             self._secrets[secret.value] = secret

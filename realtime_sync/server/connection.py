@@ -15,7 +15,7 @@ import ssl
 import struct
 import threading
 import time
-from typing import Callable, Optional
+from typing import Any, Callable, Iterator, Optional, Union
 
 import attrs
 from wsproto import ConnectionType, WSConnection
@@ -29,6 +29,10 @@ from realtime_sync.errors import InvalidInputError
 _CHUNK = 65536
 # A sender of bulk (a response's deltas) waits while more than this is queued: "as fast as the client reads".
 _HIGH_WATER = 512 * 1024
+# While more than this waits for the peer, nothing is read from it: what it says could be answered without end.
+_MOST_UNSENT = 16 * 1024 * 1024
+_MOST_OF_MESSAGE = 32 * 1024 * 1024  # the largest append that the service takes has 20 MiB
+_MOST_FRAMES = 16_384  # of one message: empty ones would have no end
 _STALL_TIMEOUT = 60.0  # seconds that the peer may take nothing of what waits for it
 _CLOSE_PATIENCE = 2.0  # seconds that the peer has for its side of the close handshake
 
@@ -104,8 +108,9 @@ class ServerConnection:
         self._selector = selectors.DefaultSelector()
         # Below: only the connection's thread.
         self._out = bytearray()
-        self._text: list[str] = []
-        self._binary: list[bytes] = []
+        self._events: Optional[Iterator[object]] = None  # what came and has not been handled yet
+        self._pieces: list[Any] = []  # of the message that is coming
+        self._size = self._frames = 0  # of it
         self._reading = self._writing = True
         self._ping_sent: Optional[float] = None
         self._close_by: Optional[float] = None
@@ -251,7 +256,7 @@ class ServerConnection:
         self._flush()
         if self._ending:
             return
-        if self._reading and self._read():
+        if self._wants_more() and self._read():
             self._check_deadlines()  # or a peer that sends without a pause could not be closed
             return
         if self._out or not self._has_work():  # else there is room again for what waits in the queue
@@ -260,6 +265,10 @@ class ServerConnection:
     def _has_work(self) -> bool:
         with self._lock:
             return bool(self._urgent or (self._queue and time.monotonic() >= self._hold_until))
+
+    def _wants_more(self) -> bool:
+        with self._lock:
+            return self._reading and len(self._out) + self._queued <= _MOST_UNSENT
 
     def _take_queue(self) -> bool:
         """Turn queued work into bytes; False once there is no more to take now, or enough waits to be written."""
@@ -315,35 +324,35 @@ class ServerConnection:
             self._ending = True
 
     def _read(self) -> bool:
-        """Read once and handle what came; False if there is nothing to read yet."""
+        """Read once and handle what came, or what is left of it; False if there is nothing to read yet."""
+        try:
+            if self._events is None and not self._receive():
+                return False
+            for event in self._events or ():
+                self._handle(event)
+                if not self._wants_more():
+                    return True  # the rest is handled when the answers have been taken
+            self._events = None
+        except RemoteProtocolError as error:
+            hint = error.event_hint
+            self._break_off(int(hint.code) if isinstance(hint, CloseConnection) else 1002, str(error))
+        return True
+
+    def _receive(self) -> bool:
         try:
             data = self._sock.recv(_CHUNK)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
             return False
         if not data:
             self._ending = True
-            return True
-        try:
-            if self._ws.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
-                self._ws.receive_data(data)
-            for event in self._ws.events():
-                self._handle(event)
-        except RemoteProtocolError as error:
-            hint = error.event_hint
-            self._break_off(int(hint.code) if isinstance(hint, CloseConnection) else 1002, str(error))
+        elif self._ws.state in (ConnectionState.OPEN, ConnectionState.LOCAL_CLOSING):
+            self._ws.receive_data(data)
+            self._events = self._ws.events()
         return True
 
     def _handle(self, event: object) -> None:
-        if isinstance(event, TextMessage):
-            self._text.append(event.data)
-            if event.message_finished:
-                text, self._text = "".join(self._text), []
-                self._handler.on_text(text)
-        elif isinstance(event, BytesMessage):
-            self._binary.append(bytes(event.data))
-            if event.message_finished:
-                data, self._binary = b"".join(self._binary), []
-                self._handler.on_binary(data)
+        if isinstance(event, (TextMessage, BytesMessage)):
+            self._take(event)
         elif isinstance(event, Ping):
             if self._ws.state is ConnectionState.OPEN:
                 self._out += self._ws.send(event.response())
@@ -351,6 +360,24 @@ class ServerConnection:
             self._ping_sent = None
         elif isinstance(event, CloseConnection):
             self._answer_close(event)
+
+    def _take(self, event: Union[TextMessage, BytesMessage]) -> None:
+        """Put a piece of a message to those before it, and hand over the whole once it is there."""
+        self._size += len(event.data)
+        self._frames += event.frame_finished
+        if self._size > _MOST_OF_MESSAGE or self._frames > _MOST_FRAMES:
+            self._pieces.clear()
+            self._start_close(1009, f"a message has at most {_MOST_OF_MESSAGE} bytes, in {_MOST_FRAMES} frames")
+            return
+        if event.data:
+            self._pieces.append(event.data)
+        if event.message_finished:
+            pieces, self._pieces = self._pieces, []
+            self._size = self._frames = 0
+            if isinstance(event, TextMessage):
+                self._handler.on_text("".join(pieces))
+            else:
+                self._handler.on_binary(b"".join(pieces))
 
     def _answer_close(self, event: CloseConnection) -> None:
         self._reading = False
@@ -385,7 +412,7 @@ class ServerConnection:
         self._check_deadlines()
 
     def _watch(self) -> None:
-        interest = selectors.EVENT_READ if self._reading else 0
+        interest = selectors.EVENT_READ if self._wants_more() else 0
         if self._out and self._writing:
             interest |= selectors.EVENT_WRITE
         watched = self._selector.get_map().get(self._sock)

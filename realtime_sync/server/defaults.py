@@ -33,10 +33,10 @@ def default_responder(turn: Turn) -> Piece:
     if call is not None:
         return call
     heard_ms = turn.audio_ms.get(str(last["id"]), 0)
+    if last.get("role") != "user" or not (text or heard_ms):
+        return "I have nothing to answer."
     if heard_ms:
         return f"I heard {heard_ms / 1000:.1f} seconds of audio."
-    if last.get("role") != "user" or not text:
-        return "I have nothing to answer."
     return f"Hello! You said: {text}" if GREETING.match(text) else f"You said: {text}"
 
 

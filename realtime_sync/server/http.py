@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import io
 import json
 import logging
 import socket
@@ -10,8 +12,9 @@ import socketserver
 import ssl
 import struct
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Any, Optional
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -30,7 +33,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("realtime_sync.server")
 _MAX_BODY = 1024 * 1024  # of a REST request
-_HANDSHAKE_TIMEOUT = 30.0  # seconds that a client may take for TLS and for its request
+_HANDSHAKE_TIMEOUT = 30.0  # seconds that a client may take for TLS, for its request, and for the answer
+_OUT_OF_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
 @attrs.define(slots=False)
@@ -44,6 +48,26 @@ class _RefusingHandler(Handler):
         event = {"event_id": new_id("event"), **self._refusal.error.event()}
         self.connection.send(json.dumps(event, separators=(",", ":")))
         self.connection.close(self._refusal.code, self._refusal.reason)
+
+
+class _RequestReader(io.RawIOBase):
+    """Reads a request, which must have come as a whole in time; the socket's own timeout begins anew with each byte."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+        self._by = time.monotonic() + _HANDSHAKE_TIMEOUT
+
+    def readable(self) -> bool:
+        """See ``io.IOBase``."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """See ``io.RawIOBase``. Raises ``TimeoutError``."""
+        self._sock.settimeout(max(0.001, self._by - time.monotonic()))
+        try:
+            return self._sock.recv_into(buffer)
+        finally:
+            self._sock.settimeout(_HANDSHAKE_TIMEOUT)  # for the answer
 
 
 class RequestHandler(BaseHTTPRequestHandler):
@@ -65,6 +89,8 @@ class RequestHandler(BaseHTTPRequestHandler):
             self.request.do_handshake()
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         super().setup()
+        self.rfile.close()
+        self.rfile = _RequestReader(self.request)  # type: ignore[assignment]
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are not logged: their lines may hold keys in the query."""
@@ -132,6 +158,8 @@ class RequestHandler(BaseHTTPRequestHandler):
         told = headers.get("content-length", "0" if "transfer-encoding" not in headers else "")
         if not told.isdecimal():
             raise Refused(None, "A Content-Length is required.", status=411)
+        if len(told) > 20:  # Python reads no number of more than some thousand digits
+            raise Refused(None, "The Content-Length is no number of bytes.")
         if int(told) > _MAX_BODY:
             raise Refused(None, f"The request is larger than {_MAX_BODY} bytes.", status=413)
         body = b""
@@ -228,7 +256,12 @@ class HttpListener(ThreadingHTTPServer):
 
     def get_request(self) -> tuple[socket.socket, object]:
         """Accept; a TLS handshake is left to the connection's own thread."""
-        accepted, address = super().get_request()
+        try:
+            accepted, address = super().get_request()
+        except OSError as error:
+            if error.errno in _OUT_OF_ROOM:  # the next one would be refused, too, over and over
+                self._realtime.closing.wait(0.1)
+            raise
         if self._tls is not None:
             accepted = self._tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
         return accepted, address

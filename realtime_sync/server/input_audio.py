@@ -165,7 +165,7 @@ class InputAudio:
         session.emit({"type": "input_audio_buffer.committed", "previous_item_id": previous, "item_id": item_id})
         part = {"type": "input_audio", "transcript": None}
         wire = {"id": item_id, "type": "message", "status": "completed", "role": "user", "content": [part]}
-        item = Item(wire, {0: audio}, self._buffer.audio_type, recognition)
+        item = Item(wire, {0: bytearray(audio)}, self._buffer.audio_type, recognition)
         session.add_item(item)
         if session.settings.speech.understands:
             recognition_of(session, item)

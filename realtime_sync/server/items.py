@@ -11,7 +11,7 @@ import attrs
 
 from realtime_sync.server.audio_formats import BYTES_PER_MS, decode_audio
 from realtime_sync.server.speech.protocols import Recognition
-from realtime_sync.server.wire import Json, Refused, new_id
+from realtime_sync.server.wire import Json, Refused, given, new_id
 
 _ROOT = "root"
 
@@ -27,7 +27,7 @@ class Item:
     """
 
     wire: Json
-    audio: dict[int, bytes] = attrs.field(factory=dict)
+    audio: dict[int, bytearray] = attrs.field(factory=dict)
     audio_type: str = "audio/pcm"
     recognition: Optional[Future[Recognition]] = None
     spoken: list[tuple[str, int]] = attrs.field(factory=list)
@@ -46,8 +46,9 @@ class Item:
     def with_audio(self) -> Json:
         """The wire form with the audio in it, base64, as ``conversation.item.retrieved`` tells it."""
         wire = copy.deepcopy(self.wire)
-        for index, audio in self.audio.items():
-            wire["content"][index]["audio"] = base64.b64encode(audio).decode()
+        for index, part in enumerate(wire.get("content", ())):  # none of an answer that is still being said
+            if index in self.audio:
+                part["audio"] = base64.b64encode(self.audio[index]).decode()
         return wire
 
 
@@ -105,7 +106,7 @@ class ServerConversation:
 
     def truncate(self, item_id: str, content_index: int, audio_end_ms: int) -> None:
         """Shorten an assistant's audio to so many milliseconds, and forget its transcript (it says more than was
-        heard). Raises ``Refused``.
+        heard); also while it is still being said. Raises ``Refused``.
         """
         item = self.require(item_id, "item_truncate_invalid_item_id", "truncating")
         if item.wire.get("role") != "assistant" or not item.audio:
@@ -117,9 +118,10 @@ class ServerConversation:
         if audio_end_ms > length:
             message = f"Audio content of {length}ms is already shorter than {audio_end_ms}ms"
             raise Refused("invalid_value", message)
-        item.audio[content_index] = item.audio[content_index][: audio_end_ms * BYTES_PER_MS[item.audio_type]]
+        del item.audio[content_index][audio_end_ms * BYTES_PER_MS[item.audio_type] :]
         item.heard = _words_within(item.spoken, len(item.audio[content_index]))
-        item.wire["content"][content_index]["transcript"] = ""
+        if item.wire["content"]:  # else it is still being said
+            item.wire["content"][content_index]["transcript"] = ""
         item.tokens = None
 
     def has_call(self, call_id: str) -> bool:
@@ -140,7 +142,7 @@ def _words_within(spoken: Sequence[tuple[str, int]], size: int) -> str:
 
 def item_from_client(told: Json, audio_type: str) -> Item:
     """A client's item with what the service adds: an id, a status; its audio decoded and set apart."""
-    wire = copy.deepcopy(told)
+    wire = copy.deepcopy(given(told))
     wire.pop("object", None)  # the live service does not tell it back (2026)
     item_id = wire.pop("id", None) or new_id("item")
     kind = wire.pop("type")
@@ -154,6 +156,7 @@ def item_from_client(told: Json, audio_type: str) -> Item:
     item = Item({**ordered, **wire}, audio_type=audio_type)
     for index, part in enumerate(wire.get("content", ())):
         if "audio" in part:
-            item.audio[index] = decode_audio(part.pop("audio"), f"item.content[{index}].audio", audio_type)
+            decoded = decode_audio(part.pop("audio"), f"item.content[{index}].audio", audio_type)
+            item.audio[index] = bytearray(decoded)
             part.setdefault("transcript", None)
     return item

@@ -73,7 +73,6 @@ class OutputMessage(OutputItem):
     def __init__(self, session: LiveSession, run: ResponseRun) -> None:
         super().__init__(session, run, {"type": "message", "status": "in_progress", "role": "assistant", "content": []})
         self._said: list[str] = []
-        self._audio: list[bytes] = []
         self._field = "transcript" if run.speaks else "text"
 
     def open(self) -> None:
@@ -90,7 +89,8 @@ class OutputMessage(OutputItem):
         """Say a piece of audio, in the response's format."""
         # First: if this is no audio, the message can still be closed.
         delta = base64.b64encode(audio).decode()
-        self._audio.append(audio)
+        if self.item.heard is None:  # what was truncated meanwhile stays as it was heard
+            self.item.audio.setdefault(0, bytearray()).extend(audio)
         self._session.audio_has_been_said = self._session.audio_has_been_said or self.run.in_conversation
         self.emit("output_audio.delta", content_index=0, delta=delta)
 
@@ -99,12 +99,11 @@ class OutputMessage(OutputItem):
         if self.run.speaks:
             self.emit("output_audio.done", content_index=0)
             self.emit("output_audio_transcript.done", content_index=0, transcript=said)
-            self.item.audio[0] = b"".join(self._audio)
         else:
             self.emit("output_text.done", content_index=0, text=said)
         self._part_event("content_part.done", said)
         kind = "output_audio" if self.run.speaks else "output_text"
-        self.item.wire["content"] = [{"type": kind, self._field: said}]
+        self.item.wire["content"] = [{"type": kind, self._field: said if self.item.heard is None else ""}]
 
     def _part_event(self, kind: str, said: str) -> None:
         # The part is "audio" or "text" here, while the item says "output_audio" or "output_text" (live, 2026).

@@ -50,12 +50,12 @@ class ResponseRun:
         self._params = params
         self._items = items
         self.in_conversation = in_conversation
-        options = {**session.options, **{key: value for key, value in params.items() if value is not None}}
+        options = {**session.options, **params}
         self._instructions = str(options["instructions"])
         self._tools: list[Json] = options["tools"]
         self._mcp_labels = {tool["server_label"] for tool in self._tools if tool.get("type") == "mcp"}
         self._tool_choice = options["tool_choice"]
-        output = {**session.options["audio"]["output"], **(params.get("audio") or {}).get("output", {})}
+        output = {**session.options["audio"]["output"], **params.get("audio", {}).get("output", {})}
         self._voice = output["voice"] if isinstance(output["voice"], str) else str(output["voice"].get("id"))
         self._speed = float(output.get("speed") or 1.0)
         self.audio_type = str(output["format"]["type"])

@@ -12,7 +12,7 @@ import attrs
 
 from realtime_sync.server.auth import Policy, incorrect_key, key_of
 from realtime_sync.server.calls import CallRegistry
-from realtime_sync.server.checks import anything, integer, json_object, missing, nullable, record, string
+from realtime_sync.server.checks import anything, integer, json_object, missing, record, string
 from realtime_sync.server.client_secrets import Configuration
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.sdp import answer_to
@@ -97,7 +97,7 @@ class Rest:
 
     def _create_secret(self, request: RestRequest, session_type: Optional[str] = None) -> HttpAnswer:
         told = request.json()
-        record({"expires_after": anything, "session": nullable(json_object)})(told, "")
+        record({"expires_after": anything, "session": json_object})(told, "")
         if session_type is not None and told.get("session") is None:
             raise missing("session")
         configuration = self._configured(told.get("session"), session_type)
@@ -146,7 +146,7 @@ class Rest:
     def _reject(self, request: RestRequest, call_id: str) -> None:
         told = request.json(required=False)
         record({"status_code": integer(300, 699)})(told, "")
-        self._calls.get(call_id).reject(int(told.get("status_code", 603)))
+        self._calls.get(call_id).reject(int(told.get("status_code") or 603))
 
     def _refer(self, request: RestRequest, call_id: str) -> None:
         told = request.json()

@@ -50,6 +50,12 @@ class RealtimeServer:
 
     It listens from construction on; ``close()``, or leaving the ``with`` block, ends every thread and socket.
 
+    What a client can cost it is bounded: a request must be there within 30 s, its body has at most 1 MiB; a message has
+    at most 32 MiB, in 16,384 frames, else the connection is closed with 1009; while more than 16 MiB wait for a client,
+    nothing is read from it, and if it takes nothing for 60 s it is dropped. A session lasts ``session_seconds``, or
+    until a ping is not answered; it keeps its conversation with all audio, and with ``record`` all messages. The number
+    of connections is not bounded: each takes a thread and four descriptors.
+
     Args:
         host: The address to listen on.
         port: The port; 0 takes a free one.

@@ -32,7 +32,8 @@ from realtime_sync.server.session_options import check_voice, new_session, updat
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.traffic import Traffic, Upgrade
-from realtime_sync.server.wire import Json, Refused, new_id, read_json, server_error
+from realtime_sync.server.voice_live import VoiceLiveEdge
+from realtime_sync.server.wire import Json, Refused, given, new_id, read_json, server_error
 
 _log = logging.getLogger("realtime_sync.server")
 # One line when a session begins and one when it ends. Never a key or a text.
@@ -63,7 +64,8 @@ class LiveSession(Traffic, Handler):
         self._responses: dict[str, ResponseRun] = {}
         self._hearing = InputAudio(self)
         self.remote_tools = RemoteTools(self, settings.mcp_servers)
-        self._preview = PreviewEdge() if flavour.preview else None
+        edge = VoiceLiveEdge if flavour.voice_live else PreviewEdge
+        self._preview = edge() if flavour.preview else None
         self._timers: dict[str, Cancel] = {}
         self._acts: list[Act] = []
         self._delay = 0.0
@@ -207,7 +209,7 @@ class LiveSession(Traffic, Handler):
             "conversation.item.retrieve": self._retrieve_item,
             "conversation.item.truncate": self._truncate_item,
             "conversation.item.delete": self._delete_item,
-            "response.create": lambda told: self.create_response(told.get("response") or {}),
+            "response.create": lambda told: self.create_response(given(told.get("response") or {})),
             "response.cancel": self._cancel_response,
         }
         handler = handlers.get(str(message["type"]))
@@ -288,9 +290,9 @@ class LiveSession(Traffic, Handler):
                 "Wait until the response is finished before creating a new one."
             )
             raise Refused("conversation_already_has_active_response", message)
-        voice = (params.get("audio") or {}).get("output", {}).get("voice")
+        voice = params.get("audio", {}).get("output", {}).get("voice")
         check_voice(self.options, voice, audio_has_been_said=self.audio_has_been_said and in_conversation)
-        self.remote_tools.list_tools(params.get("tools") or ())
+        self.remote_tools.list_tools(params.get("tools", ()))
         told = params.get("input")
         items = list(self.conversation) if told is None else [self._input_item(entry) for entry in told]
         run = ResponseRun(self, params, items, in_conversation)

@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 from realtime_sync.server.shapes import check_session
-from realtime_sync.server.wire import Json, Refused
+from realtime_sync.server.wire import Json, Refused, given
 
 DEFAULT_INSTRUCTIONS = (
     "You are the embedded test server of realtime_sync. You have no language model: you answer by simple rules, "
@@ -77,6 +77,8 @@ def updated_session(session: Json, update: Json, *, audio_has_been_said: bool) -
     update = {key: value for key, value in update.items() if key != "model"}
     check_voice(session, _get(update, "audio", "output", "voice"), audio_has_been_said=audio_has_been_said)
     merged = _merged(session, update)
+    if merged.get("reasoning") is None:
+        merged.pop("reasoning", None)  # unlike the others, it is told only if it is set
     audio_input = merged.get("audio", {}).get("input", {})
     detection = audio_input.get("turn_detection")
     if isinstance(detection, dict):
@@ -92,7 +94,7 @@ def _complete_detection(detection: Json, session: Json) -> Json:
     known = _TURN_DETECTION[detection["type"]]
     left_out = _OF_RESPONSES if session["type"] == "transcription" else ()
     defaults = {key: value for key, value in known.items() if key not in left_out}
-    return {**defaults, **{key: value for key, value in detection.items() if key in known}}
+    return {**defaults, **{key: value for key, value in given(detection).items() if key in known}}
 
 
 # Objects that an update replaces rather than adds to: what they held belongs to their old type.
@@ -100,13 +102,21 @@ _WHOLE = frozenset(
     {"format", "tool_choice", "tracing", "truncation", "voice", "transcription", "turn_detection", "prompt"}
 )
 
+# What null switches off. Any other null leaves the setting as it was.
+_OFF_BY_NULL = frozenset(
+    {"transcription", "turn_detection", "noise_reduction", "prompt", "tracing", "include", "reasoning"}
+)
+
 
 def _merged(old: Json, update: Json) -> Json:
     merged = copy.deepcopy(old)
     for key, value in update.items():
+        if value is None and key not in _OFF_BY_NULL:
+            continue
         if key in _WHOLE or not (isinstance(value, dict) and isinstance(merged.get(key), dict)):
             same_type = key == "turn_detection" and _get(old, key, "type") == _get(update, key, "type") is not None
-            merged[key] = {**merged[key], **value} if same_type else copy.deepcopy(value)
+            whole = {**merged[key], **value} if same_type else value
+            merged[key] = copy.deepcopy(given(whole))
         else:
             merged[key] = _merged(merged[key], value)
     return merged

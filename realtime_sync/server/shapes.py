@@ -2,7 +2,8 @@
 
 The classes say which fields there are, of which types, and where a setting stands in GA's messages. They are
 more open than the service, because a client must be able to say what a later service understands. What the service
-demands beyond them (GA, 2026-08) stands in the tables here: bounds, words, what is required, what may be null.
+demands beyond them (GA, 2026-08) stands in the tables here: bounds, words, what is required. What is not required may
+be null.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from realtime_sync.protocol import items, options
 from realtime_sync.protocol.dialects import RESPONSE_PLACES, SESSION_PLACES, Place
 from realtime_sync.protocol.registry import REALTIME, UnsetType
 from realtime_sync.server import checks
-from realtime_sync.server.checks import Check, anything, array_of, by_tag, either, integer, nullable, one_of, record
+from realtime_sync.server.checks import Check, anything, array_of, by_tag, either, integer, one_of, record
+from realtime_sync.server.tool_schemas import check_parameters
 from realtime_sync.server.wire import Json, Refused
 
 # In the order in which the live service lists them (2026-09).
@@ -31,11 +33,8 @@ _CLIENT_TYPES = (
 CLIENT_TYPES = tuple(_CLIENT_TYPES.split())
 CALL_TYPES = (*CLIENT_TYPES, "output_audio_buffer.clear")  # of connections to a call alone
 _UNIONS = (Union, types.UnionType)
-_MAY_BE_NULL = (
-    "allowed_callers allowed_tools description headers idle_timeout_ms include input_items "
-    "input_noise_reduction_options input_transcription_options language parameters previous_item_id prompt reason "
-    "reasoning require_approval response response_id tracing transcript turn_detection_options variables version"
-)
+# In the order in which the service lists them (2026-08); it has three more for text to speech alone.
+_VOICES = ("alloy", "ash", "ballad", "coral", "echo", "sage", "shimmer", "verse", "marin", "cedar")
 _REQUIRED: Mapping[type, Sequence[str]] = {
     options.CustomVoice: ("id",),
     options.InputNoiseReductionOptions: ("type",),
@@ -78,8 +77,9 @@ _STRICTER: dict[str, Check] = {
     "ConversationItem.call_id": checks.string_up_to(32),
     "ConversationItem.object": one_of("realtime.item"),
     "content_modalities": _modalities,
-    "ConversationResponseOptions.metadata": nullable(_metadata),
-    "ConversationToolChoice.name": nullable(checks.string),
+    "ConversationResponseOptions.metadata": _metadata,
+    "ConversationFunctionTool.name": checks.name_up_to(64),
+    "ConversationFunctionTool.description": checks.string_up_to(1024),  # live, 2025-01
     "conversation": one_of("auto", "none"),
     "include": array_of(one_of("item.input_audio_transcription.logprobs")),
     "InputNoiseReductionOptions.type": one_of("near_field", "far_field"),
@@ -124,8 +124,7 @@ def _fields(cls: type, names: Optional[Collection[str]] = None) -> dict[str, Che
 
 def _of_field(cls: type, name: str, wanted: Any) -> Check:
     keys = [*(f"{base.__name__}.{name}" for base in cls.__mro__), name]
-    check = next((_STRICTER[key] for key in keys if key in _STRICTER), None) or _of_hint(wanted)
-    return nullable(check) if name in _MAY_BE_NULL.split() else check
+    return next((_STRICTER[key] for key in keys if key in _STRICTER), None) or _of_hint(wanted)
 
 
 def _of_hint(wanted: Any) -> Check:
@@ -184,6 +183,21 @@ def _mcp_tool(value: Any, path: str) -> None:
         raise checks.missing(f"{path}.server_url")
 
 
+def _function_tool(value: Any, path: str) -> None:
+    _of_function_tool(value, path)
+    check_parameters(value, path)
+
+
+def _turn_detection(value: Any, path: str) -> None:
+    _of_detection(value, path)
+    for name in (
+        "create_response",
+        "interrupt_response",
+    ):  # the only ones that are known to refuse null (live, 2025-09)
+        if name in value:
+            checks.boolean(value[name], f"{path}.{name}")
+
+
 def _part(*required: str, optional: Sequence[str] = ()) -> Check:
     return _of_class(items.ConversationContentPart, [*required, *optional], required)
 
@@ -202,18 +216,18 @@ _STRICTER["tool_choice"] = either(
         dict: by_tag("type", {"function": _made_by(_choice.function), "mcp": _made_by(_choice.mcp)}),
     }
 )
-_STRICTER["voice"] = either({str: anything, dict: _of_class(options.CustomVoice)})
+_STRICTER["voice"] = either({str: one_of(*_VOICES), dict: _of_class(options.CustomVoice)})
 _detection = options.TurnDetectionOptions
-_BY_CLASS[_detection] = by_tag(
+_of_detection = by_tag(
     "type", {"server_vad": _made_by(_detection.server_vad), "semantic_vad": _made_by(_detection.semantic_vad)}
 )
+_BY_CLASS[_detection] = _turn_detection
 _format = options.AudioFormat
 _g711 = _of_class(_format, names=())
 _BY_CLASS[_format] = by_tag("type", {"audio/pcm": _of_class(_format), "audio/pcmu": _g711, "audio/pcma": _g711})
 _BY_CLASS[options.TruncationOptions] = by_tag("type", {"retention_ratio": _of_class(options.TruncationOptions)})
-_BY_CLASS[options.ConversationTool] = by_tag(
-    "type", {"function": _of_class(options.ConversationFunctionTool), "mcp": _mcp_tool}
-)
+_of_function_tool = _of_class(options.ConversationFunctionTool)
+_BY_CLASS[options.ConversationTool] = by_tag("type", {"function": _function_tool, "mcp": _mcp_tool})
 _MESSAGES = {
     "system": _message(input_text=_part("text")),
     "user": _message(
@@ -242,7 +256,7 @@ _SESSIONS = {
         options.TranslationSessionOptions,
         SESSION_PLACES,
         type=one_of("translation"),
-        input_transcription_options=nullable(_of_class(_transcription, ["model"], ["model"])),
+        input_transcription_options=_of_class(_transcription, ["model"], ["model"]),
     ),
 }
 _MESSAGE_TYPES = {wire_type: _of_class(REALTIME.commands[wire_type]) for wire_type in CALL_TYPES}

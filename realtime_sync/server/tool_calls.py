@@ -58,7 +58,7 @@ def _arguments(tool: Json, text: str) -> dict[str, object]:
     parameters = tool.get("parameters") or {}
     arguments: dict[str, object] = {}
     for name, schema in (parameters.get("properties") or {}).items():
-        schema = schema if isinstance(schema, dict) else {}
+        schema = _chosen(schema)
         value = _found(schema, text)
         if value is None and name in (parameters.get("required") or ()):
             value = _default(schema, text)
@@ -85,6 +85,15 @@ def _default(schema: Mapping[str, object], text: str) -> object:
         return choices[0]
     by_kind: dict[str, object] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}, "string": text}
     return by_kind.get(_kind_of(schema))
+
+
+def _chosen(schema: object) -> Mapping[str, object]:
+    """A parameter's schema; of several (``anyOf``) the first that is something."""
+    schema = schema if isinstance(schema, dict) else {}
+    several = schema.get("anyOf") or schema.get("oneOf")
+    if not isinstance(several, list):
+        return schema
+    return next((each for each in several if isinstance(each, dict) and _kind_of(each) != "null"), {})
 
 
 def _kind_of(schema: Mapping[str, object]) -> str:

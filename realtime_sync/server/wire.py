@@ -66,6 +66,18 @@ def read_json(text: Union[str, bytes]) -> object:
         raise ValueError("nested too deeply") from None
 
 
+def given(told: Any) -> Any:
+    """What a value says: without the nulls of the objects in it, which say no more than nothing does.
+
+    A function's parameters stay as they are: in a JSON schema, a null may mean something.
+    """
+    if isinstance(told, list):
+        return [given(entry) for entry in told]
+    if not isinstance(told, dict):
+        return told
+    return {key: value if key == "parameters" else given(value) for key, value in told.items() if value is not None}
+
+
 def _no_json(constant: str) -> NoReturn:
     # Python's reader takes NaN and Infinity; told back to a client, they would be no JSON there.
     raise ValueError(f"{constant} is no JSON")

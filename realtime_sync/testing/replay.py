@@ -13,8 +13,8 @@ from typing import Any, Optional
 import attrs
 
 from realtime_sync.checks import check_number
-from realtime_sync.conversation.pieces import base64_size
 from realtime_sync.errors import WaitTimeoutError
+from realtime_sync.protocol.items import base64_size
 from realtime_sync.recording import Entry, Recording
 from realtime_sync.server import LiveSession, RealtimeServer, Script, faults
 
@@ -39,15 +39,21 @@ class ReplayScript(Script):
     session after the other.
 
     What the client does otherwise closes the connection with code 1002; ``failures`` tells what, where in the
-    recording. Use ``replay_server``, or a server with ``first_update=None``.
+    recording. ``strict=False`` lets the client go its own way: a message is answered as the next recorded one of its
+    type was, and one that was not recorded is passed over; each ``response.create`` gets the next recorded response to
+    its end, also one that voice activity detection began. So any recording can answer an ``ask``. Use
+    ``replay_server``, or a server with ``first_update=None``.
     """
 
-    def __init__(self, recording: Recording, *, speed: Optional[float] = None, timeout: float = 10.0) -> None:
+    def __init__(
+        self, recording: Recording, *, speed: Optional[float] = None, timeout: float = 10.0, strict: bool = True
+    ) -> None:
         super().__init__(())
         check_number("speed", speed, above=0, optional=True)
         self.recording = recording
         self.speed = speed
         self.timeout = timeout
+        self.strict = strict
         self._numbers = itertools.count()
 
     def run(self, session: LiveSession) -> None:
@@ -55,7 +61,7 @@ class ReplayScript(Script):
         connections = sorted({entry.connection for entry in self.recording.entries}) or [1]
         number = connections[next(self._numbers) % len(connections)]
         try:
-            _Replay(self, session, number).run()
+            (_Replay if self.strict else _LooseReplay)(self, session, number).run()
         except ReplayMismatch as mismatch:
             self.failures.append(str(mismatch))
             _log.warning("a replay has ended: %s", mismatch)
@@ -67,12 +73,18 @@ class ReplayScript(Script):
 
 
 def replay_server(
-    recording: Recording, *, speed: Optional[float] = None, timeout: float = 10.0, **options: Any
+    recording: Recording,
+    *,
+    speed: Optional[float] = None,
+    timeout: float = 10.0,
+    strict: bool = True,
+    **options: Any,
 ) -> RealtimeServer:
     """A ``RealtimeServer`` that plays the recording to every client; ``server.settings.script.failures`` tells what a
-    client did otherwise. ``speed`` and ``timeout`` as in ``ReplayScript``, ``options`` as in ``RealtimeServer``.
+    client did otherwise. ``speed``, ``timeout`` and ``strict`` as in ``ReplayScript``, ``options`` as in
+    ``RealtimeServer``.
     """
-    script = ReplayScript(recording, speed=speed, timeout=timeout)
+    script = ReplayScript(recording, speed=speed, timeout=timeout, strict=strict)
     return RealtimeServer(responder=script, first_update=None, **options)
 
 
@@ -89,6 +101,7 @@ class _Replay:
         self._begun = time.monotonic()
         self._renamed: dict[str, str] = {}  # recorded ids, quoted, to those of this client
         self._named_items: list[str] = []  # by this client, if the server of the recording had to name them
+        self._metadata: list[tuple[Any, Any]] = []  # of the recorded requests, and of this client's
 
     def run(self) -> None:
         recorded_audio = 0  # bytes that the recorded client had sent since its last other message
@@ -105,13 +118,19 @@ class _Replay:
                 self._wait_for_audio(recorded_audio, self._where(index, entry))
             else:
                 recorded_audio = 0
-                said = self._wait_for(str(message.get("type")), self._where(index, entry))
-                self._renamed.update(_renamed_ids(message, said))
-                if message.get("type") == "conversation.item.create" and not _item_id(message) and _item_id(said):
-                    self._named_items.append(_item_id(said))
+                self._pair(message, self._wait_for(str(message.get("type")), self._where(index, entry)))
             # A client that is slower than the recorded one gets its answers as long after its message.
             self._begun = max(self._begun, time.monotonic() - self._paced(entry.t))
         self._close_as_recorded()
+
+    def _pair(self, recorded: dict[str, Any], said: dict[str, Any]) -> None:
+        """From now on what the server says about the recorded message is about this client's."""
+        self._renamed.update(_renamed_ids(recorded, said))
+        if recorded.get("type") == "conversation.item.create" and not _item_id(recorded) and _item_id(said):
+            self._named_items.append(_item_id(said))
+        metadata = _metadata(recorded), _metadata(said)
+        if all(metadata) and metadata[0].keys() != metadata[1].keys():
+            self._metadata.append(metadata)
 
     # What the live client says, in order -----------------------------------------------------------------------
 
@@ -168,10 +187,21 @@ class _Replay:
         text = entry.text
         if self._named_items and '"conversation.item.' in text:
             self._rename_item(_parsed(text))
+        if self._metadata and '"metadata"' in text:
+            text = self._with_metadata(text)
         if self._renamed:  # all at once: the new name of one may be the old name of another
             text = _STRING.sub(lambda found: self._renamed.get(found[0], found[0]), text)
         self._session.note_sent(_parsed(text))  # before the client can know of it
         connection.send(text)
+
+    def _with_metadata(self, text: str) -> str:
+        """The message with the metadata that this client gave to the request, if it tells the recorded ones."""
+        message = _parsed(text)
+        given = next((live for recorded, live in self._metadata if recorded == _metadata(message)), None)
+        if given is None:
+            return text
+        message["response"]["metadata"] = given
+        return json.dumps(message)
 
     def _rename_item(self, message: dict[str, Any]) -> None:
         """The first message that tells a new item tells the one that the client has named first."""
@@ -192,6 +222,80 @@ class _Replay:
 
     def _where(self, index: int, entry: Entry) -> str:
         return f"at {entry.t:.3f} s of the recording (message {index + 1} of connection {self._number})"
+
+
+class _LooseReplay(_Replay):
+    """The same for a client that goes its own way."""
+
+    def __init__(self, script: ReplayScript, session: LiveSession, number: int) -> None:
+        super().__init__(script, session, number)
+        self._place = 0  # of the next entry
+        self._passed: list[dict[str, Any]] = []  # recorded messages of the client that this one has not sent yet
+
+    def run(self) -> None:
+        self._play_on()
+        while self._place < len(self._entries) and not self._session.is_over:
+            try:
+                self._session.wait_after(self._position, lambda message: True, self._script.timeout)
+            except WaitTimeoutError:
+                continue  # it takes its time, or has left
+            message = self._session.received[self._position]
+            self._position += 1
+            self._begun = time.monotonic() - self._paced(self._entries[self._place].t)
+            self._answer(message)
+        self._close_as_recorded()
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        wire_type = message.get("type")
+        place = self._next_place(str(wire_type))
+        if place is not None:
+            self._play_on(place)
+            self._place += 1
+            self._pair(_parsed(self._entries[place].text), message)
+        else:
+            recorded = next((each for each in self._passed if each.get("type") == wire_type), None)
+            if recorded is not None:
+                self._passed.remove(recorded)
+                self._pair(recorded, message)
+        if wire_type == "response.create":
+            self._play_response()
+        if place is not None or wire_type == "response.create":
+            self._play_on()
+
+    def _next_place(self, wire_type: str) -> Optional[int]:
+        """Where the recorded client sent the next message of this type; None if it did not before its next request."""
+        for place, entry in enumerate(self._entries[self._place :], self._place):
+            recorded = _parsed(entry.text).get("type") if entry.direction == "out" else None
+            if recorded == wire_type:
+                return place
+            if recorded == "response.create":
+                return None
+        return None
+
+    def _play_on(self, until: Optional[int] = None) -> None:
+        """Play what the server said up to this place, passing over the client; None: up to its next message."""
+        while self._place < len(self._entries) and self._place != until:
+            entry = self._entries[self._place]
+            if entry.direction == "in":
+                self._send(entry)
+            elif until is None:
+                return
+            else:
+                self._passed.append(_parsed(entry.text))
+            self._place += 1
+
+    def _play_response(self) -> None:
+        """Play up to the end of the next response, passing over the client; nothing if there is none."""
+        for place, entry in enumerate(self._entries[self._place :], self._place):
+            if entry.direction == "in" and _parsed(entry.text).get("type") == "response.done":
+                self._play_on(place + 1)
+                return
+
+
+def _metadata(message: dict[str, Any]) -> dict[str, Any]:
+    response = message.get("response")
+    metadata = response.get("metadata") if isinstance(response, dict) else None
+    return metadata if isinstance(metadata, dict) else {}
 
 
 def _parsed(text: str) -> dict[str, Any]:

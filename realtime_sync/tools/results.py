@@ -13,6 +13,8 @@ from typing import Any
 
 import attrs
 
+from realtime_sync.protocol.characters import joined
+
 
 def result_text(value: object) -> str:
     """A string as it is, everything else as JSON: ``0`` is ``"0"``, ``None`` is ``"null"``, ``[]`` is ``"[]"``.
@@ -24,18 +26,13 @@ def result_text(value: object) -> str:
         TypeError, ValueError: JSON has no form for the value (NaN, a cycle, a file).
     """
     if isinstance(value, str) and not isinstance(value, enum.Enum):
-        return _sendable(value)
-    return _sendable(json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False))
+        return joined(value)
+    return joined(json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False))
 
 
 def plain_value(value: object) -> Any:
     """The JSON value (of dicts, lists and the like) that stands for ``value``. Raises as ``result_text`` does."""
     return json.loads(json.dumps(value, default=_plain, allow_nan=False))
-
-
-def _sendable(text: str) -> str:
-    # Half a surrogate pair, which JSON can smuggle into a str, cannot be sent: the frame would not be UTF-8.
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain(value: Any) -> Any:

@@ -9,20 +9,24 @@ somebody may have to decide. A handler looks after each kind of call. The rules:
 - An answer that was cut short is final, too: its calls may be half written.
 - A demand to call a tool (``tool_choice``) is met by the first round, and is not repeated.
 - Out of band, the service keeps nothing: it is given the question, the calls and their results again in each round.
+- Each call of a function that is made here is answered, also if the question ends first (out of time, Ctrl-C, an error
+  of a callback): with what it has come to, else with the word that it was cancelled. A call without an output would
+  stand in the way of all later answers.
 - A model that calls tools for ever is a bug somewhere, and it costs money: ``MOST_ROUNDS`` rounds end in an error.
 """
 
 from __future__ import annotations
 
+import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Callable, Final, Optional, Protocol
 
 import attrs
 
 from realtime_sync.conversation.history import History
 from realtime_sync.core.answer import Answer
-from realtime_sync.core.ask import OnDelta, begin_response, finished_answer
+from realtime_sync.core.ask import OnDelta, begin_response, finished_answer, say_results
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
@@ -34,7 +38,9 @@ from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.tools.calls import ToolOutcome
 from realtime_sync.tools.cancellation import ToolCancellation
-from realtime_sync.tools.runner import ToolRunner
+from realtime_sync.tools.runner import CallBatch, ToolRunner
+
+logger = logging.getLogger(__name__)
 
 MOST_ROUNDS: Final = 32
 
@@ -68,6 +74,9 @@ class CallHandler(Protocol):
     def handle(self, answer: Answer, deadline: Deadline) -> Step:
         """Answer the calls of this kind that ``answer`` makes. Raises ``WaitTimeoutError`` if time is up."""
 
+    def abandon(self, answer: Answer) -> Sequence[ConversationItem]:
+        """The question ends with an error while this answer is handled: what the service must be told of its calls."""
+
 
 def run_rounds(
     engine: RealtimeEngine,
@@ -98,23 +107,38 @@ def run_rounds(
     owner = Owner.SESSION
     for handler in handlers:
         owner |= handler.owner
-    for _ in range(MOST_ROUNDS):
-        answer = finished_answer(engine, items, options, deadline, on_delta, owner)
+    out_of_band = options.conversation == "none"
+    for number in range(MOST_ROUNDS):
+        answer = finished_answer(engine, items, options, deadline, on_delta, owner, owed=number > 0)
         if is_cut_short(answer.status):
             return answer
-        results: Optional[list[ConversationItem]] = None
-        for handler in handlers:
-            step = handler.handle(answer, deadline)
-            if step.left is not None:
-                return step.left
-            if step.results is not None:
-                results = [*(results or ()), *step.results]
-        if results is None:
+        try:
+            step = _handled(handlers, answer, deadline)
+        except BaseException:
+            if not out_of_band:
+                say_results(engine, [item for handler in handlers for item in handler.abandon(answer)])
+            raise
+        if step.left is not None:
+            return step.left
+        if step.results is None:
             return answer
-        out_of_band = options.conversation == "none"
-        items = [*items, *_repeated([*answer.items, *results])] if out_of_band else results
+        items = [*items, *_repeated([*answer.items, *step.results])] if out_of_band else step.results
         options = _without_demand(options, engine.session)
+    if not out_of_band:
+        say_results(engine, items)
     raise _endless()
+
+
+def _handled(handlers: Sequence[CallHandler], answer: Answer, deadline: Deadline) -> Step:
+    """What all handlers together have done about an answer."""
+    results: Optional[list[ConversationItem]] = None
+    for handler in handlers:
+        step = handler.handle(answer, deadline)
+        if step.left is not None:
+            return step
+        if step.results is not None:
+            results = [*(results or ()), *step.results]
+    return Step(results)
 
 
 class UnattendedRounds:
@@ -129,8 +153,10 @@ class UnattendedRounds:
         """Give the model what the calls of a response have come to, and ask it to go on."""
         self._in_a_row = self._in_a_row + 1 if response_id == self._asked else 1
         if self._in_a_row > MOST_ROUNDS:
+            say_results(self._engine, items)
             raise _endless()
-        self._asked = begin_response(self._engine, items, None, Deadline(PATIENCE_SECONDS), owner=Owner.FOR_ALL).id
+        patience = Deadline(PATIENCE_SECONDS)
+        self._asked = begin_response(self._engine, items, None, patience, owner=Owner.FOR_ALL, owed=True).id
 
 
 def _endless() -> UsageError:
@@ -179,23 +205,33 @@ class FunctionCalls:
     _on_call: Optional[OnCall]
     owner: Owner = Owner.TOOLS
     _cancellation: ToolCancellation = attrs.field(init=False, factory=ToolCancellation)
+    _batch: Optional[CallBatch] = attrs.field(init=False, default=None)
 
     def handle(self, answer: Answer, deadline: Deadline) -> Step:
         """Make the calls of an answer, if all of them are made here."""
-        calls = answer.function_calls
+        calls = calls_to_make(answer.items)
         if not calls:
             return Step()
         if self._runner is None or not all(map(self._runner.runs, calls)):
             return Step(left=answer)  # the results of one response are given together
         for call in calls:
             self._engine.responses.claim_call(call.call_id)  # they are the asker's, so nobody else has claimed them
+        self._batch = batch = self._runner.batch(calls)
         with self._engine.listening(self):
-            outcomes = self._runner.run(calls, self._cancellation, timeout=deadline.left)
+            outcomes = batch.run(self._cancellation, timeout=deadline.left)
         self._engine.check_open()
         if self._on_call is not None:
             for call, outcome in zip(calls, outcomes, strict=True):
                 self._on_call(call, outcome)
+        self._batch = None
         return Step(result_items(outcomes))
+
+    def abandon(self, answer: Answer) -> Sequence[ConversationItem]:
+        """The outcomes of the calls that have ended, and cancellations of all others."""
+        calls = calls_to_make(answer.items)
+        if self._runner is None or not all(map(self._runner.runs, calls)):
+            return ()
+        return result_items((self._batch or self._runner.batch(calls)).given_up())
 
     def deliver(self, update: ConversationUpdate) -> None:
         """Take over an update, of which nothing is needed here."""
@@ -203,6 +239,16 @@ class FunctionCalls:
     def end(self, end: End) -> None:
         """The session has ended: nobody waits for results."""
         cancel_elsewhere(self._engine, self._cancellation)
+
+
+def calls_to_make(items: Iterable[ConversationItem]) -> list[FunctionCallItem]:
+    """The calls of functions among a response's items, each once, and as it was told last."""
+    calls = [item for item in items if isinstance(item, FunctionCallItem)]
+    nameless = [call for call in calls if not call.call_id]
+    if nameless:
+        named = ", ".join(str(call.name) for call in nameless)
+        logger.warning("calls without an id cannot be answered, so they are not made: %s", named)
+    return list({call.call_id: call for call in calls if call.call_id}.values())
 
 
 def cancel_elsewhere(engine: RealtimeEngine, cancellation: ToolCancellation) -> None:

@@ -20,6 +20,37 @@ Tool = Union[FunctionTool[..., object], Callable[..., object], ConversationTool]
 """What ``tools=`` takes: tools, plain functions (made tools), and definitions of what is run elsewhere."""
 
 
+class CallBatch:
+    """The calls of one response."""
+
+    def __init__(self, calls: Sequence[RunningCall], begin: Callable[[RunningCall], None]) -> None:
+        self._calls = calls
+        self._begin = begin
+
+    def run(self, cancellation: ToolCancellation, timeout: Optional[float] = None) -> list[ToolOutcome]:
+        """As ``ToolRunner.run``."""
+        deadline = Deadline(timeout)
+        forget = cancellation.on_cancel(self._cancel)
+        try:
+            for running in self._calls:
+                self._begin(running)
+            return [running.outcome(deadline.left) for running in self._calls]
+        except BaseException:
+            self._cancel()
+            raise
+        finally:
+            forget()
+
+    def given_up(self) -> list[ToolOutcome]:
+        """Cancel those that have not ended; the outcomes of all."""
+        self._cancel()
+        return [running.outcome() for running in self._calls]
+
+    def _cancel(self) -> None:
+        for running in self._calls:
+            running.cancel()
+
+
 class ToolRunner:
     """Runs the calls of tools, several at once, each on a daemon thread. ``with`` closes it; any thread may use it.
 
@@ -38,6 +69,9 @@ class ToolRunner:
 
     def __init__(self, tools: Iterable[Tool], *, max_workers: int = 8, timeout: Optional[float] = 30.0) -> None:
         check_whole("max_workers", max_workers, at_least=1, error=ConfigurationError)
+        given: object = tools
+        if isinstance(given, (str, bytes)):  # which are iterable, too
+            raise ConfigurationError(f"tools are functions, given as a list: [lookup], not {tools!r:.60}")
         if not isinstance(tools, Iterable):
             raise ConfigurationError(f"tools are given as a list, a single one too: [{tools!r:.60}]")
         made = [tool if isinstance(tool, (FunctionTool, ConversationTool)) else function_tool(tool) for tool in tools]
@@ -115,23 +149,11 @@ class ToolRunner:
             WaitTimeoutError: the calls have not ended within ``timeout``; they are cancelled.
             UsageError: the runner is closed.
         """
-        deadline = Deadline(timeout)
-        made = [self._made_call(call) for call in calls]
+        return self.batch(calls).run(cancellation or ToolCancellation(), timeout)
 
-        def cancel_all() -> None:
-            for running in made:
-                running.cancel()
-
-        forget = (cancellation or ToolCancellation()).on_cancel(cancel_all)
-        try:
-            for running in made:
-                self._begin(running)
-            return [running.outcome(deadline.left) for running in made]
-        except BaseException:
-            cancel_all()
-            raise
-        finally:
-            forget()
+    def batch(self, calls: Sequence[FunctionCallItem]) -> CallBatch:
+        """Calls that are to run side by side, not yet begun. For this library."""
+        return CallBatch([self._made_call(call) for call in calls], self._begin)
 
     def close(self, timeout: float = 2.0) -> None:
         """Cancel what runs, and wait for the threads to end; from any thread, and as often as you like.

@@ -20,6 +20,7 @@ from typing import Literal, Optional, Union, get_args
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.core.ask import say_results
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
@@ -32,7 +33,7 @@ from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
 from realtime_sync.tools.cancellation import ToolCancellation
-from realtime_sync.tools.rounds import UnattendedRounds, cancel_elsewhere, is_cut_short, result_items
+from realtime_sync.tools.rounds import UnattendedRounds, calls_to_make, cancel_elsewhere, is_cut_short, result_items
 from realtime_sync.tools.runner import Tool, ToolRunner
 from realtime_sync.tools.tool import FunctionTool
 
@@ -174,7 +175,7 @@ class ServedCalls:
                 self._turn += 1
                 cancelled = self._running if self._drop else None
             elif isinstance(update, ResponseDoneUpdate) and self._is_served(update):
-                calls = [*(item for item in update.response.output if isinstance(item, FunctionCallItem))]
+                calls = calls_to_make(update.response.output)
                 if calls:
                     self._waiting.append(_CallingResponse(update.response_id, calls, self._turn))
                     self._changed.tell()
@@ -213,7 +214,12 @@ class ServedCalls:
         if not calls:
             return
         cancellation = self._cancellation(response.turn)
-        results = result_items(runner.run(calls, cancellation))
+        batch = runner.batch(calls)
+        try:
+            results = result_items(batch.run(cancellation))
+        except BaseException:  # Ctrl-C, or the runner is closed
+            say_results(self._engine, result_items(batch.given_up()))
+            raise
         # If the session has ended, next() gives the end. If it goes on over another connection, the calls are lost.
         with suppress(errors.ConnectionClosedError, errors.SessionNotOpenError):
             if not cancellation.cancelled:

@@ -10,6 +10,7 @@ import re
 from typing import Any, Callable, Generic, Optional, ParamSpec, TypeVar, Union, get_type_hints, overload
 
 from realtime_sync.errors import ConfigurationError, ToolArgumentError
+from realtime_sync.protocol.characters import all_joined
 from realtime_sync.protocol.options import ConversationFunctionTool
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.tools.cancellation import ToolContext, is_context
@@ -101,6 +102,8 @@ class FunctionTool(Generic[P, R_co]):
         """
         try:
             arguments = self._arguments.read(_parsed(arguments_json))
+            if not arguments_json.strip() and self.parameters["properties"]:  # lost on their way, as likely as not
+                raise MismatchError("no arguments have come; without any, write {}")
         except MismatchError as error:
             faults = "; ".join(fault.removeprefix(".") for fault in error.faults)
             known = ", ".join(self.parameters["properties"]) or "none"
@@ -198,7 +201,7 @@ def _parsed(text: str) -> Any:
     if not text.strip():
         return {}  # some models write nothing if a function has no parameters
     try:
-        value = json.loads(text, parse_constant=_refused_constant)
+        value = all_joined(json.loads(text, parse_constant=_refused_constant))
     except (ValueError, RecursionError) as error:
         raise MismatchError(f"the arguments are not JSON: {error}") from error
     if not isinstance(value, dict):

@@ -24,6 +24,7 @@ from realtime_sync.errors import (
     RealtimeSyncError,
     ServerError,
     TranscriptionFailedError,
+    WaitTimeoutError,
 )
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.options import InputTranscriptionOptions, TranscriptionSessionOptions, TurnDetectionOptions
@@ -76,8 +77,8 @@ def transcribe(
 
     ``retries``: how often in a row, without a piece being done in between, to try again after what may pass (a lost
     connection, an overloaded service), with growing pauses; what is done is kept. ``timeout``: seconds that the service
-    may say nothing while it has work. ``progress``: called on this thread after each piece. ``stop``: set by another
-    thread, ends a pause between two tries.
+    may say nothing while it has work; then it is given up, and not tried again. ``progress``: called on this thread
+    after each piece. ``stop``: set by another thread, ends a pause between two tries.
 
     Raises ``OSError``, ``AudioFormatError`` and ``ConfigurationError`` as ``send_audio`` does,
     ``TranscriptionFailedError``, which holds what was done, where the service cannot transcribe a piece,
@@ -212,7 +213,11 @@ def _send_and_receive(work: _Work, session: RealtimeConversationSession, timeout
             sent += 1
         if not sent:
             return
-        update = session.receive_update(timeout)
+        try:
+            update = session.receive_update(timeout)
+        except WaitTimeoutError:
+            late = f"the service said nothing for {timeout:g} s (timeout) with audio to transcribe, so it was given up"
+            raise WaitTimeoutError(late) from None
         if isinstance(update, ErrorUpdate):
             raise server_error(update)
         for transcript in collector.apply(update):
@@ -229,6 +234,8 @@ def _send(session: RealtimeConversationSession, piece: SpeechPiece) -> None:
 
 
 def _may_pass(error: RealtimeSyncError) -> bool:
+    if isinstance(error, WaitTimeoutError):
+        return False  # the caller said how long to wait
     if isinstance(error, ServerError):
         return error.type == "server_error" or error.code in _PASSING_CODES
     return isinstance(error, TranscriptionFailedError) or is_worth_another_try(error)

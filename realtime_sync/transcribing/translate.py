@@ -90,9 +90,10 @@ def _take(
         try:
             update = session.receive_update(timeout)
         except WaitTimeoutError:
-            if until_over:
-                raise
-            return
+            if not until_over:
+                return
+            late = f"the service did not end the translation, and said nothing for {timeout:g} s (timeout)"
+            raise WaitTimeoutError(f"{late}; it was given up") from None
         if isinstance(update, ErrorUpdate):
             raise server_error(update)
         if isinstance(update, SessionClosedUpdate):

@@ -8,17 +8,20 @@ The only importer of ``websocket``, ``ssl`` and ``socket`` in the client; none o
     dialing      names to addresses, addresses to TCP sockets
     channel      a socket under the connect deadline
     proxies      CONNECT and SOCKS
+    answer       HTTP answers
     refusal      a refused handshake as a typed error
     handshake    the opening handshake
     frames       a client's frames as bytes
     duplex       frames on a non-blocking socket, keepalive, endings
     connection   messages, the close handshake: the public class
     opening      connect()
+    posting      post()
 """
 
 from realtime_sync.transport.connection import Connection
 from realtime_sync.transport.frames import text_frame
 from realtime_sync.transport.opening import MAX_MESSAGE_BYTES, connect
+from realtime_sync.transport.posting import post
 from realtime_sync.transport.refusal import handshake_error
 from realtime_sync.transport.tls import default_ssl_context
 from realtime_sync.transport.waiting import Cancellation
@@ -30,5 +33,6 @@ __all__ = [
     "connect",
     "default_ssl_context",
     "handshake_error",
+    "post",
     "text_frame",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import io
 import socket
 import ssl
 from typing import Callable, Optional, TypeVar, Union
@@ -23,25 +22,25 @@ T = TypeVar("T")
 class Channel:
     """Blocking calls on a non-blocking socket, each within the connect deadline and ended by the cancellation.
 
-    Proxies and the handshake talk over it. It looks enough like a socket (``sendall``, ``recv``, ``makefile``) for
-    http.client's response parser and for python-socks. ``doing`` is what a time-out's message says.
+    Proxies, the handshake and REST requests talk over it. It looks enough like a socket (``sendall``, ``recv``) for
+    python-socks. ``deadline`` is the one over all steps; ``doing`` is what a time-out's message says.
     """
 
-    def __init__(self, timeouts: Timeouts, cancellation: Cancellation) -> None:
+    def __init__(self, timeouts: Timeouts, deadline: Deadline, cancellation: Cancellation) -> None:
         self._timeouts = timeouts
-        self.deadline = Deadline(timeouts.connect)  # the one over all steps
+        self.deadline = deadline
         self.cancellation = cancellation
-        self._wake_up = WakeUp()
+        self._wake_up: Optional[WakeUp] = WakeUp()
         self._wake = self._wake_up.set  # one object, so that unwatch finds it
         self._sock: Union[socket.socket, ssl.SSLSocket, NestedTLS, None] = None
         self._waiter: Optional[Waiter] = None
         self.received = b""  # has arrived and was not taken yet
-        self.ended = False  # the peer's stream
         self.doing = "connecting"
         cancellation.watch(self._wake)
 
     def dial(self, host: str, port: int) -> None:
         """Resolve and connect by TCP."""
+        assert self._wake_up is not None
         self._sock, self._waiter = dial(host, port, self._timeouts, self.deadline, self.cancellation, self._wake_up)
 
     def start_tls(self, context: ssl.SSLContext, host: str) -> None:
@@ -73,13 +72,8 @@ class Channel:
             assert self._sock is not None
             receive = functools.partial(self._sock.recv, CHUNK)
             self.received = self._until_done(receive, READ, deadline or self.deadline, self._broken)
-            self.ended = not self.received
         taken, self.received = self.received[:count], self.received[count:]
         return taken
-
-    def makefile(self, mode: str = "rb", deadline: Optional[Deadline] = None) -> io.BufferedReader:
-        """A file to read from, for http.client. Its buffer of one byte keeps it from taking what is behind a head."""
-        return io.BufferedReader(_Raw(self, deadline), buffer_size=1)
 
     def _until_done(
         self, call: Callable[[], T], events: int, deadline: Deadline, error: Callable[[OSError], ConnectionFailedError]
@@ -89,6 +83,11 @@ class Channel:
         Raises ``error(exc)`` if the call fails with an OSError.
         """
         while True:
+            # Before each call and not only before a wait: a peer that never pauses leaves nothing to wait for.
+            if self.cancellation.cancelled:
+                raise cancelled(self.doing)
+            if not deadline.remaining:
+                raise timed_out(self.deadline, self.doing)
             try:
                 return call()
             except ssl.SSLWantReadError:
@@ -99,15 +98,8 @@ class Channel:
                 wanted = events
             except OSError as exc:
                 raise error(exc) from exc
-            self._wait(wanted, deadline)
-
-    def _wait(self, events: int, deadline: Deadline) -> None:
-        assert self._waiter is not None
-        ready = self._waiter.wait(events, deadline.remaining)
-        if self.cancellation.cancelled:
-            raise cancelled(self.doing)
-        if not ready and not deadline.remaining:
-            raise timed_out(self.deadline, self.doing)
+            assert self._waiter is not None
+            self._waiter.wait(wanted, deadline.remaining)
 
     def _broken(self, exc: OSError) -> ConnectionFailedError:
         return ConnectionFailedError(
@@ -125,9 +117,10 @@ class Channel:
             raise cancelled(self.doing)
         assert self._sock is not None
         assert self._waiter is not None
+        assert self._wake_up is not None
         writing = Waiter(self._sock.fileno(), self._wake_up)
         parts = (self._sock, self._waiter, writing, self._wake_up, self.received)
-        self._sock = self._waiter = None
+        self._sock = self._waiter = self._wake_up = None
         return parts
 
     def close(self) -> None:
@@ -137,20 +130,5 @@ class Channel:
             self._waiter.close()
         if self._sock is not None:
             self._sock.close()
-        self._wake_up.close()
-
-
-class _Raw(io.RawIOBase):
-    """The unbuffered file under ``makefile``; closing it leaves the channel open."""
-
-    def __init__(self, channel: Channel, deadline: Optional[Deadline]) -> None:
-        self._channel = channel
-        self._deadline = deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._channel.recv(len(buffer), self._deadline)
-        buffer[: len(data)] = data
-        return len(data)
+        if self._wake_up is not None:
+            self._wake_up.close()

@@ -9,12 +9,14 @@ from typing import Mapping, Optional, Union
 
 from websocket import ABNF
 
-from realtime_sync.errors import CloseInfo, ConnectionClosedError, InvalidInputError
-from realtime_sync.transport.duplex import NOT_UTF8, PROTOCOL_ERROR, Duplex, closed
+from realtime_sync.errors import CloseInfo, ConnectionClosedError, InvalidInputError, MessageTooBigError
+from realtime_sync.transport.duplex import NOT_UTF8, PROTOCOL_ERROR, TOO_BIG, Duplex, closed
 from realtime_sync.transport.frames import text_frame
 
 _Utf8Decoder = codecs.getincrementaldecoder("utf-8")
 _NO_CODE = 1005
+# A 64 MiB message in frames of a kilobyte. Without it, empty fragments would gather for ever.
+_MOST_FRAGMENTS = 65536
 
 
 class Connection:
@@ -88,6 +90,9 @@ class Connection:
         if bool(opcode) == bool(self._opcode):
             what = "a new message inside of a fragmented one" if opcode else "a continuation of nothing"
             raise self._duplex.violation(PROTOCOL_ERROR, what)
+        if len(self._parts) == _MOST_FRAGMENTS:
+            what = f"a message in more than {_MOST_FRAGMENTS} fragments"
+            raise self._duplex.violation(TOO_BIG, what, MessageTooBigError)
         self._opcode = opcode or self._opcode
         if self._duplex.room is not None:
             self._duplex.room -= len(data)

@@ -24,9 +24,9 @@ _IN_PROGRESS = {errno.EINPROGRESS, errno.EWOULDBLOCK, errno.EINTR, getattr(errno
 
 
 def timed_out(deadline: Deadline, doing: str) -> ConnectTimeoutError:
-    """The error for a connect deadline that passed while ``doing`` something."""
+    """The error for a deadline that passed while ``doing`` something."""
     return ConnectTimeoutError(
-        f"No connection within {deadline.seconds:g} s (Timeouts.connect): still {doing}. "
+        f"Not done within {deadline.seconds:g} s ({deadline.name}): still {doing}. "
         "Check the network, the endpoint and the proxy, or allow more time."
     )
 
@@ -99,6 +99,10 @@ def dial(
     addresses = resolve(host, port, deadline, cancellation)
     failure: OSError = TimeoutError(errno.ETIMEDOUT, "no answer")
     for tried, address in enumerate(addresses):
+        if cancellation.cancelled:
+            raise cancelled(f"connecting to {host}:{port}")
+        if not deadline.remaining:
+            break
         share = deadline.within(deadline.remaining / (len(addresses) - tried))
         try:
             return _open(address, share, lambda: cancellation.cancelled, wake_up, timeouts)

@@ -404,7 +404,7 @@ class Duplex(websocket.WebSocket):
             error = closed(self.closing)
         else:
             why = f" ({cause})" if isinstance(cause, OSError) else ""
-            error = kind(f"{what}{why}. Without reconnect=, open a new session to go on.", close_info=CloseInfo(1006))
+            error = kind(f"{what}{why}.", close_info=CloseInfo(1006))
         error.__cause__ = cause
         return error
 

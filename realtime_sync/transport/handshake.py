@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
 import os
 import re
 from typing import Mapping, Optional, Sequence
@@ -17,7 +16,8 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from realtime_sync.errors import ConfigurationError, ConnectionFailedError, ConnectTimeoutError, HandshakeError
+from realtime_sync.errors import ConfigurationError, ConnectCancelledError, ConnectionFailedError, HandshakeError
+from realtime_sync.transport.answer import IncomingAnswer
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.refusal import MAX_BODY_BYTES, handshake_error, readable_headers
 from realtime_sync.transport.urls import redacted
@@ -31,7 +31,7 @@ _BODY_SECONDS = 2.0
 
 @attrs.frozen
 class ServerAddress:
-    """Where a ws:// or wss:// URL leads."""
+    """Where a URL leads."""
 
     secure: bool
     host: str
@@ -39,8 +39,8 @@ class ServerAddress:
     resource: str = attrs.field(repr=False)
 
     @classmethod
-    def parse(cls, url: str) -> ServerAddress:
-        """Take ``url`` apart. Raises ConfigurationError, whose message does not show the query."""
+    def parse(cls, url: str, plain: str = "ws", secure: str = "wss") -> ServerAddress:
+        """Take ``url`` apart, of one of the two schemes. Raises ConfigurationError, which does not show the query."""
         if not all("!" <= char <= "~" or char > "\x9f" for char in url):
             raise ConfigurationError("The URL holds a space or a control character; percent-encode it.")
         try:
@@ -48,15 +48,17 @@ class ServerAddress:
             _ = parts.port, (parts.hostname or "").encode("idna") if ":" not in (parts.hostname or "") else b""
         except ValueError:  # its text may quote the URL; UnicodeError is one, too
             raise ConfigurationError("The URL's host or port is not valid.") from None
-        if parts.scheme not in ("ws", "wss") or not parts.hostname:
-            raise ConfigurationError(f"The URL must begin with ws:// or wss:// and a host, not {parts.scheme!r}.")
+        if parts.scheme not in (plain, secure) or not parts.hostname:
+            raise ConfigurationError(
+                f"The URL must begin with {plain}:// or {secure}:// and a host, not {parts.scheme!r}."
+            )
         if parts.username is not None or parts.fragment:
             raise ConfigurationError("The URL must hold neither user:password nor a #fragment; send keys in headers.")
         resource = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         if not resource.isascii():
             raise ConfigurationError("The URL's path and query must be ASCII; percent-encode the rest.")
-        secure = parts.scheme == "wss"
-        return cls(secure, parts.hostname, parts.port or (443 if secure else 80), resource)
+        by_tls = parts.scheme == secure
+        return cls(by_tls, parts.hostname, parts.port or (443 if by_tls else 80), resource)
 
     @property
     def host_header(self) -> str:
@@ -119,56 +121,27 @@ def upgrade(channel: Channel, request: UpgradeRequest) -> tuple[Optional[str], d
     """
     channel.doing = f"in the WebSocket handshake with {request.target.host}"
     channel.sendall(request.encode())
-    response = http.client.HTTPResponse(channel)  # type: ignore[arg-type]  # it only calls makefile
-    try:
-        response.begin()
-    except http.client.RemoteDisconnected as exc:
-        raise ConnectionFailedError(
-            f"{request.target.host} closed the connection without answering the handshake. Check the port and the "
-            "path, and whether it wants wss:// (https://)."
-        ) from exc
-    except (http.client.HTTPException, ValueError) as exc:
-        raise HandshakeError(
-            f"{request.target.host} did not answer the handshake in HTTP ({type(exc).__name__}). Check the port, and "
-            "whether it wants wss:// (https://)."
-        ) from None  # its text quotes the answer
-    if channel.ended:  # http.client takes the end of the stream for the end of the headers
-        raise ConnectionFailedError(
-            f"{request.target.host} closed the connection in the middle of its answer to the handshake. Try again, or "
-            "check the server and what is between."
-        )
-    headers = _joined(response)
-    if response.status != 101:
-        body = _body(channel, response)
-        headers = {name: request.redact(value) for name, value in headers.items()}
-        raise handshake_error(response.status, headers, request.redact(body.decode("utf-8", "replace")))
-    return _accepted(request, headers), readable_headers(headers)
+    answer = IncomingAnswer.read(channel, request.target.host, "the handshake")
+    if answer.status != 101:
+        body = _beginning(answer)
+        headers = {name: request.redact(value) for name, value in answer.headers.items()}
+        raise handshake_error(answer.status, headers, request.redact(body.decode("utf-8", "replace")))
+    return _accepted(request, answer.headers), readable_headers(answer.headers)
 
 
-def _joined(response: http.client.HTTPResponse) -> dict[str, str]:
-    headers: dict[str, str] = {}
-    for name, value in response.getheaders():
-        name, value = name.lower(), value.strip()  # http.client leaves blanks behind a value
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers
-
-
-def _body(channel: Channel, response: http.client.HTTPResponse) -> bytes:
-    """As much of a refusal's body as comes, whatever its framing, cut off or not: the status matters more."""
+def _beginning(answer: IncomingAnswer) -> bytes:
+    """As much of a refusal's body as comes soon, whatever its framing, cut off or not: the status matters more."""
     body = b""
-    response.fp = channel.makefile(deadline=channel.deadline.within(_BODY_SECONDS))
     try:
-        while len(body) < MAX_BODY_BYTES:
-            chunk = response.read1(MAX_BODY_BYTES - len(body))
-            if not chunk:
+        for piece in answer.pieces(answer.channel.deadline.within(_BODY_SECONDS)):
+            body += piece
+            if len(body) >= MAX_BODY_BYTES:
                 break
-            body += chunk
-    except (http.client.HTTPException, ValueError, ConnectTimeoutError):
+    except ConnectCancelledError:
+        raise
+    except ConnectionFailedError:
         pass
-    except ConnectionFailedError as exc:
-        if type(exc) is not ConnectionFailedError:  # a cancellation
-            raise
-    return body
+    return body[:MAX_BODY_BYTES]
 
 
 def _accepted(request: UpgradeRequest, headers: Mapping[str, str]) -> Optional[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
+from collections.abc import Iterator
 from typing import Mapping, Optional, Sequence
 
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionFailedError
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.channel import Channel
@@ -40,13 +43,31 @@ def connect(
     """
     target = ServerAddress.parse(url)
     request = UpgradeRequest(target, dict(headers), tuple(subprotocols))
+    deadline = Deadline(timeouts.connect, "Timeouts.connect")
+    with open_channel(target, timeouts, deadline, proxy, ssl_context, cancellation) as channel:
+        subprotocol, answered = upgrade(channel, request)
+        return Connection(Duplex(*channel.release(), timeouts, max_message_bytes), subprotocol, answered)
+
+
+@contextlib.contextmanager
+def open_channel(
+    target: ServerAddress,
+    timeouts: Timeouts,
+    deadline: Deadline,
+    proxy: Optional[str],
+    ssl_context: Optional[ssl.SSLContext],
+    cancellation: Optional[Cancellation],
+) -> Iterator[Channel]:
+    """A channel to ``target``: name, TCP, proxy and TLS are behind it. What was not released is closed at the end.
+
+    The arguments and errors are those of ``connect()``.
+    """
     via = Proxy.parse(proxy) if proxy else None
     context = ssl_context
     if context is None and (target.secure or (via is not None and via.scheme == "https")):
         context = default_ssl_context()
-
     try:
-        channel = Channel(timeouts, cancellation or Cancellation())
+        channel = Channel(timeouts, deadline, cancellation or Cancellation())
         try:
             if via is None:
                 channel.dial(target.host, target.port)
@@ -55,11 +76,9 @@ def connect(
             if target.secure:
                 assert context is not None
                 channel.start_tls(context, target.host)
-            subprotocol, answered = upgrade(channel, request)
-            return Connection(Duplex(*channel.release(), timeouts, max_message_bytes), subprotocol, answered)
-        except BaseException:  # an interrupt, too, must not leave descriptors behind
+            yield channel
+        finally:  # after an interrupt, too
             channel.close()
-            raise
     except ConnectionFailedError:
         raise
     except OSError as exc:  # no descriptor is left for a wake-up or a selector

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import http.client
 import ssl
 from typing import Any, Optional
 from urllib.parse import unquote, urlsplit
@@ -15,9 +14,11 @@ from realtime_sync.errors import (
     ConnectCancelledError,
     ConnectionFailedError,
     ConnectTimeoutError,
+    HandshakeError,
     ProxyError,
 )
 from realtime_sync.extras import install
+from realtime_sync.transport.answer import IncomingAnswer
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.dialing import resolve, timed_out
 
@@ -85,7 +86,7 @@ def open_tunnel(channel: Channel, proxy: Proxy, host: str, port: int, context: O
     except (ConnectTimeoutError, ConnectCancelledError, ProxyError):
         raise
     except ConnectionFailedError as exc:
-        if type(exc) is not ConnectionFailedError:  # TLSError says it better
+        if type(exc) not in (ConnectionFailedError, HandshakeError):  # TLSError says it better
             raise
         raise ProxyError(f"The proxy {proxy.place} could not be used: {exc}") from exc.__cause__
 
@@ -97,15 +98,7 @@ def _connect_method(channel: Channel, proxy: Proxy, host: str, port: int) -> Non
         pair = f"{proxy.user}:{proxy.password or ''}".encode()
         lines.append(f"Proxy-Authorization: Basic {base64.b64encode(pair).decode()}")
     channel.sendall("\r\n".join([*lines, "", ""]).encode())
-    response = http.client.HTTPResponse(channel)  # type: ignore[arg-type]  # it only calls makefile
-    try:
-        response.begin()
-    except http.client.HTTPException as exc:
-        raise ProxyError(
-            f"The proxy {proxy.place} did not answer CONNECT in HTTP ({type(exc).__name__}). Check its port and scheme."
-        ) from exc
-    if channel.ended:  # http.client takes the end of the stream for the end of the headers
-        raise ProxyError(f"The proxy {proxy.place} closed the connection in the middle of its answer. Try again.")
+    response = IncomingAnswer.read(channel, "it", "CONNECT")
     if response.status == 407:
         raise ProxyError(
             f"The proxy {proxy.place} wants credentials (407): http://user:password@host:port, percent-encoded. "

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import time
 from datetime import timezone
 from email.utils import parsedate_to_datetime
 from typing import Mapping, Optional, Union
-from urllib.parse import urlsplit
 
 import realtime_sync.errors as errors
+from realtime_sync.transport.urls import show_url
 
 MAX_BODY_BYTES = 65536
 _EXCERPT = 300
 
 _REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id")
 _COOKIES = ("set-cookie", "set-cookie2")
+
+_PAGE = re.compile(r"[\s\ufeff]*<(!doctype\s+html|html|head|body|title)\b", re.IGNORECASE)
+_TITLE = re.compile(r"<title[^<>]{0,200}>([^<]+)", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]*>?")
 
 
 def handshake_error(
@@ -65,18 +71,18 @@ def _classify(status: int, headers: Mapping[str, str]) -> tuple[type[errors.Hand
     if 300 <= status < 400:
         # Following would hand the key to the host that is named there: wss to ws and to foreign hosts included.
         return errors.HandshakeError, (
-            f"It redirects to the host {_target_host(headers)}; redirects are not followed, since the key would go "
-            "along. If that host is right, make it the endpoint."
+            f"It redirects to {_place(headers.get('location', ''))}; redirects are not followed, since the key would "
+            "go along. If that place is right, make it the endpoint."
         )
     return errors.HandshakeError, "Check the endpoint, its path and its query."
 
 
-def _target_host(headers: Mapping[str, str]) -> str:
-    try:
-        host = urlsplit(headers.get("location", "")).hostname
-    except ValueError:
-        host = None
-    return repr(host) if host else "(the same, or none named)"
+def _place(location: str) -> str:
+    """Where a redirect leads, without what may be a secret."""
+    place = "".join(filter(str.isprintable, show_url(location)))[:_EXCERPT]
+    if place in ("", "..."):
+        return "a place that it does not name"
+    return f"{place} on the same host" if place.startswith("/") else place
 
 
 def _reason(body: str) -> tuple[Optional[str], str]:
@@ -94,7 +100,15 @@ def _reason(body: str) -> tuple[Optional[str], str]:
 
 
 def _excerpt(text: str) -> str:
-    """One printable line of ``text``, without a final full stop (the message sets its own)."""
+    """One printable line of ``text``, without a final full stop (the message sets its own); of a page its title."""
+    if not _PAGE.match(text):
+        return _line(text)
+    title = _TITLE.search(text)
+    words = title[1] if title else _TAG.sub(" ", text[: 4 * _EXCERPT])
+    return f"an HTML page: {_line(html.unescape(words))}".rstrip(": ")
+
+
+def _line(text: str) -> str:
     line = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * _EXCERPT]).split())
     return line[:_EXCERPT] + "..." if len(line) > _EXCERPT else line.rstrip(".")
 

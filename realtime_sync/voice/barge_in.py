@@ -15,7 +15,7 @@ from realtime_sync.audio.playback import PlaybackPosition, check_position
 from realtime_sync.checks import check_number
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.realtime import RealtimeEngine, owes_answer
+from realtime_sync.core.realtime import owes_answer
 from realtime_sync.core.realtime_session import RealtimeWireSession
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 # Says, by a response's id, whether that response is to be left alone.
 IsSpared = Callable[[Optional[str]], bool]
 
+_MOST_REMEMBERED = 512  # responses; an interruption is about the last ones
 _NOTHING_CAME = "no audio of the answer has come"
 
 
@@ -176,9 +177,12 @@ def interrupt(
         return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
 
     spared = is_spared or (lambda response_id: False)
-    response_id, awaited, cuts = engine.read_conversation(
-        lambda talk: _look(engine, _Question(talk, heard_ms, position, item_id, spared), spares=is_spared is not None)
+    talk, active, owed = engine.read_conversation(
+        lambda talk: (talk.snapshot(), engine.responses.active, owes_answer(engine.connection))
     )
+    # A response without an id cannot be matched against is_spared yet.
+    awaited = owed and active is None and is_spared is None
+    response_id, cuts = _look(_Question(talk, heard_ms, position, item_id, spared), active, awaited=awaited)
     if position is not None:
         position.cut_off(response_id, *(cut.item_id for cut in cuts))
     # All commands are sent before any is waited for, which takes one round trip. The cancellation goes first, because
@@ -224,16 +228,13 @@ def _outcome(handle: Optional[CommandHandle], deadline: Deadline) -> tuple[Optio
         return None, str(error)
 
 
-def _look(engine: RealtimeEngine, question: _Question, *, spares: bool) -> tuple[Optional[str], bool, list[_Cut]]:
-    """The response to cancel; whether one was asked for that has no id yet; and the parts to shorten."""
-    active = engine.responses.active
-    # A response without an id cannot be matched against is_spared yet.
-    awaited = active is None and not spares and owes_answer(engine.connection)
+def _look(question: _Question, active: Optional[str], *, awaited: bool) -> tuple[Optional[str], list[_Cut]]:
+    """The response to cancel, and the parts to shorten. ``awaited``: one was asked for that has no id yet."""
     position = question.position
     if awaited and not question.item_id and (position is None or position.current is None):
-        return None, True, [_Cut(why_not=_NOTHING_CAME)]
+        return None, [_Cut(why_not=_NOTHING_CAME)]
     active = None if question.is_spared(active) else active
-    return active, awaited, question.cuts(active)
+    return active, question.cuts(active)
 
 
 # By itself, when the user speaks ----------------------------------------------------------------------------------
@@ -302,6 +303,8 @@ class SpeechInterrupter:
             self._speech.put(self._starts)
         elif isinstance(update, ResponseCreatedUpdate):
             self._begun_behind[update.response_id] = self._starts
+            if len(self._begun_behind) > _MOST_REMEMBERED:
+                del self._begun_behind[next(iter(self._begun_behind))]
 
     def end(self, end: End) -> None:
         """The session has ended."""

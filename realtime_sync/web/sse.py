@@ -116,9 +116,8 @@ class EventStream:
         self._closed = True
         try:
             self._events.close()
-            if not self._response.done:
-                with suppress(RealtimeSyncError):  # the connection has ended, and the answer with it
-                    self._response.cancel()
+            with suppress(RealtimeSyncError):  # the connection has ended, and the answer with it
+                self._response.cancel()  # nothing if it is done
         finally:
             if self._then_close is not None:
                 self._then_close.close()

@@ -66,14 +66,21 @@ def test_a_question_that_is_piped_in_is_answered(
     assert "there is no question" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])  # the latter if no locale names an encoding
 @pytest.mark.parametrize("command", [["chat"], ["say", "-o", "a.wav"]])
 def test_what_is_piped_in_and_is_no_text_is_told_in_a_line(
-    command: list[str], tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+    command: list[str], errors: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xfe\x9d"), "utf-8"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8", errors))
     assert main(command) == 2
-    assert capsys.readouterr().err == "realtime-sync: error: what was piped in is no text in utf-8\n"
+    told = "what was piped in is no text in utf-8; convert it first, for example with: iconv -f latin1 -t utf-8"
+    assert capsys.readouterr().err == f"realtime-sync: error: {told}\n"
+
+
+def test_a_question_that_is_no_text_is_told_in_a_line(capsys: Captured) -> None:
+    assert main(["chat", "caf\udce9"]) == 2
+    assert "error: the question is no text in utf-8; convert it first" in capsys.readouterr().err
 
 
 def test_an_answer_that_the_output_cannot_encode_is_printed_as_far_as_it_can_be(server: RealtimeServer) -> None:

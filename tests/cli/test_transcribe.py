@@ -70,7 +70,7 @@ def test_each_that_failed_is_a_line_and_the_exit_code_is_1(
     assert main(["transcribe", "absent.wav", str(HELLO), str(bad), "-o", str(tmp_path / "texts")]) == 1
     absent, unreadable, summary = capsys.readouterr().err.splitlines()
     assert absent == "realtime-sync: absent.wav: No such file or directory"
-    assert unreadable.startswith(f"realtime-sync: {bad}: This is a MP3 file, by its name, and cannot be read")
+    assert unreadable.startswith(f"realtime-sync: {bad}: This is an MP3 file, by its name, and cannot be read")
     assert "(1 written" in summary
     assert "2 failed)" in summary
 

@@ -112,6 +112,21 @@ def test_the_runner_calls_a_tool() -> None:
     assert last_said(events) == "The function returned: Sun in Paris."
 
 
+@pytest.mark.parametrize("interrupt_response", [True, False])
+def test_the_runner_interrupts_an_answer_that_is_still_being_said(interrupt_response: bool) -> None:
+    async def talk(session: Any, events: Events) -> None:
+        await session.send_message("Talk")
+        await read(session, events, lambda event: event.type == "audio")
+        await session.interrupt()
+        await read(session, events, is_wire("conversation.item.truncated"))
+        await session.send_message("Hello")
+        await read(session, events, lambda event: event.type == "agent_end")
+
+    long = Reply("A long answer.", audio=tone(20_000), delta_delay=0.01)
+    with RealtimeServer(responder=lambda turn: long if turn.text_of(turn.last or {}) == "Talk" else "Hi.") as server:
+        run(server, talk, turn_detection={"type": "server_vad", "interrupt_response": interrupt_response})
+
+
 def test_the_runner_is_interrupted_while_it_hears_an_answer() -> None:
     async def talk(session: Any, events: Events) -> None:
         await session.send_audio(silence(400) + tone(800) + silence(400))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import attrs
@@ -20,7 +21,7 @@ from realtime_sync import (
 )
 from realtime_sync.server import Faults, Refusal, Script, faults
 from tests.core.harness import CALM, House, Running, client_threads, until, waits_for_updates, within
-from tests.transport.peer import TEXT, Link, close_frame, frame
+from tests.transport.peer import PING, PONG, TEXT, Link, close_frame, frame
 
 AT_ONCE = 0.2
 CREATED = frame(TEXT, '{"type": "session.created", "session": {"id": "sess_1"}}')
@@ -368,6 +369,31 @@ def test_a_silent_server_in_the_middle_of_a_close_handshake_is_cut(house: House)
     with within(2.5):
         session.close()
     released.set()
+
+
+FLOODS = {
+    "pings": frame(PING, b"x"),
+    "pongs": frame(PONG),
+    "updates": frame(TEXT, '{"type": "session.updated", "session": {}}'),
+    "updates of no known kind": frame(TEXT, '{"type": "x"}'),
+    "fragments": frame(TEXT, "{", fin=False) + frame(0, "}"),
+    "errors": frame(TEXT, '{"type": "error", "error": {"message": "no"}}'),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS.keys())
+def test_a_server_that_never_stops_to_speak_and_does_not_close_is_cut(house: House, flood: bytes) -> None:
+    def script(link: Link) -> None:
+        link.send(CREATED)
+        with suppress(OSError):
+            while True:
+                link.send(flood * 500)
+
+    session = house.raw(script)
+    session.wait_for("session.created", timeout=5)
+    with within(1.5):
+        session.close()
+    assert session.closed
 
 
 def test_many_silent_servers_are_left_together(plain: House) -> None:

@@ -92,6 +92,8 @@ def test_a_loss_raises_for_everyone_and_says_so(house: House) -> None:
         list(session.updates())
     assert caught.value.close_info.code == 1006
     assert isinstance(caught.value, ConnectionError)
+    assert str(caught.value).count("Open a new session to go on") == 1
+    assert "reconnect=True" in str(caught.value)
     assert "1006" in repr(session)
 
 

@@ -49,6 +49,14 @@ def test_a_command_that_is_not_acknowledged_says_what_the_service_said(plain: Ho
     assert isinstance(caught.value.__cause__, ServerError)
 
 
+def test_a_start_whose_options_are_not_acknowledged_says_what_the_service_said(plain: House) -> None:
+    server = Imitator({"session.update": [BOOM]})
+    with pytest.raises(WaitTimeoutError, match=r"not acknowledge the options .* no memory") as caught:
+        plain.raw(server, timeouts=HASTY, start={"options": BRIEF})
+    assert isinstance(caught.value.__cause__, ServerError)
+    assert caught.value.__suppress_context__  # one error, and its reason: not the time-out of the wait between them
+
+
 def test_what_was_said_about_another_command_is_no_reason(plain: House) -> None:
     def refuse(message: Message) -> list[Said]:
         return [{"type": "error", "error": {"message": "no such item", "event_id": message["event_id"]}}]

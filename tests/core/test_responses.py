@@ -385,7 +385,7 @@ def test_without_metadata_an_answer_asked_for_by_hand_is_not_taken_for_ours(plai
     session = plain.open()
     by_hand = session.start_response()
     with pytest.raises(ServerError, match="not now"):
-        session.respond()
+        session.respond(options=ASIDE)
     assert by_hand.wait(5).response_id == "by hand"
     until(lambda: idle(session))
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from realtime_sync import InvalidInputError
-from tests.core.harness import House
+from realtime_sync import AudioFormatError, ConfigurationError, InvalidInputError, Reconnect, WaitTimeoutError
+from realtime_sync.server import Faults, Refusal, faults
+from tests.core.harness import House, until
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,51 @@ def test_what_is_no_question_is_told_what_one_is(plain: House, question: Any) ->
     with pytest.raises(InvalidInputError, match="a question is a text, an item, a list of them, or audio"):
         session.ask(question)
     assert not plain.live.received
+
+
+def test_bytes_that_are_no_audio_are_told_how_a_text_is_given(plain: House) -> None:
+    session = plain.open()
+    with pytest.raises(AudioFormatError, match="a text is given as a str"):
+        session.ask(b"abc")
+    assert not plain.live.received
+
+
+def test_a_text_in_place_of_tools_is_told_as_a_whole(plain: House) -> None:
+    session = plain.open()
+    with pytest.raises(ConfigurationError, match=r"tools are functions, given as a list: .* not 'lookup'"):
+        session.ask("Hi", tools="lookup")
+    assert not plain.live.received
+
+
+@pytest.mark.parametrize(
+    ("mistyped", "meant"),
+    [("eror", "error"), ("sesion.created", "session.created"), ("response.audio.deltas", "response.audio.delta")],
+)
+def test_a_mistyped_update_is_warned_of_since_it_would_be_waited_for_in_silence(
+    plain: House, mistyped: str, meant: str
+) -> None:
+    session = plain.open()
+    with pytest.warns(UserWarning, match=f"is '{meant}' meant") as warned:
+        session.on(mistyped, print)
+    with pytest.warns(UserWarning, match=f"is '{meant}' meant"), pytest.raises(WaitTimeoutError):
+        session.wait_for(mistyped, timeout=0)
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    "kind", ["error", "response.audio.delta", "conversation.item.created", "vendor.new", "unknown"]
+)
+def test_an_update_that_a_service_may_send_is_not_warned_of(plain: House, kind: str) -> None:
+    plain.open().on(kind, print)  # a warning would be an error here
+
+
+def test_what_a_prompt_shows_of_a_session_and_its_streams_tells_their_state(plain: House) -> None:
+    session = plain.open(start={"reconnect": Reconnect(base_delay=60, give_up_after=100)})
+    assert " open; " in repr(session)
+    assert repr(session.turns()).startswith("<TurnStream of <UpdateStream: ")
+    plain.server.faults = Faults(refuse=Refusal(503))
+    plain.live.inject(faults.drop())
+    until(lambda: session._engine.reconnecting)
+    assert " reconnecting; " in repr(session)
+    session.close()
+    assert "closed here (1000)" in repr(session)

@@ -206,6 +206,15 @@ def test_a_base_url_that_cannot_work_is_refused_at_once_with_the_reason(base: An
         f"{RESOURCE}/openai/realtime",
         f"{RESOURCE}/openai/v1/realtime",
         "wss://res.openai.azure.com",
+        # What the portal shows and people paste: other APIs of the same resource, or one request.
+        f"{RESOURCE}/openai/deployments/my%20model",
+        f"{RESOURCE}/openai/deployments/other/chat/completions",
+        f"{RESOURCE}/openai/deployments/other/realtime",
+        f"{RESOURCE}/openai/v1/chat/completions",
+        f"{RESOURCE}/openai/v1/realtime/client_secrets",
+        f"{RESOURCE}/models",
+        f"{RESOURCE}/models/chat/completions",
+        f"{RESOURCE}/api/projects/mine",
     ],
 )
 def test_azure_finds_the_path_of_each_protocol_from_any_form_of_the_resource(base: str) -> None:
@@ -217,7 +226,34 @@ def test_azure_finds_the_path_of_each_protocol_from_any_form_of_the_resource(bas
     assert preview.headers["openai-beta"] == "realtime=v1"
 
 
+@pytest.mark.parametrize(
+    "tail", ["/chat/completions", "/responses", "/models", "/realtime", "/realtime/client_secrets", "/realtime/calls"]
+)
+def test_the_path_of_another_api_of_openai_is_left_out(tail: str) -> None:
+    base = f"https://gateway.example/eu/v1{tail}"
+    assert Endpoint.openai("key", endpoint=base).target(model="m").url == "wss://gateway.example/eu/v1/realtime?model=m"
+    own = "https://gateway.example/models"
+    assert Endpoint.openai("key", endpoint=own).target(model="m").url == "wss://gateway.example/models/realtime?model=m"
+
+
+@pytest.mark.parametrize("version", ["v1", "2025-10-01", PREVIEW])
+@pytest.mark.parametrize("query", ["", "?api-version=2025-10-01&model=gpt-realtime"])
+def test_a_url_of_voice_live_is_refused_with_what_to_give_instead(query: str, version: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"another API of Azure.*the resource alone"):
+        Endpoint.azure(f"https://res.services.ai.azure.com/voice-live/realtime{query}", "key", api_version=version)
+
+
+def test_a_version_of_another_api_is_not_advised() -> None:
+    with pytest.raises(ConfigurationError, match="Leave the query out of the URL") as caught:
+        Endpoint.azure(f"{RESOURCE}/openai/deployments/d/chat/completions?api-version=2024-10-21", "key")
+    assert "pass api_version" not in str(caught.value)
+
+
 def test_a_gateways_own_path_before_azures_is_kept() -> None:
+    deployment = "https://apim.example/eu/openai/deployments/d"
+    assert Endpoint.azure(deployment, "key").target(model="d").url == (
+        "wss://apim.example/eu/openai/v1/realtime?model=d"
+    )
     url = Endpoint.azure("https://apim.example/eu/openai/v1", "key").target(model="d").url
     assert url == "wss://apim.example/eu/openai/v1/realtime?model=d"
     assert Endpoint.azure("https://apim.example/my/realtime", "key").target(model="d").url == (

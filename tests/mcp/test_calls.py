@@ -244,3 +244,13 @@ def test_many_threads_may_ask_and_feed() -> None:
     for each in serving:
         each.result()
     assert sorted(map(str, taken)) == sorted(f"q{number}" for number in range(50))
+
+
+def test_what_is_remembered_of_calls_that_are_over_has_a_bound() -> None:
+    calls = tracker()
+    made = response("created", "next")
+    for number in range(5000):
+        calls.deliver(item(call(f"i{number}", output="x")))
+        calls.deliver(made)
+    assert "i4999" in calls._dropped
+    assert "i0" not in calls._dropped

@@ -369,3 +369,77 @@ def test_a_commit_that_was_not_acknowledged_is_told_as_sent_again(plain: House) 
     drop(plain)
     assert come_back(session, stream).sent_again == ("input_audio_buffer.commit",)
     assert until(lambda: handle.sent_again).wait().item_id
+
+
+# A promise is kept, or not given -------------------------------------------------------------------------------------
+
+
+def test_a_command_that_is_given_up_is_not_said_to_be_sent_again(plain: House) -> None:
+    """It was sent on three connections, and none outlived it."""
+    deaf = faults.silence(after_received=2)  # the settings and the audio are heard
+    plain.serve(faults=Faults(acts=[deaf]))
+    session = surviving(plain, options=BY_HAND)
+    stream = session.subscribe()
+    session.send_audio(bytes(9600), chunk_ms=200)
+    handle, told = session.commit_pending_audio(), []
+    for _ in range(3):
+        drop(plain)
+        with pytest.raises(ConnectionReplacedError) as caught:
+            handle.wait(10)
+        told.append(caught.value.sent_again)
+        losses = come_back(session, stream).losses
+        if told[-1]:
+            handle = until(lambda handle=handle: handle.sent_again)
+    assert told == [True, True, False]
+    assert any(loss.startswith("input_audio_buffer.commit") for loss in losses)
+    assert handle.sent_again is None
+
+
+def test_settings_that_were_not_acknowledged_have_the_handle_of_those_that_the_next_connection_got(
+    plain: House,
+) -> None:
+    session = surviving(plain)
+    stream = session.subscribe()
+    silenced(plain)
+    handles = [session.configure_session(ConversationSessionOptions(instructions=word)) for word in ("one", "two")]
+    drop(plain)
+    for handle in handles:
+        with pytest.raises(ConnectionReplacedError) as caught:
+            handle.wait(5)
+        assert caught.value.sent_again
+    come_back(session, stream)
+    for handle in handles:
+        assert handle.sent_again.wait().session.instructions == "two"
+
+
+def test_settings_that_the_next_connection_refuses_have_the_refusal(plain: House) -> None:
+    session = surviving(plain)
+    stream = session.subscribe()
+    silenced(plain)
+    handle = session.configure_session(ConversationSessionOptions(extra={"no_such_setting": 1}))
+    drop(plain)
+    assert any(loss.startswith("session.update") for loss in come_back(session, stream).losses)
+    assert isinstance(handle.sent_again.error, ServerError)
+
+
+def test_beyond_the_bound_the_oldest_command_is_told_as_lost(plain: House) -> None:
+    session = surviving(plain, attrs.evolve(QUICKLY, hold_commands=5_500))
+    stream = session.subscribe()
+    silenced(plain)
+    handles = [session.add_item(f"{number} " + "x" * 1000) for number in range(4)]
+    drop(plain)
+    told = come_back(session, stream)
+    assert len(told.losses) == 1
+    assert "hold_commands" in told.losses[0]
+    assert [handle.error.sent_again for handle in handles] == [False, True, True, True]
+    for handle in handles[1:]:
+        until(lambda handle=handle: handle.sent_again).wait()
+    assert [text[:1] for text in texts(plain.live)] == ["1", "2", "3"]
+
+
+def test_what_came_in_silence_is_not_kept_once_it_is_delivered(plain: House) -> None:
+    session = surviving(plain)
+    stream = session.subscribe()
+    drop(plain)
+    come_back(session, stream)
+    assert session._engine.connection.deferred == []

@@ -120,6 +120,63 @@ def test_a_command_that_three_connections_did_not_outlive_is_given_up() -> None:
     assert again(box, 4) == (0.0, [])
 
 
+def test_only_what_the_next_connection_gets_is_promised() -> None:
+    box = Outbox(30.0)
+    adding, changing, _, _ = (
+        command(box, wire_type)
+        for wire_type in ("input_audio_buffer.commit", "session.update", "something.new", "response.cancel")
+    )
+    for connection in (1, 2):
+        box.cut(connection, False, PCM)
+        assert box.promised() == {adding, changing}
+        again(box, connection + 1)
+    assert box.pop_settings() == [changing]
+    assert box.pop_settings() == []
+    assert box.cut(3, False, PCM) == ["input_audio_buffer.commit: the connection was lost each time that it was sent"]
+    assert box.promised() == frozenset()
+
+
+def test_settings_that_nothing_remembers_are_sent_again_themselves() -> None:
+    box = Outbox(30.0)
+    changing = command(box, "session.update")
+    assert box.cut(1, False, PCM, lambda handle: False) == []
+    assert box.promised() == {changing}
+    assert again(box) == (0.0, ["session.update"])
+    assert box.pop_settings() == []
+
+
+def test_commands_are_kept_within_a_bound_and_the_oldest_are_told_as_lost() -> None:
+    box, old = Outbox(30.0, 10_000), [handle("conversation.item.create") for _ in range(3)]
+    for sent in old:
+        box.keep_command(1, b"x" * 3500, sent, {})
+    command(box, "response.cancel")
+    assert box.waiting() == ["conversation.item.create", "conversation.item.create", "response.cancel"]
+    (loss,) = box.cut(1, False, PCM)
+    assert loss.startswith("conversation.item.create: more was not acknowledged than Reconnect.hold_commands allows")
+    assert box.promised() == set(old[1:])
+
+
+def test_what_is_acknowledged_leaves_room_and_what_had_none_is_no_loss_then() -> None:
+    box = Outbox(30.0, 10_000)
+    for _ in range(50):
+        sent = handle("conversation.item.create")
+        box.keep_command(1, b"x" * 3500, sent, {})
+        see(box, COMMITTED, sent)
+    alone = handle("conversation.item.create")
+    box.keep_command(1, b"x" * 10_000, alone, {})
+    assert box.waiting() == []
+    alone.settle(COMMITTED)
+    assert box.cut(1, False, PCM) == []
+
+
+def test_settings_without_room_come_with_the_others_all_the_same() -> None:
+    box = Outbox(30.0, 0)
+    changing = command(box, "session.update")
+    command(box, "response.cancel")
+    assert box.cut(1, False, PCM) == []
+    assert box.promised() == {changing}
+
+
 def test_a_connection_that_never_was_in_use_takes_nothing_with_it() -> None:
     box = Outbox(30.0)
     command(box, "something.new")

@@ -537,6 +537,8 @@ def test_a_fatal_refusal_ends_the_session_with_its_reason(house: House, refusal:
     with within(5), pytest.raises(ReconnectFailedError) as caught:
         list(stream)
     assert isinstance(caught.value.__cause__, cause)
+    assert str(caught.value.__cause__) in str(caught.value)
+    assert "pen a new session" not in str(caught.value)
     with pytest.raises(ReconnectFailedError):
         session.ask("two")
     assert session.closed
@@ -556,6 +558,28 @@ def test_it_gives_up_in_time_and_says_what_was_lost(house: House) -> None:
         list(session.updates())
     assert any("something.new" in loss for loss in caught.value.losses)
     assert isinstance(adding.join(), ReconnectFailedError)
+
+
+def test_a_session_that_goes_on_does_not_say_that_a_new_one_is_needed(house: House) -> None:
+    session = surviving(house)
+    session.ask("one")
+    house.live.inject(faults.silence())
+    handle = session.add_item("two")
+    drop(house)
+    with pytest.raises(ConnectionReplacedError) as caught:
+        handle.wait(5)
+    lost = session.wait_for(SessionDisconnectedUpdate, 5)
+    told = f"{caught.value} {caught.value.__cause__} {lost.reason}"
+    assert "pen a new session" not in told
+
+
+def test_without_time_for_an_attempt_the_loss_is_told_once(house: House) -> None:
+    session = surviving(house, Reconnect(give_up_after=0))
+    session.ask("one")
+    drop(house)
+    with within(5), pytest.raises(ReconnectFailedError, match="no time for an attempt") as caught:
+        list(session.updates())
+    assert str(caught.value).count("onnection broke") + str(caught.value).count("onnection ended") == 1
 
 
 def test_the_callers_close_is_no_loss(house: House) -> None:

@@ -16,6 +16,7 @@ from realtime_sync import (
     ConnectionClosedError,
     ConnectionLostError,
     OpenAIClient,
+    QueueLimits,
     Reconnect,
     ReconnectFailedError,
     SessionExpiredError,
@@ -26,8 +27,10 @@ from realtime_sync.server import Faults, faults
 from realtime_sync.testing import ManualClock
 from tests.core.answers import WRITTEN, received
 from tests.core.harness import CALM, House, Running, client_threads, until, within
+from tests.core.imitator import Imitator, added, one_after_another
 from tests.mcp import remote
 from tests.reconnect.test_reconnecting import BY_HAND, DOWN, QUICKLY, come_back, drop, ours, samples, surviving, texts
+from tests.transport.peer import CLOSE, frame
 
 IMPATIENT = attrs.evolve(QUICKLY, max_delay=0.2, give_up_after=1.0)
 # Renewed as soon as nine tenths of the session's time have passed: the least that is kept of it.
@@ -313,3 +316,16 @@ def test_an_end_right_behind_the_way_back_is_the_sessions_end_and_not_its_silenc
             for _ in stream:
                 pass
         assert session.closed
+
+
+def test_updates_that_wait_for_a_new_connection_to_catch_up_are_bounded(plain: House) -> None:
+    listed = {"type": "mcp_list_tools.completed", "item_id": "x" * 5000}
+    greeted_once = one_after_another([], *[[listed] * 50] * 50)
+    answers = {"conversation.item.create": lambda message: [*greeted_once(message), *added(message)]}
+    server = Imitator(answers)
+    policy = Reconnect(give_up_after=1, base_delay=0.01, max_delay=0.05)
+    session = plain.raw(server, limits=QueueLimits(queued=100_000), start={"reconnect": policy})
+    session.add_item("Hello").wait(5)
+    server.say(frame(CLOSE, b"\x03\xf3"))
+    with within(8), pytest.raises(ReconnectFailedError, match=r"100000 bytes of updates \(QueueLimits\.queued\)"):
+        session.wait_for("nothing", 10)

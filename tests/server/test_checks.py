@@ -219,3 +219,91 @@ def test_every_client_message_of_the_spec_is_understood(peer: Peer) -> None:
     shape_errors = {"unknown_parameter", "missing_required_parameter", "invalid_type", "invalid_event", None}
     errors = [event["error"] for event in peer.seen if event["type"] == "error"]
     assert [error for error in errors if error["code"] in shape_errors] == []
+
+
+def tool(**fields: Any) -> dict[str, Any]:
+    return {"type": "function", "name": "f", "description": "Does it.", **fields}
+
+
+def with_parameters(**properties: Any) -> dict[str, Any]:
+    return tool(parameters={"type": "object", "properties": properties})
+
+
+TOO_LONG = "string too long. Expected a string with maximum length"
+NO_PATTERN = "string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'."
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code", "field", "words"),
+    [
+        (tool(name="my tool"), "invalid_value", "name", NO_PATTERN),
+        (tool(name="météo"), "invalid_value", "name", NO_PATTERN),
+        (tool(name="a.b"), "invalid_value", "name", NO_PATTERN),
+        (tool(name=""), "invalid_value", "name", NO_PATTERN),
+        (tool(name="line\n"), "invalid_value", "name", NO_PATTERN),
+        (tool(name="x" * 65), "string_above_max_length", "name", f"{TOO_LONG} 64, but got a string with length 65"),
+        (tool(description="x" * 1025), "string_above_max_length", "description", f"{TOO_LONG} 1024, but got a string"),
+        (tool(parameters={"type": "None"}), "invalid_function_parameters", "parameters", "got 'type: \"None\"'."),
+        (tool(parameters={"properties": {}}), "invalid_function_parameters", "parameters", "got 'type: \"None\"'."),
+        (tool(parameters={"type": "array"}), "invalid_function_parameters", "parameters", "got 'type: \"array\"'."),
+    ],
+)
+@pytest.mark.parametrize("where", ["session", "response"])
+def test_a_tool_that_the_service_refuses_is_refused(
+    peer: Peer, where: str, wrong: dict[str, Any], code: str, field: str, words: str
+) -> None:
+    message = {"session": {**SESSION, "session": {**REALTIME, "tools": [tool(), wrong]}}}
+    message["response"] = {"type": "response.create", "response": {"tools": [tool(), wrong]}}
+    error = refused(peer, message[where])
+    assert (error["code"], error["param"]) == (code, f"{where}.tools[1].{field}")
+    assert words in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "place"),
+    [
+        ({"a": {"type": "array"}}, "('properties', 'a')"),
+        ({"a": {"type": ["array", "null"]}}, "('properties', 'a')"),
+        ({"a": {"type": "array", "prefixItems": [{"type": "string"}]}}, "('properties', 'a')"),
+        ({"a": {"type": "array", "items": {"type": "array"}}}, "('properties', 'a', 'items')"),
+        ({"a": {"anyOf": [{"type": "null"}, {"type": "array"}]}}, "('properties', 'a', 'anyOf', '1')"),
+        (
+            {"a": {"type": "object", "additionalProperties": {"type": "array"}}},
+            "('properties', 'a', 'additionalProperties')",
+        ),
+    ],
+)
+def test_an_array_that_does_not_say_what_it_holds_is_refused(
+    peer: Peer, properties: dict[str, Any], place: str
+) -> None:
+    error = refused(peer, {**SESSION, "session": {**REALTIME, "tools": [with_parameters(**properties)]}})
+    assert (error["code"], error["param"]) == ("invalid_function_parameters", "session.tools[0].parameters")
+    assert error["message"] == f"Invalid schema for function 'f': In context={place}, array schema missing items."
+
+
+def test_tools_at_the_edge_of_what_the_service_takes_are_taken(peer: Peer) -> None:
+    strings = {"type": "array", "items": {"type": "string"}}
+    named_as_a_keyword = {"type": {"type": "string"}, "items": strings, "anyOf": {"enum": [["array"], None]}}
+    tools = [
+        tool(name="Az_-9" + "x" * 59, description="x" * 1024),
+        with_parameters(a=strings, b={"type": "array", "items": {}}, c=True),
+        with_parameters(**named_as_a_keyword),
+        tool(parameters={}),
+    ]
+    assert peer.update(tools=tools)["tools"] == tools
+
+
+def test_only_the_voices_of_the_service_are_taken(peer: Peer) -> None:
+    for voice in ("marin", "cedar"):
+        assert peer.update(audio={"output": {"voice": voice}})["audio"]["output"]["voice"] == voice
+    unknown = {"audio": {"output": {"voice": "nova"}}}
+    error = refused(peer, {**SESSION, "session": {**REALTIME, **unknown}})
+    assert (error["code"], error["param"]) == ("invalid_value", "session.audio.output.voice")
+    assert error["message"] == (
+        "Invalid value: 'nova'. Supported values are: 'alloy', 'ash', 'ballad', 'coral', 'echo', 'sage', 'shimmer', "
+        "'verse', 'marin', and 'cedar'."
+    )
+    assert refused(peer, {"type": "response.create", "response": unknown})["param"] == "response.audio.output.voice"
+    peer.checked = False  # the schemas know no custom voice in what the server tells
+    assert peer.update(audio={"output": {"voice": {"id": "voice_1"}}})["audio"]["output"]["voice"] == {"id": "voice_1"}
+    assert refused(peer, {**SESSION, "session": {**REALTIME, "audio": {"output": {"voice": {"name": "x"}}}}})

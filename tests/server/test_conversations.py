@@ -99,3 +99,11 @@ def test_a_message_and_calls_can_be_one_response(open_peer: Callable[..., Peer])
     assert (output[2]["call_id"], output[2]["arguments"]) == ("call_b", '{"y":2}')
     indexes = [event["output_index"] for event in peer.seen if event["type"] == "response.output_item.added"]
     assert indexes == [0, 1, 2]
+
+
+def test_the_default_responder_does_not_hear_itself(peer: Peer) -> None:
+    peer.user_says("Hello")
+    for _ in range(2):
+        peer.say("response.create")
+        said = peer.until("response.done")["response"]["output"][0]["content"][0]["transcript"]
+    assert said == "I have nothing to answer."

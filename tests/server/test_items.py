@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Callable
 
+from realtime_sync.server import RealtimeServer, Reply
+from realtime_sync.testing import ManualClock
 from tests.server.conftest import Peer
 from tests.server.sounds import tone
 
@@ -84,6 +87,36 @@ def test_truncating_shortens_the_audio_and_drops_the_transcript(peer: Peer) -> N
     part = peer.until("conversation.item.retrieved")["item"]["content"][0]
     assert len(base64.b64decode(part["audio"])) == 300 * 48
     assert part["transcript"] == ""
+
+
+def test_an_answer_can_be_truncated_while_it_is_being_said(open_peer: Callable[..., Peer]) -> None:
+    long = Reply("A long answer that is cut short.", audio=tone(5000))
+    with RealtimeServer(responder=lambda turn: long, audio_pace=1.0) as server:
+        peer = open_peer(server)
+        peer.say("response.create")
+        item_id = peer.until("response.output_audio.delta")["item_id"]
+        peer.say("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=5000)
+        assert "ms is already shorter than 5000ms" in peer.error()["message"]
+        peer.say("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=60)
+        assert peer.until("conversation.item.truncated")["audio_end_ms"] == 60
+        peer.until("response.output_audio.delta")  # it goes on, and is not heard
+        peer.say("response.cancel")
+        assert peer.until("conversation.item.done")["item"]["content"][0]["transcript"] == ""
+        assert peer.until("response.done")["response"]["status"] == "cancelled"
+        peer.say("conversation.item.retrieve", item_id=item_id)
+        part = peer.until("conversation.item.retrieved")["item"]["content"][0]
+        assert len(base64.b64decode(part["audio"])) == 60 * 48
+
+
+def test_an_answer_of_which_nothing_was_said_yet_cannot_be_truncated(open_peer: Callable[..., Peer]) -> None:
+    with RealtimeServer(responder=lambda turn: Reply("Slowly", delta_delay=1.0), clock=ManualClock()) as server:
+        peer = open_peer(server)
+        peer.say("response.create")
+        item_id = peer.until("response.content_part.added")["item_id"]
+        peer.say("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=0)
+        assert peer.error()["message"] == "Only model output audio messages can be truncated"
+        peer.say("conversation.item.retrieve", item_id=item_id)
+        assert peer.until("conversation.item.retrieved")["item"]["content"] == []
 
 
 def test_what_was_never_said_cannot_be_truncated(peer: Peer) -> None:

@@ -271,8 +271,8 @@ def test_what_the_function_raises_is_raised() -> None:
         (uuid.UUID(int=1), '"00000000-0000-0000-0000-000000000001"'),
         (Decimal("1.10"), '"1.10"'),
         (PurePosixPath("a/b"), '"a/b"'),
-        ("\ud800", "?"),
-        (["\ud800"], '["?"]'),
+        ("\ud800", "\ufffd"),
+        (["\ud800"], '["\ufffd"]'),
     ],
 )
 def test_a_result_is_sent_as_what_it_is(result: Any, text: str) -> None:

@@ -227,9 +227,11 @@ def test_a_service_that_says_nothing_is_not_waited_for_for_ever() -> None:
 
     over = threading.Event()
     with RealtimeServer(transcriber=silent) as server:
-        with pytest.raises(WaitTimeoutError):
-            transcribe(HELLO, client_of(server), timeout=0.2, retries=0)
+        with pytest.raises(WaitTimeoutError, match=r"nothing for 0\.2 s .* given up") as caught:
+            transcribe(HELLO, client_of(server), timeout=0.2)
         over.set()
+        assert len(server.sessions) == 1  # not tried again: the caller said how long to wait
+    assert "the session goes on" not in str(caught.value)
 
 
 def test_speakers_are_told_apart_where_the_model_does() -> None:

@@ -88,7 +88,7 @@ def test_a_stream_that_gets_nothing_says_so_and_goes_on() -> None:
 
 
 def test_a_translation_that_does_not_come_in_time_is_no_empty_one() -> None:
-    with RealtimeServer(responder=spanish) as server, pytest.raises(WaitTimeoutError):
+    with RealtimeServer(responder=spanish) as server, pytest.raises(WaitTimeoutError, match="given up"):
         translate(HELLO, client_of(server, MODEL), "es", timeout=0)
 
 

@@ -144,6 +144,27 @@ class Link:
 Script = Callable[[Link], object]
 
 
+def flood(data: bytes) -> Callable[[Link], None]:
+    """Sends ``data`` after the request, again and again, as fast as it is taken."""
+
+    def script(link: Link) -> None:
+        link.read_head()
+        with contextlib.suppress(OSError):
+            while True:
+                link.send(data)
+
+    return script
+
+
+ENDLESS_HEADS = {
+    "interim answers": b"HTTP/1.1 100 Continue\r\n\r\n" * 100,
+    "one that is large": b"HTTP/1.1 103 Early Hints\r\n" + b"Link: </x>\r\n" * 8000 + b"\r\n",
+    "headers": b"HTTP/1.1 101 Switching Protocols\r\n" + b"a: b\r\n" * 10000,
+    "one line": b"HTTP/1.1 101 " + b"x" * 70000,
+    "no HTTP": b"x" * 70000,
+}
+
+
 class Peer:
     """Listens on loopback and runs ``script`` for every connection; what a script raises is raised at the end.
 

@@ -333,6 +333,31 @@ def test_the_limit_holds_for_a_message_and_not_for_a_fragment(plain: Bench) -> N
         connection.receive()
 
 
+@pytest.mark.parametrize("limit", [None, 2**20])
+@pytest.mark.parametrize("piece", [b"", b"x"])
+def test_a_message_in_fragments_without_end_is_given_up(bench: Bench, piece: bytes, limit: int | None) -> None:
+    """Empty ones count, too: they cost memory and time, and no byte of max_message_bytes."""
+
+    def script(link: Link) -> None:
+        link.send(frame(TEXT, b"", fin=False))
+        with suppress(OSError):
+            while True:
+                link.send(frame(0, piece, fin=False) * 5000)
+
+    connection = bench.open(script, max_message_bytes=limit)
+    with within(3), pytest.raises(MessageTooBigError, match="fragments"):
+        connection.receive()
+    assert connection.close_info is not None
+    assert connection.close_info.code == 1009
+
+
+def test_many_fragments_are_joined_and_the_next_message_has_as_many_again(plain: Bench) -> None:
+    message = frame(TEXT, b"x", fin=False) + frame(0, b"", fin=False) * 5000 + frame(0, b"y" * 5, fin=False) * 5000
+    connection = plain.open(lambda link: [link.send(message + frame(0, b"z")) for _ in range(2)])
+    for _ in range(2):
+        assert connection.receive() == "x" + "y" * 25_000 + "z"
+
+
 def test_without_a_limit_large_messages_pass(plain: Bench) -> None:
     data = os.urandom(3_000_000)
     connection = plain.open(lambda link: link.send(frame(BINARY, data)), max_message_bytes=None)

@@ -29,7 +29,7 @@ from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Cancellation
 from tests.core.harness import within
 from tests.transport.conftest import FAST, Bench, Running, descriptors
-from tests.transport.peer import TEXT, Link, frame
+from tests.transport.peer import ENDLESS_HEADS, TEXT, Link, flood, frame
 
 SHORT = Timeouts(connect=0.3)
 
@@ -67,6 +67,16 @@ def drip(link: Link) -> None:
 
 def silent(link: Link) -> None:
     link.read_to_end()
+
+
+def wait_on(link: Link) -> None:
+    """Interim answers, now and then, and never the final one."""
+    link.read_head()
+    stop = threading.Event()
+    with contextlib.suppress(OSError):
+        while True:
+            link.send(b"HTTP/1.1 102 Processing\r\n\r\n")
+            stop.wait(0.05)
 
 
 # What goes out and what comes back.
@@ -162,6 +172,36 @@ def test_blanks_behind_the_answers_values_are_none_of_theirs(plain: Bench) -> No
     assert plain.connect(plain.serve(script)).subprotocol == "realtime"
 
 
+@pytest.mark.parametrize(
+    "interim",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 102 Processing\r\n\r\n" * 3,
+        b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\nSec-WebSocket-Accept: none\r\n\r\n",
+        b"HTTP/1.1 100\n\nHTTP/1.1 199 Later\nX: y\n\n",
+    ],
+)
+def test_interim_answers_of_every_kind_are_passed_over(bench: Bench, interim: bytes) -> None:
+    """RFC 9110, 15.2: a client must be able to take several, even if it did not expect any."""
+
+    def script(link: Link) -> None:
+        link.read_head()
+        link.send(interim[:9])
+        link.send(interim[9:])
+        welcome(link)
+
+    connection = bench.connect(bench.serve(script))
+    assert connection.receive() == "welcome"
+    assert "link" not in connection.response_headers
+
+
+@pytest.mark.parametrize("data", ENDLESS_HEADS.values(), ids=ENDLESS_HEADS.keys())
+def test_an_answer_whose_head_does_not_end_is_given_up_long_before_the_deadline(bench: Bench, data: bytes) -> None:
+    peer = bench.serve(flood(data))
+    with within(2), pytest.raises(HandshakeError, match="did not answer the handshake in HTTP"):
+        bench.connect(peer, FAST)
+
+
 @pytest.mark.parametrize("line", ["Sec-WebSocket-Protocol: other", "Sec-WebSocket-Extensions: permessage-deflate"])
 def test_a_selection_of_what_was_not_offered_is_refused(plain: Bench, line: str) -> None:
     with pytest.raises(HandshakeError, match="101"):
@@ -181,6 +221,16 @@ def test_an_answer_that_is_not_http_is_a_handshake_error(plain: Bench, answer: b
 def test_a_connection_that_is_closed_without_an_answer_is_a_typed_failure(bench: Bench) -> None:
     with pytest.raises(ConnectionFailedError, match="without answering"):
         bench.connect(bench.serve(lambda link: link.read_head()))
+
+
+@pytest.mark.parametrize("size", [1, 7, 9, 12, 40, 100])
+def test_an_answer_that_breaks_off_is_told_as_such_wherever_it_does(bench: Bench, size: int) -> None:
+    def script(link: Link) -> None:
+        link.read_head()
+        link.send((b"HTTP/1.1 101 Switching Protocols\r\n" + b"X: y\r\n" * 20)[:size])
+
+    with pytest.raises(ConnectionFailedError, match="middle of its answer to the handshake"):
+        bench.connect(bench.serve(script))
 
 
 def test_an_ipv6_address_works_and_is_bracketed_in_the_host_header(bench: Bench) -> None:
@@ -328,6 +378,17 @@ def _in_dripping_handshake(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 
 @contextlib.contextmanager
+def _in_interim_answers(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    yield {"url": bench.serve(wait_on).url}
+
+
+@contextlib.contextmanager
+def _in_interim_answers_of_a_proxy(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    proxy = bench.without_tls().serve(wait_on)
+    yield {"url": f"{bench.scheme}://127.0.0.1:9/", "proxy": f"http://127.0.0.1:{proxy.port}"}
+
+
+@contextlib.contextmanager
 def _in_http_proxy(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     proxy = bench.without_tls().serve(silent)
     yield {"url": f"{bench.scheme}://127.0.0.1:9/", "proxy": f"http://127.0.0.1:{proxy.port}"}
@@ -345,6 +406,8 @@ PHASES: list[Callable[..., Any]] = [
     _in_tls,
     _in_silent_handshake,
     _in_dripping_handshake,
+    _in_interim_answers,
+    _in_interim_answers_of_a_proxy,
     _in_http_proxy,
     _in_socks_proxy,
 ]
@@ -542,7 +605,7 @@ def test_a_process_without_a_descriptor_to_spare_is_told_so_and_leaks_none(
 
 
 def test_an_interrupt_during_connect_leaves_no_descriptor(plain: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    from realtime_sync.transport import channel
+    from realtime_sync.transport import waiting
 
     def interrupt(*_: object) -> bool:
         raise KeyboardInterrupt
@@ -550,7 +613,7 @@ def test_an_interrupt_during_connect_leaves_no_descriptor(plain: Bench, monkeypa
     peer = plain.serve(silent)
     before = descriptors()
     with monkeypatch.context() as patch:
-        patch.setattr(channel.Channel, "_wait", interrupt)
+        patch.setattr(waiting.Waiter, "wait", interrupt)
         with pytest.raises(KeyboardInterrupt):
             plain.connect(peer)
     plain.stack.close()

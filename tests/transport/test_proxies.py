@@ -13,8 +13,9 @@ from typing import Any, Callable
 import pytest
 
 from realtime_sync.errors import ConfigurationError, ProxyError, TLSError
+from tests.core.harness import within
 from tests.transport.conftest import Bench, Running
-from tests.transport.peer import TEXT, Link, Peer, frame
+from tests.transport.peer import ENDLESS_HEADS, TEXT, Link, Peer, flood, frame
 
 
 def welcome(link: Link) -> None:
@@ -53,13 +54,14 @@ def proxy(bench: Bench, script: Callable[[Link], object], tls: bool = False) -> 
 class Connector:
     """An HTTP proxy that remembers what it was asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: bytes = b"") -> None:
         self.heads: list[str] = []
+        self.before = before
 
     def __call__(self, link: Link) -> None:
         self.heads.append(link.read_head().decode())
         host, _, port = self.heads[-1].split()[1].rpartition(":")
-        link.send(b"HTTP/1.1 200 Connection established\r\nX-Proxy: 1\r\n\r\n")
+        link.send(self.before + b"HTTP/1.1 200 Connection established\r\nX-Proxy: 1\r\n\r\n")
         splice(link, host.strip("[]"), int(port))
 
 
@@ -140,7 +142,8 @@ def test_a_proxy_that_does_not_speak_the_tls_it_should_is_a_tls_error(plain: Ben
         (b"HTTP/1.1 403 No\r\n\r\n", "HTTP 403"),
         (b"HTTP/1.1 502 Bad\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP 502"),
         (b"\x05\xff", "did not answer CONNECT in HTTP"),
-        (b"", "did not answer CONNECT in HTTP"),
+        (b"", "without answering CONNECT"),
+        (b"HTTP/1.1 103 Early Hints\r\n\r\n", "without answering CONNECT"),
         (b"HTTP/1.1 200 OK\r\n\r\nsurprise", "more than its answer"),
         (b"HTTP/1.1 200 OK\r\nX-Proxy: ", "in the middle of its answer"),
     ],
@@ -156,6 +159,20 @@ def test_what_an_http_proxy_refuses_is_a_proxy_error_without_the_password(
         use(bench, f"http://me:SECRET@127.0.0.1:{proxy(bench, script).port}")
     assert "SECRET" not in str(caught.value)
     assert base64.b64encode(b"me:SECRET").decode() not in str(caught.value)
+
+
+def test_interim_answers_of_a_proxy_are_passed_over(bench: Bench) -> None:
+    connector = Connector(before=b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n")
+    connection = bench.connect(bench.serve(welcome), proxy=f"http://127.0.0.1:{proxy(bench, connector).port}")
+    assert connection.receive() == "welcome"
+
+
+@pytest.mark.parametrize("data", ENDLESS_HEADS.values(), ids=ENDLESS_HEADS.keys())
+def test_an_answer_of_a_proxy_whose_head_does_not_end_is_given_up(plain: Bench, data: bytes) -> None:
+    if data.startswith(b"HTTP/1.1 101"):
+        data = data.replace(b" 101 ", b" 200 ")
+    with within(2), pytest.raises(ProxyError, match="did not answer CONNECT in HTTP"):
+        use(plain, f"http://127.0.0.1:{proxy(plain, flood(data)).port}")
 
 
 def test_a_proxy_that_cannot_be_reached_is_a_proxy_error(bench: Bench) -> None:

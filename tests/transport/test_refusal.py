@@ -28,11 +28,15 @@ def _chunked(data: bytes) -> bytes:
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (data[:10], data[10:])) + b"0\r\n\r\n"
 
 
+STYLE = "<style>body { color: red }</style>" * 1000
 FRAMINGS = {
     "content-length": b"Content-Length: %d\r\n\r\n%s" % (len(BODY), BODY),
     "chunked": b"Transfer-Encoding: chunked\r\n\r\n" + _chunked(BODY),
     "close-delimited": b"Connection: close\r\n\r\n" + BODY,
     "not delimited": b"\r\n" + BODY,
+    "a length of 5000 digits": b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n" + BODY,
+    "a negative length": b"Content-Length: -1\r\n\r\n" + BODY,
+    "behind interim answers": b"",
 }
 
 
@@ -68,7 +72,9 @@ def _refuse(
 def test_a_refusal_is_typed_by_status_and_keeps_its_body_in_every_framing(
     bench: Bench, status: int, kind: type[HandshakeError], framing: str
 ) -> None:
-    error = _refuse(bench, b"HTTP/1.1 %d No\r\nX-Request-Id: req_7\r\n" % status + FRAMINGS[framing])
+    interim = b"HTTP/1.1 103 Early Hints\r\n\r\n" if framing.startswith("behind") else b""
+    framed = FRAMINGS[framing] or FRAMINGS["chunked"]
+    error = _refuse(bench, interim + b"HTTP/1.1 %d No\r\nX-Request-Id: req_7\r\n" % status + framed)
     assert type(error) is kind
     assert (error.status, error.code, error.request_id) == (status, "invalid_api_key", "req_7")
     assert error.body == BODY.decode()
@@ -81,6 +87,9 @@ def test_a_refusal_is_typed_by_status_and_keeps_its_body_in_every_framing(
         b"Content-Length: 5000\r\n\r\n" + BODY,
         b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s" % (len(BODY), BODY),
         b"Transfer-Encoding: chunked\r\n\r\nfff\r\n" + BODY,
+        b"Transfer-Encoding: chunked\r\n\r\n%x;%s\r\n%s\r\n%s\r\n" % (len(BODY), b"e" * 900, BODY, b"f" * 5000),
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n-1\r\nx" % (len(BODY), BODY),
+        b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n1;%s" % (len(BODY), BODY, b"e" * 70000),
         b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\nnonsense" % (len(BODY), BODY),
     ],
 )
@@ -117,10 +126,25 @@ def test_a_redirect_is_not_followed_and_the_key_stays_here(bench: Bench, status:
     location = f"{target.url.replace('127.0.0.1', 'localhost')}&token=SECRET"
     error = _refuse(bench, f"HTTP/1.1 {status} Go\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
     assert type(error) is HandshakeError
-    assert "'localhost'" in str(error)
+    assert f"redirects to ws{'s' * bench.secure}://localhost:{target.port}/realtime?model=m&token=...;" in str(error)
     assert "SECRET" not in str(error)
     bench.stack.close()
     assert (heads, target.accepted) == ([], 0)
+
+
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("/v2/realtime?key=SECRET", "redirects to /v2/realtime?key=... on the same host"),
+        ("https://me:SECRET@login.example/sign-in", "redirects to https://login.example/sign-in;"),
+        ("https://[SECRET", "a place that it does not name"),
+        ("", "a place that it does not name"),
+    ],
+)
+def test_a_redirect_says_where_it_leads(location: str, told: str) -> None:
+    error = handshake_error(302, {"Location": location})
+    assert told in str(error)
+    assert "SECRET" not in str(error)
 
 
 def test_what_a_server_echoes_of_our_key_is_not_shown(plain: Bench) -> None:
@@ -202,7 +226,15 @@ def test_each_services_request_id_is_found(name: str) -> None:
         ('{"error": "plain words"}', None, "(plain words)"),
         ('{"error": null}', None, "null"),
         ("[1, 2]", None, "([1, 2])"),
-        ("<html>\n  <b>no</b>\x00</html>", None, "(<html> <b>no</b> </html>)"),
+        ("<html>\n  <b>no</b>\x00</html>", None, "(an HTML page: no)"),
+        (
+            f"<!DOCTYPE html>\n<html lang=en><head><title>\n502 Bad &amp; Gateway.</title>{STYLE}",
+            None,
+            ": 502 Bad & Gateway)",
+        ),
+        ("\ufeff <HTML></HTML>", None, "(an HTML page)"),
+        ('{"error": {"message": "<html><title>no</title>"}}', None, "(an HTML page: no)"),
+        ("<error>no</error>", None, "(<error>no</error>)"),
         ("", None, "HTTP 404. "),
         ("[" * 100_000, None, "..."),
     ],

@@ -182,6 +182,15 @@ def test_a_parameter_that_may_be_null_gets_a_value_of_its_other_type() -> None:
     )
 
 
+def test_a_parameter_of_several_kinds_gets_a_value_of_the_first_that_is_something() -> None:
+    """As pydantic writes what is optional."""
+    whole, names = {"type": "integer"}, {"type": "array", "items": {"type": "string"}}
+    properties = {"days": {"anyOf": [{"type": "null"}, whole]}, "names": {"anyOf": [names, {"type": "null"}]}}
+    tool = {"type": "function", "name": "get_weather", "parameters": {"properties": properties, "required": ["names"]}}
+    wanted = FunctionCall("get_weather", {"days": 3, "names": []})
+    assert default_responder(turn("The weather of three days", tools=(tool,))) == wanted
+
+
 def test_it_calls_no_tool_that_was_not_asked_for_or_is_forbidden() -> None:
     assert answer("What is two plus two?", tools=(TIMER, WEATHER)) == "2 plus 2 is 4."
     assert answer("The weather in Paris", tools=(WEATHER,), tool_choice="none") == "You said: The weather in Paris"
