@@ -279,7 +279,7 @@ class Loop:
         where = f"{call} {frames[-1] if frames else 'at its end'}"
         # Python's own functions lose the number of a descriptor for which they have no object yet.
         self._lost += any(frame.name in ("dup", "socketpair", "accept") for frame in frames)
-        in_exit = bool(frames) and frames[-1].name == "__exit__"  # which Python does not run then
+        in_exit = any(frame.name == "__exit__" for frame in frames)  # it may have done nothing yet
         self.checks += 1
         faulthandler.dump_traceback_later(60, exit=True)
         again = self.checks % 100 == 0
