@@ -282,7 +282,7 @@ class Loop:
         in_exit = any(frame.name == "__exit__" for frame in frames)  # it may have done nothing yet
         self.checks += 1
         faulthandler.dump_traceback_later(60, exit=True)
-        again = self.checks % 100 == 0
+        again = in_exit or self.checks % 100 == 0  # what is left then ends with the session
         try:
             while OTHERS:
                 Running(OTHERS.pop().close).result(3)
