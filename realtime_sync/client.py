@@ -429,50 +429,59 @@ class RealtimeConversationClient:
             )
 
         writer = RecordingWriter(recording) if isinstance(recording, (str, os.PathLike)) else recording
+        engine: Optional[RealtimeEngine] = None
         try:
             engine = self._connected(connect, writer)
-        except BaseException:
-            if writer is not None:
+            # A session that joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
+            greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
+            session = RealtimeConversationSession(
+                engine, client_request_id=request_id, translation=translation, budget=budget
+            )
+            self._introduce(session, engine, options, greeting, budget)
+            if policy is not None:
+                once = functools.partial(connect, retries=ConnectRetries(attempts=1))  # a reconnector's deadline holds
+                replays = call_id is None
+                Reconnector(engine, policy, once, greeting=greeting, replays=replays, continuous=translation).start()
+            return session
+        except BaseException:  # Ctrl-C, too: nobody else knows of the session
+            if engine is not None:
+                engine.close(1000, "")
+            elif writer is not None:
                 writer.close()
             raise
-        # A session that joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
-        greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
-        session = RealtimeConversationSession(
-            engine, client_request_id=request_id, translation=translation, budget=budget
-        )
-        self._introduce(session, engine, options, greeting, budget)
-        if policy is not None:
-            once = functools.partial(connect, retries=ConnectRetries(attempts=1))  # a reconnector has its own deadline
-            replays = call_id is None
-            Reconnector(engine, policy, once, greeting=greeting, replays=replays, continuous=translation).start()
-        return session
 
     def _connected(
         self, connect: Callable[[Cancellation], Connection], recording: Optional[RecordingWriter] = None
     ) -> RealtimeEngine:
         """An engine on a new connection, which ``close()`` can end from the beginning on."""
-        with self._cancellable() as cancellation:
-            timeouts, limits = self.settings.timeouts, self.settings.limits
-            engine = RealtimeEngine(
-                connect(cancellation),
-                RealtimeState(self.endpoint.dialect, timeouts.acknowledge, limits.conversation),
-                timeouts=timeouts,
-                limits=limits,
-                recording=recording,
-            )
-            with self._lock:
-                self._engines.add(engine)
-        return engine
+        connection, timeouts, limits = None, self.settings.timeouts, self.settings.limits
+        try:
+            with self._cancellable() as cancellation:
+                connection = connect(cancellation)
+                engine = RealtimeEngine(
+                    connection,
+                    RealtimeState(self.endpoint.dialect, timeouts.acknowledge, limits.conversation),
+                    timeouts=timeouts,
+                    limits=limits,
+                    recording=recording,
+                )
+                with self._lock:
+                    self._engines.add(engine)
+            return engine
+        except BaseException:
+            if connection is not None:
+                connection.dispose()  # and if there is an engine by now, it ends by this
+            raise
 
     @contextmanager
     def _cancellable(self) -> Iterator[Cancellation]:
         """A cancellation that ``close()`` triggers, or has triggered already."""
         with Cancellation() as cancellation:
-            with self._lock:
-                self._connecting.add(cancellation)
-                if self._closed:
-                    cancellation.cancel()
             try:
+                with self._lock:
+                    self._connecting.add(cancellation)
+                    if self._closed:
+                        cancellation.cancel()
                 yield cancellation
             finally:
                 with self._lock:

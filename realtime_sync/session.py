@@ -29,6 +29,7 @@ from realtime_sync.core.response import Response
 from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.interrupts import Flag
 from realtime_sync.mcp.approval import ApprovalCallback
 from realtime_sync.mcp.loop import MCPApprovals, MCPApprover
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
@@ -457,7 +458,7 @@ class RealtimeConversationSession(RealtimeWireSession):
             AudioSendInProgressError: Other audio is being sent.
             RealtimeSyncError: As all commands.
         """
-        wake = threading.Event()
+        wake = Flag()
         chunks = self._audio.chunks(source, chunk_ms, pace, trailing_silence_ms, progress, wake)
         return self._audio.start_sending(chunks, wake)
 

@@ -11,13 +11,13 @@ from going on. A finaliser (``__del__``), which runs wherever garbage is collect
 3. Other things that are closed at once, without waiting for anybody, do so on the caller's thread, unless it is inside
    of another call (``aside_if_nested``).
 
-``threading.Thread`` may be started in a handler even if the handler interrupts the start of another thread: since
-Python 3.10 the lock that its ``start()`` takes may be taken again by the same thread, and what ``start()`` waits for
-is set by the new thread before that one takes the lock, too.
+The thread of a closing is not started by the caller's, because what the handler has interrupted may be the start of
+another thread, which takes locks of ``threading``.
 """
 
 from __future__ import annotations
 
+import _thread
 import functools
 import inspect
 import threading
@@ -27,6 +27,7 @@ from typing import Callable, Optional, ParamSpec, TypeVar
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import NoMoreThreadsError
+from realtime_sync.interrupts import start
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,7 +44,7 @@ _BETWEEN = "contextlib"
 def start_thread(target: Callable[[], None], name: str) -> threading.Thread:
     """Start a daemon thread. Raises ``NoMoreThreadsError``."""
     thread = threading.Thread(target=target, name=name, daemon=True)
-    typed(thread.start)
+    typed(lambda: start(thread))
     return thread
 
 
@@ -78,13 +79,25 @@ def aside(work: Callable[[], None], name: str, within: float) -> None:
         finally:
             finished.release()
 
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    refused: list[RuntimeError] = []
+
+    def begin() -> None:
+        try:
+            thread.start()
+        except RuntimeError as error:  # no thread can be started
+            refused.append(error)
+            finished.release()
+
     try:
-        start_thread(run, name)
-    except NoMoreThreadsError:
+        _thread.start_new_thread(begin, ())
+    except RuntimeError:
         work()
         return
     deadline = Deadline(_NESTED_SECONDS if is_nested() else within + _SLACK_SECONDS)
     deadline.wait(lambda seconds: finished.acquire(timeout=seconds or 0))
+    if refused:
+        work()
 
 
 def aside_if_nested(close: Callable[P, None]) -> Callable[P, None]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import ast
+import dis
 import functools
+import itertools
 import re
 import subprocess
 import sys
+import types
 from collections.abc import Iterator, Set
 from pathlib import Path
 
@@ -24,6 +27,7 @@ ROOMS = [
     "extras",
     "timeouts",
     "deadline",
+    "interrupts",
     "threads",
     "protocol",
     "transport",
@@ -148,9 +152,11 @@ def test_threads_are_started_where_it_is_said() -> None:
         for path in sources()
         if re.search(r"(?<![.\w])start_thread\(", path.read_text(encoding="utf-8").replace("def start_thread(", ""))
     }
-    assert starters == {STARTS_THREADS, *THREAD_STARTERS}
-    raw = [path.name for path in sources() if "threading.Thread(" in path.read_text(encoding="utf-8")]
-    assert raw == [STARTS_THREADS]
+    assert starters == set(THREAD_STARTERS)
+    raw = {path.name for path in sources() if "threading.Thread(" in path.read_text(encoding="utf-8")}
+    assert raw == {STARTS_THREADS}
+    rawest = {path.name for path in sources() if "start_new_thread(" in path.read_text(encoding="utf-8")}
+    assert rawest == {STARTS_THREADS, "interrupts.py"}
 
 
 def test_a_class_name_means_one_thing_in_the_package() -> None:
@@ -173,8 +179,57 @@ def test_importing_the_package_imports_its_four_libraries_and_no_extra() -> None
     assert loaded & extras == set()
 
 
-def test_every_condition_stands_on_a_lock_that_is_entered_itself() -> None:
-    """``with condition:`` runs Python between the lock and the block, where Ctrl-C would leave the lock taken."""
-    text = {path.relative_to(PACKAGE).as_posix(): path.read_text(encoding="utf-8") for path in sources()}
-    assert [name for name, code in text.items() if "threading.Condition()" in code] == []
-    assert [name for name, code in text.items() if re.search(r"with self\._(changed|\w*condition)\b", code)] == []
+def test_threads_of_callers_wait_and_start_only_by_what_ctrl_c_leaves_whole() -> None:
+    """See ``interrupts.py``: an interrupt at the wrong bytecode of these would leave a lock taken for ever."""
+    broken = re.compile(
+        r"threading\.(Condition|Event|Barrier|Semaphore)\(|queue\.(Lifo|Priority)?Queue\b|thread\.start\(\)"
+    )
+    found = {
+        path.relative_to(PACKAGE).as_posix()
+        for path in sources()
+        if room_of(path) not in ("server", "testing") and broken.search(path.read_text(encoding="utf-8"))
+    }
+    assert found == {"interrupts.py", STARTS_THREADS}
+
+
+# Blocks of a ``with`` that has no lock; they stand around a loop.
+WITHOUT_LOCK = {"sought", "_file_chunks", "_chunks", "run"}
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="jumps back are compiled right")
+def test_no_loop_leaves_a_lock_taken_at_its_jump_back() -> None:
+    """See rule 4 of ``interrupts.py``."""
+    found = {
+        f"{path.relative_to(PACKAGE).as_posix()} {code.co_name}"
+        for path in sources()
+        if room_of(path) not in ("server", "testing", "cli")
+        for code in _codes(compile(path.read_text(encoding="utf-8"), path.name, "exec"))
+        if code.co_name not in WITHOUT_LOCK and _jumps_out_of_a_block(code)
+    }
+    assert found == set()
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _jumps_out_of_a_block(code: types.CodeType) -> bool:
+    """Whether a jump back to within the block of a ``with`` does not stand in that block itself."""
+    instructions = list(dis.get_instructions(code))
+    entries = dis.Bytecode(code).exception_entries  # type: ignore[attr-defined]
+    enters = {
+        first.offset
+        for first, second in itertools.pairwise(instructions)
+        if (first.opname, second.opname) == ("PUSH_EXC_INFO", "WITH_EXCEPT_START")
+    }
+
+    def handlers(offset: int) -> set[int]:
+        """The handler of an exception at this place, that of one in the handler, and so on."""
+        targets = [entry.target for entry in entries if entry.start <= offset < entry.end]
+        return set() if not targets or targets[0] == offset else {targets[0]} | handlers(targets[0])
+
+    jumps = (each for each in instructions if each.opname == "JUMP_BACKWARD")
+    return any(enters & (handlers(jump.argval) - handlers(jump.offset)) for jump in jumps)

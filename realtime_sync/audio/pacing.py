@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Optional, Protocol
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.checks import check_number
+from realtime_sync.interrupts import Flag
 
 # After a stall so much audio may be sent at once; the rest of the delay stays, as it would with a microphone.
 _MOST_BEHIND_SECONDS = 1.0
@@ -25,12 +25,12 @@ class PacingClock(Protocol):
 
 
 class RealClock:
-    """``time.monotonic()``, ``speed`` times as fast. ``wake``: an event that ends every wait once it is set."""
+    """``time.monotonic()``, ``speed`` times as fast. ``wake``: a flag that ends every wait once it is set."""
 
-    def __init__(self, speed: float = 1.0, wake: Optional[threading.Event] = None) -> None:
+    def __init__(self, speed: float = 1.0, wake: Optional[Flag] = None) -> None:
         check_number("speed", speed, above=0)
         self._speed = speed
-        self._wake = wake or threading.Event()
+        self._wake = wake or Flag()
 
     def now(self) -> float:
         """See ``PacingClock.now``."""

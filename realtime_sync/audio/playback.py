@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from typing import Optional, Protocol
+from typing import Any, Optional, Protocol
 
 import attrs
 
@@ -88,8 +88,7 @@ class PlaybackPosition:
         """These items and responses are not to be heard any more. ``session.interrupt`` calls it."""
         with self._lock:
             self._cut.update((each, None) for each in ids if each)
-            while len(self._cut) > _MOST_ITEMS:
-                self._cut.popitem(last=False)
+            _forget_oldest(self._cut)
 
     def __repr__(self) -> str:
         current = self.current
@@ -103,14 +102,18 @@ class PlaybackPosition:
             before, started = self._samples.get(key, (0, now))
             self._samples[key] = (before + samples if more else max(before, samples)), started
             self._current = key
-            while len(self._samples) > _MOST_ITEMS:
-                self._samples.popitem(last=False)
+            _forget_oldest(self._samples)
 
     def _at(self, key: tuple[str, int]) -> Played:
         assert self._lock.locked()
         samples, started = self._samples[key]
         # Against floating point: 250 ms that were reported are not to be read as 249.
         return Played(key[0], key[1], int(samples * 1000 / self._rate + 1e-6), started)
+
+
+def _forget_oldest(items: OrderedDict[Any, Any]) -> None:
+    while len(items) > _MOST_ITEMS:
+        items.popitem(last=False)
 
 
 def check_position(position: object) -> None:

@@ -38,7 +38,6 @@ from realtime_sync.core.response import Response
 from realtime_sync.core.response_router import Owner, request_mark
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
-    ConnectionClosedError,
     ConnectionReplacedError,
     NoMoreThreadsError,
     RealtimeSyncError,
@@ -99,25 +98,28 @@ class Question:
         deadline = self._deadline
         for attempt in itertools.count():
             connection, event_id = self._engine.live_connection(deadline), f"event_{secrets.token_hex(10)}"
-            response = self._put(connection, event_id)
-            if response is None:
-                if deadline.left == 0:
-                    raise WaitTimeoutError(f"the question could not be sent within {deadline.seconds} s")
-                continue
+            response = self._expected(connection)
             try:
+                if not self._put(connection, event_id, response):
+                    if deadline.left == 0:
+                        raise WaitTimeoutError(f"the question could not be sent within {deadline.seconds} s")
+                    continue
                 self._wait_until_begun(connection, event_id, response)
+                self._check_said(response)
+                return response
             except ConnectionReplacedError:
                 if not self.may_ask_again():
                     raise
-                continue
             except ServerError as error:
                 if not _is_busy(error) or deadline.left == 0:
                     raise
                 pause = 0.1 * attempt if deadline.left is None else min(0.1 * attempt, deadline.left)
                 responses_on(connection).wait_for_change(pause)  # longer each time: its end may not be noticed here
-                continue
-            self._check_said(response)
-            return response
+            except Exception:
+                raise
+            except BaseException:  # Ctrl-C
+                self._abandon(connection, event_id, response)
+                raise
         raise AssertionError("count() does not end")
 
     def may_ask_again(self) -> bool:
@@ -146,25 +148,34 @@ class Question:
         behind = itertools.takewhile(lambda item: item.id not in ids, reversed(conversation.items))
         return any(conversation.item(item_id) for item_id in ids) and any(behind)
 
-    def _put(self, connection: SessionConnection, event_id: str) -> Optional[Response]:
-        """Ask on this connection, in the asker's turn; None if that ended first: sent items are carried over."""
-        response, responses = self._expected(connection), responses_on(connection)
-        options, owner = self._options, self._owner
+    def _put(self, connection: SessionConnection, event_id: str, response: Response) -> bool:
+        """Ask on this connection, in the asker's turn; False if that ended first: sent items are carried over."""
+        responses, options, owner = responses_on(connection), self._options, self._owner
         try:
             responses.request(event_id, response, options.conversation == "none", self._deadline, owner)
             if response.done:
-                return None
+                return False
             self.say(connection)
             metadata = {**(options.metadata or {}), METADATA_KEY: request_mark(event_id, owner)}
             marked = attrs.evolve(options, metadata=metadata)
             # On this connection only: on another one its answer would not be expected.
             self._engine.send(commands.ResponseCreateCommand(response=marked, event_id=event_id), connection)
         except ConnectionReplacedError:
-            return None
-        except BaseException:
+            return False
+        except Exception:
             responses.withdraw(event_id)
             raise
-        return response
+        return True
+
+    def _abandon(self, connection: SessionConnection, event_id: str, response: Response) -> None:
+        """Nobody waits for the answer any more: if it was asked for, it begins all the same, and is cancelled then."""
+        if response.id is not None or connection.commands.is_in_flight(event_id):
+            try:
+                self._engine.start_thread(lambda: self._cancel_once_begun(connection, event_id, response), "cancel")
+            except NoMoreThreadsError:
+                self._give_up(connection, event_id)
+        else:
+            responses_on(connection).withdraw(event_id)
 
     def _expected(self, connection: SessionConnection) -> Response:
         return Response(
@@ -193,13 +204,8 @@ class Question:
     def _wait_until_begun(self, connection: SessionConnection, event_id: str, response: Response) -> None:
         try:
             response.wait_until_begun(self._deadline)
-        except (ServerError, ConnectionClosedError):
-            raise
-        except BaseException:  # out of time, or Ctrl-C: it will begin all the same
-            try:
-                self._engine.start_thread(lambda: self._cancel_once_begun(connection, event_id, response), "cancel")
-            except NoMoreThreadsError:
-                self._give_up(connection, event_id)
+        except WaitTimeoutError:
+            self._abandon(connection, event_id, response)
             raise
 
     def _cancel_once_begun(self, connection: SessionConnection, event_id: str, response: Response) -> None:
@@ -253,24 +259,26 @@ def finished_answer(
     """Send ``items`` and wait for the answer; asks again, once, if the connection ended before any part of it came."""
     question = Question(engine, items, options, deadline, owner, owed)
     while True:
-        with question.begin() as response:
-            try:
-                if on_delta is not None:
-                    for delta in response.deltas_within(deadline):
-                        on_delta(delta)
-                return response.wait(deadline.left)
-            except WaitTimeoutError:
-                if deadline.left != 0:
-                    raise  # a time-out inside on_delta
-                message = f"no answer within {deadline.seconds} s; if it has begun, it is cancelled"
-                late = time_out(message, response.overheard)
-                raise late from late.__cause__
-            except ConnectionReplacedError:
-                if response.has_begun_to_come or not question.may_ask_again():
-                    raise
-            except ServerError as error:  # another response was taken for the answer
-                if not _is_busy(error):
-                    raise
+        response = question.begin()
+        try:  # and no ``with``, at whose beginning Ctrl-C may come
+            if on_delta is not None:
+                for delta in response.deltas_within(deadline):
+                    on_delta(delta)
+            return response.wait(deadline.left)
+        except WaitTimeoutError:
+            if deadline.left != 0:
+                raise  # a time-out inside on_delta
+            message = f"no answer within {deadline.seconds} s; if it has begun, it is cancelled"
+            late = time_out(message, response.overheard)
+            raise late from late.__cause__
+        except ConnectionReplacedError:
+            if response.has_begun_to_come or not question.may_ask_again():
+                raise
+        except ServerError as error:  # another response was taken for the answer
+            if not _is_busy(error):
+                raise
+        finally:
+            response.__exit__()
 
 
 def say_results(engine: RealtimeEngine, items: Sequence[ConversationItem]) -> None:

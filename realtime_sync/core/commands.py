@@ -35,6 +35,7 @@ from realtime_sync.core.recovery import ErrorOf
 from realtime_sync.core.vocabulary import Acknowledgement, Match, Vocabulary
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError, ServerError, UsageError, WaitTimeoutError
+from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.secret import reportable
@@ -63,7 +64,7 @@ class CommandHandle:
         self.event_id = event_id
         self._timeout = timeout
         self._check = check
-        self._settled = threading.Event()  # set last, after update or error
+        self._settled = Flag()  # set last, after update or error
         self.update: Optional[ConversationUpdate] = None
         self.error: Optional[Exception] = None
         self.sent_again: Optional[CommandHandle] = None
@@ -168,10 +169,15 @@ class PendingCommands:
             late = f"more than {_MOST_PENDING} commands are in flight, so this one is not awaited any more"
             evicted.handle.settle(None, UsageError(late))
 
+    def forget(self, handle: CommandHandle) -> None:
+        """A command that was expected was not sent after all."""
+        with self._lock:
+            self._pending.pop(id(handle), None)
+
     def give_up(self, event_id: str) -> None:
         """Expect no acknowledgement of this command any more: the next one that comes is a later command's."""
         with self._lock:
-            for key in [key for key, entry in self._pending.items() if entry.handle.event_id == event_id]:
+            for key in [*(key for key, entry in self._pending.items() if entry.handle.event_id == event_id)]:
                 del self._pending[key]
 
     def take(self, handle: CommandHandle) -> None:
@@ -186,7 +192,7 @@ class PendingCommands:
     def in_flight(self, kind: str) -> list[tuple[CommandHandle, Mapping[str, Any]]]:
         """The commands that an update of this kind acknowledges, each with its message, in the order to expect it."""
         with self._lock:
-            found = [entry for entry in self._pending.values() if kind in entry.kinds]
+            found = list(filter(lambda entry: kind in entry.kinds, self._pending.values()))
         return [(entry.handle, entry.message) for entry in sorted(found, key=lambda entry: entry.handle.overdue)]
 
     def is_in_flight(self, event_id: str) -> bool:
@@ -237,13 +243,16 @@ class PendingCommands:
             # Prefer commands whose wait has not timed out: a timed-out one may have been refused by an error without
             # event_id, and must not consume this acknowledgement.
             found = next((entry for entry in matching if not entry.handle.overdue), matching[0])
-            for key, entry in list(self._pending.items()):
-                if entry is found:
-                    del self._pending[key]
-                    break
-                if passed and not entry.kinds and entry.handle.event_id is None:
-                    del self._pending[key]
+            self._remove(found, passed)
         return found.handle
+
+    def _remove(self, found: _Pending, passed: bool) -> None:
+        for key, entry in list(self._pending.items()):
+            if entry is found:
+                del self._pending[key]
+                break
+            if passed and not entry.kinds and entry.handle.event_id is None:
+                del self._pending[key]
 
 
 def time_out(message: str, overheard: Optional[ErrorUpdate]) -> WaitTimeoutError:

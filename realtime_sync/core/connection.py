@@ -6,6 +6,8 @@ Sending: ``send`` takes the wire's turn, a lock, so that everything written down
 In the turn, in this order: the recovery keeps the frame, the exchange learns of the command, the command is expected,
 the recording gets the frame, the frame is written. A command is kept and expected before its first byte is written,
 because its acknowledgement may come at once. An error that is raised before the write leaves the connection as it is.
+If Ctrl-C comes before the first byte, the frame is not sent, and both forget it; if it cuts the frame, the connection
+ends.
 
 The end: the reader thread calls ``end``, and so may whichever thread finishes the session (``Engine.finish``): a second
 call finds nobody waiting, and replaces both errors. ``reason`` is how the connection ended; ``error`` is the error that
@@ -19,7 +21,6 @@ the lock for delivery. ``reason`` and ``error`` are written by ``end``, each in 
 
 from __future__ import annotations
 
-import threading
 from typing import Callable, Optional, Union
 
 from realtime_sync.core.commands import PendingCommands
@@ -27,6 +28,7 @@ from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import SessionState
 from realtime_sync.errors import ConnectionClosedError, ConnectionLostError, ConsumerTooSlowError, SessionExpiredError
+from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.recording import RecordingWriter
@@ -72,11 +74,16 @@ class SessionConnection:
         # Written by end():
         self.reason: Optional[ConnectionClosedError] = None
         self.error: Optional[ConnectionClosedError] = None
-        self.greeted = threading.Event()  # the server has said something but an error, or the connection has ended
-        self.ended = threading.Event()  # all threads that waited on this connection were released
+        self.greeted = Flag()  # the server has said something but an error, or the connection has ended
+        self.ended = Flag()  # all threads that waited on this connection were released
 
-    def send(self, frame: Outgoing, keep: Callable[[SessionConnection, Outgoing], bool]) -> None:
-        """Send a frame; ``keep`` is called at its turn, see ``Recovery.keep``.
+    def send(
+        self,
+        frame: Outgoing,
+        keep: Callable[[SessionConnection, Outgoing], bool],
+        take_back: Callable[[Outgoing], None] = lambda frame: None,
+    ) -> None:
+        """Send a frame; ``keep`` and ``take_back`` are called in its turn, see ``Recovery``.
 
         Raises:
             ConnectionClosedError: the connection has ended, before the frame or while it was kept and written.
@@ -89,7 +96,7 @@ class SessionConnection:
             told = self.redactor.all(told, words=False)
         log_frame(self.name, ">", told)
         try:
-            self._send(frame, text_frame(frame.text), told, keep)
+            self._send(frame, text_frame(frame.text), told, keep, take_back)
         except ConnectionClosedError:
             self.ended.wait(_READER_SECONDS)  # the reader knows more: the server's last error, the close frame
             if self.error is None:
@@ -104,19 +111,31 @@ class SessionConnection:
         data: bytes,
         told: Union[str, bytes],
         keep: Callable[[SessionConnection, Outgoing], bool],
+        take_back: Callable[[Outgoing], None],
     ) -> None:
         taken = False
         try:
             with self.transport.turn:
                 taken = True
-                frame.kept = keep(self, frame)
-                if frame.handle is not None:
-                    self.exchange.sending(frame.handle, frame.message)
-                    self.commands.expect(frame.handle, frame.message)
-                if self._recording is not None:
-                    self._recording.sent(told)
-                self.transport.write(data)
-                self.sent += 1
+                written = self.transport.written
+                try:
+                    frame.kept = keep(self, frame)
+                    if frame.handle is not None:
+                        self.exchange.sending(frame.handle, frame.message)
+                        self.commands.expect(frame.handle, frame.message)
+                    if self._recording is not None:
+                        self._recording.sent(told)
+                    self.transport.write(data)
+                    self.sent += 1
+                except Exception:
+                    raise
+                except BaseException:  # Ctrl-C
+                    if self.transport.written == written:  # so nothing will come of it
+                        take_back(frame)
+                        if frame.handle is not None:
+                            self.exchange.taken_back(frame.handle)
+                            self.commands.forget(frame.handle)
+                    raise
         finally:
             if taken:  # a thread that was interrupted before its turn must not wait for it again
                 self.transport.after_turn()

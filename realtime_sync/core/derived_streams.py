@@ -93,14 +93,17 @@ class DerivedStream(Generic[T]):
         try:
             if not deadline.wait(self._acquire):
                 raise self._late()
-            while not self._ready:
-                self._ready.extend(self._collect(deadline))
-            return self._ready.popleft()
+            return self._next_ready(deadline)
         finally:
             try:
                 self._collecting.release()
             except RuntimeError:  # another thread has it
                 pass
+
+    def _next_ready(self, deadline: Deadline) -> T:
+        while not self._ready:
+            self._ready.extend(self._collect(deadline))
+        return self._ready.popleft()
 
     def _acquire(self, seconds: Optional[float]) -> bool:
         return self._collecting.acquire(timeout=-1 if seconds is None else seconds)

@@ -57,6 +57,7 @@ from realtime_sync.errors import (
     ConsumerTooSlowError,
     InvalidInputError,
 )
+from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording import RecordingWriter
@@ -89,12 +90,11 @@ class Engine(Publisher):
         self.recovery: Recovery = NoRecovery()
         self.name = f"realtime-sync-{next(_numbers)}"
         self._connection = self._new_connection(transport, 1)
-        self._ended = threading.Event()  # all waiting threads were released, and the last thread is about to return
-        lifetime.enter(self)
-        # Last, when everything that the thread uses is there.
+        self._ended = Flag()  # all waiting threads were released, and the last thread is about to return
         try:
-            self._start_reader(self._connection)
-        except BaseException:  # no thread could be started, so the connection must be released here
+            lifetime.enter(self)
+            self._start_reader(self._connection)  # last, when everything that the thread uses is there
+        except BaseException:  # if the thread runs all the same, it ends by this
             lifetime.leave(self)
             transport.dispose()
             raise
@@ -204,9 +204,9 @@ class Engine(Publisher):
         known.
         """
         handle = self.new_handle(wire_type, event_id)
-        if command is not None:
-            self.state.asked(handle, command)
         try:
+            if command is not None:
+                self.state.asked(handle, command)
             self._send(Outgoing(text, handle, message), connection)
         except BaseException:
             if not handle.done:
@@ -239,7 +239,7 @@ class Engine(Publisher):
     def _sent_on(self, connection: SessionConnection, frame: Outgoing, fixed: bool = False) -> bool:
         """Send a frame on this connection; False if another one replaced it, so that the frame must be sent there."""
         try:
-            connection.send(frame, self.recovery.keep)
+            connection.send(frame, self.recovery.keep, self.recovery.take_back)
         except ConnectionReplacedError as error:
             if frame.kept:  # it may have reached the service or not: it is sent again, or its handle says why not
                 if frame.handle is not None:
@@ -440,14 +440,14 @@ class Engine(Publisher):
 
     def adopt(self, transport: Connection) -> SessionConnection:
         """Read a new connection, in silence: no update is delivered, and no other thread can send on it yet."""
-        connection = self._new_connection(transport, self._connection.number + 1)
-        connection.silent = True
-        with self.states.lock:
-            if self.states.state in WAITING:
-                self._connection = connection
-                if self.states.state is State.RECONNECTING:
-                    self.states.transition(State.CATCHING_UP)
         try:
+            connection = self._new_connection(transport, self._connection.number + 1)
+            connection.silent = True
+            with self.states.lock:
+                if self.states.state in WAITING:
+                    self._connection = connection
+                    if self.states.state is State.RECONNECTING:
+                        self.states.transition(State.CATCHING_UP)
             self.check_open()
             self._start_reader(connection)
         except BaseException:

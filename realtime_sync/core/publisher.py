@@ -89,20 +89,21 @@ class Publisher:
         """Give ``updates`` everything while the block runs, including the updates that belong to askers."""
         self.check_process()
         observer = object()
-        self._observers.add(observer)
         try:
+            self._observers.add(observer)
             yield
         finally:
             self._observers.discard(observer)
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
-        """Have ``listener`` called while the block runs."""
-        self.listen(listener)
+        """Have ``listener`` called while the block runs; if Ctrl-C comes at the end, until nobody knows it."""
+        while_known = WeakListener(listener, self.stop_listening)
         try:
+            self.listen(while_known)
             yield
         finally:
-            self.stop_listening(listener)
+            self.stop_listening(while_known)
 
     def publish(self, update: ConversationUpdate, *, askers: bool = False) -> None:
         """Hand an update to all listeners. The lock ``delivering`` is held.

@@ -3,12 +3,13 @@
 The engine calls a ``Recovery`` at each point at which a session that goes on over a new connection differs from one
 that does not. ``NoRecovery`` is a plain session's. The core imports nothing of ``reconnect/``.
 
-Order, for one connection: ``keep`` for each frame, at its turn on the wire; ``observe`` for each update; ``survives``
+Order, for one connection: ``keep`` for each frame, at its turn on the wire, and ``take_back`` if it was interrupted
+there before it was sent; ``observe`` for each update; ``survives``
 once the connection has ended, then, if it is True, ``cut_off`` and ``begin``. If a connection ends while the recovery
 is already at work, only ``cut_off`` is called.
 
-Locks held by the engine: the turn on the wire for ``keep``; ``SessionStates.lock`` for ``hold`` and ``survives``;
-``Engine.delivering`` for ``observe`` and ``cut_off``. So these five take small locks only.
+Locks held by the engine: the turn on the wire for ``keep`` and ``take_back``; ``SessionStates.lock`` for ``hold`` and
+``survives``; ``Engine.delivering`` for ``observe`` and ``cut_off``. So these six take small locks only.
 """
 
 from __future__ import annotations
@@ -51,9 +52,10 @@ ErrorOf = Callable[[Optional["CommandHandle"]], ConnectionClosedError]
 
 
 class Recovery(Protocol):
-    """See the module. ``keep`` and ``hold`` run on the thread that sends, ``cancel`` on the one that closes.
+    """See the module.
 
-    All others run on the reader thread.
+    ``keep``, ``take_back`` and ``hold`` run on the thread that sends, ``cancel`` on the one that closes, the others on
+    the reader thread.
     """
 
     def keep(self, connection: SessionConnection, frame: Outgoing) -> bool:
@@ -61,6 +63,9 @@ class Recovery(Protocol):
 
         Raises ``ConnectionReplacedError`` if this connection is not the one in use any more; nothing is sent then.
         """
+
+    def take_back(self, frame: Outgoing) -> None:
+        """Forget the frame, if it was kept: still in its turn, it was interrupted and not sent."""
 
     def hold(self, frame: Outgoing) -> None:
         """Keep audio for the next connection. Raises ``AudioNotHeldError`` if there is no room."""
@@ -87,6 +92,9 @@ class NoRecovery:
     def keep(self, connection: SessionConnection, frame: Outgoing) -> bool:
         """Keep nothing."""
         return False
+
+    def take_back(self, frame: Outgoing) -> None:
+        """Nothing was kept."""
 
     def hold(self, frame: Outgoing) -> None:
         """Never called: the session has a connection until it has ended."""

@@ -7,7 +7,7 @@ read. A ``ResponseDraft`` adds the pieces up to the whole answer, as in the conv
 States: asked (``_draft.told`` is empty), begun (``response.created`` has come), finished (``response.done``, or
 ``_error``, or there is no room for more). A finished one accepts no update.
 
-Locks: ``_lock`` guards all that changes; nothing is taken under it. ``_changed`` is its condition, notified at each
+Locks: ``_lock`` guards all that changes; nothing is taken under it. ``_changed`` is told of each
 change. Audio is kept as it came, in base64, and decoded on the threads that read it, without the lock.
 """
 
@@ -25,6 +25,7 @@ from realtime_sync.core.commands import time_out
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import RealtimeSyncError, ResponseFailedError
+from realtime_sync.interrupts import Change
 from realtime_sync.protocol.items import ConversationItem, decode_base64
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, ErrorDetails
@@ -100,7 +101,7 @@ class Response:
         self._model = model
         self._room = most_bytes  # bytes of messages that may still come
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
+        self._changed = Change()
         self._events: list[Event] = []
         self._draft = ResponseDraft(ConversationResponse())
         self._finished = False
@@ -168,10 +169,8 @@ class Response:
             WaitTimeoutError: Time is up; the answer goes on.
         """
         self._check()
-        deadline = Deadline(timeout)
-        with self._lock:
-            if not deadline.wait(lambda s: self._changed.wait_for(lambda: self._finished, s)):
-                raise time_out(f"the answer was not finished within {timeout:.3g} s; it goes on", self.overheard)
+        if not self._changed.wait_for(lambda: self._finished, Deadline(timeout)):
+            raise time_out(f"the answer was not finished within {timeout:.3g} s; it goes on", self.overheard)
         self._check_success()
         return self.answer()
 
@@ -234,12 +233,10 @@ class Response:
 
     def _events_from(self, position: int, deadline: Deadline) -> list[Event]:
         """The events from this position on, once there are some; none if it is finished."""
+        if not self._changed.wait_for(lambda: self._finished or len(self._events) > position, deadline):
+            message = f"no piece of the answer came within {deadline.seconds} s; it goes on"
+            raise time_out(message, self.overheard)
         with self._lock:
-            if not deadline.wait(
-                lambda s: self._changed.wait_for(lambda: self._finished or len(self._events) > position, s)
-            ):
-                message = f"no piece of the answer came within {deadline.seconds} s; it goes on"
-                raise time_out(message, self.overheard)
             return self._events[position:]
 
     def _check_success(self) -> None:
@@ -266,8 +263,7 @@ class Response:
 
     def wait_until_begun(self, deadline: Deadline) -> None:
         """Return once the service has begun to answer; raises ``ServerError`` if it refused to, and as ``wait``."""
-        with self._lock:
-            begun = deadline.wait(lambda s: self._changed.wait_for(lambda: self._begun or self._finished, s))
+        begun = self._changed.wait_for(lambda: self._begun or self._finished, deadline)
         if self._begun:
             return  # if it has failed since, reading it raises the error
         if self._error is not None:
@@ -285,7 +281,7 @@ class Response:
             self._room -= len(update.raw_content)
             if self._is_too_long:
                 self._finished = True
-                self._changed.notify_all()
+                self._changed.tell()
                 return
             whole_texts = () if event_of is _audio_of else self._draft.apply(update)
             if event_of is not None:
@@ -295,7 +291,7 @@ class Response:
             for kind, text in whole_texts:
                 self._add(Delta(kind, text))
             self._finished = isinstance(update, ResponseDoneUpdate)
-            self._changed.notify_all()
+        self._changed.tell()
 
     def _add(self, event: Event) -> None:
         self._events.append(event)
@@ -320,4 +316,4 @@ class Response:
             if not self._finished:
                 self._error = error
                 self._finished = True
-                self._changed.notify_all()
+        self._changed.tell()

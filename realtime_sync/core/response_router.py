@@ -45,10 +45,11 @@ from typing import Callable, Optional
 import attrs
 
 from realtime_sync.core.acknowledgements import METADATA_KEY
-from realtime_sync.core.commands import server_error
+from realtime_sync.core.commands import CommandHandle, server_error
 from realtime_sync.core.response import Response
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import UsageError, WaitTimeoutError
+from realtime_sync.interrupts import Change
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.update_base import ConversationUpdate, ItemStreamingPartDeltaUpdate, WholeItemUpdateBase
@@ -176,7 +177,8 @@ class ResponseRouter:
     ) -> None:
         self._answers_speech = answers_speech
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)  # notified when the conversation may have become free
+        self._changed = Change()  # told when the conversation may have become free
+        self._freed = object()  # another one each time
         self._requested: dict[str, _Request] = {}  # by event_id, until response.created or a refusal
         self._known: dict[str, OpenResponse] = {}  # by id, oldest first: those that are open, and that were lately
         self._open: dict[str, OpenResponse] = {}  # likewise, until response.done
@@ -195,19 +197,28 @@ class ResponseRouter:
         self, event_id: str, response: Response, out_of_band: bool, deadline: Deadline, owner: Owner = Owner.SESSION
     ) -> None:
         """Expect a response, once the conversation is free for it; ``WaitTimeoutError`` if it does not get free."""
-        with self._lock:
-            if not out_of_band and not self._wait_until_free(deadline):
-                raise WaitTimeoutError(
-                    "another answer is in progress, so this one was not asked for; wait for it, or cancel it"
-                )
-            ended = self._ended
-            if ended is None:
-                self._claimed = self._claimed if out_of_band else event_id
-                self._requested[event_id] = _Request(response, owner)
+        request = _Request(response, owner)
+        if not self._changed.wait_for(
+            lambda: self._expects(event_id, request, out_of_band), deadline, self._seconds_occupied
+        ):
+            raise WaitTimeoutError(
+                "another answer is in progress, so this one was not asked for; wait for it, or cancel it"
+            )
         if Owner.FOR_ALL not in owner:
             self._of_askers.add(event_id)
-        if ended is not None:
-            response.fail(ended)
+        if self._ended is not None:
+            response.fail(self._ended)
+
+    def _expects(self, event_id: str, request: _Request, out_of_band: bool) -> bool:
+        """Expect a response if it may be asked for now; False if the conversation is not free for it."""
+        with self._lock:
+            if self._ended is None:
+                if not out_of_band:
+                    if not self._is_free():
+                        return False
+                    self._claimed = event_id
+                self._requested[event_id] = request
+        return True
 
     def withdraw(self, event_id: str) -> None:
         """Forget a request that was not sent, or whose answer is not awaited any more."""
@@ -227,9 +238,15 @@ class ResponseRouter:
         """
         with self._lock:
             now = time.monotonic()
-            self._foreseen = {each: until for each, until in self._foreseen.items() if until > now}
+            self._foreseen = dict(filter(lambda each: each[1] > now, self._foreseen.items()))
             if name is None or name not in self._requested:
                 self._foreseen[name] = now + seconds
+
+    def taken_back(self, handle: CommandHandle) -> None:
+        """See ``Exchange``."""
+        with self._lock:
+            self._foreseen.pop(handle.event_id, None)
+            self._tell()
 
     def cancelling(self, response_id: Optional[str], seconds: float) -> None:
         """A response (None: the one in the conversation) was cancelled; its end is awaited for so many seconds.
@@ -240,12 +257,12 @@ class ResponseRouter:
         with self._lock:
             if self._occupying is not None and response_id in (None, self._occupying):
                 self._awaited_until = min(self._awaited_until, time.monotonic() + seconds)
-                self._changed.notify_all()  # the waiting threads have a nearer deadline now
+                self._tell()  # the waiting threads are to look earlier now
 
     def wait_for_change(self, seconds: float) -> None:
         """Wait until the conversation may have become free, at most so long."""
-        with self._lock:
-            self._changed.wait(seconds)
+        seen = self._freed
+        self._changed.wait_for(lambda: self._freed is not seen, Deadline(seconds))
 
     def claim_call(self, call_id: Optional[str]) -> bool:
         """True for the first caller with this call, which is to act on it; also for a call without an id."""
@@ -313,8 +330,7 @@ class ResponseRouter:
             self._refuse(update, event_id)
             return update.failed_event_id in self._of_askers
         if response_id and isinstance(update, ResponseCreatedUpdate):
-            self._begin(response_id, update, event_id)
-            known = self._known[response_id]
+            known = self._begin(response_id, update, event_id)
         if known is None:
             by_itself = isinstance(update, updates.InputAudioBufferCommittedUpdate) and event_id is None
             if by_itself and self._answers_speech():
@@ -339,11 +355,11 @@ class ResponseRouter:
             self._open.clear()
             self._occupying = None
             self._claimed = None
-            self._changed.notify_all()
+            self._tell()
         for response in unfinished:
             response.fail(error)
 
-    def _begin(self, response_id: str, update: ResponseCreatedUpdate, event_id: Optional[str]) -> None:
+    def _begin(self, response_id: str, update: ResponseCreatedUpdate, event_id: Optional[str]) -> OpenResponse:
         lost = None
         with self._lock:
             request = self._requested.pop(event_id, None) if event_id else None
@@ -365,10 +381,11 @@ class ResponseRouter:
                     self._foreseen.pop(_SPEECH, None)
             self._foreseen.pop(event_id, None)
             self._release(event_id)
-            self._changed.notify_all()
+            self._tell()
         if lost is not None:
             message = f"the server did not end this answer, and more than {_MOST_RESPONSES} others have begun since"
             lost.fail(UsageError(message))
+        return known
 
     def _correct(self, known: OpenResponse, update: ResponseCreatedUpdate) -> None:
         """Give a response with the mark of a request its asker, if another response was taken for this one."""
@@ -400,7 +417,7 @@ class ResponseRouter:
             self._open.pop(known.id, None)
             if self._occupying == known.id:
                 self._occupying = None
-            self._changed.notify_all()
+            self._tell()
         known.items, known.arguments = {}, {}
         for item in update.response.output if known.is_an_askers else ():
             self._of_askers.add(item.id)
@@ -416,7 +433,7 @@ class ResponseRouter:
                 self._foreseen.clear()
             self._foreseen.pop(event_id, None)
             self._release(event_id)
-            self._changed.notify_all()
+            self._tell()
             others = self._unfinished() if event_id is None and refused is None else []
         if refused is not None:
             refused.fail(server_error(update))
@@ -438,16 +455,17 @@ class ResponseRouter:
         occupied = self._awaited_until if self._occupying is not None else -math.inf
         return max(occupied, *self._foreseen.values(), -math.inf)
 
-    def _wait_until_free(self, deadline: Deadline) -> bool:
-        while not self._is_free():
-            awaited = self._taken_until() - time.monotonic()
-            nearer = 0 < awaited < (math.inf if deadline.left is None else deadline.left)
-            bound = Deadline(awaited) if nearer else deadline
-            if not bound.wait(self._changed.wait) and not nearer:
-                return False
-        return True
+    def _seconds_occupied(self) -> Optional[float]:
+        """Seconds until the responses in progress are taken to have ended; None if that is known when they have."""
+        seconds = self._taken_until() - time.monotonic()
+        return seconds if 0 < seconds < math.inf else None
+
+    def _tell(self) -> None:
+        """Have the waiting threads look again; the lock is held."""
+        self._freed = object()
+        self._changed.tell()
 
     def _release(self, event_id: Optional[str]) -> None:
         if self._claimed is not None and self._claimed == event_id:
+            self._tell()  # first: an interrupt that comes between would leave them waiting
             self._claimed = None
-            self._changed.notify_all()

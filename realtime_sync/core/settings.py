@@ -59,15 +59,18 @@ class SettingsTracker:
         asked_format = _sample_format(getattr(options, "input_audio_format", None))
         with self._lock:
             self._asked.append((handle, options))
-            while self._asked and self._asked[0][0].done:
-                self._granted = _merged(self._granted, self._asked.pop(0))
+            self._merge_those_done()
             if asked_format is not None:
                 self._asked_format = handle, asked_format
+
+    def _merge_those_done(self) -> None:
+        while self._asked and self._asked[0][0].done:
+            self._granted = _merged(self._granted, self._asked.pop(0))
 
     def forget(self, handle: CommandHandle) -> None:
         """Forget options that were not sent after all."""
         with self._lock:
-            self._asked = [asked for asked in self._asked if asked[0] is not handle]
+            self._asked = list(filter(lambda asked: asked[0] is not handle, self._asked))
             if self._asked_format is not None and self._asked_format[0] is handle:
                 self._asked_format = None
 
@@ -84,7 +87,7 @@ class SettingsTracker:
     def granted(self) -> Optional[SessionOptions]:
         """The options that the service has acknowledged, as one; None if there are none."""
         with self._lock:
-            acknowledged = [asked for asked in self._asked if asked[0].update is not None]
+            acknowledged = filter(lambda asked: asked[0].update is not None, self._asked)
             return functools.reduce(_merged, acknowledged, self._granted)
 
     # What holds -----------------------------------------------------------------------------------------------------

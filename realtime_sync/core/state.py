@@ -23,10 +23,10 @@ Rules:
    half a second after the connection was cut.
 4. The closing error is ``closing_error`` if there is one (a budget that is spent), else ``SessionNotOpenError``.
 
-Lock: ``lock`` guards all fields here, and the engine's. It is held for a few assignments, never while a thread waits
-(but in ``changed``, which gives it back). Three short calls of the recovery run under it: ``hold``, ``survives``, and
+Lock: ``lock`` guards all fields here, and the engine's. It is held for a few assignments, never while a thread waits.
+Three short calls of the recovery run under it: ``hold``, ``survives``, and
 the question of ``go_live`` whether all was sent; the first and the last take the outbox's lock inside. ``changed`` is
-its condition, notified at each transition. A single field may be read without the lock if the answer may be late by a
+told of each transition. A single field may be read without the lock if the answer may be late by a
 moment.
 """
 
@@ -39,6 +39,7 @@ from typing import Optional
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import CloseInfo, ConnectionClosedError, SessionNotOpenError, WaitTimeoutError
+from realtime_sync.interrupts import Change
 from realtime_sync.protocol.updates import ErrorUpdate
 
 
@@ -77,7 +78,7 @@ class SessionStates:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.changed = threading.Condition(self.lock)
+        self.changed = Change()
         self.state = State.CONNECTED
         self.recovering = False  # a recovery is under way: until CONNECTED again, or it ends a session that was closed
         self.end: Optional[End] = None
@@ -91,7 +92,7 @@ class SessionStates:
         self.state = new
         if new in (State.RECONNECTING, State.CONNECTED):
             self.recovering = new is State.RECONNECTING
-        self.changed.notify_all()
+        self.changed.tell()
 
     def begin_closing(self, seconds: float, error: Optional[ConnectionClosedError]) -> bool:
         """Begin to close, with ``seconds`` for the server's answer; True for the first call. The lock is held."""
@@ -118,11 +119,10 @@ class SessionStates:
 
         Raises ``WaitTimeoutError`` if ``deadline`` passes first.
         """
-        with self.lock:
-            if not (deadline or Deadline(None)).wait(lambda s: self.changed.wait_for(self._is_decided, s)):
-                raise WaitTimeoutError(
-                    "the session is still reconnecting, so nothing was sent in the time allowed; it goes on trying"
-                )
+        if not self.changed.wait_for(self._is_decided, deadline or Deadline(None)):
+            raise WaitTimeoutError(
+                "the session is still reconnecting, so nothing was sent in the time allowed; it goes on trying"
+            )
 
     def _is_decided(self) -> bool:
         return self.state not in WAITING

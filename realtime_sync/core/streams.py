@@ -10,14 +10,13 @@ The rules:
    ``deliver`` raises ``ConsumerTooSlowError`` beyond ``limit``. One update alone may be of any size.
 
 Locks: ``_lock`` guards everything that changes; nothing is taken under it. It is held for moments, never while the
-caller's condition runs. It is a C lock entered by ``with``, so an exception at any bytecode gives it back.
-``queue.Queue`` cannot be used here for that reason: its ``get`` enters a ``Condition``, in Python, and Ctrl-C between
-the two leaves its lock taken for ever.
+caller's condition runs, never while a thread waits (``interrupts.py``).
 """
 
 from __future__ import annotations
 
 import difflib
+import functools
 import itertools
 import logging
 import threading
@@ -25,7 +24,6 @@ import types
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Sequence
 from typing import Callable, Optional, Protocol, TypeVar, Union, overload
 
 import attrs
@@ -39,6 +37,7 @@ from realtime_sync.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.interrupts import Change
 from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
 from realtime_sync.secret import reportable
@@ -107,8 +106,7 @@ class UpdateStream:
         self._forget = forget
         self._keep = keep  # True for the updates that are put on the stream; called on the reader thread
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._waiting = 0  # threads; to notify without need takes as long as all other work of a delivery
+        self._changed = Change()
         self._updates: deque[ConversationUpdate] = deque()
         self._delivered = self._delivered_bytes = 0
         self._taken = self._taken_bytes = 0  # or dropped
@@ -198,12 +196,10 @@ class UpdateStream:
             self._updates.append(update)
             self._delivered += 1
             self._delivered_bytes += _weight(update)
-            if self._waiting:
-                self._changed.notify_all()  # not just one: another one may be waiting for something else
-            while not self._asked and self._is_over_bound():
-                self._counted(self._updates.popleft())
-                self._dropped += 1
+            if not self._asked:
+                self._drop_oldest()
             too_many = self._is_over_bound()
+        self._changed.tell()
         if too_many:
             raise ConsumerTooSlowError(
                 f"updates of more than {self._limit} bytes wait to be taken; the session was ended rather than losing "
@@ -214,7 +210,12 @@ class UpdateStream:
         """Add the last thing; on any thread. Of several calls the first counts."""
         with self._lock:
             self._end = self._end or end
-            self._changed.notify_all()
+        self._changed.tell()
+
+    def _drop_oldest(self) -> None:
+        while self._is_over_bound():
+            self._taken_out(0)
+            self._dropped += 1
 
     def _is_over_bound(self) -> bool:
         return self._delivered_bytes - self._taken_bytes > self._bound and len(self._updates) > 1
@@ -237,50 +238,47 @@ class UpdateStream:
         self.check()
         if not self._asked:
             self.keep_all()
-        seen = 0  # updates that had been delivered, and were looked at here
+        look = self._oldest if wanted is None else functools.partial(self._first, wanted, [0])
+        return look() or self._changed.wait_for(look, deadline)
+
+    def _oldest(self) -> Optional[Delivered]:
+        """Take the oldest update; the End if there is none any more; None if one may still come."""
+        with self._lock:
+            if not self._updates:
+                return self._end
+            return self._taken_out(0)
+
+    def _first(self, wanted: Callable[[ConversationUpdate], bool], seen: list[int]) -> Optional[Delivered]:
+        """As ``_oldest``, of those that are wanted. ``seen``: how many had been delivered, and were looked at."""
         while True:
             with self._lock:
-                if wanted is None and self._updates:
-                    return self._counted(self._updates.popleft())
-                fresh = self._since(seen) if wanted is not None else ()
-                seen = self._delivered
+                fresh = list(itertools.islice(reversed(self._updates), self._delivered - seen[0]))[::-1]
+                seen[0] = self._delivered
                 if not fresh:
-                    if self._end is not None:
-                        return self._end
-                    if not self._wait(seen, deadline):
-                        return None
+                    return self._end
             for update in fresh:  # without the lock, because `wanted` is the caller's code
-                if wanted is not None and wanted(update) and self._took(update):
+                if wanted(update) and self._took(update):
                     return update
-
-    def _wait(self, seen: int, deadline: Deadline) -> bool:
-        self._waiting += 1
-        try:
-            return deadline.wait(
-                lambda seconds: self._changed.wait_for(
-                    lambda: self._delivered != seen or self._end is not None, seconds
-                )
-            )
-        finally:
-            self._waiting -= 1
-
-    def _since(self, seen: int) -> Sequence[ConversationUpdate]:
-        return list(itertools.islice(reversed(self._updates), self._delivered - seen))[::-1]
 
     def _took(self, update: ConversationUpdate) -> bool:
         """Take this very update; False if another consumer was faster."""
         with self._lock:
-            for back, candidate in enumerate(reversed(self._updates), 1):  # it is mostly the newest
-                if candidate is update:
-                    del self._updates[-back]
-                    self._counted(update)
-                    return True
-        return False
+            backs = (
+                back for back, each in enumerate(reversed(self._updates), 1) if each is update
+            )  # mostly the newest
+            back = next(backs, 0)
+            if back:
+                self._taken_out(-back)
+            return bool(back)
 
-    def _counted(self, update: ConversationUpdate) -> ConversationUpdate:
-        """Count an update as taken; the lock is held."""
+    def _taken_out(self, place: int) -> ConversationUpdate:
+        """Take out the update at this place; the lock is held."""
+        update = self._updates[place]
+        weight = _weight(update)
+        # There is no call between these three, so no interrupt comes between them.
         self._taken += 1
-        self._taken_bytes += _weight(update)
+        self._taken_bytes += weight
+        del self._updates[place]
         return update
 
     def _or_raise(self, item: Optional[Delivered], what: str, timeout: Optional[float]) -> ConversationUpdate:

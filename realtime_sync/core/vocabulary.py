@@ -75,6 +75,9 @@ class Exchange(Protocol):
     def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """A command with these fields is about to be written, in its turn on the wire."""
 
+    def taken_back(self, handle: CommandHandle) -> None:
+        """Ctrl-C came before the command's first byte was written: it is not sent."""
+
     def matched(
         self, update: ConversationUpdate, commands: PendingCommands
     ) -> Sequence[tuple[ConversationUpdate, Optional[CommandHandle]]]:

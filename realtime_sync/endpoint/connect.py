@@ -81,6 +81,7 @@ def open_connection(
     """
 
     def attempt(target: Target) -> Connection:
+        shown = show_url(target.url)
         connection = connect(
             target.url,
             headers=target.headers,
@@ -90,7 +91,7 @@ def open_connection(
             max_message_bytes=max_message_bytes,
             cancellation=cancellation,
         )
-        connection.url = show_url(target.url)
+        connection.url = shown
         return connection
 
     return with_retries(target, attempt, retries or ConnectRetries(), cancellation)

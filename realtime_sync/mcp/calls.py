@@ -28,6 +28,7 @@ import attrs
 from realtime_sync.core.response_router import Owner, Recent, ResponseRouter
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
+from realtime_sync.interrupts import Change
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
@@ -103,7 +104,7 @@ class RemoteCalls:
     def __init__(self, responses: Callable[[], ResponseRouter]) -> None:
         self._responses = responses  # of the connection in use; its lock may be taken under the one here
         self._lock = threading.Lock()  # guards all below
-        self._changed = threading.Condition(self._lock)  # notified at each change
+        self._changed = Change()  # told of each change
         self._calls: list[RemoteCall] = []
         self._dropped = Recent()  # ids of items and requests that nobody waits for any more
         self._current: Optional[str] = None  # the response that began last
@@ -117,7 +118,7 @@ class RemoteCalls:
         if isinstance(update, _RELEVANT):
             with self._lock:
                 self._see(update)
-                self._changed.notify_all()
+            self._changed.tell()
 
     def end(self, end: End) -> None:
         """The session has ended."""
@@ -183,9 +184,8 @@ class RemoteCalls:
 
     def stop(self) -> None:
         """Release the threads that wait here."""
-        with self._lock:
-            self._stopped = True
-            self._changed.notify_all()
+        self._stopped = True
+        self._changed.tell()
 
     def add_request(self, item: MCPApprovalRequestItem) -> None:
         """A request that was made before this began to listen."""
@@ -195,7 +195,7 @@ class RemoteCalls:
     def of(self, response_id: Optional[str]) -> list[RemoteCall]:
         """The calls of a response, whatever has become of them."""
         with self._lock:
-            return [call for call in self._calls if call.response_id == response_id]
+            return list(filter(lambda call: call.response_id == response_id, self._calls))
 
     def next_step(
         self, slow: float, response_id: Optional[str] = None, deadline: Deadline = _FOR_EVER
@@ -211,23 +211,31 @@ class RemoteCalls:
             A call to decide about; or all of the calls, once they are over and the model is to go on; or None, if time
             is up or the session has ended.
         """
-        with self._lock:
-            while not self._stopped:
-                mine = [call for call in self._calls if call.is_followed_with(response_id)]
-                # The session's callback decides about the calls that an ask follows, too, unless that ask decides.
-                others = [call for call in self._calls if Owner.APPROVALS not in call.owner]
-                for call in mine if response_id else others:
-                    if call.open and not call.shown:
-                        call.shown = True
-                        return call
-                seconds = self._seconds_left(mine, slow) if mine or response_id else None
-                if seconds == 0:
-                    self._drop(mine)
-                    return mine
-                if deadline.left == 0:
-                    return None
-                (deadline if seconds is None else deadline.within(seconds)).wait(self._changed.wait)
-        return None
+        seconds: Optional[float] = None  # to wait for what is still to come
+
+        def step() -> Optional[tuple[Union[RemoteCall, list[RemoteCall], None]]]:
+            nonlocal seconds
+            if self._stopped:
+                return (None,)
+            mine = [call for call in self._calls if call.is_followed_with(response_id)]
+            # The session's callback decides about the calls that an ask follows, too, unless that ask decides.
+            others = [call for call in self._calls if Owner.APPROVALS not in call.owner]
+            for call in mine if response_id else others:
+                if call.open and not call.shown:
+                    call.shown = True
+                    return (call,)
+            seconds = self._seconds_left(mine, slow) if mine or response_id else None
+            if seconds != 0:
+                return None
+            self._drop(mine)
+            return (mine,)
+
+        def locked_step() -> Optional[tuple[Union[RemoteCall, list[RemoteCall], None]]]:
+            with self._lock:
+                return step()
+
+        found = self._changed.wait_for(locked_step, deadline, lambda: seconds)
+        return found[0] if found else None
 
     def _seconds_left(self, calls: list[RemoteCall], slow: float) -> Optional[float]:
         """How long to wait for what is still to come of these calls: 0 is not at all; None is until it changes."""

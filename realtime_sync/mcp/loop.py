@@ -93,8 +93,8 @@ class MCPApprover:
 
     def __enter__(self) -> MCPApprover:
         self._engine.check_open()
-        self._approvals.enter(self)
         try:
+            self._approvals.enter(self)
             self._engine.listen(self._calls)
             for item in open_requests(self._engine.conversation()):
                 self._calls.add_request(item)
@@ -112,8 +112,8 @@ class MCPApprover:
             raise self.error
 
     def _stop(self) -> None:
+        self._calls.stop()  # first: even if Ctrl-C comes here, the thread ends, and does the rest
         self._engine.stop_listening(self._calls)
-        self._calls.stop()
         self._approvals.leave(self)
 
     def _work(self) -> None:

@@ -174,19 +174,29 @@ class Outbox:
             if handle.type == _CLEAR:
                 self._drop_audio(len(self._sent))
             self._put(Sent(frame, handle, message))
-            while self._commands > self._limit_bytes:
-                oldest = next(sent for sent in self._sent if sent.handle is not None)
-                self._remove(oldest)
-                self._given_up.append(attrs.evolve(oldest, frame=""))
+            self._give_up_beyond()
+
+    def _give_up_beyond(self) -> None:
+        while self._commands > self._limit_bytes:
+            oldest = next(sent for sent in self._sent if sent.handle is not None)
+            self._remove(oldest)
+            self._given_up.append(attrs.evolve(oldest, frame=""))
 
     def keep_audio(self, connection: int, frame: Union[str, bytes], size: int, format: SampleFormat) -> None:
         """Keep ``size`` bytes of samples at their turn on the wire; raises as ``keep_command`` does."""
         with self._lock:
             self._check(connection)
             self._put(Sent(frame, audio_bytes=size))
-            limit = format.bytes_for(self._limit_seconds)
-            while self._kept > limit:
-                self._dropped += self._drop_oldest()
+            self._drop_beyond(format.bytes_for(self._limit_seconds))
+
+    def take_back(self, frame: Union[str, bytes]) -> None:
+        """Forget this very frame, if it was kept: still in its turn on the wire, it was interrupted and not sent."""
+        with self._lock:
+            if self._sent and self._sent[-1].frame is frame:
+                sent = self._sent.pop()
+                self._kept -= sent.audio_bytes
+                self._commands -= sent.command_bytes
+                self._position -= sent.audio_bytes
 
     def observe(
         self,
@@ -214,7 +224,7 @@ class Outbox:
         """Items with an id that were sent before this request for an answer and are not acknowledged."""
         with self._lock:
             before = itertools.takewhile(lambda sent: sent.handle is not asked, self._sent)
-            return [sent for sent in before if _names_item(sent)]
+            return list(filter(_names_item, before))
 
     def forget(self, sent: Sent) -> None:
         """Forget a command that the service has, though it does not acknowledge it."""
@@ -251,21 +261,7 @@ class Outbox:
             losses = self._trim(vad, format)
             self._unsent.extendleft(reversed(self._sent))
             self._sent.clear()
-            kept = [sent for sent in self._unsent if sent.handle is not None]
-            given_up = [sent for sent in self._given_up if sent.handle is not None and not sent.handle.done]
-            for sent in (*given_up, *kept):
-                assert sent.handle is not None
-                policy = resend_policy(sent.handle.type, sent.message)
-                if policy is Resend.SETTINGS and not remembered(sent.handle):
-                    policy = Resend.AGAIN  # a raw message that only the service understands
-                if sent.frame and policy is Resend.AGAIN and sent.times < _MOST_TIMES:
-                    continue
-                if sent.frame:
-                    self._remove(sent)
-                if policy is Resend.SETTINGS:
-                    self._settings.append(sent.handle)
-                elif policy is not Resend.DROP:
-                    losses.append(f"{sent.handle.type}: {_why_lost(sent, policy)}")
+            losses += self._drop_commands(remembered)
             self._given_up.clear()
             self._dropped = 0
             self._started_at = self._stopped_at = None
@@ -274,7 +270,7 @@ class Outbox:
     def promised(self) -> frozenset[CommandHandle]:
         """The commands that the next connection gets, between two connections."""
         with self._lock:
-            unsent = [sent.handle for sent in self._unsent if sent.handle is not None]
+            unsent = (sent.handle for sent in self._unsent if sent.handle is not None)
             return frozenset([*unsent, *self._settings])
 
     def pop_settings(self) -> list[CommandHandle]:
@@ -292,8 +288,9 @@ class Outbox:
                     f"already (Reconnect.hold_audio allows {self._limit_seconds} s). This piece was not accepted: send "
                     "it again later, or leave it out"
                 )
-            self._unsent.append(Sent(frame, audio_bytes=size))
+            sent = Sent(frame, audio_bytes=size)
             self._held += size
+            self._unsent.append(sent)
 
     def open(self, connection: int) -> None:
         """A new connection may be sent on."""
@@ -304,7 +301,7 @@ class Outbox:
         """The wire types of the commands that wait for the next connection."""
         with self._lock:
             kept = (*self._sent, *self._unsent)
-            return [sent.handle.type for sent in kept if sent.handle is not None]
+            return [*(sent.handle.type for sent in kept if sent.handle is not None)]
 
     def next_unsent(self) -> Optional[Sent]:
         """The first frame that is to be sent on this connection; None if there is none. One caller at a time."""
@@ -321,6 +318,26 @@ class Outbox:
             sent.handle = handle
             self._put(sent)
 
+    def _drop_commands(self, remembered: Callable[[CommandHandle], bool]) -> list[str]:
+        """Forget the commands that are not to be sent again; returns those that are losses. The lock is held."""
+        losses = []
+        kept = [sent for sent in self._unsent if sent.handle is not None]
+        given_up = [sent for sent in self._given_up if sent.handle is not None and not sent.handle.done]
+        for sent in (*given_up, *kept):
+            assert sent.handle is not None
+            policy = resend_policy(sent.handle.type, sent.message)
+            if policy is Resend.SETTINGS and not remembered(sent.handle):
+                policy = Resend.AGAIN  # a raw message that only the service understands
+            if sent.frame and policy is Resend.AGAIN and sent.times < _MOST_TIMES:
+                continue
+            if sent.frame:
+                self._remove(sent)
+            if policy is Resend.SETTINGS:
+                self._settings.append(sent.handle)
+            elif policy is not Resend.DROP:
+                losses.append(f"{sent.handle.type}: {_why_lost(sent, policy)}")
+        return losses
+
     # Inside; the lock is held -----------------------------------------------------------------------------------------
 
     def _check(self, connection: int) -> None:
@@ -329,11 +346,14 @@ class Outbox:
 
     def _put(self, sent: Sent) -> None:
         """Keep a frame behind those that were sent on this connection."""
+        size = sent.command_bytes
+        sent.at = time.monotonic()
+        # There is no call between these and the last, so no interrupt comes between them.
         if not sent.times:
             self._kept += sent.audio_bytes
-            self._commands += sent.command_bytes
+            self._commands += size
         self._position += sent.audio_bytes
-        sent.times, sent.audio_end, sent.at = sent.times + 1, self._position, time.monotonic()
+        sent.times, sent.audio_end = sent.times + 1, self._position
         self._sent.append(sent)
 
     def _remove(self, sent: Sent) -> None:
@@ -395,14 +415,19 @@ class Outbox:
         self._kept -= sum(sent.audio_bytes for sent in first)
         self._dropped = 0
 
+    def _drop_beyond(self, limit: int) -> None:
+        while self._kept > limit:
+            self._dropped += self._drop_oldest()
+
     def _drop_oldest(self) -> int:
         """Forget the oldest audio that was sent; returns its size."""
         for queue in (self._sent, self._unsent):
-            oldest = next((sent for sent in queue if sent.audio_bytes and sent.times), None)
-            if oldest is not None:
-                queue.remove(oldest)
-                self._kept -= oldest.audio_bytes
-                return oldest.audio_bytes
+            place = next((place for place, sent in enumerate(queue) if sent.audio_bytes and sent.times), None)
+            if place is not None:
+                size = queue[place].audio_bytes
+                self._kept -= size
+                del queue[place]
+                return size
         raise AssertionError("audio that is counted as kept is in one of the two queues")
 
 

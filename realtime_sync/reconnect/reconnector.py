@@ -125,6 +125,10 @@ class Reconnector:
             self._outbox.keep_command(connection.number, frame.text, frame.handle, frame.message)
         return True
 
+    def take_back(self, frame: Outgoing) -> None:
+        """See ``Recovery``."""
+        self._outbox.take_back(frame.text)
+
     def hold(self, frame: Outgoing) -> None:
         """See ``Recovery``."""
         self._outbox.hold(frame.text, frame.audio_bytes, self._input_format)
@@ -408,12 +412,16 @@ class Reconnector:
             spare = self._opened_ahead(connection)
             if spare is None:
                 return
-            # No thread answers the pings of the spare connection, so it must not wait for long.
-            if self._is_idle_within(connection, _SPARE_SECONDS) and self._engine.retire(connection):
-                self._spare, self._renewed_at = spare, time.monotonic()
-                self._run(errors.SessionExpiredError("the connection was replaced ahead of the service's time limit"))
-                return
-            spare.dispose()
+            try:
+                # No thread answers the pings of the spare connection, so it must not wait for long.
+                if self._is_idle_within(connection, _SPARE_SECONDS) and self._engine.retire(connection):
+                    self._spare, spare, self._renewed_at = spare, None, time.monotonic()
+                    reason = "the connection was replaced ahead of the service's time limit"
+                    self._run(errors.SessionExpiredError(reason))
+                    return
+            finally:
+                if spare is not None:
+                    spare.dispose()
 
     def _opened_ahead(self, connection: SessionConnection) -> Optional[Connection]:
         """A new connection, opened while the old one serves; None if the old one ended first."""

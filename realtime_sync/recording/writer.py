@@ -11,7 +11,9 @@ import threading
 import time
 from typing import Any, Optional, Union
 
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import CloseInfo, InvalidInputError
+from realtime_sync.interrupts import Change
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.recording.elision import take_audio
 from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
@@ -57,11 +59,12 @@ class RecordingWriter:
         self._sidecars = SidecarWriter(self.path) if audio == "beside" else None
         self._formats = FormatTracker()
         self._lock = threading.Lock()  # guards all below, and the order of the lines; never held while writing
-        self._changed = threading.Condition(self._lock)
+        self._changed = Change()
         self._waiting: list[tuple[float, str, Any]] = []
         self._waiting_size = 0
         self._writer: Optional[object] = None  # the call that writes, and takes along what is added meanwhile
         self._closed = False
+        self._finished = False  # the file is complete; only ever set
         self._started: Optional[float] = None
         self._dialect = Dialect.GA
 
@@ -98,12 +101,13 @@ class RecordingWriter:
         me = object()
         try:
             with self._lock:
-                if self._writer is not None or self._closed:
-                    self._closed = True
-                    self._changed.wait_for(lambda: self._writer is None, _CLOSE_PATIENCE)
-                    return
-                self._closed, self._writer = True, me
-            self._write_all()
+                self._closed = True
+                if self._writer is None and not self._finished:
+                    self._writer = me
+            if self._writer is me:
+                self._write_all()
+            else:
+                self._changed.wait_for(lambda: self._writer is None, Deadline(_CLOSE_PATIENCE))
         finally:
             self._stop_writing(me)
 
@@ -151,7 +155,7 @@ class RecordingWriter:
         if self._writer is writer:
             with self._lock:
                 self._writer = None
-                self._changed.notify_all()
+            self._changed.tell()
 
     def _write_all(self) -> None:
         """Write until nothing waits; on the thread of the call that is ``_writer``."""
@@ -245,3 +249,4 @@ class RecordingWriter:
             self._file.close()
         except (OSError, ValueError) as error:
             self._fail(error)
+        self._finished = True

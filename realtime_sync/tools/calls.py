@@ -22,7 +22,6 @@ import contextvars
 import itertools
 import json
 import logging
-import math
 import threading
 import time
 from collections import deque
@@ -32,6 +31,7 @@ import attrs
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import NoMoreThreadsError, ToolCancelledError, ToolError, UsageError, WaitTimeoutError
+from realtime_sync.interrupts import Change
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.secret import reportable
 from realtime_sync.threads import start_thread
@@ -190,7 +190,7 @@ class CallThreads:
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = threading.Lock()  # guards all below, and the writing of RunningCall.settled
-        self._changed = threading.Condition(self._lock)  # notified when a call begins or has its outcome
+        self._changed = Change()  # told when a call begins or has its outcome
         self._queue: deque[RunningCall] = deque()
         # Each thread, and its call; None while it is about to take one. A call that is settled has left it behind.
         self._threads: dict[threading.Thread, Optional[RunningCall]] = {}
@@ -217,30 +217,33 @@ class CallThreads:
                 self._threads[threading.current_thread()] = None
             if call in self._queue:
                 self._queue.remove(call)
-            self._changed.notify_all()
-            return True
+        self._changed.tell()
+        return True
 
     def wait(self, call: RunningCall, deadline: Deadline) -> bool:
         """Wait until the call has its outcome, and give up each call whose time is up; False if time is up here."""
-        while not call.done:
-            with self._lock:
-                running = [each for each in self._at_work() if each is not None]
-                ends = [each.seconds_left for each in running if each.seconds_left is not None]
-                if call.settled is None and min(ends, default=1.0) > 0:
-                    if deadline.left == 0:
-                        return False
-                    deadline.within(min(ends, default=math.inf)).wait(self._changed.wait)
-            for each in running:
+
+        def is_settled() -> bool:
+            for each in self._running():
                 each.give_up_in_time()
-        return True
+            return call.settled is not None
+
+        def seconds_left() -> Optional[float]:
+            return min((each.seconds_left for each in self._running() if each.seconds_left is not None), default=None)
+
+        return self._changed.wait_for(is_settled, deadline, seconds_left)
+
+    def _running(self) -> list[RunningCall]:
+        """The calls that run and have no outcome yet."""
+        with self._lock:
+            return [*(call for call in self._at_work() if call is not None)]
 
     def provide(self) -> None:
         """Start the threads that the waiting calls need; fail those calls if no thread is left for them."""
         reason = "earlier calls have not returned, and no thread is left for it"
         with self._lock:
             try:
-                while self._needs_thread():
-                    self._start_thread()
+                self._start_threads()
             except NoMoreThreadsError as error:
                 reason = str(error)
             hopeless = [] if self._at_work() else list(self._queue)
@@ -270,6 +273,10 @@ class CallThreads:
         room = len(at_work) < self._most and len(self._threads) < 2 * self._most
         return room and len(self._queue) > at_work.count(None)
 
+    def _start_threads(self) -> None:
+        while self._needs_thread():
+            self._start_thread()
+
     def _start_thread(self) -> None:
         thread = start_thread(self._work, f"realtime-sync-tool-{next(self._numbers)}")
         self._threads[thread] = None  # before the thread takes a call, for which it needs the lock
@@ -286,7 +293,7 @@ class CallThreads:
             if self._queue and not self._closed and len(self._at_work()) <= self._most:
                 call = self._threads[thread] = self._queue.popleft()
                 call.started = time.monotonic()
-                self._changed.notify_all()  # the threads that wait have another deadline to keep
+                self._changed.tell()  # the threads that wait have another deadline to keep
                 return call
             del self._threads[thread]
             self._ending = [*(each for each in self._ending if each.is_alive()), thread]

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Callable, Optional, Union, get_args, get_orig
 
 import attrs
 
-from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ToolCancelledError
+from realtime_sync.interrupts import Flag
 from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ class ToolCancellation:
     """
 
     def __init__(self) -> None:
-        self._event = threading.Event()
+        self._event = Flag()
         self._lock = threading.Lock()  # guards _callbacks, and that none is added once it was emptied
         self._callbacks: list[Callable[[], None]] = []
 
@@ -47,7 +47,7 @@ class ToolCancellation:
 
     def wait(self, seconds: Optional[float] = None) -> bool:
         """Sleep for ``seconds`` (None: for ever), or until it is cancelled; True if it was cancelled."""
-        return Deadline(seconds).wait(self._event.wait)
+        return self._event.wait(seconds)
 
     def check(self) -> None:
         """Raise ``ToolCancelledError`` if it was cancelled."""

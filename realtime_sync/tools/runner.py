@@ -124,7 +124,11 @@ class ToolRunner:
             UsageError: the runner is closed.
         """
         running = self._made_call(call)
-        self._begin(running)
+        try:
+            self._begin(running)
+        except BaseException:
+            running.cancel()  # it may be in the queue already
+            raise
         return running
 
     def run(

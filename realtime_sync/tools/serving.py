@@ -25,6 +25,7 @@ from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
+from realtime_sync.interrupts import Change
 from realtime_sync.protocol.commands import ConversationItemCreateCommand, SessionUpdateCommand
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, ConversationTool
@@ -75,20 +76,21 @@ class SessionTools:
         """The service is about to get these tools instead of those that it had; UNSET changes nothing."""
         if tools is UNSET:
             return
-        runner = _runner_of(tools)
-        with self._lock:
-            self.runner = runner
-            begin = runner is not None and not self._served
-            self._served = self._served or begin
-        if begin:
-            calls = ServedCalls(self._engine, drop=False)
-            self._engine.listen(calls)  # from now on: the service may call one as soon as it knows of them
-            try:
+        runner, calls, begin = _runner_of(tools), ServedCalls(self._engine, drop=False), False
+        try:
+            with self._lock:
+                self.runner = runner
+                begin = runner is not None and not self._served
+                self._served = self._served or begin
+            if begin:
+                self._engine.listen(calls)  # from now on: the service may call one as soon as it knows of them
                 self._engine.start_thread(lambda: self._serve(calls), "tools")
-            except errors.NoMoreThreadsError:
-                self._engine.stop_listening(calls)
+        except BaseException:
+            if begin:  # the next change begins anew
                 self._served = False
-                raise
+                self._engine.stop_listening(calls)
+                calls.end(End(errors.ConnectionClosedError("the tools are not served after all"), clean=True))
+            raise
 
     def run(self, runner: ToolRunner, on_interruption: OnInterruption) -> None:
         """Serve calls on this thread until the session ends; see ``RealtimeConversationSession.run_tools``."""
@@ -156,7 +158,7 @@ class ServedCalls:
         self._engine = engine
         self._drop = drop
         self._lock = threading.Lock()  # guards those marked with *
-        self._changed = threading.Condition(self._lock)  # notified when there is something to take
+        self._changed = Change()  # told when there is something to take
         self._waiting: deque[_CallingResponse] = deque()  # *
         self._turn = 0  # * how often the user has begun to speak
         self._end: Optional[End] = None  # *
@@ -176,7 +178,7 @@ class ServedCalls:
                 calls = calls_to_make(update.response.output)
                 if calls:
                     self._waiting.append(_CallingResponse(update.response_id, calls, self._turn))
-                    self._changed.notify_all()
+                    self._changed.tell()
         if cancelled is not None:
             cancel_elsewhere(self._engine, cancelled)
 
@@ -185,7 +187,7 @@ class ServedCalls:
         with self._lock:
             self._end = end
             cancelled = self._running
-            self._changed.notify_all()
+        self._changed.tell()
         if cancelled is not None:
             cancel_elsewhere(self._engine, cancelled)
 
@@ -198,9 +200,11 @@ class ServedCalls:
 
     def next(self) -> Union[_CallingResponse, End]:
         """The next response with calls; the end once it has come."""
-        with self._lock:
-            Deadline(None).wait(lambda s: self._changed.wait_for(lambda: bool(self._end or self._waiting), s))
-            return self._end or self._waiting.popleft()
+        while True:
+            self._changed.wait_for(lambda: self._end or self._waiting, Deadline(None))
+            with self._lock:
+                if self._end or self._waiting:
+                    return self._end or self._waiting.popleft()
 
     def serve(self, response: _CallingResponse, runner: ToolRunner) -> None:
         """Make the calls of a response, and have the model go on with their results."""

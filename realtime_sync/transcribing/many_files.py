@@ -6,7 +6,6 @@ import functools
 import logging
 import os
 import queue
-import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from realtime_sync.audio.outgoing import check_progress, reporter
 from realtime_sync.checks import check_path, check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
+from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.options import TranscriptionSessionOptions
 from realtime_sync.threads import typed
 from realtime_sync.transcribing.one_file import session_options, transcribe
@@ -168,9 +168,7 @@ class _Run:
                 future = self._futures[index] = submit(index)
                 future.add_done_callback(lambda done, index=index: self._events.put((index, done)))  # type: ignore[misc]
 
-    def here(
-        self, one: TranscribeOne, index: int, client: RealtimeConversationClient, stop: threading.Event
-    ) -> Transcription:
+    def here(self, one: TranscribeOne, index: int, client: RealtimeConversationClient, stop: Flag) -> Transcription:
         """The work of a thread of this process, which can report how far it is."""
 
         def progress(done: float, total: Optional[float]) -> None:
@@ -230,13 +228,11 @@ class _Run:
 
 
 @contextmanager
-def _threads(
-    client: ClientOrMaker, jobs: int
-) -> Iterator[tuple[ThreadPoolExecutor, RealtimeConversationClient, threading.Event]]:
+def _threads(client: ClientOrMaker, jobs: int) -> Iterator[tuple[ThreadPoolExecutor, RealtimeConversationClient, Flag]]:
     """Threads that end soon after the block, however it is left: the client that they share is closed first."""
     made = client if isinstance(client, RealtimeConversationClient) else client()
     shared = RealtimeConversationClient(made.model, made.endpoint, settings=made.settings)
-    stop = threading.Event()
+    stop = Flag()
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="realtime-sync-transcribe")
     try:
         yield pool, shared, stop

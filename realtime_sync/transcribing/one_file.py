@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 
 import attrs
 
@@ -26,6 +26,7 @@ from realtime_sync.errors import (
     TranscriptionFailedError,
     WaitTimeoutError,
 )
+from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.options import InputTranscriptionOptions, TranscriptionSessionOptions, TurnDetectionOptions
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.updates import ErrorUpdate
@@ -61,7 +62,7 @@ def transcribe(
     retries: int = 2,
     timeout: float = 60.0,
     progress: Optional[SecondsDone] = None,
-    stop: Optional[threading.Event] = None,
+    stop: Union[threading.Event, Flag, None] = None,
 ) -> Transcription:
     """Write down what a recording says: ``transcribe("interview.mp3", client).text``.
 
@@ -92,7 +93,7 @@ def transcribe(
     with closing(audio_chunks(source, PCM, _CHUNK)) as chunks:
         work = _Work(chunks, longest_piece, progress)
         try:
-            _work_off(work, client, settings, retries, timeout, stop or threading.Event())
+            _work_off(work, client, settings, retries, timeout, stop or Flag())
         except TranscriptionFailedError as error:
             error.transcription = work.result(settings)
             raise
@@ -184,7 +185,7 @@ def _work_off(
     settings: TranscriptionSessionOptions,
     retries: int,
     timeout: float,
-    stop: threading.Event,
+    stop: Union[threading.Event, Flag],
 ) -> None:
     failures = 0
     while work.next(0) is not None:  # before connecting: an unreadable file costs no session, and silence needs none

@@ -168,13 +168,20 @@ class Connection:
         return self._duplex.lock
 
     def write(self, frame: bytes) -> None:
-        """Write this frame, whole or never again anything. The caller holds ``turn``.
+        """Write this frame. If an interrupt comes before its first byte, it is not sent; one that cuts it is the end.
+
+        The caller holds ``turn``.
 
         Raises:
             SendStalledError: the peer took no byte for ``Timeouts.send`` seconds.
             ConnectionClosedError: the connection has ended.
         """
         self._duplex.write_frame(frame)
+
+    @property
+    def written(self) -> int:
+        """How many frames ``write`` has written, whole: an interrupt may come behind the last byte of one."""
+        return self._duplex.written
 
     def after_turn(self) -> None:
         """Write what the reader could not while the turn was taken, and raise why the socket broke in it, if it did.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
-import queue
 import socket
 from typing import Any, Callable, Union
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectCancelledError, ConnectionFailedError, ConnectTimeoutError
+from realtime_sync.interrupts import Flag
 from realtime_sync.threads import start_thread
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.waiting import WRITE, Cancellation, Waiter, WakeUp, new_waiter
@@ -70,20 +70,20 @@ def _look_up(host: str, port: int) -> _Answer:
 def _ask(host: str, port: int, deadline: Deadline, cancellation: Cancellation) -> _Answer:
     # getaddrinfo takes no time-out and cannot be interrupted (a dead name server costs 30 s), so it gets a thread
     # of its own, which is abandoned if it is late; it ends when its answer comes, which is then dropped.
-    answers: queue.Queue[_Answer] = queue.Queue()
+    answer: _Answer = None
+    over = Flag()
 
     def work() -> None:
-        answers.put(_look_up(host, port))
+        nonlocal answer
+        answer = _look_up(host, port)
+        over.set()
 
-    def wake() -> None:
-        answers.put(None)
-
+    wake = over.set  # one object, so that unwatch finds it
     start_thread(work, "realtime-sync-resolver")
-    cancellation.watch(wake)
     try:
-        return answers.get(timeout=deadline.remaining)
-    except queue.Empty:
-        return None
+        cancellation.watch(wake)
+        over.wait(deadline.remaining)
+        return answer
     finally:
         cancellation.unwatch(wake)
 

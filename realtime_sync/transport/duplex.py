@@ -32,6 +32,7 @@ from realtime_sync.errors import (
     ProtocolViolationError,
     SendStalledError,
 )
+from realtime_sync.interrupts import Flag
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport.frames import client_frame
 from realtime_sync.transport.nested_tls import Stream
@@ -71,12 +72,12 @@ class Duplex(websocket.WebSocket):
         self.error: Optional[ConnectionClosedError] = None
         self.closing: Optional[CloseInfo] = None
         self.room = room
-        self._ended = threading.Event()
+        self._ended = Flag()
         self._state = threading.Lock()  # guards error, closing, _users and _released
         self._io = threading.Lock()  # guards every call on _socket, its closing included
         self._socket = sock
-        plain = type(sock) is socket.socket
-        self._read_size, self._write_size = (READ_SIZE, WRITE_SIZE) if plain else (RECORD, RECORD)
+        self._plain = type(sock) is socket.socket
+        self._read_size, self._write_size = (READ_SIZE, WRITE_SIZE) if self._plain else (RECORD, RECORD)
         # Of the reader:
         self._received = received
         self._position = 0
@@ -86,6 +87,8 @@ class Duplex(websocket.WebSocket):
         # Of the thread that holds ``lock``:
         self._rest = memoryview(b"")  # of the frame being written
         self._sealed: Optional[Exception] = None  # why no frame may follow
+        self._known = True  # how much of it was sent
+        self.written = 0  # frames of ``write_frame``, whole
         self._drained = float("-inf")  # when the peer last made room that was waited for; the reader reads it
         # For waiting:
         self._wake_up = wake_up
@@ -209,7 +212,7 @@ class Duplex(websocket.WebSocket):
     # Writing: any thread.
 
     def send_frame(self, frame: ABNF) -> int:
-        """Write one frame, whole or never again anything: whatever cuts it ends the connection.
+        """Write one frame, whole or not at all; or never again anything: whatever cuts it ends the connection.
 
         Raises the connection's error; SendStalledError if the peer takes no byte for ``Timeouts.send`` seconds.
         """
@@ -233,8 +236,14 @@ class Duplex(websocket.WebSocket):
         Raises the connection's error, or the socket's OSError, in whose place ``after_turn`` raises a better one.
         """
         self._flush(wait=True, by=by)
-        self._rest = memoryview(data)
-        self._write_rest(wait=True, by=by)
+        self._rest = frame = memoryview(data)
+        try:
+            self._write_rest(wait=True, by=by)
+        finally:
+            if self._rest is frame:  # it was interrupted before the first byte
+                self._rest = memoryview(b"")
+            elif self._sealed is None:
+                self.written += 1
 
     def after_turn(self) -> None:
         """Write what the reader could not while ``lock`` was taken; raise the connection's error if the socket broke.
@@ -284,30 +293,46 @@ class Duplex(websocket.WebSocket):
 
     def _write_rest(self, wait: bool, by: Optional[float] = None) -> bool:
         assert self.lock.locked()
-        limit = by or time.monotonic() + self.timeouts.send
+        sent: list[int] = []  # what the socket took, for a moment
         try:
-            while self._rest:
-                if self.error is not None:
-                    raise self.error.with_traceback(None)
-                wanted = WRITE
-                try:
-                    with self._io:
-                        taken = self._socket.send(self._rest[: self._write_size])
-                except (ssl.SSLWantWriteError, BlockingIOError):
-                    taken = 0
-                except ssl.SSLWantReadError:
-                    taken, wanted = 0, READ
-                if taken:
-                    self._rest = self._rest[taken:]
-                    limit = by or time.monotonic() + self.timeouts.send
-                elif not wait:
-                    return False
-                else:
-                    self._wait_for_room(wanted, limit)
-        except BaseException as exc:  # KeyboardInterrupt, too: it is not known how much of the frame was sent
-            self._seal(exc)
+            return self._write_on(wait, by, sent)
+        except BaseException as exc:
+            if sent:
+                self._advance(sent)
+            cut = 0 < len(self._rest) < len(self._rest.obj)  # type: ignore[arg-type]  # bytes
+            if isinstance(exc, Exception) or cut or not self._known:
+                self._seal(exc)
             raise
+
+    def _write_on(self, wait: bool, by: Optional[float], sent: list[int]) -> bool:
+        limit = by or time.monotonic() + self.timeouts.send
+        while self._rest:
+            if self.error is not None:
+                raise self.error.with_traceback(None)
+            wanted, self._known = WRITE, self._plain
+            try:
+                with self._io:
+                    # In one step with noting its result: an interrupt comes behind both. TLS is Python, and may hold
+                    # back what it was given.
+                    sent.extend(map(self._socket.send, (self._rest[: self._write_size],)))
+            except (ssl.SSLWantWriteError, BlockingIOError):
+                pass
+            except ssl.SSLWantReadError:
+                wanted = READ
+            if sent:
+                self._advance(sent)
+                limit = by or time.monotonic() + self.timeouts.send
+            elif not wait:
+                return False
+            else:
+                self._wait_for_room(wanted, limit)
+        self._known = True
         return True
+
+    def _advance(self, sent: list[int]) -> None:
+        # There is no call between these, so no interrupt comes between them.
+        self._rest, self._known = self._rest[sent[0] :], True
+        del sent[:]
 
     def _wait_for_room(self, wanted: int, limit: float) -> None:
         seconds = limit - time.monotonic()
@@ -338,16 +363,19 @@ class Duplex(websocket.WebSocket):
         Waits ``within`` seconds at most; False if it could not be written.
         """
         by = time.monotonic() + within
-        if not self.lock.acquire(timeout=within):
-            return False
+        taken: list[bool] = []
         try:
+            taken.extend(map(self.lock.acquire, (True,), (within,)))  # in one step with noting it, see _write_rest
+            if not any(taken):
+                return False
             self.write_frame(client_frame(ABNF.OPCODE_CLOSE, payload), by)
             self._sealed = then
             return True
         except OSError:  # a connection that has ended already, or a stall
             return False
         finally:
-            self.lock.release()
+            if True in taken:
+                self.lock.release()
 
     def violation(
         self, code: int, what: str, kind: type[ProtocolViolationError] = ProtocolViolationError
@@ -411,12 +439,16 @@ class Duplex(websocket.WebSocket):
         if first:
             with self._io:  # so that no call on it is under way, and no later one finds another's descriptor
                 self._socket.close()
-            self._leave()
+            with self._state:
+                self._users -= 1
+                last = not self._users
+            if last:
+                self._close_waiters()
 
     def forget(self) -> None:
         """In a forked child: close its copies, in silence. Takes no lock, since a thread of the parent may hold it."""
         self.lock, self._io, self._state = threading.Lock(), threading.Lock(), threading.Lock()
-        self._ended = threading.Event()
+        self._ended = Flag()
         self._released = True
         if self.error is None:
             self.error = ConnectionLostError("This connection belongs to the parent process; open one here.")
@@ -424,25 +456,25 @@ class Duplex(websocket.WebSocket):
         self._close_waiters()
 
     def _wait(self, waiter: Waiter, events: int, seconds: float) -> bool:
-        with self._state:
-            if self._released:
-                return False
-            self._users += 1
+        entered = False
         try:
+            with self._state:
+                if self._released:
+                    return False
+                self._users += 1
+                entered = True
             return waiter.wait(events, seconds)
         except OSError:  # the socket was closed meanwhile, and a selector cannot watch it
             if self.error is None:
                 raise
             return False
         finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        with self._state:
-            self._users -= 1
-            last = not self._users
-        if last:
-            self._close_waiters()
+            if entered:
+                with self._state:  # not in a function, at whose beginning an interrupt might come
+                    self._users -= 1
+                    last = not self._users
+                if last:
+                    self._close_waiters()
 
     def _close_waiters(self) -> None:
         self._reading.close()

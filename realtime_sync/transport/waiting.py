@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 from typing import Callable, Optional, Protocol, Union
 
+from realtime_sync.interrupts import Flag
+
 READ = selectors.EVENT_READ
 WRITE = selectors.EVENT_WRITE
 
@@ -24,7 +26,7 @@ class Cancellation:
     """
 
     def __init__(self) -> None:
-        self._cancelled = threading.Event()
+        self._cancelled = Flag()
         self._lock = threading.Lock()  # guards _watchers, their being called, and their order with _cancelled
         self._watchers: dict[int, Callable[[], None]] = {}
 

@@ -27,6 +27,7 @@ from realtime_sync.errors import (
     ServerError,
     SessionNotOpenError,
 )
+from realtime_sync.interrupts import Change
 from realtime_sync.protocol.items import MessageItem
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
@@ -263,26 +264,26 @@ class SpeechInterrupter:
         self._stop_playing = stop_playing
         # Starts of speech by number; None: the end.
         self._speech: queue.SimpleQueue[Optional[int]] = queue.SimpleQueue()
-        self._lock = threading.Lock()  # guards the two numbers below
-        self._changed = threading.Condition(self._lock)
-        self._starts = 0
-        self._silenced: float = 0  # at so many of them the player has been stopped
+        self._changed = Change()
+        self._starts = 0  # written by the reader alone
+        self._silenced: float = 0  # at so many of them the player has been stopped; written by our thread alone
         self._begun_behind: dict[Optional[str], int] = {}  # ids of responses, and behind which start each began
         self._error: Optional[BaseException] = None
         self._thread: Optional[threading.Thread] = None
 
     def __enter__(self) -> SpeechInterrupter:
-        self._engine.listen(self)
         try:
+            self._engine.listen(self)
             self._thread = self._engine.start_thread(self._run, "interrupter")
         except BaseException:
             self._engine.stop_listening(self)
+            self._speech.put(None)  # Ctrl-C may have come when the thread ran
             raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
+        self._speech.put(None)  # first: even if Ctrl-C comes here, the thread ends
         self._engine.stop_listening(self)
-        self._speech.put(None)
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(self._engine.timeouts.acknowledge)  # it may be in the middle of an interruption
         if self._error is not None and exc_info[1] is None:
@@ -293,16 +294,14 @@ class SpeechInterrupter:
 
         A player that waits here at ``input_audio_buffer.speech_started`` does not lose what comes behind it.
         """
-        with self._lock:
-            self._changed.wait_for(lambda: self._silenced >= self._starts, timeout)
+        self._changed.wait_for(lambda: self._silenced >= self._starts, Deadline(timeout))
 
     # On the reader thread -----------------------------------------------------------------------------------------
 
     def deliver(self, update: ConversationUpdate) -> None:
         """Take over an update."""
         if isinstance(update, InputAudioBufferSpeechStartedUpdate):
-            with self._lock:
-                self._starts += 1
+            self._starts += 1
             self._speech.put(self._starts)
         elif isinstance(update, ResponseCreatedUpdate):
             self._begun_behind[update.response_id] = self._starts
@@ -322,6 +321,7 @@ class SpeechInterrupter:
         try:
             self._work()
         finally:
+            self._engine.stop_listening(self)
             self._note_silence(float("inf"))  # nobody stops the player any more
 
     def _work(self) -> None:
@@ -351,6 +351,5 @@ class SpeechInterrupter:
             self._note_silence(start)
 
     def _note_silence(self, start: float) -> None:
-        with self._lock:
-            self._silenced = start
-            self._changed.notify_all()
+        self._silenced = start
+        self._changed.tell()

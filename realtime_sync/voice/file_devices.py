@@ -17,6 +17,7 @@ from realtime_sync.audio.source import AudioSource
 from realtime_sync.audio.wav import WavWriter
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioDeviceError, NoMoreThreadsError, UsageError, WaitTimeoutError
+from realtime_sync.interrupts import Flag
 from realtime_sync.threads import aside_if_nested, start_thread
 from realtime_sync.voice.play_queue import QueuedSpeaker
 
@@ -47,7 +48,7 @@ class FileMicrophone:
         self._chunk_ms = chunk_ms
         self._pause_ms = pause_ms
         self._endless = endless
-        self._stopped = threading.Event()
+        self._stopped = Flag()
         self._pacer = Pacer(pace, clock or RealClock(wake=self._stopped))
         self._sources: queue.SimpleQueue[AudioSource] = queue.SimpleQueue()
         for source in sources:
@@ -121,7 +122,7 @@ class FileSpeaker(QueuedSpeaker):
         super().__init__(format, format.rate)
         self._target = target
         self._block = format.bytes_for(block_ms / 1000) // format.sample_bytes
-        self._closed = threading.Event()
+        self._closed = Flag()
         self._pacer = Pacer(pace, clock or RealClock(wake=self._closed))
         self._start_lock = threading.Lock()  # guards the starting of the one thread
         self._thread: Optional[threading.Thread] = None
@@ -144,6 +145,9 @@ class FileSpeaker(QueuedSpeaker):
                 except NoMoreThreadsError:
                     if writer is not None:
                         writer.close()
+                    raise
+                except BaseException:  # Ctrl-C, and the thread may run
+                    self._closed.set()
                     raise
 
     def write(self, item_id: str, content_index: int, samples: bytes) -> None:

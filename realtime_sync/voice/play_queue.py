@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
-from typing import Optional, TypeVar
+from typing import Optional, TypeVar, Union
 
 import attrs
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.deadline import Deadline
+from realtime_sync.interrupts import Change
 from realtime_sync.threads import aside_if_nested
 from realtime_sync.voice.interfaces import Speaker
 
@@ -32,8 +33,8 @@ class PlayQueue:
 
     def __init__(self, position: PlaybackPosition) -> None:
         self.position = position
-        self._lock = threading.Lock()  # guards all below; notified at each change
-        self._changed = threading.Condition(self._lock)
+        self._lock = threading.Lock()  # guards all below
+        self._changed = Change()  # told of each change
         self._pieces: deque[_Piece] = deque()
         self._last: Optional[str] = None  # the item that is being played, or was
         self._dropped: OrderedDict[str, None] = OrderedDict()  # items whose rest is not to be heard
@@ -51,48 +52,52 @@ class PlayQueue:
         with self._lock:
             if whole and item_id not in self._dropped:
                 self._pieces.append(_Piece(item_id, content_index, whole))
-                self._changed.notify_all()
+                self._changed.tell()
 
     def take(self, samples: int) -> bytes:
         """So many samples to be played now, silence where there are none; tells the position."""
-        parts: list[memoryview] = []
-        missing = samples * SAMPLE_BYTES
         with self._lock:
-            while missing and self._pieces:
-                piece = self._pieces[0]
-                part, piece.left = piece.left[:missing], piece.left[missing:]
-                parts.append(part)
-                missing -= len(part)
-                self._last = piece.item_id
-                self.taken += len(part) // SAMPLE_BYTES
-                # Under the lock, so that no sample is counted after drop() has returned.
-                self.position.played(piece.item_id, len(part) // SAMPLE_BYTES, piece.content_index)
-                if not piece.left:
-                    self._pieces.popleft()
-            self._changed.notify_all()
-        return b"".join((*parts, bytes(missing)))
+            parts = self._take(samples * SAMPLE_BYTES)
+            self._changed.tell()
+        return b"".join(parts)
+
+    def _take(self, missing: int) -> list[Union[memoryview, bytes]]:
+        parts: list[Union[memoryview, bytes]] = []
+        while missing and self._pieces:
+            piece = self._pieces[0]
+            part, piece.left = piece.left[:missing], piece.left[missing:]
+            parts.append(part)
+            missing -= len(part)
+            self._last = piece.item_id
+            self.taken += len(part) // SAMPLE_BYTES
+            # Under the lock, so that no sample is counted after drop() has returned.
+            self.position.played(piece.item_id, len(part) // SAMPLE_BYTES, piece.content_index)
+            if not piece.left:
+                self._pieces.popleft()
+        return [*parts, bytes(missing)]
 
     def drop(self) -> Optional[Played]:
         """Forget what was not taken, and what comes of these items; the position as it is then."""
         with self._lock:
-            for item_id in (self._last, *(piece.item_id for piece in self._pieces)):
-                if item_id is not None:
-                    self._dropped[item_id] = None
-            while len(self._dropped) > _MOST_DROPPED:
-                self._dropped.popitem(last=False)
-            self._pieces.clear()
-            self._changed.notify_all()
+            self._drop()
+            self._changed.tell()
         return self.position.current
+
+    def _drop(self) -> None:
+        for item_id in (self._last, *(piece.item_id for piece in self._pieces)):
+            if item_id is not None:
+                self._dropped[item_id] = None
+        while len(self._dropped) > _MOST_DROPPED:
+            self._dropped.popitem(last=False)
+        self._pieces.clear()
 
     def wait(self, deadline: Deadline) -> bool:
         """Wait until it is empty; False if time is up before."""
-        with self._lock:
-            return deadline.wait(lambda s: self._changed.wait_for(lambda: not self._pieces, s))
+        return self._changed.wait_for(lambda: not self._pieces, deadline)
 
     def wait_for_more(self, taken: int, seconds: float) -> bool:
         """Wait until more than ``taken`` samples were taken, or it is empty; False if neither came in time."""
-        with self._lock:
-            return self._changed.wait_for(lambda: self.taken > taken or not self._pieces, seconds)
+        return self._changed.wait_for(lambda: self.taken > taken or not self._pieces, Deadline(seconds))
 
 
 class QueuedSpeaker:

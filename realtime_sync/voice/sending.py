@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import weakref
 from contextlib import AbstractContextManager, closing
 from typing import Callable, Optional
 
@@ -17,7 +18,6 @@ from realtime_sync.audio.source import AudioSource
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.streams import End, Listener
-from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     AudioFormatError,
     AudioSendInProgressError,
@@ -28,6 +28,7 @@ from realtime_sync.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.interrupts import Flag
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.commands import InputAudioBufferCommitCommand
 from realtime_sync.protocol.options import TurnDetectionOptions
@@ -40,32 +41,33 @@ logger = logging.getLogger(__name__)
 
 # How long a session's end may take to come, once nothing can be sent any more.
 _MOST_ENDING_SECONDS = 5.0
+# How long a stream whose start was interrupted may take to end; a source that blocks (a microphone) takes longer.
+_MOST_INTERRUPTED_SECONDS = 1.0
 # A writer's piece is sent in parts of so many bytes: the service takes 15 MiB of base64 in a message (2026), and other
 # commands get in between.
 _PART = 2**20
 
 
-class AudioClaim:
-    """The right to send audio, which one stream has at a time: two at once would be mixed into noise."""
+class AudioClaim(dict[object, None]):
+    """The right to send audio, which one stream has at a time: two at once would be mixed into noise.
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()  # held while a stream is being sent; no thread waits for it
+    The streams stand here in a row, and the first has the claim. It is taken within a ``try``, and given back at its
+    end by ``pop(stream, None)``: that is a single step, so Ctrl-C cannot come in the middle of it.
+    """
 
-    def take(self) -> None:
-        """Take it, to ``release()`` it later (from any thread).
+    def take(self, stream: object) -> None:
+        """Take it for this stream.
 
         Raises:
             AudioSendInProgressError: Another stream has it.
         """
-        if not self._lock.acquire(blocking=False):
+        self[stream] = None
+        first, *_ = list(self)  # copied in one step: another thread may add itself meanwhile
+        if first is not stream:
             raise AudioSendInProgressError(
                 "audio is being sent already, and two streams at once would be mixed into noise. "
                 "Wait for the first (AudioSend.wait()), or cancel it"
             )
-
-    def release(self) -> None:
-        """Give it back."""
-        self._lock.release()
 
 
 @attrs.define
@@ -108,14 +110,16 @@ class AudioSend:
     _chunks: OutgoingChunks
     _send: Callable[[bytes], None]
     _claim: AudioClaim
-    _wake: threading.Event  # ends the waits of the chunks' pacing
+    _wake: Flag  # ends the waits of the chunks' pacing
     _check_process: Callable[[], None]
     bytes_sent: int = attrs.field(init=False, default=0)
     cancelled: bool = attrs.field(init=False, default=False)
     error: Optional[BaseException] = attrs.field(init=False, default=None)
     # Guards the setting of error and _finished.
     _ending: threading.Lock = attrs.field(init=False, factory=threading.Lock)
-    _finished: threading.Event = attrs.field(init=False, factory=threading.Event)
+    _finished: Flag = attrs.field(init=False, factory=Flag)
+    # Taken by the thread when it begins, or by whoever gives up starting it; never given back.
+    _begun: threading.Lock = attrs.field(init=False, factory=threading.Lock)
 
     @property
     def done(self) -> bool:
@@ -142,7 +146,7 @@ class AudioSend:
             BaseException: What made it fail.
         """
         self._check_process()
-        if not Deadline(timeout).wait(self._finished.wait):
+        if not self._finished.wait(timeout):
             raise WaitTimeoutError(f"the audio was not sent within {timeout} s; it is still being sent")
         if self.error is not None:
             raise self.error.with_traceback(None)
@@ -150,6 +154,8 @@ class AudioSend:
 
     def run(self, listening: Callable[[Listener], AbstractContextManager[None]]) -> None:
         """Send all chunks. The session calls this once, on a thread of its own; ``listening`` is the engine's."""
+        if not self._begun.acquire(blocking=False):
+            return  # it was given up
         failed: Optional[BaseException] = None
         try:
             with listening(self), closing(self._chunks):
@@ -160,8 +166,17 @@ class AudioSend:
             if not isinstance(error, RealtimeSyncError):
                 warn_once(self, error, "the source of audio, or its progress,", "no more of it is sent")
         finally:
-            self._claim.release()
+            self._claim.pop(self, None)
             self._finish(failed)
+
+    def give_up(self) -> None:
+        """Its start was interrupted, so nobody will have its handle: end it, and let the next stream begin."""
+        self.cancel()
+        if self._begun.acquire(blocking=False):
+            self._claim.pop(self, None)
+            self._chunks.close()
+        else:
+            self._finished.wait(_MOST_INTERRUPTED_SECONDS)
 
     def deliver(self, update: ConversationUpdate) -> None:
         """Nothing that the server says changes what is sent."""
@@ -217,13 +232,19 @@ class AudioWriter:
         self._send = send
         self._claim = claim
         self._sample_bytes = sample_bytes
+        # A writer that nobody knows any more has no claim, even if Ctrl-C has kept its ``__exit__`` from being entered.
+        self._stream = weakref.ref(self, lambda stream: claim.pop(stream, None))
         self._entered = False
         self._half = b""  # the beginning of a sample whose end has not come
 
     def __enter__(self) -> AudioWriter:
-        self._claim.take()
-        self._entered = True
+        try:
+            self._claim.take(self._stream)
+        except BaseException:
+            self._claim.pop(self._stream, None)
+            raise
         self._half = b""
+        self._entered = True
         return self
 
     def write(self, data: bytes) -> None:
@@ -241,8 +262,8 @@ class AudioWriter:
             self._send(data[start : min(start + _PART, whole)])
 
     def __exit__(self, *exc_info: object) -> None:
+        self._claim.pop(self._stream, None)
         self._entered = False
-        self._claim.release()
         if self._half and exc_info[0] is None:
             raise AudioFormatError(
                 f"the audio ended in the middle of a sample, so its last {len(self._half)} byte was not sent"
@@ -285,7 +306,7 @@ class AudioInput:
         pace: Optional[float] = None,
         trailing_silence_ms: float = 0,
         progress: Progress = None,
-        wake: Optional[threading.Event] = None,
+        wake: Optional[Flag] = None,
     ) -> OutgoingChunks:
         """The source as chunks of samples in the session's input format. ``wake`` ends the waits of their pacing."""
         self._engine.check_open()
@@ -302,22 +323,22 @@ class AudioInput:
     def send(self, chunks: OutgoingChunks) -> None:
         """Send what ``chunks()`` gave; see ``RealtimeConversationSession.send_audio``."""
         with closing(chunks):
-            self._claim.take()
+            stream = object()
             try:
+                self._claim.take(stream)
                 for chunk in chunks:
                     self._send(chunk)
             finally:
-                self._claim.release()
+                self._claim.pop(stream, None)
 
-    def start_sending(self, chunks: OutgoingChunks, wake: threading.Event) -> AudioSend:
+    def start_sending(self, chunks: OutgoingChunks, wake: Flag) -> AudioSend:
         """Send what ``chunks(wake=wake)`` gave; see ``RealtimeConversationSession.start_sending_audio``."""
-        self._claim.take()
         sending = AudioSend(chunks, self._send, self._claim, wake, self._engine.check_process)
         try:
+            self._claim.take(sending)
             self._engine.start_thread(lambda: sending.run(self._engine.listening), "audio")
         except BaseException:
-            self._claim.release()
-            chunks.close()
+            sending.give_up()
             raise
         return sending
 

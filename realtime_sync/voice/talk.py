@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 
 import attrs
 
@@ -20,6 +20,7 @@ from realtime_sync.errors import (
     SessionNotOpenError,
     UsageError,
 )
+from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import AudioFormat, TurnDetectionOptions
@@ -61,8 +62,7 @@ def talk(
     speaker = speaker or SoundDeviceSpeaker(format=says)
     _check_format(microphone.name, microphone.format, hears, "input_audio_format")
     _check_format(speaker.name, speaker.format, says, "output_audio_format")
-    stop = stop or threading.Event()
-    _Talk(session, audio, microphone, speaker, stop, linger, on_update, on_interruption).run()
+    _Talk(session, audio, microphone, speaker, stop or Flag(), linger, on_update, on_interruption).run()
 
 
 @attrs.define(eq=False)
@@ -73,16 +73,16 @@ class _Talk:
     _audio: AudioInput
     _microphone: Microphone
     _speaker: Speaker
-    _stop: threading.Event
+    _stop: Union[threading.Event, Flag]
     _linger: float
     _on_update: Optional[Callable[[ConversationUpdate], object]]
     _on_interruption: Optional[Callable[[Interruption], object]]
     # All that was heard is answered; set on the caller's thread.
-    _answered: threading.Event = attrs.field(init=False, factory=threading.Event)
+    _answered: Flag = attrs.field(init=False, factory=Flag)
     # The caller's thread plays no more.
-    _over: threading.Event = attrs.field(init=False, factory=threading.Event)
+    _over: Flag = attrs.field(init=False, factory=Flag)
     # The hearing thread has ended; set after _error.
-    _deaf: threading.Event = attrs.field(init=False, factory=threading.Event)
+    _deaf: Flag = attrs.field(init=False, factory=Flag)
     _error: Optional[BaseException] = attrs.field(init=False, default=None)
     _asked_to_clear: bool = attrs.field(init=False, default=False)  # by the hearing thread, at the microphone's end
     _at_end: bool = attrs.field(init=False, default=False)  # the microphone has ended; the service has heard all of it

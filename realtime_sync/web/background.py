@@ -43,6 +43,7 @@ from realtime_sync.errors import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.interrupts import Change, Flag
 from realtime_sync.secret import reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.threads import aside, aside_if_nested, start_thread
@@ -72,7 +73,7 @@ class BackgroundSession(Generic[T]):
         self._lock = threading.Lock()  # guards _session and _closing, so that close() misses no session
         self._session: Optional[RealtimeConversationSession] = None
         self._closing = False
-        self._opened, self._ended = threading.Event(), threading.Event()
+        self._opened, self._ended = Flag(), Flag()
         self._result: Optional[T] = None
         self._error: Optional[BaseException] = None
 
@@ -125,9 +126,9 @@ class BackgroundSession(Generic[T]):
         if session is not None:
             session.close()
 
-    def _wait(self, event: threading.Event, timeout: Optional[float], state: str) -> None:
+    def _wait(self, event: Flag, timeout: Optional[float], state: str) -> None:
         self._check_process()
-        if not Deadline(timeout).wait(event.wait):
+        if not event.wait(timeout):
             raise WaitTimeoutError(f"the background session {self.key} was not {state} after {timeout:g} s; it goes on")
 
     def _check_process(self) -> None:
@@ -199,7 +200,7 @@ class BackgroundSessions:
         self.max_per_visitor = max_per_visitor
         self._close_seconds = close_seconds
         self._lock = threading.Lock()  # guards _running, _closed and _lost
-        self._changed = threading.Condition(self._lock)
+        self._changed = Change()
         self._running: dict[str, BackgroundSession[Any]] = {}
         self._closed = False
         self._lost = False
@@ -290,9 +291,8 @@ class BackgroundSessions:
             session._engine.begin_close(1000, "", deadline.left)
         for session in sessions:
             session._engine.close_here(1000, "")
-        with self._lock:
-            deadline.wait(lambda seconds: self._changed.wait_for(lambda: not self._others(caller), seconds))
-            left = self._others(caller)
+        self._changed.wait_for(lambda: not self._others(caller), deadline)
+        left = self._others(caller)
         if left:
             logger.warning("%d background session(s) still run though they were closed: %s", len(left), ", ".join(left))
         return not left
@@ -333,14 +333,15 @@ class BackgroundSessions:
 
     def _others(self, own: threading.Thread) -> list[str]:
         """The keys of those that run on other threads: a function that closes its owner does not wait for itself."""
-        return [key for key, background in self._running.items() if background._thread is not own]
+        with self._lock:
+            return [*(key for key, background in self._running.items() if background._thread is not own)]
 
     def _remove(self, background: BackgroundSession[Any]) -> None:
         with self._lock:
             self._running.pop(background.key, None)
             # In here, so that whoever has waited for it finds its key and its place free, and close() finds it ended.
             background._ended.set()
-            self._changed.notify_all()
+            self._changed.tell()
 
     @contextmanager
     def _in_use(
@@ -377,7 +378,7 @@ class BackgroundSessions:
 
     def _after_fork_in_child(self) -> None:
         self._lock = threading.Lock()  # the old one may be held for ever by a thread of the parent's
-        self._changed = threading.Condition(self._lock)
+        self._changed = Change()
         self._lost = bool(self._running) or self._lost
         self._running = {}
 

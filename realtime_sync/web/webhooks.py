@@ -117,15 +117,18 @@ class SeenInMemory:
     def add(self, webhook_id: str, seconds: float) -> bool:
         """See ``SeenWebhooks``."""
         with self._lock:
-            now = self._clock()
-            while self._until and next(iter(self._until.values())) <= now:
-                self._until.popitem(last=False)
-            if self._until.get(webhook_id, now) > now:
-                return False
-            self._until[webhook_id] = now + seconds
-            while len(self._until) > self._most:
-                self._until.popitem(last=False)
-            return True
+            return self._add(webhook_id, seconds)
+
+    def _add(self, webhook_id: str, seconds: float) -> bool:
+        now = self._clock()
+        while self._until and next(iter(self._until.values())) <= now:
+            self._until.popitem(last=False)
+        if self._until.get(webhook_id, now) > now:
+            return False
+        self._until[webhook_id] = now + seconds
+        while len(self._until) > self._most:
+            self._until.popitem(last=False)
+        return True
 
     def discard(self, webhook_id: str) -> None:
         """See ``SeenWebhooks``."""

@@ -38,7 +38,7 @@ def at(function: str, act: Callable[[], object]) -> None:
 # A call, and a function that runs while the call holds a lock that the closing needs.
 HOLDING: dict[str, tuple[Callable[[Any], object], str]] = {
     "the turn on the wire": (lambda session: session.add_item("Hi"), "expect"),
-    "the lock of a stream": (lambda session: session.receive_update(5), "_counted"),
+    "the lock of a stream": (lambda session: session.receive_update(5), "_taken_out"),
     "the lock of the states": (lambda session: session.subscribe().close(), "<genexpr>"),
     "the lock of the conversation": (lambda session: session.conversation, "copy"),
 }
@@ -77,7 +77,7 @@ def test_a_stream_that_is_closed_inside_of_a_call_of_its_own_is_closed(plain: Ho
     session = plain.open()
     stream = session.subscribe()
     session.add_item("Hi").wait()
-    at("_counted", stream.close)
+    at("_taken_out", stream.close)
     with within(5):
         stream.receive(5)
     until(lambda: "closed" in repr(stream))

@@ -151,7 +151,7 @@ def test_the_next_goes_on_as_soon_as_the_conversation_is_free(frees: Callable[[R
     first, second = response(), response()
     router.request("first", first, False, NOW)
     waiting = Running(lambda: router.request("second", second, False, Deadline(5)))
-    until(lambda: router._changed._waiters)  # type: ignore[attr-defined]
+    until(lambda: router._changed._waiting)  # type: ignore[attr-defined]
     assert waiting.alive
     frees(router)
     with within(1):
@@ -225,7 +225,7 @@ def test_the_end_of_the_connection_is_the_end_of_all() -> None:
         Running(functools.partial(router.request, f"line {number}", response(), False, Deadline(5)))
         for number in range(3)
     ]
-    until(lambda: len(router._changed._waiters) == 3)  # type: ignore[attr-defined]
+    until(lambda: len(router._changed._waiting) == 3)  # type: ignore[attr-defined]
     router.end(ConnectionClosedError("over"))
     for waiting in in_line:
         waiting.result(1)

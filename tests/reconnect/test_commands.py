@@ -234,7 +234,7 @@ def test_a_question_that_waits_for_its_turn_keeps_its_time_out_in_an_outage(plai
     session = surviving(plain, PATIENT)
     session.respond("one")
     asking = Running(lambda: session.ask("two", timeout=1.5))
-    until(lambda: session._engine.responses._changed._waiters)
+    until(lambda: session._engine.responses._changed._waiting)
     plain.server.faults = DOWN
     drop(plain)
     assert isinstance(asking.join(20), WaitTimeoutError)
@@ -254,7 +254,7 @@ def test_questions_that_wait_for_their_turn_are_said_in_their_turn_on_the_new_co
     session = surviving(plain, PATIENT)
     session.respond("hold")
     asking = {word: Running(lambda word=word: session.ask(word)) for word in ("one", "two", "three", "four")}  # type: ignore[misc]
-    until(lambda: len(session._engine.responses._changed._waiters) == len(asking))
+    until(lambda: len(session._engine.responses._changed._waiting) == len(asking))
     drop(plain)
     for word, running in asking.items():
         assert running.result(20).text == f"You said: {word}"

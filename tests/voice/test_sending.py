@@ -31,6 +31,7 @@ from realtime_sync import (
 )
 from realtime_sync.audio.formats import PCM
 from realtime_sync.core.commands import CommandHandle
+from realtime_sync.interrupts import Flag
 from realtime_sync.server import Script, expect, faults
 from realtime_sync.voice.sending import AudioClaim, AudioSend, UncommittedAudio
 from tests.core.harness import House, Running, until, within
@@ -328,7 +329,7 @@ def test_a_slow_pace_does_not_outlive_the_session(
 
 
 def sending_by(claim: AudioClaim, chunks: Any) -> AudioSend:
-    return AudioSend(chunks, lambda chunk: None, claim, threading.Event(), lambda: None)
+    return AudioSend(chunks, lambda chunk: None, claim, Flag(), lambda: None)
 
 
 class BadEnd:
@@ -346,12 +347,12 @@ class BadEnd:
 
 def test_a_source_that_cannot_even_be_closed_leaves_nobody_waiting(plain: House) -> None:
     claim = AudioClaim()
-    claim.take()
     sending = sending_by(claim, BadEnd())
+    claim.take(sending)
     Running(lambda: sending.run(lambda listener: nullcontext())).join()
     with pytest.raises(OSError, match="network"):
         sending.wait(1)
-    claim.take()
+    claim.take("another")
 
 
 class WatchedClaim(AudioClaim):
@@ -362,19 +363,19 @@ class WatchedClaim(AudioClaim):
         self.sending: Any = None
         self.waits_were_over: list[bool] = []
 
-    def release(self) -> None:
+    def pop(self, *stream: Any) -> None:
         self.waits_were_over.append(self.sending.done)
-        super().release()
+        super().pop(*stream)
 
 
 def test_whoever_has_waited_may_send_at_once() -> None:
     claim = WatchedClaim()
-    claim.take()
     claim.sending = sending_by(claim, (chunk for chunk in [bytes(2)]))
+    claim.take(claim.sending)
     Running(lambda: claim.sending.run(lambda listener: nullcontext())).join()
     assert claim.sending.wait(1) == 2
     assert claim.waits_were_over == [False]
-    claim.take()
+    claim.take("another")
 
 
 # Piece by piece ------------------------------------------------------------------------------------------------------
