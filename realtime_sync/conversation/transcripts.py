@@ -85,7 +85,7 @@ class TranscriptCollector:
 
     def _begin(self) -> None:
         self._times: dict[str, tuple[Optional[float], Optional[float]]] = {}
-        self._segments: dict[_Piece, dict[str, TranscriptionSegment]] = {}  # by their ids
+        self._segments: dict[_Piece, dict[tuple[Optional[str], float], TranscriptionSegment]] = {}  # by id and start
         self._open: dict[_Piece, None] = {}  # committed and not yet given out, in order
         self._finished: dict[_Piece, Transcript] = {}
         self._over: dict[_Piece, bool] = {}  # not waited for any more; True: it was given out
@@ -143,9 +143,7 @@ class TranscriptCollector:
             return
         if piece not in self._segments:
             _remember(self._segments, piece, {})
-        segments = self._segments[piece]
-        name = update.id or f"segment {len(segments)}"
-        segments[name] = TranscriptionSegment(
+        self._segments[piece][update.id, update.start] = TranscriptionSegment(
             start=update.start, end=update.end, text=update.text, speaker=update.speaker
         )
 

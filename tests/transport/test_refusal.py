@@ -45,7 +45,7 @@ def _refuse(
 ) -> HandshakeError:
     def script(link: Link) -> None:
         link.read_head()
-        with contextlib.suppress(ConnectionError):  # a client that has heard enough hangs up
+        with contextlib.suppress(OSError):  # a client that has heard enough hangs up
             link.send(answer)
         if keep_open:
             link.read_to_end()
