@@ -43,7 +43,7 @@ INTERRUPTS = 2000
 say = functools.partial(print, flush=True)
 AUDIO = bytes(48 * 40)
 OTHERS: list[Any] = []
-"""Sessions that calls have opened beside the loop's own."""
+"""What calls have opened beside the loop's own session."""
 
 
 @function_tool
@@ -192,8 +192,9 @@ def closes_a_session(session: Any) -> None:
 
 
 def talks(session: Any) -> None:
+    OTHERS.append(speaker := FileSpeaker(pace=50))  # it plays on if the __exit__ of talk() is interrupted
     OTHERS.append(client_of(session).start_conversation_session())
-    OTHERS[-1].talk(FileMicrophone(AUDIO, pace=50, pause_ms=20, endless=False), FileSpeaker(pace=50), linger=0.1)
+    OTHERS[-1].talk(FileMicrophone(AUDIO, pace=50, pause_ms=20, endless=False), speaker, linger=0.1)
 
 
 CALLS = (
