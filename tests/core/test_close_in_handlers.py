@@ -16,7 +16,7 @@ from typing import Any, Callable
 
 import pytest
 
-from realtime_sync import RealtimeSyncError, ToolRunner, threads
+from realtime_sync import ConversationSessionOptions, RealtimeSyncError, ToolRunner, threads
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.threads import is_nested
 from realtime_sync.tools import ToolCancellation
@@ -85,6 +85,18 @@ def test_a_stream_that_is_closed_inside_of_a_call_of_its_own_is_closed(plain: Ho
         stream.receive(5)
     until(lambda: "closed" in repr(stream))
     session.add_item("Hi").wait()
+
+
+def test_an_answer_is_cancelled_inside_of_a_call_that_has_the_turn_on_the_wire(plain: House) -> None:
+    goes_on = threading.Event()
+    plain.serve(responder=lambda turn: iter(lambda: goes_on.wait(0.05) or "and ", True))
+    session = plain.open(start={"options": ConversationSessionOptions(content_modalities=["text"])})
+    response = session.respond("Hi")
+    at("expect", response.cancel)
+    with within(5):
+        session.add_item("Hi")
+    assert response.wait(5).status == "cancelled"
+    goes_on.set()
 
 
 def test_calls_of_tools_are_ended_inside_of_a_call_that_holds_their_lock() -> None:
