@@ -11,7 +11,7 @@ from typing import Any
 # 100 ms of 16 bit mono at 24,000 Hz: the size of the pieces in which audio goes both ways.
 CHUNK = random.Random(1).randbytes(4800)
 
-_IDS: dict[str, Any] = {
+IDS: dict[str, Any] = {
     "event_id": "event_CCXGRxsAimPAs8kS2Wc7Z",
     "response_id": "resp_CCXGQ4e1ht4cOraEYcuR2",
     "item_id": "item_CCXGQoLh7m5WbMCV1PVvF",
@@ -45,12 +45,12 @@ _SESSION: dict[str, Any] = {
 }
 _RESPONSE: dict[str, Any] = {
     "object": "realtime.response",
-    "id": _IDS["response_id"],
+    "id": IDS["response_id"],
     "status": "completed",
     "status_details": None,
     "output": [
         {
-            "id": _IDS["item_id"],
+            "id": IDS["item_id"],
             "type": "message",
             "status": "completed",
             "role": "assistant",
@@ -76,14 +76,14 @@ def _event(wire_type: str, **fields: Any) -> str:
 
 
 EVENTS = {
-    "text": _event("response.output_text.delta", **_IDS, delta=" coast redwood"),
-    "audio": _event("response.output_audio.delta", **_IDS, delta=base64.b64encode(CHUNK).decode()),
-    "done": _event("response.done", event_id=_IDS["event_id"], response=_RESPONSE),
-    "created": _event("session.created", event_id=_IDS["event_id"], session=_SESSION),
+    "text": _event("response.output_text.delta", **IDS, delta=" coast redwood"),
+    "audio": _event("response.output_audio.delta", **IDS, delta=base64.b64encode(CHUNK).decode()),
+    "done": _event("response.done", event_id=IDS["event_id"], response=_RESPONSE),
+    "created": _event("session.created", event_id=IDS["event_id"], session=_SESSION),
 }
 """Texts of events by short names."""
 
-BEGUN = _event("response.created", event_id=_IDS["event_id"], response={"id": _IDS["response_id"], "output": []})
+BEGUN = _event("response.created", event_id=IDS["event_id"], response={"id": IDS["response_id"], "output": []})
 """What comes before the deltas."""
 
 

@@ -49,6 +49,9 @@ class Living(Protocol):
     def forget_after_fork(self) -> None:
         """Let go of the parent's connection, in a forked child."""
 
+    def begin_close(self, code: int, reason: str, within: Optional[float] = None) -> Deadline:
+        """Send the close frame; returns how long to wait for the answer."""
+
     def close_here(self, code: int, reason: str) -> None:
         """Close the session, on this thread."""
 
@@ -90,12 +93,17 @@ def _release_waiting_threads() -> None:
         if now - inside > _AWAY_SECONDS:
             return
         tools = any(thread.name.startswith("realtime-sync-tool-") for thread in threading.enumerate())
+        quiet: list[Living] = []
         for engine in list(_alive.values()):
             traffic, since = moved.setdefault(id(engine), (engine.traffic, now))
             if traffic != engine.traffic:
                 moved[id(engine)] = engine.traffic, now
             elif now - since > (_WORKING_SECONDS if tools or engine.answering else _QUIET_SECONDS):
-                engine.close_here(1001, "")
+                quiet.append(engine)
+        for engine in quiet:  # first all, then the waiting, so that many silent servers take no longer than one
+            engine.begin_close(1001, "", within=0)
+        for engine in quiet:
+            engine.close_here(1001, "")
         time.sleep(_LOOK_SECONDS)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, Callable, Optional, TypeVar, Union
 
 from realtime_sync.conversation.drafts import ResponseDraft
@@ -40,6 +41,7 @@ from realtime_sync.protocol.updates import (
     ResponseOutputTextDeltaUpdate,
 )
 from realtime_sync.secret import reportable
+from realtime_sync.threads import aside, is_nested
 
 T = TypeVar("T")
 
@@ -196,18 +198,26 @@ class Response:
         )
 
     def cancel(self) -> None:
-        """Have the service stop; the pieces that have come stay. Does nothing once the answer is done."""
+        """Have the service stop; the pieces that have come stay. Does nothing once the answer is done.
+
+        In a signal handler, a finaliser or a callback it does not raise if the connection has ended.
+        """
         if not self._finished or self._is_too_long:
+            if is_nested():  # the call that it is inside of may have the turn on the wire
+                aside(self._cancel_if_possible, "realtime-sync-canceller", 0)
+            else:
+                self._cancel(self.id)
+
+    def _cancel_if_possible(self) -> None:
+        with suppress(RealtimeSyncError):  # the connection has ended, and the response with it
             self._cancel(self.id)
 
     def __enter__(self) -> Response:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        try:
+        with suppress(RealtimeSyncError):  # the connection has ended, and the response with it
             self.cancel()
-        except RealtimeSyncError:
-            pass  # the connection has ended, and the response with it
 
     def __repr__(self) -> str:
         state = "in progress"

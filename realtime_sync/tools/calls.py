@@ -34,7 +34,7 @@ from realtime_sync.errors import NoMoreThreadsError, ToolCancelledError, ToolErr
 from realtime_sync.interrupts import Change
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.secret import reportable
-from realtime_sync.threads import start_thread
+from realtime_sync.threads import aside_if_nested, start_thread
 from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
 from realtime_sync.tools.tool import FunctionTool
 from realtime_sync.user_code import warn_once
@@ -103,6 +103,7 @@ class RunningCall:
         self.give_up_in_time()
         return self.settled is not None
 
+    @aside_if_nested
     def cancel(self) -> None:
         """Ask the function to stop, and give the call its outcome at once; calling it again does nothing."""
         self._give_up(ToolCancelledError(f"the tool {self.name} was cancelled"), cancelled=True)
@@ -250,8 +251,9 @@ class CallThreads:
         for call in hopeless:
             call.fail(f"the tool {call.name} was not called: {reason}")
 
-    def close(self, timeout: float) -> None:
-        """Cancel every call, and wait up to ``timeout`` seconds for the threads to end."""
+    @aside_if_nested
+    def close(self, timeout: float, caller: threading.Thread) -> None:
+        """Cancel every call, and wait up to ``timeout`` seconds for the threads to end, but for the caller's."""
         deadline = Deadline(timeout)
         with self._lock:
             self._closed = True
@@ -260,7 +262,7 @@ class CallThreads:
         for call in calls:
             call.cancel()
         for thread in threads:
-            if thread is not threading.current_thread():  # a tool may close its runner
+            if thread is not caller:  # a tool may close its runner
                 thread.join(deadline.left)
 
     def _at_work(self) -> list[Optional[RunningCall]]:

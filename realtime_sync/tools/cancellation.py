@@ -11,6 +11,7 @@ import attrs
 
 from realtime_sync.errors import ToolCancelledError
 from realtime_sync.interrupts import Flag
+from realtime_sync.threads import aside_if_nested
 from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
@@ -33,6 +34,7 @@ class ToolCancellation:
         """True once ``cancel()`` was called."""
         return self._event.is_set()
 
+    @aside_if_nested
     def cancel(self) -> None:
         """Ask the function to stop; calling it again does nothing."""
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Callable, Optional, Union
@@ -166,7 +167,7 @@ class ToolRunner:
             timeout: seconds to wait for the threads at most.
         """
         if os.getpid() == self._pid:
-            self._threads.close(timeout)
+            self._threads.close(timeout, threading.current_thread())
 
     def _made_call(self, call: FunctionCallItem) -> RunningCall:
         if os.getpid() != self._pid:  # after a fork: the threads are the parent's, and the lock may be held for ever

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import signal
@@ -15,8 +16,10 @@ from typing import Any, Callable
 
 import pytest
 
-from realtime_sync import RealtimeSyncError, threads
+from realtime_sync import ConversationSessionOptions, RealtimeSyncError, ToolRunner, threads
+from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.threads import is_nested
+from realtime_sync.tools import ToolCancellation
 from tests.core.harness import CALM, QUICK, House, Running, client_threads, until, within
 from tests.transport.peer import TEXT, Link, close_frame, frame
 
@@ -82,6 +85,35 @@ def test_a_stream_that_is_closed_inside_of_a_call_of_its_own_is_closed(plain: Ho
         stream.receive(5)
     until(lambda: "closed" in repr(stream))
     session.add_item("Hi").wait()
+
+
+def test_an_answer_is_cancelled_inside_of_a_call_that_has_the_turn_on_the_wire(plain: House) -> None:
+    goes_on = threading.Event()
+    plain.serve(responder=lambda turn: iter(lambda: goes_on.wait(0.05) or "and ", True))
+    session = plain.open(start={"options": ConversationSessionOptions(content_modalities=["text"])})
+    response = session.respond("Hi")
+    at("expect", response.cancel)
+    with within(5):
+        session.add_item("Hi")
+    assert response.wait(5).status == "cancelled"
+    goes_on.set()
+
+
+def test_calls_of_tools_are_ended_inside_of_a_call_that_holds_their_lock() -> None:
+    def look_up() -> None:
+        done.wait(5)
+
+    cancellation, told, done = ToolCancellation(), threading.Event(), threading.Event()
+    at("cancelled", cancellation.cancel)  # which is looked at with the lock held
+    cancellation.on_cancel(told.set)
+    assert told.wait(5)
+    for end in (lambda runner, call: call.cancel(), lambda runner, call: runner.close()):
+        runner = ToolRunner([look_up])
+        call = runner.start(FunctionCallItem(call_id="call_1", name="look_up", arguments="{}"))
+        at("_at_work", functools.partial(end, runner, call))
+        with within(4):
+            assert call.outcome(5).cancelled
+    done.set()
 
 
 def test_a_closing_goes_on_after_ctrl_c(plain: House) -> None:

@@ -19,6 +19,7 @@ from realtime_sync import (
     SessionNotOpenError,
     Timeouts,
 )
+from realtime_sync.core import lifetime
 from realtime_sync.server import Faults, Refusal, Script, faults
 from tests.core.harness import CALM, House, Running, client_threads, until, waits_for_updates, within
 from tests.transport.peer import PING, PONG, TEXT, Link, close_frame, frame
@@ -55,6 +56,20 @@ def test_a_silent_server_costs_no_more_than_the_close_time_out(house: House) -> 
         session.close()
     assert session.close_info.initiator == "local"
     assert list(session.updates()) == []
+
+
+def test_at_exit_many_silent_servers_cost_no_more_than_one(plain: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = threading.Event()
+    monkeypatch.setattr(lifetime, "_QUIET_SECONDS", 0.1)
+    sessions = [plain.raw(lambda link: hold(link, answer), timeouts=attrs.evolve(CALM, close=1)) for _ in range(4)]
+    for session in sessions:
+        session.wait_for("session.created")
+        threading.Thread(target=lambda updates: list(updates), args=(session.updates(),)).start()  # no daemon
+        waits_for_updates(session)
+    with within(3):
+        lifetime._release_waiting_threads()
+    answer.set()
+    assert all(session.closed for session in sessions)
 
 
 @pytest.mark.parametrize("size", [8_000_000])
