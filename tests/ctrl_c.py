@@ -182,19 +182,22 @@ def approves(session: Any) -> None:
         pass
 
 
+def opened(session: Any) -> Any:
+    OTHERS.append(client_of(session))  # which closes a session, too, that an interrupt has kept from being returned
+    return OTHERS[-1].start_conversation_session()
+
+
 def opens_a_session(session: Any) -> None:
-    OTHERS.append(client_of(session).start_conversation_session(WRITTEN))
+    opened(session)
 
 
 def closes_a_session(session: Any) -> None:
-    OTHERS.append(client_of(session).start_conversation_session())
-    OTHERS[-1].close()
+    opened(session).close()
 
 
 def talks(session: Any) -> None:
     OTHERS.append(speaker := FileSpeaker(pace=50))  # it plays on if the __exit__ of talk() is interrupted
-    OTHERS.append(client_of(session).start_conversation_session())
-    OTHERS[-1].talk(FileMicrophone(AUDIO, pace=50, pause_ms=20, endless=False), speaker, linger=0.1)
+    opened(session).talk(FileMicrophone(AUDIO, pace=50, pause_ms=20, endless=False), speaker, linger=0.1)
 
 
 CALLS = (
