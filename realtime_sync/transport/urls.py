@@ -26,7 +26,8 @@ _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 _SHOWN = ("model", "deployment", "api-version", "call_id", "intent")
 # Likewise of headers, which servers tell back by right.
 _TOLD_HEADERS = (
-    *("accept", "content-type", "user-agent"),
+    *("accept", "accept-language", "content-type", "origin", "referer", "user-agent"),
+    *("http-referer", "x-title"),  # by which gateways know an application
     *("openai-organization", "openai-project", "openai-beta", "x-ms-client-request-id"),
 )
 # Names of headers and of query values that let one act as somebody else.
