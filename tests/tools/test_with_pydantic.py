@@ -273,6 +273,14 @@ def test_what_a_validator_raises_is_told_to_the_model() -> None:
         tool.call('{"x": {"x": 1}}')
 
 
+def test_a_number_that_is_infinite_is_refused_as_elsewhere() -> None:
+    for tool, seen in (taking(float), taking(Annotated[float, Field(gt=0)]), taking(list[pydantic.PositiveFloat])):
+        value = "[1e999]" if tool.parameters["properties"]["x"]["type"] == "array" else "1e999"
+        with pytest.raises(ToolArgumentError, match="number is too large"):
+            tool.call(f'{{"x": {value}}}')
+        assert seen == []
+
+
 def test_a_schema_may_name_several_types() -> None:
     tool, seen = taking(Annotated[int, Field(json_schema_extra={"type": ["integer", "null"]})])
     assert tool.parameters["properties"]["x"] == {"type": ["integer", "null"]}
