@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import enum
 import importlib
@@ -36,6 +37,7 @@ from realtime_sync.recording import Recording
 from realtime_sync.rest.client_secrets import SessionClientSecret
 from realtime_sync.secret import Redactor, Secret
 from realtime_sync.server import RealtimeServer
+from realtime_sync.transport.urls import redactor
 from realtime_sync.web.webhooks import WebhookVerifier
 from tests import canaries
 from tests.test_canaries import canary, greeting, openai, variants, webhook_secret
@@ -125,6 +127,19 @@ def test_a_parameter_of_a_tool_that_is_named_as_a_secret_stays_described(tmp_pat
     ]
     assert [message["session"]["tools"][0]["parameters"] for message in sent] == [schema, schema]
     assert "***" not in repr(tool)
+
+
+@pytest.mark.parametrize("secret", ['a-long/"quoted"\\password', "a-long-passw\u00f6rd-of-mine"])
+def test_a_secret_is_replaced_however_json_spells_it(secret: str) -> None:
+    hides = Redactor([secret])
+    for text in (json.dumps([secret]), json.dumps([secret], ensure_ascii=False)):
+        assert json.loads(hides.anywhere(text)) == ["***"]
+
+
+def test_a_proxy_s_user_without_a_password_is_a_token() -> None:
+    hides = redactor(["http://token-of-a-proxy-service@proxy:80"], [])
+    sent = base64.b64encode(b"token-of-a-proxy-service:").decode()
+    assert hides.anywhere(f"not token-of-a-proxy-service, {sent}") == "not ***, ***"
 
 
 def test_a_redactor_that_learns_the_same_again_and_again_does_not_grow() -> None:

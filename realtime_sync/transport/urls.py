@@ -158,9 +158,9 @@ def redactor(urls: Iterable[str], headers: Iterable[tuple[str, str]]) -> Redacto
         pairs += [(name, value) for name, _, value in query if name not in _SHOWN]
         shown |= {unquote(value) for name, _, value in query if name in _SHOWN}
         user, colon, password = url.partition("://")[2].partition("/")[0].rpartition("@")[0].partition(":")
-        if colon:
+        if user or colon:  # a user without a password may be a token
             pair = f"{unquote(user)}:{unquote(password)}".encode()  # as it is sent
-            credentials |= {password, base64.b64encode(pair).decode()}
+            credentials |= {password if colon else user, base64.b64encode(pair).decode()}
     # A token stands behind its scheme, such as "Bearer".
     credentials |= {piece for name, value in pairs if _CREDENTIAL.search(name) for piece in value.split()}
     others = (value for name, value in pairs if not _CREDENTIAL.search(name) and unquote(value) not in shown)
