@@ -64,7 +64,8 @@ class Change:
                     return found
                 seconds = again() if again is not None else None
                 bound = deadline if seconds is None else deadline.within(seconds)
-                if not bound.wait(functools.partial(_acquired, woken)) and deadline.left == 0:
+                # That the wait has lasted so long says that time is up, also to a program whose clock stands still.
+                if not bound.wait(functools.partial(_acquired, woken)) and (bound is deadline or deadline.left == 0):
                     return look()
             finally:
                 self._waiting.discard(woken)

@@ -11,6 +11,7 @@ Three means, for three ways out:
 from __future__ import annotations
 
 import functools
+import json
 import sys
 import threading
 import traceback
@@ -163,4 +164,5 @@ def _spellings(value: str) -> set[str]:
     """A value as URLs and the JSON of some servers spell it."""
     plain = unquote(value)
     escaped = [plain.replace("/", "\\/"), plain.replace("+", "\\u002b"), plain.replace("+", "\\u002B")]
+    escaped += [json.dumps(plain, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
     return {str(value), plain, quote(plain, safe=""), quote(plain), *escaped}

@@ -5,9 +5,12 @@ from __future__ import annotations
 import functools
 import inspect
 import traceback
+import types
 import warnings
 import weakref
+from typing import Optional
 
+# Their code, since many a program makes its functions anew for each request.
 _warned: weakref.WeakSet[object] = weakref.WeakSet()
 
 
@@ -26,13 +29,14 @@ def warn_once(function: object, error: BaseException, what: str, but: str) -> No
     while isinstance(function, functools.partial):
         function = function.func
     function = getattr(function, "__func__", function)  # a bound method is made anew each time
+    known = _code(function) or function
     try:
-        hash(weakref.ref(function))
+        hash(weakref.ref(known))
     except TypeError:  # it has no hash, or takes no weak reference
-        function = type(function)
-    if function in _warned:
+        known = type(known)
+    if known in _warned:
         return
-    _warned.add(function)
+    _warned.add(known)
     told = "".join(traceback.format_exception_only(type(error), error)).strip()
     message = f"{what} raised {told}; {but}. The traceback, and each further error of it, is in the log"
     file, line = _place(function, error)
@@ -45,5 +49,14 @@ def warn_once(function: object, error: BaseException, what: str, but: str) -> No
 def _place(function: object, error: BaseException) -> tuple[str, int]:
     if frames := traceback.extract_tb(error.__traceback__):
         return frames[-1].filename, frames[-1].lineno or 0
-    code = getattr(inspect.unwrap(function) if callable(function) else function, "__code__", None)
+    code = _code(function)
     return (code.co_filename, code.co_firstlineno) if code is not None else (__file__, 0)
+
+
+def _code(function: object) -> Optional[types.CodeType]:
+    """The code that somebody wrote, not that of decorators; None if there is none, as of a class's objects."""
+    try:
+        code = getattr(inspect.unwrap(function) if callable(function) else None, "__code__", None)
+    except ValueError:  # it is wrapped in circles
+        return None
+    return code if isinstance(code, types.CodeType) else None

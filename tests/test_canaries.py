@@ -316,6 +316,28 @@ def test_a_key_that_is_a_word_does_not_change_what_is_said() -> None:
         assert session.session.instructions == "realtime, anything"
 
 
+@pytest.mark.parametrize("name", ["X-Title", "HTTP-Referer", "Origin"])
+def test_what_a_header_says_of_the_application_stays_in_its_instructions(name: str) -> None:
+    told = "https://my-application.example"
+    options = ConversationSessionOptions(instructions=f"You are the voice of {told}.")
+    with RealtimeServer(allowed_hosts=["my-application.example"]) as server:
+        client = openai(server.url, headers={name: told})
+        with client.start_conversation_session(options) as session:
+            assert session.session is not None
+            assert session.session.instructions == options.instructions
+
+
+@pytest.mark.parametrize("name", ["X-Model", "X-Author", "X-Keyword", "X-Tokenizer"])
+def test_what_a_header_says_of_the_model_and_the_like_stays_in_data(name: str) -> None:
+    model = "a-model-that-has-a-long-name"
+    with RealtimeServer() as server:
+        client = OpenAIClient("any-key", endpoint=server.url, headers={name: model}, proxy=False)
+        with client.get_realtime_conversation_client(model).start_conversation_session() as session:
+            assert session.session is not None
+            assert session.session.model == model
+            assert model in session.ask(f"Say {model}", timeout=5).transcript
+
+
 # What is refused, or fails, before a server has said anything -------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import enum
 import importlib
@@ -11,6 +12,7 @@ import pickle
 import pkgutil
 import urllib.parse
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -20,6 +22,7 @@ import realtime_sync
 from realtime_sync import (
     AzureOpenAIClient,
     Conversation,
+    ConversationFunctionTool,
     ConversationSessionOptions,
     ConversationTool,
     ConversationUpdate,
@@ -30,11 +33,14 @@ from realtime_sync import (
 )
 from realtime_sync.protocol.registry import Comparable
 from realtime_sync.protocol.resources import ClientSecret
+from realtime_sync.recording import Recording
 from realtime_sync.rest.client_secrets import SessionClientSecret
 from realtime_sync.secret import Redactor, Secret
+from realtime_sync.server import RealtimeServer
+from realtime_sync.transport.urls import redactor
 from realtime_sync.web.webhooks import WebhookVerifier
 from tests import canaries
-from tests.test_canaries import canary, greeting, variants, webhook_secret
+from tests.test_canaries import canary, greeting, openai, variants, webhook_secret
 
 
 def holders(secret: str) -> list[Any]:
@@ -96,6 +102,44 @@ def test_an_exported_conversation_holds_no_secret_of_its_session_and_can_be_read
     again = Conversation.from_json(text)
     assert [tool.server_label for tool in again.session.tools] == ["a", "a", "a"]  # type: ignore[union-attr]
     assert again.session.client_secret.expires_at == 1  # type: ignore[union-attr]
+
+
+def test_a_parameter_of_a_tool_that_is_named_as_a_secret_stays_described(tmp_path: Path) -> None:
+    named = {
+        name: {"type": "string", "description": f"The {name} to send with the request"}
+        for name in ("headers", "authorization", "api_key", "server_url")
+    }
+    schema = {"type": "object", "properties": {**named, "more": {"type": "object", "properties": named}}}
+    tool = ConversationFunctionTool(name="fetch", parameters=schema)
+    file = tmp_path / "r.jsonl"
+    with (
+        RealtimeServer() as server,
+        openai(server.url).start_conversation_session(
+            ConversationSessionOptions(tools=[tool]), recording=file
+        ) as session,
+    ):
+        told = session.conversation.to_json()
+        assert session.session is not None
+        assert session.session.tools[0].parameters == schema  # type: ignore[index, union-attr]
+    assert Conversation.from_json(told).session.tools[0].parameters == schema  # type: ignore[union-attr, index]
+    sent = [
+        json.loads(str(entry.text)) for entry in Recording.read(file).entries if "session.update" in str(entry.text)
+    ]
+    assert [message["session"]["tools"][0]["parameters"] for message in sent] == [schema, schema]
+    assert "***" not in repr(tool)
+
+
+@pytest.mark.parametrize("secret", ['a-long/"quoted"\\password', "a-long-passw\u00f6rd-of-mine"])
+def test_a_secret_is_replaced_however_json_spells_it(secret: str) -> None:
+    hides = Redactor([secret])
+    for text in (json.dumps([secret]), json.dumps([secret], ensure_ascii=False)):
+        assert json.loads(hides.anywhere(text)) == ["***"]
+
+
+def test_a_proxy_s_user_without_a_password_is_a_token() -> None:
+    hides = redactor(["http://token-of-a-proxy-service@proxy:80"], [])
+    sent = base64.b64encode(b"token-of-a-proxy-service:").decode()
+    assert hides.anywhere(f"not token-of-a-proxy-service, {sent}") == "not ***, ***"
 
 
 def test_a_redactor_that_learns_the_same_again_and_again_does_not_grow() -> None:

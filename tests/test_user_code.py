@@ -55,6 +55,31 @@ def test_a_bug_in_a_tool_is_warned_of_once_for_each_function_and_logged_each_tim
     assert sum("broken failed" in record.message and record.exc_info is not None for record in caplog.records) == 3
 
 
+def test_a_function_that_is_made_anew_for_each_request_is_warned_of_once() -> None:
+    def decorated(function: Callable[[], None]) -> Callable[[], None]:
+        @functools.wraps(function)
+        def wrapper() -> None:
+            function()
+
+        return wrapper
+
+    def request() -> None:
+        def broken() -> None:
+            raise LookupError
+
+        @decorated
+        def another() -> None:
+            raise LookupError
+
+        with ToolRunner([broken, another]) as runner:
+            runner.run([call("broken"), call("another")])
+
+    with warned() as told:
+        request()
+        request()
+    assert len(told) == 2
+
+
 def test_a_warning_stands_where_the_error_was_raised() -> None:
     def broken() -> None:
         raise LookupError

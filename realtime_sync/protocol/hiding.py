@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, Callable, Final
 
 from realtime_sync.secret import HIDDEN, Secret
@@ -48,6 +49,11 @@ def secret_extra(extra: dict[str, Any]) -> dict[str, Any]:
     return hide_fields(extra, hide=Secret, url=secret_url) if extra else extra
 
 
+def is_schema(value: Any) -> bool:
+    """Whether it is a JSON schema, such as a tool's: what it names are parameters, which hold nothing."""
+    return isinstance(value, dict) and value.get("type") == "object" and isinstance(value.get("properties"), dict)
+
+
 def hide_fields(
     value: Any,
     *,
@@ -55,17 +61,20 @@ def hide_fields(
     url: Callable[[str], Any] = bare_url,
     text: Callable[[str], str] = lambda text: text,
     secret: bool = False,
+    fields: Collection[str] = SECRET_FIELDS,
 ) -> Any:
     """A JSON value with ``hide`` called for each of its secrets; by default they become ``***``. The shape stays.
 
     ``url`` is called for the URLs of remote tools, ``text`` for all other strings. ``secret``: all strings are secrets.
+    ``fields``: the names of those that hold secrets.
     """
-    again = functools.partial(hide_fields, hide=hide, url=url, text=text)
+    fields = () if is_schema(value) else fields
+    again = functools.partial(hide_fields, hide=hide, url=url, text=text, fields=fields)
     if isinstance(value, dict):
         return {
             key: url(inner)
             if str(key).lower() == "server_url" and isinstance(inner, str)
-            else again(inner, secret=secret or str(key).lower() in SECRET_FIELDS)
+            else again(inner, secret=secret or str(key).lower() in fields)
             for key, inner in value.items()
         }
     if isinstance(value, list):

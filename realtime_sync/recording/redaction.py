@@ -11,7 +11,7 @@ import functools
 import json
 from typing import Any, Optional
 
-from realtime_sync.protocol.hiding import SECRET_FIELDS, hide_fields
+from realtime_sync.protocol.hiding import SECRET_FIELDS, hide_fields, is_schema
 from realtime_sync.recording.wire_log import TOKEN
 from realtime_sync.secret import HIDDEN, Redactor
 from realtime_sync.transport.urls import redactor, show_url
@@ -51,7 +51,7 @@ def _collect(value: Any, urls: list[str], pairs: list[tuple[str, str]], field: O
     elif isinstance(value, list):
         for inner in value:
             _collect(inner, urls, pairs, field)
-    elif isinstance(value, dict):
+    elif isinstance(value, dict) and (field is not None or not is_schema(value)):
         for name, inner in value.items():
             if name == "server_url" and isinstance(inner, str):
                 urls.append(inner)

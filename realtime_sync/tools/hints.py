@@ -244,7 +244,8 @@ def _pydantic_kind(hint: Any) -> Kind:
     schema, read = with_pydantic.described(hint)
     words = {"object": "an object", "array": "an array", "string": "a string", "boolean": "a boolean"}
     words |= {"integer": "an integer", "number": "a number"}
-    return Kind(schema, words.get(schema.get("type", ""), "a value"), lambda value: True, read)
+    told = schema.get("type")  # a list of types, if the user has written so
+    return Kind(schema, words.get(told, "a value") if isinstance(told, str) else "a value", lambda value: True, read)
 
 
 def _described(kind: Kind, description: str) -> Kind:

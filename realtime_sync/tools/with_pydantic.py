@@ -60,7 +60,11 @@ def described(hint: Any) -> tuple[Schema, Callable[[Any], Any]]:
 
     def read(value: Any) -> Any:
         try:
-            return adapter.validate_json(json.dumps(value))
+            text = json.dumps(value, allow_nan=False)
+        except ValueError:  # 1e999 is JSON, too
+            raise MismatchError(": a number is too large") from None
+        try:
+            return adapter.validate_json(text)
         except pydantic.ValidationError as error:
             faults = error.errors(include_url=False, include_context=False, include_input=False)
             raise MismatchError(*(f"{_place(fault['loc'])}: {fault['msg']}" for fault in faults)) from error

@@ -26,11 +26,14 @@ _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 _SHOWN = ("model", "deployment", "api-version", "call_id", "intent")
 # Likewise of headers, which servers tell back by right.
 _TOLD_HEADERS = (
-    *("accept", "content-type", "user-agent"),
+    *("accept", "accept-language", "content-type", "origin", "referer", "user-agent"),
+    *("http-referer", "x-title"),  # by which gateways know an application
     *("openai-organization", "openai-project", "openai-beta", "x-ms-client-request-id"),
 )
 # Names of headers and of query values that let one act as somebody else.
-_CREDENTIAL = re.compile(r"(?i)auth|key|token|secret|passw|cookie|credential|signature|^code$|^sig$")
+_CREDENTIAL = re.compile(
+    r"(?i)auth(?!ors?\b)|key(?!words?\b)|token(?!ize)|secret|passw|cookie|credential|signature|^code$|^sig$"
+)
 
 
 def printable(text: str, what: str) -> str:
@@ -149,17 +152,19 @@ def hidden(url: str) -> str:
 def redactor(urls: Iterable[str], headers: Iterable[tuple[str, str]]) -> Redactor:
     """Replaces what these URLs and headers hold of secrets: some servers tell them back."""
     pairs = [(name, value) for name, value in headers if name.lower() not in _TOLD_HEADERS]
-    credentials = set()
+    credentials, shown = set(), set()  # what is shown may stand in a header, too
     for url in urls:
-        query = (pair.partition("=") for pair in url.partition("?")[2].split("&"))
+        query = [pair.partition("=") for pair in url.partition("?")[2].split("&")]
         pairs += [(name, value) for name, _, value in query if name not in _SHOWN]
+        shown |= {unquote(value) for name, _, value in query if name in _SHOWN}
         user, colon, password = url.partition("://")[2].partition("/")[0].rpartition("@")[0].partition(":")
-        if colon:
+        if user or colon:  # a user without a password may be a token
             pair = f"{unquote(user)}:{unquote(password)}".encode()  # as it is sent
-            credentials |= {password, base64.b64encode(pair).decode()}
+            credentials |= {password if colon else user, base64.b64encode(pair).decode()}
     # A token stands behind its scheme, such as "Bearer".
     credentials |= {piece for name, value in pairs if _CREDENTIAL.search(name) for piece in value.split()}
-    return Redactor(credentials, (value for name, value in pairs if not _CREDENTIAL.search(name)))
+    others = (value for name, value in pairs if not _CREDENTIAL.search(name) and unquote(value) not in shown)
+    return Redactor(credentials, others)
 
 
 def _split(url: str, what: str) -> SplitResult:

@@ -22,6 +22,8 @@ from collections.abc import Collection
 from typing import Optional
 from urllib.parse import urlsplit
 
+from realtime_sync.errors import InvalidInputError
+
 # Names below these are given by a machine or a network to itself, never by a registry to a stranger.
 _OWN_ENDINGS = (".localhost", ".local", ".internal", ".home.arpa")
 
@@ -36,7 +38,12 @@ def foreign(host: Optional[str], origin: Optional[str], allowed_hosts: Collectio
             without a dot, and those that end in ``.localhost``, ``.local``, ``.internal`` or ``.home.arpa`` need not be
             named, since no stranger can own them. ``"null"`` allows pages without an origin, such as files; ``"*"``
             allows all.
+
+    Raises:
+        InvalidInputError: ``allowed_hosts`` is a text, each character of which would be a name.
     """
+    if isinstance(allowed_hosts, str):
+        raise InvalidInputError("allowed_hosts must be a list of names, not a text: put a single one in brackets")
     allowed = {name.lower().strip(" []") for name in allowed_hosts} - {""}
     if "*" in allowed:
         return None

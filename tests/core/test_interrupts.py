@@ -62,6 +62,12 @@ def test_an_interrupted_telling_tells_all_or_can_be_told_again() -> None:
         each.result(1)
 
 
+def test_a_wait_ends_though_the_clock_stands_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 5.0)  # as freezegun does to a whole process
+    waiting = Running(lambda: Flag().wait(0.05))
+    assert waiting.result(2) is False
+
+
 def test_a_thread_whose_start_is_interrupted_runs_or_does_not_and_never_hangs() -> None:
     ran: list[threading.Thread] = []
     threads: list[threading.Thread] = []

@@ -273,6 +273,23 @@ def test_what_a_validator_raises_is_told_to_the_model() -> None:
         tool.call('{"x": {"x": 1}}')
 
 
+def test_a_number_that_is_infinite_is_refused_as_elsewhere() -> None:
+    for tool, seen in (taking(float), taking(Annotated[float, Field(gt=0)]), taking(list[pydantic.PositiveFloat])):
+        value = "[1e999]" if tool.parameters["properties"]["x"]["type"] == "array" else "1e999"
+        with pytest.raises(ToolArgumentError, match="number is too large"):
+            tool.call(f'{{"x": {value}}}')
+        assert seen == []
+
+
+def test_a_schema_may_name_several_types() -> None:
+    tool, seen = taking(Annotated[int, Field(json_schema_extra={"type": ["integer", "null"]})])
+    assert tool.parameters["properties"]["x"] == {"type": ["integer", "null"]}
+    with pytest.raises(ToolArgumentError, match="x is missing, expected a value"):
+        tool.call("{}")
+    tool.call('{"x": 1}')
+    assert seen == [1]
+
+
 def test_the_fields_of_others_are_refused() -> None:
     class FieldInfo:  # as pydantic 1 has it
         __module__ = "pydantic.v1.fields"

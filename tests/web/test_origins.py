@@ -7,6 +7,7 @@ from typing import Optional
 
 import pytest
 
+from realtime_sync import InvalidInputError
 from realtime_sync.web.origins import foreign
 
 OURS = ["voice.example.com", "null"]
@@ -62,6 +63,11 @@ def test_another_site_s_page_is_told_with_what_is_wrong(host: str, origin: Optio
 
 def test_a_page_without_an_origin_is_foreign_unless_it_is_named() -> None:
     assert foreign("localhost", "null") is not None
+
+
+def test_names_that_are_no_list_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="put a single one in brackets"):
+        foreign("voice.example.com", None, "voice.example.com")
 
 
 def test_all_can_be_allowed() -> None:
