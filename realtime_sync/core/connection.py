@@ -164,7 +164,7 @@ class SessionConnection:
             kept = told = self.redactor.all(text)
         else:
             kept = told = self.redactor.all(text, words=False)
-            if told is not text and "session." not in update.type:
+            if told is not text:
                 kept = self.redactor.anywhere(text)
         return told, update if kept == text else self._vocabulary.decode(kept)
 
