@@ -163,9 +163,8 @@ class SessionConnection:
         if isinstance(update, self._vocabulary.error):
             kept = told = self.redactor.all(text)
         else:
-            kept = told = self.redactor.all(text, words=False)
-            if told is not text:
-                kept = self.redactor.anywhere(text)
+            told = self.redactor.all(text, words=False)
+            kept = text if told is text else self.redactor.anywhere(text)
         return told, update if kept == text else self._vocabulary.decode(kept)
 
     def observe(self, update: ConversationUpdate) -> None:
