@@ -26,6 +26,7 @@ from realtime_sync import (
     Reconnect,
     Timeouts,
 )
+from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.server import RealtimeServer
 from realtime_sync.web.webhooks import WebhookVerifier
 from tests import canaries
@@ -238,8 +239,9 @@ def used(client: RealtimeConversationClient, recording: Path, tool: Any = None, 
             handle = session.configure_session(ConversationSessionOptions(tools=[tool]))
             handle.wait()
             yield from canaries.of_object(handle)
-        handle = session.send_message({"type": "odd", "event_id": "event_1"})
-        session.wait_for("error", timeout=5)
+        handle = session.send_message({"type": "odd", "event_id": "the_last"})
+        # Only then the reader is done with what was told: what it works on is not without secrets yet.
+        session.wait_for(lambda update: isinstance(update, ErrorUpdate) and "the_last" in update.error.message, 5)
         session.send_message('{"type": "stop"}')
         yield from canaries.of_threads()
         try:
