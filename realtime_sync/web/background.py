@@ -322,8 +322,8 @@ class BackgroundSessions:
                     f"{self.max_sessions} background sessions run already (max_sessions). Answer 503 and let the "
                     "caller try again later, or allow more."
                 )
-            of_visitor = [one for one in self._running.values() if visitor is not None and one._visitor == visitor]
-            if self.max_per_visitor is not None and len(of_visitor) >= self.max_per_visitor:
+            of_visitor = sum(visitor is not None and one._visitor == visitor for one in self._running.values())
+            if self.max_per_visitor is not None and of_visitor >= self.max_per_visitor:
                 raise TooManySessionsError(
                     f"{self.max_per_visitor} background sessions of this visitor run already (max_per_visitor). Answer "
                     "503 and let the visitor end one of them, or allow more."
