@@ -236,7 +236,6 @@ def test_only_a_caller_that_was_called_by_this_package_is_inside_of_a_call(plain
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(320)
 @pytest.mark.timeout(400)
 def test_no_close_in_a_handler_hangs_whatever_call_it_interrupts() -> None:
     command = [sys.executable, "-m", "tests.core.close_in_handlers", "7"]  # of 33 calls
