@@ -106,15 +106,26 @@ def start(thread: threading.Thread) -> None:
         return
     tried, problems = Flag(), list[BaseException]()
 
+    def then(problem: Optional[BaseException]) -> None:
+        if problem is not None:
+            problems.append(problem)
+        tried.set()
+
+    start_apart(thread, then)
+    tried.wait()
+    if problems:
+        raise problems[0]
+
+
+def start_apart(thread: threading.Thread, then: Callable[[Optional[BaseException]], None]) -> None:
+    """Have another thread start this one, and call ``then`` with what that raised, or None. Does not wait for it."""
+
     def begin() -> None:
         try:
             thread.start()
         except BaseException as problem:
-            problems.append(problem)
-        finally:
-            tried.set()
+            then(problem)
+        else:
+            then(None)
 
     _thread.start_new_thread(begin, ())
-    tried.wait()
-    if problems:
-        raise problems[0]

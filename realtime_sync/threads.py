@@ -17,7 +17,6 @@ another thread, which takes locks of ``threading``.
 
 from __future__ import annotations
 
-import _thread
 import functools
 import inspect
 import threading
@@ -27,7 +26,7 @@ from typing import Callable, Optional, ParamSpec, TypeVar
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import NoMoreThreadsError
-from realtime_sync.interrupts import start
+from realtime_sync.interrupts import start, start_apart
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -80,17 +79,15 @@ def aside(work: Callable[[], None], name: str, within: float) -> None:
             finished.release()
 
     thread = threading.Thread(target=run, name=name, daemon=True)
-    refused: list[RuntimeError] = []
+    refused: list[BaseException] = []
 
-    def begin() -> None:
-        try:
-            thread.start()
-        except RuntimeError as error:  # no thread can be started
-            refused.append(error)
+    def then(problem: Optional[BaseException]) -> None:
+        if problem is not None:  # no thread can be started
+            refused.append(problem)
             finished.release()
 
     try:
-        _thread.start_new_thread(begin, ())
+        start_apart(thread, then)
     except RuntimeError:
         work()
         return
