@@ -170,7 +170,7 @@ class PendingCommands:
             evicted.handle.settle(None, UsageError(late))
 
     def forget(self, handle: CommandHandle) -> None:
-        """A command that was expected was not sent after all."""
+        """Expect no acknowledgement of this command: it was not sent after all, or the caller settles it."""
         with self._lock:
             self._pending.pop(id(handle), None)
 
@@ -179,11 +179,6 @@ class PendingCommands:
         with self._lock:
             for key in [*(key for key, entry in self._pending.items() if entry.handle.event_id == event_id)]:
                 del self._pending[key]
-
-    def take(self, handle: CommandHandle) -> None:
-        """This command is acknowledged; it is for the caller to settle it."""
-        with self._lock:
-            self._pending.pop(id(handle), None)
 
     def awaits(self, handle: CommandHandle) -> bool:
         """True if this command is in flight."""

@@ -86,7 +86,7 @@ class ResponseMatcher:
         handle, message = free[0]
         speech = self._registry.answers_speech_now
         if not has_metadata(message) or (self._repeats is False and not speech):
-            commands.take(handle)
+            commands.forget(handle)
             return handle
         self._undecided[created.response_id or ""] = _Undecided(handle, bool(self._repeats) or speech, [created])
         return None
@@ -103,7 +103,7 @@ class ResponseMatcher:
         del self._undecided[response_id]
         if not commands.awaits(doubt.request):
             return ()
-        commands.take(doubt.request)
+        commands.forget(doubt.request)
         self._repeats = False
         created, *others = doubt.updates
         return [(created, doubt.request), *((each, None) for each in others)]
