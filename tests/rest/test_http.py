@@ -519,36 +519,28 @@ def hold(link: Link) -> None:
     link.read_to_end()
 
 
-def drip(link: Link) -> None:
+def go_on(link: Link, begin: bytes, drop: bytes) -> None:
     """Say something, now and then, and never finish."""
-    link.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    link.send(begin)
     try:
         while True:
-            link.send(b" ")
+            link.send(drop)
             time.sleep(0.05)
     except OSError:
         pass
+
+
+def drip(link: Link) -> None:
+    go_on(link, b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n", b" ")
 
 
 def drip_its_head(link: Link) -> None:
     """Begin to answer, and never come to the body."""
-    link.send(b"HTTP/1.1 200 OK\r\n")
-    try:
-        while True:
-            link.send(b"X: y\r\n")
-            time.sleep(0.05)
-    except OSError:
-        pass
+    go_on(link, b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")
 
 
 def drip_chunks(link: Link) -> None:
-    link.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-    try:
-        while True:
-            link.send(b"1\r\n \r\n")
-            time.sleep(0.05)
-    except OSError:
-        pass
+    go_on(link, b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n")
 
 
 def interim(link: Link) -> None:
