@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import secrets
 from collections.abc import Sequence
 from typing import Callable, Optional
 
@@ -31,7 +30,7 @@ from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.replay import with_id
 from realtime_sync.core.acknowledgements import METADATA_KEY
 from realtime_sync.core.answer import Answer, Delta
-from realtime_sync.core.commands import CommandHandle, time_out
+from realtime_sync.core.commands import CommandHandle, new_event_id, time_out
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.response import Response
@@ -97,7 +96,7 @@ class Question:
         self._engine.check_open()
         deadline = self._deadline
         for attempt in itertools.count():
-            connection, event_id = self._engine.live_connection(deadline), f"event_{secrets.token_hex(10)}"
+            connection, event_id = self._engine.live_connection(deadline), new_event_id()
             response = self._expected(connection)
             try:
                 if not self._put(connection, event_id, response):
@@ -195,7 +194,7 @@ class Question:
 
     def _send(self, command: Command, connection: SessionConnection) -> CommandHandle:
         """Send an asker's command, on this connection only; the update that answers it is the asker's, too."""
-        command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+        command.event_id = new_event_id()
         if Owner.FOR_ALL not in self._owner:
             item = command.item.id if isinstance(command, commands.ConversationItemCreateCommand) else None
             responses_on(connection).adopt(command.event_id, item)
@@ -287,7 +286,8 @@ def say_results(engine: RealtimeEngine, items: Sequence[ConversationItem]) -> No
     def say() -> None:
         with contextlib.suppress(RealtimeSyncError):
             for item in items:
-                command = attrs.evolve(_addition(item), event_id=f"event_{secrets.token_hex(10)}")
+                command = _addition(item)
+                command.event_id = new_event_id()
                 engine.responses.adopt(command.event_id, command.item.id)
                 engine.send(command)
 

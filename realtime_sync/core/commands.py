@@ -26,6 +26,7 @@ the field that a waiter reads.
 
 from __future__ import annotations
 
+import secrets
 import threading
 from typing import Any, Callable, Mapping, Optional
 
@@ -42,6 +43,11 @@ from realtime_sync.secret import reportable
 
 # Commands in flight that are remembered; a server that never acknowledges must not fill the memory.
 _MOST_PENDING = 1024
+
+
+def new_event_id() -> str:
+    """A name for a command, which no other client of the same call gives."""
+    return f"event_{secrets.token_hex(10)}"
 
 
 @reportable
@@ -156,10 +162,12 @@ class PendingCommands:
     def expect(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """Remember a command that is about to be sent."""
         rule = self._rules.get(handle.type, _NEVER)
+        if "type" in message:  # it was sent as JSON; of the others only that part has come here
+            message = _matched(message)
         evicted = None
         with self._lock:
             if self._ended is None:
-                self._pending[id(handle)] = _Pending(handle, _matched(message), rule.kinds, rule.match)
+                self._pending[id(handle)] = _Pending(handle, message, rule.kinds, rule.match)
                 if len(self._pending) > _MOST_PENDING:
                     useless = (key for key, entry in self._pending.items() if not entry.kinds)
                     evicted = self._pending.pop(next(useless, next(iter(self._pending))))

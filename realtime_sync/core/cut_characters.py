@@ -40,27 +40,27 @@ class CharacterJoiner:
 
     def __init__(self, complete_otherwise: Callable[[ConversationUpdate], ConversationUpdate]) -> None:
         self._complete_otherwise = complete_otherwise
-        self._open: dict[_Text, tuple[Any, str]] = {}  # the last piece of a text, and the half that it ended with
+        self.open: dict[_Text, tuple[Any, str]] = {}  # the last piece of a text, and the half that it ended with
 
     def complete(self, update: ConversationUpdate) -> Sequence[ConversationUpdate]:
         """The update with whole characters, and before it what stands for halves that stayed alone."""
         update = self._complete_otherwise(update)
         delta: Optional[str] = getattr(update, "delta", None)
-        if not self._open and (delta is None or delta.isascii() or not has_halves(delta)):
+        if not self.open and (delta is None or delta.isascii() or not has_halves(delta)):
             return (update,)
         if delta is None:
             return (*self._given_up(update), update)
         text = update.type, getattr(update, "item_id", None), getattr(update, "content_index", None)
-        _, half = self._open.pop(text, (None, ""))
+        _, half = self.open.pop(text, (None, ""))
         delta, rest = without_open_end(half + delta)
         if rest:
-            self._open[text] = update, rest
-        surplus = [self._open.pop(next(iter(self._open)))] if len(self._open) > _MOST_OPEN else []
+            self.open[text] = update, rest
+        surplus = [self.open.pop(next(iter(self.open)))] if len(self.open) > _MOST_OPEN else []
         return (*map(_lost, surplus), attrs.evolve(update, delta=delta))  # type: ignore[call-arg]
 
     def _given_up(self, update: ConversationUpdate) -> list[ConversationUpdate]:
-        ended = [text for text, (piece, _) in self._open.items() if _ends(update, piece)]
-        return [_lost(self._open.pop(text)) for text in ended]
+        ended = [text for text, (piece, _) in self.open.items() if _ends(update, piece)]
+        return [_lost(self.open.pop(text)) for text in ended]
 
 
 def _ends(update: ConversationUpdate, piece: Any) -> bool:

@@ -32,7 +32,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import secrets
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -41,7 +40,7 @@ from typing import Any, Callable, Optional, Union
 import attrs
 
 from realtime_sync.core import lifetime
-from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.commands import CommandHandle, new_event_id
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.publisher import Publisher
@@ -178,7 +177,7 @@ class Engine(Publisher):
         """
         self.check_open()
         if command.event_id is None:
-            command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+            command = attrs.evolve(command, event_id=new_event_id())
         elif not isinstance(command.event_id, str) or not command.event_id:  # no error could ever name it
             raise InvalidInputError(f"event_id must be None or a text that is not empty, not {command.event_id!r:.60}")
         command = self.state.prepare(command, connection or self._connection)

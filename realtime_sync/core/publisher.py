@@ -38,7 +38,8 @@ class Publisher:
         self._pid = os.getpid()
         self._listeners: tuple[Listener, ...] = ()
         self._observers: set[object] = set()
-        self.updates = self.open_stream(unread_limit=limits.unread)
+        self.updates = self._new_stream(lambda: self.stop_listening(self.updates), unread_limit=limits.unread)
+        self.listen(self.updates)
 
     @property
     def forked(self) -> bool:
@@ -48,26 +49,27 @@ class Publisher:
 
     def check_process(self) -> None:
         """Raise ``ForkedSessionError`` in a forked child."""
-        if self.forked:
+        if self._pid != os.getpid():  # as ``forked``; this is asked for each update that is taken
             raise ForkedSessionError(
                 "this session was opened before the process was forked; its connection and its thread belong to the "
                 "parent. Open a session in the child: after the fork, in the worker, inside the view or task"
             )
 
-    def open_stream(
-        self, unread_limit: Optional[int] = None, keep: Optional[Callable[[ConversationUpdate], bool]] = None
-    ) -> UpdateStream:
+    def open_stream(self, keep: Optional[Callable[[ConversationUpdate], bool]] = None) -> UpdateStream:
         """A stream of all updates from now on, or of those that ``keep`` returns True for, on the reader thread."""
-        stream = UpdateStream(
-            limit=self.limits.queued,
-            unread_limit=unread_limit,
-            keep=keep,
-            check=self.check_process,
-            forget=lambda: self.stop_listening(listener),
-        )
+        stream = self._new_stream(lambda: self.stop_listening(listener), keep=keep)
         listener = WeakListener(stream, self.stop_listening)
         self.listen(listener)
         return stream
+
+    def _new_stream(
+        self,
+        forget: Callable[[], None],
+        unread_limit: Optional[int] = None,
+        keep: Optional[Callable[[ConversationUpdate], bool]] = None,
+    ) -> UpdateStream:
+        limit = self.limits.queued
+        return UpdateStream(limit=limit, unread_limit=unread_limit, keep=keep, check=self.check_process, forget=forget)
 
     def listen(self, listener: Listener) -> None:
         """Have ``listener`` called with all updates from now on, on the reader thread, and at the end."""

@@ -6,7 +6,7 @@ For each update the engine calls, in this order and for these reasons:
    ``CharacterJoiner.whole`` puts characters together that the server has cut between two pieces.
 2. ``SessionConnection.observe``: the last error, which explains an end, and whether the server has greeted.
 3. ``RealtimeState.apply``: the settings, then the conversation; the threads that are released below find them up to
-   date.
+   date. (The conversation takes updates over in batches; whoever reads it has the last ones taken over first.)
 4. ``RealtimeExchange.matched``: the command that the update acknowledges or refuses (``core/commands.py``), and the
    request that a response answers (``core/matching.py``).
 5. ``ResponseRouter.route``: the answer that it belongs to, which the command shows.
@@ -17,14 +17,15 @@ For each update the engine calls, in this order and for these reasons:
 Of a connection that catches up, only the settings and the conversation's id are learnt (``apply_in_silence``), because
 its items are being replayed; the recovery and the streams are left out, but for updates that are deferred.
 
-Locks: this module has none. ``RealtimeState.conversation`` is guarded by the engine's lock for delivery: the reader
-changes it, any thread copies it. ``settings`` and ``ResponseRouter`` have locks of their own.
+Locks: this module has none. ``RealtimeState.conversation``, with the updates that it has not taken over yet, is guarded
+by the engine's lock for delivery: the reader changes it, any thread copies it. ``settings`` and ``ResponseRouter`` have
+locks of their own.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Callable, Optional, TypeVar, Union
 
 import attrs
@@ -51,11 +52,24 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
-from realtime_sync.protocol.updates import is_about_tool_lists
+from realtime_sync.protocol.updates import (
+    ResponseOutputAudioDeltaUpdate,
+    ResponseOutputAudioTranscriptDeltaUpdate,
+    ResponseOutputTextDeltaUpdate,
+    is_about_tool_lists,
+)
 
 T = TypeVar("T")
 
 SETTING_COMMANDS = (SessionUpdateCommand, TranscriptionSessionUpdateCommand)
+
+_PIECES = frozenset(
+    {ResponseOutputTextDeltaUpdate, ResponseOutputAudioTranscriptDeltaUpdate, ResponseOutputAudioDeltaUpdate}
+)
+
+# So many bytes of messages are taken over by the conversation at once. One by one, between other work, each costs
+# twice as much, and an answer that is waited for would come a tenth later.
+_BATCH_BYTES = 16384
 
 
 def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
@@ -85,7 +99,18 @@ class RealtimeExchange(ResponseRouter):
         self._state = state
         self._matcher: ResponseMatcher = ResponseMatcher(self, before._matcher if before is not None else None)
         self.matched = self._matcher.matched
-        self.complete = CharacterJoiner(ResponseNormalizer(self).complete).complete
+        self._characters = CharacterJoiner(ResponseNormalizer(self).complete)
+
+    def complete(self, update: ConversationUpdate) -> Sequence[ConversationUpdate]:
+        """See ``Exchange``."""
+        if (
+            type(update) in _PIECES  # there are many of them, and mostly nothing is missing
+            and update.response_id in self._known  # type: ignore[attr-defined]
+            and not self._characters.open
+            and update.delta.isascii()  # type: ignore[attr-defined]
+        ):
+            return (update,)
+        return self._characters.complete(update)
 
     def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """See ``Exchange``: a request by hand will occupy the conversation."""
@@ -105,7 +130,9 @@ class RealtimeState:
         self.dialect = dialect
         self.vocabulary = realtime_vocabulary(dialect)
         self.settings = SettingsTracker()
-        self.conversation = Conversation(most_bytes=most_bytes)
+        self._conversation = Conversation(most_bytes=most_bytes)
+        self._not_taken_over: list[ConversationUpdate] = []
+        self._bytes_not_taken_over = 0
         self.acknowledge = acknowledge
         self._responses: Optional[RealtimeExchange] = None  # of the connection that was made last
 
@@ -113,6 +140,18 @@ class RealtimeState:
     def session_id(self) -> Optional[str]:
         """See ``SessionState``."""
         return self.settings.reported.id if self.settings.reported is not None else None
+
+    def conversation(self) -> Conversation:
+        """The conversation itself, up to date. The lock for delivery is held, by a thread that no Ctrl-C interrupts."""
+        for update in self._not_taken_over:
+            self._conversation.apply(update)
+        self._not_taken_over.clear()
+        self._bytes_not_taken_over = 0
+        return self._conversation
+
+    def copied_conversation(self) -> tuple[Conversation, list[ConversationUpdate]]:
+        """A copy of the conversation, and the updates that it has to take over yet. The lock for delivery is held."""
+        return self._conversation.snapshot(), self._not_taken_over.copy()
 
     def new_exchange(self) -> RealtimeExchange:
         """See ``SessionState``."""
@@ -140,13 +179,16 @@ class RealtimeState:
         """See ``SessionState``."""
         if isinstance(update, SessionUpdateBase):
             self.settings.report(update)
-        self.conversation.apply(update)
+        self._not_taken_over.append(update)
+        self._bytes_not_taken_over += len(update.raw_content)
+        if self._bytes_not_taken_over > _BATCH_BYTES:
+            self.conversation()
 
     def apply_in_silence(self, update: ConversationUpdate) -> bool:
         """Learn what is new on this connection. Each one lists the remote tools anew, and consumers wait for that."""
         if isinstance(update, SessionUpdateBase):
             self.settings.report(update)
-        self.conversation.note_connection(update)
+        self.conversation().note_connection(update)
         return is_about_tool_lists(update)
 
 
@@ -195,16 +237,15 @@ class RealtimeEngine(Engine):
 
     def conversation(self) -> Conversation:
         """A copy of the conversation as it stands."""
+        return self.in_one_moment(lambda: None)[0]
+
+    def in_one_moment(self, read: Callable[[], T]) -> tuple[Conversation, T]:
+        """A copy of the conversation, and the result of ``read``, which is called while no update is delivered."""
         if self.end is None:  # if it has ended, the parent of a forked process holds no lock any more
             self.check_process()
         with self.delivering:
-            return self.state.conversation.snapshot()
-
-    def read_conversation(self, read: Callable[[Conversation], T]) -> T:
-        """The result of ``read``, called with the conversation itself while no update is delivered.
-
-        ``read`` must be quick; what looks at many items reads a ``conversation()``.
-        """
-        self.check_process()
-        with self.delivering:
-            return read(self.state.conversation)
+            copy, rest = self.state.copied_conversation()
+            result = read()
+        for update in rest:
+            copy.apply(update)
+        return copy, result

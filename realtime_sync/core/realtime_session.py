@@ -13,7 +13,7 @@ from typing import Optional, Union
 from realtime_sync.checks import check_number, check_whole
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.replay import with_id
-from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.commands import CommandHandle, new_event_id
 from realtime_sync.core.realtime import SETTING_COMMANDS, RealtimeEngine
 from realtime_sync.core.wire_session import WireSession
 from realtime_sync.errors import InvalidInputError
@@ -252,6 +252,8 @@ class RealtimeWireSession(WireSession):
     # Inside ---------------------------------------------------------------------------------------------------
 
     def _send(self, command: Command) -> CommandHandle:
+        if command.event_id is None:
+            command.event_id = new_event_id()  # it was made here, so it may be changed
         return self._engine.send(command)
 
     def _command_in(self, wire_type: str, text: str) -> Optional[Command]:

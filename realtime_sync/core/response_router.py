@@ -37,7 +37,9 @@ them), one entry at a time; a lookup in ``_known`` needs no lock. A ``Response``
 from __future__ import annotations
 
 import enum
+import functools
 import math
+import operator
 import threading
 import time
 from typing import Callable, Optional
@@ -87,7 +89,7 @@ class Owner(enum.Flag):
     FOR_ALL = 8
 
 
-_ROLES = (Owner.TOOLS, Owner.REMOTE_CALLS, Owner.APPROVALS)
+_ROLES = {"tools": Owner.TOOLS, "remote_calls": Owner.REMOTE_CALLS, "approvals": Owner.APPROVALS}
 
 
 def request_mark(event_id: str, owner: Owner) -> str:
@@ -95,7 +97,7 @@ def request_mark(event_id: str, owner: Owner) -> str:
 
     It comes back with the response, and reaches every client of the same call.
     """
-    return " ".join([event_id, *(str(role.name).lower() for role in _ROLES if role in owner)])
+    return " ".join([event_id, *(name for name, role in _ROLES.items() if role in owner)])
 
 
 def _mark(update: ResponseCreatedUpdate) -> list[str]:
@@ -105,12 +107,8 @@ def _mark(update: ResponseCreatedUpdate) -> list[str]:
 
 def _marked_owner(update: ResponseCreatedUpdate) -> Owner:
     """The owner of a response that this session did not ask for: another client of the same call may have."""
-    roles = _mark(update)[1:]
-    owner = Owner.SESSION
-    for role in _ROLES:
-        if str(role.name).lower() in roles:
-            owner |= role
-    return owner
+    roles = (_ROLES[name] for name in _mark(update)[1:] if name in _ROLES)
+    return functools.reduce(operator.or_, roles, Owner.SESSION)
 
 
 @attrs.define(eq=False)
@@ -390,7 +388,7 @@ class ResponseRouter:
     def _correct(self, known: OpenResponse, update: ResponseCreatedUpdate) -> None:
         """Give a response with the mark of a request its asker, if another response was taken for this one."""
         event_id = next(iter(_mark(update)), None)
-        other = self._mistaken(event_id)
+        other = self._mistaken(event_id) if event_id is not None else None
         if other is not None and other is not known:  # a server may say everything twice
             known.response, known.owner, known.is_an_askers = other.response, other.owner, other.is_an_askers
             known.event_id, known.out_of_band = event_id, other.out_of_band

@@ -109,7 +109,7 @@ class UpdateStream:
         self._changed = Change()
         self._updates: deque[ConversationUpdate] = deque()
         self._delivered = self._delivered_bytes = 0
-        self._taken = self._taken_bytes = 0  # or dropped
+        self._taken_bytes = 0  # or dropped
         self._dropped = 0  # and not yet warned of
         self._end: Optional[End] = None
         self._closed = False  # by its owner; only ever set
@@ -119,9 +119,10 @@ class UpdateStream:
 
     def __next__(self) -> ConversationUpdate:
         item = self.take(_FOR_EVER)
-        if isinstance(item, ConversationUpdate):
+        if not isinstance(item, End):
+            assert item is not None, "waiting for ever has ended without an update"
             return item
-        if item is None or item.clean:
+        if item.clean:
             raise StopIteration
         raise item.reason.with_traceback(None)
 
@@ -179,7 +180,7 @@ class UpdateStream:
     def __repr__(self) -> str:
         if self._closed:
             return "<UpdateStream closed>"
-        return f"<UpdateStream: {self._delivered - self._taken} waiting, {self.waiting_bytes} bytes>"
+        return f"<UpdateStream: {len(self._updates)} waiting, {self.waiting_bytes} bytes>"
 
     @property
     def waiting_bytes(self) -> int:
@@ -196,9 +197,7 @@ class UpdateStream:
             self._updates.append(update)
             self._delivered += 1
             self._delivered_bytes += _weight(update)
-            if not self._asked:
-                self._drop_oldest()
-            too_many = self._is_over_bound()
+            too_many = self._delivered_bytes - self._taken_bytes > self._bound and not self._makes_room()
         self._changed.tell()
         if too_many:
             raise ConsumerTooSlowError(
@@ -212,10 +211,12 @@ class UpdateStream:
             self._end = self._end or end
         self._changed.tell()
 
-    def _drop_oldest(self) -> None:
-        while self._is_over_bound():
+    def _makes_room(self) -> bool:
+        """Drop the oldest updates if none was asked for; False if there are too many. The lock is held."""
+        while not self._asked and self._is_over_bound():
             self._taken_out(0)
             self._dropped += 1
+        return not self._is_over_bound()
 
     def _is_over_bound(self) -> bool:
         return self._delivered_bytes - self._taken_bytes > self._bound and len(self._updates) > 1
@@ -238,8 +239,9 @@ class UpdateStream:
         self.check()
         if not self._asked:
             self.keep_all()
-        look = self._oldest if wanted is None else functools.partial(self._first, wanted, [0])
-        return look() or self._changed.wait_for(look, deadline)
+        if wanted is None:
+            return self._oldest() or self._changed.wait_for(self._oldest, deadline)
+        return self._changed.wait_for(functools.partial(self._first, wanted, [0]), deadline)
 
     def _oldest(self) -> Optional[Delivered]:
         """Take the oldest update; the End if there is none any more; None if one may still come."""
@@ -275,8 +277,7 @@ class UpdateStream:
         """Take out the update at this place; the lock is held."""
         update = self._updates[place]
         weight = _weight(update)
-        # There is no call between these three, so no interrupt comes between them.
-        self._taken += 1
+        # There is no call between these two, so no interrupt comes between them.
         self._taken_bytes += weight
         del self._updates[place]
         return update
@@ -345,5 +346,8 @@ def _described(wanted: Wanted) -> str:
 
 
 def _weight(update: ConversationUpdate) -> int:
-    held = update.raw_bytes or b"" if isinstance(update, UnreadableUpdate) else update.raw_content
-    return len(held) + _OVERHEAD_BYTES
+    return (len(update.raw_content) or _size_of_binary(update)) + _OVERHEAD_BYTES
+
+
+def _size_of_binary(update: ConversationUpdate) -> int:
+    return len(update.raw_bytes or b"") if isinstance(update, UnreadableUpdate) else 0

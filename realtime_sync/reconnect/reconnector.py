@@ -29,18 +29,15 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-import secrets
 import time
 from collections.abc import Mapping
 from typing import Callable, Optional
-
-import attrs
 
 import realtime_sync.errors as errors
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation import Replay
 from realtime_sync.core.acknowledgements import matched_fields
-from realtime_sync.core.commands import CommandHandle
+from realtime_sync.core.commands import CommandHandle, new_event_id
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.recovery import ErrorOf, Outgoing
@@ -223,8 +220,8 @@ class Reconnector:
 
         ``names``: the new ids of the items that were carried over, by the old ones; None: all items, with their ids.
         """
-        conversation = self._engine.state.conversation
         with self._engine.delivering:
+            conversation = self._engine.state.conversation()
             conversation.carry_over(names)
             owes_answer = self._kept.owes_answer(names)
             connection.silent = False
@@ -363,7 +360,7 @@ class Reconnector:
         return replay, refused
 
     def _send(self, connection: SessionConnection, command: Command) -> CommandHandle:
-        command = attrs.evolve(command, event_id=f"event_{secrets.token_hex(10)}")
+        command.event_id = new_event_id()
         handle = self._engine.new_handle(command.wire_type, command.event_id)
         text = codec.encode(command, self._engine.dialect)
         connection.send(Outgoing(text, handle, matched_fields(command)), lambda connection, frame: False)

@@ -54,7 +54,6 @@ class ReconnectState:
 
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
         """Learn from an update, before its waiters are released."""
-        conversation = self._realtime.conversation
         if isinstance(update, updates.ResponseCreatedUpdate) and not update.out_of_band:
             self._add_unacknowledged(acknowledged)
         committed = self.outbox.observe(update, acknowledged, lambda: self._realtime.settings.input_format)
@@ -70,14 +69,14 @@ class ReconnectState:
             self._forget_audio(update.item_id)
         elif isinstance(update, updates.ResponseDoneUpdate):
             for item_id in list(self._untranscribed):
-                if _is_never_transcribed(conversation, item_id):
+                if _is_never_transcribed(self._realtime.conversation(), item_id):
                     self._forget_audio(item_id)
         if self._said:
             self._attach_audio()
 
     def cut_off(self, connection: SessionConnection, reason: ConnectionClosedError) -> ErrorOf:
         """A connection has ended, and another one will follow: collect the losses; returns how its commands end."""
-        settings, conversation = self._realtime.settings, self._realtime.conversation
+        settings, conversation = self._realtime.settings, self._realtime.conversation()
         vad = settings.turn_detection is not None
         losses = self.outbox.cut(connection.number, vad, settings.input_format, settings.remembers)
         losses += [f"response {id}: it was cut off" for id in connection.exchange.open_ids]
@@ -107,16 +106,15 @@ class ReconnectState:
             self._unanswered = names.get(self._unanswered)
         if self._unanswered is None or not self._realtime.settings.answers_speech:
             return False
-        return self._realtime.conversation.item(self._unanswered) is not None
+        return self._realtime.conversation().item(self._unanswered) is not None
 
     def _add_unacknowledged(self, asked: Optional[CommandHandle]) -> None:
         """Some servers never acknowledge created items. If a response starts, treat those sent before it as accepted.
 
         ``asked``: the request for the response that has begun; None if this session did not ask for it.
         """
-        conversation = self._realtime.conversation
         for item_id in self._said:
-            conversation.add_item(_spoken(item_id))
+            self._realtime.conversation().add_item(_spoken(item_id))
         for sent in self.outbox.unacknowledged_items(asked) if asked is not None else ():
             text = sent.frame if isinstance(sent.frame, str) else sent.frame.decode()
             try:
@@ -124,14 +122,14 @@ class ReconnectState:
             except InvalidInputError:  # sent by hand, and not understood here; it is sent again
                 continue
             if isinstance(command, ConversationItemCreateCommand) and command.item.id:
-                conversation.add_item(command.item, command.previous_item_id)
+                self._realtime.conversation().add_item(command.item, command.previous_item_id)
                 self.outbox.forget(sent)
                 if isinstance(command.item, MessageItem) and any(part.audio for part in command.item.content):
                     self._untranscribed.add(command.item.id)
 
     def _attach_audio(self) -> None:
         """Give the items that have come by now their audio: a commit comes before the item that it makes."""
-        conversation = self._realtime.conversation
+        conversation = self._realtime.conversation()
         for item_id in [item_id for item_id in self._said if conversation.item(item_id) is not None]:
             samples = self._said.pop(item_id)
             if samples is not None:
@@ -142,7 +140,7 @@ class ReconnectState:
         if item_id in self._untranscribed:
             self._untranscribed.discard(item_id)
             if not self._keeps_audio:
-                self._realtime.conversation.forget_audio(item_id)
+                self._realtime.conversation().forget_audio(item_id)
 
 
 def _is_never_transcribed(conversation: Conversation, item_id: str) -> bool:

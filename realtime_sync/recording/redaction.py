@@ -20,6 +20,7 @@ _LONG = 1024
 
 # A field's name may be spelled with escapes ("api\u005fkey"); JSON's reader knows, a search would not.
 _SUSPECT = (*SECRET_FIELDS, "server_url", "\\u00")
+_NO_SECRETS = Redactor()
 _TOKEN_MARKS = ("sk-", "sk_", "ek_", "ek-", "rk_", "rk-", "Bearer ", "eyJ")
 
 
@@ -27,7 +28,7 @@ def without_secrets(text: str) -> str:
     """The frame's text, verbatim where it holds no secret that can be known for one."""
     looked_at = _without_base64(text)
     folded = looked_at.lower()
-    if any(mark in folded for mark in _SUSPECT):
+    if _is_suspect(folded):
         text = looked_at = _cleaned_message(text)
     if any(mark in looked_at for mark in _TOKEN_MARKS):
         text = TOKEN.sub(HIDDEN, text)
@@ -36,12 +37,17 @@ def without_secrets(text: str) -> str:
 
 def secrets_in(text: str) -> Redactor:
     """Replaces the secrets of a message that is sent, such as those of remote tools: their servers may tell them."""
+    if not _is_suspect(text):
+        return _NO_SECRETS
     urls: list[str] = []
     pairs: list[tuple[str, str]] = []
-    if any(mark in text for mark in _SUSPECT):
-        with contextlib.suppress(ValueError, RecursionError):  # it is no message then
-            _collect(json.loads(text), urls, pairs)
+    with contextlib.suppress(ValueError, RecursionError):  # it is no message then
+        _collect(json.loads(text), urls, pairs)
     return redactor(urls, pairs)
+
+
+def _is_suspect(text: str) -> bool:
+    return any(mark in text for mark in _SUSPECT)
 
 
 def _collect(value: Any, urls: list[str], pairs: list[tuple[str, str]], field: Optional[str] = None) -> None:

@@ -179,9 +179,7 @@ def interrupt(
         return Interruption(reason="the session is reconnecting; what was being said went down with the connection")
 
     spared = is_spared or (lambda response_id: False)
-    talk, active, owed = engine.read_conversation(
-        lambda talk: (talk.snapshot(), engine.responses.active, owes_answer(engine.connection))
-    )
+    talk, (active, owed) = engine.in_one_moment(lambda: (engine.responses.active, owes_answer(engine.connection)))
     # A response without an id cannot be matched against is_spared yet.
     awaited = owed and active is None and is_spared is None
     response_id, cuts = _look(_Question(talk, heard_ms, position, item_id, spared), active, awaited=awaited)

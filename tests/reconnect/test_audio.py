@@ -295,8 +295,8 @@ def test_an_answer_is_owed_to_what_has_got_another_name(plain: House) -> None:
         update = ConversationUpdate.from_json(json.dumps({**message, "item_id": long}))
         realtime.apply(update)
         kept.observe(update, None)
-    realtime.conversation.add_item(MessageItem(id=long, role="user"))
-    realtime.conversation.carry_over({long: "item_short"})
+    realtime.conversation().add_item(MessageItem(id=long, role="user"))
+    realtime.conversation().carry_over({long: "item_short"})
     assert kept.owes_answer({long: "item_short"})
     assert not kept.owes_answer({})  # it could not be carried over
 
@@ -305,7 +305,7 @@ def test_an_answer_is_owed_to_what_has_got_another_name(plain: House) -> None:
 def test_audio_whose_transcription_has_failed_is_kept_until_the_answer_has_come(fails: bool) -> None:
     """Else a transcription model that is not there would fill the memory; while it may still come it is kept."""
     realtime = RealtimeState(Dialect.GA, 1)
-    conversation, kept = realtime.conversation, ReconnectState(QUICKLY, realtime)
+    conversation, kept = realtime.conversation(), ReconnectState(QUICKLY, realtime)
     commit = CommandHandle("input_audio_buffer.commit", "event_1", 1, lambda: None)
     kept.outbox.keep_audio(1, codec.append_frame(HALF, "input_audio_buffer.append"), len(HALF), PCM)
     kept.outbox.keep_command(1, b"{}", commit, {})
