@@ -96,7 +96,7 @@ class PartDraft:
 
         An empty text takes nothing away: Azure Voice Live ends parts with empty ones (2026-07), xAI with none at all.
         """
-        if told == _NOTHING:
+        if not told.text and told == _NOTHING:
             return
         self.base = attrs.evolve(told, text=None, transcript=None, audio=None)
         for pieces, text in ((self.text, told.text), (self.transcript, told.transcript)):
@@ -361,7 +361,10 @@ class ResponseDraft:
         output = update.response.output
         for index, item in enumerate(output):
             self._learn(item, index, final=True)
-        self.told, self.done = attrs.evolve(update.response, usage=usage_of(update)), True
+        self.told, usage = update.response, usage_of(update)
+        if usage is not self.told.usage:
+            self.told = attrs.evolve(self.told, usage=usage)
+        self.done = True
         return self._said_by(output, "response")
 
     def _item_added(self, update: updates.ResponseOutputItemAddedUpdate) -> None:

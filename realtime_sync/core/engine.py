@@ -187,7 +187,6 @@ class Engine(Publisher):
         message = self.state.vocabulary.matched(command)
         return self.send_text(text, message, command.wire_type, command.event_id, connection, command)
 
-    @discreet
     def send_text(
         self,
         text: Union[str, bytes],
@@ -197,7 +196,7 @@ class Engine(Publisher):
         connection: Optional[SessionConnection] = None,
         command: Optional[Command] = None,
     ) -> CommandHandle:
-        """Send a message that is encoded already.
+        """Send a message that is encoded already. Whoever calls it is ``discreet``.
 
         ``message``: the fields by which its acknowledgement is recognised. ``command``: the same as a command, if
         known.

@@ -77,13 +77,12 @@ class ResponseMatcher:
         if metadata is UNSET and self._repeats is None:
             self._repeats = False
         requests = commands.in_flight(created.kind)
+        if not requests:
+            return None
         known = self._undecided.items()
         self._undecided = {id: each for id, each in known if commands.awaits(each.request) and self._registry.get(id)}
         doubted = [each.request for each in self._undecided.values()]
-        free = [request for request in requests if request[0] not in doubted] or requests
-        if not free:
-            return None
-        handle, message = free[0]
+        handle, message = next((request for request in requests if request[0] not in doubted), requests[0])
         speech = self._registry.answers_speech_now
         if not has_metadata(message) or (self._repeats is False and not speech):
             commands.forget(handle)
