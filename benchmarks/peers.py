@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from events import CHUNK
+from names import AS_IT_COMES, BARE, OPENAI, OURS, SOURCE, WEBSOCKETS
 
 
 class Peer(Protocol):
@@ -107,14 +108,13 @@ class OpenAIPython:
         self.connection.close()
 
 
-class WebsocketClient:
-    """websocket-client as it comes, with ``json``: no classes, no thread, no time-outs."""
+class WithJson:
+    """A WebSocket library with ``json``: no classes, no time-outs."""
 
-    def __init__(self, url: str, model: str, **options: Any) -> None:
-        import websocket
+    socket: Any
 
-        address = f"{url.replace('http', 'ws', 1)}/realtime?model={model}"
-        self.socket = websocket.create_connection(address, header=["Authorization: Bearer any-key"], **options)
+    def __init__(self, url: str, model: str) -> None:
+        self.address = f"{url.replace('http', 'ws', 1)}/realtime?model={model}"
 
     def receive(self) -> int:
         deltas = 0
@@ -140,21 +140,42 @@ class WebsocketClient:
         self.socket.close()
 
 
+class WebsocketClient(WithJson):
+    """websocket-client as it comes: no thread."""
+
+    def __init__(self, url: str, model: str, **options: Any) -> None:
+        import websocket
+
+        super().__init__(url, model)
+        self.socket = websocket.create_connection(self.address, header=["Authorization: Bearer any-key"], **options)
+
+
 def websocket_client_unvalidated(url: str, model: str) -> WebsocketClient:
     return WebsocketClient(url, model, skip_utf8_validation=True)
 
 
+class Websockets(WithJson):
+    """websockets' synchronous client, which has a thread that receives, as this library has."""
+
+    def __init__(self, url: str, model: str) -> None:
+        from websockets.sync.client import connect
+
+        super().__init__(url, model)
+        self.socket = connect(self.address, additional_headers={"Authorization": "Bearer any-key"})
+
+
 PEERS: dict[str, Callable[[str, str], Peer]] = {
-    "realtime_sync": RealtimeSync,
-    "realtime_sync-source": RealtimeSyncSource,
-    "openai-python": OpenAIPython,
-    "websocket-client": WebsocketClient,
-    "websocket-client-unvalidated": websocket_client_unvalidated,
+    OURS: RealtimeSync,
+    SOURCE: RealtimeSyncSource,
+    OPENAI: OpenAIPython,
+    AS_IT_COMES: WebsocketClient,
+    BARE: websocket_client_unvalidated,
+    WEBSOCKETS: Websockets,
 }
 
 
 def measure(name: str, task: str, count: int, url: str) -> dict[str, float]:
-    """One measurement, after a tenth of it to warm up: seconds of wall and CPU (all threads), for ``count`` events."""
+    """One measurement, after a tenth of it to warm up: seconds of wall and CPU (all threads), for one event."""
     model = "text-1" if task == "latency" else f"{task}-{count}"
     peer = PEERS[name](url, model)
     if task == "latency":
@@ -165,7 +186,7 @@ def measure(name: str, task: str, count: int, url: str) -> dict[str, float]:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     check(done, count)
     peer.close()
-    return {"wall": wall, "cpu": cpu}
+    return {"wall": wall / count, "cpu": cpu / count}
 
 
 def work(peer: Peer, task: str, count: int) -> int:
