@@ -167,7 +167,7 @@ class Connection:
         """
         return self._duplex.lock
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: Union[bytes, bytearray]) -> None:
         """Write this frame. If an interrupt comes before its first byte, it is not sent; one that cuts it is the end.
 
         The caller holds ``turn``.

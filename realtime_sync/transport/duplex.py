@@ -18,7 +18,7 @@ import ssl
 import struct
 import threading
 import time
-from typing import Optional
+from typing import Optional, Union
 
 import websocket
 from websocket import ABNF
@@ -43,6 +43,8 @@ READ_SIZE, WRITE_SIZE = 524288, 262144
 # One TLS record. OpenSSL takes a larger write as all or nothing, which would hide progress from the stall deadline; it
 # reads no more at once.
 RECORD = 16384
+
+_NOTHING = memoryview(b"")
 
 PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1002, 1007, 1009
 
@@ -83,9 +85,9 @@ class Duplex(websocket.WebSocket):
         self._position = 0
         self._pinged = False
         self._due = time.monotonic() + timeouts.ping_interval
-        self._control: dict[int, bytes] = {}  # opcode -> frame that is due; put by the reader, taken under lock
+        self._control: dict[int, bytearray] = {}  # opcode -> frame that is due; put by the reader, taken under lock
         # Of the thread that holds ``lock``:
-        self._rest = memoryview(b"")  # of the frame being written
+        self._rest = _NOTHING  # of the frame being written
         self._sealed: Optional[Exception] = None  # why no frame may follow
         self._known = True  # how much of it was sent
         self.written = 0  # frames of ``write_frame``, whole
@@ -227,7 +229,7 @@ class Duplex(websocket.WebSocket):
                 self.after_turn()
         return len(data)
 
-    def write_frame(self, data: bytes, by: Optional[float] = None) -> None:
+    def write_frame(self, data: Union[bytes, bytearray], by: Optional[float] = None) -> None:
         """Write a frame's bytes after what is left from before.
 
         The caller holds ``lock``, and calls ``after_turn`` once it has given it back. ``by`` is a monotonic moment;
@@ -235,13 +237,14 @@ class Duplex(websocket.WebSocket):
 
         Raises the connection's error, or the socket's OSError, in whose place ``after_turn`` raises a better one.
         """
-        self._flush(wait=True, by=by)
+        if self._control or self._rest or self._sealed is not None:
+            self._flush(wait=True, by=by)
         self._rest = frame = memoryview(data)
         try:
             self._write_rest(wait=True, by=by)
         finally:
             if self._rest is frame:  # it was interrupted before the first byte
-                self._rest = memoryview(b"")
+                self._rest = _NOTHING
             elif self._sealed is None:
                 self.written += 1
 
@@ -293,46 +296,37 @@ class Duplex(websocket.WebSocket):
 
     def _write_rest(self, wait: bool, by: Optional[float] = None) -> bool:
         assert self.lock.locked()
-        sent: list[int] = []  # what the socket took, for a moment
+        limit = by
         try:
-            return self._write_on(wait, by, sent)
+            while self._rest:
+                if self.error is not None:
+                    raise self.error.with_traceback(None)
+                piece = self._rest[: self._write_size]
+                wanted, self._known = WRITE, self._plain  # TLS is Python, and may hold back what it was given
+                try:
+                    with self._io:
+                        # A call could be interrupted before its result is noted. What ``map`` gives is unpacked and
+                        # noted without a call.
+                        [sent] = map(self._socket.send, (piece,))
+                        self._rest, self._known = self._rest[sent:], True
+                except (ssl.SSLWantWriteError, BlockingIOError):
+                    pass
+                except ssl.SSLWantReadError:
+                    wanted = READ
+                else:
+                    limit = by
+                    continue
+                if not wait:
+                    return False
+                limit = limit or time.monotonic() + self.timeouts.send
+                self._wait_for_room(wanted, limit)
         except BaseException as exc:
-            if sent:
-                self._advance(sent)
             cut = 0 < len(self._rest) < len(self._rest.obj)  # type: ignore[arg-type]  # bytes
             if isinstance(exc, Exception) or cut or not self._known:
                 self._seal(exc)
             raise
-
-    def _write_on(self, wait: bool, by: Optional[float], sent: list[int]) -> bool:
-        limit = by or time.monotonic() + self.timeouts.send
-        while self._rest:
-            if self.error is not None:
-                raise self.error.with_traceback(None)
-            wanted, self._known = WRITE, self._plain
-            try:
-                with self._io:
-                    # In one step with noting its result: an interrupt comes behind both. TLS is Python, and may hold
-                    # back what it was given.
-                    sent.extend(map(self._socket.send, (self._rest[: self._write_size],)))
-            except (ssl.SSLWantWriteError, BlockingIOError):
-                pass
-            except ssl.SSLWantReadError:
-                wanted = READ
-            if sent:
-                self._advance(sent)
-                limit = by or time.monotonic() + self.timeouts.send
-            elif not wait:
-                return False
-            else:
-                self._wait_for_room(wanted, limit)
         self._known = True
         return True
-
-    def _advance(self, sent: list[int]) -> None:
-        # There is no call between these, so no interrupt comes between them.
-        self._rest, self._known = self._rest[sent[0] :], True
-        del sent[:]
 
     def _wait_for_room(self, wanted: int, limit: float) -> None:
         seconds = limit - time.monotonic()
@@ -347,7 +341,7 @@ class Duplex(websocket.WebSocket):
     def _seal(self, cause: BaseException) -> None:
         """After a frame that was cut nothing can be written."""
         assert self.lock.locked()
-        self._rest = memoryview(b"")
+        self._rest = _NOTHING
         if isinstance(cause, ConnectionClosedError):
             self._sealed = self.end(cause)
         elif isinstance(cause, OSError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import weakref
@@ -12,11 +13,11 @@ import attrs
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.outgoing import OutgoingChunks, Progress, outgoing_chunks
-from realtime_sync.audio.pacing import RealClock
 from realtime_sync.audio.preflight import check_commit
-from realtime_sync.audio.source import AudioSource
+from realtime_sync.audio.source import AudioChunks, AudioSource
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
+from realtime_sync.core.recovery import Outgoing
 from realtime_sync.core.streams import End, Listener
 from realtime_sync.errors import (
     AudioFormatError,
@@ -317,19 +318,21 @@ class AudioInput:
             pace=pace,
             trailing_silence_ms=trailing_silence_ms,
             progress=progress,
-            clock=RealClock(wake=wake),
+            wake=wake,
         )
 
     def send(self, chunks: OutgoingChunks) -> None:
         """Send what ``chunks()`` gave; see ``RealtimeConversationSession.send_audio``."""
-        with closing(chunks):
-            stream = object()
+        stream, together = object(), chunks.together if isinstance(chunks, AudioChunks) else 1
+        try:
             try:
                 self._claim.take(stream)
-                for chunk in chunks:
-                    self._send(chunk)
+                while several := tuple(itertools.islice(chunks, together)):
+                    self._send(*several)
             finally:
                 self._claim.pop(stream, None)
+        finally:
+            chunks.close()
 
     def start_sending(self, chunks: OutgoingChunks, wake: Flag) -> AudioSend:
         """Send what ``chunks(wake=wake)`` gave; see ``RealtimeConversationSession.start_sending_audio``."""
@@ -347,7 +350,11 @@ class AudioInput:
         self._engine.check_open()
         return AudioWriter(self._send, self._claim, self._engine.settings.input_format.sample_bytes)
 
-    def _send(self, chunk: bytes) -> None:
-        self._uncommitted.begun += len(chunk)  # before it is sent: what counts is the most that there may be
-        self._engine.send_audio(codec.append_frame(chunk, self.append_type), len(chunk))
-        self._uncommitted.sent = self._uncommitted.begun
+    def _send(self, *chunks: bytes) -> None:
+        uncommitted, append_type = self._uncommitted, self.append_type
+        frames = []
+        for chunk in chunks:
+            uncommitted.begun += len(chunk)  # before it is sent: what counts is the most that there may be
+            frames.append(Outgoing(codec.append_frame(chunk, append_type), audio_bytes=len(chunk)))
+        self._engine.send_audio(frames)
+        uncommitted.sent = uncommitted.begun
