@@ -108,7 +108,7 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     wanted = _Wanted(format, chunk_bytes - chunk_bytes % format.sample_bytes)
     if isinstance(source, (bytearray, memoryview)):
         source = bytes(source)
-    if isinstance(source, bytes) and _is_bare(source, format):  # first, for it is what comes often
+    if isinstance(source, bytes) and is_bare(source, format):  # first, for it is what comes often
         wanted.total_bytes = len(source)
         wanted.together = max(1, min(_MOST_TOGETHER, _BYTES_TOGETHER // wanted.size))
         chunks = slices(source, wanted.size)
@@ -122,7 +122,7 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     return AudioChunks(chunks, wanted)
 
 
-def _is_bare(data: bytes, format: SampleFormat) -> bool:
+def is_bare(data: bytes, format: SampleFormat) -> bool:
     """True for nothing but samples: a short way for who sends each piece by itself, as a microphone gives it."""
     if not data or len(data) % format.sample_bytes:  # to be told in the words of all other sources
         return False

@@ -14,7 +14,7 @@ import attrs
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.outgoing import OutgoingChunks, Progress, outgoing_chunks
 from realtime_sync.audio.preflight import check_commit
-from realtime_sync.audio.source import AudioChunks, AudioSource
+from realtime_sync.audio.source import AudioChunks, AudioSource, is_bare
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.recovery import Outgoing
@@ -47,6 +47,8 @@ _MOST_INTERRUPTED_SECONDS = 1.0
 # A writer's piece is sent in parts of so many bytes: the service takes 15 MiB of base64 in a message (2026), and other
 # commands get in between.
 _PART = 2**20
+# The arguments of ``send_audio`` for a source that is to be sent at once, in messages of 100 ms.
+_AS_IT_IS: tuple[object, ...] = (100, None, 0, None)
 
 
 class AudioClaim(dict[object, None]):
@@ -321,9 +323,28 @@ class AudioInput:
             wake=wake,
         )
 
-    def send(self, chunks: OutgoingChunks) -> None:
-        """Send what ``chunks()`` gave; see ``RealtimeConversationSession.send_audio``."""
-        stream, together = object(), chunks.together if isinstance(chunks, AudioChunks) else 1
+    def send(
+        self,
+        source: AudioSource,
+        chunk_ms: float,
+        pace: Optional[float],
+        trailing_silence_ms: float,
+        progress: Progress,
+    ) -> None:
+        """See ``RealtimeConversationSession.send_audio``."""
+        stream = object()
+        if type(source) is bytes and (chunk_ms, pace, trailing_silence_ms, progress) == _AS_IT_IS:
+            format = self._engine.settings.input_format
+            if len(source) <= format.bytes_for(0.1) and is_bare(source, format):
+                # A message by itself, as a microphone gives it, takes a tenth less this way.
+                try:
+                    self._claim.take(stream)
+                    self._send(source)
+                finally:
+                    self._claim.pop(stream, None)
+                return
+        chunks = self.chunks(source, chunk_ms, pace, trailing_silence_ms, progress)
+        together = chunks.together if isinstance(chunks, AudioChunks) else 1
         try:
             try:
                 self._claim.take(stream)
