@@ -435,7 +435,7 @@ class RealtimeConversationSession(RealtimeWireSession):
             AudioSendInProgressError: Other audio is being sent.
             RealtimeSyncError: As all commands.
         """
-        self._audio.send(self._audio.chunks(source, chunk_ms, pace, trailing_silence_ms, progress))
+        self._audio.send(source, chunk_ms, pace, trailing_silence_ms, progress)
 
     def start_sending_audio(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from typing import Callable, Optional
 
@@ -34,7 +35,8 @@ _MAGICS = (
     (0, b"FLV\x01", "a Flash video"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a WMA file"),
 )
-_MAGICS_BY_OFFSET = {at: tuple(magic for offset, magic, _ in _MAGICS if offset == at) for at, *_ in _MAGICS}
+# What a file may begin with, also one of an MP3's frames alone. Each piece of samples comes by here.
+_TELLING = re.compile(b"|".join((rb"\xff", *(b"." * at + re.escape(magic) for at, magic, _ in _MAGICS))), re.DOTALL)
 # What begins with nothing that tells, or not with its first frame: then the name does.
 _COMPRESSED_NAMES = (".mp3", ".mp2", ".aac", ".m4a", ".mp4", ".flac", ".ogg", ".oga", ".opus", ".webm", ".wma", ".amr")
 _WAV_NAMES = (".wav", ".wave")
@@ -50,12 +52,10 @@ def container(peek: Callable[[int], bytes], name: Optional[str]) -> Optional[str
     """
     start = peek(12)
     found = None
-    if any(
-        start.startswith(magics, offset) for offset, magics in _MAGICS_BY_OFFSET.items()
-    ):  # each piece comes by here
-        found = next(what for offset, magic, what in _MAGICS if start.startswith(magic, offset))
-    if found is None and start.startswith(b"\xff"):
-        found = frames_in_a_row(peek)
+    if _TELLING.match(start):
+        found = next((what for offset, magic, what in _MAGICS if start.startswith(magic, offset)), None)
+        if found is None:
+            found = frames_in_a_row(peek)
     if found is None and name is not None and name.lower().endswith(_COMPRESSED_NAMES):
         kind = os.path.splitext(name)[1][1:].upper()
         found = f"{'a' if kind[0] in 'FW' else 'an'} {kind} file, by its name"

@@ -10,11 +10,12 @@ from contextlib import contextmanager
 from typing import Any, Callable, Optional, Union
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.pacing import Pacer, PacingClock, paced
+from realtime_sync.audio.pacing import Pacer, PacingClock, RealClock, paced
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks, slices
 from realtime_sync.checks import check_number
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.extras import require
+from realtime_sync.interrupts import Flag
 
 Progress = Union[bool, Callable[[float, Optional[float]], object], None]
 """``progress(sent_seconds, total_seconds)``, or True for a bar in the terminal (tqdm); None or False: nothing."""
@@ -35,13 +36,15 @@ def outgoing_chunks(
     trailing_silence_ms: float = 0,
     progress: Progress = None,
     clock: Optional[PacingClock] = None,
+    wake: Optional[Flag] = None,
 ) -> OutgoingChunks:
     """The chunks to be sent, each when it is to be sent; ``close()`` them where they are dropped before their end.
 
     ``chunk_ms``: how long each is, 1 to 10,000 milliseconds; the last of the source may be shorter. ``pace``: 1.0 hands
     them out at the speed of speech, 2.0 twice as fast; None does not wait. ``trailing_silence_ms``: silence behind
     the audio, in which voice activity detection finds the end of speech. ``progress``: see ``Progress``; called on the
-    sending thread after each chunk, ``total_seconds`` is None if the source does not tell it. ``clock`` paces.
+    sending thread after each chunk, ``total_seconds`` is None if the source does not tell it. ``clock`` paces;
+    None: a real one, whose waits ``wake`` ends.
 
     Raises, when called, InvalidInputError for arguments without sense, ConfigurationError where ``progress=True`` needs
     tqdm; and as ``audio_chunks``, of which a path is opened, and its first chunk read, before this returns.
@@ -52,12 +55,12 @@ def outgoing_chunks(
     check_progress(progress)
     size = format.bytes_for(chunk_ms / 1000)
     chunks = audio_chunks(source, format, size)
-    if isinstance(source, (str, os.PathLike)):
+    if not isinstance(source, bytes) and isinstance(source, (str, os.PathLike)):  # the latter takes 0.4 µs
         chunks.begin()
-    silence = format.silence(trailing_silence_ms / 1000)
+    silence = format.silence(trailing_silence_ms / 1000) if trailing_silence_ms else b""
     timed: Iterable[bytes] = itertools.chain(chunks, slices(silence, size)) if silence else chunks
     if pace is not None:
-        timed = paced(timed, format, Pacer(pace, clock))
+        timed = paced(timed, format, Pacer(pace, clock or RealClock(wake=wake)))
     if pace is None and not silence and not progress:
         return chunks
     return _reported(timed, chunks, len(silence), format, progress)

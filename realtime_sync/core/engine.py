@@ -33,7 +33,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Callable, Optional, Union
 
@@ -220,37 +220,56 @@ class Engine(Publisher):
         while not self._sent_on(connection or self.live_connection(), frame, fixed=connection is not None):
             pass
 
-    def send_audio(self, text: bytes, size: int) -> None:
-        """Send an append of ``size`` bytes of samples, or have the recovery hold it for the next connection."""
-        frame = Outgoing(text, audio_bytes=size)
-        while True:
-            self.check_open()
+    def send_audio(self, frames: Sequence[Outgoing]) -> None:
+        """Send appends, one right behind the other, or have the recovery hold them for the next connection."""
+        while frames:
             connection = self._connection  # before the state, as in ``live_connection``
-            if self.reconnecting:
+            if self.forked or self.states.state is not State.CONNECTED:
+                self.check_open()
                 with self.states.lock:  # go_live holds it, too: no audio is held after all held audio was sent
                     if self.reconnecting:
-                        self.recovery.hold(frame)
+                        for frame in frames:
+                            self.recovery.hold(frame)
                         return
-            if self._sent_on(connection, frame):
+            try:
+                connection.send_audio(frames, self.recovery.keep, self.recovery.take_back)
+            except ConnectionClosedError as error:
+                self._check_sent(error, connection, frames)
+                frames = [frame for frame in frames if not frame.kept]
+            else:
                 return
 
     def _sent_on(self, connection: SessionConnection, frame: Outgoing, fixed: bool = False) -> bool:
         """Send a frame on this connection; False if another one replaced it, so that the frame must be sent there."""
         try:
             connection.send(frame, self.recovery.keep, self.recovery.take_back)
-        except ConnectionReplacedError as error:
-            if frame.kept:  # it may have reached the service or not: it is sent again, or its handle says why not
-                if frame.handle is not None:
-                    frame.handle.settle(None, error)
-                return True
-            if fixed or (connection is self._connection and self.states.state is State.CONNECTED):
-                raise
-            return False
         except ConnectionClosedError as error:
-            if not frame.kept or error is connection.error:
-                raise
-            # Only the reader thread knows whether the session will reconnect; it settles the handle.
+            self._check_sent(error, connection, (frame,), fixed)
+            return frame.kept
         return True
+
+    def _check_sent(
+        self,
+        error: ConnectionClosedError,
+        connection: SessionConnection,
+        frames: Sequence[Outgoing],
+        fixed: bool = False,
+    ) -> None:
+        """Raise the error with which the sending of these frames ended, unless the session goes on and sends them.
+
+        Those that were kept may have reached the service or not: they are sent again, or their handle says why not. The
+        others are to be sent on the connection that replaced this one.
+        """
+        kept = frames[-1].kept
+        if not isinstance(error, ConnectionReplacedError):
+            if not kept or error is connection.error:
+                raise error
+            # Only the reader thread knows whether the session will reconnect; it settles the handle.
+        elif kept:
+            if frames[-1].handle is not None:
+                frames[-1].handle.settle(None, error)
+        elif fixed or (connection is self._connection and self.states.state is State.CONNECTED):
+            raise error
 
     # The reader thread ----------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ Locks held by the engine: the turn on the wire for ``keep`` and ``take_back``; `
 
 from __future__ import annotations
 
+import types
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from realtime_sync.core.commands import CommandHandle
     from realtime_sync.core.connection import SessionConnection
     from realtime_sync.core.streams import End
+
+
+_NO_FIELDS: Mapping[str, Any] = types.MappingProxyType({})
 
 
 @attrs.define(eq=False)
@@ -42,7 +46,7 @@ class Outgoing:
 
     text: Union[str, bytes] = attrs.field(repr=False)
     handle: Optional[CommandHandle] = None
-    message: Mapping[str, Any] = attrs.field(factory=dict)
+    message: Mapping[str, Any] = _NO_FIELDS
     audio_bytes: int = 0
     kept: bool = False
 

@@ -61,32 +61,33 @@ class Connection:
         its close frame (PeerUnresponsiveError, SendStalledError) if the connection broke,
         ProtocolViolationError (MessageTooBigError) if the peer broke the rules, or what ``abort`` was given.
         """
+        duplex = self._duplex
         try:
             while True:
-                frame = self._duplex.recv_frame()
+                if not self._opcode:
+                    text = duplex.recv_text()
+                    if text is not None:
+                        return text.decode()
+                frame = duplex.recv_frame()
                 opcode: int = frame.opcode
                 data: bytes = frame.data  # type: ignore[assignment]  # theirs may be str before it is sent
                 if opcode == ABNF.OPCODE_PING:
-                    self._duplex.answer_ping(data)
+                    duplex.answer_ping(data)
                 elif opcode == ABNF.OPCODE_CLOSE:
                     raise self._on_close(data)
                 elif frame.fin and opcode in (ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY) and not self._opcode:
-                    return self._decode(data) if opcode == ABNF.OPCODE_TEXT else data
+                    return data.decode() if opcode == ABNF.OPCODE_TEXT else data
                 elif opcode != ABNF.OPCODE_PONG:
                     message = self._gather(opcode, data, bool(frame.fin))
                     if message is not None:
                         return message
         except ConnectionClosedError:
             raise
-        except BaseException as exc:  # an interrupt in the middle of a frame: its bytes are gone
-            self._duplex.end(self._duplex.loss("Receiving was interrupted", exc))
-            raise
-
-    def _decode(self, data: bytes) -> str:
-        try:
-            return data.decode("utf-8")
         except UnicodeDecodeError as exc:
             raise self._not_utf8(exc) from exc
+        except BaseException as exc:  # an interrupt in the middle of a frame: its bytes are gone
+            duplex.end(duplex.loss("Receiving was interrupted", exc))
+            raise
 
     def _not_utf8(self, exc: UnicodeDecodeError) -> ConnectionClosedError:
         return self._duplex.violation(NOT_UTF8, f"text that is not UTF-8 ({exc.reason} at byte {exc.start})")
@@ -105,10 +106,7 @@ class Connection:
         if self._opcode == ABNF.OPCODE_BINARY:
             self._parts.append(data)
         else:
-            try:
-                self._parts.append(self._decoder.decode(data, last))
-            except UnicodeDecodeError as exc:
-                raise self._not_utf8(exc) from exc
+            self._parts.append(self._decoder.decode(data, last))
         if not last:
             return None
         parts, text = self._parts, self._opcode == ABNF.OPCODE_TEXT
@@ -167,7 +165,7 @@ class Connection:
         """
         return self._duplex.lock
 
-    def write(self, frame: bytes) -> None:
+    def write(self, frame: Union[bytes, bytearray]) -> None:
         """Write this frame. If an interrupt comes before its first byte, it is not sent; one that cuts it is the end.
 
         The caller holds ``turn``.

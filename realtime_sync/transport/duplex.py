@@ -18,7 +18,7 @@ import ssl
 import struct
 import threading
 import time
-from typing import Optional
+from typing import Callable, Optional, Union
 
 import websocket
 from websocket import ABNF
@@ -39,10 +39,14 @@ from realtime_sync.transport.nested_tls import Stream
 from realtime_sync.transport.waiting import READ, WRITE, Waiter, WakeUp
 
 # How much is read and written at once. To read lets other threads in, which costs more than to read, so: much.
-READ_SIZE, WRITE_SIZE = 524288, 262144
+READ_SIZES, WRITE_SIZE = (65536, 524288), 262144
 # One TLS record. OpenSSL takes a larger write as all or nothing, which would hide progress from the stall deadline; it
 # reads no more at once.
 RECORD = 16384
+
+_NOTHING = memoryview(b"")
+
+_WHOLE_TEXT = 0x80 | ABNF.OPCODE_TEXT
 
 PROTOCOL_ERROR, NOT_UTF8, TOO_BIG = 1002, 1007, 1009
 
@@ -77,15 +81,24 @@ class Duplex(websocket.WebSocket):
         self._io = threading.Lock()  # guards every call on _socket, its closing included
         self._socket = sock
         self._plain = type(sock) is socket.socket
-        self._read_size, self._write_size = (READ_SIZE, WRITE_SIZE) if self._plain else (RECORD, RECORD)
+        self._read_sizes, self._write_size = (READ_SIZES, WRITE_SIZE) if self._plain else ((RECORD, RECORD), RECORD)
+        # Says how much was received and cannot be waited for; None if it is not known.
+        self._pending: Optional[Callable[[], int]] = None
+        if self._plain:
+            self._pending = _none
+        elif isinstance(sock, ssl.SSLSocket):
+            self._pending = sock.pending
         # Of the reader:
+        self._short = 65535 if room is None else room  # how long a message of ``recv_text`` may be
+        self._read_size = self._read_sizes[0]
+        self._awaited = 0  # what to wait for before the next try to read; 0: nothing
         self._received = received
         self._position = 0
         self._pinged = False
         self._due = time.monotonic() + timeouts.ping_interval
-        self._control: dict[int, bytes] = {}  # opcode -> frame that is due; put by the reader, taken under lock
+        self._control: dict[int, bytearray] = {}  # opcode -> frame that is due; put by the reader, taken under lock
         # Of the thread that holds ``lock``:
-        self._rest = memoryview(b"")  # of the frame being written
+        self._rest = _NOTHING  # of the frame being written
         self._sealed: Optional[Exception] = None  # why no frame may follow
         self._known = True  # how much of it was sent
         self.written = 0  # frames of ``write_frame``, whole
@@ -98,6 +111,31 @@ class Duplex(websocket.WebSocket):
         self._released = False
 
     # Reading: one thread.
+
+    def recv_text(self) -> Optional[bytes]:
+        """A message of text in one frame below 64 KiB, as nearly all are, by a short way. None: ``recv_frame`` it.
+
+        Not for what follows the first frame of a message. Raises the connection's error at its end.
+        """
+        if self.error is not None:
+            raise self.error.with_traceback(None)
+        data, at = self._received, self._position
+        if at == len(data):
+            self._received, self._position = b"", 0  # not to be held while waiting
+            self._received, at = self._fetch(), 0
+            data = self._received
+        if data[at] != _WHOLE_TEXT or len(data) < at + 4:
+            return None
+        length, begin = data[at + 1], at + 2
+        if length == 126:
+            length, begin = data[begin] << 8 | data[begin + 1], at + 4
+        elif length > 126:  # longer, or masked
+            return None
+        end = begin + length
+        if end > len(data) or length > self._short:
+            return None
+        self._position = end
+        return data[begin:end]
 
     def recv_frame(self) -> ABNF:
         """The next frame, whole and valid; answers nothing. Raises the connection's error at its end."""
@@ -154,16 +192,21 @@ class Duplex(websocket.WebSocket):
         return b"".join(parts)
 
     def _fetch(self) -> bytes:
-        # First try, then wait: what TLS has decrypted already is invisible to a waiter.
+        # First try, then wait, as what TLS has decrypted is invisible to a waiter; unless it is known that there is
+        # nothing: each try lets other threads in, and of a message alone it would be every second one.
         while self.error is None:
+            if self._awaited and not self._wait_for_peer(self._awaited):
+                continue
+            size = self._read_size
             try:
                 with self._io:
-                    chunk = self._socket.recv(self._read_size)
+                    chunk = self._socket.recv(size)
+                    less = len(chunk) < size and self._pending is not None and not self._pending()
             except (ssl.SSLWantReadError, BlockingIOError):
-                self._wait_for_peer(READ)
+                self._awaited = READ
                 continue
             except ssl.SSLWantWriteError:  # TLS has to answer something (a key update) before it can go on
-                self._wait_for_peer(WRITE)
+                self._awaited = WRITE
                 continue
             except OSError as exc:
                 self._lose("The connection broke", exc)
@@ -172,19 +215,25 @@ class Duplex(websocket.WebSocket):
                 self._lose("The connection ended without a close frame", EOFError("end of stream"))
                 break
             self._heard()
+            self._awaited, self._read_size = (READ, self._read_sizes[0]) if less else (0, self._read_sizes[1])
             return chunk
         assert self.error is not None
         raise self.error.with_traceback(None)
 
-    def _wait_for_peer(self, events: int) -> None:
-        """Wait for bytes, for room if a ping or pong is still to be written, or for the next keepalive moment."""
+    def _wait_for_peer(self, events: int) -> bool:
+        """Wait for bytes, for room if a ping or pong is still to be written, or for the next keepalive moment.
+
+        True if the socket is worth a try.
+        """
         if self.write_control():
             events |= WRITE
         if self._wait(self._reading, events, self._due - time.monotonic()):
             if events == READ:
                 self._heard()  # also if the bytes are not a whole TLS record yet
-        elif self.error is None and time.monotonic() >= self._due:
+            return True
+        if self.error is None and time.monotonic() >= self._due:
             self._keep_alive()
+        return False
 
     def _heard(self) -> None:
         self._pinged = False
@@ -227,7 +276,7 @@ class Duplex(websocket.WebSocket):
                 self.after_turn()
         return len(data)
 
-    def write_frame(self, data: bytes, by: Optional[float] = None) -> None:
+    def write_frame(self, data: Union[bytes, bytearray], by: Optional[float] = None) -> None:
         """Write a frame's bytes after what is left from before.
 
         The caller holds ``lock``, and calls ``after_turn`` once it has given it back. ``by`` is a monotonic moment;
@@ -235,13 +284,14 @@ class Duplex(websocket.WebSocket):
 
         Raises the connection's error, or the socket's OSError, in whose place ``after_turn`` raises a better one.
         """
-        self._flush(wait=True, by=by)
+        if self._control or self._rest or self._sealed is not None:
+            self._flush(wait=True, by=by)
         self._rest = frame = memoryview(data)
         try:
             self._write_rest(wait=True, by=by)
         finally:
             if self._rest is frame:  # it was interrupted before the first byte
-                self._rest = memoryview(b"")
+                self._rest = _NOTHING
             elif self._sealed is None:
                 self.written += 1
 
@@ -293,46 +343,37 @@ class Duplex(websocket.WebSocket):
 
     def _write_rest(self, wait: bool, by: Optional[float] = None) -> bool:
         assert self.lock.locked()
-        sent: list[int] = []  # what the socket took, for a moment
+        limit = by
         try:
-            return self._write_on(wait, by, sent)
+            while self._rest:
+                if self.error is not None:
+                    raise self.error.with_traceback(None)
+                piece = self._rest[: self._write_size]
+                wanted, self._known = WRITE, self._plain  # TLS is Python, and may hold back what it was given
+                try:
+                    with self._io:
+                        # A call could be interrupted before its result is noted. What ``map`` gives is unpacked and
+                        # noted without a call.
+                        [sent] = map(self._socket.send, (piece,))
+                        self._rest, self._known = self._rest[sent:], True
+                except (ssl.SSLWantWriteError, BlockingIOError):
+                    pass
+                except ssl.SSLWantReadError:
+                    wanted = READ
+                else:
+                    limit = by
+                    continue
+                if not wait:
+                    return False
+                limit = limit or time.monotonic() + self.timeouts.send
+                self._wait_for_room(wanted, limit)
         except BaseException as exc:
-            if sent:
-                self._advance(sent)
             cut = 0 < len(self._rest) < len(self._rest.obj)  # type: ignore[arg-type]  # bytes
             if isinstance(exc, Exception) or cut or not self._known:
                 self._seal(exc)
             raise
-
-    def _write_on(self, wait: bool, by: Optional[float], sent: list[int]) -> bool:
-        limit = by or time.monotonic() + self.timeouts.send
-        while self._rest:
-            if self.error is not None:
-                raise self.error.with_traceback(None)
-            wanted, self._known = WRITE, self._plain
-            try:
-                with self._io:
-                    # In one step with noting its result: an interrupt comes behind both. TLS is Python, and may hold
-                    # back what it was given.
-                    sent.extend(map(self._socket.send, (self._rest[: self._write_size],)))
-            except (ssl.SSLWantWriteError, BlockingIOError):
-                pass
-            except ssl.SSLWantReadError:
-                wanted = READ
-            if sent:
-                self._advance(sent)
-                limit = by or time.monotonic() + self.timeouts.send
-            elif not wait:
-                return False
-            else:
-                self._wait_for_room(wanted, limit)
         self._known = True
         return True
-
-    def _advance(self, sent: list[int]) -> None:
-        # There is no call between these, so no interrupt comes between them.
-        self._rest, self._known = self._rest[sent[0] :], True
-        del sent[:]
 
     def _wait_for_room(self, wanted: int, limit: float) -> None:
         seconds = limit - time.monotonic()
@@ -347,7 +388,7 @@ class Duplex(websocket.WebSocket):
     def _seal(self, cause: BaseException) -> None:
         """After a frame that was cut nothing can be written."""
         assert self.lock.locked()
-        self._rest = memoryview(b"")
+        self._rest = _NOTHING
         if isinstance(cause, ConnectionClosedError):
             self._sealed = self.end(cause)
         elif isinstance(cause, OSError):
@@ -480,6 +521,10 @@ class Duplex(websocket.WebSocket):
         self._reading.close()
         self._writing.close()
         self._wake_up.close()
+
+
+def _none() -> int:
+    return 0
 
 
 def closed(info: CloseInfo) -> ConnectionClosedError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import weakref
@@ -12,11 +13,11 @@ import attrs
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.outgoing import OutgoingChunks, Progress, outgoing_chunks
-from realtime_sync.audio.pacing import RealClock
 from realtime_sync.audio.preflight import check_commit
-from realtime_sync.audio.source import AudioSource
+from realtime_sync.audio.source import AudioChunks, AudioSource, is_bare
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
+from realtime_sync.core.recovery import Outgoing
 from realtime_sync.core.streams import End, Listener
 from realtime_sync.errors import (
     AudioFormatError,
@@ -46,6 +47,8 @@ _MOST_INTERRUPTED_SECONDS = 1.0
 # A writer's piece is sent in parts of so many bytes: the service takes 15 MiB of base64 in a message (2026), and other
 # commands get in between.
 _PART = 2**20
+# The arguments of ``send_audio`` for a source that is to be sent at once, in messages of 100 ms.
+_AS_IT_IS: tuple[object, ...] = (100, None, 0, None)
 
 
 class AudioClaim(dict[object, None]):
@@ -317,19 +320,40 @@ class AudioInput:
             pace=pace,
             trailing_silence_ms=trailing_silence_ms,
             progress=progress,
-            clock=RealClock(wake=wake),
+            wake=wake,
         )
 
-    def send(self, chunks: OutgoingChunks) -> None:
-        """Send what ``chunks()`` gave; see ``RealtimeConversationSession.send_audio``."""
-        with closing(chunks):
-            stream = object()
+    def send(
+        self,
+        source: AudioSource,
+        chunk_ms: float,
+        pace: Optional[float],
+        trailing_silence_ms: float,
+        progress: Progress,
+    ) -> None:
+        """See ``RealtimeConversationSession.send_audio``."""
+        stream = object()
+        if type(source) is bytes and (chunk_ms, pace, trailing_silence_ms, progress) == _AS_IT_IS:
+            format = self._engine.settings.input_format
+            if len(source) <= format.bytes_for(0.1) and is_bare(source, format):
+                # A message by itself, as a microphone gives it, takes a tenth less this way.
+                try:
+                    self._claim.take(stream)
+                    self._send(source)
+                finally:
+                    self._claim.pop(stream, None)
+                return
+        chunks = self.chunks(source, chunk_ms, pace, trailing_silence_ms, progress)
+        together = chunks.together if isinstance(chunks, AudioChunks) else 1
+        try:
             try:
                 self._claim.take(stream)
-                for chunk in chunks:
-                    self._send(chunk)
+                while several := tuple(itertools.islice(chunks, together)):
+                    self._send(*several)
             finally:
                 self._claim.pop(stream, None)
+        finally:
+            chunks.close()
 
     def start_sending(self, chunks: OutgoingChunks, wake: Flag) -> AudioSend:
         """Send what ``chunks(wake=wake)`` gave; see ``RealtimeConversationSession.start_sending_audio``."""
@@ -347,7 +371,11 @@ class AudioInput:
         self._engine.check_open()
         return AudioWriter(self._send, self._claim, self._engine.settings.input_format.sample_bytes)
 
-    def _send(self, chunk: bytes) -> None:
-        self._uncommitted.begun += len(chunk)  # before it is sent: what counts is the most that there may be
-        self._engine.send_audio(codec.append_frame(chunk, self.append_type), len(chunk))
-        self._uncommitted.sent = self._uncommitted.begun
+    def _send(self, *chunks: bytes) -> None:
+        uncommitted, append_type = self._uncommitted, self.append_type
+        frames = []
+        for chunk in chunks:
+            uncommitted.begun += len(chunk)  # before it is sent: what counts is the most that there may be
+            frames.append(Outgoing(codec.append_frame(chunk, append_type), audio_bytes=len(chunk)))
+        self._engine.send_audio(frames)
+        uncommitted.sent = uncommitted.begun

@@ -20,7 +20,7 @@ def test_a_frame_of_any_length_is_the_one_that_websocket_client_writes(
 
 
 def test_every_frame_has_a_mask_of_its_own() -> None:
-    frames = [client_frame(ABNF.OPCODE_TEXT, b"\0" * 8) for _ in range(100)]
+    frames = [bytes(client_frame(ABNF.OPCODE_TEXT, b"\0" * 8)) for _ in range(100)]
     assert len({frame[2:6] for frame in frames}) > 90
     for frame in frames:
         assert frame == struct.pack("!BB", 0x81, 0x88) + frame[2:6] * 3  # zeros, masked, are the mask itself
