@@ -104,8 +104,8 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=(*ROWS, *COSTS), default=(*ROWS, *COSTS), help="these rows alone")
     arguments = parser.parse_args()
     repeat = 2 if arguments.quick else arguments.repeat
-    cores = os.cpu_count()
-    print(f"{platform.python_implementation()} {platform.python_version()}, {cores} cores, best of {repeat}")
+    python = f"{platform.python_implementation()} {platform.python_version()}"
+    print(f"{python}, {os.cpu_count()} cores, best of up to {repeat} rounds")
     names = [name for name in ROWS if name in arguments.only]
     results = run(names, repeat, arguments.quick)
     for name in names:
