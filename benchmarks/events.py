@@ -87,6 +87,35 @@ BEGUN = _event("response.created", event_id=IDS["event_id"], response={"id": IDS
 """What comes before the deltas."""
 
 
+def _answer() -> str:
+    """A text answer of two deltas, a message a line. To be replaced: NUMBER, "LAST" (an item's id), "METADATA"."""
+    response = {**_RESPONSE, "id": "resp_NUMBER", "metadata": "METADATA"}
+    begun = {**response, "status": "in_progress", "output": [], "usage": None}
+    item = {**_RESPONSE["output"][0], "id": "item_NUMBER"}
+    empty = {**item, "status": "in_progress", "content": []}
+    text = item["content"][0]["text"]
+    output = {"response_id": "resp_NUMBER", "output_index": 0}
+    part = {**output, "item_id": "item_NUMBER", "content_index": 0}
+    events: list[tuple[str, dict[str, Any]]] = [
+        ("response.created", {"response": begun}),
+        ("response.output_item.added", {**output, "item": empty}),
+        ("conversation.item.added", {"previous_item_id": "LAST", "item": empty}),
+        ("response.content_part.added", {**part, "part": {"type": "text", "text": ""}}),
+        ("response.output_text.delta", {**part, "delta": text[:24]}),
+        ("response.output_text.delta", {**part, "delta": text[24:]}),
+        ("response.output_text.done", {**part, "text": text}),
+        ("response.content_part.done", {**part, "part": {"type": "text", "text": text}}),
+        ("conversation.item.done", {"previous_item_id": "LAST", "item": item}),
+        ("response.output_item.done", {**output, "item": item}),
+        ("response.done", {"response": {**response, "output": [item]}}),
+    ]
+    return "\n".join(_event(kind, event_id=f"event_NUMBER_{at}", **rest) for at, (kind, rest) in enumerate(events))
+
+
+ANSWER = _answer()
+"""All that a service sends for a request; ``_answer`` says what is to be replaced in it."""
+
+
 def frame(text: str) -> bytes:
     """A text frame as servers send it: not masked. At most 65,535 bytes."""
     data = text.encode()

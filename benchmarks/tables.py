@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from importlib.metadata import version
 
@@ -65,12 +66,31 @@ def print_sessions(title: str, rounds: Rounds) -> None:
         print()
 
 
+def print_growth(title: str, rounds: Rounds) -> None:
+    """Median time of the first asks, how many times as long the last ones take; pauses and memory.
+
+    Of ratios, the middle one of the rounds counts: the best one would be that of the most noise.
+    """
+    (client,) = rounds
+    columns = ("asks", "first", "longest", "copying")
+    asks, first, longest, copying = (best(rounds, client, figure) for figure in columns)
+    to_first = statistics.median(figures["last"] / figures["first"] for figures in rounds[client])
+    to_fresh = statistics.median(figures["ratio"] for figures in rounds[client])
+    has_memory = "memory" in rounds[client][0]
+    print(f"\n{f'{title} to {asks:,.0f} asks':40} {'first us':>10} {'x first':>9} {'x fresh':>7}", end="")
+    print(f" {'longest ms':>10} {'copy us':>9}", f"{'bytes an ask':>12}" if has_memory else "")
+    print(f"  {LABELS[client]:38} {first * 1e6:10.0f} {to_first:9.2f} {to_fresh:7.2f}", end="")
+    print(f" {longest * 1e3:10.0f} {copying * 1e6:9.0f}", end="")
+    print(f" {best(rounds, client, 'memory'):12,.0f}" if has_memory else "")
+
+
 PRINTERS: dict[str, Callable[[str, Rounds], None]] = {
     "text": print_throughput,
     "audio": print_throughput,
     "upload": print_throughput,
     "latency": print_latency,
     "sessions": print_sessions,
+    "growth": print_growth,
 }
 
 
