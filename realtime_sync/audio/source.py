@@ -14,7 +14,7 @@ import attrs
 
 from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.byte_stream import ByteStream, whole_frames
-from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch
+from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch, tells_nothing
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.wav import RIFFS, WavInfo, placed, read_wav_header
@@ -140,7 +140,7 @@ def is_bare(data: bytes, format: SampleFormat) -> bool:
     """True for nothing but samples: a short way for who sends each piece by itself, as a microphone gives it."""
     if not data or len(data) % format.sample_bytes:  # to be told in the words of all other sources
         return False
-    return not data.startswith(RIFFS) and container(lambda size: data[:size], None) is None
+    return tells_nothing(data) or not (data.startswith(RIFFS) or container(lambda size: data[:size], None))
 
 
 def slices(data: bytes, size: int) -> Generator[bytes, None, None]:
