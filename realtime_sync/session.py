@@ -421,7 +421,8 @@ class RealtimeConversationSession(RealtimeWireSession):
                 little endian mono at 24,000 Hz) is converted on its way: any file that libsndfile reads, any rate, any
                 channels, with the extra ``audio``. Bare samples must be in that format; a path of such ends in
                 ``.pcm`` or ``.raw``.
-            chunk_ms: Milliseconds of audio in a message; other commands are sent between two messages.
+            chunk_ms: Milliseconds of audio in a message; other commands are sent between two messages (of bytes and
+                paths after up to 40 kB of samples).
             pace: 1.0 sends at the speed of speech, 2.0 twice as fast, and returns when the audio would have been heard;
                 None sends as fast as the connection accepts it.
             trailing_silence_ms: Milliseconds of silence to send behind it, in which voice activity detection finds the

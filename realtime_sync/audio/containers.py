@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 import shlex
 from typing import Callable, Optional
 
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
 from realtime_sync.audio.mpeg import frames_in_a_row
-from realtime_sync.audio.wav import CODEC_ALAW, CODEC_MULAW, WavInfo
+from realtime_sync.audio.wav import CODEC_ALAW, CODEC_MULAW, RIFFS, WavInfo
 from realtime_sync.errors import AudioFormatError
 from realtime_sync.extras import install
 
@@ -35,14 +34,20 @@ _MAGICS = (
     (0, b"FLV\x01", "a Flash video"),
     (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "a WMA file"),
 )
-# What a file may begin with, also one of an MP3's frames alone. Each piece of samples comes by here.
-_TELLING = re.compile(b"|".join((rb"\xff", *(b"." * at + re.escape(magic) for at, magic, _ in _MAGICS))), re.DOTALL)
+# What tells a file, at its begin and behind four bytes; MP3 and AAC may begin with a frame, and so with 255.
+_BEGINS = (*RIFFS, b"\xff", *(magic for at, magic, _ in _MAGICS if at == 0))
+_BOXES = tuple(magic for at, magic, _ in _MAGICS if at == 4)
 # What begins with nothing that tells, or not with its first frame: then the name does.
 _COMPRESSED_NAMES = (".mp3", ".mp2", ".aac", ".m4a", ".mp4", ".flac", ".ogg", ".oga", ".opus", ".webm", ".wma", ".amr")
 _WAV_NAMES = (".wav", ".wave")
 # Nothing in bare samples tells what they are, so of a path its name does. Those of G.711 are at 8,000 Hz.
 _BARE_NAMES = (".pcm", ".raw")
 _BARE_LAWS = {".ul": CODEC_MULAW, ".ulaw": CODEC_MULAW, ".al": CODEC_ALAW, ".alaw": CODEC_ALAW}
+
+
+def tells_nothing(start: bytes) -> bool:
+    """True if these first bytes are surely no file's: what most pieces of samples are."""
+    return not (start.startswith(_BEGINS) or start.startswith(_BOXES, 4))
 
 
 def container(peek: Callable[[int], bytes], name: Optional[str]) -> Optional[str]:
@@ -52,7 +57,7 @@ def container(peek: Callable[[int], bytes], name: Optional[str]) -> Optional[str
     """
     start = peek(12)
     found = None
-    if _TELLING.match(start):
+    if not tells_nothing(start):
         found = next((what for offset, magic, what in _MAGICS if start.startswith(magic, offset)), None)
         if found is None:
             found = frames_in_a_row(peek)

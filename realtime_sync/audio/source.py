@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import stat
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from typing import BinaryIO, Iterable, Optional, Union, cast
@@ -13,7 +14,7 @@ import attrs
 
 from realtime_sync.audio.arrays import Samples
 from realtime_sync.audio.byte_stream import ByteStream, whole_frames
-from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch
+from realtime_sync.audio.containers import bare_by_name, cannot_convert, container, mismatch, tells_nothing
 from realtime_sync.audio.files import Decoded, decode_wav, decoded_file, sought
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.wav import RIFFS, WavInfo, placed, read_wav_header
@@ -52,13 +53,21 @@ class AudioChunks(Iterator[bytes]):
         """How many bytes there will be, within a sample or two; None if it is not known, or before the first chunk."""
         return self._wanted.total_bytes
 
-    @property
-    def together(self) -> int:
-        """How many chunks may be taken at once: several if all are there, so that no wait for one delays another."""
-        return self._wanted.together
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._chunks
+    def several(self) -> Iterator[list[bytes]]:
+        """The chunks, a few at once if all of the source is there; one by one if it may be waited for."""
+        together: list[bytes] = []
+        try:
+            for chunk in self._chunks:
+                together.append(chunk)
+                if len(together) >= self._wanted.together:
+                    yield together
+                    together = []
+        except Exception:  # what is whole is given out first
+            if together:
+                yield together
+            raise
+        if together:
+            yield together
 
     def __next__(self) -> bytes:
         return next(self._chunks)
@@ -73,13 +82,17 @@ class AudioChunks(Iterator[bytes]):
 class _Wanted:
     """What a source is to become.
 
-    ``total_bytes``: how many bytes that are, once it is known. ``together``: see ``AudioChunks``.
+    ``total_bytes``: how many bytes that are, once it is known. ``together``: see ``AudioChunks.several``.
     """
 
     format: SampleFormat
     size: int  # bytes a chunk
     total_bytes: Optional[int] = None
     together: int = 1
+
+    def all_is_there(self) -> None:
+        """Nothing of the source has to be waited for."""
+        self.together = max(1, min(_MOST_TOGETHER, _BYTES_TOGETHER // self.size))
 
     def cut(
         self, stream: ByteStream, promised: Optional[int] = None, *, wav: bool = False
@@ -108,9 +121,10 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     wanted = _Wanted(format, chunk_bytes - chunk_bytes % format.sample_bytes)
     if isinstance(source, (bytearray, memoryview)):
         source = bytes(source)
+    if isinstance(source, bytes):
+        wanted.all_is_there()
     if isinstance(source, bytes) and is_bare(source, format):  # first, for it is what comes often
         wanted.total_bytes = len(source)
-        wanted.together = max(1, min(_MOST_TOGETHER, _BYTES_TOGETHER // wanted.size))
         chunks = slices(source, wanted.size)
     elif isinstance(source, Samples):
         chunks = _array_chunks(source, wanted)
@@ -126,7 +140,7 @@ def is_bare(data: bytes, format: SampleFormat) -> bool:
     """True for nothing but samples: a short way for who sends each piece by itself, as a microphone gives it."""
     if not data or len(data) % format.sample_bytes:  # to be told in the words of all other sources
         return False
-    return not data.startswith(RIFFS) and container(lambda size: data[:size], None) is None
+    return tells_nothing(data) or not (data.startswith(RIFFS) or container(lambda size: data[:size], None))
 
 
 def slices(data: bytes, size: int) -> Generator[bytes, None, None]:
@@ -142,6 +156,8 @@ def _array_chunks(samples: Samples, wanted: _Wanted) -> Generator[bytes, None, N
 
 def _file_chunks(path: Union[str, os.PathLike[str]], wanted: _Wanted) -> Generator[bytes, None, None]:
     with open(path, "rb") as file:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # no pipe
+            wanted.all_is_there()
         yield from _chunks(ByteStream(file, os.fspath(path)), wanted)
 
 

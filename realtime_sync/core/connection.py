@@ -96,10 +96,7 @@ class SessionConnection:
     def send_audio(self, frames: Sequence[Outgoing], keep: Keep, take_back: TakeBack) -> None:
         """Send appends by one write, in one turn; otherwise as ``send``."""
         texts = [frame.text for frame in frames]
-        if len(texts) == 1:
-            data = text_frame(texts[0])
-        else:
-            data = bytearray().join(map(text_frame, texts))
+        data = text_frame(texts[0]) if len(texts) == 1 else bytearray().join(map(text_frame, texts))
         self._send(frames, texts, data, keep, take_back)
 
     def _send(

@@ -148,10 +148,7 @@ class _Polling:
             self._events = events
         # Rounded up: a wait that is cut short by less than a millisecond would be repeated.
         ready = self._poll.poll(None if seconds is None else max(0, math.ceil(seconds * 1000)))
-        for descriptor, _ in ready:
-            if descriptor == self._descriptor:
-                return True
-        return False
+        return self._descriptor in dict(ready)
 
     def close(self) -> None:
         for descriptor in (self._descriptor, self._wake_up):  # of which gevent's has something to release

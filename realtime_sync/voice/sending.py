@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import threading
 import weakref
@@ -344,11 +343,10 @@ class AudioInput:
                     self._claim.pop(stream, None)
                 return
         chunks = self.chunks(source, chunk_ms, pace, trailing_silence_ms, progress)
-        together = chunks.together if isinstance(chunks, AudioChunks) else 1
         try:
             try:
                 self._claim.take(stream)
-                while several := tuple(itertools.islice(chunks, together)):
+                for several in chunks.several() if isinstance(chunks, AudioChunks) else zip(chunks):
                     self._send(*several)
             finally:
                 self._claim.pop(stream, None)

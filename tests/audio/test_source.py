@@ -142,6 +142,24 @@ def test_a_source_is_read_no_further_than_its_chunks_are_taken() -> None:
     assert len(taken) <= 4
 
 
+def test_what_is_there_comes_several_chunks_at_once_and_what_is_waited_for_one_by_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    write_wav(path, bytes(48_000))
+    for source in (bytes(48_000), path.read_bytes(), path):
+        assert [len(several) for several in audio_chunks(source, PCM, 4800).several()] == [8, 2]
+    for source in (io.BytesIO(bytes(48_000)), iter([bytes(48_000)])):
+        assert [len(several) for several in audio_chunks(source, PCM, 4800).several()] == [1] * 10
+    assert [len(several) for several in audio_chunks(bytes(96_000), PCM, 48_000).several()] == [1, 1]
+    assert max(len(several) for several in audio_chunks(bytes(48_000), PCM, 48).several()) <= 16
+
+
+def test_chunks_before_an_error_come_out_also_if_there_are_too_few_of_them() -> None:
+    found = []
+    with pytest.raises(AudioFormatError):
+        found.extend(audio_chunks(bytes(4801), PCM, 480).several())
+    assert b"".join(map(b"".join, found)) == bytes(4800)
+
+
 def test_an_opened_file_is_closed_at_the_end_and_when_the_iterator_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = []
     real_open = open

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import ssl
 import struct
@@ -222,6 +223,18 @@ def test_one_thread_at_a_time_is_in_a_call_on_the_socket(bench: Bench) -> None:
         writer.result()
     assert watched.overlaps == []
     assert min(watched.calls[name] for name in ("recv", "send", "close")) > 0
+
+
+def test_a_message_alone_takes_one_read(bench: Bench) -> None:
+    """Each try that finds nothing lets other threads in, and they are many."""
+    connection = bench.open(echo)
+    connection._duplex._socket = watched = Watched(connection._duplex._socket)
+    reads = []
+    for number in range(6):
+        connection.send_text(str(number))
+        assert connection.receive() == str(number)
+        reads.append(watched.calls["recv"])
+    assert [later - earlier for earlier, later in itertools.pairwise(reads)] == [1] * 5
 
 
 def test_large_messages_both_ways_at_once_do_not_lock_each_other(bench: Bench) -> None:

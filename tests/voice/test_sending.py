@@ -105,6 +105,28 @@ def test_the_server_receives_the_samples_exactly(house: House, files: pathlib.Pa
     assert all(len(chunk) % 2 == 0 for chunk in chunks)
 
 
+class CountingSocket:
+    """A socket that counts its writes."""
+
+    def __init__(self, sock: Any) -> None:
+        self.fileno, self.recv, self.close, self._sock = sock.fileno, sock.recv, sock.close, sock
+        self.writes = 0
+
+    def send(self, data: Any) -> Any:
+        self.writes += 1
+        return self._sock.send(data)
+
+
+def test_a_source_that_is_there_needs_fewer_writes_than_messages(house: House) -> None:
+    house.serve(responder=Script([]))
+    session = house.open()
+    duplex: Any = session._engine.connection.transport._duplex  # type: ignore[attr-defined]
+    duplex._socket = sock = CountingSocket(duplex._socket)
+    session.send_audio(SAMPLES)
+    assert sock.writes < 8
+    assert [len(chunk) for chunk in received(house, session)] == [4800] * 10 + [154]
+
+
 def test_a_file_is_left_open_and_read_from_where_it_stands(plain: House) -> None:
     plain.serve(responder=Script([]))
     session = plain.open()
