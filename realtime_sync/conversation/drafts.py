@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Iterable, Sequence
 from typing import Any, Callable, Literal, Optional
 
@@ -75,7 +76,7 @@ class ItemTranscription(WireObject):
 
 
 class PartDraft:
-    """One content part: what it is (``base``), and its text, transcript and audio apart."""
+    """One content part: as it was told last (``base``, without its audio), and its text, transcript and audio apart."""
 
     def __init__(self, kind: str) -> None:
         self.base = ConversationContentPart(type=kind)
@@ -98,7 +99,7 @@ class PartDraft:
         """
         if not told.text and told == _NOTHING:
             return
-        self.base = attrs.evolve(told, text=None, transcript=None, audio=None)
+        self.base = attrs.evolve(told, audio=None) if told.audio else told
         for pieces, text in ((self.text, told.text), (self.transcript, told.transcript)):
             if text and final and not (pieces is self.transcript and self.heard_ms is not None):
                 pieces.close(text)
@@ -120,8 +121,11 @@ class PartDraft:
         self.audio.closed = True
 
     def part(self) -> ConversationContentPart:
-        """The part as it stands, without its audio."""
-        return attrs.evolve(self.base, text=self.text.value, transcript=self.transcript.value)
+        """The part as it stands, without its audio; as it was told, if that is the same."""
+        text, transcript = self.text.value, self.transcript.value
+        if text == self.base.text and transcript == self.base.transcript:
+            return self.base
+        return attrs.evolve(self.base, text=text, transcript=transcript)
 
     @property
     def memory(self) -> int:
@@ -151,7 +155,7 @@ class PartDraft:
 
 
 class ItemDraft:
-    """One item: what it is (``base``, without content and arguments), and what came for it."""
+    """One item: as it was told last (``base``), and its content or its arguments, which come in pieces, apart."""
 
     def __init__(self, guess: ConversationItem) -> None:
         self.base = guess
@@ -171,11 +175,11 @@ class ItemDraft:
         self.changed()
         self.base, self.guessed, self.final = told, False, final
         if isinstance(told, MessageItem):
-            self.base = attrs.evolve(told, content=[])
+            if any(part.audio for part in told.content):  # it is not to be kept
+                self.base = attrs.evolve(told, content=[])
             for index, part in enumerate(told.content):
                 self.part(index, part.type).take(part, final=final, keep_audio=keep_audio)
         elif isinstance(told, (FunctionCallItem, MCPCallItem)):
-            self.base = attrs.evolve(told, arguments=None)
             if told.arguments and final:
                 self.arguments.close(told.arguments)
             else:
@@ -200,10 +204,22 @@ class ItemDraft:
         return self._built
 
     def _build(self) -> ConversationItem:
+        base = self.base
+        if isinstance(base, MessageItem):
+            content = [self.parts[index].part() for index in sorted(self.parts)]
+            as_told = len(content) == len(base.content) and all(map(operator.is_, content, base.content))
+            return base if as_told else attrs.evolve(base, content=content)
+        if isinstance(base, (FunctionCallItem, MCPCallItem)):
+            arguments = self.arguments.value
+            return base if base.arguments == arguments else attrs.evolve(base, arguments=arguments)
+        return base
+
+    def without_pieces(self) -> ConversationItem:
+        """The item without its content or its arguments."""
         if isinstance(self.base, MessageItem):
-            return attrs.evolve(self.base, content=[self.parts[index].part() for index in sorted(self.parts)])
+            return attrs.evolve(self.base, content=[])
         if isinstance(self.base, (FunctionCallItem, MCPCallItem)):
-            return attrs.evolve(self.base, arguments=self.arguments.value)
+            return attrs.evolve(self.base, arguments=None)
         return self.base
 
     @property

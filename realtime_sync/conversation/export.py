@@ -112,7 +112,7 @@ def _item_state(key: str, draft: ItemDraft) -> Json:
     shown = {index: draft.parts[index].shown_transcription() for index in sorted(draft.parts)}
     return {
         "key": key,
-        "item": to_plain(draft.base),
+        "item": to_plain(draft.without_pieces()),
         "guessed": draft.guessed,
         "final": draft.final,
         "arguments": draft.arguments.value,
