@@ -7,8 +7,9 @@ read. A ``ResponseDraft`` adds the pieces up to the whole answer, as in the conv
 States: asked (``_draft.told`` is empty), begun (``response.created`` has come), finished (``response.done``, or
 ``_error``, or there is no room for more). A finished one accepts no update.
 
-Locks: ``_lock`` guards all that changes; nothing is taken under it. ``_changed`` is told of each
-change. Audio is kept as it came, in base64, and decoded on the threads that read it, without the lock.
+Locks: ``_lock`` guards all that changes; nothing is taken under it. ``_changed`` is told of each piece and of the end,
+``_turned`` of the beginning and of the end alone: a thread that waits for the whole is not woken by each piece. Audio
+is kept as it came, in base64, and decoded on the threads that read it, without the lock.
 """
 
 from __future__ import annotations
@@ -104,6 +105,7 @@ class Response:
         self._room = most_bytes  # bytes of messages that may still come
         self._lock = threading.Lock()
         self._changed = Change()
+        self._turned = Change()
         self._events: list[Event] = []
         self._draft = ResponseDraft(ConversationResponse())
         self._finished = False
@@ -171,7 +173,7 @@ class Response:
             WaitTimeoutError: Time is up; the answer goes on.
         """
         self._check()
-        if not self._changed.wait_for(lambda: self._finished, Deadline(timeout)):
+        if not self._turned.wait_for(lambda: self._finished, Deadline(timeout)):
             raise time_out(f"the answer was not finished within {timeout:.3g} s; it goes on", self.overheard)
         self._check_success()
         return self.answer()
@@ -273,7 +275,7 @@ class Response:
 
     def wait_until_begun(self, deadline: Deadline) -> None:
         """Return once the service has begun to answer; raises ``ServerError`` if it refused to, and as ``wait``."""
-        begun = self._changed.wait_for(lambda: self._begun or self._finished, deadline)
+        begun = self._turned.wait_for(lambda: self._begun or self._finished, deadline)
         if self._begun:
             return  # if it has failed since, reading it raises the error
         if self._error is not None:
@@ -291,7 +293,7 @@ class Response:
             self._room -= len(update.raw_content)
             if self._is_too_long:
                 self._finished = True
-                self._changed.tell()
+                self._tell(turned=True)
                 return
             whole_texts = () if event_of is _audio_of else self._draft.apply(update)
             if event_of is not None:
@@ -301,7 +303,7 @@ class Response:
             for kind, text in whole_texts:
                 self._add(Delta(kind, text))
             self._finished = isinstance(update, ResponseDoneUpdate)
-        self._changed.tell()
+        self._tell(turned=self._finished or isinstance(update, ResponseCreatedUpdate))
 
     def _add(self, event: Event) -> None:
         self._events.append(event)
@@ -326,4 +328,9 @@ class Response:
             if not self._finished:
                 self._error = error
                 self._finished = True
+        self._tell(turned=True)
+
+    def _tell(self, *, turned: bool) -> None:
         self._changed.tell()
+        if turned:
+            self._turned.tell()
