@@ -137,8 +137,10 @@ class Engine(Publisher):
 
     def check_open(self) -> None:
         """Raise if nothing can be sent any more."""
-        self.check_process()
-        self.states.check_open()
+        if self.forked:
+            self.check_process()
+        if self.states.state is not State.CONNECTED:
+            self.states.check_open()
 
     def wait_until_greeted(self, timeout: float) -> None:
         """Wait for the server's first message; raises if the session ended without one. A silent server is no error."""
@@ -224,7 +226,7 @@ class Engine(Publisher):
         """Send appends, one right behind the other, or have the recovery hold them for the next connection."""
         while frames:
             connection = self._connection  # before the state, as in ``live_connection``
-            if self.forked or self.states.state is not State.CONNECTED:
+            if self.states.state is not State.CONNECTED or self.forked:
                 self.check_open()
                 with self.states.lock:  # go_live holds it, too: no audio is held after all held audio was sent
                     if self.reconnecting:

@@ -119,11 +119,10 @@ class Duplex(websocket.WebSocket):
         """
         if self.error is not None:
             raise self.error.with_traceback(None)
-        data, at = self._received, self._position
-        if at == len(data):
+        if self._position == len(self._received):
             self._received, self._position = b"", 0  # not to be held while waiting
-            self._received, at = self._fetch(), 0
-            data = self._received
+            self._received = self._fetch()
+        data, at = self._received, self._position
         if data[at] != _WHOLE_TEXT or len(data) < at + 4:
             return None
         length, begin = data[at + 1], at + 2

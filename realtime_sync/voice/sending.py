@@ -331,6 +331,7 @@ class AudioInput:
         progress: Progress,
     ) -> None:
         """See ``RealtimeConversationSession.send_audio``."""
+        self._engine.check_open()
         stream = object()
         if type(source) is bytes and (chunk_ms, pace, trailing_silence_ms, progress) == _AS_IT_IS:
             format = self._engine.settings.input_format
