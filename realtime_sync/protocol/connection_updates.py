@@ -12,7 +12,7 @@ from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class SessionDisconnectedUpdate(ConversationUpdate):
     """The connection was lost, and the session tries to go on over a new one. Made by this library.
 
@@ -34,7 +34,7 @@ class SessionDisconnectedUpdate(ConversationUpdate):
     lost_at: float = 0.0
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class SessionReconnectedUpdate(ConversationUpdate):
     """The session goes on over a new connection. Made by this library; no server sends it.
 

@@ -44,11 +44,6 @@ class Place:
     preview: Optional[str]
     flat: Optional[str] = None
 
-    def spellings(self) -> list[tuple[str, ...]]:
-        """The paths at which the setting may be read, the best first."""
-        names = [(name,) for name in (self.preview, self.flat) if name]
-        return [self.ga, *names] if self.ga else [*names]
-
 
 def _same(name: str, preview: bool = True) -> Place:
     return Place(name, (name,), name if preview else None)
@@ -81,6 +76,30 @@ SESSION_PLACES = (
     _same("include", preview=False),
 )
 RESPONSE_PLACES = (*_OUTPUT_PLACES, _same("conversation"), _same("metadata"), Place("input_items", ("input",), "input"))
+
+
+class _Table:
+    """Places as they are looked for: by what a message holds, not one after the other."""
+
+    def __init__(self, places: tuple[Place, ...]) -> None:
+        self.by_name = {place.name: place for place in places}
+        self.formats = [name for name in self.by_name if name.endswith("_audio_format")]
+        # The names by side and key, of what GA nests: ``audio.output.voice``.
+        self.in_audio: dict[str, dict[str, str]] = {"input": {}, "output": {}}
+        # The keys in a message, the best first, of what is flat and may be spelled otherwise than here.
+        self.flat: list[tuple[str, list[str]]] = []
+        for place in places:
+            keys = [key for key in (place.preview, place.flat) if key]
+            if place.ga and len(place.ga) > 1:
+                _, side, key = place.ga
+                self.in_audio[side][key] = place.name
+            elif place.ga:
+                keys = [place.ga[0], *keys]
+            if set(keys) - {place.name}:
+                self.flat.append((place.name, keys))
+
+
+_SESSION, _RESPONSE = _Table(SESSION_PLACES), _Table(RESPONSE_PLACES)
 _NO_PLACE = {
     Dialect.GA: "{} can only be set on preview endpoints; the GA protocol has removed it",
     Dialect.PREVIEW: "preview endpoints have no setting for {}",
@@ -130,7 +149,7 @@ _PREVIEW_TYPES["conversation.item.added"] = "conversation.item.created"
 
 def read_type(wire_type: str, dialect: Dialect) -> str:
     """The GA name of a server message's type."""
-    if dialect is Dialect.PREVIEW and wire_type == "conversation.item.created":
+    if wire_type == "conversation.item.created" and dialect is Dialect.PREVIEW:
         return "conversation.item.added"
     return PREVIEW_SPELLINGS.get(wire_type, wire_type)
 
@@ -146,7 +165,7 @@ def read(message: Json, dialect: Dialect = Dialect.GA) -> Json:
         message = _read_error(message)
     if isinstance(wire_type, str):
         message["type"] = read_type(wire_type, dialect)
-        if dialect is Dialect.PREVIEW and wire_type in _SESSION_TYPES and isinstance(message.get("session"), dict):
+        if wire_type in _SESSION_TYPES and dialect is Dialect.PREVIEW and isinstance(message.get("session"), dict):
             message["type"] = "session.update"
             message["session"].setdefault("type", _SESSION_TYPES[wire_type])
     _change(message, "response", read_response)
@@ -155,13 +174,17 @@ def read(message: Json, dialect: Dialect = Dialect.GA) -> Json:
         # Azure's preview named the part `content` for a while (rtclient's models, 2025).
         if "part" not in message and isinstance(message.get("content"), dict):
             message["part"] = message.pop("content")
-        _change(message, "part", lambda part: _respelled(part, _GA_PARTS))
+        _change(message, "part", _read_part)
     return message
+
+
+def _read_part(part: Json) -> Json:
+    return _respelled(part, _GA_PARTS)
 
 
 def read_session(session: Json) -> Json:
     """A wire session in the canonical layout. Nothing is lost: what has no place stays where it was."""
-    flat = _read_places(session, SESSION_PLACES)
+    flat = _read_places(session, _SESSION)
     detection = flat.get("turn_detection_options")
     # "Off" is null in GA, {"type": "none"} in Azure's preview, {"type": null} at xAI (2026).
     if isinstance(detection, dict) and detection.get("type", "") in (None, "none"):
@@ -181,7 +204,7 @@ def _read_error(message: Json) -> Json:
 
 def read_response(response: Json) -> Json:
     """A wire response, or the parameters of one, in the canonical layout."""
-    flat = _read_places(response, RESPONSE_PLACES)
+    flat = _read_places(response, _RESPONSE)
     for key in ("output", "input_items"):
         if isinstance(flat.get(key), list):
             flat[key] = [read_item(item) if isinstance(item, dict) else item for item in flat[key]]
@@ -193,20 +216,35 @@ def read_item(item: Json) -> Json:
     return _with_parts_respelled(item, _GA_PARTS)
 
 
-def _read_places(wire: Json, places: tuple[Place, ...]) -> Json:
-    rest = _copied(wire)
+def _read_places(wire: Json, table: _Table) -> Json:
     flat: Json = {}
-    for place in places:
-        for path in place.spellings():
-            if place.name not in flat and _holds(rest, path):
-                flat[place.name] = _taken(rest, path)
-    for name in ("input_audio_format", "output_audio_format"):
-        if name in flat:
-            flat[name] = _read_format(flat[name])
-    choice = flat.get("tool_choice")
+    rest = dict(wire)
+    audio = wire.get("audio")
+    if isinstance(audio, dict):
+        rest["audio"] = left = dict(audio)
+        for side, names in table.in_audio.items():
+            inner = audio.get(side)
+            if isinstance(inner, dict) and not names.keys().isdisjoint(inner):
+                flat.update({names[key]: value for key, value in inner.items() if key in names})
+                left[side] = {key: value for key, value in inner.items() if key not in names}
+                if not left[side]:
+                    del left[side]
+        if flat and not left:
+            del rest["audio"]
+    for name, keys in table.flat:
+        if name not in flat:
+            for key in keys:
+                if key in rest:
+                    flat[name] = rest.pop(key)
+                    break
+    rest.update(flat)
+    for name in table.formats:
+        if name in rest:
+            rest[name] = _read_format(rest[name])
+    choice = rest.get("tool_choice")
     if isinstance(choice, dict) and isinstance(choice.get("function"), dict):
-        flat["tool_choice"] = {**{k: v for k, v in choice.items() if k != "function"}, **choice["function"]}
-    return {**rest, **flat}
+        rest["tool_choice"] = {**{k: v for k, v in choice.items() if k != "function"}, **choice["function"]}
+    return rest
 
 
 def _read_format(told: Any) -> Any:
@@ -234,8 +272,9 @@ def write(message: Json, dialect: Dialect, *, strict: bool = True) -> Optional[J
     if message.get("type") == "transcription_session.update":
         _change(message, "session", lambda session: _flat_on_ga(session, strict))
         return message
-    _change(message, "session", lambda session: _written_to_ga(session, SESSION_PLACES, strict))
-    _change(message, "response", lambda response: _written_to_ga(response, RESPONSE_PLACES, strict))
+    for key, table in (("session", _SESSION), ("response", _RESPONSE)):
+        if isinstance(message.get(key), dict):
+            message[key] = _written_to_ga(message[key], table, strict)
     return message
 
 
@@ -244,27 +283,28 @@ def translate(message: Json, source: Dialect, target: Dialect) -> Optional[Json]
     return write(read(message, source), target, strict=False)
 
 
-def _put_to_places(flat: Json, places: tuple[Place, ...], dialect: Dialect, strict: bool) -> Json:
+def _put_to_places(flat: Json, table: _Table, dialect: Dialect, strict: bool) -> Json:
     """Flat settings at the dialect's places for them, in its spelling."""
-    rest: Json = dict(flat)
+    preview = dialect is Dialect.PREVIEW
+    rest: Json = {}
     wire: Json = {}
-    for place in places:
-        if place.name not in rest:
-            continue
-        value = rest.pop(place.name)
-        if dialect is Dialect.PREVIEW and place.preview:
-            wire[place.preview] = _preview_value(place.name, value, strict)
-        elif dialect is Dialect.GA and place.ga:
-            _put(wire, place.ga, _detection_on_ga(value) if place.name == "turn_detection_options" else value)
+    for name, value in flat.items():
+        place = table.by_name.get(name)
+        if place is None:
+            rest[name] = value
+        elif preview and place.preview:
+            wire[place.preview] = _preview_value(name, value, strict)
+        elif not preview and place.ga:
+            _put(wire, place.ga, _detection_on_ga(value) if name == "turn_detection_options" else value)
         else:
-            _refuse(strict, _NO_PLACE[dialect].format(place.name))
-    return _merged(wire, rest)
+            _refuse(strict, _NO_PLACE[dialect].format(name))
+    return _merged(wire, rest) if rest else wire
 
 
-def _written_to_ga(flat: Json, places: tuple[Place, ...], strict: bool) -> Json:
+def _written_to_ga(flat: Json, table: _Table, strict: bool) -> Json:
     if flat.get("type") == "transcription":
         _check_no_modalities(flat, strict)
-    return _put_to_places(flat, places, Dialect.GA, strict)
+    return _put_to_places(flat, table, Dialect.GA, strict)
 
 
 def _check_no_modalities(flat: Json, strict: bool) -> None:
@@ -318,7 +358,7 @@ def _written_to_preview(message: Json, strict: bool) -> Optional[Json]:
 def _preview_session(flat: Json, transcription: bool, strict: bool) -> Json:
     flat = {key: value for key, value in flat.items() if key != "type"}
     include = flat.pop("include", None) if transcription else None
-    wire = _put_to_places(flat, SESSION_PLACES, Dialect.PREVIEW, strict)
+    wire = _put_to_places(flat, _SESSION, Dialect.PREVIEW, strict)
     # Preview knows "off" as an object, not as null (Azure, 2024-10-01-preview).
     if "turn_detection" in wire and wire["turn_detection"] is None:
         wire["turn_detection"] = {"type": "none"}
@@ -328,7 +368,7 @@ def _preview_session(flat: Json, transcription: bool, strict: bool) -> Json:
 
 
 def _preview_response(flat: Json, is_request: bool, strict: bool) -> Json:
-    wire = _put_to_places(flat, RESPONSE_PLACES, Dialect.PREVIEW, strict)
+    wire = _put_to_places(flat, _RESPONSE, Dialect.PREVIEW, strict)
     if not is_request and "max_response_output_tokens" in wire:  # a response object keeps GA's name
         wire["max_output_tokens"] = wire.pop("max_response_output_tokens")
     for key in ("output", "input"):
@@ -401,8 +441,9 @@ def _preview_tool_choice(value: Json, strict: bool) -> Any:
 
 
 def _change(message: Json, key: str, change: Callable[[Json], Json]) -> None:
-    if isinstance(message.get(key), dict):
-        message[key] = change(message[key])
+    inner = message.get(key)
+    if isinstance(inner, dict):
+        message[key] = change(inner)
 
 
 def _respelled(part: Json, spellings: dict[str, str]) -> Json:
@@ -415,30 +456,6 @@ def _with_parts_respelled(item: Json, spellings: dict[str, str]) -> Json:
     if not isinstance(content, list):
         return item
     return {**item, "content": [_respelled(part, spellings) if isinstance(part, dict) else part for part in content]}
-
-
-def _copied(value: Any) -> Any:
-    """A copy of the dicts, not of what they hold; enough to take settings out of nested ones."""
-    return {key: _copied(inner) for key, inner in value.items()} if isinstance(value, dict) else value
-
-
-def _holds(wire: Json, path: tuple[str, ...]) -> bool:
-    for key in path[:-1]:
-        inner = wire.get(key)
-        if not isinstance(inner, dict):
-            return False
-        wire = inner
-    return path[-1] in wire
-
-
-def _taken(wire: Json, path: tuple[str, ...]) -> Any:
-    """Take the value out, and the dicts that are empty after it."""
-    if len(path) == 1:
-        return wire.pop(path[0])
-    value = _taken(wire[path[0]], path[1:])
-    if not wire[path[0]]:
-        del wire[path[0]]
-    return value
 
 
 def _put(wire: Json, path: tuple[str, ...], value: Any) -> None:

@@ -11,7 +11,6 @@ from realtime_sync.protocol.characters import all_joined
 _raw_decode = json.JSONDecoder().raw_decode
 _AUDIO_TYPE = 'audio.delta"'  # with the prefixes of the dialects and of translations
 _KEY, _SPACED_KEY = '"delta":"', '"delta": "'
-_MARK = r"\u0000"  # stands where the audio was, and tells that this was the message's own
 _HALF_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 # Shorter texts cost as much to search as to read.
 _LONG = 1024
@@ -22,17 +21,17 @@ def parse(text: str) -> Any:
 
     No text has half of a character (``characters.py``); but the message's own ``delta``, which may go on in the next.
     """
-    message = _parse_around_audio(text) if len(text) > _LONG and _AUDIO_TYPE in text else None
-    return _parse(text) if message is None else message
-
-
-def _parse(text: str) -> Any:
+    if len(text) > _LONG and _AUDIO_TYPE in text:
+        message = _parse_around_audio(text)
+        if message is not None:
+            return message
     # json.loads looks for white space before and behind, which takes as long as to read a delta of text.
     try:
         value, end = _raw_decode(text)
     except ValueError:
         end = -1
-    value = value if end == len(text) else json.loads(text)
+    if end != len(text):
+        value = json.loads(text)
     # Only an escape can be half of a character, for the text itself was UTF-8.
     return _whole(value) if "\\" in text and _HALF_ESCAPE.search(text) else value
 
@@ -46,20 +45,26 @@ def _whole(value: Any) -> Any:
 
 def _parse_around_audio(text: str) -> Optional[dict[str, Any]]:
     """A message without having the JSON reader look for escapes in its audio, which has none; None: it is otherwise."""
-    key = _KEY if _KEY in text else _SPACED_KEY
+    key = _KEY
     at = text.find(key)
+    if at < 0:
+        key = _SPACED_KEY
+        at = text.find(key)
     begin = at + len(key)
     end = text.find('"', begin)
-    audio = text[begin:end]
-    if at < 0 or "\\" in audio:
+    if at < 0 or "\\" in text:
+        return None
+    before, behind = text[:begin], text[end:]
+    # What follows the only brace, and no escape, is the message's own; what nothing of the name follows, is the last.
+    if before.count("{") != 1 or "delta" in behind:
         return None
     try:
-        message = _parse(f"{text[:begin]}{_MARK}{text[end:]}")
+        message, length = _raw_decode(before + behind)
     except ValueError:
         return None  # the error shall tell its place in the whole text
-    if not isinstance(message, dict) or message.get("delta") != "\0":
+    if length != len(before) + len(behind) or not isinstance(message, dict):
         return None
-    message["delta"] = audio
+    message["delta"] = text[begin:end]
     return message
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import cattrs
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.protocol.codec import _converter
+from realtime_sync.protocol.codec import _converter, careful_converter
 from realtime_sync.protocol.registry import WireObject
 
 W = TypeVar("W", bound=WireObject)
@@ -22,7 +22,7 @@ def to_plain(thing: WireObject) -> dict[str, Any]:
 def from_plain(plain: object, cls: type[W]) -> W:
     """What ``to_plain`` made of an object of this class. Raises ``InvalidInputError``."""
     try:
-        thing: W = _converter.structure(plain, cls)
+        thing: W = careful_converter().structure(plain, cls)
     except cattrs.BaseValidationError as error:
         raise InvalidInputError("; ".join(cattrs.transform_error(error))) from error
     except (TypeError, ValueError) as error:

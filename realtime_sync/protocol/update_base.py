@@ -1,4 +1,9 @@
-"""The base class of all updates, and the bases of updates that share fields."""
+"""The base class of all updates, and the bases of updates that share fields.
+
+A class that adds fields is ``@attrs.frozen(..., slots=False)``: the codec fills an update's ``__dict__`` with a
+message's values, which is four times as fast as the constructor, and takes 0.4 kB more. A class that adds none needs no
+decorator, and attrs then has nothing to compile for it.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +26,7 @@ def shortened(text: str) -> str:
     return repr(text) if len(text) <= 80 else f"<{len(text)} characters>"
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ConversationUpdate(Comparable):
     """What the server said: the base of every update.
 
@@ -100,12 +105,11 @@ def _literals(hint: Any) -> Iterator[str]:
             yield from _literals(member)
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class UnknownUpdate(ConversationUpdate):
     """A message of a type that this version has no class for; its fields are in ``extra``."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class UnreadableUpdate(ConversationUpdate):
     """A frame that is no message: not JSON, not an object, without a type, or binary.
 
@@ -115,7 +119,7 @@ class UnreadableUpdate(ConversationUpdate):
     raw_bytes: Optional[bytes] = attrs.field(default=None, repr=lambda raw: f"<{len(raw)} bytes>" if raw else "None")
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class SessionUpdateBase(ConversationUpdate):
     """What ``session.created`` and ``session.updated`` share: the whole session, with shortcuts to its settings."""
 
@@ -132,14 +136,14 @@ class SessionUpdateBase(ConversationUpdate):
         return self.session.model
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ItemUpdateBase(ConversationUpdate):
     """A message about one item of the conversation."""
 
     item_id: str
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class WholeItemUpdateBase(ConversationUpdate):
     """A message with a whole item.
 
@@ -155,7 +159,7 @@ class WholeItemUpdateBase(ConversationUpdate):
         return self.item.id
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseUpdateBase(ConversationUpdate):
     """A message with a whole response."""
 
@@ -172,7 +176,7 @@ class ResponseUpdateBase(ConversationUpdate):
         return self.response.conversation_id is None
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ItemStreamingUpdateBase(ConversationUpdate):
     """A message about an item that a response is making."""
 
@@ -181,18 +185,17 @@ class ItemStreamingUpdateBase(ConversationUpdate):
     output_index: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ContentStreamingUpdateBase(ItemStreamingUpdateBase):
     """A message about a content part of an item that a response is making."""
 
     content_index: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ItemStreamingPartDeltaUpdate(ConversationUpdate):
     """A piece (``delta``) of something that comes in pieces. Of the four properties one is set, the others are None.
 
-    It has no field of its own, because a class cannot inherit slots from two bases.
+    It has no field of its own; each class that derives from it has ``delta``.
     """
 
     @property

@@ -32,7 +32,7 @@ from realtime_sync.protocol.update_base import (
 )
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class _ContentDelta(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of a content part."""
 
@@ -40,7 +40,7 @@ class _ContentDelta(ContentStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     obfuscation: Optional[str] = None
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class _ArgumentsDelta(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
     """A piece of a call's arguments, of either kind."""
 
@@ -52,7 +52,7 @@ class _ArgumentsDelta(ItemStreamingUpdateBase, ItemStreamingPartDeltaUpdate):
         return self.delta
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class _TranslationDelta(ItemStreamingPartDeltaUpdate):
     """A piece of what a translation session hears or says."""
 
@@ -60,32 +60,27 @@ class _TranslationDelta(ItemStreamingPartDeltaUpdate):
     obfuscation: Optional[str] = None
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionCreatedUpdate(SessionUpdateBase):
     """The session is open; always the first message."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionUpdatedUpdate(SessionUpdateBase):
     """The answer to ``session.update``: the settings now in force."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class SessionClosedUpdate(ConversationUpdate):
     """A translation session has ended."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class TranscriptionSessionCreatedUpdate(SessionUpdateBase):
     """A transcription session is open (preview)."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class TranscriptionSessionUpdatedUpdate(SessionUpdateBase):
     """The answer to ``transcription_session.update``."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ErrorUpdate(ConversationUpdate):
     """The server refused a message or failed; the session usually goes on."""
 
@@ -112,39 +107,34 @@ class ErrorUpdate(ConversationUpdate):
         return self.error.event_id
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ConversationCreatedUpdate(ConversationUpdate):
     """The conversation of the session."""
 
     conversation: resources.ConversationInfo
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemAddedUpdate(WholeItemUpdateBase):
     """An item is in the conversation; its content may still be coming."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemCreatedUpdate(WholeItemUpdateBase):
     """The older name of ``conversation.item.added``, which some GA servers send beside it."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemDoneUpdate(WholeItemUpdateBase):
     """An item is complete."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemRetrievedUpdate(WholeItemUpdateBase):
     """The answer to ``conversation.item.retrieve``."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ConversationItemDeletedUpdate(ItemUpdateBase):
     """An item was removed."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ConversationItemTruncatedUpdate(ItemUpdateBase):
     """An item's audio was shortened."""
 
@@ -152,7 +142,7 @@ class ConversationItemTruncatedUpdate(ItemUpdateBase):
     audio_end_ms: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ConversationItemInputAudioTranscriptionDeltaUpdate(ItemUpdateBase):
     """A piece of the transcript of what the user said."""
 
@@ -162,7 +152,7 @@ class ConversationItemInputAudioTranscriptionDeltaUpdate(ItemUpdateBase):
     logprobs: Optional[list[resources.LogProb]] = None
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ConversationItemInputAudioTranscriptionSegmentUpdate(ItemUpdateBase):
     """A part of the transcript with its speaker; ``start`` and ``end`` in seconds."""
 
@@ -174,7 +164,7 @@ class ConversationItemInputAudioTranscriptionSegmentUpdate(ItemUpdateBase):
     end: float
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
     """The transcript of what the user said."""
 
@@ -185,7 +175,7 @@ class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
     usage: Optional[resources.TranscriptionUsage] = None
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ConversationItemInputAudioTranscriptionFailedUpdate(ItemUpdateBase):
     """What the user said could not be transcribed."""
 
@@ -193,33 +183,32 @@ class ConversationItemInputAudioTranscriptionFailedUpdate(ItemUpdateBase):
     error: resources.ErrorDetails
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class InputAudioBufferCommittedUpdate(ItemUpdateBase):
     """The input buffer has become a user message."""
 
     previous_item_id: Optional[str] = None
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class InputAudioBufferClearedUpdate(ConversationUpdate):
     """The input buffer is empty."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class InputAudioBufferSpeechStartedUpdate(ItemUpdateBase):
     """The user begins to speak; milliseconds of audio received since the session began."""
 
     audio_start_ms: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class InputAudioBufferSpeechStoppedUpdate(ItemUpdateBase):
     """The user has stopped; milliseconds of audio received since the session began."""
 
     audio_end_ms: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class InputAudioBufferTimeoutTriggeredUpdate(ItemUpdateBase):
     """Nobody spoke for ``idle_timeout_ms``."""
 
@@ -227,7 +216,7 @@ class InputAudioBufferTimeoutTriggeredUpdate(ItemUpdateBase):
     audio_end_ms: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class InputAudioBufferDtmfEventReceivedUpdate(ConversationUpdate):
     """A telephone key; ``received_at`` in Unix seconds."""
 
@@ -235,38 +224,36 @@ class InputAudioBufferDtmfEventReceivedUpdate(ConversationUpdate):
     received_at: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class OutputAudioBufferStartedUpdate(ConversationUpdate):
     """The server begins to play (WebRTC, SIP)."""
 
     response_id: str
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class OutputAudioBufferStoppedUpdate(ConversationUpdate):
     """The server has played all (WebRTC, SIP)."""
 
     response_id: str
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class OutputAudioBufferClearedUpdate(ConversationUpdate):
     """What was still to be played is gone (WebRTC, SIP)."""
 
     response_id: str
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseCreatedUpdate(ResponseUpdateBase):
     """The model begins to answer."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseDoneUpdate(ResponseUpdateBase):
     """The answer has ended: completed, cancelled, failed or incomplete."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseOutputItemAddedUpdate(WholeItemUpdateBase):
     """The answer has a new item."""
 
@@ -274,7 +261,7 @@ class ResponseOutputItemAddedUpdate(WholeItemUpdateBase):
     output_index: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseOutputItemDoneUpdate(WholeItemUpdateBase):
     """An item of the answer is complete."""
 
@@ -282,21 +269,20 @@ class ResponseOutputItemDoneUpdate(WholeItemUpdateBase):
     output_index: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseContentPartAddedUpdate(ContentStreamingUpdateBase):
     """An item of the answer has a new part."""
 
     part: ConversationContentPart
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseContentPartDoneUpdate(ContentStreamingUpdateBase):
     """A part of the answer is complete."""
 
     part: ConversationContentPart
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputTextDeltaUpdate(_ContentDelta):
     """A piece of the answer's text."""
 
@@ -305,14 +291,13 @@ class ResponseOutputTextDeltaUpdate(_ContentDelta):
         return self.delta
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseOutputTextDoneUpdate(ContentStreamingUpdateBase):
     """The whole text of a part."""
 
     text: str
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioDeltaUpdate(_ContentDelta):
     """A piece of the answer's audio, as base64; ``audio_bytes`` has it decoded."""
 
@@ -321,12 +306,10 @@ class ResponseOutputAudioDeltaUpdate(_ContentDelta):
         return decode_base64(self.delta)
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioDoneUpdate(ContentStreamingUpdateBase):
     """The audio of a part is complete."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseOutputAudioTranscriptDeltaUpdate(_ContentDelta):
     """A piece of the transcript of the answer's audio."""
 
@@ -335,21 +318,21 @@ class ResponseOutputAudioTranscriptDeltaUpdate(_ContentDelta):
         return self.delta
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseOutputAudioTranscriptDoneUpdate(ContentStreamingUpdateBase):
     """The whole transcript of a part's audio."""
 
     transcript: str
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseFunctionCallArgumentsDeltaUpdate(_ArgumentsDelta):
     """A piece of a call's arguments."""
 
     call_id: str
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseFunctionCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
     """The arguments of a call, as JSON text. ``name`` is not told in preview."""
 
@@ -358,55 +341,51 @@ class ResponseFunctionCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
     name: Optional[str] = None
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class ResponseMCPCallArgumentsDeltaUpdate(_ArgumentsDelta):
     """A piece of an MCP call's arguments."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseMCPCallArgumentsDoneUpdate(ItemStreamingUpdateBase):
     """The arguments of an MCP call, as JSON text."""
 
     arguments: str
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseMCPCallInProgressUpdate(ItemUpdateBase):
     """The service calls an MCP tool."""
 
     output_index: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseMCPCallCompletedUpdate(ItemUpdateBase):
     """An MCP call has its result."""
 
     output_index: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ResponseMCPCallFailedUpdate(ItemUpdateBase):
     """An MCP call failed."""
 
     output_index: int
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class MCPListToolsInProgressUpdate(ItemUpdateBase):
     """The service asks an MCP server for its tools."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class MCPListToolsCompletedUpdate(ItemUpdateBase):
     """The MCP server's tools are known."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
 class MCPListToolsFailedUpdate(ItemUpdateBase):
     """The MCP server could not be asked for its tools."""
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class RateLimitsUpdatedUpdate(ConversationUpdate):
     """What is left of the rate limits; some servers send an empty list."""
 
@@ -426,14 +405,14 @@ class RateLimitsUpdatedUpdate(ConversationUpdate):
         return next((limit for limit in self.rate_limits if limit.name == name), None)
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class SessionInputTranscriptDeltaUpdate(_TranslationDelta):
     """A piece of what was said, in the speaker's language (translation)."""
 
     elapsed_ms: Optional[int] = None
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class SessionOutputTranscriptDeltaUpdate(_TranslationDelta):
     """A piece of the translation as text."""
 
@@ -444,7 +423,7 @@ class SessionOutputTranscriptDeltaUpdate(_TranslationDelta):
         return self.delta
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class SessionOutputAudioDeltaUpdate(_TranslationDelta):
     """A piece of the translation as speech; ``sample_rate`` in Hz."""
 
