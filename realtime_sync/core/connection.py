@@ -170,20 +170,15 @@ class SessionConnection:
         self.received += 1
         update = self._vocabulary.decode(frame)
         if isinstance(frame, str) and not update.type.endswith("audio.delta"):  # no secret is searched for in audio
-            frame, update = self._without_secrets(frame, update)
+            is_error = isinstance(update, self._vocabulary.error)
+            told = self.redactor.all(frame, words=is_error)
+            if told is not frame:  # the update has no credentials; what may be a word of the conversation stays
+                update = self._vocabulary.decode(told if is_error else self.redactor.anywhere(frame))
+                frame = told
         log_frame(self.name, "<", frame if isinstance(frame, str) else "")
         if self._recording is not None:
             self._recording.received(frame)
         return update
-
-    def _without_secrets(self, text: str, update: ConversationUpdate) -> tuple[str, ConversationUpdate]:
-        """The text as it may be told, and the update without what is no data of the conversation."""
-        if isinstance(update, self._vocabulary.error):
-            kept = told = self.redactor.all(text)
-        else:
-            told = self.redactor.all(text, words=False)
-            kept = text if told is text else self.redactor.anywhere(text)
-        return told, update if kept == text else self._vocabulary.decode(kept)
 
     def observe(self, update: ConversationUpdate) -> None:
         """Remember what an update says about the connection itself. The reader thread's."""

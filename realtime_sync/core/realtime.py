@@ -69,7 +69,7 @@ _PIECES = frozenset(
 
 # So many bytes of messages are taken over by the conversation at once. One by one, between other work, each costs
 # twice as much, and an answer that is waited for would come a tenth later.
-_BATCH_BYTES = 16384
+_BATCH_BYTES = 4096
 
 
 def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
