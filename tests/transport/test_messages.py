@@ -182,6 +182,18 @@ class Watched:
     close = partialmethod(_alone, "close")
 
 
+class NotedWaiter:
+    """A waiter that tells when a thread comes to wait."""
+
+    def __init__(self, waiter: Any) -> None:
+        self.close, self._waiter = waiter.close, waiter
+        self.entered = threading.Event()
+
+    def wait(self, events: int, seconds: float) -> Any:
+        self.entered.set()
+        return self._waiter.wait(events, seconds)
+
+
 class WantsToRead:
     """A socket whose TLS must read before it can write, once; the reader takes what there is to be read."""
 
@@ -229,12 +241,27 @@ def test_a_message_alone_takes_one_read(bench: Bench) -> None:
     """Each try that finds nothing lets other threads in, and they are many."""
     connection = bench.open(echo)
     connection._duplex._socket = watched = Watched(connection._duplex._socket)
+    connection._duplex._reading = waiter = NotedWaiter(connection._duplex._reading)
     reads = []
     for number in range(6):
+        waiter.entered.clear()
+        reading = Running(connection.receive)
+        assert waiter.entered.wait(5)
         connection.send_text(str(number))
-        assert connection.receive() == str(number)
+        assert reading.result() == str(number)
         reads.append(watched.calls["recv"])
     assert [later - earlier for earlier, later in itertools.pairwise(reads)] == [1] * 5
+
+
+def test_what_makes_no_short_message_is_refused_also_behind_one_that_is(bench: Bench) -> None:
+    """Whole in the buffer, where the short way looks at it first."""
+    cases = {"masked": (b"\x81\x85" + bytes(200), 1000), "max_message_bytes": (frame(TEXT, "x" * 60), 50)}
+    for told, (second, most) in cases.items():
+        data = frame(TEXT, "x" * 50) + second
+        connection = bench.open(partial(Link.send, data=data), max_message_bytes=most)
+        assert connection.receive() == "x" * 50
+        with pytest.raises(ProtocolViolationError, match=told):
+            connection.receive()
 
 
 def test_large_messages_both_ways_at_once_do_not_lock_each_other(bench: Bench) -> None:

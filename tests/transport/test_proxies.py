@@ -122,6 +122,21 @@ def test_tls_inside_of_tls_carries_large_messages_both_ways_at_once(secure: Benc
     sending.result()
 
 
+def test_tls_inside_of_tls_waits_for_nothing_that_has_come_already(secure: Bench) -> None:
+    """Records that come together: those behind the first are in memory, where no waiter sees them."""
+    peer = proxy(secure, Connector(), tls=True)
+
+    def script(link: Link) -> None:
+        link.upgrade()
+        for number in range(300):
+            link.send(frame(TEXT, str(number)))
+        link.read_to_end()
+
+    connection = secure.connect(secure.serve(script), proxy=f"https://127.0.0.1:{peer.port}")
+    with within(4):
+        assert [connection.receive() for _ in range(300)] == [*map(str, range(300))]
+
+
 def test_the_certificate_behind_a_tls_proxy_is_verified(secure: Bench) -> None:
     peer = proxy(secure, Connector(), tls=True)
     target = secure.stack.enter_context(Peer(welcome, secure.certified("other.example")))
