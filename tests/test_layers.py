@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "realtime_sync"
 # From the ground up: each may import from those before it. A folder is one room, as is a module at the top.
 ROOMS = [
     "version",
+    "lazy",
     "errors",
     "user_code",
     "checks",

@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Optional, Union
 
 import attrs
 
-from realtime_sync.audio.arrays import from_bytes
-from realtime_sync.audio.converting import write_audio
 from realtime_sync.audio.formats import SampleFormat, pcm_at
 from realtime_sync.conversation.accumulator import sample_format
-from realtime_sync.conversation.html import card, paragraph, player
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCPApprovalRequestItem
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, TokenUsage
@@ -126,6 +123,8 @@ class Answer:
         Raises:
             ConfigurationError: The audio came at another rate, and the extra ``audio``, which converts it, is missing.
         """
+        from realtime_sync.audio.converting import write_audio
+
         write_audio(target, self.audio, SampleFormat.of(self.audio_format), rate)
 
     def samples(self, rate: Optional[int] = None) -> npt.NDArray[np.float32]:
@@ -140,6 +139,8 @@ class Answer:
         Raises:
             ConfigurationError: The extra ``audio`` is missing.
         """
+        from realtime_sync.audio.arrays import from_bytes
+
         return from_bytes(self.audio, SampleFormat.of(self.audio_format), rate and pcm_at(rate).rate)
 
     @property
@@ -151,6 +152,8 @@ class Answer:
         return self.text or self.transcript
 
     def _repr_html_(self) -> str:
+        from realtime_sync.conversation.html import card, paragraph, player
+
         usage = self.usage
         facts = {
             "status": f"{self.status}: {self.reason}" if self.reason else self.status,

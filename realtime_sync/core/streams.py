@@ -15,7 +15,6 @@ caller's condition runs, never while a thread waits (``interrupts.py``).
 
 from __future__ import annotations
 
-import difflib
 import functools
 import itertools
 import logging
@@ -334,6 +333,8 @@ def _warn_of_a_slip(wire_type: str) -> None:
     """A type that is not known here is allowed, because services add some; a mistyped one would wait in silence."""
     known = {*ConversationUpdateKind, *PREVIEW_SPELLINGS}
     if wire_type not in known:
+        import difflib
+
         meant = difflib.get_close_matches(wire_type, known, n=1, cutoff=0.85)
         if meant:
             told = f"{wire_type!r} is no update that this version knows: is {str(meant[0])!r} meant?"

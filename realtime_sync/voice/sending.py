@@ -6,15 +6,12 @@ import logging
 import threading
 import weakref
 from contextlib import AbstractContextManager, closing
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import attrs
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.outgoing import OutgoingChunks, Progress, outgoing_chunks
-from realtime_sync.audio.pacing import RealClock
 from realtime_sync.audio.preflight import check_commit
-from realtime_sync.audio.source import AudioSource
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.streams import End, Listener
@@ -36,6 +33,10 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import reportable
 from realtime_sync.threads import aside_if_nested
 from realtime_sync.user_code import warn_once
+
+if TYPE_CHECKING:
+    from realtime_sync.audio.outgoing import OutgoingChunks, Progress
+    from realtime_sync.audio.source import AudioSource
 
 logger = logging.getLogger(__name__)
 
@@ -309,6 +310,9 @@ class AudioInput:
         wake: Optional[Flag] = None,
     ) -> OutgoingChunks:
         """The source as chunks of samples in the session's input format. ``wake`` ends the waits of their pacing."""
+        from realtime_sync.audio.outgoing import outgoing_chunks
+        from realtime_sync.audio.pacing import RealClock
+
         self._engine.check_open()
         return outgoing_chunks(
             source,
