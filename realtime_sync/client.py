@@ -45,6 +45,7 @@ from realtime_sync.threads import aside
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
 from realtime_sync.transport.urls import show_url
+from realtime_sync.values import Value
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
@@ -61,8 +62,8 @@ _REFUSAL_SECONDS = 0.5
 _LIKE_A_KEY = re.compile(r"(?:sk|ek|rk)[-_]\w")
 
 
-@attrs.frozen(kw_only=True)
-class ConnectionSettings:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ConnectionSettings(Value):
     """How sessions are connected and kept, whatever they are connected to.
 
     Attributes:

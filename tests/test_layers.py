@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parents[1] / "realtime_sync"
 ROOMS = [
     "version",
     "lazy",
+    "values",
     "errors",
     "user_code",
     "checks",

@@ -16,6 +16,7 @@ from realtime_sync.conversation.accumulator import sample_format
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCPApprovalRequestItem
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, TokenUsage
+from realtime_sync.values import Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +37,8 @@ def _types(items: Sequence[ConversationItem]) -> str:
     return f"[{', '.join(item.type for item in items)}]"
 
 
-@attrs.frozen
-class Delta:
+@attrs.frozen(repr=False, eq=False)
+class Delta(Value):
     """A piece of an answer.
 
     Attributes:
@@ -49,8 +50,8 @@ class Delta:
     text: str = attrs.field(repr=_beginning)
 
 
-@attrs.frozen(kw_only=True)
-class Timings:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Timings(Value):
     """When things happened, in seconds after the answer was asked for; None if they did not.
 
     Attributes:
@@ -66,8 +67,8 @@ class Timings:
     done: Optional[float] = None
 
 
-@attrs.frozen(kw_only=True)
-class Answer:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Answer(Value):
     """A finished answer. ``str(answer)`` is its text, or its transcript if it has no text.
 
     Attributes:

@@ -41,6 +41,7 @@ from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKi
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
 from realtime_sync.secret import reportable
 from realtime_sync.threads import aside_if_nested
+from realtime_sync.values import Value
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,8 @@ _OVERHEAD_BYTES = 800
 _FOR_EVER = Deadline(None)
 
 
-@attrs.frozen
-class End:
+@attrs.frozen(repr=False, eq=False)
+class End(Value):
     """The last thing on every stream.
 
     Attributes:

@@ -37,6 +37,7 @@ from realtime_sync.protocol.options import ConversationResponseOptions, Conversa
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.tools.cancellation import ToolCancellation
+from realtime_sync.values import Value
 
 if TYPE_CHECKING:
     from realtime_sync.tools.calls import ToolOutcome
@@ -55,8 +56,8 @@ OnCall = Callable[[FunctionCallItem, "ToolOutcome"], object]
 """Is called with each call of a function and how it ended."""
 
 
-@attrs.frozen
-class Step:
+@attrs.frozen(repr=False, eq=False)
+class Step(Value):
     """What a handler has done about an answer.
 
     Attributes:

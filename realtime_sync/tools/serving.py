@@ -34,6 +34,7 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
 from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.tools.rounds import UnattendedRounds, calls_to_make, cancel_elsewhere, is_cut_short, result_items
+from realtime_sync.values import Value
 
 if TYPE_CHECKING:
     from realtime_sync.tools.runner import Tool, ToolRunner
@@ -143,8 +144,8 @@ def _runner_of(tools: Setting[list[ConversationTool]]) -> Optional[ToolRunner]:
     return ToolRunner(known) if any(isinstance(tool, FunctionTool) for tool in known) else None
 
 
-@attrs.frozen
-class _CallingResponse:
+@attrs.frozen(repr=False, eq=False)
+class _CallingResponse(Value):
     """A response that has called functions, and how often the user had begun to speak when it was done."""
 
     id: Optional[str]

@@ -16,6 +16,7 @@ import attrs
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionFailedError, HandshakeError
 from realtime_sync.transport.channel import CHUNK, Channel
+from realtime_sync.values import Value
 
 # An answer's head and all interim ones before it; usual ones have some kilobytes.
 _MAX_HEAD_BYTES = 65536
@@ -32,8 +33,8 @@ _LENGTH = re.compile(r"[0-9]{1,15}")
 _CHUNK_LENGTH = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*[;\r\n]")
 
 
-@attrs.frozen
-class IncomingAnswer:
+@attrs.frozen(repr=False, eq=False)
+class IncomingAnswer(Value):
     """A final answer, whose body is still to be read from ``channel``. ``headers``: names in lower case.
 
     ``who`` and ``asked`` are for messages: who answers, and what.
