@@ -1,8 +1,8 @@
 """Names of a package whose modules are imported when they are first asked for (PEP 562).
 
-What each session needs is imported at once; all the rest would make ``import realtime_sync`` half as long again. Such a
-package imports its names under ``if TYPE_CHECKING``, for checkers and editors, and has them in a table beside it;
-``tests/test_lazy.py`` compares the two.
+``import realtime_sync`` imports nothing else of ours: pytest, which loads our plugin in each run, does not pay for
+sessions, and who opens a session does not pay for transcribing. A package has its imports under ``if TYPE_CHECKING``,
+for checkers and editors, and as a table beside it; ``tests/test_lazy.py`` compares the two.
 
 Whoever asks for such a name imports it, on their own thread. The reader of a session, and what closes one, ask for
 none: they must not wait for an import that another thread has begun.
@@ -12,26 +12,39 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 
-def names_in(table: Mapping[str, str]) -> list[str]:
-    """All names of a table."""
-    return " ".join(table.values()).split()
+def lazily(package: str, table: Mapping[str, str], whole: Sequence[str] = ()) -> Callable[[str], object]:
+    """A package's ``__getattr__``, which gives its modules, too, and its ``__all__`` if it has none.
 
-
-def lazily(package: str, table: Mapping[str, str]) -> Callable[[str], object]:
-    """A package's ``__getattr__``. ``table`` has its modules, and the names that each gives out, parted by blanks."""
+    Args:
+        package: Its name.
+        table: Its modules, and the names that each gives out, parted by blanks.
+        whole: Modules that give out all names of their ``__all__``; those are not listed twice.
+    """
     homes = {name: f"{package}.{module}" for module, names in table.items() for name in names.split()}
-    rooms = {module.partition(".")[0] for module in table}
+    rooms = {module.partition(".")[0] for module in (*table, *whole)}
 
     def imported(name: str) -> object:
         if name in homes:
-            value = getattr(importlib.import_module(homes[name]), name)
-            setattr(sys.modules[package], name, value)  # so that it is asked for once
-            return value
+            return kept(name, getattr(importlib.import_module(homes[name]), name))
         if name in rooms:
             return importlib.import_module(f"{package}.{name}")
+        if name == "__all__" or not name.startswith("_"):
+            all_names = list(homes)
+            for module in whole:
+                home = importlib.import_module(f"{package}.{module}")
+                if name in home.__all__:
+                    return kept(name, getattr(home, name))
+                all_names += home.__all__
+            if name == "__all__":
+                return kept(name, all_names)
         raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
+
+    def kept(name: str, value: object) -> object:
+        """The value, which will not be asked for again."""
+        setattr(sys.modules[package], name, value)
+        return value
 
     return imported

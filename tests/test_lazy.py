@@ -1,4 +1,4 @@
-"""What ``import realtime_sync`` imports, what it leaves for later, and how that comes when it is asked for."""
+"""What importing the package and a client imports, what is left for later, and how that comes when it is asked for."""
 
 from __future__ import annotations
 
@@ -58,10 +58,24 @@ def server() -> Iterator[RealtimeServer]:
         yield server
 
 
-def test_the_import_leaves_for_later_what_a_session_does_not_need() -> None:
-    loaded = set(
-        run("import sys; bare = set(sys.modules); import realtime_sync; print(*set(sys.modules) - bare)").split()
+def ours_after(code: str) -> set[str]:
+    loaded = run(f"{code}\nimport sys; print(*sys.modules)").split()
+    return {name for name in loaded if name.partition(".")[0] == "realtime_sync"}
+
+
+def test_the_package_alone_imports_nothing_else() -> None:
+    package = {"realtime_sync", "realtime_sync.lazy"}
+    assert ours_after("import realtime_sync") == package
+    assert ours_after("from realtime_sync import RealtimeSyncError") == {*package, "realtime_sync.errors"}
+    plugin = {*package, "realtime_sync.testing", "realtime_sync.testing.plugin"}
+    assert ours_after("import realtime_sync.testing.plugin") == plugin
+
+
+def test_a_client_leaves_for_later_what_a_session_does_not_need() -> None:
+    code = (
+        "import sys; bare = set(sys.modules); from realtime_sync import OpenAIClient; print(*set(sys.modules) - bare)"
     )
+    loaded = set(run(code).split())
     assert "realtime_sync.session" in loaded
     assert loaded & LEFT_FOR_LATER == set()
 
@@ -112,7 +126,17 @@ def test_the_table_of_late_names_says_what_checkers_are_told(path: Path) -> None
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for name in node.names
+        if name.name != "*"
     }
+    stars = {
+        node.module
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"
+    }
+    whole = getattr(importlib.import_module(package), "_WHOLE", ())
+    assert stars == {f"{package}.{module}" for module in whole}
     (table,) = (
         ast.literal_eval(node)
         for node in ast.walk(tree)
@@ -149,6 +173,19 @@ def test_late_names_are_pickled_and_read_where_nobody_has_asked_for_them() -> No
     told = run("import pickle, sys, realtime_sync as r; print(pickle.dumps(r.Reconnect(give_up_after=7)).hex())")
     code = "import pickle, sys; import realtime_sync; print(pickle.loads(bytes.fromhex(sys.argv[1])).give_up_after)"
     assert run(code, told.strip()) in ("7\n", "7.0\n")
+
+
+def test_a_thread_may_ask_for_the_first_name_when_the_main_thread_has_ended(server: RealtimeServer) -> None:
+    code = """
+import sys, threading, realtime_sync
+def work():
+    threading.main_thread().join()
+    client = realtime_sync.OpenAIClient("a-key", endpoint=sys.argv[1]).get_realtime_conversation_client("gpt-realtime")
+    with client.start_conversation_session() as session:
+        print(bool(str(session.ask("Hello"))))
+threading.Thread(target=work).start()
+"""
+    assert run(code, server.url) == "True\n"
 
 
 def test_many_threads_may_ask_for_late_names_at_once() -> None:
