@@ -5,6 +5,8 @@ reconnector. If a step fails, the session is closed and the step's error raised.
 
 Locks: ``RealtimeConversationClient._lock`` guards ``_closed``, ``_connecting`` and ``_engines``; nothing is taken under
 it. ``close()`` from another thread cancels attempts to connect and closes sessions that are being started.
+
+What few sessions need (REST, budgets, recordings, reconnecting) is imported where it is asked for; see ``lazy.py``.
 """
 
 from __future__ import annotations
@@ -405,6 +407,8 @@ class RealtimeConversationClient:
             if not isinstance(recording, (str, os.PathLike, RecordingWriter)):
                 raise errors.InvalidInputError(f"recording must be a path or a RecordingWriter, not {recording!r:.60}")
         policy = _policy(reconnect)
+        if policy is not None:  # now, because from the connection on it must be quick
+            from realtime_sync.reconnect.reconnector import Reconnector
         if budget is not None:
             from realtime_sync.budget import Budget
 
@@ -454,8 +458,6 @@ class RealtimeConversationClient:
             if policy is not None:
                 once = functools.partial(connect, retries=ConnectRetries(attempts=1))  # a reconnector's deadline holds
                 replays = call_id is None
-                from realtime_sync.reconnect.reconnector import Reconnector
-
                 Reconnector(engine, policy, once, greeting=greeting, replays=replays, continuous=translation).start()
             return session
         except BaseException:  # Ctrl-C, too: nobody else knows of the session

@@ -5,7 +5,9 @@ sessions, and who opens a session does not pay for transcribing. A package has i
 for checkers and editors, and as a table beside it; ``tests/test_lazy.py`` compares the two.
 
 Whoever asks for such a name imports it, on their own thread. The reader of a session, and what closes one, ask for
-none: they must not wait for an import that another thread has begun.
+none: they must not wait for an import that another thread has begun. Ctrl-C in an import, in any, is CPython's: at 4 %
+of the places in it the lock of that module stays taken, so that this thread can import it, and others wait for ever. So
+what sessions are asked for most is imported with the client, before there is one.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 It checks arguments and puts the features together; their theory stands in their modules (``core/ask.py``,
 ``tools/serving.py``, ``mcp/loop.py``, ``voice/``), the thread's in ``core/engine.py``. No state and no lock of its own.
+
+Methods import the features that few sessions use; asking and sending need none of them. See ``lazy.py``.
 """
 
 from __future__ import annotations
