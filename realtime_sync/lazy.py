@@ -4,6 +4,10 @@
 sessions, and who opens a session does not pay for transcribing. A package has its imports under ``if TYPE_CHECKING``,
 for checkers and editors, and as a table beside it; ``tests/test_lazy.py`` compares the two.
 
+Several threads may ask at once. CPython raises an error in one of them if two imports wait for each other. So our
+modules import each other in no circle; and because a module's import begins with that of its package, a package imports
+none of its own modules (but for ``cli``, ``server`` and ``timeline``, none of whose names are asked for like this).
+
 Whoever asks for such a name imports it, on their own thread. The reader of a session, and what closes one, ask for
 none: they must not wait for an import that another thread has begun. Ctrl-C in an import, in any, is CPython's: at 4 %
 of the places in it the lock of that module stays taken, so that this thread can import it, and others wait for ever. So

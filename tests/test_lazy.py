@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib
 import subprocess
 import sys
@@ -186,6 +187,37 @@ def work():
 threading.Thread(target=work).start()
 """
     assert run(code, server.url) == "True\n"
+
+
+def imports_at_the_top(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+        elif isinstance(node, ast.If) and not ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            yield from imports_at_the_top([*node.body, *node.orelse])
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    """CPython would raise an error if several threads asked for their names at once."""
+    modules = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        if parts[1] not in ("cli", "server", "timeline", "__init__.py", "__main__.py"):
+            modules[".".join(parts).removesuffix(".__init__")] = path
+    graph: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        imported = {name.rpartition(".")[0]}  # a module's package comes before it
+        for node in imports_at_the_top(ast.parse(path.read_text("utf-8")).body):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+                continue
+            home = str(node.module)
+            imported.add(home)
+            for alias in node.names:
+                late = getattr(importlib.import_module(home), alias.name) if home in modules else None
+                imported |= {f"{home}.{alias.name}", str(getattr(late, "__module__", None))}
+        graph[name] = imported & set(modules) - {"realtime_sync"}
+    assert list(graphlib.TopologicalSorter(graph).static_order())
 
 
 def test_many_threads_may_ask_for_late_names_at_once() -> None:

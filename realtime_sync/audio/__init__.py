@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
 from realtime_sync.lazy import lazily
 
 if TYPE_CHECKING:
     from realtime_sync.audio.arrays import Samples
     from realtime_sync.audio.converting import converted_chunks, write_audio
+    from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
     from realtime_sync.audio.outgoing import Progress, outgoing_chunks
     from realtime_sync.audio.pacing import Pacer, PacingClock, RealClock
     from realtime_sync.audio.preflight import check_commit
@@ -17,6 +17,7 @@ else:
     __getattr__ = lazily(
         __name__,
         {
+            "formats": "ALAW MULAW PCM SampleFormat",
             "arrays": "Samples",
             "converting": "converted_chunks write_audio",
             "outgoing": "Progress outgoing_chunks",
