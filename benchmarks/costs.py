@@ -14,7 +14,7 @@ from typing import Any, cast
 from events import EVENTS
 
 IMPORTS = {
-    "realtime_sync": "import realtime_sync",
+    "realtime_sync": "from realtime_sync import OpenAIClient",
     "openai-python": "from openai.resources.realtime import Realtime",
     "websocket-client": "import websocket",
 }

@@ -14,101 +14,143 @@ To begin with: ``RealtimeConversationClient`` (``OpenAIClient`` and ``AzureOpenA
 ``realtime_sync.dotnet``.
 """
 
+# At once: it can be imported no more when the main thread has ended, and others may then ask for the first name.
+import concurrent.futures.thread as _thread  # noqa: F401
 import logging as _logging
-import types as _types
+import typing as _typing
 
-from realtime_sync.audio.playback import PlaybackPosition as PlaybackPosition
-from realtime_sync.audio.wav import WavWriter as WavWriter
-from realtime_sync.audio.wav import write_wav as write_wav
-from realtime_sync.budget import Budget as Budget
-from realtime_sync.client import ConnectionSettings as ConnectionSettings
-from realtime_sync.client import RealtimeConversationClient as RealtimeConversationClient
-from realtime_sync.conversation import Conversation as Conversation
-from realtime_sync.conversation.pricing import PRICES as PRICES
-from realtime_sync.conversation.pricing import ModelPrices as ModelPrices
-from realtime_sync.conversation.pricing import Prices as Prices
-from realtime_sync.conversation.pricing import UsageTotals as UsageTotals
-from realtime_sync.conversation.transcripts import Transcript as Transcript
-from realtime_sync.conversation.transcripts import TranscriptionSegment as TranscriptionSegment
-from realtime_sync.conversation.translations import TranslatedPiece as TranslatedPiece
-from realtime_sync.conversation.turns import Timeline as Timeline
-from realtime_sync.conversation.turns import Turn as Turn
-from realtime_sync.conversation.turns import TurnTracker as TurnTracker
-from realtime_sync.core.answer import Answer as Answer
-from realtime_sync.core.answer import Delta as Delta
-from realtime_sync.core.answer import Timings as Timings
-from realtime_sync.core.commands import CommandHandle as CommandHandle
-from realtime_sync.core.derived_streams import TranscriptStream as TranscriptStream
-from realtime_sync.core.derived_streams import TranslationStream as TranslationStream
-from realtime_sync.core.limits import QueueLimits as QueueLimits
-from realtime_sync.core.response import Response as Response
-from realtime_sync.core.streams import UpdateStream as UpdateStream
-from realtime_sync.endpoint.connect import ConnectRetries as ConnectRetries
-from realtime_sync.endpoint.credentials import Credential as Credential
-from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
-from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
-from realtime_sync.errors import *  # noqa: F403  the whole tree, as its own __all__ lists it
-from realtime_sync.mcp.approval import MCPApproval as MCPApproval
-from realtime_sync.mcp.approval import MCPDecision as MCPDecision
-from realtime_sync.protocol.commands import *  # noqa: F403
-from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate as SessionDisconnectedUpdate
-from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate as SessionReconnectedUpdate
-from realtime_sync.protocol.dialects import Dialect as Dialect
-from realtime_sync.protocol.items import *  # noqa: F403
-from realtime_sync.protocol.kinds import ConversationUpdateKind as ConversationUpdateKind
-from realtime_sync.protocol.options import *  # noqa: F403
-from realtime_sync.protocol.registry import UNSET as UNSET
-from realtime_sync.protocol.registry import Setting as Setting
-from realtime_sync.protocol.registry import UnsetType as UnsetType
-from realtime_sync.protocol.resources import *  # noqa: F403
-from realtime_sync.protocol.update_base import ConversationUpdate as ConversationUpdate
-from realtime_sync.protocol.update_base import ItemStreamingPartDeltaUpdate as ItemStreamingPartDeltaUpdate
-from realtime_sync.protocol.update_base import UnknownUpdate as UnknownUpdate
-from realtime_sync.protocol.update_base import UnreadableUpdate as UnreadableUpdate
-from realtime_sync.protocol.updates import *  # noqa: F403
-from realtime_sync.protocol.updates import SessionCreatedUpdate as SessionCreatedUpdate
-from realtime_sync.reconnect.policy import Reconnect as Reconnect
-from realtime_sync.recording import Recording as Recording
-from realtime_sync.recording import RecordingWriter as RecordingWriter
-from realtime_sync.rest.calls import Call as Call
-from realtime_sync.rest.calls import Calls as Calls
-from realtime_sync.rest.client_secrets import SessionClientSecret as SessionClientSecret
-from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
-from realtime_sync.services import OpenAIClient as OpenAIClient
-from realtime_sync.session import RealtimeConversationSession as RealtimeConversationSession
-from realtime_sync.timeouts import Timeouts as Timeouts
-from realtime_sync.tools import FunctionTool as FunctionTool
-from realtime_sync.tools import ToolContext as ToolContext
-from realtime_sync.tools import ToolRunner as ToolRunner
-from realtime_sync.tools import function_tool as function_tool
-from realtime_sync.transcribing import FileTranscription as FileTranscription
-from realtime_sync.transcribing import Transcription as Transcription
-from realtime_sync.transcribing import format_transcription as format_transcription
-from realtime_sync.transcribing import transcribe as transcribe
-from realtime_sync.transcribing import transcribe_files as transcribe_files
-from realtime_sync.transcribing.translate import Translation as Translation
-from realtime_sync.transcribing.translate import translate as translate
-from realtime_sync.version import __version__ as __version__
-from realtime_sync.voice.barge_in import Interruption as Interruption
-from realtime_sync.voice.sending import AudioSend as AudioSend
-from realtime_sync.voice.sending import AudioWriter as AudioWriter
-from realtime_sync.web.background import BackgroundSession as BackgroundSession
-from realtime_sync.web.background import BackgroundSessions as BackgroundSessions
+from realtime_sync.lazy import lazily as _lazily
 
-ConversationSessionStartedUpdate = SessionCreatedUpdate
-"""The .NET library's name for it is the one that people look for first."""
+if _typing.TYPE_CHECKING:
+    from realtime_sync.audio.playback import PlaybackPosition as PlaybackPosition
+    from realtime_sync.audio.wav import WavWriter as WavWriter
+    from realtime_sync.audio.wav import write_wav as write_wav
+    from realtime_sync.budget import Budget as Budget
+    from realtime_sync.client import ConnectionSettings as ConnectionSettings
+    from realtime_sync.client import RealtimeConversationClient as RealtimeConversationClient
+    from realtime_sync.conversation import Conversation as Conversation
+    from realtime_sync.conversation.pricing import PRICES as PRICES
+    from realtime_sync.conversation.pricing import ModelPrices as ModelPrices
+    from realtime_sync.conversation.pricing import Prices as Prices
+    from realtime_sync.conversation.pricing import UsageTotals as UsageTotals
+    from realtime_sync.conversation.transcripts import Transcript as Transcript
+    from realtime_sync.conversation.transcripts import TranscriptionSegment as TranscriptionSegment
+    from realtime_sync.conversation.translations import TranslatedPiece as TranslatedPiece
+    from realtime_sync.conversation.turns import Timeline as Timeline
+    from realtime_sync.conversation.turns import Turn as Turn
+    from realtime_sync.conversation.turns import TurnTracker as TurnTracker
+    from realtime_sync.core.answer import Answer as Answer
+    from realtime_sync.core.answer import Delta as Delta
+    from realtime_sync.core.answer import Timings as Timings
+    from realtime_sync.core.commands import CommandHandle as CommandHandle
+    from realtime_sync.core.derived_streams import TranscriptStream as TranscriptStream
+    from realtime_sync.core.derived_streams import TranslationStream as TranslationStream
+    from realtime_sync.core.limits import QueueLimits as QueueLimits
+    from realtime_sync.core.response import Response as Response
+    from realtime_sync.core.streams import UpdateStream as UpdateStream
+    from realtime_sync.dotnet import ConversationSessionStartedUpdate as ConversationSessionStartedUpdate
+    from realtime_sync.endpoint.connect import ConnectRetries as ConnectRetries
+    from realtime_sync.endpoint.credentials import Credential as Credential
+    from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
+    from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
+    from realtime_sync.errors import *  # noqa: F403
+    from realtime_sync.mcp.approval import MCPApproval as MCPApproval
+    from realtime_sync.mcp.approval import MCPDecision as MCPDecision
+    from realtime_sync.protocol.commands import *  # noqa: F403
+    from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate as SessionDisconnectedUpdate
+    from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate as SessionReconnectedUpdate
+    from realtime_sync.protocol.dialects import Dialect as Dialect
+    from realtime_sync.protocol.items import *  # noqa: F403
+    from realtime_sync.protocol.kinds import ConversationUpdateKind as ConversationUpdateKind
+    from realtime_sync.protocol.options import *  # noqa: F403
+    from realtime_sync.protocol.registry import UNSET as UNSET
+    from realtime_sync.protocol.registry import Setting as Setting
+    from realtime_sync.protocol.registry import UnsetType as UnsetType
+    from realtime_sync.protocol.resources import *  # noqa: F403
+    from realtime_sync.protocol.update_base import ConversationUpdate as ConversationUpdate
+    from realtime_sync.protocol.update_base import ItemStreamingPartDeltaUpdate as ItemStreamingPartDeltaUpdate
+    from realtime_sync.protocol.update_base import UnknownUpdate as UnknownUpdate
+    from realtime_sync.protocol.update_base import UnreadableUpdate as UnreadableUpdate
+    from realtime_sync.protocol.updates import *  # noqa: F403
+    from realtime_sync.reconnect.policy import Reconnect as Reconnect
+    from realtime_sync.recording import Recording as Recording
+    from realtime_sync.recording import RecordingWriter as RecordingWriter
+    from realtime_sync.rest.calls import Call as Call
+    from realtime_sync.rest.calls import Calls as Calls
+    from realtime_sync.rest.client_secrets import SessionClientSecret as SessionClientSecret
+    from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
+    from realtime_sync.services import OpenAIClient as OpenAIClient
+    from realtime_sync.session import RealtimeConversationSession as RealtimeConversationSession
+    from realtime_sync.timeouts import Timeouts as Timeouts
+    from realtime_sync.tools import FunctionTool as FunctionTool
+    from realtime_sync.tools import ToolContext as ToolContext
+    from realtime_sync.tools import ToolRunner as ToolRunner
+    from realtime_sync.tools import function_tool as function_tool
+    from realtime_sync.transcribing import FileTranscription as FileTranscription
+    from realtime_sync.transcribing import Transcription as Transcription
+    from realtime_sync.transcribing import format_transcription as format_transcription
+    from realtime_sync.transcribing import transcribe as transcribe
+    from realtime_sync.transcribing import transcribe_files as transcribe_files
+    from realtime_sync.transcribing.translate import Translation as Translation
+    from realtime_sync.transcribing.translate import translate as translate
+    from realtime_sync.version import __version__ as __version__
+    from realtime_sync.voice.barge_in import Interruption as Interruption
+    from realtime_sync.voice.sending import AudioSend as AudioSend
+    from realtime_sync.voice.sending import AudioWriter as AudioWriter
+    from realtime_sync.web.background import BackgroundSession as BackgroundSession
+    from realtime_sync.web.background import BackgroundSessions as BackgroundSessions
+
+_LATE = {
+    "audio.playback": "PlaybackPosition",
+    "audio.wav": "WavWriter write_wav",
+    "budget": "Budget",
+    "client": "ConnectionSettings RealtimeConversationClient",
+    "conversation": "Conversation",
+    "conversation.pricing": "PRICES ModelPrices Prices UsageTotals",
+    "conversation.transcripts": "Transcript TranscriptionSegment",
+    "conversation.translations": "TranslatedPiece",
+    "conversation.turns": "Timeline Turn TurnTracker",
+    "core.answer": "Answer Delta Timings",
+    "core.commands": "CommandHandle",
+    "core.derived_streams": "TranscriptStream TranslationStream",
+    "core.limits": "QueueLimits",
+    "core.response": "Response",
+    "core.streams": "UpdateStream",
+    "dotnet": "ConversationSessionStartedUpdate",
+    "endpoint.connect": "ConnectRetries",
+    "endpoint.credentials": "Credential TokenCredential",
+    "endpoint.endpoint": "Endpoint",
+    "mcp.approval": "MCPApproval MCPDecision",
+    "protocol.connection_updates": "SessionDisconnectedUpdate SessionReconnectedUpdate",
+    "protocol.dialects": "Dialect",
+    "protocol.kinds": "ConversationUpdateKind",
+    "protocol.registry": "UNSET Setting UnsetType",
+    "protocol.update_base": "ConversationUpdate ItemStreamingPartDeltaUpdate UnknownUpdate UnreadableUpdate",
+    "reconnect.policy": "Reconnect",
+    "recording": "Recording RecordingWriter",
+    "rest.calls": "Call Calls",
+    "rest.client_secrets": "SessionClientSecret",
+    "services": "AzureOpenAIClient OpenAIClient",
+    "session": "RealtimeConversationSession",
+    "timeouts": "Timeouts",
+    "tools": "FunctionTool ToolContext ToolRunner function_tool",
+    "transcribing": "FileTranscription Transcription format_transcription transcribe transcribe_files",
+    "transcribing.translate": "Translation translate",
+    "version": "__version__",
+    "voice.barge_in": "Interruption",
+    "voice.sending": "AudioSend AudioWriter",
+    "web.background": "BackgroundSession BackgroundSessions",
+}
+_WHOLE = ("errors", "protocol.commands", "protocol.items", "protocol.options", "protocol.resources", "protocol.updates")
+"""Of these, all names that their own ``__all__`` lists."""
+
+if not _typing.TYPE_CHECKING:  # for checkers it would make every name a name of the package
+    __getattr__ = _lazily(__name__, _LATE, _WHOLE)
+
+    def __dir__() -> list[str]:
+        """The public names alone, also those that nobody has asked for."""
+        return sorted({*__getattr__("__all__"), *(name for name in globals() if name.startswith("__"))})
+
 
 # Quiet unless the application configures logging.
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())
-
-# What was imported here is public; each name stands once.
-__all__ = [
-    name
-    for name, value in list(globals().items())
-    if name == "__version__" or not (name.startswith("_") or isinstance(value, _types.ModuleType))
-]
-
-
-def __dir__() -> list[str]:
-    """The public names alone: without this, every module that was imported would be among them."""
-    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

@@ -5,6 +5,8 @@ reconnector. If a step fails, the session is closed and the step's error raised.
 
 Locks: ``RealtimeConversationClient._lock`` guards ``_closed``, ``_connecting`` and ``_engines``; nothing is taken under
 it. ``close()`` from another thread cancels attempts to connect and closes sessions that are being started.
+
+What few sessions need (REST, budgets, recordings, reconnecting) is imported where it is asked for; see ``lazy.py``.
 """
 
 from __future__ import annotations
@@ -13,16 +15,14 @@ import functools
 import os
 import re
 import threading
-import uuid
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Callable, NoReturn, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Callable, NoReturn, Optional, TypeVar, Union
 
 import attrs
 
 import realtime_sync.errors as errors
-from realtime_sync.budget import Budget, BudgetGuard
 from realtime_sync.checks import check_whole, validated_by
 from realtime_sync.core.commands import time_out
 from realtime_sync.core.engine import Engine
@@ -41,28 +41,31 @@ from realtime_sync.protocol.options import (
     TranscriptionSessionOptions,
     TranslationSessionOptions,
 )
-from realtime_sync.reconnect.policy import Reconnect
-from realtime_sync.reconnect.reconnector import Reconnector
-from realtime_sync.recording import RecordingWriter
-from realtime_sync.rest.calls import Calls
-from realtime_sync.rest.client_secrets import SessionClientSecret, create_client_secret
-from realtime_sync.rest.http import RestClient
 from realtime_sync.secret import discreet, reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.threads import aside
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
 from realtime_sync.transport.urls import show_url
+from realtime_sync.values import Value
 
-Recorded = Union[str, "os.PathLike[str]", RecordingWriter]
+if TYPE_CHECKING:
+    from realtime_sync.budget import Budget
+    from realtime_sync.reconnect.policy import Reconnect
+    from realtime_sync.recording import RecordingWriter
+    from realtime_sync.rest.calls import Calls
+    from realtime_sync.rest.client_secrets import SessionClientSecret
+    from realtime_sync.rest.http import RestClient
+
+Recorded = Union[str, "os.PathLike[str]", "RecordingWriter"]
 C = TypeVar("C", bound="RealtimeConversationClient")
 
 _REFUSAL_SECONDS = 0.5
 _LIKE_A_KEY = re.compile(r"(?:sk|ek|rk)[-_]\w")
 
 
-@attrs.frozen(kw_only=True)
-class ConnectionSettings:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ConnectionSettings(Value):
     """How sessions are connected and kept, whatever they are connected to.
 
     Attributes:
@@ -315,6 +318,8 @@ class RealtimeConversationClient:
     @property
     def calls(self) -> Calls:
         """Calls by WebRTC and SIP: make, accept, reject, transfer and end them."""
+        from realtime_sync.rest.calls import Calls
+
         return Calls(self._rest(), self.model, self._cancellable)
 
     @discreet
@@ -337,6 +342,8 @@ class RealtimeConversationClient:
             ConfigurationError: A setting is missing or cannot work.
             ConnectionFailedError: The request failed, as at a session's start.
         """
+        from realtime_sync.rest.client_secrets import create_client_secret
+
         with self._cancellable() as cancellation:
             return create_client_secret(self._rest(), options, self.model, expires_after, cancellation)
 
@@ -394,19 +401,29 @@ class RealtimeConversationClient:
     ) -> RealtimeConversationSession:
         if options is not None:  # before anything is connected
             check_type(options, SESSION_OPTIONS, "options")
-        if recording is not None and not isinstance(recording, (str, os.PathLike, RecordingWriter)):
-            raise errors.InvalidInputError(f"recording must be a path or a RecordingWriter, not {recording!r:.60}")
+        if recording is not None:
+            from realtime_sync.recording import RecordingWriter
+
+            if not isinstance(recording, (str, os.PathLike, RecordingWriter)):
+                raise errors.InvalidInputError(f"recording must be a path or a RecordingWriter, not {recording!r:.60}")
         policy = _policy(reconnect)
-        if budget is not None and not isinstance(budget, Budget):
-            budget = Budget(budget)
+        if policy is not None:  # now, because from the connection on it must be quick
+            from realtime_sync.reconnect.reconnector import Reconnector
+        if budget is not None:
+            from realtime_sync.budget import Budget
+
+            budget = budget if isinstance(budget, Budget) else Budget(budget)
         endpoint = self.endpoint
         if secret is not None:
             endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
         settings = self.settings
         if self._closed:
             raise errors.ConnectCancelledError("This client was closed; make another one.")
-        request_id = str(uuid.uuid4()) if endpoint.flavour != "openai" else None
-        if request_id is not None:
+        request_id = None
+        if endpoint.flavour != "openai":
+            import uuid
+
+            request_id = str(uuid.uuid4())
             headers = {"x-ms-client-request-id": request_id, **(headers or {})}
 
         target = functools.partial(
@@ -488,6 +505,8 @@ class RealtimeConversationClient:
                     self._connecting.discard(cancellation)
 
     def _rest(self) -> RestClient:
+        from realtime_sync.rest.http import RestClient
+
         return RestClient(endpoint=self.endpoint, timeouts=self.settings.timeouts, retries=self.settings.retries)
 
     def _introduce(
@@ -506,6 +525,8 @@ class RealtimeConversationClient:
             except errors.ConnectionClosedError as error:
                 raise refusal(error) from error.__cause__
             if budget is not None:
+                from realtime_sync.budget import BudgetGuard
+
                 BudgetGuard(budget, engine).start()
             if options is not None:
                 self._configure(session, options)
@@ -562,8 +583,12 @@ def _translation(
 
 
 def _policy(reconnect: Union[bool, Reconnect]) -> Optional[Reconnect]:
+    if reconnect is False:
+        return None
+    from realtime_sync.reconnect.policy import Reconnect
+
     if isinstance(reconnect, Reconnect):
         return reconnect
     if not isinstance(reconnect, bool):
         raise errors.InvalidInputError(f"reconnect must be True, False or a Reconnect, not {reconnect!r:.60}")
-    return Reconnect() if reconnect else None
+    return Reconnect()

@@ -2,6 +2,8 @@
 
 It checks arguments and puts the features together; their theory stands in their modules (``core/ask.py``,
 ``tools/serving.py``, ``mcp/loop.py``, ``voice/``), the thread's in ``core/engine.py``. No state and no lock of its own.
+
+Methods import the features that few sessions use; asking and sending need none of them. See ``lazy.py``.
 """
 
 from __future__ import annotations
@@ -10,19 +12,11 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Mapping
-from typing import BinaryIO, Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, TypeVar, Union
 
-from realtime_sync.audio.arrays import Samples
-from realtime_sync.audio.outgoing import Progress
-from realtime_sync.audio.playback import PlaybackPosition
-from realtime_sync.audio.source import AudioSource
-from realtime_sync.budget import Budget
-from realtime_sync.conversation.html import card
-from realtime_sync.conversation.turns import TurnFilter, TurnTracker
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.core.derived_streams import TranscriptStream, TranslationStream, TurnStream
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.realtime_session import RealtimeWireSession, check_response_options
 from realtime_sync.core.response import Response
@@ -30,20 +24,31 @@ from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioFormatError, InvalidInputError
 from realtime_sync.interrupts import Flag
-from realtime_sync.mcp.approval import ApprovalCallback
-from realtime_sync.mcp.loop import MCPApprovals, MCPApprover
+from realtime_sync.mcp.approvals import MCPApprovals
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
 from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import discreet
-from realtime_sync.tools import Tool, ToolRunner
-from realtime_sync.tools.rounds import FunctionCalls, OnCall, run_rounds
-from realtime_sync.tools.serving import OnInterruption, SessionTools, as_runner, owner_of_calls, with_tools
-from realtime_sync.voice import Microphone, Speaker
-from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter, interrupt
-from realtime_sync.voice.sending import AudioInput, AudioSend, AudioWriter
-from realtime_sync.voice.talk import talk
+from realtime_sync.tools.rounds import FunctionCalls, run_rounds
+from realtime_sync.tools.serving import SessionTools, as_runner, owner_of_calls, with_tools
+from realtime_sync.voice.sending import AudioInput
+
+if TYPE_CHECKING:
+    from realtime_sync.audio.arrays import Samples
+    from realtime_sync.audio.outgoing import Progress
+    from realtime_sync.audio.playback import PlaybackPosition
+    from realtime_sync.audio.source import AudioSource
+    from realtime_sync.budget import Budget
+    from realtime_sync.core.derived_streams import TranscriptStream, TranslationStream, TurnStream
+    from realtime_sync.mcp.approval import ApprovalCallback
+    from realtime_sync.mcp.loop import MCPApprover
+    from realtime_sync.tools import Tool, ToolRunner
+    from realtime_sync.tools.rounds import OnCall
+    from realtime_sync.tools.serving import OnInterruption
+    from realtime_sync.voice import Microphone, Speaker
+    from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter
+    from realtime_sync.voice.sending import AudioSend, AudioWriter
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +63,7 @@ Question = Union[
     bytes,
     "os.PathLike[str]",
     BinaryIO,
-    Samples,
+    "Samples",
 ]
 """What can be asked: a text, items, or audio."""
 
@@ -104,6 +109,8 @@ class RealtimeConversationSession(RealtimeWireSession):
         return self._client_request_id
 
     def _repr_html_(self) -> str:
+        from realtime_sync.conversation.html import card
+
         state = "open" if self._engine.end is None else str(self._engine.end.reason.close_info)
         facts = {"model": self._engine.model, "state": state}
         return card(f"Session {self.id or '(not greeted yet)'}", facts, self.conversation._repr_html_())
@@ -119,6 +126,8 @@ class RealtimeConversationSession(RealtimeWireSession):
         Returns:
             A ``TranscriptStream``: a ``Transcript`` for each turn, in order.
         """
+        from realtime_sync.core.derived_streams import TranscriptStream
+
         return TranscriptStream(self.subscribe(), timeout)
 
     def translation(self, timeout: Optional[float] = None) -> TranslationStream:
@@ -130,6 +139,8 @@ class RealtimeConversationSession(RealtimeWireSession):
         Returns:
             A ``TranslationStream``, which ends after ``end_translation()``.
         """
+        from realtime_sync.core.derived_streams import TranslationStream
+
         return TranslationStream(self.subscribe(), timeout)
 
     # Sending --------------------------------------------------------------------------------------------------
@@ -308,6 +319,8 @@ class RealtimeConversationSession(RealtimeWireSession):
             UsageError: On entering, if another block decides already.
             RealtimeSyncError: As all commands.
         """
+        from realtime_sync.mcp.loop import MCPApprover
+
         return MCPApprover(self._mcp, callback, timeout)
 
     # Turns and interruption -----------------------------------------------------------------------------------
@@ -323,6 +336,9 @@ class RealtimeConversationSession(RealtimeWireSession):
         Returns:
             A ``TurnStream`` of ``Turn``; it ends as ``updates()`` does.
         """
+        from realtime_sync.conversation.turns import TurnFilter, TurnTracker
+        from realtime_sync.core.derived_streams import TurnStream
+
         self._engine.check_process()
         updates = self._engine.open_stream(keep=TurnFilter())
         return TurnStream(
@@ -359,6 +375,8 @@ class RealtimeConversationSession(RealtimeWireSession):
             WaitTimeoutError: The service did not acknowledge it in time.
             RealtimeSyncError: As all commands.
         """
+        from realtime_sync.voice.barge_in import interrupt
+
         self._engine.check_open()
         return interrupt(
             self, heard_ms=heard_ms, position=position, item_id=item_id, clear_output=clear_output, timeout=timeout
@@ -384,6 +402,8 @@ class RealtimeConversationSession(RealtimeWireSession):
         Returns:
             The block; it interrupts while it runs.
         """
+        from realtime_sync.voice.barge_in import SpeechInterrupter
+
         self._engine.check_process()
         return SpeechInterrupter(self, position, callback, stop_playing)
 
@@ -508,6 +528,8 @@ class RealtimeConversationSession(RealtimeWireSession):
             ConnectionClosedError: The connection ended otherwise than in an orderly way.
             Exception: A callback raised it.
         """
+        from realtime_sync.voice.talk import talk
+
         self._engine.check_open()
         talk(
             self,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import attrs
 
 from realtime_sync.checks import check_number, validated_by
+from realtime_sync.values import Value
 
 # Systems count their waits in milliseconds of 31 bits, which is 24 days; some deadlines are the sum of two.
 _positive = validated_by(check_number, "seconds", above=0, at_most=1_000_000)
 
 
-@attrs.frozen(kw_only=True)
-class Timeouts:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Timeouts(Value):
     """Deadlines in seconds, each above 0 and at most 1,000,000. The defaults suit a live conversation.
 
     A time-out of a single wait (``timeout=`` of ``wait``, ``receive_update``, ...) is given at that call. None of these

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Optional
@@ -124,6 +123,8 @@ def sought(stream: ByteStream) -> Iterator[BinaryIO]:
         if stream.begins == 0:
             yield stream.file
             return
+    import tempfile
+
     with tempfile.TemporaryFile() as copy:
         rest = stream if stream.file is None else ByteStream(stream.file)
         while data := rest.read(2**16):

@@ -14,7 +14,6 @@ from realtime_sync.conversation import export
 from realtime_sync.conversation.accumulator import Accumulator
 from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft
 from realtime_sync.conversation.history import History
-from realtime_sync.conversation.html import to_html
 from realtime_sync.conversation.pricing import PRICES, Prices
 from realtime_sync.conversation.replay import Replay, with_id
 from realtime_sync.errors import InvalidInputError
@@ -225,6 +224,8 @@ class Conversation(Accumulator):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        from realtime_sync.conversation.html import to_html
+
         return to_html(self._title(), self._in_order())
 
     def _title(self) -> str:

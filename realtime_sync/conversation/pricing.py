@@ -13,6 +13,7 @@ from typing import Optional, Union
 import attrs
 
 from realtime_sync.protocol.resources import TokenUsage, TranscriptionUsage
+from realtime_sync.values import Value
 
 __all__ = ["PRICES", "ModelPrices", "Prices", "UsageTotals", "cost"]
 
@@ -22,8 +23,8 @@ _MODALITIES = ("text", "image", "audio")
 _DATED = re.compile(r"-\d{4}-\d{2}-\d{2}")
 
 
-@attrs.frozen(kw_only=True, repr=False)
-class UsageTotals:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class UsageTotals(Value):
     """Tokens used, summed over responses; ``+`` adds two. Read them, they do not change.
 
     ``cached_...`` are a part of ``input_...``, not beside them; what was not cached is the difference.
@@ -146,8 +147,8 @@ def _cached(usage: TokenUsage, read: Mapping[str, int]) -> dict[str, int]:
     return cached
 
 
-@attrs.frozen(kw_only=True)
-class ModelPrices:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ModelPrices(Value):
     """The prices of one model, in USD for a million tokens. None (the default everywhere): the model has none, or it is
     not known.
 
@@ -172,8 +173,8 @@ class ModelPrices:
     image_cached: Optional[float] = None
 
 
-@attrs.frozen
-class Prices:
+@attrs.frozen(repr=False, eq=False)
+class Prices(Value):
     """A table of prices by model name.
 
     Tables do not change: ``with_model`` makes another. A model is found by its own name, or by that of which it is a

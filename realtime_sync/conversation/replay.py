@@ -7,10 +7,11 @@ import secrets
 import attrs
 
 from realtime_sync.protocol.items import ConversationItem
+from realtime_sync.values import Value
 
 
-@attrs.frozen
-class Replay:
+@attrs.frozen(repr=False, eq=False)
+class Replay(Value):
     """``items`` to send, in order; ``losses``, one line for each thing left out; ``names``: old id to the id sent."""
 
     items: list[ConversationItem]

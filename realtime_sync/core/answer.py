@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Optional, Union
 
 import attrs
 
-from realtime_sync.audio.arrays import from_bytes
-from realtime_sync.audio.converting import write_audio
 from realtime_sync.audio.formats import SampleFormat, pcm_at
 from realtime_sync.conversation.accumulator import sample_format
-from realtime_sync.conversation.html import card, paragraph, player
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCPApprovalRequestItem
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, TokenUsage
+from realtime_sync.values import Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,8 +37,8 @@ def _types(items: Sequence[ConversationItem]) -> str:
     return f"[{', '.join(item.type for item in items)}]"
 
 
-@attrs.frozen
-class Delta:
+@attrs.frozen(repr=False, eq=False)
+class Delta(Value):
     """A piece of an answer.
 
     Attributes:
@@ -52,8 +50,8 @@ class Delta:
     text: str = attrs.field(repr=_beginning)
 
 
-@attrs.frozen(kw_only=True)
-class Timings:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Timings(Value):
     """When things happened, in seconds after the answer was asked for; None if they did not.
 
     Attributes:
@@ -69,8 +67,8 @@ class Timings:
     done: Optional[float] = None
 
 
-@attrs.frozen(kw_only=True)
-class Answer:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class Answer(Value):
     """A finished answer. ``str(answer)`` is its text, or its transcript if it has no text.
 
     Attributes:
@@ -126,6 +124,8 @@ class Answer:
         Raises:
             ConfigurationError: The audio came at another rate, and the extra ``audio``, which converts it, is missing.
         """
+        from realtime_sync.audio.converting import write_audio
+
         write_audio(target, self.audio, SampleFormat.of(self.audio_format), rate)
 
     def samples(self, rate: Optional[int] = None) -> npt.NDArray[np.float32]:
@@ -140,6 +140,8 @@ class Answer:
         Raises:
             ConfigurationError: The extra ``audio`` is missing.
         """
+        from realtime_sync.audio.arrays import from_bytes
+
         return from_bytes(self.audio, SampleFormat.of(self.audio_format), rate and pcm_at(rate).rate)
 
     @property
@@ -151,6 +153,8 @@ class Answer:
         return self.text or self.transcript
 
     def _repr_html_(self) -> str:
+        from realtime_sync.conversation.html import card, paragraph, player
+
         usage = self.usage
         facts = {
             "status": f"{self.status}: {self.reason}" if self.reason else self.status,

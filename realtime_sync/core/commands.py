@@ -40,6 +40,7 @@ from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.secret import reportable
+from realtime_sync.values import Value
 
 # Commands in flight that are remembered; a server that never acknowledges must not fill the memory.
 _MOST_PENDING = 1024
@@ -130,8 +131,8 @@ class CommandHandle:
 _NEVER = Acknowledgement((), lambda command, update: True)
 
 
-@attrs.frozen
-class _Pending:
+@attrs.frozen(repr=False, eq=False)
+class _Pending(Value):
     handle: CommandHandle
     message: Mapping[str, Any]
     kinds: tuple[str, ...]

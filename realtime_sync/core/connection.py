@@ -22,7 +22,7 @@ the lock for delivery. ``reason`` and ``error`` are written by ``end``, each in 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Callable, Optional, Union
+from typing import TYPE_CHECKING, Callable, Optional, Union
 
 from realtime_sync.core.commands import PendingCommands
 from realtime_sync.core.recovery import ErrorOf, Outgoing
@@ -32,11 +32,13 @@ from realtime_sync.errors import ConnectionClosedError, ConnectionLostError, Con
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
-from realtime_sync.recording import RecordingWriter
 from realtime_sync.recording.redaction import secrets_in
 from realtime_sync.recording.wire_log import log_frame
 from realtime_sync.secret import forget_locals
 from realtime_sync.transport import Connection, text_frame
+
+if TYPE_CHECKING:
+    from realtime_sync.recording import RecordingWriter
 
 Keep = Callable[["SessionConnection", Outgoing], bool]
 TakeBack = Callable[[Outgoing], None]

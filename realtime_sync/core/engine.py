@@ -35,7 +35,7 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import attrs
 
@@ -59,11 +59,13 @@ from realtime_sync.errors import (
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.recording import RecordingWriter
 from realtime_sync.secret import discreet
 from realtime_sync.threads import aside, start_thread
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
+
+if TYPE_CHECKING:
+    from realtime_sync.recording import RecordingWriter
 
 logger = logging.getLogger(__name__)
 

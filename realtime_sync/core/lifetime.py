@@ -19,6 +19,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import Optional, Protocol
 
@@ -122,4 +123,5 @@ atexit.register(_say_goodbye_to_all)
 # which nothing happens keeps the interpreter.
 _before_threads_are_joined = getattr(threading, "_register_atexit", None)
 if _before_threads_are_joined is not None:
-    _before_threads_are_joined(_release_waiting_threads)
+    with suppress(RuntimeError):  # imported by a thread when the main one has ended: then that moment is over
+        _before_threads_are_joined(_release_waiting_threads)

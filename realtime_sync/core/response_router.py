@@ -56,6 +56,7 @@ from realtime_sync.protocol import updates
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.update_base import ConversationUpdate, ItemStreamingPartDeltaUpdate, WholeItemUpdateBase
 from realtime_sync.protocol.updates import ErrorUpdate, ResponseCreatedUpdate, ResponseDoneUpdate
+from realtime_sync.values import Value
 
 # Responses that are remembered, in progress or over.
 _MOST_RESPONSES = 512
@@ -136,8 +137,8 @@ class OpenResponse:
     arguments: dict[str, list[str]] = attrs.field(factory=dict)
 
 
-@attrs.frozen
-class _Request:
+@attrs.frozen(repr=False, eq=False)
+class _Request(Value):
     response: Response
     owner: Owner
 

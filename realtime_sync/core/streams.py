@@ -15,7 +15,6 @@ caller's condition runs, never while a thread waits (``interrupts.py``).
 
 from __future__ import annotations
 
-import difflib
 import functools
 import itertools
 import logging
@@ -42,6 +41,7 @@ from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKi
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
 from realtime_sync.secret import reportable
 from realtime_sync.threads import aside_if_nested
+from realtime_sync.values import Value
 
 logger = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ _OVERHEAD_BYTES = 800
 _FOR_EVER = Deadline(None)
 
 
-@attrs.frozen
-class End:
+@attrs.frozen(repr=False, eq=False)
+class End(Value):
     """The last thing on every stream.
 
     Attributes:
@@ -335,6 +335,8 @@ def _warn_of_a_slip(wire_type: str) -> None:
     """A type that is not known here is allowed, because services add some; a mistyped one would wait in silence."""
     known = {*ConversationUpdateKind, *PREVIEW_SPELLINGS}
     if wire_type not in known:
+        import difflib
+
         meant = difflib.get_close_matches(wire_type, known, n=1, cutoff=0.85)
         if meant:
             told = f"{wire_type!r} is no update that this version knows: is {str(meant[0])!r} meant?"

@@ -22,6 +22,7 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
+from realtime_sync.values import Value
 
 if TYPE_CHECKING:
     from realtime_sync.core.commands import CommandHandle, PendingCommands
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 Match = Callable[[Mapping[str, Any], ConversationUpdate], bool]
 
 
-@attrs.frozen
-class Acknowledgement:
+@attrs.frozen(repr=False, eq=False)
+class Acknowledgement(Value):
     """How a command is acknowledged.
 
     Attributes:
@@ -43,8 +44,8 @@ class Acknowledgement:
     match: Match
 
 
-@attrs.frozen
-class Vocabulary:
+@attrs.frozen(repr=False, eq=False)
+class Vocabulary(Value):
     """A protocol's messages, as far as the core acts on them.
 
     Attributes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Callable, NoReturn, Optional, TypeVar, Union, overload
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union, overload
 
 from realtime_sync.core.commands import CommandHandle, server_error
 from realtime_sync.core.engine import Engine
@@ -22,8 +22,10 @@ from realtime_sync.protocol import codec
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
-from realtime_sync.recording import RecordingWriter
 from realtime_sync.secret import discreet, reportable
+
+if TYPE_CHECKING:
+    from realtime_sync.recording import RecordingWriter
 
 S = TypeVar("S", bound="WireSession")
 U = TypeVar("U", bound=ConversationUpdate)

@@ -18,14 +18,15 @@ from realtime_sync.secret import discreet
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection, connect
 from realtime_sync.transport.urls import show_url
+from realtime_sync.values import Value
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _seconds = validated_by(check_number, "seconds", at_most=1_000_000)
 
 
-@attrs.frozen(kw_only=True)
-class ConnectRetries:
+@attrs.frozen(kw_only=True, repr=False, eq=False)
+class ConnectRetries(Value):
     """How often and how long to try again after 429 (rate limited) and 5xx (unavailable); nothing else is retried.
 
     Attributes:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import platform
 import re
-import uuid
 from typing import TYPE_CHECKING, Literal, Mapping, Optional, Union
 
 import attrs
@@ -345,6 +344,8 @@ class Endpoint:
         if self.dialect is Dialect.PREVIEW:
             headers["openai-beta"] = "realtime=v1"
         if self.flavour != "openai":
+            import uuid
+
             headers["x-ms-client-request-id"] = str(uuid.uuid4())
         return headers
 

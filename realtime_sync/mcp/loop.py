@@ -7,69 +7,27 @@ requests are left to the caller of ``ask``, in ``Answer.approvals``.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Optional, Union
 
 import attrs
 
 import realtime_sync.errors as errors
 from realtime_sync.core.answer import Answer
-from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.deadline import Deadline
 from realtime_sync.mcp.approval import ApprovalCallback, decide, open_requests
+from realtime_sync.mcp.approvals import MCPApprovals
 from realtime_sync.mcp.calls import RemoteCall, RemoteCalls
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPCallItem
-from realtime_sync.protocol.options import ConversationMCPTool, ConversationResponseOptions
-from realtime_sync.protocol.registry import UNSET
 from realtime_sync.tools.rounds import Step, UnattendedRounds
 
 logger = logging.getLogger(__name__)
 
 # How long an approved call may take.
 _SLOW_SECONDS = 600.0
-
-
-class MCPApprovals:
-    """Who decides about the remote calls of one session."""
-
-    def __init__(self, engine: RealtimeEngine) -> None:
-        self.engine = engine
-        self.approver: Optional[MCPApprover] = None
-        self._lock = threading.Lock()  # guards the change of approver
-
-    def enter(self, approver: MCPApprover) -> None:
-        """Let it decide from now on. Raises ``UsageError`` if another one does."""
-        with self._lock:
-            if self.approver is not None:
-                other = "another approve_mcp() block of this session decides already; leave that one first"
-                raise errors.UsageError(other)
-            self.approver = approver
-
-    def leave(self, approver: MCPApprover) -> None:
-        """It decides no more."""
-        with self._lock:
-            if self.approver is approver:
-                self.approver = None
-
-    @contextlib.contextmanager
-    def following(
-        self, options: Optional[ConversationResponseOptions], callback: Optional[ApprovalCallback]
-    ) -> Iterator[list[MCPFollower]]:
-        """What follows the remote calls of the answers that the block asks for; empty if there are no remote tools."""
-        options = options or ConversationResponseOptions()
-        tools = options.tools
-        if tools is UNSET:
-            tools = self.engine.session.tools if self.engine.session is not None else []
-        if options.conversation == "none" or not any(isinstance(tool, ConversationMCPTool) for tool in tools or ()):
-            yield []
-            return
-        follower = MCPFollower(self, callback)
-        with self.engine.listening(follower.calls):
-            yield [follower]
 
 
 class MCPApprover:

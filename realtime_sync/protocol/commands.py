@@ -46,15 +46,17 @@ class InputAudioBufferAppendCommand(Command):
 
 
 @client_message("input_audio_buffer.commit")
-@attrs.define(kw_only=True, repr=False, eq=False)
 class InputAudioBufferCommitCommand(Command):
     """Make a user message of the input buffer's audio."""
 
+    __slots__ = ()
+
 
 @client_message("input_audio_buffer.clear")
-@attrs.define(kw_only=True, repr=False, eq=False)
 class InputAudioBufferClearCommand(Command):
     """Forget the input buffer's audio."""
+
+    __slots__ = ()
 
 
 @client_message("conversation.item.create")
@@ -109,9 +111,10 @@ class ResponseCancelCommand(Command):
 
 
 @client_message("output_audio_buffer.clear")
-@attrs.define(kw_only=True, repr=False, eq=False)
 class OutputAudioBufferClearCommand(Command):
     """Stop what is being played (WebRTC and SIP, where the server plays)."""
+
+    __slots__ = ()
 
 
 @client_message("session.input_audio_buffer.append")
@@ -123,9 +126,10 @@ class SessionInputAudioBufferAppendCommand(Command):
 
 
 @client_message("session.close")
-@attrs.define(kw_only=True, repr=False, eq=False)
 class SessionCloseCommand(Command):
     """End a translation session in an orderly way: what was heard is still translated."""
+
+    __slots__ = ()
 
 
 if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import logging
 import mimetypes
@@ -128,6 +127,8 @@ class ConversationItem(WireObject):
     status: Optional[ItemStatus] = None
 
     def _repr_html_(self) -> str:
+        import html
+
         speaker, words = speaker_and_words(self)
         return f"<p><b>{html.escape(speaker)}</b> {html.escape(words)}</p>"
 

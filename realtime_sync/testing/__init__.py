@@ -6,19 +6,14 @@ Responders, scripts and faults are the server's: ``realtime_sync.server``.
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from realtime_sync.lazy import lazily
 
 if TYPE_CHECKING:
     from realtime_sync.testing.clock import ManualClock
     from realtime_sync.testing.replay import ReplayScript, replay_server
+else:  # pytest loads the plugin, and with it this, in every run
+    __getattr__ = lazily(__name__, {"clock": "ManualClock", "replay": "ReplayScript replay_server"})
 
 __all__ = ["ManualClock", "ReplayScript", "replay_server"]
-
-
-def __getattr__(name: str) -> object:
-    """Load what needs the server when it is asked for: pytest loads the plugin, and with it this, in every run."""
-    if name in __all__:
-        module = "clock" if name == "ManualClock" else "replay"
-        return getattr(importlib.import_module(f"realtime_sync.testing.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,10 +14,25 @@ From the ground up; all but the last two neither send nor receive:
     serving       calls in responses for which nobody waits: run_tools, and the functions of a session
 """
 
-from realtime_sync.tools.calls import RunningCall, ToolOutcome
-from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
-from realtime_sync.tools.runner import Tool, ToolRunner
-from realtime_sync.tools.tool import FunctionTool, function_tool
+from typing import TYPE_CHECKING
+
+from realtime_sync.lazy import lazily
+
+if TYPE_CHECKING:
+    from realtime_sync.tools.calls import RunningCall, ToolOutcome
+    from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
+    from realtime_sync.tools.runner import Tool, ToolRunner
+    from realtime_sync.tools.tool import FunctionTool, function_tool
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "calls": "RunningCall ToolOutcome",
+            "cancellation": "ToolCancellation ToolContext",
+            "runner": "Tool ToolRunner",
+            "tool": "FunctionTool function_tool",
+        },
+    )
 
 __all__ = [
     "FunctionTool",

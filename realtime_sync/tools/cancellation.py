@@ -13,6 +13,7 @@ from realtime_sync.errors import ToolCancelledError
 from realtime_sync.interrupts import Flag
 from realtime_sync.threads import aside_if_nested
 from realtime_sync.user_code import warn_once
+from realtime_sync.values import Value
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +80,8 @@ class ToolCancellation:
                 self._callbacks.remove(callback)
 
 
-@attrs.frozen
-class ToolContext:
+@attrs.frozen(repr=False, eq=False)
+class ToolContext(Value):
     """What a function may know of its call: give it a parameter with this type hint, which the model does not see.
 
     Attributes:

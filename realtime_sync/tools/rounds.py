@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Callable, Final, Optional, Protocol
+from typing import TYPE_CHECKING, Callable, Final, Optional, Protocol
 
 import attrs
 
@@ -36,9 +36,12 @@ from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationToolChoice
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.tools.calls import ToolOutcome
 from realtime_sync.tools.cancellation import ToolCancellation
-from realtime_sync.tools.runner import CallBatch, ToolRunner
+from realtime_sync.values import Value
+
+if TYPE_CHECKING:
+    from realtime_sync.tools.calls import ToolOutcome
+    from realtime_sync.tools.runner import CallBatch, ToolRunner
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +52,12 @@ MOST_ROUNDS: Final = 32
 PATIENCE_SECONDS: Final = 600.0
 """How long to wait for the conversation to become free and the service to begin, if nobody waits for the answer."""
 
-OnCall = Callable[[FunctionCallItem, ToolOutcome], object]
+OnCall = Callable[[FunctionCallItem, "ToolOutcome"], object]
 """Is called with each call of a function and how it ended."""
 
 
-@attrs.frozen
-class Step:
+@attrs.frozen(repr=False, eq=False)
+class Step(Value):
     """What a handler has done about an answer.
 
     Attributes:

@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Literal, Optional, Union, get_args
+from typing import TYPE_CHECKING, Literal, Optional, Union, get_args
 
 import attrs
 
@@ -34,8 +34,10 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
 from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.tools.rounds import UnattendedRounds, calls_to_make, cancel_elsewhere, is_cut_short, result_items
-from realtime_sync.tools.runner import Tool, ToolRunner
-from realtime_sync.tools.tool import FunctionTool
+from realtime_sync.values import Value
+
+if TYPE_CHECKING:
+    from realtime_sync.tools.runner import Tool, ToolRunner
 
 logger = logging.getLogger(__name__)
 
@@ -126,17 +128,24 @@ class SessionTools:
 
 def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> ToolRunner:
     """A runner for ``tools``. It need not be closed: waits that end early cancel its calls, and no thread idles."""
+    from realtime_sync.tools.runner import ToolRunner
+
     return tools if isinstance(tools, ToolRunner) else ToolRunner(tools)
 
 
 def _runner_of(tools: Setting[list[ConversationTool]]) -> Optional[ToolRunner]:
     """What runs the functions among the tools of some options; None if there are none."""
+    if not tools:
+        return None
+    from realtime_sync.tools.runner import ToolRunner
+    from realtime_sync.tools.tool import FunctionTool
+
     known = [tool for tool in tools or () if isinstance(tool, (FunctionTool, ConversationTool))]
     return ToolRunner(known) if any(isinstance(tool, FunctionTool) for tool in known) else None
 
 
-@attrs.frozen
-class _CallingResponse:
+@attrs.frozen(repr=False, eq=False)
+class _CallingResponse(Value):
     """A response that has called functions, and how often the user had begun to speak when it was done."""
 
     id: Optional[str]

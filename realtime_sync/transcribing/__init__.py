@@ -1,9 +1,24 @@
 """Recordings as text: one, or many at once; as a value, as subtitles, as JSON."""
 
-from realtime_sync.transcribing.formats import FORMATS, format_transcription
-from realtime_sync.transcribing.many_files import FileTranscription, transcribe_files
-from realtime_sync.transcribing.one_file import DEFAULT_TRANSCRIPTION_MODEL, transcribe
-from realtime_sync.transcribing.transcription import Transcription
+from typing import TYPE_CHECKING
+
+from realtime_sync.lazy import lazily
+
+if TYPE_CHECKING:
+    from realtime_sync.transcribing.formats import FORMATS, format_transcription
+    from realtime_sync.transcribing.many_files import FileTranscription, transcribe_files
+    from realtime_sync.transcribing.one_file import DEFAULT_TRANSCRIPTION_MODEL, transcribe
+    from realtime_sync.transcribing.transcription import Transcription
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "formats": "FORMATS format_transcription",
+            "many_files": "FileTranscription transcribe_files",
+            "one_file": "DEFAULT_TRANSCRIPTION_MODEL transcribe",
+            "transcription": "Transcription",
+        },
+    )
 
 __all__ = [
     "DEFAULT_TRANSCRIPTION_MODEL",

@@ -18,13 +18,31 @@ The only importer of ``websocket``, ``ssl`` and ``socket`` in the client; none o
     posting      post()
 """
 
-from realtime_sync.transport.connection import Connection
-from realtime_sync.transport.frames import text_frame
-from realtime_sync.transport.opening import MAX_MESSAGE_BYTES, connect
-from realtime_sync.transport.posting import post
-from realtime_sync.transport.refusal import handshake_error
-from realtime_sync.transport.tls import default_ssl_context
-from realtime_sync.transport.waiting import Cancellation
+from typing import TYPE_CHECKING
+
+from realtime_sync.lazy import lazily
+
+if TYPE_CHECKING:
+    from realtime_sync.transport.connection import Connection
+    from realtime_sync.transport.frames import text_frame
+    from realtime_sync.transport.opening import MAX_MESSAGE_BYTES, connect
+    from realtime_sync.transport.posting import post
+    from realtime_sync.transport.refusal import handshake_error
+    from realtime_sync.transport.tls import default_ssl_context
+    from realtime_sync.transport.waiting import Cancellation
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "connection": "Connection",
+            "frames": "text_frame",
+            "opening": "MAX_MESSAGE_BYTES connect",
+            "posting": "post",
+            "refusal": "handshake_error",
+            "tls": "default_ssl_context",
+            "waiting": "Cancellation",
+        },
+    )
 
 __all__ = [
     "MAX_MESSAGE_BYTES",

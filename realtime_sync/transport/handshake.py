@@ -22,6 +22,7 @@ from realtime_sync.transport.answer import IncomingAnswer
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.refusal import MAX_BODY_BYTES, handshake_error, readable_headers
 from realtime_sync.transport.urls import redactor
+from realtime_sync.values import Value
 
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
@@ -30,8 +31,8 @@ _OURS = ("upgrade", "connection", "content-length", "transfer-encoding")
 _BODY_SECONDS = 2.0
 
 
-@attrs.frozen
-class ServerAddress:
+@attrs.frozen(repr=False, eq=False)
+class ServerAddress(Value):
     """Where a URL leads."""
 
     secure: bool
@@ -68,8 +69,8 @@ class ServerAddress:
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
-@attrs.frozen
-class UpgradeRequest:
+@attrs.frozen(repr=False, eq=False)
+class UpgradeRequest(Value):
     """A checked handshake request, ready to be sent; its key is needed to check the answer."""
 
     target: ServerAddress

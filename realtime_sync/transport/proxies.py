@@ -21,12 +21,13 @@ from realtime_sync.extras import install
 from realtime_sync.transport.answer import IncomingAnswer
 from realtime_sync.transport.channel import Channel
 from realtime_sync.transport.dialing import resolve, timed_out
+from realtime_sync.values import Value
 
 _PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks4a": 1080, "socks5": 1080, "socks5h": 1080}
 
 
-@attrs.frozen
-class Proxy:
+@attrs.frozen(repr=False, eq=False)
+class Proxy(Value):
     """A proxy's URL taken apart; credentials are percent-decoded and in no repr."""
 
     scheme: str

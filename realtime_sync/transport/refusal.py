@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
 import time
-from datetime import timezone
-from email.utils import parsedate_to_datetime
 from typing import Mapping, Optional, Union
 
 import realtime_sync.errors as errors
@@ -103,6 +100,8 @@ def _excerpt(text: str) -> str:
     """One printable line of ``text``, without a final full stop (the message sets its own); of a page its title."""
     if not _PAGE.match(text):
         return _line(text)
+    import html  # late: 1 ms, for pages alone
+
     title = _TITLE.search(text)
     words = title[1] if title else _TAG.sub(" ", text[: 4 * _EXCERPT])
     return f"an HTML page: {_line(html.unescape(words))}".rstrip(": ")
@@ -118,8 +117,13 @@ def _retry_after(headers: Mapping[str, str]) -> Optional[float]:
         number = _number(headers.get(name, ""))
         if number is not None:
             return number / in_a_second
+    if "retry-after" not in headers:
+        return None
+    from datetime import timezone  # late: 4 ms, for dates alone
+    from email.utils import parsedate_to_datetime
+
     try:
-        date = parsedate_to_datetime(headers.get("retry-after", ""))
+        date = parsedate_to_datetime(headers["retry-after"])
         if date.tzinfo is None:  # asctime's form, which is UTC in HTTP (RFC 9110, 5.6.7)
             date = date.replace(tzinfo=timezone.utc)
         # A date is the one place for the wall clock: it is the only clock that we share with the server.

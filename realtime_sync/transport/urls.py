@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
-import urllib.request
+import sys
 from typing import Iterable, Mapping, Optional
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit, urlunsplit
 
@@ -121,7 +122,12 @@ def proxy_from_environment(url: str) -> Optional[str]:
 
     So REST calls and the WebSocket go the same way; websocket-client's own look-up differs (ALL_PROXY, no_proxy).
     """
-    if not urllib.request.getproxies():  # requests takes 0.1 s to import, which most do not need here
+    # Elsewhere the environment alone says it. To ask urllib.request, it must be imported: 10 ms.
+    if sys.platform not in ("darwin", "win32") and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return None
+    from urllib.request import getproxies
+
+    if not getproxies():  # requests takes 0.1 s to import, which most do not need here
         return None
     from requests.utils import get_environ_proxies, select_proxy
 

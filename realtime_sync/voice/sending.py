@@ -6,14 +6,12 @@ import logging
 import threading
 import weakref
 from contextlib import AbstractContextManager, closing
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import attrs
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.outgoing import OutgoingChunks, Progress, outgoing_chunks
 from realtime_sync.audio.preflight import check_commit
-from realtime_sync.audio.source import AudioChunks, AudioSource, is_bare
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.recovery import Outgoing
@@ -36,6 +34,10 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import reportable
 from realtime_sync.threads import aside_if_nested
 from realtime_sync.user_code import warn_once
+
+if TYPE_CHECKING:
+    from realtime_sync.audio.outgoing import OutgoingChunks, Progress
+    from realtime_sync.audio.source import AudioSource
 
 logger = logging.getLogger(__name__)
 
@@ -311,6 +313,8 @@ class AudioInput:
         wake: Optional[Flag] = None,
     ) -> OutgoingChunks:
         """The source as chunks of samples in the session's input format. ``wake`` ends the waits of their pacing."""
+        from realtime_sync.audio.outgoing import outgoing_chunks
+
         self._engine.check_open()
         return outgoing_chunks(
             source,
@@ -331,6 +335,8 @@ class AudioInput:
         progress: Progress,
     ) -> None:
         """See ``RealtimeConversationSession.send_audio``."""
+        from realtime_sync.audio.source import AudioChunks, is_bare
+
         self._engine.check_open()
         stream = object()
         if type(source) is bytes and (chunk_ms, pace, trailing_silence_ms, progress) == _AS_IT_IS:
