@@ -55,6 +55,9 @@ class Change:
         look again, though nothing has changed; None: it need not be.
         """
         while True:
+            found = look()  # before and after each wait: registering takes as long as to look three times
+            if found:
+                return found
             woken = threading.Lock()
             woken.acquire()
             try:
