@@ -295,25 +295,19 @@ class Engine(Publisher):
             raise
 
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
-        if connection.exchange.goes_on(update):
+        exchange = connection.exchange
+        if exchange.goes_on(update) and not connection.silent:  # silence ends only, so the lock is not needed here
             connection.observe(update)
             with self.delivering:
-                self._delivered_piece(connection, update)
+                self.state.apply(update)
+                askers = exchange.route(update, None)
+                self.recovery.observe(update, None)
+                self.publish(update, askers=askers)
             return
-        for whole in connection.exchange.complete(update):
+        for whole in exchange.complete(update):
             connection.observe(whole)
             with self.delivering:
                 self._delivered(connection, whole)
-
-    def _delivered_piece(self, connection: SessionConnection, update: ConversationUpdate) -> None:
-        """As ``_delivered``, for a piece of an answer."""
-        if connection.silent:
-            self._delivered(connection, update)
-            return
-        self.state.apply(update)
-        askers = connection.exchange.route(update, None)
-        self.recovery.observe(update, None)
-        self.publish(update, askers=askers)
 
     def _delivered(self, connection: SessionConnection, update: ConversationUpdate) -> None:
         """Give a whole update to everything that reads it; the lock for delivery is held."""
