@@ -21,8 +21,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 
-def lazily(package: str, table: Mapping[str, str], whole: Sequence[str] = ()) -> Callable[[str], object]:
-    """A package's ``__getattr__``, which gives its modules, too, and its ``__all__`` if it has none.
+def lazily(
+    package: str, table: Mapping[str, str], whole: Sequence[str] = ()
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """A package's ``__getattr__`` and ``__dir__``. The former gives its modules, too, and its ``__all__`` if it has none.
 
     Args:
         package: Its name.
@@ -46,11 +48,16 @@ def lazily(package: str, table: Mapping[str, str], whole: Sequence[str] = ()) ->
                 all_names += home.__all__
             if name == "__all__":
                 return kept(name, all_names)
-        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
+        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules.get(package))
 
     def kept(name: str, value: object) -> object:
         """The value, which will not be asked for again."""
         setattr(sys.modules[package], name, value)
         return value
 
-    return imported
+    def told() -> list[str]:
+        """The public names alone, also those that nobody has asked for: ``help()`` and completion ask here."""
+        module = sys.modules[package]
+        return sorted({*module.__all__, *(name for name in vars(module) if name.startswith("__"))})
+
+    return imported, told
