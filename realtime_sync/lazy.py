@@ -11,7 +11,8 @@ none of its own modules (but for ``cli``, ``server`` and ``timeline``, none of w
 Whoever asks for such a name imports it, on their own thread. The reader of a session, and what closes one, ask for
 none: they must not wait for an import that another thread has begun. Ctrl-C in an import, in any, is CPython's: at 4 %
 of the places in it the lock of that module stays taken, so that this thread can import it, and others wait for ever. So
-what sessions are asked for most is imported with the client, before there is one.
+what sessions are asked for most is imported with the client, before there is one. A fork while another thread imports
+is CPython's, too: the child waits for ever if it imports the same module.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from collections.abc import Callable, Mapping, Sequence
 def lazily(
     package: str, table: Mapping[str, str], whole: Sequence[str] = ()
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """A package's ``__getattr__`` and ``__dir__``. The former gives its modules, too, and its ``__all__`` if it has none.
+    """A package's ``__getattr__``, which gives its modules, too, and its ``__all__`` if it has none, and ``__dir__``.
 
     Args:
         package: Its name.
@@ -55,9 +56,9 @@ def lazily(
         setattr(sys.modules[package], name, value)
         return value
 
-    def told() -> list[str]:
+    def listed() -> list[str]:
         """The public names alone, also those that nobody has asked for: ``help()`` and completion ask here."""
         module = sys.modules[package]
         return sorted({*module.__all__, *(name for name in vars(module) if name.startswith("__"))})
 
-    return imported, told
+    return imported, listed
