@@ -145,12 +145,7 @@ _WHOLE = ("errors", "protocol.commands", "protocol.items", "protocol.options", "
 """Of these, all names that their own ``__all__`` lists."""
 
 if not _typing.TYPE_CHECKING:  # for checkers it would make every name a name of the package
-    __getattr__ = _lazily(__name__, _LATE, _WHOLE)
-
-    def __dir__() -> list[str]:
-        """The public names alone, also those that nobody has asked for."""
-        return sorted({*__getattr__("__all__"), *(name for name in globals() if name.startswith("__"))})
-
+    __getattr__, __dir__ = _lazily(__name__, _LATE, _WHOLE)
 
 # Quiet unless the application configures logging.
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())

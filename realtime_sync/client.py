@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from realtime_sync.rest.client_secrets import SessionClientSecret
     from realtime_sync.rest.http import RestClient
 
-Recorded = Union[str, "os.PathLike[str]", "RecordingWriter"]
+Recorded = Union[str, os.PathLike[str], "RecordingWriter"]
 C = TypeVar("C", bound="RealtimeConversationClient")
 
 _REFUSAL_SECONDS = 0.5

@@ -11,7 +11,8 @@ none of its own modules (but for ``cli``, ``server`` and ``timeline``, none of w
 Whoever asks for such a name imports it, on their own thread. The reader of a session, and what closes one, ask for
 none: they must not wait for an import that another thread has begun. Ctrl-C in an import, in any, is CPython's: at 4 %
 of the places in it the lock of that module stays taken, so that this thread can import it, and others wait for ever. So
-what sessions are asked for most is imported with the client, before there is one.
+what sessions are asked for most is imported with the client, before there is one. A fork while another thread imports
+is CPython's, too: the child waits for ever if it imports the same module.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 
-def lazily(package: str, table: Mapping[str, str], whole: Sequence[str] = ()) -> Callable[[str], object]:
-    """A package's ``__getattr__``, which gives its modules, too, and its ``__all__`` if it has none.
+def lazily(
+    package: str, table: Mapping[str, str], whole: Sequence[str] = ()
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """A package's ``__getattr__``, which gives its modules, too, and its ``__all__`` if it has none, and ``__dir__``.
 
     Args:
         package: Its name.
@@ -46,11 +49,16 @@ def lazily(package: str, table: Mapping[str, str], whole: Sequence[str] = ()) ->
                 all_names += home.__all__
             if name == "__all__":
                 return kept(name, all_names)
-        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules[package])
+        raise AttributeError(f"module {package!r} has no attribute {name!r}", name=name, obj=sys.modules.get(package))
 
     def kept(name: str, value: object) -> object:
         """The value, which will not be asked for again."""
         setattr(sys.modules[package], name, value)
         return value
 
-    return imported
+    def listed() -> list[str]:
+        """The public names alone, also those that nobody has asked for: ``help()`` and completion ask here."""
+        module = sys.modules[package]
+        return sorted({*module.__all__, *(name for name in vars(module) if name.startswith("__"))})
+
+    return imported, listed

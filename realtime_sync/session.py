@@ -61,7 +61,7 @@ Question = Union[
     list[ConversationItem],
     tuple[ConversationItem, ...],
     bytes,
-    "os.PathLike[str]",
+    os.PathLike[str],
     BinaryIO,
     "Samples",
 ]

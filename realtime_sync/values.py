@@ -25,9 +25,7 @@ class Value:
         shown = []
         for field in attrs.fields(type(self)):  # type: ignore[arg-type]
             if field.repr:
-                value = getattr(
-                    self, field.name, attrs.NOTHING
-                )  # of an object that could not be made, it may be missing
+                value = getattr(self, field.name, attrs.NOTHING)  # an object that could not be made may lack it
                 shown.append(f"{field.name}={field.repr(value) if callable(field.repr) else repr(value)}")
         return f"{type(self).__qualname__.rpartition('>.')[2]}({', '.join(shown)})"
 

@@ -97,8 +97,12 @@ def test_only_the_callers_thread_imports(server: RealtimeServer) -> None:
 from realtime_sync import ConversationSessionOptions, function_tool
 elsewhere = []
 def seen(event, arguments):
-    if event == "import" and threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is threading.main_thread():
+        return
+    if event == "import":  # not raised by what lazy.py itself imports; that a module's code runs, is
         elsewhere.append(arguments[0])
+    if event == "exec" and getattr(arguments[0], "co_filename", "").endswith(".py"):
+        elsewhere.append(arguments[0].co_filename)
 sys.addaudithook(seen)
 
 @function_tool
@@ -151,7 +155,24 @@ def test_the_table_of_late_names_says_what_checkers_are_told(path: Path) -> None
 def test_each_late_name_is_there_and_is_told(path: Path) -> None:
     package = importlib.import_module(".".join(path.parent.relative_to(PACKAGE.parent).parts))
     assert [name for name in package.__all__ if not hasattr(package, name)] == []
-    assert set(package.__all__) <= set(dir(package))
+    told = run(f"import {package.__name__} as package; print(*dir(package))").split()  # before anybody has asked
+    assert [name for name in told if not name.startswith("__")] == sorted(set(package.__all__) - {"__version__"})
+
+
+def test_what_takes_a_path_has_type_hints_that_can_be_read() -> None:
+    code = "import typing, realtime_sync; print('client' in typing.get_type_hints(realtime_sync.{}))"
+    assert [run(code.format(name)) for name in ("transcribe", "translate")] == ["True\n", "True\n"]
+
+
+def test_a_package_that_was_taken_out_of_sys_modules_has_its_attributes_still() -> None:
+    code = "import sys, realtime_sync as old; del sys.modules['realtime_sync']; print(hasattr(old, '_x'), old.Budget)"
+    assert run(code) == "False <class 'realtime_sync.budget.Budget'>\n"
+
+
+def test_help_shows_late_names() -> None:
+    told = run("import pydoc, realtime_sync.tools; print(pydoc.plain(pydoc.render_doc(realtime_sync.tools)))")
+    assert "class FunctionTool(" in told
+    assert "function_tool(" in told
 
 
 def test_a_star_brings_the_late_names_too() -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
     from realtime_sync.audio.wav import WavInfo, WavWriter, read_wav_header, write_wav
 else:
-    __getattr__ = lazily(
+    __getattr__, __dir__ = lazily(
         __name__,
         {
             "formats": "ALAW MULAW PCM SampleFormat",

@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 # as much as two chunks of 100 ms); not more, for other commands are sent between two.
 _BYTES_TOGETHER, _MOST_TOGETHER = 40_000, 16
 
-AudioSource = Union[bytes, bytearray, memoryview, str, "os.PathLike[str]", BinaryIO, Iterable[bytes], Samples]
+AudioSource = Union[bytes, bytearray, memoryview, str, os.PathLike[str], BinaryIO, Iterable[bytes], Samples]
 """Bytes, a path, a binary file object (a pipe will do), an iterable of pieces of any length, or an array.
 
 Bare samples come from any of these, but from a path only where it ends in ``.pcm`` or ``.raw`` (or, for G.711 at 8,000

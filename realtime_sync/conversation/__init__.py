@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from realtime_sync.conversation.drafts import ItemTranscription, TranscriptSegment
     from realtime_sync.conversation.replay import Replay
 else:
-    __getattr__ = lazily(
+    __getattr__, __dir__ = lazily(
         __name__,
         {
             "conversation": "Conversation",

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from realtime_sync.recording.recording import ConnectionRecord, Entry, Recording
     from realtime_sync.recording.writer import RecordingWriter
 else:
-    __getattr__ = lazily(
+    __getattr__, __dir__ = lazily(
         __name__,
         {
             "recording": "ConnectionRecord Entry Recording",

@@ -14,6 +14,6 @@ if TYPE_CHECKING:
     from realtime_sync.testing.clock import ManualClock
     from realtime_sync.testing.replay import ReplayScript, replay_server
 else:  # pytest loads the plugin, and with it this, in every run
-    __getattr__ = lazily(__name__, {"clock": "ManualClock", "replay": "ReplayScript replay_server"})
+    __getattr__, __dir__ = lazily(__name__, {"clock": "ManualClock", "replay": "ReplayScript replay_server"})
 
 __all__ = ["ManualClock", "ReplayScript", "replay_server"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from realtime_sync.tools.runner import Tool, ToolRunner
     from realtime_sync.tools.tool import FunctionTool, function_tool
 else:
-    __getattr__ = lazily(
+    __getattr__, __dir__ = lazily(
         __name__,
         {
             "calls": "RunningCall ToolOutcome",

@@ -140,7 +140,7 @@ def _runner_of(tools: Setting[list[ConversationTool]]) -> Optional[ToolRunner]:
     from realtime_sync.tools.runner import ToolRunner
     from realtime_sync.tools.tool import FunctionTool
 
-    known = [tool for tool in tools or () if isinstance(tool, (FunctionTool, ConversationTool))]
+    known = [tool for tool in tools if isinstance(tool, (FunctionTool, ConversationTool))]
     return ToolRunner(known) if any(isinstance(tool, FunctionTool) for tool in known) else None
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from realtime_sync.transcribing.one_file import DEFAULT_TRANSCRIPTION_MODEL, transcribe
     from realtime_sync.transcribing.transcription import Transcription
 else:
-    __getattr__ = lazily(
+    __getattr__, __dir__ = lazily(
         __name__,
         {
             "formats": "FORMATS format_transcription",

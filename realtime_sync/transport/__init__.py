@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from realtime_sync.transport.tls import default_ssl_context
     from realtime_sync.transport.waiting import Cancellation
 else:
-    __getattr__ = lazily(
+    __getattr__, __dir__ = lazily(
         __name__,
         {
             "connection": "Connection",

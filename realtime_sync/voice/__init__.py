@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from realtime_sync.voice.portaudio import Backend, Device, devices, find_device
     from realtime_sync.voice.sound_devices import SoundDeviceMicrophone, SoundDeviceSpeaker
 else:
-    __getattr__ = lazily(
+    __getattr__, __dir__ = lazily(
         __name__,
         {
             "file_devices": "FileMicrophone FileSpeaker",

@@ -112,6 +112,32 @@ def test_the_answers_headers_are_kept_in_lower_case_without_cookies(bench: Bench
     assert "set-cookie" not in connection.response_headers
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("X-A: one\r\nx-a:two", "one, two"),
+        ("X-A: one\r\n  two\r\n\tthree", "one two three"),  # folded, as RFC 9112 (5.2) has it read
+        ("X-A: \t one \t", "one"),
+        ("X-A:", ""),
+        ("X-A: a:b: c", "a:b: c"),
+        ("X-A: caf\xe9\x00\x85", "caf\xe9\x00"),
+        ("X-B: one\nX-A: two", "two"),
+        ("\xe9: no name\r\nno colon\r\n: no name\r\nX-A : blank\r\nX-A: one", "one"),  # what is no header is nothing
+    ],
+)
+def test_the_answers_headers_are_read_as_they_are_meant(plain: Bench, sent: str, kept: str) -> None:
+    connection = plain.connect(plain.serve(lambda link: link.upgrade(sent)))
+    assert connection.response_headers["x-a"] == kept
+
+
+def test_a_hundred_headers_are_read_and_not_one_more(plain: Bench) -> None:
+    lines = ["X-A: b"] * 97  # three are the handshake's own
+    connection = plain.connect(plain.serve(lambda link: link.upgrade(*lines)))
+    assert connection.response_headers["x-a"] == ", ".join("b" * 97)
+    with pytest.raises(HandshakeError, match="too many headers"):
+        plain.connect(plain.serve(lambda link: link.upgrade(*lines, "X-A: b")))
+
+
 def test_websocket_clients_process_wide_trace_shows_nothing_of_ours(plain: Bench) -> None:
     shown = io.StringIO()
     logger = logging.getLogger("websocket")
