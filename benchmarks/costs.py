@@ -15,6 +15,7 @@ from events import EVENTS
 
 IMPORTS = {
     "realtime_sync": "from realtime_sync import OpenAIClient",
+    "realtime_sync, nothing of it asked for": "import realtime_sync",
     "openai-python": "from openai.resources.realtime import Realtime",
     "websocket-client": "import websocket",
 }

@@ -103,4 +103,4 @@ def print_decoding(repeat: int) -> None:
 def print_imports(repeat: int) -> None:
     print(f"\n{'import, beside starting Python':40} {'ms':>10}")
     for name, taken in costs.import_seconds(repeat).items():
-        print(f"  {LABELS[name]:38} {taken * 1e3:10.0f}")
+        print(f"  {LABELS.get(name, name):38} {taken * 1e3:10.0f}")
