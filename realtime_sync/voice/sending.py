@@ -49,7 +49,8 @@ _MOST_INTERRUPTED_SECONDS = 1.0
 # commands get in between.
 _PART = 2**20
 # The defaults of ``send_audio``: a source is sent at once, in messages of 100 ms.
-_CHUNK_MS, _NO_SILENCE_MS = 100, 0
+_CHUNK_MS: float = 100
+_NO_SILENCE_MS: float = 0
 
 
 class AudioClaim(dict[object, None]):
