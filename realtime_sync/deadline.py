@@ -40,6 +40,12 @@ class Deadline:
         """An earlier deadline for a part of the work: ``seconds`` from now, but never later than this one."""
         return Deadline(min(seconds, self.remaining))
 
+    def acquire(self, lock: threading.Lock) -> bool:
+        """Acquire a lock; False once time is up."""
+        if self._end is None and _SLICE is None:
+            return lock.acquire()
+        return self.wait(lambda seconds: lock.acquire(timeout=-1 if seconds is None else seconds))
+
     def wait(self, wait: Callable[[Optional[float]], bool]) -> bool:
         """Call ``wait(seconds)`` (an event's or a condition's) until it returns True; False once time is up."""
         while True:

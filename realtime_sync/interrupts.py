@@ -19,7 +19,6 @@ in a wait may be lost to "release unlocked lock". None of them is used on a thre
 from __future__ import annotations
 
 import _thread
-import functools
 import operator
 import threading
 from collections import deque
@@ -55,6 +54,9 @@ class Change:
         look again, though nothing has changed; None: it need not be.
         """
         while True:
+            found = look()  # before and after each wait: registering takes as long as to look three times
+            if found:
+                return found
             woken = threading.Lock()
             woken.acquire()
             try:
@@ -65,14 +67,10 @@ class Change:
                 seconds = again() if again is not None else None
                 bound = deadline if seconds is None else deadline.within(seconds)
                 # That the wait has lasted so long says that time is up, also to a program whose clock stands still.
-                if not bound.wait(functools.partial(_acquired, woken)) and (bound is deadline or deadline.left == 0):
+                if not bound.acquire(woken) and (bound is deadline or deadline.left == 0):
                     return look()
             finally:
                 self._waiting.discard(woken)
-
-
-def _acquired(lock: threading.Lock, seconds: Optional[float]) -> bool:
-    return lock.acquire(timeout=-1 if seconds is None else seconds)
 
 
 class Flag(Change):

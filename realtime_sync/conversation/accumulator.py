@@ -247,6 +247,10 @@ class Accumulator:
             self._expect(response, key)
 
     def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
+        draft, response = self._drafts.get(update.item_id), self._responses.get(update.response_id)
+        if draft is not None and draft.format is not None and response is not None and not response.done:
+            response.add_audio(update)  # there are many of them
+            return
         self._streamed(update)
         draft = self._drafts.get(update.item_id)
         if draft is not None and draft.format is None:

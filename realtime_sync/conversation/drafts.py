@@ -427,7 +427,8 @@ class ResponseDraft:
         pieces.add(text)
         return [(kind, text)]
 
-    def _audio_delta(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
+    def add_audio(self, update: updates.ResponseOutputAudioDeltaUpdate) -> None:
+        """As ``apply``, for a piece of audio."""
         draft = self._item(update, _message)
         part = draft.parts.get(update.content_index) or draft.part(update.content_index, "output_audio")
         part.audio.add(update.delta, keep=self._keep_audio)
@@ -532,7 +533,7 @@ _APPLY: dict[type[ConversationUpdate], Callable[[ResponseDraft, Any], Optional[l
     updates.ResponseOutputTextDoneUpdate: ResponseDraft._text_done,
     updates.ResponseOutputAudioTranscriptDeltaUpdate: ResponseDraft._transcript_delta,
     updates.ResponseOutputAudioTranscriptDoneUpdate: ResponseDraft._transcript_done,
-    updates.ResponseOutputAudioDeltaUpdate: ResponseDraft._audio_delta,
+    updates.ResponseOutputAudioDeltaUpdate: ResponseDraft.add_audio,
     updates.ResponseFunctionCallArgumentsDeltaUpdate: ResponseDraft._arguments_delta,
     updates.ResponseFunctionCallArgumentsDoneUpdate: ResponseDraft._arguments_done,
     updates.ResponseMCPCallArgumentsDeltaUpdate: ResponseDraft._arguments_delta,

@@ -33,7 +33,7 @@ from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.recording.redaction import secrets_in
-from realtime_sync.recording.wire_log import log_frame
+from realtime_sync.recording.wire_log import is_logged, log_frame
 from realtime_sync.secret import forget_locals
 from realtime_sync.transport import Connection, text_frame
 
@@ -113,8 +113,9 @@ class SessionConnection:
         if self.error is not None:
             raise self.error.with_traceback(None)
         transport, taken = self.transport, False
-        for text in told:
-            log_frame(self.name, ">", text)
+        if is_logged():
+            for text in told:
+                log_frame(self.name, ">", text)
         try:
             try:
                 with transport.turn:
@@ -177,7 +178,8 @@ class SessionConnection:
             if told is not frame:  # the update has no credentials; what may be a word of the conversation stays
                 update = self._vocabulary.decode(told if is_error else self.redactor.anywhere(frame))
                 frame = told
-        log_frame(self.name, "<", frame if isinstance(frame, str) else "")
+        if is_logged():
+            log_frame(self.name, "<", frame if isinstance(frame, str) else "")
         if self._recording is not None:
             self._recording.received(frame)
         return update

@@ -295,7 +295,16 @@ class Engine(Publisher):
             raise
 
     def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
-        for whole in connection.exchange.complete(update):
+        exchange = connection.exchange
+        if exchange.goes_on(update) and not connection.silent:  # silence ends only, so the lock is not needed here
+            connection.observe(update)
+            with self.delivering:
+                self.state.apply(update)
+                askers = exchange.route(update, None)
+                self.recovery.observe(update, None)
+                self.publish(update, askers=askers)
+            return
+        for whole in exchange.complete(update):
             connection.observe(whole)
             with self.delivering:
                 self._delivered(connection, whole)

@@ -55,14 +55,14 @@ class ResponseMatcher:
     def __init__(self, registry: ResponseRouter, before: Optional[ResponseMatcher] = None) -> None:
         self._registry = registry
         self._repeats: Optional[bool] = before._repeats if before is not None else None  # the server, lately
-        self._undecided: dict[str, _Undecided] = {}  # by the response's id, oldest first
+        self.undecided: dict[str, _Undecided] = {}  # by the response's id, oldest first
 
     def matched(self, update: ConversationUpdate, commands: PendingCommands) -> Sequence[Answered]:
         """The update with its command; behind those that it has decided about, if there are some."""
         if type(update) is ResponseCreatedUpdate:
             return ((update, self._answered(update, commands)),)
         answered: Answered = (update, commands.match(update))
-        return (*self._decided(update, commands), answered) if self._undecided else (answered,)
+        return (*self._decided(update, commands), answered) if self.undecided else (answered,)
 
     def _answered(self, created: ResponseCreatedUpdate, commands: PendingCommands) -> Optional[CommandHandle]:
         """The request that a response answers, as far as that is known when it begins."""
@@ -79,27 +79,27 @@ class ResponseMatcher:
         requests = commands.in_flight(created.kind)
         if not requests:
             return None
-        known = self._undecided.items()
-        self._undecided = {id: each for id, each in known if commands.awaits(each.request) and self._registry.get(id)}
-        doubted = [each.request for each in self._undecided.values()]
+        known = self.undecided.items()
+        self.undecided = {id: each for id, each in known if commands.awaits(each.request) and self._registry.get(id)}
+        doubted = [each.request for each in self.undecided.values()]
         handle, message = next((request for request in requests if request[0] not in doubted), requests[0])
         speech = self._registry.answers_speech_now
         if not has_metadata(message) or (self._repeats is False and not speech):
             commands.forget(handle)
             return handle
-        self._undecided[created.response_id or ""] = _Undecided(handle, bool(self._repeats) or speech, [created])
+        self.undecided[created.response_id or ""] = _Undecided(handle, bool(self._repeats) or speech, [created])
         return None
 
     def _decided(self, update: ConversationUpdate, commands: PendingCommands) -> Sequence[Answered]:
         """What is handed to the asker of a response now: all that came of it, if this update shows whose it is."""
         response_id = getattr(update, "response_id", None) or ""
-        doubt = self._undecided.get(response_id)
+        doubt = self.undecided.get(response_id)
         if doubt is None:
             return ()
         if doubt.until_done and not isinstance(update, ResponseDoneUpdate) and commands.awaits(doubt.request):
             doubt.updates.append(update)
             return ()
-        del self._undecided[response_id]
+        del self.undecided[response_id]
         if not commands.awaits(doubt.request):
             return ()
         commands.forget(doubt.request)

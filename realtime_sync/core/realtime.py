@@ -25,7 +25,7 @@ locks of their own.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Callable, Optional, TypeVar, Union
 
 import attrs
@@ -76,7 +76,9 @@ def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
     """The messages of the realtime protocol, as a server of this dialect spells them."""
 
     def decode(frame: Union[str, bytes]) -> ConversationUpdate:
-        return codec.decode_frame(frame, dialect, time.monotonic())
+        if isinstance(frame, str):
+            return codec.decode(frame, dialect, arrived_at=time.monotonic())
+        return codec.decode_binary(frame, arrived_at=time.monotonic())
 
     return Vocabulary(
         decode=decode,
@@ -100,17 +102,17 @@ class RealtimeExchange(ResponseRouter):
         self._matcher: ResponseMatcher = ResponseMatcher(self, before._matcher if before is not None else None)
         self.matched = self._matcher.matched
         self._characters = CharacterJoiner(ResponseNormalizer(self).complete)
+        self.complete = self._characters.complete
 
-    def complete(self, update: ConversationUpdate) -> Sequence[ConversationUpdate]:
+    def goes_on(self, update: ConversationUpdate) -> bool:
         """See ``Exchange``."""
-        if (
-            type(update) in _PIECES  # there are many of them, and mostly nothing is missing
+        return (
+            type(update) in _PIECES
             and update.response_id in self._known  # type: ignore[attr-defined]
-            and not self._characters.open
             and update.delta.isascii()  # type: ignore[attr-defined]
-        ):
-            return (update,)
-        return self._characters.complete(update)
+            and not self._characters.open
+            and not self._matcher.undecided
+        )
 
     def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """See ``Exchange``: a request by hand will occupy the conversation."""

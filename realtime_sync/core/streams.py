@@ -239,9 +239,8 @@ class UpdateStream:
         self.check()
         if not self._asked:
             self.keep_all()
-        if wanted is None:
-            return self._oldest() or self._changed.wait_for(self._oldest, deadline)
-        return self._changed.wait_for(functools.partial(self._first, wanted, [0]), deadline)
+        look = self._oldest if wanted is None else functools.partial(self._first, wanted, [0])
+        return self._changed.wait_for(look, deadline)
 
     def _oldest(self) -> Optional[Delivered]:
         """Take the oldest update; the End if there is none any more; None if one may still come."""

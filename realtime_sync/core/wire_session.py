@@ -98,7 +98,8 @@ class WireSession:
         self._engine.check_process()
         self._engine.updates.keep_all()
         # No generator: threads may share what is returned, and iteration can continue after an error.
-        return map(_raised if raise_errors else _as_it_is, self._engine.updates)
+        updates: Iterator[ConversationUpdate] = self._engine.updates
+        return map(_raised, updates) if raise_errors else filter(None, updates)  # no update is false
 
     def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the next update of ``updates()``.
@@ -262,10 +263,6 @@ class WireSession:
     def _about(self) -> str:
         """A fact for the repr, such as the model."""
         return ""
-
-
-def _as_it_is(update: ConversationUpdate) -> ConversationUpdate:
-    return update
 
 
 def _raised(update: ConversationUpdate) -> ConversationUpdate:

@@ -108,13 +108,6 @@ def decode_binary(frame: bytes, *, arrived_at: float = 0.0) -> ConversationUpdat
     return UnreadableUpdate(type="", raw_bytes=frame, faults=(told,), arrived_at=arrived_at)
 
 
-def decode_frame(frame: Union[str, bytes], dialect: Dialect, arrived_at: float) -> ConversationUpdate:
-    """The update that a received frame holds, stamped with the moment."""
-    if isinstance(frame, str):
-        return decode(frame, dialect, arrived_at=arrived_at)
-    return decode_binary(frame, arrived_at=arrived_at)
-
-
 def decode_command(text: str, dialect: Dialect = Dialect.GA, registry: Registry = REALTIME) -> Command:
     """The command that a client's frame holds, for servers. Strict: raises ``InvalidInputError`` where it is none."""
     try:

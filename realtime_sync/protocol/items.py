@@ -311,9 +311,11 @@ def decode_base64(text: Optional[str]) -> Optional[bytes]:
 
 def base64_size(text: str) -> int:
     """How many bytes a base64 text stands for, without decoding it."""
-    if len(text) % 4 or "\n" in text[:_LONGEST_LINE] or text.endswith("\n"):
+    end = text[-2:]
+    if len(text) % 4 or "\n" in end or "\n" in text[:_LONGEST_LINE]:
         text = _as_standard(text)
-    return max(0, len(text) // 4 * 3 - text.count("=", -2))
+        end = text[-2:]
+    return len(text) // 4 * 3 - end.count("=")
 
 
 def _as_standard(text: str) -> str:

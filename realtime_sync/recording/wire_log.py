@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import re
-from typing import Any, Union
+from typing import Any, Callable, Union
 
 from realtime_sync.protocol.hiding import SECRET_FIELDS, url_repr
 from realtime_sync.secret import HIDDEN
@@ -23,10 +24,13 @@ TOKEN = re.compile(
 )
 
 
+is_logged: Callable[[], bool] = functools.partial(wire_logger.isEnabledFor, logging.DEBUG)
+"""True if frames are to be logged. Ask before ``log_frame``: it is asked for each frame."""
+
+
 def log_frame(name: str, direction: str, text: Union[str, bytes]) -> None:
-    """Log a frame at DEBUG; costs nothing otherwise."""
-    if wire_logger.isEnabledFor(logging.DEBUG):
-        wire_logger.debug("%s %s %s", name, direction, shown(text))
+    """Log a frame at DEBUG."""
+    wire_logger.debug("%s %s %s", name, direction, shown(text))
 
 
 def shown(text: Union[str, bytes]) -> str:

@@ -222,7 +222,7 @@ class Duplex(websocket.WebSocket):
 
         True if the socket is worth a try.
         """
-        if self.write_control():
+        if (self._control or self._rest) and self.write_control():
             events |= WRITE
         if self._wait(self._reading, events, self._due - time.monotonic()):
             if events == READ:

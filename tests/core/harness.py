@@ -99,7 +99,8 @@ def threads_waiting_in(stream: Any) -> list[int]:
             frames.append(frame)
             frame = frame.f_back
         takes = (one for one in frames if one.f_code.co_name == "take")
-        if frames[0].f_code.co_name == "_acquired" and any(one.f_locals["self"] is stream for one in takes):
+        waits = frames[0].f_code.co_filename.endswith("deadline.py")
+        if waits and any(one.f_locals["self"] is stream for one in takes):
             waiting.append(ident)
     return waiting
 
