@@ -145,10 +145,10 @@ class RealtimeState:
 
     def conversation(self) -> Conversation:
         """The conversation itself, up to date. The lock for delivery is held, by a thread that no Ctrl-C interrupts."""
-        for update in self._not_taken_over:
+        # First: one that could not be taken over must not be tried again with each update to come.
+        batch, self._not_taken_over, self._bytes_not_taken_over = self._not_taken_over, [], 0
+        for update in batch:
             self._conversation.apply(update)
-        self._not_taken_over.clear()
-        self._bytes_not_taken_over = 0
         return self._conversation
 
     def copied_conversation(self) -> tuple[Conversation, list[ConversationUpdate]]:
@@ -183,7 +183,7 @@ class RealtimeState:
             self.settings.report(update)
         self._not_taken_over.append(update)
         self._bytes_not_taken_over += len(update.raw_content)
-        if self._bytes_not_taken_over > _BATCH_BYTES:
+        if self._bytes_not_taken_over > _BATCH_BYTES or not update.raw_content:  # a binary message may be large
             self.conversation()
 
     def apply_in_silence(self, update: ConversationUpdate) -> bool:

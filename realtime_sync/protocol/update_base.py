@@ -30,6 +30,8 @@ def shortened(text: str) -> str:
 class ConversationUpdate(Comparable):
     """What the server said: the base of every update.
 
+    All who are told of it share it, and the conversation keeps the item that it holds: read it, do not change it.
+
     Attributes:
         type: the message's type, as the server spelled it.
         event_id: the server's name for the message; None if it gave none.

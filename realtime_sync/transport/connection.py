@@ -151,7 +151,7 @@ class Connection:
         """The turn on the wire: frames go out in the order in which threads take this lock.
 
         The lock itself, and no context manager around it, so that an exception at any bytecode gives it back. Hold it
-        for one ``write``, whose frame ``text_frame`` has made before; call ``after_turn`` once it is given back::
+        for one ``write``, whose frames ``text_frame`` has made before; call ``after_turn`` once it is given back::
 
             taken = False
             try:
@@ -166,9 +166,10 @@ class Connection:
         return self._duplex.lock
 
     def write(self, frame: Union[bytes, bytearray]) -> None:
-        """Write this frame. If an interrupt comes before its first byte, it is not sent; one that cuts it is the end.
+        """Write this frame, or several as one. If an interrupt comes before the first byte, nothing is sent.
 
-        The caller holds ``turn``.
+        One that comes between the first byte and the last is the connection's end, also between two frames. The caller
+        holds ``turn``.
 
         Raises:
             SendStalledError: the peer took no byte for ``Timeouts.send`` seconds.
@@ -178,7 +179,7 @@ class Connection:
 
     @property
     def written(self) -> int:
-        """How many frames ``write`` has written, whole: an interrupt may come behind the last byte of one."""
+        """How often ``write`` has written all that it was given: an interrupt may come behind the last byte."""
         return self._duplex.written
 
     def after_turn(self) -> None:

@@ -99,7 +99,7 @@ class Duplex(websocket.WebSocket):
         self._rest = _NOTHING  # of the frame being written
         self._sealed: Optional[Exception] = None  # why no frame may follow
         self._known = True  # how much of it was sent
-        self.written = 0  # frames of ``write_frame``, whole
+        self.written = 0  # calls of ``write_frame`` that have written all
         self._drained = float("-inf")  # when the peer last made room that was waited for; the reader reads it
         # For waiting:
         self._wake_up = wake_up
@@ -274,7 +274,7 @@ class Duplex(websocket.WebSocket):
         return len(data)
 
     def write_frame(self, data: Union[bytes, bytearray], by: Optional[float] = None) -> None:
-        """Write a frame's bytes after what is left from before.
+        """Write a frame's bytes, or those of several, after what is left from before.
 
         The caller holds ``lock``, and calls ``after_turn`` once it has given it back. ``by`` is a monotonic moment;
         None: each byte that is taken renews the deadline of ``Timeouts.send``.

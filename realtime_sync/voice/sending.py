@@ -48,8 +48,9 @@ _MOST_INTERRUPTED_SECONDS = 1.0
 # A writer's piece is sent in parts of so many bytes: the service takes 15 MiB of base64 in a message (2026), and other
 # commands get in between.
 _PART = 2**20
-# The arguments of ``send_audio`` for a source that is to be sent at once, in messages of 100 ms.
-_AS_IT_IS: tuple[object, ...] = (100, None, 0, None)
+# The defaults of ``send_audio``: a source is sent at once, in messages of 100 ms.
+_CHUNK_MS: float = 100
+_NO_SILENCE_MS: float = 0
 
 
 class AudioClaim(dict[object, None]):
@@ -339,7 +340,9 @@ class AudioInput:
 
         self._engine.check_open()
         stream = object()
-        if type(source) is bytes and (chunk_ms, pace, trailing_silence_ms, progress) == _AS_IT_IS:
+        # The very defaults: what is only equal to them (as False is to 0) may have to be refused.
+        as_it_is = chunk_ms is _CHUNK_MS and trailing_silence_ms is _NO_SILENCE_MS and pace is None and progress is None
+        if as_it_is and type(source) is bytes:
             format = self._engine.settings.input_format
             if len(source) <= format.bytes_for(0.1) and is_bare(source, format):
                 # A message by itself, as a microphone gives it, takes a tenth less this way.

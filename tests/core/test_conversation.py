@@ -12,6 +12,7 @@ from realtime_sync import (
     AzureOpenAIClient,
     ConversationFunctionTool,
     ConversationItem,
+    ConversationItemAddedUpdate,
     ConversationItemRetrievedUpdate,
     ConversationResponseOptions,
     ConversationSessionOptions,
@@ -23,6 +24,8 @@ from realtime_sync import (
     TurnDetectionOptions,
 )
 from realtime_sync.conversation import Conversation
+from realtime_sync.core.realtime import RealtimeState
+from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.server import Reply
 from tests.core.harness import House
 from tests.server.sounds import tone
@@ -172,3 +175,13 @@ def test_both_dialects_tell_the_same_conversation(plain: House, api_version: str
         listener.answer()
         assert without_kind(listener.conversation.items) == held_by_server(plain)
         assert listener.conversation.items[0].id == "first"
+
+
+def test_an_update_that_cannot_be_taken_over_is_not_tried_again() -> None:
+    """There is none, by the rules; a defect should cost one batch, not all that comes."""
+    state = RealtimeState(Dialect.GA, 1)
+    state.apply(ConversationItemAddedUpdate(item=None, raw_content="{}"))  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        state.conversation()
+    state.apply(ConversationItemAddedUpdate(item=ConversationItem.create_user_message("Hi", id="next")))
+    assert [item.id for item in state.conversation().items] == ["next"]

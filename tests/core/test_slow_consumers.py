@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -178,6 +179,15 @@ def test_binary_frames_count_towards_the_bound(plain: House) -> None:
     until(lambda: session.closed)  # nobody takes them
     with pytest.raises(ConsumerTooSlowError):
         list(session.updates())
+
+
+def test_binary_frames_that_were_taken_are_held_by_nobody(plain: House) -> None:
+    """Nor by what waits to be taken over into the conversation, which counts bytes of text."""
+    plain.serve(responder=Script([faults.send(bytes(100_000)) for _ in range(20)]))
+    session = plain.open()
+    taken = [weakref.ref(session.wait_for(lambda update: not update.type, timeout=5)) for _ in range(20)]
+    gc.collect()
+    assert [each() for each in taken[:18]] == [None] * 18  # the reader may have the last ones in its hands
 
 
 def test_a_subscription_that_is_dropped_unclosed_fills_up_for_nobody(plain: House) -> None:

@@ -153,6 +153,12 @@ def test_a_chunk_length_without_sense_is_refused(plain: House, chunk_ms: Any) ->
     session.send_audio(SAMPLES)  # nobody holds the right to send
 
 
+def test_what_is_only_equal_to_a_default_is_refused_for_a_short_piece_too(plain: House) -> None:
+    session = plain.open()
+    with pytest.raises(InvalidInputError, match="milliseconds"):
+        session.send_audio(SAMPLES[:960], trailing_silence_ms=False)
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
