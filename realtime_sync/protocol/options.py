@@ -425,7 +425,7 @@ def _tools(value: Setting[Sequence[Union[ConversationTool, _DescribedTool]]]) ->
         if callable(tool) and not hasattr(tool, "definition"):
             name = getattr(tool, "__name__", repr(tool))
             raise InvalidInputError(f"{name} is a plain function; make it a tool by putting @function_tool before it")
-    return cast("list[ConversationTool]", told)  # codec.py has the definitions sent
+    return cast("list[ConversationTool]", told)  # converters.py has the definitions sent
 
 
 def _items(value: Setting[Sequence[ConversationItem]]) -> Setting[list[ConversationItem]]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import cattrs
 
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.protocol.codec import _converter, careful_converter
+from realtime_sync.protocol.converters import careful_converter, quick_converter
 from realtime_sync.protocol.registry import WireObject
 
 W = TypeVar("W", bound=WireObject)
@@ -15,7 +15,7 @@ W = TypeVar("W", bound=WireObject)
 
 def to_plain(thing: WireObject) -> dict[str, Any]:
     """The object's fields under this library's names, with what is in ``extra``; without what is absent."""
-    plain: dict[str, Any] = _converter.unstructure(thing)
+    plain: dict[str, Any] = quick_converter.unstructure(thing)
     return plain
 
 

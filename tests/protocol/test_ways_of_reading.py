@@ -14,10 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from recorded import all_lines
 
-from realtime_sync.protocol import codec, items, options, resources, updates
+from realtime_sync.protocol import items, options, resources, updates
 from realtime_sync.protocol.codec import decode
 from realtime_sync.protocol.dialects import RESPONSE_PLACES, SESSION_PLACES, Dialect, read
 from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.readers import made_reader
 from realtime_sync.protocol.registry import REALTIME, Registry, WireObject
 from realtime_sync.protocol.update_base import ConversationUpdate, ItemUpdateBase
 
@@ -86,7 +87,7 @@ def told(thing: Any) -> Any:
 
 
 def read_carefully(message: dict[str, Any], text: str, dialect: Dialect) -> ConversationUpdate:
-    reader = codec._made_reader(message["type"], dialect, REALTIME)
+    reader = made_reader(message["type"], dialect, REALTIME)
     assert reader is not None
     return reader._read_carefully({**read(message, dialect), "type": message["type"]}, text, 0.0)
 
@@ -152,7 +153,7 @@ def test_an_update_class_that_could_not_be_read_is_refused() -> None:
 
 
 def test_types_do_not_pile_up_whatever_a_server_sends() -> None:
-    reader = codec._made_reader(DELTA["type"], Dialect.GA, REALTIME)
+    reader = made_reader(DELTA["type"], Dialect.GA, REALTIME)
     assert reader is not None
     for number in range(200):
         decode(json.dumps({**DELTA, f"field {number}": number, "obfuscation": [None, "a", number][number % 3]}))
