@@ -1,44 +1,24 @@
 """A service that answers each question with the messages that a real one sends, and ids of its own each time.
 
-A process of its own; it prints its port. A thread for each connection: two conversations can be compared with each
-other. A question's item is acknowledged under the id that the client gave it; a request's metadata come back.
+A process of its own; it prints its port. Two conversations at once can be compared with each other. A question's item
+is acknowledged under the id that the client gave it; a request's metadata come back.
 """
 
 from __future__ import annotations
 
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 from events import ANSWER, EVENTS, frame
-from load_server import CLOSE, IDLE, PING, SHORT, TEXT, shake_hands
-
-
-def main() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        print(listener.getsockname()[1], flush=True)
-        listener.settimeout(IDLE)
-        while True:
-            try:
-                sock, _ = listener.accept()
-            except TimeoutError:
-                if threading.active_count() == 1:  # who started this process is gone
-                    return
-            else:
-                threading.Thread(target=serve, args=(sock,), daemon=True).start()
+from load_server import CLOSE, PING, SHORT, TEXT, serve_all, shake_hands
 
 
 def serve(sock: socket.socket) -> None:
-    with sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        try:
-            shake_hands(sock)
-            sock.sendall(frame(EVENTS["created"]))
-            converse(sock)
-        except ConnectionError:
-            pass
+    shake_hands(sock)
+    sock.sendall(frame(EVENTS["created"]))
+    converse(sock)
 
 
 def converse(sock: socket.socket) -> None:
@@ -84,4 +64,4 @@ def messages(sock: socket.socket) -> Iterator[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main()
+    serve_all(serve)

@@ -1,6 +1,6 @@
 """The other side of the benchmarks: as cheap as can be, so that the clients are what is measured.
 
-A process of its own; it prints its port and serves one connection after the other. The model in the URL is the task:
+A process of its own; it prints its port. The model in the URL is the task:
 
 - ``text-20000``, ``audio-5000``: each message of the client is answered with a ``response.created``, so many deltas,
   prebuilt, and a ``response.done``; the first message with a tenth, to warm up. The client's messages are not looked
@@ -16,7 +16,9 @@ import hashlib
 import json
 import re
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from events import BEGUN, EVENTS, IDS, frame
 
@@ -26,21 +28,27 @@ SHORT = 126
 IDLE = 60.0  # seconds without a connection, after which the process ends
 
 
-def main() -> None:
+def serve_all(serve: Callable[[socket.socket], None]) -> None:
+    """Print a port, and serve each connection that comes there, on a thread of its own."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         print(listener.getsockname()[1], flush=True)
         listener.settimeout(IDLE)
         while True:
             try:
                 sock, _ = listener.accept()
-            except TimeoutError:  # who started this process is gone
-                return
-            with sock:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                try:
-                    serve(sock)
-                except ConnectionError:
-                    pass
+            except TimeoutError:
+                if threading.active_count() == 1:  # who started this process is gone
+                    return
+            else:
+                threading.Thread(target=serve_one, args=(serve, sock), daemon=True).start()
+
+
+def serve_one(serve: Callable[[socket.socket], None], sock: socket.socket) -> None:
+    """Serve a connection to its end."""
+    with sock:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(ConnectionError):
+            serve(sock)
 
 
 def serve(sock: socket.socket) -> None:
@@ -127,4 +135,4 @@ def messages(sock: socket.socket) -> Iterator[int]:
 
 
 if __name__ == "__main__":
-    main()
+    serve_all(serve)

@@ -49,7 +49,7 @@ class Publisher:
 
     def check_process(self) -> None:
         """Raise ``ForkedSessionError`` in a forked child."""
-        if self._pid != os.getpid():  # as ``forked``; this is asked for each update that is taken
+        if self.forked:
             raise ForkedSessionError(
                 "this session was opened before the process was forked; its connection and its thread belong to the "
                 "parent. Open a session in the child: after the fork, in the worker, inside the view or task"

@@ -197,7 +197,7 @@ class UpdateStream:
             self._updates.append(update)
             self._delivered += 1
             self._delivered_bytes += _weight(update)
-            too_many = self._delivered_bytes - self._taken_bytes > self._bound and not self._makes_room()
+            too_many = self._is_over_bound() and not self._makes_room()
         self._changed.tell()
         if too_many:
             raise ConsumerTooSlowError(
