@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import base64
-import itertools
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
@@ -45,6 +44,7 @@ from tests.reconnect.test_reconnecting import (
     come_back,
     drop,
     heard,
+    of_connection,
     samples,
     surviving,
 )
@@ -264,12 +264,6 @@ def test_nobody_is_asked_for_an_answer_that_turn_detection_did_not_owe(plain: Ho
     session.add_item("now").wait()
     assert received(plain.live, "response.create") == []
     assert sent(plain.live, "response.created") == []
-
-
-def of_connection(number: int, perform: Callable[[ServerConnection], None]) -> Callable[[ServerConnection], None]:
-    """What is performed on the connection of this number only."""
-    numbers = itertools.count(1)
-    return lambda connection: perform(connection) if next(numbers) == number else None
 
 
 def test_an_answer_is_owed_until_it_begins_however_often_the_connection_is_lost(plain: House) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import itertools
+import json
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ from realtime_sync import (
     ConsumerTooSlowError,
     ConversationItem,
     ConversationSessionOptions,
+    ConversationUpdate,
     ConversationUpdateKind,
     InvalidInputError,
     QueueLimits,
@@ -33,10 +37,12 @@ from realtime_sync import (
     SessionExpiredError,
     SessionNotOpenError,
     SessionReconnectedUpdate,
+    UpdateStream,
     WaitTimeoutError,
     function_tool,
 )
-from realtime_sync.server import Faults, FunctionCall, Refusal, Reply, Turn, faults
+from realtime_sync.server import Act, Faults, FunctionCall, Refusal, Reply, Turn, faults
+from realtime_sync.server.connection import ServerConnection
 from tests.core.answers import ASIDE, WRITTEN, Gate, received
 from tests.core.harness import House, Running, client_threads, descriptors, until, within
 
@@ -57,6 +63,12 @@ def drop(house: House) -> None:
 def come_back(session: Any, stream: Any) -> SessionReconnectedUpdate:
     found: SessionReconnectedUpdate = stream.wait_for(SessionReconnectedUpdate, 10)
     return found
+
+
+def of_connection(number: int, perform: Callable[[ServerConnection], None]) -> Callable[[ServerConnection], None]:
+    """What is performed on the connection of this number only."""
+    numbers = itertools.count(1)
+    return lambda connection: perform(connection) if next(numbers) == number else None
 
 
 def texts(live: Any) -> list[str]:
@@ -515,6 +527,50 @@ def test_silence_that_voice_activity_detection_heard_is_not_sent_again(
     assert come_back(session, stream).losses == ()
     session.add_item("now").wait()
     assert len(heard(plain.live)) <= 48_000
+
+
+def begin_an_answer(send: Callable[[str], None]) -> None:
+    """Have the client receive the beginning of an answer, and a piece of it."""
+    piece = {"response_id": "resp_x", "item_id": "item_x", "output_index": 0, "content_index": 0, "delta": "Hi"}
+    send(json.dumps({"type": "response.created", "response": {"id": "resp_x", "conversation_id": "conv_x"}}))
+    send(json.dumps({"type": "response.output_text.delta", **piece}))
+
+
+def test_a_piece_of_an_answer_says_that_the_service_has_heard_what_came_before(
+    plain: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_sync.reconnect.outbox._JUDGED_SECONDS", 0)
+    session = surviving(plain)
+    stream = session.subscribe()
+    begin_an_answer(plain.live.connection.send)
+    stream.wait_for("response.output_text.delta", 5)
+    session.send_audio(bytes(5 * 48_000))
+    begin_an_answer(lambda text: plain.live.connection.send(text) if "delta" in text else None)
+    stream.wait_for("response.output_text.delta", 5)
+    drop(plain)
+    come_back(session, stream)
+    session.add_item("now").wait()
+    assert len(heard(plain.live)) <= 48_000
+
+
+def test_a_piece_that_comes_while_the_history_is_sent_is_not_delivered(plain: House) -> None:
+    too_soon = of_connection(2, lambda connection: begin_an_answer(connection.send))
+    plain.serve(faults=Faults(acts=[Act("an answer", too_soon, after_received=2)]))
+    session = surviving(plain)
+    session.ask("one")
+    stream = session.subscribe()
+    drop(plain)
+    come_back(session, stream)
+    session.add_item("now").wait()
+    assert [update.type for update in stream_so_far(stream) if "delta" in update.type] == []
+    assert [item.id for item in session.conversation.items if item.id == "item_x"] == []
+
+
+def stream_so_far(stream: UpdateStream) -> Iterator[ConversationUpdate]:
+    """The updates that have come."""
+    with contextlib.suppress(WaitTimeoutError):
+        while True:
+            yield stream.receive(0)
 
 
 # Giving up, and being closed -----------------------------------------------------------------------------------------
