@@ -53,7 +53,10 @@ def typed(start: Callable[[], T]) -> T:
         return start()
     except RuntimeError as error:
         if "shutdown" in str(error):  # CPython's word from 3.12 on
-            told = "Python is exiting, so no thread can be started any more. Start nothing in atexit functions"
+            told = (
+                "Python is exiting, so no thread can be started any more. Start nothing in atexit functions, and on "
+                "CPython 3.12.0 to 3.12.2 nothing when the main thread has ended"
+            )
         else:
             told = (
                 f"No thread can be started ({error}). Close sessions that are not needed, or allow this process more "

@@ -203,11 +203,18 @@ import sys, threading, realtime_sync
 def work():
     threading.main_thread().join()
     client = realtime_sync.OpenAIClient("a-key", endpoint=sys.argv[1]).get_realtime_conversation_client("gpt-realtime")
-    with client.start_conversation_session() as session:
-        print(bool(str(session.ask("Hello"))))
+    try:
+        with client.start_conversation_session() as session:
+            print(bool(str(session.ask("Hello"))))
+    except realtime_sync.errors.NoMoreThreadsError as error:
+        print(error)
 threading.Thread(target=work).start()
 """
-    assert run(code, server.url) == "True\n"
+    told = run(code, server.url)
+    if (3, 12) <= sys.version_info < (3, 12, 3):  # no thread starts another one then (python/cpython#113964)
+        assert "on CPython 3.12.0 to 3.12.2 nothing when the main thread has ended" in told
+    else:
+        assert told == "True\n"
 
 
 def imports_at_the_top(body: list[ast.stmt]) -> Iterator[ast.Import | ast.ImportFrom]:
