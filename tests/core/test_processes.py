@@ -18,6 +18,7 @@ import pytest
 
 from realtime_sync import ConnectionFailedError, RealtimeSyncError, UsageError
 from realtime_sync.core.engine import Engine
+from realtime_sync.server import Faults, faults
 from tests.core.harness import House, Running, client_threads, descriptors, until, within
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -159,14 +160,6 @@ FORGETFUL = {
     "with a consumer in a daemon thread": """
 threading.Thread(target=lambda: list(session.updates()), daemon=True).start()
 """,
-    "with a waiting handle in a daemon thread": """
-def wait():
-    try:
-        session.send_message({"type": "x"}).wait(100)
-    except ConnectionError:
-        pass  # where the interpreter is slow to end, it hears of the goodbye
-threading.Thread(target=wait, daemon=True).start()
-""",
     "that is sending audio": """
 def endless():
     while True:
@@ -200,6 +193,24 @@ def test_a_script_exits(house: House, tmp_path: pathlib.Path, which: str) -> Non
     assert "Fatal" not in errors
     assert "Traceback" not in errors
     assert house.server.wait_for_session().wait_until_closed(2) in (1001, 1006)
+
+
+WAITS_FOR_A_HANDLE = """
+handle = session.add_item("Hi")
+def wait():
+    try:
+        handle.wait(100)
+    except ConnectionError:
+        pass  # where the interpreter is slow to end, it hears of the end of the session
+threading.Thread(target=wait, daemon=True).start()
+"""
+
+
+def test_a_script_exits_while_a_daemon_thread_waits_for_a_handle(house: House, tmp_path: pathlib.Path) -> None:
+    house.serve(faults=Faults(acts=[faults.silence(after_received=1)]))  # so the handle is never answered
+    process = start(house, tmp_path, WAITS_FOR_A_HANDLE)
+    _, errors = process.communicate(timeout=45)
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_a_script_that_forgets_to_close_says_goodbye(plain: House, tmp_path: pathlib.Path) -> None:
