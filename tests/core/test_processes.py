@@ -18,7 +18,7 @@ import pytest
 
 from realtime_sync import ConnectionFailedError, RealtimeSyncError, UsageError
 from realtime_sync.core.engine import Engine
-from realtime_sync.server import Faults, faults
+from realtime_sync.server import Script
 from tests.core.harness import House, Running, client_threads, descriptors, until, within
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -207,10 +207,11 @@ threading.Thread(target=wait, daemon=True).start()
 
 
 def test_a_script_exits_while_a_daemon_thread_waits_for_a_handle(house: House, tmp_path: pathlib.Path) -> None:
-    house.serve(faults=Faults(acts=[faults.silence(after_received=1)]))  # so the handle is never answered
+    house.serve(responder=Script([]))  # it answers no command
     process = start(house, tmp_path, WAITS_FOR_A_HANDLE)
     _, errors = process.communicate(timeout=45)
     assert (process.returncode, errors) == (0, "")
+    assert house.server.wait_for_session().wait_until_closed(2) in (1001, 1006)
 
 
 def test_a_script_that_forgets_to_close_says_goodbye(plain: House, tmp_path: pathlib.Path) -> None:
