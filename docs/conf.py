@@ -12,6 +12,7 @@ import attrs
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.util.nodes import make_refnode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # this tree's package, whatever is installed
 
@@ -68,7 +69,7 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 90
+python_maximum_signature_line_length = 110
 python_display_short_literal_types = True
 napoleon_numpy_docstring = False
 
@@ -142,9 +143,25 @@ def _plain_builtins(app: Sphinx, doctree: Any) -> None:
             reference.replace_self(nodes.Text(reference["reftarget"]))
 
 
+def _link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """A public name between backquotes is a link to where it is described: `Answer`, `session.ask(...)`."""
+    known = app.env.domains.python_domain.objects
+    for literal in list(doctree.findall(nodes.literal)):
+        if isinstance(literal.parent, (nodes.reference, nodes.title)) or "xref" in literal["classes"]:
+            continue
+        words = re.match(r"[\w.]+", literal.astext())
+        name = re.sub(r"^session\.", "RealtimeConversationSession.", words[0].rstrip(".") if words else "")
+        target = known.get(f"realtime_sync.{name.removeprefix('realtime_sync.')}")
+        if target is not None and target.docname != docname:
+            literal.replace_self(
+                make_refnode(app.builder, docname, target.docname, target.node_id, literal.deepcopy(), name)
+            )
+
+
 def setup(app: Sphinx) -> None:
     """Tell Sphinx of the functions above."""
     app.connect("autodoc-process-docstring", _as_napoleon_reads, priority=400)  # both before napoleon
     app.connect("autodoc-process-docstring", _fields_with_types, priority=401)
     app.connect("autodoc-process-signature", _without_a_signature)
     app.connect("doctree-read", _plain_builtins)
+    app.connect("doctree-resolved", _link_names)
