@@ -56,7 +56,7 @@ class InputTranscriptionOptions(Options):
     Each field is UNSET by default: the service chooses.
 
     Attributes:
-        model: Such as ``"gpt-4o-transcribe"`` or ``"whisper-1"``.
+        model: Such as ``"gpt-transcribe"`` or, for live captions without turn detection, ``"gpt-live-transcribe"``.
         language: The language that is spoken, in ISO-639-1, such as ``"en"``; with it, transcription is better and
             faster.
         languages: The languages that may be spoken, if it is not certain which one is.
