@@ -1,7 +1,7 @@
-# The four commands of CONTRIBUTING.md, and CI's whole run. They use the Python that is active: `make PYTHON=python3.12`.
+# The commands of CONTRIBUTING.md, and CI's whole run. They use the Python that is active: `make PYTHON=python3.12`.
 PYTHON ?= python3
 
-.PHONY: lint types test slow ci
+.PHONY: lint types test slow docs ci
 
 lint:
 	$(PYTHON) -m ruff format --check .
@@ -15,6 +15,9 @@ test:
 
 slow:
 	$(PYTHON) -m pytest -m slow -n 0
+
+docs: # build/docs/index.html
+	$(PYTHON) -m sphinx -W --keep-going -b html docs build/docs
 
 ci:
 	PYTHON=$(PYTHON) .ci/run
