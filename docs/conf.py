@@ -24,6 +24,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_argparse_cli",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
