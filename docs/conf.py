@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.util.nodes import make_refnode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # this tree's package, whatever is installed
 
@@ -23,19 +26,23 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
-    "sphinx.ext.viewcode",
     "sphinx_argparse_cli",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]
-suppress_warnings = ["toc.empty_glob"]
 nitpicky = True
 nitpick_ignore_regex = [
     # Other people's classes: their pages are not asked for, because a build reads no network.
     (
         r"py:.*",
-        r"(typing|collections\.abc|os|ssl|threading|concurrent|datetime|io|np|npt|numpy|attrs|enum|pathlib)\..*",
+        r"(typing|collections\.abc|os|ssl|threading|concurrent|datetime|io|np|npt|numpy|contextlib|socket|pathlib)\..*",
     ),
+    (r"py:.*", r"Path|NoneType"),
+    (r"py:.*", r"(.*\.)?[A-Z](_co)?"),  # type variables
+    # Seen in annotations, and made by the library alone.
+    (r"py:.*", r"(.*\.)?(Flag|ByteReader|Configuration|Expect|ServerConnection|SileroStream|Floats)"),
+    # Named in an alias, whose module does not import them.
+    (r"py:class", r"ToolOutcome|Samples|RecordingWriter"),
 ]
 
 html_theme = "furo"
@@ -54,9 +61,8 @@ copybutton_prompt_is_regexp = True
 copybutton_exclude = ".linenos, .gp, .go"
 
 autodoc_default_options = {
-    "members": True,
     "member-order": "bysource",
-    # What a class inherits from bases that are not for people stands at the class; what these bases have, at them.
+    # All members, with those of bases that are not for people; what these have stands at them.
     "inherited-members": "ConversationUpdate,Command,WireObject,Options,Value,BaseException,Enum,dict,str,tuple",
     "exclude-members": "with_traceback, add_note",
 }
@@ -64,35 +70,51 @@ autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autodoc_class_signature = "mixed"
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 90
+python_maximum_signature_line_length = 110
 python_display_short_literal_types = True
 napoleon_numpy_docstring = False
 
 
+def _as_napoleon_reads(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Our docstrings say no types: keep napoleon from taking the words before a colon for one."""
+    if what in ("attribute", "data", "property"):
+        lines[:0] = ["..", ""]  # an empty comment: the first line then has no colon
+    if "Returns:" in lines:
+        at = lines.index("Returns:")
+        lines[at : at + 2] = ["", f":returns: {lines[at + 1].strip()}"]
+
+
 def _fields_with_types(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
-    """Name each field of an attrs class with its type: those that the docstring describes, and the others."""
+    """List the fields of an attrs class with their types: those that the docstring describes, then the others."""
     if what not in ("class", "exception") or not (isinstance(obj, type) and attrs.has(obj)):
         return
+    described: dict[str, list[str]] = {}
+    if "Attributes:" in lines:
+        at = lines.index("Attributes:")
+        end = next((n for n in range(at + 1, len(lines)) if re.match(r"\S", lines[n])), len(lines))
+        for line in lines[at + 1 : end]:
+            begun = re.fullmatch(r"    (\w+): (.*)", line)
+            if begun:
+                described[begun[1]] = [begun[2]]
+            elif line.strip():
+                described[next(reversed(described))].append(line.strip())
+        del lines[at:end]
     types = {field.name: _type_of(field.type) for field in _shown_fields(obj)}
-    for number, line in enumerate(lines):
-        described = re.fullmatch(r"(    )(\w+): (.*)", line)
-        if described and described[2] in types:
-            lines[number] = f"    {described[2]} ({types.pop(described[2])}): {described[3]}"
-    if not types:
-        return
-    if "Attributes:" not in lines:
-        lines += ["", "Attributes:"]
-    at = lines.index("Attributes:") + 1
-    lines[at:at] = [f"    {field} ({kind}):" for field, kind in types.items()]
+    for field in [*described, *(field for field in types if field not in described)]:
+        lines += ["", f".. attribute:: {field}"]
+        lines += [f"   :type: {types[field]}"] if field in types else []
+        lines += ["", *(f"   {line}" for line in described.get(field, []))]
+    lines.append("")
 
 
 def _shown_fields(cls: type[Any]) -> list[Any]:
     """The fields, but for those that each update has and that stand at their common base."""
     from realtime_sync import ConversationUpdate
 
-    common = () if cls is ConversationUpdate else {field.name for field in attrs.fields(ConversationUpdate)}
+    common = {field.name for field in attrs.fields(ConversationUpdate)}
+    inherits = issubclass(cls, ConversationUpdate) and cls is not ConversationUpdate
     fields = [field for field in attrs.fields(cls) if not field.name.startswith("_")]
-    return [field for field in fields if not (issubclass(cls, ConversationUpdate) and field.name in common)]
+    return [field for field in fields if not (inherits and field.name in common)]
 
 
 def _type_of(hint: object) -> str:
@@ -100,16 +122,47 @@ def _type_of(hint: object) -> str:
     return hint if isinstance(hint, str) else inspect.formatannotation(hint)
 
 
-def _no_signature_of_fields(
+def _without_a_signature(
     app: Sphinx, what: str, name: str, obj: object, options: object, signature: str, returned: str
 ) -> Any:
-    """The fields of an attrs class are listed below it: its signature would say them twice."""
-    if what in ("class", "exception") and isinstance(obj, type) and attrs.has(obj):
+    """Of a class, show the signature if people make it: the docstring then tells of its arguments.
+
+    The fields of an attrs class are listed below it; its signature would say them twice.
+    """
+    if not (signature and isinstance(obj, type)):
+        return None
+    told = f"{obj.__doc__}{vars(obj).get('__init__').__doc__}" if "__init__" in vars(obj) else str(obj.__doc__)
+    if attrs.has(obj) or not re.search(r"\b[Aa]rg(ument)?s\b", told):
         return "", None
     return None
 
 
+def _plain_builtins(app: Sphinx, doctree: Any) -> None:
+    """``object`` and ``type`` in an annotation are Python's, not the fields that are called so."""
+    for reference in list(doctree.findall(addnodes.pending_xref)):
+        if reference.get("reftarget") in ("object", "type") and reference.get("reftype") == "class":
+            reference.replace_self(nodes.Text(reference["reftarget"]))
+
+
+def _link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """A public name between backquotes is a link to where it is described: `Answer`, `session.ask(...)`."""
+    known = app.env.domains.python_domain.objects
+    for literal in list(doctree.findall(nodes.literal)):
+        if isinstance(literal.parent, (nodes.reference, nodes.title)) or "xref" in literal["classes"]:
+            continue
+        words = re.match(r"[\w.]+", literal.astext())
+        name = re.sub(r"^session\.", "RealtimeConversationSession.", words[0].rstrip(".") if words else "")
+        target = known.get(f"realtime_sync.{name.removeprefix('realtime_sync.')}")
+        if target is not None and target.docname != docname:
+            literal.replace_self(
+                make_refnode(app.builder, docname, target.docname, target.node_id, literal.deepcopy(), name)
+            )
+
+
 def setup(app: Sphinx) -> None:
     """Tell Sphinx of the functions above."""
-    app.connect("autodoc-process-docstring", _fields_with_types, priority=400)  # before napoleon
-    app.connect("autodoc-process-signature", _no_signature_of_fields)
+    app.connect("autodoc-process-docstring", _as_napoleon_reads, priority=400)  # both before napoleon
+    app.connect("autodoc-process-docstring", _fields_with_types, priority=401)
+    app.connect("autodoc-process-signature", _without_a_signature)
+    app.connect("doctree-read", _plain_builtins)
+    app.connect("doctree-resolved", _link_names)
