@@ -11,6 +11,7 @@ A block ``output`` behind it is what it prints; ``...`` in it stands for anythin
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -100,6 +101,11 @@ def _meeting(folder: Path) -> None:
     soundfile.write(folder / "meeting.mp3", samples, rate)
 
 
+def _picture(folder: Path) -> None:
+    pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    (folder / "picture.png").write_bytes(base64.b64decode(pixel))
+
+
 def _session(folder: Path) -> None:
     from realtime_sync import OpenAIClient
 
@@ -112,6 +118,7 @@ def _session(folder: Path) -> None:
 FILES: Mapping[str, Callable[[Path], None]] = {
     "question.wav": _question,
     "meeting.mp3": _meeting,
+    "picture.png": _picture,
     "session.jsonl": _session,
 }
 
