@@ -52,6 +52,8 @@ html_css_files = ["docs.css"]
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False
+html_show_copyright = False
+pygments_dark_style = "monokai"
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3  # so that `page.md#a-heading` can be linked, and is checked
@@ -145,14 +147,15 @@ def _plain_builtins(app: Sphinx, doctree: Any) -> None:
 
 
 def _link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """A public name between backquotes is a link to where it is described: `Answer`, `session.ask(...)`."""
+    """Make links of public names between backquotes: `Answer`, `session.ask(...)`; in guides of `ask()`, too."""
+    of_a_session = r"^session\." if docname.startswith("reference/") else r"^(session\.|(?=[a-z]\w+\(\)$))"
     known = app.env.domains.python_domain.objects
     for literal in list(doctree.findall(nodes.literal)):
         if isinstance(literal.parent, (nodes.reference, nodes.title)) or "xref" in literal["classes"]:
             continue
-        words = re.match(r"[\w.]+", literal.astext())
-        name = re.sub(r"^session\.", "RealtimeConversationSession.", words[0].rstrip(".") if words else "")
-        target = known.get(f"realtime_sync.{name.removeprefix('realtime_sync.')}")
+        words = re.match(r"[\w.]*\w(\(\)$)?", literal.astext())
+        name = re.sub(of_a_session, "RealtimeConversationSession.", words[0] if words else "")
+        target = known.get(f"realtime_sync.{name.removeprefix('realtime_sync.').removesuffix('()')}")
         if target is not None and target.docname != docname:
             literal.replace_self(
                 make_refnode(app.builder, docname, target.docname, target.node_id, literal.deepcopy(), name)
