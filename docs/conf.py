@@ -12,6 +12,7 @@ import attrs
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
 from sphinx.util.nodes import make_refnode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # this tree's package, whatever is installed
@@ -146,6 +147,16 @@ def _plain_builtins(app: Sphinx, doctree: Any) -> None:
             reference.replace_self(nodes.Text(reference["reftarget"]))
 
 
+def _link_alias(app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref, text: nodes.Node) -> Any:
+    """An alias in an annotation (`Question`) is described as data, where Sphinx before 8.2 looks for classes alone."""
+    last = node["reftarget"].rpartition(".")[2]
+    aliases = env.domains.python_domain.objects.items()
+    found = [entry for name, entry in aliases if entry.objtype == "data" and name.rpartition(".")[2] == last]
+    if node.get("refdomain") != "py" or len(found) != 1:
+        return None
+    return make_refnode(app.builder, node["refdoc"], found[0].docname, found[0].node_id, text, last)
+
+
 def _link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Make links of public names between backquotes: `Answer`, `session.ask(...)`; in guides of `ask()`, too."""
     of_a_session = r"^session\." if docname.startswith("reference/") else r"^(session\.|(?=[a-z]\w+\(\)$))"
@@ -168,4 +179,5 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", _fields_with_types, priority=401)
     app.connect("autodoc-process-signature", _without_a_signature)
     app.connect("doctree-read", _plain_builtins)
+    app.connect("missing-reference", _link_alias)
     app.connect("doctree-resolved", _link_names)
