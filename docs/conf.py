@@ -27,6 +27,7 @@ extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
+    "sphinx_argparse_cli",
     "sphinx_copybutton",
 ]
 exclude_patterns = ["_build"]

@@ -190,7 +190,7 @@ class WavWriter:
         self._file: BinaryIO = open(target, "wb") if isinstance(target, (str, os.PathLike)) else target  # noqa: SIM115
         self._closed = False
         self._start = self._file.tell() if self._file.seekable() else None
-        self._file.write(self._header(None))
+        self._file.write(wav_header(self.format))
 
     def write(self, samples: Union[bytes, bytearray, memoryview]) -> None:
         """Append samples: bytes, whose pieces need not end at a whole sample, or an array of integers of their width.
@@ -225,31 +225,33 @@ class WavWriter:
             if self._start is not None:
                 end = self._file.tell()
                 self._file.seek(self._start)
-                self._file.write(self._header(self.data_bytes))
+                self._file.write(wav_header(self.format, self.data_bytes))
                 self._file.seek(end)
             self._file.flush()
         finally:
             if self._owned:
                 self._file.close()
 
-    def _header(self, size: Optional[int]) -> bytes:
-        codec, width, rate = _CODECS[self.format.wire_type], self.format.sample_bytes, self.format.rate
-        form = struct.pack("<HHIIHH", codec, 1, rate, rate * width, width, 8 * width)
-        chunks = b"WAVE" + _chunk(b"fmt ", form)
-        if codec != CODEC_PCM:  # others want an extension's length in the format, and the count of samples
-            count = 0xFFFFFFFF if size is None else min(size // width, 0xFFFFFFFF)
-            chunks = b"WAVE" + _chunk(b"fmt ", form + b"\x00\x00") + _chunk(b"fact", struct.pack("<I", count))
-        # Past 4 GiB the lengths do not fit, and "unknown" is the truth that readers understand.
-        total = None if size is None else len(chunks) + 8 + size + size % 2
-        fits = total is not None and total < 0xFFFFFFFF
-        lengths = (total, size) if fits else (0xFFFFFFFF, 0xFFFFFFFF)
-        return b"RIFF" + struct.pack("<I", lengths[0]) + chunks + b"data" + struct.pack("<I", lengths[1])
-
     def __enter__(self) -> WavWriter:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def wav_header(format: SampleFormat, size: Optional[int] = None) -> bytes:
+    """What stands before the samples. ``size``: bytes of samples; None: "length unknown", which players understand."""
+    codec, width, rate = _CODECS[format.wire_type], format.sample_bytes, format.rate
+    form = struct.pack("<HHIIHH", codec, 1, rate, rate * width, width, 8 * width)
+    chunks = b"WAVE" + _chunk(b"fmt ", form)
+    if codec != CODEC_PCM:  # others want an extension's length in the format, and the count of samples
+        count = 0xFFFFFFFF if size is None else min(size // width, 0xFFFFFFFF)
+        chunks = b"WAVE" + _chunk(b"fmt ", form + b"\x00\x00") + _chunk(b"fact", struct.pack("<I", count))
+    # Past 4 GiB the lengths do not fit, and "unknown" is the truth that readers understand.
+    total = None if size is None else len(chunks) + 8 + size + size % 2
+    fits = total is not None and total < 0xFFFFFFFF
+    lengths = (total, size) if fits else (0xFFFFFFFF, 0xFFFFFFFF)
+    return b"RIFF" + struct.pack("<I", lengths[0]) + chunks + b"data" + struct.pack("<I", lengths[1])
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:

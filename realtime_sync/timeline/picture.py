@@ -5,6 +5,7 @@ matplotlib's objects are used without ``pyplot``, so that no global state of a p
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from importlib import import_module
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from realtime_sync.checks import check_path
+from realtime_sync.checks import check_number, check_path
 from realtime_sync.conversation.turns import Turn
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.extras import require
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
 _Times = tuple[float, float]
 _FORMATS = (".png", ".svg", ".pdf")
 _DPI = 110
-# Inches: the whole, a row with the room below it for its ticks, the head with the legend, the margins.
-_WIDTH, _ROW, _TICKS, _HEAD, _LEFT, _RIGHT = 14.0, 2.1, 0.4, 1.15, 0.75, 0.25
+# Inches: the whole by default, a row with the room below it for its ticks, the title, the margins; the legend's columns
+# and its lines. What can happen fills so many places in it.
+_WIDTH, _ROW, _TICKS, _TITLE, _LEFT, _RIGHT = 14.0, 2.1, 0.4, 0.45, 0.75, 0.25
+_COLUMN, _LINE, _PLACES = 2.1, 0.175, 20
 # Heights within a row, from its foot at 0 to its head at 10.
 _SAID, _USER, _ANNOTATIONS, _MODEL, _ANSWERED, _HALF = 9.55, 8.0, (6.6, 6.12, 5.64, 4.3), 4.3, 2.75, 1.05
 _LANES = (1.95, 1.2, 0.45)
@@ -49,19 +52,22 @@ _LATENCIES: tuple[tuple[tuple[str, str, str], ...], ...] = (
 )
 
 
-def save_picture(recording: Recording, path: FilePath) -> None:
+def save_picture(recording: Recording, path: FilePath, *, width: float = _WIDTH) -> None:
     """Draw both sides, the events and the latencies over time.
 
     Args:
         recording: The recording.
         path: The file to write. Its suffix chooses the format: ``.png``, ``.svg`` or ``.pdf``.
+        width: Of the picture, in inches of 110 pixels, from 6 to 100: less is more legible in a narrow column of text,
+            and has less room for what was said.
 
     Raises:
         ConfigurationError: The extra ``plot`` is not installed.
-        InvalidInputError: The suffix is another one, or it is no path.
+        InvalidInputError: The suffix is another one, it is no path, or the width is none.
         OSError: The file cannot be written.
     """
     check_path("the target", path)
+    check_number("width", width, "inches", at_least=6, at_most=100)
     suffix = os.path.splitext(os.fspath(path))[1].lower()
     if suffix not in _FORMATS:
         raise InvalidInputError(
@@ -69,7 +75,7 @@ def save_picture(recording: Recording, path: FilePath) -> None:
         )
     figure: Figure = require("matplotlib.figure", "plot", "The picture of a timeline").Figure()
     import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)  # measures texts, whatever the format
-    _Picture(recording, figure).draw()
+    _Picture(recording, figure, width).draw()
     figure.savefig(path, dpi=_DPI, format=suffix[1:], facecolor="white")
 
 
@@ -86,9 +92,11 @@ class _Row:
 class _Picture:
     """One figure in the making."""
 
-    def __init__(self, recording: Recording, figure: Figure) -> None:
+    def __init__(self, recording: Recording, figure: Figure, width: float) -> None:
         self.recording = recording
         self.figure = figure
+        self.width = width
+        self.columns = int(width / _COLUMN)
         self.tracks = Tracks.of(recording)
         self.turns = recording.turns()
         heard = max(recording.duration, self.tracks.samples / RATE)
@@ -100,12 +108,13 @@ class _Picture:
         self.legend: dict[str, Any] = {}
 
     def draw(self) -> None:
-        height = _HEAD + len(self.rows.spans) * (_ROW + _TICKS)
-        self.figure.set_size_inches(_WIDTH, height)
+        head = _TITLE + _LINE * math.ceil(_PLACES / self.columns)
+        height = head + len(self.rows.spans) * (_ROW + _TICKS)
+        self.figure.set_size_inches(self.width, height)
         for row, span in enumerate(self.rows.spans):
-            width = (_WIDTH - _LEFT - _RIGHT) * min(1.0, (span.end - span.start) / self.rows.seconds)
-            foot = height - _HEAD - row * (_ROW + _TICKS) - _ROW
-            axes = self.figure.add_axes((_LEFT / _WIDTH, foot / height, width / _WIDTH, _ROW / height))
+            width = (self.width - _LEFT - _RIGHT) * min(1.0, (span.end - span.start) / self.rows.seconds)
+            foot = height - head - row * (_ROW + _TICKS) - _ROW
+            axes = self.figure.add_axes((_LEFT / self.width, foot / height, width / self.width, _ROW / height))
             self._row(_Row(axes, span.start, span.end, width / (span.end - span.start)))
         self._head(height)
 
@@ -249,16 +258,16 @@ class _Picture:
     def _head(self, height: float) -> None:
         counts = f"{shown_length(self.recording.duration)}, {len(self.turns)} turn{'' if len(self.turns) == 1 else 's'}"
         name = os.path.basename(self.recording.path)
-        title = self.texts.fitted(f"{name}: {counts}, {self.recording.started[:19]}Z", _WIDTH - 1, 11)
-        place = (0.15 / _WIDTH, 1 - 0.2 / height)
+        title = self.texts.fitted(f"{name}: {counts}, {self.recording.started[:19]}Z", self.width - 1, 11)
+        place = (0.15 / self.width, 1 - 0.2 / height)
         self.figure.text(*place, title, fontsize=11, weight="bold", va="center", parse_math=False)
         if self.legend:
             self.figure.legend(
                 self.legend.values(),
                 self.legend.keys(),
                 loc="upper left",
-                bbox_to_anchor=(0.05 / _WIDTH, 1 - 0.32 / height),
-                ncols=6,
+                bbox_to_anchor=(0.05 / self.width, 1 - 0.32 / height),
+                ncols=self.columns,
                 fontsize=8,
                 frameon=False,
                 columnspacing=1.4,

@@ -1,1 +1,1 @@
-"""For web applications: background sessions, server-sent events, HTTP errors, webhooks."""
+"""For web applications: background sessions, server-sent events, speech while it is made, HTTP errors, webhooks."""

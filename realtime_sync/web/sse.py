@@ -6,8 +6,7 @@ import itertools
 import json
 import logging
 from collections.abc import Generator, Iterator
-from contextlib import suppress
-from typing import Optional, Protocol, Union
+from typing import Optional, Union
 
 from realtime_sync.checks import check_number
 from realtime_sync.core.answer import Answer, Delta
@@ -15,6 +14,7 @@ from realtime_sync.core.response import Response
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import InvalidInputError, RealtimeSyncError, WaitTimeoutError
 from realtime_sync.web.http_errors import public_error
+from realtime_sync.web.streaming import AnswerStream, Closable
 
 logger = logging.getLogger(__name__)
 
@@ -29,13 +29,6 @@ SSE_HEADERS = {
 
 _BEGINNING = b": the answer begins\n\n"
 _HEARTBEAT = b": still here\n\n"
-
-
-class Closable(Protocol):
-    """What ends with a stream: a session, an ``ExitStack``."""
-
-    def close(self) -> object:
-        """Let go of it."""
 
 
 def sse_events(
@@ -83,7 +76,7 @@ def sse_events(
     return EventStream(response, heartbeat, timeout, then_close)
 
 
-class EventStream:
+class EventStream(AnswerStream):
     """The events of one answer: an iterator of bytes, and a context manager. Made by ``sse_events``.
 
     ``close()`` cancels an answer that is not finished; WSGI servers call it, also where they never began to iterate.
@@ -92,41 +85,9 @@ class EventStream:
     def __init__(
         self, response: Response, heartbeat: Optional[float], timeout: Optional[float], then_close: Optional[Closable]
     ) -> None:
-        self._response = response
+        super().__init__(response, self._told(), then_close)
         self._heartbeat = heartbeat
         self._patience = Deadline(timeout)
-        self._then_close = then_close
-        self._events = self._told()
-        self._closed = False
-
-    def __iter__(self) -> EventStream:
-        return self
-
-    def __next__(self) -> bytes:
-        try:
-            return next(self._events)
-        except BaseException:  # the end of it is one, too
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Cancel the answer if it is not finished, and close what is to be closed. Idempotent."""
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            self._events.close()
-            with suppress(RealtimeSyncError):  # the connection has ended, and the answer with it
-                self._response.cancel()  # nothing if it is done
-        finally:
-            if self._then_close is not None:
-                self._then_close.close()
-
-    def __enter__(self) -> EventStream:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
     def _told(self) -> Generator[bytes, None, None]:
         yield _BEGINNING  # so that the headers are with the browser before the model has a word

@@ -189,7 +189,12 @@ def _by_pytest(block: Block, server: RealtimeServer, folder: Path) -> Iterator[s
 
 
 def _python(arguments: list[str], server: RealtimeServer, folder: Path) -> subprocess.CompletedProcess[str]:
-    settings = {"OPENAI_BASE_URL": server.url, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)}
+    settings = {
+        "OPENAI_BASE_URL": server.url,
+        "OPENAI_API_KEY": "any-key",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "PYTHONPATH": str(ROOT),
+    }
     return subprocess.run(
         [sys.executable, "-W", "error", *arguments],
         cwd=folder,

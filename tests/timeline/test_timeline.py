@@ -61,7 +61,7 @@ def test_a_length_under_a_minute_is_told_in_seconds(tmp_path: Path, seconds: flo
     assert f"Z: {told}, 0 turns, 1 frame" in timeline.text(recording)
 
 
-def drawn(recording: Recording) -> Any:
+def drawn(recording: Recording, width: float = 14) -> Any:
     pytest.importorskip("matplotlib", reason="needs the extra plot")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def drawn(recording: Recording) -> Any:
 
     figure = Figure()
     FigureCanvasAgg(figure)
-    _Picture(recording, figure).draw()
+    _Picture(recording, figure, width).draw()
     figure.canvas.draw()
     return figure
 
@@ -97,11 +97,13 @@ def test_each_turn_has_its_number_and_its_latencies_and_the_legend_names_them(tm
     assert {"speech stopped to first audio", "response created to done", "not heard", "function call"} <= set(named)
 
 
-@pytest.mark.parametrize("turns", [0, 1, 5, pytest.param(40, marks=pytest.mark.slow)])
-def test_no_text_of_the_picture_lies_over_another_or_outside(tmp_path: Path, turns: int) -> None:
+@pytest.mark.parametrize(
+    ("turns", "width"), [(0, 14), (1, 14), (1, 6), (5, 14), (5, 8.5), pytest.param(40, 14, marks=pytest.mark.slow)]
+)
+def test_no_text_of_the_picture_lies_over_another_or_outside(tmp_path: Path, turns: int, width: float) -> None:
     """0 stands for a hasty conversation."""
     path = tmp_path / "r.jsonl"
-    figure = drawn(spoken_conversation(path, turns, audio="elide") if turns else hasty_conversation(path))
+    figure = drawn(spoken_conversation(path, turns, audio="elide") if turns else hasty_conversation(path), width)
     renderer = figure.canvas.get_renderer()
     texts = [text for axes in figure.axes for text in axes.texts if text.get_text()]
     labels = [label for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
@@ -124,6 +126,19 @@ def test_the_pictures_suffix_says_its_format(tmp_path: Path, suffix: str, begin:
     pytest.importorskip("matplotlib", reason="needs the extra plot")
     timeline.save_picture(spoken_conversation(tmp_path / "r.jsonl", 2), tmp_path / f"r{suffix}")
     assert (tmp_path / f"r{suffix}").read_bytes().startswith(begin)
+
+
+@pytest.mark.parametrize("width", [6, 8.5, 14])
+def test_a_picture_is_as_wide_as_it_is_asked_for(tmp_path: Path, width: float) -> None:
+    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    timeline.save_picture(spoken_conversation(tmp_path / "r.jsonl", 2), tmp_path / "r.png", width=width)
+    assert int.from_bytes((tmp_path / "r.png").read_bytes()[16:20], "big") == width * 110
+
+
+@pytest.mark.parametrize("width", [5, 101, "8", None])
+def test_a_width_that_is_none_is_refused(tmp_path: Path, width: Any) -> None:
+    with pytest.raises(InvalidInputError, match="width must be a number of inches"):
+        timeline.save_picture(Made(tmp_path / "r.jsonl").done(), tmp_path / "r.png", width=width)
 
 
 def test_another_suffix_is_refused(tmp_path: Path) -> None:
