@@ -81,6 +81,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
     from realtime_sync.services import OpenAIClient as OpenAIClient
     from realtime_sync.session import RealtimeConversationSession as RealtimeConversationSession
+    from realtime_sync.speaking import say as say
     from realtime_sync.timeouts import Timeouts as Timeouts
     from realtime_sync.tools import FunctionTool as FunctionTool
     from realtime_sync.tools import ToolContext as ToolContext
@@ -132,6 +133,7 @@ _LATE = {
     "rest.client_secrets": "SessionClientSecret",
     "services": "AzureOpenAIClient OpenAIClient",
     "session": "RealtimeConversationSession",
+    "speaking": "say",
     "timeouts": "Timeouts",
     "tools": "FunctionTool ToolContext ToolRunner function_tool",
     "transcribing": "FileTranscription Transcription format_transcription transcribe transcribe_files",

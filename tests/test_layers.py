@@ -50,6 +50,7 @@ ROOMS = [
     "services",
     "web",
     "transcribing",
+    "speaking",
     "dotnet",
     "__init__",
     "server",
