@@ -40,6 +40,7 @@ NOT_READ = [
     ("Hi", "Hello"),
     ("Yes", "No"),
     ("3 pm", "You said: three PM"),
+    ("Please call Dr. Smith at 3 pm today", "Okay: please call Doctor Smith at three PM today"),
     ("Please call Dr. Smith at 3 pm today", "You said: please call Doctor Smith at three PM today"),
     ("Please call Dr. Smith at 3 pm today", "Please call Doctor Smith at three PM today, my friend"),
     ("you", "You said: you"),
