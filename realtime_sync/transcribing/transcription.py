@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import attrs
@@ -12,6 +11,8 @@ from realtime_sync.conversation.pricing import UsageTotals
 from realtime_sync.conversation.transcripts import TranscriptionSegment
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.resources import LogProb
+from realtime_sync.transcribing import subtitles
+from realtime_sync.transcribing.subtitles import joined
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +40,18 @@ class Transcription:
         """The labels of those who speak, in the order of their first words; empty if the model tells none."""
         return tuple(dict.fromkeys(segment.speaker for segment in self.segments if segment.speaker is not None))
 
+    def to_srt(self) -> str:
+        """As subtitles in SubRip's format (``.srt``), which all players know.
+
+        A subtitle has two lines of 42 characters at most. A segment that needs several gives each of them time by its
+        length. Speakers, where they are known, are named. If nothing was said, the text is empty.
+        """
+        return subtitles.srt(self.segments)
+
+    def to_vtt(self) -> str:
+        """As subtitles in the format of the web (WebVTT, ``.vtt``), for ``<track>``; otherwise as ``to_srt``."""
+        return subtitles.vtt(self.segments)
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; what is not known is left out."""
         told: dict[str, Any] = {"text": self.text, "duration": round(self.duration, 3), "model": self.model}
@@ -62,21 +75,6 @@ class Transcription:
             raise InvalidInputError(
                 f"this is not a transcription as to_dict() gives it: {type(error).__name__}: {error}"
             ) from error
-
-
-def joined(texts: Sequence[str]) -> str:
-    """Texts one after the other, with spaces between them where the script has spaces."""
-    whole: list[str] = []
-    for text in filter(None, map(str.strip, texts)):
-        if whole and not (_is_wide(whole[-1][-1]) or _is_wide(text[0])):
-            whole.append(" ")
-        whole.append(text)
-    return "".join(whole)
-
-
-def _is_wide(character: str) -> bool:
-    """True in the scripts that put no spaces between words (Chinese, Japanese)."""
-    return unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"  # but Korean does
 
 
 def _segment_to_dict(segment: TranscriptionSegment) -> dict[str, Any]:
