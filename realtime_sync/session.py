@@ -109,7 +109,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         return self._client_request_id
 
     def _repr_html_(self) -> str:
-        from realtime_sync.conversation.html import card
+        from realtime_sync.notebook import card
 
         state = "open" if self._engine.end is None else str(self._engine.end.reason.close_info)
         facts = {"model": self._engine.model, "state": state}

@@ -22,6 +22,7 @@ ROOMS = [
     "version",
     "lazy",
     "values",
+    "notebook",
     "errors",
     "user_code",
     "checks",

@@ -224,9 +224,9 @@ class Conversation(Accumulator):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from realtime_sync.conversation.html import to_html
+        from realtime_sync.conversation.html import conversation_page
 
-        return to_html(self._title(), self._in_order())
+        return conversation_page(self._title(), self._in_order())
 
     def _title(self) -> str:
         responses = self._responses.values()

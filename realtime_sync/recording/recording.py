@@ -101,6 +101,21 @@ class Recording:
         ends = [self.entries[-1].t] if self.entries else [0.0]
         return max(ends + [each.closed or each.opened for each in self.connections])
 
+    def _repr_html_(self) -> str:
+        from realtime_sync.notebook import card
+        from realtime_sync.recording.spoken import spoken_conversation
+
+        facts = {
+            "started": self.started,
+            "seconds": f"{self.duration:.1f}",
+            "frames": len(self.entries),
+            "connections": len(self.connections),
+            "audio": self.audio,
+            "faults": "; ".join(self.faults) or None,
+        }
+        conversation = self.conversation() if self.audio == "elide" else spoken_conversation(self)
+        return card(f"Recording {self.path}", facts, conversation._repr_html_())
+
     # What was said --------------------------------------------------------------------------------------------------
 
     def updates(self, speed: Optional[float] = None) -> Iterator[ConversationUpdate]:
@@ -130,9 +145,15 @@ class Recording:
 
         A text that was no JSON object is a dict with nothing but ``raw_content``.
         """
-        for entry in self.entries:
-            if entry.direction == "out":
-                yield command_of(entry.text, self.dialect)
+        return (self.command(entry) for entry in self.entries if entry.direction == "out")
+
+    def command(self, entry: Entry) -> Union[Command, dict[str, Any]]:
+        """The command in a client's frame: see ``commands``."""
+        try:
+            return codec.decode_command(entry.text, self.dialect)
+        except InvalidInputError:
+            message = json_object(entry.text)
+            return {"raw_content": entry.text} if message is None else message
 
     def conversation(self, *, keep_audio: bool = False) -> Conversation:
         """The conversation as it stood at the end; ``keep_audio`` as in ``Conversation``."""
@@ -146,15 +167,6 @@ class Recording:
         tracker = TurnTracker()
         turns = [turn for at, update in self.timed_updates() for turn in tracker.apply(update, at)]
         return turns + tracker.rest()
-
-
-def command_of(text: str, dialect: Dialect) -> Union[Command, dict[str, Any]]:
-    """The command in a client's frame: see ``Recording.commands``."""
-    try:
-        return codec.decode_command(text, dialect)
-    except InvalidInputError:
-        message = json_object(text)
-        return {"raw_content": text} if message is None else message
 
 
 # Reading the file -----------------------------------------------------------------------------------------------------

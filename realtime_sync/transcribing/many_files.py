@@ -67,6 +67,13 @@ class FileTranscription:
         """The transcription as ``Transcription.to_vtt()`` gives it; raises as ``to_srt``."""
         return self._done().to_vtt()
 
+    def _repr_html_(self) -> str:
+        from realtime_sync.notebook import card
+
+        failed = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        facts = {"error": failed, "output": self.output, "skipped": self.skipped or None}
+        return card(self.path, facts, "" if self.transcription is None else self.transcription._repr_html_())
+
     def _done(self) -> Transcription:
         if self.transcription is not None:
             return self.transcription

@@ -52,6 +52,21 @@ class Transcription:
         """As subtitles in the format of the web (WebVTT, ``.vtt``), for ``<track>``; otherwise as ``to_srt``."""
         return subtitles.vtt(self.segments)
 
+    def _repr_html_(self) -> str:
+        from realtime_sync.notebook import card, table
+
+        facts = {
+            "seconds": f"{self.duration:.1f}",
+            "model": self.model,
+            "languages": ", ".join(self.languages) or None,
+            "speakers": ", ".join(self.speakers) or None,
+        }
+        heads = ["from", "to", "speaker", "sure", "text"]
+        rows = [_row(segment) for segment in self.segments]
+        known = [head for at, head in enumerate(heads) if any(row[at] for row in rows)]
+        shown = [[cell for head, cell in zip(heads, row, strict=True) if head in known] for row in rows]
+        return card("Transcription", facts, table(known, shown))
+
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; what is not known is left out."""
         told: dict[str, Any] = {"text": self.text, "duration": round(self.duration, 3), "model": self.model}
@@ -75,6 +90,11 @@ class Transcription:
             raise InvalidInputError(
                 f"this is not a transcription as to_dict() gives it: {type(error).__name__}: {error}"
             ) from error
+
+
+def _row(segment: TranscriptionSegment) -> list[str]:
+    sure = "" if segment.confidence is None else f"{segment.confidence:.0%}"
+    return [f"{segment.start:.2f}", f"{segment.end:.2f}", segment.speaker or "", sure, segment.text.strip()]
 
 
 def _segment_to_dict(segment: TranscriptionSegment) -> dict[str, Any]:
