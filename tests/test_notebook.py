@@ -160,7 +160,7 @@ def test_a_spoken_question_of_a_recording_can_be_played_also_if_it_was_an_item_o
     made.told("conversation.item.added", item={**told, "id": "k"}, previous_item_id="j")
     made.says(tone(0.1))  # and the connection ends; the service counts the next one's time from its beginning
     made.writer.disconnected(CloseInfo(1006, "", "remote"), at=made.at)
-    made.writer.connected("wss://api.openai.com/v1/realtime", at=made.at)
+    made.writer.connected("wss://api.openai.com/v1/realtime", 2, at=made.at)
     made.told("input_audio_buffer.speech_started", item_id="l", audio_start_ms=50).says(bytes(2400)).says(said)
     made.told("input_audio_buffer.speech_stopped", item_id="l", audio_end_ms=300)
     made.told("input_audio_buffer.committed", item_id="l")
