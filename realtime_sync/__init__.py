@@ -47,7 +47,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.core.derived_streams import TranslationStream as TranslationStream
     from realtime_sync.core.limits import QueueLimits as QueueLimits
     from realtime_sync.core.response import Response as Response
-    from realtime_sync.core.streams import UpdateStream as UpdateStream
+    from realtime_sync.core.update_streams import UpdateStream as UpdateStream
     from realtime_sync.dotnet import ConversationSessionStartedUpdate as ConversationSessionStartedUpdate
     from realtime_sync.endpoint.connect import ConnectRetries as ConnectRetries
     from realtime_sync.endpoint.credentials import Credential as Credential
@@ -116,7 +116,7 @@ _LATE = {
     "core.derived_streams": "TranscriptStream TranslationStream",
     "core.limits": "QueueLimits",
     "core.response": "Response",
-    "core.streams": "UpdateStream",
+    "core.update_streams": "UpdateStream",
     "dotnet": "ConversationSessionStartedUpdate",
     "endpoint.connect": "ConnectRetries",
     "endpoint.credentials": "Credential TokenCredential",

@@ -549,7 +549,7 @@ class RealtimeConversationClient:
                 "force, so the session was closed. If the server acknowledges no settings at all, start the session "
                 "without options and call session.configure_session(options)"
             )
-            error = time_out(late, handle.overheard)
+            error = time_out(late, handle._overheard)
             raise error from error.__cause__
 
     def _check_not_closed(self) -> None:

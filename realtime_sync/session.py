@@ -338,9 +338,10 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         from realtime_sync.conversation.turns import TurnFilter, TurnTracker
         from realtime_sync.core.derived_streams import TurnStream
+        from realtime_sync.core.update_streams import UpdateStream
 
         self._engine.check_process()
-        updates = self._engine.open_stream(keep=TurnFilter())
+        updates = UpdateStream(self._engine.open_queue(keep=TurnFilter()), self._engine.named)
         return TurnStream(
             updates, TurnTracker(self._engine.session, most_bytes=self._engine.limits.answer), timeout, position
         )

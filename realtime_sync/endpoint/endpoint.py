@@ -89,7 +89,7 @@ class Target:
 
 
 @reportable
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Endpoint:
     """Where to connect, and as whom. Made by ``Endpoint.openai`` or ``Endpoint.azure``.
 
@@ -132,6 +132,14 @@ class Endpoint:
     proxy: Union[str, Literal[False], None] = attrs.field(default=None, converter=_hidden_proxy, repr=_shown)
     ssl_context: Optional[ssl.SSLContext] = attrs.field(default=None, repr=False)
     ca_file: Optional[str] = None
+
+    def __repr__(self) -> str:
+        shown = []
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
+            if field.repr and value not in (field.default, {}):  # most are as they are by default
+                shown.append(f"{field.name}={field.repr(value) if callable(field.repr) else repr(value)}")
+        return f"Endpoint({', '.join(shown)})"
 
     def __attrs_post_init__(self) -> None:
         """Refuse now what would be refused at each connect."""

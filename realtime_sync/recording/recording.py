@@ -72,8 +72,10 @@ class Recording:
     dialect: Dialect
     audio: AudioMode
     entries: Sequence[Entry] = attrs.field(repr=lambda entries: f"<{len(entries)} entries>")
-    connections: Sequence[ConnectionRecord] = ()
-    faults: Sequence[str] = ()
+    connections: Sequence[ConnectionRecord] = attrs.field(
+        default=(), repr=lambda connections: f"<{len(connections)} connections>"
+    )
+    faults: Sequence[str] = attrs.field(default=(), repr=lambda faults: f"<{len(faults)} faults>")
 
     @classmethod
     def read(cls, path: FilePath) -> Recording:

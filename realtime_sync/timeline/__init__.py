@@ -21,3 +21,8 @@ from realtime_sync.timeline.tracks import Piece, Span, Tracks
 from realtime_sync.timeline.view import TimelineView, view
 
 __all__ = ["Piece", "Span", "TimelineView", "Tracks", "save_picture", "save_stereo", "text", "view"]
+
+
+def __dir__() -> list[str]:
+    """The public names alone, for completion and ``help()``."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

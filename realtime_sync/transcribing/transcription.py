@@ -14,8 +14,10 @@ from realtime_sync.protocol.resources import LogProb
 from realtime_sync.transcribing import subtitles
 from realtime_sync.transcribing.subtitles import joined
 
+_SHOWN = 200  # characters, in a REPL
 
-@attrs.frozen(kw_only=True)
+
+@attrs.frozen(kw_only=True, repr=False)
 class Transcription:
     """What a recording says.
 
@@ -51,6 +53,12 @@ class Transcription:
     def to_vtt(self) -> str:
         """As subtitles in the format of the web (WebVTT, ``.vtt``), for ``<track>``; otherwise as ``to_srt``."""
         return subtitles.vtt(self.segments)
+
+    def __repr__(self) -> str:
+        text = self.text
+        words = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        held = f"<{len(self.segments)} segments>, duration={self.duration:g}, model={self.model!r}"
+        return f"Transcription({words!r}, {held})"
 
     def _repr_html_(self) -> str:
         from realtime_sync.notebook import card, table
