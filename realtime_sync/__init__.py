@@ -7,11 +7,14 @@
     with RealtimeConversationClient.from_env().start_conversation_session() as session:
         print(session.ask("What is the tallest tree?"))
 
+Settings such as the voice are given to the session, ``start_conversation_session(ConversationSessionOptions(
+voice="marin"))``, or to one answer, ``ask(question, ConversationResponseOptions(voice="cedar"))``.
+
 To begin with: ``RealtimeConversationClient`` (``OpenAIClient`` and ``AzureOpenAIClient`` make one),
 ``ConversationSessionOptions``, ``function_tool``; of a session, ``ask``, ``respond``, ``send_audio``, ``turns``,
-``updates``, ``talk``, ``conversation``; ``transcribe`` for recordings. ``RealtimeSyncError`` is the root of all errors.
-``RealtimeServer``, the embedded server, is in ``realtime_sync.server``; what the .NET library calls otherwise is in
-``realtime_sync.dotnet``.
+``updates``, ``talk``, ``conversation``; ``transcribe`` for recordings, ``say`` for texts. ``RealtimeSyncError`` is the
+root of all errors. ``RealtimeServer``, the embedded server, is in ``realtime_sync.server``; what the .NET library calls
+otherwise is in ``realtime_sync.dotnet``.
 """
 
 # At once: it can be imported no more when the main thread has ended, and others may then ask for the first name.

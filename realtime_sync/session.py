@@ -242,7 +242,8 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Args:
             content: What to ask, as in ``respond``; None: the conversation is answered as it stands.
-            options: Settings of these responses alone, as in ``respond``; None: the session's.
+            options: Settings of these responses alone, such as ``ConversationResponseOptions(voice="cedar")``, as in
+                ``respond``; None: the session's.
             tools: Functions (``@function_tool``, or plain ones) that the model may call, or a ``ToolRunner``; None:
                 those of ``options.tools``, else those of the session's settings.
             approve: Decides about calls of remote tools that need an approval, as the callback of ``approve_mcp``;

@@ -104,13 +104,14 @@ class Endpoint:
         credential: See ``Credential``. None (the default): the server wants none.
         credential_kind: ``"token"`` is sent as ``Authorization: Bearer``, ``"key"`` as ``api-key``. None: a text is a
             key, anything else gives tokens.
-        token_scope: What an object with ``get_token`` is asked for; Azure's by default.
+        token_scope: What an object with ``get_token`` is asked for (default:
+            ``"https://cognitiveservices.azure.com/.default"``, Azure's).
         api_version: Azure: ``"v1"``, or the date of a preview. None (the default) for others.
         organization: The OpenAI organization that pays. None: the key's own.
         project: The OpenAI project that pays. None: the key's own.
         user_agent: The name of your application, added to the library's own in ``User-Agent``. None: nothing is added.
         headers: Added to ours, and stronger than ours; a value None removes one of ours. None (the default): none.
-        query: As ``headers``, for the URL's query.
+        query: As ``headers``, for the URL's query. None (the default): none.
         proxy: A URL (http, https, socks4, socks5, socks5h). None (the default): the environment's, as requests takes it
             (``https_proxy``, ``no_proxy``, ...). False or ``""``: connect directly.
         ssl_context: A whole TLS context, in place of ``ca_file``. None: the default one.
