@@ -15,6 +15,7 @@ from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.sound_files import sound_file
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.core.answer import Answer
+from realtime_sync.core.response import Response
 from realtime_sync.errors import InvalidInputError, MisreadError, ResponseFailedError
 from realtime_sync.protocol.options import (
     AudioFormat,
@@ -161,10 +162,14 @@ def read_aloud(
 def _read(session: RealtimeConversationSession, piece: str, on_audio: Optional[OnAudio], timeout: float) -> Answer:
     out_of_band = ConversationResponseOptions(conversation="none")
     with session.respond(piece, out_of_band, timeout=timeout) as response:
-        for samples in response.audio_chunks(timeout):
-            if on_audio is not None:
-                on_audio(samples)
+        _hear(response, on_audio, timeout)
         return response.wait(timeout)
+
+
+def _hear(response: Response, on_audio: Optional[OnAudio], timeout: float) -> None:
+    for samples in response.audio_chunks(timeout):  # also if nobody listens: the time-out is for each of them
+        if on_audio is not None:
+            on_audio(samples)
 
 
 def _is_whole(piece: str, answer: Answer) -> bool:
