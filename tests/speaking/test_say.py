@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import wave
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Callable
 
 import pytest
 
@@ -16,10 +18,12 @@ from realtime_sync import (
     OpenAIClient,
     RealtimeConversationClient,
     ResponseFailedError,
+    WaitTimeoutError,
     say,
 )
 from realtime_sync.server import RealtimeServer, Reply, Turn
 from realtime_sync.speaking.one_text import READ_ALOUD, pieces
+from tests.harness import within
 
 SECOND = b"\x01\x02" * 24_000
 TEXT = "The first one.\n\nThe second one.\n\nThe third one."
@@ -31,11 +35,13 @@ class Reader:
     def __init__(self) -> None:
         self.says: dict[str, Reply] = {}
         self.asked: list[str] = []
+        self.before: Callable[[str], object] = bool
         self.server = RealtimeServer(responder=self._read)
 
     def _read(self, turn: Turn) -> Reply:
         text = turn.text_of(turn.last) if turn.last is not None else ""
         self.asked.append(text)
+        self.before(text)
         return self.says.get(text, Reply(text, audio=SECOND))
 
     @property
@@ -150,6 +156,24 @@ def test_what_is_wrong_is_told_before_there_is_a_session(
         say("Hello", client, options={"voice": "cedar"})  # type: ignore[arg-type]
     assert reader.server.sessions == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_sound_is_passed_on_while_the_rest_is_still_to_be_read(
+    reader: Reader, client: RealtimeConversationClient
+) -> None:
+    heard = threading.Event()
+    reader.before = lambda text: text != "The second one." or heard.wait(20)
+    assert say(TEXT, client, on_audio=lambda samples: heard.set()).audio == SECOND * 3
+
+
+def test_a_service_that_says_nothing_is_given_up(reader: Reader, client: RealtimeConversationClient) -> None:
+    over = threading.Event()
+    reader.before = lambda text: over.wait(20)
+    try:
+        with within(10), pytest.raises(WaitTimeoutError):
+            say("Hello.", client, timeout=0.3)
+    finally:
+        over.set()
 
 
 def test_a_text_is_cut_where_sentences_end_and_at_words_at_the_latest() -> None:
