@@ -14,7 +14,8 @@ def card(title: str, facts: Mapping[str, object], body: str = "") -> str:
     """A title, a table of facts without those that are None, and more HTML below."""
     shown = {name: value for name, value in facts.items() if value is not None}
     rows = "".join(f"<tr><th>{html.escape(name)}</th><td>{html.escape(str(shown[name]))}</td></tr>" for name in shown)
-    return f"<div><p>{html.escape(title)}</p><table>{rows}</table>{body}</div>"
+    known = f"<table>{rows}</table>" if rows else ""
+    return f"<div><p>{html.escape(title)}</p>{known}{body}</div>"
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

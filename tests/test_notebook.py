@@ -47,6 +47,7 @@ class Page(HTMLParser):
         self.feed(self.source)
         self.close()
         assert self._open == []
+        assert "<table></table>" not in self.source
         assert "script" not in [name for name, _ in self.elements]
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, Optional[str]]]) -> None:

@@ -6,8 +6,10 @@ from realtime_sync.lazy import lazily
 
 if TYPE_CHECKING:
     from realtime_sync.speaking.likeness import is_read
-    from realtime_sync.speaking.one_text import READ_ALOUD, read_aloud, say
+    from realtime_sync.speaking.one_text import READ_ALOUD, read_aloud, reading_options, say
 else:
-    __getattr__, __dir__ = lazily(__name__, {"likeness": "is_read", "one_text": "READ_ALOUD read_aloud say"})
+    __getattr__, __dir__ = lazily(
+        __name__, {"likeness": "is_read", "one_text": "READ_ALOUD read_aloud reading_options say"}
+    )
 
-__all__ = ["READ_ALOUD", "is_read", "read_aloud", "say"]
+__all__ = ["READ_ALOUD", "is_read", "read_aloud", "reading_options", "say"]
