@@ -7,11 +7,14 @@
     with RealtimeConversationClient.from_env().start_conversation_session() as session:
         print(session.ask("What is the tallest tree?"))
 
+Settings such as the voice are given to the session, ``start_conversation_session(ConversationSessionOptions(
+voice="marin"))``, or to one answer, ``ask(question, ConversationResponseOptions(voice="cedar"))``.
+
 To begin with: ``RealtimeConversationClient`` (``OpenAIClient`` and ``AzureOpenAIClient`` make one),
 ``ConversationSessionOptions``, ``function_tool``; of a session, ``ask``, ``respond``, ``send_audio``, ``turns``,
-``updates``, ``talk``, ``conversation``; ``transcribe`` for recordings. ``RealtimeSyncError`` is the root of all errors.
-``RealtimeServer``, the embedded server, is in ``realtime_sync.server``; what the .NET library calls otherwise is in
-``realtime_sync.dotnet``.
+``updates``, ``talk``, ``conversation``; ``transcribe`` for recordings, ``say`` for texts. ``RealtimeSyncError`` is the
+root of all errors. ``RealtimeServer``, the embedded server, is in ``realtime_sync.server``; what the .NET library calls
+otherwise is in ``realtime_sync.dotnet``.
 """
 
 # At once: it can be imported no more when the main thread has ended, and others may then ask for the first name.
@@ -47,7 +50,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.core.derived_streams import TranslationStream as TranslationStream
     from realtime_sync.core.limits import QueueLimits as QueueLimits
     from realtime_sync.core.response import Response as Response
-    from realtime_sync.core.streams import UpdateStream as UpdateStream
+    from realtime_sync.core.update_streams import UpdateStream as UpdateStream
     from realtime_sync.dotnet import ConversationSessionStartedUpdate as ConversationSessionStartedUpdate
     from realtime_sync.endpoint.connect import ConnectRetries as ConnectRetries
     from realtime_sync.endpoint.credentials import Credential as Credential
@@ -81,6 +84,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
     from realtime_sync.services import OpenAIClient as OpenAIClient
     from realtime_sync.session import RealtimeConversationSession as RealtimeConversationSession
+    from realtime_sync.speaking import say as say
     from realtime_sync.timeouts import Timeouts as Timeouts
     from realtime_sync.tools import FunctionTool as FunctionTool
     from realtime_sync.tools import ToolContext as ToolContext
@@ -115,7 +119,7 @@ _LATE = {
     "core.derived_streams": "TranscriptStream TranslationStream",
     "core.limits": "QueueLimits",
     "core.response": "Response",
-    "core.streams": "UpdateStream",
+    "core.update_streams": "UpdateStream",
     "dotnet": "ConversationSessionStartedUpdate",
     "endpoint.connect": "ConnectRetries",
     "endpoint.credentials": "Credential TokenCredential",
@@ -132,6 +136,7 @@ _LATE = {
     "rest.client_secrets": "SessionClientSecret",
     "services": "AzureOpenAIClient OpenAIClient",
     "session": "RealtimeConversationSession",
+    "speaking": "say",
     "timeouts": "Timeouts",
     "tools": "FunctionTool ToolContext ToolRunner function_tool",
     "transcribing": "FileTranscription Transcription format_transcription transcribe transcribe_files",

@@ -69,10 +69,10 @@ class ConnectionSettings(Value):
     """How sessions are connected and kept, whatever they are connected to.
 
     Attributes:
-        timeouts: The deadlines of connecting, sending and closing; ``Timeouts()`` by default.
-        retries: What is tried again after a refusal; ``ConnectRetries()`` by default.
-        limits: How many bytes a session keeps; ``QueueLimits()`` by default.
-        max_message_bytes: The largest message that the server may send, in bytes. None: no limit.
+        timeouts: The deadlines of connecting, sending and closing, in seconds (default: ``Timeouts()``).
+        retries: What is tried again after a refusal (default: ``ConnectRetries()``).
+        limits: How many bytes a session keeps (default: ``QueueLimits()``).
+        max_message_bytes: Bytes (default: 64 MiB) of the largest message that the server may send. None: no limit.
     """
 
     timeouts: Timeouts = attrs.field(factory=Timeouts)
@@ -170,7 +170,8 @@ class RealtimeConversationClient:
         """Connect, wait for the server's first message, and return the live session.
 
         Args:
-            options: Settings, which are applied and acknowledged before this returns; None: the service's defaults.
+            options: Settings, such as ``ConversationSessionOptions(voice="marin", instructions="Be brief.")``, which
+                are applied and acknowledged before this returns; None: the service's defaults.
             reconnect: True (or a ``Reconnect`` with other settings) makes a session that survives the loss of its
                 connection and the service's time limit: it connects again, applies the settings and replays the
                 conversation. A ``SessionDisconnectedUpdate`` reports the loss, a ``SessionReconnectedUpdate`` the new
@@ -549,7 +550,7 @@ class RealtimeConversationClient:
                 "force, so the session was closed. If the server acknowledges no settings at all, start the session "
                 "without options and call session.configure_session(options)"
             )
-            error = time_out(late, handle.overheard)
+            error = time_out(late, handle._overheard)
             raise error from error.__cause__
 
     def _check_not_closed(self) -> None:

@@ -62,3 +62,6 @@ RealtimeMcpTool = options.ConversationMCPTool
 
 if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore
     __all__ = [name for name, value in globals().items() if isinstance(value, type)]
+
+    def __dir__() -> list[str]:
+        return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

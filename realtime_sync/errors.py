@@ -45,6 +45,7 @@
     │   ├── ToolArgumentError (ValueError)         ... its arguments do not fit the function
     │   └── ToolCancelledError                     ... its result is not wanted any more
     ├── ResponseFailedError                        the service could not finish an answer
+    ├── MisreadError                               a text was read aloud otherwise than it is written
     ├── TranscriptionFailedError                   the service could not transcribe a piece of audio
     └── WaitTimeoutError (TimeoutError)            the time given to a wait ran out; the session goes on
 
@@ -53,8 +54,9 @@ Each derives from the builtin that one would catch, too. No message holds a key,
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Optional, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Optional, Protocol, Union
 
 import attrs
 
@@ -120,6 +122,9 @@ class PartialAnswer(Protocol):
     @property
     def status(self) -> Optional[str]:
         """``"failed"``, or what the service calls it."""
+
+    def save_audio(self, target: Union[str, os.PathLike[str], BinaryIO], rate: Optional[int] = None) -> None:
+        """Write the speech into a file."""
 
 
 class PartialTranscription(Protocol):
@@ -421,6 +426,20 @@ class ResponseFailedError(RealtimeSyncError):
         super().__init__(message)
         self.answer = answer
         self.code = code
+
+
+class MisreadError(RealtimeSyncError):
+    """A model that was to read a text aloud said something else, or less.
+
+    Attributes:
+        answer: The ``Answer`` with all that was said, and its sound.
+        pieces: What was to be read and what was said in its place, for each piece of the text that was misread.
+    """
+
+    def __init__(self, message: str, *, answer: PartialAnswer, pieces: Sequence[tuple[str, str]]) -> None:
+        super().__init__(message)
+        self.answer = answer
+        self.pieces = pieces
 
 
 class TranscriptionFailedError(RealtimeSyncError):

@@ -13,6 +13,7 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.secret import discreet, reportable
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES
+from realtime_sync.transport.urls import show_url
 
 if TYPE_CHECKING:
     import ssl
@@ -70,7 +71,7 @@ class OpenAIClient:
         return RealtimeConversationClient(model, self.endpoint, settings=self.settings)
 
     def __repr__(self) -> str:
-        return f"<OpenAIClient at {self.endpoint!r}>"
+        return f"<OpenAIClient at {show_url(self.endpoint.base_url)}>"
 
 
 @reportable
@@ -121,7 +122,7 @@ class AzureOpenAIClient:
         return RealtimeConversationClient(deployment, self.endpoint, settings=self.settings)
 
     def __repr__(self) -> str:
-        return f"<AzureOpenAIClient at {self.endpoint!r}>"
+        return f"<AzureOpenAIClient at {show_url(self.endpoint.base_url)}>"
 
 
 def _settings(max_message_bytes: Optional[int], **parts: Any) -> ConnectionSettings:

@@ -109,7 +109,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         return self._client_request_id
 
     def _repr_html_(self) -> str:
-        from realtime_sync.conversation.html import card
+        from realtime_sync.notebook import card
 
         state = "open" if self._engine.end is None else str(self._engine.end.reason.close_info)
         facts = {"model": self._engine.model, "state": state}
@@ -242,7 +242,8 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Args:
             content: What to ask, as in ``respond``; None: the conversation is answered as it stands.
-            options: Settings of these responses alone, as in ``respond``; None: the session's.
+            options: Settings of these responses alone, such as ``ConversationResponseOptions(voice="cedar")``, as in
+                ``respond``; None: the session's.
             tools: Functions (``@function_tool``, or plain ones) that the model may call, or a ``ToolRunner``; None:
                 those of ``options.tools``, else those of the session's settings.
             approve: Decides about calls of remote tools that need an approval, as the callback of ``approve_mcp``;
@@ -338,9 +339,10 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         from realtime_sync.conversation.turns import TurnFilter, TurnTracker
         from realtime_sync.core.derived_streams import TurnStream
+        from realtime_sync.core.update_streams import UpdateStream
 
         self._engine.check_process()
-        updates = self._engine.open_stream(keep=TurnFilter())
+        updates = UpdateStream(self._engine.open_queue(keep=TurnFilter()), self._engine.named)
         return TurnStream(
             updates, TurnTracker(self._engine.session, most_bytes=self._engine.limits.answer), timeout, position
         )

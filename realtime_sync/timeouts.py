@@ -15,22 +15,24 @@ _positive = validated_by(check_number, "seconds", above=0, at_most=1_000_000)
 class Timeouts(Value):
     """Deadlines in seconds, each above 0 and at most 1,000,000. The defaults suit a live conversation.
 
-    A time-out of a single wait (``timeout=`` of ``wait``, ``receive_update``, ...) is given at that call. None of these
-    covers the time that a credential's function takes.
+    None is no deadline here: to wait very long, give 1,000,000. A time-out of a single wait (``timeout=`` of ``wait``,
+    ``receive_update``, ...) is given at that call. None of these covers the time that a credential's function takes.
 
     Attributes:
-        connect: Name look-up, TCP, proxy, TLS and WebSocket handshake together, for one attempt (15.0); of a REST
-            request, what comes before it is sent.
-        greeting: How long a new session waits for the server's first message (5.0); if none comes, the session is used
-            all the same.
-        rest: A REST request (client secrets, calls) in all, from the name look-up to the end of the answer, for one
-            attempt (30.0).
-        send: How long the peer may take no byte at all while a frame is sent; then the connection is ended (10.0).
-        acknowledge: How long ``CommandHandle.wait()`` waits if it is given no ``timeout`` (10.0).
-        close: How long ``close()`` waits for the peer's side of the close handshake, then cuts the connection (2.0).
-        ping_interval: After so long without a byte from the peer, a ping is sent (5.0).
-        ping: How long after that ping the peer may stay silent; then the connection is given up as dead (8.0). A peer
-            that goes on taking bytes of a long message is alive, because no ping can overtake the message.
+        connect: Seconds (default: 15.0) for name look-up, TCP, proxy, TLS and WebSocket handshake together, for one
+            attempt; of a REST request, for what comes before it is sent.
+        greeting: Seconds (default: 5.0) that a new session waits for the server's first message; if none comes, the
+            session is used all the same.
+        rest: Seconds (default: 30.0) for a REST request (client secrets, calls) in all, from the name look-up to the
+            end of the answer, for one attempt.
+        send: Seconds (default: 10.0) in which the peer may take no byte at all while a frame is sent; then the
+            connection is ended.
+        acknowledge: Seconds (default: 10.0) that ``CommandHandle.wait()`` waits if it is given no ``timeout``.
+        close: Seconds (default: 2.0) that ``close()`` waits for the peer's side of the close handshake; then it cuts
+            the connection.
+        ping_interval: Seconds (default: 5.0) without a byte from the peer after which a ping is sent.
+        ping: Seconds (default: 8.0) after that ping in which the peer may stay silent; then the connection is given up
+            as dead. A peer that goes on taking bytes of a long message is alive, because no ping can overtake it.
     """
 
     connect: float = attrs.field(default=15.0, validator=_positive)

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def record(client: RealtimeConversationClient, recording: Path) -> None:
-    heard = InputTranscriptionOptions(model="gpt-4o-transcribe")
+    heard = InputTranscriptionOptions(model="gpt-transcribe")
     options = ConversationSessionOptions(input_transcription_options=heard)
     with client.start_conversation_session() as session:
         session.ask(AUDIO / "hello.wav")  # so that the models are loaded before it counts

@@ -77,6 +77,14 @@ class Samples:
         """How long they last."""
         return len(self.array) / self.rate
 
+    def _repr_html_(self) -> str:
+        from realtime_sync.audio.players import MOST_PLAYED_BYTES, player, too_long
+
+        format = attrs.evolve(PCM, rate=round(self.rate))
+        if format.bytes_for(self.seconds) > MOST_PLAYED_BYTES:
+            return too_long(self.seconds)
+        return player(to_bytes(mono(self.array), format), format)
+
     def blocks(self, frames: int) -> Iterator[Floats]:
         """As mono blocks of so many frames."""
         for start in range(0, len(self.array), frames):

@@ -284,7 +284,7 @@ class Accumulator:
         calls = [item for items in outputs for item in items if isinstance(item, FunctionCallItem)]
         return {call.call_id for call in calls if call.call_id}
 
-    def carry_over(self, names: Optional[Mapping[str, str]]) -> None:
+    def _carry_over(self, names: Optional[Mapping[str, str]]) -> None:
         """A new connection has taken the place of the old one, and has these items alone: old id to new one.
 
         None: it has what the old one had. What was in progress has ended.

@@ -156,7 +156,7 @@ class Conversation(Accumulator):
         """One line for each thing that ``history()`` leaves out: which item, and why."""
         return self._history().losses
 
-    def replay(self) -> Replay:
+    def _replay(self) -> Replay:
         """What a new connection is to be told of the conversation, as it stands in the middle of things."""
         keys = [key for key in self._order if not self._can_be_left_out_of_replay(key)]
         drafts = [self._drafts[key] for key in keys]
@@ -165,13 +165,13 @@ class Conversation(Accumulator):
         names = {keys[place]: str(item.id) for place, item in zip(history.places, items, strict=True)}
         return Replay(items, history.losses, names)
 
-    def awaits_approval(self) -> bool:
+    def _awaits_approval(self) -> bool:
         """True if a remote call waits to be approved or rejected."""
         items = [self._drafts[key].base for key in self._order]
         decided = {item.approval_request_id for item in items if isinstance(item, MCPApprovalResponseItem)}
         return any(isinstance(item, MCPApprovalRequestItem) and item.id not in decided for item in items)
 
-    def note_connection(self, update: ConversationUpdate) -> None:
+    def _note_connection(self, update: ConversationUpdate) -> None:
         """Take over what an update tells of the session, but not of items: they are being replayed."""
         if isinstance(update, (SessionUpdateBase, ConversationCreatedUpdate)):
             self.apply(update)
@@ -224,9 +224,9 @@ class Conversation(Accumulator):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from realtime_sync.conversation.html import to_html
+        from realtime_sync.conversation.html import conversation_page
 
-        return to_html(self._title(), self._in_order())
+        return conversation_page(self._title(), self._in_order())
 
     def _title(self) -> str:
         responses = self._responses.values()

@@ -75,6 +75,11 @@ class Timeline:
     first_played: Optional[float] = None
     done: Optional[float] = None
 
+    def _repr_html_(self) -> str:
+        from realtime_sync.conversation.html import timeline_page
+
+        return timeline_page(self)
+
     def between(self, earlier: str, later: str) -> Optional[float]:
         """Seconds from one moment to another, each by its name here; None if one of them is not known."""
         start, end = getattr(self, earlier), getattr(self, later)
@@ -167,6 +172,11 @@ class Turn:
     def __str__(self) -> str:
         said = " ".join(filter(None, (self.user_text, self.user_transcript))) or "..."
         return f"{said} -> {self.text or self.transcript or '...'}{' [interrupted]' if self.interrupted else ''}"
+
+    def _repr_html_(self) -> str:
+        from realtime_sync.conversation.html import turn_page
+
+        return turn_page(self)
 
 
 class _Answer:

@@ -153,7 +153,8 @@ class Answer(Value):
         return self.text or self.transcript
 
     def _repr_html_(self) -> str:
-        from realtime_sync.conversation.html import card, paragraph, player
+        from realtime_sync.audio.players import player
+        from realtime_sync.notebook import card, paragraph
 
         usage = self.usage
         facts = {
@@ -162,9 +163,6 @@ class Answer(Value):
             "cost": f"${self.cost:.6f}" if self.cost is not None else None,
             "calls": ", ".join(call.name or "?" for call in self.function_calls) or None,
         }
-        body = (
-            paragraph(self.text)
-            + paragraph(self.transcript)
-            + (player(self.audio, sample_format(self.audio_format)) or "")
-        )
+        body = paragraph(self.text) + paragraph(self.transcript)
+        body += player(self.audio, sample_format(self.audio_format))
         return card(f"Answer {self.id or ''}", facts, body)

@@ -202,14 +202,14 @@ class Question:
 
     def _wait_until_begun(self, connection: SessionConnection, event_id: str, response: Response) -> None:
         try:
-            response.wait_until_begun(self._deadline)
+            response._wait_until_begun(self._deadline)
         except WaitTimeoutError:
             self._abandon(connection, event_id, response)
             raise
 
     def _cancel_once_begun(self, connection: SessionConnection, event_id: str, response: Response) -> None:
         try:
-            response.wait_until_begun(Deadline(self._engine.timeouts.acknowledge))
+            response._wait_until_begun(Deadline(self._engine.timeouts.acknowledge))
             response.cancel()
         except RealtimeSyncError:
             pass  # it was refused, never began, or ended with the connection: there is nothing to cancel
@@ -261,14 +261,14 @@ def finished_answer(
         response = question.begin()
         try:  # and no ``with``, at whose beginning Ctrl-C may come
             if on_delta is not None:
-                for delta in response.deltas_within(deadline):
+                for delta in response._deltas_within(deadline):
                     on_delta(delta)
             return response.wait(deadline.left)
         except WaitTimeoutError:
             if deadline.left != 0:
                 raise  # a time-out inside on_delta
             message = f"no answer within {deadline.seconds} s; if it has begun, it is cancelled"
-            late = time_out(message, response.overheard)
+            late = time_out(message, response._overheard)
             raise late from late.__cause__
         except ConnectionReplacedError:
             if response.has_begun_to_come or not question.may_ask_again():

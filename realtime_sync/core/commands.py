@@ -62,8 +62,6 @@ class CommandHandle:
         error: Why the command will not be acknowledged; None while it still may be, or if it was.
         sent_again: The handle of the same command on a new connection, for settings that of the settings as a whole;
             None if it was not sent again.
-        overheard: The newest error that names no command, for the message of a time-out. Set by the session.
-        overdue: True once a ``wait`` as long as ``Timeouts.acknowledge`` has timed out.
     """
 
     def __init__(self, type: str, event_id: Optional[str], timeout: float, check: Callable[[], None]) -> None:
@@ -75,8 +73,9 @@ class CommandHandle:
         self.update: Optional[ConversationUpdate] = None
         self.error: Optional[Exception] = None
         self.sent_again: Optional[CommandHandle] = None
-        self.overheard: Optional[ErrorUpdate] = None
-        self.overdue = False
+        # Set by the session: the newest error that names no command, for the message of a time-out.
+        self._overheard: Optional[ErrorUpdate] = None
+        self._overdue = False  # a wait as long as Timeouts.acknowledge has timed out
 
     @property
     def done(self) -> bool:
@@ -101,14 +100,14 @@ class CommandHandle:
         self._check()
         seconds = self._timeout if timeout is None else timeout
         if not Deadline(seconds).wait(self._settled.wait):
-            self.overdue |= seconds >= self._timeout
-            raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self.overheard)
+            self._overdue |= seconds >= self._timeout
+            raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self._overheard)
         if self.error is not None:
             raise self.error.with_traceback(None)
         assert self.update is not None
         return self.update
 
-    def settle(self, update: Optional[ConversationUpdate], error: Optional[Exception] = None) -> None:
+    def _settle(self, update: Optional[ConversationUpdate], error: Optional[Exception] = None) -> None:
         """Release the threads that wait; the first call counts. Called by the session.
 
         ``update``: the update that acknowledges the command, or the ``error`` event that refuses it.
@@ -173,10 +172,10 @@ class PendingCommands:
                     useless = (key for key, entry in self._pending.items() if not entry.kinds)
                     evicted = self._pending.pop(next(useless, next(iter(self._pending))))
         if self._ended is not None:
-            handle.settle(None, self._ended(handle))
+            handle._settle(None, self._ended(handle))
         if evicted is not None:
             late = f"more than {_MOST_PENDING} commands are in flight, so this one is not awaited any more"
-            evicted.handle.settle(None, UsageError(late))
+            evicted.handle._settle(None, UsageError(late))
 
     def forget(self, handle: CommandHandle) -> None:
         """Expect no acknowledgement of this command: it was not sent after all, or the caller settles it."""
@@ -197,7 +196,7 @@ class PendingCommands:
         """The commands that an update of this kind acknowledges, each with its message, in the order to expect it."""
         with self._lock:
             found = list(filter(lambda entry: kind in entry.kinds, self._pending.values()))
-        return [(entry.handle, entry.message) for entry in sorted(found, key=lambda entry: entry.handle.overdue)]
+        return [(entry.handle, entry.message) for entry in sorted(found, key=lambda entry: entry.handle._overdue)]
 
     def is_in_flight(self, event_id: str) -> bool:
         """True if the command has had its turn on the wire, and is neither acknowledged nor refused."""
@@ -223,7 +222,7 @@ class PendingCommands:
         with self._lock:
             pending = list(self._pending.values())
         for entry in pending:
-            entry.handle.overheard = error
+            entry.handle._overheard = error
 
     def end(self, error: ConnectionClosedError, error_of: Optional[ErrorOf] = None) -> None:
         """Fail all commands: with ``error``, or with the error that ``error_of`` gives for each command."""
@@ -233,7 +232,7 @@ class PendingCommands:
             pending = list(self._pending.values())
             self._pending.clear()
         for entry in pending:
-            entry.handle.settle(None, ended(entry.handle))
+            entry.handle._settle(None, ended(entry.handle))
 
     def _remove_first(self, wanted: Callable[[_Pending], bool], passed: bool = True) -> Optional[CommandHandle]:
         """Remove the first command that is wanted.
@@ -246,7 +245,7 @@ class PendingCommands:
                 return None
             # Prefer commands whose wait has not timed out: a timed-out one may have been refused by an error without
             # event_id, and must not consume this acknowledgement.
-            found = next((entry for entry in matching if not entry.handle.overdue), matching[0])
+            found = next((entry for entry in matching if not entry.handle._overdue), matching[0])
             self._remove(found, passed)
         return found.handle
 

@@ -28,7 +28,8 @@ from realtime_sync.audio.playback import PlaybackPosition, check_position
 from realtime_sync.conversation.transcripts import Transcript, TranscriptCollector
 from realtime_sync.conversation.translations import TranslatedPiece, TranslationCollector
 from realtime_sync.conversation.turns import Turn, TurnTracker
-from realtime_sync.core.streams import End, UpdateStream
+from realtime_sync.core.streams import End
+from realtime_sync.core.update_streams import UpdateStream
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
 from realtime_sync.protocol.update_base import ConversationUpdate
@@ -82,13 +83,14 @@ class DerivedStream(Generic[T]):
         self._collecting = threading.RLock()
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} of {self._updates!r}>"
+        kind, owner, state = type(self).__name__, self._updates._owner(), self._updates._queue.state
+        return f"<{kind} of {owner}: {len(self._ready)} ready; updates: {state}>"
 
     def __iter__(self) -> Iterator[T]:
         return self
 
     def __next__(self) -> T:
-        self._updates.check()
+        self._updates._queue.check()
         deadline = Deadline(self._timeout)
         try:
             if not deadline.wait(self._acquire):
@@ -109,7 +111,7 @@ class DerivedStream(Generic[T]):
         return self._collecting.acquire(timeout=-1 if seconds is None else seconds)
 
     def _collect(self, deadline: Deadline) -> list[T]:
-        item = self._end or self._updates.take(deadline)
+        item = self._end or self._updates._queue.take(deadline)
         if item is None:
             raise self._late()
         if isinstance(item, End):

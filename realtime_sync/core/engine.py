@@ -107,6 +107,10 @@ class Engine(Publisher):
             self.recording.connected(transport.url, number, self.state.vocabulary.dialect)
         return SessionConnection(transport, number, self.name, self.state, self.recording)
 
+    def named(self) -> str:
+        """The session, as reprs name it."""
+        return f"session {self.state.session_id or '(not greeted yet)'}"
+
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
         """The one place where sessions start threads. Raises ``NoMoreThreadsError``."""
         return start_thread(target, f"{self.name}-{role}")
@@ -271,7 +275,7 @@ class Engine(Publisher):
             # Only the reader thread knows whether the session will reconnect; it settles the handle.
         elif kept:
             if frames[-1].handle is not None:
-                frames[-1].handle.settle(None, error)
+                frames[-1].handle._settle(None, error)
         elif fixed or (connection is self._connection and self.states.state is State.CONNECTED):
             raise error
 
@@ -321,7 +325,7 @@ class Engine(Publisher):
             if not silent:
                 self.recovery.observe(each, handle)
             if handle is not None:
-                handle.settle(each)
+                handle._settle(each)
         if not silent:
             self.publish(update, askers=askers)
 

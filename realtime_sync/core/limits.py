@@ -14,19 +14,20 @@ _bytes = validated_by(check_whole, "bytes", at_least=1)
 class QueueLimits(Value):
     """How many bytes a session keeps: of updates that wait to be taken, and of what it puts together from them.
 
-    Whole numbers from 1. What is put together is counted as it came, in bytes of messages.
+    Whole numbers from 1; None is not allowed. What is put together is counted as it came, in bytes of messages.
 
     Attributes:
-        queued: in each stream; 64 MiB if not given. Beyond it the session ends with ``ConsumerTooSlowError``, because
-            nothing is dropped in silence. One update alone may be of any size.
-        unread: in ``session.updates()`` until it is first asked for an update; 8 MiB if not given. Beyond it the oldest
-            updates are dropped, and the first ask logs a warning. From then on ``queued`` counts.
-        answer: in the answer of one ``ask`` or ``respond``, with its audio, and in the answers of one turn of
-            ``turns()``, without it; 128 MiB (half an hour of speech) if not given. Beyond it the answer is cancelled,
-            and ``ResponseFailedError`` has what came; of a turn the other words are left out, with a warning. The
-            session goes on.
-        conversation: in ``session.conversation``; 256 MiB if not given. Beyond it the oldest items and responses are
-            left out, with a warning, and ``conversation.forgotten`` counts them. The service has a bound of its own.
+        queued: Bytes (default: 64 MiB) that wait in each stream. Beyond it the session ends with
+            ``ConsumerTooSlowError``, because nothing is dropped in silence. One update alone may be of any size.
+        unread: Bytes (default: 8 MiB) that wait in ``session.updates()`` until it is first asked for an update. Beyond
+            it the oldest updates are dropped, and the first ask logs a warning. From then on ``queued`` counts.
+        answer: Bytes (default: 128 MiB, half an hour of speech) of the answer of one ``ask`` or ``respond``, with its
+            audio, and of the answers of one turn of ``turns()``, without it. Beyond it the answer is cancelled, and
+            ``ResponseFailedError`` has what came; of a turn the other words are left out, with a warning. The session
+            goes on.
+        conversation: Bytes (default: 256 MiB) of ``session.conversation``. Beyond it the oldest items and responses
+            are left out, with a warning, and ``conversation.forgotten`` counts them. The service has a bound of its
+            own.
     """
 
     queued: int = attrs.field(default=64 * 2**20, validator=_bytes)

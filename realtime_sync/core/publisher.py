@@ -23,7 +23,7 @@ from typing import Callable, Optional
 
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.state import SessionStates
-from realtime_sync.core.streams import Listener, UpdateStream, WeakListener
+from realtime_sync.core.streams import Listener, UpdateQueue, WeakListener
 from realtime_sync.errors import ConsumerTooSlowError, ForkedSessionError
 from realtime_sync.protocol.update_base import ConversationUpdate
 
@@ -38,7 +38,7 @@ class Publisher:
         self._pid = os.getpid()
         self._listeners: tuple[Listener, ...] = ()
         self._observers: set[object] = set()
-        self.updates = self._new_stream(lambda: self.stop_listening(self.updates), unread_limit=limits.unread)
+        self.updates = self._new_queue(lambda: self.stop_listening(self.updates), unread_limit=limits.unread)
         self.listen(self.updates)
 
     @property
@@ -55,21 +55,21 @@ class Publisher:
                 "parent. Open a session in the child: after the fork, in the worker, inside the view or task"
             )
 
-    def open_stream(self, keep: Optional[Callable[[ConversationUpdate], bool]] = None) -> UpdateStream:
-        """A stream of all updates from now on, or of those that ``keep`` returns True for, on the reader thread."""
-        stream = self._new_stream(lambda: self.stop_listening(listener), keep=keep)
-        listener = WeakListener(stream, self.stop_listening)
+    def open_queue(self, keep: Optional[Callable[[ConversationUpdate], bool]] = None) -> UpdateQueue:
+        """A queue of all updates from now on, or of those that ``keep`` returns True for, on the reader thread."""
+        queue = self._new_queue(lambda: self.stop_listening(listener), keep=keep)
+        listener = WeakListener(queue, self.stop_listening)
         self.listen(listener)
-        return stream
+        return queue
 
-    def _new_stream(
+    def _new_queue(
         self,
         forget: Callable[[], None],
         unread_limit: Optional[int] = None,
         keep: Optional[Callable[[ConversationUpdate], bool]] = None,
-    ) -> UpdateStream:
+    ) -> UpdateQueue:
         limit = self.limits.queued
-        return UpdateStream(limit=limit, unread_limit=unread_limit, keep=keep, check=self.check_process, forget=forget)
+        return UpdateQueue(limit=limit, unread_limit=unread_limit, keep=keep, check=self.check_process, forget=forget)
 
     def listen(self, listener: Listener) -> None:
         """Have ``listener`` called with all updates from now on, on the reader thread, and at the end."""

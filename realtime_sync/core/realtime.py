@@ -190,7 +190,7 @@ class RealtimeState:
         """Learn what is new on this connection. Each one lists the remote tools anew, and consumers wait for that."""
         if isinstance(update, SessionUpdateBase):
             self.settings.report(update)
-        self.conversation().note_connection(update)
+        self.conversation()._note_connection(update)
         return is_about_tool_lists(update)
 
 

@@ -71,8 +71,35 @@ _MOMENTS: dict[type[Any], str] = {
 }
 
 
+def _is_delta(event: Event, kind: str) -> bool:
+    return isinstance(event, Delta) and event.kind == kind
+
+
 def _decoded(piece: str) -> bytes:
     return decode_base64(piece) or b""
+
+
+@reportable
+class Pieces(Iterator[T]):
+    """What ``text_deltas()`` and its like return: an iterator that tells what it is."""
+
+    def __init__(self, name: str, pieces: Iterator[T], response: Response, is_one: Callable[[Event], bool]) -> None:
+        self._name = name
+        self._pieces = pieces
+        self._response = response
+        self._is_one = is_one  # of the response's events, is it one of these pieces?
+        self._taken = 0
+
+    def __next__(self) -> T:
+        piece = next(self._pieces)
+        self._taken += 1
+        return piece
+
+    def __repr__(self) -> str:
+        came = sum(map(self._is_one, list(self._response._events)))
+        state = "no more will come" if self._response.done else "in progress"
+        of = self._response.id or "that has not begun"
+        return f"<{self._name} of response {of}: {self._taken} taken, {came - self._taken} waiting, {state}>"
 
 
 @reportable
@@ -82,11 +109,8 @@ class Response:
     ``text_deltas()``, ``transcript_deltas()``, ``deltas()``, ``audio_chunks()`` and ``items()`` are independent of each
     other and each complete; ``wait()`` returns the finished ``Answer``. Leaving the ``with`` block before the end
     cancels the answer. After the pieces that came, all of them raise ``ResponseFailedError`` if the service failed or
-    said more than ``QueueLimits.answer``, and
-    ``ConnectionClosedError`` if the connection ended first; ``WaitTimeoutError`` if no piece comes in time.
-
-    Attributes:
-        overheard: The last error of the service since the request that named no command; None if there was none.
+    said more than ``QueueLimits.answer``, and ``ConnectionClosedError`` if the connection ended first; and
+    ``WaitTimeoutError`` if no piece comes in time.
     """
 
     def __init__(
@@ -110,7 +134,8 @@ class Response:
         self._draft = ResponseDraft(ConversationResponse())
         self._finished = False
         self._error: Optional[Exception] = None
-        self.overheard: Optional[ErrorUpdate] = None  # set by the session
+        # The last error of the service since the request that named no command; set by the session.
+        self._overheard: Optional[ErrorUpdate] = None
         self._asked = time.monotonic()
         self._times: dict[str, float] = {}
 
@@ -140,23 +165,27 @@ class Response:
         Returns:
             An iterator of its own.
         """
-        return (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "text")
+        texts = (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "text")
+        return Pieces("text_deltas", texts, self, lambda event: _is_delta(event, "text"))
 
     def transcript_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
         """Iterate over the pieces of the transcript of the answer's audio; as ``text_deltas``."""
-        return (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "transcript")
+        texts = (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "transcript")
+        return Pieces("transcript_deltas", texts, self, lambda event: _is_delta(event, "transcript"))
 
     def deltas(self, timeout: Optional[float] = None) -> Iterator[Delta]:
         """Iterate over the pieces of text and transcript, in the order in which they came; as ``text_deltas``."""
-        return self._pieces(Delta, timeout)
+        return Pieces("deltas", self._pieces(Delta, timeout), self, lambda event: isinstance(event, Delta))
 
     def audio_chunks(self, timeout: Optional[float] = None) -> Iterator[bytes]:
         """Iterate over the pieces of the answer's audio: samples in the session's output format; as ``text_deltas``."""
-        return map(_decoded, self._pieces(Audio, timeout))
+        chunks = map(_decoded, self._pieces(Audio, timeout))
+        return Pieces("audio_chunks", chunks, self, lambda event: isinstance(event, Audio))
 
     def items(self, timeout: Optional[float] = None) -> Iterator[ConversationItem]:
         """Iterate over the answer's items, each when it is complete: messages, function calls; as ``text_deltas``."""
-        return self._pieces(ConversationItem, timeout)
+        items = self._pieces(ConversationItem, timeout)
+        return Pieces("items", items, self, lambda event: isinstance(event, ConversationItem))
 
     def wait(self, timeout: Optional[float] = None) -> Answer:
         """Wait until the answer is finished.
@@ -174,7 +203,7 @@ class Response:
         """
         self._check()
         if not self._turned.wait_for(lambda: self._finished, Deadline(timeout)):
-            raise time_out(f"the answer was not finished within {timeout:.3g} s; it goes on", self.overheard)
+            raise time_out(f"the answer was not finished within {timeout:.3g} s; it goes on", self._overheard)
         self._check_success()
         return self.answer()
 
@@ -224,7 +253,7 @@ class Response:
     def __repr__(self) -> str:
         state = "in progress"
         if self._finished:
-            state = str(self._error or self._draft.told.status)
+            state = f"{self._error or self._draft.told.status!s:.200}"
         events = list(self._events)
         heard = sum(len(event.text) for event in events if isinstance(event, Delta))
         pieces = sum(isinstance(event, Audio) for event in events)
@@ -247,7 +276,7 @@ class Response:
         """The events from this position on, once there are some; none if it is finished."""
         if not self._changed.wait_for(lambda: self._finished or len(self._events) > position, deadline):
             message = f"no piece of the answer came within {deadline.seconds} s; it goes on"
-            raise time_out(message, self.overheard)
+            raise time_out(message, self._overheard)
         with self._lock:
             return self._events[position:]
 
@@ -269,11 +298,11 @@ class Response:
 
     # For asking, and for the reader -------------------------------------------------------------------------------
 
-    def deltas_within(self, deadline: Deadline) -> Iterator[Delta]:
+    def _deltas_within(self, deadline: Deadline) -> Iterator[Delta]:
         """As ``deltas``, with one deadline for all of them."""
         return self._pieces(Delta, deadline)
 
-    def wait_until_begun(self, deadline: Deadline) -> None:
+    def _wait_until_begun(self, deadline: Deadline) -> None:
         """Return once the service has begun to answer; raises ``ServerError`` if it refused to, and as ``wait``."""
         begun = self._turned.wait_for(lambda: self._begun or self._finished, deadline)
         if self._begun:
@@ -282,9 +311,9 @@ class Response:
             raise self._error.with_traceback(None)
         if not begun:
             message = "the service did not begin to answer in time; the answer is cancelled if it does"
-            raise time_out(message, self.overheard)
+            raise time_out(message, self._overheard)
 
-    def feed(self, update: ConversationUpdate) -> None:
+    def _feed(self, update: ConversationUpdate) -> None:
         """Add an update that belongs to this response. On the reader thread."""
         event_of = _EVENTS.get(type(update))
         with self._lock:
@@ -322,7 +351,7 @@ class Response:
     def _begun(self) -> bool:
         return "created" in self._times or "done" in self._times
 
-    def fail(self, error: Exception) -> None:
+    def _fail(self, error: Exception) -> None:
         """End the answer with ``error``."""
         with self._lock:
             if not self._finished:

@@ -206,7 +206,7 @@ class ResponseRouter:
         if Owner.FOR_ALL not in owner:
             self._of_askers.add(event_id)
         if self._ended is not None:
-            response.fail(self._ended)
+            response._fail(self._ended)
 
     def _expects(self, event_id: str, request: _Request, out_of_band: bool) -> bool:
         """Expect a response if it may be asked for now; False if the conversation is not free for it."""
@@ -323,7 +323,7 @@ class ResponseRouter:
         known = self._known.get(response_id) if response_id else None
         if known is not None and isinstance(update, ItemStreamingPartDeltaUpdate):  # there are many of them
             if known.response is not None:
-                known.response.feed(update)
+                known.response._feed(update)
             return known.is_an_askers
         if isinstance(update, ErrorUpdate):
             self._refuse(update, event_id)
@@ -337,7 +337,7 @@ class ResponseRouter:
             about_item = not isinstance(update, _COMMANDED) and getattr(update, "item_id", None) in self._of_askers
             return about_item or event_id in self._of_askers
         if known.response is not None:
-            known.response.feed(update)
+            known.response._feed(update)
         if isinstance(update, WholeItemUpdateBase) and known.is_an_askers:
             self._of_askers.add(update.item_id)
         elif isinstance(update, ResponseDoneUpdate):
@@ -356,7 +356,7 @@ class ResponseRouter:
             self._claimed = None
             self._tell()
         for response in unfinished:
-            response.fail(error)
+            response._fail(error)
 
     def _begin(self, response_id: str, update: ResponseCreatedUpdate, event_id: Optional[str]) -> OpenResponse:
         lost = None
@@ -383,7 +383,7 @@ class ResponseRouter:
             self._tell()
         if lost is not None:
             message = f"the server did not end this answer, and more than {_MOST_RESPONSES} others have begun since"
-            lost.fail(UsageError(message))
+            lost._fail(UsageError(message))
         return known
 
     def _correct(self, known: OpenResponse, update: ResponseCreatedUpdate) -> None:
@@ -435,9 +435,9 @@ class ResponseRouter:
             self._tell()
             others = self._unfinished() if event_id is None and refused is None else []
         if refused is not None:
-            refused.fail(server_error(update))
+            refused._fail(server_error(update))
         for other in others:
-            other.overheard = update
+            other._overheard = update
 
     def _unfinished(self) -> list[Response]:
         begun = (one.response for one in self._open.values() if one.response is not None)

@@ -83,12 +83,8 @@ class Listener(Protocol):
 
 
 @reportable
-class UpdateStream:
-    """An independent view of all updates from the moment it was made: an iterator and a context manager.
-
-    Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end. Any thread may
-    take updates; each goes to one taker. Close it when it is no longer read, or it fills up to its bound.
-    """
+class UpdateQueue:
+    """The updates of one stream, from the reader to the threads that take them. ``UpdateStream`` is its face."""
 
     def __init__(
         self,
@@ -114,7 +110,7 @@ class UpdateStream:
         self._end: Optional[End] = None
         self._closed = False  # by its owner; only ever set
 
-    def __iter__(self) -> UpdateStream:
+    def __iter__(self) -> UpdateQueue:
         return self
 
     def __next__(self) -> ConversationUpdate:
@@ -127,15 +123,7 @@ class UpdateStream:
         raise item.reason.with_traceback(None)
 
     def receive(self, timeout: Optional[float] = None) -> ConversationUpdate:
-        """Take the next update.
-
-        Args:
-            timeout: seconds to wait; None waits as long as the session lives, 0 does not wait.
-
-        Raises:
-            WaitTimeoutError: no update came in time.
-            ConnectionClosedError: the session has ended, and its last update was taken.
-        """
+        """See ``UpdateStream.receive``."""
         return self._or_raise(self.take(Deadline(timeout)), "an update", timeout)
 
     @overload
@@ -145,18 +133,7 @@ class UpdateStream:
     def wait_for(self, wanted: Unclassed, timeout: Optional[float] = None) -> ConversationUpdate: ...
 
     def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
-        """Take the first update that is ``wanted`` out of the stream, and leave the others for later.
-
-        Updates that have come and were not taken yet are looked at first.
-
-        Args:
-            wanted: a ``ConversationUpdateKind``, a wire type, an update class, or a function of the update.
-            timeout: seconds to wait; None waits as long as the session lives, 0 looks only at what has come.
-
-        Raises:
-            WaitTimeoutError: it did not come in time.
-            ConnectionClosedError: the session has ended, so it can no longer come.
-        """
+        """See ``UpdateStream.wait_for``."""
         found = self.take(Deadline(timeout), condition(wanted))
         return self._or_raise(found, _described(wanted), timeout)
 
@@ -171,16 +148,16 @@ class UpdateStream:
         self._forget()
         self.end(End(ConnectionClosedError("this stream of updates was closed"), clean=True))
 
-    def __enter__(self) -> UpdateStream:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
-
     def __repr__(self) -> str:
+        return f"<UpdateQueue: {self.state}>"
+
+    @property
+    def state(self) -> str:
+        """In words: how many updates wait, and whether more may come."""
         if self._closed:
-            return "<UpdateStream closed>"
-        return f"<UpdateStream: {len(self._updates)} waiting, {self.waiting_bytes} bytes>"
+            return "closed"
+        waiting = f"{len(self._updates)} waiting ({self.waiting_bytes:,} bytes)"
+        return f"{waiting}, no more will come" if self._end is not None else waiting
 
     @property
     def waiting_bytes(self) -> int:

@@ -14,14 +14,14 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union, overload
 
-from realtime_sync.core.commands import CommandHandle, server_error
+from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.engine import Engine
-from realtime_sync.core.streams import Unclassed, UpdateStream, Wanted, condition
+from realtime_sync.core.streams import Unclassed, Wanted, condition
+from realtime_sync.core.update_streams import SessionUpdates, UpdateStream
 from realtime_sync.errors import CloseInfo, InvalidInputError, UsageError
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.secret import discreet, reportable
 
 if TYPE_CHECKING:
@@ -97,9 +97,7 @@ class WireSession:
         """
         self._engine.check_process()
         self._engine.updates.keep_all()
-        # No generator: threads may share what is returned, and iteration can continue after an error.
-        updates: Iterator[ConversationUpdate] = self._engine.updates
-        return map(_raised, updates) if raise_errors else filter(None, updates)  # no update is false
+        return SessionUpdates(self._engine.updates, self._engine.named, raise_errors=raise_errors)
 
     def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the next update of ``updates()``.
@@ -148,7 +146,7 @@ class WireSession:
             The stream. Close it when it is no longer read: beyond ``QueueLimits.queued`` it ends the session.
         """
         self._engine.check_process()
-        return self._engine.open_stream()
+        return UpdateStream(self._engine.open_queue(), self._engine.named)
 
     @overload
     def on(self, wanted: type[U], callback: Callable[[U], object]) -> None: ...
@@ -258,18 +256,11 @@ class WireSession:
         if self._engine.end is not None:
             state = str(self._engine.end.reason.close_info)
         about = " ".join(filter(None, (self.id or "(not greeted yet)", self._about(), state)))
-        return f"<{type(self).__name__} {about}; {self._engine.updates!r}>"
+        return f"<{type(self).__name__} {about}; updates: {self._engine.updates.state}>"
 
     def _about(self) -> str:
         """A fact for the repr, such as the model."""
         return ""
-
-
-def _raised(update: ConversationUpdate) -> ConversationUpdate:
-    # The service refuses a cancel that comes when the answer has just finished; nothing went wrong.
-    if isinstance(update, ErrorUpdate) and update.code != "response_cancel_not_active":
-        raise server_error(update)
-    return update
 
 
 def _as_text(message: object) -> tuple[str, Mapping[str, Any]]:

@@ -30,12 +30,12 @@ class ConnectRetries(Value):
     """How often and how long to try again after 429 (rate limited) and 5xx (unavailable); nothing else is retried.
 
     Attributes:
-        attempts: How many in all, the first included (3); 1 never retries.
-        max_wait: The most seconds that all the pauses between attempts may take together (30.0); 0 never pauses, so it
-            retries only what the service allows to be retried at once.
-        base_delay: Seconds before the first retry, if the service does not say how long to wait with ``Retry-After``
-            (0.5). It doubles each time, and is varied by a half up and down so that many clients do not come back
-            together.
+        attempts: How many attempts (default: 3) in all, the first included; 1 never retries.
+        max_wait: The most seconds (default: 30.0) that all the pauses between attempts may take together; 0 never
+            pauses, so it retries only what the service allows to be retried at once.
+        base_delay: Seconds (default: 0.5) before the first retry, if the service does not say how long to wait with
+            ``Retry-After``. It doubles each time, and is varied by a half up and down so that many clients do not come
+            back together.
     """
 
     attempts: int = attrs.field(default=3, validator=validated_by(check_whole, at_least=1))

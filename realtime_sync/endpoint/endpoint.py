@@ -89,7 +89,7 @@ class Target:
 
 
 @reportable
-@attrs.frozen(kw_only=True, eq=False)
+@attrs.frozen(kw_only=True, eq=False, repr=False)
 class Endpoint:
     """Where to connect, and as whom. Made by ``Endpoint.openai`` or ``Endpoint.azure``.
 
@@ -104,13 +104,14 @@ class Endpoint:
         credential: See ``Credential``. None (the default): the server wants none.
         credential_kind: ``"token"`` is sent as ``Authorization: Bearer``, ``"key"`` as ``api-key``. None: a text is a
             key, anything else gives tokens.
-        token_scope: What an object with ``get_token`` is asked for; Azure's by default.
+        token_scope: What an object with ``get_token`` is asked for (default:
+            ``"https://cognitiveservices.azure.com/.default"``, Azure's).
         api_version: Azure: ``"v1"``, or the date of a preview. None (the default) for others.
         organization: The OpenAI organization that pays. None: the key's own.
         project: The OpenAI project that pays. None: the key's own.
         user_agent: The name of your application, added to the library's own in ``User-Agent``. None: nothing is added.
         headers: Added to ours, and stronger than ours; a value None removes one of ours. None (the default): none.
-        query: As ``headers``, for the URL's query.
+        query: As ``headers``, for the URL's query. None (the default): none.
         proxy: A URL (http, https, socks4, socks5, socks5h). None (the default): the environment's, as requests takes it
             (``https_proxy``, ``no_proxy``, ...). False or ``""``: connect directly.
         ssl_context: A whole TLS context, in place of ``ca_file``. None: the default one.
@@ -132,6 +133,14 @@ class Endpoint:
     proxy: Union[str, Literal[False], None] = attrs.field(default=None, converter=_hidden_proxy, repr=_shown)
     ssl_context: Optional[ssl.SSLContext] = attrs.field(default=None, repr=False)
     ca_file: Optional[str] = None
+
+    def __repr__(self) -> str:
+        shown = []
+        for field in attrs.fields(type(self)):
+            value = getattr(self, field.name)
+            if field.repr and value not in (field.default, {}):  # most are as they are by default
+                shown.append(f"{field.name}={field.repr(value) if callable(field.repr) else repr(value)}")
+        return f"Endpoint({', '.join(shown)})"
 
     def __attrs_post_init__(self) -> None:
         """Refuse now what would be refused at each connect."""

@@ -49,6 +49,10 @@ class MCPApprover:
         self._thread: Optional[threading.Thread] = None
         self.error: Optional[BaseException] = None
 
+    def __repr__(self) -> str:
+        state = "not begun" if self._thread is None else "deciding" if self._thread.is_alive() else "ended"
+        return f"<MCPApprover of {self._engine.named()}: {state}>"
+
     def __enter__(self) -> MCPApprover:
         self._engine.check_open()
         try:

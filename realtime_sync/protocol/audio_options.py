@@ -23,7 +23,7 @@ class AudioFormat(Options):
     Attributes:
         type: ``"audio/pcm"`` (the default) is 16 bit little endian mono; ``"audio/pcmu"`` and ``"audio/pcma"`` are
             G.711 µ-law and A-law, 8 bit mono at 8,000 Hz.
-        rate: Samples a second (Hz), for PCM; the service knows 24,000. UNSET: the rate of the type.
+        rate: Samples a second (Hz), for PCM; the service knows 24,000. UNSET: the rate of the type (24,000 for PCM).
     """
 
     type: Union[Literal["audio/pcm", "audio/pcmu", "audio/pcma"], str] = "audio/pcm"
@@ -42,7 +42,7 @@ def as_audio_format(value: Setting[Union[AudioFormat, str]]) -> Setting[AudioFor
 class InputTranscriptionOptions(Options):
     """Ask for the user's speech as text, by a model of its own beside the conversation's.
 
-    Each field is UNSET by default: the service chooses.
+    Each field is UNSET by default: the service chooses. None is for no field.
 
     Attributes:
         model: Such as ``"gpt-transcribe"`` or, for live captions without turn detection, ``"gpt-live-transcribe"``.
@@ -68,7 +68,7 @@ class InputNoiseReductionOptions(Options):
 
     Attributes:
         type: ``"near_field"`` for a headset, ``"far_field"`` for a room microphone. UNSET: the service chooses.
-        strength: 1.0 and UNSET are the service's default.
+        strength: How strongly, 1.0 being the service's usual strength. UNSET: the strength that is set, at first 1.0.
     """
 
     type: Setting[str] = UNSET
@@ -80,19 +80,20 @@ class TurnDetectionOptions(Options):
     """How the service notices that the user has begun or ended to speak.
 
     Use ``server_vad(...)``, ``semantic_vad(...)`` or ``disabled()``. A field that is UNSET (the default) has the
-    service's value; durations are in milliseconds.
+    service's value, of which OpenAI's are named (2026). None is for ``idle_timeout_ms`` alone.
 
     Attributes:
         type: ``"server_vad"`` (by loudness, the default), ``"semantic_vad"`` (by what was said), or ``"none"`` (off).
-        threshold: ``server_vad``: from this loudness on (0.0 to 1.0), sound is speech.
-        prefix_padding_ms: ``server_vad``: so much audio before the speech is heard with it.
-        silence_duration_ms: ``server_vad``: so much quiet ends a turn.
-        create_response: False: turns are noticed, and the caller starts the responses.
-        interrupt_response: False: speech does not cut off an answer.
-        idle_timeout_ms: ``server_vad``: so long after an answer (5,000 to 30,000), the model speaks again by itself.
-            None: never.
-        eagerness: ``semantic_vad``: how soon to answer: ``"low"``, ``"medium"``, ``"high"``, or ``"auto"``, which is
-            medium.
+        threshold: ``server_vad``: from this loudness on, 0.0 to 1.0, sound is speech. UNSET: 0.5.
+        prefix_padding_ms: ``server_vad``: so many milliseconds of audio before the speech are heard with it. UNSET:
+            300.
+        silence_duration_ms: ``server_vad``: so many milliseconds of quiet end a turn. UNSET: 500.
+        create_response: False: turns are noticed, and the caller starts the responses. UNSET: True.
+        interrupt_response: False: speech does not cut off an answer. UNSET: True.
+        idle_timeout_ms: ``server_vad``: so many milliseconds (5,000 to 30,000) after an answer was heard, the model
+            speaks again by itself. None and UNSET: never.
+        eagerness: ``semantic_vad``: how soon to answer: ``"low"`` (within 8 seconds), ``"medium"`` (4), ``"high"`` (2),
+            or ``"auto"``, which is medium. UNSET: ``"auto"``.
     """
 
     type: Union[Literal["server_vad", "semantic_vad", "none"], str] = "server_vad"

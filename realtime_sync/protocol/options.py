@@ -118,14 +118,15 @@ def _items(value: Setting[Sequence[ConversationItem]]) -> Setting[list[Conversat
 class ConversationSessionOptions(Options):
     """Settings of a conversation session, for ``start_conversation_session`` and ``configure_session``.
 
-    Each field is UNSET by default: the service keeps its value, or chooses one in a new session.
+    Each field is UNSET by default: the service keeps its value, or chooses one in a new session. None is sent as
+    ``null``; where the service takes that, it says here what it means.
 
     Attributes:
         model: The model, or an Azure deployment. A session is started with the client's, and keeps it.
         instructions: What the model is to do and how it is to speak.
         content_modalities: ``["audio"]`` (its transcript comes with it) or ``["text"]``, on preview endpoints, too.
         voice: A name such as ``"marin"``, or a ``CustomVoice``; it cannot change after the first audio.
-        output_speed: The speed of the speech, 0.25 to 1.5; 1.0 is normal. GA endpoints only.
+        output_speed: The speed of the speech, 0.25 to 1.5 times the normal one. GA endpoints only.
         input_audio_format: Of the user's audio; as ``output_audio_format``.
         output_audio_format: ``"audio/pcm"`` (24,000 Hz), ``"audio/pcmu"`` or ``"audio/pcma"`` as a text or as an
             ``AudioFormat``; also ``"pcm16"``, ``"g711_ulaw"``, ``"g711_alaw"``.
@@ -139,7 +140,7 @@ class ConversationSessionOptions(Options):
             ``ConversationToolChoice``.
         parallel_tool_calls: Whether the model may call several tools at once. GA endpoints only.
         max_output_tokens: Tokens of each response, its calls included: 1 to 4,096, or ``"inf"``; the service refuses 0.
-        temperature: 0.6 to 1.2. Preview endpoints only.
+        temperature: How freely the model chooses its words, 0.6 to 1.2. Preview endpoints only.
         reasoning: How much the model thinks before it answers. GA endpoints only.
         tracing: ``"auto"``, or names for the service's traces. None: no traces. GA endpoints only.
         truncation: What to forget when the context is full: ``"auto"``, ``"disabled"``, or ``TruncationOptions``. GA
@@ -176,7 +177,8 @@ class ConversationSessionOptions(Options):
 class TranscriptionSessionOptions(Options):
     """Settings of a session that only writes down what is said.
 
-    Each field is UNSET by default: the service keeps its value, or chooses one in a new session.
+    Each field is UNSET by default: the service keeps its value, or chooses one in a new session. None is sent as
+    ``null``; where the service takes that, it says here what it means.
 
     Attributes:
         content_modalities: ``["text"]``. Preview endpoints only.
@@ -202,7 +204,8 @@ class TranscriptionSessionOptions(Options):
 class TranslationSessionOptions(Options):
     """Settings of a session that translates speech as it is spoken.
 
-    Each field is UNSET by default: the service keeps its value, or chooses one in a new session.
+    Each field is UNSET by default: the service keeps its value, or chooses one in a new session. None is sent as
+    ``null``; where the service takes that, it says here what it means.
 
     Attributes:
         target_language: The language to translate into, such as ``"es"``.
@@ -224,7 +227,8 @@ SessionOptions = Union[ConversationSessionOptions, TranscriptionSessionOptions, 
 class ConversationResponseOptions(Options):
     """What one response shall do otherwise than the session says.
 
-    Each field is UNSET by default: the session's setting holds.
+    Each field is UNSET by default: the session's setting holds. None is sent as ``null``, which the service refuses
+    for most fields.
 
     Attributes:
         instructions: What the model is to do and how it is to speak.
@@ -237,7 +241,7 @@ class ConversationResponseOptions(Options):
             ``ConversationToolChoice``.
         parallel_tool_calls: Whether the model may call several tools at once. GA endpoints only.
         max_output_tokens: Tokens of this response, its calls included: 1 to 4,096, or ``"inf"``; the service refuses 0.
-        temperature: 0.6 to 1.2. Preview endpoints only.
+        temperature: How freely the model chooses its words, 0.6 to 1.2. Preview endpoints only.
         reasoning: How much the model thinks before it answers. GA endpoints only.
         prompt: A prompt that is kept at the service. GA endpoints only.
         conversation: ``"none"``: out-of-band; the response answers ``input_items`` (or the conversation as it stands)

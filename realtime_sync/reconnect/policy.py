@@ -42,23 +42,23 @@ class Reconnect:
     """How a session survives the loss of its connection, and the service's time limit.
 
     Attributes:
-        give_up_after: Seconds in which a new connection has to be there, all attempts together (120.0).
-        base_delay: Seconds before the second attempt (0.5). It doubles from attempt to attempt and is varied by a half
-            up and down; before the first attempt, too, there is a short pause, so that many clients do not come back
-            together.
-        max_delay: The most seconds between two attempts, before they are varied (15.0).
-        renew_before: Seconds before the service's time limit, which the service announces, from which on the connection
-            is replaced as soon as the user is silent and no answer is in progress (120.0). None waits for the limit and
-            survives that.
-        hold_audio: Seconds of audio that are kept to be sent again: audio of which the service has not yet made a
-            message, and audio that is sent while there is no connection (30.0). 0 keeps none, and refuses audio
+        give_up_after: Seconds (default: 120.0) in which a new connection has to be there, all attempts together.
+        base_delay: Seconds (default: 0.5) before the second attempt. It doubles from attempt to attempt and is varied
+            by a half up and down; before the first attempt, too, there is a short pause, so that many clients do not
+            come back together.
+        max_delay: The most seconds (default: 15.0) between two attempts, before they are varied.
+        renew_before: Seconds (default: 120.0) before the service's time limit, which the service announces, from which
+            on the connection is replaced as soon as the user is silent and no answer is in progress. None waits for the
+            limit and survives that.
+        hold_audio: Seconds (default: 30.0) of audio that are kept to be sent again: audio of which the service has not
+            yet made a message, and audio that is sent while there is no connection. 0 keeps none, and refuses audio
             meanwhile.
-        hold_commands: Bytes of commands that are kept until the service acknowledges them, to be sent again; a whole
-            number (64 MiB). Beyond it the oldest are not kept any more. If the connection is lost then, each is
+        hold_commands: Bytes (default: 64 MiB) of commands that are kept until the service acknowledges them, to be sent
+            again; a whole number. Beyond it the oldest are not kept any more. If the connection is lost then, each is
             reported as a loss, and its handle says that it is not sent again.
-        keep_audio: Keep the user's audio, to carry it over if there is no transcript (3 MB a minute), for messages of
-            up to ``hold_audio`` seconds. False (the default): audio is kept until its transcript has come or, without
-            one, the answer.
+        keep_audio: True keeps the user's audio, to carry it over if there is no transcript (3 MB a minute), for
+            messages of up to ``hold_audio`` seconds. False (the default): audio is kept until its transcript has come
+            or, without one, the answer.
     """
 
     give_up_after: float = attrs.field(default=120.0, validator=_seconds)

@@ -222,7 +222,7 @@ class Reconnector:
         """
         with self._engine.delivering:
             conversation = self._engine.state.conversation()
-            conversation.carry_over(names)
+            conversation._carry_over(names)
             owes_answer = self._kept.owes_answer(names)
             connection.silent = False
             self._outbox.open(connection.number)
@@ -339,7 +339,7 @@ class Reconnector:
         """Send the history; returns the history that was sent, and the refusals."""
         if not self._replays:
             return Replay([], [], {}), []
-        replay = self._engine.conversation().replay()
+        replay = self._engine.conversation()._replay()
         refused: list[str] = []
         deadline: Optional[float] = None  # the usual
         for start in range(0, len(replay.items), _WINDOW):
@@ -435,7 +435,7 @@ class Reconnector:
         """True if a new connection would cut nothing short: no speech, no answer, no approval is in progress."""
         vad = self._engine.settings.turn_detection is not None
         speaks = self._outbox.speaking or (self._outbox.has_audio and not vad)
-        waits = self._engine.conversation().awaits_approval()
+        waits = self._engine.conversation()._awaits_approval()
         return responses_on(connection).idle and not speaks and not waits
 
     def _is_idle_within(self, connection: SessionConnection, seconds: Optional[float]) -> bool:

@@ -72,8 +72,10 @@ class Recording:
     dialect: Dialect
     audio: AudioMode
     entries: Sequence[Entry] = attrs.field(repr=lambda entries: f"<{len(entries)} entries>")
-    connections: Sequence[ConnectionRecord] = ()
-    faults: Sequence[str] = ()
+    connections: Sequence[ConnectionRecord] = attrs.field(
+        default=(), repr=lambda connections: f"<{len(connections)} connections>"
+    )
+    faults: Sequence[str] = attrs.field(default=(), repr=lambda faults: f"<{len(faults)} faults>")
 
     @classmethod
     def read(cls, path: FilePath) -> Recording:
@@ -100,6 +102,21 @@ class Recording:
         """Seconds from the beginning to the last thing that was recorded."""
         ends = [self.entries[-1].t] if self.entries else [0.0]
         return max(ends + [each.closed or each.opened for each in self.connections])
+
+    def _repr_html_(self) -> str:
+        from realtime_sync.notebook import card
+        from realtime_sync.recording.spoken import spoken_conversation
+
+        facts = {
+            "started": self.started,
+            "seconds": f"{self.duration:.1f}",
+            "frames": len(self.entries),
+            "connections": len(self.connections),
+            "audio": self.audio,
+            "faults": "; ".join(self.faults) or None,
+        }
+        conversation = self.conversation() if self.audio == "elide" else spoken_conversation(self)
+        return card(f"Recording {self.path}", facts, conversation._repr_html_())
 
     # What was said --------------------------------------------------------------------------------------------------
 
@@ -130,9 +147,15 @@ class Recording:
 
         A text that was no JSON object is a dict with nothing but ``raw_content``.
         """
-        for entry in self.entries:
-            if entry.direction == "out":
-                yield command_of(entry.text, self.dialect)
+        return (self.command(entry) for entry in self.entries if entry.direction == "out")
+
+    def command(self, entry: Entry) -> Union[Command, dict[str, Any]]:
+        """The command in a client's frame: see ``commands``."""
+        try:
+            return codec.decode_command(entry.text, self.dialect)
+        except InvalidInputError:
+            message = json_object(entry.text)
+            return {"raw_content": entry.text} if message is None else message
 
     def conversation(self, *, keep_audio: bool = False) -> Conversation:
         """The conversation as it stood at the end; ``keep_audio`` as in ``Conversation``."""
@@ -146,15 +169,6 @@ class Recording:
         tracker = TurnTracker()
         turns = [turn for at, update in self.timed_updates() for turn in tracker.apply(update, at)]
         return turns + tracker.rest()
-
-
-def command_of(text: str, dialect: Dialect) -> Union[Command, dict[str, Any]]:
-    """The command in a client's frame: see ``Recording.commands``."""
-    try:
-        return codec.decode_command(text, dialect)
-    except InvalidInputError:
-        message = json_object(text)
-        return {"raw_content": text} if message is None else message
 
 
 # Reading the file -----------------------------------------------------------------------------------------------------

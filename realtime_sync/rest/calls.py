@@ -18,6 +18,7 @@ from realtime_sync.rest.client_secrets import session_object
 from realtime_sync.rest.http import Json, RestAnswer, RestClient
 from realtime_sync.secret import discreet
 from realtime_sync.transport import Cancellation
+from realtime_sync.transport.urls import show_url
 
 
 @attrs.frozen
@@ -42,6 +43,9 @@ class Calls:
         self, rest: RestClient, model: Optional[str], cancellable: Callable[[], AbstractContextManager[Cancellation]]
     ) -> None:
         self._rest, self._model, self._cancellable = rest, model, cancellable
+
+    def __repr__(self) -> str:
+        return f"<Calls at {show_url(self._rest.endpoint.base_url)}>"
 
     @discreet
     def create(self, sdp: str, options: Optional[ConversationSessionOptions] = None) -> Call:

@@ -49,3 +49,8 @@ __all__ = [
     "Clock",
     "SystemClock",
 ]
+
+
+def __dir__() -> list[str]:
+    """The public names alone, for completion and ``help()``."""
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

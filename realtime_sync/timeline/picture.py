@@ -5,11 +5,12 @@ matplotlib's objects are used without ``pyplot``, so that no global state of a p
 
 from __future__ import annotations
 
+import io
 import math
 import os
 from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
 import attrs
 
@@ -73,10 +74,21 @@ def save_picture(recording: Recording, path: FilePath, *, width: float = _WIDTH)
         raise InvalidInputError(
             f"the picture's suffix chooses its format: use one of {', '.join(_FORMATS)}, not {suffix!r}"
         )
+    _save(recording, path, suffix[1:], width)
+
+
+def png(recording: Recording) -> bytes:
+    """The picture as ``save_picture`` writes it; raises ConfigurationError without the extra ``plot``."""
+    file = io.BytesIO()
+    _save(recording, file, "png")
+    return file.getvalue()
+
+
+def _save(recording: Recording, target: Union[FilePath, BinaryIO], format: str, width: float = _WIDTH) -> None:
     figure: Figure = require("matplotlib.figure", "plot", "The picture of a timeline").Figure()
     import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)  # measures texts, whatever the format
     _Picture(recording, figure, width).draw()
-    figure.savefig(path, dpi=_DPI, format=suffix[1:], facecolor="white")
+    figure.savefig(target, dpi=_DPI, format=format, facecolor="white")
 
 
 @attrs.frozen

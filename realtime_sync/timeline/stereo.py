@@ -5,6 +5,7 @@ from __future__ import annotations
 import array
 import wave
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from realtime_sync.audio import g711
 from realtime_sync.checks import check_path
@@ -31,10 +32,16 @@ def save_stereo(recording: Recording, path: FilePath) -> None:
         OSError: The file cannot be written.
     """
     check_path("the target", path)
-    tracks = Tracks.of(recording)
-    length = max(tracks.samples, round(recording.duration * RATE))
     # Opened here: a Wave_write that could not open its file complains once more when it is collected.
-    with open(path, "wb") as file, wave.open(file, "wb") as wav:
+    with open(path, "wb") as file:
+        write_stereo(recording, file)
+
+
+def write_stereo(recording: Recording, file: BinaryIO) -> None:
+    """As ``save_stereo``, to a binary file object, which stays open."""
+    tracks = Tracks.of(recording)
+    length = _length(recording, tracks)
+    with wave.open(file, "wb") as wav:
         wav.setnchannels(2)
         wav.setsampwidth(2)
         wav.setframerate(RATE)
@@ -44,6 +51,15 @@ def save_stereo(recording: Recording, path: FilePath) -> None:
             both[0::2] = channel(tracks.user, start, end)
             both[1::2] = channel(tracks.model, start, end)
             wav.writeframesraw(both.tobytes())  # in the machine's order, as `wave` wants them
+
+
+def stereo_bytes(recording: Recording) -> int:
+    """How many bytes of samples ``write_stereo`` writes."""
+    return 4 * _length(recording, Tracks.of(recording))
+
+
+def _length(recording: Recording, tracks: Tracks) -> int:
+    return max(tracks.samples, round(recording.duration * RATE))
 
 
 def channel(pieces: Sequence[Piece], start: int, end: int) -> array.array[int]:

@@ -71,16 +71,22 @@ def text(recording: Recording) -> str:
         recording: The recording.
     """
     turns = recording.turns()
-    told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
-    heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
-    lines = [_title(recording, turns), *(f"  {fault}" for fault in recording.faults)]
+    lines = [title_of(recording, turns), *(f"  {fault}" for fault in recording.faults)]
     if turns:
-        rows = [_row(number, turn, told) for number, turn in enumerate(turns, 1)]
-        lines += ["", *_table(["turn", "began", *heads, "status", "said -> answered"], [*rows, *_median(turns, told)])]
+        lines += ["", *_table(*table_of(turns))]
     return "\n".join(lines)
 
 
-def _title(recording: Recording, turns: Sequence[Turn]) -> str:
+def table_of(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
+    """The heads, of one line or two, and the rows."""
+    told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
+    heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
+    rows = [_row(number, turn, told) for number, turn in enumerate(turns, 1)]
+    return ["turn", "began", *heads, "status", "said -> answered"], [*rows, *_median(turns, told)]
+
+
+def title_of(recording: Recording, turns: Sequence[Turn]) -> str:
+    """When it was, how long, and how much it holds."""
     ends = [f"{len(recording.connections)} connections"] if len(recording.connections) > 1 else []
     ends += [str(each.info) for each in recording.connections if each.info is not None]
     counts = [_counted(len(turns), "turn"), _counted(len(recording.entries), "frame")]

@@ -28,7 +28,7 @@ from realtime_sync.protocol.commands import (
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording.layout import FormatTracker
-from realtime_sync.recording.recording import Recording, command_of
+from realtime_sync.recording.recording import Recording
 
 RATE = PCM.rate
 """Samples a second of a track (Hz)."""
@@ -113,7 +113,7 @@ class _Placing:
             if entry.direction == "in":
                 self._told(recording.decoded(entry), entry.t)
             else:
-                self._sent(command_of(entry.text, recording.dialect), entry.t)
+                self._sent(recording.command(entry), entry.t)
         if self._speaking is not None:
             self.tracks.speech.append(Span(self._speaking, max(self._speaking, recording.duration)))
 

@@ -17,7 +17,7 @@ import attrs
 from realtime_sync.audio.outgoing import check_progress, reporter
 from realtime_sync.checks import check_path, check_whole
 from realtime_sync.client import RealtimeConversationClient
-from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
+from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError, UsageError
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.options import TranscriptionSessionOptions
 from realtime_sync.threads import typed
@@ -54,6 +54,32 @@ class FileTranscription:
     def ok(self) -> bool:
         """True if it is transcribed."""
         return self.error is None
+
+    def to_srt(self) -> str:
+        """The transcription as ``Transcription.to_srt()`` gives it.
+
+        Raises:
+            UsageError: There is no transcription here: the file failed, or was finished by an earlier run.
+        """
+        return self._done().to_srt()
+
+    def to_vtt(self) -> str:
+        """The transcription as ``Transcription.to_vtt()`` gives it; raises as ``to_srt``."""
+        return self._done().to_vtt()
+
+    def _repr_html_(self) -> str:
+        from realtime_sync.notebook import card
+
+        failed = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        facts = {"error": failed, "output": self.output, "skipped": self.skipped or None}
+        return card(self.path, facts, "" if self.transcription is None else self.transcription._repr_html_())
+
+    def _done(self) -> Transcription:
+        if self.transcription is not None:
+            return self.transcription
+        if self.error is not None:
+            raise UsageError(f"{self.path} was not transcribed: {self.error}") from self.error
+        raise UsageError(f"{self.path} was transcribed by an earlier run, and is not read again: see {self.output}")
 
 
 TranscribeOne = Callable[..., Transcription]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import attrs
@@ -12,9 +11,13 @@ from realtime_sync.conversation.pricing import UsageTotals
 from realtime_sync.conversation.transcripts import TranscriptionSegment
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.resources import LogProb
+from realtime_sync.transcribing import subtitles
+from realtime_sync.transcribing.subtitles import joined
+
+_SHOWN = 200  # characters, in a REPL
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Transcription:
     """What a recording says.
 
@@ -38,6 +41,39 @@ class Transcription:
     def speakers(self) -> tuple[str, ...]:
         """The labels of those who speak, in the order of their first words; empty if the model tells none."""
         return tuple(dict.fromkeys(segment.speaker for segment in self.segments if segment.speaker is not None))
+
+    def to_srt(self) -> str:
+        """As subtitles in SubRip's format (``.srt``), which all players know.
+
+        A subtitle has two lines of 42 characters at most. A segment that needs several gives each of them time by its
+        length. Speakers, where they are known, are named. If nothing was said, the text is empty.
+        """
+        return subtitles.srt(self.segments)
+
+    def to_vtt(self) -> str:
+        """As subtitles in the format of the web (WebVTT, ``.vtt``), for ``<track>``; otherwise as ``to_srt``."""
+        return subtitles.vtt(self.segments)
+
+    def __repr__(self) -> str:
+        text = self.text
+        words = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+        held = f"<{len(self.segments)} segments>, duration={self.duration:g}, model={self.model!r}"
+        return f"Transcription({words!r}, {held})"
+
+    def _repr_html_(self) -> str:
+        from realtime_sync.notebook import card, table
+
+        facts = {
+            "seconds": f"{self.duration:.1f}",
+            "model": self.model,
+            "languages": ", ".join(self.languages) or None,
+            "speakers": ", ".join(self.speakers) or None,
+        }
+        heads = ["from", "to", "speaker", "sure", "text"]
+        rows = [_row(segment) for segment in self.segments]
+        known = [head for at, head in enumerate(heads) if any(row[at] for row in rows)]
+        shown = [[cell for head, cell in zip(heads, row, strict=True) if head in known] for row in rows]
+        return card("Transcription", facts, table(known, shown))
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON has it; what is not known is left out."""
@@ -64,19 +100,9 @@ class Transcription:
             ) from error
 
 
-def joined(texts: Sequence[str]) -> str:
-    """Texts one after the other, with spaces between them where the script has spaces."""
-    whole: list[str] = []
-    for text in filter(None, map(str.strip, texts)):
-        if whole and not (_is_wide(whole[-1][-1]) or _is_wide(text[0])):
-            whole.append(" ")
-        whole.append(text)
-    return "".join(whole)
-
-
-def _is_wide(character: str) -> bool:
-    """True in the scripts that put no spaces between words (Chinese, Japanese)."""
-    return unicodedata.east_asian_width(character) in "WF" and not "\uac00" <= character <= "\ud7a3"  # but Korean does
+def _row(segment: TranscriptionSegment) -> list[str]:
+    sure = "" if segment.confidence is None else f"{segment.confidence:.0%}"
+    return [f"{segment.start:.2f}", f"{segment.end:.2f}", segment.speaker or "", sure, segment.text.strip()]
 
 
 def _segment_to_dict(segment: TranscriptionSegment) -> dict[str, Any]:

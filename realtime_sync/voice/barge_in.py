@@ -269,6 +269,10 @@ class SpeechInterrupter:
         self._error: Optional[BaseException] = None
         self._thread: Optional[threading.Thread] = None
 
+    def __repr__(self) -> str:
+        state = "not begun" if self._thread is None else "listening" if self._thread.is_alive() else "ended"
+        return f"<SpeechInterrupter of {self._engine.named()}: {state}>"
+
     def __enter__(self) -> SpeechInterrupter:
         try:
             self._engine.listen(self)

@@ -157,13 +157,14 @@ class AudioSend:
             raise self.error.with_traceback(None)
         return self.bytes_sent
 
-    def run(self, listening: Callable[[Listener], AbstractContextManager[None]]) -> None:
+    def _run(self, listening: Callable[[Listener], AbstractContextManager[None]]) -> None:
         """Send all chunks. The session calls this once, on a thread of its own; ``listening`` is the engine's."""
         if not self._begun.acquire(blocking=False):
             return  # it was given up
         failed: Optional[BaseException] = None
         try:
-            with listening(self), closing(self._chunks):
+            ending = _SessionsEnd(self)
+            with listening(ending), closing(self._chunks):
                 self._send_chunks()
         except BaseException as error:  # the source is the caller's code; what it raises is the caller's to see
             failed = error
@@ -174,7 +175,7 @@ class AudioSend:
             self._claim.pop(self, None)
             self._finish(failed)
 
-    def give_up(self) -> None:
+    def _give_up(self) -> None:
         """Its start was interrupted, so nobody will have its handle: end it, and let the next stream begin."""
         self.cancel()
         if self._begun.acquire(blocking=False):
@@ -183,11 +184,8 @@ class AudioSend:
         else:
             self._finished.wait(_MOST_INTERRUPTED_SECONDS)
 
-    def deliver(self, update: ConversationUpdate) -> None:
-        """Nothing that the server says changes what is sent."""
-
-    def end(self, end: End) -> None:
-        """The session has ended, and with it this: wait for nothing, not even for the source."""
+    def _session_ended(self, end: End) -> None:
+        """And with it this: wait for nothing, not even for the source."""
         self.cancelled = self.cancelled or end.clean
         self._wake.set()
         self._finish(None if self.cancelled else end.reason)
@@ -208,7 +206,7 @@ class AudioSend:
             self.bytes_sent += len(chunk)
 
     def _is_orderly_end(self) -> bool:
-        """Whether the session was closed in order: ``end()`` says so, which is called within the time of a close."""
+        """Whether the session was closed in order: its end is told within the time that a close takes."""
         self._wake.wait(_MOST_ENDING_SECONDS)
         return self.cancelled
 
@@ -224,6 +222,20 @@ class AudioSend:
         if self.done:
             state = f"failed: {self.error}" if self.error else "cancelled" if self.cancelled else "sent"
         return f"<AudioSend {state}, {self.bytes_sent} bytes>"
+
+
+@attrs.define(eq=False)
+class _SessionsEnd:
+    """A listener: nothing that the server says changes what is sent, but the session's end does."""
+
+    _sending: AudioSend
+
+    def deliver(self, update: ConversationUpdate) -> None:
+        """See ``Listener``."""
+
+    def end(self, end: End) -> None:
+        """See ``Listener``."""
+        self._sending._session_ended(end)
 
 
 @reportable
@@ -368,9 +380,9 @@ class AudioInput:
         sending = AudioSend(chunks, self._send, self._claim, wake, self._engine.check_process)
         try:
             self._claim.take(sending)
-            self._engine.start_thread(lambda: sending.run(self._engine.listening), "audio")
+            self._engine.start_thread(lambda: sending._run(self._engine.listening), "audio")
         except BaseException:
-            sending.give_up()
+            sending._give_up()
             raise
         return sending
 

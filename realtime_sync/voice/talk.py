@@ -11,7 +11,7 @@ import attrs
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.checks import check_number
 from realtime_sync.core.realtime_session import RealtimeWireSession
-from realtime_sync.core.streams import UpdateStream
+from realtime_sync.core.update_streams import UpdateStream
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     AudioFormatError,

@@ -12,7 +12,6 @@ from typing import Callable
 import pytest
 
 from realtime_sync.cli import main
-from realtime_sync.cli.say import pieces
 from realtime_sync.server import RealtimeServer, Reply, Turn
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.cli.serving import COMMAND, PATIENCE
@@ -90,8 +89,19 @@ def test_a_piece_that_was_not_said_at_all_is_told_and_no_success(
     answering(leave_out)
     monkeypatch.setattr("sys.stdin", io.StringIO("The first one.\n\nThe second one.\n\nThe third one."))
     assert main(["say", "-o", str(tmp_path / "a.pcm")]) == 1
-    assert "cut short: 'The second one.'" in capsys.readouterr().err
+    assert "not read as it is written: 'The second one.'; the model said ''" in capsys.readouterr().err
     assert (tmp_path / "a.pcm").read_bytes() == SECOND * 2
+
+
+@pytest.mark.parametrize("reply", ["You said: {}", "Hello! {}", "{} How can I help you?", "I am called Robo."])
+def test_an_answer_or_an_addition_in_place_of_the_reading_is_told_and_no_success(
+    answering: Answering, tmp_path: Path, capsys: Captured, reply: str
+) -> None:
+    answering(lambda turn: Reply(reply.format(turn.text_of(turn.last) if turn.last else ""), audio=SECOND))
+    assert main(["say", "What is your name?", "-o", str(tmp_path / "a.pcm")]) == 1
+    told = capsys.readouterr().err
+    assert "not read as it is written: 'What is your name?'; the model said" in told
+    assert (tmp_path / "a.pcm").read_bytes() == SECOND
 
 
 def test_nothing_is_left_of_a_file_that_was_not_finished(
@@ -173,14 +183,6 @@ def test_a_terminal_sees_how_far_it_is_and_no_sound(spoken: list[str], tmp_path:
     with PseudoTerminal("say", "Hello", "-o", "-") as terminal:
         assert terminal.end() == 2
     assert "a terminal cannot show" in " ".join(terminal.text.split())
-
-
-def test_a_text_is_cut_where_sentences_end_and_at_words_at_the_latest() -> None:
-    assert list(pieces("One. Two. Three.", 9)) == ["One. Two.", "Three."]
-    assert list(pieces("One\ntwo\n\n\n  three", 20)) == ["One two", "three"]
-    assert list(pieces("a sentence of some length", 10)) == ["a sentence", "of some", "length"]
-    assert list(pieces("x" * 25, 10)) == ["x" * 10, "x" * 10, "x" * 5]
-    assert list(pieces(" \n\n ")) == []
 
 
 @pytest.mark.parametrize("with_voice", [False, pytest.param(True, marks=pytest.mark.slow)])

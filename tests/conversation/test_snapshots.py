@@ -45,7 +45,7 @@ def test_what_is_done_to_a_snapshot_stays_there() -> None:
     cut = {"type": "conversation.item.truncated", "item_id": "item_of_resp_1", "content_index": 1, "audio_end_ms": 0}
     for update in read(piece("lo"), cut, done(conversation_id="c")):
         snapshot.apply(update)
-    snapshot.carry_over({"mine": "yours"})
+    snapshot._carry_over({"mine": "yours"})
     assert talk.to_json() == before
     assert [item.id for item in snapshot.items] == ["yours"]
 

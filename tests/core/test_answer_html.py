@@ -11,8 +11,8 @@ from typing import Any
 import attrs
 import pytest
 
-from realtime_sync import Answer, ConversationItem, Timings
-from realtime_sync.conversation import html
+from realtime_sync import Answer, ConversationItem, Timings, notebook
+from realtime_sync.audio import players
 from realtime_sync.protocol.items import (
     ConversationContentPart,
     FunctionCallItem,
@@ -71,7 +71,7 @@ def test_an_answer_can_be_played() -> None:
 
 
 def test_a_long_recording_is_told_and_not_put_into_the_page() -> None:
-    page = shown(answer(audio=bytes(html.MOST_PLAYED_BYTES + 2)))
+    page = shown(answer(audio=bytes(players.MOST_PLAYED_BYTES + 2)))
     assert "<audio" not in page
     assert "175 s of audio" in page
     assert len(page) < 1000
@@ -126,7 +126,7 @@ def test_the_repr_of_an_item_is_fit_to_read_however_long_its_text() -> None:
 
 
 def test_a_card_leaves_out_what_is_not_known() -> None:
-    page = html.card(EVIL, {"a": None, "b": EVIL}, "<p>body</p>")
+    page = notebook.card(EVIL, {"a": None, "b": EVIL}, "<p>body</p>")
     assert "<th>a" not in page
     assert page.count("&lt;script&gt;") == 2
     assert page.endswith("<p>body</p></div>")

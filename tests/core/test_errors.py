@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import pytest
 
-from realtime_sync import Answer, BudgetExceededError, CloseInfo, ResponseFailedError, errors
+from realtime_sync import Answer, BudgetExceededError, CloseInfo, MisreadError, ResponseFailedError, errors
 from tests.core.answers import WRITTEN
 from tests.core.harness import House
 
@@ -16,6 +16,7 @@ CLASSES = [getattr(errors, name) for name in errors.__all__ if name.endswith("Er
 NEEDED: dict[type[Exception], dict[str, Any]] = {
     BudgetExceededError: {"spent": 1.5, "usd": 1.0},
     ResponseFailedError: {"answer": None, "code": "server_error"},
+    MisreadError: {"answer": None, "pieces": [("asked", "said")]},
 }
 
 

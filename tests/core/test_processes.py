@@ -342,7 +342,7 @@ silence = threading.Event()
 sending = session.start_sending_audio(iter(lambda: bytes(silence.wait()), None))
 engine, held, forked = session._engine, threading.Event(), threading.Event()
 def hold():  # as the reader may, in the moment of the fork
-    with engine.delivering, engine.states.lock, stream._lock, turns._updates._lock:
+    with engine.delivering, engine.states.lock, stream._queue._lock, turns._updates._queue._lock:
         held.set()
         forked.wait()
 threading.Thread(target=hold).start()

@@ -233,7 +233,7 @@ def test_the_end_of_the_connection_is_the_end_of_all() -> None:
     for one in (begun, waiting_to_begin, late):
         with pytest.raises(ConnectionClosedError, match="over"):
             one.wait(0)
-        one.fail(ConnectionClosedError("once more"))
+        one._fail(ConnectionClosedError("once more"))
     router.withdraw("late")
     assert router.idle
 

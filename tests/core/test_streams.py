@@ -10,7 +10,8 @@ import pytest
 
 from realtime_sync import ConsumerTooSlowError, ConversationUpdate
 from realtime_sync.core.derived_streams import DerivedStream
-from realtime_sync.core.streams import End, UpdateStream
+from realtime_sync.core.streams import End, UpdateQueue
+from realtime_sync.core.update_streams import UpdateStream
 from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
 from tests.core.harness import Running, threads_waiting_in, until
 
@@ -19,19 +20,19 @@ LOST = End(ConnectionClosedError("lost"), clean=False)
 CLOSED = End(ConnectionClosedError("closed"), clean=True)
 
 
-def made(limit: int = 2**30, **options: Any) -> UpdateStream:
-    return UpdateStream(limit=limit, check=lambda: None, forget=lambda: None, **options)
+def made(limit: int = 2**30, **options: Any) -> UpdateQueue:
+    return UpdateQueue(limit=limit, check=lambda: None, forget=lambda: None, **options)
 
 
 def numbered(number: int, size: int = 0) -> ConversationUpdate:
     return ConversationUpdate(event_id=str(number), type="x", raw_content="x" * size)
 
 
-def taken(stream: UpdateStream) -> list[int]:
+def taken(stream: UpdateQueue) -> list[int]:
     return [int(update.event_id or "") for update in stream]
 
 
-def waiting(stream: UpdateStream, call: Callable[[], Any], threads: int = 1) -> Running:
+def waiting(stream: UpdateQueue, call: Callable[[], Any], threads: int = 1) -> Running:
     running = Running(call)
     until(lambda: len(threads_waiting_in(stream)) == threads)
     return running
@@ -77,7 +78,7 @@ def test_waiters_and_takers_at_once_leave_nothing_and_take_nothing_twice() -> No
     assert all(part == sorted(part) for part in parts)
 
 
-def taken_by_waiting(stream: UpdateStream, rest: int) -> list[int]:
+def taken_by_waiting(stream: UpdateQueue, rest: int) -> list[int]:
     found: list[int] = []
     while True:
         try:
@@ -179,7 +180,7 @@ class Pairs:
 
 def test_a_derived_stream_gives_what_is_left_before_it_raises() -> None:
     updates = made()
-    stream = DerivedStream(updates, Pairs())
+    stream = DerivedStream(UpdateStream(updates, lambda: "a session"), Pairs())
     for number in range(3):
         updates.deliver(numbered(number))
     updates.end(LOST)
@@ -191,7 +192,7 @@ def test_a_derived_stream_gives_what_is_left_before_it_raises() -> None:
 
 def test_threads_share_a_derived_stream() -> None:
     updates = made()
-    stream = DerivedStream(updates, Pairs())
+    stream = DerivedStream(UpdateStream(updates, lambda: "a session"), Pairs())
     takers = [Running(lambda: list(stream)) for _ in range(3)]
     for number in range(1000):
         updates.deliver(numbered(number))
@@ -202,7 +203,7 @@ def test_threads_share_a_derived_stream() -> None:
 
 def test_a_derived_stream_that_is_closed_releases_all_who_wait() -> None:
     updates = made()
-    stream = DerivedStream(updates, Pairs(), timeout=20)
+    stream = DerivedStream(UpdateStream(updates, lambda: "a session"), Pairs(), timeout=20)
     ended = threading.Barrier(4)
     takers = [Running(lambda: (list(stream), ended.wait(10))[0]) for _ in range(3)]
     until(lambda: threads_waiting_in(updates))

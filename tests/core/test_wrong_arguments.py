@@ -74,7 +74,6 @@ def test_an_update_that_a_service_may_send_is_not_warned_of(plain: House, kind: 
 def test_what_a_prompt_shows_of_a_session_and_its_streams_tells_their_state(plain: House) -> None:
     session = plain.open(start={"reconnect": Reconnect(base_delay=60, give_up_after=100)})
     assert " open; " in repr(session)
-    assert repr(session.turns()).startswith("<TurnStream of <UpdateStream: ")
     plain.server.faults = Faults(refuse=Refusal(503))
     plain.live.inject(faults.drop())
     until(lambda: session._engine.reconnecting)

@@ -290,7 +290,7 @@ def test_an_answer_is_owed_to_what_has_got_another_name(plain: House) -> None:
         realtime.apply(update)
         kept.observe(update, None)
     realtime.conversation().add_item(MessageItem(id=long, role="user"))
-    realtime.conversation().carry_over({long: "item_short"})
+    realtime.conversation()._carry_over({long: "item_short"})
     assert kept.owes_answer({long: "item_short"})
     assert not kept.owes_answer({})  # it could not be carried over
 

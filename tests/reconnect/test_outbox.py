@@ -165,7 +165,7 @@ def test_what_is_acknowledged_leaves_room_and_what_had_none_is_no_loss_then() ->
     alone = handle("conversation.item.create")
     box.keep_command(1, b"x" * 10_000, alone, {})
     assert box.waiting() == []
-    alone.settle(COMMITTED)
+    alone._settle(COMMITTED)
     assert box.cut(1, False, PCM) == []
 
 

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from realtime_sync import Transcription, TranscriptionSegment, UsageTotals, format_transcription
-from realtime_sync.errors import InvalidInputError
+from realtime_sync import (
+    FileTranscription,
+    Transcription,
+    TranscriptionSegment,
+    UsageTotals,
+    format_transcription,
+)
+from realtime_sync.errors import InvalidInputError, UsageError
 from realtime_sync.protocol.resources import LogProb
 from realtime_sync.transcribing.transcription import joined
 
@@ -87,6 +98,67 @@ def test_nothing_said_is_an_empty_file() -> None:
     nothing = Transcription(duration=3)
     written = {format: format_transcription(nothing, format) for format in ("txt", "srt", "vtt")}
     assert written == {"txt": "", "srt": "", "vtt": "WEBVTT\n"}
+
+
+def test_the_methods_write_what_the_formats_do() -> None:
+    for told in (PLAIN, SPOKEN, LONG, Transcription(duration=3)):
+        assert told.to_srt() == format_transcription(told, "srt")
+        assert told.to_vtt() == format_transcription(told, "vtt")
+
+
+def test_a_file_has_the_subtitles_of_its_transcription_or_says_why_it_has_none() -> None:
+    done = FileTranscription(path="a.mp3", transcription=PLAIN)
+    assert (done.to_srt(), done.to_vtt()) == (PLAIN.to_srt(), PLAIN.to_vtt())
+    with pytest.raises(UsageError, match=r"a\.mp3 was not transcribed: too loud"):
+        FileTranscription(path="a.mp3", error=ValueError("too loud")).to_srt()
+    with pytest.raises(UsageError, match=r"earlier run.*texts/a\.srt"):
+        FileTranscription(path="a.mp3", output=Path("texts/a.srt"), skipped=True).to_vtt()
+
+
+def test_an_arrow_that_is_said_is_no_time_of_a_subtitle() -> None:
+    told = Transcription(segments=(TranscriptionSegment(start=0, end=1, text="a --> b"),))
+    assert told.to_srt().splitlines()[2] == "a → b"
+    assert told.to_vtt().splitlines()[3] == "a --&gt; b"
+
+
+def test_silence_of_a_speaker_is_no_subtitle() -> None:
+    told = Transcription(segments=(TranscriptionSegment(start=0, end=1, text="  ", speaker="A"),))
+    assert (told.to_srt(), told.to_vtt()) == ("", "WEBVTT\n")
+
+
+SEGMENTS = st.lists(
+    st.builds(
+        lambda start, length, text, speaker: TranscriptionSegment(
+            start=start, end=start + length, text=text, speaker=speaker
+        ),
+        st.floats(0, 400_000),
+        st.floats(0, 100),
+        st.text(max_size=300),
+        st.none() | st.text(max_size=20),
+    ),
+    max_size=6,
+)
+CLOCK = r"\d\d+:[0-5]\d:[0-5]\d[,.]\d{3}"
+
+
+@given(SEGMENTS)
+def test_whatever_is_said_the_subtitles_are_read_as_they_were_written(segments: list[TranscriptionSegment]) -> None:
+    told = Transcription(segments=tuple(segments))
+    blocks = re.findall(rf"(\d+)\n({CLOCK}) --> ({CLOCK})\n((?:[^\n]+\n)+)(?:\n|\Z)", told.to_srt())
+    assert "\n".join(f"{number}\n{start} --> {end}\n{text}" for number, start, end, text in blocks) == told.to_srt()
+    assert [int(block[0]) for block in blocks] == list(range(1, len(blocks) + 1))
+    for _, start, end, text in blocks:
+        assert start < end
+        assert "-->" not in text
+        assert len(text.splitlines()) <= 2
+        assert all(len(line) <= 42 for line in text.splitlines())
+    head, _, rest = told.to_vtt().partition("\n")
+    assert head == "WEBVTT"
+    cues = re.findall(rf"\n({CLOCK}) --> ({CLOCK})\n((?:[^\n]+\n)+)", rest)
+    assert "".join(f"\n{start} --> {end}\n{text}" for start, end, text in cues) == rest
+    said = [html.unescape(re.sub(r"<v [^>]*>", "", text)) for _, _, text in cues]
+    heard = "".join(said).split()
+    assert "".join(heard) == "".join("".join(segment.text for segment in segments).split())
 
 
 def test_json_holds_all_and_comes_back_the_same() -> None:

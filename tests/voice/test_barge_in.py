@@ -624,7 +624,7 @@ def test_all_who_wait_for_a_turn_are_released_by_the_end(plain: House) -> None:
     session = plain.open()
     turns = session.turns()
     waiting = [Running(lambda: list(turns)) for _ in range(4)]
-    until(lambda: len(threads_waiting_in(turns._updates)) == 1)  # the other three wait for that one
+    until(lambda: len(threads_waiting_in(turns._updates._queue)) == 1)  # the other three wait for that one
     turns.close()
     assert [each.result() for each in waiting] == [[], [], [], []]
 

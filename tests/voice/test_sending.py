@@ -377,7 +377,7 @@ def test_a_source_that_cannot_even_be_closed_leaves_nobody_waiting(plain: House)
     claim = AudioClaim()
     sending = sending_by(claim, BadEnd())
     claim.take(sending)
-    Running(lambda: sending.run(lambda listener: nullcontext())).join()
+    Running(lambda: sending._run(lambda listener: nullcontext())).join()
     with pytest.raises(OSError, match="network"):
         sending.wait(1)
     claim.take("another")
@@ -400,7 +400,7 @@ def test_whoever_has_waited_may_send_at_once() -> None:
     claim = WatchedClaim()
     claim.sending = sending_by(claim, (chunk for chunk in [bytes(2)]))
     claim.take(claim.sending)
-    Running(lambda: claim.sending.run(lambda listener: nullcontext())).join()
+    Running(lambda: claim.sending._run(lambda listener: nullcontext())).join()
     assert claim.sending.wait(1) == 2
     assert claim.waits_were_over == [False]
     claim.take("another")
