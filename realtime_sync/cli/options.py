@@ -120,7 +120,7 @@ def embedded_server() -> type[RealtimeServer]:
 @contextmanager
 def _local(speech: bool, responder: Optional[Responder]) -> Iterator[Endpoint]:
     server_class = embedded_server()
-    from realtime_sync.server.speech import RulesBrain
+    from realtime_sync.server import RulesBrain
 
     ears, told = _ears() if speech else (None, "the embedded server answers: it follows some rules and has no model")
     if responder is None and not (speech and ears is None):

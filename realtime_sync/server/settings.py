@@ -11,8 +11,8 @@ from realtime_sync.server.clock import Clock
 from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder, Transcriber
+from realtime_sync.server.rules import RulesBrain
 from realtime_sync.server.script import Script
-from realtime_sync.server.speech.rules import RulesBrain
 from realtime_sync.server.speech.speech import Speech
 from realtime_sync.server.speech.without_models import speech_without_models
 

@@ -6,6 +6,7 @@ It hears with Silero and Whisper, speaks with hibari-tts, and answers by rules (
 Needs the extra ``voice``. Nothing of it is imported before it is used.
 """
 
+from realtime_sync.server.rules import RulesBrain
 from realtime_sync.server.speech.chat import ChatBrain
 from realtime_sync.server.speech.hibari import HibariSynthesizer
 from realtime_sync.server.speech.protocols import (
@@ -18,7 +19,6 @@ from realtime_sync.server.speech.protocols import (
     VoiceActivityDetector,
     Word,
 )
-from realtime_sync.server.speech.rules import RulesBrain
 from realtime_sync.server.speech.silero import SileroDetector
 from realtime_sync.server.speech.speech import Speech
 from realtime_sync.server.speech.whisper import WhisperRecognizer

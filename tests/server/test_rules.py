@@ -8,9 +8,8 @@ from typing import Any, Optional, Union
 
 import pytest
 
-from realtime_sync.server import FunctionCall, Turn, default_responder
-from realtime_sync.server.speech import RulesBrain
-from realtime_sync.server.speech.rules import result_in_words
+from realtime_sync.server import FunctionCall, RulesBrain, Turn, default_responder
+from realtime_sync.server.rules import result_in_words
 from realtime_sync.server.tool_calls import figures
 
 Json = dict[str, Any]
