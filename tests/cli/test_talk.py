@@ -20,7 +20,7 @@ from realtime_sync.server.speech import Speech
 from realtime_sync.server.voice import speak
 from realtime_sync.voice import sound_devices
 from tests.cli.pseudo_terminal import PseudoTerminal
-from tests.voice.fake_sounddevice import FakeSoundDevice
+from tests.devices.fake_sounddevice import FakeSoundDevice
 
 Captured = pytest.CaptureFixture[str]
 Answering = Callable[[Callable[[Turn], Reply]], None]
