@@ -1,0 +1,113 @@
+"""Which sentences tell a user's name, and which only look as if they did."""
+
+from __future__ import annotations
+
+import pytest
+
+from realtime_sync.server.user_names import told_name
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("My name is Ada.", "Ada"),
+        ("my name is ada", "Ada"),
+        ("my name is john smith", "John"),
+        ("Hi, I'm Ada", "Ada"),
+        ("I am Ada and I live in London.", "Ada"),
+        ("Please call me Ada", "Ada"),
+        ("You can call me Al.", "Al"),
+        ("Call me Ishmael.", "Ishmael"),
+        ("Hello, my name's Grace Hopper.", "Grace"),
+        ("I’m Ada, nice to meet you", "Ada"),
+        ("My friends call me Bob, by the way", "Bob"),
+        ("I am Dr. Smith.", "Smith"),
+        ("Could you call me Ada?", "Ada"),
+        ("My name is Ada, what's yours?", "Ada"),
+        ("I'm O'Brien.", "O'Brien"),
+        ("No, my name is Grace.", "Grace"),
+        ("I am Jean-Luc.", "Jean-Luc"),
+        ("Hello I'm Ada from Paris", "Ada"),
+        ("My name is Ada and my dog is called Rex", "Ada"),
+        ("Hey! I'm Zoë.", "Zoë"),
+        ("I am Ada Lovelace", "Ada"),
+        ("My name is Ben. No, call me Benjamin.", "Benjamin"),
+        ("my name is ada and i live here", "Ada"),
+        ("I am Şule.", "Şule"),
+    ],
+)
+def test_a_name_is_told(text: str, name: str) -> None:
+    assert told_name(text) == name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please call me back tomorrow.",
+        "Please call me back tomorrow",
+        "Call me Back",
+        "call me later",
+        "Call me Tomorrow.",
+        "Call me Monday.",
+        "call me at five",
+        "Call me at Five.",
+        "I am Tired",
+        "I am tired and hungry.",
+        "I'm hungry",
+        "I am Hungry.",
+        "I'm Here",
+        "I'm here.",
+        "I'm sorry.",
+        "I'm Sorry, what?",
+        "I'm Fine, thanks",
+        "I am German.",
+        "I'm French and I like bread",
+        "I am Ada's brother.",
+        "I'm In Berlin",
+        "I am at home",
+        "I AM TIRED",
+        "My name is not important.",
+        "my name is hard to spell",
+        "My name is not Ada.",
+        "Don't call me Ada.",
+        "Never call me Ada",
+        "Did you call me Ada?",
+        "Why do you call me Ada?",
+        "She said: I am Ada",
+        "Do you think I am Ada?",
+        "Call me a taxi",
+        "Call me A Taxi.",
+        "Call me when you arrive",
+        "call me maybe",
+        "What is my name?",
+        "Who am I?",
+        "Am I Ada?",
+        "I am Not sure",
+        "I'm going to Paris.",
+        "I'm Going To Paris",
+        "I am from Berlin",
+        "I am 30 years old",
+        "I'm not Ada.",
+        "Is my name Ada?",
+        "Call me Ada's sister",
+        "If I am Ada, who are you?",
+        "I'm looking for Ada",
+        "call me Monday morning",
+        "my name is on the list",
+        "I am Late for work",
+        "Everybody knows that I'm Right.",
+        "I am Ready!",
+        "She says I'm Ada",
+        "I am Excited, tell me more",
+        "Call me Back please",
+        "call me in an hour",
+        "Call me In An Hour",
+        "Call me any time",
+        "When I am Old",
+        "I'm Just Looking",
+        "I am Late",
+        "call me été",
+    ],
+)
+def test_no_name_is_told(text: str) -> None:
+    assert told_name(text) is None
