@@ -57,7 +57,7 @@ def who_answers(
     """The settings ``responder``, ``script`` and ``speech``, with the defaults for those that are None."""
     if speech is not None and transcriber is not None:
         raise ConfigurationError("Give transcriber or speech, not both: a Speech has a recognizer of its own.")
-    default: Responder = default_responder if speech is None else RulesBrain()
+    default: Responder = default_responder if speech is None else RulesBrain(limits=speech.limits)
     is_script = isinstance(responder, Script)
     return {
         "responder": default if responder is None or is_script else responder,
