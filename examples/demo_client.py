@@ -35,7 +35,7 @@ def demo_client(*, speech: bool = False) -> Iterator[RealtimeConversationClient]
                 yield client
             return
         with embedded_server(speech=speech) as server:
-            yield OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+            yield OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
 
 
 def embedded_server(*, speech: bool) -> RealtimeServer:

@@ -78,7 +78,7 @@ def save(path: Path, data: bytes, form: SampleFormat) -> None:
 def spoken_answers() -> list[str]:
     """The sentences of the answers to the questions."""
     with RealtimeServer(responder=RulesBrain()) as server:
-        client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
         with client.start_conversation_session() as session:
             answers = [session.ask(text).transcript for text in TEXTS.values()]
     return [sentence.strip() for answer in answers for sentence in sentences([answer])]

@@ -55,9 +55,9 @@ def spoken(text: str) -> bytes:
 
 @contextmanager
 def asking(server: RealtimeServer, **options: Any) -> Iterator[RealtimeConversationSession]:
-    client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+    client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
     told = ConversationSessionOptions(
-        input_transcription_options=InputTranscriptionOptions(model="whisper-1"),
+        input_transcription_options=InputTranscriptionOptions(),
         **{"turn_detection_options": TurnDetectionOptions.server_vad(silence_duration_ms=500), **options},
     )
     with client, client.start_conversation_session(told) as session:
