@@ -30,6 +30,7 @@ _FIXED = (
         r"^\W*(how|what|is|will|tell)\b.*\bweather\b|\bweather\b.*\?",
         "I do not know the weather: I have no tool for it.",
     ),
+    (r"\bare you (still )?there\b", "Yes, I am here."),
     (r"\bthank(s| you)\b", "You are welcome."),
     (r"\b(good ?bye|bye|see you)\b", "Goodbye!"),
 )

