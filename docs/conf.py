@@ -157,16 +157,22 @@ def _link_alias(app: Sphinx, env: BuildEnvironment, node: addnodes.pending_xref,
     return make_refnode(app.builder, node["refdoc"], found[0].docname, found[0].node_id, text, last)
 
 
+_OF_ROOMS = ("class", "data", "exception", "function")
+
+
 def _link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Make links of public names between backquotes: `Answer`, `session.ask(...)`; in guides of `ask()`, too."""
     of_a_session = r"^session\." if docname.startswith("reference/") else r"^(session\.|(?=[a-z]\w+\(\)$))"
     known = app.env.domains.python_domain.objects
+    of_rooms = {name.rpartition(".")[2]: entry for name, entry in known.items() if entry.objtype in _OF_ROOMS}
     for literal in list(doctree.findall(nodes.literal)):
         if isinstance(literal.parent, (nodes.reference, nodes.title)) or "xref" in literal["classes"]:
             continue
-        words = re.match(r"[\w.]*\w(\(\)$)?", literal.astext())
+        words = re.match(r"[\w.]*\w(\(\)$|(?=\(|$))", literal.astext())
         name = re.sub(of_a_session, "RealtimeConversationSession.", words[0] if words else "")
         target = known.get(f"realtime_sync.{name.removeprefix('realtime_sync.').removesuffix('()')}")
+        if target is None and re.fullmatch(r"\w*[A-Z_]\w*", name):  # no plain word, such as `text`
+            target = of_rooms.get(name)
         if target is not None and target.docname != docname:
             literal.replace_self(
                 make_refnode(app.builder, docname, target.docname, target.node_id, literal.deepcopy(), name)

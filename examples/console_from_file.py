@@ -1,8 +1,10 @@
 """Ask a recorded question, read and hear the answer.
 
-    python examples/console_from_file.py [question.wav] [-o answer.wav]
+    .venv/bin/pip install -e ".[voice]"
+    .venv/bin/python examples/console_from_file.py [question.wav] [-o answer.wav]
 
 The question is a WAV file: PCM, 16 bit, mono, 24,000 Hz.
+With the extra server in the place of voice, a server without a key understands the recordings of examples/audio only.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from demo_client import demo_client, print_failure, recording, writable
+from demo_client import demo_client, how_to_play, print_failure, recording, writable
 
 from realtime_sync import (
     ConversationItemInputAudioTranscriptionCompletedUpdate,
@@ -42,7 +44,7 @@ def main() -> None:
         # A file comes faster than speech, so pauses in it mean nothing: we say where the question ends.
         turn_detection_options=TurnDetectionOptions.disabled(),
     )
-    with demo_client() as client, client.start_conversation_session(options) as session:
+    with demo_client(speech=True) as client, client.start_conversation_session(options) as session:
         print(f"Session {session.id} with {client.model}")
         session.send_audio(arguments.question)
         session.commit_pending_audio()
@@ -75,6 +77,7 @@ def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
     if audio:
         write_wav(output, audio)
         print(f"Wrote   {output} ({len(audio) / 48_000:.1f} s)")
+        print(f"Hear it {how_to_play(output)}")
 
 
 if __name__ == "__main__":

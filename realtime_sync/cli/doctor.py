@@ -20,6 +20,7 @@ from realtime_sync import errors
 from realtime_sync.cli import options, terminal
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.deadline import Deadline
+from realtime_sync.devices.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint, Target
 from realtime_sync.timeouts import Timeouts
@@ -31,7 +32,6 @@ from realtime_sync.transport.tls import CA_VARIABLES
 from realtime_sync.transport.urls import show_url
 from realtime_sync.transport.waiting import Cancellation
 from realtime_sync.version import __version__
-from realtime_sync.voice.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
 
 _TIMEOUTS = Timeouts(connect=10.0)
 _INDENT = " " * 19

@@ -14,7 +14,7 @@ import trustme
 from realtime_sync.cli import main
 from realtime_sync.server import RealtimeServer
 from realtime_sync.transport.tls import CA_VARIABLES
-from tests.voice.fake_sounddevice import FakeSoundDevice
+from tests.devices.fake_sounddevice import FakeSoundDevice
 
 Captured = pytest.CaptureFixture[str]
 
