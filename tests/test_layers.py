@@ -22,6 +22,7 @@ ROOMS = [
     "version",
     "lazy",
     "values",
+    "models",
     "errors",
     "user_code",
     "checks",

@@ -128,7 +128,7 @@ def note_cost(conversation: Conversation, *, priced: bool) -> None:
     if usage.responses == 0:
         return
     cost = conversation.cost() if priced else None
-    price = f", ${cost:.4f} by list prices" if cost is not None else ""
+    price = f", ${cost:.4f} by list prices" if cost is not None else ", at a price that is not known" if priced else ""
     note(f"{counted(usage.responses, 'answer')}, {usage.input_tokens} tokens read, {usage.output_tokens} said{price}")
 
 

@@ -29,6 +29,7 @@ from realtime_sync.errors import (
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.options import InputTranscriptionOptions, TranscriptionSessionOptions, TurnDetectionOptions
 from realtime_sync.protocol.registry import UNSET
+from realtime_sync.protocol.shortcuts import transcribed_by
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.session import RealtimeConversationSession
@@ -117,12 +118,12 @@ def session_options(
     if not isinstance(options, TranscriptionSessionOptions):
         raise InvalidInputError(f"options must be TranscriptionSessionOptions, not {type(options).__name__}")
     told = options.input_transcription_options or InputTranscriptionOptions()
-    model = model or told.model or DEFAULT_TRANSCRIPTION_MODEL
+    told = transcribed_by(told, model or told.model or DEFAULT_TRANSCRIPTION_MODEL, language)
     include = [*(options.include or ())]
     return attrs.evolve(
         options,
         input_audio_format="audio/pcm",
-        input_transcription_options=attrs.evolve(told, model=model, language=language or told.language),
+        input_transcription_options=told,
         turn_detection_options=TurnDetectionOptions.disabled(),
         include=[*include, LOGPROBS] if logprobs and LOGPROBS not in include else include or UNSET,
     )
