@@ -34,6 +34,7 @@ from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refu
 from realtime_sync.endpoint.credentials import Credential
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.endpoint.environment import from_environment
+from realtime_sync.endpoint.retirement import warn_of_ends
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     SessionOptions,
@@ -410,6 +411,7 @@ class RealtimeConversationClient:
     ) -> RealtimeConversationSession:
         if options is not None:  # before anything is connected
             check_type(options, SESSION_OPTIONS, "options")
+        warn_of_ends(self.endpoint, model, options)
         if recording is not None:
             from realtime_sync.recording import RecordingWriter
 

@@ -18,10 +18,22 @@ import attrs
 
 from realtime_sync.values import Value
 
-__all__ = ["DATE", "MODELS", "ModelInfo", "ModelPrices", "ServiceEndsWarning", "days_until", "find_model"]
+__all__ = [
+    "DATE",
+    "MODELS",
+    "ModelInfo",
+    "ModelPrices",
+    "PROMPTS_END",
+    "ServiceEndsWarning",
+    "days_until",
+    "find_model",
+]
 
 DATE: Final = "2026-11-29"
 """When the table was made: YYYY-MM-DD."""
+
+PROMPTS_END: Final = "2026-11-30"
+"""When OpenAI ends prompts that are kept at the service (``prompt=``, ``PromptReference``)."""
 
 ModelKind = Literal["conversation", "transcription", "translation", "preview"]
 

@@ -82,6 +82,8 @@ class TruncationOptions(Options):
 class PromptReference(Options):
     """A prompt that is kept at the service, and the values for its variables.
 
+    OpenAI ends these prompts on 2026-11-30: keep the text in your program, and pass it as ``instructions``.
+
     Attributes:
         id: The prompt's id.
         version: Its version. UNSET: the newest.
@@ -144,7 +146,8 @@ class ConversationSessionOptions(Options):
         tracing: ``"auto"``, or names for the service's traces. None: no traces. GA endpoints only.
         truncation: What to forget when the context is full: ``"auto"``, ``"disabled"``, or ``TruncationOptions``. GA
             endpoints only.
-        prompt: A prompt that is kept at the service. GA endpoints only.
+        prompt: A prompt that is kept at the service. GA endpoints only. OpenAI ends these on 2026-11-30: use
+            ``instructions``.
         include: What the service adds to updates: ``["item.input_audio_transcription.logprobs"]``. GA endpoints only.
     """
 
@@ -239,7 +242,8 @@ class ConversationResponseOptions(Options):
         max_output_tokens: Tokens of this response, its calls included: 1 to 4,096, or ``"inf"``; the service refuses 0.
         temperature: 0.6 to 1.2. Preview endpoints only.
         reasoning: How much the model thinks before it answers. GA endpoints only.
-        prompt: A prompt that is kept at the service. GA endpoints only.
+        prompt: A prompt that is kept at the service. GA endpoints only. OpenAI ends these on 2026-11-30: use
+            ``instructions``.
         conversation: ``"none"``: out-of-band; the response answers ``input_items`` (or the conversation as it stands)
             and leaves the conversation as it was. ``"auto"``: it becomes a part of the conversation.
         metadata: Up to 16 texts by name; they come back with the response, to tell several apart.
