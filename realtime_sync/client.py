@@ -35,6 +35,7 @@ from realtime_sync.endpoint.credentials import Credential
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.endpoint.environment import from_environment
 from realtime_sync.endpoint.retirement import warn_of_ends
+from realtime_sync.models import ConversationModelName, TranscriptionModelName, TranslationModelName
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     SessionOptions,
@@ -102,7 +103,7 @@ class RealtimeConversationClient:
     @discreet
     def __init__(
         self,
-        model: Optional[str],
+        model: Optional[ConversationModelName],
         endpoint: Union[Endpoint, Credential] = None,
         *,
         settings: Optional[ConnectionSettings] = None,
@@ -208,7 +209,7 @@ class RealtimeConversationClient:
         self,
         options: Optional[TranscriptionSessionOptions] = None,
         *,
-        model: Optional[str] = None,
+        model: Optional[TranscriptionModelName] = None,
         language: Optional[str] = None,
         reconnect: Union[bool, Reconnect] = False,
         budget: Union[float, Budget, None] = None,
@@ -251,7 +252,7 @@ class RealtimeConversationClient:
         options: Union[TranslationSessionOptions, str, None] = None,
         *,
         target_language: Optional[str] = None,
-        model: Optional[str] = None,
+        model: Optional[TranslationModelName] = None,
         reconnect: Union[bool, Reconnect] = False,
         budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,

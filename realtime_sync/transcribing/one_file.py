@@ -27,6 +27,7 @@ from realtime_sync.errors import (
     WaitTimeoutError,
 )
 from realtime_sync.interrupts import Flag
+from realtime_sync.models import TranscriptionModelName
 from realtime_sync.protocol.options import InputTranscriptionOptions, TranscriptionSessionOptions, TurnDetectionOptions
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.shortcuts import transcribed_by
@@ -58,7 +59,7 @@ def transcribe(
     source: AudioSource,
     client: RealtimeConversationClient,
     *,
-    model: Optional[str] = None,
+    model: Optional[TranscriptionModelName] = None,
     language: Optional[str] = None,
     logprobs: bool = False,
     options: Optional[TranscriptionSessionOptions] = None,
