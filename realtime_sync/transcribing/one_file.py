@@ -77,8 +77,9 @@ def transcribe(
     transcribes them. Each becomes a segment, or several where speakers are told apart.
 
     ``model``: None takes that of ``options``, else ``gpt-transcribe``. ``language``: ISO-639-1, such as ``"en"``;
-    None lets the model find out. ``logprobs``: ask how sure the model was of each token. ``options``: further settings
-    of the session (keywords, noise reduction); turn detection and the audio's format are set here.
+    None lets the model find out. ``logprobs``: ask how sure the model was of each token, which not every model tells.
+    ``options``: further settings of the session (keywords, noise reduction); turn detection and the audio's format are
+    set here.
 
     ``retries``: how often in a row, without a piece being done in between, to try again after what may pass (a lost
     connection, an overloaded service), with growing pauses; what is done is kept. ``timeout``: seconds that the service
