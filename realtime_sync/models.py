@@ -145,10 +145,8 @@ def find_model(model: Optional[str]) -> Optional[ModelInfo]:
 def days_until(date: str) -> int:
     """From today, by this machine's clock, to a date (YYYY-MM-DD); negative if it is past. Raises ValueError."""
     year, month, day = map(int, date.split("-"))
-    now = time.localtime()
-    # At noon, so that a day of 23 hours is one, too.
-    begun, ended = (time.mktime((*each, 12, 0, 0, 0, 0, -1)) for each in (now[:3], (year, month, day)))
-    return round((ended - begun) / 86_400)
+    begun, ended = (time.mktime((*each, 0, 0, 0, 0, 0, -1)) for each in (time.localtime()[:3], (year, month, day)))
+    return round((ended - begun) / 86_400)  # for one day has 23 hours, and one has 25
 
 
 def _is_dated_version(model: str, name: str) -> bool:
