@@ -25,6 +25,7 @@ from typing import Callable
 import attrs
 
 from realtime_sync.server import RealtimeServer
+from realtime_sync.server.speech import recorded_speech
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -145,7 +146,7 @@ def run(chosen: list[Block], folder: Path) -> Iterator[str]:
     (folder / "examples").symlink_to(ROOT / "examples")
     for name in {need for block in chosen for need in block.needs} & FILES.keys():
         FILES[name](folder)
-    with RealtimeServer() as server:
+    with RealtimeServer(speech=recorded_speech()) as server:  # as `realtime-sync serve` is
         plain = [block for block in chosen if not block.is_test]
         if plain:
             yield from _in_one_process(plain, server, folder)

@@ -47,10 +47,16 @@ def test_every_public_name_stands_in_the_reference() -> None:
     assert sorted(names - {name.removeprefix("realtime_sync.") for name in DESCRIBED}) == []
 
 
+def is_described(room: str, name: str) -> bool:
+    """Under this name, in this room or in another one that has the very same thing."""
+    thing = getattr(importlib.import_module(room), name)
+    homes = [home for home in ("realtime_sync", *ROOMS) if f"{home}.{name}" in DESCRIBED]
+    return any(getattr(importlib.import_module(home), name, None) is thing for home in homes)
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_public_name_of_a_room_stands_in_the_reference(room: str) -> None:
-    names = set(importlib.import_module(room).__all__)
-    assert sorted(name for name in names if not DESCRIBED & {f"{room}.{name}", f"realtime_sync.{name}"}) == []
+    assert [name for name in importlib.import_module(room).__all__ if not is_described(room, name)] == []
 
 
 def test_every_method_of_a_session_stands_in_the_reference() -> None:
