@@ -164,21 +164,23 @@ _OF_ROOMS = ("class", "data", "exception", "function")
 
 def _link_names(app: Sphinx, doctree: nodes.document, docname: str) -> None:
     """Make links of public names between backquotes: `Answer`, `session.ask(...)`; in guides of `ask()`, too."""
-    of_a_session = r"^session\." if docname.startswith("reference/") else r"^(session\.|(?=[a-z]\w+\(\)$))"
     known = app.env.domains.python_domain.objects
-    of_rooms = {name.rpartition(".")[2]: entry for name, entry in known.items() if entry.objtype in _OF_ROOMS}
     for literal in list(doctree.findall(nodes.literal)):
         if isinstance(literal.parent, (nodes.reference, nodes.title)) or "xref" in literal["classes"]:
             continue
-        words = re.match(r"[\w.]*\w(\(\)$|(?=\(|$))", literal.astext())
-        name = re.sub(of_a_session, "RealtimeConversationSession.", words[0] if words else "")
-        target = known.get(f"realtime_sync.{name.removeprefix('realtime_sync.').removesuffix('()')}")
-        if target is None and re.fullmatch(r"\w*[A-Z_]\w*", name):  # no plain word, such as `text`
-            target = of_rooms.get(name)
+        name = re.match(r"[\w.]*\w(\(\)$|(?=\(|$))|", literal.astext())[0]
+        names = [re.sub(r"^session\.", "RealtimeConversationSession.", name).removeprefix("realtime_sync.")]
+        if re.fullmatch(r"\w+\(\)", name) and not docname.startswith("reference/"):
+            names.insert(0, f"RealtimeConversationSession.{name}")
+        found = [known.get(f"realtime_sync.{each.removesuffix('()')}") for each in names]
+        if re.fullmatch(r"\w*[A-Z_]\w*", name):  # of a room; no plain word, such as `text`
+            found += [
+                entry for path, entry in known.items() if path.endswith(f".{name}") and entry.objtype in _OF_ROOMS
+            ]
+        target = next(filter(None, found), None)
         if target is not None and target.docname != docname:
-            literal.replace_self(
-                make_refnode(app.builder, docname, target.docname, target.node_id, literal.deepcopy(), name)
-            )
+            link = make_refnode(app.builder, docname, target.docname, target.node_id, literal.deepcopy(), name)
+            literal.replace_self(link)
 
 
 def setup(app: Sphinx) -> None:

@@ -28,6 +28,7 @@ from realtime_sync.server import RealtimeServer
 from realtime_sync.server.speech import recorded_speech
 
 ROOT = Path(__file__).parents[2]
+_QUESTION = ROOT / "examples/audio/what_is_the_tallest_tree.wav"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 _FENCE = re.compile(
@@ -92,13 +93,13 @@ def python_blocks(page: Path, *, slow: bool) -> list[Block]:
 
 
 def _question(folder: Path) -> None:
-    shutil.copy(ROOT / "examples/audio/hello.wav", folder / "question.wav")
+    shutil.copy(_QUESTION, folder / "question.wav")
 
 
 def _meeting(folder: Path) -> None:
     import soundfile
 
-    samples, rate = soundfile.read(ROOT / "examples/audio/hello.wav")
+    samples, rate = soundfile.read(_QUESTION)
     soundfile.write(folder / "meeting.mp3", samples, rate)
 
 
@@ -110,10 +111,10 @@ def _picture(folder: Path) -> None:
 def _session(folder: Path) -> None:
     from realtime_sync import OpenAIClient
 
-    with RealtimeServer() as server:
+    with RealtimeServer(speech=recorded_speech()) as server:
         client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
         with client.start_conversation_session(recording=folder / "session.jsonl") as session:
-            session.ask(ROOT / "examples/audio/hello.wav")
+            session.ask(_QUESTION)
 
 
 FILES: Mapping[str, Callable[[Path], None]] = {
@@ -146,7 +147,7 @@ def run(chosen: list[Block], folder: Path) -> Iterator[str]:
     (folder / "examples").symlink_to(ROOT / "examples")
     for name in {need for block in chosen for need in block.needs} & FILES.keys():
         FILES[name](folder)
-    with RealtimeServer(speech=recorded_speech()) as server:  # as `realtime-sync serve` is
+    with RealtimeServer(speech=recorded_speech()) as server:  # as `realtime-sync serve`
         plain = [block for block in chosen if not block.is_test]
         if plain:
             yield from _in_one_process(plain, server, folder)
