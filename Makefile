@@ -16,8 +16,9 @@ test:
 slow:
 	$(PYTHON) -m pytest -m slow -n 0
 
-docs: # build/docs/index.html
+docs: # build/docs/index.html, and the man page build/man/realtime-sync.1
 	$(PYTHON) -m sphinx -W --keep-going -b html docs build/docs
+	$(PYTHON) -m sphinx -q -b man docs build/man
 
 ci:
 	PYTHON=$(PYTHON) .ci/run

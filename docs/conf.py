@@ -46,6 +46,8 @@ nitpick_ignore_regex = [
     (r"py:class", r"ToolOutcome|Samples|RecordingWriter"),
 ]
 
+man_pages = [("reference/command-line", "realtime-sync", "the realtime voice API from the command line", "", 1)]
+
 html_theme = "furo"
 html_title = f"realtime_sync {release}"
 html_static_path = ["_static"]

@@ -43,7 +43,7 @@ _READ_ALOUD = re.compile(
     r"(?:^|[.!?:;\n])\s*(?:please )?(?:read|repeat|speak)\b[^.!?]*\b(?:aloud|out loud|word for word|verbatim)\b",
     re.IGNORECASE,
 )
-# A text, or instructions for one response: all of it, or what is in quotation marks.
+# What a user, or the instructions of one response, want said.
 _SAY = re.compile(r"\W*(?:please )?say(?: exactly| only| this)?\b[\s,:]+(.+)", re.IGNORECASE | re.DOTALL)
 _QUESTION = re.compile(
     r"\W*(what|who|whose|where|when|why|how|which|is|are|do|does|did|can|could|will|would|should)\b|.*\?\W*$",
@@ -118,7 +118,9 @@ def _has(text: str, pattern: str) -> bool:
 
 
 def _unquoted(text: str) -> str:
-    return text.strip('"“” \n')
+    """What a text begins with in quotation marks, else all of it."""
+    quoted = re.match(r'["“](.+?)["”]', text, re.DOTALL)
+    return quoted[1] if quoted else text.strip()
 
 
 def _fixed(text: str) -> Optional[str]:

@@ -138,7 +138,18 @@ def test_console_from_file_understands_a_sample_and_answers_it_in_recorded_speec
     recordings = [recording_of(sentence) or b"" for sentence in sentences([HYPERION])]
     with wave.open(str(tmp_path / "answer.wav")) as file:
         assert file.readframes(file.getnframes()) == b"".join(recordings)
-    assert re.search(r"\nHear it (\S.* answer\.wav|open file://\S+/answer\.wav in a browser)\n", told)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="which have a player of their own")
+def test_console_from_file_says_how_to_hear_the_answer(tmp_path: Path, without_voice: dict[str, str]) -> None:
+    players = tmp_path / "bin"
+    players.mkdir()
+    env = {**without_voice, "PATH": str(players)}
+    told = run("console_from_file.py", tmp_path, "-o", "my answer.wav", env=env)
+    assert f"\nHear it open {tmp_path.as_uri()}/my%20answer.wav in a browser\n" in told
+    (players / "aplay").touch(mode=0o755)
+    told = run("console_from_file.py", tmp_path, "-o", "my answer.wav", env=env)
+    assert told.endswith("\nHear it aplay 'my answer.wav'\n")
 
 
 def test_console_from_file_says_why_it_does_not_understand_another_recording(

@@ -79,6 +79,8 @@ def answer(*items: Union[str, Json], **told: Any) -> Any:
         ("What time is it?", "It is 3:07 PM."),
         ("What is seven times eight?", "7 times 8 is 56."),
         ("Say: the sky is blue.", "the sky is blue."),
+        ('Please say "the sky is blue" to me', "the sky is blue"),
+        ('Say he said "no"', 'he said "no"'),
         ("Thank you.", "You are welcome."),
         ("Are you still there?", "Yes, I am here."),
         ("The sky is blue.", "You said: The sky is blue."),
