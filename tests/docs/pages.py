@@ -112,7 +112,7 @@ def _session(folder: Path) -> None:
     from realtime_sync import OpenAIClient
 
     with RealtimeServer(speech=recorded_speech()) as server:
-        client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
         with client.start_conversation_session(recording=folder / "session.jsonl") as session:
             session.ask(_QUESTION)
 
@@ -132,7 +132,7 @@ def environment(need: str, server: RealtimeServer) -> dict[str, str]:
     return {
         "AZURE_OPENAI_ENDPOINT": server.azure_endpoint,
         "AZURE_OPENAI_API_KEY": "any-key",
-        "AZURE_OPENAI_DEPLOYMENT": "gpt-realtime",
+        "AZURE_OPENAI_DEPLOYMENT": "gpt-realtime-2.1",
     }
 
 
