@@ -19,6 +19,7 @@ SETTINGS = {
     "ConnectRetries",
     "ConnectionSettings",
     "Endpoint",
+    "ModelInfo",
     "ModelPrices",
     "Prices",
     "QueueLimits",
