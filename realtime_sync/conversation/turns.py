@@ -350,6 +350,13 @@ class TurnTracker:
         if draft is not None and self._has_room(draft, update):
             draft.spoken.setdefault(update.item_id, TextPieces()).add(update.delta or "")
 
+    def _transcript_updated(
+        self, update: updates.ConversationItemInputAudioTranscriptionUpdatedUpdate, at: float
+    ) -> None:
+        draft = self._draft_of_speech(update.item_id)
+        if draft is not None and self._has_room(draft, update):
+            draft.spoken.setdefault(update.item_id, TextPieces()).replace(update.transcript)
+
     def _transcript_completed(
         self, update: updates.ConversationItemInputAudioTranscriptionCompletedUpdate, at: float
     ) -> None:
@@ -544,6 +551,7 @@ _HANDLERS: dict[type[ConversationUpdate], Callable[[TurnTracker, Any, float], No
     updates.ConversationItemDeletedUpdate: TurnTracker._item_deleted,
     updates.ConversationItemTruncatedUpdate: TurnTracker._item_truncated,
     updates.ConversationItemInputAudioTranscriptionDeltaUpdate: TurnTracker._transcript_delta,
+    updates.ConversationItemInputAudioTranscriptionUpdatedUpdate: TurnTracker._transcript_updated,
     updates.ConversationItemInputAudioTranscriptionCompletedUpdate: TurnTracker._transcript_completed,
     updates.ConversationItemInputAudioTranscriptionFailedUpdate: TurnTracker._transcript_failed,
     updates.ResponseCreatedUpdate: TurnTracker._response_created,
