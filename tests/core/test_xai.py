@@ -64,6 +64,14 @@ def test_what_was_heard_so_far_takes_the_place_of_what_was_told_before(plain: Ho
     assert session.conversation.usage.transcriptions == 1
 
 
+def test_a_turn_has_what_was_heard_so_far_if_nothing_else_comes(plain: House) -> None:
+    server = Imitator({})
+    session = plain.raw(server)
+    turns = session.turns(timeout=10)
+    server.say(*heard("updated"), *STOPPED, *ANSWER)
+    assert next(turns).user_transcript == "Hello, my name is"
+
+
 def test_what_is_told_so_far_after_the_end_is_late(plain: House) -> None:
     server = Imitator({})
     session = plain.raw(server)
