@@ -75,6 +75,8 @@ class ConversationUpdateKind(str, enum.Enum):
     SESSION_OUTPUT_AUDIO_DELTA = "session.output_audio.delta"
     SESSION_OUTPUT_TRANSCRIPT_DELTA = "session.output_transcript.delta"
     SESSION_UPDATED = "session.updated"
+    TRANSCRIPTION_DELTA = "transcription.delta"
+    TRANSCRIPTION_DONE = "transcription.done"
     TRANSCRIPTION_SESSION_CREATED = "transcription_session.created"
     TRANSCRIPTION_SESSION_UPDATED = "transcription_session.updated"
     # The one that no server sends: this library says it where a session goes on over a new connection.

@@ -457,6 +457,21 @@ class SessionOutputAudioDeltaUpdate(_TranslationDelta):
         return decode_base64(self.delta)
 
 
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
+class TranscriptionDeltaUpdate(ConversationUpdate):
+    """vLLM's own realtime endpoint: a piece of what it hears."""
+
+    delta: str
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
+class TranscriptionDoneUpdate(ConversationUpdate):
+    """vLLM's own realtime endpoint: all that it has heard since it was told to listen."""
+
+    text: str
+    usage: Optional[resources.CompletionUsage] = None
+
+
 def is_about_tool_lists(update: ConversationUpdate) -> bool:
     """True for what tells of a remote server's list of tools."""
     if isinstance(update, WholeItemUpdateBase):

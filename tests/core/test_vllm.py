@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from realtime_sync import ErrorUpdate
+from realtime_sync import ErrorUpdate, TranscriptionDeltaUpdate, TranscriptionDoneUpdate
 from tests.core.harness import House
 from tests.core.imitator import Imitator
 
@@ -21,8 +21,11 @@ def test_what_it_hears_can_be_read(plain: House) -> None:
     pieces = [{"type": "transcription.delta", "delta": text} for text in ("Hel", "lo")]
     whole = {"type": "transcription.done", "text": "Hello", "usage": {"prompt_tokens": 7, "total_tokens": 9}}
     session = plain.raw(Imitator({"input_audio_buffer.commit": [*pieces, whole]}))
+    transcripts = session.transcripts()
     session.send_message({"type": "session.update", "model": "voxtral"})
     session.send_message({"type": "input_audio_buffer.commit", "final": True})
     done = session.wait_for("transcription.done", 10)
-    assert done.extra["text"] == "Hello"
-    assert [session.wait_for("transcription.delta", 10).extra["delta"] for _ in range(2)] == ["Hel", "lo"]
+    assert isinstance(done, TranscriptionDoneUpdate)
+    assert (done.text, done.usage.prompt_tokens, done.oddities) == ("Hello", 7, ())
+    assert [session.wait_for(TranscriptionDeltaUpdate, 10).delta for _ in range(2)] == ["Hel", "lo"]
+    assert next(transcripts).text == "Hello"
