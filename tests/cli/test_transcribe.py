@@ -20,6 +20,8 @@ from tests.server.sounds import silence, tone
 from tests.server.speech.conftest import tongue  # noqa: F401  a fixture
 from tests.server.speech.spoken import SENTENCES, Tongue, word_error_rate
 from tests.transcribing.serving import AUDIO, HELLO, write_recording
+from tests.transcribing.vllm_server import VLLM
+from tests.transport.peer import Peer
 
 Captured = pytest.CaptureFixture[str]
 HEARD = "[1.7 seconds of audio]"
@@ -257,3 +259,10 @@ def test_a_folder_of_speech_is_understood_though_the_process_is_killed_in_the_mi
     assert {path: path.stat().st_mtime_ns for path in done} == done
     heard = [(sentence, (output / f"{name}.txt").read_text()) for name, sentence in said.items()]
     assert word_error_rate(heard) <= 0.1
+
+
+def test_vllms_own_endpoint_is_spoken_to_in_its_own_way(capsys: Captured) -> None:
+    with Peer(VLLM("voxtral")) as peer:
+        endpoint = peer.url.partition("/realtime")[0]
+        assert main(["transcribe", str(HELLO), "--server", "vllm", "--endpoint", endpoint, "--model", "voxtral"]) == 0
+    assert capsys.readouterr() == ("1.7\n", "")
