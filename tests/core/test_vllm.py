@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import wave
+
 from realtime_sync import ErrorUpdate, TranscriptionDeltaUpdate, TranscriptionDoneUpdate
-from tests.core.harness import House
+from tests.core.harness import House, until
 from tests.core.imitator import Imitator
+from tests.transcribing.serving import AUDIO
 
 
 def test_its_session_has_an_id_and_its_errors_reach_the_caller(plain: House) -> None:
@@ -15,6 +19,17 @@ def test_its_session_has_an_id_and_its_errors_reach_the_caller(plain: House) -> 
     error = session.wait_for(ErrorUpdate, 10)
     assert (session.id, error.code) == ("sess-1", "unknown_event")
     assert "Unknown event type" in error.message
+
+
+def test_it_is_sent_audio_at_its_rate_which_it_does_not_tell(plain: House) -> None:
+    server = Imitator({}, [{"type": "session.created", "id": "sess-1", "created": 1}])
+    session = plain.raw(server)
+    session.send_audio(AUDIO / "hello_16khz.wav")  # taken as it is
+    session.send_message({"type": "input_audio_buffer.commit", "final": True})
+    until(lambda: server.types()[-1:] == ["input_audio_buffer.commit"])
+    sent = b"".join(base64.b64decode(message["audio"]) for message in server.heard[:-1])
+    with wave.open(str(AUDIO / "hello_16khz.wav")) as file:
+        assert sent == file.readframes(file.getnframes())
 
 
 def test_what_it_hears_can_be_read(plain: House) -> None:
