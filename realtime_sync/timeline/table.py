@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Optional
 
+from realtime_sync.cells import beginning, width_of
 from realtime_sync.conversation.turns import Turn
 from realtime_sync.recording import Recording
 
@@ -19,7 +20,7 @@ LATENCIES = (
 )
 """The latencies that are shown, by their names in ``Timeline``."""
 
-_WORDS = 60  # characters of what was said
+_FEWEST_WORDS = 24  # cells of what was said; if there is no room for so many, a turn takes several lines
 
 
 def latency(turn: Turn, name: str) -> Optional[float]:
@@ -47,10 +48,10 @@ def shown_length(seconds: float) -> str:
     return f"{seconds:.1f} s" if round(seconds, 1) < 60 else f"{clock(seconds)} min"
 
 
-def shortened(text: str, width: int) -> str:
-    """On one line, at most so long."""
+def shortened(text: str, width: Optional[int]) -> str:
+    """On one line, at most so many cells wide; None: however wide."""
     text = " ".join(text.split())
-    return text if len(text) <= width else f"{text[: width - 3].rstrip()}..."
+    return text if width is None or width_of(text) <= width else f"{beginning(text, width - 3).rstrip()}..."
 
 
 def user_words(turn: Turn) -> str:
@@ -64,19 +65,19 @@ def model_words(turn: Turn) -> str:
     return " ".join(filter(None, (calls, turn.text or turn.transcript)))
 
 
-def text(recording: Recording) -> str:
+def text(recording: Recording, *, width: Optional[int] = None) -> str:
     """The turns with their latencies as a table, to be printed.
 
     Args:
         recording: The recording.
+        width: How wide a line may be, in characters: what was said is cut to fit, and if there is no room for it,
+            each turn is a list of lines. None: nothing is cut.
     """
     turns = recording.turns()
     told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
-    heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
     lines = [_title(recording, turns), *(f"  {fault}" for fault in recording.faults)]
     if turns:
-        rows = [_row(number, turn, told) for number, turn in enumerate(turns, 1)]
-        lines += ["", *_table(["turn", "began", *heads, "status", "said -> answered"], [*rows, *_median(turns, told)])]
+        lines += ["", *(_table_of(turns, told, width) or _lists_of(turns, told, width or 0))]
     return "\n".join(lines)
 
 
@@ -91,31 +92,72 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _row(number: int, turn: Turn, told: Sequence[str]) -> list[str]:
-    status = "interrupted" if turn.interrupted else turn.status or "unanswered"
-    words = shortened(f"{user_words(turn) or '...'} -> {model_words(turn) or '...'}", _WORDS)
-    times = [shown_seconds(latency(turn, name)) for name in told]
-    return [str(number), clock(turn.started), *times, status, words]
+def _status(turn: Turn) -> str:
+    return "interrupted" if turn.interrupted else turn.status or "unanswered"
 
 
-def _median(turns: Sequence[Turn], told: Sequence[str]) -> list[list[str]]:
-    """A last row, where there is more than one turn to take it of."""
+def _medians(turns: Sequence[Turn], told: Sequence[str]) -> list[str]:
+    """Empty if there is but one turn to take them of."""
     if len(turns) < 2:
         return []
     known = [[value for turn in turns if (value := latency(turn, name)) is not None] for name in told]
-    return [["median", "", *(shown_seconds(statistics.median(values)) for values in known), "", ""]]
+    return [shown_seconds(statistics.median(values)) for values in known]
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as they need be; numbers end where their column does, the last two columns are words."""
-    two = [head.rpartition("\n") for head in heads]
+# As a table -----------------------------------------------------------------------------------------------------------
+
+
+def _table_of(turns: Sequence[Turn], told: Sequence[str], width: Optional[int]) -> list[str]:
+    """A line for each turn; empty if a line is not wide enough."""
+    heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
+    heads = ["turn", "began", *heads, "status", "said -> answered"]
+    rows = [
+        [str(number), clock(turn.started), *(shown_seconds(latency(turn, name)) for name in told), _status(turn)]
+        for number, turn in enumerate(turns, 1)
+    ]
+    medians = _medians(turns, told)
+    rows += [["median", "", *medians, ""]] if medians else []
+    columns = _columns(heads, rows)
+    room = None if width is None else width - len(columns[0])
+    if room is not None and room < _FEWEST_WORDS:
+        return []
+    words = ["", heads[-1], *(shortened(_exchange(turn), room) for turn in turns), *([""] if medians else [])]
+    return [(column + word).rstrip() for column, word in zip(columns, words, strict=True)]
+
+
+def _exchange(turn: Turn) -> str:
+    return f"{user_words(turn) or '...'} -> {model_words(turn) or '...'}"
+
+
+def _columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """All but the last column, each as wide as it need be: numbers end where their column does, the status is words."""
+    two = [head.rpartition("\n") for head in heads[:-1]]
     lines = [[first for first, _, _ in two], [second for _, _, second in two], *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    words = len(heads) - 2
+    widths = [max(len(line[column]) for line in lines) for column in range(len(two))]
     return [
-        "  ".join(
-            cell.rjust(width) if column < words else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
+        "".join(f"{cell.rjust(width)}  " for cell, width in zip(line[:-1], widths, strict=False))
+        + f"{line[-1].ljust(widths[-1])}  "
         for line in lines
     ]
+
+
+# As lists -------------------------------------------------------------------------------------------------------------
+
+
+def _lists_of(turns: Sequence[Turn], told: Sequence[str], width: int) -> list[str]:
+    """Several lines for each turn."""
+    lines: list[str] = []
+    for number, turn in enumerate(turns, 1):
+        lines += [f"turn {number}, {clock(turn.started)}, {_status(turn)}"]
+        words = (("said", user_words(turn)), ("answered", model_words(turn)))
+        lines += [f"  {name:<9} {shortened(text or '...', width - 12)}" for name, text in words]
+        lines += _list(told, [shown_seconds(latency(turn, name)) for name in told])
+        lines += [""]
+    medians = _medians(turns, told)
+    return [*lines, "median", *_list(told, medians)] if medians else lines[:-1]
+
+
+def _list(told: Sequence[str], values: Sequence[str]) -> list[str]:
+    names = [name.replace("_", " ") for name in told]
+    widest = max(map(len, names), default=0)
+    return [f"  {name:<{widest}}  {value:>7}" for name, value in zip(names, values, strict=True) if value]
