@@ -15,8 +15,7 @@ import sys
 import warnings
 from typing import Callable, Optional, Sequence
 
-from realtime_sync.cli import chat, doctor, recordings, say, serve, talk, transcribe
-from realtime_sync.cli.terminal import LogHandler, cause
+from realtime_sync.cli import chat, doctor, recordings, say, serve, talk, terminal, transcribe
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
 from realtime_sync.version import __version__
 
@@ -65,13 +64,13 @@ def _open_what_is_closed() -> None:
 
 
 def _run(argv: Optional[Sequence[str]]) -> int:
-    arguments, unknown = _parser().parse_known_args(argv)
+    arguments, unknown = parser().parse_known_args(argv)
     if unknown:  # reported by the command's parser: the usage that helps is the command's
         arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a model may say what the output's encoding has not
     form = logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s"
-    logging.basicConfig(format=form, handlers=[LogHandler()])
+    logging.basicConfig(format=form, handlers=[terminal.LogHandler()])
     warnings.filterwarnings("ignore", module=r"realtime_sync\.user_code")  # the log tells more
     logging.getLogger("realtime_sync").setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
     try:
@@ -82,11 +81,12 @@ def _run(argv: Optional[Sequence[str]]) -> int:
         if arguments.debug or isinstance(error, BrokenPipeError):
             raise
         file = getattr(error, "filename", None)
-        print(f"realtime-sync: error: {f'{file}: ' if file else ''}{cause(error)}", file=sys.stderr)
+        terminal.report(f"{f'{file}: ' if file else ''}{terminal.cause(error)}")
         return 2 if isinstance(error, (ConfigurationError, InvalidInputError)) else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line, also for its help pages and completions."""
     parser = argparse.ArgumentParser(
         prog="realtime-sync",
         description="The realtime voice API from the command line.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from realtime_sync.cli import options, terminal
 from realtime_sync.cli.talk import turn_as_json
@@ -86,5 +87,5 @@ def timeline(arguments: argparse.Namespace) -> int:
         whole = {"started": recording.started, "duration": round(recording.duration, 3), "turns": turns}
         terminal.show(json.dumps(whole, ensure_ascii=False, indent=2))
     else:
-        terminal.show(views.text(recording))
+        terminal.show(views.text(recording, width=terminal.columns(sys.stdout)))
     return 0

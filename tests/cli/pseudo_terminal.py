@@ -30,15 +30,15 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class PseudoTerminal:
     """``with PseudoTerminal("chat", ...) as terminal``; the block's end ends what still runs."""
 
-    def __init__(self, *arguments: str, stdout: Optional[int] = None, **environment: str) -> None:
+    def __init__(self, *arguments: str, stdout: Optional[int] = None, columns: int = 80, **environment: str) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # else it has no columns
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))  # else it has none
         self.process = subprocess.Popen(
             [sys.executable, "-c", _TAKE_THE_TERMINAL, *arguments],
             stdin=slave,
             stdout=slave if stdout is None else stdout,
             stderr=slave,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment},
+            env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **environment},
             start_new_session=True,
         )
         os.close(slave)
