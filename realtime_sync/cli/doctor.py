@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import platform
+import sys
 import textwrap
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import attrs
 
 from realtime_sync import errors
 from realtime_sync.cli import options, terminal
+from realtime_sync.cli.colours import Colour, painted
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import ConnectRetries
@@ -35,7 +37,8 @@ from realtime_sync.voice.portaudio import Backend, Kind, devices, find_device, s
 
 _TIMEOUTS = Timeouts(connect=10.0)
 _INDENT = " " * 19
-_WIDTH = 100 - len(_INDENT)
+_WIDEST = 100  # columns
+_COLOURS: dict[str, Colour] = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "faint"}
 
 _OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL")  # either is enough
 _AZURE = {f"AZURE_OPENAI_{name}" for name in ("ENDPOINT", "API_KEY", "DEPLOYMENT", "API_VERSION", "USE_ENTRA")}
@@ -92,7 +95,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     for finding in _findings(arguments):
         findings.append(attrs.evolve(finding, told=terminal.one_line(finding.told)))
         if not arguments.json:
-            terminal.show(_shown(findings[-1]))
+            _show(findings[-1])
     healthy = all(finding.state != "fail" for finding in findings)
     if arguments.json:
         terminal.show(json.dumps({"ok": healthy, "findings": [attrs.asdict(each) for each in findings]}, indent=2))
@@ -108,11 +111,13 @@ def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
     yield from _sound_devices()
 
 
-def _shown(finding: Finding) -> str:
-    lines = textwrap.wrap(finding.told, _WIDTH, break_long_words=False, break_on_hyphens=False)
+def _show(finding: Finding) -> None:
+    width = max(30, min(terminal.columns(sys.stdout) or _WIDEST, _WIDEST) - len(_INDENT))
+    lines = textwrap.wrap(finding.told, width, break_long_words=False, break_on_hyphens=False)
     if finding.advice:
-        lines += textwrap.wrap(f"-> {finding.advice}", _WIDTH, break_on_hyphens=False)
-    return f"{finding.state:<5} {finding.check:<13}" + f"\n{_INDENT}".join(lines)
+        lines += textwrap.wrap(f"-> {finding.advice}", width, break_long_words=False, break_on_hyphens=False)
+    state = painted(f"{finding.state:<5} ", _COLOURS[finding.state], sys.stdout)
+    terminal.show(f"{finding.check:<13}" + f"\n{_INDENT}".join(lines), label=state)
 
 
 # This machine ---------------------------------------------------------------------------------------------------------

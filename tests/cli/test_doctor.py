@@ -14,6 +14,7 @@ import trustme
 from realtime_sync.cli import main
 from realtime_sync.server import RealtimeServer
 from realtime_sync.transport.tls import CA_VARIABLES
+from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.voice.fake_sounddevice import FakeSoundDevice
 
 Captured = pytest.CaptureFixture[str]
@@ -208,3 +209,10 @@ def test_sound_devices_are_named_and_their_absence_is_a_warning(
 
 def test_locally_it_looks_at_the_embedded_server(capsys: Captured) -> None:
     assert diagnose(capsys, "--local")["session"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("columns", [60, 90])
+def test_it_fits_a_narrow_terminal(columns: int) -> None:
+    with PseudoTerminal("doctor", "--offline", columns=columns) as terminal:
+        assert terminal.end() == 1  # there is no key
+    assert columns - 12 < max(map(len, terminal.text.splitlines())) <= columns
