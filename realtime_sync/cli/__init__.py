@@ -11,11 +11,13 @@ import inspect
 import io
 import logging
 import os
+import platform
 import sys
 import warnings
 from typing import Callable, Optional, Sequence
 
-from realtime_sync.cli import chat, doctor, recordings, say, serve, talk, terminal, transcribe
+from realtime_sync.cli import chat, completion, doctor, recordings, say, serve, talk, terminal, transcribe
+from realtime_sync.cli.help import HelpFormatter
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
 from realtime_sync.version import __version__
 
@@ -32,11 +34,13 @@ _COMMANDS: tuple[tuple[Command, Callable[[argparse.ArgumentParser], object]], ..
     (recordings.replay, recordings.add_replay_options),
     (recordings.timeline, recordings.add_timeline_options),
     (doctor.doctor, doctor.add_options),
+    (completion.completion, completion.add_options),
 )
 
 _EPILOG = """\
 exit codes: 0 done; 1 it failed; 2 wrong arguments or settings; 130 interrupted; 141 nobody
 reads the output any more (`| head`).
+
 `realtime-sync COMMAND --help` explains each command's options, with examples."""
 
 
@@ -85,17 +89,25 @@ def _run(argv: Optional[Sequence[str]]) -> int:
         return 2 if isinstance(error, (ConfigurationError, InvalidInputError)) else 1
 
 
+def _help(arguments: argparse.Namespace) -> int:
+    """What is done without a command: as ``docker``, ``pip`` and ``cargo`` do."""
+    arguments.parser.print_help()
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of the command line, also for its help pages and completions."""
     parser = argparse.ArgumentParser(
         prog="realtime-sync",
         description="The realtime voice API from the command line.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"realtime_sync {__version__}")
+    version = f"realtime_sync {__version__} (Python {platform.python_version()})"
+    parser.add_argument("--version", action="version", version=version)
     parser.add_argument("--debug", action="store_true", help="show tracebacks and everything that is logged")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(run=_help, parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for run, add_options in _COMMANDS:
         text, _, examples = (inspect.getdoc(run) or "").partition("Examples:\n")
         command = commands.add_parser(
@@ -103,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
             help=text.partition("\n")[0].rstrip("."),
             description=text.strip(),
             epilog=f"examples:\n{examples}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         command.set_defaults(run=run, parser=command)
         # SUPPRESS: else a sub-parser's default would undo the flag given before the command's name.

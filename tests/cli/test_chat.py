@@ -417,7 +417,8 @@ def test_every_command_has_a_help_with_examples(capsys: Captured, monkeypatch: p
     monkeypatch.setenv("COLUMNS", "100")
     told = run("--help").stdout
     commands = re.findall(r"^    ([a-z]+)(?: |$)", told, re.MULTILINE)
-    assert {"chat", "talk", "say", "transcribe", "record", "serve", "replay", "timeline", "doctor"} == set(commands)
+    conversations = {"chat", "talk", "say", "transcribe", "record"}
+    assert set(commands) == conversations | {"serve", "replay", "timeline", "doctor", "completion"}
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])

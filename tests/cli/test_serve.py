@@ -142,7 +142,6 @@ def test_the_help_names_every_option_and_gives_examples() -> None:
     for word in ("--host", "--port", "--voice", "--api-key", "--certificate", "--key", "--tls", "examples:", "Ctrl-C"):
         assert word in told
     assert "serve" in run("--help").stdout
-    assert run().returncode == 2
 
 
 @pytest.mark.slow
