@@ -157,7 +157,7 @@ def add_session_options(parser: argparse.ArgumentParser, *, record: bool = True,
     group = parser.add_argument_group("the session")
     if record:
         group.add_argument("--record", metavar="FILE.jsonl", help="keep the session, for `timeline` and `replay`")
-    group.add_argument("--overwrite", action="store_true", help="record over an earlier recording")
+    group.add_argument("--overwrite", action="store_true", help="write over an earlier recording")
     group.add_argument("--budget", type=float, metavar="USD", help="end the session once it has cost so much")
     if model:
         group.add_argument("--instructions", metavar="TEXT", help="what the model is, and how it shall answer")

@@ -338,6 +338,63 @@ def test_a_word_of_the_end_ends_it(server: RealtimeServer, word: str) -> None:
         assert terminal.end() == 0
 
 
+def test_a_line_that_begins_with_a_slash_is_for_the_chat_and_not_for_the_model(
+    server: RealtimeServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.json"
+    with PseudoTerminal("chat", columns=300) as terminal:
+        terminal.expect("/help tells more")
+        for typed, told in [
+            ("/cost", "(there is no answer yet)"),
+            ("/help", "/save FILE    write it as JSON, for --resume"),
+            ("/hlp me", "(there is no /hlp: /help lists what there is"),
+            ("//etc/hosts is a file", "You said: /etc/hosts is a file"),
+            ("/cost", "(1 answer, "),
+            ("/save", "(where to? "),
+            (f"/save {tmp_path}/nowhere/x.json", "nowhere/x.json: No such file or directory)"),
+            (f"/save {file}", "(the conversation is in "),
+            (f"/save {file}", "(the conversation is in "),  # its own
+        ]:
+            terminal.expect("you> ")
+            terminal.type(f"{typed}\n")
+            terminal.expect(told)
+        terminal.expect("you> ")
+        terminal.type("/quit\n")
+        assert terminal.end() == 0
+    assert len(Conversation.from_json(file.read_text("utf-8")).items) == 2
+    assert len([message for message in server.sessions[0].received if message["type"] == "response.create"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "arguments", "code", "told"),
+    [
+        ("notes", [], 2, "talk.json is there already, and is no saved conversation"),
+        ("notes", ["--overwrite"], 2, "talk.json is there already, and is no saved conversation"),
+        ("conversation", [], 2, "talk.json holds an earlier conversation: give another name, --resume it, or"),
+        ("conversation", ["--overwrite"], 0, "the conversation is in"),
+        ("conversation", ["--resume", "./talk.json"], 0, "the conversation is in"),
+        ("", [], 0, "the conversation is in"),
+    ],
+)
+def test_a_conversation_is_saved_over_nothing_that_is_not_its_own(
+    server: RealtimeServer,
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    found: str,
+    arguments: list[str],
+    code: int,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = Conversation().to_json() if found == "conversation" else found
+    Path("talk.json").write_text(content, "utf-8")
+    assert main(["chat", "--save", "talk.json", *arguments, "Hello"]) == code
+    assert told in capsys.readouterr().err
+    assert (Path("talk.json").read_text("utf-8") == content) is bool(code)
+    assert len(server.sessions) == (0 if code else 1)
+
+
 def test_who_presses_ctrl_c_again_and_again_is_told_what_ends_it(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
