@@ -8,12 +8,11 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any, Optional
 
 import attrs
 
-from realtime_sync.cli import options, terminal
+from realtime_sync.cli import options, terminal, texts
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.answer import Answer, Delta
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
@@ -174,7 +173,7 @@ def _answer_as_json(answer: Answer) -> dict[str, Any]:
 
 def _read(path: str) -> Conversation:
     try:
-        return Conversation.from_json(Path(path).read_text("utf-8"))
+        return Conversation.from_json(texts.text_of(path))
     except OSError as error:
         raise ConfigurationError(f"--resume {path}: {terminal.cause(error)}") from error
     except ValueError as error:

@@ -15,9 +15,9 @@ import sys
 from typing import TYPE_CHECKING, Callable, Optional, TextIO
 
 from realtime_sync import cells
+from realtime_sync.cli import texts
 from realtime_sync.cli.colours import painted
 from realtime_sync.errors import ConfigurationError, ConnectionReplacedError, InvalidInputError
-from realtime_sync.protocol.characters import has_halves
 
 if TYPE_CHECKING:
     from realtime_sync.conversation import Conversation
@@ -164,27 +164,16 @@ def note_cost(conversation: Conversation, *, priced: bool) -> None:
 def text_from(words: list[str], what: str) -> Optional[str]:
     """The words of the command line; for ``-``, and for no words, what is piped in. None if nothing is.
 
-    Raises ``ConfigurationError`` if the text is empty, ``InvalidInputError`` if what is piped in is no text.
+    Raises ``ConfigurationError`` if the text is empty, ``InvalidInputError`` if it is no text.
     """
     if not words and sys.stdin.isatty():
         return None
-    try:
-        piped = sys.stdin.read() if not words or "-" in words else ""
-    except UnicodeDecodeError as error:
-        raise _no_text("what was piped in", error.encoding) from error
-    if has_halves(piped):  # the standard input lets anything pass if the locale names no encoding
-        raise _no_text("what was piped in", sys.stdin.encoding)
-    text = " ".join(piped if word == "-" else word for word in words or ["-"]).strip()
-    if has_halves(text):
-        raise _no_text(f"the {what}", sys.getfilesystemencoding())
+    piped = texts.piped_text() if not words or "-" in words else ""
+    given = [texts.checked(word, f"the {what}", sys.getfilesystemencoding()) for word in words]
+    text = " ".join(piped if word == "-" else word for word in given or ["-"]).strip()
     if not text:
         raise ConfigurationError(f"there is no {what}: the text is empty.")
     return text
-
-
-def _no_text(what: str, encoding: str) -> InvalidInputError:
-    convert = f"iconv -f latin1 -t {encoding}"
-    return InvalidInputError(f"{what} is no text in {encoding}; convert it first, for example with: {convert}")
 
 
 def next_line(prompt: str) -> Optional[str]:
@@ -199,6 +188,9 @@ def next_line(prompt: str) -> Optional[str]:
         except EOFError:
             print(file=sys.stderr)
             return None
+        except InvalidInputError as error:
+            note(str(error))
+            continue
         except KeyboardInterrupt:
             print(file=sys.stderr)
             if interrupted:
@@ -220,7 +212,10 @@ def _typed_line(prompt: str) -> str:
         print(painted(prompt, "cyan", sys.stderr), end="", file=sys.stderr, flush=True)
     _last_line.draw = lambda: painted(prompt, "cyan", sys.stderr) + _typed_so_far()
     try:
-        return input(_for_readline(painted(prompt, "cyan", sys.stdout)) if sys.stdout.isatty() else "").strip()
+        line = input(_for_readline(painted(prompt, "cyan", sys.stdout)) if sys.stdout.isatty() else "").strip()
+        return texts.checked(line, "what was typed in", sys.stdin.encoding)
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(texts.no_text("what was typed in", error)) from error
     finally:
         _last_line.draw = str
 

@@ -73,8 +73,8 @@ class PseudoTerminal:
         """What was seen, without escape sequences."""
         return _ESCAPES.sub("", self.seen)
 
-    def type(self, keys: str) -> None:
-        os.write(self._master, keys.encode())
+    def type(self, keys: Union[str, bytes]) -> None:
+        os.write(self._master, keys.encode() if isinstance(keys, str) else keys)
 
     def interrupt(self, wanted: str) -> None:
         """Press Ctrl-C at a prompt, and wait until this is to be read.

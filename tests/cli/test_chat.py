@@ -72,15 +72,30 @@ def test_what_is_piped_in_and_is_no_text_is_told_in_a_line(
     command: list[str], errors: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8", errors))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"th\xc3\xa9\ncaf\xe9\n"), "utf-8", errors))
     assert main(command) == 2
-    told = "what was piped in is no text in utf-8; convert it first, for example with: iconv -f latin1 -t utf-8"
+    told = "what was piped in is no text in utf-8: byte 0xe9 in line 2, behind 'caf'. Convert it first, "
+    told += "for example with: iconv -f latin1 -t utf-8"
     assert capsys.readouterr().err == f"realtime-sync: error: {told}\n"
+
+
+def test_what_a_machine_with_windows_pipes_in_is_told_or_taken(
+    server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for piped, code in (("Hello".encode("utf-8-sig"), 0), ("Hello".encode("utf-16"), 2)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(piped), "utf-8"))
+        assert main(["chat"]) == code
+    told = capsys.readouterr()
+    assert told.out == "You said: Hello\n"
+    assert "byte 0xff in line 1. Convert it first, for example with: iconv -f utf-16 -t utf-8" in told.err
 
 
 def test_a_question_that_is_no_text_is_told_in_a_line(capsys: Captured) -> None:
     assert main(["chat", "caf\udce9"]) == 2
-    assert "error: the question is no text in utf-8; convert it first" in capsys.readouterr().err
+    assert (
+        "error: the question is no text in utf-8: byte 0xe9 in line 1, behind 'caf'. Convert it"
+        in capsys.readouterr().err
+    )
 
 
 def test_an_answer_that_the_output_cannot_encode_is_printed_as_far_as_it_can_be(server: RealtimeServer) -> None:
@@ -142,6 +157,13 @@ def test_a_conversation_is_saved_and_gone_on_with(tmp_path: Path, capsys: Captur
     assert len(Conversation.from_json(Path(file).read_text("utf-8")).items) == 4
 
 
+def test_a_conversation_that_an_editor_has_put_a_mark_before_is_gone_on_with(
+    server: RealtimeServer, tmp_path: Path
+) -> None:
+    (tmp_path / "talk.json").write_text(Conversation().to_json(), "utf-8-sig")
+    assert main(["chat", "--resume", str(tmp_path / "talk.json"), "Hello"]) == 0
+
+
 def test_a_conversation_that_cannot_be_saved_is_not_begun(server: RealtimeServer, tmp_path: Path) -> None:
     assert main(["chat", "--save", str(tmp_path / "nowhere" / "x.json"), "Hello"]) == 1
     assert server.sessions == []
@@ -175,7 +197,7 @@ def test_the_traffic_is_recorded_without_the_key(server: RealtimeServer, tmp_pat
         (["--tools", "{}/text.txt"], 2, "is no Python file"),
         (["--resume", "{}/text.txt"], 2, "not a saved conversation"),
         (["--resume", "{}/text.txt"], 2, "text.txt cannot be gone on with"),
-        (["--resume", "{}/bytes"], 2, "bytes cannot be gone on with"),
+        (["--resume", "{}/bytes"], 2, "bytes is no text in utf-8: byte 0xff in line 1. Convert it first"),
         (["--save", "{}/nowhere/x.json"], 1, "No such file or directory"),
         (["--budget", "-1"], 2, "a budget must be a number"),
         (["--key-env", "NOT_SET_ANYWHERE"], 2, "NOT_SET_ANYWHERE"),
@@ -393,6 +415,25 @@ def test_a_conversation_is_saved_over_nothing_that_is_not_its_own(
     assert told in capsys.readouterr().err
     assert (Path("talk.json").read_text("utf-8") == content) is bool(code)
     assert len(server.sessions) == (0 if code else 1)
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "POSIX"])
+def test_a_key_that_is_no_text_is_told_and_the_chat_goes_on(
+    server: RealtimeServer, tmp_path: Path, locale: str
+) -> None:
+    # Not into the terminal: there, readline drops such a key.
+    with (tmp_path / "out").open("wb") as out:
+        terminal = PseudoTerminal("chat", stdout=out.fileno(), columns=200, LC_ALL=locale)
+    with terminal:
+        terminal.expect("you> ")
+        terminal.type(b"caf\xe9\n")
+        terminal.expect("(what was typed in is no text in utf-8: byte 0xe9 in line 1, behind 'caf'.")
+        terminal.expect("you> ")
+        terminal.type("Hello\n")
+        terminal.expect("you> ")
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    assert (tmp_path / "out").read_text() == "You said: Hello\n"
 
 
 def test_who_presses_ctrl_c_again_and_again_is_told_what_ends_it(
