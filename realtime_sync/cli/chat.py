@@ -200,6 +200,7 @@ class _Keeper:
 
     def check(self, path: str) -> None:
         """Raise ``ConfigurationError`` if to write there would destroy something, ``OSError`` if nothing can."""
+        options.check_named("the conversation", path)
         options.check_writable(path)
         if not os.path.isfile(path) or os.path.getsize(path) == 0 or any(map(partial(_is_same, path), self._own)):
             return

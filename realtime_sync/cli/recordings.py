@@ -16,7 +16,10 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     """Add what ``replay`` reads."""
     parser.add_argument("recording", metavar="RECORDING", help="the file of JSON lines")
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument("--speed", type=float, default=1.0, help="times the recorded pace (default: %(default)s)")
+    speed = options.number("pace", 0.01, 1000)
+    pace.add_argument(
+        "--speed", type=speed, metavar="X", default=1.0, help="times the recorded pace (default: %(default)s)"
+    )
     pace.add_argument("--fast", action="store_true", help="do not wait at all")
     parser.add_argument("--print", dest="printed", action="store_true", help="print the messages in place of serving")
     options.add_listening_options(parser, _REPLAY_PORT)

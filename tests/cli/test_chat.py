@@ -199,7 +199,7 @@ def test_the_traffic_is_recorded_without_the_key(server: RealtimeServer, tmp_pat
         (["--resume", "{}/text.txt"], 2, "text.txt cannot be gone on with"),
         (["--resume", "{}/bytes"], 2, "bytes is no text in utf-8: byte 0xff in line 1. Convert it first"),
         (["--save", "{}/nowhere/x.json"], 1, "No such file or directory"),
-        (["--budget", "-1"], 2, "a budget must be a number"),
+        (["--save", "-"], 2, "the conversation cannot go to -, the standard output"),
         (["--key-env", "NOT_SET_ANYWHERE"], 2, "NOT_SET_ANYWHERE"),
         (["--azure"], 2, "--endpoint"),
         (["--endpoint", "https://x.openai.azure.com"], 2, "AZURE_OPENAI_API_KEY"),
@@ -218,6 +218,23 @@ def test_what_is_wrong_is_one_line_and_an_exit_code(
     assert error.startswith("realtime-sync: error: ")
     assert error.count("\n") == 1
     assert told in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["chat", "--budget", "-1", "Hello"], "--budget: '-1' is no amount of US dollars: 0 to 1000000"),
+        (["chat", "--budget", "nan", "Hello"], "--budget: 'nan' is no amount"),
+        (["say", "--speed", "2", "Hello"], "--speed: '2' is no speed: 0.25 to 1.5"),
+        (["say", "--speed", "fast", "Hello"], "--speed: 'fast' is no speed: 0.25 to 1.5"),
+        (["replay", "talk.jsonl", "--speed", "0"], "--speed: '0' is no pace: 0.01 to 1000"),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_with_those_that_can(capsys: Captured, arguments: list[str], told: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_no_key_a_bad_key_and_nobody_there_are_told_in_one_line(

@@ -97,6 +97,8 @@ def test_record_keeps_the_session_and_says_where(brief: None, question: str, tmp
         (["--input", "{}/text.txt", "--output", "{}/a.wav"], 2, "text.txt is not a sound file of a known kind"),
         (["--input", HELLO, "--output", "{}/a.wav", "--half-duplex"], 2, "--half-duplex is for a microphone"),
         (["--input", HELLO, "--output", "{}/a.mp3"], 2, "a.mp3: --output writes WAV"),
+        (["--input", HELLO, "--output", "-"], 2, "--output cannot go to -, the standard output: give the name"),
+        (["--input", HELLO, "--output", "{}/a.wav", "--record", "-"], 2, "the recording cannot go to -"),
         (["--input", HELLO, "--output", "{}/a.wav", "--key-env", "NOT_SET"], 2, "NOT_SET"),
         ([], 2, "pip install 'realtime-sync[devices]'; or --input FILE and --output FILE"),
     ],
