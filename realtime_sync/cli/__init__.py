@@ -7,6 +7,7 @@ first line stands in the list of commands. A second function adds the command's 
 from __future__ import annotations
 
 import argparse
+import difflib
 import inspect
 import io
 import logging
@@ -14,7 +15,7 @@ import os
 import platform
 import sys
 import warnings
-from typing import Callable, Optional, Sequence
+from typing import Callable, NoReturn, Optional, Sequence
 
 from realtime_sync.cli import chat, completion, doctor, recordings, say, serve, talk, terminal, transcribe
 from realtime_sync.cli.help import HelpFormatter
@@ -69,8 +70,8 @@ def _open_what_is_closed() -> None:
 
 def _run(argv: Optional[Sequence[str]]) -> int:
     arguments, unknown = parser().parse_known_args(argv)
-    if unknown:  # reported by the command's parser: the usage that helps is the command's
-        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if unknown:
+        _refuse(unknown, arguments.parser)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a model may say what the output's encoding has not
     form = logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s"
@@ -87,6 +88,15 @@ def _run(argv: Optional[Sequence[str]]) -> int:
         file = getattr(error, "filename", None)
         terminal.report(f"{f'{file}: ' if file else ''}{terminal.cause(error)}")
         return 2 if isinstance(error, (ConfigurationError, InvalidInputError)) else 1
+
+
+def _refuse(unknown: list[str], command: argparse.ArgumentParser) -> NoReturn:
+    """End with what is unknown; the usage that helps is that of the command."""
+    options = [
+        name for action in command._actions for name in action.option_strings if action.help != argparse.SUPPRESS
+    ]
+    near = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1)
+    command.error(f"unrecognized arguments: {' '.join(unknown)}{f' (did you mean {near[0]}?)' if near else ''}")
 
 
 def _help(arguments: argparse.Namespace) -> int:

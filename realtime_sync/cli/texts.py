@@ -27,11 +27,11 @@ def no_text(what: str, error: UnicodeDecodeError) -> str:
     line = data[: error.start].rpartition(b"\n")[2].decode(encoding, "ignore")
     number = data.count(b"\n", 0, error.start) + 1
     behind = f", behind {line[-_SHOWN:]!r}" if line else ""
+    told = f"{what} is no text in {encoding}: byte 0x{data[error.start]:02x} in line {number}{behind}."
+    if encoding == "ascii":
+        return f"{told} If it is UTF-8, say so in the environment: PYTHONUTF8=1"
     source = "utf-16" if data.startswith(_UTF16) else "latin1"
-    return (
-        f"{what} is no text in {encoding}: byte 0x{data[error.start]:02x} in line {number}{behind}. "
-        f"Convert it first, for example with: iconv -f {source} -t {encoding}"
-    )
+    return f"{told} Convert it first, for example with: iconv -f {source} -t {encoding}"
 
 
 def piped_text() -> str:

@@ -79,6 +79,16 @@ def test_what_is_piped_in_and_is_no_text_is_told_in_a_line(
     assert capsys.readouterr().err == f"realtime-sync: error: {told}\n"
 
 
+def test_where_the_locale_knows_but_ascii_it_is_told_what_to_set(server: RealtimeServer) -> None:
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ended = run("chat", "Gr\u00fc\u00dfe", **ascii_only)
+    assert ended.returncode == 2
+    assert ended.stderr.endswith(
+        "byte 0xc3 in line 1, behind 'Gr'. If it is UTF-8, say so in the environment: PYTHONUTF8=1\n"
+    )
+    assert run("chat", "Gr\u00fc\u00dfe", **{**ascii_only, "PYTHONUTF8": "1"}).returncode == 0
+
+
 def test_what_a_machine_with_windows_pipes_in_is_told_or_taken(
     server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,3 +50,13 @@ def test_in_a_narrow_terminal_sentences_are_filled_and_commands_can_be_copied(
     assert "\n  # ends after the answer\n  realtime-sync talk --input question.wav --output answer.wav\n" in examples
     monkeypatch.setenv("COLUMNS", "100")
     assert "--output answer.wav   # ends after the answer\n" in helped(capsys, "talk")
+
+
+def test_an_option_that_is_spelled_wrong_is_told_with_the_nearest_of_its_command(capsys: Captured) -> None:
+    for typed, told in (
+        ("--modle=x", "unrecognized arguments: --modle=x (did you mean --model?)\n"),
+        ("--zzz", "unrecognized arguments: --zzz\n"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["chat", typed, "Hello"])
+        assert capsys.readouterr().err.endswith(told)
