@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -104,7 +105,8 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
     system = f"{platform.system()} {platform.machine()}"
-    yield Finding("python", "ok", f"{platform.python_version()} on {system}, realtime_sync {__version__}")
+    versions = f"realtime_sync {__version__}, websocket-client {importlib.metadata.version('websocket-client')}"
+    yield Finding("python", "ok", f"{platform.python_version()} on {system}, {versions}")
     yield from _variables()
     yield from _extras()
     yield from _service(arguments)
