@@ -10,7 +10,7 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Fills the paragraphs of descriptions; examples are indented, and keep their lines."""
 
     def add_argument(self, action: argparse.Action) -> None:
-        """See ``argparse``; it forgets that names of commands are indented, and breaks the line of the longest."""
+        """See ``argparse``; before 3.13 it forgot that names of commands are indented, and broke the longest's line."""
         super().add_argument(action)
         if isinstance(action, argparse._SubParsersAction):
             self._action_max_length += self._indent_increment

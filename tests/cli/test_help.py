@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 
 import pytest
 
@@ -23,7 +24,7 @@ def helped(capsys: Captured, *arguments: str) -> str:
 def test_without_a_command_it_is_the_help_that_is_shown() -> None:
     bare, asked_for = run(), run("--help")
     assert (bare.returncode, bare.stdout, bare.stderr) == (0, asked_for.stdout, "")
-    assert "\n    transcribe  Write down" in bare.stdout  # on one line, as each command
+    assert re.search(r"^    transcribe +Write down", bare.stdout, re.MULTILINE)  # on one line, as each command
     assert run("--debug").stdout == bare.stdout
 
 
