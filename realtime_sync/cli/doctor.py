@@ -48,6 +48,7 @@ _KNOWN = {*_OPENAI, "OPENAI_REALTIME_MODEL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID
 _EXTRAS = {
     "audio": (("numpy", "soundfile", "soxr"), "any kind of sound file, any rate"),
     "azure": (("azure.identity",), "Entra ID"),
+    "completion": (("shtab",), "tab completion"),
     "devices": (("sounddevice",), "microphone and speaker"),
     "plot": (("matplotlib",), "timeline --picture"),
     "progress": (("tqdm",), "progress bars"),
