@@ -38,7 +38,7 @@ class Budget:
     modality is not known are counted as the dearest that they can be. A response without any usage (some servers report
     none for a cancelled one), and a transcription whose model has no price here or is billed by time, are not counted
     in ``spent``, but in ``unpriced``. Give the price of the transcription's model with
-    ``PRICES.with_model("gpt-4o-transcribe", ModelPrices(audio_in=..., text_in=..., text_out=...))``.
+    ``PRICES.with_model("my-scribe", ModelPrices(audio_in=..., text_in=..., text_out=...))``.
 
     Args:
         usd: the most that the session may cost, in US dollars.

@@ -124,7 +124,7 @@ class RealtimeConversationClient:
             raise errors.ConfigurationError(
                 "The model looks like a key, so it is not shown here. Give the model first: "
                 "RealtimeConversationClient(model, key), or "
-                'OpenAIClient(key).get_realtime_conversation_client("gpt-realtime")'
+                'OpenAIClient(key).get_realtime_conversation_client("gpt-realtime-2.1")'
             )
         self.model = model
         self.endpoint = endpoint if isinstance(endpoint, Endpoint) else Endpoint.openai(endpoint)
@@ -221,7 +221,7 @@ class RealtimeConversationClient:
 
         Args:
             options: Settings, which are applied and acknowledged before this returns; None: the service's defaults.
-            model: The model that transcribes (such as ``"gpt-4o-transcribe"``), before that of ``options``; None: that
+            model: The model that transcribes (such as ``"gpt-transcribe"``), before that of ``options``; None: that
                 of ``options``. The client's own model, which converses, is not used.
             language: An ISO-639-1 code (``"en"``), before that of ``options``; None: that of ``options``.
             reconnect: As in ``start_conversation_session``, and so are all other arguments.

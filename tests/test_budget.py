@@ -33,7 +33,7 @@ def event(kind: str, **fields: Any) -> ConversationUpdate:
     return ConversationUpdate.from_json(json.dumps({"type": kind, "event_id": "e", **fields}))
 
 
-def session(model: Any = "gpt-realtime", transcriber: Any = None) -> ConversationUpdate:
+def session(model: Any = "gpt-realtime-2.1", transcriber: Any = None) -> ConversationUpdate:
     told: dict[str, Any] = {"type": "realtime", "id": "s", "model": model}
     if transcriber is not None:
         told["audio"] = {"input": {"transcription": {"model": transcriber}}}
@@ -73,10 +73,10 @@ def test_responses_add_up_by_the_models_prices() -> None:
     budget = applied(
         Budget(100), session(), done("a", tokens(MILLION, MILLION)), done("b", tokens(0, MILLION, "audio"))
     )
-    assert budget.spent == pytest.approx(4 + 16 + 64)
+    assert budget.spent == pytest.approx(4 + 24 + 64)
     assert not budget.passed
     assert applied(budget, done("c", tokens(MILLION, 0, "audio"))).passed
-    assert budget.spent == pytest.approx(116)
+    assert budget.spent == pytest.approx(124)
 
 
 def test_a_budget_is_passed_by_more_than_it_and_not_by_all_of_it() -> None:
@@ -115,7 +115,7 @@ def test_a_transcription_tells_its_text_apart() -> None:
 def test_what_has_no_price_is_told_and_not_guessed(
     update: ConversationUpdate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    budget = applied(Budget(1), session(transcriber="whisper-1"), update)
+    budget = applied(Budget(1), session(transcriber="my-scribe"), update)
     assert (budget.spent, budget.unpriced) == (0, 1)
     assert "without a price" in repr(budget)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
@@ -136,7 +136,7 @@ def test_a_model_without_a_price_is_refused_at_its_first_usage() -> None:
         budget.apply(done("a", tokens(1)))
     with pytest.raises(ConfigurationError, match="my-deployment"):
         budget.check_model("my-deployment")
-    budget.check_model("gpt-realtime")
+    budget.check_model("gpt-realtime-2.1")
     budget.check_model(None)
 
 
@@ -173,9 +173,9 @@ def house(ca: trustme.CA) -> Iterator[House]:
 
 
 def guarded(house: House, usd: float) -> Any:
-    """A session with a budget; its model costs what gpt-realtime does."""
+    """A session with a budget; its model costs what gpt-realtime-2.1 does."""
     talk = house.open(start={"options": ConversationSessionOptions(content_modalities=["text"])})
-    prices = PRICES.with_model("m", PRICES.models["gpt-realtime"])
+    prices = PRICES.with_model("m", PRICES.models["gpt-realtime-2.1"])
     BudgetGuard(Budget(usd, prices), talk._engine).start()
     return talk
 
@@ -255,7 +255,7 @@ def test_a_budget_that_lasts_changes_nothing(house: House) -> None:
 
 
 def test_a_client_gives_a_session_its_budget(house: House) -> None:
-    budget = Budget(0, PRICES.with_model("m", PRICES.models["gpt-realtime"]))
+    budget = Budget(0, PRICES.with_model("m", PRICES.models["gpt-realtime-2.1"]))
     talk = house.open(start={"budget": budget})
     assert talk.ask("Go", TEXT).text
     until(lambda: talk.closed)

@@ -252,6 +252,7 @@ PRICES = Prices(
         "gpt-realtime": _REALTIME,
         "gpt-realtime-1.5": _REALTIME,
         "gpt-realtime-2": attrs.evolve(_REALTIME, text_out=24),
+        "gpt-realtime-2.1": attrs.evolve(_REALTIME, text_out=24),
         "gpt-realtime-mini": _MINI,
         "gpt-realtime-2.1-mini": _MINI,
         "gpt-4o-mini-realtime-preview": attrs.evolve(_MINI, text_cached=0.30, image_in=None, image_cached=None),

@@ -93,8 +93,8 @@ def _hints(options: Json) -> Hints:
 
 
 def _usage(model: str, transcript: str, ms: int) -> Json:
-    """Models named whisper are billed by the second, the others by tokens."""
-    if "whisper" in model:
+    """Models of the family gpt-4o are billed by tokens, the others by the second."""
+    if "gpt-4o" not in model:
         return {"type": "duration", "seconds": -(-ms // 1000)}
     heard, said = heard_tokens(ms), text_tokens(transcript)
     details = {"text_tokens": 0, "audio_tokens": heard}

@@ -37,7 +37,10 @@ from realtime_sync.transcribing.transcription import Transcription
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_TRANSCRIPTION_MODEL = "gpt-4o-transcribe"
+# OpenAI's guides of 2026-11 recommend it for recordings and for turns that are committed in a realtime session, with
+# turn detection or without. gpt-live-transcribe, which they recommend for live captions, refuses any turn detection
+# ("Turn detection is not supported for this transcription model") and costs four times as much.
+DEFAULT_TRANSCRIPTION_MODEL = "gpt-transcribe"
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
 # Pieces that are with the service at once: it works on several, and a loss costs no more than these.
@@ -71,7 +74,7 @@ def transcribe(
     apart, whose labels are good within a piece), which are sent in a session of their own as fast as the service
     transcribes them. Each becomes a segment, or several where speakers are told apart.
 
-    ``model``: None takes that of ``options``, else ``gpt-4o-transcribe``. ``language``: ISO-639-1, such as ``"en"``;
+    ``model``: None takes that of ``options``, else ``gpt-transcribe``. ``language``: ISO-639-1, such as ``"en"``;
     None lets the model find out. ``logprobs``: ask how sure the model was of each token. ``options``: further settings
     of the session (keywords, noise reduction); turn detection and the audio's format are set here.
 

@@ -528,7 +528,7 @@ def test_every_loss_is_told_once_and_if_no_connection_comes_about_that_is_told_t
     told: list[str] = []
     deadline = Reconnect(give_up_after=1.0, base_delay=0.01, max_delay=0.05)
     with RealtimeServer() as server:
-        client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
         with client.start_conversation_session(reconnect=deadline) as session:
             updates = session.subscribe()
             server.close()
@@ -564,7 +564,7 @@ def test_an_option_that_there_is_not_shows_the_usage_of_its_command(capsys: Capt
 
 
 def test_the_defaults_of_the_service_are_told_by_each_help(capsys: Captured) -> None:
-    defaults = {"transcribe": "gpt-4o-transcribe", "chat": "OPENAI_REALTIME_MODEL, else gpt-realtime"}
+    defaults = {"transcribe": "gpt-transcribe", "chat": "OPENAI_REALTIME_MODEL, else gpt-realtime-2.1"}
     for command, model in defaults.items():
         with pytest.raises(SystemExit):
             main([command, "--help"])

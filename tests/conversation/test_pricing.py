@@ -56,6 +56,7 @@ EVERYTHING = usage(
         ("gpt-realtime", 4 + 0.40 + 16 + 32 + 0.40 + 64 + 5 + 0.50),
         ("gpt-realtime-1.5", 4 + 0.40 + 16 + 32 + 0.40 + 64 + 5 + 0.50),
         ("gpt-realtime-2", 4 + 0.40 + 24 + 32 + 0.40 + 64 + 5 + 0.50),
+        ("gpt-realtime-2.1", 4 + 0.40 + 24 + 32 + 0.40 + 64 + 5 + 0.50),
         ("gpt-realtime-mini", 0.60 + 0.06 + 2.40 + 10 + 0.30 + 20 + 0.80 + 0.08),
         ("gpt-realtime-2.1-mini", 0.60 + 0.06 + 2.40 + 10 + 0.30 + 20 + 0.80 + 0.08),
     ],
@@ -83,7 +84,6 @@ def test_a_dated_version_costs_what_its_model_costs(model: str, listed: str) -> 
     [
         None,
         "",
-        "gpt-realtime-2.1",
         "gpt-realtime-translate",
         "gpt-realtime-whisper",
         "gpt-realtime-20250828",

@@ -103,12 +103,12 @@ def test_a_live_session_is_iterated_turn_by_turn() -> None:
         turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=300)
     )
     with RealtimeServer(transcriber=lambda pcm, rate: f"turn of {len(pcm) // 4800}") as server:
-        with client_of(server).start_transcription_session(detected, model="gpt-4o-transcribe", language="en") as live:
+        with client_of(server).start_transcription_session(detected, model="gpt-transcribe", language="en") as live:
             told = live.session
             assert told is not None
             transcription = told.input_transcription_options
             assert isinstance(transcription, InputTranscriptionOptions)
-            assert (transcription.model, transcription.language) == ("gpt-4o-transcribe", "en")
+            assert (transcription.model, transcription.language) == ("gpt-transcribe", "en")
             with TranscriptStream(live.subscribe(), timeout=10) as turns:
                 live.send_audio(SPEECH + SPEECH)
                 first, second = next(turns), next(turns)
@@ -129,8 +129,8 @@ def test_a_time_out_leaves_the_stream_as_it_is_and_an_orderly_end_ends_it() -> N
 
 def test_the_model_and_language_go_before_the_options() -> None:
     options = TranscriptionSessionOptions(
-        input_transcription_options=InputTranscriptionOptions(model="whisper-1", language="de", prompt="Tea")
+        input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe", language="de", prompt="Tea")
     )
     with RealtimeServer() as server, client_of(server).start_transcription_session(options, language="fr"):
         told = server.sessions[-1].options["audio"]["input"]["transcription"]
-    assert told == {"model": "whisper-1", "language": "fr", "prompt": "Tea"}
+    assert told == {"model": "gpt-transcribe", "language": "fr", "prompt": "Tea"}
