@@ -214,8 +214,9 @@ class _Keeper:
             raise ConfigurationError(f"{path} holds an earlier conversation: {other}.")
 
     def save(self, session: RealtimeConversationSession, path: str) -> None:
+        text = session.conversation.to_json()  # before the file is emptied
         with open(path, "w", encoding="utf-8", opener=private) as file:
-            file.write(session.conversation.to_json())
+            file.write(text)
         self._own.append(path)
         terminal.note(f"the conversation is in {path}")
 

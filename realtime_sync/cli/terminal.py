@@ -94,8 +94,8 @@ def report(text: str) -> None:
 
 def print_beside(line: str) -> None:
     """Print a line to the standard error, above the status or the prompt. Any thread may call it."""
-    unfinished = _last_line.draw() if _obeys(sys.stderr) else ""
-    begin = _CLEAR_LINE if unfinished else ""
+    unfinished = _last_line.draw() if sys.stderr.isatty() else ""
+    begin = "" if not unfinished else _CLEAR_LINE if _obeys(sys.stderr) else "\n"
     if sys.stderr.isatty() and sys.stdout.isatty() and _last_line.is_output:
         begin, _last_line.is_output = "\n", False
     print(f"{begin}{line}\n{unfinished}", end="", file=sys.stderr, flush=True)

@@ -57,6 +57,16 @@ def test_a_recorded_question_is_answered_into_a_file(
     assert loud(output)
 
 
+def test_who_speaks_has_a_colour(
+    brief: None, question: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert main(["talk", "--input", question, "--output", str(tmp_path / "answer.wav")]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("\x1b[1;36myou    \x1b[0m[")
+    assert "\n\x1b[32mmodel  \x1b[0mYes." in told
+
+
 @pytest.mark.slow
 def test_json_is_a_line_a_turn(brief: None, tmp_path: Path, capsys: Captured) -> None:
     output = str(tmp_path / "answer.wav")

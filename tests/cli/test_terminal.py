@@ -95,6 +95,15 @@ def test_a_terminal_that_cannot_write_over_a_line_sees_no_status(monkeypatch: py
     terminal.note("one")
     assert screen.getvalue() == "The tallest\n(one)\n"
 
+    def typed(prompt: str) -> str:
+        screen.write(prompt)
+        terminal.note("two")
+        return "Hello"
+
+    monkeypatch.setattr("builtins.input", typed)
+    terminal.next_line("you> ")
+    assert screen.getvalue().endswith("\nyou> \n(two)\nyou> ")
+
 
 def test_where_the_notes_go_elsewhere_they_are_lines_and_there_is_no_status(monkeypatch: pytest.MonkeyPatch) -> None:
     screen = take_over(monkeypatch)
