@@ -74,14 +74,15 @@ def text(recording: Recording, *, width: Optional[int] = None) -> str:
             each turn is a list of lines. None: nothing is cut.
     """
     turns = recording.turns()
-    told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
-    lines = [_title(recording, turns), *(f"  {fault}" for fault in recording.faults)]
+    lines = [title_of(recording, turns), *(f"  {fault}" for fault in recording.faults)]
     if turns:
-        lines += ["", *(_table_of(turns, told, width) or _lists_of(turns, told, width or 0))]
+        heads, rows = table_of(turns)
+        lines += ["", *(_table(heads, rows, width) or _lists(heads, rows, width or 0))]
     return "\n".join(lines)
 
 
-def _title(recording: Recording, turns: Sequence[Turn]) -> str:
+def title_of(recording: Recording, turns: Sequence[Turn]) -> str:
+    """When it was, how long, and how much it holds."""
     ends = [f"{len(recording.connections)} connections"] if len(recording.connections) > 1 else []
     ends += [str(each.info) for each in recording.connections if each.info is not None]
     counts = [_counted(len(turns), "turn"), _counted(len(recording.entries), "frame")]
@@ -92,72 +93,57 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
-def _status(turn: Turn) -> str:
-    return "interrupted" if turn.interrupted else turn.status or "unanswered"
+def table_of(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
+    """The heads, of one line or two, and the rows; the last column is what was said, as a whole."""
+    told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
+    heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
+    rows = [_row(number, turn, told) for number, turn in enumerate(turns, 1)]
+    return ["turn", "began", *heads, "status", "said -> answered"], [*rows, *_median(turns, told)]
 
 
-def _medians(turns: Sequence[Turn], told: Sequence[str]) -> list[str]:
-    """Empty if there is but one turn to take them of."""
+def _row(number: int, turn: Turn, told: Sequence[str]) -> list[str]:
+    status = "interrupted" if turn.interrupted else turn.status or "unanswered"
+    words = shortened(f"{user_words(turn) or '...'} -> {model_words(turn) or '...'}", None)
+    times = [shown_seconds(latency(turn, name)) for name in told]
+    return [str(number), clock(turn.started), *times, status, words]
+
+
+def _median(turns: Sequence[Turn], told: Sequence[str]) -> list[list[str]]:
+    """A last row, where there is more than one turn to take it of."""
     if len(turns) < 2:
         return []
     known = [[value for turn in turns if (value := latency(turn, name)) is not None] for name in told]
-    return [shown_seconds(statistics.median(values)) for values in known]
+    return [["median", "", *(shown_seconds(statistics.median(values)) for values in known), "", ""]]
 
 
-# As a table -----------------------------------------------------------------------------------------------------------
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], width: Optional[int]) -> list[str]:
+    """Columns as wide as they need be; numbers end where their column does, the last two columns are words.
 
-
-def _table_of(turns: Sequence[Turn], told: Sequence[str], width: Optional[int]) -> list[str]:
-    """A line for each turn; empty if a line is not wide enough."""
-    heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
-    heads = ["turn", "began", *heads, "status", "said -> answered"]
-    rows = [
-        [str(number), clock(turn.started), *(shown_seconds(latency(turn, name)) for name in told), _status(turn)]
-        for number, turn in enumerate(turns, 1)
-    ]
-    medians = _medians(turns, told)
-    rows += [["median", "", *medians, ""]] if medians else []
-    columns = _columns(heads, rows)
-    room = None if width is None else width - len(columns[0])
+    Empty if there is no room for the last column.
+    """
+    two = [head.rpartition("\n") for head in heads]
+    lines = [[first for first, _, _ in two], [second for _, _, second in two], *rows]
+    numbers = len(heads) - 2
+    widths = [max(len(line[column]) for line in lines) for column in range(numbers + 1)]
+    room = None if width is None else width - sum(widths) - 2 * len(widths)
     if room is not None and room < _FEWEST_WORDS:
         return []
-    words = ["", heads[-1], *(shortened(_exchange(turn), room) for turn in turns), *([""] if medians else [])]
-    return [(column + word).rstrip() for column, word in zip(columns, words, strict=True)]
+    made = []
+    for line in lines:
+        cells = [
+            cell.rjust(width) if column < numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line[:-1], widths, strict=True))
+        ]
+        made.append("  ".join([*cells, shortened(line[-1], room)]).rstrip())
+    return made
 
 
-def _exchange(turn: Turn) -> str:
-    return f"{user_words(turn) or '...'} -> {model_words(turn) or '...'}"
-
-
-def _columns(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """All but the last column, each as wide as it need be: numbers end where their column does, the status is words."""
-    two = [head.rpartition("\n") for head in heads[:-1]]
-    lines = [[first for first, _, _ in two], [second for _, _, second in two], *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(two))]
-    return [
-        "".join(f"{cell.rjust(width)}  " for cell, width in zip(line[:-1], widths, strict=False))
-        + f"{line[-1].ljust(widths[-1])}  "
-        for line in lines
-    ]
-
-
-# As lists -------------------------------------------------------------------------------------------------------------
-
-
-def _lists_of(turns: Sequence[Turn], told: Sequence[str], width: int) -> list[str]:
-    """Several lines for each turn."""
+def _lists(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The table with a line for each cell."""
+    names = [head.replace("\n", " ") for head in heads[1:-1]]
+    widest = max(map(len, names))
     lines: list[str] = []
-    for number, turn in enumerate(turns, 1):
-        lines += [f"turn {number}, {clock(turn.started)}, {_status(turn)}"]
-        words = (("said", user_words(turn)), ("answered", model_words(turn)))
-        lines += [f"  {name:<9} {shortened(text or '...', width - 12)}" for name, text in words]
-        lines += _list(told, [shown_seconds(latency(turn, name)) for name in told])
-        lines += [""]
-    medians = _medians(turns, told)
-    return [*lines, "median", *_list(told, medians)] if medians else lines[:-1]
-
-
-def _list(told: Sequence[str], values: Sequence[str]) -> list[str]:
-    names = [name.replace("_", " ") for name in told]
-    widest = max(map(len, names), default=0)
-    return [f"  {name:<{widest}}  {value:>7}" for name, value in zip(names, values, strict=True) if value]
+    for first, *cells, words in rows:
+        lines += ["", shortened(f"{heads[0]} {first}: {words}" if words else first, width)]
+        lines += [f"  {name:<{widest}}  {cell}" for name, cell in zip(names, cells, strict=True) if cell]
+    return lines[1:]
