@@ -77,6 +77,7 @@ def _run(argv: Optional[Sequence[str]]) -> int:
     form = logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s"
     logging.basicConfig(format=form, handlers=[terminal.LogHandler()])
     warnings.filterwarnings("ignore", module=r"realtime_sync\.user_code")  # the log tells more
+    terminal.show_ends()
     logging.getLogger("realtime_sync").setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
     try:
         return int(arguments.run(arguments))
