@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any, Optional, get_args
@@ -63,6 +65,10 @@ def transcribe(arguments: argparse.Namespace) -> int:
     paths = _recordings(arguments.files)
     if len(paths) > 1 and not arguments.output and not arguments.json and arguments.format != "txt":
         raise ConfigurationError(f"several files as {arguments.format} need a folder to be written to: -o FOLDER.")
+    if arguments.output:
+        OutputFolder(arguments.output, arguments.format).targets(paths)  # refuses now what it would refuse later
+    if not any(map(os.path.exists, paths)):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), paths[0])
     finished: list[transcribing.FileTranscription] = []
     try:
         with options.client_from(arguments, speech=True) as client:

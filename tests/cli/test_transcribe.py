@@ -181,6 +181,20 @@ def test_wrong_settings_are_told_in_a_line(
     assert shown.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["absent.wav", "gone.wav"], 1, "realtime-sync: error: absent.wav: No such file or directory\n"),
+        (["x/a.wav", "y/a.wav", "-o", "texts"], 2, "realtime-sync: error: x/a.wav and y/a.wav would both be written"),
+    ],
+)
+def test_what_can_be_seen_at_once_is_told_before_models_are_loaded(
+    capsys: Captured, arguments: list[str], code: int, told: str
+) -> None:
+    assert main(["transcribe", *arguments, "--local"]) == code
+    assert capsys.readouterr().err.startswith(told)
+
+
 @pytest.mark.parametrize("arguments", [["--jobs", "0"], ["--retries", "x"], ["--format", "docx"], []])
 def test_wrong_arguments_are_told_by_their_names(capsys: Captured, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
