@@ -34,13 +34,15 @@ from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refu
 from realtime_sync.endpoint.credentials import Credential
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.endpoint.environment import from_environment
+from realtime_sync.endpoint.retirement import warn_of_ends
+from realtime_sync.models import ConversationModelName, TranscriptionModelName, TranslationModelName
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
-    InputTranscriptionOptions,
     SessionOptions,
     TranscriptionSessionOptions,
     TranslationSessionOptions,
 )
+from realtime_sync.protocol.shortcuts import with_transcription, with_translation
 from realtime_sync.secret import discreet, reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.threads import aside
@@ -101,7 +103,7 @@ class RealtimeConversationClient:
     @discreet
     def __init__(
         self,
-        model: Optional[str],
+        model: Optional[ConversationModelName],
         endpoint: Union[Endpoint, Credential] = None,
         *,
         settings: Optional[ConnectionSettings] = None,
@@ -207,9 +209,10 @@ class RealtimeConversationClient:
         self,
         options: Optional[TranscriptionSessionOptions] = None,
         *,
-        model: Optional[str] = None,
+        model: Optional[TranscriptionModelName] = None,
         language: Optional[str] = None,
         reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
@@ -223,8 +226,10 @@ class RealtimeConversationClient:
             options: Settings, which are applied and acknowledged before this returns; None: the service's defaults.
             model: The model that transcribes (such as ``"gpt-transcribe"``), before that of ``options``; None: that
                 of ``options``. The client's own model, which converses, is not used.
-            language: An ISO-639-1 code (``"en"``), before that of ``options``; None: that of ``options``.
+            language: An ISO-639-1 code (``"en"``), before that of ``options``; None: that of ``options``. A model that
+                takes only ``languages`` gets it so.
             reconnect: As in ``start_conversation_session``, and so are all other arguments.
+            budget: As there.
             recording: As there.
             client_secret: As there.
             headers: As there.
@@ -236,8 +241,10 @@ class RealtimeConversationClient:
         Raises:
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        options = _transcription(options, model, language)
-        return self._start(options, reconnect, recording, client_secret, headers, query, intent="transcription")
+        options = with_transcription(options, model, language)
+        return self._start(
+            options, reconnect, recording, client_secret, headers, query, budget=budget, intent="transcription"
+        )
 
     @discreet
     def start_translation_session(
@@ -245,8 +252,9 @@ class RealtimeConversationClient:
         options: Union[TranslationSessionOptions, str, None] = None,
         *,
         target_language: Optional[str] = None,
-        model: Optional[str] = None,
+        model: Optional[TranslationModelName] = None,
         reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
@@ -262,6 +270,7 @@ class RealtimeConversationClient:
             target_language: A code such as ``"es"``, before that of ``options``; None: that of ``options``.
             model: A model that translates, such as ``"gpt-realtime-translate"``; None: the client's.
             reconnect: As in ``start_conversation_session``, and so are all other arguments.
+            budget: As there; ``Budget`` says what of a translation counts.
             recording: As there.
             client_secret: As there.
             headers: As there.
@@ -274,8 +283,10 @@ class RealtimeConversationClient:
             InvalidInputError: The target language is empty, or was given twice.
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        settings, model = _translation(options, target_language), model or self.model
-        return self._start(settings, reconnect, recording, client_secret, headers, query, model=model, translation=True)
+        settings, model = with_translation(options, target_language), model or self.model
+        return self._start(
+            settings, reconnect, recording, client_secret, headers, query, budget=budget, model=model, translation=True
+        )
 
     @discreet
     def attach(
@@ -401,6 +412,7 @@ class RealtimeConversationClient:
     ) -> RealtimeConversationSession:
         if options is not None:  # before anything is connected
             check_type(options, SESSION_OPTIONS, "options")
+        warn_of_ends(self.endpoint, model, options)
         if recording is not None:
             from realtime_sync.recording import RecordingWriter
 
@@ -527,7 +539,7 @@ class RealtimeConversationClient:
             if budget is not None:
                 from realtime_sync.budget import BudgetGuard
 
-                BudgetGuard(budget, engine).start()
+                BudgetGuard(budget, engine).start(options)
             if options is not None:
                 self._configure(session, options)
             self._check_not_closed()
@@ -555,31 +567,6 @@ class RealtimeConversationClient:
     def _check_not_closed(self) -> None:
         if self._closed:
             raise errors.ConnectCancelledError("The client was closed while the session was started; nothing is open.")
-
-
-def _transcription(
-    options: Optional[TranscriptionSessionOptions], model: Optional[str], language: Optional[str]
-) -> Optional[TranscriptionSessionOptions]:
-    if model is None and language is None:
-        return options
-    options = options or TranscriptionSessionOptions()
-    given = options.input_transcription_options or InputTranscriptionOptions()
-    chosen = attrs.evolve(given, model=model or given.model, language=language or given.language)
-    return attrs.evolve(options, input_transcription_options=chosen)
-
-
-def _translation(
-    options: Union[TranslationSessionOptions, str, None], target_language: Optional[str]
-) -> Optional[TranslationSessionOptions]:
-    if isinstance(options, str):
-        if target_language is not None:
-            raise errors.InvalidInputError("target_language was given twice: as the first argument and by name")
-        options, target_language = None, options
-    if target_language is None:
-        return options
-    if not target_language.strip():
-        raise errors.InvalidInputError("target_language is empty; name a language by its code, such as 'es'")
-    return attrs.evolve(options or TranslationSessionOptions(), target_language=target_language)
 
 
 def _policy(reconnect: Union[bool, Reconnect]) -> Optional[Reconnect]:

@@ -21,7 +21,7 @@ from contextlib import suppress
 from typing import Any, Callable, Optional, TypeVar, Union
 
 from realtime_sync.conversation.drafts import ResponseDraft
-from realtime_sync.conversation.pricing import cost
+from realtime_sync.conversation.pricing import PRICES
 from realtime_sync.core.answer import Answer, Delta, Timings
 from realtime_sync.core.commands import time_out
 from realtime_sync.core.limits import QueueLimits
@@ -194,7 +194,8 @@ class Response:
             audio_format=response.output_audio_format or self._audio_format,
             items=list(response.output) or [event for event in events if isinstance(event, ConversationItem)],
             usage=response.usage,
-            cost=cost(response.usage, self._model) if response.usage and self._model else None,
+            cost=PRICES.cost(response.usage, self._model),
+            cost_note=PRICES.cost_note(response.usage, self._model),
             timings=Timings(**times),
             response=response,
         )

@@ -6,6 +6,7 @@ from typing import Literal, Union
 
 import attrs
 
+from realtime_sync.models import TranscriptionModelName
 from realtime_sync.protocol.registry import UNSET, Options, Setting
 
 Voice = Union[
@@ -45,21 +46,24 @@ class InputTranscriptionOptions(Options):
     Each field is UNSET by default: the service chooses.
 
     Attributes:
-        model: Such as ``"gpt-transcribe"`` or, for live captions without turn detection, ``"gpt-live-transcribe"``.
+        model: ``"gpt-transcribe"`` writes down each turn when it is over. ``"gpt-live-transcribe"`` and
+            ``"gpt-realtime-whisper"`` write while one speaks; they work with turn detection off, so that the caller
+            commits the audio, and in transcription and translation sessions only.
         language: The language that is spoken, in ISO-639-1, such as ``"en"``; with it, transcription is better and
-            faster.
-        languages: The languages that may be spoken, if it is not certain which one is.
-        keywords: Words and phrases that are likely to be said.
-        prompt: What the speech is about, in a sentence; for ``whisper-1`` a list of keywords.
-        delay: How long to wait for context: ``"minimal"``, ``"low"``, ``"medium"``, ``"high"`` or ``"xhigh"``.
+            faster. Not for ``gpt-transcribe`` and ``gpt-live-transcribe``, which take ``languages``.
+        languages: The languages that may be spoken. For ``gpt-transcribe`` and ``gpt-live-transcribe`` alone.
+        keywords: Words and phrases that are likely to be said. For the same two models alone.
+        prompt: What the speech is about, in a sentence. Not for ``gpt-realtime-whisper``.
+        delay: How long to wait for context: ``"minimal"``, ``"low"``, ``"medium"``, ``"high"`` or ``"xhigh"``. For
+            models that transcribe while one speaks, such as ``gpt-realtime-whisper``.
     """
 
-    model: Setting[str] = UNSET
+    model: Setting[TranscriptionModelName] = UNSET
     language: Setting[str] = UNSET
     languages: Setting[list[str]] = UNSET
     keywords: Setting[list[str]] = UNSET
     prompt: Setting[str] = UNSET
-    delay: Setting[str] = UNSET
+    delay: Setting[Union[Literal["minimal", "low", "medium", "high", "xhigh"], str]] = UNSET
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -71,7 +75,7 @@ class InputNoiseReductionOptions(Options):
         strength: 1.0 and UNSET are the service's default.
     """
 
-    type: Setting[str] = UNSET
+    type: Setting[Union[Literal["near_field", "far_field"], str]] = UNSET
     strength: Setting[float] = UNSET
 
 

@@ -89,7 +89,8 @@ def _logprobs(words: Sequence[Word]) -> Json:
 def _hints(options: Json) -> Hints:
     told = options["audio"]["input"].get("transcription") or {}
     prompt = ", ".join(filter(None, [told.get("prompt"), *(told.get("keywords") or ())])) or None
-    return Hints(told.get("language"), prompt, _LOGPROBS in (options.get("include") or ()))
+    language, *_ = told.get("languages") or [told.get("language")]
+    return Hints(language, prompt, _LOGPROBS in (options.get("include") or ()))
 
 
 def _usage(model: str, transcript: str, ms: int) -> Json:

@@ -27,8 +27,10 @@ from realtime_sync.errors import (
     WaitTimeoutError,
 )
 from realtime_sync.interrupts import Flag
+from realtime_sync.models import TranscriptionModelName
 from realtime_sync.protocol.options import InputTranscriptionOptions, TranscriptionSessionOptions, TurnDetectionOptions
 from realtime_sync.protocol.registry import UNSET
+from realtime_sync.protocol.shortcuts import transcribed_by
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.session import RealtimeConversationSession
@@ -57,7 +59,7 @@ def transcribe(
     source: AudioSource,
     client: RealtimeConversationClient,
     *,
-    model: Optional[str] = None,
+    model: Optional[TranscriptionModelName] = None,
     language: Optional[str] = None,
     logprobs: bool = False,
     options: Optional[TranscriptionSessionOptions] = None,
@@ -75,8 +77,9 @@ def transcribe(
     transcribes them. Each becomes a segment, or several where speakers are told apart.
 
     ``model``: None takes that of ``options``, else ``gpt-transcribe``. ``language``: ISO-639-1, such as ``"en"``;
-    None lets the model find out. ``logprobs``: ask how sure the model was of each token. ``options``: further settings
-    of the session (keywords, noise reduction); turn detection and the audio's format are set here.
+    None lets the model find out. ``logprobs``: ask how sure the model was of each token, which not every model tells.
+    ``options``: further settings of the session (keywords, noise reduction); turn detection and the audio's format are
+    set here.
 
     ``retries``: how often in a row, without a piece being done in between, to try again after what may pass (a lost
     connection, an overloaded service), with growing pauses; what is done is kept. ``timeout``: seconds that the service
@@ -117,12 +120,12 @@ def session_options(
     if not isinstance(options, TranscriptionSessionOptions):
         raise InvalidInputError(f"options must be TranscriptionSessionOptions, not {type(options).__name__}")
     told = options.input_transcription_options or InputTranscriptionOptions()
-    model = model or told.model or DEFAULT_TRANSCRIPTION_MODEL
+    told = transcribed_by(told, model or told.model or DEFAULT_TRANSCRIPTION_MODEL, language)
     include = [*(options.include or ())]
     return attrs.evolve(
         options,
         input_audio_format="audio/pcm",
-        input_transcription_options=attrs.evolve(told, model=model, language=language or told.language),
+        input_transcription_options=told,
         turn_detection_options=TurnDetectionOptions.disabled(),
         include=[*include, LOGPROBS] if logprobs and LOGPROBS not in include else include or UNSET,
     )

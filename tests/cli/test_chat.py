@@ -17,6 +17,7 @@ from realtime_sync import Conversation, OpenAIClient, Reconnect
 from realtime_sync.cli import main
 from realtime_sync.cli.options import note_losses
 from realtime_sync.cli.terminal import next_line
+from realtime_sync.endpoint import retirement
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.cli.serving import COMMAND, PATIENCE, run
@@ -454,3 +455,15 @@ def test_the_command_line_imports_no_extra_before_it_needs_one() -> None:
     loaded = {name.split(".")[0] for name in told.stdout.split()}
     assert loaded & {"numpy", "soundfile", "soxr", "sounddevice", "tqdm", "wsproto", "requests", "readline"} == set()
     assert os.name == "nt" or "realtime_sync" in loaded
+
+
+@pytest.mark.filterwarnings("always::realtime_sync.ServiceEndsWarning")
+def test_a_model_that_ends_is_told_in_one_line(
+    server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retirement, "_told", set())
+    assert main(["chat", "--model", "gpt-realtime", "Hi"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "OpenAI" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("realtime-sync: OpenAI end")
+    assert "use 'gpt-realtime-2.1'" in lines[0]

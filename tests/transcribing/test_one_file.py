@@ -249,7 +249,7 @@ def test_speakers_are_told_apart_where_the_model_does() -> None:
         ]
     )
     with RealtimeServer(responder=script) as server:
-        told = transcribe(silence(10_000) + tone(3000), client_of(server), model="gpt-4o-transcribe-diarize")
+        told = transcribe(silence(10_000) + tone(3000), client_of(server), model="scribe-diarize")
     assert [(one.speaker, one.text) for one in told.segments] == [("A", "Hi."), ("B", "Hello.")]
     # The piece begins 0.2 s before the tone.
     assert [(one.start, one.end) for one in told.segments] == [

@@ -58,11 +58,14 @@ def test_what_was_heard_is_answered_with_no_transcription_asked_for(open_peer: O
         assert not [kind for kind in peer.types() if "transcription" in kind]
 
 
-def test_a_turn_is_recognised_once_and_told_where_asked_for_with_hints_and_logprobs(open_peer: Open) -> None:
+@pytest.mark.parametrize("language", [{"language": "en"}, {"languages": ["en", "de"]}])
+def test_a_turn_is_recognised_once_and_told_where_asked_for_with_hints_and_logprobs(
+    open_peer: Open, language: dict[str, object]
+) -> None:
     hears = ToldRecognizer("My name is Ada.", "What is my name?")
     with RealtimeServer(speech=speech(recognizer=hears)) as server:
         peer = open_peer(server)
-        told = {"model": "gpt-transcribe", "language": "en", "prompt": "names"}
+        told = {"model": "gpt-transcribe", "prompt": "names", **language}
         peer.update(audio={"input": {"transcription": told}}, include=["item.input_audio_transcription.logprobs"])
         for _ in range(2):
             peer.append(SPEECH)
