@@ -13,6 +13,7 @@ import attrs
 
 from realtime_sync.audio.formats import SampleFormat, pcm_at
 from realtime_sync.conversation.accumulator import sample_format
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCPApprovalRequestItem
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, TokenUsage
@@ -129,6 +130,27 @@ class Answer(Value):
         from realtime_sync.audio.converting import write_audio
 
         write_audio(target, self.audio, SampleFormat.of(self.audio_format), rate)
+
+    def play(self, device: Union[str, int, None] = None) -> None:
+        """Play the audio on a speaker of this machine; returns when all is played. Ctrl-C ends it at once.
+
+        Args:
+            device: The speaker's name or a part of it, or its number (``realtime-sync doctor`` lists them). None: the
+                system's default.
+
+        Raises:
+            InvalidInputError: The answer has no audio.
+            ConfigurationError: The extra ``devices`` is missing, or the system's PortAudio.
+            AudioDeviceError: There is no such speaker, or it cannot be opened, or it was unplugged.
+        """
+        from realtime_sync.devices.playing import play
+
+        if not self.audio:
+            raise InvalidInputError(
+                "this answer has no audio to play: it was written, or cut short before it was spoken. "
+                'For a spoken one, leave content_modalities out, or ask for ["audio"].'
+            )
+        play(self.audio, SampleFormat.of(self.audio_format), device)
 
     def samples(self, rate: Optional[int] = None) -> npt.NDArray[np.float32]:
         """The audio as a numpy array.
