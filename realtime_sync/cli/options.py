@@ -35,7 +35,7 @@ from realtime_sync.tools import FunctionTool, function_tool
 
 if TYPE_CHECKING:
     from realtime_sync.endpoint.endpoint import Endpoint
-    from realtime_sync.server import RealtimeServer, Responder
+    from realtime_sync.server import RealtimeServer
     from realtime_sync.server.speech import Speech
 
 Tools = list[FunctionTool[..., object]]
@@ -61,18 +61,15 @@ def add_client_options(parser: argparse.ArgumentParser, *, model: str = _MODEL) 
 
 
 @contextmanager
-def client_from(
-    arguments: argparse.Namespace, *, speech: bool = False, responder: Optional[Responder] = None
-) -> Iterator[RealtimeConversationClient]:
+def client_from(arguments: argparse.Namespace, *, speech: bool = False) -> Iterator[RealtimeConversationClient]:
     """The client that arguments and environment name, closed in the end; for ``--local`` one of the embedded server.
 
     ``speech``: the command needs ears or a voice, so with ``--local`` the models are loaded if the extra ``voice`` is
-    installed; without them, only the sample recordings are known. ``responder``: what answers there; None: one that
-    follows rules. Raises ``ConfigurationError``.
+    installed; without them, only the sample recordings are known. Raises ``ConfigurationError``.
     """
     with ExitStack() as stack:
         if arguments.local:
-            endpoint, model = stack.enter_context(_local(speech, responder)), arguments.model or DEFAULT_MODEL
+            endpoint, model = stack.enter_context(_local(speech)), arguments.model or DEFAULT_MODEL
         else:
             endpoint, model = endpoint_from(arguments)
         yield stack.enter_context(RealtimeConversationClient(model, endpoint))
@@ -120,14 +117,14 @@ def embedded_server() -> type[RealtimeServer]:
 
 
 @contextmanager
-def _local(speech: bool, responder: Optional[Responder]) -> Iterator[Endpoint]:
+def _local(speech: bool) -> Iterator[Endpoint]:
     server_class = embedded_server()
     from realtime_sync.server.speech import recorded_speech
 
     ears = _ears() if speech else recorded_speech()
     if not speech:
         note("the embedded server answers: it follows some rules and has no model")
-    with server_class(responder=responder, speech=ears, record=False) as server:
+    with server_class(speech=ears, record=False) as server:
         yield OpenAIClient("any-key", endpoint=server.url).endpoint
 
 

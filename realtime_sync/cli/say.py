@@ -18,7 +18,6 @@ from realtime_sync.speaking.one_text import read_aloud, reading_options
 from realtime_sync.voice import SoundDeviceSpeaker
 
 if TYPE_CHECKING:
-    from realtime_sync.server import Turn
     from realtime_sync.session import RealtimeConversationSession
 
 
@@ -54,7 +53,7 @@ def say(arguments: argparse.Namespace) -> int:
     settings = reading_options(voice=arguments.voice, speed=arguments.speed)
     with ExitStack() as stack:
         write = stack.enter_context(_sound_output(arguments.output))
-        client = stack.enter_context(options.client_from(arguments, speech=True, responder=_read_aloud))
+        client = stack.enter_context(options.client_from(arguments, speech=True))
         session = stack.enter_context(options.open_session(client, arguments, settings))
         whole = _say(session, text, write)
         terminal.note_cost(session.conversation, priced=not arguments.local)
@@ -84,11 +83,6 @@ def _say(session: RealtimeConversationSession, text: str, write: Write) -> bool:
         terminal.note(f"not read as it is written: {asked!r:.80}; the model said {said!r:.80}")
     terminal.note(f"{PCM.seconds(size):.1f} s of speech")
     return not misread
-
-
-def _read_aloud(turn: Turn) -> str:
-    """The embedded server's part of it."""
-    return turn.text_of(turn.last) if turn.last is not None else ""
 
 
 # Where the sound goes -------------------------------------------------------------------------------------------------
