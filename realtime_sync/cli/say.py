@@ -18,7 +18,6 @@ from realtime_sync.speaking.one_text import read_aloud, reading_options
 from realtime_sync.voice import SoundDeviceSpeaker
 
 if TYPE_CHECKING:
-    from realtime_sync.server import Turn
     from realtime_sync.session import RealtimeConversationSession
 
 
@@ -27,7 +26,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="*", metavar="TEXT", help="what to say; - or nothing: what is piped in")
     parser.add_argument("-o", "--output", metavar="FILE", help="where to; - is WAV to the standard output")
     parser.add_argument("--voice", metavar="NAME", help="the voice, such as marin, cedar, alloy, verse")
-    parser.add_argument("--speed", type=float, metavar="X", help="0.25 to 1.5 times the usual speed")
+    speed = options.number("speed", 0.25, 1.5)
+    parser.add_argument("--speed", type=speed, metavar="X", help="0.25 to 1.5 times the usual speed")
     options.add_session_options(parser, model=False)
 
 
@@ -53,7 +53,7 @@ def say(arguments: argparse.Namespace) -> int:
     settings = reading_options(voice=arguments.voice, speed=arguments.speed)
     with ExitStack() as stack:
         write = stack.enter_context(_sound_output(arguments.output))
-        client = stack.enter_context(options.client_from(arguments, speech=True, responder=_read_aloud))
+        client = stack.enter_context(options.client_from(arguments, speech=True))
         session = stack.enter_context(options.open_session(client, arguments, settings))
         whole = _say(session, text, write)
         terminal.note_cost(session.conversation, priced=not arguments.local)
@@ -83,11 +83,6 @@ def _say(session: RealtimeConversationSession, text: str, write: Write) -> bool:
         terminal.note(f"not read as it is written: {asked!r:.80}; the model said {said!r:.80}")
     terminal.note(f"{PCM.seconds(size):.1f} s of speech")
     return not misread
-
-
-def _read_aloud(turn: Turn) -> str:
-    """The embedded server's part of it."""
-    return turn.text_of(turn.last) if turn.last is not None else ""
 
 
 # Where the sound goes -------------------------------------------------------------------------------------------------

@@ -81,6 +81,6 @@ def _commands_of(line: str) -> Iterator[list[str]]:
 def test_a_command_is_understood(words: list[str]) -> None:
     if "--help" in words:
         with pytest.raises(SystemExit, match=r"^0$"):
-            cli._parser().parse_args(words)
+            cli.parser().parse_args(words)
     else:
-        cli._parser().parse_args(words)
+        cli.parser().parse_args(words)

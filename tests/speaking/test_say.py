@@ -21,7 +21,7 @@ from realtime_sync import (
     WaitTimeoutError,
     say,
 )
-from realtime_sync.server import RealtimeServer, Reply, Turn
+from realtime_sync.server import RealtimeServer, Reply, RulesBrain, Turn
 from realtime_sync.speaking.one_text import READ_ALOUD, pieces
 from tests.harness import within
 
@@ -62,7 +62,9 @@ def reader() -> Iterator[Reader]:
 
 @pytest.fixture
 def client(reader: Reader) -> Iterator[RealtimeConversationClient]:
-    with OpenAIClient("a-key", endpoint=reader.server.url).get_realtime_conversation_client("gpt-realtime") as client:
+    with OpenAIClient("a-key", endpoint=reader.server.url).get_realtime_conversation_client(
+        "gpt-realtime-2.1"
+    ) as client:
         yield client
 
 
@@ -174,6 +176,15 @@ def test_a_service_that_says_nothing_is_given_up(reader: Reader, client: Realtim
             say("Hello.", client, timeout=0.3)
     finally:
         over.set()
+
+
+@pytest.mark.parametrize("text", ["What is your name?", "Please read aloud: you said 3 pm.", "Hello, I am Ada."])
+def test_the_brain_of_rules_reads_aloud_what_it_would_answer_otherwise(text: str) -> None:
+    with RealtimeServer(responder=RulesBrain()) as server:
+        client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
+        answer = say(text, client)
+    assert answer.transcript == text
+    assert answer.audio
 
 
 def test_a_text_is_cut_where_sentences_end_and_at_words_at_the_latest() -> None:
