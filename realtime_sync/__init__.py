@@ -85,6 +85,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.rest.calls import Calls as Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret as SessionClientSecret
     from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
+    from realtime_sync.services import AzureVoiceLiveClient as AzureVoiceLiveClient
     from realtime_sync.services import OpenAIClient as OpenAIClient
     from realtime_sync.session import RealtimeConversationSession as RealtimeConversationSession
     from realtime_sync.speaking import say as say
@@ -138,7 +139,7 @@ _LATE = {
     "recording": "Recording RecordingWriter",
     "rest.calls": "Call Calls",
     "rest.client_secrets": "SessionClientSecret",
-    "services": "AzureOpenAIClient OpenAIClient",
+    "services": "AzureOpenAIClient AzureVoiceLiveClient OpenAIClient",
     "session": "RealtimeConversationSession",
     "speaking": "say",
     "timeouts": "Timeouts",

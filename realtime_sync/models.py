@@ -114,9 +114,10 @@ class ModelInfo(Value):
         prices: None: not known.
         context_tokens: What it can keep in mind, in tokens. None: not told.
         output_tokens: What one answer of it may have, in tokens. None: not told.
-        takes_languages: Transcription: it takes the hint of the language as ``languages`` alone, and not as
-            ``language``.
-        detects_turns: Transcription: it works with turn detection. False: the service refuses any with it.
+        takes_languages: Transcription: True if it takes the hint of the language as ``languages`` alone, and not as
+            ``language`` (the default: False).
+        detects_turns: Transcription: True (the default) if it works with turn detection. False: the service refuses
+            any with it.
     """
 
     name: str

@@ -42,7 +42,7 @@ def session() -> Iterator[RealtimeConversationSession]:
         return Reply("word " * 400, audio=bytes(48_000))
 
     with RealtimeServer(responder=respond) as server:
-        client = OpenAIClient(KEY, endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        client = OpenAIClient(KEY, endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
         with client.start_conversation_session() as session:
             yield session
 
@@ -131,7 +131,7 @@ def test_no_repr_is_long_or_shows_a_key(session: RealtimeConversationSession, tm
 def test_the_repr_of_a_recording_counts_what_it_holds(session: RealtimeConversationSession, tmp_path: Path) -> None:
     session.close()
     with RealtimeServer() as server:
-        client = OpenAIClient(KEY, endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        client = OpenAIClient(KEY, endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
         with client.start_conversation_session(recording=tmp_path / "r.jsonl"):
             pass
     told = repr(Recording.read(tmp_path / "r.jsonl"))

@@ -23,6 +23,7 @@ ROOMS = [
     "lazy",
     "values",
     "notebook",
+    "cells",
     "models",
     "errors",
     "user_code",

@@ -262,7 +262,7 @@ def test_samples_can_be_played_at_their_rate() -> None:
 
 def test_an_answer_and_its_session_show_and_play_what_came() -> None:
     with RealtimeServer(responder=lambda turn: Reply(EVIL, audio=tone(0.5))) as server:
-        client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
         with client.start_conversation_session() as session:
             answer = session.ask(EVIL)
             for shown in (answer, session.conversation, session, *answer.items):

@@ -22,6 +22,7 @@ from realtime_sync.mcp.approval import ApprovalCallback, decide, open_requests
 from realtime_sync.mcp.approvals import MCPApprovals
 from realtime_sync.mcp.calls import RemoteCall, RemoteCalls
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPCallItem
+from realtime_sync.secret import reportable
 from realtime_sync.tools.rounds import Step, UnattendedRounds
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ logger = logging.getLogger(__name__)
 _SLOW_SECONDS = 600.0
 
 
+@reportable
 class MCPApprover:
     """Decides by a callback; a context manager. Made by ``session.approve_mcp()``.
 

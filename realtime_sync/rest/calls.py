@@ -17,7 +17,7 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import ConversationSessionOptions
 from realtime_sync.rest.client_secrets import session_object
 from realtime_sync.rest.http import Json, RestAnswer, RestClient
-from realtime_sync.secret import discreet
+from realtime_sync.secret import discreet, reportable
 from realtime_sync.transport import Cancellation
 from realtime_sync.transport.urls import show_url
 
@@ -33,6 +33,7 @@ class Call:
     sdp: str = attrs.field(repr=False)
 
 
+@reportable
 class Calls:
     """``client.calls``: the calls of the client's endpoint. Needs the GA protocol; holds no connection.
 

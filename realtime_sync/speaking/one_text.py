@@ -224,6 +224,7 @@ def _joined(answers: Sequence[Answer], seconds: float) -> Answer:
         items=[item for answer in answers for item in answer.items],
         usage=_sum([answer.usage for answer in answers if answer.usage is not None]),
         cost=sum(costs) if len(costs) == len(answers) else None,
+        cost_note=next((answer.cost_note for answer in answers if answer.cost_note is not None), None),
         timings=attrs.evolve(answers[0].timings, done=seconds),
     )
 

@@ -9,11 +9,13 @@ from realtime_sync.conversation.turns import Turn
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.notebook import card, image, note, sound, table
 from realtime_sync.recording import Recording
+from realtime_sync.secret import reportable
 from realtime_sync.timeline.picture import png
 from realtime_sync.timeline.stereo import stereo_bytes, write_stereo
 from realtime_sync.timeline.table import table_of, text, title_of
 
 
+@reportable
 class TimelineView:
     """What a notebook shows of a recording, and ``print`` as text. Made by ``view(recording)``."""
 

@@ -35,6 +35,7 @@ from realtime_sync.protocol.updates import (
     ResponseCreatedUpdate,
     ResponseDoneUpdate,
 )
+from realtime_sync.secret import reportable
 from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
@@ -240,6 +241,7 @@ def _look(question: _Question, active: Optional[str], *, awaited: bool) -> tuple
 # By itself, when the user speaks ----------------------------------------------------------------------------------
 
 
+@reportable
 class SpeechInterrupter:
     """Interrupts whenever the user begins to speak; a context manager. Made by ``session.interrupt_on_speech()``.
 

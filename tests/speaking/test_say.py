@@ -62,7 +62,9 @@ def reader() -> Iterator[Reader]:
 
 @pytest.fixture
 def client(reader: Reader) -> Iterator[RealtimeConversationClient]:
-    with OpenAIClient("a-key", endpoint=reader.server.url).get_realtime_conversation_client("gpt-realtime") as client:
+    with OpenAIClient("a-key", endpoint=reader.server.url).get_realtime_conversation_client(
+        "gpt-realtime-2.1"
+    ) as client:
         yield client
 
 

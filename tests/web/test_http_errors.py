@@ -49,6 +49,7 @@ def made(kind: type[errors.RealtimeSyncError]) -> errors.RealtimeSyncError:
     needed: dict[type[errors.RealtimeSyncError], dict[str, Any]] = {
         errors.BudgetExceededError: {"spent": 1.0, "usd": 1.0},
         errors.ResponseFailedError: {"answer": None},
+        errors.MisreadError: {"answer": None, "pieces": []},
     }
     return kind(SECRET, **needed.get(kind, {}))
 
