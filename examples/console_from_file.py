@@ -15,6 +15,7 @@ from pathlib import Path
 from demo_client import demo_client, how_to_play, print_failure, recording, writable
 
 from realtime_sync import (
+    ConnectionClosedError,
     ConversationItemInputAudioTranscriptionCompletedUpdate,
     ConversationSessionOptions,
     ErrorUpdate,
@@ -24,6 +25,7 @@ from realtime_sync import (
     ResponseOutputAudioDeltaUpdate,
     ResponseOutputAudioTranscriptDeltaUpdate,
     TurnDetectionOptions,
+    WaitTimeoutError,
     write_wav,
 )
 
@@ -54,11 +56,11 @@ def main() -> None:
 
 
 def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
-    """Print what is said as it comes, and write the answer's audio into a file."""
-    transcript, audio = "", bytearray()
+    """Print what was heard and said, and write the answer's audio into a file."""
+    heard, transcript, audio = None, "", bytearray()
     for update in session.updates():
         if isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
-            print(f"Heard   {update.transcript}")
+            heard = update.transcript
         elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
             transcript += update.delta
         elif isinstance(update, ResponseOutputAudioDeltaUpdate):
@@ -70,6 +72,7 @@ def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
             break
     else:
         raise SystemExit("The service ended the session before it had answered.")
+    print(f"Heard   {late_transcript(session) if heard is None else heard}")
     print(f"Answer  {transcript}")
     print_failure(response)
     if response.usage is not None:
@@ -78,6 +81,14 @@ def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
         write_wav(output, audio)
         print(f"Wrote   {output} ({len(audio) / 48_000:.1f} s)")
         print(f"Hear it {how_to_play(output)}")
+
+
+def late_transcript(session: RealtimeConversationSession) -> str:
+    """What the service heard; it writes that down beside its answer, and may be behind with it."""
+    try:
+        return session.wait_for(ConversationItemInputAudioTranscriptionCompletedUpdate, timeout=5).transcript or ""
+    except (WaitTimeoutError, ConnectionClosedError):
+        return "(the service did not write it down)"
 
 
 if __name__ == "__main__":

@@ -224,6 +224,25 @@ def test_console_from_file_talks_to_whatever_the_environment_tells(tmp_path: Pat
     assert paths == [{"openai": "/v1/realtime", "azure": "/openai/v1/realtime"}.get(kind, "/openai/realtime")]
 
 
+def test_console_from_file_prints_what_was_heard_though_that_comes_behind_the_answer(tmp_path: Path) -> None:
+    def late(pcm: bytes, rate: int) -> str:
+        server.sessions[-1].wait_for_sent("response.done", 20)
+        return "It is late."
+
+    with RealtimeServer(transcriber=late) as server:
+        told = run("console_from_file.py", tmp_path, env=environments(server)["openai"])
+    assert "Heard   It is late.\nAnswer  I heard 3.4 seconds of audio.\n" in told
+
+
+def test_console_from_file_answers_though_nobody_writes_down_what_was_heard(tmp_path: Path) -> None:
+    def deaf(pcm: bytes, rate: int) -> str:
+        raise RuntimeError("no ears")
+
+    with RealtimeServer(transcriber=deaf) as server:
+        told = run("console_from_file.py", tmp_path, env=environments(server)["openai"])
+    assert "Heard   (the service did not write it down)\nAnswer  I heard 3.4 seconds of audio.\n" in told
+
+
 def test_text_chat_answers_each_line_until_an_empty_one(tmp_path: Path) -> None:
     told = run("text_chat.py", tmp_path, typed="Good morning\nHow are you\n\nnot read\n")
     assert told.endswith("you> Hello! How can I help you?\nyou> I am fine, thank you.\nyou> ")
