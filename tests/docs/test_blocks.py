@@ -12,7 +12,7 @@ import pytest
 from realtime_sync import cli
 from tests.docs.pages import NEEDS, PAGES, ROOT, Block, blocks, python_blocks, run
 
-LANGUAGES = {"python", "sh", "output", "text", "json", "ini", "html", "javascript", "nginx", "csharp"}
+LANGUAGES = {"python", "sh", "output", "text", "json", "ini", "html", "javascript", "nginx", "csharp", "yaml"}
 """A block of code that is none of Python's must not look like some."""
 
 ALL = [block for page in PAGES for block in blocks(page)]
@@ -81,6 +81,6 @@ def _commands_of(line: str) -> Iterator[list[str]]:
 def test_a_command_is_understood(words: list[str]) -> None:
     if "--help" in words:
         with pytest.raises(SystemExit, match=r"^0$"):
-            cli._parser().parse_args(words)
+            cli.parser().parse_args(words)
     else:
-        cli._parser().parse_args(words)
+        cli.parser().parse_args(words)
