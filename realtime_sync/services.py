@@ -178,7 +178,7 @@ class AzureVoiceLiveClient:
         self.settings = _settings(max_message_bytes, timeouts=timeouts, retries=retries, limits=limits)
 
     def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
-        """A client for this model, such as ``"gpt-realtime"`` or ``"gpt-5.1"``; None if ``query`` names an agent."""
+        """A client for this model, such as ``"gpt-5.1"``; None if ``query`` names an agent."""
         return RealtimeConversationClient(model, self.endpoint, settings=self.settings)
 
     def __repr__(self) -> str:

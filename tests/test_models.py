@@ -85,6 +85,7 @@ PLACES = [
 SUBJECT = {
     "realtime_sync/models.py": "the table",
     "CHANGELOG.md": "what was, and what it became",
+    "docs/guides/transcribe.md": "the one model that tells speakers apart, and when it ends",
     "realtime_sync/server/auth.py": "the preview dialect's own model, which that dialect's clients expect to be told",
 }
 NAMES = re.compile(

@@ -12,7 +12,7 @@ import pytest
 from realtime_sync import cli
 from tests.docs.pages import NEEDS, PAGES, ROOT, Block, blocks, python_blocks, run
 
-LANGUAGES = {"python", "sh", "output", "text", "json", "ini", "html", "javascript", "nginx", "csharp"}
+LANGUAGES = {"python", "sh", "output", "text", "json", "ini", "html", "javascript", "nginx", "csharp", "yaml"}
 """A block of code that is none of Python's must not look like some."""
 
 ALL = [block for page in PAGES for block in blocks(page)]

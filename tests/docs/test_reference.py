@@ -29,12 +29,19 @@ ROOMS = (
 def _names() -> Iterator[str]:
     """What the pages of the reference describe, with its module."""
     for page in (ROOT / "docs/reference").glob("*.rst"):
-        module = ""
-        for directive, name in re.findall(r"^\.\. ([\w:]+):: (\S+)$", page.read_text(encoding="utf-8"), re.MULTILINE):
+        module = last = ""
+        for line in page.read_text(encoding="utf-8").splitlines():
+            found = re.fullmatch(r"\.\. ([\w:]+):: (\S+)|   :members: (.+)", line)
+            if found is None:
+                continue
+            directive, name, members = found.groups()
             if directive == "currentmodule":
                 module = name
+            elif members:
+                yield from (f"{last}.{member}" for member in members.split(", "))
             elif directive.startswith(("auto", "py:")):
-                yield name if name.startswith("realtime_sync.") else f"{module}.{name}"
+                last = name if name.startswith("realtime_sync.") else f"{module}.{name}"
+                yield last
 
 
 def _thing(name: str) -> object:
