@@ -172,6 +172,21 @@ def _read_exactly(stream: ByteStream, size: int) -> bytes:
     return data
 
 
+def wav_header(format: SampleFormat, size: Optional[int] = None) -> bytes:
+    """What stands before the samples. ``size``: bytes of samples; None: "length unknown", which players understand."""
+    codec, width, rate = _CODECS[format.wire_type], format.sample_bytes, format.rate
+    form = struct.pack("<HHIIHH", codec, 1, rate, rate * width, width, 8 * width)
+    chunks = b"WAVE" + _chunk(b"fmt ", form)
+    if codec != CODEC_PCM:  # others want an extension's length in the format, and the count of samples
+        count = 0xFFFFFFFF if size is None else min(size // width, 0xFFFFFFFF)
+        chunks = b"WAVE" + _chunk(b"fmt ", form + b"\x00\x00") + _chunk(b"fact", struct.pack("<I", count))
+    # Past 4 GiB the lengths do not fit, and "unknown" is the truth that readers understand.
+    total = None if size is None else len(chunks) + 8 + size + size % 2
+    fits = total is not None and total < 0xFFFFFFFF
+    lengths = (total, size) if fits else (0xFFFFFFFF, 0xFFFFFFFF)
+    return b"RIFF" + struct.pack("<I", lengths[0]) + chunks + b"data" + struct.pack("<I", lengths[1])
+
+
 class WavWriter:
     """A mono WAV file that is written as the samples come; use it with ``with``.
 
@@ -237,21 +252,6 @@ class WavWriter:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
-
-
-def wav_header(format: SampleFormat, size: Optional[int] = None) -> bytes:
-    """What stands before the samples. ``size``: bytes of samples; None: "length unknown", which players understand."""
-    codec, width, rate = _CODECS[format.wire_type], format.sample_bytes, format.rate
-    form = struct.pack("<HHIIHH", codec, 1, rate, rate * width, width, 8 * width)
-    chunks = b"WAVE" + _chunk(b"fmt ", form)
-    if codec != CODEC_PCM:  # others want an extension's length in the format, and the count of samples
-        count = 0xFFFFFFFF if size is None else min(size // width, 0xFFFFFFFF)
-        chunks = b"WAVE" + _chunk(b"fmt ", form + b"\x00\x00") + _chunk(b"fact", struct.pack("<I", count))
-    # Past 4 GiB the lengths do not fit, and "unknown" is the truth that readers understand.
-    total = None if size is None else len(chunks) + 8 + size + size % 2
-    fits = total is not None and total < 0xFFFFFFFF
-    lengths = (total, size) if fits else (0xFFFFFFFF, 0xFFFFFFFF)
-    return b"RIFF" + struct.pack("<I", lengths[0]) + chunks + b"data" + struct.pack("<I", lengths[1])
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:
