@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Callable, NoReturn, Optional, TypeVar, Union
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.advice import NamedFields
+from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_whole, validated_by
 from realtime_sync.core.commands import time_out
 from realtime_sync.core.engine import Engine
@@ -65,7 +67,7 @@ _LIKE_A_KEY = re.compile(r"(?:sk|ek|rk)[-_]\w")
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ConnectionSettings(Value):
+class ConnectionSettings(Value, metaclass=NamedFields):
     """How sessions are connected and kept, whatever they are connected to.
 
     Attributes:
@@ -98,6 +100,7 @@ class RealtimeConversationClient:
     ``Endpoint``. ``close()`` (or leaving its ``with`` block) ends the sessions that it started.
     """
 
+    @public_call
     @discreet
     def __init__(
         self,
@@ -135,6 +138,7 @@ class RealtimeConversationClient:
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()  # of its sessions; their readers keep them alive
 
     @classmethod
+    @public_call
     @discreet
     def from_env(
         cls: type[C], environ: Optional[Mapping[str, str]] = None, *, settings: Optional[ConnectionSettings] = None
@@ -154,6 +158,7 @@ class RealtimeConversationClient:
         endpoint, model = from_environment(environ)
         return cls(model, endpoint, settings=settings)
 
+    @public_call
     @discreet
     def start_conversation_session(
         self,
@@ -202,6 +207,7 @@ class RealtimeConversationClient:
             options, reconnect, recording, client_secret, headers, query, budget=budget, model=model, call_id=call_id
         )
 
+    @public_call
     @discreet
     def start_transcription_session(
         self,
@@ -239,6 +245,7 @@ class RealtimeConversationClient:
         options = _transcription(options, model, language)
         return self._start(options, reconnect, recording, client_secret, headers, query, intent="transcription")
 
+    @public_call
     @discreet
     def start_translation_session(
         self,
@@ -277,6 +284,7 @@ class RealtimeConversationClient:
         settings, model = _translation(options, target_language), model or self.model
         return self._start(settings, reconnect, recording, client_secret, headers, query, model=model, translation=True)
 
+    @public_call
     @discreet
     def attach(
         self,
@@ -322,6 +330,7 @@ class RealtimeConversationClient:
 
         return Calls(self._rest(), self.model, self._cancellable)
 
+    @public_call
     @discreet
     def create_client_secret(
         self, options: Optional[SessionOptions] = None, *, expires_after: Optional[int] = None

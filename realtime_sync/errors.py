@@ -6,7 +6,8 @@
     ├── ConfigurationError (ValueError)            settings are missing or contradict each other
     ├── InvalidInputError (ValueError)             an argument cannot be sent
     │   ├── UnsupportedByDialectError              ... not in the dialect that this endpoint speaks
-    │   └── AudioFormatError                       ... audio is not in the session's format
+    │   ├── AudioFormatError                       ... audio is not in the session's format
+    │   └── UnknownNameError (TypeError)           ... no argument or setting has this name
     ├── UsageError (RuntimeError)                  the right call at the wrong time
     │   ├── AudioSendInProgressError               a second audio stream at once
     │   ├── AudioNotHeldError                      no connection, and no room to keep audio for the next one
@@ -162,6 +163,10 @@ class UnsupportedByDialectError(InvalidInputError):
 
 class AudioFormatError(InvalidInputError):
     """The audio is not in the session's input format (a mismatch would be heard as noise); nothing was sent."""
+
+
+class UnknownNameError(InvalidInputError, TypeError):
+    """No argument or setting has this name; the message says which one is meant, as far as that can be known."""
 
 
 class UsageError(RealtimeSyncError, RuntimeError):

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, TypeVar, Union
 
+from realtime_sync.boundary import public_call
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commands import CommandHandle
@@ -145,6 +146,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Sending --------------------------------------------------------------------------------------------------
 
+    @public_call
     def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``.
 
@@ -163,6 +165,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         tools = options.tools if isinstance(options, ConversationSessionOptions) else UNSET
         return self._engine.send(command, before=lambda: self._tools.change(tools))
 
+    @public_call
     @discreet
     def send_message(self, message: Message) -> CommandHandle:
         """Send any message as it is.
@@ -184,6 +187,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Asking ---------------------------------------------------------------------------------------------------
 
+    @public_call
     def respond(
         self,
         content: Optional[Question] = None,
@@ -220,6 +224,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         owner = owner_of_calls(options)
         return begin_response(self._engine, self._items(content), options, Deadline(timeout), owner=owner)
 
+    @public_call
     def ask(
         self,
         content: Optional[Question] = None,
@@ -281,6 +286,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         with self._mcp.following(options, approve) as remote:
             return run_rounds(self._engine, [*remote, functions], items, options, deadline, on_delta)
 
+    @public_call
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
         """Serve the model's calls until the session ends: for voice, if voice activity detection asks for answers.
 
@@ -300,6 +306,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         self._tools.run(as_runner(tools), on_interruption)
 
+    @public_call
     def approve_mcp(self, callback: ApprovalCallback, *, timeout: Optional[float] = None) -> MCPApprover:
         """``with session.approve_mcp(lambda request: request.name == "search"): ...`` decides about remote MCP calls.
 
@@ -325,6 +332,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Turns and interruption -----------------------------------------------------------------------------------
 
+    @public_call
     def turns(self, timeout: Optional[float] = None, *, position: Optional[PlaybackPosition] = None) -> TurnStream:
         """Iterate over the turns that begin from now on, each when it is finished; independent of ``updates()``.
 
@@ -345,6 +353,7 @@ class RealtimeConversationSession(RealtimeWireSession):
             updates, TurnTracker(self._engine.session, most_bytes=self._engine.limits.answer), timeout, position
         )
 
+    @public_call
     def interrupt(
         self,
         heard_ms: Optional[float] = None,
@@ -382,6 +391,7 @@ class RealtimeConversationSession(RealtimeWireSession):
             self, heard_ms=heard_ms, position=position, item_id=item_id, clear_output=clear_output, timeout=timeout
         )
 
+    @public_call
     def interrupt_on_speech(
         self,
         position: PlaybackPosition,
@@ -409,6 +419,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Sending audio --------------------------------------------------------------------------------------------
 
+    @public_call
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
 
@@ -424,6 +435,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         return self._audio.commit(event_id)
 
+    @public_call
     def send_audio(
         self,
         source: AudioSource,
@@ -458,6 +470,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         self._audio.send(source, chunk_ms, pace, trailing_silence_ms, progress)
 
+    @public_call
     def start_sending_audio(
         self,
         source: AudioSource,
@@ -483,6 +496,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         chunks = self._audio.chunks(source, chunk_ms, pace, trailing_silence_ms, progress, wake)
         return self._audio.start_sending(chunks, wake)
 
+    @public_call
     def audio_writer(self) -> AudioWriter:
         """Push audio piece by piece: ``with session.audio_writer() as writer: writer.write(samples)``.
 
@@ -493,6 +507,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Talking --------------------------------------------------------------------------------------------------
 
+    @public_call
     def talk(
         self,
         microphone: Optional[Microphone] = None,

@@ -23,6 +23,8 @@ ROOMS = [
     "lazy",
     "values",
     "errors",
+    "advice",
+    "boundary",
     "user_code",
     "checks",
     "secret",

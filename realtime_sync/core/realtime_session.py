@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Optional, Union
 
+from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_number, check_whole
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.replay import with_id
@@ -57,6 +58,7 @@ class RealtimeWireSession(WireSession):
 
     # Sending --------------------------------------------------------------------------------------------------
 
+    @public_call
     def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``.
 
@@ -77,6 +79,7 @@ class RealtimeWireSession(WireSession):
         check_type(options, SESSION_OPTIONS, "options")
         return commands.SessionUpdateCommand(session=options, event_id=event_id)
 
+    @public_call
     def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``.
 
@@ -88,6 +91,7 @@ class RealtimeWireSession(WireSession):
         """
         return self._send(commands.InputAudioBufferClearCommand(event_id=event_id))
 
+    @public_call
     def clear_output_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Have the service stop playing (WebRTC and SIP). Acknowledged by ``output_audio_buffer.cleared``.
 
@@ -99,6 +103,7 @@ class RealtimeWireSession(WireSession):
         """
         return self._send(commands.OutputAudioBufferClearCommand(event_id=event_id))
 
+    @public_call
     def add_item(
         self,
         item: Union[ConversationItem, str],
@@ -130,6 +135,7 @@ class RealtimeWireSession(WireSession):
             commands.ConversationItemCreateCommand(item=item, previous_item_id=previous_item_id, event_id=event_id)
         )
 
+    @public_call
     def add_history(self, history: Union[Conversation, Iterable[ConversationItem]]) -> list[CommandHandle]:
         """Add the items of an earlier conversation, in order.
 
@@ -148,6 +154,7 @@ class RealtimeWireSession(WireSession):
         items = history.history() if isinstance(history, Conversation) else history
         return [self.add_item(item) for item in items]
 
+    @public_call
     def retrieve_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
         """Ask for an item as the service has it, audio included. Acknowledged by ``conversation.item.retrieved``.
 
@@ -161,6 +168,7 @@ class RealtimeWireSession(WireSession):
         check_type(item_id, (str,), "item_id")
         return self._send(commands.ConversationItemRetrieveCommand(item_id=item_id, event_id=event_id))
 
+    @public_call
     def truncate_item(
         self, item_id: str, *, audio_end_ms: int, content_index: int = 0, event_id: Optional[str] = None
     ) -> CommandHandle:
@@ -191,6 +199,7 @@ class RealtimeWireSession(WireSession):
             )
         )
 
+    @public_call
     def delete_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
         """Remove an item from the conversation. Acknowledged by ``conversation.item.deleted``.
 
@@ -204,6 +213,7 @@ class RealtimeWireSession(WireSession):
         check_type(item_id, (str,), "item_id")
         return self._send(commands.ConversationItemDeleteCommand(item_id=item_id, event_id=event_id))
 
+    @public_call
     def start_response(
         self, options: Optional[ConversationResponseOptions] = None, *, event_id: Optional[str] = None
     ) -> CommandHandle:
@@ -225,6 +235,7 @@ class RealtimeWireSession(WireSession):
         check_response_options(options)
         return self._send(commands.ResponseCreateCommand(response=options, event_id=event_id))
 
+    @public_call
     def cancel_response(self, response_id: Optional[str] = None, *, event_id: Optional[str] = None) -> CommandHandle:
         """Stop a response. Acknowledged by its ``response.done``.
 
@@ -238,6 +249,7 @@ class RealtimeWireSession(WireSession):
         check_optional_name(response_id, "response_id")
         return self._send(commands.ResponseCancelCommand(response_id=response_id, event_id=event_id))
 
+    @public_call
     def end_translation(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """End a translation session once all audio is translated. Acknowledged by ``session.closed``.
 

@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union, overload
 
+from realtime_sync.boundary import public_call
 from realtime_sync.core.commands import CommandHandle, server_error
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.streams import Unclassed, UpdateStream, Wanted, condition
@@ -122,6 +123,7 @@ class WireSession:
     @overload
     def wait_for(self, wanted: Unclassed, timeout: Optional[float] = None) -> ConversationUpdate: ...
 
+    @public_call
     def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the first update that is wanted out of ``updates()``, and leave the others there.
 
@@ -156,6 +158,7 @@ class WireSession:
     @overload
     def on(self, wanted: Unclassed, callback: Callable[[Any], object]) -> None: ...
 
+    @public_call
     def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
         """Have ``run()`` call ``callback(update)`` for each update that is wanted.
 
@@ -194,6 +197,7 @@ class WireSession:
 
     # Sending --------------------------------------------------------------------------------------------------
 
+    @public_call
     @discreet
     def send_message(self, message: Message) -> CommandHandle:
         """Send any message as it is.

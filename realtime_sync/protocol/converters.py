@@ -39,7 +39,7 @@ _AS_THEY_ARE: frozenset[type] = frozenset({str, bool, int, float, type(None)})
 # The types of fields whose values are used as they stand in a message, with those values' own types.
 _JSON_TYPES: dict[Any, type] = {**{each: each for each in _AS_THEY_ARE}, dict[str, Any]: dict}
 # Updates are frozen for everyone but those who read messages.
-_set = object.__setattr__
+_new, _set = object.__new__, object.__setattr__
 
 
 def json_type(value: Any) -> str:
@@ -139,10 +139,12 @@ def _quick_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Hook:
     Nothing is compiled for it, as cattrs would: a class that is seen for the first time costs a tenth.
     """
     quick_values = quick_values_of(cls, converter)
+    init = cls.__init__
 
     def structure(value: Any, _: Any) -> Any:
         values, extra = quick_values(value)
-        structured = cls(**values)
+        structured = _new(cls)  # without the advice about wrong names that ``cls(...)`` has for people
+        init(structured, **values)
         if extra:
             _set(structured, "extra", extra)
         return structured
@@ -231,7 +233,10 @@ def _family_hook(converter: cattrs.BaseConverter, classes: dict[str, type[T]], u
 
 def _session_hook(converter: cattrs.BaseConverter) -> Hook:
     """A session's options by their ``type``; a translation's have none, and what some clients tell others has none."""
-    kinds = {"realtime": options.ConversationSessionOptions, "transcription": options.TranscriptionSessionOptions}
+    kinds: dict[str, type[Any]] = {
+        "realtime": options.ConversationSessionOptions,
+        "transcription": options.TranscriptionSessionOptions,
+    }
     of_translations = {field.name for field in attrs.fields(options.TranslationSessionOptions)}
 
     def structure(value: Any, _: Any) -> Any:

@@ -59,9 +59,9 @@ def test_a_mistyped_update_is_warned_of_since_it_would_be_waited_for_in_silence(
     session = plain.open()
     with pytest.warns(UserWarning, match=f"is '{meant}' meant") as warned:
         session.on(mistyped, print)
-    with pytest.warns(UserWarning, match=f"is '{meant}' meant"), pytest.raises(WaitTimeoutError):
+    with pytest.warns(UserWarning, match=f"is '{meant}' meant") as waited, pytest.raises(WaitTimeoutError):
         session.wait_for(mistyped, timeout=0)
-    assert warned[0].filename == __file__
+    assert (warned[0].filename, waited[0].filename) == (__file__, __file__)
 
 
 @pytest.mark.parametrize(
