@@ -11,13 +11,14 @@ import sys
 import types
 import warnings
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, get_args
 
-from realtime_sync.errors import UnknownNameError
+from realtime_sync.errors import ConfigurationError, InvalidInputError, UnknownNameError
 
 # What arguments are called by other libraries of the same services.
 _ELSEWHERE = {
     "api_key": "credential",
+    "audio": "content",
     "azure_ad_token": "credential",
     "azure_ad_token_provider": "credential",
     "azure_deployment": "model",
@@ -27,8 +28,12 @@ _ELSEWHERE = {
     "default_query": "query",
     "deployment": "model",
     "functions": "tools",
+    "input": "content",
     "key": "credential",
     "max_retries": "retries",
+    "message": "content",
+    "question": "content",
+    "text": "content",
     "timeout": "timeouts",
     "token": "credential",
     "url": "endpoint",
@@ -60,6 +65,8 @@ class NamedFields(type):
                 told = _about_fields(cls, args, kwargs)
                 if told is None:
                     raise
+            except (ConfigurationError, InvalidInputError) as error:  # of a value; see ``boundary.py``
+                raise error.with_traceback(None)  # noqa: B904  it is the same one
             del args, kwargs  # there may be a secret among them
             raise UnknownNameError(told)
 
@@ -83,7 +90,7 @@ def _about_fields(cls: NamedFields, args: tuple[object, ...], names: Iterable[st
     if wrong is not None:
         return _told(cls.__name__, "setting", wrong, cls.place_of(wrong), fields)
     if args and all(field.kind is field.KEYWORD_ONLY for field in fields.values()):
-        return f"{cls.__name__} takes its settings by name, as in {cls.__name__}({_in_order(fields)[0]}=...)"
+        return f"{cls.__name__} takes its settings by name: {', '.join(f'{name}=...' for name in _in_order(fields))}"
     return None
 
 
@@ -119,8 +126,8 @@ def _place_in_call(
 def _classes_in(function: Callable[..., object], annotation: object) -> list[NamedFields]:
     """The classes of settings that an annotation names."""
     known: Mapping[str, Any] = getattr(inspect.unwrap(function), "__globals__", {})
-    named = (known.get(word) for word in re.findall(r"\w+", str(annotation)))
-    return [cls for cls in named if isinstance(cls, NamedFields)]
+    named = [known.get(word) for word in re.findall(r"\w+", str(annotation))]
+    return [cls for each in named for cls in (get_args(each) or (each,)) if isinstance(cls, NamedFields)]
 
 
 def _told(whose: str, what: str, name: str, place: Optional[str], known: Iterable[str]) -> str:

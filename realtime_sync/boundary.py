@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Callable, Optional, ParamSpec, TypeVar
 
 from realtime_sync.advice import about_arguments
-from realtime_sync.errors import RealtimeSyncError, UnknownNameError
+from realtime_sync.errors import RealtimeSyncError, UnknownNameError, WaitTimeoutError
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,7 +45,8 @@ def public_call(function: Callable[P, R]) -> Callable[P, R]:
             if told is not None:
                 raise UnknownNameError(told) from None
             if _is_only_ours(error):
-                logger.debug("%s raised", function.__qualname__, exc_info=error)
+                if not isinstance(error, WaitTimeoutError):  # which many wait for on purpose, again and again
+                    logger.debug("%s raised", function.__qualname__, exc_info=error)
                 _shorten_causes(error)
                 raise error.with_traceback(None)  # noqa: B904  it is the same one
             raise

@@ -54,10 +54,13 @@ Each derives from the builtin that one would catch, too. No message holds a key,
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Optional, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol, TypeVar
 
 import attrs
+
+E = TypeVar("E", bound=Exception)
 
 
 @attrs.frozen
@@ -141,6 +144,18 @@ class RealtimeSyncError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Not by __init__, as exceptions are pickled otherwise: some have arguments that must be given by name.
         return _made_again, (type(self), self.args), self.__dict__
+
+
+def told_again(error: E) -> E:
+    """A copy of an error that is kept, for one more thread to which it is raised.
+
+    Each function that an exception leaves is added to its traceback: of one that is raised to several threads, a
+    traceback would be of all of them, and would keep their local variables as long as the error is kept.
+    """
+    again = copy.copy(error)
+    again.__cause__, again.__context__ = error.__cause__, error.__context__
+    again.__suppress_context__ = error.__suppress_context__
+    return again
 
 
 def _made_again(kind: type[RealtimeSyncError], args: tuple[object, ...]) -> RealtimeSyncError:

@@ -8,18 +8,18 @@ Methods import the features that few sessions use; asking and sending need none 
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, TypeVar, Union
 
+from realtime_sync.audio.source import is_audio
 from realtime_sync.boundary import public_call
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
-from realtime_sync.core.realtime_session import RealtimeWireSession, check_response_options
+from realtime_sync.core.realtime_session import RealtimeWireSession, check_response_options, no_item, refuse_sound_file
 from realtime_sync.core.response import Response
 from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
@@ -50,10 +50,6 @@ if TYPE_CHECKING:
     from realtime_sync.voice import Microphone, Speaker
     from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter
     from realtime_sync.voice.sending import AudioSend, AudioWriter
-
-logger = logging.getLogger(__name__)
-
-_SOUND_FILES = (".wav", ".mp3", ".flac", ".ogg")
 
 U = TypeVar("U", bound=ConversationUpdate)
 Question = Union[
@@ -277,6 +273,9 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         deadline = Deadline(timeout)
         check_response_options(options)
+        for name, callback in (("approve", approve), ("on_delta", on_delta), ("on_call", on_call)):
+            if callback is not None and not callable(callback):
+                raise InvalidInputError(f"{name} must be a function or None, not {callback!r:.60}")
         items = self._items(content)
 
         runner = self._tools.runner_for(tools, options)
@@ -564,19 +563,15 @@ class RealtimeConversationSession(RealtimeWireSession):
         if content is None:
             return []
         if isinstance(content, str):
-            if content.lower().endswith(_SOUND_FILES) and os.path.exists(content):
-                warning = "%r is asked as a text, though it is a file's name; to ask the recording, pass Path(%r)"
-                logger.warning(warning, content, content)
+            refuse_sound_file(content)
             return [ConversationItem.create_user_message(content)]
         if isinstance(content, ConversationItem):
             return [content]
         if isinstance(content, (list, tuple)):
             return [item for question in content for item in self._items(question)]
-        if isinstance(content, (int, float, Mapping)):
-            told = type(content).__name__
-            raise InvalidInputError(
-                f"a question is a text, an item, a list of them, or audio (a path object, bytes, Samples), not {told}"
-            )
+        if not is_audio(content):
+            kinds = "a question is a text, an item, a list of them, or audio (a path object, bytes, Samples)"
+            raise InvalidInputError(no_item(kinds, content))
         try:
             audio = b"".join(self._audio.chunks(content, 1000))
         except AudioFormatError as error:

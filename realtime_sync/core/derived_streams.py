@@ -30,7 +30,7 @@ from realtime_sync.conversation.translations import TranslatedPiece, Translation
 from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.core.streams import End, UpdateStream
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
+from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError, told_again
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import SessionClosedUpdate
 from realtime_sync.secret import reportable
@@ -118,7 +118,7 @@ class DerivedStream(Generic[T]):
                 return rest
             if item.clean:
                 raise StopIteration
-            raise item.reason.with_traceback(None)
+            raise told_again(item.reason)
         if self._last is not None and isinstance(item, self._last):
             self._end = End(ConnectionClosedError("the last update has come"), clean=True)
             self.close()

@@ -7,9 +7,11 @@ update acknowledges it. No state and no lock of its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Optional, Union
 
+from realtime_sync.audio.containers import SOUND_FILES
 from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_number, check_whole
 from realtime_sync.conversation import Conversation
@@ -30,6 +32,7 @@ from realtime_sync.protocol.options import (
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 
+_LONGEST_PATH = 1024  # characters of a text that is looked for as a file
 SESSION_OPTIONS = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
 
 
@@ -126,9 +129,10 @@ class RealtimeWireSession(WireSession):
             InvalidInputError: ``item`` is neither an item nor a text.
         """
         if isinstance(item, str):
+            refuse_sound_file(item)
             item = ConversationItem.create_user_message(item)
         elif not isinstance(item, ConversationItem):
-            raise InvalidInputError(f"item must be a ConversationItem or a text, not {type(item).__name__}")
+            raise InvalidInputError(no_item("item must be a ConversationItem or a text", item))
         check_optional_name(previous_item_id, "previous_item_id")
         item = with_id(item)
         return self._send(
@@ -277,6 +281,28 @@ class RealtimeWireSession(WireSession):
             return None
 
 
+def no_item(what_it_is: str, value: object) -> str:
+    """What to say of a value that can be no item: what one is, and what this one may have been meant for."""
+    told = f"{what_it_is}, not {type(value).__name__}"
+    if isinstance(value, Mapping):
+        return f"{told}; make it by ConversationItem.create_user_message(...), or send JSON of your own by send_message"
+    if isinstance(value, os.PathLike):
+        return f"{told}; to ask a recording, call ask(Path(...)); send_audio(...) sends it in pieces"
+    return f"{told}: {value!r:.60}"
+
+
+def refuse_sound_file(text: str) -> None:
+    """Raise ``InvalidInputError`` if a text is the name of a recording that is there, which is meant then.
+
+    Else the model would be given the name to read, and would answer that.
+    """
+    if len(text) <= _LONGEST_PATH and text.lower().endswith(SOUND_FILES) and os.path.isfile(text):
+        raise InvalidInputError(
+            f"{text!r} is a text, and the name of a sound file that is there. To ask it, pass Path({text!r}); "
+            f"for these very words, ConversationItem.create_user_message({text!r})"
+        )
+
+
 def check_response_options(options: object) -> None:
     """Raise ``InvalidInputError`` if ``options`` are neither options of a response nor None."""
     if options is not None:
@@ -293,4 +319,5 @@ def check_type(value: object, types: tuple[type, ...], name: str) -> None:
     """Raise ``InvalidInputError`` for an argument that the service would refuse later, or misunderstand."""
     if not isinstance(value, types) or value == "":
         wanted = " or ".join(cls.__name__ for cls in types)
-        raise InvalidInputError(f"{name} must be a {wanted}, not {value!r:.60}")
+        written = f"; write {types[0].__name__}(...)" if isinstance(value, Mapping) else ""
+        raise InvalidInputError(f"{name} must be a {wanted}, not {value!r:.60}{written}")

@@ -35,6 +35,7 @@ from realtime_sync.errors import (
     InvalidInputError,
     UsageError,
     WaitTimeoutError,
+    told_again,
 )
 from realtime_sync.interrupts import Change
 from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
@@ -124,7 +125,7 @@ class UpdateStream:
             return item
         if item.clean:
             raise StopIteration
-        raise item.reason.with_traceback(None)
+        raise told_again(item.reason)
 
     def receive(self, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the next update.
@@ -288,7 +289,7 @@ class UpdateStream:
             raise WaitTimeoutError(f"{what} did not come within {timeout} s; the session goes on")
         if self._closed:
             raise UsageError("this stream of updates was closed; subscribe() gives another")
-        raise item.reason.with_traceback(None)
+        raise told_again(item.reason)
 
 
 class WeakListener:

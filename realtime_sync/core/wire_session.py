@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union, overload
 
+from realtime_sync.advice import warn_caller
 from realtime_sync.boundary import public_call
 from realtime_sync.core.commands import CommandHandle, server_error
 from realtime_sync.core.engine import Engine
@@ -102,6 +103,7 @@ class WireSession:
         updates: Iterator[ConversationUpdate] = self._engine.updates
         return map(_raised, updates) if raise_errors else filter(None, updates)  # no update is false
 
+    @public_call
     def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the next update of ``updates()``.
 
@@ -215,6 +217,11 @@ class WireSession:
         if isinstance(message, Command):
             return self._engine.send(message)
         text, content = _as_text(message)
+        if not text.lstrip().startswith("{"):
+            warn_caller(
+                "send_message() sends a message of the protocol, which is a JSON object with a type, and this is none. "
+                "To say something to the model, use ask(...) or add_item(...)"
+            )
         given_type, given_id = content.get("type"), content.get("event_id")
         wire_type = given_type if isinstance(given_type, str) else "the message"
         event_id = given_id if isinstance(given_id, str) else None

@@ -104,7 +104,7 @@ class SessionTools:
             while not isinstance(response := calls.next(), End):
                 calls.serve(response, runner)
         if not response.clean:
-            raise response.reason.with_traceback(None)
+            raise errors.told_again(response.reason)
 
     def _announce(self, tools: list[ConversationTool]) -> None:
         command = SessionUpdateCommand(session=ConversationSessionOptions(tools=tools))
