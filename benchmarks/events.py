@@ -22,7 +22,7 @@ _SESSION: dict[str, Any] = {
     "type": "realtime",
     "object": "realtime.session",
     "id": "sess_C9CiUVUzUzYIssh3ELY1d",
-    "model": "gpt-realtime",
+    "model": "gpt-realtime-2.1",
     "output_modalities": ["audio"],
     "instructions": "You are a friendly assistant.",
     "tools": [],

@@ -38,7 +38,7 @@ def main() -> None:
 
     options = ConversationSessionOptions(
         instructions="You are a friendly assistant. Answer in one or two sentences.",
-        input_transcription_options=InputTranscriptionOptions(model="whisper-1"),
+        input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
         # A file comes faster than speech, so pauses in it mean nothing: we say where the question ends.
         turn_detection_options=TurnDetectionOptions.disabled(),
     )

@@ -32,7 +32,7 @@ def demo_client() -> Iterator[RealtimeConversationClient]:
         print("(No key in the environment, so the embedded server answers; it has no ears and little wit.")
         print(" Set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and friends, to talk to a model.)\n")
         with RealtimeServer() as server:
-            yield OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+            yield OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
 
 
 @contextmanager

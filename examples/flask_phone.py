@@ -143,7 +143,7 @@ def demo() -> None:
 
     secret, forged = ("whsec_" + b64encode(token_bytes(24)).decode() for _ in range(2))
     with RealtimeServer(responder=clerk) as service:
-        client = OpenAIClient("any-key", endpoint=service.url).get_realtime_conversation_client("gpt-realtime")
+        client = OpenAIClient("any-key", endpoint=service.url).get_realtime_conversation_client("gpt-realtime-2.1")
         web = make_server("127.0.0.1", 0, create_app(client, WebhookVerifier(secret)), threaded=True)
         threading.Thread(target=web.serve_forever, daemon=True).start()
         call_id = service.place_call()

@@ -33,7 +33,7 @@ def main() -> None:
     questions = [Path(name) for name in sys.argv[1:]] or [AUDIO / "hello.wav", AUDIO / "what_is_the_weather.wav"]
     options = ConversationSessionOptions(
         turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=500),
-        input_transcription_options=InputTranscriptionOptions(model="whisper-1"),
+        input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
     )
     with demo_client() as client, client.start_conversation_session(options) as session:
         turns = session.turns(timeout=30)

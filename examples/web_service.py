@@ -178,14 +178,16 @@ def _client(stack: ExitStack) -> RealtimeConversationClient:
     else:
         logger.warning("It has no ears and no voice: pip install 'realtime-sync[voice]' gives it both.")
     server = stack.enter_context(RealtimeServer(speech=speech, record=False))
-    return OpenAIClient("any-key", endpoint=server.url, proxy=False).get_realtime_conversation_client("gpt-realtime")
+    return OpenAIClient("any-key", endpoint=server.url, proxy=False).get_realtime_conversation_client(
+        "gpt-realtime-2.1"
+    )
 
 
 def _voice_options() -> ConversationSessionOptions:
     return ConversationSessionOptions(
         instructions=_INSTRUCTIONS,
         turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=500),
-        input_transcription_options=InputTranscriptionOptions(model="gpt-4o-mini-transcribe"),
+        input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
     )
 
 

@@ -56,6 +56,9 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.errors import *  # noqa: F403
     from realtime_sync.mcp.approval import MCPApproval as MCPApproval
     from realtime_sync.mcp.approval import MCPDecision as MCPDecision
+    from realtime_sync.models import MODELS as MODELS
+    from realtime_sync.models import ModelInfo as ModelInfo
+    from realtime_sync.models import ServiceEndsWarning as ServiceEndsWarning
     from realtime_sync.protocol.commands import *  # noqa: F403
     from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate as SessionDisconnectedUpdate
     from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate as SessionReconnectedUpdate
@@ -121,6 +124,7 @@ _LATE = {
     "endpoint.credentials": "Credential TokenCredential",
     "endpoint.endpoint": "Endpoint",
     "mcp.approval": "MCPApproval MCPDecision",
+    "models": "MODELS ModelInfo ServiceEndsWarning",
     "protocol.connection_updates": "SessionDisconnectedUpdate SessionReconnectedUpdate",
     "protocol.dialects": "Dialect",
     "protocol.kinds": "ConversationUpdateKind",

@@ -16,15 +16,25 @@ from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.streams import End
 from realtime_sync.errors import BudgetExceededError, ConfigurationError, NoMoreThreadsError, RealtimeSyncError
 from realtime_sync.protocol.commands import ResponseCancelCommand
-from realtime_sync.protocol.options import InputTranscriptionOptions
+from realtime_sync.protocol.options import InputTranscriptionOptions, SessionOptions, TranscriptionSessionOptions
 from realtime_sync.protocol.resources import RealtimeSession, TranscriptionUsage
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionCompletedUpdate as _Transcribed
-from realtime_sync.protocol.updates import ResponseDoneUpdate
+from realtime_sync.protocol.updates import (
+    ResponseDoneUpdate,
+    SessionInputTranscriptDeltaUpdate,
+    SessionOutputAudioDeltaUpdate,
+    SessionOutputTranscriptDeltaUpdate,
+)
 from realtime_sync.secret import reportable
 
 logger = logging.getLogger(__name__)
 
+_TRANSLATED = (
+    SessionInputTranscriptDeltaUpdate,
+    SessionOutputAudioDeltaUpdate,
+    SessionOutputTranscriptDeltaUpdate,
+)
 _MOST_REMEMBERED = 4096  # responses and transcriptions that were counted; servers repeat the last ones
 BUDGET_PASSED = 4002
 """The code with which a session is closed whose budget was passed."""
@@ -34,15 +44,19 @@ BUDGET_PASSED = 4002
 class Budget:
     """What one session may cost. It is not locked; one budget is for one session.
 
-    ``apply`` counts what the updates report: each response and each transcription once, when it has ended. Tokens whose
-    modality is not known are counted as the dearest that they can be. A response without any usage (some servers report
-    none for a cancelled one), and a transcription whose model has no price here or is billed by time, are not counted
-    in ``spent``, but in ``unpriced``. Give the price of the transcription's model with
-    ``PRICES.with_model("gpt-4o-transcribe", ModelPrices(audio_in=..., text_in=..., text_out=...))``.
+    ``apply`` counts what the updates report: each response and each transcription once, when it has ended, by tokens or
+    by time, as the service bills its model. Tokens whose modality is not known are counted as the dearest that they can
+    be. A response without any usage (some servers report none for a cancelled one), and a transcription beside a
+    conversation whose model has no price here, are not counted in ``spent``, but in ``unpriced``. Give the price of the
+    transcription's model with ``PRICES.with_model("my-scribe", ModelPrices(minute=...))``, or its prices of tokens.
+
+    A translation is billed by time, and the service reports no usage of it: what counts is how much of the audio the
+    pieces of the translation say that they stand for (``elapsed_ms``). Audio that the service has not answered yet, and
+    the transcript of the source by another model, are not in it.
 
     Args:
         usd: the most that the session may cost, in US dollars.
-        prices: the prices of each model's tokens; None: ``PRICES``, the list prices.
+        prices: the prices of each model; None: ``PRICES``, the list prices.
 
     Attributes:
         spent: what was counted so far, in US dollars.
@@ -60,6 +74,8 @@ class Budget:
         self.unpriced = 0
         self._model: Optional[str] = None
         self._transcriber: Optional[str] = None
+        self._session: Optional[RealtimeSession] = None
+        self._translated_ms = 0  # of this session
         self._counted: dict[str, None] = {}  # an ordered set
 
     @property
@@ -71,8 +87,9 @@ class Budget:
         """Raise ``ConfigurationError`` if the model has no price; None is a model that is not known yet."""
         if model is not None and self.prices.of(model) is None:
             raise ConfigurationError(
-                f"a budget was given, and the model {model!r} has no price in the table of {self.prices.date}. Pass "
-                f"prices=PRICES.with_model({model!r}, ModelPrices(...)), for an Azure deployment under its own name"
+                f"a budget was given, and the model {model!r} has no price in the table of {self.prices.date}, so that "
+                f"the budget could not be kept. Leave it out, or give the price, for an Azure deployment under its own "
+                f"name: budget=Budget({self.usd:g}, prices=PRICES.with_model({model!r}, ModelPrices(...)))"
             )
 
     def apply(self, update: ConversationUpdate) -> None:
@@ -83,9 +100,14 @@ class Budget:
             self._count_response(update)
         elif isinstance(update, _Transcribed) and self._is_new(f"{update.item_id} {update.content_index}"):
             self._count_transcription(update.usage)
+        elif isinstance(update, _TRANSLATED) and update.elapsed_ms is not None:
+            self._count_translation(update.elapsed_ms)
 
     def note_session(self, session: RealtimeSession) -> None:
         """Learn which models work from now on."""
+        if self._session is None or session.id != self._session.id:
+            self._translated_ms = 0
+        self._session = session
         self._model = session.model or self._model
         options = session.input_transcription_options
         self._transcriber = (options.model or None) if isinstance(options, InputTranscriptionOptions) else None
@@ -118,11 +140,24 @@ class Budget:
         self.spent += cost
 
     def _count_transcription(self, usage: Optional[TranscriptionUsage]) -> None:
-        cost = self.prices.cost(_of_transcription(usage), self._transcriber) if usage is not None else None
-        if cost is None:
-            self._note_unpriced(f"a transcription by {self._transcriber or 'an unknown model'} has no price")
+        cost = self.prices.transcription_cost(usage, self._transcriber)
+        if cost is not None:
+            self.spent += cost
             return
-        self.spent += cost
+        if self._session is not None and self._session.type == "transcription":  # it costs nothing else
+            self.check_model(self._transcriber)
+        self._note_unpriced(f"a transcription by {self._transcriber or 'an unknown model'} has no price")
+
+    def _count_translation(self, elapsed_ms: int) -> None:
+        prices = self.prices.of(self._model)
+        if prices is None or prices.minute is None:
+            raise ConfigurationError(
+                f"a budget was given, and the model {self._model!r}, which translates, has no price by the minute in "
+                f"the table of {self.prices.date}. Pass prices= with one: ModelPrices(minute=...)"
+            )
+        more = max(0, elapsed_ms - self._translated_ms)
+        self._translated_ms += more
+        self.spent += more / 60_000 * prices.minute
 
     def _note_unpriced(self, what: str) -> None:
         if not self.unpriced:
@@ -150,16 +185,6 @@ def _at_most(totals: UsageTotals) -> UsageTotals:
     )
 
 
-def _of_transcription(usage: TranscriptionUsage) -> Optional[UsageTotals]:
-    """What a transcription read and wrote, as if it were a response; None if it is billed by time."""
-    read, written = usage.input_tokens, usage.output_tokens
-    if read is None or written is None:
-        return None
-    details = usage.input_token_details
-    text = min(read, (details.text_tokens or 0) if details is not None else 0)
-    return UsageTotals(input_text_tokens=text, input_audio_tokens=read - text, output_text_tokens=written)
-
-
 class BudgetGuard:
     """Ends a session in an orderly way once its budget is passed. A listener: fed on the reader thread.
 
@@ -174,13 +199,18 @@ class BudgetGuard:
         self._lock = threading.Lock()  # guards _ending
         self._ending = False
 
-    def start(self) -> None:
-        """Begin to watch. Raises ``ConfigurationError`` if the model has no price, before it has cost anything."""
+    def start(self, options: Optional[SessionOptions] = None) -> None:
+        """Begin to watch; ``options``: what the session will be asked for, None if that is not known.
+
+        Raises ``ConfigurationError`` if the model has no price, before it has cost anything.
+        """
         self._engine.listen(self)
         if self._engine.session is not None:
             self.budget.note_session(self._engine.session)
         try:
             self.budget.check_model(self._engine.model)
+            if isinstance(options, TranscriptionSessionOptions) and options.input_transcription_options:
+                self.budget.check_model(options.input_transcription_options.model or None)
         except ConfigurationError:
             self._engine.stop_listening(self)
             raise

@@ -36,13 +36,14 @@ from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refu
 from realtime_sync.endpoint.credentials import Credential
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.endpoint.environment import from_environment
+from realtime_sync.endpoint.retirement import warn_of_ends
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
-    InputTranscriptionOptions,
     SessionOptions,
     TranscriptionSessionOptions,
     TranslationSessionOptions,
 )
+from realtime_sync.protocol.shortcuts import with_transcription, with_translation
 from realtime_sync.secret import discreet, reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.threads import aside
@@ -127,7 +128,7 @@ class RealtimeConversationClient:
             raise errors.ConfigurationError(
                 "The model looks like a key, so it is not shown here. Give the model first: "
                 "RealtimeConversationClient(model, key), or "
-                'OpenAIClient(key).get_realtime_conversation_client("gpt-realtime")'
+                'OpenAIClient(key).get_realtime_conversation_client("gpt-realtime-2.1")'
             )
         self.model = model
         self.endpoint = endpoint if isinstance(endpoint, Endpoint) else Endpoint.openai(endpoint)
@@ -216,6 +217,7 @@ class RealtimeConversationClient:
         model: Optional[str] = None,
         language: Optional[str] = None,
         reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
@@ -227,10 +229,12 @@ class RealtimeConversationClient:
 
         Args:
             options: Settings, which are applied and acknowledged before this returns; None: the service's defaults.
-            model: The model that transcribes (such as ``"gpt-4o-transcribe"``), before that of ``options``; None: that
+            model: The model that transcribes (such as ``"gpt-transcribe"``), before that of ``options``; None: that
                 of ``options``. The client's own model, which converses, is not used.
-            language: An ISO-639-1 code (``"en"``), before that of ``options``; None: that of ``options``.
+            language: An ISO-639-1 code (``"en"``), before that of ``options``; None: that of ``options``. A model that
+                takes only ``languages`` gets it so.
             reconnect: As in ``start_conversation_session``, and so are all other arguments.
+            budget: As there.
             recording: As there.
             client_secret: As there.
             headers: As there.
@@ -242,8 +246,10 @@ class RealtimeConversationClient:
         Raises:
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        options = _transcription(options, model, language)
-        return self._start(options, reconnect, recording, client_secret, headers, query, intent="transcription")
+        options = with_transcription(options, model, language)
+        return self._start(
+            options, reconnect, recording, client_secret, headers, query, budget=budget, intent="transcription"
+        )
 
     @public_call
     @discreet
@@ -254,6 +260,7 @@ class RealtimeConversationClient:
         target_language: Optional[str] = None,
         model: Optional[str] = None,
         reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,
         client_secret: Optional[str] = None,
         headers: Optional[Additions] = None,
@@ -269,6 +276,7 @@ class RealtimeConversationClient:
             target_language: A code such as ``"es"``, before that of ``options``; None: that of ``options``.
             model: A model that translates, such as ``"gpt-realtime-translate"``; None: the client's.
             reconnect: As in ``start_conversation_session``, and so are all other arguments.
+            budget: As there; ``Budget`` says what of a translation counts.
             recording: As there.
             client_secret: As there.
             headers: As there.
@@ -281,8 +289,10 @@ class RealtimeConversationClient:
             InvalidInputError: The target language is empty, or was given twice.
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        settings, model = _translation(options, target_language), model or self.model
-        return self._start(settings, reconnect, recording, client_secret, headers, query, model=model, translation=True)
+        settings, model = with_translation(options, target_language), model or self.model
+        return self._start(
+            settings, reconnect, recording, client_secret, headers, query, budget=budget, model=model, translation=True
+        )
 
     @public_call
     @discreet
@@ -410,6 +420,7 @@ class RealtimeConversationClient:
     ) -> RealtimeConversationSession:
         if options is not None:  # before anything is connected
             check_type(options, SESSION_OPTIONS, "options")
+        warn_of_ends(self.endpoint, model, options)
         if recording is not None:
             from realtime_sync.recording import RecordingWriter
 
@@ -536,7 +547,7 @@ class RealtimeConversationClient:
             if budget is not None:
                 from realtime_sync.budget import BudgetGuard
 
-                BudgetGuard(budget, engine).start()
+                BudgetGuard(budget, engine).start(options)
             if options is not None:
                 self._configure(session, options)
             self._check_not_closed()
@@ -564,31 +575,6 @@ class RealtimeConversationClient:
     def _check_not_closed(self) -> None:
         if self._closed:
             raise errors.ConnectCancelledError("The client was closed while the session was started; nothing is open.")
-
-
-def _transcription(
-    options: Optional[TranscriptionSessionOptions], model: Optional[str], language: Optional[str]
-) -> Optional[TranscriptionSessionOptions]:
-    if model is None and language is None:
-        return options
-    options = options or TranscriptionSessionOptions()
-    given = options.input_transcription_options or InputTranscriptionOptions()
-    chosen = attrs.evolve(given, model=model or given.model, language=language or given.language)
-    return attrs.evolve(options, input_transcription_options=chosen)
-
-
-def _translation(
-    options: Union[TranslationSessionOptions, str, None], target_language: Optional[str]
-) -> Optional[TranslationSessionOptions]:
-    if isinstance(options, str):
-        if target_language is not None:
-            raise errors.InvalidInputError("target_language was given twice: as the first argument and by name")
-        options, target_language = None, options
-    if target_language is None:
-        return options
-    if not target_language.strip():
-        raise errors.InvalidInputError("target_language is empty; name a language by its code, such as 'es'")
-    return attrs.evolve(options or TranslationSessionOptions(), target_language=target_language)
 
 
 def _policy(reconnect: Union[bool, Reconnect]) -> Optional[Reconnect]:

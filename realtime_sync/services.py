@@ -68,7 +68,7 @@ class OpenAIClient:
         self.settings = _settings(max_message_bytes, timeouts=timeouts, retries=retries, limits=limits)
 
     def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
-        """A client for this model, such as ``"gpt-realtime"``; None if sessions only join calls or transcribe."""
+        """A client for this model, such as ``"gpt-realtime-2.1"``; None if sessions only join calls or transcribe."""
         return RealtimeConversationClient(model, self.endpoint, settings=self.settings)
 
     def __repr__(self) -> str:

@@ -22,9 +22,11 @@ from realtime_sync import (
 )
 from realtime_sync.budget import BUDGET_PASSED, Budget, BudgetGuard
 from realtime_sync.conversation.pricing import ModelPrices
+from realtime_sync.models import MODELS, ModelInfo
 from realtime_sync.server import Reply, Turn
 from tests.core.answers import Gate
 from tests.core.harness import House, Running, client_threads, until
+from tests.server.sounds import silence, tone
 
 TEXT = ConversationResponseOptions(content_modalities=["text"])
 
@@ -33,7 +35,7 @@ def event(kind: str, **fields: Any) -> ConversationUpdate:
     return ConversationUpdate.from_json(json.dumps({"type": kind, "event_id": "e", **fields}))
 
 
-def session(model: Any = "gpt-realtime", transcriber: Any = None) -> ConversationUpdate:
+def session(model: Any = "gpt-realtime-2.1", transcriber: Any = None) -> ConversationUpdate:
     told: dict[str, Any] = {"type": "realtime", "id": "s", "model": model}
     if transcriber is not None:
         told["audio"] = {"input": {"transcription": {"model": transcriber}}}
@@ -73,10 +75,10 @@ def test_responses_add_up_by_the_models_prices() -> None:
     budget = applied(
         Budget(100), session(), done("a", tokens(MILLION, MILLION)), done("b", tokens(0, MILLION, "audio"))
     )
-    assert budget.spent == pytest.approx(4 + 16 + 64)
+    assert budget.spent == pytest.approx(4 + 24 + 64)
     assert not budget.passed
     assert applied(budget, done("c", tokens(MILLION, 0, "audio"))).passed
-    assert budget.spent == pytest.approx(116)
+    assert budget.spent == pytest.approx(124)
 
 
 def test_a_budget_is_passed_by_more_than_it_and_not_by_all_of_it() -> None:
@@ -115,10 +117,62 @@ def test_a_transcription_tells_its_text_apart() -> None:
 def test_what_has_no_price_is_told_and_not_guessed(
     update: ConversationUpdate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    budget = applied(Budget(1), session(transcriber="whisper-1"), update)
+    budget = applied(Budget(1), session(transcriber="my-scribe"), update)
     assert (budget.spent, budget.unpriced) == (0, 1)
     assert "without a price" in repr(budget)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+
+
+def test_a_transcription_that_is_billed_by_time_counts_by_its_seconds() -> None:
+    budget = applied(Budget(1), session(transcriber="gpt-transcribe"), transcribed({"type": "duration", "seconds": 80}))
+    assert budget.spent == pytest.approx(80 / 60 * 0.0045)
+    assert budget.unpriced == 0
+
+
+def translated(elapsed_ms: Any, kind: str = "output_transcript") -> ConversationUpdate:
+    return event(f"session.{kind}.delta", delta="", elapsed_ms=elapsed_ms)
+
+
+def translation(name: str = "s", model: str = "gpt-realtime-translate") -> ConversationUpdate:
+    return event("session.created", session={"type": "translation", "id": name, "model": model})
+
+
+def test_a_translation_counts_by_the_audio_that_its_pieces_stand_for() -> None:
+    pieces = [translated(200), translated(400, "output_audio"), translated(400), translated(200), translated(None)]
+    budget = applied(Budget(1), translation(), *pieces)
+    assert budget.spent == pytest.approx(0.4 / 60 * 0.034)
+    applied(budget, translation("another"), translated(600, "input_transcript"))  # of a new connection
+    assert budget.spent == pytest.approx(1.0 / 60 * 0.034)
+
+
+def test_a_translation_by_a_model_without_a_price_by_the_minute_is_refused() -> None:
+    prices = PRICES.with_model("mine", ModelPrices(audio_in=1))
+    with pytest.raises(ConfigurationError, match=r"'mine', which translates, has no price by the minute"):
+        applied(Budget(1, prices), translation(model="mine"), translated(200))
+
+
+def test_a_session_that_only_transcribes_at_a_price_that_is_not_known_is_refused() -> None:
+    told = {"type": "transcription", "id": "s", "audio": {"input": {"transcription": {"model": "my-scribe"}}}}
+    budget = applied(Budget(1), event("session.updated", session=told))
+    with pytest.raises(ConfigurationError, match="'my-scribe' has no price"):
+        budget.apply(transcribed({"type": "duration", "seconds": 3}))
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_a_budget_works_with_every_model_of_the_table(model: ModelInfo) -> None:
+    budget = Budget(100)
+    budget.check_model(model.name)
+    if model.kind == "translation":
+        applied(budget, translation(model=model.name), translated(60_000))
+    elif model.kind == "transcription":
+        by_time = {"type": "duration", "seconds": 60}
+        by_tokens = {"type": "tokens", "input_tokens": MILLION, "output_tokens": MILLION}
+        usage = by_time if model.prices and model.prices.minute else by_tokens
+        applied(budget, session(transcriber=model.name), transcribed(usage))
+    else:
+        applied(budget, session(model.name), done("a", tokens(MILLION, MILLION, "audio")))
+    assert budget.spent > 0
+    assert budget.unpriced == 0
 
 
 def test_tokens_of_an_unknown_modality_are_counted_as_the_dearest() -> None:
@@ -136,7 +190,7 @@ def test_a_model_without_a_price_is_refused_at_its_first_usage() -> None:
         budget.apply(done("a", tokens(1)))
     with pytest.raises(ConfigurationError, match="my-deployment"):
         budget.check_model("my-deployment")
-    budget.check_model("gpt-realtime")
+    budget.check_model("gpt-realtime-2.1")
     budget.check_model(None)
 
 
@@ -173,9 +227,9 @@ def house(ca: trustme.CA) -> Iterator[House]:
 
 
 def guarded(house: House, usd: float) -> Any:
-    """A session with a budget; its model costs what gpt-realtime does."""
+    """A session with a budget; its model costs what gpt-realtime-2.1 does."""
     talk = house.open(start={"options": ConversationSessionOptions(content_modalities=["text"])})
-    prices = PRICES.with_model("m", PRICES.models["gpt-realtime"])
+    prices = PRICES.with_model("m", PRICES.models["gpt-realtime-2.1"])
     BudgetGuard(Budget(usd, prices), talk._engine).start()
     return talk
 
@@ -255,13 +309,36 @@ def test_a_budget_that_lasts_changes_nothing(house: House) -> None:
 
 
 def test_a_client_gives_a_session_its_budget(house: House) -> None:
-    budget = Budget(0, PRICES.with_model("m", PRICES.models["gpt-realtime"]))
+    budget = Budget(0, PRICES.with_model("m", PRICES.models["gpt-realtime-2.1"]))
     talk = house.open(start={"budget": budget})
     assert talk.ask("Go", TEXT).text
     until(lambda: talk.closed)
     with pytest.raises(BudgetExceededError):
         talk.ask("More?", TEXT)
     assert budget.spent > 0
+
+
+def test_a_session_that_only_transcribes_keeps_its_budget(house: House) -> None:
+    house.serve(transcriber=lambda pcm, rate: "Hello.")
+    client = house.client()
+    with pytest.raises(ConfigurationError, match="'my-scribe' has no price"):
+        client.start_transcription_session(model="my-scribe", budget=1)
+    with client.start_transcription_session(model="gpt-transcribe", budget=0.0001) as live:
+        live.send_audio(tone(3000), trailing_silence_ms=1000)
+        with pytest.raises(BudgetExceededError, match="its budget is"):
+            for _ in live.updates():
+                pass
+    assert live.budget is not None
+    assert live.budget.spent > 0.0001
+
+
+def test_a_translation_keeps_its_budget(house: House) -> None:
+    house.serve(responder=lambda turn: "Hola.")
+    with house.client().start_translation_session("es", model="gpt-realtime-translate", budget=0.0001) as live:
+        live.send_audio(tone(2000) + silence(800))
+        with pytest.raises(BudgetExceededError, match="its budget is"):
+            for _ in live.updates():
+                pass
 
 
 def test_an_amount_is_a_budget_and_a_model_without_a_price_has_none(house: House) -> None:

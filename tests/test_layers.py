@@ -22,6 +22,7 @@ ROOMS = [
     "version",
     "lazy",
     "values",
+    "models",
     "errors",
     "advice",
     "boundary",

@@ -42,7 +42,7 @@ LEFT_FOR_LATER = {
 OPEN = """
 import sys, threading
 from realtime_sync import OpenAIClient
-client = OpenAIClient("a-key", endpoint=sys.argv[1]).get_realtime_conversation_client("gpt-realtime")
+client = OpenAIClient("a-key", endpoint=sys.argv[1]).get_realtime_conversation_client("gpt-realtime-2.1")
 """
 
 
@@ -202,7 +202,7 @@ def test_a_thread_may_ask_for_the_first_name_when_the_main_thread_has_ended(serv
 import sys, threading, realtime_sync
 def work():
     threading.main_thread().join()
-    client = realtime_sync.OpenAIClient("a-key", endpoint=sys.argv[1]).get_realtime_conversation_client("gpt-realtime")
+    client = realtime_sync.OpenAIClient("a-key", endpoint=sys.argv[1]).get_realtime_conversation_client("m")
     try:
         with client.start_conversation_session() as session:
             print(bool(str(session.ask("Hello"))))

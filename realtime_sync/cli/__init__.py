@@ -16,7 +16,7 @@ import warnings
 from typing import Callable, Optional, Sequence
 
 from realtime_sync.cli import chat, doctor, recordings, say, serve, talk, transcribe
-from realtime_sync.cli.terminal import LogHandler, cause
+from realtime_sync.cli.terminal import LogHandler, cause, show_ends
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
 from realtime_sync.version import __version__
 
@@ -73,6 +73,7 @@ def _run(argv: Optional[Sequence[str]]) -> int:
     form = logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s"
     logging.basicConfig(format=form, handlers=[LogHandler()])
     warnings.filterwarnings("ignore", module=r"realtime_sync\.user_code")  # the log tells more
+    show_ends()
     logging.getLogger("realtime_sync").setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
     try:
         return int(arguments.run(arguments))

@@ -133,7 +133,8 @@ def _announcement(server: RealtimeServer, host: str, has_keys: bool, trust: Opti
     lines = [
         f"Serving the realtime protocol at {resource}/v1 (Ctrl-C ends it). To use it:",
         f"  export OPENAI_BASE_URL={resource}/v1 OPENAI_API_KEY={key}",
-        f"  export AZURE_OPENAI_ENDPOINT={resource} AZURE_OPENAI_API_KEY={key} AZURE_OPENAI_DEPLOYMENT=gpt-realtime",
+        f"  export AZURE_OPENAI_ENDPOINT={resource} AZURE_OPENAI_API_KEY={key}"
+        " AZURE_OPENAI_DEPLOYMENT=gpt-realtime-2.1",
     ]
     if trust is not None:
         lines.append(f"  export SSL_CERT_FILE={trust}  # the authority to trust, until this ends")

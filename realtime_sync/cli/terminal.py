@@ -13,9 +13,11 @@ import os
 import re
 import shutil
 import sys
-from typing import TYPE_CHECKING, Callable, Optional
+import warnings
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from realtime_sync.errors import ConfigurationError, ConnectionReplacedError, InvalidInputError
+from realtime_sync.models import ServiceEndsWarning
 from realtime_sync.protocol.characters import has_halves
 
 if TYPE_CHECKING:
@@ -100,6 +102,19 @@ class LogHandler(logging.Handler):
         print_beside(self.format(record))
 
 
+def show_ends() -> None:
+    """Have a ``ServiceEndsWarning`` printed as another line beside the output; other warnings as ever."""
+    shown = warnings.showwarning
+
+    def show(message: Union[Warning, str], category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, ServiceEndsWarning):
+            print_beside(f"realtime-sync: {message}")
+        else:
+            shown(message, category, *place, **more)
+
+    warnings.showwarning = show
+
+
 # Words ----------------------------------------------------------------------------------------------------------------
 
 
@@ -128,7 +143,7 @@ def note_cost(conversation: Conversation, *, priced: bool) -> None:
     if usage.responses == 0:
         return
     cost = conversation.cost() if priced else None
-    price = f", ${cost:.4f} by list prices" if cost is not None else ""
+    price = f", ${cost:.4f} by list prices" if cost is not None else ", at a price that is not known" if priced else ""
     note(f"{counted(usage.responses, 'answer')}, {usage.input_tokens} tokens read, {usage.output_tokens} said{price}")
 
 

@@ -47,7 +47,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
       realtime-sync transcribe interview.mp3                       # to the standard output
       realtime-sync transcribe *.wav -o texts --format srt --jobs 8
       realtime-sync transcribe recordings/ -o texts                # again after Ctrl-C: goes on
-      realtime-sync transcribe call.wav --model gpt-4o-transcribe-diarize --format vtt
+      realtime-sync transcribe call.wav --language de --format vtt
       realtime-sync transcribe --json call.wav | jq -r .text
       realtime-sync transcribe talk.flac --local                   # pip install 'realtime-sync[voice]'
 

@@ -23,7 +23,6 @@ from realtime_sync.protocol.items import (
     MCPApprovalResponseItem,
     speaker_and_words,
 )
-from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.resources import ConversationResponse
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 from realtime_sync.protocol.updates import ConversationCreatedUpdate
@@ -94,10 +93,16 @@ class Conversation(Accumulator):
     def cost(self, prices: Optional[Prices] = None) -> Optional[float]:
         """What the responses have cost, in USD, by the session's model; ``prices``: None means ``PRICES``.
 
-        None if it cannot be told: see ``Prices.cost``. Transcriptions are not in it.
+        None if it cannot be told, and ``cost_note`` says why. Transcriptions are not in it.
         """
-        model = UNSET if self.session is None else self.session.model
-        return (prices or PRICES).cost(self.usage, model or None)
+        return (prices or PRICES).cost(self.usage, self._model())
+
+    def cost_note(self, prices: Optional[Prices] = None) -> Optional[str]:
+        """Why ``cost`` is None, and what to do about it; None if the cost is known."""
+        return (prices or PRICES).cost_note(self.usage, self._model())
+
+    def _model(self) -> Optional[str]:
+        return self.session.model or None if self.session is not None else None
 
     def item(self, item_id: str) -> Optional[ConversationItem]:
         """The item of this id; None if it is not in the conversation."""

@@ -6,21 +6,18 @@ make the cost ``None``, never 0.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Optional, Union
 
 import attrs
 
+from realtime_sync.models import DATE, MODELS, ModelPrices, match
 from realtime_sync.protocol.resources import TokenUsage, TranscriptionUsage
 from realtime_sync.values import Value
 
 __all__ = ["PRICES", "ModelPrices", "Prices", "UsageTotals", "cost"]
 
 _MODALITIES = ("text", "image", "audio")
-# A model's dated version: "gpt-realtime-2025-08-28". Nothing else may follow a name, for "gpt-realtime-2.1-mini" is
-# no gpt-realtime-2, and "gpt-realtime-translate" is priced by the minute.
-_DATED = re.compile(r"-\d{4}-\d{2}-\d{2}")
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -147,38 +144,12 @@ def _cached(usage: TokenUsage, read: Mapping[str, int]) -> dict[str, int]:
     return cached
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class ModelPrices(Value):
-    """The prices of one model, in USD for a million tokens. None (the default everywhere): the model has none, or it is
-    not known.
-
-    Attributes:
-        text_in: Text that it reads.
-        text_cached: Text that it reads from the cache.
-        text_out: Text that it writes.
-        audio_in: Audio that it hears.
-        audio_cached: Audio that it hears from the cache.
-        audio_out: Audio that it speaks.
-        image_in: Images that it sees.
-        image_cached: Images that it sees from the cache.
-    """
-
-    text_in: Optional[float] = None
-    text_cached: Optional[float] = None
-    text_out: Optional[float] = None
-    audio_in: Optional[float] = None
-    audio_cached: Optional[float] = None
-    audio_out: Optional[float] = None
-    image_in: Optional[float] = None
-    image_cached: Optional[float] = None
-
-
 @attrs.frozen(repr=False, eq=False)
 class Prices(Value):
     """A table of prices by model name.
 
     Tables do not change: ``with_model`` makes another. A model is found by its own name, or by that of which it is a
-    dated version (``gpt-realtime-2025-08-28`` is ``gpt-realtime``); an Azure deployment with a name of its own is added
+    dated version (``NAME-2026-05-31`` is ``NAME``); an Azure deployment with a name of its own is added
     under that name.
 
     Attributes:
@@ -195,69 +166,75 @@ class Prices(Value):
 
     def of(self, model: Optional[str]) -> Optional[ModelPrices]:
         """The prices of a model, or None where the table does not have it."""
-        if not model:
-            return None
-        fitting = [name for name in self.models if model == name or _is_dated_version(model, name)]
-        return self.models[max(fitting, key=len)] if fitting else None
+        name = match(model, self.models)
+        return self.models[name] if name is not None else None
 
     def cost(self, usage: Union[TokenUsage, UsageTotals, None], model: Optional[str]) -> Optional[float]:
         """What the tokens of the responses cost, in USD; transcriptions are by other models and are not in it.
 
         None: the model is unknown, or a response or a token cannot be priced (no usage told, modality not told, or no
-        price for it).
+        price for it); ``cost_note`` says which.
         """
-        totals = usage if isinstance(usage, UsageTotals) else UsageTotals.of_response(usage)
-        prices = self.of(model)
-        if prices is None or totals.silent_responses or totals.unsplit_input_tokens or totals.unsplit_output_tokens:
+        if self.cost_note(usage, model) is not None:
             return None
-        counts = [
-            (totals.input_text_tokens - totals.cached_text_tokens, prices.text_in),
-            (totals.input_image_tokens - totals.cached_image_tokens, prices.image_in),
-            (totals.input_audio_tokens - totals.cached_audio_tokens, prices.audio_in),
-            (totals.cached_text_tokens, prices.text_cached),
-            (totals.cached_image_tokens, prices.image_cached),
-            (totals.cached_audio_tokens, prices.audio_cached),
-            (totals.output_text_tokens, prices.text_out),
-            (totals.output_audio_tokens, prices.audio_out),
-        ]
-        cost = 0.0
-        for count, price in counts:
-            if count and price is None:
-                return None
-            cost += count * (price or 0.0)
-        return cost / 1_000_000
+        return sum(count * (price or 0.0) for _, count, price in self._bill(usage, model)) / 1_000_000
+
+    def cost_note(self, usage: Union[TokenUsage, UsageTotals, None], model: Optional[str]) -> Optional[str]:
+        """Why ``cost`` is None for these, and what to do about it, in a sentence; None if the cost is known."""
+        totals = _totals(usage)
+        if self.of(model) is None:
+            who = f"the model {model!r}" if model else "the model, which the service did not name,"
+            advice = f"give it one by PRICES.with_model({model or 'name'!r}, ModelPrices(...))"
+            return f"{who} has no price in the table of {self.date}; {advice}"
+        if totals.silent_responses:
+            return "the service did not tell what each response used"
+        if totals.unsplit_input_tokens or totals.unsplit_output_tokens:
+            return "the service did not tell which tokens are text, audio or images, whose prices differ"
+        missing = [kind for kind, count, price in self._bill(usage, model) if count and price is None]
+        if missing:
+            return f"the table of {self.date} has no price of the model {model!r} for {' and '.join(missing)}"
+        return None
+
+    def transcription_cost(self, usage: Optional[TranscriptionUsage], model: Optional[str]) -> Optional[float]:
+        """What one transcription cost, in USD: by its seconds if the service told them, else by its tokens.
+
+        None: the usage is not told, or has no price here.
+        """
+        prices = self.of(model)
+        if usage is None or prices is None:
+            return None
+        if usage.seconds is not None:
+            return None if prices.minute is None else max(0.0, usage.seconds) / 60 * prices.minute
+        read, written = usage.input_tokens, usage.output_tokens
+        if read is None or written is None:
+            return None
+        details = usage.input_token_details
+        text = min(read, (details.text_tokens or 0) if details is not None else 0)
+        # As if it were a response; what is not told to be text is what it heard.
+        as_response = UsageTotals(input_text_tokens=text, input_audio_tokens=read - text, output_text_tokens=written)
+        return self.cost(as_response, model)
+
+    def _bill(
+        self, usage: Union[TokenUsage, UsageTotals, None], model: Optional[str]
+    ) -> Iterator[tuple[str, int, Optional[float]]]:
+        """How many tokens of each kind there are, and the price of a million of them."""
+        totals, prices = _totals(usage), self.of(model) or ModelPrices()
+        yield "text read", totals.input_text_tokens - totals.cached_text_tokens, prices.text_in
+        yield "images", totals.input_image_tokens - totals.cached_image_tokens, prices.image_in
+        yield "audio heard", totals.input_audio_tokens - totals.cached_audio_tokens, prices.audio_in
+        yield "text from the cache", totals.cached_text_tokens, prices.text_cached
+        yield "images from the cache", totals.cached_image_tokens, prices.image_cached
+        yield "audio from the cache", totals.cached_audio_tokens, prices.audio_cached
+        yield "text written", totals.output_text_tokens, prices.text_out
+        yield "audio spoken", totals.output_audio_tokens, prices.audio_out
 
 
-def _is_dated_version(model: str, name: str) -> bool:
-    return model.startswith(name) and _DATED.fullmatch(model, len(name)) is not None
+def _totals(usage: Union[TokenUsage, UsageTotals, None]) -> UsageTotals:
+    return usage if isinstance(usage, UsageTotals) else UsageTotals.of_response(usage)
 
 
-_REALTIME = ModelPrices(
-    text_in=4, text_cached=0.40, text_out=16, audio_in=32, audio_cached=0.40, audio_out=64, image_in=5, image_cached=0.5
-)
-_MINI = ModelPrices(
-    text_in=0.60,
-    text_cached=0.06,
-    text_out=2.40,
-    audio_in=10,
-    audio_cached=0.30,
-    audio_out=20,
-    image_in=0.80,
-    image_cached=0.08,
-)
-
-PRICES = Prices(
-    "2026",
-    {
-        "gpt-realtime": _REALTIME,
-        "gpt-realtime-1.5": _REALTIME,
-        "gpt-realtime-2": attrs.evolve(_REALTIME, text_out=24),
-        "gpt-realtime-mini": _MINI,
-        "gpt-realtime-2.1-mini": _MINI,
-        "gpt-4o-mini-realtime-preview": attrs.evolve(_MINI, text_cached=0.30, image_in=None, image_cached=None),
-    },
-)
-"""The vendor's list prices, as its model pages told them in 2026."""
+PRICES = Prices(DATE, {name: model.prices for name, model in MODELS.items() if model.prices is not None})
+"""The vendor's list prices: those of ``realtime_sync.models``."""
 
 
 def cost(

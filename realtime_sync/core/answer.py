@@ -86,7 +86,8 @@ class Answer(Value):
         audio_format: The format of ``audio``.
         items: The items that the answer put into the conversation.
         usage: The tokens that the service counted; None if it did not report them.
-        cost: US dollars by ``realtime_sync.PRICES``; None if the model or the usage is not known.
+        cost: US dollars by ``realtime_sync.PRICES``; None if it is not known, and ``cost_note`` says why.
+        cost_note: Why ``cost`` is None, and what to do about it; None if the cost is known.
         timings: When the answer began, came and ended.
         response: The response as the service reported it last.
     """
@@ -101,6 +102,7 @@ class Answer(Value):
     items: Sequence[ConversationItem] = attrs.field(repr=_types)
     usage: Optional[TokenUsage] = attrs.field(repr=False)
     cost: Optional[float]
+    cost_note: Optional[str] = attrs.field(repr=False)
     timings: Timings = attrs.field(repr=False)
     response: ConversationResponse = attrs.field(repr=False)
 

@@ -22,7 +22,7 @@ from typing import Any, Callable, Optional, TypeVar, Union
 
 from realtime_sync.advice import warn_caller
 from realtime_sync.conversation.drafts import ResponseDraft
-from realtime_sync.conversation.pricing import cost
+from realtime_sync.conversation.pricing import PRICES
 from realtime_sync.core.answer import Answer, Delta, Timings
 from realtime_sync.core.commands import time_out
 from realtime_sync.core.limits import QueueLimits
@@ -212,7 +212,8 @@ class Response:
             audio_format=response.output_audio_format or self._audio_format,
             items=list(response.output) or [event for event in events if isinstance(event, ConversationItem)],
             usage=response.usage,
-            cost=cost(response.usage, self._model) if response.usage and self._model else None,
+            cost=PRICES.cost(response.usage, self._model),
+            cost_note=PRICES.cost_note(response.usage, self._model),
             timings=Timings(**times),
             response=response,
         )

@@ -14,7 +14,7 @@ from realtime_sync.transport.urls import split_base_url
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MODEL = "gpt-realtime"
+DEFAULT_MODEL = "gpt-realtime-2.1"
 """What ``from_environment`` takes for OpenAI if ``OPENAI_REALTIME_MODEL`` is not set."""
 
 _YES = ("1", "true", "yes", "on")
@@ -23,7 +23,7 @@ _NO = ("", "0", "false", "no", "off")
 _ALL_THAT_CAN_BE_SET = """\
   # OpenAI
   export OPENAI_API_KEY=...
-  export OPENAI_REALTIME_MODEL=gpt-realtime          # optional
+  export OPENAI_REALTIME_MODEL=gpt-realtime-2.1      # optional
   export OPENAI_BASE_URL=https://api.openai.com/v1   # optional; alone, without a key: a server of your own
 
   # Azure OpenAI with a key
@@ -47,8 +47,8 @@ def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpo
     The first that is complete wins: ``AZURE_OPENAI_ENDPOINT`` with ``AZURE_OPENAI_USE_ENTRA`` (1, true, yes, on), the
     same with ``AZURE_OPENAI_API_KEY``, ``OPENAI_API_KEY``. Azure needs ``AZURE_OPENAI_DEPLOYMENT`` and reads
     ``AZURE_OPENAI_API_VERSION`` (``"v1"``). OpenAI reads ``OPENAI_BASE_URL``, ``OPENAI_REALTIME_MODEL``
-    (``"gpt-realtime"``), ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``. ``OPENAI_BASE_URL`` without a key is a server of
-    one's own, and gets no credential; OpenAI itself needs the key. An empty variable counts as not set.
+    (``"gpt-realtime-2.1"``), ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``. ``OPENAI_BASE_URL`` without a key is a server
+    of one's own, and gets no credential; OpenAI itself needs the key. An empty variable counts as not set.
 
     ``environ`` None: ``os.environ``. Raises ConfigurationError, which lists all that can be set.
     """

@@ -11,6 +11,7 @@ import attrs
 
 from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_whole
+from realtime_sync.endpoint.retirement import warn_of_ends
 from realtime_sync.errors import InvalidInputError, UnsupportedByDialectError
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.protocol.dialects import Dialect
@@ -52,7 +53,7 @@ class Calls:
         ``options``: the session's settings, None: the service's defaults; the model is the client's.
         """
         _check_text(sdp, "sdp")
-        session = to_text(session_object(options, self._model, Dialect.GA))
+        session = to_text(self._session(options))
         parts = {"sdp": ("application/sdp", sdp), "session": ("application/json", session)}
         answer = self._post("calls", parts=parts)
         call_id = answer.headers.get("location", "").rstrip("/").rpartition("/")[2]
@@ -63,7 +64,7 @@ class Calls:
     @public_call
     def accept(self, call_id: str, options: Optional[ConversationSessionOptions] = None) -> None:
         """Take an incoming call: the caller is connected to the model, with these settings (None: the defaults)."""
-        self._command(call_id, "accept", session_object(options, self._model, Dialect.GA))
+        self._command(call_id, "accept", self._session(options))
 
     @public_call
     def reject(self, call_id: str, status_code: int = 603) -> None:
@@ -83,6 +84,11 @@ class Calls:
     def hangup(self, call_id: str) -> None:
         """End a running call."""
         self._command(call_id, "hangup", None)
+
+    def _session(self, options: Optional[ConversationSessionOptions]) -> Json:
+        session = session_object(options, self._model, Dialect.GA)
+        warn_of_ends(self._rest.endpoint, self._model, options)
+        return session
 
     @discreet
     def _command(self, call_id: str, verb: str, body: Optional[Json]) -> None:

@@ -1,7 +1,7 @@
 """The service's side of the realtime protocol, in this process: to build and to test against, with no key.
 
     with RealtimeServer() as server:
-        client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        client = OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
 
 Needs the extra ``server`` (wsproto). Nothing of the client imports this package.
 """

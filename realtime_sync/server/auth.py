@@ -111,14 +111,14 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
         return refusal
     model = query.get("deployment" if path == "/openai/realtime" else "model", "")
     if query.get("call_id"):
-        return Flavour(kind, model or "gpt-realtime", call_id=query["call_id"])
+        return Flavour(kind, model or "gpt-realtime-2.1", call_id=query["call_id"])
     if secret is not None:
         kind, model = secret.configuration.session_type, model or secret.configuration.model
     is_free = kind == "transcription" and not (azure and model)  # OpenAI's names its model later
     if not is_free and not policy.has_model(model):
         return _azure_refusal(404, "DeploymentNotFound", _NO_DEPLOYMENT) if azure else _unknown_model(model)
     if not model or (azure and not model.startswith("gpt-")):  # not the deployment is told, but the model behind it
-        model = "gpt-4o-realtime-preview" if preview else "gpt-realtime"
+        model = "gpt-4o-realtime-preview" if preview else "gpt-realtime-2.1"
     settings = None if secret is None else secret.configuration.settings
     return Flavour(
         kind,

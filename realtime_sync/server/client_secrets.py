@@ -47,7 +47,7 @@ class Configuration:
             # Set when the session is made, never by session.update, whose shape is checked below.
             settings = {key: value for key, value in settings.items() if key != "model"}
             nullable(string)(named, "session.model")
-        model = named if isinstance(named, str) else _DEFAULT_MODELS.get(kind, "gpt-realtime")
+        model = named if isinstance(named, str) else _DEFAULT_MODELS.get(kind, "gpt-realtime-2.1")
         found = cls(session_type=kind, model=model, settings=settings, names_model=named is not None)
         found.session("sess_unused", 0)  # to refuse now what could never be a session
         return found

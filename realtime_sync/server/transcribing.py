@@ -89,12 +89,13 @@ def _logprobs(words: Sequence[Word]) -> Json:
 def _hints(options: Json) -> Hints:
     told = options["audio"]["input"].get("transcription") or {}
     prompt = ", ".join(filter(None, [told.get("prompt"), *(told.get("keywords") or ())])) or None
-    return Hints(told.get("language"), prompt, _LOGPROBS in (options.get("include") or ()))
+    language, *_ = told.get("languages") or [told.get("language")]
+    return Hints(language, prompt, _LOGPROBS in (options.get("include") or ()))
 
 
 def _usage(model: str, transcript: str, ms: int) -> Json:
-    """Models named whisper are billed by the second, the others by tokens."""
-    if "whisper" in model:
+    """Models of the family gpt-4o are billed by tokens, the others by the second."""
+    if "gpt-4o" not in model:
         return {"type": "duration", "seconds": -(-ms // 1000)}
     heard, said = heard_tokens(ms), text_tokens(transcript)
     details = {"text_tokens": 0, "audio_tokens": heard}

@@ -2,7 +2,7 @@
 
 - ``realtime_server``: a ``RealtimeServer``, closed after the test.
 - ``realtime_client``: an ``OpenAIClient`` on that server.
-- ``realtime_session``: an open session of that client with the model ``gpt-realtime``, closed after the test.
+- ``realtime_session``: an open session of that client with the model ``gpt-realtime-2.1``, closed after the test.
 
 A fixture of your own by the name ``realtime_server`` takes the first one's place, for the other two as well::
 
@@ -46,7 +46,7 @@ def realtime_client(realtime_server: RealtimeServer) -> OpenAIClient:
 
 @pytest.fixture
 def realtime_session(realtime_client: OpenAIClient) -> Iterator[RealtimeConversationSession]:
-    """An open session on ``realtime_server`` with the model ``gpt-realtime``; closed after the test."""
-    client = realtime_client.get_realtime_conversation_client("gpt-realtime")
+    """An open session on ``realtime_server`` with the model ``gpt-realtime-2.1``; closed after the test."""
+    client = realtime_client.get_realtime_conversation_client("gpt-realtime-2.1")
     with client, client.start_conversation_session() as session:
         yield session

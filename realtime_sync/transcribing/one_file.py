@@ -30,6 +30,7 @@ from realtime_sync.errors import (
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.options import InputTranscriptionOptions, TranscriptionSessionOptions, TurnDetectionOptions
 from realtime_sync.protocol.registry import UNSET
+from realtime_sync.protocol.shortcuts import transcribed_by
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.session import RealtimeConversationSession
@@ -38,7 +39,10 @@ from realtime_sync.transcribing.transcription import Transcription
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_TRANSCRIPTION_MODEL = "gpt-4o-transcribe"
+# OpenAI's guides of 2026-11 recommend it for recordings and for turns that are committed in a realtime session, with
+# turn detection or without. gpt-live-transcribe, which they recommend for live captions, refuses any turn detection
+# ("Turn detection is not supported for this transcription model") and costs four times as much.
+DEFAULT_TRANSCRIPTION_MODEL = "gpt-transcribe"
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
 # Pieces that are with the service at once: it works on several, and a loss costs no more than these.
@@ -73,7 +77,7 @@ def transcribe(
     apart, whose labels are good within a piece), which are sent in a session of their own as fast as the service
     transcribes them. Each becomes a segment, or several where speakers are told apart.
 
-    ``model``: None takes that of ``options``, else ``gpt-4o-transcribe``. ``language``: ISO-639-1, such as ``"en"``;
+    ``model``: None takes that of ``options``, else ``gpt-transcribe``. ``language``: ISO-639-1, such as ``"en"``;
     None lets the model find out. ``logprobs``: ask how sure the model was of each token. ``options``: further settings
     of the session (keywords, noise reduction); turn detection and the audio's format are set here.
 
@@ -116,12 +120,12 @@ def session_options(
     if not isinstance(options, TranscriptionSessionOptions):
         raise InvalidInputError(f"options must be TranscriptionSessionOptions, not {type(options).__name__}")
     told = options.input_transcription_options or InputTranscriptionOptions()
-    model = model or told.model or DEFAULT_TRANSCRIPTION_MODEL
+    told = transcribed_by(told, model or told.model or DEFAULT_TRANSCRIPTION_MODEL, language)
     include = [*(options.include or ())]
     return attrs.evolve(
         options,
         input_audio_format="audio/pcm",
-        input_transcription_options=attrs.evolve(told, model=model, language=language or told.language),
+        input_transcription_options=told,
         turn_detection_options=TurnDetectionOptions.disabled(),
         include=[*include, LOGPROBS] if logprobs and LOGPROBS not in include else include or UNSET,
     )

@@ -15,7 +15,7 @@ The only importer of ``websocket``, ``ssl`` and ``socket`` in the client; none o
     duplex       frames on a non-blocking socket, keepalive, endings
     connection   messages, the close handshake: the public class
     opening      connect()
-    posting      post()
+    requesting   post()
 """
 
 from typing import TYPE_CHECKING
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from realtime_sync.transport.connection import Connection
     from realtime_sync.transport.frames import text_frame
     from realtime_sync.transport.opening import MAX_MESSAGE_BYTES, connect
-    from realtime_sync.transport.posting import post
     from realtime_sync.transport.refusal import handshake_error
+    from realtime_sync.transport.requesting import post
     from realtime_sync.transport.tls import default_ssl_context
     from realtime_sync.transport.waiting import Cancellation
 else:
@@ -37,7 +37,7 @@ else:
             "connection": "Connection",
             "frames": "text_frame",
             "opening": "MAX_MESSAGE_BYTES connect",
-            "posting": "post",
+            "requesting": "post",
             "refusal": "handshake_error",
             "tls": "default_ssl_context",
             "waiting": "Cancellation",

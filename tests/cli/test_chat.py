@@ -17,6 +17,7 @@ from realtime_sync import Conversation, OpenAIClient, Reconnect
 from realtime_sync.cli import main
 from realtime_sync.cli.options import note_losses
 from realtime_sync.cli.terminal import next_line
+from realtime_sync.endpoint import retirement
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.cli.serving import COMMAND, PATIENCE, run
@@ -403,7 +404,7 @@ def test_every_loss_is_told_once_and_if_no_connection_comes_about_that_is_told_t
     told: list[str] = []
     deadline = Reconnect(give_up_after=1.0, base_delay=0.01, max_delay=0.05)
     with RealtimeServer() as server:
-        client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime")
+        client = OpenAIClient("a-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
         with client.start_conversation_session(reconnect=deadline) as session:
             updates = session.subscribe()
             server.close()
@@ -438,7 +439,7 @@ def test_an_option_that_there_is_not_shows_the_usage_of_its_command(capsys: Capt
 
 
 def test_the_defaults_of_the_service_are_told_by_each_help(capsys: Captured) -> None:
-    defaults = {"transcribe": "gpt-4o-transcribe", "chat": "OPENAI_REALTIME_MODEL, else gpt-realtime"}
+    defaults = {"transcribe": "gpt-transcribe", "chat": "OPENAI_REALTIME_MODEL, else gpt-realtime-2.1"}
     for command, model in defaults.items():
         with pytest.raises(SystemExit):
             main([command, "--help"])
@@ -454,3 +455,15 @@ def test_the_command_line_imports_no_extra_before_it_needs_one() -> None:
     loaded = {name.split(".")[0] for name in told.stdout.split()}
     assert loaded & {"numpy", "soundfile", "soxr", "sounddevice", "tqdm", "wsproto", "requests", "readline"} == set()
     assert os.name == "nt" or "realtime_sync" in loaded
+
+
+@pytest.mark.filterwarnings("always::realtime_sync.ServiceEndsWarning")
+def test_a_model_that_ends_is_told_in_one_line(
+    server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retirement, "_told", set())
+    assert main(["chat", "--model", "gpt-realtime", "Hi"]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "OpenAI" in line]
+    assert len(lines) == 1
+    assert lines[0].startswith("realtime-sync: OpenAI end")
+    assert "use 'gpt-realtime-2.1'" in lines[0]

@@ -27,7 +27,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_options_it_is_the_environment_that_tells(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert told() == ("openai", "gpt-realtime", "key-of-openai", None)
+    assert told() == ("openai", "gpt-realtime-2.1", "key-of-openai", None)
     monkeypatch.setenv("OPENAI_REALTIME_MODEL", "another")
     assert told() == ("openai", "another", "key-of-openai", None)
     assert told("--model", "mine") == ("openai", "mine", "key-of-openai", None)
@@ -46,7 +46,7 @@ def test_another_endpoint_is_stronger_than_that_of_the_environment(monkeypatch: 
     monkeypatch.setenv("AZURE_OPENAI_API_KEY", "key-of-azure")
     monkeypatch.setenv("AZURE_OPENAI_DEPLOYMENT", "d")
     assert told() == ("azure", "d", "key-of-azure", "v1")
-    assert told("--endpoint", "https://api.openai.com/v1") == ("openai", "gpt-realtime", "key-of-openai", None)
+    assert told("--endpoint", "https://api.openai.com/v1") == ("openai", "gpt-realtime-2.1", "key-of-openai", None)
 
 
 def test_the_key_of_openai_never_goes_to_azure() -> None:

@@ -27,7 +27,7 @@ def _no_authorities_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def client(serving: Serving, key: str = "any-key") -> RealtimeConversationClient:
-    return OpenAIClient(key, endpoint=serving.url, proxy=False).get_realtime_conversation_client("gpt-realtime")
+    return OpenAIClient(key, endpoint=serving.url, proxy=False).get_realtime_conversation_client("gpt-realtime-2.1")
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
@@ -38,9 +38,11 @@ def test_it_serves_logs_each_session_and_ends_with_a_goodbye(how: signal.Signals
         list(session.updates())  # to its end
         assert session.close_info is not None
         assert (code, session.close_info.code) == (0, 1001)
-    began = re.search(r"(sess_\w+) began: gpt-realtime, realtime session\n", terminal)
+    began = re.search(r"(sess_\w+) began: gpt-realtime-2.1, realtime session\n", terminal)
     assert began is not None
-    assert re.search(began[1] + r" ended: gpt-realtime, \d+\.\d s, 1 turn, closed by the server with 1001\n", terminal)
+    assert re.search(
+        began[1] + r" ended: gpt-realtime-2.1, \d+\.\d s, 1 turn, closed by the server with 1001\n", terminal
+    )
     assert "Traceback" not in terminal
 
 
@@ -52,7 +54,7 @@ def test_what_it_prints_is_what_a_client_needs() -> None:
     )
     with Serving("--log-level", "error") as serving:
         for names in (("OPENAI_BASE_URL", "OPENAI_API_KEY"), ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY")):
-            deployment = {"AZURE_OPENAI_DEPLOYMENT": "gpt-realtime"} if names[0].startswith("AZURE") else {}
+            deployment = {"AZURE_OPENAI_DEPLOYMENT": "gpt-realtime-2.1"} if names[0].startswith("AZURE") else {}
             env = {**{name: serving.exported[name] for name in names}, **deployment, "NO_PROXY": "*"}
             told = subprocess.run(
                 [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=50, check=True

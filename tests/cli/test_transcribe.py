@@ -33,15 +33,15 @@ def test_one_file_goes_to_the_standard_output(server: RealtimeServer, capsys: Ca
 
 
 def test_the_session_is_as_the_arguments_say(server: RealtimeServer) -> None:
-    assert main(["transcribe", str(HELLO), "--model", "whisper-1", "--language", "en", "--logprobs"]) == 0
+    assert main(["transcribe", str(HELLO), "--model", "my-scribe", "--language", "en", "--logprobs"]) == 0
     options = server.sessions[0].options
-    assert options["audio"]["input"]["transcription"] == {"model": "whisper-1", "language": "en", "prompt": None}
+    assert options["audio"]["input"]["transcription"] == {"model": "my-scribe", "language": "en", "prompt": None}
     assert options["include"] == ["item.input_audio_transcription.logprobs"]
 
 
 def test_without_a_model_it_is_one_that_transcribes(server: RealtimeServer) -> None:
     assert main(["transcribe", str(HELLO)]) == 0
-    assert server.sessions[0].options["audio"]["input"]["transcription"]["model"] == "gpt-4o-transcribe"
+    assert server.sessions[0].options["audio"]["input"]["transcription"]["model"] == "gpt-transcribe"
 
 
 def test_several_are_told_apart(server: RealtimeServer, capsys: Captured) -> None:

@@ -76,7 +76,7 @@ def text(open_peer: Open) -> None:
 def a_spoken_turn(open_peer: Open) -> None:
     """Voice activity, transcription, an answer aloud; its audio shortened and looked at."""
     with RealtimeServer() as server:
-        for model in ("gpt-4o-transcribe", "whisper-1"):
+        for model in ("gpt-4o-transcribe", "gpt-transcribe"):
             peer = open_peer(server)
             noise = {"type": "near_field"}
             peer.update(audio={"input": {"transcription": {"model": model}, "noise_reduction": noise}})

@@ -31,9 +31,9 @@ def run(server: RealtimeServer, talk: Callable[[Any, Events], Coroutine[Any, Any
 
     agent = realtime.RealtimeAgent(name="Guide", instructions="Be brief.", tools=[get_weather])
     config = {
-        "url": server.url.replace("http", "ws", 1) + "/realtime?model=gpt-realtime",
+        "url": server.url.replace("http", "ws", 1) + "/realtime?model=gpt-realtime-2.1",
         "api_key": "any-key",
-        "initial_model_settings": {"model_name": "gpt-realtime", **settings},
+        "initial_model_settings": {"model_name": "gpt-realtime-2.1", **settings},
     }
     events: Events = []
 

@@ -14,7 +14,7 @@ from realtime_sync.server import RealtimeServer, Reply
 from realtime_sync.testing import ManualClock
 from tests.server.sounds import silence, tone
 
-MODEL = "gpt-realtime"
+MODEL = "gpt-realtime-2.1"
 TEXT: Any = {"type": "realtime", "output_modalities": ["text"]}
 WEATHER: Any = {
     "type": "function",

@@ -66,7 +66,7 @@ def transcription(step: str, item_id: str = "u", **fields: Any) -> ConversationU
 
 
 def session(**fields: Any) -> ConversationUpdate:
-    return update("session.created", session={"type": "realtime", "id": "s", "model": "gpt-realtime", **fields})
+    return update("session.created", session={"type": "realtime", "id": "s", "model": "gpt-realtime-2.1", **fields})
 
 
 SPOKEN_USER = message("u", {"type": "input_audio", "transcript": None})

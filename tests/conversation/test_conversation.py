@@ -308,8 +308,8 @@ def test_each_response_is_counted_once() -> None:
     usage = conversation.usage
     assert (usage.responses, usage.input_tokens, usage.output_tokens, usage.cached_tokens) == (2, 40, 20, 16)
     assert (usage.input_text_tokens, usage.input_audio_tokens, usage.output_audio_tokens) == (30, 10, 12)
-    assert conversation.cost() == pytest.approx(2 * (7 * 4 + 8 * 0.4 + 5 * 32 + 4 * 16 + 6 * 64) / 1e6)
-    assert conversation.cost(PRICES.with_model("gpt-realtime", ModelPrices())) is None
+    assert conversation.cost() == pytest.approx(2 * (7 * 4 + 8 * 0.4 + 5 * 32 + 4 * 24 + 6 * 64) / 1e6)
+    assert conversation.cost(PRICES.with_model("gpt-realtime-2.1", ModelPrices())) is None
     assert [one.status for one in conversation.responses] == ["completed", "completed"]
 
 

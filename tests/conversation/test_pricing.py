@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Optional
 
 import attrs
@@ -56,6 +57,7 @@ EVERYTHING = usage(
         ("gpt-realtime", 4 + 0.40 + 16 + 32 + 0.40 + 64 + 5 + 0.50),
         ("gpt-realtime-1.5", 4 + 0.40 + 16 + 32 + 0.40 + 64 + 5 + 0.50),
         ("gpt-realtime-2", 4 + 0.40 + 24 + 32 + 0.40 + 64 + 5 + 0.50),
+        ("gpt-realtime-2.1", 4 + 0.40 + 24 + 32 + 0.40 + 64 + 5 + 0.50),
         ("gpt-realtime-mini", 0.60 + 0.06 + 2.40 + 10 + 0.30 + 20 + 0.80 + 0.08),
         ("gpt-realtime-2.1-mini", 0.60 + 0.06 + 2.40 + 10 + 0.30 + 20 + 0.80 + 0.08),
     ],
@@ -83,12 +85,8 @@ def test_a_dated_version_costs_what_its_model_costs(model: str, listed: str) -> 
     [
         None,
         "",
-        "gpt-realtime-2.1",
-        "gpt-realtime-translate",
-        "gpt-realtime-whisper",
         "gpt-realtime-20250828",
         "gpt-realtime-global-standard",
-        "gpt-4o-realtime-preview",
         "GPT-REALTIME",
         "grok-voice-latest",
         "my-deployment",
@@ -97,6 +95,52 @@ def test_a_dated_version_costs_what_its_model_costs(model: str, listed: str) -> 
 def test_an_unknown_model_costs_none_and_not_zero(model: Optional[str]) -> None:
     assert PRICES.of(model) is None
     assert cost(usage(), model) is None
+
+
+@pytest.mark.parametrize("model", ["gpt-realtime-translate", "gpt-realtime-whisper", "gpt-transcribe"])
+def test_tokens_of_a_model_that_is_billed_by_time_have_no_price(model: str) -> None:
+    assert cost(usage(5), model) is None
+
+
+@pytest.mark.parametrize(
+    ("told", "model", "why"),
+    [
+        (usage(5), "my-deployment", r"'my-deployment' has no price .* PRICES\.with_model\('my-deployment', "),
+        (usage(5), None, "which the service did not name"),
+        (None, "gpt-realtime", "did not tell what each response used"),
+        (TokenUsage(input_tokens=5, output_tokens=0), "gpt-realtime", "which tokens are text"),
+        (usage(5, image=1), "gpt-4o-mini-realtime-preview", "no price of the model .* for images"),
+    ],
+)
+def test_where_the_cost_is_not_known_a_note_says_why(told: Any, model: Optional[str], why: str) -> None:
+    assert cost(told, model) is None
+    note = PRICES.cost_note(told, model)
+    assert note is not None
+    assert re.search(why, note)
+
+
+def test_where_the_cost_is_known_there_is_no_note() -> None:
+    assert PRICES.cost_note(usage(5), "gpt-realtime-2.1") is None
+
+
+@pytest.mark.parametrize(
+    ("told", "model", "dollars"),
+    [
+        (TranscriptionUsage(type="duration", seconds=90), "gpt-transcribe", 1.5 * 0.0045),
+        (TranscriptionUsage(type="duration", seconds=30.0), "gpt-live-transcribe", 0.5 * 0.017),
+        (TranscriptionUsage(type="duration", seconds=60), "whisper-1", 0.006),
+        (TranscriptionUsage(type="tokens", input_tokens=MILLION, output_tokens=0), "gpt-4o-transcribe", 2.50),
+        (TranscriptionUsage(type="tokens", input_tokens=0, output_tokens=MILLION), "gpt-4o-mini-transcribe", 5),
+        (TranscriptionUsage(type="tokens", input_tokens=5), "gpt-4o-transcribe", None),
+        (TranscriptionUsage(type="duration", seconds=60), "gpt-4o-transcribe", None),
+        (TranscriptionUsage(type="duration", seconds=60), "my-scribe", None),
+        (None, "gpt-transcribe", None),
+    ],
+)
+def test_a_transcription_costs_by_time_or_by_tokens_as_the_service_tells(
+    told: Optional[TranscriptionUsage], model: str, dollars: Optional[float]
+) -> None:
+    assert PRICES.transcription_cost(told, model) == (None if dollars is None else pytest.approx(dollars))
 
 
 def test_nothing_of_a_known_model_costs_nothing() -> None:
@@ -211,4 +255,4 @@ def test_tables_and_totals_do_not_change() -> None:
 
 def test_their_reprs_fit_to_read() -> None:
     assert repr(UsageTotals(responses=1, input_text_tokens=3)) == "UsageTotals(responses=1, input_text_tokens=3)"
-    assert repr(PRICES).startswith("Prices(date='2026', models=<gpt-realtime, ")
+    assert repr(PRICES).startswith("Prices(date='2026-11-29', models=<gpt-realtime-2.1, ")

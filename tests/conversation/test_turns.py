@@ -23,7 +23,7 @@ from tests.conversation.conversation_wire import (
 )
 from tests.protocol.recorded import SESSIONS, all_lines
 
-TRANSCRIBED = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+TRANSCRIBED = {"audio": {"input": {"transcription": {"model": "gpt-transcribe"}}}}
 
 
 def turns_of(updates: Iterable[ConversationUpdate], tracker: TurnTracker | None = None) -> list[Turn]:

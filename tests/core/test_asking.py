@@ -134,9 +134,9 @@ def test_what_an_answer_cost_is_told_where_the_model_has_a_price(plain: House) -
     client = plain.client()
     with client.start_conversation_session() as session:
         assert session.ask("Hello", WRITTEN).cost is None  # "m" has none
-    plain.live.options["model"] = "gpt-realtime"
+    plain.live.options["model"] = "gpt-realtime-2.1"
     session = plain.open()
-    plain.live.options["model"] = "gpt-realtime"
+    plain.live.options["model"] = "gpt-realtime-2.1"
     session.configure_session(ConversationSessionOptions(instructions="Be brief")).wait()
     assert 0 < session.ask("Hello", WRITTEN).cost < 0.01
 

@@ -32,7 +32,7 @@ from tests.server.sounds import tone
 
 OPTIONS = ConversationSessionOptions(
     turn_detection_options=TurnDetectionOptions.disabled(),
-    input_transcription_options=InputTranscriptionOptions(model="whisper-1"),
+    input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
     tools=[ConversationFunctionTool(name="get_weather", parameters={"type": "object", "properties": {}})],
 )
 

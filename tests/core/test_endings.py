@@ -138,7 +138,7 @@ def test_a_wrong_key_is_an_authentication_error(house: House) -> None:
 
 
 def test_an_unknown_model_is_not_found(house: House) -> None:
-    house.serve(models=["gpt-realtime"])
+    house.serve(models=["gpt-realtime-2.1"])
     with pytest.raises(NotFoundError, match='Model "m"') as caught:
         house.client().start_conversation_session()
     assert caught.value.close_info is not None

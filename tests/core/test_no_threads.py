@@ -126,7 +126,7 @@ def test_a_reconnect_without_a_thread_ends_the_session(plain: House) -> None:
 
 def test_a_budget_that_is_passed_ends_the_session_without_a_thread(plain: House) -> None:
     client = plain.client()
-    client.model = "gpt-realtime"  # which has a price
+    client.model = "gpt-realtime-2.1"  # which has a price
     session = client.start_conversation_session(budget=Budget(1e-9))
     with no_threads():
         session.start_response()

@@ -27,7 +27,7 @@ OPEN = """
 import logging, os, sys, threading
 from realtime_sync import OpenAIClient
 client = OpenAIClient("any-key", endpoint=sys.argv[1], ca_file=sys.argv[2] or None)
-client = client.get_realtime_conversation_client("gpt-realtime")
+client = client.get_realtime_conversation_client("gpt-realtime-2.1")
 session = client.start_conversation_session()
 """
 

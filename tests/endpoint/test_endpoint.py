@@ -237,7 +237,7 @@ def test_the_path_of_another_api_of_openai_is_left_out(tail: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["v1", "2025-10-01", PREVIEW])
-@pytest.mark.parametrize("query", ["", "?api-version=2025-10-01&model=gpt-realtime"])
+@pytest.mark.parametrize("query", ["", "?api-version=2025-10-01&model=gpt-realtime-2.1"])
 def test_a_url_of_voice_live_is_refused_with_what_to_give_instead(query: str, version: str) -> None:
     with pytest.raises(ConfigurationError, match=r"another API of Azure.*the resource alone"):
         Endpoint.azure(f"https://res.services.ai.azure.com/voice-live/realtime{query}", "key", api_version=version)

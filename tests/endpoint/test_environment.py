@@ -23,7 +23,7 @@ AZURE = {"AZURE_OPENAI_ENDPOINT": RESOURCE, "AZURE_OPENAI_API_KEY": "ak", "AZURE
 def test_openais_key_alone_is_enough() -> None:
     endpoint, model = from_environment(OPENAI)
     target = endpoint.target(model=model)
-    assert target.url == "wss://api.openai.com/v1/realtime?model=gpt-realtime"
+    assert target.url == "wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1"
     assert target.headers["Authorization"] == "Bearer ok"
 
 
@@ -32,13 +32,13 @@ def test_openais_other_variables_are_read() -> None:
         {
             **OPENAI,
             "OPENAI_BASE_URL": "http://localhost:1/v1",
-            "OPENAI_REALTIME_MODEL": "gpt-realtime-mini",
+            "OPENAI_REALTIME_MODEL": "gpt-realtime-2.1-mini",
             "OPENAI_ORG_ID": "org",
             "OPENAI_PROJECT_ID": "proj",
         }
     )
     target = endpoint.target(model=model)
-    assert target.url == "ws://localhost:1/v1/realtime?model=gpt-realtime-mini"
+    assert target.url == "ws://localhost:1/v1/realtime?model=gpt-realtime-2.1-mini"
     assert (target.headers["OpenAI-Organization"], target.headers["OpenAI-Project"]) == ("org", "proj")
 
 
@@ -110,7 +110,7 @@ def test_an_azure_credential_without_an_endpoint_says_so(name: str) -> None:
     assert "All that can be set:" in str(caught.value)
 
 
-@pytest.mark.parametrize("wrong", ["sk-or-a-model", 1, ["gpt-realtime"]])
+@pytest.mark.parametrize("wrong", ["sk-or-a-model", 1, ["gpt-realtime-2.1"]])
 def test_what_is_no_environment_is_told_without_showing_what_may_be_a_key(wrong: object) -> None:
     with pytest.raises(ConfigurationError, match=f"not {type(wrong).__name__}.*OPENAI_REALTIME_MODEL") as caught:
         RealtimeConversationClient.from_env(wrong)  # type: ignore[arg-type]
@@ -139,5 +139,7 @@ def test_an_empty_environment_is_told_all_that_can_be_set(monkeypatch: pytest.Mo
 
 
 def test_a_client_shows_where_it_goes_and_no_secret() -> None:
-    client = RealtimeConversationClient("gpt-realtime", Endpoint.openai("sk-hidden", endpoint="https://me.example/v1"))
-    assert repr(client) == "<RealtimeConversationClient gpt-realtime at https://me.example/v1 (openai)>"
+    client = RealtimeConversationClient(
+        "gpt-realtime-2.1", Endpoint.openai("sk-hidden", endpoint="https://me.example/v1")
+    )
+    assert repr(client) == "<RealtimeConversationClient gpt-realtime-2.1 at https://me.example/v1 (openai)>"

@@ -79,7 +79,7 @@ def sessions() -> Iterator[BackgroundSessions]:
 @pytest.fixture
 def client(service: RealtimeServer) -> Iterator[RealtimeConversationClient]:
     openai = OpenAIClient(KEY, endpoint=service.url, timeouts=CALM)
-    with openai.get_realtime_conversation_client("gpt-realtime") as made:
+    with openai.get_realtime_conversation_client("gpt-realtime-2.1") as made:
         yield made
 
 
@@ -122,7 +122,7 @@ def test_a_call_is_answered_its_tools_run_and_its_thread_ends_with_it(
     openai = OpenAIClient(KEY, endpoint=service.url, timeouts=CALM)
     azure = AzureOpenAIClient(service.azure_endpoint, KEY, timeouts=CALM)
     provider = openai if flavour == "openai" else azure
-    with provider.get_realtime_conversation_client("gpt-realtime") as client:
+    with provider.get_realtime_conversation_client("gpt-realtime-2.1") as client:
         call_id = service.place_call()
         assert post(made_app(client, sessions), incoming(call_id)) == (200, "")
         live = service.wait_for_session()
@@ -233,7 +233,7 @@ def test_a_call_that_could_not_be_answered_is_tried_again_when_it_is_delivered_a
     refused = answer(500, body={"error": {"message": f"who is {KEY}?"}})
     with Service(refused, answer(404)) as broken:
         openai = OpenAIClient(KEY, endpoint=broken.endpoint, timeouts=CALM, retries=ConnectRetries(attempts=1))
-        app = made_app(openai.get_realtime_conversation_client("gpt-realtime"), sessions)
+        app = made_app(openai.get_realtime_conversation_client("gpt-realtime-2.1"), sessions)
         status, told = post(app, incoming("rtc_1"))
         assert status == 503
         assert KEY not in told + caplog.text
@@ -247,7 +247,7 @@ def test_a_call_that_was_accepted_and_that_nobody_could_be_put_beside_is_hung_up
 ) -> None:
     with Service(answer(200), answer(500), answer(200)) as broken:
         openai = OpenAIClient(KEY, endpoint=broken.endpoint, timeouts=CALM, retries=ConnectRetries(attempts=1))
-        app = made_app(openai.get_realtime_conversation_client("gpt-realtime"), sessions)
+        app = made_app(openai.get_realtime_conversation_client("gpt-realtime-2.1"), sessions)
         assert post(app, incoming("rtc_1"))[0] == 503
         paths = ["/v1/realtime/calls/rtc_1/accept", "/v1/realtime?call_id=rtc_1", "/v1/realtime/calls/rtc_1/hangup"]
         assert [asked.path for asked in broken.asked] == paths

@@ -53,7 +53,7 @@ LOUD = b"".join((12_000 if n // 40 % 2 else -12_000).to_bytes(2, "little", signe
 HALF = SECOND[: len(SECOND) // 2]
 SPEECH = LOUD * 2
 UTTERANCE = HALF + SPEECH + SECOND  # the silence is its end
-TRANSCRIBED = attrs.evolve(TEXT, input_transcription_options=InputTranscriptionOptions(model="whisper-1"))
+TRANSCRIBED = attrs.evolve(TEXT, input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"))
 DEAF = Faults(acts=[faults.silence(after_received=1), faults.drop(after_received=1)])  # it answers no command
 
 

@@ -298,7 +298,7 @@ def test_an_interruption_in_an_outage_says_at_once_that_there_is_nothing_to_inte
 def test_a_budget_that_is_passed_right_before_an_outage_ends_the_session_soon(plain: House) -> None:
     """It is passed by an answer aside, while another one is in progress that cannot be cancelled any more."""
     client = OpenAIClient("k", endpoint=plain.server.url, timeouts=CALM).get_realtime_conversation_client(
-        "gpt-realtime"
+        "gpt-realtime-2.1"
     )
     session = plain.stack.enter_context(
         plain.stack.enter_context(client).start_conversation_session(TEXT, reconnect=PATIENT, budget=0.0)

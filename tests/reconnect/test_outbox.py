@@ -361,11 +361,11 @@ def test_a_raw_change_that_any_kind_of_session_might_be_asked_for_forgets_nothin
     """Servers that take a session.update without a type exist; this one could be a translation's."""
     memory = SettingsTracker()
     memory.remember(handle("session.update"), ConversationSessionOptions(voice="cedar"))
-    transcription = {"audio": {"input": {"transcription": {"model": "whisper-1"}}}}
+    transcription = {"audio": {"input": {"transcription": {"model": "gpt-transcribe"}}}}
     raw = codec.decode_command(json.dumps({"type": "session.update", "session": transcription}))
     memory.remember(handle("session.update"), raw.session)  # type: ignore[attr-defined]
     assert memory.desired() == ConversationSessionOptions(
-        voice="cedar", input_transcription_options=InputTranscriptionOptions(model="whisper-1")
+        voice="cedar", input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe")
     )
 
 

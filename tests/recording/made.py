@@ -13,7 +13,7 @@ from typing import Any
 from realtime_sync.errors import CloseInfo
 from realtime_sync.recording import Recording, RecordingWriter
 
-SESSION = {"type": "realtime", "id": "s", "model": "gpt-realtime"}
+SESSION = {"type": "realtime", "id": "s", "model": "gpt-realtime-2.1"}
 
 
 def tone(seconds: float, frequency: float = 220.0, loudness: float = 9000.0, rate: int = 24000) -> bytes:
@@ -38,7 +38,7 @@ class Made:
         self.path = path
         self.at = start
         self.writer = RecordingWriter(path, **options)
-        self.writer.connected("wss://api.openai.com/v1/realtime?model=gpt-realtime", at=start)
+        self.writer.connected("wss://api.openai.com/v1/realtime?model=gpt-realtime-2.1", at=start)
 
     def wait(self, seconds: float) -> Made:
         self.at += seconds

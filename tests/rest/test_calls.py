@@ -73,17 +73,21 @@ def preview(server: RealtimeServer) -> Iterator[RealtimeConversationClient]:
 def client_of(server: RealtimeServer, flavour: str, key: str = "any-key") -> RealtimeConversationClient:
     if flavour == "openai":
         openai = OpenAIClient(key, endpoint=server.url, timeouts=CALM)
-        return openai.get_realtime_conversation_client("gpt-realtime")
+        return openai.get_realtime_conversation_client("gpt-realtime-2.1")
     version = "v1" if flavour == "azure" else "2025-04-01-preview"
     azure = AzureOpenAIClient(server.azure_endpoint, key, api_version=version, timeouts=CALM)
-    return azure.get_realtime_conversation_client("gpt-4o-realtime-preview" if flavour == "preview" else "gpt-realtime")
+    return azure.get_realtime_conversation_client(
+        "gpt-4o-realtime-preview" if flavour == "preview" else "gpt-realtime-2.1"
+    )
 
 
 def sent_by(ask: Any, said: bytes | None = None) -> Any:
-    """What a client with the model ``gpt-realtime`` asks of a service when ``ask(client)`` is called."""
+    """What a client with the model ``gpt-realtime-2.1`` asks of a service when ``ask(client)`` is called."""
     with Service(said or answer(200, body=SECRET)) as service:
         ask(
-            OpenAIClient("k", endpoint=service.endpoint, timeouts=CALM).get_realtime_conversation_client("gpt-realtime")
+            OpenAIClient("k", endpoint=service.endpoint, timeouts=CALM).get_realtime_conversation_client(
+                "gpt-realtime-2.1"
+            )
         )
         return service.asked[0]
 
@@ -98,7 +102,7 @@ def test_a_secret_tells_its_value_its_end_and_its_session(client: RealtimeConver
     assert (secret.session.instructions, secret.session.voice) == ("Be brief.", "marin")
     assert secret.session.input_audio_format == AudioFormat(type="audio/pcmu")
     assert secret.session.turn_detection_options is None
-    assert secret.session.model == "gpt-realtime"
+    assert secret.session.model == "gpt-realtime-2.1"
     assert secret.value not in f"{secret!r} {secret}"
 
 
@@ -110,12 +114,12 @@ def test_a_secret_opens_a_session_with_its_settings(client: RealtimeConversation
 
 
 def test_a_secret_of_a_transcription_opens_one(client: RealtimeConversationClient) -> None:
-    transcription = InputTranscriptionOptions(model="whisper-1")
+    transcription = InputTranscriptionOptions(model="gpt-transcribe")
     secret = client.create_client_secret(TranscriptionSessionOptions(input_transcription_options=transcription))
     assert secret.session.type == "transcription"
     with client.start_transcription_session(client_secret=secret.value) as session:
         assert session.session is not None
-        assert session.session.input_transcription_options.model == "whisper-1"  # type: ignore[union-attr]
+        assert session.session.input_transcription_options.model == "gpt-transcribe"  # type: ignore[union-attr]
 
 
 def test_a_secret_of_a_translation_opens_one(server: RealtimeServer) -> None:
@@ -146,8 +150,10 @@ def test_what_is_sent_for_a_secret_is_as_the_schema_says(options: Any, schema: s
 
 
 def test_the_options_model_goes_before_the_clients() -> None:
-    options = ConversationSessionOptions(model="gpt-realtime-mini")
-    assert sent_by(lambda client: client.create_client_secret(options)).json["session"]["model"] == "gpt-realtime-mini"
+    options = ConversationSessionOptions(model="gpt-realtime-2.1-mini")
+    assert (
+        sent_by(lambda client: client.create_client_secret(options)).json["session"]["model"] == "gpt-realtime-2.1-mini"
+    )
 
 
 @pytest.mark.parametrize("seconds", [0, -5, 1.5, True, "60"])
@@ -174,9 +180,9 @@ def test_the_preview_protocol_has_secrets_of_its_own(preview: RealtimeConversati
     assert secret.value.startswith("ek_")
     assert secret.expires_at > time.time()
     assert (secret.session.instructions, secret.session.client_secret) == ("Be brief.", None)
-    transcription = InputTranscriptionOptions(model="whisper-1")
+    transcription = InputTranscriptionOptions(model="gpt-transcribe")
     written = preview.create_client_secret(TranscriptionSessionOptions(input_transcription_options=transcription))
-    assert written.session.input_transcription_options.model == "whisper-1"  # type: ignore[union-attr]
+    assert written.session.input_transcription_options.model == "gpt-transcribe"  # type: ignore[union-attr]
 
 
 def test_what_the_preview_protocol_cannot_say_is_refused(preview: RealtimeConversationClient) -> None:
@@ -206,7 +212,7 @@ def test_what_is_sent_for_a_call_is_a_form_as_the_schema_says() -> None:
     assert asked.headers["content-type"].startswith("multipart/form-data; boundary=")
     form = asked.body.decode()
     assert 'name="sdp"\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n' in form
-    session = '{"type":"realtime","model":"gpt-realtime"}'
+    session = '{"type":"realtime","model":"gpt-realtime-2.1"}'
     assert f'name="session"\r\nContent-Type: application/json\r\n\r\n{session}\r\n' in form
     assert "filename" not in form
 
@@ -332,7 +338,7 @@ def test_a_transfer_to_nowhere_is_refused_here(client: RealtimeConversationClien
 
 def test_what_is_sent_about_a_call_is_as_the_schemas_say() -> None:
     accepted = sent_by(lambda client: client.calls.accept("rtc_1", OPTIONS), answer(200))
-    assert fits(accepted.json, "RealtimeSessionCreateRequestGA")["model"] == "gpt-realtime"
+    assert fits(accepted.json, "RealtimeSessionCreateRequestGA")["model"] == "gpt-realtime-2.1"
     rejected = sent_by(lambda client: client.calls.reject("rtc_1"), answer(200))
     assert fits(rejected.json, "RealtimeCallRejectRequest") == {"status_code": 603}
     referred = sent_by(lambda client: client.calls.refer("rtc_1", "tel:+1"), answer(200))

@@ -88,7 +88,7 @@ class House(Scheme):
         if "ca_file" not in options:
             options.setdefault("ssl_context", self.trusting())
         client = OpenAIClient(options.pop("credential", KEY), endpoint=url, **options)
-        return self.stack.enter_context(client.get_realtime_conversation_client("gpt-realtime"))
+        return self.stack.enter_context(client.get_realtime_conversation_client("gpt-realtime-2.1"))
 
 
 # What is sent --------------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def test_a_request_carries_what_a_session_would(house: House) -> None:
     assert asked.headers["content-type"] == "application/json"
     assert asked.headers["user-agent"].startswith("realtime-sync/")
     assert asked.headers["user-agent"].endswith(" shop/2")
-    assert asked.json == {"session": {"type": "realtime", "model": "gpt-realtime"}}
+    assert asked.json == {"session": {"type": "realtime", "model": "gpt-realtime-2.1"}}
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ class Peer:
     def __init__(
         self,
         server: RealtimeServer,
-        path: str = "/v1/realtime?model=gpt-realtime",
+        path: str = "/v1/realtime?model=gpt-realtime-2.1",
         *,
         headers: tuple[str, ...] = ("Authorization: Bearer any-key",),
         dialect: str = "ga",

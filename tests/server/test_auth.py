@@ -19,17 +19,17 @@ API_KEY = ("api-key: right",)
 
 @pytest.fixture
 def strict() -> Iterator[RealtimeServer]:
-    with RealtimeServer(api_keys=["right"], models=["gpt-realtime", "my-deployment"]) as server:
+    with RealtimeServer(api_keys=["right"], models=["gpt-realtime-2.1", "my-deployment"]) as server:
         yield server
 
 
 @pytest.mark.parametrize(
     ("path", "headers", "dialect"),
     [
-        ("/v1/realtime?model=gpt-realtime", BEARER, "ga"),
-        ("/v1/realtime?model=gpt-realtime", API_KEY, "ga"),
+        ("/v1/realtime?model=gpt-realtime-2.1", BEARER, "ga"),
+        ("/v1/realtime?model=gpt-realtime-2.1", API_KEY, "ga"),
         ("/v1/realtime?intent=transcription", BEARER, "ga"),
-        ("/v1/realtime/translations?model=gpt-realtime", BEARER, "translation"),
+        ("/v1/realtime/translations?model=gpt-realtime-2.1", BEARER, "translation"),
         ("/openai/v1/realtime?model=my-deployment", API_KEY, "ga"),
         ("/openai/v1/realtime?model=my-deployment", BEARER, "ga"),
         ("/openai/realtime?api-version=2024-10-01-preview&deployment=my-deployment", API_KEY, "preview"),
@@ -51,11 +51,11 @@ def test_each_route_opens_its_session(
 @pytest.mark.parametrize(
     ("path", "headers", "close", "code"),
     [
-        ("/v1/realtime?model=gpt-realtime", ("Authorization: Bearer wrong",), 3000, "invalid_api_key"),
-        ("/v1/realtime?model=gpt-realtime", (), 3000, "invalid_api_key"),
+        ("/v1/realtime?model=gpt-realtime-2.1", ("Authorization: Bearer wrong",), 3000, "invalid_api_key"),
+        ("/v1/realtime?model=gpt-realtime-2.1", (), 3000, "invalid_api_key"),
         ("/v1/realtime", BEARER, 4000, "missing_model"),
         ("/v1/realtime?model=gpt-unknown", BEARER, 4000, "invalid_model"),
-        ("/v1/realtime?model=gpt-realtime", (*BEARER, "OpenAI-Beta: realtime=v1"), 4000, "beta_api_shape_disabled"),
+        ("/v1/realtime?model=gpt-realtime-2.1", (*BEARER, "OpenAI-Beta: realtime=v1"), 4000, "beta_api_shape_disabled"),
     ],
 )
 def test_openai_accepts_then_tells_one_error_and_closes(

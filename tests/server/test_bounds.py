@@ -19,7 +19,7 @@ from tests.server.sounds import tone
 
 MIB = 1024 * 1024
 UPGRADE = (
-    b"GET /v1/realtime?model=gpt-realtime HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"GET /v1/realtime?model=gpt-realtime-2.1 HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
 CONTINUATION, TEXT, BINARY = 0, 1, 2

@@ -261,7 +261,9 @@ def test_closing_the_server_ends_its_calls() -> None:
 def test_a_client_of_ours_attaches_to_a_call(server: RealtimeServer, call_id: str) -> None:
     from realtime_sync import OpenAIClient
 
-    client = OpenAIClient("any-key", endpoint=server.url, proxy=False).get_realtime_conversation_client("gpt-realtime")
+    client = OpenAIClient("any-key", endpoint=server.url, proxy=False).get_realtime_conversation_client(
+        "gpt-realtime-2.1"
+    )
     with client, client.start_conversation_session(call_id=call_id) as session:
         assert session.ask("Hello", timeout=30).transcript == "Hello! You said: Hello"
         server.call(call_id).hang_up()

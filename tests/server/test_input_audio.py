@@ -177,7 +177,7 @@ def test_a_transcriber_that_raises_fails_the_transcription_alone(open_peer: Call
 
     with RealtimeServer(transcriber=transcriber) as server:
         peer = open_peer(server)
-        peer.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+        peer.update(audio={"input": {"transcription": {"model": "gpt-transcribe"}}})
         peer.append(tone(600) + silence(400))
         failed = peer.until("conversation.item.input_audio_transcription.failed")
         assert failed["error"]["message"] == "unintelligible"
@@ -191,7 +191,7 @@ def test_a_transcription_session_transcribes_and_never_answers(
     peer = open_peer(server, "/v1/realtime?intent=transcription")
     created = peer.until("session.created")["session"]
     assert (created["type"], created["object"]) == ("transcription", "realtime.transcription_session")
-    session = {"type": "transcription", "audio": {"input": {"transcription": {"model": "gpt-4o-transcribe"}}}}
+    session = {"type": "transcription", "audio": {"input": {"transcription": {"model": "gpt-transcribe"}}}}
     peer.say("session.update", session=session)
     assert peer.until("session.updated")["session"]["audio"]["input"]["turn_detection"]["type"] == "server_vad"
     peer.append(tone(600) + silence(400) + tone(600) + silence(400))

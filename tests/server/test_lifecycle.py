@@ -291,7 +291,7 @@ def test_a_message_counts_as_received_once_it_is_handled(peer: Peer, server: Rea
 
 
 def test_the_record_keeps_what_was_told_whatever_becomes_of_it(peer: Peer, server: RealtimeServer) -> None:
-    peer.update(audio={"input": {"turn_detection": None, "transcription": {"model": "whisper-1"}}})
+    peer.update(audio={"input": {"turn_detection": None, "transcription": {"model": "gpt-transcribe"}}})
     peer.append(sounds.tone(200))
     peer.say("input_audio_buffer.commit")
     peer.until("conversation.item.input_audio_transcription.completed")

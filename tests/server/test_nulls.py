@@ -36,7 +36,7 @@ SERVER_VAD = {
 INPUT = {
     "format": PCM,
     "noise_reduction": {"type": "near_field"},
-    "transcription": {"model": "whisper-1", "language": "en", "prompt": "Names."},
+    "transcription": {"model": "gpt-transcribe", "language": "en", "prompt": "Names."},
     "turn_detection": SERVER_VAD,
 }
 SHARED = {
@@ -52,7 +52,7 @@ SHARED = {
 REALTIME = {
     **SHARED,
     "type": "realtime",
-    "model": "gpt-realtime",
+    "model": "gpt-realtime-2.1",
     "audio": {"input": INPUT, "output": {"format": PCM, "voice": "ash", "speed": 1.0}},
     "include": ["item.input_audio_transcription.logprobs"],
     "tracing": {"workflow_name": "w", "group_id": "g", "metadata": {"a": "b"}},

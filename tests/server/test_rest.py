@@ -14,12 +14,12 @@ from tests.server.conftest import Peer
 from tests.server.rest_peer import fits, post
 
 SECRETS = "/v1/realtime/client_secrets"
-REALTIME = {"type": "realtime", "model": "gpt-realtime", "instructions": "Be brief.", "output_modalities": ["text"]}
+REALTIME = {"type": "realtime", "model": "gpt-realtime-2.1", "instructions": "Be brief.", "output_modalities": ["text"]}
 
 
 @pytest.fixture
 def strict() -> Iterator[RealtimeServer]:
-    with RealtimeServer(api_keys=["right"], models=["gpt-realtime"]) as server:
+    with RealtimeServer(api_keys=["right"], models=["gpt-realtime-2.1"]) as server:
         yield server
 
 
@@ -41,13 +41,13 @@ def test_a_secret_is_answered_as_the_schema_says(server: RealtimeServer, path: s
 
 def test_a_secret_needs_no_session_and_lives_ten_minutes(server: RealtimeServer) -> None:
     told = fits(post(server, SECRETS, {}).json, "RealtimeCreateClientSecretResponse")
-    assert told["session"]["model"] == "gpt-realtime"
+    assert told["session"]["model"] == "gpt-realtime-2.1"
     assert 540 < told["expires_at"] - time.time() <= 600
 
 
 def test_a_secret_opens_sessions_with_its_settings(strict: RealtimeServer, open_peer: Callable[..., Peer]) -> None:
     value = post(strict, SECRETS, {"session": REALTIME}, key="right").json["value"]
-    for path in ("/v1/realtime", "/v1/realtime?model=gpt-realtime", "/openai/v1/realtime?model=gpt-realtime"):
+    for path in ("/v1/realtime", "/v1/realtime?model=gpt-realtime-2.1", "/openai/v1/realtime?model=gpt-realtime-2.1"):
         session = opened(open_peer(strict, path, headers=(f"Authorization: Bearer {value}",)))
         assert (session["instructions"], session["output_modalities"]) == ("Be brief.", ["text"])
 
@@ -80,12 +80,12 @@ def test_a_secret_expires_by_the_servers_clock(open_peer: Callable[..., Peer]) -
 
 
 def test_a_transcription_secret_opens_a_transcription(server: RealtimeServer, open_peer: Callable[..., Peer]) -> None:
-    audio = {"input": {"transcription": {"model": "whisper-1"}}}
+    audio = {"input": {"transcription": {"model": "gpt-transcribe"}}}
     answer = post(server, SECRETS, {"session": {"type": "transcription", "audio": audio}})
     value = fits(answer.json, "RealtimeCreateClientSecretResponse")["value"]
     session = opened(open_peer(server, "/v1/realtime", headers=(f"Authorization: Bearer {value}",)))
     assert session["type"] == "transcription"
-    assert session["audio"]["input"]["transcription"]["model"] == "whisper-1"
+    assert session["audio"]["input"]["transcription"]["model"] == "gpt-transcribe"
 
 
 def test_a_translation_secret_opens_a_translation_alone(server: RealtimeServer, open_peer: Callable[..., Peer]) -> None:
@@ -106,10 +106,10 @@ def test_a_translation_secret_opens_a_translation_alone(server: RealtimeServer, 
     [
         (
             "/v1/realtime/sessions",
-            {"model": "gpt-realtime", "modalities": ["audio", "text"], "voice": "echo"},
+            {"model": "gpt-realtime-2.1", "modalities": ["audio", "text"], "voice": "echo"},
             "realtime",
         ),
-        ("/openai/realtimeapi/sessions", {"model": "gpt-realtime", "instructions": "Hi"}, "realtime"),
+        ("/openai/realtimeapi/sessions", {"model": "gpt-realtime-2.1", "instructions": "Hi"}, "realtime"),
         ("/v1/realtime/transcription_sessions", {"input_audio_format": "g711_ulaw"}, "transcription"),
     ],
 )
@@ -132,7 +132,7 @@ def test_the_older_operations_answer_with_a_flat_session(
         ({"expires_after": {"seconds": 9}}, "integer_below_min_value", "expires_after.seconds"),
         ({"expires_after": {"seconds": 7201}}, "integer_above_max_value", "expires_after.seconds"),
         ({"expires_after": {"anchor": "now"}}, "invalid_value", "expires_after.anchor"),
-        ({"session": {"model": "gpt-realtime"}}, "missing_required_parameter", "session.type"),
+        ({"session": {"model": "gpt-realtime-2.1"}}, "missing_required_parameter", "session.type"),
         ({"session": {"type": "translation"}}, "invalid_value", "session.type"),
         ({"session": {"type": "realtime", "voice": "alloy"}}, "unknown_parameter", "session.voice"),
         ({"session": {"type": "realtime", "model": 5}}, "invalid_type", "session.model"),

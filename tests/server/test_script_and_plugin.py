@@ -159,7 +159,7 @@ def test_a_translation_session_translates_what_was_said(open_peer: Callable[...,
         peer = open_peer(server, "/v1/realtime/translations?model=gpt-realtime-translate", dialect="translation")
         created = peer.until("session.created")["session"]
         assert (created["type"], created["audio"]["output"]) == ("translation", {"language": "en"})
-        audio = {"input": {"transcription": {"model": "whisper-1"}}, "output": {"language": "fr"}}
+        audio = {"input": {"transcription": {"model": "gpt-realtime-whisper"}}, "output": {"language": "fr"}}
         peer.say("session.update", session={"audio": audio})
         assert peer.until("session.updated")["session"]["audio"]["output"] == {"language": "fr"}
         speech = tone(900) + silence(600)
@@ -206,7 +206,7 @@ def test_a_translation_session_keeps_no_silence(open_peer: Callable[..., Peer]) 
 
     with RealtimeServer(responder=lambda turn: "Bonjour.", transcriber=transcriber) as server:
         peer = open_peer(server, "/v1/realtime/translations?model=gpt-realtime-translate", dialect="translation")
-        peer.say("session.update", session={"audio": {"input": {"transcription": {"model": "whisper-1"}}}})
+        peer.say("session.update", session={"audio": {"input": {"transcription": {"model": "gpt-realtime-whisper"}}}})
         for audio in (silence(20_000), silence(20_000) + tone(1000) + silence(600)):
             peer.say("session.input_audio_buffer.append", audio=base64.b64encode(audio).decode())
         peer.until("session.output_transcript.delta")

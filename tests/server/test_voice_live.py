@@ -10,7 +10,7 @@ from realtime_sync.server import RealtimeServer
 from tests.server.conftest import Peer
 from tests.server.sounds import silence, tone
 
-PATH = "/voice-live/realtime?api-version=2026-07-15&model=gpt-realtime"
+PATH = "/voice-live/realtime?api-version=2026-07-15&model=gpt-realtime-2.1"
 AZURE = {
     "voice": {"type": "azure-standard", "name": "en-US-AvaNeural"},
     "turn_detection": {"type": "azure_semantic_vad", "silence_duration_ms": 200, "remove_filler_words": True},

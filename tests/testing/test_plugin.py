@@ -31,15 +31,15 @@ def test_the_fixtures_give_a_server_a_client_and_an_open_session(pytester: pytes
             assert realtime_server.url.startswith("http://127.0.0.1:")
 
         def test_client(realtime_client, realtime_server):
-            client = realtime_client.get_realtime_conversation_client("gpt-realtime-mini")
+            client = realtime_client.get_realtime_conversation_client("gpt-realtime-2.1-mini")
             with client.start_conversation_session() as session:
-                assert session.session.model == "gpt-realtime-mini"
+                assert session.session.model == "gpt-realtime-2.1-mini"
             assert len(realtime_server.sessions) == 1
 
         SEEN = []
 
         def test_session(realtime_session, realtime_server):
-            assert realtime_session.session.model == "gpt-realtime"
+            assert realtime_session.session.model == "gpt-realtime-2.1"
             realtime_session.add_item("Hello").wait()
             realtime_server.sessions[0].wait_for_message("conversation.item.create")
             SEEN.append(realtime_session)

@@ -17,7 +17,7 @@ PLAIN = Transcription(
         TranscriptionSegment(start=3599.9996, end=3601.5, text=" Yes & no -> <maybe>. "),
     ),
     duration=3602.0,
-    model="whisper-1",
+    model="gpt-transcribe",
 )
 SPOKEN = Transcription(
     segments=(
@@ -94,7 +94,7 @@ def test_json_holds_all_and_comes_back_the_same() -> None:
     whole = Transcription(
         segments=(TranscriptionSegment(start=0.1234, end=1, text="Hi!", speaker="A", logprobs=logprobs),),
         duration=2,
-        model="gpt-4o-transcribe",
+        model="gpt-transcribe",
         languages=("en",),
         usage=UsageTotals(transcriptions=1, transcription_input_tokens=10, transcription_output_tokens=2),
     )
@@ -102,7 +102,7 @@ def test_json_holds_all_and_comes_back_the_same() -> None:
     assert told == {
         "text": "Hi!",
         "duration": 2,
-        "model": "gpt-4o-transcribe",
+        "model": "gpt-transcribe",
         "languages": ["en"],
         "usage": {"transcriptions": 1, "transcription_input_tokens": 10, "transcription_output_tokens": 2},
         "segments": [

@@ -127,7 +127,7 @@ def test_each_is_written_and_a_second_run_skips_it(
     first = transcribe_files(recordings[:4], client_of(server), output=output)
     assert [result.output for result in first] == [output / f"{number}.json" for number in range(4)]
     told = json.loads((output / "0.json").read_text(encoding="utf-8"))
-    assert (told["text"], told["model"]) == (TEXTS[0], "gpt-4o-transcribe")
+    assert (told["text"], told["model"]) == (TEXTS[0], "gpt-transcribe")
     sessions = len(server.sessions)
     second = transcribe_files(recordings, client_of(server), output=output)
     assert [result.skipped for result in second] == [True] * 4 + [False] * 2

@@ -69,11 +69,11 @@ def test_the_session_is_as_it_was_asked_for(server: RealtimeServer) -> None:
         input_transcription_options=InputTranscriptionOptions(prompt="Tea", keywords=["Assam"]),
         input_audio_format="g711_ulaw",  # which the recording is not in
     )
-    transcribe(HELLO, client_of(server), model="whisper-1", language="en", logprobs=True, options=options)
+    transcribe(HELLO, client_of(server), model="my-scribe", language="en", logprobs=True, options=options)
     (session,) = server.sessions
     heard = session.options["audio"]["input"]
     assert session.query == {"intent": "transcription"}
-    assert heard["transcription"] == {"model": "whisper-1", "language": "en", "prompt": "Tea", "keywords": ["Assam"]}
+    assert heard["transcription"] == {"model": "my-scribe", "language": "en", "prompt": "Tea", "keywords": ["Assam"]}
     assert heard["turn_detection"] is None
     assert heard["format"] == {"type": "audio/pcm", "rate": 24000}
     assert session.options["include"] == ["item.input_audio_transcription.logprobs"]
@@ -249,7 +249,7 @@ def test_speakers_are_told_apart_where_the_model_does() -> None:
         ]
     )
     with RealtimeServer(responder=script) as server:
-        told = transcribe(silence(10_000) + tone(3000), client_of(server), model="gpt-4o-transcribe-diarize")
+        told = transcribe(silence(10_000) + tone(3000), client_of(server), model="scribe-diarize")
     assert [(one.speaker, one.text) for one in told.segments] == [("A", "Hi."), ("B", "Hello.")]
     # The piece begins 0.2 s before the tone.
     assert [(one.start, one.end) for one in told.segments] == [
@@ -274,7 +274,7 @@ def test_logprobs_come_where_they_are_asked_for() -> None:
         ({"retries": True}, "retries"),
         ({"longest_piece": 1000}, "1 to 600"),
         ({"longest_piece": 0}, "1 to 600"),
-        ({"options": {"model": "whisper-1"}}, "TranscriptionSessionOptions"),
+        ({"options": {"model": "gpt-transcribe"}}, "TranscriptionSessionOptions"),
     ],
 )
 def test_arguments_without_sense_are_refused(server: RealtimeServer, arguments: dict[str, Any], told: str) -> None:

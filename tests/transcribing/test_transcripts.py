@@ -13,6 +13,7 @@ from realtime_sync import (
     TranscriptStream,
     TurnDetectionOptions,
     WaitTimeoutError,
+    transcribe,
 )
 from realtime_sync.conversation.transcripts import Transcript, TranscriptCollector
 from realtime_sync.protocol.codec import to_text
@@ -103,12 +104,12 @@ def test_a_live_session_is_iterated_turn_by_turn() -> None:
         turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=300)
     )
     with RealtimeServer(transcriber=lambda pcm, rate: f"turn of {len(pcm) // 4800}") as server:
-        with client_of(server).start_transcription_session(detected, model="gpt-4o-transcribe", language="en") as live:
+        with client_of(server).start_transcription_session(detected, model="gpt-transcribe", language="en") as live:
             told = live.session
             assert told is not None
             transcription = told.input_transcription_options
             assert isinstance(transcription, InputTranscriptionOptions)
-            assert (transcription.model, transcription.language) == ("gpt-4o-transcribe", "en")
+            assert (transcription.model, transcription.languages) == ("gpt-transcribe", ["en"])
             with TranscriptStream(live.subscribe(), timeout=10) as turns:
                 live.send_audio(SPEECH + SPEECH)
                 first, second = next(turns), next(turns)
@@ -127,10 +128,33 @@ def test_a_time_out_leaves_the_stream_as_it_is_and_an_orderly_end_ends_it() -> N
         assert list(TranscriptStream(updates, timeout=10)) == []
 
 
+@pytest.mark.parametrize(
+    ("model", "hint"),
+    [("gpt-transcribe", {"languages": ["fr"]}), ("gpt-live-transcribe", {"languages": ["fr"]})]
+    + [(model, {"language": "fr"}) for model in ("gpt-realtime-whisper", "my-scribe")],
+)
+def test_a_language_is_sent_as_the_model_takes_it(model: str, hint: dict[str, object]) -> None:
+    with RealtimeServer() as server:
+        with client_of(server).start_transcription_session(model=model, language="fr"):
+            live = server.sessions[-1].options["audio"]["input"]["transcription"]
+        transcribe(SPEECH, client_of(server), model=model, language="fr")
+        filed = server.sessions[-1].options["audio"]["input"]["transcription"]
+    for told in (live, filed):
+        assert {name: told[name] for name in ("language", "languages") if told.get(name)} == hint
+
+
+def test_a_language_in_the_options_of_a_recording_is_sent_as_the_default_model_takes_it() -> None:
+    options = TranscriptionSessionOptions(input_transcription_options=InputTranscriptionOptions(language="fr"))
+    with RealtimeServer() as server:
+        transcribe(SPEECH, client_of(server), options=options)
+        told = server.sessions[-1].options["audio"]["input"]["transcription"]
+    assert (told["language"], told["languages"]) == (None, ["fr"])
+
+
 def test_the_model_and_language_go_before_the_options() -> None:
     options = TranscriptionSessionOptions(
-        input_transcription_options=InputTranscriptionOptions(model="whisper-1", language="de", prompt="Tea")
+        input_transcription_options=InputTranscriptionOptions(model="my-scribe", language="de", prompt="Tea")
     )
     with RealtimeServer() as server, client_of(server).start_transcription_session(options, language="fr"):
         told = server.sessions[-1].options["audio"]["input"]["transcription"]
-    assert told == {"model": "whisper-1", "language": "fr", "prompt": "Tea"}
+    assert told == {"model": "my-scribe", "language": "fr", "prompt": "Tea"}

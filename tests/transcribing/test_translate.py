@@ -18,7 +18,7 @@ from tests.server.sounds import silence, tone
 from tests.transcribing.serving import HELLO, client_of
 
 MODEL = "gpt-realtime-translate"
-SOURCE = InputTranscriptionOptions(model="whisper-1")
+SOURCE = InputTranscriptionOptions(model="gpt-realtime-whisper")
 
 
 def spanish(turn: Turn) -> str:

@@ -155,16 +155,16 @@ def test_what_a_server_echoes_of_our_key_is_not_shown(plain: Bench) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b"\r\nCannot GET /?model=gpt-realtime&key=q%2FSECRET-2",
-        b"\r\nthe model gpt-realtime is not for q/SECRET-2",
-        b"Location: /?key=q%2FSECRET-2\r\n\r\ngpt-realtime",
-        b"X-Request-Id: sk-SECRET-1\r\n\r\ngpt-realtime",
+        b"\r\nCannot GET /?model=gpt-realtime-2.1&key=q%2FSECRET-2",
+        b"\r\nthe model gpt-realtime-2.1 is not for q/SECRET-2",
+        b"Location: /?key=q%2FSECRET-2\r\n\r\ngpt-realtime-2.1",
+        b"X-Request-Id: sk-SECRET-1\r\n\r\ngpt-realtime-2.1",
     ],
 )
 def test_what_a_server_echoes_of_our_query_or_in_its_headers_is_not_shown(plain: Bench, answer: bytes) -> None:
-    error = _refuse(plain, b"HTTP/1.1 404 No\r\n" + answer, query="&model=gpt-realtime&key=q%2FSECRET-2")
+    error = _refuse(plain, b"HTTP/1.1 404 No\r\n" + answer, query="&model=gpt-realtime-2.1&key=q%2FSECRET-2")
     assert "SECRET" not in str(error) + error.body + repr(vars(error))
-    assert "gpt-realtime" in error.body
+    assert "gpt-realtime-2.1" in error.body
 
 
 def test_cookies_are_not_in_the_errors_headers() -> None:

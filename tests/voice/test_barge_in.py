@@ -39,7 +39,7 @@ LONG = "A long answer that nobody wants to hear to its end, because it goes on a
 BY_HAND = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.disabled())
 QUICK_VAD = ConversationSessionOptions(
     turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=200, prefix_padding_ms=0),
-    input_transcription_options=InputTranscriptionOptions(model="whisper-1"),
+    input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
 )
 SPEECH = speak("hello there") + bytes(48 * 600)
 

@@ -48,7 +48,7 @@ def server() -> Iterator[RealtimeServer]:
 @pytest.fixture
 def client(server: RealtimeServer) -> Iterator[RealtimeConversationClient]:
     owner = OpenAIClient("any-key", endpoint=server.url, timeouts=CALM)
-    with owner.get_realtime_conversation_client("gpt-realtime") as made:
+    with owner.get_realtime_conversation_client("gpt-realtime-2.1") as made:
         yield made
 
 
@@ -393,7 +393,7 @@ from realtime_sync import OpenAIClient, RealtimeSyncError
 from realtime_sync.web.background import BackgroundSessions
 warnings.simplefilter("ignore", DeprecationWarning)  # 3.12 warns of a fork beside threads, which is what we are at
 logging.basicConfig(format="%(levelname)s %(message)s")
-client = OpenAIClient("any-key", endpoint=sys.argv[1]).get_realtime_conversation_client("gpt-realtime")
+client = OpenAIClient("any-key", endpoint=sys.argv[1]).get_realtime_conversation_client("gpt-realtime-2.1")
 sessions = BackgroundSessions()
 
 def listen(session):

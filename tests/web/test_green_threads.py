@@ -31,7 +31,7 @@ OPEN = """
 import json, sys, threading, time
 from realtime_sync import *
 client = OpenAIClient("any-key", endpoint=sys.argv[1], ca_file=sys.argv[2] or None)
-client = client.get_realtime_conversation_client("gpt-realtime")
+client = client.get_realtime_conversation_client("gpt-realtime-2.1")
 WRITTEN = ConversationSessionOptions(content_modalities=["text"])
 told = {}
 def started(function, *arguments):

@@ -58,11 +58,14 @@ def test_what_was_heard_is_answered_with_no_transcription_asked_for(open_peer: O
         assert not [kind for kind in peer.types() if "transcription" in kind]
 
 
-def test_a_turn_is_recognised_once_and_told_where_asked_for_with_hints_and_logprobs(open_peer: Open) -> None:
+@pytest.mark.parametrize("language", [{"language": "en"}, {"languages": ["en", "de"]}])
+def test_a_turn_is_recognised_once_and_told_where_asked_for_with_hints_and_logprobs(
+    open_peer: Open, language: dict[str, object]
+) -> None:
     hears = ToldRecognizer("My name is Ada.", "What is my name?")
     with RealtimeServer(speech=speech(recognizer=hears)) as server:
         peer = open_peer(server)
-        told = {"model": "gpt-4o-transcribe", "language": "en", "prompt": "names"}
+        told = {"model": "gpt-transcribe", "prompt": "names", **language}
         peer.update(audio={"input": {"transcription": told}}, include=["item.input_audio_transcription.logprobs"])
         for _ in range(2):
             peer.append(SPEECH)
@@ -79,7 +82,7 @@ def test_words_that_cannot_be_recognised_fail_the_transcription_and_not_the_answ
     hears = ToldRecognizer(error=ValueError("a broken ear"))
     with RealtimeServer(speech=speech(recognizer=hears)) as server:
         peer = open_peer(server)
-        peer.update(audio={"input": {"transcription": {"model": "whisper-1"}}})
+        peer.update(audio={"input": {"transcription": {"model": "gpt-transcribe"}}})
         peer.append(SPEECH)
         failed, done = all_of(peer, TRANSCRIBED + "failed", "response.done")
         assert failed["error"]["message"] == "a broken ear"
@@ -89,7 +92,7 @@ def test_words_that_cannot_be_recognised_fail_the_transcription_and_not_the_answ
 def test_silence_has_an_empty_transcript_and_is_no_failure(open_peer: Open) -> None:
     with RealtimeServer(speech=speech("")) as server:
         peer = open_peer(server)
-        peer.vad_off(transcription={"model": "whisper-1"})
+        peer.vad_off(transcription={"model": "gpt-transcribe"})
         peer.append(silence(500))
         peer.say("input_audio_buffer.commit")
         completed = peer.until(TRANSCRIBED + "completed")

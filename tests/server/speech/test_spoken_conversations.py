@@ -24,11 +24,11 @@ CONVERSATIONS = 50
 @contextmanager
 def conversing(server: RealtimeServer, audio_type: str = "audio/pcm", **audio_input: Any) -> Iterator[Any]:
     client = OpenAIClient("any-key", endpoint=server.url, timeouts=CALM).get_realtime_conversation_client(
-        "gpt-realtime"
+        "gpt-realtime-2.1"
     )
     form: dict[str, Any] = {"type": audio_type, **({"rate": 24_000} if audio_type == "audio/pcm" else {})}
     detection = {"type": "server_vad", "silence_duration_ms": 500}
-    told = {"format": form, "transcription": {"model": "whisper-1"}, "turn_detection": detection, **audio_input}
+    told = {"format": form, "transcription": {"model": "gpt-transcribe"}, "turn_detection": detection, **audio_input}
     options = ConversationSessionOptions(extra={"audio": {"input": told, "output": {"format": form}}})
     with client, client.start_conversation_session(options) as session:
         yield session
