@@ -66,6 +66,7 @@ class NamedFields(type):
                 if told is None:
                     raise
             except (ConfigurationError, InvalidInputError) as error:  # of a value; see ``boundary.py``
+                del args, kwargs
                 raise error.with_traceback(None)  # noqa: B904  it is the same one
             del args, kwargs  # there may be a secret among them
             raise UnknownNameError(told)

@@ -48,6 +48,7 @@ from realtime_sync.secret import discreet, reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.threads import aside
 from realtime_sync.timeouts import Timeouts
+from realtime_sync.tools.serving import runner_of
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
 from realtime_sync.transport.urls import show_url
 from realtime_sync.values import Value
@@ -420,6 +421,8 @@ class RealtimeConversationClient:
     ) -> RealtimeConversationSession:
         if options is not None:  # before anything is connected
             check_type(options, SESSION_OPTIONS, "options")
+        if isinstance(options, ConversationSessionOptions):
+            runner_of(options.tools)  # raises if one of its functions cannot be described
         warn_of_ends(self.endpoint, model, options)
         if recording is not None:
             from realtime_sync.recording import RecordingWriter

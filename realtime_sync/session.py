@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, TypeVar, Union
 
-from realtime_sync.audio.source import is_audio
 from realtime_sync.boundary import public_call
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
@@ -569,6 +568,8 @@ class RealtimeConversationSession(RealtimeWireSession):
             return [content]
         if isinstance(content, (list, tuple)):
             return [item for question in content for item in self._items(question)]
+        from realtime_sync.audio.source import is_audio
+
         if not is_audio(content):
             kinds = "a question is a text, an item, a list of them, or audio (a path object, bytes, Samples)"
             raise InvalidInputError(no_item(kinds, content))

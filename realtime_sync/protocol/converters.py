@@ -21,6 +21,7 @@ from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, overri
 from realtime_sync.protocol import items, options
 from realtime_sync.protocol.dialects import Json
 from realtime_sync.protocol.registry import UNSET, Options, UnsetType, WireObject
+from realtime_sync.protocol.tool_options import definition_of
 from realtime_sync.protocol.update_base import ConversationUpdate
 
 T = TypeVar("T")
@@ -307,6 +308,11 @@ def _is_ours(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, (WireObject, ConversationUpdate))
 
 
+def _is_called(cls: Any) -> bool:
+    """A class of functions, or of objects that are called as such: among what is sent, they are tools."""
+    return any("__call__" in vars(base) for base in cls.__mro__)
+
+
 def _is_described_tool(cls: Any) -> bool:
     return isinstance(getattr(cls, "definition", None), property)
 
@@ -323,6 +329,7 @@ def _made_converter(class_hook: ClassHook, detailed: bool) -> cattrs.Converter:
     add_factory(_generic(Union, types.UnionType), _union_hook)
     add_factory(_is_ours, class_hook)
     converter.register_unstructure_hook_factory(_is_ours, _unstructure_hook)
+    converter.register_unstructure_hook_func(_is_called, lambda tool: converter.unstructure(definition_of(tool)))
     converter.register_unstructure_hook_func(_is_described_tool, lambda tool: converter.unstructure(tool.definition))
     _register_plain_containers(converter)
     converter.register_unstructure_hook(options.ConversationToolChoice, _unstructure_tool_choice)

@@ -135,8 +135,8 @@ class ConversationSessionOptions(Options):
         input_noise_reduction_options: Take noise out of the input. None: no longer.
         turn_detection_options: How turns are noticed. None, or ``TurnDetectionOptions.disabled()``: not at all; the
             caller commits the audio and starts the responses.
-        tools: What the model may call, as a list. Functions (``@function_tool``) are run by the session that the
-            options are given to.
+        tools: What the model may call, as a list. Functions (plain ones, or with ``@function_tool``) are run by the
+            session that the options are given to; definitions are JSON, or by ``ConversationTool.create_...``.
         tool_choice: Whether the model must call a tool: ``"auto"``, ``"none"``, ``"required"``, or a
             ``ConversationToolChoice``.
         parallel_tool_calls: Whether the model may call several tools at once. GA endpoints only.

@@ -535,7 +535,9 @@ def an_mcp_tool() -> options.ConversationMCPTool:
         ),
         lambda: decode('{"type": "session.renewed", "session": {"client_secret": {"value": "hush"}}}'),
         lambda: decode('{"type": "session.created", "session": {"mcp": [{"x": {"authorization": "hush"}}]}}'),
-        lambda: options.ConversationSessionOptions(tools=[{"type": "mcp", "authorization": "hush"}]),  # type: ignore[list-item]
+        lambda: options.ConversationSessionOptions(
+            tools=[{"type": "mcp", "server_label": "x", "authorization": "hush"}]
+        ),
     ],
 )
 def test_secrets_are_not_shown(shown: Callable[[], Any]) -> None:
