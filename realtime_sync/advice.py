@@ -43,7 +43,7 @@ _ELSEWHERE = {
 _PACKAGE = __name__.partition(".")[0]
 
 
-def nearest(name: str, known: Collection[str], cutoff: float = 0.7) -> Optional[str]:
+def nearest(name: str, known: Collection[str], cutoff: float = 0.6) -> Optional[str]:
     """The known name that is most like this one; None if none is."""
     import difflib
 
@@ -99,7 +99,7 @@ def about_arguments(function: Callable[..., object], names: Iterable[str]) -> Op
     """What is wrong with the names of arguments in a call of a function; None if nothing is."""
     parameters = inspect.signature(function).parameters
     wrong = next((name for name in names if name not in parameters), None)
-    if wrong is None:
+    if wrong is None or any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
         return None
     called = function.__qualname__.removesuffix(".__init__")
     return _told(f"{called}()", "argument", wrong, _place_in_call(function, parameters, wrong), parameters)
@@ -140,7 +140,7 @@ def _told(whose: str, what: str, name: str, place: Optional[str], known: Iterabl
 
 def _in_order(names: Iterable[str]) -> list[str]:
     """As people look for them: ``extra``, which has no name of its own for anything, comes last."""
-    return sorted((name for name in names if name != "self"), key="extra".__eq__)
+    return sorted((name for name in names if name not in ("self", "cls")), key="extra".__eq__)
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:

@@ -40,7 +40,8 @@ def public_call(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except BaseException as error:
-            told = about_arguments(function, kwargs) if isinstance(error, TypeError) else None
+            of_names = isinstance(error, TypeError) and not isinstance(error, UnknownNameError)
+            told = about_arguments(function, kwargs) if of_names else None
             del args, kwargs  # there may be a secret among them
             if told is not None:
                 raise UnknownNameError(told) from None

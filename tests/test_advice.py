@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from typing import Any, Callable
 
 import attrs
@@ -11,8 +12,10 @@ import pytest
 import realtime_sync
 from realtime_sync import (
     ConnectRetries,
+    ConversationItem,
     ConversationResponseOptions,
     ConversationSessionOptions,
+    ConversationTool,
     InvalidInputError,
     MessageItem,
     OpenAIClient,
@@ -133,6 +136,19 @@ def test_a_question_with_settings_of_the_response_is_told_where_they_go() -> Non
         configure(None, voice="marin")
 
 
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: TurnDetectionOptions.server_vad(silence_ms=5), "write silence_duration_ms=..."),  # type: ignore[call-arg]
+        (lambda: ConversationItem.create_user_message(text="Hi"), "write content=..."),  # type: ignore[call-arg]
+        (lambda: ConversationTool.create_mcp_tool("x", server_uri="y"), "write server_url=..."),
+    ],
+)
+def test_what_makes_settings_and_items_answers_likewise(call: Callable[[], object], told: str) -> None:
+    with pytest.raises(UnknownNameError, match=re.escape(told)):
+        call()
+
+
 def test_a_type_error_of_something_else_stays_as_it_is() -> None:
     with pytest.raises(TypeError, match="missing 1 required positional argument"):
         RealtimeConversationSession.ask()  # type: ignore[call-arg]
@@ -143,5 +159,5 @@ def test_a_type_error_of_something_else_stays_as_it_is() -> None:
 
 @pytest.mark.parametrize("cls", [ConversationSessionOptions, Timeouts, MessageItem, realtime_sync.ConnectionSettings])
 def test_help_and_editors_see_the_names_of_the_settings(cls: type) -> None:
-    names = [field.name for field in attrs.fields(cls)]  # type: ignore[arg-type]
+    names = [field.name for field in attrs.fields(cls)]
     assert sorted(inspect.signature(cls).parameters) == sorted(names)

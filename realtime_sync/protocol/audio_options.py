@@ -6,6 +6,7 @@ from typing import Literal, Union
 
 import attrs
 
+from realtime_sync.boundary import public_call
 from realtime_sync.protocol.registry import UNSET, Options, Setting
 
 Voice = Union[
@@ -108,6 +109,7 @@ class TurnDetectionOptions(Options):
     eagerness: Setting[Eagerness] = UNSET
 
     @classmethod
+    @public_call
     def server_vad(
         cls,
         *,
@@ -135,6 +137,7 @@ class TurnDetectionOptions(Options):
         )
 
     @classmethod
+    @public_call
     def semantic_vad(
         cls,
         *,
