@@ -8,34 +8,34 @@ Methods import the features that few sessions use; asking and sending need none 
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, TypeVar, Union
+from typing import TYPE_CHECKING, Callable, Optional, TypeVar, Union
+
+import attrs
 
 from realtime_sync.boundary import public_call
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
-from realtime_sync.core.realtime_session import RealtimeWireSession, check_response_options, no_item, refuse_sound_file
+from realtime_sync.core.realtime_session import RealtimeWireSession, check_response_options
 from realtime_sync.core.response import Response
 from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.interrupts import Flag
 from realtime_sync.mcp.approvals import MCPApprovals
-from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
 from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import discreet
 from realtime_sync.tools.rounds import FunctionCalls, run_rounds
 from realtime_sync.tools.serving import SessionTools, as_runner, owner_of_calls, with_tools
+from realtime_sync.voice.questions import Question, items_of, spoken
 from realtime_sync.voice.sending import AudioInput
 
 if TYPE_CHECKING:
-    from realtime_sync.audio.arrays import Samples
     from realtime_sync.audio.outgoing import Progress
     from realtime_sync.audio.playback import PlaybackPosition
     from realtime_sync.audio.source import AudioSource
@@ -51,17 +51,6 @@ if TYPE_CHECKING:
     from realtime_sync.voice.sending import AudioSend, AudioWriter
 
 U = TypeVar("U", bound=ConversationUpdate)
-Question = Union[
-    str,
-    ConversationItem,
-    list[ConversationItem],
-    tuple[ConversationItem, ...],
-    bytes,
-    os.PathLike[str],
-    BinaryIO,
-    "Samples",
-]
-"""What can be asked: a text, items, or audio."""
 
 
 class RealtimeConversationSession(RealtimeWireSession):
@@ -217,7 +206,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         check_response_options(options)
         owner = owner_of_calls(options)
-        return begin_response(self._engine, self._items(content), options, Deadline(timeout), owner=owner)
+        return begin_response(self._engine, items_of(content, self._audio), options, Deadline(timeout), owner=owner)
 
     @public_call
     def ask(
@@ -239,6 +228,11 @@ class RealtimeConversationSession(RealtimeWireSession):
         Functions that the model calls are run, several at once, and remote tools (MCP) are called by the service; then
         the model is asked to go on, at most 32 times. The answer is the last one: it makes no call, or only calls that
         are yours to make. If ``ask`` raises or is interrupted, the answer is cancelled.
+
+        ``answer.user_transcript`` is what the service heard in a recording, if the session has
+        ``input_transcription_options`` and turn detection is off (``TurnDetectionOptions.disabled()``), for services
+        write down only what comes through the input buffer; else it is None. With turn detection use ``send_audio`` and
+        ``turns``.
 
         Args:
             content: What to ask, as in ``respond``; None: the conversation is answered as it stands.
@@ -275,14 +269,17 @@ class RealtimeConversationSession(RealtimeWireSession):
         for name, callback in (("approve", approve), ("on_delta", on_delta), ("on_call", on_call)):
             if callback is not None and not callable(callback):
                 raise InvalidInputError(f"{name} must be a function or None, not {callback!r:.60}")
-        items = self._items(content)
+        items = items_of(content, self._audio)
 
         runner = self._tools.runner_for(tools, options)
         if runner is not None and tools is not None:
             options = with_tools(options, runner)
         functions = FunctionCalls(self._engine, runner, on_call, owner_of_calls(options, runner))
-        with self._mcp.following(options, approve) as remote:
-            return run_rounds(self._engine, [*remote, functions], items, options, deadline, on_delta)
+        speaking = spoken(self._engine, self._audio, content, items, options)
+        with self._mcp.following(options, approve) as remote, speaking as question:
+            said = items if question is None else [question]
+            answer = run_rounds(self._engine, [*remote, functions], said, options, deadline, on_delta)
+            return answer if question is None else attrs.evolve(answer, user_transcript=question.transcript(deadline))
 
     @public_call
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
@@ -554,29 +551,3 @@ class RealtimeConversationSession(RealtimeWireSession):
             on_interruption=on_interruption,
             linger=linger,
         )
-
-    # Inside ---------------------------------------------------------------------------------------------------
-
-    def _items(self, content: Optional[Question]) -> list[ConversationItem]:
-        """The content of a question, as items."""
-        if content is None:
-            return []
-        if isinstance(content, str):
-            refuse_sound_file(content)
-            return [ConversationItem.create_user_message(content)]
-        if isinstance(content, ConversationItem):
-            return [content]
-        if isinstance(content, (list, tuple)):
-            return [item for question in content for item in self._items(question)]
-        from realtime_sync.audio.source import is_audio
-
-        if not is_audio(content):
-            kinds = "a question is a text, an item, a list of them, or audio (a path object, bytes, Samples)"
-            raise InvalidInputError(no_item(kinds, content))
-        try:
-            audio = b"".join(self._audio.chunks(content, 1000))
-        except AudioFormatError as error:
-            if isinstance(content, (bytes, bytearray)):
-                raise AudioFormatError(f"{error} Bytes are asked as audio; a text is given as a str.") from None
-            raise
-        return [ConversationItem.create_user_message(ConversationContentPart.from_input_audio(audio))]

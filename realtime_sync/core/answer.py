@@ -90,6 +90,8 @@ class Answer(Value):
         cost_note: Why ``cost`` is None, and what to do about it; None if the cost is known.
         timings: When the answer began, came and ended.
         response: The response as the service reported it last.
+        user_transcript: What the service heard in the recording that was asked; None if it was not asked to write that
+            down, see ``ask``.
     """
 
     id: Optional[str]
@@ -105,6 +107,7 @@ class Answer(Value):
     cost_note: Optional[str] = attrs.field(repr=False)
     timings: Timings = attrs.field(repr=False)
     response: ConversationResponse = attrs.field(repr=False)
+    user_transcript: Optional[str] = None
 
     @property
     def completed(self) -> bool:

@@ -723,7 +723,8 @@ def test_a_slip_in_a_url_is_told_what_is_meant(given: str, told: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["sk-proj-abcdef123", "0123abcdef0123.AbCdEfGhIjKl", "eyJhbGciOi.eyJzdWIiOiIxMjM.SflKxwRJ", "ftp://x", "a-word"]
+    "key",
+    ["sk-proj-abcdef123", "0123abcdef0123.AbCdEfGhIjKl", "eyJhbGciOi.eyJzdWIiOiIxMjM.SflKxwRJ", "ftp://x", "a-word"],
 )
 def test_what_may_be_a_key_in_place_of_a_url_is_not_shown(key: str) -> None:
     with pytest.raises(ConfigurationError, match="It is not shown here") as raised:
