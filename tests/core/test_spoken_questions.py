@@ -41,11 +41,11 @@ def heard(samples: bytes, rate: int) -> str:
 EXPECTED = heard(QUESTION, 24_000)
 
 
-@pytest.mark.parametrize("source", [QUESTION, io.BytesIO(QUESTION)], ids=["bytes", "file"])
-def test_what_was_heard_in_a_recording_stands_in_the_answer(house: House, source: Any) -> None:
+@pytest.mark.parametrize("kind", [bytes, io.BytesIO])
+def test_what_was_heard_in_a_recording_stands_in_the_answer(house: House, kind: Any) -> None:
     house.serve(transcriber=heard, responder=lambda turn: "A redwood.")
     session = opened(house)
-    answer = session.ask(source)
+    answer = session.ask(kind(QUESTION))
     assert (answer.text, answer.user_transcript) == ("A redwood.", EXPECTED)
     assert not received(house.live, "conversation.item.create")
     assert session.ask("And the oldest?").user_transcript is None

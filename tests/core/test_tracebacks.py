@@ -186,7 +186,7 @@ def test_the_whole_traceback_is_logged_for_who_looks_for_a_fault_of_ours(
     (entry,) = [entry for entry in caplog.records if entry.name == "realtime_sync.boundary"]
     assert entry.exc_info is not None
     assert entry.getMessage() == "RealtimeConversationSession.ask raised"
-    assert "in _items" in caplog.text
+    assert "in items_of" in caplog.text
 
 
 def test_the_frames_of_a_callback_are_not_hidden(plain: House) -> None:
