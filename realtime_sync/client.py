@@ -37,6 +37,7 @@ from realtime_sync.endpoint.credentials import Credential
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.endpoint.environment import from_environment
 from realtime_sync.endpoint.retirement import warn_of_ends
+from realtime_sync.models import ConversationModelName, TranscriptionModelName, TranslationModelName
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     SessionOptions,
@@ -106,7 +107,7 @@ class RealtimeConversationClient:
     @discreet
     def __init__(
         self,
-        model: Optional[str],
+        model: Optional[ConversationModelName],
         endpoint: Union[Endpoint, Credential] = None,
         *,
         settings: Optional[ConnectionSettings] = None,
@@ -215,7 +216,7 @@ class RealtimeConversationClient:
         self,
         options: Optional[TranscriptionSessionOptions] = None,
         *,
-        model: Optional[str] = None,
+        model: Optional[TranscriptionModelName] = None,
         language: Optional[str] = None,
         reconnect: Union[bool, Reconnect] = False,
         budget: Union[float, Budget, None] = None,
@@ -259,7 +260,7 @@ class RealtimeConversationClient:
         options: Union[TranslationSessionOptions, str, None] = None,
         *,
         target_language: Optional[str] = None,
-        model: Optional[str] = None,
+        model: Optional[TranslationModelName] = None,
         reconnect: Union[bool, Reconnect] = False,
         budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping
-from typing import Final, Literal, Optional
+from typing import Final, Literal, Optional, Union
 
 import attrs
 
@@ -21,11 +21,13 @@ from realtime_sync.values import Value
 __all__ = [
     "DATE",
     "MODELS",
+    "PROMPTS_END",
+    "ConversationModelName",
     "ModelInfo",
     "ModelPrices",
-    "PROMPTS_END",
     "ServiceEndsWarning",
-    "days_until",
+    "TranscriptionModelName",
+    "TranslationModelName",
     "find_model",
 ]
 
@@ -34,6 +36,25 @@ DATE: Final = "2026-11-29"
 
 PROMPTS_END: Final = "2026-11-30"
 """When OpenAI ends prompts that are kept at the service (``prompt=``, ``PromptReference``)."""
+
+# What editors offer, as the schemas have it (2026-08); any other text is accepted.
+ConversationModelName = Union[
+    Literal["gpt-realtime-2.1", "gpt-realtime-2.1-mini", "gpt-realtime-2", "gpt-realtime-1.5"],
+    Literal["gpt-realtime", "gpt-realtime-2025-08-28"],
+    Literal["gpt-realtime-mini", "gpt-realtime-mini-2025-10-06", "gpt-realtime-mini-2025-12-15"],
+    Literal["gpt-4o-realtime-preview", "gpt-4o-realtime-preview-2024-10-01"],
+    Literal["gpt-4o-realtime-preview-2024-12-17", "gpt-4o-realtime-preview-2025-06-03"],
+    Literal["gpt-4o-mini-realtime-preview", "gpt-4o-mini-realtime-preview-2024-12-17"],
+    Literal["gpt-audio-1.5", "gpt-audio-mini", "gpt-audio-mini-2025-10-06", "gpt-audio-mini-2025-12-15"],
+    str,
+]
+TranscriptionModelName = Union[
+    Literal["gpt-transcribe", "gpt-live-transcribe", "gpt-realtime-whisper"],
+    Literal["gpt-4o-transcribe", "gpt-4o-mini-transcribe", "gpt-4o-mini-transcribe-2025-12-15"],
+    Literal["gpt-4o-transcribe-diarize", "whisper-1"],
+    str,
+]
+TranslationModelName = Union[Literal["gpt-realtime-translate"], str]
 
 ModelKind = Literal["conversation", "transcription", "translation", "preview"]
 
@@ -124,10 +145,8 @@ def find_model(model: Optional[str]) -> Optional[ModelInfo]:
 def days_until(date: str) -> int:
     """From today, by this machine's clock, to a date (YYYY-MM-DD); negative if it is past. Raises ValueError."""
     year, month, day = map(int, date.split("-"))
-    now = time.localtime()
-    # At noon, so that a day of 23 hours is one, too.
-    begun, ended = (time.mktime((*each, 12, 0, 0, 0, 0, -1)) for each in (now[:3], (year, month, day)))
-    return round((ended - begun) / 86_400)
+    begun, ended = (time.mktime((*each, 0, 0, 0, 0, 0, -1)) for each in (time.localtime()[:3], (year, month, day)))
+    return round((ended - begun) / 86_400)  # for one day has 23 hours, and one has 25
 
 
 def _is_dated_version(model: str, name: str) -> bool:

@@ -10,6 +10,7 @@ from realtime_sync.core.limits import QueueLimits
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Additions, Endpoint
+from realtime_sync.models import ConversationModelName
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.secret import discreet, reportable
 from realtime_sync.timeouts import Timeouts
@@ -67,7 +68,9 @@ class OpenAIClient:
         )
         self.settings = _settings(max_message_bytes, timeouts=timeouts, retries=retries, limits=limits)
 
-    def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
+    def get_realtime_conversation_client(
+        self, model: Optional[ConversationModelName] = None
+    ) -> RealtimeConversationClient:
         """A client for this model, such as ``"gpt-realtime-2.1"``; None if sessions only join calls or transcribe."""
         return RealtimeConversationClient(model, self.endpoint, settings=self.settings)
 

@@ -15,6 +15,7 @@ SETTINGS = {
     "ConnectRetries",
     "ConnectionSettings",
     "Endpoint",
+    "ModelInfo",
     "ModelPrices",
     "Prices",
     "QueueLimits",

@@ -60,9 +60,9 @@ ROOMS = [
     "cli",
     "__main__",
 ]
-# The embedded server is the service's side: it shares the vocabulary with the client, the starting of threads, and how
-# secrets are kept.
-SERVER_MAY_IMPORT = {"version", "errors", "secret", "threads", "protocol", "server"}
+# The embedded server is the service's side: it shares the vocabulary with the client, the table of models, the starting
+# of threads, and how secrets are kept.
+SERVER_MAY_IMPORT = {"version", "errors", "secret", "threads", "models", "protocol", "server"}
 # ... but for what is the same on both sides: tables, and which site's page a request comes from.
 SERVER_MAY_IMPORT_MODULES = {"realtime_sync.audio.g711", "realtime_sync.web.origins"}
 HOMES = {

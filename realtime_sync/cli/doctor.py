@@ -9,6 +9,7 @@ import os
 import platform
 import textwrap
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Literal, Optional
@@ -18,10 +19,12 @@ import attrs
 
 from realtime_sync import errors
 from realtime_sync.cli import options, terminal
+from realtime_sync.cli.doctor_model import about_model
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint, Target
+from realtime_sync.models import ServiceEndsWarning
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import default_ssl_context
 from realtime_sync.transport.channel import Channel
@@ -77,8 +80,9 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Check environment, endpoint, network, key and sound devices.
 
     It looks at the environment, the endpoint (OpenAI, Azure GA or preview), the way to it (name,
-    TCP, proxy, TLS), whether the service takes the key and the model, the sound devices and the
-    extras, and says what to mend. It opens a session, asks nothing of the model, and shows no key.
+    TCP, proxy, TLS), whether the service takes the key and the model, whether the model ends, the
+    sound devices and the extras, and says what to mend. It opens a session, asks nothing of the
+    model, and shows no key.
 
     Examples:
       realtime-sync doctor
@@ -209,10 +213,13 @@ def _service(arguments: argparse.Namespace) -> Iterator[Finding]:
         yield _credential(endpoint, target)
         where_from = " (from the environment)" if endpoint.proxy is None else ""
         yield Finding("proxy", "ok", show_url(target.proxy) + where_from if target.proxy else "none")
+        last = Finding("network", "skip", "not tried (--offline)")
         if arguments.offline:
-            yield Finding("network", "skip", "not tried (--offline)")
+            yield last
         else:
-            yield from _connection(endpoint, model, target)
+            for last in _connection(endpoint, model, target):
+                yield last
+        yield Finding("model", *about_model(endpoint, model, asks=last.check == "session"))
 
 
 def _whose(endpoint: Endpoint) -> str:
@@ -290,8 +297,10 @@ def _session(endpoint: Endpoint, model: str) -> Finding:
     settings = ConnectionSettings(timeouts=_TIMEOUTS, retries=ConnectRetries(attempts=1))
     begun = time.monotonic()
     client = RealtimeConversationClient(model, endpoint, settings=settings)
-    with client, client.start_conversation_session() as session:
-        resource, took = session.session, _since(begun)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ServiceEndsWarning)  # it is a finding
+        with client, client.start_conversation_session() as session:
+            resource, took = session.session, _since(begun)
     if resource is None:
         told = f"the connection is open, but the server has sent nothing ({took})"
         return Finding("session", "warn", told, "is it a server of the realtime protocol?")

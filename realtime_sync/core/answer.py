@@ -104,7 +104,7 @@ class Answer(Value):
     items: Sequence[ConversationItem] = attrs.field(repr=_types)
     usage: Optional[TokenUsage] = attrs.field(repr=False)
     cost: Optional[float]
-    cost_note: Optional[str] = attrs.field(repr=False)
+    cost_note: Optional[str] = attrs.field(default=None, repr=False)
     timings: Timings = attrs.field(repr=False)
     response: ConversationResponse = attrs.field(repr=False)
     user_transcript: Optional[str] = None

@@ -281,8 +281,10 @@ class Endpoint:
         return self._target(url, extra_headers)
 
     @discreet
-    def rest_target(self, path: str) -> Target:
+    def rest_target(self, path: str, *, beside: bool = False) -> Target:
         """Work out one REST request to ``path`` below ``/realtime``, such as ``"client_secrets"``.
+
+        ``beside``: to ``path`` beside ``/realtime``, such as ``"models"``.
 
         The same host, credential, headers, query, proxy and TLS as ``target()``, but for what selects a session.
         Raises ConfigurationError, or AuthenticationError if the credential failed.
@@ -290,7 +292,9 @@ class Endpoint:
         base, base_query = urls.split_base_url(self.base_url)
         no_selector: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS)
         query = urls.merge_query(base_query, self._own_query(None, None, None), self.query, no_selector)
-        place = self._path(base.path, path)
+        place = self._path(base.path, None if beside else path)
+        if beside:
+            place = place.removesuffix("realtime") + urls.printable(path, "path")
         if self.flavour == "azure-preview":  # its sessions are opened at /openai/realtime (2025-04-01-preview)
             place = place.replace("/openai/realtime/", "/openai/realtimeapi/")
         target = self._target(urls.build_url(base, place, query))

@@ -7,6 +7,7 @@ from typing import Literal, Union
 import attrs
 
 from realtime_sync.boundary import public_call
+from realtime_sync.models import TranscriptionModelName
 from realtime_sync.protocol.registry import UNSET, Options, Setting
 
 Voice = Union[
@@ -58,12 +59,12 @@ class InputTranscriptionOptions(Options):
             models that transcribe while one speaks, such as ``gpt-realtime-whisper``.
     """
 
-    model: Setting[str] = UNSET
+    model: Setting[TranscriptionModelName] = UNSET
     language: Setting[str] = UNSET
     languages: Setting[list[str]] = UNSET
     keywords: Setting[list[str]] = UNSET
     prompt: Setting[str] = UNSET
-    delay: Setting[str] = UNSET
+    delay: Setting[Union[Literal["minimal", "low", "medium", "high", "xhigh"], str]] = UNSET
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -75,7 +76,7 @@ class InputNoiseReductionOptions(Options):
         strength: 1.0 and UNSET are the service's default.
     """
 
-    type: Setting[str] = UNSET
+    type: Setting[Union[Literal["near_field", "far_field"], str]] = UNSET
     strength: Setting[float] = UNSET
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Optional, Union, cast
 
 import attrs
 
+from realtime_sync.models import ConversationModelName
 from realtime_sync.protocol import audio_options, tool_options
 from realtime_sync.protocol.audio_options import AudioFormat as AudioFormat
 from realtime_sync.protocol.audio_options import CustomVoice as CustomVoice
@@ -34,6 +35,7 @@ from realtime_sync.protocol.tool_options import UnknownTool as UnknownTool
 from realtime_sync.protocol.tool_options import as_list, as_tool_choice, as_tools
 
 Modality = Union[Literal["text", "audio"], str]
+Include = Union[Literal["item.input_audio_transcription.logprobs"], str]
 MaxOutputTokens = Union[int, Literal["inf"]]
 
 
@@ -73,7 +75,7 @@ class TruncationOptions(Options):
         token_limits: Bounds in tokens. UNSET: the model's own.
     """
 
-    type: str = "retention_ratio"
+    type: Union[Literal["retention_ratio"], str] = "retention_ratio"
     retention_ratio: Setting[float] = UNSET
     token_limits: Setting[TokenLimits] = UNSET
 
@@ -103,11 +105,15 @@ class ReasoningOptions(Options):
         effort: ``"minimal"``, ``"low"``, ``"medium"``, ``"high"`` or ``"xhigh"``. UNSET: the service chooses.
     """
 
-    effort: Setting[str] = UNSET
+    effort: Setting[Union[Literal["minimal", "low", "medium", "high", "xhigh"], str]] = UNSET
 
 
-def _modalities(value: Setting[Union[Modality, Sequence[Modality]]]) -> Setting[list[str]]:
+def _modalities(value: Setting[Union[Modality, Sequence[Modality]]]) -> Setting[list[Modality]]:
     return [value] if isinstance(value, str) else list(value) if value else value  # type: ignore[return-value]
+
+
+def _include(value: Setting[Sequence[Include]]) -> Setting[list[Include]]:
+    return value if value is None or isinstance(value, UnsetType) else as_list("include", value)
 
 
 def _items(value: Setting[Sequence[ConversationItem]]) -> Setting[list[ConversationItem]]:
@@ -153,9 +159,9 @@ class ConversationSessionOptions(Options):
 
     session_type: ClassVar[Optional[str]] = "realtime"
 
-    model: Setting[str] = UNSET
+    model: Setting[ConversationModelName] = UNSET
     instructions: Setting[str] = UNSET
-    content_modalities: Setting[list[str]] = attrs.field(default=UNSET, converter=_modalities)
+    content_modalities: Setting[list[Modality]] = attrs.field(default=UNSET, converter=_modalities)
     voice: Setting[Union[Voice, CustomVoice]] = UNSET
     output_speed: Setting[float] = UNSET
     input_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=as_audio_format)
@@ -172,7 +178,7 @@ class ConversationSessionOptions(Options):
     tracing: Setting[Union[Literal["auto"], str, TracingOptions]] = UNSET
     truncation: Setting[Union[Literal["auto", "disabled"], str, TruncationOptions]] = UNSET
     prompt: Setting[PromptReference] = UNSET
-    include: Setting[list[str]] = UNSET
+    include: Setting[list[Include]] = attrs.field(default=UNSET, converter=_include)
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -193,12 +199,12 @@ class TranscriptionSessionOptions(Options):
 
     session_type: ClassVar[Optional[str]] = "transcription"
 
-    content_modalities: Setting[list[str]] = attrs.field(default=UNSET, converter=_modalities)
+    content_modalities: Setting[list[Modality]] = attrs.field(default=UNSET, converter=_modalities)
     input_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=as_audio_format)
     input_transcription_options: Setting[InputTranscriptionOptions] = UNSET
     input_noise_reduction_options: Setting[InputNoiseReductionOptions] = UNSET
     turn_detection_options: Setting[TurnDetectionOptions] = UNSET
-    include: Setting[list[str]] = UNSET
+    include: Setting[list[Include]] = attrs.field(default=UNSET, converter=_include)
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -251,7 +257,7 @@ class ConversationResponseOptions(Options):
     """
 
     instructions: Setting[str] = UNSET
-    content_modalities: Setting[list[str]] = attrs.field(default=UNSET, converter=_modalities)
+    content_modalities: Setting[list[Modality]] = attrs.field(default=UNSET, converter=_modalities)
     voice: Setting[Union[Voice, CustomVoice]] = UNSET
     output_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=as_audio_format)
     tools: Setting[list[ConversationTool]] = attrs.field(default=UNSET, converter=as_tools)
@@ -261,7 +267,7 @@ class ConversationResponseOptions(Options):
     temperature: Setting[float] = UNSET
     reasoning: Setting[ReasoningOptions] = UNSET
     prompt: Setting[PromptReference] = UNSET
-    conversation: Setting[str] = UNSET
+    conversation: Setting[Union[Literal["auto", "none"], str]] = UNSET
     metadata: Setting[dict[str, str]] = UNSET
     input_items: Setting[list[ConversationItem]] = attrs.field(default=UNSET, converter=_items)
 

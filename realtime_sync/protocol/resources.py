@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 import attrs
 
 from realtime_sync.protocol.items import ConversationItem
-from realtime_sync.protocol.options import AudioFormat, ConversationSessionOptions, CustomVoice
+from realtime_sync.protocol.options import AudioFormat, ConversationSessionOptions, CustomVoice, Modality, Voice
 from realtime_sync.protocol.registry import UNSET, Setting, WireObject, public_classes
 from realtime_sync.secret import Secret
 
@@ -257,8 +257,8 @@ class ConversationResponse(WireObject):
     metadata: Setting[dict[str, Any]] = UNSET
     usage: Optional[TokenUsage] = None
     conversation_id: Setting[str] = UNSET
-    content_modalities: Optional[list[str]] = None
-    voice: Optional[Union[str, CustomVoice]] = None
+    content_modalities: Optional[list[Modality]] = None
+    voice: Optional[Union[Voice, CustomVoice]] = None
     output_audio_format: Optional[AudioFormat] = None
     max_output_tokens: Optional[Union[int, str]] = None
     temperature: Optional[float] = None

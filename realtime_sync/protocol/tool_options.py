@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Optional, Protocol, Union, cast
+from typing import Any, Callable, Literal, Optional, Protocol, Union, cast
 
 import attrs
 
@@ -11,6 +11,17 @@ from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.hiding import secret_text, secret_url, secret_values, url_repr
 from realtime_sync.protocol.registry import UNSET, Options, Setting, UnsetType
 from realtime_sync.secret import discreet
+
+Connector = Union[
+    Literal["connector_dropbox", "connector_gmail", "connector_googlecalendar", "connector_googledrive"],
+    Literal["connector_microsoftteams", "connector_outlookcalendar", "connector_outlookemail", "connector_sharepoint"],
+    str,
+]
+Caller = Union[Literal["direct", "programmatic"], str]
+
+
+def _callers(value: Setting[Sequence[Caller]]) -> Setting[list[Caller]]:
+    return value if value is None or isinstance(value, UnsetType) else as_list("allowed_callers", value)
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -91,13 +102,15 @@ class ConversationMCPTool(ConversationTool):
         type: ``"mcp"``.
         server_label: The caller's name for the server; updates repeat it.
         server_url: The server's URL; without user, password and query in reprs.
-        connector_id: One of the service's own connectors, in place of a URL.
+        connector_id: One of the service's own connectors, such as ``"connector_gmail"``, in place of a URL. For models
+            that came after 2026-09-01 the service has none.
         tunnel_id: One of the service's tunnels, in place of a URL.
         authorization: The token that the server wants; a secret, which reprs do not show.
         server_description: What the server is for; the model reads it.
         headers: HTTP headers for the server; reprs show their names only.
         allowed_tools: The names of the tools that the model may call, or a filter. UNSET: all.
-        allowed_callers: Which callers may use the tools, by the names that the service has for them.
+        allowed_callers: Who may use the tools: ``"direct"`` (the model itself), ``"programmatic"`` (programs that it
+            writes), or both, as a list. UNSET: the service chooses.
         require_approval: ``"always"`` (what the service does if it is UNSET), ``"never"``, or a policy by tool.
         defer_loading: True: the server's list of tools is fetched only when the model looks for a tool.
     """
@@ -105,14 +118,14 @@ class ConversationMCPTool(ConversationTool):
     type: str = "mcp"
     server_label: str
     server_url: Setting[str] = attrs.field(default=UNSET, converter=secret_url, repr=url_repr)
-    connector_id: Setting[str] = UNSET
+    connector_id: Setting[Connector] = UNSET
     tunnel_id: Setting[str] = UNSET
     authorization: Setting[str] = attrs.field(default=UNSET, converter=secret_text)
     server_description: Setting[str] = UNSET
     headers: Setting[dict[str, str]] = attrs.field(default=UNSET, converter=secret_values)
     allowed_tools: Setting[Union[list[str], MCPToolFilter]] = UNSET
-    allowed_callers: Setting[list[str]] = UNSET
-    require_approval: Setting[Union[str, MCPApprovalPolicy]] = UNSET
+    allowed_callers: Setting[list[Caller]] = attrs.field(default=UNSET, converter=_callers)
+    require_approval: Setting[Union[Literal["always", "never"], str, MCPApprovalPolicy]] = UNSET
     defer_loading: Setting[bool] = UNSET
 
 
@@ -138,7 +151,7 @@ class ConversationToolChoice(Options):
         server_label: The MCP server. UNSET: none.
     """
 
-    type: str = "auto"
+    type: Union[Literal["auto", "none", "required", "function", "mcp"], str] = "auto"
     name: Setting[str] = UNSET
     server_label: Setting[str] = UNSET
 
@@ -214,7 +227,7 @@ def definition_of(function: Callable[..., object]) -> ConversationFunctionTool:
     return describe(function)
 
 
-def as_list(name: str, value: object) -> list[object]:
+def as_list(name: str, value: object) -> list[Any]:
     """The value of the field of this name as a list. Raises InvalidInputError for what is none."""
     if not isinstance(value, Sequence) or isinstance(value, (str, bytes, bytearray)):
         raise InvalidInputError(f"{name} must be a list, not {type(value).__name__}; put a single one in brackets")

@@ -94,9 +94,13 @@ def _unknown_things(thing: Any, path: str) -> list[str]:
 
 @functools.cache
 def _known_values(cls: type[Any]) -> dict[str, frozenset[str]]:
-    """Each field of a class, with the strings that its type names; none where it names none."""
+    """Each field of a class, with the strings that its type names; none where it names none.
+
+    Models are named for editors only: a deployment and other makers' models have names of their own.
+    """
     hints = get_type_hints(cls)
-    return {field.name: frozenset(_literals(hints[field.name])) for field in attrs.fields(cls)}
+    values = {field.name: frozenset(_literals(hints[field.name])) for field in attrs.fields(cls)}
+    return {name: frozenset() if name == "model" else known for name, known in values.items()}
 
 
 def _literals(hint: Any) -> Iterator[str]:

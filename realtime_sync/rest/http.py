@@ -15,7 +15,7 @@ from realtime_sync.endpoint.endpoint import Endpoint, Target
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.secret import Redactor, discreet
 from realtime_sync.timeouts import Timeouts
-from realtime_sync.transport import Cancellation, handshake_error, post
+from realtime_sync.transport import Cancellation, handshake_error, request
 from realtime_sync.transport.refusal import readable_headers
 from realtime_sync.transport.urls import redactor
 
@@ -83,23 +83,43 @@ class RestClient:
         def may_repeat(error: errors.HandshakeError) -> bool:
             return repeatable or isinstance(error, errors.RateLimitedError) or error.status == 503
 
-        def attempt(target: Target) -> RestAnswer:
-            status, headers, answer = post(
-                target.url,
-                headers=target.headers if kind is None else {**target.headers, "Content-Type": kind},
-                body=content,
-                timeouts=self.timeouts,
-                proxy=target.proxy,
-                ssl_context=target.ssl_context,
-                cancellation=cancellation,
-            )
-            hide = _redactor(target).all
-            told = readable_headers({name: hide(value) for name, value in headers.items()})
-            return _accepted(RestAnswer(status=status, headers=told, body=answer), target)
-
         return with_retries(
-            lambda: self.endpoint.rest_target(path), attempt, self.retries, cancellation, may_repeat=may_repeat
+            lambda: self.endpoint.rest_target(path),
+            lambda target: self._attempt("POST", target, kind, content, cancellation),
+            self.retries,
+            cancellation,
+            may_repeat=may_repeat,
         )
+
+    @discreet
+    def get(self, path: str) -> RestAnswer:
+        """Ask for ``path`` beside ``/realtime``, such as ``"models/NAME"``. A busy service is asked again, as above.
+
+        Raises as ``post`` does.
+        """
+        return with_retries(
+            lambda: self.endpoint.rest_target(path, beside=True),
+            lambda target: self._attempt("GET", target, None, b"", None),
+            self.retries,
+            None,
+        )
+
+    def _attempt(
+        self, method: str, target: Target, kind: Optional[str], content: bytes, cancellation: Optional[Cancellation]
+    ) -> RestAnswer:
+        status, headers, answer = request(
+            method,
+            target.url,
+            headers=target.headers if kind is None else {**target.headers, "Content-Type": kind},
+            body=content,
+            timeouts=self.timeouts,
+            proxy=target.proxy,
+            ssl_context=target.ssl_context,
+            cancellation=cancellation,
+        )
+        hide = _redactor(target).all
+        told = readable_headers({name: hide(value) for name, value in headers.items()})
+        return _accepted(RestAnswer(status=status, headers=told, body=answer), method, target)
 
 
 def _form(parts: Parts) -> tuple[str, bytes]:
@@ -116,10 +136,10 @@ def _redactor(target: Target) -> Redactor:
     return redactor([target.url, target.proxy or ""], target.headers.items())
 
 
-def _accepted(answer: RestAnswer, target: Target) -> RestAnswer:
+def _accepted(answer: RestAnswer, method: str, target: Target) -> RestAnswer:
     """The answer if it is no refusal. Raises a ``HandshakeError``."""
     if 200 <= answer.status < 300:
         return answer
 
     told = _redactor(target).all(answer.body.decode("utf-8", "replace"))
-    raise handshake_error(answer.status, answer.headers, told, f"POST {urlsplit(target.url).path}")
+    raise handshake_error(answer.status, answer.headers, told, f"{method} {urlsplit(target.url).path}")

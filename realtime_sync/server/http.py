@@ -118,7 +118,11 @@ class RequestHandler(BaseHTTPRequestHandler):
         if refusal is not None:
             self._send(refusal)
             return
-        decision = admit(self._asked, self.realtime.policy)
+        asked = self._asked
+        if self.realtime.rest.reads(asked.path):
+            self._answer(self.realtime.rest.answer(RestRequest(asked.path, asked.query, asked.headers, b""), "GET"))
+            return
+        decision = admit(asked, self.realtime.policy)
         if self.realtime.rest.knows(self._asked.path):
             refused = Refused("method_not_supported", "Only POST requests are accepted.", status=405)
             self._answer(attrs.evolve(refused.answer(), headers={"allow": "POST"}))

@@ -1,4 +1,4 @@
-"""The REST operations under ``/realtime``: client secrets and calls, answered as the schemas say (2026-08)."""
+"""The REST operations: client secrets and calls under ``/realtime``, and the models, as the schemas say (2026-08)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import email.policy
 import logging
 import re
 from typing import Callable, Optional
+from urllib.parse import unquote
 
 import attrs
 
+from realtime_sync.models import MODELS, find_model
 from realtime_sync.server.auth import Policy, incorrect_key, key_of
 from realtime_sync.server.calls import CallRegistry
 from realtime_sync.server.checks import anything, integer, json_object, missing, record, string
@@ -24,11 +26,13 @@ _log = logging.getLogger("realtime_sync.server")
 _GA = r"(?:/openai)?/v1/realtime"
 _BETA = r"(?:/v1/realtime|/openai/realtimeapi)"
 _CALL = _GA + r"/calls/([^/]+)"
+_MODELS = r"(?:/openai)?/v1/models"
+_MADE = 1_756_339_200  # when its models were made, Unix seconds; nobody minds
 
 
 @attrs.frozen
 class RestRequest(Upgrade):
-    """One POST. ``headers``: names in lower case."""
+    """One request. ``headers``: names in lower case."""
 
     body: bytes = attrs.field(repr=False)
 
@@ -66,18 +70,26 @@ class Rest:
             (_CALL + "/refer", self._refer),
             (_CALL + "/hangup", self._hang_up),
         )
+        self._readings: tuple[tuple[str, Operation], ...] = (
+            (_MODELS, self._list_models),
+            (_MODELS + "/([^/]+)", self._show_model),
+        )
 
     def knows(self, path: str) -> bool:
         """True if a POST to this path is an operation."""
         return any(re.fullmatch(pattern, path) for pattern, _ in self._routes)
 
-    def answer(self, request: RestRequest) -> HttpAnswer:
+    def reads(self, path: str) -> bool:
+        """True if a GET of this path is an operation."""
+        return any(re.fullmatch(pattern, path) for pattern, _ in self._readings)
+
+    def answer(self, request: RestRequest, method: str = "POST") -> HttpAnswer:
         """Do what is asked for, or refuse in the service's words."""
-        for pattern, operation in self._routes:
+        for pattern, operation in self._routes if method == "POST" else self._readings:
             found = re.fullmatch(pattern, request.path)
             if found is not None:
                 return self._perform(operation, request, *found.groups())
-        return Refused(None, f"Invalid URL (POST {request.path})", status=404).answer()
+        return Refused(None, f"Invalid URL ({method} {request.path})", status=404).answer()
 
     def _perform(self, operation: Operation, request: RestRequest, *arguments: str) -> HttpAnswer:
         key = key_of(request.headers)
@@ -121,6 +133,18 @@ class Rest:
         assert shown is not None  # preview has both sessions
         client_secret = {"value": secret.value, "expires_at": secret.expires_at}
         return HttpAnswer(200, {**shown["session"], "client_secret": client_secret})
+
+    # Models ---------------------------------------------------------------------------------------------------------
+
+    def _list_models(self, request: RestRequest) -> HttpAnswer:
+        names = MODELS if self._policy.models is None else self._policy.models
+        return HttpAnswer(200, {"object": "list", "data": [_model(name) for name in names]})
+
+    def _show_model(self, request: RestRequest, quoted: str) -> HttpAnswer:
+        name = unquote(quoted)
+        if not self._policy.has_model(name):
+            raise Refused("model_not_found", f"The model '{name}' does not exist", "model", status=404)
+        return HttpAnswer(200, _model(name))
 
     # Calls ----------------------------------------------------------------------------------------------------------
 
@@ -172,6 +196,13 @@ def _parsed(body: bytes | str) -> Json:
     if not isinstance(told, dict):
         raise Refused(None, "We could not parse the JSON body of your request: expected a JSON object.")
     return told
+
+
+def _model(name: str) -> Json:
+    """A model as the service describes it; of an unknown one no end is announced."""
+    known = find_model(name)
+    ends = known.ends if known is not None else None
+    return {"id": name, "object": "model", "created": _MADE, "owned_by": "realtime_sync", "shutdown_date": ends}
 
 
 def _offer(request: RestRequest) -> tuple[str, Optional[Json]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from realtime_sync.models import find_model
 from realtime_sync.server.shapes import check_session
 from realtime_sync.server.wire import Json, Refused, given
 
@@ -80,6 +81,11 @@ def updated_session(session: Json, update: Json, *, audio_has_been_said: bool) -
     if merged.get("reasoning") is None:
         merged.pop("reasoning", None)  # unlike the others, it is told only if it is set
     audio_input = merged.get("audio", {}).get("input", {})
+    if session["type"] == "transcription" and not _detects_turns(audio_input):
+        if _get(update, "audio", "input", "turn_detection") is not None:
+            message = "Turn detection is not supported for this transcription model."
+            raise Refused("invalid_value", message, "session.audio.input.turn_detection")
+        audio_input["turn_detection"] = None
     detection = audio_input.get("turn_detection")
     if isinstance(detection, dict):
         audio_input["turn_detection"] = _complete_detection(detection, session)
@@ -87,6 +93,12 @@ def updated_session(session: Json, update: Json, *, audio_has_been_said: bool) -
         told = audio_input["transcription"]
         audio_input["transcription"] = {**told, "language": told.get("language"), "prompt": told.get("prompt")}
     return merged
+
+
+def _detects_turns(audio_input: Json) -> bool:
+    """Whether the model that transcribes works with turn detection (live, 2026-08)."""
+    model = find_model(_get(audio_input, "transcription", "model"))
+    return model is None or model.detects_turns
 
 
 def _complete_detection(detection: Json, session: Json) -> Json:

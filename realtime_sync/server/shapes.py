@@ -69,6 +69,7 @@ def _metadata(value: Any, path: str) -> None:
 
 # Checks of fields, by name or by class and name, that are stricter than their types.
 _STRICTER: dict[str, Check] = {
+    "model": checks.string,  # a deployment has a name of its own, and so have the models that a test makes up
     "type": anything,  # it was looked up by this
     "role": anything,
     "session": checks.json_object,  # checked by itself, once its kind is known
@@ -80,11 +81,7 @@ _STRICTER: dict[str, Check] = {
     "ConversationResponseOptions.metadata": _metadata,
     "ConversationFunctionTool.name": checks.name_up_to(64),
     "ConversationFunctionTool.description": checks.string_up_to(1024),  # live, 2025-01
-    "conversation": one_of("auto", "none"),
-    "include": array_of(one_of("item.input_audio_transcription.logprobs")),
     "InputNoiseReductionOptions.type": one_of("near_field", "far_field"),
-    "delay": one_of("minimal", "low", "medium", "high", "xhigh"),
-    "effort": one_of("minimal", "low", "medium", "high", "xhigh"),
     "max_output_tokens": either({str: one_of("inf"), int: integer(1, 4096)}),
     "output_speed": checks.number(0.25, 1.5),
     "rate": integer(24000, 24000),
@@ -130,17 +127,15 @@ def _of_field(cls: type, name: str, wanted: Any) -> Check:
 def _of_hint(wanted: Any) -> Check:
     """The check of a field's type; of several that JSON can tell apart, the one that the value has."""
     members = typing.get_args(wanted) if typing.get_origin(wanted) in _UNIONS else (wanted,)
-    by_kind: dict[type, Check] = {}
+    words = [word for member in members if typing.get_origin(member) is Literal for word in typing.get_args(member)]
+    by_kind: dict[type, Check] = {str: one_of(*words)} if words else {}  # and not what the str beside them leaves open
     for member in members:
-        if member not in (UnsetType, type(None)):
-            kind, check = _of_member(member)
-            by_kind.setdefault(kind, check)  # the words of a Literal come before the str that leaves it open
+        if member not in (UnsetType, type(None)) and typing.get_origin(member) is not Literal:
+            by_kind.setdefault(*_of_member(member))
     return either(by_kind) if len(by_kind) > 1 else next(iter(by_kind.values()))
 
 
 def _of_member(member: Any) -> tuple[type, Check]:
-    if typing.get_origin(member) is Literal:
-        return str, one_of(*typing.get_args(member))
     if typing.get_origin(member) is list:
         return list, array_of(_of_hint(typing.get_args(member)[0]))
     if attrs.has(member):
@@ -207,7 +202,6 @@ def _message(**parts: Check) -> Check:
     return record(fields, _REQUIRED[items.MessageItem])
 
 
-_STRICTER["require_approval"] = either({str: one_of("always", "never"), dict: _of_class(options.MCPApprovalPolicy)})
 _of_mcp_tool = _of_class(options.ConversationMCPTool)
 _choice = options.ConversationToolChoice
 _STRICTER["tool_choice"] = either(

@@ -20,6 +20,7 @@ from realtime_sync.checks import check_path, check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError
 from realtime_sync.interrupts import Flag
+from realtime_sync.models import TranscriptionModelName
 from realtime_sync.protocol.options import TranscriptionSessionOptions
 from realtime_sync.threads import typed
 from realtime_sync.transcribing.one_file import session_options, transcribe
@@ -73,7 +74,7 @@ def transcribe_files(
     overwrite: bool = False,
     progress: Union[bool, FilesDone, None] = None,
     on_done: Optional[Callable[[FileTranscription], object]] = None,
-    model: Optional[str] = None,
+    model: Optional[TranscriptionModelName] = None,
     language: Optional[str] = None,
     logprobs: bool = False,
     options: Optional[TranscriptionSessionOptions] = None,

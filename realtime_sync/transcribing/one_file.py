@@ -28,6 +28,7 @@ from realtime_sync.errors import (
     WaitTimeoutError,
 )
 from realtime_sync.interrupts import Flag
+from realtime_sync.models import TranscriptionModelName
 from realtime_sync.protocol.options import InputTranscriptionOptions, TranscriptionSessionOptions, TurnDetectionOptions
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.shortcuts import transcribed_by
@@ -60,7 +61,7 @@ def transcribe(
     source: AudioSource,
     client: RealtimeConversationClient,
     *,
-    model: Optional[str] = None,
+    model: Optional[TranscriptionModelName] = None,
     language: Optional[str] = None,
     logprobs: bool = False,
     options: Optional[TranscriptionSessionOptions] = None,
@@ -78,8 +79,9 @@ def transcribe(
     transcribes them. Each becomes a segment, or several where speakers are told apart.
 
     ``model``: None takes that of ``options``, else ``gpt-transcribe``. ``language``: ISO-639-1, such as ``"en"``;
-    None lets the model find out. ``logprobs``: ask how sure the model was of each token. ``options``: further settings
-    of the session (keywords, noise reduction); turn detection and the audio's format are set here.
+    None lets the model find out. ``logprobs``: ask how sure the model was of each token, which not every model tells.
+    ``options``: further settings of the session (keywords, noise reduction); turn detection and the audio's format are
+    set here.
 
     ``retries``: how often in a row, without a piece being done in between, to try again after what may pass (a lost
     connection, an overloaded service), with growing pauses; what is done is kept. ``timeout``: seconds that the service

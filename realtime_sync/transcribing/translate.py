@@ -15,6 +15,7 @@ from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.conversation.translations import TranslatedPiece
 from realtime_sync.core.commands import server_error
 from realtime_sync.errors import WaitTimeoutError
+from realtime_sync.models import TranslationModelName
 from realtime_sync.protocol.options import TranslationSessionOptions
 from realtime_sync.protocol.updates import ErrorUpdate, SessionClosedUpdate
 from realtime_sync.session import RealtimeConversationSession
@@ -55,7 +56,7 @@ def translate(
     client: RealtimeConversationClient,
     target_language: str,
     *,
-    model: Optional[str] = None,
+    model: Optional[TranslationModelName] = None,
     options: Optional[TranslationSessionOptions] = None,
     pace: Optional[float] = None,
     timeout: float = 60.0,

@@ -15,7 +15,7 @@ The only importer of ``websocket``, ``ssl`` and ``socket`` in the client; none o
     duplex       frames on a non-blocking socket, keepalive, endings
     connection   messages, the close handshake: the public class
     opening      connect()
-    requesting   post()
+    requesting   request()
 """
 
 from typing import TYPE_CHECKING
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from realtime_sync.transport.frames import text_frame
     from realtime_sync.transport.opening import MAX_MESSAGE_BYTES, connect
     from realtime_sync.transport.refusal import handshake_error
-    from realtime_sync.transport.requesting import post
+    from realtime_sync.transport.requesting import request
     from realtime_sync.transport.tls import default_ssl_context
     from realtime_sync.transport.waiting import Cancellation
 else:
@@ -37,7 +37,7 @@ else:
             "connection": "Connection",
             "frames": "text_frame",
             "opening": "MAX_MESSAGE_BYTES connect",
-            "requesting": "post",
+            "requesting": "request",
             "refusal": "handshake_error",
             "tls": "default_ssl_context",
             "waiting": "Cancellation",
@@ -51,6 +51,6 @@ __all__ = [
     "connect",
     "default_ssl_context",
     "handshake_error",
-    "post",
+    "request",
     "text_frame",
 ]

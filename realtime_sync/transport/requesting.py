@@ -1,4 +1,4 @@
-"""``post()``: one HTTP request on a connection of its own, under one deadline, as a handshake is."""
+"""``request()``: one HTTP request on a connection of its own, under one deadline, as a handshake is."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ from realtime_sync.transport.waiting import Cancellation
 _MAX_BODY_BYTES = 4 * 2**20  # answers have some kilobytes
 
 
-def post(
+def request(
+    method: str,
     url: str,
     *,
     headers: Mapping[str, str],
@@ -28,26 +29,30 @@ def post(
     ssl_context: Optional[ssl.SSLContext] = None,
     cancellation: Optional[Cancellation] = None,
 ) -> tuple[int, Mapping[str, str], bytes]:
-    """POST ``body`` to ``url`` (http:// or https://): the answer's status, headers (in lower case) and body.
+    """Send ``body`` to ``url`` (http:// or https://): the answer's status, headers (in lower case) and body.
 
+    ``method``: ``"POST"``, or ``"GET"``, which changes nothing at the other side and has no body.
     All of it is done within ``timeouts.rest`` seconds, and what comes before the request within ``timeouts.connect``.
     Redirects are answers like others. A connection is not kept: it may die, or be forked, unnoticed.
 
     Raises ConfigurationError before anything is sent, else a ConnectionFailedError, as ``connect()`` does.
     """
     target = ServerAddress.parse(url, "http", "https")
-    path = target.resource.partition("?")[0]
-    ours = {"Connection": "close", "Accept-Encoding": "identity", "Content-Length": str(len(body))}
+    asked = f"{method} {target.resource.partition('?')[0]}"
+    ours = {"Connection": "close", "Accept-Encoding": "identity"}
+    if method != "GET":
+        ours["Content-Length"] = str(len(body))
     merged = merge_headers({"Host": target.host_header, "Accept": "*/*"}, headers, ours)
-    lines = [f"POST {target.resource} HTTP/1.1", *(f"{name}: {value}" for name, value in merged.items()), "", ""]
+    lines = [f"{method} {target.resource} HTTP/1.1", *(f"{name}: {value}" for name, value in merged.items()), "", ""]
 
     whole = Deadline(timeouts.rest, "Timeouts.rest")
     connecting = whole if timeouts.rest <= timeouts.connect else Deadline(timeouts.connect, "Timeouts.connect")
     with open_channel(target, timeouts, connecting, proxy, ssl_context, cancellation) as channel:
         channel.deadline = whole
-        channel.doing = f"waiting for the answer to POST {path}, and what it asks for may have been done all the same"
+        done = "" if method == "GET" else ", and what it asks for may have been done all the same"
+        channel.doing = f"waiting for the answer to {asked}{done}"
         channel.sendall("\r\n".join(lines).encode("latin-1") + body)
-        answer = IncomingAnswer.read(channel, target.host_header, f"POST {path}")
+        answer = IncomingAnswer.read(channel, target.host_header, asked)
         return answer.status, answer.headers, _whole_body(answer)
 
 

@@ -6,6 +6,8 @@ import json
 import ssl
 import sys
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -208,3 +210,78 @@ def test_sound_devices_are_named_and_their_absence_is_a_warning(
 
 def test_locally_it_looks_at_the_embedded_server(capsys: Captured) -> None:
     assert diagnose(capsys, "--local")["session"]["state"] == "ok"
+
+
+# The model ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_ends_is_told_with_its_successor(server: RealtimeServer, capsys: Captured) -> None:
+    found = diagnose(capsys, "--model", "gpt-realtime")
+    assert found["model"]["state"] == "warn"
+    assert "on 2027-01-20" in found["model"]["told"]
+    assert "the service's own word" in found["model"]["told"]
+    assert "--model gpt-realtime-2.1" in found["model"]["advice"]
+    assert diagnose(capsys, "--model", "gpt-realtime-2.1")["model"]["state"] == "ok"
+
+
+def test_offline_the_table_tells_whether_a_model_ends(server: RealtimeServer, capsys: Captured) -> None:
+    found = diagnose(capsys, "--offline", "--model", "gpt-4o-realtime-preview")
+    assert found["model"]["state"] == "warn"
+    assert "ended on 2026-05-07 (by the table of " in found["model"]["told"]
+    assert diagnose(capsys, "--offline", "--model", "mine")["model"]["state"] == "skip"
+
+
+def test_of_a_deployment_of_azure_it_says_where_its_date_is(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AZURE_OPENAI_ENDPOINT", "https://r.openai.azure.com")
+    monkeypatch.setenv("AZURE_OPENAI_API_KEY", "a-key")
+    found = diagnose(capsys, "--offline", "--model", "gpt-realtime")
+    assert found["model"]["state"] == "skip"
+    assert "portal" in found["model"]["advice"]
+
+
+class Told(BaseHTTPRequestHandler):
+    """A service that has no session to give, and answers for its models as the class says."""
+
+    answers: dict[str, tuple[int, str]]
+
+    def do_GET(self) -> None:
+        """A path that is no model's, such as a session's, is not there."""
+        status, body = self.answers.get(self.path, (404, "{}"))
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "told"),
+    [
+        ('{"shutdown_date": "2001-02-03"}', "warn", "'mine' ended on 2001-02-03 (by the service's own word)"),
+        ('{"shutdown_date": "2999-02-03"}', "ok", "'mine' ends on 2999-02-03, in "),
+        ('{"shutdown_date": null}', "ok", "no end of 'mine' is announced (by the service's own word)"),
+        ('{"shutdown_date": "soon"}', "warn", "'mine' ends on soon"),
+        ("{}", "skip", "is not known"),
+        ("nonsense", "skip", "is not known"),
+    ],
+)
+def test_the_service_has_the_last_word_of_its_models_if_it_says_one(
+    body: str, state: str, told: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = type("Answers", (Told,), {"answers": {"/v1/models/mine": (200, body)}})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as service:
+        serving = Thread(target=service.serve_forever, args=(0.01,))
+        serving.start()
+        try:
+            monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{service.server_port}/v1")
+            monkeypatch.setenv("OPENAI_API_KEY", "a-secret-key")
+            found = diagnose(capsys, "--model", "mine", code=1)
+        finally:
+            service.shutdown()
+            serving.join()
+    assert found["session"]["state"] == "fail"
+    assert found["model"]["state"] == state
+    assert told in found["model"]["told"]
+    assert "a-secret-key" not in json.dumps(found)

@@ -133,12 +133,17 @@ def test_times_are_in_order(plain: House) -> None:
 def test_what_an_answer_cost_is_told_where_the_model_has_a_price(plain: House) -> None:
     client = plain.client()
     with client.start_conversation_session() as session:
-        assert session.ask("Hello", WRITTEN).cost is None  # "m" has none
+        unpriced = session.ask("Hello", WRITTEN)
+    assert unpriced.cost is None
+    assert "the model 'm' has no price" in unpriced.cost_note
+    assert session.conversation.cost_note() == unpriced.cost_note
     plain.live.options["model"] = "gpt-realtime-2.1"
     session = plain.open()
     plain.live.options["model"] = "gpt-realtime-2.1"
     session.configure_session(ConversationSessionOptions(instructions="Be brief")).wait()
-    assert 0 < session.ask("Hello", WRITTEN).cost < 0.01
+    priced = session.ask("Hello", WRITTEN)
+    assert 0 < priced.cost < 0.01
+    assert priced.cost_note is None
 
 
 def test_the_name_of_a_recording_that_is_there_is_not_asked_as_a_text(

@@ -13,6 +13,7 @@ from realtime_sync import (
     AzureOpenAIClient,
     ConversationSessionOptions,
     InputTranscriptionOptions,
+    NotFoundError,
     OpenAIClient,
     PromptReference,
     RealtimeConversationClient,
@@ -84,7 +85,7 @@ def test_the_end_of_a_model_counts_from_90_days_before_it(monkeypatch: pytest.Mo
         assert bool(caught) is expected, days
 
 
-def test_the_models_of_transcriptions_and_of_client_secrets_count(server: RealtimeServer) -> None:
+def test_the_models_of_transcriptions_of_client_secrets_and_of_calls_count(server: RealtimeServer) -> None:
     client = client_of(server)
     (message,) = told(client.start_conversation_session, transcribed_by("whisper-1"))
     assert "'whisper-1' on 2027-02-26" in message
@@ -92,6 +93,8 @@ def test_the_models_of_transcriptions_and_of_client_secrets_count(server: Realti
     assert "use 'gpt-transcribe'" in message
     with pytest.warns(ServiceEndsWarning, match="'gpt-realtime-mini'"):
         client_of(server, "gpt-realtime-mini").create_client_secret()
+    with pytest.warns(ServiceEndsWarning, match="'gpt-realtime'"), pytest.raises(NotFoundError):
+        client_of(server, "gpt-realtime").calls.accept("rtc_none")
 
 
 def test_prompts_that_are_kept_at_the_service_are_told_of(server: RealtimeServer) -> None:

@@ -268,6 +268,7 @@ def test_an_unknown_tool_is_kept() -> None:
 
 def test_values_that_the_service_may_add_are_read_as_they_are_and_told() -> None:
     session = {
+        "model": "a-deployment",
         "voice": "newvoice",
         "tool_choice": "maybe",
         "output_modalities": ["video"],
@@ -280,6 +281,7 @@ def test_values_that_the_service_may_add_are_read_as_they_are_and_told() -> None
     assert sorted(update.oddities) == [
         "unknown value 'audio/opus' at $.session.input_audio_format.type",
         "unknown value 'many' at $.session.max_output_tokens",
+        "unknown value 'maybe' at $.session.tool_choice.type",
         "unknown value 'newvoice' at $.session.voice",
         "unknown value 'psychic_vad' at $.session.turn_detection_options.type",
         "unknown value 'sometimes' at $.session.truncation",

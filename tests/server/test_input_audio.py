@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 
@@ -200,6 +200,22 @@ def test_a_transcription_session_transcribes_and_never_answers(
     peer.say("response.create", event_id="no")
     assert peer.error()["event_id"] == "no"
     assert not [kind for kind in peer.types() if kind.startswith(("response.", "rate_limits"))]
+
+
+@pytest.mark.parametrize("model", ["gpt-live-transcribe", "gpt-realtime-whisper"])
+def test_a_model_that_writes_while_one_speaks_works_without_turn_detection_only(
+    server: RealtimeServer, open_peer: Callable[..., Peer], model: str
+) -> None:
+    peer = open_peer(server, "/v1/realtime?intent=transcription")
+    told: dict[str, Any] = {"transcription": {"model": model}, "turn_detection": {"type": "server_vad"}}
+    peer.say("session.update", session={"type": "transcription", "audio": {"input": told}})
+    assert peer.error()["param"] == "session.audio.input.turn_detection"
+    del told["turn_detection"]
+    peer.say("session.update", session={"type": "transcription", "audio": {"input": told}})
+    assert peer.until("session.updated")["session"]["audio"]["input"]["turn_detection"] is None
+    peer.append(tone(600) + silence(1000))
+    peer.say("input_audio_buffer.commit")
+    peer.until("conversation.item.input_audio_transcription.completed")
 
 
 def test_a_realtime_session_does_not_become_a_transcription_session(peer: Peer) -> None:

@@ -1,9 +1,12 @@
-"""Client secrets over REST: what is answered, what is refused, and what a secret opens."""
+"""Client secrets and models over REST: what is answered, what is refused, and what a secret opens."""
 
 from __future__ import annotations
 
+import json
 import time
+from http.client import HTTPConnection
 from typing import Any, Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 import websocket
@@ -191,3 +194,36 @@ def test_other_methods_and_paths_are_told_apart(server: RealtimeServer) -> None:
 def test_a_body_without_length_or_too_long_is_refused(server: RealtimeServer) -> None:
     assert post(server, SECRETS, headers={"content-length": "-1"}).status == 411
     assert post(server, SECRETS, headers={"content-length": str(10**9)}).status == 413
+
+
+# Models -----------------------------------------------------------------------------------------------------------
+
+
+def asked_for(server: RealtimeServer, path: str, key: str = "right") -> tuple[int, dict[str, Any]]:
+    """The status and the body of the answer to a GET."""
+    connection = HTTPConnection("127.0.0.1", urlsplit(server.url).port or 0, timeout=10)
+    try:
+        connection.request("GET", path, headers={"authorization": f"Bearer {key}"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def test_models_are_listed_with_the_dates_on_which_they_end() -> None:
+    with RealtimeServer() as server:
+        status, told = asked_for(server, "/v1/models")
+        assert (status, told["object"]) == (200, "list")
+        ends = {model["id"]: model["shutdown_date"] for model in told["data"]}
+        assert (ends["gpt-realtime"], ends["gpt-realtime-2.1"]) == ("2027-01-20", None)
+        status, told = asked_for(server, "/v1/models/gpt-realtime-2025-08-28")
+        assert (status, told["object"], told["shutdown_date"]) == (200, "model", "2027-01-20")
+        assert asked_for(server, "/openai/v1/models/my%2Fdeployment")[1]["id"] == "my/deployment"
+
+
+def test_a_server_that_has_some_models_lists_these_to_those_who_may_know() -> None:
+    with RealtimeServer(api_keys=["right"], models=["mine"]) as server:
+        assert [model["id"] for model in asked_for(server, "/v1/models")[1]["data"]] == ["mine"]
+        status, told = asked_for(server, "/v1/models/another")
+        assert (status, told["error"]["code"]) == (404, "model_not_found")
+        assert asked_for(server, "/v1/models", key="wrong")[0] == 401

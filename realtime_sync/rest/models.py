@@ -1,0 +1,19 @@
+"""What the service says of its models."""
+
+from __future__ import annotations
+
+from typing import Optional
+from urllib.parse import quote
+
+from realtime_sync.rest.http import RestClient
+
+
+def shutdown_date(rest: RestClient, model: str) -> Optional[str]:
+    """When the service shuts the model down, as it writes it (YYYY-MM-DD); None: it has announced nothing.
+
+    Raises:
+        KeyError: It does not say: the field, which OpenAI has had since 2026, is missing.
+        ConnectionFailedError: It knows no such model, or the request failed, as at a session's start.
+    """
+    told = rest.get(f"models/{quote(model, safe='')}").json()["shutdown_date"]
+    return told if isinstance(told, str) else None
