@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import sys
 import threading
 import time
+import traceback
 from typing import Any, Optional
 
 import attrs
@@ -20,7 +22,7 @@ from realtime_sync import (
 from realtime_sync.server import FunctionCall, Turn, faults
 from realtime_sync.server.voice import speak
 from tests.core.answers import ASIDE, received
-from tests.core.harness import House, until
+from tests.core.harness import House, Running, until
 
 HEARD = InputTranscriptionOptions(model="gpt-transcribe")
 OFF = TurnDetectionOptions.disabled()
@@ -32,6 +34,12 @@ QUESTION = speak("what is the tallest tree")
 
 def opened(house: House, options: ConversationSessionOptions = SPOKEN, **start: Any) -> Any:
     return house.open(start={"options": options, **start})
+
+
+def is_somebody_in(function: str) -> bool:
+    """Whether a thread is in a function of this name."""
+    stacks = [traceback.extract_stack(frame) for frame in sys._current_frames().values()]
+    return any(frame.name == function for stack in stacks for frame in stack)
 
 
 def heard(samples: bytes, rate: int) -> str:
@@ -62,10 +70,11 @@ def test_a_transcript_that_comes_after_the_answer_is_waited_for(plain: House) ->
 
     plain.serve(transcriber=late)
     session = opened(plain)
-    watching = threading.Thread(target=lambda: (plain.live.wait_for_sent("response.done", 10), answered.set()))
-    watching.start()
-    assert session.ask(QUESTION).user_transcript == EXPECTED
-    watching.join()
+    asking = Running(lambda: session.ask(QUESTION))
+    plain.live.wait_for_sent("response.done", 10)
+    until(lambda: is_somebody_in("transcript"))
+    answered.set()
+    assert asking.result().user_transcript == EXPECTED
 
 
 def test_a_transcript_that_does_not_come_costs_no_more_than_the_time_that_is_left(plain: House) -> None:
@@ -107,6 +116,7 @@ def test_otherwise_a_recording_is_asked_as_an_item_and_not_transcribed(
     assert answer.completed
     assert answer.user_transcript is None
     assert not received(plain.live, "input_audio_buffer.append")
+    assert str(list(plain.live.received)).count("'input_audio'") == 1
 
 
 def test_a_recording_does_not_join_what_is_in_the_buffer_already(plain: House) -> None:
