@@ -41,10 +41,12 @@ class SpokenQuestion:
         self._engine = engine
         self._speak = speak
         self._commit: Optional[CommandHandle] = None
+        self._connection = engine.connection  # on which it was said
         self._heard = engine.open_stream(keep=lambda update: isinstance(update, _LAST_WORDS))
 
     def say(self, event_id: str) -> CommandHandle:
         """Send it. Returns the handle of the commit."""
+        self._connection = self._engine.connection
         self._commit = self._speak(event_id)
         return self._commit
 
@@ -60,6 +62,8 @@ class SpokenQuestion:
             return None
         left = deadline.left
         seconds = TRANSCRIPT_SECONDS if left is None else min(TRANSCRIPT_SECONDS, left)
+        if self._engine.connection is not self._connection:  # a new one does not write down what an old one heard
+            seconds = 0
 
         def is_of_question(update: ConversationUpdate) -> bool:
             return getattr(update, "item_id", None) == item_id
