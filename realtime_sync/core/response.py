@@ -21,6 +21,7 @@ from contextlib import suppress
 from typing import Any, Callable, Optional, TypeVar, Union
 
 from realtime_sync.advice import warn_caller
+from realtime_sync.boundary import public_call
 from realtime_sync.conversation.drafts import ResponseDraft
 from realtime_sync.conversation.pricing import PRICES
 from realtime_sync.core.answer import Answer, Delta, Timings
@@ -176,6 +177,7 @@ class Response:
         """Iterate over the answer's items, each when it is complete: messages, function calls; as ``text_deltas``."""
         return self._pieces(ConversationItem, timeout)
 
+    @public_call
     def wait(self, timeout: Optional[float] = None) -> Answer:
         """Wait until the answer is finished.
 

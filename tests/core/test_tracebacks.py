@@ -23,6 +23,7 @@ from realtime_sync import (
     ConversationSessionOptions,
     InvalidInputError,
     RealtimeConversationClient,
+    ResponseFailedError,
     ServerError,
     SessionNotOpenError,
     TLSError,
@@ -119,6 +120,11 @@ def nothing_in_time(house: House) -> object:
     return house.open().ask("Hello", timeout=0.0001)
 
 
+def failed_response(house: House) -> object:
+    house.serve(responder=lambda turn: 1 / 0)
+    return house.open().respond("Hello").wait(5)
+
+
 def no_such_environment(house: House) -> object:
     return RealtimeConversationClient.from_env({})
 
@@ -144,6 +150,7 @@ CASES: list[tuple[Callable[[House], object], type[Exception], int]] = [
     (undescribable_tool, ConfigurationError, 0),
     (refused_response, ServerError, 0),
     (refused_setting, ServerError, 0),
+    (failed_response, ResponseFailedError, 0),
     (no_such_recording, FileNotFoundError, 0),
     (nothing_in_time, WaitTimeoutError, 0),
     (no_such_environment, ConfigurationError, 0),
