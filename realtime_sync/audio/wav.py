@@ -188,6 +188,8 @@ class WavWriter:
         self.data_bytes = 0
         """Bytes of samples written so far."""
         self._owned = not hasattr(target, "write")
+        if self._owned:
+            check_path("the target", target)
         if isinstance(target, (str, os.PathLike)):
             _check_name(target)
         self._file: BinaryIO = open(target, "wb") if isinstance(target, (str, os.PathLike)) else target  # noqa: SIM115
@@ -256,7 +258,6 @@ class WavWriter:
 
 
 def _check_name(path: Union[str, os.PathLike[str]]) -> None:
-    check_path("the target", path)
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
     if suffix in _OTHER_NAMES:
         raise InvalidInputError(
