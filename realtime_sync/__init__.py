@@ -82,6 +82,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.rest.calls import Calls as Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret as SessionClientSecret
     from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
+    from realtime_sync.services import AzureVoiceLiveClient as AzureVoiceLiveClient
     from realtime_sync.services import OpenAIClient as OpenAIClient
     from realtime_sync.session import RealtimeConversationSession as RealtimeConversationSession
     from realtime_sync.timeouts import Timeouts as Timeouts
@@ -134,7 +135,7 @@ _LATE = {
     "recording": "Recording RecordingWriter",
     "rest.calls": "Call Calls",
     "rest.client_secrets": "SessionClientSecret",
-    "services": "AzureOpenAIClient OpenAIClient",
+    "services": "AzureOpenAIClient AzureVoiceLiveClient OpenAIClient",
     "session": "RealtimeConversationSession",
     "timeouts": "Timeouts",
     "tools": "FunctionTool ToolContext ToolRunner function_tool",

@@ -1,4 +1,4 @@
-"""The two services by name: where they are and as whom to speak to them; clients for a model are made here."""
+"""The services by name: where they are and as whom to speak to them; clients for a model are made here."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
-from realtime_sync.endpoint.endpoint import OPENAI_URL, Additions, Endpoint
+from realtime_sync.endpoint.endpoint import (
+    OPENAI_URL,
+    VOICE_LIVE_SCOPE,
+    VOICE_LIVE_VERSION,
+    Additions,
+    Endpoint,
+)
 from realtime_sync.models import ConversationModelName
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.secret import discreet, reportable
@@ -128,6 +134,57 @@ class AzureOpenAIClient:
 
     def __repr__(self) -> str:
         return f"<AzureOpenAIClient at {self.endpoint!r}>"
+
+
+@reportable
+class AzureVoiceLiveClient:
+    """Azure Voice Live: speech recognition, any model, and Azure's voices behind the preview dialect.
+
+    The arguments are those of ``Endpoint.voice_live`` and of ``ConnectionSettings``. Settings that Voice Live alone has
+    go into ``extra``: ``ConversationSessionOptions(extra={"turn_detection": {"type": "azure_semantic_vad"}})``.
+    """
+
+    @discreet
+    def __init__(
+        self,
+        endpoint: str,
+        credential: Credential,
+        *,
+        api_version: str = VOICE_LIVE_VERSION,
+        credential_kind: Optional[CredentialKind] = None,
+        token_scope: str = VOICE_LIVE_SCOPE,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+        timeouts: Optional[Timeouts] = None,
+        retries: Optional[ConnectRetries] = None,
+        limits: Optional[QueueLimits] = None,
+        max_message_bytes: Optional[int] = MAX_MESSAGE_BYTES,
+        proxy: Proxy = None,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        ca_file: Optional[str] = None,
+        user_agent: Optional[str] = None,
+    ) -> None:
+        self.endpoint = Endpoint.voice_live(
+            endpoint,
+            credential,
+            api_version=api_version,
+            credential_kind=credential_kind,
+            token_scope=token_scope,
+            headers=headers,
+            query=query,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            ca_file=ca_file,
+            user_agent=user_agent,
+        )
+        self.settings = _settings(max_message_bytes, timeouts=timeouts, retries=retries, limits=limits)
+
+    def get_realtime_conversation_client(self, model: Optional[str] = None) -> RealtimeConversationClient:
+        """A client for this model, such as ``"gpt-realtime"`` or ``"gpt-5.1"``; None if ``query`` names an agent."""
+        return RealtimeConversationClient(model, self.endpoint, settings=self.settings)
+
+    def __repr__(self) -> str:
+        return f"<AzureVoiceLiveClient at {self.endpoint!r}>"
 
 
 def _settings(max_message_bytes: Optional[int], **parts: Any) -> ConnectionSettings:

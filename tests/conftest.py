@@ -23,7 +23,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-_SETTINGS = ("OPENAI_", "AZURE_OPENAI_")
+_SETTINGS = ("OPENAI_", "AZURE_OPENAI_", "NO_COLOR", "FORCE_COLOR", "CLICOLOR")
 
 
 def pytest_collection_finish() -> None:

@@ -22,6 +22,7 @@ ROOMS = [
     "version",
     "lazy",
     "values",
+    "cells",
     "models",
     "errors",
     "advice",

@@ -21,6 +21,7 @@ import pytest
 import realtime_sync
 from realtime_sync import (
     AzureOpenAIClient,
+    AzureVoiceLiveClient,
     Conversation,
     ConversationFunctionTool,
     ConversationSessionOptions,
@@ -51,6 +52,7 @@ def holders(secret: str) -> list[Any]:
         OpenAIClient(secret, headers={"X": secret}, query={"x": secret}, proxy=f"http://u:{quoted}@h"),
         OpenAIClient(None, endpoint=f"https://h/v1?key={quoted}"),
         AzureOpenAIClient("https://x.openai.azure.com", secret),
+        AzureVoiceLiveClient("https://x.services.ai.azure.com", secret),
         OpenAIClient(secret).endpoint,
         OpenAIClient(secret).endpoint.target(model="m"),
         RealtimeConversationClient("m", secret),

@@ -7,16 +7,18 @@ first line stands in the list of commands. A second function adds the command's 
 from __future__ import annotations
 
 import argparse
+import difflib
 import inspect
 import io
 import logging
 import os
+import platform
 import sys
 import warnings
-from typing import Callable, Optional, Sequence
+from typing import Callable, NoReturn, Optional, Sequence
 
-from realtime_sync.cli import chat, doctor, recordings, say, serve, talk, transcribe
-from realtime_sync.cli.terminal import LogHandler, cause, show_ends
+from realtime_sync.cli import chat, completion, doctor, recordings, say, serve, talk, terminal, transcribe
+from realtime_sync.cli.help import HelpFormatter
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
 from realtime_sync.version import __version__
 
@@ -33,11 +35,13 @@ _COMMANDS: tuple[tuple[Command, Callable[[argparse.ArgumentParser], object]], ..
     (recordings.replay, recordings.add_replay_options),
     (recordings.timeline, recordings.add_timeline_options),
     (doctor.doctor, doctor.add_options),
+    (completion.completion, completion.add_options),
 )
 
 _EPILOG = """\
 exit codes: 0 done; 1 it failed; 2 wrong arguments or settings; 130 interrupted; 141 nobody
 reads the output any more (`| head`).
+
 `realtime-sync COMMAND --help` explains each command's options, with examples."""
 
 
@@ -65,15 +69,15 @@ def _open_what_is_closed() -> None:
 
 
 def _run(argv: Optional[Sequence[str]]) -> int:
-    arguments, unknown = _parser().parse_known_args(argv)
-    if unknown:  # reported by the command's parser: the usage that helps is the command's
-        arguments.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    arguments, unknown = parser().parse_known_args(argv)
+    if unknown:
+        _refuse(unknown, arguments.parser)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a model may say what the output's encoding has not
     form = logging.BASIC_FORMAT if arguments.debug else "realtime-sync: %(message)s"
-    logging.basicConfig(format=form, handlers=[LogHandler()])
+    logging.basicConfig(format=form, handlers=[terminal.LogHandler()])
     warnings.filterwarnings("ignore", module=r"realtime_sync\.user_code")  # the log tells more
-    show_ends()
+    terminal.show_ends()
     logging.getLogger("realtime_sync").setLevel(logging.DEBUG if arguments.debug else logging.WARNING)
     try:
         return int(arguments.run(arguments))
@@ -83,20 +87,38 @@ def _run(argv: Optional[Sequence[str]]) -> int:
         if arguments.debug or isinstance(error, BrokenPipeError):
             raise
         file = getattr(error, "filename", None)
-        print(f"realtime-sync: error: {f'{file}: ' if file else ''}{cause(error)}", file=sys.stderr)
+        terminal.report(f"{f'{file}: ' if file else ''}{terminal.cause(error)}")
         return 2 if isinstance(error, (ConfigurationError, InvalidInputError)) else 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def _refuse(unknown: list[str], command: argparse.ArgumentParser) -> NoReturn:
+    """End with what is unknown; the usage that helps is that of the command."""
+    options = [
+        name for action in command._actions for name in action.option_strings if action.help != argparse.SUPPRESS
+    ]
+    near = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1)
+    command.error(f"unrecognized arguments: {' '.join(unknown)}{f' (did you mean {near[0]}?)' if near else ''}")
+
+
+def _help(arguments: argparse.Namespace) -> int:
+    """What is done without a command: as ``docker``, ``pip`` and ``cargo`` do."""
+    arguments.parser.print_help()
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the command line, also for its help pages and completions."""
     parser = argparse.ArgumentParser(
         prog="realtime-sync",
         description="The realtime voice API from the command line.",
         epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=HelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"realtime_sync {__version__}")
+    version = f"realtime_sync {__version__} (Python {platform.python_version()})"
+    parser.add_argument("--version", action="version", version=version)
     parser.add_argument("--debug", action="store_true", help="show tracebacks and everything that is logged")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser.set_defaults(run=_help, parser=parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for run, add_options in _COMMANDS:
         text, _, examples = (inspect.getdoc(run) or "").partition("Examples:\n")
         command = commands.add_parser(
@@ -104,7 +126,7 @@ def _parser() -> argparse.ArgumentParser:
             help=text.partition("\n")[0].rstrip("."),
             description=text.strip(),
             epilog=f"examples:\n{examples}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         command.set_defaults(run=run, parser=command)
         # SUPPRESS: else a sub-parser's default would undo the flag given before the command's name.

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
+from functools import partial
+from typing import Any, Optional
 
 import attrs
 
-from realtime_sync.cli import options, terminal
+from realtime_sync.cli import options, terminal, texts
 from realtime_sync.conversation import Conversation
 from realtime_sync.core.answer import Answer, Delta
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
@@ -23,6 +24,13 @@ from realtime_sync.tools import ToolOutcome
 
 _PATIENCE_SECONDS = 600.0  # for an answer, with all that it calls
 _SHOWN = 100  # characters of a call, and of its result
+_HELP = f"""\
+  /help         this list
+  /cost         what the conversation has used and cost so far
+  /save FILE    write it as JSON, for --resume
+  /quit         end, as {terminal.END_KEYS.rstrip(",")} does
+  //...         say what begins with a slash
+  Ctrl-C stops an answer."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,8 +45,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def chat(arguments: argparse.Namespace) -> int:
     """Talk with the model in writing, or ask one question.
 
-    Without a QUESTION it asks for one after the other: Ctrl-C stops an answer, `quit` or Ctrl-D
-    ends. With one, or with text piped in, it answers that and ends.
+    Without a QUESTION it asks for one after the other: Ctrl-C stops an answer, `/quit` or Ctrl-D
+    ends, `/help` tells more. With one, or with text piped in, it answers that and ends.
 
     Examples:
       realtime-sync chat
@@ -56,38 +64,63 @@ def chat(arguments: argparse.Namespace) -> int:
     tools = options.load_tools(arguments.tools)
     earlier = _read(arguments.resume) if arguments.resume else None
     question = terminal.text_from(arguments.question, "question")
+    keeper = _Keeper([arguments.resume] if arguments.resume else [], overwrite=arguments.overwrite)
     if arguments.save:
-        options.check_writable(arguments.save)
+        keeper.check(arguments.save)
     with ExitStack() as stack:
         settings = options.given(instructions=arguments.instructions, tools=tools or None)
         session_options = ConversationSessionOptions(content_modalities=["text"], **settings)
         client = stack.enter_context(options.client_from(arguments))
         session = stack.enter_context(options.open_session(client, arguments, session_options))
-        if arguments.save:
-            stack.enter_context(_saved(session, Path(arguments.save)))
+        stack.enter_context(keeper.saved(session, arguments.save))
         if earlier is not None:
             _go_on(session, earlier)
         if question is not None:
             return _answer(session, question, arguments.json)
-        _converse(session, arguments.json)
+        _converse(session, arguments, keeper)
         terminal.note_cost(session.conversation, priced=not arguments.local)
     return 0
 
 
-def _converse(session: RealtimeConversationSession, as_json: bool) -> None:
-    terminal.note(f"Ctrl-C stops an answer, {terminal.END_KEYS} ends.")
+def _converse(session: RealtimeConversationSession, arguments: argparse.Namespace, keeper: _Keeper) -> None:
+    terminal.note(f"Ctrl-C stops an answer, {terminal.END_KEYS} ends, /help tells more")
     while True:
         try:
             line = terminal.next_line("you> ")
-            if line is None:
+            if line is None or line == "/quit":
                 return
-            _answer(session, line, as_json)
+            if line.startswith("/") and not line.startswith("//"):
+                _obey(line, session, keeper, priced=not arguments.local)
+            else:
+                _answer(session, line[1:] if line.startswith("//") else line, arguments.json)
         except KeyboardInterrupt:
             terminal.note("stopped")
         except RealtimeSyncError as error:
             if session.closed:
                 raise
-            terminal.note(terminal.cause(error))  # of this answer; the session goes on
+            terminal.note(terminal.cause(error))  # of this line; the session goes on
+
+
+def _obey(line: str, session: RealtimeConversationSession, keeper: _Keeper, *, priced: bool) -> None:
+    """Do what a line that begins with a slash says."""
+    command, _, rest = line.partition(" ")
+    if command == "/help":
+        terminal.print_beside(_HELP)
+    elif command == "/cost":
+        if session.conversation.usage.responses == 0:
+            terminal.note("there is no answer yet")
+        terminal.note_cost(session.conversation, priced=priced)
+    elif command == "/save" and rest.strip():
+        path = os.path.expanduser(rest.strip())
+        try:
+            keeper.check(path)
+            keeper.save(session, path)
+        except OSError as error:
+            terminal.note(f"{path}: {terminal.cause(error)}")
+    elif command == "/save":
+        terminal.note("where to? For example: /save talk.json")
+    else:
+        terminal.note(f"there is no {command}: /help lists what there is; // says what begins with a slash")
 
 
 # One answer -----------------------------------------------------------------------------------------------------------
@@ -140,7 +173,7 @@ def _answer_as_json(answer: Answer) -> dict[str, Any]:
 
 def _read(path: str) -> Conversation:
     try:
-        return Conversation.from_json(Path(path).read_text("utf-8"))
+        return Conversation.from_json(texts.text_of(path))
     except OSError as error:
         raise ConfigurationError(f"--resume {path}: {terminal.cause(error)}") from error
     except ValueError as error:
@@ -155,12 +188,47 @@ def _go_on(session: RealtimeConversationSession, earlier: Conversation) -> None:
     terminal.note(f"going on after {terminal.counted(len(earlier.items), 'item')}")
 
 
-@contextmanager
-def _saved(session: RealtimeConversationSession, path: Path) -> Iterator[None]:
-    """Write the conversation in the end, whatever ended it."""
-    try:
-        yield
-    finally:
+class _Keeper:
+    """Writes the conversation to files, and over none that holds anything else.
+
+    ``own``: files that may be written over: those that it goes on with, and from then on those that it has written.
+    """
+
+    def __init__(self, own: list[str], *, overwrite: bool) -> None:
+        self._own = own
+        self._overwrite = overwrite
+
+    def check(self, path: str) -> None:
+        """Raise ``ConfigurationError`` if to write there would destroy something, ``OSError`` if nothing can."""
+        options.check_named("the conversation", path)
+        options.check_writable(path)
+        if not os.path.isfile(path) or os.path.getsize(path) == 0 or any(map(partial(_is_same, path), self._own)):
+            return
+        try:
+            _read(path)
+        except InvalidInputError:
+            other = "give a name such as talk.json"
+            raise ConfigurationError(f"{path} is there already, and is no saved conversation: {other}.") from None
+        if not self._overwrite:
+            other = "give another name, --resume it, or --overwrite"
+            raise ConfigurationError(f"{path} holds an earlier conversation: {other}.")
+
+    def save(self, session: RealtimeConversationSession, path: str) -> None:
+        text = session.conversation.to_json()  # before the file is emptied
         with open(path, "w", encoding="utf-8", opener=private) as file:
-            file.write(session.conversation.to_json())
+            file.write(text)
+        self._own.append(path)
         terminal.note(f"the conversation is in {path}")
+
+    @contextmanager
+    def saved(self, session: RealtimeConversationSession, path: Optional[str]) -> Iterator[None]:
+        """Save in the end of the block, whatever ended it."""
+        try:
+            yield
+        finally:
+            if path:
+                self.save(session, path)
+
+
+def _is_same(path: str, other: str) -> bool:
+    return os.path.exists(other) and os.path.samefile(path, other)

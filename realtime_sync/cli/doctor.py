@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import os
 import platform
+import sys
 import textwrap
 import time
 import warnings
@@ -19,6 +21,7 @@ import attrs
 
 from realtime_sync import errors
 from realtime_sync.cli import options, terminal
+from realtime_sync.cli.colours import Colour, painted
 from realtime_sync.cli.doctor_model import about_model
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.deadline import Deadline
@@ -38,7 +41,8 @@ from realtime_sync.voice.portaudio import Backend, Kind, devices, find_device, s
 
 _TIMEOUTS = Timeouts(connect=10.0)
 _INDENT = " " * 19
-_WIDTH = 100 - len(_INDENT)
+_WIDEST = 100  # columns
+_COLOURS: dict[str, Colour] = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "faint"}
 
 _OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL")  # either is enough
 _AZURE = {f"AZURE_OPENAI_{name}" for name in ("ENDPOINT", "API_KEY", "DEPLOYMENT", "API_VERSION", "USE_ENTRA")}
@@ -47,6 +51,7 @@ _KNOWN = {*_OPENAI, "OPENAI_REALTIME_MODEL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID
 _EXTRAS = {
     "audio": (("numpy", "soundfile", "soxr"), "any kind of sound file, any rate"),
     "azure": (("azure.identity",), "Entra ID"),
+    "completion": (("shtab",), "tab completion"),
     "devices": (("sounddevice",), "microphone and speaker"),
     "plot": (("matplotlib",), "timeline --picture"),
     "progress": (("tqdm",), "progress bars"),
@@ -96,7 +101,7 @@ def doctor(arguments: argparse.Namespace) -> int:
     for finding in _findings(arguments):
         findings.append(attrs.evolve(finding, told=terminal.one_line(finding.told)))
         if not arguments.json:
-            terminal.show(_shown(findings[-1]))
+            _show(findings[-1])
     healthy = all(finding.state != "fail" for finding in findings)
     if arguments.json:
         terminal.show(json.dumps({"ok": healthy, "findings": [attrs.asdict(each) for each in findings]}, indent=2))
@@ -105,18 +110,21 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def _findings(arguments: argparse.Namespace) -> Iterator[Finding]:
     system = f"{platform.system()} {platform.machine()}"
-    yield Finding("python", "ok", f"{platform.python_version()} on {system}, realtime_sync {__version__}")
+    versions = f"realtime_sync {__version__}, websocket-client {importlib.metadata.version('websocket-client')}"
+    yield Finding("python", "ok", f"{platform.python_version()} on {system}, {versions}")
     yield from _variables()
     yield from _extras()
     yield from _service(arguments)
     yield from _sound_devices()
 
 
-def _shown(finding: Finding) -> str:
-    lines = textwrap.wrap(finding.told, _WIDTH, break_long_words=False, break_on_hyphens=False)
+def _show(finding: Finding) -> None:
+    width = max(30, min(terminal.columns(sys.stdout) or _WIDEST, _WIDEST) - len(_INDENT))
+    lines = textwrap.wrap(finding.told, width, break_long_words=False, break_on_hyphens=False)
     if finding.advice:
-        lines += textwrap.wrap(f"-> {finding.advice}", _WIDTH, break_on_hyphens=False)
-    return f"{finding.state:<5} {finding.check:<13}" + f"\n{_INDENT}".join(lines)
+        lines += textwrap.wrap(f"-> {finding.advice}", width, break_long_words=False, break_on_hyphens=False)
+    state = painted(f"{finding.state:<5} ", _COLOURS[finding.state], sys.stdout)
+    terminal.show(f"{finding.check:<13}" + f"\n{_INDENT}".join(lines), label=state)
 
 
 # This machine ---------------------------------------------------------------------------------------------------------

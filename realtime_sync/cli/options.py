@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import inspect
 import itertools
+import math
 import os
 import signal
 import stat
@@ -157,8 +158,9 @@ def add_session_options(parser: argparse.ArgumentParser, *, record: bool = True,
     group = parser.add_argument_group("the session")
     if record:
         group.add_argument("--record", metavar="FILE.jsonl", help="keep the session, for `timeline` and `replay`")
-    group.add_argument("--overwrite", action="store_true", help="record over an earlier recording")
-    group.add_argument("--budget", type=float, metavar="USD", help="end the session once it has cost so much")
+    group.add_argument("--overwrite", action="store_true", help="write over an earlier recording")
+    dollars = number("amount of US dollars", 0, 1_000_000)
+    group.add_argument("--budget", type=dollars, metavar="USD", help="end the session once it has cost so much")
     if model:
         group.add_argument("--instructions", metavar="TEXT", help="what the model is, and how it shall answer")
         functions = "the model may call the functions of this file: those with @function_tool, else all public ones"
@@ -213,6 +215,7 @@ def check_files(arguments: argparse.Namespace, *, read: Sequence[str] = (), writ
     and as ``check_apart``; ``OSError``.
     """
     record = arguments.record
+    check_named("the recording", record)
     check_apart(read, [path for path in (written, record) if path])
     if not record or not os.path.isfile(record) or os.path.getsize(record) == 0:  # a new one, a pipe, nothing to lose
         return
@@ -220,6 +223,12 @@ def check_files(arguments: argparse.Namespace, *, read: Sequence[str] = (), writ
         raise ConfigurationError(f"{record} is there already, and is no recording: give a name such as talk.jsonl.")
     if not arguments.overwrite:
         raise ConfigurationError(f"{record} holds an earlier recording: give another name, or --overwrite.")
+
+
+def check_named(what: str, path: Optional[str]) -> None:
+    """Raise ``ConfigurationError`` for ``-``, if the standard output has what the command prints."""
+    if path == "-":
+        raise ConfigurationError(f"{what} cannot go to -, the standard output: give the name of a file.")
 
 
 def check_writable(path: str) -> None:
@@ -247,7 +256,8 @@ def _is_same(path: str, other: str) -> bool:
 
 
 def check_wav_name(option: str, path: Optional[str]) -> None:
-    """Raise ``ConfigurationError`` if an option would write a WAV file under the name of another kind."""
+    """Raise ``ConfigurationError`` if an option would write WAV under the name of another kind, or to ``-``."""
+    check_named(option, path)
     if path and Path(path).suffix.lower() not in ("", ".wav", ".wave"):
         raise ConfigurationError(f"{path}: {option} writes WAV: give it a name such as answer.wav.")
 
@@ -315,14 +325,29 @@ def add_listening_options(parser: argparse.ArgumentParser, port: int) -> None:
     parser.add_argument("--port", type=port_number, default=port, help="0 takes a free one (default: %(default)s)")
 
 
-def whole_number(what: str, least: int, most: int) -> Callable[[str], int]:
+def number(what: str, least: float, most: float) -> Callable[[str], float]:
     """For ``add_argument(type=...)``: a number in this range."""
 
-    def parsed(text: str) -> int:
-        number = int(text) if text.isdecimal() else least - 1
-        if not least <= number <= most:
+    def parsed(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not least <= value <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is no {what}: {least} to {most}")
-        return number
+        return value
+
+    return parsed
+
+
+def whole_number(what: str, least: int, most: int) -> Callable[[str], int]:
+    """For ``add_argument(type=...)``: a whole number in this range."""
+
+    def parsed(text: str) -> int:
+        value = int(text) if text.isdecimal() else least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text!r} is no {what}: {least} to {most}")
+        return value
 
     return parsed
 

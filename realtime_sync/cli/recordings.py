@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 from realtime_sync.cli import options, terminal
 from realtime_sync.cli.talk import turn_as_json
@@ -15,7 +16,10 @@ def add_replay_options(parser: argparse.ArgumentParser) -> None:
     """Add what ``replay`` reads."""
     parser.add_argument("recording", metavar="RECORDING", help="the file of JSON lines")
     pace = parser.add_mutually_exclusive_group()
-    pace.add_argument("--speed", type=float, default=1.0, help="times the recorded pace (default: %(default)s)")
+    speed = options.number("pace", 0.01, 1000)
+    pace.add_argument(
+        "--speed", type=speed, metavar="X", default=1.0, help="times the recorded pace (default: %(default)s)"
+    )
     pace.add_argument("--fast", action="store_true", help="do not wait at all")
     parser.add_argument("--print", dest="printed", action="store_true", help="print the messages in place of serving")
     options.add_listening_options(parser, _REPLAY_PORT)
@@ -86,5 +90,5 @@ def timeline(arguments: argparse.Namespace) -> int:
         whole = {"started": recording.started, "duration": round(recording.duration, 3), "turns": turns}
         terminal.show(json.dumps(whole, ensure_ascii=False, indent=2))
     else:
-        terminal.show(views.text(recording))
+        terminal.show(views.text(recording, width=terminal.columns(sys.stdout)))
     return 0

@@ -43,7 +43,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("text", nargs="*", metavar="TEXT", help="what to say; - or nothing: what is piped in")
     parser.add_argument("-o", "--output", metavar="FILE", help="where to; - is WAV to the standard output")
     parser.add_argument("--voice", metavar="NAME", help="the voice, such as marin, cedar, alloy, verse")
-    parser.add_argument("--speed", type=float, metavar="X", help="0.25 to 1.5 times the usual speed")
+    speed = options.number("speed", 0.25, 1.5)
+    parser.add_argument("--speed", type=speed, metavar="X", help="0.25 to 1.5 times the usual speed")
     options.add_session_options(parser, model=False)
 
 

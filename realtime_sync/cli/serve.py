@@ -65,6 +65,9 @@ def serve(arguments: argparse.Namespace) -> int:
     with contextlib.ExitStack() as stack:
         context, trust = stack.enter_context(_tls(arguments))
         server_class = options.embedded_server()
+        if arguments.voice:
+            with options.listening(arguments):  # whether it can, before the models are loaded
+                server_class(arguments.host, arguments.port).close()
         speech = _speech() if arguments.voice else None
         with options.listening(arguments):
             server = server_class(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from realtime_sync import voice
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.source import audio_chunks
 from realtime_sync.cli import options, terminal
+from realtime_sync.cli.colours import painted
 from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol import updates
@@ -186,9 +188,10 @@ class _TurnDisplay:
             return
         latency = turn.timeline.speech_stopped_to_first_audio
         after = f"  [{latency:.2f} s]" if latency is not None else ""
-        terminal.show(f"you    {_words(turn.user_transcript)}")
+        terminal.show(_words(turn.user_transcript), label=painted("you    ", "cyan", sys.stdout))
         interrupted = " [interrupted]" if turn.interrupted else ""
-        terminal.show(f"model  {_words(turn.transcript or turn.text)}{interrupted}{after}")
+        words = f"{_words(turn.transcript or turn.text)}{interrupted}{after}"
+        terminal.show(words, label=painted("model  ", "green", sys.stdout))
 
 
 def turn_as_json(turn: Turn) -> dict[str, Any]:

@@ -11,14 +11,15 @@ import contextlib
 import logging
 import os
 import re
-import shutil
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, TextIO, Union
 
+from realtime_sync import cells
+from realtime_sync.cli import texts
+from realtime_sync.cli.colours import painted
 from realtime_sync.errors import ConfigurationError, ConnectionReplacedError, InvalidInputError
 from realtime_sync.models import ServiceEndsWarning
-from realtime_sync.protocol.characters import has_halves
 
 if TYPE_CHECKING:
     from realtime_sync.conversation import Conversation
@@ -27,7 +28,9 @@ END_KEYS = "Ctrl-Z, then Enter," if os.name == "nt" else "Ctrl-D"
 """The keys that end what a person types in."""
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _CLEAR_LINE = "\r\x1b[K"
+_USUAL_COLUMNS = 80
 
 
 class _LastLine:
@@ -43,16 +46,35 @@ class _LastLine:
 _last_line = _LastLine()
 
 
+def columns(stream: TextIO) -> Optional[int]:
+    """How many characters a line of this terminal has; None if the stream goes elsewhere."""
+    if not stream.isatty():
+        return None
+    wanted = os.environ.get("COLUMNS", "")
+    if wanted.isdecimal() and int(wanted) > 0:
+        return int(wanted)
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or _USUAL_COLUMNS
+    except OSError:  # it does not know
+        return _USUAL_COLUMNS
+
+
+def _obeys(stream: TextIO) -> bool:
+    """Whether this is a terminal that can write over a line."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 # What is printed ------------------------------------------------------------------------------------------------------
 
 
-def show(text: str, *, end: str = "\n") -> None:
+def show(text: str, *, end: str = "\n", label: str = "") -> None:
     """Print to the standard output, at once; on a terminal without what could steer it.
 
     Models, tools and servers write what they like: an escape sequence could rewrite what stands there already.
+    ``label`` stands before the text. It is ours, and may have a colour.
     """
     clear_status()
-    print(_CONTROLS.sub("", text) if sys.stdout.isatty() else text, end=end, flush=True)
+    print(label + (_CONTROLS.sub("", text) if sys.stdout.isatty() else text), end=end, flush=True)
     _last_line.is_output = not f"{text}{end}".endswith("\n")
 
 
@@ -64,25 +86,29 @@ def finish_line() -> None:
 
 def note(text: str) -> None:
     """Print one line beside the output, in brackets."""
-    print_beside(f"({one_line(text)})")
+    print_beside(painted(f"({one_line(text)})", "faint", sys.stderr))
+
+
+def report(text: str) -> None:
+    """Print why a command ends."""
+    print(f"realtime-sync: {painted('error:', 'red', sys.stderr)} {text}", file=sys.stderr)
 
 
 def print_beside(line: str) -> None:
     """Print a line to the standard error, above the status or the prompt. Any thread may call it."""
-    on_terminal = sys.stderr.isatty()
-    unfinished = _last_line.draw() if on_terminal else ""
-    begin = _CLEAR_LINE if unfinished else ""
-    if on_terminal and sys.stdout.isatty() and _last_line.is_output:
+    unfinished = _last_line.draw() if sys.stderr.isatty() else ""
+    begin = "" if not unfinished else _CLEAR_LINE if _obeys(sys.stderr) else "\n"
+    if sys.stderr.isatty() and sys.stdout.isatty() and _last_line.is_output:
         begin, _last_line.is_output = "\n", False
     print(f"{begin}{line}\n{unfinished}", end="", file=sys.stderr, flush=True)
 
 
 def show_status(text: str) -> None:
-    """Write a status over the one before; of a long one, its end. Nothing if the standard error is no terminal."""
-    if sys.stderr.isatty():
-        width = shutil.get_terminal_size().columns - 1
+    """Write a status over the one before; of a long one, its end. Nothing if the standard error cannot do that."""
+    if _obeys(sys.stderr):
+        room = (columns(sys.stderr) or _USUAL_COLUMNS) - 1
         line = one_line(text)
-        line = line if len(line) <= width else "…" + line[-width + 1 :]
+        line = line if cells.width_of(line) <= room else "…" + cells.ending(line, room - 1)
         _last_line.draw = lambda: line
         print(f"{_CLEAR_LINE}{line}", end="", file=sys.stderr, flush=True)
 
@@ -153,27 +179,16 @@ def note_cost(conversation: Conversation, *, priced: bool) -> None:
 def text_from(words: list[str], what: str) -> Optional[str]:
     """The words of the command line; for ``-``, and for no words, what is piped in. None if nothing is.
 
-    Raises ``ConfigurationError`` if the text is empty, ``InvalidInputError`` if what is piped in is no text.
+    Raises ``ConfigurationError`` if the text is empty, ``InvalidInputError`` if it is no text.
     """
     if not words and sys.stdin.isatty():
         return None
-    try:
-        piped = sys.stdin.read() if not words or "-" in words else ""
-    except UnicodeDecodeError as error:
-        raise _no_text("what was piped in", error.encoding) from error
-    if has_halves(piped):  # the standard input lets anything pass if the locale names no encoding
-        raise _no_text("what was piped in", sys.stdin.encoding)
-    text = " ".join(piped if word == "-" else word for word in words or ["-"]).strip()
-    if has_halves(text):
-        raise _no_text(f"the {what}", sys.getfilesystemencoding())
+    piped = texts.piped_text() if not words or "-" in words else ""
+    given = [texts.checked(word, f"the {what}", sys.getfilesystemencoding()) for word in words]
+    text = " ".join(piped if word == "-" else word for word in given or ["-"]).strip()
     if not text:
         raise ConfigurationError(f"there is no {what}: the text is empty.")
     return text
-
-
-def _no_text(what: str, encoding: str) -> InvalidInputError:
-    convert = f"iconv -f latin1 -t {encoding}"
-    return InvalidInputError(f"{what} is no text in {encoding}; convert it first, for example with: {convert}")
 
 
 def next_line(prompt: str) -> Optional[str]:
@@ -188,6 +203,9 @@ def next_line(prompt: str) -> Optional[str]:
         except EOFError:
             print(file=sys.stderr)
             return None
+        except InvalidInputError as error:
+            note(str(error))
+            continue
         except KeyboardInterrupt:
             print(file=sys.stderr)
             if interrupted:
@@ -205,12 +223,21 @@ def _typed_line(prompt: str) -> str:
     with contextlib.suppress(ImportError):  # Windows: its console edits lines by itself
         import readline  # noqa: F401  input() edits lines with it, and keeps those of this run
     # Into a pipe or a file, input() would write the prompt, too.
-    print("" if sys.stdout.isatty() else prompt, end="", file=sys.stderr, flush=True)
-    _last_line.draw = lambda: prompt + _typed_so_far()
+    if not sys.stdout.isatty():
+        print(painted(prompt, "cyan", sys.stderr), end="", file=sys.stderr, flush=True)
+    _last_line.draw = lambda: painted(prompt, "cyan", sys.stderr) + _typed_so_far()
     try:
-        return input(prompt if sys.stdout.isatty() else "").strip()
+        line = input(_for_readline(painted(prompt, "cyan", sys.stdout)) if sys.stdout.isatty() else "").strip()
+        return texts.checked(line, "what was typed in", sys.stdin.encoding)
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(texts.no_text("what was typed in", error)) from error
     finally:
         _last_line.draw = str
+
+
+def _for_readline(prompt: str) -> str:
+    """With the marks by which readline knows what takes no room; else it would break long lines at the wrong place."""
+    return _COLOUR.sub("\x01\\g<0>\x02", prompt) if "readline" in sys.modules else prompt
 
 
 def _typed_so_far() -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib.util
 import json
+import os
 import sys
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Optional, get_args
 
 from realtime_sync import transcribing
 from realtime_sync.cli import options, terminal
@@ -30,6 +32,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--jobs", type=jobs, default=4, metavar="N", help="files at once (default: %(default)s)")
     parser.add_argument("--language", metavar="CODE", help="what is spoken, such as en; by default the model finds out")
     parser.add_argument("--logprobs", action="store_true", help="in JSON: how sure the model was of each token")
+    kinds = get_args(transcribing.ServerKind)
+    own = "vllm: vLLM's own realtime endpoint; give its --endpoint and --model (default: %(default)s)"
+    parser.add_argument("--server", choices=kinds, default=kinds[0], help=own)
     parser.add_argument("--retries", type=retries, default=2, metavar="N", help="tries again (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true", help="transcribe also what is in FOLDER already")
     parser.add_argument("--json", action="store_true", help="print a line of JSON for each file, also with -o")
@@ -50,6 +55,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
       realtime-sync transcribe call.wav --language de --format vtt
       realtime-sync transcribe --json call.wav | jq -r .text
       realtime-sync transcribe talk.flac --local                   # pip install 'realtime-sync[voice]'
+      realtime-sync transcribe talk.flac --server vllm --endpoint http://localhost:8000/v1 --model MODEL
 
     With -o each file is written as soon as it is done, whole or not at all; one that is there is
     skipped. After a lost connection or if the service is overloaded, it tries again. A file that
@@ -59,6 +65,10 @@ def transcribe(arguments: argparse.Namespace) -> int:
     paths = _recordings(arguments.files)
     if len(paths) > 1 and not arguments.output and not arguments.json and arguments.format != "txt":
         raise ConfigurationError(f"several files as {arguments.format} need a folder to be written to: -o FOLDER.")
+    if arguments.output:
+        OutputFolder(arguments.output, arguments.format).targets(paths)  # refuses now what it would refuse later
+    if not any(map(os.path.exists, paths)):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), paths[0])
     finished: list[transcribing.FileTranscription] = []
     try:
         with options.client_from(arguments, speech=True) as client:
@@ -75,6 +85,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
                 language=arguments.language,
                 logprobs=arguments.logprobs,
                 retries=arguments.retries,
+                server=arguments.server,
             )
     except KeyboardInterrupt:
         kept = "start it again to go on" if arguments.output else "-o FOLDER would have kept them"

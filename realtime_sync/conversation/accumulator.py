@@ -164,6 +164,12 @@ class Accumulator:
             if transcription.status == "in_progress":
                 transcription.logprobs.extend(update.logprobs or ())
 
+    def _transcription_updated(self, update: updates.ConversationItemInputAudioTranscriptionUpdatedUpdate) -> None:
+        part = self._heard(update.item_id, update.content_index or 0)
+        if part is not None:
+            part.transcript.replace(update.transcript)
+            part.transcription()
+
     def _transcription_segment(self, update: updates.ConversationItemInputAudioTranscriptionSegmentUpdate) -> None:
         part = self._heard(update.item_id, update.content_index)
         if part is not None:
@@ -429,6 +435,7 @@ _HANDLERS: dict[type[ConversationUpdate], Callable[[Accumulator, Any], None]] = 
     updates.ConversationItemDeletedUpdate: Accumulator._item_deleted,
     updates.ConversationItemTruncatedUpdate: Accumulator._item_truncated,
     updates.ConversationItemInputAudioTranscriptionDeltaUpdate: Accumulator._transcription_delta,
+    updates.ConversationItemInputAudioTranscriptionUpdatedUpdate: Accumulator._transcription_updated,
     updates.ConversationItemInputAudioTranscriptionSegmentUpdate: Accumulator._transcription_segment,
     updates.ConversationItemInputAudioTranscriptionCompletedUpdate: Accumulator._transcription_completed,
     updates.ConversationItemInputAudioTranscriptionFailedUpdate: Accumulator._transcription_failed,

@@ -30,6 +30,11 @@ class TextPieces:
         if text is not None and not self._pieces:
             self._pieces.append(text)
 
+    def replace(self, text: str) -> None:
+        """All of it so far; after the final value it is late."""
+        if not self.closed:
+            self._pieces = [text]
+
     def close(self, text: str) -> None:
         """The final value."""
         self._pieces = [text]

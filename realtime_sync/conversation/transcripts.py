@@ -16,6 +16,7 @@ from realtime_sync.protocol.updates import (
     InputAudioBufferCommittedUpdate,
     InputAudioBufferSpeechStartedUpdate,
     InputAudioBufferSpeechStoppedUpdate,
+    TranscriptionDoneUpdate,
 )
 from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionCompletedUpdate as _Completed
 from realtime_sync.protocol.updates import ConversationItemInputAudioTranscriptionFailedUpdate as _Failed
@@ -57,6 +58,7 @@ class TranscriptionSegment:
 class Transcript:
     """What one committed piece of audio (a turn, where voice activity is detected) says.
 
+    ``item_id``: the item's that the audio has become; empty where there is none (vLLM's own realtime endpoint).
     ``start``, ``end``: seconds of the session's audio; None where the caller commits. ``segments``: its parts with
     their speakers, where the model tells them, on the same time line, or from the piece's beginning where ``start`` is
     None. ``error``: why there is no text; None where there is. ``languages``: codes of those that the model heard.
@@ -100,6 +102,8 @@ class TranscriptCollector:
             self._note_segment(update)
         elif isinstance(update, (_Completed, _Failed)):
             self._finish(update)
+        elif isinstance(update, TranscriptionDoneUpdate):
+            return [_of_vllm(update)]
         elif isinstance(update, ConversationItemDeletedUpdate):  # nobody will transcribe it, so nobody may wait for it
             self._give_up([(update.item_id, 0), *(piece for piece in self._open if piece[0] == update.item_id)])
         elif isinstance(update, SessionReconnectedUpdate):
@@ -184,6 +188,20 @@ def _remember(memory: dict[K, V], key: K, value: V) -> None:
     memory[key] = value
     if len(memory) > _MOST_REMEMBERED:
         del memory[next(iter(memory))]
+
+
+def _of_vllm(update: TranscriptionDoneUpdate) -> Transcript:
+    """VLLM has one piece of audio at a time, and no name for it."""
+    told = update.usage
+    usage = None
+    if told is not None:
+        usage = TranscriptionUsage(
+            type="tokens",
+            total_tokens=told.total_tokens,
+            input_tokens=told.prompt_tokens,
+            output_tokens=told.completion_tokens,
+        )
+    return Transcript(item_id="", text=update.text, usage=usage)
 
 
 def _later(segment: TranscriptionSegment, seconds: float) -> TranscriptionSegment:

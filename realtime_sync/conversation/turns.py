@@ -350,10 +350,18 @@ class TurnTracker:
         if draft is not None and self._has_room(draft, update):
             draft.spoken.setdefault(update.item_id, TextPieces()).add(update.delta or "")
 
+    def _transcript_updated(
+        self, update: updates.ConversationItemInputAudioTranscriptionUpdatedUpdate, at: float
+    ) -> None:
+        speaking = self._unanswered if self._unanswered and self._unanswered.speaking == update.item_id else None
+        draft = self._draft_of_speech(update.item_id) or speaking
+        if draft is not None and self._has_room(draft, update):
+            draft.spoken.setdefault(update.item_id, TextPieces()).replace(update.transcript)
+
     def _transcript_completed(
         self, update: updates.ConversationItemInputAudioTranscriptionCompletedUpdate, at: float
     ) -> None:
-        draft = self._draft_of_speech(update.item_id)
+        draft = self._draft_of_speech(update.item_id) or self._unannounced(update.item_id, at)
         if draft is not None:
             draft.spoken.setdefault(update.item_id, TextPieces()).close(update.transcript)
             draft.awaited.discard(update.item_id)
@@ -372,6 +380,18 @@ class TurnTracker:
             (draft for draft in reversed(self._open) if draft.uncommitted and draft.uncommitted == item_id), None
         )
         return self._draft_of_user(item_id) or (None if draft is None else self._untold(draft))
+
+    def _unannounced(self, item_id: str, at: float) -> Optional[_Draft]:
+        """The turn of speech that is first told of by its transcript (LiteLLM's bridge to Gemini, 2026-11).
+
+        While an answer is in progress it is a late one, of what was said before this tracker began.
+        """
+        if not item_id or item_id in self._had or self._answers:
+            return None
+        draft = self._users_turn(at)
+        draft.note("committed", at)
+        self._join(draft, item_id)
+        return draft
 
     def _untold(self, draft: _Draft) -> _Draft:
         """Take over an utterance that must have been committed: it is transcribed, or answered."""
@@ -544,6 +564,7 @@ _HANDLERS: dict[type[ConversationUpdate], Callable[[TurnTracker, Any, float], No
     updates.ConversationItemDeletedUpdate: TurnTracker._item_deleted,
     updates.ConversationItemTruncatedUpdate: TurnTracker._item_truncated,
     updates.ConversationItemInputAudioTranscriptionDeltaUpdate: TurnTracker._transcript_delta,
+    updates.ConversationItemInputAudioTranscriptionUpdatedUpdate: TurnTracker._transcript_updated,
     updates.ConversationItemInputAudioTranscriptionCompletedUpdate: TurnTracker._transcript_completed,
     updates.ConversationItemInputAudioTranscriptionFailedUpdate: TurnTracker._transcript_failed,
     updates.ResponseCreatedUpdate: TurnTracker._response_created,

@@ -26,14 +26,29 @@ if TYPE_CHECKING:
 OPENAI_URL = "https://api.openai.com/v1"
 """The base URL of the OpenAI API."""
 
-Flavour = Literal["openai", "azure", "azure-preview"]
+Flavour = Literal["openai", "azure", "azure-preview", "azure-voice-live"]
 """Whose rules of paths, query and headers hold. A server of one's own is ``"openai"``, unless it imitates Azure."""
 
+VOICE_LIVE_VERSION = "2026-07-15"
+"""The newest version of Azure Voice Live, as azure-ai-voicelive 1.3.1 has it (2026-11)."""
+VOICE_LIVE_SCOPE = "https://ai.azure.com/.default"
+"""What Azure Voice Live wants tokens for."""
+
+_AZURE_PATHS = {
+    "azure": "/openai/v1/realtime",
+    "azure-preview": "/openai/realtime",
+    "azure-voice-live": "/voice-live/realtime",
+}
+_VOICE_LIVE_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(-preview)?")
 _PREVIEW_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}-preview")
 # What people paste with the base URL of a service: the paths of its other APIs, or of one realtime request.
 _OPENAI_TAIL = re.compile(r"(?<=/v1)/((chat/)?completions|responses|models|realtime/(client_secrets|sessions|calls))$")
-_AZURE_TAIL = re.compile(r"/openai(/(v1|deployments|realtime)(/.*)?)?$|^/models(/.*)?$|^/api/projects/[^/]+$")
+_AZURE_TAIL = re.compile(
+    r"/voice-live(/realtime)?$|/openai(/(v1|deployments|realtime)(/.*)?)?$|^/models(/.*)?$|^/api/projects/[^/]+$"
+)
 _SELECTORS = ("model", "deployment", "call_id", "intent")
+# What may stand in a query of one's own instead: a Foundry agent of Voice Live's.
+_AGENT = "agent-name"
 
 Additions = Mapping[str, Optional[str]]
 """Headers or a query to add to ours; a value None removes one of ours."""
@@ -92,21 +107,21 @@ class Target:
 @reportable
 @attrs.frozen(kw_only=True, eq=False)
 class Endpoint:
-    """Where to connect, and as whom. Made by ``Endpoint.openai`` or ``Endpoint.azure``.
+    """Where to connect, and as whom. Made by ``Endpoint.openai``, ``Endpoint.azure`` or ``Endpoint.voice_live``.
 
     Settings with which no connection could be made raise ConfigurationError at once.
 
     Attributes:
         base_url: http, https, ws or wss. ``/realtime`` is added unless the path ends so already; its query is kept.
         flavour: Whose rules of paths, query and headers hold: ``"openai"`` (the default, also for servers of one's
-            own), ``"azure"`` or ``"azure-preview"``.
+            own), ``"azure"``, ``"azure-preview"`` or ``"azure-voice-live"``.
         dialect: ``Dialect.GA`` (the default), or ``Dialect.PREVIEW`` for a server that speaks the beta protocol; the
             header ``openai-beta: realtime=v1`` is then sent.
         credential: See ``Credential``. None (the default): the server wants none.
         credential_kind: ``"token"`` is sent as ``Authorization: Bearer``, ``"key"`` as ``api-key``. None: a text is a
             key, anything else gives tokens.
         token_scope: What an object with ``get_token`` is asked for; Azure's by default.
-        api_version: Azure: ``"v1"``, or the date of a preview. None (the default) for others.
+        api_version: Azure: ``"v1"``, or the date of a preview; Voice Live: a date. None (the default) for others.
         organization: The OpenAI organization that pays. None: the key's own.
         project: The OpenAI project that pays. None: the key's own.
         user_agent: The name of your application, added to the library's own in ``User-Agent``. None: nothing is added.
@@ -246,6 +261,47 @@ class Endpoint:
             ca_file=ca_file,
         )
 
+    @classmethod
+    @discreet
+    def voice_live(
+        cls,
+        endpoint: str,
+        credential: Credential,
+        *,
+        api_version: str = VOICE_LIVE_VERSION,
+        credential_kind: Optional[CredentialKind] = None,
+        token_scope: str = VOICE_LIVE_SCOPE,
+        user_agent: Optional[str] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+        proxy: Union[str, Literal[False], None] = None,
+        ssl_context: Optional[ssl.SSLContext] = None,
+        ca_file: Optional[str] = None,
+    ) -> Endpoint:
+        """Azure Voice Live, which speaks the preview dialect. The arguments are those of ``Endpoint.azure``.
+
+        ``endpoint`` is the resource, such as ``https://RESOURCE.services.ai.azure.com``. ``query`` takes what names a
+        Foundry agent in place of a model: ``agent-name``, ``agent-project-name``.
+
+        Raises:
+            ConfigurationError: No connection could ever be made with these settings.
+        """
+        return cls(
+            base_url=endpoint,
+            flavour="azure-voice-live",
+            dialect=Dialect.PREVIEW,
+            credential=credential,
+            credential_kind=credential_kind,
+            token_scope=token_scope,
+            api_version=api_version,
+            user_agent=user_agent,
+            headers=headers,
+            query=query,
+            proxy=proxy,
+            ssl_context=ssl_context,
+            ca_file=ca_file,
+        )
+
     @discreet
     def target(
         self,
@@ -270,12 +326,15 @@ class Endpoint:
             raise UnsupportedByDialectError(
                 f"Azure's preview protocol has no {'call_id' if call_id else path_suffix}. Use api_version='v1'."
             )
+        if self.flavour == "azure-voice-live" and (path_suffix or call_id or intent):
+            kind = path_suffix or intent or "call_id"
+            raise UnsupportedByDialectError(f"Azure Voice Live has no {kind} sessions. Use AzureOpenAIClient for them.")
         base, base_query = urls.split_base_url(self.base_url)
         extra_headers, extra_query = _copied(extra_headers), _copied(extra_query)
         query = urls.merge_query(base_query, own_query, self.query, extra_query)
         asked = {name for name, _ in query} | set(self.query) | set(extra_query)
-        if asked.isdisjoint(_SELECTORS):
-            name = "deployment" if self.flavour != "openai" else "model"
+        if asked.isdisjoint(_SELECTORS) and not (self.flavour == "azure-voice-live" and _AGENT in asked):
+            name = "deployment" if self.flavour in ("azure", "azure-preview") else "model"
             raise ConfigurationError(f"Which {name}? Make the client with one: get_realtime_conversation_client(...).")
         url = urls.build_url(base, self._path(base.path, path_suffix), query)
         return self._target(url, extra_headers)
@@ -287,8 +346,10 @@ class Endpoint:
         ``beside``: to ``path`` beside ``/realtime``, such as ``"models"``.
 
         The same host, credential, headers, query, proxy and TLS as ``target()``, but for what selects a session.
-        Raises ConfigurationError, or AuthenticationError if the credential failed.
+        Raises ConfigurationError, UnsupportedByDialectError, or AuthenticationError if the credential failed.
         """
+        if self.flavour == "azure-voice-live":
+            raise UnsupportedByDialectError(f"Azure Voice Live has no {path}. Use AzureOpenAIClient for them.")
         base, base_query = urls.split_base_url(self.base_url)
         no_selector: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS)
         query = urls.merge_query(base_query, self._own_query(None, None, None), self.query, no_selector)
@@ -326,6 +387,8 @@ class Endpoint:
             if "model" in query:
                 query["deployment"], query["model"] = query["model"], None
             query["api-version"] = self.api_version
+        elif self.flavour == "azure-voice-live":
+            query["api-version"] = self.api_version
         elif self.flavour == "azure":
             query["api-version"] = None  # the GA path answers 401 to any (2026-09)
         return query
@@ -335,7 +398,7 @@ class Endpoint:
         known = (_OPENAI_TAIL if self.flavour == "openai" else _AZURE_TAIL).search(path)
         path = path[: known.start()] if known else path
         if self.flavour != "openai" and (known or not path.endswith("/realtime")):
-            path += "/openai/v1/realtime" if self.flavour == "azure" else "/openai/realtime"
+            path += _AZURE_PATHS[self.flavour]
         tail = f"/{urls.printable(suffix, 'path_suffix').strip('/')}" if suffix else ""
         if path.endswith(f"/realtime{tail}"):
             return path
@@ -348,7 +411,7 @@ class Endpoint:
             headers["OpenAI-Organization"] = self.organization
         if self.project:
             headers["OpenAI-Project"] = self.project
-        if self.dialect is Dialect.PREVIEW:
+        if self.dialect is Dialect.PREVIEW and self.flavour != "azure-voice-live":
             headers["openai-beta"] = "realtime=v1"
         if self.flavour != "openai":
             import uuid
@@ -361,13 +424,20 @@ class Endpoint:
         if self.flavour == "openai":
             return
         base, query = urls.split_base_url(self.base_url)
-        if base.path.startswith(("/voice-live", "/voice-agent")):
-            raise ConfigurationError(
-                "The endpoint's URL is one of Voice Live, which is another API of Azure. For the realtime API leave "
-                "out its path and its query, and name the resource alone."
-            )
         version = self.api_version
-        if version != "v1" and not (isinstance(version, str) and _PREVIEW_VERSION.fullmatch(version)):
+        voice_live = self.flavour == "azure-voice-live"
+        if voice_live and not (isinstance(version, str) and _VOICE_LIVE_VERSION.fullmatch(version)):
+            raise ConfigurationError(f"api_version must be a date, such as '{VOICE_LIVE_VERSION}', not {version!r}.")
+        if not voice_live and base.path.startswith(("/voice-live", "/voice-agent")):
+            raise ConfigurationError(
+                "The endpoint's URL is one of Voice Live, which is another API of Azure: AzureVoiceLiveClient speaks "
+                "to it. For the realtime API leave out its path and its query, and name the resource alone."
+            )
+        if (
+            not voice_live
+            and version != "v1"
+            and not (isinstance(version, str) and _PREVIEW_VERSION.fullmatch(version))
+        ):
             raise ConfigurationError(
                 f"api_version {version!r} has no realtime API. Use 'v1' (generally available), or the date of a "
                 "preview, such as '2024-10-01-preview' or '2025-04-01-preview'."

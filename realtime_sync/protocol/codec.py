@@ -68,7 +68,10 @@ def _decoded_first(
 
 def decode_binary(frame: bytes, *, arrived_at: float = 0.0) -> ConversationUpdate:
     """The update that stands for a binary frame, which the protocol does not have."""
-    told = f"a binary frame of {len(frame)} bytes"
+    told = (
+        f"a binary frame of {len(frame)} bytes, which the protocol does not have; xAI sends an answer's audio so "
+        "if audio.output.transport is 'binary': set it to 'json', its default"
+    )
     return UnreadableUpdate(type="", raw_bytes=frame, faults=(told,), arrived_at=arrived_at)
 
 

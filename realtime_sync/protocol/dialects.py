@@ -135,6 +135,8 @@ _GA_FORMATS: dict[str, Json] = {
 }
 # How Qwen's service tells PCM: by a word, or in an object with a ``sample_rate`` (2026-03).
 _QWEN_FORMATS: dict[str, Json] = {"pcm": {"type": "audio/pcm"}, "pcm24": {"type": "audio/pcm", "rate": 24000}}
+# What vLLM's own endpoint hears. It does not tell it, and greets as nobody else does (2026-11).
+_VLLM_FORMAT: Json = {"type": "audio/pcm", "rate": 16000}
 _PREVIEW_FORMATS = {"audio/pcm": "pcm16", "audio/pcmu": "g711_ulaw", "audio/pcma": "g711_alaw"}
 _GA_PARTS = {"text": "output_text", "audio": "output_audio"}
 _PREVIEW_PARTS = {"output_text": "text", "output_audio": "audio"}
@@ -158,8 +160,8 @@ def read(message: Json, dialect: Dialect = Dialect.GA) -> Json:
     """A wire message in the canonical layout, whichever spelling it uses."""
     message = dict(message)
     wire_type = message.get("type")
-    if wire_type == "session.created" and "session" not in message and "id" in message:  # vLLM (2026-08)
-        message["session"] = {"id": message.pop("id")}
+    if wire_type == "session.created" and "session" not in message and "id" in message:
+        message["session"] = {"id": message.pop("id"), "input_audio_format": _VLLM_FORMAT}
     _change(message, "session", read_session)
     if wire_type == "error":
         message = _read_error(message)

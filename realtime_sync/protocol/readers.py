@@ -38,6 +38,8 @@ _DEFAULTS = (type(None), bool, str, int, float, tuple, UnsetType)
 _PUT = ("raw_content", "extra", "arrived_at")
 # Updates are frozen for everyone but those who read messages.
 _new, _set = object.__new__, object.__setattr__
+_FINISHED = "conversation.item.input_audio_transcription.completed"
+_SO_FAR = "conversation.item.input_audio_transcription.updated"
 # A text with no more brackets is not nested too deeply.
 _SURELY_FLAT = 300
 
@@ -123,6 +125,23 @@ class Reader:
         return update
 
 
+class _TranscriptReader(Reader):
+    """xAI tells what was heard so far by the type of a finished transcript; its ``status`` says which it is (2026-06).
+
+    ``so_far``: reads those that are not finished.
+    """
+
+    def __init__(self, cls: type[ConversationUpdate], so_far: Reader) -> None:
+        super().__init__(cls, differs=False)
+        self._so_far = so_far
+
+    def read(self, message: Json, text: str, arrived_at: float, dialect: Dialect) -> ConversationUpdate:
+        """The update of any message."""
+        if message.get("status") == "in_progress":
+            return self._so_far.read(message, text, arrived_at, dialect)
+        return super().read(message, text, arrived_at, dialect)
+
+
 def made_reader(wire_type: str, dialect: Dialect, registry: Registry) -> Optional[Reader]:
     """How messages of this type are read; None if there is no class for it.
 
@@ -136,7 +155,8 @@ def made_reader(wire_type: str, dialect: Dialect, registry: Registry) -> Optiona
         if cls is None:
             return None
         differs = not {"session", "response", "item", "part", "error"}.isdisjoint(attrs.fields_dict(cls))
-        readers[name] = Reader(cls, differs)
+        so_far = made_reader(_SO_FAR, dialect, registry) if name == _FINISHED else None
+        readers[name] = Reader(cls, differs) if so_far is None else _TranscriptReader(cls, so_far)
     reader: Reader = readers[name]
     return reader
 

@@ -189,6 +189,21 @@ class TranscriptionUsage(WireObject):
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
+class CompletionUsage(WireObject):
+    """What vLLM used for a transcription, as chat completions tell it. A field that the server did not send is None.
+
+    Attributes:
+        prompt_tokens: Of the audio.
+        completion_tokens: Of the text.
+        total_tokens: Both.
+    """
+
+    prompt_tokens: Optional[int] = None
+    completion_tokens: Optional[int] = None
+    total_tokens: Optional[int] = None
+
+
+@attrs.define(kw_only=True, repr=False, eq=False)
 class LogProb(WireObject):
     """How sure the transcription was of one token.
 

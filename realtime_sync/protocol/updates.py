@@ -165,11 +165,24 @@ class ConversationItemInputAudioTranscriptionSegmentUpdate(ItemUpdateBase):
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
+class ConversationItemInputAudioTranscriptionUpdatedUpdate(ItemUpdateBase):
+    """xAI: ``transcript`` is all that the user has said so far, in place of what was told before; no piece to add.
+
+    It may correct what was told before. xAI also spells it ``....completed`` with a ``status`` of ``"in_progress"``.
+    """
+
+    transcript: str
+    content_index: Optional[int] = None
+    status: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
 class ConversationItemInputAudioTranscriptionCompletedUpdate(ItemUpdateBase):
-    """The transcript of what the user said."""
+    """The transcript of what the user said; ``status`` is told by xAI alone."""
 
     content_index: int
     transcript: str
+    status: Optional[str] = None
     languages: Optional[list[resources.TranscriptionLanguage]] = None
     logprobs: Optional[list[resources.LogProb]] = None
     usage: Optional[resources.TranscriptionUsage] = None
@@ -188,6 +201,13 @@ class InputAudioBufferCommittedUpdate(ItemUpdateBase):
     """The input buffer has become a user message."""
 
     previous_item_id: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
+class PingUpdate(ConversationUpdate):
+    """xAI shows that it is still there; it wants no answer. ``timestamp`` in Unix milliseconds."""
+
+    timestamp: Optional[int] = None
 
 
 class InputAudioBufferClearedUpdate(ConversationUpdate):
@@ -435,6 +455,21 @@ class SessionOutputAudioDeltaUpdate(_TranslationDelta):
     @property
     def audio_bytes(self) -> Optional[bytes]:
         return decode_base64(self.delta)
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
+class TranscriptionDeltaUpdate(ConversationUpdate):
+    """vLLM's own realtime endpoint: a piece of what it hears."""
+
+    delta: str
+
+
+@attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
+class TranscriptionDoneUpdate(ConversationUpdate):
+    """vLLM's own realtime endpoint: all that it has heard since it was told to listen."""
+
+    text: str
+    usage: Optional[resources.CompletionUsage] = None
 
 
 def is_about_tool_lists(update: ConversationUpdate) -> bool:

@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Optional
 
+from realtime_sync.cells import beginning, width_of
 from realtime_sync.conversation.turns import Turn
 from realtime_sync.recording import Recording
 
@@ -19,7 +20,7 @@ LATENCIES = (
 )
 """The latencies that are shown, by their names in ``Timeline``."""
 
-_WORDS = 60  # characters of what was said
+_FEWEST_WORDS = 24  # cells of what was said; if there is no room for so many, a turn takes several lines
 
 
 def latency(turn: Turn, name: str) -> Optional[float]:
@@ -47,10 +48,10 @@ def shown_length(seconds: float) -> str:
     return f"{seconds:.1f} s" if round(seconds, 1) < 60 else f"{clock(seconds)} min"
 
 
-def shortened(text: str, width: int) -> str:
-    """On one line, at most so long."""
+def shortened(text: str, width: Optional[int]) -> str:
+    """On one line, at most so many cells wide; None: however wide."""
     text = " ".join(text.split())
-    return text if len(text) <= width else f"{text[: width - 3].rstrip()}..."
+    return text if width is None or width_of(text) <= width else f"{beginning(text, width - 3).rstrip()}..."
 
 
 def user_words(turn: Turn) -> str:
@@ -64,23 +65,24 @@ def model_words(turn: Turn) -> str:
     return " ".join(filter(None, (calls, turn.text or turn.transcript)))
 
 
-def text(recording: Recording) -> str:
+def text(recording: Recording, *, width: Optional[int] = None) -> str:
     """The turns with their latencies as a table, to be printed.
 
     Args:
         recording: The recording.
+        width: How wide a line may be, in characters: what was said is cut to fit, and if there is no room for it,
+            each turn is a list of lines. None: nothing is cut.
     """
     turns = recording.turns()
-    told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
-    heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
-    lines = [_title(recording, turns), *(f"  {fault}" for fault in recording.faults)]
+    lines = [title_of(recording, turns), *(f"  {fault}" for fault in recording.faults)]
     if turns:
-        rows = [_row(number, turn, told) for number, turn in enumerate(turns, 1)]
-        lines += ["", *_table(["turn", "began", *heads, "status", "said -> answered"], [*rows, *_median(turns, told)])]
+        heads, rows = table_of(turns)
+        lines += ["", *(_table(heads, rows, width) or _lists(heads, rows, width or 0))]
     return "\n".join(lines)
 
 
-def _title(recording: Recording, turns: Sequence[Turn]) -> str:
+def title_of(recording: Recording, turns: Sequence[Turn]) -> str:
+    """When it was, how long, and how much it holds."""
     ends = [f"{len(recording.connections)} connections"] if len(recording.connections) > 1 else []
     ends += [str(each.info) for each in recording.connections if each.info is not None]
     counts = [_counted(len(turns), "turn"), _counted(len(recording.entries), "frame")]
@@ -91,9 +93,17 @@ def _counted(count: int, what: str) -> str:
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
+def table_of(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
+    """The heads, of one line or two, and the rows; the last column is what was said, as a whole."""
+    told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
+    heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
+    rows = [_row(number, turn, told) for number, turn in enumerate(turns, 1)]
+    return ["turn", "began", *heads, "status", "said -> answered"], [*rows, *_median(turns, told)]
+
+
 def _row(number: int, turn: Turn, told: Sequence[str]) -> list[str]:
     status = "interrupted" if turn.interrupted else turn.status or "unanswered"
-    words = shortened(f"{user_words(turn) or '...'} -> {model_words(turn) or '...'}", _WORDS)
+    words = shortened(f"{user_words(turn) or '...'} -> {model_words(turn) or '...'}", None)
     times = [shown_seconds(latency(turn, name)) for name in told]
     return [str(number), clock(turn.started), *times, status, words]
 
@@ -106,16 +116,34 @@ def _median(turns: Sequence[Turn], told: Sequence[str]) -> list[list[str]]:
     return [["median", "", *(shown_seconds(statistics.median(values)) for values in known), "", ""]]
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as they need be; numbers end where their column does, the last two columns are words."""
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], width: Optional[int]) -> list[str]:
+    """Columns as wide as they need be; numbers end where their column does, the last two columns are words.
+
+    Empty if there is no room for the last column.
+    """
     two = [head.rpartition("\n") for head in heads]
     lines = [[first for first, _, _ in two], [second for _, _, second in two], *rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(heads))]
-    words = len(heads) - 2
-    return [
-        "  ".join(
-            cell.rjust(width) if column < words else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    ]
+    numbers = len(heads) - 2
+    widths = [max(len(line[column]) for line in lines) for column in range(numbers + 1)]
+    room = None if width is None else width - sum(widths) - 2 * len(widths)
+    if room is not None and room < _FEWEST_WORDS:
+        return []
+    made = []
+    for line in lines:
+        cells = [
+            cell.rjust(width) if column < numbers else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line[:-1], widths, strict=True))
+        ]
+        made.append("  ".join([*cells, shortened(line[-1], room)]).rstrip())
+    return made
+
+
+def _lists(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The table with a line for each cell."""
+    names = [head.replace("\n", " ") for head in heads[1:-1]]
+    widest = max(map(len, names))
+    lines: list[str] = []
+    for first, *cells, words in rows:
+        lines += ["", shortened(f"{heads[0]} {first}: {words}" if words else first, width)]
+        lines += [f"  {name:<{widest}}  {cell}" for name, cell in zip(names, cells, strict=True) if cell]
+    return lines[1:]

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from realtime_sync.transcribing.formats import FORMATS, format_transcription
     from realtime_sync.transcribing.many_files import FileTranscription, transcribe_files
     from realtime_sync.transcribing.one_file import DEFAULT_TRANSCRIPTION_MODEL, transcribe
+    from realtime_sync.transcribing.servers import ServerKind
     from realtime_sync.transcribing.transcription import Transcription
 else:
     __getattr__, __dir__ = lazily(
@@ -16,6 +17,7 @@ else:
             "formats": "FORMATS format_transcription",
             "many_files": "FileTranscription transcribe_files",
             "one_file": "DEFAULT_TRANSCRIPTION_MODEL transcribe",
+            "servers": "ServerKind",
             "transcription": "Transcription",
         },
     )
@@ -24,6 +26,7 @@ __all__ = [
     "DEFAULT_TRANSCRIPTION_MODEL",
     "FORMATS",
     "FileTranscription",
+    "ServerKind",
     "Transcription",
     "format_transcription",
     "transcribe",

@@ -25,6 +25,7 @@ from realtime_sync.protocol.options import TranscriptionSessionOptions
 from realtime_sync.threads import typed
 from realtime_sync.transcribing.one_file import session_options, transcribe
 from realtime_sync.transcribing.output import OutputFolder
+from realtime_sync.transcribing.servers import ServerKind, check_server
 from realtime_sync.transcribing.transcription import Transcription
 
 logger = logging.getLogger(__name__)
@@ -81,6 +82,7 @@ def transcribe_files(
     longest_piece: Optional[float] = None,
     retries: int = 2,
     timeout: float = 60.0,
+    server: ServerKind = "openai",
 ) -> list[FileTranscription]:
     """Transcribe files, several at once; returns what became of each, in the order of ``paths``.
 
@@ -105,9 +107,15 @@ def transcribe_files(
     """
     names = _names(paths)
     check_whole("jobs", jobs, at_least=1)
+    check_server(server, language, logprobs, options)
+    session_options(model, language, logprobs, options)  # it raises for all files what it would raise for each
     one: TranscribeOne = functools.partial(
         transcribe,
-        options=session_options(model, language, logprobs, options),
+        model=model,
+        language=language,
+        logprobs=logprobs,
+        options=options,
+        server=server,
         longest_piece=longest_piece,
         retries=retries,
         timeout=timeout,

@@ -11,8 +11,8 @@ from typing import Callable, Optional, Union
 
 import attrs
 
-from realtime_sync.audio.formats import PCM
-from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks, slices
+from realtime_sync.audio.formats import SampleFormat
+from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
 from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
@@ -36,6 +36,13 @@ from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.transcribing.pieces import SpeechPiece, pieces
+from realtime_sync.transcribing.servers import (
+    OpenAIServer,
+    ServerKind,
+    TranscribingServer,
+    VLLMServer,
+    check_server,
+)
 from realtime_sync.transcribing.transcription import Transcription
 
 logger = logging.getLogger(__name__)
@@ -46,9 +53,6 @@ logger = logging.getLogger(__name__)
 DEFAULT_TRANSCRIPTION_MODEL = "gpt-transcribe"
 LOGPROBS = "item.input_audio_transcription.logprobs"
 
-# Pieces that are with the service at once: it works on several, and a loss costs no more than these.
-_IN_FLIGHT = 4
-_CHUNK = PCM.bytes_for(1.0)
 _PASSING_CODES = frozenset({"rate_limit_exceeded", "server_error", "session_expired"})
 _BACKOFF = Reconnect()
 
@@ -70,13 +74,14 @@ def transcribe(
     timeout: float = 60.0,
     progress: Optional[SecondsDone] = None,
     stop: Union[threading.Event, Flag, None] = None,
+    server: ServerKind = "openai",
 ) -> Transcription:
     """Write down what a recording says: ``transcribe("interview.mp3", client).text``.
 
-    ``source``: whatever ``session.send_audio`` takes; bare samples are PCM16 at 24,000 Hz. It is cut at pauses into
-    pieces of at most ``longest_piece`` seconds (1 to 600; None: 15, or 300 for a model that by its name tells speakers
-    apart, whose labels are good within a piece), which are sent in a session of their own as fast as the service
-    transcribes them. Each becomes a segment, or several where speakers are told apart.
+    ``source``: whatever ``session.send_audio`` takes; bare samples are PCM16 at 24,000 Hz (for vLLM at 16,000 Hz). It
+    is cut at pauses into pieces of at most ``longest_piece`` seconds (1 to 600; None: 15, or 300 for a model that by
+    its name tells speakers apart, whose labels are good within a piece), which are sent in a session of their own as
+    fast as the service transcribes them. Each becomes a segment, or several where speakers are told apart.
 
     ``model``: None takes that of ``options``, else ``gpt-transcribe``. ``language``: ISO-639-1, such as ``"en"``;
     None lets the model find out. ``logprobs``: ask how sure the model was of each token, which not every model tells.
@@ -88,24 +93,35 @@ def transcribe(
     may say nothing while it has work; then it is given up, and not tried again. ``progress``: called on this thread
     after each piece. ``stop``: set by another thread, ends a pause between two tries.
 
+    ``server``: ``"vllm"`` for vLLM's own realtime endpoint, which has messages of its own, and no settings but the
+    model: that of ``model``, else the client's.
+
     Raises ``OSError``, ``AudioFormatError`` and ``ConfigurationError`` as ``send_audio`` does,
     ``TranscriptionFailedError``, which holds what was done, where the service cannot transcribe a piece,
     ``ServerError`` where it refuses the settings, ``WaitTimeoutError``, a ``ConnectionFailedError`` or a
     ``ConnectionClosedError``.
     """
     check_whole("retries", retries)
-    settings = session_options(model, language, logprobs, options)
+    check_server(server, language, logprobs, options)
+    given = _server(server, model, client, session_options(model, language, logprobs, options))
     if longest_piece is None:
-        told = settings.input_transcription_options
-        longest_piece = 300.0 if told and told.model and "diarize" in told.model else 15.0
-    with closing(audio_chunks(source, PCM, _CHUNK)) as chunks:
-        work = _Work(chunks, longest_piece, progress)
+        longest_piece = 300.0 if "diarize" in given.model else 15.0
+    with closing(audio_chunks(source, given.format, given.format.bytes_for(1.0))) as chunks:
+        work = _Work(chunks, given.format, longest_piece, progress)
         try:
-            _work_off(work, client, settings, retries, timeout, stop or Flag())
+            _work_off(work, client, given, retries, timeout, stop or Flag())
         except TranscriptionFailedError as error:
-            error.transcription = work.result(settings)
+            error.transcription = work.result(given.model)
             raise
-    return work.result(settings)
+    return work.result(given.model)
+
+
+def _server(
+    kind: ServerKind, model: Optional[str], client: RealtimeConversationClient, settings: TranscriptionSessionOptions
+) -> TranscribingServer:
+    if kind == "vllm":
+        return VLLMServer(model or client.model)
+    return OpenAIServer(settings)
 
 
 def session_options(
@@ -136,11 +152,14 @@ def session_options(
 class _Work:
     """The pieces of one recording: those done, those with the service, those still to be read. For one thread."""
 
-    def __init__(self, chunks: AudioChunks, longest: float, progress: Optional[SecondsDone]) -> None:
+    def __init__(
+        self, chunks: AudioChunks, format: SampleFormat, longest: float, progress: Optional[SecondsDone]
+    ) -> None:
         self._chunks = chunks
+        self._format = format
         self._progress = progress
         self._bytes = 0
-        self._unread = pieces(self._counted(), longest=longest, shortest=longest / 5)
+        self._unread = pieces(self._counted(), longest=longest, shortest=longest / 5, format=format)
         self.waiting: deque[SpeechPiece] = deque()
         """With the service, or to be given to it again; in order."""
         self.done: list[tuple[SpeechPiece, Transcript]] = []
@@ -167,16 +186,15 @@ class _Work:
         self.done.append((piece, transcript))
         if self._progress is not None:
             total = self._chunks.total_bytes
-            self._progress(piece.end, None if total is None else max(PCM.seconds(total), piece.end))
+            self._progress(piece.end, None if total is None else max(self._format.seconds(total), piece.end))
 
-    def result(self, settings: TranscriptionSessionOptions) -> Transcription:
+    def result(self, model: str) -> Transcription:
         """What is done so far."""
-        told = settings.input_transcription_options
         languages = (code for _, transcript in self.done for code in transcript.languages)
         return Transcription(
             segments=tuple(segment for piece, transcript in self.done for segment in _segments(piece, transcript)),
-            duration=PCM.seconds(self._bytes),
-            model=told.model or None if told else None,
+            duration=self._format.seconds(self._bytes),
+            model=model,
             languages=tuple(dict.fromkeys(languages)),
             usage=UsageTotals.sum(UsageTotals.of_transcription(transcript.usage) for _, transcript in self.done),
         )
@@ -190,7 +208,7 @@ class _Work:
 def _work_off(
     work: _Work,
     client: RealtimeConversationClient,
-    settings: TranscriptionSessionOptions,
+    server: TranscribingServer,
     retries: int,
     timeout: float,
     stop: Union[threading.Event, Flag],
@@ -199,8 +217,9 @@ def _work_off(
     while work.next(0) is not None:  # before connecting: an unreadable file costs no session, and silence needs none
         done = len(work.done)
         try:
-            with client.start_transcription_session(settings) as session:
-                _send_and_receive(work, session, timeout)
+            with client.start_transcription_session(server.options) as session:
+                server.begin(session)
+                _send_and_receive(work, session, server, timeout)
         except RealtimeSyncError as error:
             failures = 1 if len(work.done) > done else failures + 1
             if failures > retries or not _may_pass(error):
@@ -211,13 +230,15 @@ def _work_off(
                 raise ConnectCancelledError("The transcription was stopped while it waited to try again.") from error
 
 
-def _send_and_receive(work: _Work, session: RealtimeConversationSession, timeout: float) -> None:
+def _send_and_receive(
+    work: _Work, session: RealtimeConversationSession, server: TranscribingServer, timeout: float
+) -> None:
     """In one session, until all is done."""
     collector = TranscriptCollector()
     sent = 0
     while True:
-        while sent < _IN_FLIGHT and (piece := work.next(sent)) is not None:
-            _send(session, piece)
+        while sent < server.in_flight and (piece := work.next(sent)) is not None:
+            server.send(session, piece)
             sent += 1
         if not sent:
             return
@@ -231,14 +252,6 @@ def _send_and_receive(work: _Work, session: RealtimeConversationSession, timeout
         for transcript in collector.apply(update):
             work.finish(transcript)
             sent -= 1
-
-
-def _send(session: RealtimeConversationSession, piece: SpeechPiece) -> None:
-    # Not send_audio(), which would look for a header in samples.
-    with session.audio_writer() as writer:
-        for chunk in slices(piece.audio, _CHUNK):
-            writer.write(chunk)
-    session.commit_pending_audio()
 
 
 def _may_pass(error: RealtimeSyncError) -> bool:

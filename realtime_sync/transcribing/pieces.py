@@ -12,11 +12,10 @@ from typing import Optional
 import attrs
 
 from realtime_sync.audio import g711
-from realtime_sync.audio.formats import PCM
+from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.errors import InvalidInputError
 
 _FRAME_SECONDS = 0.02
-_FRAME = PCM.bytes_for(_FRAME_SECONDS)
 _PAUSE = round(0.5 / _FRAME_SECONDS)
 _WINDOW = round(0.1 / _FRAME_SECONDS)  # a cut is made in the middle of the quietest tenth of a second
 _MARGIN = round(0.2 / _FRAME_SECONDS)  # of the silence around speech, so much is kept
@@ -24,12 +23,12 @@ _SILENCE = 16  # mean amplitude, of 32,768: -66 dBFS; below is nothing that anyb
 _QUIET = 0.08  # of the loudest speech lately: -22 dB
 _FORGETTING = 0.5 ** (_FRAME_SECONDS / 10)  # a frame; by half in 10 s, for a soft voice may follow a loud one
 # The service refuses to commit less than 0.1 s.
-_LEAST = PCM.bytes_for(0.2)
+_LEAST_SECONDS = 0.2
 
 
 @attrs.frozen(kw_only=True)
 class SpeechPiece:
-    """Audio to be committed, PCM16 at 24,000 Hz; all times are seconds of the source.
+    """Audio to be committed, PCM16; all times are seconds of the source.
 
     ``audio_start``: where the audio begins. ``start``, ``end``: where the speech in it does, about.
     """
@@ -40,8 +39,10 @@ class SpeechPiece:
     end: float
 
 
-def pieces(chunks: Iterable[bytes], *, longest: float = 15.0, shortest: float = 3.0) -> Iterator[SpeechPiece]:
-    """Cut PCM16 at 24,000 Hz, in chunks of any length, into pieces.
+def pieces(
+    chunks: Iterable[bytes], *, longest: float = 15.0, shortest: float = 3.0, format: SampleFormat = PCM
+) -> Iterator[SpeechPiece]:
+    """Cut PCM16 (``format``: at which rate), in chunks of any length, into pieces.
 
     ``longest``: seconds of a piece at most; where no pause comes within them, it is cut at its quietest place.
     ``shortest``: a piece that has less speech, which a model would understand worse, is ended by no pause but one that
@@ -53,7 +54,7 @@ def pieces(chunks: Iterable[bytes], *, longest: float = 15.0, shortest: float = 
         raise InvalidInputError(
             f"a piece must be 1 to 600 seconds long, and shortest below longest, not {longest=}, {shortest=}"
         )
-    cutter = _Cutter(round(longest / _FRAME_SECONDS), round(shortest / _FRAME_SECONDS))
+    cutter = _Cutter(round(longest / _FRAME_SECONDS), round(shortest / _FRAME_SECONDS), format)
     for chunk in chunks:
         yield from cutter.feed(chunk)
     yield from cutter.rest()
@@ -62,8 +63,9 @@ def pieces(chunks: Iterable[bytes], *, longest: float = 15.0, shortest: float = 
 class _Cutter:
     """The audio that is not given out yet, and how loud each of its frames is."""
 
-    def __init__(self, longest: int, shortest: int) -> None:
+    def __init__(self, longest: int, shortest: int, format: SampleFormat) -> None:
         self._longest, self._shortest = longest, shortest
+        self._frame, self._least = format.bytes_for(_FRAME_SECONDS), format.bytes_for(_LEAST_SECONDS)
         self._audio = bytearray()
         self._levels: list[float] = []
         self._begin = 0  # the frame of the source at which _audio begins
@@ -78,13 +80,13 @@ class _Cutter:
 
     def feed(self, chunk: bytes) -> Iterator[SpeechPiece]:
         self._audio += chunk
-        while len(self._audio) >= (len(self._levels) + 1) * _FRAME:
-            start = len(self._levels) * _FRAME
-            self._hear(_level(bytes(self._audio[start : start + _FRAME])))
+        while len(self._audio) >= (len(self._levels) + 1) * self._frame:
+            start = len(self._levels) * self._frame
+            self._hear(_level(bytes(self._audio[start : start + self._frame])))
             yield from self._cut_where_it_is_time()
 
     def rest(self) -> Iterator[SpeechPiece]:
-        tail = bytes(self._audio[len(self._levels) * _FRAME :])
+        tail = bytes(self._audio[len(self._levels) * self._frame :])
         if len(tail) > 1:
             self._levels.append(_level(tail))
         yield from self._give(len(self._levels))
@@ -117,8 +119,8 @@ class _Cutter:
     def _give(self, count: int) -> Iterator[SpeechPiece]:
         """The first so many frames as a piece, where there is sound in them."""
         levels = self._levels[:count]
-        end = count * _FRAME if count < len(self._levels) else len(self._audio)
-        found = _trimmed(bytes(self._audio[:end]), levels, self._begin)
+        end = count * self._frame if count < len(self._levels) else len(self._audio)
+        found = self._trimmed(bytes(self._audio[:end]), levels)
         del self._audio[:end], self._levels[:count]
         self._begin += count
         self._quiet = min(self._quiet, len(self._levels))
@@ -126,23 +128,22 @@ class _Cutter:
         if found is not None:
             yield found
 
-
-def _trimmed(audio: bytes, levels: list[float], begin: int) -> Optional[SpeechPiece]:
-    """Without the silence at its ends; None if there is nothing else."""
-    sounding = [at for at, level in enumerate(levels) if level >= _SILENCE]
-    if not sounding:
-        return None
-    first, last = max(0, sounding[0] - _MARGIN), sounding[-1] + 1 + _MARGIN
-    audio = audio[first * _FRAME : last * _FRAME]
-    audio = audio[: len(audio) // 2 * 2]
-    threshold = _QUIET * max(levels)
-    loud = [at for at, level in enumerate(levels) if level >= threshold]
-    return SpeechPiece(
-        audio=audio.ljust(_LEAST, b"\0"),
-        audio_start=(begin + first) * _FRAME_SECONDS,
-        start=(begin + loud[0]) * _FRAME_SECONDS,
-        end=(begin + loud[-1] + 1) * _FRAME_SECONDS,
-    )
+    def _trimmed(self, audio: bytes, levels: list[float]) -> Optional[SpeechPiece]:
+        """Without the silence at its ends; None if there is nothing else."""
+        sounding = [at for at, level in enumerate(levels) if level >= _SILENCE]
+        if not sounding:
+            return None
+        first, last = max(0, sounding[0] - _MARGIN), sounding[-1] + 1 + _MARGIN
+        audio = audio[first * self._frame : last * self._frame]
+        audio = audio[: len(audio) // 2 * 2]
+        threshold = _QUIET * max(levels)
+        loud = [at for at, level in enumerate(levels) if level >= threshold]
+        return SpeechPiece(
+            audio=audio.ljust(self._least, b"\0"),
+            audio_start=(self._begin + first) * _FRAME_SECONDS,
+            start=(self._begin + loud[0]) * _FRAME_SECONDS,
+            end=(self._begin + loud[-1] + 1) * _FRAME_SECONDS,
+        )
 
 
 def _level(frame: bytes) -> float:

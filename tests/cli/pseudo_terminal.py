@@ -12,33 +12,44 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Optional, Union
 
-from tests.cli.serving import PATIENCE
+from tests.cli.serving import COMMAND, PATIENCE
 
 # Ctrl-C is a signal only on the terminal that controls the process, and a fork with code of ours is none of a test
 # with threads: so the new interpreter takes the terminal, then becomes the command.
 _TAKE_THE_TERMINAL = """
 import fcntl, os, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, "-m", "realtime_sync", *sys.argv[1:]])
+os.execvp(sys.argv[1], sys.argv[1:])
 """
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class PseudoTerminal:
-    """``with PseudoTerminal("chat", ...) as terminal``; the block's end ends what still runs."""
+    """``with PseudoTerminal("chat", ...) as terminal``; the block's end ends what still runs.
 
-    def __init__(self, *arguments: str, stdout: Optional[int] = None, **environment: str) -> None:
+    ``program``: what gets the arguments, if it is not this package's command line.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        program: Sequence[str] = COMMAND,
+        stdout: Optional[int] = None,
+        columns: int = 80,
+        **environment: str,
+    ) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))  # else it has no columns
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))  # else it has none
         self.process = subprocess.Popen(
-            [sys.executable, "-c", _TAKE_THE_TERMINAL, *arguments],
+            [sys.executable, "-c", _TAKE_THE_TERMINAL, *program, *arguments],
             stdin=slave,
             stdout=slave if stdout is None else stdout,
             stderr=slave,
-            env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environment},
+            env={**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **environment},
             start_new_session=True,
         )
         os.close(slave)
@@ -62,8 +73,8 @@ class PseudoTerminal:
         """What was seen, without escape sequences."""
         return _ESCAPES.sub("", self.seen)
 
-    def type(self, keys: str) -> None:
-        os.write(self._master, keys.encode())
+    def type(self, keys: Union[str, bytes]) -> None:
+        os.write(self._master, keys.encode() if isinstance(keys, str) else keys)
 
     def interrupt(self, wanted: str) -> None:
         """Press Ctrl-C at a prompt, and wait until this is to be read.

@@ -73,15 +73,40 @@ def test_what_is_piped_in_and_is_no_text_is_told_in_a_line(
     command: list[str], errors: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9\n"), "utf-8", errors))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"th\xc3\xa9\ncaf\xe9\n"), "utf-8", errors))
     assert main(command) == 2
-    told = "what was piped in is no text in utf-8; convert it first, for example with: iconv -f latin1 -t utf-8"
+    told = "what was piped in is no text in utf-8: byte 0xe9 in line 2, behind 'caf'. Convert it first, "
+    told += "for example with: iconv -f latin1 -t utf-8"
     assert capsys.readouterr().err == f"realtime-sync: error: {told}\n"
+
+
+def test_where_the_locale_knows_but_ascii_it_is_told_what_to_set(server: RealtimeServer) -> None:
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ended = run("chat", "Gr\u00fc\u00dfe", **ascii_only)
+    assert ended.returncode == 2
+    assert ended.stderr.endswith(
+        "byte 0xc3 in line 1, behind 'Gr'. If it is UTF-8, say so in the environment: PYTHONUTF8=1\n"
+    )
+    assert run("chat", "Gr\u00fc\u00dfe", **{**ascii_only, "PYTHONUTF8": "1"}).returncode == 0
+
+
+def test_what_a_machine_with_windows_pipes_in_is_told_or_taken(
+    server: RealtimeServer, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for piped, code in (("Hello".encode("utf-8-sig"), 0), ("Hello".encode("utf-16"), 2)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(piped), "utf-8"))
+        assert main(["chat"]) == code
+    told = capsys.readouterr()
+    assert told.out == "You said: Hello\n"
+    assert "byte 0xff in line 1. Convert it first, for example with: iconv -f utf-16 -t utf-8" in told.err
 
 
 def test_a_question_that_is_no_text_is_told_in_a_line(capsys: Captured) -> None:
     assert main(["chat", "caf\udce9"]) == 2
-    assert "error: the question is no text in utf-8; convert it first" in capsys.readouterr().err
+    assert (
+        "error: the question is no text in utf-8: byte 0xe9 in line 1, behind 'caf'. Convert it"
+        in capsys.readouterr().err
+    )
 
 
 def test_an_answer_that_the_output_cannot_encode_is_printed_as_far_as_it_can_be(server: RealtimeServer) -> None:
@@ -143,6 +168,13 @@ def test_a_conversation_is_saved_and_gone_on_with(tmp_path: Path, capsys: Captur
     assert len(Conversation.from_json(Path(file).read_text("utf-8")).items) == 4
 
 
+def test_a_conversation_that_an_editor_has_put_a_mark_before_is_gone_on_with(
+    server: RealtimeServer, tmp_path: Path
+) -> None:
+    (tmp_path / "talk.json").write_text(Conversation().to_json(), "utf-8-sig")
+    assert main(["chat", "--resume", str(tmp_path / "talk.json"), "Hello"]) == 0
+
+
 def test_a_conversation_that_cannot_be_saved_is_not_begun(server: RealtimeServer, tmp_path: Path) -> None:
     assert main(["chat", "--save", str(tmp_path / "nowhere" / "x.json"), "Hello"]) == 1
     assert server.sessions == []
@@ -176,9 +208,9 @@ def test_the_traffic_is_recorded_without_the_key(server: RealtimeServer, tmp_pat
         (["--tools", "{}/text.txt"], 2, "is no Python file"),
         (["--resume", "{}/text.txt"], 2, "not a saved conversation"),
         (["--resume", "{}/text.txt"], 2, "text.txt cannot be gone on with"),
-        (["--resume", "{}/bytes"], 2, "bytes cannot be gone on with"),
+        (["--resume", "{}/bytes"], 2, "bytes is no text in utf-8: byte 0xff in line 1. Convert it first"),
         (["--save", "{}/nowhere/x.json"], 1, "No such file or directory"),
-        (["--budget", "-1"], 2, "a budget must be a number"),
+        (["--save", "-"], 2, "the conversation cannot go to -, the standard output"),
         (["--key-env", "NOT_SET_ANYWHERE"], 2, "NOT_SET_ANYWHERE"),
         (["--azure"], 2, "--endpoint"),
         (["--endpoint", "https://x.openai.azure.com"], 2, "AZURE_OPENAI_API_KEY"),
@@ -197,6 +229,23 @@ def test_what_is_wrong_is_one_line_and_an_exit_code(
     assert error.startswith("realtime-sync: error: ")
     assert error.count("\n") == 1
     assert told in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["chat", "--budget", "-1", "Hello"], "--budget: '-1' is no amount of US dollars: 0 to 1000000"),
+        (["chat", "--budget", "nan", "Hello"], "--budget: 'nan' is no amount"),
+        (["say", "--speed", "2", "Hello"], "--speed: '2' is no speed: 0.25 to 1.5"),
+        (["say", "--speed", "fast", "Hello"], "--speed: 'fast' is no speed: 0.25 to 1.5"),
+        (["replay", "talk.jsonl", "--speed", "0"], "--speed: '0' is no pace: 0.01 to 1000"),
+    ],
+)
+def test_a_number_that_cannot_be_is_told_with_those_that_can(capsys: Captured, arguments: list[str], told: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
 
 
 def test_no_key_a_bad_key_and_nobody_there_are_told_in_one_line(
@@ -339,6 +388,82 @@ def test_a_word_of_the_end_ends_it(server: RealtimeServer, word: str) -> None:
         assert terminal.end() == 0
 
 
+def test_a_line_that_begins_with_a_slash_is_for_the_chat_and_not_for_the_model(
+    server: RealtimeServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.json"
+    with PseudoTerminal("chat", columns=300) as terminal:
+        terminal.expect("/help tells more")
+        for typed, told in [
+            ("/cost", "(there is no answer yet)"),
+            ("/help", "/save FILE    write it as JSON, for --resume"),
+            ("/hlp me", "(there is no /hlp: /help lists what there is"),
+            ("//etc/hosts is a file", "You said: /etc/hosts is a file"),
+            ("/cost", "(1 answer, "),
+            ("/save", "(where to? "),
+            (f"/save {tmp_path}/nowhere/x.json", "nowhere/x.json: No such file or directory)"),
+            (f"/save {file}", "(the conversation is in "),
+            (f"/save {file}", "(the conversation is in "),  # its own
+        ]:
+            terminal.expect("you> ")
+            terminal.type(f"{typed}\n")
+            terminal.expect(told)
+        terminal.expect("you> ")
+        terminal.type("/quit\n")
+        assert terminal.end() == 0
+    assert len(Conversation.from_json(file.read_text("utf-8")).items) == 2
+    assert len([message for message in server.sessions[0].received if message["type"] == "response.create"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("found", "arguments", "code", "told"),
+    [
+        ("notes", [], 2, "talk.json is there already, and is no saved conversation"),
+        ("notes", ["--overwrite"], 2, "talk.json is there already, and is no saved conversation"),
+        ("conversation", [], 2, "talk.json holds an earlier conversation: give another name, --resume it, or"),
+        ("conversation", ["--overwrite"], 0, "the conversation is in"),
+        ("conversation", ["--resume", "./talk.json"], 0, "the conversation is in"),
+        ("", [], 0, "the conversation is in"),
+    ],
+)
+def test_a_conversation_is_saved_over_nothing_that_is_not_its_own(
+    server: RealtimeServer,
+    tmp_path: Path,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    found: str,
+    arguments: list[str],
+    code: int,
+    told: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    content = Conversation().to_json() if found == "conversation" else found
+    Path("talk.json").write_text(content, "utf-8")
+    assert main(["chat", "--save", "talk.json", *arguments, "Hello"]) == code
+    assert told in capsys.readouterr().err
+    assert (Path("talk.json").read_text("utf-8") == content) is bool(code)
+    assert len(server.sessions) == (0 if code else 1)
+
+
+@pytest.mark.parametrize("locale", ["C.UTF-8", "POSIX"])
+def test_a_key_that_is_no_text_is_told_and_the_chat_goes_on(
+    server: RealtimeServer, tmp_path: Path, locale: str
+) -> None:
+    # Not into the terminal: there, readline drops such a key.
+    with (tmp_path / "out").open("wb") as out:
+        terminal = PseudoTerminal("chat", stdout=out.fileno(), columns=200, LC_ALL=locale)
+    with terminal:
+        terminal.expect("you> ")
+        terminal.type(b"caf\xe9\n")
+        terminal.expect("(what was typed in is no text in utf-8: byte 0xe9 in line 1, behind 'caf'.")
+        terminal.expect("you> ")
+        terminal.type("Hello\n")
+        terminal.expect("you> ")
+        terminal.type("\x04")
+        assert terminal.end() == 0
+    assert (tmp_path / "out").read_text() == "You said: Hello\n"
+
+
 def test_who_presses_ctrl_c_again_and_again_is_told_what_ends_it(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -418,7 +543,8 @@ def test_every_command_has_a_help_with_examples(capsys: Captured, monkeypatch: p
     monkeypatch.setenv("COLUMNS", "100")
     told = run("--help").stdout
     commands = re.findall(r"^    ([a-z]+)(?: |$)", told, re.MULTILINE)
-    assert {"chat", "talk", "say", "transcribe", "record", "serve", "replay", "timeline", "doctor"} == set(commands)
+    conversations = {"chat", "talk", "say", "transcribe", "record"}
+    assert set(commands) == conversations | {"serve", "replay", "timeline", "doctor", "completion"}
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])

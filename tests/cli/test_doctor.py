@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import ssl
 import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
 import trustme
 
-from realtime_sync.cli import main
+from realtime_sync.cli import doctor, main
 from realtime_sync.server import RealtimeServer
 from realtime_sync.transport.tls import CA_VARIABLES
+from tests.cli.pseudo_terminal import PseudoTerminal
 from tests.voice.fake_sounddevice import FakeSoundDevice
 
 Captured = pytest.CaptureFixture[str]
@@ -210,6 +213,19 @@ def test_sound_devices_are_named_and_their_absence_is_a_warning(
 
 def test_locally_it_looks_at_the_embedded_server(capsys: Captured) -> None:
     assert diagnose(capsys, "--local")["session"]["state"] == "ok"
+
+
+@pytest.mark.parametrize("columns", [60, 90])
+def test_it_fits_a_narrow_terminal(columns: int) -> None:
+    with PseudoTerminal("doctor", "--offline", columns=columns) as terminal:
+        assert terminal.end() == 1  # there is no key
+    assert columns - 12 < max(map(len, terminal.text.splitlines())) <= columns
+
+
+def test_each_extra_of_a_user_is_looked_for() -> None:
+    setup = configparser.RawConfigParser()
+    setup.read(Path(__file__).parents[2] / "setup.cfg")
+    assert set(setup["options.extras_require"]) - {"dev", "docs"} == set(doctor._EXTRAS)
 
 
 # The model ------------------------------------------------------------------------------------------------------------

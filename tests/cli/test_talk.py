@@ -57,6 +57,16 @@ def test_a_recorded_question_is_answered_into_a_file(
     assert loud(output)
 
 
+def test_who_speaks_has_a_colour(
+    brief: None, question: str, tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert main(["talk", "--input", question, "--output", str(tmp_path / "answer.wav")]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("\x1b[1;36myou    \x1b[0m[")
+    assert "\n\x1b[32mmodel  \x1b[0mYes." in told
+
+
 @pytest.mark.slow
 def test_json_is_a_line_a_turn(brief: None, tmp_path: Path, capsys: Captured) -> None:
     output = str(tmp_path / "answer.wav")
@@ -97,6 +107,8 @@ def test_record_keeps_the_session_and_says_where(brief: None, question: str, tmp
         (["--input", "{}/text.txt", "--output", "{}/a.wav"], 2, "text.txt is not a sound file of a known kind"),
         (["--input", HELLO, "--output", "{}/a.wav", "--half-duplex"], 2, "--half-duplex is for a microphone"),
         (["--input", HELLO, "--output", "{}/a.mp3"], 2, "a.mp3: --output writes WAV"),
+        (["--input", HELLO, "--output", "-"], 2, "--output cannot go to -, the standard output: give the name"),
+        (["--input", HELLO, "--output", "{}/a.wav", "--record", "-"], 2, "the recording cannot go to -"),
         (["--input", HELLO, "--output", "{}/a.wav", "--key-env", "NOT_SET"], 2, "NOT_SET"),
         ([], 2, "pip install 'realtime-sync[devices]'; or --input FILE and --output FILE"),
     ],

@@ -20,6 +20,8 @@ from tests.server.sounds import silence, tone
 from tests.server.speech.conftest import tongue  # noqa: F401  a fixture
 from tests.server.speech.spoken import SENTENCES, Tongue, word_error_rate
 from tests.transcribing.serving import AUDIO, HELLO, write_recording
+from tests.transcribing.vllm_server import VLLM
+from tests.transport.peer import Peer
 
 Captured = pytest.CaptureFixture[str]
 HEARD = "[1.7 seconds of audio]"
@@ -179,6 +181,20 @@ def test_wrong_settings_are_told_in_a_line(
     assert shown.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["absent.wav", "gone.wav"], 1, "realtime-sync: error: absent.wav: No such file or directory\n"),
+        (["x/a.wav", "y/a.wav", "-o", "texts"], 2, "realtime-sync: error: x/a.wav and y/a.wav would both be written"),
+    ],
+)
+def test_what_can_be_seen_at_once_is_told_before_models_are_loaded(
+    capsys: Captured, arguments: list[str], code: int, told: str
+) -> None:
+    assert main(["transcribe", *arguments, "--local"]) == code
+    assert capsys.readouterr().err.startswith(told)
+
+
 @pytest.mark.parametrize("arguments", [["--jobs", "0"], ["--retries", "x"], ["--format", "docx"], []])
 def test_wrong_arguments_are_told_by_their_names(capsys: Captured, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -257,3 +273,10 @@ def test_a_folder_of_speech_is_understood_though_the_process_is_killed_in_the_mi
     assert {path: path.stat().st_mtime_ns for path in done} == done
     heard = [(sentence, (output / f"{name}.txt").read_text()) for name, sentence in said.items()]
     assert word_error_rate(heard) <= 0.1
+
+
+def test_vllms_own_endpoint_is_spoken_to_in_its_own_way(capsys: Captured) -> None:
+    with Peer(VLLM("voxtral")) as peer:
+        endpoint = peer.url.partition("/realtime")[0]
+        assert main(["transcribe", str(HELLO), "--server", "vllm", "--endpoint", endpoint, "--model", "voxtral"]) == 0
+    assert capsys.readouterr() == ("1.7\n", "")

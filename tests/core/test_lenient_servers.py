@@ -375,7 +375,7 @@ def test_updates_shows_all_that_came_and_says_what_was_odd(plain: House) -> None
         {"type": "response.created", "response": None},
         {"type": "conversation.item.added", "item": []},
         {"type": "rate_limits.updated", "rate_limits": None},
-        {"type": "transcription.delta", "delta": "Hi"},
+        {"type": "never.heard.of", "delta": "Hi"},
         {"type": None},
         frame(BINARY, b"\xff"),
     ]

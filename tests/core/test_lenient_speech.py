@@ -85,3 +85,28 @@ def test_who_commits_is_read_as_before(plain: House) -> None:
     turn = next(turns)
     assert (list(turn.user_item_ids), turn.user_transcript) == (["item_user_1"], "Question 1")
     assert turn.timeline.committed is not None
+
+
+def heard(number: int) -> Message:
+    """All that LiteLLM's bridge to Gemini says of what the user has said (2026-11)."""
+    return {"type": f"{TRANSCRIPT}.completed", "item_id": f"item_user_{number}", "transcript": f"Question {number}"}
+
+
+def test_speech_that_only_its_transcript_tells_of_begins_a_turn(plain: House) -> None:
+    server = Imitator({})
+    session = plain.raw(server)
+    turns = session.turns(timeout=10)
+    for number in range(2):
+        server.say(heard(number), *answer(number))
+        turn = next(turns)
+        assert (turn.user_transcript, turn.transcript) == (f"Question {number}", f"Answer {number}")
+        server.say(heard(number))  # told again, it begins no other
+
+
+def test_a_transcript_that_comes_late_is_not_the_next_turns(plain: House) -> None:
+    server = Imitator({})
+    session = plain.raw(server)
+    turns = session.turns(timeout=10)
+    first, second = answer(1), answer(2)
+    server.say(*first[:2], heard(1), first[2], heard(2), *second)
+    assert (next(turns).user_transcript, next(turns).user_transcript) == (None, "Question 2")

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from realtime_sync import (
     AzureOpenAIClient,
+    AzureVoiceLiveClient,
     ConnectionSettings,
     OpenAIClient,
     RealtimeConversationClient,
@@ -240,7 +241,7 @@ def test_the_path_of_another_api_of_openai_is_left_out(tail: str) -> None:
 @pytest.mark.parametrize("version", ["v1", "2025-10-01", PREVIEW])
 @pytest.mark.parametrize("query", ["", "?api-version=2025-10-01&model=gpt-realtime-2.1"])
 def test_a_url_of_voice_live_is_refused_with_what_to_give_instead(query: str, version: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"another API of Azure.*the resource alone"):
+    with pytest.raises(ConfigurationError, match=r"another API of Azure.*AzureVoiceLiveClient.*the resource alone"):
         Endpoint.azure(f"https://res.services.ai.azure.com/voice-live/realtime{query}", "key", api_version=version)
 
 
@@ -515,7 +516,14 @@ def _keywords(function: Any) -> dict[str, Any]:
     return {name: told.default for name, told in inspect.signature(function).parameters.items() if name != "self"}
 
 
-@pytest.mark.parametrize(("client", "endpoint"), [(OpenAIClient, Endpoint.openai), (AzureOpenAIClient, Endpoint.azure)])
+@pytest.mark.parametrize(
+    ("client", "endpoint"),
+    [
+        (OpenAIClient, Endpoint.openai),
+        (AzureOpenAIClient, Endpoint.azure),
+        (AzureVoiceLiveClient, Endpoint.voice_live),
+    ],
+)
 def test_a_client_takes_all_that_its_endpoint_and_its_connections_take(client: Any, endpoint: Any) -> None:
     taken = {**_keywords(endpoint), **dict.fromkeys(("timeouts", "retries", "limits"))}
     taken["max_message_bytes"] = ConnectionSettings().max_message_bytes

@@ -89,6 +89,8 @@ def told(thing: Any) -> Any:
 def read_carefully(message: dict[str, Any], text: str, dialect: Dialect) -> ConversationUpdate:
     reader = made_reader(message["type"], dialect, REALTIME)
     assert reader is not None
+    if message.get("status") == "in_progress":  # of a transcript, it says whose class it is
+        reader = getattr(reader, "_so_far", reader)
     return reader._read_carefully({**read(message, dialect), "type": message["type"]}, text, 0.0)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from realtime_sync import timeline
+from realtime_sync.cells import width_of
 from realtime_sync.errors import ConfigurationError, InvalidInputError
 from realtime_sync.recording import Recording
 from realtime_sync.timeline.rows import rows_of, ticks
@@ -49,6 +50,29 @@ def test_the_table_of_a_written_conversation_has_only_what_there_is(tmp_path: Pa
     assert "speech" not in table
     assert "400 ms" in table
     assert "Is it? -> Yes: Is it?" in table
+
+
+def test_the_table_is_cut_to_a_width_and_else_whole(tmp_path: Path) -> None:
+    recording = written_conversation(tmp_path / "r.jsonl", "高い木は" * 20)
+    whole, cut = timeline.text(recording), timeline.text(recording, width=90)
+    assert f"{'高い木は' * 20} -> Yes: {'高い木は' * 20}" in whole
+    assert max(map(width_of, cut.splitlines()[1:])) in (89, 90)  # a letter that is two cells wide may not fit
+    assert cut.splitlines()[-1].endswith("...")
+    assert cut.count("\n") == whole.count("\n")
+
+
+def test_where_a_table_has_no_room_each_turn_is_a_list(tmp_path: Path) -> None:
+    recording = spoken_conversation(tmp_path / "r.jsonl", 3)
+    told = timeline.text(recording, width=60).splitlines()
+    assert max(map(len, told[1:])) <= 60
+    assert told[2] == "turn 1: What is the height of the tallest tree number 1?..."
+    cells = [" ".join(line.split()) for line in told]
+    assert cells[3] == "began 0:00.30"
+    assert "speech stopped to first audio 320 ms" in cells
+    third = next(number for number, cell in enumerate(cells) if cell.startswith("turn 3: "))
+    assert cells.index("status interrupted") > third
+    assert told.count("median") == 1
+    assert "median" not in timeline.text(spoken_conversation(tmp_path / "one.jsonl", 1), width=60)
 
 
 def test_the_table_of_nothing_says_so(tmp_path: Path) -> None:
@@ -150,6 +174,7 @@ def test_drawing_leaves_the_programs_own_plots_alone(tmp_path: Path) -> None:
     code = """
 import sys
 from realtime_sync import timeline
+from realtime_sync.cells import width_of
 from realtime_sync.recording import Recording
 timeline.save_picture(Recording.read(sys.argv[1]), sys.argv[2])
 assert "matplotlib.pyplot" not in sys.modules

@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from realtime_sync.audio.formats import pcm_at
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.transcribing.pieces import SpeechPiece, pieces
 from tests.server.sounds import silence, tone
@@ -92,6 +93,11 @@ def test_a_click_is_long_enough_to_be_committed() -> None:
     (piece,) = cut(tone(30))
     assert len(piece.audio) == len(silence(200))
     assert piece.audio.startswith(tone(30))
+
+
+def test_at_another_rate_a_click_is_as_long() -> None:
+    (piece,) = pieces([array.array("h", [20_000] * 16).tobytes()], format=pcm_at(16_000))
+    assert len(piece.audio) == 16_000 * 2 // 5
 
 
 @pytest.mark.parametrize(("longest", "shortest"), [(0.5, 0), (601, 3), (3, 3), (10, -1)])
