@@ -1,6 +1,9 @@
 """Ask one question and print the answer as it is written, then what it cost.
 
-python examples/ask.py "What is the tallest tree?"
+    .venv/bin/pip install -e ".[server]"
+    .venv/bin/python examples/ask.py "What is the tallest tree?"
+
+Without a key, the embedded server answers, by rules.
 """
 
 from __future__ import annotations

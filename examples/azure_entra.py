@@ -1,9 +1,9 @@
 """Azure OpenAI without a key: signed in with Microsoft Entra ID.
 
-    pip install -e ".[azure]"
+    .venv/bin/pip install -e ".[azure]"
     az login
     export AZURE_OPENAI_ENDPOINT=https://RESOURCE.openai.azure.com AZURE_OPENAI_DEPLOYMENT=my-deployment
-    python examples/azure_entra.py
+    .venv/bin/python examples/azure_entra.py
 
 With AZURE_OPENAI_API_VERSION=2025-04-01-preview the same code speaks the preview protocol.
 """

@@ -1,8 +1,10 @@
 """Ask a recorded question, read and hear the answer.
 
-    python examples/console_from_file.py [question.wav] [-o answer.wav]
+    .venv/bin/pip install -e ".[voice]"
+    .venv/bin/python examples/console_from_file.py [question.wav] [-o answer.wav]
 
 The question is a WAV file: PCM, 16 bit, mono, 24,000 Hz.
+With the extra server in the place of voice, a server without a key understands the recordings of examples/audio only.
 """
 
 from __future__ import annotations
@@ -10,9 +12,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from demo_client import demo_client, print_failure, recording, writable
+from demo_client import demo_client, how_to_play, print_failure, recording, writable
 
 from realtime_sync import (
+    ConnectionClosedError,
     ConversationItemInputAudioTranscriptionCompletedUpdate,
     ConversationSessionOptions,
     ErrorUpdate,
@@ -22,6 +25,7 @@ from realtime_sync import (
     ResponseOutputAudioDeltaUpdate,
     ResponseOutputAudioTranscriptDeltaUpdate,
     TurnDetectionOptions,
+    WaitTimeoutError,
     write_wav,
 )
 
@@ -42,7 +46,7 @@ def main() -> None:
         # A file comes faster than speech, so pauses in it mean nothing: we say where the question ends.
         turn_detection_options=TurnDetectionOptions.disabled(),
     )
-    with demo_client() as client, client.start_conversation_session(options) as session:
+    with demo_client(speech=True) as client, client.start_conversation_session(options) as session:
         print(f"Session {session.id} with {client.model}")
         session.send_audio(arguments.question)
         session.commit_pending_audio()
@@ -52,11 +56,11 @@ def main() -> None:
 
 
 def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
-    """Print what is said as it comes, and write the answer's audio into a file."""
-    transcript, audio = "", bytearray()
+    """Print what was heard and said, and write the answer's audio into a file."""
+    heard, transcript, audio = None, "", bytearray()
     for update in session.updates():
         if isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
-            print(f"Heard   {update.transcript}")
+            heard = update.transcript
         elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
             transcript += update.delta
         elif isinstance(update, ResponseOutputAudioDeltaUpdate):
@@ -68,6 +72,7 @@ def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
             break
     else:
         raise SystemExit("The service ended the session before it had answered.")
+    print(f"Heard   {late_transcript(session) if heard is None else heard}")
     print(f"Answer  {transcript}")
     print_failure(response)
     if response.usage is not None:
@@ -75,6 +80,15 @@ def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
     if audio:
         write_wav(output, audio)
         print(f"Wrote   {output} ({len(audio) / 48_000:.1f} s)")
+        print(f"Hear it {how_to_play(output)}")
+
+
+def late_transcript(session: RealtimeConversationSession) -> str:
+    """What the service heard; it writes that down beside its answer, and may be behind with it."""
+    try:
+        return session.wait_for(ConversationItemInputAudioTranscriptionCompletedUpdate, timeout=5).transcript or ""
+    except (WaitTimeoutError, ConnectionClosedError):
+        return "(the service did not write it down)"
 
 
 if __name__ == "__main__":

@@ -6,33 +6,55 @@ import argparse
 import io
 import logging
 import os
+import shlex
+import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from realtime_sync import ConversationResponse, OpenAIClient, RealtimeConversationClient, RealtimeSyncError
 from realtime_sync.audio import PCM, audio_chunks
 
+if TYPE_CHECKING:
+    from realtime_sync.server import RealtimeServer
+
 
 @contextmanager
-def demo_client() -> Iterator[RealtimeConversationClient]:
+def demo_client(*, speech: bool = False) -> Iterator[RealtimeConversationClient]:
     """``from_env()``, or without a key the embedded server in this process, which is closed in the end.
 
-    What goes wrong in the ``with`` block ends the process as ``ends_without_traceback`` tells.
+    ``speech``: the example speaks with it, so it shall hear and speak as well as this installation can. What goes wrong
+    in the ``with`` block ends the process as ``ends_without_traceback`` tells.
     """
     with ends_without_traceback():
         if environment_tells_something():
             with RealtimeConversationClient.from_env() as client:
                 yield client
             return
-
-        from realtime_sync.server import RealtimeServer
-
-        print("(No key in the environment, so the embedded server answers; it has no ears and little wit.")
-        print(" Set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and friends, to talk to a model.)\n")
-        with RealtimeServer() as server:
+        with embedded_server(speech=speech) as server:
             yield OpenAIClient("any-key", endpoint=server.url).get_realtime_conversation_client("gpt-realtime-2.1")
+
+
+def embedded_server(*, speech: bool) -> RealtimeServer:
+    """The server that answers without a key, as it says on the terminal."""
+    from realtime_sync.server import RealtimeServer
+    from realtime_sync.server.speech import available_speech, is_voice_installed, recorded_speech
+
+    print("(No key in the environment, so the embedded server answers: by rules, it is no model.")
+    heard = recorded_speech()
+    if speech and is_voice_installed():
+        print(" It hears and speaks with models on this machine, which load now: ", end="", flush=True)
+        begun = time.monotonic()
+        heard = available_speech()
+        print(heard.limits or f"{time.monotonic() - begun:.1f} s.")
+    elif speech:
+        print(" It knows the three sample recordings by heart, with recorded answers. For real ears and a real voice:")
+        print('   pip install -e ".[voice]"')
+    print(" Set OPENAI_API_KEY, or AZURE_OPENAI_ENDPOINT and friends, to talk to a model.)\n", flush=True)
+    return RealtimeServer(speech=heard)
 
 
 @contextmanager
@@ -82,6 +104,15 @@ def writable(name: str) -> Path:
     except OSError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return path
+
+
+def how_to_play(path: Path) -> str:
+    """What plays a WAV file on this machine: a command, else where a browser finds it."""
+    if os.name == "nt":
+        return f'start "" "{path}"'
+    players = ("afplay", "pw-play", "paplay", "aplay", "ffplay -nodisp -autoexit", "mpv", "play")
+    found = next((player for player in players if shutil.which(player.split()[0])), None)
+    return f"{found} {shlex.quote(str(path))}" if found else f"open {path.resolve().as_uri()} in a browser"
 
 
 def print_failure(response: ConversationResponse) -> None:

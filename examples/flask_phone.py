@@ -1,10 +1,13 @@
 """Answer the telephone in a Flask view: webhook, accept, a session beside the call that runs its tools, hang up.
 
-pip install realtime-sync flask
-OPENAI_API_KEY=... OPENAI_WEBHOOK_SECRET=whsec_... flask --app examples/flask_phone run --port 8000
+    .venv/bin/pip install -e ".[server]" flask
+    export OPENAI_API_KEY=... OPENAI_WEBHOOK_SECRET=whsec_...
+    .venv/bin/flask --app examples/flask_phone run --port 8000
 
-The service must reach /webhook from outside; gunicorn serves it as 'flask_phone:create_app()'. Without a key, where the
-embedded server is both the service and the caller: python examples/flask_phone.py
+The service must reach /webhook from outside; gunicorn serves it as 'flask_phone:create_app()'. Without a key, the
+embedded server is both the service and the caller:
+
+    .venv/bin/python examples/flask_phone.py
 """
 
 from __future__ import annotations

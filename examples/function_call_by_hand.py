@@ -1,6 +1,9 @@
 """Let the model call a Python function, step by step: the call, the result, the answer.
 
-python examples/function_call_by_hand.py
+    .venv/bin/pip install -e ".[server]"
+    .venv/bin/python examples/function_call_by_hand.py
+
+Without a key, the embedded server answers, by rules.
 """
 
 from __future__ import annotations

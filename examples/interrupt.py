@@ -1,6 +1,7 @@
 """Interrupt the model in the middle of its answer, and see what it knows that it said.
 
-    python examples/interrupt.py
+    .venv/bin/pip install -e ".[server]"
+    .venv/bin/python examples/interrupt.py
 
 The player here plays into nothing and counts samples, as a sound card's callback would.
 """
@@ -58,7 +59,7 @@ class Player(threading.Thread):
 
 def main() -> None:
     position = PlaybackPosition(rate=RATE)
-    with demo_client() as client, client.start_conversation_session() as session:
+    with demo_client(speech=True) as client, client.start_conversation_session() as session:
         player = Player(session, position)
         player.start()
         response = session.respond(QUESTION)

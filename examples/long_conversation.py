@@ -1,6 +1,7 @@
 """Chat in a session that survives lost connections and the service's time limit, and go on with it tomorrow.
 
-    python examples/long_conversation.py [conversation.json]
+    .venv/bin/pip install -e ".[server]"
+    .venv/bin/python examples/long_conversation.py [conversation.json]
 
 Type, and end with Ctrl-D. What was said is saved in the file, and told to the next session that starts with it.
 """

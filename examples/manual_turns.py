@@ -1,6 +1,9 @@
 """Take turns by hand: voice activity detection off, several recorded questions, each committed and answered.
 
-python examples/manual_turns.py [question.wav ...]
+    .venv/bin/pip install -e ".[voice]"
+    .venv/bin/python examples/manual_turns.py [question.wav ...]
+
+With the extra server in the place of voice, a server without a key understands the recordings of examples/audio only.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     options = ConversationSessionOptions(turn_detection_options=TurnDetectionOptions.disabled())
-    with demo_client() as client, client.start_conversation_session(options) as session:
+    with demo_client(speech=True) as client, client.start_conversation_session(options) as session:
         for question in arguments.questions:
             session.send_audio(question)
             # wait() raises what the service has against this commit: too little audio, for one.

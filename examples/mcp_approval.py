@@ -1,6 +1,9 @@
 """Let the model call tools of a remote MCP server, and say of each call whether it may be made.
 
-python examples/mcp_approval.py ["What does the documentation say about voices?"] [--server-url https://...] [--yes]
+    .venv/bin/pip install -e ".[server]"
+    .venv/bin/python examples/mcp_approval.py ["What does the documentation say about voices?"] [--yes]
+
+--server-url names another MCP server; the embedded server imitates each that it is told of.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """Send any JSON and see every message as it came: for what this library has no words for yet.
 
-python examples/raw_messages.py
+    .venv/bin/pip install -e ".[server]"
+    .venv/bin/python examples/raw_messages.py
+
+Without a key, the embedded server answers, by rules.
 """
 
 from __future__ import annotations

@@ -1,6 +1,9 @@
 """Chat in writing; the answers are printed as they come. End with an empty line or Ctrl-D.
 
-python examples/text_chat.py
+    .venv/bin/pip install -e ".[server]"
+    .venv/bin/python examples/text_chat.py
+
+Without a key, the embedded server answers, by rules.
 """
 
 from __future__ import annotations

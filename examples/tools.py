@@ -1,6 +1,9 @@
 """Give the model Python functions; it calls them, several at once, and answers with what they returned.
 
-python examples/tools.py ["What is the weather in Oslo?"]
+    .venv/bin/pip install -e ".[server]"
+    .venv/bin/python examples/tools.py ["What is the weather in Oslo?"]
+
+Without a key, the embedded server answers, by rules.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Transcribe recordings on a Dask cluster: a local one of two processes, or yours by its scheduler's address.
 
-    python examples/transcribe_cluster.py recording.wav ... -o texts [--scheduler tcp://scheduler:8786]
+    .venv/bin/pip install -e ".[audio,voice]" "dask[distributed]"
+    .venv/bin/python examples/transcribe_cluster.py [recording.wav ...] [-o texts] [--scheduler tcp://scheduler:8786]
 
-Needs: pip install 'dask[distributed]' 'realtime-sync[audio]'. The workers read the files by their paths and make their
-own clients, so no key travels: each needs the environment's variables. Started again, it goes on where it was stopped.
+The workers read the files by their paths and make their own clients, so no key travels: each needs the environment's
+variables. Started again, it goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Callable
 
 from dask.distributed import Client, LocalCluster
-from demo_client import environment_tells_something
+from demo_client import embedded_server, environment_tells_something
 
 from realtime_sync import OpenAIClient, RealtimeConversationClient, transcribe_files
 
@@ -60,10 +61,7 @@ def client_maker() -> Iterator[Callable[[], RealtimeConversationClient]]:
         yield RealtimeConversationClient.from_env
         return
 
-    from realtime_sync.server import RealtimeServer
-
-    print("(No key in the environment, so the embedded server answers: it has no ears.)")
-    with RealtimeServer() as server:
+    with embedded_server(speech=True) as server:
         yield functools.partial(client_of, server.url)
 
 

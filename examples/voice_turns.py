@@ -1,6 +1,9 @@
 """Ask recorded questions as a microphone would, one after the other, and print each turn with its timeline.
 
-    python examples/voice_turns.py [question.wav ...]
+    .venv/bin/pip install -e ".[voice]"
+    .venv/bin/python examples/voice_turns.py [question.wav ...]
+
+With the extra server in the place of voice, a server without a key understands the recordings of examples/audio only.
 
 Voice activity detection finds where a question ends, so the files are sent as fast as they play, with silence behind.
 """
@@ -35,7 +38,7 @@ def main() -> None:
         turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=500),
         input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
     )
-    with demo_client() as client, client.start_conversation_session(options) as session:
+    with demo_client(speech=True) as client, client.start_conversation_session(options) as session:
         turns = session.turns(timeout=30)
         for question in questions:
             speak(session, question)

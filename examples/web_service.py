@@ -5,7 +5,6 @@ Nothing here knows a framework; views turn a request into a call of ``Service`` 
 
 from __future__ import annotations
 
-import importlib.util
 import ipaddress
 import json
 import logging
@@ -168,15 +167,10 @@ def _client(stack: ExitStack) -> RealtimeConversationClient:
         return RealtimeConversationClient.from_env()
     logger.warning("No key in the environment, so an embedded server answers; set OPENAI_API_KEY for a model.")
     from realtime_sync.server import RealtimeServer
+    from realtime_sync.server.speech import available_speech
 
-    speech = None
-    if all(importlib.util.find_spec(package) for package in ("faster_whisper", "hibari", "onnxruntime", "soxr")):
-        from realtime_sync.server.speech import Speech
-
-        speech = Speech()
-        logger.warning("It hears and speaks English, and answers by rules.")
-    else:
-        logger.warning("It has no ears and no voice: pip install 'realtime-sync[voice]' gives it both.")
+    speech = available_speech(load=False)  # a view does not wait for models
+    logger.warning("It answers by rules. %s", speech.limits or "It hears and speaks English.")
     server = stack.enter_context(RealtimeServer(speech=speech, record=False))
     return OpenAIClient("any-key", endpoint=server.url, proxy=False).get_realtime_conversation_client(
         "gpt-realtime-2.1"

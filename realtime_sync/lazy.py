@@ -29,11 +29,17 @@ def lazily(
 
     Args:
         package: Its name.
-        table: Its modules, and the names that each gives out, parted by blanks.
+        table: Its modules, and the names that each gives out, parted by blanks. A module of another package of ours
+            is named as a whole.
         whole: Modules that give out all names of their ``__all__``; those are not listed twice.
     """
-    homes = {name: f"{package}.{module}" for module, names in table.items() for name in names.split()}
-    rooms = {module.partition(".")[0] for module in (*table, *whole)}
+    ours = package.partition(".")[0]
+    homes = {
+        name: module if module.startswith(f"{ours}.") else f"{package}.{module}"
+        for module, names in table.items()
+        for name in names.split()
+    }
+    rooms = {module.partition(".")[0] for module in (*table, *whole)} - {ours}
 
     def imported(name: str) -> object:
         if name in homes:

@@ -1,9 +1,9 @@
 """A Django application with a live model, settings and views in one file: answers in writing, calls by WebRTC.
 
-    pip install "realtime-sync[voice]" django gunicorn
+    .venv/bin/pip install -e ".[voice]" django gunicorn
     cd examples
-    python -m django_app.app runserver                                 # http://127.0.0.1:8000
-    gunicorn -c gunicorn_conf.py django_app.app:application
+    ../.venv/bin/python -m django_app.app runserver                    # http://127.0.0.1:8000
+    ../.venv/bin/gunicorn -c gunicorn_conf.py django_app.app:application
 
 Under WSGI a streaming view holds one thread. Serve this with WSGI: under ASGI (tried with uvicorn and Django 5.2 in
 2026-11) it works, but Django gathers a plain iterator before it sends it, and has an answer finished for who has left.

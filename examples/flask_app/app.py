@@ -1,9 +1,9 @@
 """A Flask application with a live model: answers in writing, a conversation by microphone, calls by WebRTC.
 
-    pip install "realtime-sync[voice]" flask flask-sock gunicorn
+    .venv/bin/pip install -e ".[voice]" flask flask-sock gunicorn
     cd examples
-    flask --app flask_app.app run                                      # http://127.0.0.1:5000
-    gunicorn -c gunicorn_conf.py "flask_app.app:create_app()"
+    ../.venv/bin/flask --app flask_app.app run                         # http://127.0.0.1:5000
+    ../.venv/bin/gunicorn -c gunicorn_conf.py "flask_app.app:create_app()"
 
 A browser gives a page its microphone on localhost and over https only. A public name of the site has to be told, as
 FLASK_ALLOWED_HOSTS=voice.example.com: else it might be another site's, that has this machine's address. Behind a proxy,

@@ -1,8 +1,8 @@
 """Celery: a question in the queue, its answer as the result.
 
-    pip install "realtime-sync[server]" celery
+    .venv/bin/pip install -e ".[server]" "celery[redis]"
     cd examples
-    CELERY_BROKER_URL=redis://localhost celery -A flask_app.tasks worker
+    CELERY_BROKER_URL=redis://localhost ../.venv/bin/celery -A flask_app.tasks worker
 
 Celery forks its workers, so a session is opened inside the task: one that was opened before the fork belongs to the
 parent, and fails at once with ``ForkedSessionError``.

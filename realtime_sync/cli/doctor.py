@@ -25,6 +25,7 @@ from realtime_sync.cli.colours import Colour, painted
 from realtime_sync.cli.doctor_model import about_model
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.deadline import Deadline
+from realtime_sync.devices.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint, Target
 from realtime_sync.models import ServiceEndsWarning
@@ -37,7 +38,6 @@ from realtime_sync.transport.tls import CA_VARIABLES
 from realtime_sync.transport.urls import show_url
 from realtime_sync.transport.waiting import Cancellation
 from realtime_sync.version import __version__
-from realtime_sync.voice.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
 
 _TIMEOUTS = Timeouts(connect=10.0)
 _INDENT = " " * 19

@@ -66,8 +66,9 @@ def client_from(
 ) -> Iterator[RealtimeConversationClient]:
     """The client that arguments and environment name, closed in the end; for ``--local`` one of the embedded server.
 
-    ``speech``: the command needs ears or a voice, so with ``--local`` they are loaded if the extra ``voice`` is
-    installed. ``responder``: what answers there; None: one that follows rules. Raises ``ConfigurationError``.
+    ``speech``: the command needs ears or a voice, so with ``--local`` the models are loaded if the extra ``voice`` is
+    installed; without them, only the sample recordings are known. ``responder``: what answers there; None: one that
+    follows rules. Raises ``ConfigurationError``.
     """
     with ExitStack() as stack:
         if arguments.local:
@@ -121,26 +122,28 @@ def embedded_server() -> type[RealtimeServer]:
 @contextmanager
 def _local(speech: bool, responder: Optional[Responder]) -> Iterator[Endpoint]:
     server_class = embedded_server()
-    from realtime_sync.server.speech import RulesBrain
+    from realtime_sync.server.speech import recorded_speech
 
-    ears, told = _ears() if speech else (None, "the embedded server answers: it follows some rules and has no model")
-    if responder is None and not (speech and ears is None):
-        responder = RulesBrain()  # without ears it would understand no word of what is spoken
-    note(told)
+    ears = _ears() if speech else recorded_speech()
+    if not speech:
+        note("the embedded server answers: it follows some rules and has no model")
     with server_class(responder=responder, speech=ears, record=False) as server:
         yield OpenAIClient("any-key", endpoint=server.url).endpoint
 
 
-def _ears() -> tuple[Optional[Speech], str]:
-    """What the embedded server hears and speaks with, and how to describe it."""
-    from realtime_sync.server.speech import Speech
+def _ears() -> Speech:
+    """What the embedded server hears and speaks with, which is told."""
+    from realtime_sync.server.speech import available_speech, is_voice_installed
 
-    try:
-        speech = Speech()
-        speech.load()
-    except ConfigurationError as error:
-        return None, f"the embedded server answers, without ears and with tones for a voice: {error}"
-    return speech, "the embedded server answers: it hears and speaks with models on this machine"
+    if not is_voice_installed():
+        speech = available_speech()
+        note(f"the embedded server answers, by rules. {speech.limits}")
+        return speech
+    note("the embedded server answers, by rules; loading the models with which it hears and speaks")
+    begun = time.monotonic()
+    speech = available_speech()
+    note(speech.limits or f"loaded in {time.monotonic() - begun:.1f} s")
+    return speech
 
 
 def _is_azure(url: str) -> bool:

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Optional
 
@@ -22,13 +23,15 @@ if TYPE_CHECKING:
 
 _KEY_VARIABLE = "REALTIME_SYNC_SERVER_KEY"
 _PORT = 8765
+_ABOUT_VOICE = "It hears and speaks English, and answers by rules."
+_ABOUT_RECORDINGS = "It answers by rules, and knows the sample recordings by heart; --voice hears and speaks for real."
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what ``serve`` reads."""
     options.add_listening_options(parser, _PORT)
-    parser.add_argument("--voice", action="store_true", help="hear and speak, with models on this machine (English)")
+    parser.add_argument("--voice", action="store_true", help="hear and speak for real, with models (English)")
     keys = f"""let in this key alone; may be given again. Other users of this machine can read arguments: prefer the
         variable {_KEY_VARIABLE} (several: separated by commas)"""
     parser.add_argument("--api-key", action="append", default=[], metavar="KEY", help=keys)
@@ -56,7 +59,10 @@ def serve(arguments: argparse.Namespace) -> int:
       realtime-sync serve --tls             # wss, with a certificate made for now
       realtime-sync serve --certificate cert.pem --key key.pem
 
-    Without --voice it echoes text, says how long audio was, and calls the tools that a text names.
+    A set of rules answers, no model: it greets, does a small sum, remembers your name, reads aloud
+    what it is told to, calls the tools that a text names, and repeats the rest. Without --voice it
+    knows the sample recordings of examples/audio by heart, with recorded answers; other speech it
+    does not understand, and other text it speaks in tones.
     Ctrl-C or SIGTERM ends it: every session is closed with 1001, the exit code is 0; a second
     Ctrl-C does not wait for them.
     """
@@ -68,7 +74,7 @@ def serve(arguments: argparse.Namespace) -> int:
         if arguments.voice:
             with options.listening(arguments):  # whether it can, before the models are loaded
                 server_class(arguments.host, arguments.port).close()
-        speech = _speech() if arguments.voice else None
+        speech = _speech(arguments.voice)
         with options.listening(arguments):
             server = server_class(
                 arguments.host,
@@ -80,18 +86,23 @@ def serve(arguments: argparse.Namespace) -> int:
                 allowed_hosts=arguments.allow_host,
             )
         stack.enter_context(server)
-        options.serve_until_stopped(_announcement(server, arguments.host, bool(keys), trust))
+        announcement = _announcement(server, arguments.host, bool(keys), trust)
+        options.serve_until_stopped(f"{announcement}\n{_ABOUT_VOICE if arguments.voice else _ABOUT_RECORDINGS}")
         print("Closing.", file=sys.stderr, flush=True)
         server.shut_down()
     return 0
 
 
-def _speech() -> Speech:
-    from realtime_sync.server.speech import Speech
+def _speech(voice: bool) -> Speech:
+    from realtime_sync.server.speech import Speech, recorded_speech
 
+    if not voice:
+        return recorded_speech()
     speech = Speech()
     print("Loading the models that hear and speak.", file=sys.stderr, flush=True)
+    begun = time.monotonic()
     speech.load()  # now, so that a missing package is reported at once and the first session does not wait
+    print(f"Loaded in {time.monotonic() - begun:.1f} s.", file=sys.stderr, flush=True)
     return speech
 
 

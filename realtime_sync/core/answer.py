@@ -144,6 +144,24 @@ class Answer(Value):
         self._check_audio()
         write_audio(target, self.audio, SampleFormat.of(self.audio_format), rate)
 
+    @public_call
+    def play(self, device: Union[str, int, None] = None) -> None:
+        """Play the audio on a speaker of this machine; returns when all is played. Ctrl-C ends it at once.
+
+        Args:
+            device: The speaker's name or a part of it, or its number (``realtime-sync doctor`` lists them). None: the
+                system's default.
+
+        Raises:
+            InvalidInputError: The answer has no audio.
+            ConfigurationError: The extra ``devices`` is missing, or the system's PortAudio.
+            AudioDeviceError: There is no such speaker, or it cannot be opened, or it was unplugged.
+        """
+        from realtime_sync.devices.playing import play
+
+        self._check_audio()
+        play(self.audio, SampleFormat.of(self.audio_format), device)
+
     def _check_audio(self) -> None:
         """Raise ``InvalidInputError`` if there is no sound, and say why."""
         if self.audio:

@@ -20,6 +20,7 @@ from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Transcriber, Turn
+from realtime_sync.server.rules import RulesBrain
 from realtime_sync.server.script import Script, expect
 from realtime_sync.server.server import RealtimeServer
 from realtime_sync.server.session import LiveSession
@@ -38,6 +39,7 @@ __all__ = [
     "MCPCall",
     "Piece",
     "default_responder",
+    "RulesBrain",
     "Transcriber",
     "default_transcriber",
     "Script",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Optional
 
-from realtime_sync.server.responder import MCPCall, Piece, Turn
-from realtime_sync.server.tool_calls import call_for, is_named
-from realtime_sync.server.wire import Json
+from realtime_sync.server.responder import Piece, Turn
+from realtime_sync.server.tool_calls import calls_for, mcp_calls_for
 
 # Items about remote tools alone; a remote call stands before the request to approve it.
 ABOUT_REMOTE_TOOLS = ("mcp_list_tools", "mcp_approval_request", "mcp_approval_response")
@@ -29,24 +27,12 @@ def default_responder(turn: Turn) -> Piece:
     if last["type"] == "mcp_call":
         return f"{last['server_label']} says: {last['output'] or (last['error'] or {}).get('message')}"
     text = turn.text_of(last)
-    call = call_for(turn, text) or _mcp_call_for(turn, last, text)
-    if call is not None:
-        return call
+    calls = calls_for(turn, text) or mcp_calls_for(turn, last, text)
+    if calls:
+        return calls[0]
     heard_ms = turn.audio_ms.get(str(last["id"]), 0)
     if last.get("role") != "user" or not (text or heard_ms):
         return "I have nothing to answer."
     if heard_ms:
         return f"I heard {heard_ms / 1000:.1f} seconds of audio."
     return f"Hello! You said: {text}" if GREETING.match(text) else f"You said: {text}"
-
-
-def _mcp_call_for(turn: Turn, last: Json, text: str) -> Optional[MCPCall]:
-    """A call of the remote tool that the user's text names; it finds what it was asked for."""
-    if turn.tool_choice == "none" or last.get("role") != "user":
-        return None
-    for item in turn.items:
-        for tool in item["tools"] if item["type"] == "mcp_list_tools" else ():
-            if is_named(str(tool["name"]), text):
-                output = f"one result for {text!r}"
-                return MCPCall(item["server_label"], str(tool["name"]), {"query": text}, output=output)
-    return None

@@ -110,8 +110,8 @@ class Turn:
         params: What ``response.create`` said; empty if voice activity detection asked for the response.
         session: The session's settings.
         cancelled: Set once nobody waits for the answer any more.
-        heard: What an item's audio says if the item has no transcript, by its id: the user's as it was understood (by a
-            server that has ``speech``), the server's own as far as it was heard before it was truncated.
+        heard: What an item's audio says, by its id: the user's as it was understood (by a server that has ``speech``;
+            empty if nothing was), the server's own as far as it was heard before it was truncated.
     """
 
     items: Sequence[Json]
@@ -133,9 +133,11 @@ class Turn:
 
     def text_of(self, item: Json) -> str:
         """The text of an item's parts, transcripts and what was heard included."""
-        heard = self.heard.get(str(item.get("id")), "")
+        heard = self.heard.get(str(item.get("id")))
         told = (
-            part.get("text") or part.get("transcript") or (heard if str(part.get("type")).endswith("audio") else "")
+            heard
+            if heard is not None and str(part.get("type")).endswith("audio")
+            else part.get("text") or part.get("transcript") or ""
             for part in item.get("content") or ()
         )
         return " ".join(map(str, told)).strip()

@@ -170,7 +170,8 @@ class ResponseRun:
         heard = {item.id: item.heard for item in self._items if item.heard}
         for item_id, recognition in self._recognitions.items():
             try:
-                heard[item_id] = recognition.result(_RECOGNITION_TIMEOUT).text
+                recognised = recognition.result(_RECOGNITION_TIMEOUT)
+                heard[item_id] = recognised.text if recognised.understood else ""
             except Exception:  # of the recogniser; the client is told if it asked for transcripts
                 _log.warning("speech could not be recognised", exc_info=True)
         with self._session.lock:

@@ -64,10 +64,12 @@ class RealtimeServer:
     Args:
         host: The address to listen on.
         port: The port; 0 takes a free one.
-        responder: Answers, see ``Responder``; or a ``Script`` of exact messages. None: the deterministic default.
+        responder: Answers, see ``Responder``; or a ``Script`` of exact messages. None: it echoes; with
+            ``speech``, ``RulesBrain``.
         transcriber: Says what user audio says, see ``Transcriber``. None: a placeholder that says the length.
-        speech: Real ears and a real voice, see ``speech.Speech``; the responder then is ``speech.RulesBrain`` unless
-            another is given. None: turns by loudness, the transcriber, and a voice that only sounds of syllables.
+        speech: Ears and a voice, see ``speech.Speech`` (real ones) and ``speech.recorded_speech``; the responder then
+            is ``RulesBrain`` unless another is given. None: turns by loudness, the transcriber, and a voice that only
+            sounds of syllables.
         api_keys: The keys that are let in. None lets in every client, with a key or without.
         models: The models and deployments that exist. None has them all.
         ssl_context: Serves wss with it. None: no TLS, unless ``tls`` is given.

@@ -11,8 +11,8 @@ from realtime_sync.server.clock import Clock
 from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder, Transcriber
+from realtime_sync.server.rules import RulesBrain
 from realtime_sync.server.script import Script
-from realtime_sync.server.speech.rules import RulesBrain
 from realtime_sync.server.speech.speech import Speech
 from realtime_sync.server.speech.without_models import speech_without_models
 
@@ -57,7 +57,7 @@ def who_answers(
     """The settings ``responder``, ``script`` and ``speech``, with the defaults for those that are None."""
     if speech is not None and transcriber is not None:
         raise ConfigurationError("Give transcriber or speech, not both: a Speech has a recognizer of its own.")
-    default: Responder = default_responder if speech is None else RulesBrain()
+    default: Responder = default_responder if speech is None else RulesBrain(limits=speech.limits)
     is_script = isinstance(responder, Script)
     return {
         "responder": default if responder is None or is_script else responder,

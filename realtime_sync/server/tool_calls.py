@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import Mapping, Optional
+from typing import Mapping
 
-from realtime_sync.server.responder import FunctionCall, Turn
+from realtime_sync.server.responder import FunctionCall, MCPCall, Turn
 from realtime_sync.server.wire import Json
 
 _SMALL_WORDS = (
@@ -18,6 +18,11 @@ _NUMBER = re.compile(
     rf"\b(?:({'|'.join(_TENS)})(?:[\s-]({'|'.join(_SMALL[1:10])}))?|({'|'.join(_SMALL)}))\b", re.IGNORECASE
 )
 _NAME = re.compile(r"[A-Z][\w'’-]*(?:\s+[A-Z][\w'’-]*)*")
+# What a question typed in small letters is about: "the weather in new york today?"
+_ASKED_ABOUT = re.compile(
+    r"\b(?:in|for|of|at|about)\s+([^\W\d][\w'’ -]*?)(?=\s*(?:[?.!,;:]|$|\b(?:today|tomorrow|now|please)\b))",
+    re.IGNORECASE,
+)
 
 
 def figures(text: str) -> str:
@@ -32,8 +37,8 @@ def _figure(found: re.Match[str]) -> str:
     return str(20 + 10 * _TENS.index(tens) + (_SMALL.index(unit) if unit else 0))
 
 
-def call_for(turn: Turn, text: str) -> Optional[FunctionCall]:
-    """The call that the text asks for, or that ``tool_choice`` demands; None if there is none."""
+def calls_for(turn: Turn, text: str) -> list[FunctionCall]:
+    """The calls that the text asks for, or the one that ``tool_choice`` demands."""
     functions = [tool for tool in turn.tools if tool.get("type", "function") == "function"]
     if isinstance(turn.tool_choice, dict):
         wanted = [tool for tool in functions if tool["name"] == turn.tool_choice.get("name")]
@@ -41,16 +46,26 @@ def call_for(turn: Turn, text: str) -> Optional[FunctionCall]:
         wanted = []
     else:
         wanted = [tool for tool in functions if is_named(str(tool["name"]), text)]
-        if turn.tool_choice == "required":
-            wanted += functions
-    return FunctionCall(str(wanted[0]["name"]), _arguments(wanted[0], text)) if wanted else None
+        if turn.tool_choice == "required" and not wanted:
+            wanted = functions[:1]
+    return [FunctionCall(str(tool["name"]), _arguments(tool, text)) for tool in wanted]
+
+
+def mcp_calls_for(turn: Turn, last: Json, text: str) -> list[MCPCall]:
+    """The call of the remote tool that the user's text names; it finds what it was asked for."""
+    if turn.tool_choice == "none" or last.get("role") != "user":
+        return []
+    tools = [(item["server_label"], str(tool["name"])) for item in turn.items for tool in item.get("tools") or ()]
+    named = [(label, name) for label, name in tools if is_named(name, text)]
+    output = f"one result for {text!r}"
+    return [MCPCall(label, name, {"query": text}, output=output) for label, name in named[:1]]
 
 
 def is_named(name: str, text: str) -> bool:
     """Whether a tool's name, or each long word of it, stands in the text ("get_weather" or "weather")."""
     text = text.lower()
     words = [word for word in re.split(r"[_\W]+", name.lower()) if len(word) > 3]
-    return name.lower() in text or (bool(words) and all(word in text for word in words))
+    return name.lower() in text or (bool(words) and all(re.search(rf"\b{re.escape(word)}", text) for word in words))
 
 
 def _arguments(tool: Json, text: str) -> dict[str, object]:
@@ -83,7 +98,8 @@ def _default(schema: Mapping[str, object], text: str) -> object:
     choices = schema.get("enum")
     if isinstance(choices, list) and choices:
         return choices[0]
-    by_kind: dict[str, object] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}, "string": text}
+    by_kind: dict[str, object] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
+    by_kind["string"] = asked[-1] if (asked := _ASKED_ABOUT.findall(text)) else text
     return by_kind.get(_kind_of(schema))
 
 

@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING
 from realtime_sync.lazy import lazily
 
 if TYPE_CHECKING:
-    from realtime_sync.voice.file_devices import FileMicrophone, FileSpeaker
-    from realtime_sync.voice.half_duplex import HalfDuplex
-    from realtime_sync.voice.interfaces import Microphone, Speaker
-    from realtime_sync.voice.portaudio import Backend, Device, devices, find_device
-    from realtime_sync.voice.sound_devices import SoundDeviceMicrophone, SoundDeviceSpeaker
+    from realtime_sync.devices.file_devices import FileMicrophone, FileSpeaker
+    from realtime_sync.devices.half_duplex import HalfDuplex
+    from realtime_sync.devices.interfaces import Microphone, Speaker
+    from realtime_sync.devices.portaudio import Backend, Device, devices, find_device
+    from realtime_sync.devices.sound_devices import SoundDeviceMicrophone, SoundDeviceSpeaker
 else:
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "file_devices": "FileMicrophone FileSpeaker",
-            "half_duplex": "HalfDuplex",
-            "interfaces": "Microphone Speaker",
-            "portaudio": "Backend Device devices find_device",
-            "sound_devices": "SoundDeviceMicrophone SoundDeviceSpeaker",
+            "realtime_sync.devices.file_devices": "FileMicrophone FileSpeaker",
+            "realtime_sync.devices.half_duplex": "HalfDuplex",
+            "realtime_sync.devices.interfaces": "Microphone Speaker",
+            "realtime_sync.devices.portaudio": "Backend Device devices find_device",
+            "realtime_sync.devices.sound_devices": "SoundDeviceMicrophone SoundDeviceSpeaker",
         },
     )
 

@@ -19,7 +19,7 @@ from realtime_sync.cli import doctor, main
 from realtime_sync.server import RealtimeServer
 from realtime_sync.transport.tls import CA_VARIABLES
 from tests.cli.pseudo_terminal import PseudoTerminal
-from tests.voice.fake_sounddevice import FakeSoundDevice
+from tests.devices.fake_sounddevice import FakeSoundDevice
 
 Captured = pytest.CaptureFixture[str]
 

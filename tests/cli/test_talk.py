@@ -15,12 +15,13 @@ import pytest
 
 from realtime_sync import ConfigurationError, Recording, write_wav
 from realtime_sync.cli import main
+from realtime_sync.devices import sound_devices
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
 from realtime_sync.server.speech import Speech
+from realtime_sync.server.speech.recorded import recording_of
 from realtime_sync.server.voice import speak
-from realtime_sync.voice import sound_devices
 from tests.cli.pseudo_terminal import PseudoTerminal
-from tests.voice.fake_sounddevice import FakeSoundDevice
+from tests.devices.fake_sounddevice import FakeSoundDevice
 
 Captured = pytest.CaptureFixture[str]
 Answering = Callable[[Callable[[Turn], Reply]], None]
@@ -246,9 +247,25 @@ def test_locally_without_the_extra_voice_it_says_what_it_cannot(
     assert main(["talk", "--local", "--input", question, "--output", str(tmp_path / "answer.wav")]) == 0
     told = capsys.readouterr()
     hint = told.err.splitlines()[0]
-    assert hint.startswith("(the embedded server answers, without ears and with tones for a voice: ")
+    assert hint.startswith("(the embedded server answers, by rules. Only the three sample recordings are known here")
     assert hint.endswith("pip install 'realtime-sync[voice]')")
-    assert re.search(r"model  I heard \d\.\d seconds of audio\.", told.out), told.out
+    assert re.search(r"you    \[\d\.\d seconds of audio\]", told.out), told.out
+    assert "model  I did not understand any words. Only the three sample recordings are known here" in told.out
+
+
+def test_locally_without_the_extra_voice_a_sample_recording_is_answered_in_speech(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for package in ("hibari", "faster_whisper", "onnxruntime"):
+        monkeypatch.setitem(sys.modules, package, None)
+    assert main(["talk", "--local", "--input", HELLO, "--output", str(tmp_path / "answer.wav")]) == 0
+    told = capsys.readouterr().out
+    assert "you    Hello, can you hear me?" in told
+    assert "model  Hello! Yes, I can hear you." in told
+    with wave.open(str(tmp_path / "answer.wav")) as file:
+        spoken = file.readframes(file.getnframes())
+    said = [recording_of(sentence) for sentence in ("Hello!", "Yes, I can hear you.")]
+    assert b"".join(filter(None, said)) in spoken
 
 
 def test_locally_what_else_keeps_it_from_hearing_is_told(
@@ -262,8 +279,8 @@ def test_locally_what_else_keeps_it_from_hearing_is_told(
 
     monkeypatch.setattr(Speech, "load", fail)
     assert main(["talk", "--local", "--input", question, "--output", str(tmp_path / "answer.wav")]) == 0
-    told = capsys.readouterr().err.splitlines()[0]
-    assert told.endswith("without ears and with tones for a voice: the model file is missing)")
+    told = capsys.readouterr().err.splitlines()[1]
+    assert told.endswith("are known here, by heart, because the model file is missing)")
 
 
 @pytest.mark.slow
@@ -273,5 +290,6 @@ def test_locally_it_hears_and_speaks(tmp_path: Path, capsys: Captured) -> None:
     assert main(["talk", "--local", "--input", HELLO, "--output", str(tmp_path / "answer.wav")]) == 0
     told = capsys.readouterr()
     assert "Hello! Yes, I can hear you." in told.out
-    assert "hears and speaks" in told.err
+    assert "loading the models with which it hears and speaks" in told.err
+    assert re.search(r"\(loaded in \d+\.\d s\)", told.err)
     assert loud(tmp_path / "answer.wav")

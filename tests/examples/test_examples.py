@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import signal
@@ -17,8 +18,11 @@ from typing import Any
 
 import pytest
 
-from realtime_sync import Conversation
+from realtime_sync import Conversation, write_wav
 from realtime_sync.server import LiveSession, RealtimeServer, Script, Turn, expect, faults
+from realtime_sync.server.speech.recorded import recording_of
+from realtime_sync.server.speech.sentences import sentences
+from realtime_sync.server.voice import speak
 from tests.core.harness import until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -110,14 +114,81 @@ def loudness(path: Path) -> tuple[float, int]:
         return file.getnframes() / 24000, max(abs(sample) for sample in samples)
 
 
-def test_console_from_file_answers_without_a_key_and_leaves_an_audible_wav(tmp_path: Path) -> None:
-    told = run("console_from_file.py", tmp_path)
+HYPERION = "The tallest tree is Hyperion, a coast redwood in California. It is 116 metres tall."
+
+
+@pytest.fixture
+def without_voice(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment as where the extra voice is not installed."""
+    folder = tmp_path_factory.mktemp("without-voice")
+    code = "import sys\nsys.modules.update(dict.fromkeys(['faster_whisper', 'hibari', 'onnxruntime', 'soxr']))\n"
+    (folder / "sitecustomize.py").write_text(code)
+    return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}
+
+
+def test_console_from_file_understands_a_sample_and_answers_it_in_recorded_speech(
+    tmp_path: Path, without_voice: dict[str, str]
+) -> None:
+    told = run("console_from_file.py", tmp_path, env=without_voice)
     assert "No key in the environment" in told
-    assert "Heard   [3.4 seconds of audio]" in told
-    assert "Answer  I heard 3.4 seconds of audio." in told
+    assert "It knows the three sample recordings by heart" in told
+    assert 'pip install -e ".[voice]"' in told
+    assert "Heard   What is the tallest tree in the world?\n" in told
+    assert f"Answer  {HYPERION}\n" in told
+    recordings = [recording_of(sentence) or b"" for sentence in sentences([HYPERION])]
+    with wave.open(str(tmp_path / "answer.wav")) as file:
+        assert file.readframes(file.getnframes()) == b"".join(recordings)
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="which have a player of their own")
+def test_console_from_file_says_how_to_hear_the_answer(tmp_path: Path, without_voice: dict[str, str]) -> None:
+    players = tmp_path / "bin"
+    players.mkdir()
+    env = {**without_voice, "PATH": str(players)}
+    told = run("console_from_file.py", tmp_path, "-o", "my answer.wav", env=env)
+    assert f"\nHear it open {tmp_path.as_uri()}/my%20answer.wav in a browser\n" in told
+    (players / "aplay").touch(mode=0o755)
+    told = run("console_from_file.py", tmp_path, "-o", "my answer.wav", env=env)
+    assert told.endswith("\nHear it aplay 'my answer.wav'\n")
+
+
+def test_console_from_file_says_why_it_does_not_understand_another_recording(
+    tmp_path: Path, without_voice: dict[str, str]
+) -> None:
+    write_wav(tmp_path / "question.wav", speak("Which is the oldest tree?"))
+    told = run("console_from_file.py", tmp_path, "question.wav", env=without_voice)
+    assert re.search(r"Heard   \[\d\.\d seconds of audio\]\n", told)
+    assert "Answer  I did not understand any words. Only the three sample recordings are known here" in told
+    assert loudness(tmp_path / "answer.wav")[1] > 3000
+
+
+@pytest.mark.slow
+def test_console_from_file_hears_and_speaks_with_the_extra_voice(tmp_path: Path) -> None:
+    for package in ("faster_whisper", "hibari"):
+        pytest.importorskip(package, reason="needs the extra voice")
+    told = run("console_from_file.py", tmp_path)
+    assert re.search(r"It hears and speaks with models on this machine, which load now: \d+\.\d s\.\n", told)
+    assert "Heard   What is the tallest tree in the world?\n" in told
+    assert f"Answer  {HYPERION}\n" in told
     seconds, loudest = loudness(tmp_path / "answer.wav")
-    assert seconds > 1
+    assert seconds > 5
     assert loudest > 3000
+
+
+PARTS = ("__init__.py", "demo_client.py", "web_service.py", "voice.py", "gunicorn_conf.py")
+WHOLE = [path for path in sorted(EXAMPLES.rglob("*.py")) if path.name not in PARTS]
+
+
+@pytest.mark.parametrize("path", WHOLE, ids=lambda path: path.name)
+def test_the_head_of_an_example_says_how_to_install_and_run_it_from_a_clone(path: Path) -> None:
+    head = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    extra = re.search(r"^ +\.venv/bin/pip install -e \"\.\[([a-z,]+)\]\"", head, re.MULTILINE)
+    assert extra is not None
+    setup = (EXAMPLES.parent / "setup.cfg").read_text(encoding="utf-8")
+    assert all(f"\n{name} =" in setup for name in extra[1].split(","))
+    commands = re.findall(r"^ +(?:\S+=\S+ )*(?:\.\./)?\.venv/bin/(?!pip).*", head, re.MULTILINE)
+    assert commands
+    assert any(path.stem in command for command in commands)
 
 
 @pytest.mark.parametrize(
@@ -153,16 +224,33 @@ def test_console_from_file_talks_to_whatever_the_environment_tells(tmp_path: Pat
     assert paths == [{"openai": "/v1/realtime", "azure": "/openai/v1/realtime"}.get(kind, "/openai/realtime")]
 
 
+def test_console_from_file_prints_what_was_heard_though_that_comes_behind_the_answer(tmp_path: Path) -> None:
+    def late(pcm: bytes, rate: int) -> str:
+        server.sessions[-1].wait_for_sent("response.done", 20)
+        return "It is late."
+
+    with RealtimeServer(transcriber=late) as server:
+        told = run("console_from_file.py", tmp_path, env=environments(server)["openai"])
+    assert "Heard   It is late.\nAnswer  I heard 3.4 seconds of audio.\n" in told
+
+
+def test_console_from_file_answers_though_nobody_writes_down_what_was_heard(tmp_path: Path) -> None:
+    def deaf(pcm: bytes, rate: int) -> str:
+        raise RuntimeError("no ears")
+
+    with RealtimeServer(transcriber=deaf) as server:
+        told = run("console_from_file.py", tmp_path, env=environments(server)["openai"])
+    assert "Heard   (the service did not write it down)\nAnswer  I heard 3.4 seconds of audio.\n" in told
+
+
 def test_text_chat_answers_each_line_until_an_empty_one(tmp_path: Path) -> None:
     told = run("text_chat.py", tmp_path, typed="Good morning\nHow are you\n\nnot read\n")
-    assert "Good morning" in told
-    assert "How are you" in told
-    assert "not read" not in told
+    assert told.endswith("you> Hello! How can I help you?\nyou> I am fine, thank you.\nyou> ")
 
 
 def test_ask_prints_the_answer_and_what_it_cost(tmp_path: Path) -> None:
     told = run("ask.py", tmp_path, "Is", "it", "so?")
-    assert "You said: Is it so?\n" in told
+    assert "You asked: Is it so? I do not know. I only follow rules.\n" in told
     assert re.search(r"\d+ tokens read, \d+ written: about \$0\.\d{6}$", told.strip())
 
 
@@ -189,11 +277,11 @@ def test_an_example_says_why_there_is_no_answer(tmp_path: Path, name: str) -> No
     assert "server_error" in told
 
 
-def test_manual_turns_answers_each_file(tmp_path: Path) -> None:
-    told = run("manual_turns.py", tmp_path)
+def test_manual_turns_answers_each_file(tmp_path: Path, without_voice: dict[str, str]) -> None:
+    told = run("manual_turns.py", tmp_path, env=without_voice)
     assert told.count("is item item_") == 2
-    assert "I heard 3.0 seconds" in told
-    assert "I heard 3.6 seconds" in told
+    assert "answer: Hello! Yes, I can hear you.\n" in told
+    assert "answer: I do not know the weather: I have no tool for it.\n" in told
 
 
 def test_raw_messages_shows_every_message_and_the_refusal(tmp_path: Path) -> None:
@@ -243,16 +331,17 @@ def test_azure_entra_says_what_to_set(tmp_path: Path) -> None:
     assert one_line("azure_entra.py", tmp_path, env={}).startswith("Set AZURE_OPENAI_ENDPOINT first; see ")
 
 
-def test_voice_turns_prints_each_turn_with_its_timeline(tmp_path: Path) -> None:
-    told = run("voice_turns.py", tmp_path, str(EXAMPLES / "audio" / "hello.wav"))
-    assert "Model  I heard" in told
+def test_voice_turns_prints_each_turn_with_its_timeline(tmp_path: Path, without_voice: dict[str, str]) -> None:
+    told = run("voice_turns.py", tmp_path, str(EXAMPLES / "audio" / "hello.wav"), env=without_voice)
+    assert "You    Hello, can you hear me?\nModel  Hello! Yes, I can hear you.\n" in told
     moments = ["speech_started", "speech_stopped", "committed", "response_created", "first_text", "first_audio", "done"]
     assert sorted(moments, key=told.index) == moments
     assert "ms after the end of speech was noticed" in told
 
 
-def test_interrupt_shows_that_the_model_knows_what_was_heard(tmp_path: Path) -> None:
-    told = run("interrupt.py", tmp_path)
+def test_interrupt_shows_that_the_model_knows_what_was_heard(tmp_path: Path, without_voice: dict[str, str]) -> None:
+    told = run("interrupt.py", tmp_path, env=without_voice)
+    assert HYPERION in told
     heard = float(told.partition("Heard     ")[2].split()[0])
     assert 0.1 <= heard <= 1.6
     assert "Shortened yes" in told
@@ -262,13 +351,13 @@ def test_interrupt_shows_that_the_model_knows_what_was_heard(tmp_path: Path) -> 
 def test_tools_are_called_and_answered_with(tmp_path: Path) -> None:
     told = run("tools.py", tmp_path)
     assert "(get_weather was called for Paris)" in told
-    assert '"degrees": 21' in told
+    assert "Here is the answer: city: Paris, sky: clear, degrees: 21, unit: celsius.\n" in told
 
 
 def test_mcp_approval_asks_before_each_call(tmp_path: Path) -> None:
     told = run("mcp_approval.py", tmp_path)
     assert "(docs.search{'query': 'Please search: what is the tallest tree?'}: approved)" in told
-    assert "docs says: one result for" in told
+    assert "Here is the answer: one result for" in told
 
 
 def test_mcp_approval_rejects_what_does_more_than_read(tmp_path: Path) -> None:

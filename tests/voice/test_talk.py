@@ -42,7 +42,7 @@ from realtime_sync.voice import talk as talking_room
 from realtime_sync.voice.talk import talk as talk_with_audio
 from tests.core.answers import errors, received, sent_audio
 from tests.core.harness import House, Running, until
-from tests.voice.fake_sounddevice import FakeSoundDevice
+from tests.devices.fake_sounddevice import FakeSoundDevice
 
 QUESTION = speak("hello there")
 # So much faster than speech; slow enough that a busy machine keeps up.

@@ -10,6 +10,7 @@ from typing import Any, Iterable, Iterator, Optional, Union
 from realtime_sync.server.speech.native import native_code
 from realtime_sync.server.speech.packages import Shared, Turns, check, folder_of, need, path_of, require
 from realtime_sync.server.speech.protocols import Spoken
+from realtime_sync.server.speech.sentences import sentences
 
 _RATE = 24_000
 _SHA256 = {"hibari.onnx": "5f70741d4e900f4e85d0037498736cc1b3e1b9a63a13546a5da1e63abf4fccd8"}
@@ -28,8 +29,6 @@ _PITCHES = {
     "verse": 0.92,
 }
 _WORDS = re.compile(r"\s*\S+|\s+$")
-# The end of a sentence, once something follows: "3.5" and "e.g. this" show only then.
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’)\]]*\s+(?=[^\sa-z])|\n+")
 _SEED = 2026  # the same text sounds the same each time
 
 
@@ -81,18 +80,6 @@ def pitch_of(voice: str) -> float:
     """How much higher than the real voice a named one is; the same for the same name, known or not."""
     known = _PITCHES.get(voice)
     return known if known is not None else 0.86 + zlib.crc32(voice.encode()) % 28 / 100
-
-
-def sentences(texts: Iterable[str]) -> Iterator[str]:
-    """Texts that make one message, joined and cut into sentences, each given as soon as it is whole."""
-    rest = ""
-    for text in texts:
-        rest += text
-        while found := _SENTENCE_END.search(rest):
-            yield rest[: found.end()]
-            rest = rest[found.end() :]
-    if rest:
-        yield rest
 
 
 @native_code()

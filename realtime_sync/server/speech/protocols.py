@@ -56,10 +56,14 @@ class Word:
 
 @attrs.frozen
 class Recognition:
-    """What was said; ``text`` is empty if nothing was. ``words`` only if they were asked for and can be told."""
+    """What was said; ``text`` is empty if nothing was. ``words`` only if they were asked for and can be told.
+
+    ``understood``: False if ``text`` is a note about the sound, for the client, and no words that were said.
+    """
 
     text: str
     words: Sequence[Word] = ()
+    understood: bool = True
 
 
 class Recognizer(Protocol):

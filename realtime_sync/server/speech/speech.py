@@ -33,12 +33,15 @@ class Speech:
         synthesizer: Turns text into speech; any ``Synthesizer``.
         understands: Whether a responder is given what was said (``Turn.text_of``), and semantic VAD judges by it; if
             not, transcripts are for the client alone.
+        limits: What it cannot, in the words of an answer (``RulesBrain``) to speech that was not understood; empty if
+            there is nothing to say.
     """
 
     detector: VoiceActivityDetector = attrs.field(factory=SileroDetector)
     recognizer: Recognizer = attrs.field(factory=WhisperRecognizer)
     synthesizer: Synthesizer = attrs.field(factory=HibariSynthesizer)
     understands: bool = True
+    limits: str = ""
 
     def load(self) -> None:
         """Make all parts ready; does nothing the second time.

@@ -15,7 +15,7 @@ from realtime_sync import ConfigurationError
 from realtime_sync.errors import ConnectionFailedError
 from realtime_sync.server import FunctionCall
 from realtime_sync.server.speech import ChatBrain
-from tests.server.speech.test_rules import WEATHER, said, turn
+from tests.server.test_rules import WEATHER, said, turn
 
 KEY = "sk-chat-key-that-nobody-may-see"
 

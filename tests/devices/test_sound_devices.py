@@ -10,6 +10,7 @@ from typing import Any, Optional
 import pytest
 
 from realtime_sync.audio import MULAW, PCM, g711
+from realtime_sync.devices import sound_devices
 from realtime_sync.errors import (
     AudioDeviceError,
     ConfigurationError,
@@ -27,11 +28,10 @@ from realtime_sync.voice import (
     Speaker,
     devices,
     find_device,
-    sound_devices,
 )
 from tests.audio.tones import pcm, purity, tone
 from tests.core.harness import Running
-from tests.voice.fake_sounddevice import FakeSoundDevice
+from tests.devices.fake_sounddevice import FakeSoundDevice
 
 NOISE = random.Random(1).randbytes(2 * 24_000)
 

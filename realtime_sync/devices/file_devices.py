@@ -16,10 +16,10 @@ from realtime_sync.audio.pacing import Pacer, PacingClock, RealClock
 from realtime_sync.audio.source import AudioSource
 from realtime_sync.audio.wav import WavWriter
 from realtime_sync.deadline import Deadline
+from realtime_sync.devices.play_queue import QueuedSpeaker
 from realtime_sync.errors import AudioDeviceError, NoMoreThreadsError, UsageError, WaitTimeoutError
 from realtime_sync.interrupts import Flag
 from realtime_sync.threads import aside_if_nested, start_thread
-from realtime_sync.voice.play_queue import QueuedSpeaker
 
 logger = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ import pytest
 
 from realtime_sync.audio import MULAW, PCM, RealClock, SampleFormat, g711
 from realtime_sync.audio.playback import PlaybackPosition
+from realtime_sync.devices.play_queue import PlayQueue
 from realtime_sync.errors import AudioDeviceError, AudioFormatError, InvalidInputError, UsageError, WaitTimeoutError
 from realtime_sync.voice import FileMicrophone, FileSpeaker, HalfDuplex, Microphone, Speaker
-from realtime_sync.voice.play_queue import PlayQueue
 from tests.audio.audio_files import EXAMPLES
 from tests.core.harness import Running, client_threads, until
 

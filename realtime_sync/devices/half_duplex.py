@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.checks import check_number
-from realtime_sync.voice.interfaces import Microphone, Speaker
+from realtime_sync.devices.interfaces import Microphone, Speaker
 
 
 class HalfDuplex:

@@ -11,9 +11,9 @@ import attrs
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.playback import PlaybackPosition, Played
 from realtime_sync.deadline import Deadline
+from realtime_sync.devices.interfaces import Speaker
 from realtime_sync.interrupts import Change
 from realtime_sync.threads import aside_if_nested
-from realtime_sync.voice.interfaces import Speaker
 
 _S = TypeVar("_S", bound=Speaker)
 SAMPLE_BYTES = 2

@@ -9,8 +9,9 @@ import re
 from typing import Callable, Optional, Sequence
 
 from realtime_sync.server.defaults import ABOUT_REMOTE_TOOLS, GREETING
-from realtime_sync.server.responder import Piece, Turn
-from realtime_sync.server.tool_calls import call_for, figures
+from realtime_sync.server.responder import Piece, Reply, Turn
+from realtime_sync.server.tool_calls import calls_for, figures, mcp_calls_for
+from realtime_sync.server.user_names import told_name
 from realtime_sync.server.wire import Json
 
 _WHO = (
@@ -19,16 +20,34 @@ _WHO = (
 )
 # Whatever the conversation holds. The questions about the tree and the weather are those of examples/audio.
 _FIXED = (
-    (r"\b(who|what) are you\b|are you (a |an )?(real|human|person|ai|robot|model)", _WHO),
-    (r"\btallest tree\b", "The tallest tree is a coast redwood in California. It is 116 metres tall."),
-    (r"\bweather\b.*\?", "I do not know the weather: I have no tool for it."),
+    (r"\b(who|what) are you\b|are you (a |an )?(real|human|person|ai|robot|model)|\byour name\b|what can you do", _WHO),
+    (r"\btallest tree\b", "The tallest tree is Hyperion, a coast redwood in California. It is 116 metres tall."),
+    (
+        r"\boldest tree\b|^\W*(and )?the oldest\?*$",
+        "The oldest tree whose rings were counted is a bristlecone pine in California. It is over 4,800 years old.",
+    ),
+    (
+        r"^\W*(how|what|is|will|tell)\b.*\bweather\b|\bweather\b.*\?",
+        "I do not know the weather: I have no tool for it.",
+    ),
+    (r"\bare you (still )?there\b", "Yes, I am here."),
     (r"\bthank(s| you)\b", "You are welcome."),
     (r"\b(good ?bye|bye|see you)\b", "Goodbye!"),
 )
-_NAME = re.compile(r"(?i:\bmy name(?: is|'s)|\bcall me|\bI am|\bI'm) ([A-Z][\w'-]*)")
 _SUM = re.compile(
     r"(\d+(?:\.\d+)?) (?:(plus|\+)|(minus|-)|(times|multiplied by|x|×|\*)|(divided by|over|/|÷)) (\d+(?:\.\d+)?)",
     re.IGNORECASE,
+)
+# Instructions to read the user's text, and not to answer it; "never read it aloud" begins with another word.
+_READ_ALOUD = re.compile(
+    r"(?:^|[.!?:;\n])\s*(?:please )?(?:read|repeat|speak)\b[^.!?]*\b(?:aloud|out loud|word for word|verbatim)\b",
+    re.IGNORECASE,
+)
+# What a user, or the instructions of one response, want said.
+_SAY = re.compile(r"\W*(?:please )?say(?: exactly| only| this)?\b[\s,:]+(.+)", re.IGNORECASE | re.DOTALL)
+_QUESTION = re.compile(
+    r"\W*(what|who|whose|where|when|why|how|which|is|are|do|does|did|can|could|will|would|should)\b|.*\?\W*$",
+    re.IGNORECASE | re.DOTALL,
 )
 _OPERATIONS: Sequence[tuple[str, Callable[[float, float], float]]] = (
     ("plus", operator.add),
@@ -39,21 +58,27 @@ _OPERATIONS: Sequence[tuple[str, Callable[[float, float], float]]] = (
 
 
 class RulesBrain:
-    """A responder that greets, tells the time, does a small sum, remembers a name, reads aloud ("Say: ..."), and calls
-    the session's tools by the words of their names. It repeats what no rule is for. English.
+    """A responder that greets, tells the time, does a small sum, remembers a name, and calls the session's tools by the
+    words of their names. It reads aloud what it is told to: "Say: ..." by the user, "Read the user's text aloud" or
+    "Say: ..." by the instructions. It repeats what no rule is for. English.
 
     It remembers nothing by itself: all that it knows is in the conversation's items, so it forgets what is deleted, and
     of an answer that was truncated it knows what was heard.
 
     Args:
         now: Gives the time. None: this machine's clock and time zone.
+        limits: What it adds if it has understood no words of an audio: why, and what would help; see ``Speech.limits``.
     """
 
-    def __init__(self, now: Optional[Callable[[], datetime.datetime]] = None) -> None:
+    def __init__(self, now: Optional[Callable[[], datetime.datetime]] = None, *, limits: str = "") -> None:
         self._now = now or (lambda: datetime.datetime.now().astimezone())
+        self._limits = limits
 
     def __call__(self, turn: Turn) -> Piece:
         """The answer to a turn."""
+        said = _SAY.fullmatch(str(turn.params.get("instructions") or ""))
+        if said:
+            return _unquoted(said[1])
         items = [item for item in turn.items if item["type"] not in ABOUT_REMOTE_TOOLS]
         if not items:
             return f"Hello! {_WHO}"
@@ -62,36 +87,50 @@ class RulesBrain:
             return " ".join(result_in_words(output) for output in _outputs(items))
         text = turn.text_of(last)
         if last.get("role") != "user" or not text:
-            return "I did not understand any words."
-        return call_for(turn, text) or self._answer(turn, text, items[:-1])
+            return f"I did not understand any words. {self._limits}".strip()
+        if _READ_ALOUD.search(turn.instructions):
+            return text
+        calls = calls_for(turn, text)
+        if calls:
+            return Reply(function_calls=calls) if len(calls) > 1 else calls[0]
+        return next(iter(mcp_calls_for(turn, last, text)), None) or self._answer(turn, text, items[:-1])
 
     def _answer(self, turn: Turn, text: str, before: Sequence[Json]) -> str:
-        read_aloud = re.match(r"\W*(?:please )?say\b[\s,:]+(.+)", text, re.IGNORECASE | re.DOTALL)
-        if read_aloud:
-            return read_aloud[1].strip('"“” ')
+        said = _SAY.match(text)
+        if said:
+            return _unquoted(said[1])
         if _has(text, r"what did you (just )?say"):
             return _repeated(turn, before)
+        told = told_name(text)
+        if told:
+            return f"Nice to meet you, {told}. {_sum(text) or _fixed(text) or ''}".strip()
         if _has(text, r"what('s| is) my name|\bmy name\b.*\?|\bwho am i\b"):
             name = _name(turn, before)
             return f"Your name is {name}." if name else "You have not told me your name."
         if _has(text, r"what time is it|what('s| is) the time"):
             now = self._now()
             return f"It is {now.hour % 12 or 12}:{now.minute:02} {'AM' if now.hour < 12 else 'PM'}."
-        told = _name(turn, [*before, turn.items[-1]]) if _NAME.search(text) else None
-        if told:
-            return f"Nice to meet you, {told}."
-        fixed = next((answer for pattern, answer in _FIXED if _has(text, pattern)), None)
-        return _sum(text) or fixed or _greeting(turn, text, before) or _echo(text)
+        return _sum(text) or _fixed(text) or _greeting(turn, text, before) or _echo(text)
 
 
 def _has(text: str, pattern: str) -> bool:
     return re.search(pattern, text, re.IGNORECASE) is not None
 
 
+def _unquoted(text: str) -> str:
+    """What a text begins with in quotation marks, else all of it."""
+    quoted = re.match(r'["“](.+?)["”]', text, re.DOTALL)
+    return quoted[1] if quoted else text.strip()
+
+
+def _fixed(text: str) -> Optional[str]:
+    return next((answer for pattern, answer in _FIXED if _has(text, pattern)), None)
+
+
 def _name(turn: Turn, items: Sequence[Json]) -> Optional[str]:
     """What the user said that the user's name is, the latest."""
     texts = [turn.text_of(item) for item in reversed(items) if item.get("role") == "user"]
-    return next((found[1] for found in map(_NAME.search, texts) if found), None)
+    return next(filter(None, map(told_name, texts)), None)
 
 
 def _repeated(turn: Turn, before: Sequence[Json]) -> str:
@@ -117,16 +156,18 @@ def _sum(text: str) -> Optional[str]:
 
 
 def _greeting(turn: Turn, text: str, before: Sequence[Json]) -> Optional[str]:
+    how = "I am fine, thank you." if _has(text, r"\bhow are you\b") else ""
     if not GREETING.match(text):
-        return None
+        return how or None
     name = _name(turn, before)
     greeting = f"Hello, {name}!" if name else "Hello!"
-    return f"{greeting} {'Yes, I can hear you.' if _has(text, 'can you hear me') else 'How can I help you?'}"
+    hears = "Yes, I can hear you." if _has(text, "can you hear me") else ""
+    return f"{greeting} {hears or how or 'How can I help you?'}"
 
 
 def _echo(text: str) -> str:
-    if text.rstrip().endswith("?"):
-        return f"You asked: {text} I do not know. I only follow rules."
+    if _QUESTION.match(text):
+        return f"You asked: {text.rstrip(' ?')}? I do not know. I only follow rules."
     return f"You said: {text}"
 
 

@@ -8,9 +8,8 @@ from typing import Any, Optional, Union
 
 import pytest
 
-from realtime_sync.server import FunctionCall, Turn, default_responder
-from realtime_sync.server.speech import RulesBrain
-from realtime_sync.server.speech.rules import result_in_words
+from realtime_sync.server import FunctionCall, RulesBrain, Turn, default_responder
+from realtime_sync.server.rules import result_in_words
 from realtime_sync.server.tool_calls import figures
 
 Json = dict[str, Any]
@@ -47,17 +46,19 @@ def turn(
     tools: tuple[Json, ...] = (),
     tool_choice: Any = "auto",
     heard: Optional[dict[str, str]] = None,
+    instructions: str = "",
+    params: Optional[Json] = None,
 ) -> Turn:
     """A turn of what the user said, one text an item, and of items as they are."""
     return Turn(
         items=[said(item, number=index) if isinstance(item, str) else item for index, item in enumerate(items)],
         audio_ms={},
         audio={},
-        instructions="",
+        instructions=instructions,
         tools=tools,
         tool_choice=tool_choice,
         modalities=["text"],
-        params={},
+        params=params or {},
         session={},
         cancelled=threading.Event(),
         heard=heard or {},
@@ -73,17 +74,31 @@ def answer(*items: Union[str, Json], **told: Any) -> Any:
     [
         ("Hello!", "Hello! How can I help you?"),
         ("Hello, can you hear me?", "Hello! Yes, I can hear you."),
+        ("Good morning! How are you?", "Hello! I am fine, thank you."),
+        ("How are you?", "I am fine, thank you."),
         ("What time is it?", "It is 3:07 PM."),
         ("What is seven times eight?", "7 times 8 is 56."),
         ("Say: the sky is blue.", "the sky is blue."),
+        ('Please say "the sky is blue" to me', "the sky is blue"),
+        ('Say he said "no"', 'he said "no"'),
         ("Thank you.", "You are welcome."),
+        ("Are you still there?", "Yes, I am here."),
         ("The sky is blue.", "You said: The sky is blue."),
         (
             "What is the tallest tree in the world?",
-            "The tallest tree is a coast redwood in California. It is 116 metres tall.",
+            "The tallest tree is Hyperion, a coast redwood in California. It is 116 metres tall.",
         ),
+        (
+            "And the oldest?",
+            "The oldest tree whose rings were counted is a bristlecone pine in California. It is over 4,800 years old.",
+        ),
+        ("what is the weather in paris", "I do not know the weather: I have no tool for it."),
+        ("Lovely weather.", "You said: Lovely weather."),
+        ("what is the best tree", "You asked: what is the best tree? I do not know. I only follow rules."),
+        ("Please call me back tomorrow", "You said: Please call me back tomorrow"),
+        ("I am Tired", "You said: I am Tired"),
         ("What is the weather like in Paris today?", "I do not know the weather: I have no tool for it."),
-        ("Which is the oldest tree?", "You asked: Which is the oldest tree? I do not know. I only follow rules."),
+        ("Which is the best tree?", "You asked: Which is the best tree? I do not know. I only follow rules."),
         ("What is my name?", "You have not told me your name."),
         ("What did you say?", "I have said nothing yet."),
     ],
@@ -104,6 +119,57 @@ def test_it_remembers_a_name(telling: str) -> None:
     assert answer(telling, "What is my name?") == "Your name is Ada."
     assert answer(telling, "Hello") == "Hello, Ada! How can I help you?"
     assert answer(telling) == "Nice to meet you, Ada."
+
+
+def test_who_says_a_name_and_asks_something_is_answered_both() -> None:
+    assert answer("Hi, I'm Ada. What is two plus two?") == "Nice to meet you, Ada. 2 plus 2 is 4."
+    assert answer("My name is Ada, what's your name?").startswith("Nice to meet you, Ada. I am the demo brain")
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        "Read the user's text aloud, word for word. It is a text to be read, never a request to you.",
+        "You are a voice. Please read out loud what you are given.",
+        "Repeat what the user says verbatim.",
+        "You are a parrot: repeat each message word for word",
+    ],
+)
+@pytest.mark.parametrize("text", ["What is your name?", "Hello!", "Say: cheese", "What is the weather in Paris?"])
+def test_it_reads_aloud_what_it_is_told_to_read(instructions: str, text: str) -> None:
+    assert answer(text, instructions=instructions, tools=(WEATHER,)) == text
+    assert answer("Before", text, instructions=instructions) == text
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        "You are a friendly assistant.",
+        "Do not read the user's text aloud.",
+        "Never read anything word for word. Answer aloud.",
+        "You answer what is read aloud to you.",
+    ],
+)
+def test_it_answers_if_its_instructions_are_not_to_read_aloud(instructions: str) -> None:
+    assert answer("Thank you.", instructions=instructions) == "You are welcome."
+
+
+@pytest.mark.parametrize(
+    ("instructions", "told"),
+    [
+        ("Say hello.", "hello."),
+        ('Please say exactly: "Good morning. How are you?"', "Good morning. How are you?"),
+        ("Say this: it is late", "it is late"),
+    ],
+)
+def test_it_says_what_the_instructions_of_a_response_tell_it_to_say(instructions: str, told: str) -> None:
+    assert answer(instructions=instructions, params={"instructions": instructions}) == told
+    assert answer("Thank you.", instructions=instructions, params={"instructions": instructions}) == told
+
+
+@pytest.mark.parametrize("instructions", ["Greet the caller, and ask how you can help.", "You say little."])
+def test_other_instructions_of_a_response_are_not_said(instructions: str) -> None:
+    assert answer("Thank you.", params={"instructions": instructions}) == "You are welcome."
 
 
 def test_it_remembers_the_latest_name_that_it_is_told() -> None:
@@ -150,6 +216,9 @@ def test_it_understands_speech_as_it_was_heard() -> None:
     audio: Json = {"id": "item_7", "type": "message", "role": "user", "content": [{"type": "input_audio"}]}
     assert answer(audio, heard={"item_7": "What is two plus two?"}) == "2 plus 2 is 4."
     assert answer(audio) == "I did not understand any words."
+    deaf = RulesBrain(limits="I have no ears.")
+    assert deaf(turn(audio)) == "I did not understand any words. I have no ears."
+    assert deaf(turn("Thank you.")) == "You are welcome."
 
 
 def test_it_greets_where_nothing_was_said() -> None:
@@ -170,6 +239,40 @@ def test_it_calls_the_tool_whose_name_is_said_with_the_arguments_that_the_words_
 ) -> None:
     made = answer(text, tools=(TIMER, WEATHER))
     assert made == call
+
+
+def test_it_calls_each_tool_that_is_named_at_once() -> None:
+    made = answer("Set a timer of 5, and tell me the weather in Oslo.", tools=(TIMER, WEATHER))
+    calls = [
+        FunctionCall("set_timer", {"minutes": 5, "label": "Oslo", "loud": True}),
+        FunctionCall("get_weather", {"city": "Oslo"}),
+    ]
+    assert list(made.function_calls) == calls
+
+
+@pytest.mark.parametrize(
+    ("text", "city"),
+    [
+        ("what is the weather in new york today?", "new york"),
+        ("weather for oslo", "oslo"),
+        ("weather?", "weather?"),
+    ],
+)
+def test_a_place_that_is_written_small_is_found_behind_its_preposition(text: str, city: str) -> None:
+    assert answer(text, tools=(WEATHER,)) == FunctionCall("get_weather", {"city": city})
+
+
+def test_a_word_that_only_holds_the_name_of_a_tool_calls_nothing() -> None:
+    clock = {"type": "function", "name": "get_time", "parameters": {}}
+    assert answer("I like you sometimes.", tools=(clock,)) == "You said: I like you sometimes."
+
+
+def test_it_calls_the_remote_tool_that_is_named() -> None:
+    listed = {"id": "l1", "type": "mcp_list_tools", "server_label": "docs", "tools": [{"name": "search"}]}
+    call = answer(listed, "Please search for trees")
+    assert (call.server_label, call.name, call.arguments) == ("docs", "search", {"query": "Please search for trees"})
+    assert answer(listed, "Please search", tool_choice="none") == "You said: Please search"
+    assert answer(listed, "Hello") == "Hello! How can I help you?"
 
 
 def test_a_parameter_that_may_be_null_gets_a_value_of_its_other_type() -> None:

@@ -17,10 +17,17 @@ from realtime_sync.audio.outgoing import check_chunk_ms
 from realtime_sync.audio.playback import Played
 from realtime_sync.audio.resampling import Resampler
 from realtime_sync.deadline import Deadline
+from realtime_sync.devices.play_queue import QueuedSpeaker
+from realtime_sync.devices.portaudio import (
+    Backend,
+    Device,
+    DeviceStream,
+    device_format,
+    find_device,
+    sounddevice_backend,
+)
 from realtime_sync.errors import AudioDeviceError, UsageError, WaitTimeoutError
 from realtime_sync.threads import aside_if_nested
-from realtime_sync.voice.play_queue import QueuedSpeaker
-from realtime_sync.voice.portaudio import Backend, Device, DeviceStream, device_format, find_device, sounddevice_backend
 
 logger = logging.getLogger(__name__)
 
