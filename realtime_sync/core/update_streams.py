@@ -30,6 +30,9 @@ class UpdateStream(Iterator[ConversationUpdate]):
         self._queue = queue  # other modules of this room use both
         self._owner = owner
 
+    def __iter__(self) -> Iterator[ConversationUpdate]:
+        return self._queue  # so that each update of a ``for`` costs one call, and an error shows one frame
+
     def __next__(self) -> ConversationUpdate:
         return next(self._queue)
 
@@ -100,6 +103,9 @@ class SessionUpdates(Iterator[ConversationUpdate]):
         self._queue = queue
         self._owner = owner
         self._raise_errors = raise_errors
+
+    def __iter__(self) -> Iterator[ConversationUpdate]:
+        return map(_raised, self._queue) if self._raise_errors else self._queue  # as of ``UpdateStream``
 
     def __next__(self) -> ConversationUpdate:
         update = next(self._queue)
