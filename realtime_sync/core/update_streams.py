@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Callable, Optional, TypeVar, overload
 
+from realtime_sync.boundary import public_call
 from realtime_sync.core.commands import server_error
 from realtime_sync.core.streams import Unclassed, UpdateQueue, Wanted
 from realtime_sync.protocol.update_base import ConversationUpdate
@@ -30,6 +31,7 @@ class UpdateStream(Iterator[ConversationUpdate]):
         self._queue = queue  # other modules of this room use both
         self._owner = owner
 
+    @public_call
     def __next__(self) -> ConversationUpdate:
         return next(self._queue)
 
@@ -101,6 +103,7 @@ class SessionUpdates(Iterator[ConversationUpdate]):
         self._owner = owner
         self._raise_errors = raise_errors
 
+    @public_call
     def __next__(self) -> ConversationUpdate:
         update = next(self._queue)
         return _raised(update) if self._raise_errors else update
