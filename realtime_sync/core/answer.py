@@ -211,6 +211,7 @@ class Answer(Value):
             "cost": f"${self.cost:.6f}" if self.cost is not None else None,
             "calls": ", ".join(call.name or "?" for call in self.function_calls) or None,
         }
-        body = paragraph(self.text) + paragraph(self.transcript)
+        heard = f"You said: {self.user_transcript}" if self.user_transcript else ""
+        body = paragraph(heard) + paragraph(self.text) + paragraph(self.transcript)
         body += player(self.audio, sample_format(self.audio_format))
         return card(f"Answer {self.id or ''}", facts, body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Callable, Optional, TypeVar, overload
 
+from realtime_sync.boundary import public_call
 from realtime_sync.core.commands import server_error
 from realtime_sync.core.streams import Unclassed, UpdateQueue, Wanted
 from realtime_sync.protocol.update_base import ConversationUpdate
@@ -33,6 +34,7 @@ class UpdateStream(Iterator[ConversationUpdate]):
     def __iter__(self) -> Iterator[ConversationUpdate]:
         return self._queue  # so that each update of a ``for`` costs one call, and an error shows one frame
 
+    @public_call
     def __next__(self) -> ConversationUpdate:
         return next(self._queue)
 
@@ -107,6 +109,7 @@ class SessionUpdates(Iterator[ConversationUpdate]):
     def __iter__(self) -> Iterator[ConversationUpdate]:
         return map(_raised, self._queue) if self._raise_errors else self._queue  # as of ``UpdateStream``
 
+    @public_call
     def __next__(self) -> ConversationUpdate:
         update = next(self._queue)
         return _raised(update) if self._raise_errors else update

@@ -13,6 +13,7 @@ import attrs
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.sound_files import sound_file
+from realtime_sync.boundary import public_call
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.response import Response
@@ -42,6 +43,7 @@ OnAudio = Callable[[bytes], object]
 """Takes samples in the session's output format, as they come."""
 
 
+@public_call
 def say(
     text: str,
     client: RealtimeConversationClient,
@@ -136,6 +138,7 @@ def reading_options(
     )
 
 
+@public_call
 def read_aloud(
     session: RealtimeConversationSession, text: str, *, on_audio: Optional[OnAudio] = None, timeout: float = 60.0
 ) -> Answer:

@@ -121,7 +121,8 @@ def test_nothing_is_left_of_a_file_that_was_not_finished(
 @pytest.mark.parametrize("suffix", [".wav", ".aiff"])
 def test_a_full_disk_is_told_in_a_line_and_leaves_nothing(spoken: list[str], tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("soundfile", reason="needs the extra audio")
-    full = ["sh", "-c", 'ulimit -f 8; exec "$@"', "sh"]  # as if it were: no file may be longer than some kilobytes
+    # As if it were: no file may be longer than some kilobytes. So Python writes none of its own, which would be cut.
+    full = ["sh", "-c", 'ulimit -f 8; PYTHONDONTWRITEBYTECODE=1 exec "$@"', "sh"]
     ended = subprocess.run(
         [*full, *COMMAND, "say", "Hello", "-o", str(tmp_path / f"a{suffix}")],
         stdin=subprocess.DEVNULL,

@@ -63,6 +63,12 @@ def test_an_answer_shows_what_was_said_how_it_ended_and_what_it_cost() -> None:
     assert "<audio" not in page
 
 
+def test_an_answer_to_a_spoken_question_shows_what_was_heard() -> None:
+    page = shown(answer(text="Yes.", user_transcript=f"Is it? {EVIL}"))
+    assert "<p>You said: Is it? &lt;script&gt;" in page
+    assert "You said" not in shown(answer(text="Yes."))
+
+
 def test_an_answer_can_be_played() -> None:
     samples = bytes(range(200)) * 24
     with played(shown(answer(audio=samples))) as file:
