@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING, Callable, NoReturn, Optional, TypeVar, Union
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.advice import NamedFields
+from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_whole, validated_by
 from realtime_sync.core.commands import time_out
 from realtime_sync.core.engine import Engine
@@ -47,6 +49,7 @@ from realtime_sync.secret import discreet, reportable
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.threads import aside
 from realtime_sync.timeouts import Timeouts
+from realtime_sync.tools.serving import runner_of
 from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
 from realtime_sync.transport.urls import show_url
 from realtime_sync.values import Value
@@ -67,7 +70,7 @@ _LIKE_A_KEY = re.compile(r"(?:sk|ek|rk)[-_]\w")
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ConnectionSettings(Value):
+class ConnectionSettings(Value, metaclass=NamedFields):
     """How sessions are connected and kept, whatever they are connected to.
 
     Attributes:
@@ -100,6 +103,7 @@ class RealtimeConversationClient:
     ``Endpoint``. ``close()`` (or leaving its ``with`` block) ends the sessions that it started.
     """
 
+    @public_call
     @discreet
     def __init__(
         self,
@@ -137,6 +141,7 @@ class RealtimeConversationClient:
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()  # of its sessions; their readers keep them alive
 
     @classmethod
+    @public_call
     @discreet
     def from_env(
         cls: type[C], environ: Optional[Mapping[str, str]] = None, *, settings: Optional[ConnectionSettings] = None
@@ -156,6 +161,7 @@ class RealtimeConversationClient:
         endpoint, model = from_environment(environ)
         return cls(model, endpoint, settings=settings)
 
+    @public_call
     @discreet
     def start_conversation_session(
         self,
@@ -205,6 +211,7 @@ class RealtimeConversationClient:
             options, reconnect, recording, client_secret, headers, query, budget=budget, model=model, call_id=call_id
         )
 
+    @public_call
     @discreet
     def start_transcription_session(
         self,
@@ -247,6 +254,7 @@ class RealtimeConversationClient:
             options, reconnect, recording, client_secret, headers, query, budget=budget, intent="transcription"
         )
 
+    @public_call
     @discreet
     def start_translation_session(
         self,
@@ -289,6 +297,7 @@ class RealtimeConversationClient:
             settings, reconnect, recording, client_secret, headers, query, budget=budget, model=model, translation=True
         )
 
+    @public_call
     @discreet
     def attach(
         self,
@@ -334,6 +343,7 @@ class RealtimeConversationClient:
 
         return Calls(self._rest(), self.model, self._cancellable)
 
+    @public_call
     @discreet
     def create_client_secret(
         self, options: Optional[SessionOptions] = None, *, expires_after: Optional[int] = None
@@ -413,6 +423,8 @@ class RealtimeConversationClient:
     ) -> RealtimeConversationSession:
         if options is not None:  # before anything is connected
             check_type(options, SESSION_OPTIONS, "options")
+        if isinstance(options, ConversationSessionOptions):
+            runner_of(options.tools)  # raises if one of its functions cannot be described
         warn_of_ends(self.endpoint, model, options)
         if recording is not None:
             from realtime_sync.recording import RecordingWriter

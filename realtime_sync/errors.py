@@ -6,7 +6,8 @@
     ├── ConfigurationError (ValueError)            settings are missing or contradict each other
     ├── InvalidInputError (ValueError)             an argument cannot be sent
     │   ├── UnsupportedByDialectError              ... not in the dialect that this endpoint speaks
-    │   └── AudioFormatError                       ... audio is not in the session's format
+    │   ├── AudioFormatError                       ... audio is not in the session's format
+    │   └── UnknownNameError (TypeError)           ... no argument or setting has this name
     ├── UsageError (RuntimeError)                  the right call at the wrong time
     │   ├── AudioSendInProgressError               a second audio stream at once
     │   ├── AudioNotHeldError                      no connection, and no room to keep audio for the next one
@@ -54,11 +55,14 @@ Each derives from the builtin that one would catch, too. No message holds a key,
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO, Optional, Protocol, Union
+from typing import TYPE_CHECKING, BinaryIO, Optional, Protocol, TypeVar, Union
 
 import attrs
+
+E = TypeVar("E", bound=Exception)
 
 
 @attrs.frozen
@@ -147,6 +151,18 @@ class RealtimeSyncError(Exception):
         return _made_again, (type(self), self.args), self.__dict__
 
 
+def told_again(error: E) -> E:
+    """A copy of an error that is kept, for one more thread to which it is raised.
+
+    Each function that an exception leaves is added to its traceback: of one that is raised to several threads, a
+    traceback would be of all of them, and would keep their local variables as long as the error is kept.
+    """
+    again = copy.copy(error)
+    again.__cause__, again.__context__ = error.__cause__, error.__context__
+    again.__suppress_context__ = error.__suppress_context__
+    return again
+
+
 def _made_again(kind: type[RealtimeSyncError], args: tuple[object, ...]) -> RealtimeSyncError:
     error = kind.__new__(kind, *args)
     error.args = args  # an OSError takes them in __init__ only
@@ -167,6 +183,10 @@ class UnsupportedByDialectError(InvalidInputError):
 
 class AudioFormatError(InvalidInputError):
     """The audio is not in the session's input format (a mismatch would be heard as noise); nothing was sent."""
+
+
+class UnknownNameError(InvalidInputError, TypeError):
+    """No argument or setting has this name; the message says which one is meant, as far as that can be known."""
 
 
 class UsageError(RealtimeSyncError, RuntimeError):

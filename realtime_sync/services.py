@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
+from realtime_sync.boundary import public_call
 from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.endpoint.connect import ConnectRetries
@@ -36,6 +37,7 @@ class OpenAIClient:
     that returns one, an object with ``get_token``, or None for none; ``endpoint`` takes http, https, ws and wss.
     """
 
+    @public_call
     @discreet
     def __init__(
         self,
@@ -91,6 +93,7 @@ class AzureOpenAIClient:
     generally available protocol, a date such as ``"2025-04-01-preview"`` the preview one.
     """
 
+    @public_call
     @discreet
     def __init__(
         self,

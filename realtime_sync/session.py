@@ -8,12 +8,13 @@ Methods import the features that few sessions use; asking and sending need none 
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, BinaryIO, Callable, Optional, TypeVar, Union
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Callable, Optional, TypeVar, Union
 
+import attrs
+
+from realtime_sync.boundary import public_call
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commands import CommandHandle
@@ -22,20 +23,19 @@ from realtime_sync.core.realtime_session import RealtimeWireSession, check_respo
 from realtime_sync.core.response import Response
 from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import AudioFormatError, InvalidInputError
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.interrupts import Flag
 from realtime_sync.mcp.approvals import MCPApprovals
-from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
 from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import discreet
 from realtime_sync.tools.rounds import FunctionCalls, run_rounds
 from realtime_sync.tools.serving import SessionTools, as_runner, owner_of_calls, with_tools
+from realtime_sync.voice.questions import Question, items_of, spoken
 from realtime_sync.voice.sending import AudioInput
 
 if TYPE_CHECKING:
-    from realtime_sync.audio.arrays import Samples
     from realtime_sync.audio.outgoing import Progress
     from realtime_sync.audio.playback import PlaybackPosition
     from realtime_sync.audio.source import AudioSource
@@ -50,22 +50,7 @@ if TYPE_CHECKING:
     from realtime_sync.voice.barge_in import Interruption, SpeechInterrupter
     from realtime_sync.voice.sending import AudioSend, AudioWriter
 
-logger = logging.getLogger(__name__)
-
-_SOUND_FILES = (".wav", ".mp3", ".flac", ".ogg")
-
 U = TypeVar("U", bound=ConversationUpdate)
-Question = Union[
-    str,
-    ConversationItem,
-    list[ConversationItem],
-    tuple[ConversationItem, ...],
-    bytes,
-    os.PathLike[str],
-    BinaryIO,
-    "Samples",
-]
-"""What can be asked: a text, items, or audio."""
 
 
 class RealtimeConversationSession(RealtimeWireSession):
@@ -145,6 +130,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Sending --------------------------------------------------------------------------------------------------
 
+    @public_call
     def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``.
 
@@ -163,6 +149,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         tools = options.tools if isinstance(options, ConversationSessionOptions) else UNSET
         return self._engine.send(command, before=lambda: self._tools.change(tools))
 
+    @public_call
     @discreet
     def send_message(self, message: Message) -> CommandHandle:
         """Send any message as it is.
@@ -184,6 +171,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Asking ---------------------------------------------------------------------------------------------------
 
+    @public_call
     def respond(
         self,
         content: Optional[Question] = None,
@@ -218,8 +206,9 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         check_response_options(options)
         owner = owner_of_calls(options)
-        return begin_response(self._engine, self._items(content), options, Deadline(timeout), owner=owner)
+        return begin_response(self._engine, items_of(content, self._audio), options, Deadline(timeout), owner=owner)
 
+    @public_call
     def ask(
         self,
         content: Optional[Question] = None,
@@ -239,6 +228,11 @@ class RealtimeConversationSession(RealtimeWireSession):
         Functions that the model calls are run, several at once, and remote tools (MCP) are called by the service; then
         the model is asked to go on, at most 32 times. The answer is the last one: it makes no call, or only calls that
         are yours to make. If ``ask`` raises or is interrupted, the answer is cancelled.
+
+        ``answer.user_transcript`` is what the service heard in a recording, if the session has
+        ``input_transcription_options`` and turn detection is off (``TurnDetectionOptions.disabled()``), for services
+        write down only what comes through the input buffer; else it is None. With turn detection use ``send_audio`` and
+        ``turns``.
 
         Args:
             content: What to ask, as in ``respond``; None: the conversation is answered as it stands.
@@ -273,15 +267,22 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         deadline = Deadline(timeout)
         check_response_options(options)
-        items = self._items(content)
+        for name, callback in (("approve", approve), ("on_delta", on_delta), ("on_call", on_call)):
+            if callback is not None and not callable(callback):
+                raise InvalidInputError(f"{name} must be a function or None, not {callback!r:.60}")
+        items = items_of(content, self._audio)
 
         runner = self._tools.runner_for(tools, options)
         if runner is not None and tools is not None:
             options = with_tools(options, runner)
         functions = FunctionCalls(self._engine, runner, on_call, owner_of_calls(options, runner))
-        with self._mcp.following(options, approve) as remote:
-            return run_rounds(self._engine, [*remote, functions], items, options, deadline, on_delta)
+        speaking = spoken(self._engine, self._audio, content, items, options)
+        with self._mcp.following(options, approve) as remote, speaking as question:
+            said = items if question is None else [question]
+            answer = run_rounds(self._engine, [*remote, functions], said, options, deadline, on_delta)
+            return answer if question is None else attrs.evolve(answer, user_transcript=question.transcript(deadline))
 
+    @public_call
     def run_tools(self, tools: Union[ToolRunner, Iterable[Tool]], *, on_interruption: OnInterruption = "keep") -> None:
         """Serve the model's calls until the session ends: for voice, if voice activity detection asks for answers.
 
@@ -301,6 +302,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         self._tools.run(as_runner(tools), on_interruption)
 
+    @public_call
     def approve_mcp(self, callback: ApprovalCallback, *, timeout: Optional[float] = None) -> MCPApprover:
         """``with session.approve_mcp(lambda request: request.name == "search"): ...`` decides about remote MCP calls.
 
@@ -326,6 +328,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Turns and interruption -----------------------------------------------------------------------------------
 
+    @public_call
     def turns(self, timeout: Optional[float] = None, *, position: Optional[PlaybackPosition] = None) -> TurnStream:
         """Iterate over the turns that begin from now on, each when it is finished; independent of ``updates()``.
 
@@ -347,6 +350,7 @@ class RealtimeConversationSession(RealtimeWireSession):
             updates, TurnTracker(self._engine.session, most_bytes=self._engine.limits.answer), timeout, position
         )
 
+    @public_call
     def interrupt(
         self,
         heard_ms: Optional[float] = None,
@@ -384,6 +388,7 @@ class RealtimeConversationSession(RealtimeWireSession):
             self, heard_ms=heard_ms, position=position, item_id=item_id, clear_output=clear_output, timeout=timeout
         )
 
+    @public_call
     def interrupt_on_speech(
         self,
         position: PlaybackPosition,
@@ -411,6 +416,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Sending audio --------------------------------------------------------------------------------------------
 
+    @public_call
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
 
@@ -426,6 +432,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         return self._audio.commit(event_id)
 
+    @public_call
     def send_audio(
         self,
         source: AudioSource,
@@ -460,6 +467,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         """
         self._audio.send(source, chunk_ms, pace, trailing_silence_ms, progress)
 
+    @public_call
     def start_sending_audio(
         self,
         source: AudioSource,
@@ -485,6 +493,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         chunks = self._audio.chunks(source, chunk_ms, pace, trailing_silence_ms, progress, wake)
         return self._audio.start_sending(chunks, wake)
 
+    @public_call
     def audio_writer(self) -> AudioWriter:
         """Push audio piece by piece: ``with session.audio_writer() as writer: writer.write(samples)``.
 
@@ -495,6 +504,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     # Talking --------------------------------------------------------------------------------------------------
 
+    @public_call
     def talk(
         self,
         microphone: Optional[Microphone] = None,
@@ -543,31 +553,3 @@ class RealtimeConversationSession(RealtimeWireSession):
             on_interruption=on_interruption,
             linger=linger,
         )
-
-    # Inside ---------------------------------------------------------------------------------------------------
-
-    def _items(self, content: Optional[Question]) -> list[ConversationItem]:
-        """The content of a question, as items."""
-        if content is None:
-            return []
-        if isinstance(content, str):
-            if content.lower().endswith(_SOUND_FILES) and os.path.exists(content):
-                warning = "%r is asked as a text, though it is a file's name; to ask the recording, pass Path(%r)"
-                logger.warning(warning, content, content)
-            return [ConversationItem.create_user_message(content)]
-        if isinstance(content, ConversationItem):
-            return [content]
-        if isinstance(content, (list, tuple)):
-            return [item for question in content for item in self._items(question)]
-        if isinstance(content, (int, float, Mapping)):
-            told = type(content).__name__
-            raise InvalidInputError(
-                f"a question is a text, an item, a list of them, or audio (a path object, bytes, Samples), not {told}"
-            )
-        try:
-            audio = b"".join(self._audio.chunks(content, 1000))
-        except AudioFormatError as error:
-            if isinstance(content, (bytes, bytearray)):
-                raise AudioFormatError(f"{error} Bytes are asked as audio; a text is given as a str.") from None
-            raise
-        return [ConversationItem.create_user_message(ConversationContentPart.from_input_audio(audio))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from realtime_sync.advice import NamedFields
 from realtime_sync.checks import check_number, validated_by
 from realtime_sync.values import Value
 
@@ -12,7 +13,7 @@ _positive = validated_by(check_number, "seconds", above=0, at_most=1_000_000)
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class Timeouts(Value):
+class Timeouts(Value, metaclass=NamedFields):
     """Deadlines in seconds, each above 0 and at most 1,000,000. The defaults suit a live conversation.
 
     None is no deadline here: to wait very long, give 1,000,000. A time-out of a single wait (``timeout=`` of ``wait``,

@@ -26,6 +26,8 @@ ROOMS = [
     "cells",
     "models",
     "errors",
+    "advice",
+    "boundary",
     "user_code",
     "checks",
     "secret",

@@ -42,6 +42,8 @@ _COMPRESSED_NAMES = (".mp3", ".mp2", ".aac", ".m4a", ".mp4", ".flac", ".ogg", ".
 _WAV_NAMES = (".wav", ".wave")
 # Nothing in bare samples tells what they are, so of a path its name does. Those of G.711 are at 8,000 Hz.
 _BARE_NAMES = (".pcm", ".raw")
+SOUND_FILES = (*_WAV_NAMES, *_COMPRESSED_NAMES, *_BARE_NAMES, ".aiff", ".aif")
+"""How the names of sound files end."""
 _BARE_LAWS = {".ul": CODEC_MULAW, ".ulaw": CODEC_MULAW, ".al": CODEC_ALAW, ".alaw": CODEC_ALAW}
 
 

@@ -1,16 +1,20 @@
-"""Audio of the wire in another format or at another rate: streamed, or whole into a WAV file."""
+"""Audio of the wire in another format or at another rate: streamed, or whole into a file."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO, Optional, Union
 
 from realtime_sync.audio import g711
 from realtime_sync.audio.arrays import from_bytes, require_numpy, to_bytes
 from realtime_sync.audio.formats import PCM, SampleFormat, pcm_at
 from realtime_sync.audio.resampling import resampled
+from realtime_sync.audio.sound_files import Write, sound_file
 from realtime_sync.audio.wav import WavWriter
+from realtime_sync.checks import check_path
 
 
 def converted_chunks(chunks: Iterable[bytes], format: SampleFormat, wanted: SampleFormat) -> Iterator[bytes]:
@@ -29,12 +33,26 @@ def converted_chunks(chunks: Iterable[bytes], format: SampleFormat, wanted: Samp
 def write_audio(
     target: Union[str, os.PathLike[str], BinaryIO], audio: bytes, format: SampleFormat, rate: Optional[int] = None
 ) -> None:
-    """Write audio of the wire into a WAV file: as it is, or, with ``rate``, as 16-bit PCM at that many Hz."""
+    """Write audio of the wire into a file: as it is, or, with ``rate``, as 16-bit PCM at that many Hz.
+
+    A path's suffix says which kind of file it becomes (``sound_file``); a file object is given WAV.
+    """
     wanted = format if rate is None else pcm_at(rate)
     pieces = list(converted_chunks([audio], format, wanted))  # before the file is opened: this may raise
-    with WavWriter(target, wanted) as wav:
+    with _written(target, wanted) as write:
         for piece in pieces:
-            wav.write(piece)
+            write(piece)
+
+
+@contextmanager
+def _written(target: Union[str, os.PathLike[str], BinaryIO], format: SampleFormat) -> Iterator[Write]:
+    if hasattr(target, "write"):
+        with WavWriter(target, format) as wav:
+            yield wav.write
+    else:
+        check_path("the target", target)
+        with sound_file(Path(target), format) as write:
+            yield write
 
 
 def _recoded(audio: bytes, format: SampleFormat, wanted: SampleFormat) -> bytes:

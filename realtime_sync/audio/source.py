@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
-from typing import BinaryIO, Iterable, Optional, Union, cast
+from typing import BinaryIO, Iterable, Mapping, Optional, TypeGuard, Union, cast
 
 import attrs
 
@@ -134,6 +134,13 @@ def audio_chunks(source: AudioSource, format: SampleFormat, chunk_bytes: int) ->
     else:
         chunks = _chunks(ByteStream(source), wanted)
     return AudioChunks(chunks, wanted)
+
+
+def is_audio(value: object) -> TypeGuard[AudioSource]:
+    """True for what may be a source; whether it holds audio is seen when it is read."""
+    if isinstance(value, (str, os.PathLike, Samples)) or hasattr(value, "read"):
+        return True
+    return isinstance(value, Iterable) and not isinstance(value, Mapping)
 
 
 def is_bare(data: bytes, format: SampleFormat) -> bool:

@@ -31,6 +31,9 @@ _UNKNOWN_LENGTHS = (range(1), range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0
 # Where a sample is looked for that is not 0: in so many seconds, of which each has so many bytes at most.
 _SILENCE_SEARCHED, _MOST_SEARCHED = 10, 2**20
 
+# A WAV file of such a name is played by some programs, and refused or heard as noise by others.
+_OTHER_NAMES = (".mp3", ".flac", ".ogg", ".aiff", ".aif")
+
 _CUT_OFF = "This WAV file is cut off within its header: it holds no samples."
 
 
@@ -202,6 +205,8 @@ class WavWriter:
         self._owned = not hasattr(target, "write")
         if self._owned:
             check_path("the target", target)
+        if isinstance(target, (str, os.PathLike)):
+            _check_name(target)
         self._file: BinaryIO = open(target, "wb") if isinstance(target, (str, os.PathLike)) else target  # noqa: SIM115
         self._closed = False
         self._start = self._file.tell() if self._file.seekable() else None
@@ -252,6 +257,15 @@ class WavWriter:
 
     def __exit__(self, *exc_info: object) -> None:
         self.close()
+
+
+def _check_name(path: Union[str, os.PathLike[str]]) -> None:
+    suffix = os.path.splitext(os.fsdecode(path))[1].lower()
+    if suffix in _OTHER_NAMES:
+        raise InvalidInputError(
+            f"This writes WAV, and {os.path.basename(os.fsdecode(path))!r:.60} is named like a file of another kind: "
+            f"name it .wav. answer.save_audio(...) writes {suffix}, too, with the extra 'audio'."
+        )
 
 
 def _chunk(name: bytes, body: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, Optional, Union
 import attrs
 
 from realtime_sync.audio.formats import SampleFormat, pcm_at
+from realtime_sync.boundary import public_call
 from realtime_sync.conversation.accumulator import sample_format
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCPApprovalRequestItem
@@ -40,7 +41,7 @@ def _types(items: Sequence[ConversationItem]) -> str:
 
 @attrs.frozen(repr=False, eq=False)
 class Delta(Value):
-    """A piece of an answer.
+    """A piece of an answer; ``str(delta)`` is its text.
 
     Attributes:
         kind: ``"text"`` if the model wrote it, ``"transcript"`` if the model spoke it.
@@ -49,6 +50,9 @@ class Delta(Value):
 
     kind: Literal["text", "transcript"]
     text: str = attrs.field(repr=_beginning)
+
+    def __str__(self) -> str:
+        return self.text
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -86,6 +90,8 @@ class Answer(Value):
         cost_note: Why ``cost`` is None, and what to do about it; None if the cost is known.
         timings: When the answer began, came and ended.
         response: The response as the service reported it last.
+        user_transcript: What the service heard in the recording that was asked; None if it was not asked to write that
+            down, see ``ask``.
     """
 
     id: Optional[str]
@@ -101,6 +107,7 @@ class Answer(Value):
     cost_note: Optional[str] = attrs.field(default=None, repr=False)
     timings: Timings = attrs.field(repr=False)
     response: ConversationResponse = attrs.field(repr=False)
+    user_transcript: Optional[str] = None
 
     @property
     def completed(self) -> bool:
@@ -117,20 +124,27 @@ class Answer(Value):
         """The length of the audio, in seconds."""
         return SampleFormat.of(self.audio_format).seconds(len(self.audio))
 
+    @public_call
     def save_audio(self, target: Union[str, os.PathLike[str], BinaryIO], rate: Optional[int] = None) -> None:
-        """Write the audio into a WAV file.
+        """Write the audio into a file: ``answer.save_audio("answer.wav")``.
 
         Args:
-            target: A path, or a binary file object, which stays open.
+            target: A path, whose suffix says what the file becomes: ``.wav``; with the extra ``audio`` ``.mp3``,
+                ``.flac``, ``.ogg`` or ``.aiff``; ``.pcm`` or ``.raw`` for the bare samples. Or a binary file object,
+                which is given WAV and stays open.
             rate: Samples per second of 16-bit PCM. None: the audio is written in the format in which it came.
 
         Raises:
-            ConfigurationError: The audio came at another rate, and the extra ``audio``, which converts it, is missing.
+            InvalidInputError: The answer has no audio; the message says why.
+            ConfigurationError: The suffix is of no kind that can be written. Or the extra ``audio`` is missing, which
+                writes this kind of file, or converts to that rate.
         """
         from realtime_sync.audio.converting import write_audio
 
+        self._check_audio()
         write_audio(target, self.audio, SampleFormat.of(self.audio_format), rate)
 
+    @public_call
     def play(self, device: Union[str, int, None] = None) -> None:
         """Play the audio on a speaker of this machine; returns when all is played. Ctrl-C ends it at once.
 
@@ -145,12 +159,22 @@ class Answer(Value):
         """
         from realtime_sync.devices.playing import play
 
-        if not self.audio:
-            raise InvalidInputError(
-                "this answer has no audio to play: it was written, or cut short before it was spoken. "
-                'For a spoken one, leave content_modalities out, or ask for ["audio"].'
-            )
+        self._check_audio()
         play(self.audio, SampleFormat.of(self.audio_format), device)
+
+    def _check_audio(self) -> None:
+        """Raise ``InvalidInputError`` if there is no sound, and say why."""
+        if self.audio:
+            return
+        if not self.completed:
+            why = f"it is {self.status}{f' ({self.reason})' if self.reason else ''}, and no sound had come"
+        elif self.function_calls and not str(self):
+            why = "the model called functions and said nothing"
+        elif self.text:
+            why = 'the model wrote it. For a spoken one leave content_modalities out, or set it to ["audio"]'
+        else:
+            why = "the service sent none"
+        raise InvalidInputError(f"this answer has no audio: {why}")
 
     def samples(self, rate: Optional[int] = None) -> npt.NDArray[np.float32]:
         """The audio as a numpy array.

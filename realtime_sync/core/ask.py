@@ -21,8 +21,8 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Sequence
-from typing import Callable, Optional
+from collections.abc import Iterable, Sequence
+from typing import Callable, Optional, Union
 
 import attrs
 
@@ -35,6 +35,7 @@ from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.response import Response
 from realtime_sync.core.response_router import Owner, request_mark
+from realtime_sync.core.spoken import SpokenQuestion, committed_id
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionReplacedError,
@@ -49,6 +50,8 @@ from realtime_sync.protocol.options import AudioFormat, ConversationResponseOpti
 from realtime_sync.protocol.registry import Command
 
 OnDelta = Callable[[Delta], object]
+Said = Union[ConversationItem, SpokenQuestion]
+"""What a question is made of."""
 
 ACTIVE_RESPONSE = "conversation_already_has_active_response"
 
@@ -63,7 +66,7 @@ class Question:
     def __init__(
         self,
         engine: RealtimeEngine,
-        items: Sequence[ConversationItem],
+        items: Sequence[Said],
         options: Optional[ConversationResponseOptions],
         deadline: Deadline,
         owner: Owner = Owner.SESSION,
@@ -71,7 +74,7 @@ class Question:
     ) -> None:
         options = options or ConversationResponseOptions()
         if options.conversation == "none" and items:
-            options = attrs.evolve(options, input_items=[*(options.input_items or []), *items])
+            options = attrs.evolve(options, input_items=[*(options.input_items or []), *_written(items)])
             items = ()
         self._engine = engine
         self._items = items
@@ -79,7 +82,7 @@ class Question:
         self._deadline = deadline
         self._owner = owner
         self._owed = owed
-        self._said: list[tuple[str, CommandHandle]] = []  # ids of items, and their commands
+        self._said: list[tuple[Optional[str], CommandHandle]] = []  # ids of items, if known, and their commands
         self._connection: Optional[SessionConnection] = None  # on which they were said
         self._asked_again = False
 
@@ -89,7 +92,7 @@ class Question:
             return self._begun()
         except BaseException:
             if self._owed:
-                say_results(self._engine, self._items[len(self._said) :])
+                say_results(self._engine, _written(self._items[len(self._said) :]))
             raise
 
     def _begun(self) -> Response:
@@ -133,17 +136,26 @@ class Question:
         would come before the first answer.
         """
         if self._said and self._connection is not connection and self._is_overtaken(self._engine.conversation()):
-            for item_id, _ in self._said:
+            for item_id in self._ids():
                 self._send(commands.ConversationItemDeleteCommand(item_id=item_id), connection)
             self._said.clear()
         self._connection = connection
         for item in self._items[len(self._said) :]:
+            if isinstance(item, SpokenQuestion):
+                event_id = new_event_id()
+                responses_on(connection).adopt(event_id)
+                self._said.append((None, item.say(event_id)))
+                continue
             command = _addition(item)
             self._said.append((str(command.item.id), self._send(command, connection)))
 
+    def _ids(self) -> list[str]:
+        """The ids of what was said, as far as they are known."""
+        return list(filter(None, (item_id or committed_id(handle) for item_id, handle in self._said)))
+
     def _is_overtaken(self, conversation: Conversation) -> bool:
         """True if other questions came first on the new connection, so that this one is not the last any more."""
-        ids = {item_id for item_id, _ in self._said}
+        ids = set(self._ids())
         behind = itertools.takewhile(lambda item: item.id not in ids, reversed(conversation.items))
         return any(conversation.item(item_id) for item_id in ids) and any(behind)
 
@@ -234,9 +246,13 @@ class Question:
             raise refusal
 
 
+def _written(items: Iterable[Said]) -> list[ConversationItem]:
+    return [item for item in items if isinstance(item, ConversationItem)]
+
+
 def begin_response(
     engine: RealtimeEngine,
-    items: Sequence[ConversationItem],
+    items: Sequence[Said],
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
     owner: Owner = Owner.SESSION,
@@ -248,7 +264,7 @@ def begin_response(
 
 def finished_answer(
     engine: RealtimeEngine,
-    items: Sequence[ConversationItem],
+    items: Sequence[Said],
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
     on_delta: Optional[OnDelta] = None,

@@ -35,7 +35,7 @@ import attrs
 from realtime_sync.core.recovery import ErrorOf
 from realtime_sync.core.vocabulary import Acknowledgement, Match, Vocabulary
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import ConnectionClosedError, ServerError, UsageError, WaitTimeoutError
+from realtime_sync.errors import ConnectionClosedError, ServerError, UsageError, WaitTimeoutError, told_again
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
@@ -103,7 +103,7 @@ class CommandHandle:
             self._overdue |= seconds >= self._timeout
             raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self._overheard)
         if self.error is not None:
-            raise self.error.with_traceback(None)
+            raise told_again(self.error)
         assert self.update is not None
         return self.update
 

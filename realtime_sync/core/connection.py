@@ -28,7 +28,13 @@ from realtime_sync.core.commands import PendingCommands
 from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import SessionState
-from realtime_sync.errors import ConnectionClosedError, ConnectionLostError, ConsumerTooSlowError, SessionExpiredError
+from realtime_sync.errors import (
+    ConnectionClosedError,
+    ConnectionLostError,
+    ConsumerTooSlowError,
+    SessionExpiredError,
+    told_again,
+)
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
@@ -111,7 +117,7 @@ class SessionConnection:
     ) -> None:
         """Send the bytes of these frames. ``told``: the text of each, without secrets."""
         if self.error is not None:
-            raise self.error.with_traceback(None)
+            raise told_again(self.error)
         transport, taken = self.transport, False
         if is_logged():
             for text in told:
@@ -140,7 +146,7 @@ class SessionConnection:
                 raise
         else:
             return
-        raise self.error.with_traceback(None)
+        raise told_again(self.error)
 
     def _begin(self, frames: Sequence[Outgoing], told: Sequence[Union[str, bytes]], keep: Keep) -> None:
         """Write down that these frames are sent. The turn is held."""

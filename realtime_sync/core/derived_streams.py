@@ -31,7 +31,7 @@ from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.core.streams import End
 from realtime_sync.core.update_streams import UpdateStream
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
+from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError, told_again
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import SessionClosedUpdate
 from realtime_sync.secret import reportable
@@ -120,7 +120,7 @@ class DerivedStream(Generic[T]):
                 return rest
             if item.clean:
                 raise StopIteration
-            raise item.reason.with_traceback(None)
+            raise told_again(item.reason)
         if self._last is not None and isinstance(item, self._last):
             self._end = End(ConnectionClosedError("the last update has come"), clean=True)
             self.close()

@@ -55,6 +55,7 @@ from realtime_sync.errors import (
     ConnectionReplacedError,
     ConsumerTooSlowError,
     InvalidInputError,
+    told_again,
 )
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol.registry import Command
@@ -153,7 +154,7 @@ class Engine(Publisher):
         connection = self._connection
         greeted = Deadline(timeout).wait(connection.greeted.wait)
         if greeted and connection.error is not None and not connection.heard:
-            raise connection.error.with_traceback(None)
+            raise told_again(connection.error)
 
     def live_connection(self, deadline: Optional[Deadline] = None) -> SessionConnection:
         """The connection in use. Waits while a new one is made, which ``Reconnect.give_up_after`` bounds.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 
+from realtime_sync.advice import NamedFields
 from realtime_sync.checks import check_whole, validated_by
 from realtime_sync.values import Value
 
@@ -11,7 +12,7 @@ _bytes = validated_by(check_whole, "bytes", at_least=1)
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class QueueLimits(Value):
+class QueueLimits(Value, metaclass=NamedFields):
     """How many bytes a session keeps: of updates that wait to be taken, and of what it puts together from them.
 
     Whole numbers from 1; None is not allowed. What is put together is counted as it came, in bytes of messages.

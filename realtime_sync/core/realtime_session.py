@@ -7,9 +7,12 @@ update acknowledges it. No state and no lock of its own.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Optional, Union
 
+from realtime_sync.audio.containers import SOUND_FILES
+from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_number, check_whole
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.replay import with_id
@@ -29,6 +32,7 @@ from realtime_sync.protocol.options import (
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.resources import RealtimeSession
 
+_LONGEST_PATH = 1024  # characters of a text that is looked for as a file
 SESSION_OPTIONS = (ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions)
 
 
@@ -57,6 +61,7 @@ class RealtimeWireSession(WireSession):
 
     # Sending --------------------------------------------------------------------------------------------------
 
+    @public_call
     def configure_session(self, options: SessionOptions, *, event_id: Optional[str] = None) -> CommandHandle:
         """Change settings; those that are ``UNSET`` stay. Acknowledged by ``session.updated``.
 
@@ -77,6 +82,7 @@ class RealtimeWireSession(WireSession):
         check_type(options, SESSION_OPTIONS, "options")
         return commands.SessionUpdateCommand(session=options, event_id=event_id)
 
+    @public_call
     def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``.
 
@@ -88,6 +94,7 @@ class RealtimeWireSession(WireSession):
         """
         return self._send(commands.InputAudioBufferClearCommand(event_id=event_id))
 
+    @public_call
     def clear_output_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Have the service stop playing (WebRTC and SIP). Acknowledged by ``output_audio_buffer.cleared``.
 
@@ -99,6 +106,7 @@ class RealtimeWireSession(WireSession):
         """
         return self._send(commands.OutputAudioBufferClearCommand(event_id=event_id))
 
+    @public_call
     def add_item(
         self,
         item: Union[ConversationItem, str],
@@ -121,15 +129,17 @@ class RealtimeWireSession(WireSession):
             InvalidInputError: ``item`` is neither an item nor a text.
         """
         if isinstance(item, str):
+            refuse_sound_file(item)
             item = ConversationItem.create_user_message(item)
         elif not isinstance(item, ConversationItem):
-            raise InvalidInputError(f"item must be a ConversationItem or a text, not {type(item).__name__}")
+            raise InvalidInputError(no_item("item must be a ConversationItem or a text", item))
         check_optional_name(previous_item_id, "previous_item_id")
         item = with_id(item)
         return self._send(
             commands.ConversationItemCreateCommand(item=item, previous_item_id=previous_item_id, event_id=event_id)
         )
 
+    @public_call
     def add_history(self, history: Union[Conversation, Iterable[ConversationItem]]) -> list[CommandHandle]:
         """Add the items of an earlier conversation, in order.
 
@@ -148,6 +158,7 @@ class RealtimeWireSession(WireSession):
         items = history.history() if isinstance(history, Conversation) else history
         return [self.add_item(item) for item in items]
 
+    @public_call
     def retrieve_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
         """Ask for an item as the service has it, audio included. Acknowledged by ``conversation.item.retrieved``.
 
@@ -161,6 +172,7 @@ class RealtimeWireSession(WireSession):
         check_type(item_id, (str,), "item_id")
         return self._send(commands.ConversationItemRetrieveCommand(item_id=item_id, event_id=event_id))
 
+    @public_call
     def truncate_item(
         self, item_id: str, *, audio_end_ms: int, content_index: int = 0, event_id: Optional[str] = None
     ) -> CommandHandle:
@@ -191,6 +203,7 @@ class RealtimeWireSession(WireSession):
             )
         )
 
+    @public_call
     def delete_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
         """Remove an item from the conversation. Acknowledged by ``conversation.item.deleted``.
 
@@ -204,6 +217,7 @@ class RealtimeWireSession(WireSession):
         check_type(item_id, (str,), "item_id")
         return self._send(commands.ConversationItemDeleteCommand(item_id=item_id, event_id=event_id))
 
+    @public_call
     def start_response(
         self, options: Optional[ConversationResponseOptions] = None, *, event_id: Optional[str] = None
     ) -> CommandHandle:
@@ -225,6 +239,7 @@ class RealtimeWireSession(WireSession):
         check_response_options(options)
         return self._send(commands.ResponseCreateCommand(response=options, event_id=event_id))
 
+    @public_call
     def cancel_response(self, response_id: Optional[str] = None, *, event_id: Optional[str] = None) -> CommandHandle:
         """Stop a response. Acknowledged by its ``response.done``.
 
@@ -238,6 +253,7 @@ class RealtimeWireSession(WireSession):
         check_optional_name(response_id, "response_id")
         return self._send(commands.ResponseCancelCommand(response_id=response_id, event_id=event_id))
 
+    @public_call
     def end_translation(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """End a translation session once all audio is translated. Acknowledged by ``session.closed``.
 
@@ -265,6 +281,28 @@ class RealtimeWireSession(WireSession):
             return None
 
 
+def no_item(what_it_is: str, value: object) -> str:
+    """What to say of a value that can be no item: what one is, and what this one may have been meant for."""
+    told = f"{what_it_is}, not {type(value).__name__}"
+    if isinstance(value, Mapping):
+        return f"{told}; make it by ConversationItem.create_user_message(...), or send JSON of your own by send_message"
+    if isinstance(value, os.PathLike):
+        return f"{told}; to ask a recording, call ask(Path(...)); send_audio(...) sends it in pieces"
+    return f"{told}: {value!r:.60}"
+
+
+def refuse_sound_file(text: str) -> None:
+    """Raise ``InvalidInputError`` if a text is the name of a recording that is there, which is meant then.
+
+    Else the model would be given the name to read, and would answer that.
+    """
+    if len(text) <= _LONGEST_PATH and text.lower().endswith(SOUND_FILES) and os.path.isfile(text):
+        raise InvalidInputError(
+            f"{text!r} is a text, and the name of a sound file that is there. To ask it, pass Path({text!r}); "
+            f"for these very words, ConversationItem.create_user_message({text!r})"
+        )
+
+
 def check_response_options(options: object) -> None:
     """Raise ``InvalidInputError`` if ``options`` are neither options of a response nor None."""
     if options is not None:
@@ -281,4 +319,5 @@ def check_type(value: object, types: tuple[type, ...], name: str) -> None:
     """Raise ``InvalidInputError`` for an argument that the service would refuse later, or misunderstand."""
     if not isinstance(value, types) or value == "":
         wanted = " or ".join(cls.__name__ for cls in types)
-        raise InvalidInputError(f"{name} must be a {wanted}, not {value!r:.60}")
+        written = f"; write {types[0].__name__}(...)" if isinstance(value, Mapping) else ""
+        raise InvalidInputError(f"{name} must be a {wanted}, not {value!r:.60}{written}")

@@ -20,13 +20,15 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Callable, Optional, TypeVar, Union
 
+from realtime_sync.advice import warn_caller
+from realtime_sync.boundary import public_call
 from realtime_sync.conversation.drafts import ResponseDraft
 from realtime_sync.conversation.pricing import PRICES
 from realtime_sync.core.answer import Answer, Delta, Timings
 from realtime_sync.core.commands import time_out
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import RealtimeSyncError, ResponseFailedError
+from realtime_sync.errors import RealtimeSyncError, ResponseFailedError, told_again
 from realtime_sync.interrupts import Change
 from realtime_sync.protocol.items import ConversationItem, decode_base64
 from realtime_sync.protocol.options import AudioFormat
@@ -136,6 +138,7 @@ class Response:
         self._error: Optional[Exception] = None
         # The last error of the service since the request that named no command; set by the session.
         self._overheard: Optional[ErrorUpdate] = None
+        self._is_heard = False  # somebody has asked for the words of speech
         self._asked = time.monotonic()
         self._times: dict[str, float] = {}
 
@@ -157,7 +160,10 @@ class Response:
         return bool(self._events)
 
     def text_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
-        """Iterate over the pieces of the answer's text, from the first on.
+        """Iterate over the pieces of the text that the model writes, from the first on.
+
+        An answer that is spoken has none: its words are ``transcript_deltas()``, and ``deltas()`` gives either. At its
+        end a warning says so, unless one of the two was asked for.
 
         Args:
             timeout: Seconds to wait for each piece; None waits as long as the connection lives, 0 does not wait.
@@ -165,16 +171,31 @@ class Response:
         Returns:
             An iterator of its own.
         """
-        texts = (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "text")
-        return Pieces("text_deltas", texts, self, lambda event: _is_delta(event, "text"))
+        return Pieces("text_deltas", self._written(timeout), self, lambda event: _is_delta(event, "text"))
+
+    def _written(self, timeout: Optional[float]) -> Iterator[str]:
+        spoken = written = False
+        for delta in self._pieces(Delta, timeout):
+            if delta.kind == "text":
+                written = True
+                yield delta.text
+            else:
+                spoken = True
+        if spoken and not written and not self._is_heard:
+            warn_caller(
+                "text_deltas() gave nothing, because the model spoke: transcript_deltas() gives the words of speech, "
+                'deltas() those of either. For a written answer set content_modalities=["text"]'
+            )
 
     def transcript_deltas(self, timeout: Optional[float] = None) -> Iterator[str]:
         """Iterate over the pieces of the transcript of the answer's audio; as ``text_deltas``."""
+        self._is_heard = True
         texts = (delta.text for delta in self._pieces(Delta, timeout) if delta.kind == "transcript")
         return Pieces("transcript_deltas", texts, self, lambda event: _is_delta(event, "transcript"))
 
     def deltas(self, timeout: Optional[float] = None) -> Iterator[Delta]:
         """Iterate over the pieces of text and transcript, in the order in which they came; as ``text_deltas``."""
+        self._is_heard = True
         return Pieces("deltas", self._pieces(Delta, timeout), self, lambda event: isinstance(event, Delta))
 
     def audio_chunks(self, timeout: Optional[float] = None) -> Iterator[bytes]:
@@ -187,6 +208,7 @@ class Response:
         items = self._pieces(ConversationItem, timeout)
         return Pieces("items", items, self, lambda event: isinstance(event, ConversationItem))
 
+    @public_call
     def wait(self, timeout: Optional[float] = None) -> Answer:
         """Wait until the answer is finished.
 
@@ -284,7 +306,7 @@ class Response:
     def _check_success(self) -> None:
         """Raise the error that ended the answer, if there is one."""
         if self._error is not None:
-            raise self._error.with_traceback(None)
+            raise told_again(self._error)
         if self._is_too_long:
             raise ResponseFailedError(
                 "the answer is longer than QueueLimits.answer allows; the rest of it is not read. Raise that limit if "
@@ -309,7 +331,7 @@ class Response:
         if self._begun:
             return  # if it has failed since, reading it raises the error
         if self._error is not None:
-            raise self._error.with_traceback(None)
+            raise told_again(self._error)
         if not begun:
             message = "the service did not begin to answer in time; the answer is cancelled if it does"
             raise time_out(message, self._overheard)

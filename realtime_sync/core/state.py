@@ -38,7 +38,7 @@ from typing import Optional
 
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import CloseInfo, ConnectionClosedError, SessionNotOpenError, WaitTimeoutError
+from realtime_sync.errors import CloseInfo, ConnectionClosedError, SessionNotOpenError, WaitTimeoutError, told_again
 from realtime_sync.interrupts import Change
 from realtime_sync.protocol.updates import ErrorUpdate
 
@@ -108,11 +108,11 @@ class SessionStates:
     def check_open(self) -> None:
         """Raise the closing error, or the error of the end, if nothing can be sent any more."""
         if self.closing_error is not None:
-            raise self.closing_error.with_traceback(None)
+            raise told_again(self.closing_error)
         if self.closing is not None:
             raise SessionNotOpenError("this session was closed, so nothing more can be sent; start another one")
         if self.end is not None:
-            raise self.end.reason.with_traceback(None)
+            raise told_again(self.end.reason)
 
     def wait_until_connected(self, deadline: Optional[Deadline]) -> None:
         """Wait until the session has a connection to send on, or never will: ``check_open`` raises then.

@@ -20,13 +20,13 @@ import itertools
 import logging
 import threading
 import types
-import warnings
 import weakref
 from collections import deque
 from typing import Callable, Optional, Protocol, TypeVar, Union, overload
 
 import attrs
 
+from realtime_sync.advice import nearest, warn_caller
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
@@ -35,6 +35,7 @@ from realtime_sync.errors import (
     InvalidInputError,
     UsageError,
     WaitTimeoutError,
+    told_again,
 )
 from realtime_sync.interrupts import Change
 from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
@@ -120,7 +121,7 @@ class UpdateQueue:
             return item
         if item.clean:
             raise StopIteration
-        raise item.reason.with_traceback(None)
+        raise told_again(item.reason)
 
     def receive(self, timeout: Optional[float] = None) -> ConversationUpdate:
         """See ``UpdateStream.receive``."""
@@ -265,7 +266,7 @@ class UpdateQueue:
             raise WaitTimeoutError(f"{what} did not come within {timeout} s; the session goes on")
         if self._closed:
             raise UsageError("this stream of updates was closed; subscribe() gives another")
-        raise item.reason.with_traceback(None)
+        raise told_again(item.reason)
 
 
 class WeakListener:
@@ -309,14 +310,10 @@ def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
 
 def _warn_of_a_slip(wire_type: str) -> None:
     """A type that is not known here is allowed, because services add some; a mistyped one would wait in silence."""
-    known = {*ConversationUpdateKind, *PREVIEW_SPELLINGS}
-    if wire_type not in known:
-        import difflib
-
-        meant = difflib.get_close_matches(wire_type, known, n=1, cutoff=0.85)
-        if meant:
-            told = f"{wire_type!r} is no update that this version knows: is {str(meant[0])!r} meant?"
-            warnings.warn(told, stacklevel=4)
+    known = {str(each) for each in (*ConversationUpdateKind, *PREVIEW_SPELLINGS)}
+    meant = None if wire_type in known else nearest(wire_type, known, cutoff=0.85)
+    if meant is not None:
+        warn_caller(f"{wire_type!r} is no update that this version knows: is {meant!r} meant?")
 
 
 def _described(wanted: Wanted) -> str:

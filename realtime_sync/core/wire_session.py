@@ -14,6 +14,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, TypeVar, Union, overload
 
+from realtime_sync.advice import warn_caller
+from realtime_sync.boundary import public_call
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.streams import Unclassed, Wanted, condition
@@ -99,6 +101,7 @@ class WireSession:
         self._engine.updates.keep_all()
         return SessionUpdates(self._engine.updates, self._engine.named, raise_errors=raise_errors)
 
+    @public_call
     def receive_update(self, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the next update of ``updates()``.
 
@@ -120,6 +123,7 @@ class WireSession:
     @overload
     def wait_for(self, wanted: Unclassed, timeout: Optional[float] = None) -> ConversationUpdate: ...
 
+    @public_call
     def wait_for(self, wanted: Wanted, timeout: Optional[float] = None) -> ConversationUpdate:
         """Take the first update that is wanted out of ``updates()``, and leave the others there.
 
@@ -154,6 +158,7 @@ class WireSession:
     @overload
     def on(self, wanted: Unclassed, callback: Callable[[Any], object]) -> None: ...
 
+    @public_call
     def on(self, wanted: Wanted, callback: Callable[[Any], object]) -> None:
         """Have ``run()`` call ``callback(update)`` for each update that is wanted.
 
@@ -192,6 +197,7 @@ class WireSession:
 
     # Sending --------------------------------------------------------------------------------------------------
 
+    @public_call
     @discreet
     def send_message(self, message: Message) -> CommandHandle:
         """Send any message as it is.
@@ -209,6 +215,11 @@ class WireSession:
         if isinstance(message, Command):
             return self._engine.send(message)
         text, content = _as_text(message)
+        if not text.lstrip().startswith("{"):
+            warn_caller(
+                "send_message() sends a message of the protocol, which is a JSON object with a type, and this is none. "
+                "To say something to the model, use ask(...) or add_item(...)"
+            )
         given_type, given_id = content.get("type"), content.get("event_id")
         wire_type = given_type if isinstance(given_type, str) else "the message"
         event_id = given_id if isinstance(given_id, str) else None

@@ -12,6 +12,7 @@ from typing import Callable, Optional, TypeVar
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.advice import NamedFields
 from realtime_sync.checks import check_number, check_whole, validated_by
 from realtime_sync.endpoint.endpoint import Target
 from realtime_sync.secret import discreet
@@ -26,7 +27,7 @@ _seconds = validated_by(check_number, "seconds", at_most=1_000_000)
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class ConnectRetries(Value):
+class ConnectRetries(Value, metaclass=NamedFields):
     """How often and how long to try again after 429 (rate limited) and 5xx (unavailable); nothing else is retried.
 
     Attributes:

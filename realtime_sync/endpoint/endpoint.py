@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Mapping, Optional, Union
 
 import attrs
 
+from realtime_sync.boundary import public_call
 from realtime_sync.endpoint import credentials
 from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
 from realtime_sync.errors import ConfigurationError, UnsupportedByDialectError
@@ -175,6 +176,7 @@ class Endpoint:
         self._check_api_version()
 
     @classmethod
+    @public_call
     @discreet
     def openai(
         cls,
@@ -218,6 +220,7 @@ class Endpoint:
         )
 
     @classmethod
+    @public_call
     @discreet
     def azure(
         cls,

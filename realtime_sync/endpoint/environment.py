@@ -59,7 +59,7 @@ def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpo
     if endpoint and (entra or key):
         return _azure(environ, endpoint, None if entra else key)
     openai_key = _value(environ, "OPENAI_API_KEY")
-    base_url = _value(environ, "OPENAI_BASE_URL") or OPENAI_URL
+    base_url = _base_url(environ)
     if openai_key or _host(base_url) != _host(OPENAI_URL):
         if endpoint:
             logger.warning(
@@ -110,6 +110,15 @@ def _openai(environ: Mapping[str, str], base_url: str, key: Optional[str]) -> tu
     organization, project = _value(environ, "OPENAI_ORG_ID"), _value(environ, "OPENAI_PROJECT_ID")
     endpoint = Endpoint.openai(key, endpoint=base_url, organization=organization, project=project)
     return endpoint, _value(environ, "OPENAI_REALTIME_MODEL") or DEFAULT_MODEL
+
+
+def _base_url(environ: Mapping[str, str]) -> str:
+    base_url = _value(environ, "OPENAI_BASE_URL") or OPENAI_URL
+    try:
+        split_base_url(base_url)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"OPENAI_BASE_URL is wrong. {error}") from None
+    return base_url
 
 
 def _host(base_url: str) -> Optional[str]:

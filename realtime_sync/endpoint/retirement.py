@@ -7,11 +7,10 @@ retirement dates of their own: for them there is no warning.
 
 from __future__ import annotations
 
-import sys
-import warnings
 from typing import TYPE_CHECKING, Optional
 from urllib.parse import urlsplit
 
+from realtime_sync.advice import warn_caller
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint
 from realtime_sync.models import DATE, PROMPTS_END, ServiceEndsWarning, days_until, find_model
 
@@ -49,13 +48,5 @@ def _warn(what: str, ends: str, advice: str) -> None:
     if days > WITHIN_DAYS or what in _told:
         return
     when = f"ends {what} on {ends}, in {days} days" if days >= 0 else f"ended {what} on {ends}"
-    warnings.warn(f"OpenAI {when} (as known on {DATE}): {advice}", ServiceEndsWarning, stacklevel=_caller_level())
+    warn_caller(f"OpenAI {when} (as known on {DATE}): {advice}", ServiceEndsWarning)
     _told.add(what)  # afterwards: if it was raised, as an error, it is raised at the next start, too
-
-
-def _caller_level() -> int:
-    """For ``warn`` in the function that asks: the ``stacklevel`` of the first caller outside of this package."""
-    level, frame = 1, sys._getframe(1).f_back
-    while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "realtime_sync":
-        level, frame = level + 1, frame.f_back
-    return level + 1

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Union
+from collections.abc import Mapping
+from typing import Any, Literal, Union
 
 import attrs
 
+from realtime_sync.boundary import public_call
 from realtime_sync.models import TranscriptionModelName
 from realtime_sync.protocol.registry import UNSET, Options, Setting
 
@@ -110,6 +112,7 @@ class TurnDetectionOptions(Options):
     eagerness: Setting[Eagerness] = UNSET
 
     @classmethod
+    @public_call
     def server_vad(
         cls,
         *,
@@ -137,6 +140,7 @@ class TurnDetectionOptions(Options):
         )
 
     @classmethod
+    @public_call
     def semantic_vad(
         cls,
         *,
@@ -170,3 +174,33 @@ class CustomVoice(Options):
     """
 
     id: Setting[str] = UNSET
+
+
+# A word, or the wire's JSON, in place of a class: as other libraries take them, and as one tries at first.
+
+
+def as_transcription(
+    value: Setting[Union[InputTranscriptionOptions, TranscriptionModelName, str, Mapping[str, Any]]],
+) -> Setting[InputTranscriptionOptions]:
+    """``"gpt-transcribe"`` as options with this model."""
+    if isinstance(value, str):
+        return InputTranscriptionOptions(model=value)
+    return InputTranscriptionOptions(**value) if isinstance(value, Mapping) else value
+
+
+def as_noise_reduction(
+    value: Setting[Union[InputNoiseReductionOptions, str, Mapping[str, Any]]],
+) -> Setting[InputNoiseReductionOptions]:
+    """``"near_field"`` as options of this type."""
+    if isinstance(value, str):
+        return InputNoiseReductionOptions(type=value)
+    return InputNoiseReductionOptions(**value) if isinstance(value, Mapping) else value
+
+
+def as_turn_detection(
+    value: Setting[Union[TurnDetectionOptions, str, Mapping[str, Any]]],
+) -> Setting[TurnDetectionOptions]:
+    """``"semantic_vad"``, ``"none"``, ... as options of this type."""
+    if isinstance(value, str):
+        return TurnDetectionOptions(type=value)
+    return TurnDetectionOptions(**value) if isinstance(value, Mapping) else value

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import cattrs
@@ -20,6 +21,7 @@ from realtime_sync.protocol import commands, updates  # noqa: F401  they fill th
 from realtime_sync.protocol.characters import joined_or_none
 from realtime_sync.protocol.converters import careful_converter, json_type, quick_converter
 from realtime_sync.protocol.dialects import Dialect, read, write
+from realtime_sync.protocol.options import ConversationTool
 from realtime_sync.protocol.parsing import parse
 from realtime_sync.protocol.readers import Reader, check_depth, made_reader
 from realtime_sync.protocol.registry import REALTIME, Command, Registry
@@ -94,6 +96,22 @@ def decode_command(text: str, dialect: Dialect = Dialect.GA, registry: Registry 
     except cattrs.BaseValidationError as error:
         raise InvalidInputError("; ".join(cattrs.transform_error(error))) from error
     return command
+
+
+def decode_tool(tool: Mapping[str, Any]) -> ConversationTool:
+    """The tool that JSON of the wire says. Raises ``InvalidInputError`` where it is none."""
+    try:
+        if not isinstance(tool.get("type"), str):
+            raise InvalidInputError("it has no type")
+        decoded: ConversationTool = careful_converter().structure(dict(tool), ConversationTool)
+    except (RecursionError, InvalidInputError, cattrs.BaseValidationError) as error:
+        told = isinstance(error, cattrs.BaseValidationError)
+        reason = "; ".join(cattrs.transform_error(error)) if told else str(error)
+        raise InvalidInputError(
+            f"this is no tool ({reason}); a function's JSON is "
+            '{"type": "function", "name": ..., "description": ..., "parameters": {...}}'
+        ) from None
+    return decoded
 
 
 def encode(command: Command, dialect: Dialect = Dialect.GA) -> str:

@@ -21,6 +21,7 @@ from cattrs.gen import make_dict_structure_fn, make_mapping_structure_fn, overri
 from realtime_sync.protocol import items, options
 from realtime_sync.protocol.dialects import Json
 from realtime_sync.protocol.registry import UNSET, Options, UnsetType, WireObject
+from realtime_sync.protocol.tool_options import definition_of
 from realtime_sync.protocol.update_base import ConversationUpdate
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ _AS_THEY_ARE: frozenset[type] = frozenset({str, bool, int, float, type(None)})
 # The types of fields whose values are used as they stand in a message, with those values' own types.
 _JSON_TYPES: dict[Any, type] = {**{each: each for each in _AS_THEY_ARE}, dict[str, Any]: dict}
 # Updates are frozen for everyone but those who read messages.
-_set = object.__setattr__
+_new, _set = object.__new__, object.__setattr__
 
 
 def json_type(value: Any) -> str:
@@ -139,10 +140,12 @@ def _quick_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Hook:
     Nothing is compiled for it, as cattrs would: a class that is seen for the first time costs a tenth.
     """
     quick_values = quick_values_of(cls, converter)
+    init = cls.__init__
 
     def structure(value: Any, _: Any) -> Any:
         values, extra = quick_values(value)
-        structured = cls(**values)
+        structured = _new(cls)  # without the advice about wrong names that ``cls(...)`` has for people
+        init(structured, **values)
         if extra:
             _set(structured, "extra", extra)
         return structured
@@ -231,7 +234,10 @@ def _family_hook(converter: cattrs.BaseConverter, classes: dict[str, type[T]], u
 
 def _session_hook(converter: cattrs.BaseConverter) -> Hook:
     """A session's options by their ``type``; a translation's have none, and what some clients tell others has none."""
-    kinds = {"realtime": options.ConversationSessionOptions, "transcription": options.TranscriptionSessionOptions}
+    kinds: dict[str, type[Any]] = {
+        "realtime": options.ConversationSessionOptions,
+        "transcription": options.TranscriptionSessionOptions,
+    }
     of_translations = {field.name for field in attrs.fields(options.TranslationSessionOptions)}
 
     def structure(value: Any, _: Any) -> Any:
@@ -302,6 +308,11 @@ def _is_ours(cls: Any) -> bool:
     return isinstance(cls, type) and issubclass(cls, (WireObject, ConversationUpdate))
 
 
+def _is_called(cls: Any) -> bool:
+    """A class of functions, or of objects that are called as such: among what is sent, they are tools."""
+    return any("__call__" in vars(base) for base in cls.__mro__)
+
+
 def _is_described_tool(cls: Any) -> bool:
     return isinstance(getattr(cls, "definition", None), property)
 
@@ -318,6 +329,7 @@ def _made_converter(class_hook: ClassHook, detailed: bool) -> cattrs.Converter:
     add_factory(_generic(Union, types.UnionType), _union_hook)
     add_factory(_is_ours, class_hook)
     converter.register_unstructure_hook_factory(_is_ours, _unstructure_hook)
+    converter.register_unstructure_hook_func(_is_called, lambda tool: converter.unstructure(definition_of(tool)))
     converter.register_unstructure_hook_func(_is_described_tool, lambda tool: converter.unstructure(tool.definition))
     _register_plain_containers(converter)
     converter.register_unstructure_hook(options.ConversationToolChoice, _unstructure_tool_choice)

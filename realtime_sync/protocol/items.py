@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 import attrs
 
+from realtime_sync.boundary import public_call
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.registry import WireObject, public_classes
 
@@ -133,21 +134,25 @@ class ConversationItem(WireObject):
         return f"<p><b>{html.escape(speaker)}</b> {html.escape(words)}</p>"
 
     @staticmethod
+    @public_call
     def create_user_message(content: Content, *, id: Optional[str] = None) -> MessageItem:
         """What the user says: text, or content parts."""
         return MessageItem(role="user", content=_parts(content, "input_text"), id=id)
 
     @staticmethod
+    @public_call
     def create_system_message(content: Content, *, id: Optional[str] = None) -> MessageItem:
         """An instruction in the middle of a conversation."""
         return MessageItem(role="system", content=_parts(content, "input_text"), id=id)
 
     @staticmethod
+    @public_call
     def create_assistant_message(content: Content, *, id: Optional[str] = None) -> MessageItem:
         """What the model is to have said, for history."""
         return MessageItem(role="assistant", content=_parts(content, "output_text"), id=id)
 
     @staticmethod
+    @public_call
     def create_function_call(
         name: str, call_id: str, arguments: Union[str, Mapping[str, Any]], *, id: Optional[str] = None
     ) -> FunctionCallItem:
@@ -155,11 +160,13 @@ class ConversationItem(WireObject):
         return FunctionCallItem(name=name, call_id=call_id, arguments=_json_text(arguments), id=id)
 
     @staticmethod
+    @public_call
     def create_function_call_output(call_id: str, output: Any, *, id: Optional[str] = None) -> FunctionCallOutputItem:
         """The result of a call. A ``str`` is sent as it is; anything else (0, None, a dict, ...) as JSON text."""
         return FunctionCallOutputItem(call_id=call_id, output=_json_text(output), id=id)
 
     @staticmethod
+    @public_call
     def create_mcp_approval_response(
         approval_request_id: str, approve: bool, *, reason: Optional[str] = None, id: Optional[str] = None
     ) -> MCPApprovalResponseItem:
@@ -167,6 +174,7 @@ class ConversationItem(WireObject):
         return MCPApprovalResponseItem(approval_request_id=approval_request_id, approve=approve, reason=reason, id=id)
 
     @staticmethod
+    @public_call
     def create_reference(item_id: str) -> ItemReference:
         """An item of this conversation, as input of an out-of-band response."""
         return ItemReference(id=item_id)

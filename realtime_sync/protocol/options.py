@@ -22,7 +22,12 @@ from realtime_sync.protocol.audio_options import InputNoiseReductionOptions as I
 from realtime_sync.protocol.audio_options import InputTranscriptionOptions as InputTranscriptionOptions
 from realtime_sync.protocol.audio_options import TurnDetectionOptions as TurnDetectionOptions
 from realtime_sync.protocol.audio_options import Voice as Voice
-from realtime_sync.protocol.audio_options import as_audio_format
+from realtime_sync.protocol.audio_options import (
+    as_audio_format,
+    as_noise_reduction,
+    as_transcription,
+    as_turn_detection,
+)
 from realtime_sync.protocol.items import ConversationContentPart, ConversationItem
 from realtime_sync.protocol.registry import UNSET, Options, Setting, UnsetType, public_classes
 from realtime_sync.protocol.tool_options import ConversationFunctionTool as ConversationFunctionTool
@@ -138,12 +143,12 @@ class ConversationSessionOptions(Options):
         input_audio_format: Of the user's audio; as ``output_audio_format``.
         output_audio_format: ``"audio/pcm"`` (24,000 Hz), ``"audio/pcmu"`` or ``"audio/pcma"`` as a text or as an
             ``AudioFormat``; also ``"pcm16"``, ``"g711_ulaw"``, ``"g711_alaw"``.
-        input_transcription_options: Have the user's speech written down. None: no longer.
-        input_noise_reduction_options: Take noise out of the input. None: no longer.
-        turn_detection_options: How turns are noticed. None, or ``TurnDetectionOptions.disabled()``: not at all; the
-            caller commits the audio and starts the responses.
-        tools: What the model may call, as a list. Functions (``@function_tool``) are run by the session that the
-            options are given to.
+        input_transcription_options: Have the user's speech written down; a text is the model alone. None: no longer.
+        input_noise_reduction_options: Take noise out of the input; a text is the type alone. None: no longer.
+        turn_detection_options: How turns are noticed; a text is the type alone. None, ``"none"``, or
+            ``TurnDetectionOptions.disabled()``: not at all; the caller commits the audio and starts the responses.
+        tools: What the model may call, as a list. Functions (plain ones, or with ``@function_tool``) are run by the
+            session that the options are given to; definitions are JSON, or by ``ConversationTool.create_...``.
         tool_choice: Whether the model must call a tool: ``"auto"``, ``"none"``, ``"required"``, or a
             ``ConversationToolChoice``.
         parallel_tool_calls: Whether the model may call several tools at once. GA endpoints only.
@@ -167,9 +172,13 @@ class ConversationSessionOptions(Options):
     output_speed: Setting[float] = UNSET
     input_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=as_audio_format)
     output_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=as_audio_format)
-    input_transcription_options: Setting[InputTranscriptionOptions] = UNSET
-    input_noise_reduction_options: Setting[InputNoiseReductionOptions] = UNSET
-    turn_detection_options: Setting[TurnDetectionOptions] = UNSET
+    input_transcription_options: Setting[InputTranscriptionOptions] = attrs.field(
+        default=UNSET, converter=as_transcription
+    )
+    input_noise_reduction_options: Setting[InputNoiseReductionOptions] = attrs.field(
+        default=UNSET, converter=as_noise_reduction
+    )
+    turn_detection_options: Setting[TurnDetectionOptions] = attrs.field(default=UNSET, converter=as_turn_detection)
     tools: Setting[list[ConversationTool]] = attrs.field(default=UNSET, converter=as_tools)
     tool_choice: Setting[ConversationToolChoice] = attrs.field(default=UNSET, converter=as_tool_choice)
     parallel_tool_calls: Setting[bool] = UNSET
@@ -203,9 +212,13 @@ class TranscriptionSessionOptions(Options):
 
     content_modalities: Setting[list[Modality]] = attrs.field(default=UNSET, converter=_modalities)
     input_audio_format: Setting[AudioFormat] = attrs.field(default=UNSET, converter=as_audio_format)
-    input_transcription_options: Setting[InputTranscriptionOptions] = UNSET
-    input_noise_reduction_options: Setting[InputNoiseReductionOptions] = UNSET
-    turn_detection_options: Setting[TurnDetectionOptions] = UNSET
+    input_transcription_options: Setting[InputTranscriptionOptions] = attrs.field(
+        default=UNSET, converter=as_transcription
+    )
+    input_noise_reduction_options: Setting[InputNoiseReductionOptions] = attrs.field(
+        default=UNSET, converter=as_noise_reduction
+    )
+    turn_detection_options: Setting[TurnDetectionOptions] = attrs.field(default=UNSET, converter=as_turn_detection)
     include: Setting[list[Include]] = attrs.field(default=UNSET, converter=_include)
 
 
@@ -225,8 +238,12 @@ class TranslationSessionOptions(Options):
     session_type: ClassVar[Optional[str]] = None
 
     target_language: Setting[str] = UNSET
-    input_transcription_options: Setting[InputTranscriptionOptions] = UNSET
-    input_noise_reduction_options: Setting[InputNoiseReductionOptions] = UNSET
+    input_transcription_options: Setting[InputTranscriptionOptions] = attrs.field(
+        default=UNSET, converter=as_transcription
+    )
+    input_noise_reduction_options: Setting[InputNoiseReductionOptions] = attrs.field(
+        default=UNSET, converter=as_noise_reduction
+    )
 
 
 SessionOptions = Union[ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions]

@@ -7,8 +7,10 @@ from typing import Any, Callable, ClassVar, Final, Literal, TypeVar, Union
 
 import attrs
 
+from realtime_sync.advice import NamedFields
 from realtime_sync.protocol.hiding import hide_fields, secret_extra
 from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
+from realtime_sync.protocol.spellings import SettingNames
 
 T = TypeVar("T")
 
@@ -78,7 +80,7 @@ class Comparable:
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
-class WireObject(Comparable):
+class WireObject(Comparable, metaclass=NamedFields):
     """A JSON object of the wire. Fields that are ``None`` are not sent.
 
     Attributes:
@@ -94,7 +96,7 @@ class WireObject(Comparable):
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
-class Options(WireObject):
+class Options(WireObject, metaclass=SettingNames):
     """A JSON object of settings: ``UNSET`` is not sent, ``None`` is sent as ``null``."""
 
     extra: dict[str, Any] = attrs.field(factory=dict, converter=secret_extra, repr=extra_repr)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, Union, cast
+from typing import Any, Callable, Literal, Optional, Protocol, Union, cast
 
 import attrs
 
@@ -194,16 +194,37 @@ class _DescribedTool(Protocol):
         """What the service is told of it."""
 
 
-def as_tools(value: Setting[Sequence[Union[ConversationTool, _DescribedTool]]]) -> Setting[list[ConversationTool]]:
+GivenTool = Union[ConversationTool, _DescribedTool, Callable[..., object], Mapping[str, Any]]
+"""What may stand among tools: a definition, also as JSON of the wire, or a function, with ``@function_tool`` or not."""
+
+describe: Optional[Callable[[Callable[..., object]], ConversationFunctionTool]] = None
+"""Makes the definition of a plain function: ``tools/``, which stands above this folder, puts itself here."""
+
+
+def as_tools(value: Setting[Sequence[GivenTool]]) -> Setting[list[ConversationTool]]:
     """A field's tools as a list. Raises InvalidInputError."""
     if value is None or isinstance(value, UnsetType):
         return value
-    told: list[object] = as_list("tools", value)
-    for tool in told:
-        if callable(tool) and not hasattr(tool, "definition"):
-            name = getattr(tool, "__name__", repr(tool))
-            raise InvalidInputError(f"{name} is a plain function; make it a tool by putting @function_tool before it")
-    return cast("list[ConversationTool]", told)  # converters.py has the definitions sent
+    tools = [as_tool(tool) for tool in as_list("tools", value)]
+    return cast("list[ConversationTool]", tools)  # converters.py has the definitions of functions sent
+
+
+def as_tool(tool: object) -> object:
+    """One tool, of JSON what it says. Raises InvalidInputError for what is none."""
+    if isinstance(tool, Mapping):
+        from realtime_sync.protocol.codec import decode_tool  # the codec imports this module
+
+        return decode_tool(tool)
+    if not isinstance(tool, ConversationTool) and not callable(tool) and not hasattr(tool, "definition"):
+        raise InvalidInputError(f"a tool is a function, or made by ConversationTool.create_..., not {tool!r:.60}")
+    return tool
+
+
+def definition_of(function: Callable[..., object]) -> ConversationFunctionTool:
+    """What the service is told of a plain function. Raises ConfigurationError if it cannot be described."""
+    if describe is None:  # nothing of this library that could run it is imported
+        raise InvalidInputError(f"{function!r:.60} is a plain function; make it a tool by @function_tool before it")
+    return describe(function)
 
 
 def as_list(name: str, value: object) -> list[Any]:

@@ -22,6 +22,7 @@ from typing import Optional
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.advice import NamedFields
 from realtime_sync.checks import check_number, check_whole, validated_by
 from realtime_sync.endpoint.connect import backoff
 
@@ -38,7 +39,7 @@ _seconds_or_none = validated_by(check_number, "seconds", optional=True)
 
 
 @attrs.frozen(kw_only=True)
-class Reconnect:
+class Reconnect(metaclass=NamedFields):
     """How a session survives the loss of its connection, and the service's time limit.
 
     Attributes:

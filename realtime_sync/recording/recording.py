@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, Literal, Optional, Union
 import attrs
 
 from realtime_sync.audio.formats import PCM
+from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_number, check_path
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.turns import Turn, TurnTracker
@@ -78,6 +79,7 @@ class Recording:
     faults: Sequence[str] = attrs.field(default=(), repr=lambda faults: f"<{len(faults)} faults>")
 
     @classmethod
+    @public_call
     def read(cls, path: FilePath) -> Recording:
         """Read a recording, as far as it goes. Raises OSError, or InvalidInputError if the file is no recording."""
         check_path("the recording", path)

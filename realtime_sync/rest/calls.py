@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import attrs
 
+from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_whole
 from realtime_sync.endpoint.retirement import warn_of_ends
 from realtime_sync.errors import InvalidInputError, UnsupportedByDialectError
@@ -49,6 +50,7 @@ class Calls:
     def __repr__(self) -> str:
         return f"<Calls at {show_url(self._rest.endpoint.base_url)}>"
 
+    @public_call
     @discreet
     def create(self, sdp: str, options: Optional[ConversationSessionOptions] = None) -> Call:
         """Let a browser talk to the model: ``sdp`` is its WebRTC offer, the call's ``sdp`` the answer for it.
@@ -64,15 +66,18 @@ class Calls:
             raise answer.unusable("it names no call in its Location header, so the call could not be attached to")
         return Call(call_id, answer.body.decode("utf-8", "replace"))
 
+    @public_call
     def accept(self, call_id: str, options: Optional[ConversationSessionOptions] = None) -> None:
         """Take an incoming call: the caller is connected to the model, with these settings (None: the defaults)."""
         self._command(call_id, "accept", self._session(options))
 
+    @public_call
     def reject(self, call_id: str, status_code: int = 603) -> None:
         """Decline an incoming call, with a SIP status from 300 to 699: 603 is "decline", 486 "busy here"."""
         check_whole("status_code, a SIP status,", status_code, at_least=300, at_most=699)
         self._command(call_id, "reject", {"status_code": status_code})
 
+    @public_call
     def refer(self, call_id: str, target_uri: str) -> None:
         """Transfer a running SIP call, to ``"tel:+14155550123"`` or ``"sip:agent@example.com"``; it ends here."""
         _check_text(target_uri, "target_uri")
@@ -80,6 +85,7 @@ class Calls:
             raise InvalidInputError("target_uri has a control character (a line break, for example)")
         self._command(call_id, "refer", {"target_uri": target_uri})
 
+    @public_call
     def hangup(self, call_id: str) -> None:
         """End a running call."""
         self._command(call_id, "hangup", None)

@@ -26,7 +26,7 @@ import attrs
 
 from realtime_sync.conversation.history import History
 from realtime_sync.core.answer import Answer
-from realtime_sync.core.ask import OnDelta, begin_response, finished_answer, say_results
+from realtime_sync.core.ask import OnDelta, Said, begin_response, finished_answer, say_results
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
@@ -86,7 +86,7 @@ class CallHandler(Protocol):
 def run_rounds(
     engine: RealtimeEngine,
     handlers: Sequence[CallHandler],
-    items: Sequence[ConversationItem],
+    items: Sequence[Said],
     options: Optional[ConversationResponseOptions],
     deadline: Deadline,
     on_delta: Optional[OnDelta] = None,
@@ -130,7 +130,7 @@ def run_rounds(
         items = [*items, *_repeated([*answer.items, *step.results])] if out_of_band else step.results
         options = _without_demand(options, engine.session)
     if not out_of_band:
-        say_results(engine, items)
+        say_results(engine, [item for item in items if isinstance(item, ConversationItem)])
     raise _endless()
 
 

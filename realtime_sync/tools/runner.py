@@ -6,20 +6,28 @@ import os
 import threading
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from realtime_sync.checks import check_whole
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationFunctionTool, ConversationTool
+from realtime_sync.protocol.tool_options import as_tool
 from realtime_sync.secret import reportable
 from realtime_sync.tools.calls import CallThreads, RunningCall, ToolOutcome
 from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.tools.tool import FunctionTool, checked_timeout, function_tool
 
-Tool = Union[FunctionTool[..., object], Callable[..., object], ConversationTool]
-"""What ``tools=`` takes: tools, plain functions (made tools), and definitions of what is run elsewhere."""
+Tool = Union[FunctionTool[..., object], Callable[..., object], ConversationTool, Mapping[str, Any]]
+"""What ``tools=`` takes: tools, plain functions (made tools), and definitions, also JSON, of what is run elsewhere."""
+
+
+def _made(tool: Tool) -> Union[FunctionTool[..., object], ConversationTool]:
+    known: Any = as_tool(tool) if isinstance(tool, Mapping) else tool
+    if not isinstance(known, FunctionTool) and hasattr(known, "definition"):
+        known = known.definition
+    return known if isinstance(known, (FunctionTool, ConversationTool)) else function_tool(known)
 
 
 class CallBatch:
@@ -77,7 +85,7 @@ class ToolRunner:
             raise ConfigurationError(f"tools are functions, given as a list: [lookup], not {tools!r:.60}")
         if not isinstance(tools, Iterable):
             raise ConfigurationError(f"tools are given as a list, a single one too: [{tools!r:.60}]")
-        made = [tool if isinstance(tool, (FunctionTool, ConversationTool)) else function_tool(tool) for tool in tools]
+        made = [_made(tool) for tool in tools]
         self._definitions = [tool.definition if isinstance(tool, FunctionTool) else tool for tool in made]
         self._names = [tool.name for tool in self._definitions if isinstance(tool, ConversationFunctionTool)]
         for name in self._names:

@@ -15,7 +15,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, Optional, Union, get_args
+from typing import TYPE_CHECKING, Callable, Literal, Optional, Union, get_args
 
 import attrs
 
@@ -26,9 +26,15 @@ from realtime_sync.core.response_router import Owner
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.interrupts import Change
+from realtime_sync.protocol import tool_options
 from realtime_sync.protocol.commands import ConversationItemCreateCommand, SessionUpdateCommand
 from realtime_sync.protocol.items import FunctionCallItem
-from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, ConversationTool
+from realtime_sync.protocol.options import (
+    ConversationFunctionTool,
+    ConversationResponseOptions,
+    ConversationSessionOptions,
+    ConversationTool,
+)
 from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import InputAudioBufferSpeechStartedUpdate, ResponseDoneUpdate
@@ -72,13 +78,13 @@ class SessionTools:
         """What runs the tools of an ``ask``: those given, else those of its options, else the session's."""
         if tools is not None:
             return as_runner(tools)
-        return self.runner if options is None or options.tools is UNSET else _runner_of(options.tools)
+        return self.runner if options is None or options.tools is UNSET else runner_of(options.tools)
 
     def change(self, tools: Setting[list[ConversationTool]]) -> None:
         """The service is about to get these tools instead of those that it had; UNSET changes nothing."""
         if tools is UNSET:
             return
-        runner, calls, begin = _runner_of(tools), ServedCalls(self._engine, drop=False), False
+        runner, calls, begin = runner_of(tools), ServedCalls(self._engine, drop=False), False
         try:
             with self._lock:
                 self.runner = runner
@@ -104,7 +110,7 @@ class SessionTools:
             while not isinstance(response := calls.next(), End):
                 calls.serve(response, runner)
         if not response.clean:
-            raise response.reason.with_traceback(None)
+            raise errors.told_again(response.reason)
 
     def _announce(self, tools: list[ConversationTool]) -> None:
         command = SessionUpdateCommand(session=ConversationSessionOptions(tools=tools))
@@ -133,15 +139,21 @@ def as_runner(tools: Union[ToolRunner, Iterable[Tool]]) -> ToolRunner:
     return tools if isinstance(tools, ToolRunner) else ToolRunner(tools)
 
 
-def _runner_of(tools: Setting[list[ConversationTool]]) -> Optional[ToolRunner]:
+def runner_of(tools: Setting[list[ConversationTool]]) -> Optional[ToolRunner]:
     """What runs the functions among the tools of some options; None if there are none."""
     if not tools:
         return None
-    from realtime_sync.tools.runner import ToolRunner
-    from realtime_sync.tools.tool import FunctionTool
+    runner = as_runner(tools)
+    return runner if runner.tools else None
 
-    known = [tool for tool in tools if isinstance(tool, (FunctionTool, ConversationTool))]
-    return ToolRunner(known) if any(isinstance(tool, FunctionTool) for tool in known) else None
+
+def _definition_of(function: Callable[..., object]) -> ConversationFunctionTool:
+    from realtime_sync.tools.tool import function_tool
+
+    return function_tool(function).definition
+
+
+tool_options.describe = _definition_of
 
 
 @attrs.frozen(repr=False, eq=False)

@@ -15,6 +15,7 @@ from typing import Callable, Optional, Union
 import attrs
 
 from realtime_sync.audio.outgoing import check_progress, reporter
+from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_path, check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError, UsageError
@@ -88,6 +89,7 @@ TranscribeOne = Callable[..., Transcription]
 """``transcribe`` with the settings of this run. It can be sent to another process, for it holds no client."""
 
 
+@public_call
 def transcribe_files(
     paths: Iterable[Union[str, os.PathLike[str]]],
     client: ClientOrMaker,

@@ -13,6 +13,7 @@ import attrs
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.source import AudioChunks, AudioSource, audio_chunks
+from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_whole
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.conversation.pricing import UsageTotals
@@ -59,6 +60,7 @@ SecondsDone = Callable[[float, Optional[float]], object]
 """``progress(done_seconds, total_seconds)``; the total is None if the source does not tell it."""
 
 
+@public_call
 def transcribe(
     source: AudioSource,
     client: RealtimeConversationClient,

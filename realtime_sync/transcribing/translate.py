@@ -10,6 +10,7 @@ import attrs
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.outgoing import outgoing_chunks
 from realtime_sync.audio.source import AudioSource
+from realtime_sync.boundary import public_call
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.conversation.translations import TranslatedPiece
 from realtime_sync.core.commands import server_error
@@ -49,6 +50,7 @@ class Translation:
         return b"".join(piece.audio for piece in self.pieces)
 
 
+@public_call
 def translate(
     source: AudioSource,
     client: RealtimeConversationClient,

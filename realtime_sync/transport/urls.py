@@ -20,6 +20,12 @@ _PROXY_SCHEMES = ("http", "https", "socks4", "socks4a", "socks5", "socks5h")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2: what a header's name is made of
 _HOST_NAME = re.compile(r"[0-9A-Za-z._-]+")  # some names on private networks do have an underscore
 _IPV6 = re.compile(r"\[[0-9A-Fa-f:.]+(%[\w.-]+)?\](:\d*)?", re.ASCII)  # urlsplit lets anything follow it
+_URL = re.compile(r"(?:https?|wss?)://", re.IGNORECASE)
+_SLIP = re.compile(r"(https?|wss?)(?:[:;]/{0,3}|//?)(?!/)", re.IGNORECASE)
+# A host with a port, or one that ends as names of hosts do: no key looks like that.
+_HOST = r"(?:(?:[\w-]{1,63}\.)*[\w-]+:\d{1,5}|localhost|(?:[\w-]{1,63}\.)+[a-z]{2,5})"
+_PLACE = re.compile(rf"{_HOST}(?:/[\w./-]*)?", re.ASCII)
+_LOCAL = re.compile(r"localhost\b|127\.|10\.|192\.168\.|[\w-]+:\d")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 
@@ -51,12 +57,13 @@ def split_base_url(url: str) -> tuple[SplitResult, Pairs]:
     """An http, https, ws or wss URL as its ``ws``/``wss`` parts, and its query. Raises ConfigurationError."""
     if not isinstance(url, str):
         raise ConfigurationError(f"The endpoint must be a URL (a str), not {type(url).__name__}.")
-    parts = _split(printable(url.strip(), "The endpoint's URL"), "The endpoint")
-    if parts.scheme not in _WEBSOCKET_SCHEMES:
+    text = printable(url.strip(), "The endpoint's URL")
+    if not _URL.match(text):
         raise ConfigurationError(
-            "The endpoint must be a URL that starts with https:// or wss:// (http:// or ws:// for a local server). "
-            "It is not shown here, as it may be a key in the wrong place."
+            "The endpoint must be a URL that starts with https:// or wss:// (http:// or ws:// for a local server)"
+            f"{_what_is_meant(text)}"
         )
+    parts = _split(text, "The endpoint")
     if "@" in parts.netloc:
         raise ConfigurationError("The endpoint's URL holds a user or password. Pass the credential by itself.")
     if parts.fragment:
@@ -64,6 +71,17 @@ def split_base_url(url: str) -> tuple[SplitResult, Pairs]:
     netloc = _ascii_netloc(parts, "The endpoint")
     base = parts._replace(scheme=_WEBSOCKET_SCHEMES[parts.scheme], netloc=netloc, query="")
     return base, parse_qsl(parts.query, keep_blank_values=True)
+
+
+def _what_is_meant(text: str) -> str:
+    """The end of a sentence about a URL that is none; it shows nothing that may be a key in the wrong place."""
+    slip = _SLIP.match(text)
+    if slip is not None:
+        return f": it begins with {slip[0]!r}, and {slip[1].lower()}:// is meant."
+    if _PLACE.fullmatch(text):
+        scheme = "http" if _LOCAL.match(text) else "https"
+        return f": {scheme}://{text} in place of {text!r}."
+    return ". It is not shown here, as it may be a key in the wrong place."
 
 
 def merge_query(base: Pairs, *layers: Mapping[str, Optional[str]]) -> Pairs:

@@ -257,6 +257,7 @@ class SpeechInterrupter:
         callback: Optional[Callable[[Interruption], object]],
         stop_playing: Optional[Callable[[], object]],
     ) -> None:
+        check_position(position)
         self._session = session
         self._engine = session._engine
         self._position = position

@@ -316,6 +316,20 @@ class AudioInput:
         uncommitted.committed = found
         return uncommitted.last_commit
 
+    def may_be_spoken(self, samples: bytes) -> bool:
+        """Whether these samples can become a message by themselves: nothing else is in the buffer, or cuts it."""
+        if not samples:
+            return False
+        settings, uncommitted = self._engine.settings, self._uncommitted
+        free = not self._claim and uncommitted.committed == uncommitted.begun
+        enough = len(samples) >= settings.input_format.bytes_for(0.1)  # the service refuses to commit less
+        return free and enough and settings.turn_detection is None
+
+    def speak(self, samples: bytes, event_id: str) -> CommandHandle:
+        """Send samples and commit them: a message of the user. Returns the handle of the commit."""
+        self.send(samples, 1000, None, 0, None)
+        return self.commit(event_id)
+
     def chunks(
         self,
         source: AudioSource,

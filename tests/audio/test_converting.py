@@ -5,15 +5,16 @@ from __future__ import annotations
 import io
 import random
 import wave
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import attrs
 import numpy as np
 import pytest
 import soundfile
 
-from realtime_sync import Answer, ConfigurationError, InvalidInputError, Timings
+from realtime_sync import Answer, ConfigurationError, ConversationItem, InvalidInputError, Timings, WavWriter
 from realtime_sync.audio import ALAW, MULAW, PCM, SampleFormat, converted_chunks, g711, write_audio
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse
@@ -22,16 +23,24 @@ from tests.audio.tones import pcm, purity, tone
 SPOKEN = (tone(1000, 24_000) * 32768).astype("<i2").tobytes()
 
 
-def answer(audio: bytes = SPOKEN, wire_type: str = "audio/pcm") -> Answer:
+def answer(
+    audio: bytes = SPOKEN,
+    wire_type: str = "audio/pcm",
+    *,
+    status: str = "completed",
+    reason: Optional[str] = None,
+    text: str = "",
+    items: Sequence[ConversationItem] = (),
+) -> Answer:
     return Answer(
         id="resp_1",
-        status="completed",
-        reason=None,
-        text="",
+        status=status,
+        reason=reason,
+        text=text,
         transcript="",
         audio=audio,
         audio_format=AudioFormat(type=wire_type),
-        items=[],
+        items=items,
         usage=None,
         cost=None,
         timings=Timings(),
@@ -84,6 +93,50 @@ def test_without_the_extra_what_needs_no_resampling_works(tmp_path: Path) -> Non
         with pytest.raises(ConfigurationError, match=r"pip install 'realtime-sync\[audio\]'"):
             call()
     assert not (tmp_path / "answer.wav").exists()
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [("mp3", "MP3"), ("flac", "FLAC"), ("ogg", "OGG"), ("MP3", "MP3")])
+def test_an_answer_is_saved_as_what_the_suffix_says(tmp_path: Path, suffix: str, kind: str) -> None:
+    path = tmp_path / f"answer.{suffix}"
+    answer().save_audio(str(path))
+    told = soundfile.info(path)
+    assert (told.format, told.samplerate) == (kind, 24_000)
+    assert told.duration == pytest.approx(1, abs=0.1)
+    answer(g711.encode(SPOKEN, "audio/pcmu"), "audio/pcmu").save_audio(path, rate=16_000)
+    assert soundfile.info(path).samplerate == 16_000
+
+
+def test_bare_samples_are_saved_by_their_suffix(tmp_path: Path) -> None:
+    answer().save_audio(tmp_path / "answer.pcm")
+    assert (tmp_path / "answer.pcm").read_bytes() == SPOKEN
+
+
+@pytest.mark.parametrize("name", ["answer.m4a", "answer.txt", "answer"])
+def test_a_suffix_that_cannot_be_written_is_refused_with_those_that_can(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"\.wav, \.flac, \.mp3, \.ogg"):
+        answer().save_audio(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_wav_writer_refuses_the_name_of_another_kind_of_file(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"name it \.wav"):
+        WavWriter(tmp_path / "answer.mp3")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("silent", "why"),
+    [
+        (answer(b"", text="Paris."), "the model wrote it"),
+        (answer(b"", status="cancelled", reason="client_cancelled"), r"it is cancelled \(client_cancelled\)"),
+        (answer(b"", items=[ConversationItem.create_function_call("f", "call_1", "{}")]), "the model called functions"),
+        (answer(b""), "the service sent none"),
+    ],
+)
+def test_an_answer_without_sound_is_not_saved_and_says_why(tmp_path: Path, silent: Answer, why: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"this answer has no audio: {why}"):
+        silent.save_audio(tmp_path / "answer.wav")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("rate", [0, -1, 100, True, 16_000.5, "16000"])

@@ -146,14 +146,20 @@ def test_what_an_answer_cost_is_told_where_the_model_has_a_price(plain: House) -
     assert priced.cost_note is None
 
 
-def test_the_name_of_a_recording_is_a_text_and_that_is_told(
-    plain: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_the_name_of_a_recording_that_is_there_is_not_asked_as_a_text(
+    plain: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("question.wav").touch()
     session = plain.open()
-    assert session.ask("question.wav", WRITTEN).text == "You said: question.wav"
-    assert "pass Path('question.wav')" in caplog.text
+    for call in (session.ask, session.respond, session.add_item, lambda name: session.ask(["Listen:", name])):
+        with pytest.raises(InvalidInputError, match=r"To ask it, pass Path\('question.wav'\)"):
+            call("question.wav")
+    assert not plain.live.received
+    meant = ConversationItem.create_user_message("question.wav")
+    assert session.ask(meant, WRITTEN).text == "You said: question.wav"
+    assert session.ask("missing.wav", WRITTEN).text == "You said: missing.wav"
+    assert session.ask("Play question.wav\nor\nquestion.wav", WRITTEN).text.endswith("question.wav")
 
 
 def test_an_array_can_be_asked(plain: House) -> None:

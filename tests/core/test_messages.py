@@ -26,6 +26,7 @@ def reading(heard: queue.Queue[tuple[int, bytes]]) -> Any:
     return script
 
 
+@pytest.mark.filterwarnings("ignore:send_message")
 @pytest.mark.parametrize(
     "message", [LITERAL, LITERAL.encode(), bytearray(LITERAL.encode()), "not JSON at all", "[1, 2]", "", "x" * 200_000]
 )

@@ -99,6 +99,6 @@ def test_what_is_missing_is_told(plain: House, monkeypatch: pytest.MonkeyPatch) 
 def test_an_answer_without_audio_says_so(plain: House, machine: FakeSoundDevice) -> None:
     plain.serve(responder=lambda turn: "Hello.")
     answer = plain.open().ask("Hello?", WRITTEN)
-    with pytest.raises(InvalidInputError, match="no audio to play"):
+    with pytest.raises(InvalidInputError, match="this answer has no audio: the model wrote it"):
         answer.play()
     assert machine.streams == []

@@ -78,6 +78,7 @@ KINDS = st.sampled_from(["output_text", "output_audio", "output_audio_transcript
 PIECES = st.lists(st.tuples(KINDS, st.binary(max_size=9)), max_size=12)
 
 
+@pytest.mark.filterwarnings("ignore:text_deltas")
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(st.booleans(), PIECES), min_size=1, max_size=8), st.randoms(use_true_random=False))
 def test_however_the_pieces_of_several_answers_are_mixed_each_has_its_own(

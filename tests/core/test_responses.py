@@ -72,6 +72,23 @@ def test_text_comes_while_it_is_written(house: House) -> None:
     assert not received(house.live, "response.cancel")
 
 
+def test_the_text_of_an_answer_that_speaks_is_told_where_it_is(plain: House) -> None:
+    plain.serve(responder=lambda turn: "Paris.")
+    session = plain.open()
+    with pytest.warns(UserWarning, match=r"the model spoke: transcript_deltas\(\) gives the words") as told:
+        assert list(session.respond("Where?").text_deltas()) == []
+    assert told[0].filename == __file__
+    # A warning would be an error here: of what is written, and of who reads what is spoken, too.
+    with session.respond("Where?") as response:
+        spoken = response.transcript_deltas()
+        assert list(response.text_deltas()) == []
+        assert "".join(spoken) == "Paris."
+    with session.respond("Where?", ConversationResponseOptions(content_modalities=["text"])) as response:
+        assert "".join(response.text_deltas()) == "Paris."
+        assert "".join(map(str, response.deltas())) == "Paris."
+
+
+@pytest.mark.filterwarnings("ignore:text_deltas")
 @pytest.mark.parametrize("order", [list(STREAMS), list(reversed(STREAMS))])
 def test_the_streams_are_complete_in_either_order_and_twice(house: House, order: list[str]) -> None:
     calls = [FunctionCall("first", {"a": 1}), FunctionCall("second")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,12 +28,45 @@ def test_what_a_session_cannot_be_started_with_is_refused_before_it_connects(
     assert plain.server.sessions == []
 
 
-@pytest.mark.parametrize("question", [5, 1.5, {"text": "Hello"}])
+@pytest.mark.parametrize("question", [5, 1.5, {"text": "Hello"}, object(), print, ["Hello", 3], [{"text": "Hello"}]])
 def test_what_is_no_question_is_told_what_one_is(plain: House, question: Any) -> None:
     session = plain.open()
     with pytest.raises(InvalidInputError, match="a question is a text, an item, a list of them, or audio"):
         session.ask(question)
     assert not plain.live.received
+
+
+def test_a_dict_is_told_how_an_item_is_made_and_json_sent(plain: House) -> None:
+    session = plain.open()
+    wrong: Any = {"type": "message", "role": "user"}
+    for call in (session.add_item, session.ask):
+        with pytest.raises(InvalidInputError, match=r"create_user_message\(.*send_message"):
+            call(wrong)
+    assert not plain.live.received
+
+
+def test_a_path_is_no_item_and_is_told_how_a_recording_is_asked(plain: House) -> None:
+    wrong: Any = Path("question.wav")
+    with pytest.raises(InvalidInputError, match=r"call ask\(Path"):
+        plain.open().add_item(wrong)
+
+
+@pytest.mark.parametrize("name", ["on_delta", "on_call", "approve"])
+def test_a_callback_that_cannot_be_called_is_refused_before_it_is_needed(plain: House, name: str) -> None:
+    session = plain.open()
+    wrong: dict[str, Any] = {name: 5}
+    with pytest.raises(InvalidInputError, match=f"{name} must be a function or None, not 5"):
+        session.ask("Hello", **wrong)
+    assert not plain.live.received
+
+
+def test_a_text_that_is_sent_as_a_message_is_told_how_to_say_it(plain: House) -> None:
+    session = plain.open()
+    with pytest.warns(UserWarning, match=r"To say something to the model, use ask\(") as told:
+        session.send_message("Hello, how are you?")
+    assert told[0].filename == __file__
+    assert "Hello" not in str(told[0].message)  # it may hold a secret
+    session.send_message('{"type": "vendor.new"}')  # a warning would be an error here
 
 
 def test_bytes_that_are_no_audio_are_told_how_a_text_is_given(plain: House) -> None:
@@ -59,9 +93,9 @@ def test_a_mistyped_update_is_warned_of_since_it_would_be_waited_for_in_silence(
     session = plain.open()
     with pytest.warns(UserWarning, match=f"is '{meant}' meant") as warned:
         session.on(mistyped, print)
-    with pytest.warns(UserWarning, match=f"is '{meant}' meant"), pytest.raises(WaitTimeoutError):
+    with pytest.warns(UserWarning, match=f"is '{meant}' meant") as waited, pytest.raises(WaitTimeoutError):
         session.wait_for(mistyped, timeout=0)
-    assert warned[0].filename == __file__
+    assert (warned[0].filename, waited[0].filename) == (__file__, __file__)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from realtime_sync import (
 )
 from realtime_sync.endpoint.credentials import AZURE_SCOPE
 from realtime_sync.endpoint.endpoint import Endpoint
+from realtime_sync.endpoint.environment import from_environment
 from realtime_sync.errors import (
     AuthenticationError,
     ConfigurationError,
@@ -703,3 +704,37 @@ def test_a_ca_file_becomes_a_context_and_excludes_another_one(tmp_path: Any) -> 
     assert Endpoint.openai(SECRET).target(model="m").ssl_context is None
     with pytest.raises(ConfigurationError, match="not both"):
         Endpoint.openai(SECRET, ssl_context=own, ca_file=str(path))
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("localhost:8765", "http://localhost:8765 in place of 'localhost:8765'"),
+        ("localhost", "http://localhost in place of"),
+        ("vllm:8000/v1", "http://vllm:8000/v1 in place of"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000 in place of"),
+        ("api.openai.com/v1", "https://api.openai.com/v1 in place of"),
+        ("http//host/v1", "it begins with 'http//', and http:// is meant"),
+        ("ws:/host/v1", "it begins with 'ws:/', and ws:// is meant"),
+        ("https:host", "it begins with 'https:', and https:// is meant"),
+    ],
+)
+def test_a_slip_in_a_url_is_told_what_is_meant(given: str, told: str) -> None:
+    for make in (
+        lambda: Endpoint.openai("any-key", endpoint=given),
+        lambda: from_environment({"OPENAI_BASE_URL": given}),
+    ):
+        with pytest.raises(ConfigurationError) as raised:
+            make()
+        assert told in str(raised.value)
+    assert str(raised.value).startswith("OPENAI_BASE_URL is wrong. ")
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["sk-proj-abcdef123", "0123abcdef0123.AbCdEfGhIjKl", "eyJhbGciOi.eyJzdWIiOiIxMjM.SflKxwRJ", "ftp://x", "a-word"],
+)
+def test_what_may_be_a_key_in_place_of_a_url_is_not_shown(key: str) -> None:
+    with pytest.raises(ConfigurationError, match="It is not shown here") as raised:
+        Endpoint.openai("any-key", endpoint=key)
+    assert key not in str(raised.value)

@@ -520,6 +520,9 @@ def test_an_update_cannot_be_changed() -> None:
 # What is shown ------------------------------------------------------------------------------------------------
 
 
+AN_MCP_TOOL_AS_JSON = {"type": "mcp", "server_label": "x", "authorization": "hush"}
+
+
 def an_mcp_tool() -> options.ConversationMCPTool:
     return options.ConversationTool.create_mcp_tool(
         "label", "https://example.com", authorization="hush-token", headers={"X-Key": "hush-header"}
@@ -538,7 +541,9 @@ def an_mcp_tool() -> options.ConversationMCPTool:
         ),
         lambda: decode('{"type": "session.renewed", "session": {"client_secret": {"value": "hush"}}}'),
         lambda: decode('{"type": "session.created", "session": {"mcp": [{"x": {"authorization": "hush"}}]}}'),
-        lambda: options.ConversationSessionOptions(tools=[{"type": "mcp", "authorization": "hush"}]),  # type: ignore[list-item]
+        lambda: options.ConversationSessionOptions(
+            tools=[{"type": "mcp", "server_label": "x", "authorization": "hush"}]
+        ),
     ],
 )
 def test_secrets_are_not_shown(shown: Callable[[], Any]) -> None:

@@ -6,14 +6,17 @@ from typing import Any
 
 import pytest
 
-from realtime_sync.errors import InvalidInputError
+from realtime_sync.errors import InvalidInputError, UnknownNameError
 from realtime_sync.protocol.options import (
     AudioFormat,
     ConversationResponseOptions,
     ConversationSessionOptions,
     ConversationTool,
     ConversationToolChoice,
+    InputNoiseReductionOptions,
+    InputTranscriptionOptions,
     TranscriptionSessionOptions,
+    TranslationSessionOptions,
     TurnDetectionOptions,
 )
 from realtime_sync.protocol.registry import UNSET, UnsetType
@@ -85,6 +88,24 @@ def test_modalities_are_one_or_several(given: Any, expected: Any) -> None:
 )
 def test_a_tool_choice_is_a_word_or_an_object(given: Any, expected: Any) -> None:
     assert ConversationSessionOptions(tool_choice=given).tool_choice == expected
+
+
+@pytest.mark.parametrize("cls", [ConversationSessionOptions, TranscriptionSessionOptions, TranslationSessionOptions])
+def test_settings_of_the_input_may_be_a_word_or_the_wires_json(cls: Any) -> None:
+    heard = InputTranscriptionOptions(model="gpt-transcribe")
+    assert cls(input_transcription_options="gpt-transcribe").input_transcription_options == heard
+    assert cls(input_transcription_options={"model": "gpt-transcribe"}).input_transcription_options == heard
+    quiet = InputNoiseReductionOptions(type="far_field")
+    assert cls(input_noise_reduction_options="far_field").input_noise_reduction_options == quiet
+    assert cls(input_noise_reduction_options={"type": "far_field"}).input_noise_reduction_options == quiet
+    if cls is not TranslationSessionOptions:
+        assert cls(turn_detection_options="none").turn_detection_options == TurnDetectionOptions.disabled()
+        detected = cls(turn_detection_options={"type": "server_vad", "threshold": 0.7}).turn_detection_options
+        assert detected == TurnDetectionOptions.server_vad(threshold=0.7)
+    for value in (None, UNSET, heard):
+        assert cls(input_transcription_options=value).input_transcription_options is value
+    with pytest.raises(UnknownNameError, match=r"InputTranscriptionOptions has no setting 'lang'; write language="):
+        cls(input_transcription_options={"lang": "en"})
 
 
 def test_tools_may_come_as_any_sequence_and_are_copied() -> None:

@@ -10,6 +10,7 @@ import attrs
 import pytest
 
 from realtime_sync import (
+    ConfigurationError,
     ConversationFunctionTool,
     ConversationItem,
     ConversationResponseOptions,
@@ -141,11 +142,77 @@ def test_the_tools_of_one_response_are_left_to_who_asked_for_it(plain: House) ->
     assert "function_call_output" not in str(list(plain.live.received))
 
 
-def test_a_plain_function_is_refused_where_it_is_given() -> None:
-    def plain_function() -> None: ...
+def plain_double(number: int) -> int:
+    """Doubles a number."""
+    return 2 * number
 
-    with pytest.raises(InvalidInputError, match=r"plain_function is a plain function.*@function_tool"):
-        ConversationSessionOptions(tools=[plain_function])
+
+AS_JSON: dict[str, Any] = {"type": "function", "name": "by_hand", "parameters": {"type": "object", "properties": {}}}
+
+
+@pytest.mark.parametrize("where", ["session", "settings", "options", "ask", "run_tools"])
+def test_plain_functions_are_tools_wherever_tools_are_given(plain: House, where: str) -> None:
+    plain.serve(responder=calling(("plain_double", {"number": 21})))
+    given: list[Any] = [plain_double, AS_JSON]
+    session = plain.open(start={"options": attrs.evolve(TEXT, tools=given) if where == "session" else TEXT})
+    if where == "settings":
+        session.configure_session(ConversationSessionOptions(tools=given)).wait()
+    if where == "run_tools":
+        serving = Running(lambda: session.run_tools(given))
+        plain.live.wait_for_message("session.update", 2)
+        session.start_response()
+        until(lambda: "42" in str(session.conversation.items[-1:]))
+        session.close()
+        serving.result()
+    elif where == "options":
+        assert session.ask("Go", ConversationResponseOptions(tools=given)).text == "42"
+    else:
+        assert session.ask("Go", tools=given if where == "ask" else None).text == "42"
+    (definitions,) = {
+        str(told["tools"])
+        for message in plain.live.received
+        for told in (message.get("session") or message.get("response") or {},)
+        if told.get("tools")
+    }
+    assert "'name': 'plain_double', 'description': 'Doubles a number.'" in definitions
+    assert "'name': 'by_hand'" in definitions
+
+
+def test_calls_of_a_tool_that_is_given_as_json_are_left_to_the_caller(plain: House) -> None:
+    plain.serve(responder=calling(("by_hand", {})))
+    session = plain.open(start={"options": TEXT})
+    for tools, options in (([AS_JSON], None), (None, ConversationResponseOptions(tools=[AS_JSON]))):
+        assert [call.name for call in session.ask("Go", options, tools=tools).function_calls] == ["by_hand"]
+
+
+def test_a_function_that_cannot_be_described_is_refused_before_anything_is_connected(plain: House) -> None:
+    def lookup(what) -> str:  # type: ignore[no-untyped-def]  # it has no hint
+        return str(what)
+
+    with pytest.raises(ConfigurationError, match="the tool lookup: parameter what has no type hint"):
+        plain.open(start={"options": ConversationSessionOptions(tools=[lookup])})
+    assert plain.server.sessions == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"name": "f"}, r"this is no tool \(it has no type\)"),
+        ({"type": "function", "function": {"name": "f"}}, r"this is no tool.*\{\"type\": \"function\", \"name\""),
+    ],
+)
+def test_what_is_no_tool_is_told_what_one_is(plain: House, wrong: Any, told: str) -> None:
+    session = plain.open()
+    with pytest.raises(InvalidInputError, match=told):
+        ConversationSessionOptions(tools=[wrong])
+    with pytest.raises(InvalidInputError, match=told):
+        session.ask("Go", tools=[wrong])
+
+
+@pytest.mark.parametrize("wrong", ["lookup", 5])
+def test_what_is_neither_a_function_nor_a_definition_is_no_tool(wrong: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"a tool is a function, or made by ConversationTool\.create_"):
+        ConversationSessionOptions(tools=[wrong])
 
 
 def test_the_serving_thread_ends_with_the_session_and_there_is_none_without_functions(plain: House) -> None:

@@ -638,3 +638,9 @@ def test_an_interrupted_turn_says_so(plain: House) -> None:
     session.interrupt(position=played(first_audio(session).item_id, 100))
     turn = next(turns)
     assert (turn.user_text, turn.interrupted, turn.reason) == ("Go on", True, "client_cancelled")
+
+
+def test_a_position_that_is_none_is_refused_at_the_call(plain: House) -> None:
+    wrong: Any = 5
+    with pytest.raises(InvalidInputError, match="position must be a PlaybackPosition"):
+        plain.open().interrupt_on_speech(wrong)

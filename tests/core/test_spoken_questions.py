@@ -1,0 +1,169 @@
+"""A recording that is asked in a session that transcribes: what the service heard in it stands in the answer."""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+import time
+import traceback
+from typing import Any, Optional
+
+import attrs
+import pytest
+
+from realtime_sync import (
+    ConversationResponseOptions,
+    ConversationSessionOptions,
+    InputTranscriptionOptions,
+    TurnDetectionOptions,
+    function_tool,
+)
+from realtime_sync.server import FunctionCall, Turn, faults
+from realtime_sync.server.voice import speak
+from tests.core.answers import ASIDE, received
+from tests.core.harness import House, Running, until
+
+HEARD = InputTranscriptionOptions(model="gpt-transcribe")
+OFF = TurnDetectionOptions.disabled()
+SPOKEN = ConversationSessionOptions(
+    input_transcription_options=HEARD, turn_detection_options=OFF, content_modalities=["text"]
+)
+QUESTION = speak("what is the tallest tree")
+
+
+def opened(house: House, options: ConversationSessionOptions = SPOKEN, **start: Any) -> Any:
+    return house.open(start={"options": options, **start})
+
+
+def is_somebody_in(function: str) -> bool:
+    """Whether a thread is in a function of this name."""
+    stacks = [traceback.extract_stack(frame) for frame in sys._current_frames().values()]
+    return any(frame.name == function for stack in stacks for frame in stack)
+
+
+def heard(samples: bytes, rate: int) -> str:
+    return f"I heard {len(samples) / 2 / rate:.1f} s"
+
+
+EXPECTED = heard(QUESTION, 24_000)
+
+
+@pytest.mark.parametrize("kind", [bytes, io.BytesIO])
+def test_what_was_heard_in_a_recording_stands_in_the_answer(house: House, kind: Any) -> None:
+    house.serve(transcriber=heard, responder=lambda turn: "A redwood.")
+    session = opened(house)
+    answer = session.ask(kind(QUESTION))
+    assert (answer.text, answer.user_transcript) == ("A redwood.", EXPECTED)
+    assert not received(house.live, "conversation.item.create")
+    assert session.ask("And the oldest?").user_transcript is None
+    assert session.ask(QUESTION).user_transcript == EXPECTED
+    assert [type(item).__name__ for item in session.conversation.items] == ["MessageItem"] * 6
+
+
+def test_a_transcript_that_comes_after_the_answer_is_waited_for(plain: House) -> None:
+    answered = threading.Event()
+
+    def late(samples: bytes, rate: int) -> str:
+        answered.wait(10)
+        return heard(samples, rate)
+
+    plain.serve(transcriber=late)
+    session = opened(plain)
+    asking = Running(lambda: session.ask(QUESTION))
+    plain.live.wait_for_sent("response.done", 10)
+    until(lambda: is_somebody_in("transcript"))
+    answered.set()
+    assert asking.result().user_transcript == EXPECTED
+
+
+def test_a_transcript_that_does_not_come_costs_no_more_than_the_time_that_is_left(plain: House) -> None:
+    never = threading.Event()
+    plain.serve(transcriber=lambda samples, rate: str(never.wait(20)))
+    session = opened(plain)
+    begun = time.monotonic()
+    answer = session.ask(QUESTION, timeout=1.5)
+    assert answer.completed
+    assert answer.user_transcript is None
+    assert time.monotonic() - begun < 4
+    never.set()
+
+
+def test_what_could_not_be_understood_has_no_transcript(plain: House) -> None:
+    def fails(samples: bytes, rate: int) -> str:
+        raise ValueError("nothing but noise")
+
+    plain.serve(transcriber=fails)
+    answer = opened(plain).ask(QUESTION)
+    assert answer.completed
+    assert answer.user_transcript is None
+
+
+@pytest.mark.parametrize(
+    ("options", "of_response"),
+    [
+        (attrs.evolve(SPOKEN, input_transcription_options=None), None),
+        (attrs.evolve(SPOKEN, turn_detection_options=TurnDetectionOptions.server_vad()), None),
+        (SPOKEN, ASIDE),
+    ],
+    ids=["not transcribed", "turns are detected", "out of band"],
+)
+def test_otherwise_a_recording_is_asked_as_an_item_and_not_transcribed(
+    plain: House, options: ConversationSessionOptions, of_response: Optional[ConversationResponseOptions]
+) -> None:
+    plain.serve(transcriber=heard)
+    answer = opened(plain, options).ask(QUESTION, of_response)
+    assert answer.completed
+    assert answer.user_transcript is None
+    assert not received(plain.live, "input_audio_buffer.append")
+    assert str(list(plain.live.received)).count("'input_audio'") == 1
+
+
+def test_a_recording_does_not_join_what_is_in_the_buffer_already(plain: House) -> None:
+    plain.serve(transcriber=heard)
+    session = opened(plain)
+    session.send_audio(bytes(4800))
+    assert session.ask(QUESTION).user_transcript is None
+    assert len(received(plain.live, "conversation.item.create")) == 1
+    session.commit_pending_audio().wait()
+    assert session.ask(QUESTION).user_transcript == EXPECTED
+
+
+def test_less_than_the_service_commits_is_asked_as_an_item(plain: House) -> None:
+    plain.serve(transcriber=heard)
+    assert opened(plain).ask(bytes(1000)).completed
+    assert not received(plain.live, "input_audio_buffer.commit")
+
+
+def test_the_answer_after_calls_of_tools_has_it_too(plain: House) -> None:
+    @function_tool
+    def height(tree: str) -> str:
+        """How high a tree is."""
+        return "116 m"
+
+    def answer(turn: Turn) -> Any:
+        last = turn.last
+        called = last is not None and last["type"] == "function_call_output"
+        return last["output"] if called and last is not None else FunctionCall("height", {"tree": "redwood"})
+
+    plain.serve(transcriber=heard, responder=answer)
+    told = opened(plain).ask(QUESTION, tools=[height])
+    assert (told.text, told.user_transcript) == ("116 m", EXPECTED)
+
+
+def test_the_acknowledgement_of_the_recording_is_the_askers(plain: House) -> None:
+    plain.serve(transcriber=heard)
+    session = opened(plain)
+    session.ask(QUESTION)
+    session.close()
+    assert "input_audio_buffer.committed" not in [update.type for update in session.updates()]
+
+
+def test_a_recording_is_asked_again_on_the_next_connection(plain: House) -> None:
+    plain.serve(transcriber=heard, responder=lambda turn: f"{len(turn.items)} items")
+    session = opened(plain, reconnect=True)
+    plain.live.inject(faults.drop(after_received=len(plain.live.received) + 3))  # append, commit, response.create
+    answer = session.ask(QUESTION)
+    assert answer.completed
+    assert answer.text == "1 items"
+    until(lambda: len(plain.server.sessions) == 2)
