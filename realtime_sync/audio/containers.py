@@ -8,7 +8,7 @@ from typing import Callable, Optional
 
 from realtime_sync.audio.formats import ALAW, MULAW, PCM, SampleFormat
 from realtime_sync.audio.mpeg import frames_in_a_row
-from realtime_sync.audio.wav import CODEC_ALAW, CODEC_MULAW, RIFFS, WavInfo
+from realtime_sync.audio.wav import CODEC_ALAW, CODEC_MULAW, RIFFS, WAV_NAMES, WavInfo
 from realtime_sync.errors import AudioFormatError
 from realtime_sync.extras import install
 
@@ -39,10 +39,9 @@ _BEGINS = (*RIFFS, b"\xff", *(magic for at, magic, _ in _MAGICS if at == 0))
 _BOXES = tuple(magic for at, magic, _ in _MAGICS if at == 4)
 # What begins with nothing that tells, or not with its first frame: then the name does.
 _COMPRESSED_NAMES = (".mp3", ".mp2", ".aac", ".m4a", ".mp4", ".flac", ".ogg", ".oga", ".opus", ".webm", ".wma", ".amr")
-_WAV_NAMES = (".wav", ".wave")
 # Nothing in bare samples tells what they are, so of a path its name does. Those of G.711 are at 8,000 Hz.
-_BARE_NAMES = (".pcm", ".raw")
-SOUND_FILES = (*_WAV_NAMES, *_COMPRESSED_NAMES, *_BARE_NAMES, ".aiff", ".aif")
+BARE_NAMES = (".pcm", ".raw")
+SOUND_FILES = (*WAV_NAMES, *_COMPRESSED_NAMES, *BARE_NAMES, ".aiff", ".aif")
 """How the names of sound files end."""
 _BARE_LAWS = {".ul": CODEC_MULAW, ".ulaw": CODEC_MULAW, ".al": CODEC_ALAW, ".alaw": CODEC_ALAW}
 
@@ -77,13 +76,13 @@ def bare_by_name(path: str) -> Optional[WavInfo]:
     suffix = os.path.splitext(path)[1].lower()
     if suffix in _BARE_LAWS:
         return WavInfo(_BARE_LAWS[suffix], channels=1, rate=8000, bits=8)
-    if suffix in _BARE_NAMES:
+    if suffix in BARE_NAMES:
         return None
     name = os.path.basename(path)
     told = f"{name} is not a sound file of a known kind"
-    if suffix in _WAV_NAMES:
+    if suffix in WAV_NAMES:
         told = f"{name} is named like a WAV file, but is none: it does not begin with RIFF"
-    raise AudioFormatError(f"{told}; bare samples need the suffix {' or '.join(_BARE_NAMES)}")
+    raise AudioFormatError(f"{told}; bare samples need the suffix {' or '.join(BARE_NAMES)}")
 
 
 def cannot_convert(found: str, name: Optional[str]) -> str:

@@ -10,15 +10,14 @@ from pathlib import Path
 from typing import Callable
 
 from realtime_sync.audio.arrays import from_bytes
+from realtime_sync.audio.containers import BARE_NAMES
 from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.audio.wav import WavWriter
+from realtime_sync.audio.wav import OTHER_KINDS, WAV_NAMES, WavWriter
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.extras import missing
 
 Write = Callable[[bytes], object]
 """Takes samples in the format of the wire."""
-
-_BY_SOUNDFILE = {".flac": "FLAC", ".mp3": "MP3", ".ogg": "OGG", ".aiff": "AIFF", ".aif": "AIFF"}
 
 
 @contextmanager
@@ -51,17 +50,17 @@ def _whole_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def _writer(path: Path, suffix: str, format: SampleFormat) -> Iterator[Write]:
-    if suffix == ".wav":
+    if suffix in WAV_NAMES:
         with WavWriter(path, format) as wav:
             yield wav.write
-    elif suffix in (".pcm", ".raw"):
+    elif suffix in BARE_NAMES:
         with path.open("wb") as file:
             yield file.write
-    elif suffix in _BY_SOUNDFILE:
+    elif suffix in OTHER_KINDS:
         with _soundfile_writer(path, suffix, format) as write:
             yield write
     else:
-        known = ", ".join((".wav", *_BY_SOUNDFILE, ".pcm", ".raw"))
+        known = ", ".join((*WAV_NAMES, *OTHER_KINDS, *BARE_NAMES))
         raise ConfigurationError(f"what kind of sound is {suffix or 'a file without a suffix'}? Known are {known}.")
 
 
@@ -72,7 +71,7 @@ def _soundfile_writer(path: Path, suffix: str, format: SampleFormat) -> Iterator
         import soundfile
     except (ImportError, OSError) as error:  # OSError: without its libsndfile
         raise missing("soundfile", "audio", f"Writing {suffix[1:].upper()}") from error
-    kind = _BY_SOUNDFILE[suffix]
+    kind = OTHER_KINDS[suffix]
     try:
         with soundfile.SoundFile(path, "w", samplerate=format.rate, channels=1, format=kind) as file:
             yield lambda samples: file.write(from_bytes(samples, format))

@@ -31,8 +31,10 @@ _UNKNOWN_LENGTHS = (range(1), range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0
 # Where a sample is looked for that is not 0: in so many seconds, of which each has so many bytes at most.
 _SILENCE_SEARCHED, _MOST_SEARCHED = 10, 2**20
 
-# A WAV file of such a name is played by some programs, and refused or heard as noise by others.
-_OTHER_NAMES = (".mp3", ".flac", ".ogg", ".aiff", ".aif")
+WAV_NAMES = (".wav", ".wave")
+"""How the names of WAV files end."""
+OTHER_KINDS = {".flac": "FLAC", ".mp3": "MP3", ".ogg": "OGG", ".aiff": "AIFF", ".aif": "AIFF"}
+"""What else ``sound_files.py`` writes: WAV of such a name is played by some programs, and refused by others."""
 
 _CUT_OFF = "This WAV file is cut off within its header: it holds no samples."
 
@@ -261,7 +263,7 @@ class WavWriter:
 
 def _check_name(path: Union[str, os.PathLike[str]]) -> None:
     suffix = os.path.splitext(os.fsdecode(path))[1].lower()
-    if suffix in _OTHER_NAMES:
+    if suffix in OTHER_KINDS:
         raise InvalidInputError(
             f"This writes WAV, and {os.path.basename(os.fsdecode(path))!r:.60} is named like a file of another kind: "
             f"name it .wav. answer.save_audio(...) writes {suffix}, too, with the extra 'audio'."

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Callable, Optional
 from urllib.parse import urlsplit
 
+from realtime_sync.audio.wav import WAV_NAMES
 from realtime_sync.budget import Budget
 from realtime_sync.cli.terminal import cause, note
 from realtime_sync.client import RealtimeConversationClient
@@ -258,7 +259,7 @@ def _is_same(path: str, other: str) -> bool:
 def check_wav_name(option: str, path: Optional[str]) -> None:
     """Raise ``ConfigurationError`` if an option would write WAV under the name of another kind, or to ``-``."""
     check_named(option, path)
-    if path and Path(path).suffix.lower() not in ("", ".wav", ".wave"):
+    if path and Path(path).suffix.lower() not in ("", *WAV_NAMES):
         raise ConfigurationError(f"{path}: {option} writes WAV: give it a name such as answer.wav.")
 
 

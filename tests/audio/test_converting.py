@@ -113,7 +113,7 @@ def test_bare_samples_are_saved_by_their_suffix(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["answer.m4a", "answer.txt", "answer"])
 def test_a_suffix_that_cannot_be_written_is_refused_with_those_that_can(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match=r"\.wav, \.flac, \.mp3, \.ogg"):
+    with pytest.raises(ConfigurationError, match=r"\.wav, \.wave, \.flac, \.mp3, \.ogg"):
         answer().save_audio(tmp_path / name)
     assert not list(tmp_path.iterdir())
 

@@ -137,9 +137,11 @@ def test_the_suffix_of_the_output_says_which_kind_of_file_it_is(
 ) -> None:
     say("Hello.", client, output=str(tmp_path / "a.pcm"))
     assert (tmp_path / "a.pcm").read_bytes() == SECOND
+    say("Hello.", client, output=tmp_path / "a.wave")
     say("Hello.", client, output=tmp_path / "a.wav", options=ConversationSessionOptions(output_audio_format="pcm16"))
     with wave.open(str(tmp_path / "a.wav")) as file:
         assert file.getparams()[:4] == (1, 2, 24_000, 24_000)
+    assert (tmp_path / "a.wave").read_bytes() == (tmp_path / "a.wav").read_bytes()
 
 
 def test_what_is_wrong_is_told_before_there_is_a_session(
