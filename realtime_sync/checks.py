@@ -72,6 +72,12 @@ def check_path(name: str, path: object, *, error: type[RealtimeSyncError] = Inva
         raise error(f"{name} must be a path, and no path holds a NUL as {os.fsdecode(path)!r:.60} does")
 
 
+def check_function(name: str, value: object) -> None:
+    """Raise InvalidInputError unless ``value`` can be called, or is None."""
+    if value is not None and not callable(value):
+        raise InvalidInputError(f"{name} must be a function or None, not {value!r:.60}")
+
+
 def validated_by(check: Callable[..., None], unit: str = "", **limits: Any) -> Validator:
     """A validator for a field of a settings class: ``check`` is ``check_number`` or ``check_whole``, with its limits.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Callable, Optional, TypeVar, Union
 import attrs
 
 from realtime_sync.boundary import public_call
+from realtime_sync.checks import check_function
 from realtime_sync.core.answer import Answer
 from realtime_sync.core.ask import OnDelta, begin_response
 from realtime_sync.core.commands import CommandHandle
@@ -23,7 +24,6 @@ from realtime_sync.core.realtime_session import RealtimeWireSession, check_respo
 from realtime_sync.core.response import Response
 from realtime_sync.core.wire_session import Message
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import InvalidInputError
 from realtime_sync.interrupts import Flag
 from realtime_sync.mcp.approvals import MCPApprovals
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
@@ -268,8 +268,7 @@ class RealtimeConversationSession(RealtimeWireSession):
         deadline = Deadline(timeout)
         check_response_options(options)
         for name, callback in (("approve", approve), ("on_delta", on_delta), ("on_call", on_call)):
-            if callback is not None and not callable(callback):
-                raise InvalidInputError(f"{name} must be a function or None, not {callback!r:.60}")
+            check_function(name, callback)
         items = items_of(content, self._audio)
 
         runner = self._tools.runner_for(tools, options)

@@ -156,6 +156,12 @@ def test_what_is_wrong_is_told_before_there_is_a_session(
         say("Hello", client, output=tmp_path / "a.xyz")
     with pytest.raises(NotADirectoryError):
         say("Hello", client, output=tmp_path / "nowhere" / "a.wav")
+    with pytest.raises(InvalidInputError, match="output must be a path, not 5"):
+        say("Hello", client, output=5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match=r"on_audio must be a function or None, not 'a\.wav'"):
+        say("Hello", client, on_audio="a.wav")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="timeout must be a number of seconds"):
+        say("Hello", client, timeout="soon")  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match="options must be"):
         say("Hello", client, options={"voice": "cedar"})  # type: ignore[arg-type]
     assert reader.server.sessions == []
@@ -195,3 +201,11 @@ def test_a_text_is_cut_where_sentences_end_and_at_words_at_the_latest() -> None:
     assert list(pieces("a sentence of some length", 10)) == ["a sentence", "of some", "length"]
     assert list(pieces("x" * 25, 10)) == ["x" * 10, "x" * 10, "x" * 5]
     assert list(pieces(" \n\n ")) == []
+    assert list(pieces("今天天气很好。我们去吧！好。", 9)) == ["今天天气很好。", "我们去吧！好。"]
+
+
+def test_a_long_text_without_spaces_comes_back_without_them(reader: Reader, client: RealtimeConversationClient) -> None:
+    sentence = "今天天气很好。"
+    answer = say(sentence * 100, client)
+    assert [text.endswith("。") for text in reader.asked] == [True, True]
+    assert answer.transcript == sentence * 100
