@@ -18,6 +18,8 @@ from realtime_sync import (
     ConnectionClosedError,
     ConversationItemInputAudioTranscriptionCompletedUpdate,
     ConversationSessionOptions,
+    ConversationUpdate,
+    ConversationUpdateKind,
     ErrorUpdate,
     InputTranscriptionOptions,
     RealtimeConversationSession,
@@ -29,6 +31,11 @@ from realtime_sync import (
     write_wav,
 )
 
+TRANSCRIBED = (
+    ConversationUpdateKind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_COMPLETED,
+    ConversationUpdateKind.CONVERSATION_ITEM_INPUT_AUDIO_TRANSCRIPTION_FAILED,
+)
+NOT_TRANSCRIBED = "(the service did not write it down)"
 QUESTION = Path(__file__).parent / "audio" / "what_is_the_tallest_tree.wav"
 
 
@@ -59,8 +66,8 @@ def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
     """Print what was heard and said, and write the answer's audio into a file."""
     heard, transcript, audio = None, "", bytearray()
     for update in session.updates():
-        if isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
-            heard = update.transcript
+        if update.kind in TRANSCRIBED:
+            heard = words_of(update)
         elif isinstance(update, ResponseOutputAudioTranscriptDeltaUpdate):
             transcript += update.delta
         elif isinstance(update, ResponseOutputAudioDeltaUpdate):
@@ -86,9 +93,16 @@ def receive_answer(session: RealtimeConversationSession, output: Path) -> None:
 def late_transcript(session: RealtimeConversationSession) -> str:
     """What the service heard; it writes that down beside its answer, and may be behind with it."""
     try:
-        return session.wait_for(ConversationItemInputAudioTranscriptionCompletedUpdate, timeout=5).transcript or ""
+        return words_of(session.wait_for(lambda update: update.kind in TRANSCRIBED, timeout=5))
     except (WaitTimeoutError, ConnectionClosedError):
-        return "(the service did not write it down)"
+        return NOT_TRANSCRIBED
+
+
+def words_of(update: ConversationUpdate) -> str:
+    """The words of a transcription that has come to its end; if it failed, that it did."""
+    if isinstance(update, ConversationItemInputAudioTranscriptionCompletedUpdate):
+        return update.transcript
+    return NOT_TRANSCRIBED
 
 
 if __name__ == "__main__":

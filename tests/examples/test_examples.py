@@ -23,7 +23,8 @@ from realtime_sync.server import LiveSession, RealtimeServer, Script, Turn, expe
 from realtime_sync.server.speech.recorded import recording_of
 from realtime_sync.server.speech.sentences import sentences
 from realtime_sync.server.voice import speak
-from tests.core.harness import until
+from tests.core.harness import Running, until
+from tests.harness import within
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -239,7 +240,12 @@ def test_console_from_file_answers_though_nobody_writes_down_what_was_heard(tmp_
         raise RuntimeError("no ears")
 
     with RealtimeServer(transcriber=deaf) as server:
-        told = run("console_from_file.py", tmp_path, env=environments(server)["openai"])
+        example = Running(lambda: run("console_from_file.py", tmp_path, env=environments(server)["openai"]))
+        until(lambda: server.sessions, 40, "no session came")
+        server.sessions[0].wait_for_sent("response.done", 20)
+        with within(4):  # it is told that there will be no transcript, and waits for none
+            server.sessions[0].wait_until_closed(20)
+        told = example.result(40)
     assert "Heard   (the service did not write it down)\nAnswer  I heard 3.4 seconds of audio.\n" in told
 
 
