@@ -7,10 +7,10 @@ import re
 
 import pytest
 
+from realtime_sync.cli import main
 from realtime_sync.cli.colours import painted
 from realtime_sync.server import RealtimeServer
 from tests.cli.pseudo_terminal import PseudoTerminal
-from tests.cli.serving import run
 from tests.cli.test_terminal import Terminal
 
 
@@ -63,7 +63,9 @@ def test_who_wants_none_gets_no_colour_anywhere(server: RealtimeServer, environm
     assert re.search(r"\x1b\[[0-9;]*m", terminal.seen) is None
 
 
-def test_a_pipe_gets_none() -> None:
-    told = run("doctor", "--offline")
-    assert "\x1b" not in told.stdout
-    assert "\x1b[32mok    " in run("doctor", "--offline", FORCE_COLOR="1").stdout
+def test_a_pipe_gets_none(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    main(["doctor", "--offline"])
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    main(["doctor", "--offline"])
+    assert "\x1b[32mok    " in capsys.readouterr().out

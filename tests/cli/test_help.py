@@ -9,7 +9,6 @@ import pytest
 
 from realtime_sync.cli import main
 from realtime_sync.version import __version__
-from tests.cli.serving import run
 
 Captured = pytest.CaptureFixture[str]
 
@@ -21,11 +20,12 @@ def helped(capsys: Captured, *arguments: str) -> str:
     return capsys.readouterr().out
 
 
-def test_without_a_command_it_is_the_help_that_is_shown() -> None:
-    bare, asked_for = run(), run("--help")
-    assert (bare.returncode, bare.stdout, bare.stderr) == (0, asked_for.stdout, "")
-    assert re.search(r"^    transcribe +Write down", bare.stdout, re.MULTILINE)  # on one line, as each command
-    assert run("--debug").stdout == bare.stdout
+def test_without_a_command_it_is_the_help_that_is_shown(capsys: Captured) -> None:
+    asked_for = helped(capsys)
+    assert re.search(r"^    transcribe +Write down", asked_for, re.MULTILINE)  # on one line, as each command
+    for arguments in ([], ["--debug"]):
+        assert main(arguments) == 0
+        assert capsys.readouterr() == (asked_for, "")
 
 
 def test_an_option_without_a_command_is_refused(capsys: Captured) -> None:
