@@ -148,12 +148,12 @@ def run(chosen: list[Block], folder: Path) -> Iterator[str]:
     for name in {need for block in chosen for need in block.needs} & FILES.keys():
         FILES[name](folder)
     with RealtimeServer(speech=recorded_speech()) as server:  # as `realtime-sync serve`
+        tests = [block for block in chosen if block.is_test]
         plain = [block for block in chosen if not block.is_test]
         if plain:
             yield from _in_one_process(plain, server, folder)
-        for block in chosen:
-            if block.is_test:
-                yield from _by_pytest(block, server, folder)
+        if tests:
+            yield from _by_pytest(tests, server, folder)
 
 
 def _in_one_process(chosen: list[Block], server: RealtimeServer, folder: Path) -> Iterator[str]:
@@ -182,12 +182,15 @@ def _in_one_process(chosen: list[Block], server: RealtimeServer, folder: Path) -
         yield f"on the standard error:\n{finished.stderr}"
 
 
-def _by_pytest(block: Block, server: RealtimeServer, folder: Path) -> Iterator[str]:
-    (folder / "test_block.py").write_text(block.code, encoding="utf-8")
+def _by_pytest(chosen: list[Block], server: RealtimeServer, folder: Path) -> Iterator[str]:
+    """All in one process; each block is a file, named by its line."""
+    files = [folder / f"test_line_{block.line}.py" for block in chosen]
+    for file, block in zip(files, chosen, strict=True):
+        file.write_text(block.code, encoding="utf-8")
     plugins = ["-p", "realtime_sync.testing.plugin", "-p", "no:cacheprovider"]
-    finished = _python(["-m", "pytest", *plugins, "test_block.py"], server, folder)
+    finished = _python(["-m", "pytest", *plugins, *(file.name for file in files)], server, folder)
     if finished.returncode:
-        yield f"{_place(block)}\n{finished.stdout}{finished.stderr}"
+        yield f"{chosen[0].page.relative_to(ROOT)}\n{finished.stdout}{finished.stderr}"
 
 
 def _python(arguments: list[str], server: RealtimeServer, folder: Path) -> subprocess.CompletedProcess[str]:
