@@ -22,6 +22,7 @@ ROOMS = [
     "version",
     "lazy",
     "values",
+    "words",
     "notebook",
     "cells",
     "models",

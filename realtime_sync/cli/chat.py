@@ -21,6 +21,7 @@ from realtime_sync.protocol.options import ConversationSessionOptions
 from realtime_sync.recording.private_file import private
 from realtime_sync.session import RealtimeConversationSession
 from realtime_sync.tools import ToolOutcome
+from realtime_sync.words import counted, cut
 
 _PATIENCE_SECONDS = 600.0  # for an answer, with all that it calls
 _SHOWN = 100  # characters of a call, and of its result
@@ -147,11 +148,7 @@ def _show(delta: Delta) -> None:
 def _note_call(call: FunctionCallItem, outcome: ToolOutcome) -> None:
     terminal.finish_line()
     arrow = "failed:" if outcome.error is not None else "->"
-    terminal.note(f"{_cut(f'{call.name}({call.arguments or str()})')} {arrow} {_cut(outcome.output)}")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    terminal.note(f"{cut(f'{call.name}({call.arguments or str()})', _SHOWN)} {arrow} {cut(outcome.output, _SHOWN)}")
 
 
 def _answer_as_json(answer: Answer) -> dict[str, Any]:
@@ -185,7 +182,7 @@ def _go_on(session: RealtimeConversationSession, earlier: Conversation) -> None:
         handle.wait()
     for loss in earlier.history_losses():
         terminal.note(f"not carried over: {loss}")
-    terminal.note(f"going on after {terminal.counted(len(earlier.items), 'item')}")
+    terminal.note(f"going on after {counted(len(earlier.items), 'item')}")
 
 
 class _Keeper:

@@ -19,6 +19,7 @@ from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.source import audio_chunks
 from realtime_sync.cli import options, terminal
 from realtime_sync.cli.colours import painted
+from realtime_sync.conversation.turn_words import user_words
 from realtime_sync.conversation.turns import Turn, TurnTracker
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol import updates
@@ -198,7 +199,7 @@ def turn_as_json(turn: Turn) -> dict[str, Any]:
     """Times are in seconds after the turn began, ``latency`` after the server noticed the end of speech."""
     latency = turn.timeline.speech_stopped_to_first_audio
     return {
-        "user": " ".join(filter(None, (turn.user_text, turn.user_transcript))),
+        "user": user_words(turn),
         "model": turn.transcript or turn.text,
         "interrupted": turn.interrupted,
         "status": turn.status,

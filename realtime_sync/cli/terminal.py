@@ -20,6 +20,7 @@ from realtime_sync.cli import texts
 from realtime_sync.cli.colours import painted
 from realtime_sync.errors import ConfigurationError, ConnectionReplacedError, InvalidInputError
 from realtime_sync.models import ServiceEndsWarning
+from realtime_sync.words import counted
 
 if TYPE_CHECKING:
     from realtime_sync.conversation import Conversation
@@ -156,11 +157,6 @@ def cause(error: Optional[BaseException]) -> str:
     if isinstance(error, ConnectionReplacedError):  # its message is for a program that goes on with the session
         return "the connection was lost before the service had answered: try again"
     return error.strerror if isinstance(error, OSError) and error.strerror else one_line(error)
-
-
-def counted(count: int, what: str) -> str:
-    """``1 answer``, ``2 answers``."""
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def note_cost(conversation: Conversation, *, priced: bool) -> None:

@@ -15,6 +15,7 @@ from realtime_sync import transcribing
 from realtime_sync.cli import options, terminal
 from realtime_sync.errors import ConfigurationError, TranscriptionFailedError
 from realtime_sync.transcribing.output import OutputFolder
+from realtime_sync.words import counted
 
 # What a folder is searched for; a file that is named is tried whatever its name. Hidden files are left out: macOS puts
 # "._x.wav" beside x.wav on a foreign disk, and Android keeps what was deleted as ".trashed-...".
@@ -89,7 +90,7 @@ def transcribe(arguments: argparse.Namespace) -> int:
             )
     except KeyboardInterrupt:
         kept = "start it again to go on" if arguments.output else "-o FOLDER would have kept them"
-        terminal.note(f"interrupted: {len(finished)} of {terminal.counted(len(paths), 'file')} done; {kept}")
+        terminal.note(f"interrupted: {len(finished)} of {counted(len(paths), 'file')} done; {kept}")
         raise
     for result in results:
         _show(result, arguments, alone=len(results) == 1)

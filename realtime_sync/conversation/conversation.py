@@ -27,6 +27,7 @@ from realtime_sync.protocol.resources import ConversationResponse
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
 from realtime_sync.protocol.updates import ConversationCreatedUpdate
 from realtime_sync.secret import reportable
+from realtime_sync.words import counted
 
 _SHOWN_ITEMS, _SHOWN_WIDTH = 6, 80
 
@@ -236,8 +237,8 @@ class Conversation(Accumulator):
     def _title(self) -> str:
         responses = self._responses.values()
         live = sum(not response.done for response in responses)
-        told = _counted(len(responses), "response") + (f" ({live} in progress)" if live else "")
-        items = _counted(len(self._order), "item")
+        told = counted(len(responses), "response") + (f" ({live} in progress)" if live else "")
+        items = counted(len(self._order), "item")
         name = f"Conversation {self.id}" if self.id else "Conversation"
         return f"<{name}: {items}, {told}, {self.usage.total_tokens} tokens>"
 
@@ -265,7 +266,3 @@ class Conversation(Accumulator):
 def _samples(draft: ItemDraft, place: int) -> Optional[bytes]:
     """The kept samples of the part that is at this place of the item's content."""
     return draft.parts[sorted(draft.parts)[place]].audio.samples
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"

@@ -10,6 +10,7 @@ import attrs
 
 from realtime_sync.audio.players import Players
 from realtime_sync.conversation.drafts import ItemDraft
+from realtime_sync.conversation.turn_words import state_of, user_words
 from realtime_sync.notebook import card, paragraph, table
 from realtime_sync.protocol.items import speaker_and_words
 
@@ -45,9 +46,9 @@ def timeline_page(timeline: Timeline) -> str:
 
 def turn_page(turn: Turn) -> str:
     """What was said and answered, and when."""
-    state = "interrupted" if turn.interrupted else turn.status or "unanswered"
+    state = state_of(turn)
     facts = {
-        "user": " ".join(filter(None, (turn.user_text, turn.user_transcript))) or None,
+        "user": user_words(turn) or None,
         "calls": ", ".join(call.name or "?" for call in turn.function_calls) or None,
         "status": f"{state}: {turn.reason}" if turn.reason else state,
     }

@@ -25,6 +25,7 @@ import attrs
 
 from realtime_sync.conversation.drafts import ResponseDraft
 from realtime_sync.conversation.pieces import TextPieces
+from realtime_sync.conversation.turn_words import user_words
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import FunctionCallItem, MCPApprovalRequestItem, MCPCallItem, MessageItem
@@ -170,7 +171,7 @@ class Turn:
         return self.truncated or self.status == "cancelled"
 
     def __str__(self) -> str:
-        said = " ".join(filter(None, (self.user_text, self.user_transcript))) or "..."
+        said = user_words(self) or "..."
         return f"{said} -> {self.text or self.transcript or '...'}{' [interrupted]' if self.interrupted else ''}"
 
     def _repr_html_(self) -> str:

@@ -19,6 +19,7 @@ from realtime_sync.protocol.items import ConversationItem, FunctionCallItem, MCP
 from realtime_sync.protocol.options import AudioFormat
 from realtime_sync.protocol.resources import ConversationResponse, TokenUsage
 from realtime_sync.values import Value
+from realtime_sync.words import cut
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,7 @@ def _size(audio: bytes) -> str:
 
 
 def _beginning(text: str) -> str:
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+    return repr(cut(text, _SHOWN))
 
 
 def _types(items: Sequence[ConversationItem]) -> str:

@@ -19,6 +19,7 @@ from realtime_sync.protocol.commands import ConversationItemCreateCommand
 from realtime_sync.protocol.items import ConversationItem, MCPApprovalRequestItem, MCPApprovalResponseItem, MCPCallItem
 from realtime_sync.protocol.parsing import json_object
 from realtime_sync.user_code import warn_once
+from realtime_sync.words import cut
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class MCPApproval:
     id: str
     server_label: str
     name: str
-    arguments_text: str = attrs.field(repr=lambda text: repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"))
+    arguments_text: str = attrs.field(repr=lambda text: repr(cut(text, _SHOWN)))
 
     @classmethod
     def of(cls, item: MCPApprovalRequestItem) -> MCPApproval:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Union
 import attrs
 
 from realtime_sync.checks import check_number, check_path
+from realtime_sync.conversation.turn_words import user_words
 from realtime_sync.conversation.turns import Turn
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.extras import require
@@ -22,8 +23,9 @@ from realtime_sync.recording import Recording
 from realtime_sync.recording.layout import FilePath
 from realtime_sync.timeline.annotations import AnnotationKind, annotations_of
 from realtime_sync.timeline.rows import Rows, rows_of, ticks, turn_spans
-from realtime_sync.timeline.table import latency, model_words, shown_length, shown_seconds, user_words
+from realtime_sync.timeline.table import latency, model_words, shown_length, shown_seconds
 from realtime_sync.timeline.tracks import RATE, Piece, Span, Tracks
+from realtime_sync.words import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -268,7 +270,7 @@ class _Picture:
         axes.text(x, y, shown, fontsize=_SMALL, va="center", color=colour, parse_math=False)
 
     def _head(self, height: float) -> None:
-        counts = f"{shown_length(self.recording.duration)}, {len(self.turns)} turn{'' if len(self.turns) == 1 else 's'}"
+        counts = f"{shown_length(self.recording.duration)}, {counted(len(self.turns), 'turn')}"
         name = os.path.basename(self.recording.path)
         title = self.texts.fitted(f"{name}: {counts}, {self.recording.started[:19]}Z", self.width - 1, 11)
         place = (0.15 / self.width, 1 - 0.2 / height)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from typing import Optional
 
 from realtime_sync.cells import beginning, width_of
+from realtime_sync.conversation.turn_words import state_of, user_words
 from realtime_sync.conversation.turns import Turn
 from realtime_sync.recording import Recording
+from realtime_sync.words import counted
 
 LATENCIES = (
     "speech_seconds",
@@ -54,11 +56,6 @@ def shortened(text: str, width: Optional[int]) -> str:
     return text if width is None or width_of(text) <= width else f"{beginning(text, width - 3).rstrip()}..."
 
 
-def user_words(turn: Turn) -> str:
-    """What the user wrote or said."""
-    return " ".join(filter(None, (turn.user_text, turn.user_transcript)))
-
-
 def model_words(turn: Turn) -> str:
     """What the model wrote, said and called."""
     calls = " ".join(f"{call.name}(...)" for call in turn.function_calls)
@@ -85,12 +82,8 @@ def title_of(recording: Recording, turns: Sequence[Turn]) -> str:
     """When it was, how long, and how much it holds."""
     ends = [f"{len(recording.connections)} connections"] if len(recording.connections) > 1 else []
     ends += [str(each.info) for each in recording.connections if each.info is not None]
-    counts = [_counted(len(turns), "turn"), _counted(len(recording.entries), "frame")]
+    counts = [counted(len(turns), "turn"), counted(len(recording.entries), "frame")]
     return ", ".join([f"{recording.started[:19]}Z: {shown_length(recording.duration)}", *counts, *ends])
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def table_of(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
@@ -102,10 +95,9 @@ def table_of(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
 
 
 def _row(number: int, turn: Turn, told: Sequence[str]) -> list[str]:
-    status = "interrupted" if turn.interrupted else turn.status or "unanswered"
     words = shortened(f"{user_words(turn) or '...'} -> {model_words(turn) or '...'}", None)
     times = [shown_seconds(latency(turn, name)) for name in told]
-    return [str(number), clock(turn.started), *times, status, words]
+    return [str(number), clock(turn.started), *times, state_of(turn), words]
 
 
 def _median(turns: Sequence[Turn], told: Sequence[str]) -> list[list[str]]:

@@ -13,6 +13,7 @@ from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.resources import LogProb
 from realtime_sync.transcribing import subtitles
 from realtime_sync.transcribing.subtitles import joined
+from realtime_sync.words import cut
 
 _SHOWN = 200  # characters, in a REPL
 
@@ -55,10 +56,8 @@ class Transcription:
         return subtitles.vtt(self.segments)
 
     def __repr__(self) -> str:
-        text = self.text
-        words = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
         held = f"<{len(self.segments)} segments>, duration={self.duration:g}, model={self.model!r}"
-        return f"Transcription({words!r}, {held})"
+        return f"Transcription({cut(self.text, _SHOWN)!r}, {held})"
 
     def _repr_html_(self) -> str:
         from realtime_sync.notebook import card, table
