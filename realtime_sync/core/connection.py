@@ -198,6 +198,10 @@ class SessionConnection:
             self.last_unattributed_error = None if update.failed_event_id else update
         elif not self.heard:  # an error is no greeting: a refused key is reported so, just before the close
             self.heard = True
+
+    def greet(self) -> None:
+        """Let those go on who wait for the server's first word: it has been taken over. The reader thread's."""
+        if self.heard and not self.greeted.is_set():
             self.greeted.set()
 
     def defer(self, update: ConversationUpdate, most_bytes: int) -> None:

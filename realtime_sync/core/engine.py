@@ -313,6 +313,7 @@ class Engine(Publisher):
             connection.observe(whole)
             with self.delivering:
                 self._delivered(connection, whole)
+            connection.greet()
 
     def _delivered(self, connection: SessionConnection, update: ConversationUpdate) -> None:
         """Give a whole update to everything that reads it; the lock for delivery is held."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import sys
 from typing import Any, Callable
 
 import pytest
@@ -21,6 +22,18 @@ from realtime_sync import (
 )
 from realtime_sync.server import Script, expect, faults
 from tests.core.harness import House, Running, delta, numbers, waits_for_updates, within
+
+
+def test_a_session_that_has_started_knows_what_the_server_has_greeted_it_with(plain: House) -> None:
+    plain.serve()
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # seconds; so that the reader is interrupted in whatever it does with the greeting
+    try:
+        for _ in range(60):
+            with plain.open() as session:
+                assert session.session is not None
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def streaming(count: int, *more: Any) -> Script:
