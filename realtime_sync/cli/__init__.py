@@ -7,7 +7,6 @@ first line stands in the list of commands. A second function adds the command's 
 from __future__ import annotations
 
 import argparse
-import difflib
 import inspect
 import io
 import logging
@@ -17,6 +16,7 @@ import sys
 import warnings
 from typing import Callable, NoReturn, Optional, Sequence
 
+from realtime_sync.advice import nearest
 from realtime_sync.cli import chat, completion, doctor, recordings, say, serve, talk, terminal, transcribe
 from realtime_sync.cli.help import HelpFormatter
 from realtime_sync.errors import ConfigurationError, InvalidInputError, RealtimeSyncError
@@ -96,8 +96,8 @@ def _refuse(unknown: list[str], command: argparse.ArgumentParser) -> NoReturn:
     options = [
         name for action in command._actions for name in action.option_strings if action.help != argparse.SUPPRESS
     ]
-    near = difflib.get_close_matches(unknown[0].partition("=")[0], options, 1)
-    command.error(f"unrecognized arguments: {' '.join(unknown)}{f' (did you mean {near[0]}?)' if near else ''}")
+    near = nearest(unknown[0].partition("=")[0], options)
+    command.error(f"unrecognized arguments: {' '.join(unknown)}{f' (did you mean {near}?)' if near else ''}")
 
 
 def _help(arguments: argparse.Namespace) -> int:

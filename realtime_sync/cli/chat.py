@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import Any, Optional
 
 import attrs
@@ -199,7 +198,8 @@ class _Keeper:
         """Raise ``ConfigurationError`` if to write there would destroy something, ``OSError`` if nothing can."""
         options.check_named("the conversation", path)
         options.check_writable(path)
-        if not os.path.isfile(path) or os.path.getsize(path) == 0 or any(map(partial(_is_same, path), self._own)):
+        own = any(options.is_same(path, other) for other in self._own)
+        if own or not os.path.isfile(path) or os.path.getsize(path) == 0:
             return
         try:
             _read(path)
@@ -225,7 +225,3 @@ class _Keeper:
         finally:
             if path:
                 self.save(session, path)
-
-
-def _is_same(path: str, other: str) -> bool:
-    return os.path.exists(other) and os.path.samefile(path, other)

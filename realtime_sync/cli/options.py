@@ -244,12 +244,13 @@ def check_writable(path: str) -> None:
 def check_apart(read: Sequence[str], written: Sequence[str]) -> None:
     """Raise ``ConfigurationError`` if a file would be written and is another of these, by whatever name."""
     for path, other in [*itertools.product(written, read), *itertools.combinations(written, 2)]:
-        if _is_same(path, other):
+        if is_same(path, other):
             names = path if path == other else f"{path} and {other}"
             raise ConfigurationError(f"{names}: one file for two purposes, which would destroy it. Give another name.")
 
 
-def _is_same(path: str, other: str) -> bool:
+def is_same(path: str, other: str) -> bool:
+    """True if both are one file, by whatever name, or will be."""
     try:
         return os.path.samefile(path, other) and os.path.isfile(path)  # two ways into /dev/null do no harm
     except OSError:  # one of them does not exist yet

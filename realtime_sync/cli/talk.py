@@ -27,6 +27,7 @@ from realtime_sync.protocol.options import ConversationSessionOptions, InputTran
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.transcribing import DEFAULT_TRANSCRIPTION_MODEL
 
 _FILES = "--input FILE and --output FILE"
 
@@ -43,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser, *, record: bool = True) -> None
     sound.add_argument("--half-duplex", action="store_true", help="the microphone is off while the model speaks")
     sound.add_argument("--voice", metavar="NAME", help="the model's, such as marin, cedar, alloy, verse")
     writer = "writes down your words (default: %(default)s)"
-    sound.add_argument("--transcription-model", metavar="NAME", default="gpt-transcribe", help=writer)
+    sound.add_argument("--transcription-model", metavar="NAME", default=DEFAULT_TRANSCRIPTION_MODEL, help=writer)
     parser.add_argument("--json", action="store_true", help="print each turn as a line of JSON")
     options.add_session_options(parser, record=record)
 
