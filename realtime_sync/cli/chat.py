@@ -87,7 +87,7 @@ def _converse(session: RealtimeConversationSession, arguments: argparse.Namespac
     while True:
         try:
             line = terminal.next_line("you> ")
-            if line is None or line == "/quit":
+            if line is None or line.partition(" ")[0] == "/quit":
                 return
             if line.startswith("/") and not line.startswith("//"):
                 _obey(line, session, keeper, priced=not arguments.local)

@@ -409,7 +409,7 @@ def test_a_line_that_begins_with_a_slash_is_for_the_chat_and_not_for_the_model(
             terminal.type(f"{typed}\n")
             terminal.expect(told)
         terminal.expect("you> ")
-        terminal.type("/quit\n")
+        terminal.type("/quit now\n")
         assert terminal.end() == 0
     assert len(Conversation.from_json(file.read_text("utf-8")).items) == 2
     assert len([message for message in server.sessions[0].received if message["type"] == "response.create"]) == 1

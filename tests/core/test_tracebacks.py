@@ -78,11 +78,6 @@ def name_is_not_found(house: House) -> object:
     return house.open("http://no-such-host.invalid/v1")
 
 
-def untrusted_certificate(house: House) -> object:
-    house.serve()
-    return house.client(house.server.url.replace("ws://", "wss://"), ssl_context=None).start_conversation_session()
-
-
 def closed_session(house: House) -> object:
     session = house.open()
     session.close()
@@ -171,9 +166,8 @@ def test_an_error_shows_one_frame_of_ours_and_one_cause_at_most(
     assert [frames_of_ours(cause) for cause in shown] == [[]] * len(shown)
 
 
+@pytest.mark.parametrize("house", ["wss"], indirect=True)
 def test_an_untrusted_certificate_shows_one_frame_of_ours(house: House) -> None:
-    if not house.secure:
-        pytest.skip("there is no certificate")
     house.serve()
     error = raised_by(lambda: house.open(ssl_context=None))
     assert isinstance(error, TLSError)

@@ -520,9 +520,6 @@ def test_an_update_cannot_be_changed() -> None:
 # What is shown ------------------------------------------------------------------------------------------------
 
 
-AN_MCP_TOOL_AS_JSON = {"type": "mcp", "server_label": "x", "authorization": "hush"}
-
-
 def an_mcp_tool() -> options.ConversationMCPTool:
     return options.ConversationTool.create_mcp_tool(
         "label", "https://example.com", authorization="hush-token", headers={"X-Key": "hush-header"}
