@@ -13,6 +13,7 @@ For each update the engine calls, in this order and for these reasons:
 6. the recovery, which learns which frames need not be sent again.
 7. the command's handle: the thread that waits for it may ask for the next answer at once.
 8. the streams.
+9. ``SessionConnection.greet``: who waits for the session's beginning finds all of that up to date, too.
 
 Of a connection that catches up, only the settings and the conversation's id are learnt (``apply_in_silence``), because
 its items are being replayed; the recovery and the streams are left out, but for updates that are deferred.
