@@ -336,12 +336,12 @@ class ResponseRouter:
                 self.foresee(_SPEECH, _BEGINS_SECONDS)
             about_item = not isinstance(update, _COMMANDED) and getattr(update, "item_id", None) in self._of_askers
             return about_item or event_id in self._of_askers
+        if isinstance(update, ResponseDoneUpdate):
+            self._close(known, update)  # before the answer is told: whoever has it may ask on at once
         if known.response is not None:
             known.response._feed(update)
         if isinstance(update, WholeItemUpdateBase) and known.is_an_askers:
             self._of_askers.add(update.item_id)
-        elif isinstance(update, ResponseDoneUpdate):
-            self._close(known, update)
         return known.is_an_askers
 
     def end(self, error: Exception) -> None:

@@ -26,8 +26,8 @@ from tests.core.harness import Running, until, within
 NOW = Deadline(0)
 
 
-def response() -> Response:
-    return Response(
+def response(kind: type[Response] = Response) -> Response:
+    return kind(
         cancel=lambda response_id: None, check=lambda: None, audio_format=AudioFormat(type="audio/pcm"), model=None
     )
 
@@ -99,6 +99,23 @@ def test_however_the_pieces_of_several_answers_are_mixed_each_has_its_own(
         assert came.audio == b"".join(answer.audio_chunks()) == one.joined("output_audio")
         assert bytes.fromhex(came.text) == bytes.fromhex("".join(answer.text_deltas())) == one.joined("output_text")
         assert bytes.fromhex("".join(answer.transcript_deltas())) == one.joined("output_audio_transcript")
+
+
+def test_whoever_is_told_that_an_answer_is_done_may_ask_the_next_question_at_once() -> None:
+    router = ResponseRouter()
+    free = []
+
+    class Watched(Response):
+        def _feed(self, update: ConversationUpdate) -> None:
+            free.append(router.idle)
+            super()._feed(update)
+
+    answer = response(Watched)
+    router.request("event_of_1", answer, True, NOW)
+    router.route(told("created", "r"), "event_of_1")
+    router.route(told("done", "r", status="completed"), None)
+    assert answer.done
+    assert free == [False, True]
 
 
 @pytest.mark.parametrize("seed", range(5))
