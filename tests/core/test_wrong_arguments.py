@@ -47,8 +47,8 @@ def test_a_service_in_place_of_a_models_client_is_told_how_one_is_made(service: 
     ):
         with pytest.raises(AttributeError, match=r"get_realtime_conversation_client\(model\)"):
             call()
-    with pytest.raises(AttributeError, match="has no attribute 'no_such_name'$"):
-        service.no_such_name  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute 'no_such_name'$"):
+        service.no_such_name
 
 
 @pytest.mark.parametrize("question", [5, 1.5, {"text": "Hello"}, object(), print, ["Hello", 3], [{"text": "Hello"}]])
