@@ -88,7 +88,7 @@ def _found(schema: Mapping[str, object], text: str) -> object:
     if isinstance(choices, list):
         return next((choice for choice in choices if str(choice).lower() in text.lower()), None)
     if _kind_of(schema) in ("integer", "number"):
-        number = re.search(r"\d+", figures(text))
+        number = re.search(r"\d{1,15}", figures(text))  # more would be no exact number elsewhere
         return int(number[0]) if number else None
     names = _NAME.findall(text[1:])  # the first letter is a capital for another reason
     return names[-1] if names and _kind_of(schema) == "string" else None
