@@ -145,6 +145,7 @@ class AzureVoiceLiveClient:
     go into ``extra``: ``ConversationSessionOptions(extra={"turn_detection": {"type": "azure_semantic_vad"}})``.
     """
 
+    @public_call
     @discreet
     def __init__(
         self,

@@ -271,6 +271,7 @@ class Endpoint:
         )
 
     @classmethod
+    @public_call
     @discreet
     def voice_live(
         cls,
