@@ -96,11 +96,10 @@ class RulesBrain:
             return f"I did not understand any words. {self._limits}".strip()
         if _READ_ALOUD.search(turn.instructions):
             return text
-        asked = text[:_LONGEST]
-        calls = calls_for(turn, asked)
+        calls = calls_for(turn, text)
         if calls:
             return Reply(function_calls=calls) if len(calls) > 1 else calls[0]
-        return next(iter(mcp_calls_for(turn, last, asked)), None) or self._answer(turn, text, items[:-1])
+        return next(iter(mcp_calls_for(turn, last, text)), None) or self._answer(turn, text, items[:-1])
 
     def _answer(self, turn: Turn, text: str, before: Sequence[Json]) -> str:
         said = _SAY.match(text)

@@ -232,6 +232,7 @@ def test_a_text_of_any_length_is_answered_at_once(text: str) -> None:
         assert answer(text) == f"You said: {text}"
         assert answer(text, "What is my name?").startswith(("You have not told", "Your name is Ada"))
         assert answer(f"Set a timer: {text}", tools=(TIMER,)).name == "set_timer"
+        assert answer("weather " + "of " * (LONG // 3) + "(", tools=(WEATHER,)).name == "get_weather"
         assert answer(f"Say: {text}") == text.strip()
 
 
