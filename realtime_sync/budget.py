@@ -98,7 +98,9 @@ class Budget:
             self.note_session(update.session)
         elif isinstance(update, ResponseDoneUpdate) and self._is_new(update.response_id):
             self._count_response(update)
-        elif isinstance(update, _Transcribed) and self._is_new(f"{update.item_id} {update.content_index}"):
+        elif isinstance(update, _Transcribed) and self._is_new(
+            update.item_id and f"{update.item_id} {update.content_index}"
+        ):
             self._count_transcription(update.usage)
         elif isinstance(update, _TRANSLATED) and update.elapsed_ms is not None:
             self._count_translation(update.elapsed_ms)
@@ -113,9 +115,10 @@ class Budget:
         self._transcriber = (options.model or None) if isinstance(options, InputTranscriptionOptions) else None
 
     def _is_new(self, key: Optional[str]) -> bool:
+        """Whether it was not counted yet; what has no id is counted each time, so that none is missed."""
         if key in self._counted:
             return False
-        if key is not None:
+        if key:
             self._counted[key] = None
             if len(self._counted) > _MOST_REMEMBERED:
                 del self._counted[next(iter(self._counted))]

@@ -157,6 +157,7 @@ class AzureVoiceLiveClient(_Service):
     go into ``extra``: ``ConversationSessionOptions(extra={"turn_detection": {"type": "azure_semantic_vad"}})``.
     """
 
+    @public_call
     @discreet
     def __init__(
         self,

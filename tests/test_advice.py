@@ -11,11 +11,14 @@ import pytest
 
 import realtime_sync
 from realtime_sync import (
+    AzureOpenAIClient,
+    AzureVoiceLiveClient,
     ConnectRetries,
     ConversationItem,
     ConversationResponseOptions,
     ConversationSessionOptions,
     ConversationTool,
+    Endpoint,
     InvalidInputError,
     MessageItem,
     OpenAIClient,
@@ -125,6 +128,13 @@ def test_a_wrong_name_of_an_argument_is_answered_by_the_one_that_is_meant(
         call(OpenAIClient)
     assert str(raised.value) == told
     assert "any-key" not in repr(raised.value)
+
+
+def test_each_client_of_a_service_answers_likewise() -> None:
+    for made in (AzureOpenAIClient, AzureVoiceLiveClient, Endpoint.openai, Endpoint.azure, Endpoint.voice_live):
+        wrong: Any = made
+        with pytest.raises(UnknownNameError, match=r"has no argument 'api_key'; write credential=\.\.\."):
+            wrong("https://r.openai.azure.com", api_key="any-key")
 
 
 def test_a_question_with_settings_of_the_response_is_told_where_they_go() -> None:

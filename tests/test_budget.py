@@ -98,6 +98,22 @@ def test_each_response_and_transcription_is_counted_once() -> None:
     assert applied(budget, transcribed(heard, "another")).spent == pytest.approx(4 + 32)
 
 
+def test_what_has_no_id_is_never_taken_for_a_repetition() -> None:
+    heard, answered = transcribed({"type": "duration", "seconds": 60}, ""), done("", tokens(MILLION))
+    budget = applied(Budget(100), session(transcriber="gpt-transcribe"), heard, heard, answered, answered)
+    assert budget.spent == pytest.approx(2 * 0.0045 + 2 * 4)
+
+
+def test_negative_tokens_are_no_credit() -> None:
+    prices = PRICES.with_model("scribe", ModelPrices(text_in=1, audio_in=6, text_out=10))
+    for wrong in ({"input_tokens": -MILLION, "output_tokens": 0}, {"input_tokens": 0, "output_tokens": -MILLION}):
+        budget = applied(Budget(9, prices), session(transcriber="scribe"), transcribed({"type": "tokens", **wrong}))
+        assert budget.spent == 0
+    details = {"text_tokens": -MILLION}
+    heard = {"type": "tokens", "input_tokens": 0, "output_tokens": 0, "input_token_details": details}
+    assert applied(Budget(9, prices), session(transcriber="scribe"), transcribed(heard)).spent == 0
+
+
 def test_a_transcription_tells_its_text_apart() -> None:
     prices = PRICES.with_model("scribe", ModelPrices(text_in=1, audio_in=6, text_out=10))
     details = {"text_tokens": MILLION // 2, "audio_tokens": MILLION // 2}

@@ -203,15 +203,19 @@ class Prices(Value):
         prices = self.of(model)
         if usage is None or prices is None:
             return None
+        told = UsageTotals.of_transcription(usage)
         if usage.seconds is not None:
-            return None if prices.minute is None else max(0.0, usage.seconds) / 60 * prices.minute
-        read, written = usage.input_tokens, usage.output_tokens
-        if read is None or written is None:
+            return None if prices.minute is None else told.transcription_seconds / 60 * prices.minute
+        if usage.input_tokens is None or usage.output_tokens is None:
             return None
-        details = usage.input_token_details
-        text = min(read, (details.text_tokens or 0) if details is not None else 0)
         # As if it were a response; what is not told to be text is what it heard.
-        as_response = UsageTotals(input_text_tokens=text, input_audio_tokens=read - text, output_text_tokens=written)
+        read = told.transcription_input_tokens
+        text = min(read, _count(usage.input_token_details, "text_tokens"))
+        as_response = UsageTotals(
+            input_text_tokens=text,
+            input_audio_tokens=read - text,
+            output_text_tokens=told.transcription_output_tokens,
+        )
         return self.cost(as_response, model)
 
     def _bill(

@@ -271,6 +271,7 @@ class Endpoint:
         )
 
     @classmethod
+    @public_call
     @discreet
     def voice_live(
         cls,
@@ -358,7 +359,9 @@ class Endpoint:
         Raises ConfigurationError, UnsupportedByDialectError, or AuthenticationError if the credential failed.
         """
         if self.flavour == "azure-voice-live":
-            raise UnsupportedByDialectError(f"Azure Voice Live has no {path}. Use AzureOpenAIClient for them.")
+            raise UnsupportedByDialectError(
+                "Azure Voice Live has no client secrets and no calls. Use AzureOpenAIClient for them."
+            )
         base, base_query = urls.split_base_url(self.base_url)
         no_selector: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS)
         query = urls.merge_query(base_query, self._own_query(None, None, None), self.query, no_selector)

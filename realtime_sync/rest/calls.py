@@ -104,7 +104,9 @@ class Calls:
 
     def _post(self, path: str, body: Optional[Json] = None, **content: Any) -> RestAnswer:
         if self._rest.endpoint.dialect is Dialect.PREVIEW:
-            raise UnsupportedByDialectError("The preview protocol has no calls. Use api_version='v1' (GA).")
+            raise UnsupportedByDialectError(
+                "The preview protocol has no calls. Azure OpenAI has, with api_version='v1' (GA)."
+            )
         with self._cancellable() as cancellation:
             return self._rest.post(path, body, cancellation=cancellation, **content)
 

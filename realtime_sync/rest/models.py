@@ -16,4 +16,4 @@ def shutdown_date(rest: RestClient, model: str) -> Optional[str]:
         ConnectionFailedError: It knows no such model, or the request failed, as at a session's start.
     """
     told = rest.get(f"models/{quote(model, safe='')}").json()["shutdown_date"]
-    return told if isinstance(told, str) else None
+    return None if told is None else str(told)

@@ -34,13 +34,19 @@ _FIXED = (
     (r"\bthank(s| you)\b", "You are welcome."),
     (r"\b(good ?bye|bye|see you)\b", "Goodbye!"),
 )
+# What is longer is no question for these rules, and some of their patterns would take minutes over it.
+_LONGEST = 1000  # characters
+_SIGNS = str.maketrans({"+": " plus ", "*": " times ", "×": " times ", "÷": " divided by "})
+# The other signs want blanks around them: "9/11" and "10-20" are no sums.
 _SUM = re.compile(
-    r"(\d+(?:\.\d+)?) (?:(plus|\+)|(minus|-)|(times|multiplied by|x|×|\*)|(divided by|over|/|÷)) (\d+(?:\.\d+)?)",
+    r"(?<![\w.-])(-?\d+(?:\.\d+)?) +(?:(plus)|(minus|-)|(times|multiplied by|x)|(divided by|over|/))"
+    r" +(-?\d+(?:\.\d+)?)",
     re.IGNORECASE,
 )
 # Instructions to read the user's text, and not to answer it; "never read it aloud" begins with another word.
 _READ_ALOUD = re.compile(
-    r"(?:^|[.!?:;\n])\s*(?:please )?(?:read|repeat|speak)\b[^.!?]*\b(?:aloud|out loud|word for word|verbatim)\b",
+    r"(?:^|[.!?:;\n])[^\S\n]*(?:please )?(?:read|repeat|speak)\b[^.!?]{,200}"
+    r"\b(?:aloud|out loud|word for word|verbatim)\b",
     re.IGNORECASE,
 )
 # What a user, or the instructions of one response, want said.
@@ -99,6 +105,8 @@ class RulesBrain:
         said = _SAY.match(text)
         if said:
             return _unquoted(said[1])
+        if len(text) > _LONGEST:
+            return f"You said: {text}"
         if _has(text, r"what did you (just )?say"):
             return _repeated(turn, before)
         told = told_name(text)
@@ -129,7 +137,7 @@ def _fixed(text: str) -> Optional[str]:
 
 def _name(turn: Turn, items: Sequence[Json]) -> Optional[str]:
     """What the user said that the user's name is, the latest."""
-    texts = [turn.text_of(item) for item in reversed(items) if item.get("role") == "user"]
+    texts = [turn.text_of(item)[:_LONGEST] for item in reversed(items) if item.get("role") == "user"]
     return next(filter(None, map(told_name, texts)), None)
 
 
@@ -142,8 +150,9 @@ def _repeated(turn: Turn, before: Sequence[Json]) -> str:
 
 
 def _sum(text: str) -> Optional[str]:
-    """One sum of two numbers, with its result, as a sentence."""
-    found = _SUM.search(figures(text))
+    """One sum of two numbers, with its result, as a sentence; None where a number is too long to be told exactly."""
+    without_commas = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
+    found = _SUM.search(figures(without_commas).translate(_SIGNS))
     if found is None:
         return None
     first, *signs, second = found.groups()
@@ -152,7 +161,7 @@ def _sum(text: str) -> Optional[str]:
         result = operation(float(first), float(second))
     except ZeroDivisionError:
         return "I cannot divide by zero."
-    return f"{first} {name} {second} is {round(result, 4):.10g}."
+    return f"{first} {name} {second} is {round(result, 4):.15g}." if abs(result) < 1e15 else None
 
 
 def _greeting(turn: Turn, text: str, before: Sequence[Json]) -> Optional[str]:

@@ -24,6 +24,8 @@ _ASKED_ABOUT = re.compile(
     re.IGNORECASE,
 )
 
+_LONGEST = 1000  # characters; that pattern would take minutes over a long text
+
 
 def figures(text: str) -> str:
     """The text with its numbers below a hundred in figures."""
@@ -88,7 +90,7 @@ def _found(schema: Mapping[str, object], text: str) -> object:
     if isinstance(choices, list):
         return next((choice for choice in choices if str(choice).lower() in text.lower()), None)
     if _kind_of(schema) in ("integer", "number"):
-        number = re.search(r"\d+", figures(text))
+        number = re.search(r"\d{1,15}", figures(text))  # more would be no exact number elsewhere
         return int(number[0]) if number else None
     names = _NAME.findall(text[1:])  # the first letter is a capital for another reason
     return names[-1] if names and _kind_of(schema) == "string" else None
@@ -99,7 +101,7 @@ def _default(schema: Mapping[str, object], text: str) -> object:
     if isinstance(choices, list) and choices:
         return choices[0]
     by_kind: dict[str, object] = {"integer": 1, "number": 1, "boolean": True, "array": [], "object": {}}
-    by_kind["string"] = asked[-1] if (asked := _ASKED_ABOUT.findall(text)) else text
+    by_kind["string"] = asked[-1] if (asked := _ASKED_ABOUT.findall(text[-_LONGEST:])) else text
     return by_kind.get(_kind_of(schema))
 
 

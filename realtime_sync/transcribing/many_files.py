@@ -18,6 +18,7 @@ from realtime_sync.audio.outgoing import check_progress, reporter
 from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_path, check_whole
 from realtime_sync.client import RealtimeConversationClient
+from realtime_sync.endpoint.retirement import warn_of_ends
 from realtime_sync.errors import AuthenticationError, ConfigurationError, InvalidInputError, UsageError
 from realtime_sync.interrupts import Flag
 from realtime_sync.models import TranscriptionModelName
@@ -134,7 +135,9 @@ def transcribe_files(
     names = _names(paths)
     check_whole("jobs", jobs, at_least=1)
     check_server(server, language, logprobs, options)
-    session_options(model, language, logprobs, options)  # it raises for all files what it would raise for each
+    settings = session_options(model, language, logprobs, options)  # it raises here what it would raise for each file
+    if server == "openai" and isinstance(client, RealtimeConversationClient):
+        warn_of_ends(client.endpoint, None, settings)  # at the caller's line, which the threads below do not know
     one: TranscribeOne = functools.partial(
         transcribe,
         model=model,

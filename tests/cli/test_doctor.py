@@ -279,6 +279,7 @@ class Told(BaseHTTPRequestHandler):
         ('{"shutdown_date": "2999-02-03"}', "ok", "'mine' ends on 2999-02-03, in "),
         ('{"shutdown_date": null}', "ok", "no end of 'mine' is announced (by the service's own word)"),
         ('{"shutdown_date": "soon"}', "warn", "'mine' ends on soon"),
+        ('{"shutdown_date": 1800000000}', "warn", "'mine' ends on 1800000000"),
         ("{}", "skip", "is not known"),
         ("nonsense", "skip", "is not known"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Optional
 
 import pytest
@@ -19,11 +20,14 @@ from realtime_sync import (
     RealtimeConversationClient,
     ServiceEndsWarning,
     transcribe,
+    transcribe_files,
 )
 from realtime_sync.endpoint import retirement
 from realtime_sync.models import MODELS
 from realtime_sync.server import RealtimeServer
 from tests.server.sounds import tone
+
+HELLO = Path(__file__).parents[2] / "examples" / "audio" / "hello.wav"
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +129,16 @@ def test_it_points_at_the_callers_own_line(server: RealtimeServer) -> None:
     with pytest.warns(ServiceEndsWarning) as caught:
         transcribe(tone(500), client, model="whisper-1")
     assert "transcribe(tone(500), client" in linecache.getline(caught[0].filename, caught[0].lineno)
+
+
+def test_it_points_at_the_callers_line_though_threads_of_ours_do_the_work(server: RealtimeServer) -> None:
+    with pytest.warns(ServiceEndsWarning) as caught:
+        transcribe_files([HELLO, HELLO], client_of(server), model="whisper-1")
+    (warning,) = caught
+    assert "transcribe_files([HELLO, HELLO], client_of" in linecache.getline(warning.filename, warning.lineno)
+    with warnings.catch_warnings():  # as another server's model it is none of OpenAI's
+        warnings.simplefilter("error")
+        transcribe_files([], client_of(server), model="gpt-4o-transcribe", server="vllm")
 
 
 def test_it_can_be_silenced_and_made_an_error_before_anything_is_connected(server: RealtimeServer) -> None:

@@ -69,5 +69,5 @@ def test_what_it_does_not_have_is_refused_before_anything_is_sent() -> None:
         client.start_translation_session("es")
     with pytest.raises(UnsupportedByDialectError, match="no call_id sessions"):
         client.attach("rtc_1")
-    with pytest.raises(UnsupportedByDialectError, match="has no sessions"):
+    with pytest.raises(UnsupportedByDialectError, match="has no client secrets"):
         client.create_client_secret()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import threading
-from typing import Any, Optional, Union
+import time
+from contextlib import contextmanager
+from typing import Any, Iterator, Optional, Union
 
 import pytest
 
@@ -186,15 +188,59 @@ def test_it_remembers_the_latest_name_that_it_is_told() -> None:
         ("one multiplied by six", "1 times 6 is 6."),
         ("10 divided by 3", "10 divided by 3 is 3.3333."),
         ("10 over 0", "I cannot divide by zero."),
+        ("What is 2+2?", "2 plus 2 is 4."),
+        ("6*7", "6 times 7 is 42."),
+        ("-5 plus 3", "-5 plus 3 is -2."),
+        ("1,000 plus 1", "1000 plus 1 is 1001."),
+        ("12345678901 plus 1", "12345678901 plus 1 is 12345678902."),
     ],
 )
 def test_a_small_sum_is_told_with_its_result(text: str, told: str) -> None:
     assert answer(text) == told
 
 
-@pytest.mark.parametrize("text", ["I have 3 apples and 4 pears", "the year 2024", "seven and eight"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I have 3 apples and 4 pears",
+        "the year 2024",
+        "seven and eight",
+        "on 9/11",
+        "open 24/7, 10-20 people",
+        "10-5 plus 3",
+        "9" * 400 + " minus " + "9" * 400,  # beyond a float
+    ],
+)
 def test_what_is_no_sum_is_repeated(text: str) -> None:
     assert answer(text) == f"You said: {text}"
+
+
+LONG = 40_000  # characters, over which some patterns took half a minute
+
+
+@contextmanager
+def soon() -> Iterator[None]:
+    """Fail if the block takes 3 s of this thread's time; a pattern that takes long lets no other thread run."""
+    begun = time.thread_time()
+    yield
+    assert time.thread_time() - begun < 3
+
+
+@pytest.mark.parametrize("text", ["1" * LONG, "?" * LONG + "a", "I am Ada." * (LONG // 9), "a? " * (LONG // 3) + "a"])
+def test_a_text_of_any_length_is_answered_at_once(text: str) -> None:
+    with soon():
+        assert answer(text) == f"You said: {text}"
+        assert answer(text, "What is my name?").startswith(("You have not told", "Your name is Ada"))
+        assert answer(f"Set a timer: {text}", tools=(TIMER,)).name == "set_timer"
+        assert answer("weather " + "of " * (LONG // 3) + "(", tools=(WEATHER,)).name == "get_weather"
+        assert answer(f"Say: {text}") == text.strip()
+
+
+@pytest.mark.parametrize("instructions", ["\n" * LONG, ";read " * (LONG // 6)])
+def test_instructions_of_any_length_are_understood_at_once(instructions: str) -> None:
+    with soon():
+        assert answer("Good morning!", instructions=instructions) == "Hello! How can I help you?"
+        assert answer("Good morning!", instructions=f"{instructions}\nRead the text aloud.") == "Good morning!"
 
 
 def test_numbers_below_a_hundred_are_found_in_words() -> None:
