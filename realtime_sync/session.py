@@ -417,6 +417,18 @@ class RealtimeConversationSession(RealtimeWireSession):
     # Sending audio --------------------------------------------------------------------------------------------
 
     @public_call
+    def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``.
+
+        Args:
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+        """
+        return self._audio.clear(event_id)
+
+    @public_call
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Make a user message of the audio sent so far. Acknowledged by ``input_audio_buffer.committed``.
 
