@@ -10,6 +10,7 @@ awaited command. What was opened is closed in time, and leaves no descriptor.
 
 from __future__ import annotations
 
+import _thread
 import faulthandler
 import functools
 import gc
@@ -17,7 +18,6 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ class Speaking(FakeSoundDevice):
 
     def RawOutputStream(self, **settings: Any) -> FakeStream:
         stream = super().RawOutputStream(**settings)
-        threading.Thread(target=self._take, args=(stream,), daemon=True).start()
+        _thread.start_new_thread(self._take, (stream,))  # no step of it is Python's, so none is interrupted
         return stream
 
     def _take(self, stream: FakeStream) -> None:

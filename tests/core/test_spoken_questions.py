@@ -313,3 +313,23 @@ def test_a_recording_as_an_item_is_asked_again_on_the_next_connection(plain: Hou
     session = opened(plain, attrs.evolve(SPOKEN, input_transcription_options=None), reconnect=True)
     plain.live.inject(faults.drop(after_received=len(plain.live.received) + messages))
     assert session.ask(QUESTION).text == "1 items"
+
+
+def test_a_transcript_of_what_was_said_before_is_no_turn(plain: House) -> None:
+    told = threading.Event()
+
+    def late(samples: bytes, rate: int) -> str:
+        told.wait(10)
+        return heard(samples, rate)
+
+    plain.serve(transcriber=late)
+    session = opened(plain)
+    session.send_audio(QUESTION)
+    session.commit_pending_audio().wait()
+    session.ask()
+    with session.turns(timeout=5) as turns:
+        told.set()
+        session.wait_for("conversation.item.input_audio_transcription.completed", 5)
+        session.ask("And now?")
+        turn = next(turns)
+    assert (turn.user_text, turn.user_transcript) == ("And now?", None)
