@@ -148,7 +148,7 @@ class Question:
             if isinstance(item, SpokenQuestion):
                 event_id = new_event_id()
                 responses_on(connection).adopt(event_id)
-                commit = item.say(event_id)
+                commit = item.say(event_id, self._deadline)
                 if commit is not None:
                     self._said.append((None, commit))
                     continue

@@ -36,12 +36,15 @@ _LAST_WORDS = (
 class SpokenQuestion:
     """Audio that becomes a question of its own. It belongs to the asker's thread.
 
-    ``written``: the same as an item. ``speak(event_id)``: sends the audio, and commits it by a command of this name;
-    None if it cannot be a message by itself now. ``close()`` it in the end.
+    ``written``: the same as an item. ``speak(event_id, deadline)``: sends the audio, and commits it by a command of
+    this name; None if it cannot be a message by itself now. ``close()`` it in the end.
     """
 
     def __init__(
-        self, engine: RealtimeEngine, written: ConversationItem, speak: Callable[[str], Optional[CommandHandle]]
+        self,
+        engine: RealtimeEngine,
+        written: ConversationItem,
+        speak: Callable[[str, Deadline], Optional[CommandHandle]],
     ) -> None:
         self.written = written
         self._engine = engine
@@ -50,9 +53,9 @@ class SpokenQuestion:
         self._connection = engine.connection  # on which it was said
         self._heard = engine.open_queue(keep=lambda update: isinstance(update, _LAST_WORDS))
 
-    def say(self, event_id: str) -> Optional[CommandHandle]:
+    def say(self, event_id: str, deadline: Deadline) -> Optional[CommandHandle]:
         """Send it. Returns the handle of the commit; None if it is to be asked as an item."""
-        self._commit = self._speak(event_id)
+        self._commit = self._speak(event_id, deadline)
         self._connection = self._engine.connection
         return self._commit
 

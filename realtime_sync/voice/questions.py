@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ def spoken(
         yield None
         return
     samples = _samples(items)
-    question = SpokenQuestion(engine, items[0], lambda event_id: audio.speak(samples, event_id))
+    question = SpokenQuestion(engine, items[0], functools.partial(audio.speak, samples))
     try:
         yield question
     finally:

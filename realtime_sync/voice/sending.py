@@ -16,6 +16,7 @@ from realtime_sync.core.commands import CommandHandle, new_event_id
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.recovery import Outgoing
 from realtime_sync.core.streams import End, Listener
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     AudioFormatError,
     AudioSendInProgressError,
@@ -331,12 +332,12 @@ class AudioInput:
         uncommitted.committed, uncommitted.last_commit = found, None
         return handle
 
-    def speak(self, samples: bytes, event_id: str) -> Optional[CommandHandle]:
+    def speak(self, samples: bytes, event_id: str, deadline: Deadline) -> Optional[CommandHandle]:
         """Send samples and commit them: a message of the user. Returns the handle of the commit.
 
         None, and nothing is sent, if they cannot become a message by themselves: other audio is being sent, or is in
         the buffer; turn detection would cut them; the service refuses to commit so little; or a new connection would
-        not be given all of them.
+        not be given all of them. Raises ``WaitTimeoutError`` if time is up before the last piece is sent.
         """
         stream, engine, uncommitted = object(), self._engine, self._uncommitted
         format = engine.settings.input_format
@@ -351,6 +352,8 @@ class AudioInput:
             try:
                 size = format.bytes_for(1)
                 for start in range(0, len(samples), size):
+                    if deadline.left == 0:
+                        raise WaitTimeoutError(f"the question could not be sent within {deadline.seconds} s")
                     self._send(samples[start : start + size])
                 return self.commit(event_id)
             except BaseException:

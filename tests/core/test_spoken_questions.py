@@ -23,6 +23,7 @@ from realtime_sync import (
     TranscriptionSessionOptions,
     TurnDetectionOptions,
     UsageError,
+    WaitTimeoutError,
     function_tool,
 )
 from realtime_sync.server import FunctionCall, Turn, faults
@@ -333,3 +334,19 @@ def test_a_transcript_of_what_was_said_before_is_no_turn(plain: House) -> None:
         session.ask("And now?")
         turn = next(turns)
     assert (turn.user_text, turn.user_transcript) == ("And now?", None)
+
+
+def test_a_recording_is_not_sent_beyond_the_time_that_the_question_may_take(plain: House) -> None:
+    plain.serve(transcriber=heard)
+    session = opened(plain)
+
+    def slow(frame: Any, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_name == "_send" and frame.f_code.co_filename.endswith("sending.py"):
+            threading.Event().wait(0.5)
+
+    sys.setprofile(slow)
+    with pytest.raises(WaitTimeoutError, match=r"could not be sent within 0\.4 s"):
+        session.ask(QUESTION * 5, timeout=0.4)
+    sys.setprofile(None)
+    assert session.ask(QUESTION).user_transcript == EXPECTED
+    assert buffered(plain) == 0
