@@ -70,14 +70,17 @@ class Speaking(FakeSoundDevice):
     """A speaker that takes what it is given, on a thread of its own as PortAudio does."""
 
     def RawOutputStream(self, **settings: Any) -> FakeStream:
-        stream = super().RawOutputStream(**settings)
+        stream = FakeStream(self, settings)
+        self.streams.append(stream)
         _thread.start_new_thread(self._take, (stream,))  # no step of it is Python's, so none is interrupted
         return stream
 
     def _take(self, stream: FakeStream) -> None:
-        while not {"stop", "abort", "close"}.intersection(stream.calls):
+        for _ in range(2000):
+            if {"stop", "abort", "close"}.intersection(stream.calls):
+                break
             stream.pull(480)
-            time.sleep(0.0001)
+            time.sleep(0.001)
 
 
 MACHINE = Speaking()
