@@ -319,18 +319,22 @@ class AudioInput:
         self._engine.check_open()
         uncommitted = self._uncommitted
         uncommitted.check(self._engine.settings.input_format, self._engine.settings.turn_detection)
-        found = uncommitted.sent  # before the commit is sent, because another thread may be sending audio meanwhile
+        found = self._found()  # before the commit is sent, because another thread may be sending audio meanwhile
         uncommitted.last_commit = self._engine.send(InputAudioBufferCommitCommand(event_id=event_id))
         uncommitted.committed = found
         return uncommitted.last_commit
 
     def clear(self, event_id: Optional[str] = None) -> CommandHandle:
         """See ``RealtimeConversationSession.clear_input_audio``."""
-        uncommitted = self._uncommitted
-        found = uncommitted.sent  # as in ``commit``
+        found = self._found()  # as in ``commit``
         handle = self._engine.send(InputAudioBufferClearCommand(event_id=event_id))
-        uncommitted.committed, uncommitted.last_commit = found, None
+        self._uncommitted.committed, self._uncommitted.last_commit = found, None
         return handle
+
+    def _found(self) -> int:
+        """How much audio a command that is sent now surely finds, or finds no more."""
+        begun = self._uncommitted.begun  # before the claim is looked at, which another thread may take
+        return self._uncommitted.sent if self._claim else begun  # what was begun, and interrupted, is not on its way
 
     def speak(self, samples: bytes, event_id: str, deadline: Deadline) -> Optional[CommandHandle]:
         """Send samples and commit them: a message of the user. Returns the handle of the commit.

@@ -350,3 +350,20 @@ def test_a_recording_is_not_sent_beyond_the_time_that_the_question_may_take(plai
     sys.setprofile(None)
     assert session.ask(QUESTION).user_transcript == EXPECTED
     assert buffered(plain) == 0
+
+
+def test_audio_whose_sending_was_interrupted_and_that_was_cleared_is_in_nobodys_way(plain: House) -> None:
+    plain.serve(transcriber=heard)
+    session = opened(plain)
+
+    def interrupt(frame: Any, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_name == "append_frame":
+            sys.setprofile(None)
+            raise KeyboardInterrupt
+
+    sys.setprofile(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        session.send_audio(bytes(9600))
+    sys.setprofile(None)
+    session.clear_input_audio()
+    assert session.ask(QUESTION).user_transcript == EXPECTED
