@@ -52,6 +52,7 @@ html_theme = "furo"
 html_title = f"realtime_sync {release}"
 html_static_path = ["_static"]
 html_css_files = ["docs.css"]
+html_search_scorer = str(Path(__file__).with_name("search_order.js"))
 html_copy_source = False
 html_show_sourcelink = False
 html_show_sphinx = False

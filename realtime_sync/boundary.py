@@ -11,10 +11,11 @@ a file object, a tool. So do those of errors that this library does not raise on
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Callable, Optional, ParamSpec, TypeVar
 
 from realtime_sync.advice import about_arguments
@@ -42,9 +43,12 @@ def public_call(function: Callable[P, R]) -> Callable[P, R]:
         except BaseException as error:
             of_names = isinstance(error, TypeError) and not isinstance(error, UnknownNameError)
             told = about_arguments(function, kwargs) if of_names else None
+            of_call = of_names and not _fits(function, args, kwargs)
             del args, kwargs  # there may be a secret among them
             if told is not None:
                 raise UnknownNameError(told) from None
+            if of_call:
+                raise error.with_traceback(None)  # noqa: B904  it is the same one
             if _is_only_ours(error):
                 if not isinstance(error, WaitTimeoutError):  # which many wait for on purpose, again and again
                     logger.debug("%s raised", function.__qualname__, exc_info=error)
@@ -54,6 +58,15 @@ def public_call(function: Callable[P, R]) -> Callable[P, R]:
 
     call.__code__ = call.__code__.replace(co_name=function.__name__)  # the name that a traceback shows
     return functools.wraps(function)(call)
+
+
+def _fits(function: Callable[..., object], args: Sequence[object], kwargs: Mapping[str, object]) -> bool:
+    """Whether a function can be called so; else the TypeError is Python's, of the call."""
+    try:
+        inspect.signature(function).bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
 
 
 def _is_only_ours(error: BaseException) -> bool:

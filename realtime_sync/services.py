@@ -29,8 +29,20 @@ if TYPE_CHECKING:
 Proxy = Union[str, Literal[False], None]
 
 
+class _Service:
+    """What the services have in common: a word for who takes one for the client of a model."""
+
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __getattr__(self, name: str) -> object:
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if not name.startswith("_") and hasattr(RealtimeConversationClient, name):
+                told += "; the client of a model has it: get_realtime_conversation_client(model)"
+            raise AttributeError(told, name=name, obj=self)
+
+
 @reportable
-class OpenAIClient:
+class OpenAIClient(_Service):
     """OpenAI, or any server that speaks its protocol.
 
     The arguments are those of ``Endpoint.openai`` and of ``ConnectionSettings``: ``credential`` is a key, a function
@@ -86,7 +98,7 @@ class OpenAIClient:
 
 
 @reportable
-class AzureOpenAIClient:
+class AzureOpenAIClient(_Service):
     """Azure OpenAI: a resource, and a key, a token or a credential of azure-identity for it.
 
     The arguments are those of ``Endpoint.azure`` and of ``ConnectionSettings``; ``api_version`` ``"v1"`` is the
@@ -138,7 +150,7 @@ class AzureOpenAIClient:
 
 
 @reportable
-class AzureVoiceLiveClient:
+class AzureVoiceLiveClient(_Service):
     """Azure Voice Live: speech recognition, any model, and Azure's voices behind the preview dialect.
 
     The arguments are those of ``Endpoint.voice_live`` and of ``ConnectionSettings``. Settings that Voice Live alone has

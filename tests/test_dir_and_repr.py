@@ -68,6 +68,12 @@ def test_an_answer_in_the_making_and_its_like_offer_what_is_for_people() -> None
     assert public(handle) == {"done", "error", "event_id", "sent_again", "type", "update", "wait"}
 
 
+def test_an_embedded_server_offers_what_is_for_people() -> None:
+    where, happens = {"azure_endpoint", "port", "url"}, {"faults", "inject", "place_call", "settings"}
+    with RealtimeServer() as server:
+        assert public(server) == {*where, *happens, "call", "close", "sessions", "shut_down", "wait_for_session"}
+
+
 def test_streams_and_iterators_of_a_session_offer_what_is_for_people(session: RealtimeConversationSession) -> None:
     with session.respond("Hello") as response:
         assert public(response.text_deltas()) == set()

@@ -47,6 +47,10 @@ _SIP_HEADERS = {
     "To": "sip:+14155550123@sip.example.com",
     "Call-ID": "embedded-server",
 }
+_OF_CONNECTIONS = {
+    *("calls", "closing", "new_handler", "policy", "rest", "serve"),
+    *("start_connection", "take_refusal", "why_foreign"),
+}
 
 
 @reportable
@@ -177,6 +181,10 @@ class RealtimeServer:
 
     def __repr__(self) -> str:
         return f"<RealtimeServer {self.azure_endpoint} {'closed' if self.closing.is_set() else 'open'}>"
+
+    def __dir__(self) -> list[str]:
+        """What completion offers: what is for people, and not what connections call."""
+        return sorted({*super().__dir__()} - _OF_CONNECTIONS)
 
     def __enter__(self) -> RealtimeServer:
         return self

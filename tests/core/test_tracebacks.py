@@ -97,6 +97,11 @@ def no_such_argument(house: House) -> object:
     return house.open().ask("Hello", instructions="Be brief.")
 
 
+def missing_argument(house: House) -> object:
+    made: Any = RealtimeConversationClient  # which a checker would refuse
+    return made()
+
+
 def undescribable_tool(house: House) -> object:
     def lookup(what) -> str:  # type: ignore[no-untyped-def]  # it has no hint
         return str(what)
@@ -147,6 +152,7 @@ CASES: list[tuple[Callable[[House], object], type[Exception], int]] = [
     (closed_session, SessionNotOpenError, 0),
     (no_question, InvalidInputError, 0),
     (no_such_argument, UnknownNameError, 0),
+    (missing_argument, TypeError, 0),
     (undescribable_tool, ConfigurationError, 0),
     (refused_response, ServerError, 0),
     (refused_setting, ServerError, 0),

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from realtime_sync import AudioFormatError, ConfigurationError, InvalidInputError, Reconnect, WaitTimeoutError
+from realtime_sync import (
+    AudioFormatError,
+    AzureOpenAIClient,
+    ConfigurationError,
+    InvalidInputError,
+    OpenAIClient,
+    Reconnect,
+    WaitTimeoutError,
+    say,
+    transcribe,
+)
 from realtime_sync.server import Faults, Refusal, faults
 from tests.core.harness import House, until
 
@@ -26,6 +36,19 @@ def test_what_a_session_cannot_be_started_with_is_refused_before_it_connects(
     with pytest.raises(InvalidInputError, match=message):
         plain.open(start=start)
     assert plain.server.sessions == []
+
+
+@pytest.mark.parametrize("service", [OpenAIClient("key"), AzureOpenAIClient("https://example.com", "key")])
+def test_a_service_in_place_of_a_models_client_is_told_how_one_is_made(service: Any) -> None:
+    for call in (
+        lambda: service.start_conversation_session(),
+        lambda: transcribe("examples/audio/hello.wav", service),
+        lambda: say("Hello", service),
+    ):
+        with pytest.raises(AttributeError, match=r"get_realtime_conversation_client\(model\)"):
+            call()
+    with pytest.raises(AttributeError, match=r"has no attribute 'no_such_name'$"):
+        service.no_such_name
 
 
 @pytest.mark.parametrize("question", [5, 1.5, {"text": "Hello"}, object(), print, ["Hello", 3], [{"text": "Hello"}]])

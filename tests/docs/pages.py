@@ -15,7 +15,6 @@ import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -92,10 +91,6 @@ def python_blocks(page: Path, *, slow: bool) -> list[Block]:
 # What blocks need ----------------------------------------------------------------------------------------------------
 
 
-def _question(folder: Path) -> None:
-    shutil.copy(_QUESTION, folder / "question.wav")
-
-
 def _meeting(folder: Path) -> None:
     import soundfile
 
@@ -118,7 +113,6 @@ def _session(folder: Path) -> None:
 
 
 FILES: Mapping[str, Callable[[Path], None]] = {
-    "question.wav": _question,
     "meeting.mp3": _meeting,
     "picture.png": _picture,
     "session.jsonl": _session,
