@@ -343,11 +343,12 @@ class RealtimeConversationSession(RealtimeWireSession):
         from realtime_sync.core.derived_streams import TurnStream
         from realtime_sync.core.update_streams import UpdateStream
 
-        self._engine.check_process()
-        updates = UpdateStream(self._engine.open_queue(keep=TurnFilter()), self._engine.named)
-        return TurnStream(
-            updates, TurnTracker(self._engine.session, most_bytes=self._engine.limits.answer), timeout, position
-        )
+        engine = self._engine
+        engine.check_process()
+        conversation, queue = engine.in_one_moment(lambda: engine.open_queue(keep=TurnFilter()))
+        before = [item.id for item in conversation.items if item.id]
+        tracker = TurnTracker(engine.session, most_bytes=engine.limits.answer, before=before)
+        return TurnStream(UpdateStream(queue, engine.named), tracker, timeout, position)
 
     @public_call
     def interrupt(
@@ -414,6 +415,18 @@ class RealtimeConversationSession(RealtimeWireSession):
         return SpeechInterrupter(self, position, callback, stop_playing)
 
     # Sending audio --------------------------------------------------------------------------------------------
+
+    @public_call
+    def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``.
+
+        Args:
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+        """
+        return self._audio.clear(event_id)
 
     @public_call
     def commit_pending_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:

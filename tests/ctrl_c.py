@@ -10,6 +10,7 @@ awaited command. What was opened is closed in time, and leaves no descriptor.
 
 from __future__ import annotations
 
+import _thread
 import faulthandler
 import functools
 import gc
@@ -24,10 +25,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Callable, Optional
 
+import attrs
+
 from realtime_sync import (
     ConnectionClosedError,
     ConversationItem,
     ConversationSessionOptions,
+    InputTranscriptionOptions,
     OpenAIClient,
     SessionNotOpenError,
     Timeouts,
@@ -36,7 +40,9 @@ from realtime_sync import (
 )
 from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.server import FunctionCall, RealtimeServer, Reply, Turn
+from realtime_sync.speaking import say as read_out
 from realtime_sync.voice import FileMicrophone, FileSpeaker
+from tests.devices.fake_sounddevice import FakeSoundDevice, FakeStream
 from tests.harness import Running, client_threads, descriptors, until
 
 INTERRUPTS = 2000
@@ -53,8 +59,32 @@ def look() -> str:
 
 
 WRITTEN = ConversationSessionOptions(
-    content_modalities=["text"], turn_detection_options=TurnDetectionOptions.disabled(), tools=[look]
+    content_modalities=["text"],
+    input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
+    turn_detection_options=TurnDetectionOptions.disabled(),
+    tools=[look],
 )
+
+
+class Speaking(FakeSoundDevice):
+    """A speaker that takes what it is given, on a thread of its own as PortAudio does."""
+
+    def RawOutputStream(self, **settings: Any) -> FakeStream:
+        stream = FakeStream(self, settings)
+        self.streams.append(stream)
+        _thread.start_new_thread(self._take, (stream,))  # no step of it is Python's, so none is interrupted
+        return stream
+
+    def _take(self, stream: FakeStream) -> None:
+        for _ in range(2000):
+            if {"stop", "abort", "close"}.intersection(stream.calls):
+                break
+            stream.pull(480)
+            time.sleep(0.001)
+
+
+MACHINE = Speaking()
+sys.modules["sounddevice"] = MACHINE  # type: ignore[assignment]
 
 
 def answer(turn: Turn) -> Any:
@@ -88,6 +118,20 @@ def asks(session: Any) -> None:
 
 def asks_with_deltas(session: Any) -> None:
     assert session.ask("Hi", on_delta=lambda delta: None, timeout=5).text
+
+
+def asks_a_recording(session: Any) -> None:
+    session.clear_input_audio()
+    assert session.ask(AUDIO * 3, timeout=5).user_transcript
+
+
+def reads_aloud(session: Any) -> None:
+    OTHERS.append(client_of(session))
+    assert read_out("Yes.", OTHERS[-1], timeout=5).audio
+
+
+def plays(session: Any) -> None:
+    attrs.evolve(session.ask("Hi", timeout=5), audio=AUDIO).play()
 
 
 def asks_with_tools(session: Any) -> None:
@@ -201,7 +245,8 @@ def talks(session: Any) -> None:
 
 
 CALLS = (
-    adds_an_item, adds_history, configures, sends_a_message, asks, asks_with_deltas, asks_with_tools, has_a_response,
+    adds_an_item, adds_history, configures, sends_a_message, asks, asks_with_deltas, asks_a_recording, asks_with_tools,
+    reads_aloud, plays, has_a_response,
     starts_a_response, receives, waits_for_an_update, subscribes, runs_callbacks, iterates_over_turns,
     reads_the_conversation, sends_audio, starts_sending_audio, writes_audio, commits, interrupts, interrupts_on_speech,
     approves, opens_a_session, closes_a_session, talks,
@@ -291,6 +336,7 @@ class Loop:
         self._lost += any(map(may_lose_a_descriptor, frames))
         in_exit = any(frame.name == "__exit__" for frame in frames)  # it may have done nothing yet
         self.checks += 1
+        streams, MACHINE.streams = MACHINE.streams, []
         faulthandler.dump_traceback_later(60, exit=True)
         again = in_exit or self.checks % 100 == 0  # what is left then ends with the session
         try:
@@ -298,6 +344,10 @@ class Loop:
                 Running(OTHERS.pop().close).result(3)
             Running(lambda: self.session.ask("Still there?", timeout=5)).result(8)
             self._check_nothing_is_left(in_exit)
+            if any(frame.name == "speak" for frame in frames):
+                assert self.session._audio._uncommitted.none, "audio of a question is left"
+            if not any(frame.name in ("_opened", "closing") for frame in frames):  # else the device may be open
+                assert all(stream.calls[-1:] == ["close"] for stream in streams), "the speaker is taken"
         except (ConnectionClosedError, SessionNotOpenError) as error:
             self.ends += 1
             again = True

@@ -9,7 +9,7 @@ from realtime_sync.errors import UsageError
 from realtime_sync.protocol.options import TurnDetectionOptions
 
 # What the service wants at least, in seconds ("buffer too small", input_audio_buffer_commit_empty).
-_LEAST_COMMITTED = 0.1
+LEAST_COMMITTED = 0.1
 
 
 def check_commit(
@@ -30,8 +30,8 @@ def check_commit(
     if bytes_sent_since_commit is None:
         return
     seconds = format.seconds(bytes_sent_since_commit)
-    if seconds < _LEAST_COMMITTED:
+    if seconds < LEAST_COMMITTED:
         raise UsageError(
             f"Only {seconds * 1000:.0f} ms of audio ({bytes_sent_since_commit} bytes of {format}) were sent since the "
-            f"last commit; the service wants at least {_LEAST_COMMITTED * 1000:.0f} ms. Send audio first."
+            f"last commit; the service wants at least {LEAST_COMMITTED * 1000:.0f} ms. Send audio first."
         )

@@ -18,7 +18,7 @@ from __future__ import annotations
 import logging
 import math
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Callable, Optional
 
 import attrs
@@ -266,11 +266,15 @@ class TurnTracker:
 
     ``session``: the settings in force where the tracker begins in the middle of a session; they tell whether what the
     user says is transcribed. ``most_bytes``: of the messages whose words are kept for one turn; of a longer turn the
-    other pieces are left out, with a warning.
+    other pieces are left out, with a warning. ``before``: the ids of items that are in the conversation already; a
+    transcript of one of them begins no turn.
     """
 
-    def __init__(self, session: Optional[RealtimeSession] = None, *, most_bytes: float = math.inf) -> None:
+    def __init__(
+        self, session: Optional[RealtimeSession] = None, *, most_bytes: float = math.inf, before: Iterable[str] = ()
+    ) -> None:
         self._most_bytes = most_bytes
+        self._before = frozenset(before)
         self._transcribes = bool(session is not None and session.input_transcription_options)
         self._open: deque[_Draft] = deque()  # oldest first
         self._answers: dict[str, tuple[_Draft, _Answer]] = {}  # responses in progress
@@ -397,7 +401,7 @@ class TurnTracker:
 
         While an answer is in progress it is a late one, of what was said before this tracker began.
         """
-        if not item_id or item_id in self._had or self._answers:
+        if not item_id or item_id in self._had or item_id in self._before or self._answers:
             return None
         draft = self._users_turn(at)
         draft.note("committed", at)

@@ -35,7 +35,7 @@ from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.response import Response
 from realtime_sync.core.response_router import Owner, request_mark
-from realtime_sync.core.spoken import SpokenQuestion, committed_id
+from realtime_sync.core.spoken import SpokenQuestion, committed_id, latest
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionReplacedError,
@@ -135,17 +135,24 @@ class Question:
         They are sent on this connection only: on another one it would not be the caller's turn, and several questions
         would come before the first answer.
         """
-        if self._said and self._connection is not connection and self._is_overtaken(self._engine.conversation()):
-            for item_id in self._ids():
-                self._send(commands.ConversationItemDeleteCommand(item_id=item_id), connection)
-            self._said.clear()
+        if self._said and self._connection is not connection:
+            conversation = self._engine.conversation()
+            lost = self._lost(conversation)
+            if lost or self._is_overtaken(conversation):
+                for item_id in self._ids():
+                    if item_id not in lost:
+                        self._send(commands.ConversationItemDeleteCommand(item_id=item_id), connection)
+                self._said.clear()
         self._connection = connection
         for item in self._items[len(self._said) :]:
             if isinstance(item, SpokenQuestion):
                 event_id = new_event_id()
                 responses_on(connection).adopt(event_id)
-                self._said.append((None, item.say(event_id)))
-                continue
+                commit = item.say(event_id, self._deadline)
+                if commit is not None:
+                    self._said.append((None, commit))
+                    continue
+                item = item.written
             command = _addition(item)
             self._said.append((str(command.item.id), self._send(command, connection)))
 
@@ -158,6 +165,11 @@ class Question:
         ids = set(self._ids())
         behind = itertools.takewhile(lambda item: item.id not in ids, reversed(conversation.items))
         return any(conversation.item(item_id) for item_id in ids) and any(behind)
+
+    def _lost(self, conversation: Conversation) -> set[str]:
+        """The items that the old connection had and the new one has not, such as a recording without a transcript."""
+        had = [item_id or committed_id(handle) for item_id, handle in self._said if latest(handle).update is not None]
+        return {item_id for item_id in had if item_id and conversation.item(item_id) is None}
 
     def _put(self, connection: SessionConnection, event_id: str, response: Response) -> bool:
         """Ask on this connection, in the asker's turn; False if that ended first: sent items are carried over."""
@@ -238,7 +250,7 @@ class Question:
 
         The service works in order, so once it answers it has accepted or refused all items.
         """
-        errors = [_latest(handle).error for _, handle in self._said]
+        errors = [latest(handle).error for _, handle in self._said]
         refusal = next((error for error in errors if error and not isinstance(error, ConnectionReplacedError)), None)
         if refusal is not None:
             with contextlib.suppress(RealtimeSyncError):  # the refusal is what matters
@@ -321,10 +333,3 @@ def _is_busy(error: ServerError) -> bool:
 def _addition(item: ConversationItem) -> commands.ConversationItemCreateCommand:
     """The command that adds an item, with an id, so that its acknowledgement can be recognised."""
     return commands.ConversationItemCreateCommand(item=with_id(item))
-
-
-def _latest(handle: CommandHandle) -> CommandHandle:
-    """The handle under which a command was sent last."""
-    while handle.sent_again is not None:
-        handle = handle.sent_again
-    return handle

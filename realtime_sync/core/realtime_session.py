@@ -83,18 +83,6 @@ class RealtimeWireSession(WireSession):
         return commands.SessionUpdateCommand(session=options, event_id=event_id)
 
     @public_call
-    def clear_input_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
-        """Have the service forget the audio that is not committed. Acknowledged by ``input_audio_buffer.cleared``.
-
-        Args:
-            event_id: The command's name on the wire; None makes one up.
-
-        Returns:
-            The command's handle.
-        """
-        return self._send(commands.InputAudioBufferClearCommand(event_id=event_id))
-
-    @public_call
     def clear_output_audio(self, *, event_id: Optional[str] = None) -> CommandHandle:
         """Have the service stop playing (WebRTC and SIP). Acknowledged by ``output_audio_buffer.cleared``.
 

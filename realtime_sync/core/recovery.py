@@ -74,6 +74,9 @@ class Recovery(Protocol):
     def hold(self, frame: Outgoing) -> None:
         """Keep audio for the next connection. Raises ``AudioNotHeldError`` if there is no room."""
 
+    def keeps_audio(self, seconds: float) -> bool:
+        """True if so much audio is sent again as a whole should this connection end; also if nothing is."""
+
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
         """Learn from an update which frames the service has worked on. The lock for delivery is held."""
 
@@ -103,6 +106,10 @@ class NoRecovery:
     def hold(self, frame: Outgoing) -> None:
         """Never called: the session has a connection until it has ended."""
         raise AssertionError("a session without recovery is never without a connection")
+
+    def keeps_audio(self, seconds: float) -> bool:
+        """The session ends with its connection, so there is nothing to be sent again."""
+        return True
 
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
         """Learn nothing."""

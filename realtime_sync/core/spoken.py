@@ -3,7 +3,8 @@
 Services transcribe what comes through the input buffer, and no audio that is added as an item (OpenAI's reference of
 ``conversation.item.input_audio_transcription.completed``, 2026-11). So a recording goes through the buffer if the
 session transcribes and turn detection is off: with it, the service would cut the recording into turns of its own, and
-answer those.
+answer those. Whether it is so, and whether nothing else is in the buffer, is known only when it is the question's turn:
+if not, it is asked as an item after all.
 
 The transcript may come after the answer. It is waited for, but not long: it is beside the point of the question.
 """
@@ -15,7 +16,8 @@ from typing import Callable, Final, Optional
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import RealtimeSyncError
+from realtime_sync.errors import RealtimeSyncError, ServerError
+from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
     ConversationItemInputAudioTranscriptionCompletedUpdate,
@@ -34,35 +36,44 @@ _LAST_WORDS = (
 class SpokenQuestion:
     """Audio that becomes a question of its own. It belongs to the asker's thread.
 
-    ``speak(event_id)``: sends the audio, and commits it by a command of this name. ``close()`` it in the end.
+    ``written``: the same as an item. ``speak(event_id, deadline)``: sends the audio, and commits it by a command of
+    this name; None if it cannot be a message by itself now. ``close()`` it in the end.
     """
 
-    def __init__(self, engine: RealtimeEngine, speak: Callable[[str], CommandHandle]) -> None:
+    def __init__(
+        self,
+        engine: RealtimeEngine,
+        written: ConversationItem,
+        speak: Callable[[str, Deadline], Optional[CommandHandle]],
+    ) -> None:
+        self.written = written
         self._engine = engine
         self._speak = speak
         self._commit: Optional[CommandHandle] = None
         self._connection = engine.connection  # on which it was said
         self._heard = engine.open_queue(keep=lambda update: isinstance(update, _LAST_WORDS))
 
-    def say(self, event_id: str) -> CommandHandle:
-        """Send it. Returns the handle of the commit."""
+    def say(self, event_id: str, deadline: Deadline) -> Optional[CommandHandle]:
+        """Send it. Returns the handle of the commit; None if it is to be asked as an item."""
+        self._commit = self._speak(event_id, deadline)
         self._connection = self._engine.connection
-        self._commit = self._speak(event_id)
         return self._commit
 
     @property
-    def item_id(self) -> Optional[str]:
-        """The id that the service has given to the message; None until it has."""
-        return committed_id(self._commit)
+    def refused(self) -> bool:
+        """True if the service made no message of it, so that the audio is still in the buffer."""
+        commit = latest(self._commit) if self._commit is not None else None
+        return commit is not None and isinstance(commit.error, ServerError)
 
     def transcript(self, deadline: Deadline) -> Optional[str]:
         """What the service has heard; None if it does not say so in time, or could not understand it."""
-        item_id = self.item_id
-        if item_id is None:
+        item_id = committed_id(self._commit) if self._commit is not None else None
+        if self._commit is None or item_id is None:
             return None
         left = deadline.left
         seconds = TRANSCRIPT_SECONDS if left is None else min(TRANSCRIPT_SECONDS, left)
-        if self._engine.connection is not self._connection:  # a new one does not write down what an old one heard
+        again = self._commit.sent_again is not None  # on a new connection, which writes it down then
+        if not again and self._engine.connection is not self._connection:  # what the old one heard, it does not
             seconds = 0
 
         def is_of_question(update: ConversationUpdate) -> bool:
@@ -79,9 +90,14 @@ class SpokenQuestion:
         self._heard.close()
 
 
-def committed_id(commit: Optional[CommandHandle]) -> Optional[str]:
+def committed_id(commit: CommandHandle) -> Optional[str]:
     """The id of the message that a commit has made; None if it has made none, or not yet."""
-    while commit is not None and commit.sent_again is not None:
-        commit = commit.sent_again
-    item_id = getattr(commit.update if commit is not None else None, "item_id", None)
+    item_id = getattr(latest(commit).update, "item_id", None)
     return item_id if isinstance(item_id, str) else None
+
+
+def latest(handle: CommandHandle) -> CommandHandle:
+    """The handle under which a command was sent last."""
+    while handle.sent_again is not None:
+        handle = handle.sent_again
+    return handle

@@ -13,6 +13,10 @@ def play(audio: bytes, format: SampleFormat, device: Union[str, int, None] = Non
 
     ``device`` and what is raised are as for ``SoundDeviceSpeaker``.
     """
-    with SoundDeviceSpeaker(device, format=format) as speaker:
+    speaker = SoundDeviceSpeaker(device, format=format)
+    try:  # and no ``with``, at whose beginning Ctrl-C may come
+        speaker.start()
         speaker.write("played", 0, audio)
         speaker.wait()
+    finally:
+        speaker.close()

@@ -130,6 +130,10 @@ class Reconnector:
         """See ``Recovery``."""
         self._outbox.hold(frame.text, frame.audio_bytes, self._input_format)
 
+    def keeps_audio(self, seconds: float) -> bool:
+        """See ``Recovery``."""
+        return seconds <= self.policy.hold_audio
+
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
         """See ``Recovery``."""
         self._kept.observe(update, acknowledged)

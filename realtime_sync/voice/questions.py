@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,18 +66,22 @@ def spoken(
     options: Optional[ConversationResponseOptions],
 ) -> Iterator[Optional[SpokenQuestion]]:
     """A recording that the service is to write down, see ``core/spoken.py``; None if the question is asked as items."""
-    wanted = engine.session is not None and engine.session.input_transcription_options
+    session = engine.session
+    answers = session is not None and session.type not in ("transcription", "translation")
+    transcribes = answers and session is not None and session.input_transcription_options
     aside = options is not None and options.conversation == "none"
     is_recording = content is not None and not isinstance(content, (str, ConversationItem, list, tuple))
-    samples = _samples(items) if wanted and is_recording and not aside else b""
-    if not audio.may_be_spoken(samples):
+    if not transcribes or aside or not is_recording:
         yield None
         return
-    question = SpokenQuestion(engine, lambda event_id: audio.speak(samples, event_id))
+    samples = _samples(items)
+    question = SpokenQuestion(engine, items[0], functools.partial(audio.speak, samples))
     try:
         yield question
     finally:
         question.close()
+        if question.refused:
+            audio.clear_soon()
 
 
 def _samples(items: Sequence[ConversationItem]) -> bytes:

@@ -5,22 +5,24 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, suppress
 from typing import TYPE_CHECKING, Callable, Optional
 
 import attrs
 
 from realtime_sync.audio.formats import SampleFormat
-from realtime_sync.audio.preflight import check_commit
-from realtime_sync.core.commands import CommandHandle
+from realtime_sync.audio.preflight import LEAST_COMMITTED, check_commit
+from realtime_sync.core.commands import CommandHandle, new_event_id
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.recovery import Outgoing
 from realtime_sync.core.streams import End, Listener
+from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     AudioFormatError,
     AudioSendInProgressError,
     ConnectionClosedError,
     InvalidInputError,
+    NoMoreThreadsError,
     RealtimeSyncError,
     SessionNotOpenError,
     UsageError,
@@ -28,7 +30,7 @@ from realtime_sync.errors import (
 )
 from realtime_sync.interrupts import Flag
 from realtime_sync.protocol import codec
-from realtime_sync.protocol.commands import InputAudioBufferCommitCommand
+from realtime_sync.protocol.commands import InputAudioBufferClearCommand, InputAudioBufferCommitCommand
 from realtime_sync.protocol.options import TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import reportable
@@ -93,6 +95,12 @@ class UncommittedAudio:
     sent: int = 0
     committed: Optional[int] = 0
     last_commit: Optional[CommandHandle] = None
+
+    @property
+    def none(self) -> bool:
+        """True if the buffer is surely empty, once the service has worked on all that was sent."""
+        refused = self.last_commit is not None and self.last_commit.error is not None
+        return self.committed == self.begun and not refused
 
     def check(self, format: SampleFormat, turn_detection: Optional[TurnDetectionOptions]) -> None:
         """Raise ``UsageError`` if a commit would surely be refused."""
@@ -311,24 +319,70 @@ class AudioInput:
         self._engine.check_open()
         uncommitted = self._uncommitted
         uncommitted.check(self._engine.settings.input_format, self._engine.settings.turn_detection)
-        found = uncommitted.sent  # before the commit is sent, because another thread may be sending audio meanwhile
+        found = self._found()  # before the commit is sent, because another thread may be sending audio meanwhile
         uncommitted.last_commit = self._engine.send(InputAudioBufferCommitCommand(event_id=event_id))
         uncommitted.committed = found
         return uncommitted.last_commit
 
-    def may_be_spoken(self, samples: bytes) -> bool:
-        """Whether these samples can become a message by themselves: nothing else is in the buffer, or cuts it."""
-        if not samples:
-            return False
-        settings, uncommitted = self._engine.settings, self._uncommitted
-        free = not self._claim and uncommitted.committed == uncommitted.begun
-        enough = len(samples) >= settings.input_format.bytes_for(0.1)  # the service refuses to commit less
-        return free and enough and settings.turn_detection is None
+    def clear(self, event_id: Optional[str] = None) -> CommandHandle:
+        """See ``RealtimeConversationSession.clear_input_audio``."""
+        found = self._found()  # as in ``commit``
+        handle = self._engine.send(InputAudioBufferClearCommand(event_id=event_id))
+        self._uncommitted.committed, self._uncommitted.last_commit = found, None
+        return handle
 
-    def speak(self, samples: bytes, event_id: str) -> CommandHandle:
-        """Send samples and commit them: a message of the user. Returns the handle of the commit."""
-        self.send(samples, 1000, None, 0, None)
-        return self.commit(event_id)
+    def _found(self) -> int:
+        """How much audio a command that is sent now surely finds, or finds no more."""
+        begun = self._uncommitted.begun  # before the claim is looked at, which another thread may take
+        return self._uncommitted.sent if self._claim else begun  # what was begun, and interrupted, is not on its way
+
+    def speak(self, samples: bytes, event_id: str, deadline: Deadline) -> Optional[CommandHandle]:
+        """Send samples and commit them: a message of the user. Returns the handle of the commit.
+
+        None, and nothing is sent, if they cannot become a message by themselves: other audio is being sent, or is in
+        the buffer; turn detection would cut them; the service refuses to commit so little; or a new connection would
+        not be given all of them. Raises ``WaitTimeoutError`` if time is up before the last piece is sent.
+        """
+        stream, engine, uncommitted = object(), self._engine, self._uncommitted
+        format = engine.settings.input_format
+        seconds = format.seconds(len(samples))
+        whole = seconds >= LEAST_COMMITTED and engine.recovery.keeps_audio(seconds)
+        if self._claim or not whole or engine.settings.turn_detection is not None:
+            return None
+        try:
+            self._claim.take(stream)
+            if not uncommitted.none:
+                return None
+            try:
+                size = format.bytes_for(1)
+                for start in range(0, len(samples), size):
+                    if deadline.left == 0:
+                        raise WaitTimeoutError(f"the question could not be sent within {deadline.seconds} s")
+                    self._send(samples[start : start + size])
+                return self.commit(event_id)
+            except BaseException:
+                uncommitted.sent = uncommitted.begun  # or never will be
+                self.clear_soon()
+                raise
+        except AudioSendInProgressError:
+            return None
+        finally:
+            self._claim.pop(stream, None)
+
+    def clear_soon(self) -> None:
+        """Have the service forget the audio of a question that was not asked: the next one would be mixed with it."""
+
+        def clear() -> None:
+            event_id = new_event_id()
+            self._engine.responses.adopt(event_id)
+            with suppress(RealtimeSyncError):  # the session has ended, and the buffer with it
+                self.clear(event_id)
+
+        if self._engine.reconnecting:  # whoever has stopped waiting does not wait for this
+            with suppress(NoMoreThreadsError):
+                self._engine.start_thread(clear, "clear")
+        else:
+            clear()
 
     def chunks(
         self,

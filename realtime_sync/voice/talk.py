@@ -128,7 +128,7 @@ class _Talk:
                     # The service works in order: it acknowledges this after all audio before it. (This also keeps the
                     # rest of the audio out of the next turn.)
                     self._asked_to_clear = True
-                    self._session.clear_input_audio()
+                    self._audio.clear()
                     self._wait_for_the_answer()
         except BaseException as error:  # a device may raise anything; it is raised on the caller's thread
             self._error = error

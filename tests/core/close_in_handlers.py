@@ -23,20 +23,27 @@ from typing import Any, Callable
 
 from realtime_sync import (
     ConversationSessionOptions,
+    InputTranscriptionOptions,
     OpenAIClient,
     PlaybackPosition,
     RealtimeSyncError,
     Timeouts,
+    TurnDetectionOptions,
     function_tool,
 )
 from realtime_sync.server import RealtimeServer, Turn
+from realtime_sync.speaking import read_aloud
 from realtime_sync.voice import FileSpeaker
 
 TIMEOUTS = Timeouts(connect=5, greeting=3, send=3, acknowledge=5, close=1)
 # A round: until the handler has returned, which waits half a second at most behind the call that it interrupts, and
 # until the session has ended. For a machine that is busy with other things.
 MOST_SECONDS = 15.0
-TEXT = ConversationSessionOptions(content_modalities=["text"])
+TEXT = ConversationSessionOptions(
+    content_modalities=["text"],
+    input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
+    turn_detection_options=TurnDetectionOptions.disabled(),
+)
 PCM = bytes(9600)
 
 
@@ -111,6 +118,8 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "add_history": lambda session: session.add_history(session.conversation),
     "ask": lambda session: session.ask("Hi"),
     "ask with tools": lambda session: session.ask("please look_up", tools=TOOLS),
+    "ask a recording": lambda session: session.ask(PCM),
+    "read_aloud": lambda session: read_aloud(session, "Good morning."),
     "respond": stream,
     "start_response": lambda session: (session.start_response(), session.wait_for("response.done", 5)),
     "cancel_response": lambda session: session.cancel_response(),
