@@ -192,7 +192,9 @@ class Question:
 
     def _abandon(self, connection: SessionConnection, event_id: str, response: Response) -> None:
         """Nobody waits for the answer any more: if it was asked for, it begins all the same, and is cancelled then."""
-        if response.id is not None or connection.commands.is_in_flight(event_id):
+        with self._engine.delivering:  # else the request may be acknowledged, and not yet known to have begun
+            is_asked = response.id is not None or connection.commands.is_in_flight(event_id)
+        if is_asked:
             try:
                 self._engine.start_thread(lambda: self._cancel_once_begun(connection, event_id, response), "cancel")
             except NoMoreThreadsError:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import signal
 import threading
+import types
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -244,6 +246,8 @@ def test_ctrl_c_in_ask_cancels(plain: House, moment: str) -> None:
             free.set()
             live.wait_for_sent("response.output_text.delta")
             os.kill(os.getpid(), signal.SIGINT)
+            while not interrupted.wait(2):  # Python may miss one just before a call that blocks; people press again
+                os.kill(os.getpid(), signal.SIGINT)
 
     interrupted = threading.Event()
     interrupting = Running(interrupt)
@@ -257,6 +261,32 @@ def test_ctrl_c_in_ask_cancels(plain: House, moment: str) -> None:
     assert session.ask("Again", WRITTEN).text == "one two"
     # A cancel that comes just when the answer has finished by itself is refused, which is nobody's fault.
     assert set(errors(live)) <= {"response_cancel_not_active"}
+
+
+def test_ctrl_c_just_as_the_answer_begins_cancels(plain: House) -> None:
+    """The request is acknowledged, and the response is not yet known to have begun."""
+    gate = Gate()
+    plain.serve(responder=gate)
+    moments = iter([True])
+
+    def in_between(frame: types.FrameType, event: str, arg: object) -> None:
+        in_router = frame.f_globals["__name__"] == "realtime_sync.core.response_router"
+        if event == "call" and in_router and frame.f_code.co_name == "_begin" and next(moments, False):  # once
+            os.kill(os.getpid(), signal.SIGINT)
+            with contextlib.suppress(AssertionError):  # it is not to take the request for one that was not sent
+                until(lambda: not requested, 0.5)
+
+    threading.setprofile(in_between)  # of the reader of the next connection
+    try:
+        session = plain.open()
+    finally:
+        threading.setprofile(None)
+    requested = session._engine.responses._requested
+    with pytest.raises(KeyboardInterrupt):
+        session.ask("Talk", WRITTEN)
+    plain.live.wait_for_message("response.cancel")
+    gate.opened.set()
+    assert session.ask("Again", WRITTEN).text == "one two"
 
 
 # The end of the connection -------------------------------------------------------------------------------------------
