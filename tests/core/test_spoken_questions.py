@@ -8,6 +8,8 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Callable, Optional
 
 import attrs
@@ -42,6 +44,25 @@ QUESTION = speak("what is the tallest tree")
 
 def opened(house: House, options: ConversationSessionOptions = SPOKEN, **start: Any) -> Any:
     return house.open(start={"options": options, **start})
+
+
+@contextmanager
+def at_calls_of(function: str, act: Callable[[], object]) -> Iterator[None]:
+    """In the block, this thread does ``act()`` where it calls a function of this name."""
+
+    def look(frame: Any, event: str, argument: object) -> None:
+        if event == "call" and frame.f_code.co_name == function:
+            act()  # if it raises, Python looks no more
+
+    sys.setprofile(look)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def thrown(error: Any) -> None:
+    raise error
 
 
 def is_somebody_in(function: str) -> bool:
@@ -221,16 +242,8 @@ def test_a_recording_is_asked_as_an_item_if_turn_detection_is_switched_on_meanwh
 def test_a_recording_that_was_interrupted_before_its_commit_leaves_no_audio(plain: House, error: Any) -> None:
     plain.serve(transcriber=heard)
     session = opened(plain)
-
-    def interrupt(frame: Any, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_name == "commit":
-            sys.setprofile(None)
-            raise error
-
-    sys.setprofile(interrupt)
-    with pytest.raises(error):
+    with pytest.raises(error), at_calls_of("commit", lambda: thrown(error)):
         session.ask(QUESTION)
-    sys.setprofile(None)
     assert session.ask(QUESTION).user_transcript == EXPECTED
     assert buffered(plain) == 0
     session.close()
@@ -339,15 +352,9 @@ def test_a_transcript_of_what_was_said_before_is_no_turn(plain: House) -> None:
 def test_a_recording_is_not_sent_beyond_the_time_that_the_question_may_take(plain: House) -> None:
     plain.serve(transcriber=heard)
     session = opened(plain)
-
-    def slow(frame: Any, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_name == "_send" and frame.f_code.co_filename.endswith("sending.py"):
-            threading.Event().wait(0.5)
-
-    sys.setprofile(slow)
-    with pytest.raises(WaitTimeoutError, match=r"could not be sent within 0\.4 s"):
+    late = pytest.raises(WaitTimeoutError, match=r"could not be sent within 0\.4 s")
+    with late, at_calls_of("append_frame", lambda: threading.Event().wait(0.5)):
         session.ask(QUESTION * 5, timeout=0.4)
-    sys.setprofile(None)
     assert session.ask(QUESTION).user_transcript == EXPECTED
     assert buffered(plain) == 0
 
@@ -355,15 +362,7 @@ def test_a_recording_is_not_sent_beyond_the_time_that_the_question_may_take(plai
 def test_audio_whose_sending_was_interrupted_and_that_was_cleared_is_in_nobodys_way(plain: House) -> None:
     plain.serve(transcriber=heard)
     session = opened(plain)
-
-    def interrupt(frame: Any, event: str, argument: object) -> None:
-        if event == "call" and frame.f_code.co_name == "append_frame":
-            sys.setprofile(None)
-            raise KeyboardInterrupt
-
-    sys.setprofile(interrupt)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), at_calls_of("append_frame", lambda: thrown(KeyboardInterrupt)):
         session.send_audio(bytes(9600))
-    sys.setprofile(None)
     session.clear_input_audio()
     assert session.ask(QUESTION).user_transcript == EXPECTED
