@@ -30,6 +30,7 @@ class OpenSessions:
         self.closed = False
         self._connecting: set[Cancellation] = set()
         self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()  # their readers keep them alive
+        self._close_seconds = 0.0  # of the session that may take longest; only grows
 
     @contextmanager
     def cancellable(self) -> Iterator[Cancellation]:
@@ -54,6 +55,7 @@ class OpenSessions:
                 engine = make_engine(connection)
                 with self._lock:
                     self._engines.add(engine)
+                    self._close_seconds = max(self._close_seconds, engine.close_seconds)
             return engine
         except BaseException:
             if connection is not None:
@@ -70,18 +72,18 @@ class OpenSessions:
         if self.closed:
             raise ConnectCancelledError("The client was closed while the session was started; nothing is open.")
 
-    def close(self, seconds: float) -> None:
-        """End all sessions and attempts, in ``seconds`` for all together and 0.5 for each that does not answer."""
-        self.closed = True
-        longest = seconds + 0.5 * len(self._engines)
-        aside(lambda: self._close(seconds), "realtime-sync-client-closer", longest)
+    def close(self) -> None:
+        """End all sessions and attempts, from any thread; all together may take as long as the slowest of them."""
+        self.closed = True  # no lock is taken here: this may be a signal handler, in the middle of a start
+        longest = self._close_seconds + 0.5 * len(self._engines)
+        aside(self._close, "realtime-sync-client-closer", longest)
 
-    def _close(self, seconds: float) -> None:
+    def _close(self) -> None:
         with self._lock:
             connecting, engines = list(self._connecting), list(self._engines)
         for cancellation in connecting:
             cancellation.cancel()
-        deadline = Deadline(seconds)  # for all together, silent and stalled ones too
+        deadline = Deadline(self._close_seconds)  # for all together, silent and stalled ones too
         for engine in engines:
             engine.begin_close(1000, "", deadline.left)
         for engine in engines:
