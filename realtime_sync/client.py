@@ -33,6 +33,8 @@ from realtime_sync.transport.urls import show_url
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
+    from realtime_sync.live.session import LiveSession
+    from realtime_sync.protocol.live.options import LiveSessionOptions
     from realtime_sync.reconnect.policy import Reconnect
     from realtime_sync.rest.calls import Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret
@@ -244,6 +246,56 @@ class RealtimeConversationClient:
 
     @public_call
     @discreet
+    def start_live_session(
+        self,
+        options: Optional[LiveSessionOptions] = None,
+        *,
+        model: Optional[str] = None,
+        reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
+        recording: Optional[Recorded] = None,
+        keep_clock: bool = True,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+    ) -> LiveSession:
+        """Start a GPT-Live session: the model listens while it speaks, and takes and leaves the turn by itself.
+
+        Args:
+            options: Settings, all fixed from the start on, such as ``LiveSessionOptions(instructions="Be brief.")``;
+                None: the service's defaults.
+            model: The model (Azure: the deployment), before that of ``options``. None: that of ``options``, else
+                ``OPENAI_LIVE_MODEL``, else ``"gpt-live-1.1"``. The client's own model, which converses in another
+                protocol, is not used.
+            reconnect: As in ``start_conversation_session``.
+            budget: As there; the session is billed by the second, also while nobody speaks.
+            recording: As there.
+            keep_clock: True sends silence whenever nobody sends audio, because the service works only while audio
+                comes. False: you send audio all the time, or nothing happens.
+            headers: As there.
+            query: As there.
+
+        Returns:
+            The session; close it, or use it in a ``with``.
+
+        Raises:
+            WaitTimeoutError: The service did not start the session in time.
+            RealtimeSyncError: As ``start_conversation_session``.
+        """
+        from realtime_sync.live.start import LiveStart, with_model
+
+        return LiveStart(
+            open_sessions=self._sessions,
+            endpoint=self.endpoint,
+            settings=self.settings,
+            options=with_model(options, model, self.endpoint),
+            provisions=Provisions.of(reconnect, budget, recording),
+            keep_clock=keep_clock,
+            headers=headers,
+            query=query,
+        ).run()
+
+    @public_call
+    @discreet
     def attach(
         self,
         call_id: str,
@@ -320,7 +372,7 @@ class RealtimeConversationClient:
         Takes at most ``Timeouts.close`` for all sessions together, and 0.5 seconds for each that does not answer. In a
         signal handler that interrupts another call it returns after half a second, and the closing goes on.
         """
-        self._sessions.close(self.settings.timeouts.close)
+        self._sessions.close()
 
     def __enter__(self: C) -> C:
         return self
