@@ -174,7 +174,7 @@ def refusal(closed: errors.ConnectionClosedError) -> errors.ConnectionFailedErro
 def refused(
     reason: Optional[str], codes: Sequence[Optional[str]], close_info: Optional[errors.CloseInfo] = None
 ) -> errors.HandshakeError:
-    """A server's refusal of a session. ``codes``: words for programs; some servers have the code as the error's type."""
+    """A server's refusal of a session. ``codes``: for programs; some servers tell the code as the error's type."""
     known = (code for code in codes if code in _REFUSALS)
     code = next(known, None) or next(filter(None, codes), None)
     cls = _REFUSALS.get(code or "", errors.HandshakeError)

@@ -1,8 +1,8 @@
 """The session's clock, as far as this side can know it: it runs while audio comes, and 2.8 s longer.
 
 The service places everything on a timeline (milliseconds), which goes on in step with real time while audio comes, and
-stands some 2.8 s after the last of it: no output, no acknowledgement, no usage (as measured, 2026-09). What waits for the
-service then waits for ever, so it asks here first.
+stands some 2.8 s after the last of it: no output, no acknowledgement, no usage (as measured, 2026-09). Who waits for
+the service then waits in vain, so it asks here first.
 
 No lock: each field is written in one assignment, by the thread that sends audio, and read by any.
 """

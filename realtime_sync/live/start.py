@@ -14,7 +14,7 @@ from typing import Optional
 import attrs
 
 import realtime_sync.errors as errors
-from realtime_sync.endpoint.connect import refused, refusal
+from realtime_sync.endpoint.connect import refusal, refused
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.state import LiveEngine, LiveState
@@ -24,7 +24,6 @@ from realtime_sync.protocol.live.options import LiveSessionOptions
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.starting import ConnectionSettings, Provisions, connector, give_back, with_request_id
 from realtime_sync.transport import Connection
-
 
 DEFAULT_MODEL = "gpt-live-1.1"
 
