@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.commands import CommandHandle, PendingCommands
@@ -187,6 +187,7 @@ class LiveEngine(Engine):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         self.clock = LiveClock()
         self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
+        self.working: Callable[[], bool] = lambda: False  # whether the application does work that was handed over
         super().__init__(*arguments, **settings)
 
     @property
