@@ -79,8 +79,8 @@ class ServedSession(Traffic, Handler):
                 connection.delay = faults.delay
             self._run_due_acts()
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection from the server's side."""
+    def close(self, code: Optional[int] = 1000, reason: str = "") -> None:
+        """Close the connection from the server's side; None: without a code."""
         for connection in self._connections():
             connection.close(code, reason)
 
