@@ -22,6 +22,7 @@ from realtime_sync.live.clips import Clips
 from realtime_sync.live.handles import LiveCommandHandle, PartsHandle
 from realtime_sync.live.splitting import split
 from realtime_sync.live.state import LiveEngine
+from realtime_sync.protocol.items import base64_size
 from realtime_sync.protocol.live.commands import (
     LiveSessionCommentaryAppendCommand,
     LiveSessionInstructionsAppendCommand,
@@ -82,7 +83,7 @@ class AppendWatch:
     def deliver(self, update: ConversationUpdate) -> None:
         """See ``Listener``."""
         if type(update) is LiveSessionOutputAudioDeltaUpdate:
-            self._seconds += self._engine.audio_format.seconds(len(update.delta) * 3 // 4)
+            self._seconds += self._engine.audio_format.seconds(base64_size(update.delta))
             if self._open:
                 self._look()
 

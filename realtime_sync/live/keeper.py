@@ -82,7 +82,7 @@ class ClockKeeper:
     def _tell_of_sleep(self, seconds: float) -> None:
         if seconds > RUNS_ON_SECONDS and not self._over.is_set():
             logger.warning(
-                "%s: nothing ran here for %.1f s (a computer that slept?), so the session's clock stood; it goes on now",
+                "%s: nothing ran here for %.1f s (a computer that slept?): the session's clock stood, and goes on now",
                 self._engine.name,
                 seconds,
             )

@@ -9,16 +9,19 @@ what is pushed meanwhile is lost, for the new connection would take it as faster
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING
 
 from realtime_sync.audio.outgoing import OutgoingChunks, outgoing_chunks
 from realtime_sync.audio.source import slices
+from realtime_sync.core.wire_session import Message
 from realtime_sync.interrupts import Flag
 from realtime_sync.live.keeper import ClockKeeper
 from realtime_sync.live.state import LiveEngine
-from realtime_sync.live.track import PIECE_SECONDS, AudioTrack
+from realtime_sync.live.track import APPEND_TYPE, PIECE_SECONDS, AudioTrack
+from realtime_sync.protocol.items import base64_size
+from realtime_sync.protocol.registry import Command
 from realtime_sync.voice.sending import AudioClaim, AudioSend, AudioWriter
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 class LiveAudioInput:
     """All of a live session's audio on its way to the service."""
+
+    append_type = APPEND_TYPE
 
     def __init__(self, engine: LiveEngine) -> None:
         self._engine = engine
@@ -76,6 +81,10 @@ class LiveAudioInput:
         self._engine.check_open()
         return AudioWriter(self._write, self._claim, self.format.sample_bytes)
 
+    def sent_by_hand(self, message: Message) -> None:
+        """Audio was sent by ``send_message``."""
+        self._track.sent_by_hand(base64_size(_audio_in(message)))
+
     def _take_claim(self, stream: object) -> None:
         self._claim.take(stream)
         self._engine.clock.expect()
@@ -102,3 +111,11 @@ class LiveAudioInput:
             self._engine.check_open()
             self._track.wait_for_turn(len(piece), wake)
             self._track.send(piece)
+
+
+def _audio_in(message: Message) -> str:
+    """The base64 of an append, whatever it is given as."""
+    if isinstance(message, Command):
+        return str(getattr(message, "audio", ""))
+    content = message if isinstance(message, Mapping) else json.loads(message)
+    return str(content.get("audio", ""))

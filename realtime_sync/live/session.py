@@ -24,7 +24,6 @@ from realtime_sync.protocol.live.commands import (
     LiveSessionThinkingAppendCommand,
 )
 from realtime_sync.protocol.live.settings import LiveSessionDetails
-
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import discreet
 
@@ -85,6 +84,26 @@ class LiveSession(WireSession):
     # [T] Turns and the conversation ---------------------------------------------------------------------------
 
     # [K] Audio, appends, talking ------------------------------------------------------------------------------
+
+    @public_call
+    @discreet
+    def send_message(self, message: Message) -> CommandHandle:
+        """Send any message as it is. Audio that is sent so is not kept at real time, but reckoned with.
+
+        Args:
+            message: A dict, JSON text, UTF-8 bytes of it, or a command object. A dict and a text are not changed, so
+                give them an ``event_id`` if an ``error`` is to name them.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            InvalidInputError: It cannot be sent as a message.
+        """
+        handle = super().send_message(message)
+        if handle.type == self._audio.append_type:
+            self._audio.sent_by_hand(message)
+        return handle
 
     @property
     def sample_format(self) -> SampleFormat:

@@ -20,7 +20,7 @@ from realtime_sync.live.state import LiveEngine
 from realtime_sync.protocol import codec
 
 PIECE_SECONDS = 0.1
-_APPEND = "session.input_audio.append"
+APPEND_TYPE = "session.input_audio.append"
 # While the session reconnects, its state is looked at so often.
 _LOOK_SECONDS = 0.05
 
@@ -68,8 +68,15 @@ class AudioTrack:
 
     def send(self, samples: bytes) -> None:
         """Send a piece whose turn it is."""
-        self._engine.send_audio((Outgoing(codec.append_frame(samples, _APPEND), audio_bytes=len(samples)),))
+        self._engine.send_audio((Outgoing(codec.append_frame(samples, APPEND_TYPE), audio_bytes=len(samples)),))
         self._engine.clock.sent(self.format.seconds(len(samples)))
+
+    def sent_by_hand(self, size: int) -> None:
+        """So many bytes were sent without waiting for their turn."""
+        seconds = self.format.seconds(size)
+        with self._lock:
+            self._pace.speech(time.monotonic(), seconds)
+        self._engine.clock.sent(seconds)
 
     def _wait_until(self, due: float, wake: Flag) -> None:
         seconds = due - time.monotonic()
