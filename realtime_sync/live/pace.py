@@ -9,7 +9,7 @@ In any stretch of time no more audio is due than that time and the three allowan
 
 from __future__ import annotations
 
-# Audio may be due so much before it would be heard: silence that fills a gap is followed by speech without a delay.
+# Speech may follow the silence of a gap so much before that has been heard: it need not wait for it.
 AHEAD_SECONDS = 0.1
 # After a gap so much is caught up at once; of a longer one the rest stays a delay.
 BEHIND_SECONDS = 0.2
@@ -30,10 +30,11 @@ class Pace:
 
     def speech(self, now: float, seconds: float) -> float:
         """Plan a piece of so many seconds; returns when it is due, which may be a moment that has passed."""
-        self._filling = False
-        self.planned = max(self.planned, now - BEHIND_SECONDS)
-        due = self.planned - AHEAD_SECONDS
-        self.planned += seconds
+        if self._filling:
+            self.planned = max(min(self.planned, now), self.planned - AHEAD_SECONDS)
+            self._filling = False
+        due = max(self.planned, now - BEHIND_SECONDS)
+        self.planned = due + seconds
         return due
 
     def until_gap(self, now: float) -> float:
