@@ -26,6 +26,7 @@ class Pace:
     def __init__(self, now: float) -> None:
         self.planned = now
         """Up to this moment there is audio, if all that was planned is sent when it is due."""
+        self._sounds_until = now  # so long the last piece lasts, which may have been sent later than it was due
         self._filling = False  # the last piece was silence in a gap
 
     def speech(self, now: float, seconds: float) -> float:
@@ -35,11 +36,12 @@ class Pace:
             self._filling = False
         due = max(self.planned, now - BEHIND_SECONDS)
         self.planned = due + seconds
+        self._sounds_until = max(due, now) + seconds
         return due
 
     def until_gap(self, now: float) -> float:
         """In so many seconds a gap is to be filled, if nothing is planned meanwhile; 0 or less: now."""
-        return self.planned + (0.0 if self._filling else GAP_SECONDS) - now
+        return (self.planned if self._filling else self._sounds_until + GAP_SECONDS) - now
 
     def silence(self, now: float, seconds: float) -> None:
         """Plan so much silence, to be sent at once: ``until_gap`` has passed."""
