@@ -82,7 +82,7 @@ def _samples(source: AudioSource) -> bytes:
         for chunk in chunks:
             samples += chunk
             if PCM.seconds(len(samples)) > _MOST_SECONDS:
-                raise InvalidInputError(f"a clip lasts {_MOST_SECONDS:g} s at most, and this source lasts longer: cut it")
+                raise InvalidInputError(f"a clip lasts {_MOST_SECONDS:g} s at most, and this source is longer: cut it")
     finally:
         chunks.close()
     return bytes(samples)
