@@ -62,7 +62,7 @@ def talk(
     speaker = speaker or SoundDeviceSpeaker(format=audio.format)
     for device in (microphone, speaker):
         _check_format(device.name, device.format, audio.format)
-    _Talk(session, audio, microphone, speaker, stop or Flag(), on_update, linger).run()
+    _LiveTalk(session, audio, microphone, speaker, stop or Flag(), on_update, linger).run()
 
 
 class Backlog:
@@ -96,7 +96,7 @@ class _Output:
         """See ``Listener``."""
 
 
-class _Talk:
+class _LiveTalk:
     """One conversation."""
 
     def __init__(
