@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema
 from schema_walk import Schema, SchemaWalk
 
+import realtime_sync.protocol.live.codec  # noqa: F401  it fills the registry
 from tests.harness import DATA
 
 Json = dict[str, Any]
