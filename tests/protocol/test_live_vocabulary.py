@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from live_data import Json, complaints, each_example, examples, frames, walk_of
+from live_data import Json, complaints, each_example, frames, walk_of
 from schema_walk import homeless_in_client_messages, homeless_in_server_messages
 
 from realtime_sync.protocol.dialects import Dialect
@@ -16,6 +16,7 @@ from realtime_sync.protocol.live.kinds import LIVE, LiveUpdateKind
 from realtime_sync.protocol.live.update_base import LiveUpdate
 from realtime_sync.protocol.registry import REALTIME
 from realtime_sync.protocol.update_base import UnknownUpdate
+from tests.server.live.schemas import examples
 
 
 def told_type(example: Json) -> str:
