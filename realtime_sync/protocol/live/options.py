@@ -126,7 +126,7 @@ def _check_model(_: object, __: attrs.Attribute[Any], model: object) -> None:
     if not isinstance(model, str) or not model.strip():
         raise InvalidInputError(f"model must be the name of a live model, such as 'gpt-live-1.1', not {model!r:.60}")
     known = find_model(model)
-    kind = known.kind if known is not None else "conversation" if model.startswith("gpt-realtime") else "live"
+    kind = known.kind if known is not None else "conversation" if model.startswith("gpt-realtime-") else "live"
     starts = {
         "transcription": "start_transcription_session(...)",
         "translation": "start_translation_session(...)",
