@@ -80,8 +80,10 @@ def test_the_whole_round_is_that_of_the_capture(open_call: OpenCall) -> None:
     frames = captured_frames("responses_delegation_function_tool")
     assert backend_kinds(events) == backend_kinds(frames)
     created = next(each for each in events if each["type"] == "session.delegation.created")
-    assert created["delegation"]["target"] == "responses" and created["delegation"]["response_id"] == first["id"]
-    assert second["previous_response_id"] == first["id"] and second["output"] == []
+    assert created["delegation"]["target"] == "responses"
+    assert created["delegation"]["response_id"] == first["id"]
+    assert second["previous_response_id"] == first["id"]
+    assert second["output"] == []
     assert {each["delegation_id"] for each in events if each["type"] == "response.event"} == {delegation_id}
     assert sum(each["type"] == "session.delegation.created" for each in events) == 1
     assert call.peer.text("output").endswith("Tomorrow: 14 degrees, light rain.")
@@ -98,7 +100,8 @@ def test_each_nested_event_has_the_fields_of_the_captured_one(open_call: OpenCal
     frames = captured_frames("responses_delegation_function_tool")
     fields = {nested(each): set(each["event"]) for each in frames if each["type"] == "response.event"}
     told = [each for each in call.peer.events if each["type"] == "response.event"]
-    assert told and all(set(each["event"]) == fields[nested(each)] for each in told)
+    assert told
+    assert all(set(each["event"]) == fields[nested(each)] for each in told)
 
 
 def test_all_open_calls_want_an_output_before_the_backend_goes_on(open_call: OpenCall) -> None:
@@ -115,7 +118,8 @@ def test_all_open_calls_want_an_output_before_the_backend_goes_on(open_call: Ope
     assert [each["name"] for each in calls] == ["first", "second"]
     call.send("response.create", event_id="too_soon")
     error = call.peer.error()
-    assert error["client_event_id"] == "too_soon" and calls[0]["call_id"] in error["message"]
+    assert error["client_event_id"] == "too_soon"
+    assert calls[0]["call_id"] in error["message"]
     for number, each in enumerate(calls):
         item = {"type": "function_call_output", "call_id": each["call_id"], "output": "5"}
         call.send("response.item.create", item=item)
@@ -186,7 +190,8 @@ def test_a_backend_that_fails_is_told_by_an_error_alone(open_call: OpenCall, rul
     call = open_call(rules, delegation=responses(WEATHER, **settings))
     asked(call)
     error = call.peer.error()
-    assert error["message"] == "Responses handoff incomplete." and "client_event_id" not in error
+    assert error["message"] == "Responses handoff incomplete."
+    assert "client_event_id" not in error
     assert backend_kinds(call.peer.events) == ["response.created", "response.in_progress"]
     call.silence(1.0)
     assert not call.twin.is_over
@@ -202,11 +207,12 @@ def test_an_append_with_responses_delegation_names_no_delegation(open_call: Open
 
 # Decisions -----------------------------------------------------------------------------------------------------------
 
+CHOICES = [{"value": "warmer"}, {"value": "colder"}]
 QUESTIONS = [
-    {"type": "choice", "name": "cabin", "instructions": "What is wanted?", "choices": [{"value": "warmer"}, {"value": "colder"}]},
+    {"type": "choice", "name": "cabin", "instructions": "What is wanted?", "choices": CHOICES},
     {"type": "predicate", "name": "urgent", "instructions": "Is it about temperature?"},
     {"type": "score", "instructions": "How calm?", "levels": [{"label": "calm"}, {"label": "angry"}]},
-]  # fmt: skip
+]
 DECISIONS = {"type": "decisions", "decisions": {"model": "decider", "questions": QUESTIONS}}
 
 
@@ -219,7 +225,8 @@ def test_a_delegation_is_decided_at_once(open_call: OpenCall) -> None:
     call = open_call(delegation=DECISIONS)
     delegation_id = asked(call, "Make it warmer, the temperature is low.")
     event = call.peer.until("decision.event")
-    assert event["delegation_id"] == delegation_id and event["trigger_id"] is None
+    assert event["delegation_id"] == delegation_id
+    assert event["trigger_id"] is None
     assert event["event"]["decision"]["model"] == "decider"
     assert decided(event) == ["warmer", 0.9, 0.0]
     call.twin.hear("Colder.")
@@ -235,7 +242,8 @@ def test_items_are_context_for_decisions(open_call: OpenCall) -> None:
     call = open_call(delegation=DECISIONS)
     call.send("decision.item.create", item={"role": "user", "content": "The caller is angry."}, event_id="i_1")
     created = call.peer.until("decision.item.created")
-    assert created["client_event_id"] == "i_1" and created["item"]["content"] == "The caller is angry."
+    assert created["client_event_id"] == "i_1"
+    assert created["item"]["content"] == "The caller is angry."
     call.send("decision.create", event_id="d_1")
     assert decided(call.peer.until("decision.event"))[2] == 1.0
     call.send("decision.item.delete", item_id=created["item"]["id"])

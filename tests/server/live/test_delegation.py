@@ -73,8 +73,10 @@ def test_without_a_clock_nothing_lands_and_the_close_tells_of_it(open_call: Open
     call.advance(0.5)
     call.peer.rest()
     error, closed = call.peer.events[-2:]
-    assert error["error"]["code"] == "context_injection_incomplete" and error["error"]["type"] == "server_error"
-    assert closed["type"] == "session.closed" and closed["usage"] == {"seconds": 3}
+    assert error["error"]["code"] == "context_injection_incomplete"
+    assert error["error"]["type"] == "server_error"
+    assert closed["type"] == "session.closed"
+    assert closed["usage"] == {"seconds": 3}
     assert call.peer.text("output") == ""
 
 
@@ -236,7 +238,8 @@ def test_the_connection_may_be_lost_in_the_middle_of_a_word(open_call: OpenCall)
     call.twin.say("This is not said to its end.")
     call.silence(3.0)
     assert call.peer.rest() == 1011
-    assert len(call.peer.text("output").split()) == 2 and call.twin.ended_by is None
+    assert len(call.peer.text("output").split()) == 2
+    assert call.twin.ended_by is None
 
 
 def test_the_sound_may_stall_and_come_at_once(open_call: OpenCall) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer
 from realtime_sync.testing import ManualClock
+from tests.harness import until
 from tests.server.conftest import server_threads
 from tests.server.live.conftest import Call, LivePeer
 from tests.server.sounds import silence, tone
@@ -36,7 +37,8 @@ def test_nothing_is_said_before_the_client_starts_the_session(server: RealtimeSe
 
 def test_started_tells_the_settings_resolved(open_call: OpenCall) -> None:
     settings = dict(open_call().settings)
-    assert str(settings.pop("id")).startswith("live_") and settings.pop("expires_at") > 1.7e9
+    assert str(settings.pop("id")).startswith("live_")
+    assert settings.pop("expires_at") > 1.7e9
     assert settings == {
         "model": "gpt-live-1",
         "instructions": None,
@@ -107,7 +109,8 @@ def test_before_the_start_every_error_is_the_end(first: Json, code: str, param: 
     with RealtimeServer(models=["gpt-live-1"]) as server, LivePeer(server) as peer:
         peer.send(json.dumps({**first, "event_id": "first"}))
         error = peer.error()
-        assert error["code"] == code and error["client_event_id"] == "first"
+        assert error["code"] == code
+        assert error["client_event_id"] == "first"
         assert param == "" or error["param"] == param
         assert peer.rest() == 1008
         assert len(peer.seen) == 1
@@ -169,7 +172,8 @@ def test_audio_after_a_stop_goes_on_without_a_jump(open_call: OpenCall) -> None:
     call = open_call()
     call.silence(1.0)
     call.advance(60)
-    assert call.twin.stands and call.twin.timeline_ms == 3800
+    assert call.twin.stands
+    assert call.twin.timeline_ms == 3800
     call.silence(1.0)
     assert call.twin.timeline_ms == 4800
     call.hang_up()
@@ -296,7 +300,8 @@ def test_a_fixture_interrupts_the_model_and_closes_its_ears(open_call: OpenCall)
     call.commentary("Now.")
     call.silence(2.0)
     call.hang_up()
-    assert "said" not in call.peer.text("output") and "Now." in call.peer.text("output")
+    assert "said" not in call.peer.text("output")
+    assert "Now." in call.peer.text("output")
     assert tone(500) in call.peer.sound
 
 
@@ -378,8 +383,10 @@ def test_a_close_needs_no_audio_and_ends_without_a_code(open_call: OpenCall) -> 
     assert call.peer.rest() == 1005
     closed = call.peer.events[-1]
     assert (closed["reason"], closed["client_event_id"]) == ("close_requested", "close_1")
-    assert closed["session"] == call.settings and closed["usage"] == {"seconds": 0}
-    assert call.twin.ended_by == "close_requested" and call.twin.wait_until_closed() == 1005
+    assert closed["session"] == call.settings
+    assert closed["usage"] == {"seconds": 0}
+    assert call.twin.ended_by == "close_requested"
+    assert call.twin.wait_until_closed() == 1005
 
 
 def test_the_track_goes_on_until_the_close(open_call: OpenCall) -> None:
@@ -421,7 +428,8 @@ def test_a_close_is_not_answered_if_so_told(open_call: OpenCall) -> None:
     call.silence(1.0)
     call.send("session.close")
     call.advance(60)
-    assert call.twin.ended_by is None and not call.twin.is_over
+    assert call.twin.ended_by is None
+    assert not call.twin.is_over
 
 
 def test_a_lost_client_ends_the_session_and_all_of_its_timers() -> None:
@@ -432,7 +440,8 @@ def test_a_lost_client_ends_the_session_and_all_of_its_timers() -> None:
         call.peer.ws.shutdown()
         assert call.twin.wait_until_closed() == 1006
         clock.advance(100)
-        assert call.twin.is_over and call.twin.ended_by is None
+        assert call.twin.is_over
+        assert call.twin.ended_by is None
 
 
 def test_azure_names_no_messages_times_its_sound_and_tells_usage_each_minute(open_call: OpenCall) -> None:
@@ -445,7 +454,8 @@ def test_azure_names_no_messages_times_its_sound_and_tells_usage_each_minute(ope
     deltas = [each for each in call.peer.seen if each["type"] == "session.output_audio.delta"]
     assert [(each["start_ms"], each["end_ms"]) for each in deltas[:3]] == [(0, 100), (100, 200), (200, 300)]
     assert not any("client_event_id" in each for each in call.peer.events)
-    assert "session.commentary.appended" in call.peer.types() and "session.usage.updated" in call.peer.types()
+    assert "session.commentary.appended" in call.peer.types()
+    assert "session.usage.updated" in call.peer.types()
 
 
 def test_a_hundred_sessions_run_at_once_on_one_clock() -> None:
@@ -457,9 +467,7 @@ def test_a_hundred_sessions_run_at_once_on_one_clock() -> None:
             peer.say("session.start", session={"model": "gpt-live-1"})
             peer.say("session.input_audio.append", audio=pcm)
             assert peer.until("session.started")
-        for peer, session in zip(peers, server.live_sessions, strict=True):
-            while session.received_count < 2:
-                pass
+        until(lambda: all(session.received_count == 2 for session in server.live_sessions))
         clock.advance(1.0)
         assert {session.seconds for session in server.live_sessions} == {1}
         for peer in peers:
