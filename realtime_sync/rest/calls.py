@@ -11,6 +11,7 @@ import attrs
 
 from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_whole
+from realtime_sync.endpoint.model_kinds import check_is_not_live
 from realtime_sync.endpoint.retirement import warn_of_ends
 from realtime_sync.errors import InvalidInputError, UnsupportedByDialectError
 from realtime_sync.protocol.codec import to_text
@@ -92,6 +93,7 @@ class Calls:
 
     def _session(self, options: Optional[ConversationSessionOptions]) -> Json:
         session = session_object(options, self._model, Dialect.GA)
+        check_is_not_live(self._rest.endpoint, session.get("model"))
         warn_of_ends(self._rest.endpoint, self._model, options)
         return session
 
