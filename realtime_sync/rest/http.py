@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Optional, Union
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable, Optional, Union
 from urllib.parse import urlsplit
 
 import attrs
@@ -62,11 +62,16 @@ class RestClient:
         path: str,
         body: Union[Json, None] = None,
         *,
+        live: bool = False,
         parts: Optional[Parts] = None,
+        secrets: Iterable[str] = (),
         repeatable: bool = False,
         cancellation: Optional[Cancellation] = None,
     ) -> RestAnswer:
         """Send ``body`` as JSON, or ``parts`` as a form, or neither, to ``path`` below ``/realtime``.
+
+        ``live``: below ``/live/sessions`` instead. ``secrets``: those that the body holds, for a server that tells it
+        back.
 
         A busy service is asked again as ``retries`` says, after 429 and 503; ``repeatable``: after every 5xx, because
         it does no harm if the operation was done already. Redirects are not followed: they would take the key along.
@@ -83,9 +88,10 @@ class RestClient:
         def may_repeat(error: errors.HandshakeError) -> bool:
             return repeatable or isinstance(error, errors.RateLimitedError) or error.status == 503
 
+        aim = self.endpoint.rest_live_target if live else self.endpoint.rest_target
         return with_retries(
-            lambda: self.endpoint.rest_target(path),
-            lambda target: self._attempt("POST", target, kind, content, cancellation),
+            lambda: aim(path),
+            lambda target: self._attempt("POST", target, kind, content, cancellation, secrets=secrets),
             self.retries,
             cancellation,
             may_repeat=may_repeat,
@@ -104,8 +110,29 @@ class RestClient:
             None,
         )
 
+    @discreet
+    def download(self, path: str, into: Callable[[bytes], object], cancellation: Cancellation) -> None:
+        """Give ``path`` below ``/live/sessions`` to ``into`` piece by piece. A busy service is asked again, as above.
+
+        Raises as ``post`` does, and what ``into`` raises.
+        """
+        with_retries(
+            lambda: self.endpoint.rest_live_target(path),
+            lambda target: self._attempt("GET", target, None, b"", cancellation, into=into),
+            self.retries,
+            cancellation,
+        )
+
     def _attempt(
-        self, method: str, target: Target, kind: Optional[str], content: bytes, cancellation: Optional[Cancellation]
+        self,
+        method: str,
+        target: Target,
+        kind: Optional[str],
+        content: bytes,
+        cancellation: Optional[Cancellation],
+        *,
+        secrets: Iterable[str] = (),
+        into: Optional[Callable[[bytes], object]] = None,
     ) -> RestAnswer:
         status, headers, answer = request(
             method,
@@ -116,10 +143,12 @@ class RestClient:
             proxy=target.proxy,
             ssl_context=target.ssl_context,
             cancellation=cancellation,
+            into=into,
         )
-        hide = _redactor(target).all
-        told = readable_headers({name: hide(value) for name, value in headers.items()})
-        return _accepted(RestAnswer(status=status, headers=told, body=answer), method, target)
+        hidden = redactor([target.url, target.proxy or ""], target.headers.items())
+        hidden.learn(Redactor(secrets))
+        told = readable_headers({name: hidden.all(value) for name, value in headers.items()})
+        return _accepted(RestAnswer(status=status, headers=told, body=answer), method, target, hidden)
 
 
 def _form(parts: Parts) -> tuple[str, bytes]:
@@ -132,14 +161,10 @@ def _form(parts: Parts) -> tuple[str, bytes]:
     return form.headers["Content-Type"], form.body
 
 
-def _redactor(target: Target) -> Redactor:
-    return redactor([target.url, target.proxy or ""], target.headers.items())
-
-
-def _accepted(answer: RestAnswer, method: str, target: Target) -> RestAnswer:
+def _accepted(answer: RestAnswer, method: str, target: Target, hidden: Redactor) -> RestAnswer:
     """The answer if it is no refusal. Raises a ``HandshakeError``."""
     if 200 <= answer.status < 300:
         return answer
 
-    told = _redactor(target).all(answer.body.decode("utf-8", "replace"))
+    told = hidden.all(answer.body.decode("utf-8", "replace"))
     raise handshake_error(answer.status, answer.headers, told, f"{method} {urlsplit(target.url).path}")
