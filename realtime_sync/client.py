@@ -281,13 +281,14 @@ class RealtimeConversationClient:
             WaitTimeoutError: The service did not start the session in time.
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        from realtime_sync.live.start import LiveStart, with_model
+        from realtime_sync.endpoint.live_models import with_live_model
+        from realtime_sync.live.start import LiveStart
 
         return LiveStart(
             open_sessions=self._sessions,
             endpoint=self.endpoint,
             settings=self.settings,
-            options=with_model(options, model, self.endpoint),
+            options=with_live_model(options, model, self.endpoint),
             provisions=Provisions.of(reconnect, budget, recording),
             keep_clock=keep_clock,
             headers=headers,

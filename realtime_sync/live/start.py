@@ -8,7 +8,6 @@ and the step's error raised.
 from __future__ import annotations
 
 import functools
-import os
 from typing import Optional
 
 import attrs
@@ -24,17 +23,6 @@ from realtime_sync.protocol.live.options import LiveSessionOptions
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.starting import ConnectionSettings, Provisions, connector, give_back, with_request_id
 from realtime_sync.transport import Connection
-
-DEFAULT_MODEL = "gpt-live-1.1"
-
-
-def with_model(options: Optional[LiveSessionOptions], model: Optional[str], endpoint: Endpoint) -> LiveSessionOptions:
-    """The options with the model that is to be used. Raises ``ConfigurationError`` if Azure's deployment is missing."""
-    options = options or LiveSessionOptions()
-    model = model or options.model or os.environ.get("OPENAI_LIVE_MODEL")
-    if not model and endpoint.flavour != "openai":
-        raise errors.ConfigurationError("Which deployment? Name the one of a GPT-Live model: model='...'.")
-    return attrs.evolve(options, model=model or DEFAULT_MODEL)
 
 
 @attrs.frozen(eq=False, kw_only=True)

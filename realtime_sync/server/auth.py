@@ -11,6 +11,7 @@ from typing import Mapping, Optional, Sequence, Union
 
 import attrs
 
+from realtime_sync.models import find_model
 from realtime_sync.server import client_secrets
 from realtime_sync.server.client_secrets import IssuedSecret, IssuedSecrets
 from realtime_sync.server.traffic import Upgrade
@@ -78,6 +79,11 @@ class Policy:
         """True for a model that exists."""
         return bool(model) if self.models is None else model in self.models
 
+    def converses_with(self, model: str) -> bool:
+        """True for a model that exists and is served at ``/v1/realtime``, as the live models are not."""
+        known = find_model(model)
+        return self.has_model(model) and (known is None or known.kind != "live")
+
 
 Decision = Union[Flavour, HttpAnswer, SocketRefusal]
 _DENIED = (
@@ -115,7 +121,7 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
     if secret is not None:
         kind, model = secret.configuration.session_type, model or secret.configuration.model
     is_free = kind == "transcription" and not (azure and model)  # OpenAI's names its model later
-    if not is_free and not policy.has_model(model):
+    if not is_free and not policy.converses_with(model):
         return _azure_refusal(404, "DeploymentNotFound", _NO_DEPLOYMENT) if azure else _unknown_model(model)
     if not model or (azure and not model.startswith("gpt-")):  # not the deployment is told, but the model behind it
         model = "gpt-4o-realtime-preview" if preview else "gpt-realtime-2.1"

@@ -182,7 +182,7 @@ class Rest:
 
     def _configured(self, told: Optional[Json], session_type: Optional[str] = None) -> Configuration:
         configuration = Configuration.from_client(told, session_type)
-        if configuration.names_model and not self._policy.has_model(configuration.model):
+        if configuration.names_model and not self._policy.converses_with(configuration.model):
             message = f'Model "{configuration.model}" is not supported in realtime mode.'
             raise Refused("invalid_model", message, "session.model")
         return configuration

@@ -34,8 +34,9 @@ def test_unknown_models_and_deployments_are_left_to_the_service(check: object) -
         check(AZURE, deployment)
 
 
-def test_a_client_secret_and_a_call_are_not_asked_for_with_a_live_model() -> None:
+def test_no_conversation_no_client_secret_and_no_call_is_asked_for_with_a_live_model() -> None:
     client = OpenAIClient("k", endpoint="http://127.0.0.1:1/v1").get_realtime_conversation_client("gpt-live-1.1")
-    for ask in (client.create_client_secret, lambda: client.calls.accept("rtc_1")):
+    asks = (client.start_conversation_session, client.create_client_secret, lambda: client.calls.accept("rtc_1"))
+    for ask in asks:
         with pytest.raises(ConfigurationError, match="start_live_session"):
             ask()
