@@ -8,7 +8,7 @@ import attrs
 
 from realtime_sync.endpoint.endpoint import Endpoint
 from realtime_sync.endpoint.environment import live_model
-from realtime_sync.endpoint.model_kinds import check_is_live
+from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.live.options import LiveSessionOptions
 
 
@@ -17,9 +17,10 @@ def with_live_model(
 ) -> LiveSessionOptions:
     """The options with the model that is to be used: ``model``, else their own, else the environment's.
 
-    Raises ``ConfigurationError`` if Azure's deployment is not named, or if it is no live model.
+    Raises ``ConfigurationError`` if Azure's deployment is not named, ``InvalidInputError`` if it is no live model, or
+    if the options are none.
     """
-    options = options or LiveSessionOptions()
-    model = model or options.model or live_model(endpoint)
-    check_is_live(endpoint, model)
-    return attrs.evolve(options, model=model)
+    options = LiveSessionOptions() if options is None else options
+    if not isinstance(options, LiveSessionOptions):
+        raise InvalidInputError(f"options must be LiveSessionOptions(...) or None, not {type(options).__name__}")
+    return attrs.evolve(options, model=model or options.model or live_model(endpoint))

@@ -13,6 +13,7 @@ from typing import Optional
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.core.commands import CommandHandle
 from realtime_sync.endpoint.connect import refusal, refused
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.live.session import LiveSession
@@ -89,7 +90,10 @@ class LiveStart:
 
     def _start(self, engine: LiveEngine) -> None:
         """Say ``session.start``, and wait until the service has started the session."""
-        started = engine.send(LiveSessionStartCommand(session=self.options.wire_session(None)))
+        self._await(engine.send(LiveSessionStartCommand(session=self.options.wire_session(None))))
+
+    def _await(self, started: CommandHandle) -> None:
+        """Wait for the answer to the first command. Raises what the service has against it."""
         seconds = self.settings.timeouts.greeting
         try:
             started.wait(seconds)

@@ -11,7 +11,7 @@ import attrs
 
 import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries, with_retries
-from realtime_sync.endpoint.endpoint import Endpoint, Target
+from realtime_sync.endpoint.endpoint import Additions, Endpoint, Target
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.secret import Redactor, discreet
 from realtime_sync.timeouts import Timeouts
@@ -62,16 +62,11 @@ class RestClient:
         path: str,
         body: Union[Json, None] = None,
         *,
-        live: bool = False,
         parts: Optional[Parts] = None,
-        secrets: Iterable[str] = (),
         repeatable: bool = False,
         cancellation: Optional[Cancellation] = None,
     ) -> RestAnswer:
         """Send ``body`` as JSON, or ``parts`` as a form, or neither, to ``path`` below ``/realtime``.
-
-        ``live``: below ``/live/sessions`` instead. ``secrets``: those that the body holds, for a server that tells it
-        back.
 
         A busy service is asked again as ``retries`` says, after 429 and 503; ``repeatable``: after every 5xx, because
         it does no harm if the operation was done already. Redirects are not followed: they would take the key along.
@@ -79,22 +74,33 @@ class RestClient:
 
         Raises ``ConfigurationError``, or a ``ConnectionFailedError``: as a session's start does.
         """
-        kind, content = None, b""
-        if parts is not None:
-            kind, content = _form(parts)
-        elif body is not None:
-            kind, content = "application/json", to_text(body).encode()
-
-        def may_repeat(error: errors.HandshakeError) -> bool:
-            return repeatable or isinstance(error, errors.RateLimitedError) or error.status == 503
-
-        aim = self.endpoint.rest_live_target if live else self.endpoint.rest_target
-        return with_retries(
-            lambda: aim(path),
-            lambda target: self._attempt("POST", target, kind, content, cancellation, secrets=secrets),
-            self.retries,
+        kind, content = _json(body) if parts is None else _form(parts)
+        return self._posted(
+            lambda: self.endpoint.rest_target(path),
+            lambda target: self._attempt("POST", target, kind, content, cancellation),
             cancellation,
-            may_repeat=may_repeat,
+            repeatable,
+        )
+
+    @discreet
+    def post_live(
+        self,
+        door: str,
+        body: Optional[Json],
+        cancellation: Cancellation,
+        *,
+        headers: Optional[Additions] = None,
+        secrets: Iterable[str] = (),
+    ) -> RestAnswer:
+        """Send ``body`` as JSON, or nothing, to ``door`` below ``/live/sessions``; as ``post`` in all else.
+
+        ``headers``: beside those of the endpoint. ``secrets``: those of ``body``, for a server that tells it back.
+        """
+        kind, content = _json(body)
+        return self._posted(
+            lambda: self.endpoint.rest_live_target(door, extra_headers=headers),
+            lambda target: self._attempt("POST", target, kind, content, cancellation, secrets=secrets),
+            cancellation,
         )
 
     @discreet
@@ -111,17 +117,29 @@ class RestClient:
         )
 
     @discreet
-    def download(self, path: str, into: Callable[[bytes], object], cancellation: Cancellation) -> None:
-        """Give ``path`` below ``/live/sessions`` to ``into`` piece by piece. A busy service is asked again, as above.
+    def download_live(self, door: str, into: Callable[[bytes], object], cancellation: Cancellation) -> None:
+        """Give what is at ``door`` below ``/live/sessions`` to ``into``, piece by piece. A busy service is asked again.
 
         Raises as ``post`` does, and what ``into`` raises.
         """
         with_retries(
-            lambda: self.endpoint.rest_live_target(path),
+            lambda: self.endpoint.rest_live_target(door),
             lambda target: self._attempt("GET", target, None, b"", cancellation, into=into),
             self.retries,
             cancellation,
         )
+
+    def _posted(
+        self,
+        aim: Callable[[], Target],
+        attempt: Callable[[Target], RestAnswer],
+        cancellation: Optional[Cancellation],
+        repeatable: bool = False,
+    ) -> RestAnswer:
+        def may_repeat(error: errors.HandshakeError) -> bool:
+            return repeatable or isinstance(error, errors.RateLimitedError) or error.status == 503
+
+        return with_retries(aim, attempt, self.retries, cancellation, may_repeat=may_repeat)
 
     def _attempt(
         self,
@@ -149,6 +167,11 @@ class RestClient:
         hidden.learn(Redactor(secrets))
         told = readable_headers({name: hidden.all(value) for name, value in headers.items()})
         return _accepted(RestAnswer(status=status, headers=told, body=answer), method, target, hidden)
+
+
+def _json(body: Optional[Json]) -> tuple[Optional[str], bytes]:
+    """A body, which may be none, and its media type."""
+    return (None, b"") if body is None else ("application/json", to_text(body).encode())
 
 
 def _form(parts: Parts) -> tuple[str, bytes]:
