@@ -16,7 +16,7 @@ _MOST_TOKENS = 500
 _ACKNOWLEDGED_MS = 50.0  # behind its place, when the model is there: some 0.75 s after it came
 
 
-class Appends:
+class TwinAppends:
     """Those of one session. Every method is called under its lock."""
 
     def __init__(self, session: TwinSession) -> None:

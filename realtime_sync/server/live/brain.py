@@ -10,10 +10,10 @@ from realtime_sync.server.responder import Turn
 
 
 @attrs.frozen
-class Delegate:
+class DelegateWork:
     """A piece of an answer: the work is delegated. What the model says of it is ``LiveRules.acknowledgement``."""
 
 
-LivePiece = Union[str, Delegate]
+LivePiece = Union[str, DelegateWork]
 LiveBrain = Callable[[Turn], Union[LivePiece, Iterable[LivePiece]]]
-"""Answers what the user has said, on a thread of its own: what is said, ``Delegate()``, or some of both."""
+"""Answers what the user has said, on a thread of its own: what is said, ``DelegateWork()``, or some of both."""

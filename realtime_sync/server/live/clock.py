@@ -23,7 +23,7 @@ _LATE_MS = 500.0
 
 
 @attrs.define
-class Timeline:
+class TwinTimeline:
     """All moments are seconds of one clock, and never go back; all results are milliseconds of the timeline."""
 
     _at: Optional[float] = attrs.field(default=None, init=False)  # the moment of _ms; None before any audio

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _UNTIL_ACKNOWLEDGED_MS = 300.0
 
 
-class Delegations:
+class TwinDelegations:
     """Those of one session. Every method is called under its lock."""
 
     def __init__(self, session: TwinSession) -> None:
@@ -22,7 +22,7 @@ class Delegations:
         self._acknowledgements: list[Cancel] = []
 
     def create(self, *, after_words: bool) -> str:
-        """Delegate, right behind the last of the user's words that was heard, or at once. Returns the id."""
+        """DelegateWork, right behind the last of the user's words that was heard, or at once. Returns the id."""
         session, own = self._session, new_id("item")
         heard = session.ears.last
         offset = int(session.timeline_ms) if heard is None else heard.start_ms
@@ -37,7 +37,7 @@ class Delegations:
         session = self._session
         target = str(session.options["delegation"]["type"])
         delegation: Json = {"id": own, "type": "delegation", "target": target}
-        begin = session.backend.prepare(delegation)
+        begin = session.target.prepare(delegation)
         session.emit({"type": "session.delegation.created", "offset_ms": offset_ms, "delegation": delegation})
         begin()
         later = session.rules.faults.delegates_again_ms

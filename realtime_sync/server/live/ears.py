@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Optional
 
 from realtime_sync.server.live.clock import LAG_MS
-from realtime_sync.server.live.words import Fragment, fragments, grid_after, length_of
+from realtime_sync.server.live.words import TimedWords, fragments, grid_after, length_of
 
 if TYPE_CHECKING:
     from realtime_sync.server.live.session import TwinSession
@@ -20,7 +20,7 @@ class Ears:
     def __init__(self, session: TwinSession) -> None:
         self._session = session
         self.muted = False
-        self.last: Optional[Fragment] = None
+        self.last: Optional[TimedWords] = None
         """The last piece of the user's words that was understood, told or about to be."""
 
     @property

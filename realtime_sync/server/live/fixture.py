@@ -15,7 +15,7 @@ _BYTES_PER_SECOND = 48_000  # PCM16 at 24,000 Hz, whatever the session's format
 _MOST_SECONDS = 30
 
 
-class Fixture:
+class TwinFixture:
     """The clip of one session. Every method is called under its lock."""
 
     def __init__(self, session: TwinSession) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Iterable, Optional
 import attrs
 
 from realtime_sync.server.clock import Cancel
-from realtime_sync.server.live.words import Fragment, fragments, grid_after
+from realtime_sync.server.live.words import TimedWords, fragments, grid_after
 from realtime_sync.server.speech.protocols import Spoken
 from realtime_sync.server.speech.recorded import RecordedSynthesizer
 from realtime_sync.server.speech.without_models import LetterSynthesizer
@@ -81,7 +81,7 @@ class Mouth:
             self._plans.append(session.schedule.add(due, lambda piece=piece: self._tell(piece)))  # type: ignore[misc]
         session.pump()
 
-    def _tell(self, piece: Fragment) -> None:
+    def _tell(self, piece: TimedWords) -> None:
         self._session.tell_words("session.output_transcript.delta", piece)
         self.told += 1
         if self.told == self._session.rules.faults.drop_after_words:

@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, Callable, Mapping, Optional, Protocol, cast
 
 from realtime_sync.server.auth import LiveDoor, Policy
 from realtime_sync.server.clock import Timers
-from realtime_sync.server.live.appends import Appends
-from realtime_sync.server.live.backend import Backend
-from realtime_sync.server.live.clock import Timeline
-from realtime_sync.server.live.delegations import Delegations
+from realtime_sync.server.live.appends import TwinAppends
+from realtime_sync.server.live.clock import TwinTimeline
+from realtime_sync.server.live.delegations import TwinDelegations
 from realtime_sync.server.live.ears import Ears
 from realtime_sync.server.live.faults import LiveRules
-from realtime_sync.server.live.fixture import Fixture, decoded
+from realtime_sync.server.live.fixture import TwinFixture, decoded
 from realtime_sync.server.live.mouth import Mouth
 from realtime_sync.server.live.settings import check_start, format_of, resolved, tokens_of, updated
 from realtime_sync.server.live.shapes import check_message
+from realtime_sync.server.live.target import DelegationTarget
 from realtime_sync.server.live.track import DELTA_MS, OutputTrack, bytes_per_ms
-from realtime_sync.server.live.words import Fragment
+from realtime_sync.server.live.words import TimedWords
 from realtime_sync.server.served import ServedSession, printable
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.traffic import Upgrade
@@ -82,15 +82,15 @@ class TwinSession(ServedSession):
         self.ended_by: Optional[str] = None
         self.history: collections.deque[tuple[float, Json]] = collections.deque(maxlen=_HISTORY)
         self.watchers: list[Watcher] = []
-        self.timeline = Timeline()
+        self.timeline = TwinTimeline()
         self.schedule = Timers()  # in milliseconds of the timeline, done when the model is there
         self.track = OutputTrack(format_of(None))
         self.ears = Ears(self)
         self.mouth = Mouth(self)
-        self.appends = Appends(self)
-        self.delegations = Delegations(self)
-        self.fixture = Fixture(self)
-        self.backend = Backend(self)
+        self.appends = TwinAppends(self)
+        self.delegations = TwinDelegations(self)
+        self.fixture = TwinFixture(self)
+        self.target = DelegationTarget(self)
         self._pumped_at: Optional[float] = None
         self._advanced_ms = 0.0
         self._closing = False
@@ -207,7 +207,7 @@ class TwinSession(ServedSession):
         with self.lock:
             self.is_over = True
             self._cancel_timers()
-            self.backend.close()
+            self.target.close()
             model = "no model" if self.session is None else printable(str(self.session["model"]))
         seconds = time.monotonic() - self.opened_at
         how = "connection lost" if code == 1006 else f"closed by the {'client' if by_client else 'server'} with {code}"
@@ -236,7 +236,7 @@ class TwinSession(ServedSession):
         elif kind.endswith(".append"):
             self.appends.take(message)
         elif kind.startswith(("response.", "decision.")):
-            self.backend.take(message)
+            self.target.take(message)
         else:
             raise Refused("invalid_event", "The session has started already.", "type")
         self.pump()
@@ -381,7 +381,7 @@ class TwinSession(ServedSession):
             for watcher in self.watchers:
                 watcher.on_event(text, message)
 
-    def tell_words(self, wire_type: str, piece: Fragment) -> None:
+    def tell_words(self, wire_type: str, piece: TimedWords) -> None:
         """Tell a piece of somebody's words."""
         times = {"start_ms": piece.start_ms, "end_ms": piece.end_ms}
         self.emit({"type": wire_type, **times, "delta": piece.text})
@@ -414,7 +414,7 @@ class TwinSession(ServedSession):
         with self.lock:
             if self.is_over or self.ended_by or self.session is None:
                 return
-            self.backend.close()
+            self.target.close()
             self._send_sound(rest=True)
             self.ended_by = reason
             closed = {"reason": reason, "session": self.session, "usage": {"seconds": self.seconds}}

@@ -13,7 +13,7 @@ GRID_MS = 200
 
 
 @attrs.frozen
-class Fragment:
+class TimedWords:
     """A piece of a text, and where on the timeline it stands."""
 
     text: str
@@ -36,7 +36,7 @@ def length_of(text: str) -> float:
     return LETTER_MS * len(text.strip())
 
 
-def fragments(text: str, start_ms: int, length_ms: float) -> Sequence[Fragment]:
+def fragments(text: str, start_ms: int, length_ms: float) -> Sequence[TimedWords]:
     """The words of a text that is said within so many milliseconds, on the grid; those of one place are one piece.
 
     Together they are the text.
@@ -48,4 +48,4 @@ def fragments(text: str, start_ms: int, length_ms: float) -> Sequence[Fragment]:
         letters = word.start() + len(word[0]) - len(word[0].lstrip())
         place = start_ms + int(scale * letters // GRID_MS) * GRID_MS
         placed[place] = placed.get(place, "") + word[0]
-    return [Fragment(words, place, place + GRID_MS) for place, words in placed.items()]
+    return [TimedWords(words, place, place + GRID_MS) for place, words in placed.items()]

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from realtime_sync.server.live.session import TwinSession
 
 
-class Backend:
+class DelegationTarget:
     """Delegation to the client: the server does nothing more. Every method is called under the session's lock."""
 
     def __init__(self, session: TwinSession) -> None:
