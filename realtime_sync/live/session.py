@@ -13,7 +13,7 @@ from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.wire_session import WireSession
 from realtime_sync.live.calls import send_key
 from realtime_sync.live.state import LiveEngine
-from realtime_sync.protocol.live.resources import LiveSessionDetails
+from realtime_sync.protocol.live.settings import LiveSessionDetails
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget

@@ -26,7 +26,7 @@ from realtime_sync.protocol.live.settings import (
     LiveSessionSettings,
     LiveWakePolicy,
 )
-from realtime_sync.protocol.registry import UNSET
+from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.rest.call_checks import check_reject_status, check_target, check_text, quoted_id
 from realtime_sync.rest.http import Json, RestAnswer, RestClient
 from realtime_sync.secret import Secret, discreet, reportable
@@ -287,5 +287,5 @@ def _webrtc(sdp: str) -> Json:
     return {"type": "webrtc", "sdp": sdp}
 
 
-def _browser(data_channel: Optional[LiveDataChannel]) -> object:
+def _browser(data_channel: Optional[LiveDataChannel]) -> Setting[LiveBrowser]:
     return UNSET if data_channel is None else LiveBrowser(data_channel=data_channel)
