@@ -292,6 +292,7 @@ class RealtimeConversationClient:
             endpoint=self.endpoint,
             settings=self.settings,
             options=with_live_model(options, model, self.endpoint),
+            delegation=None,
             provisions=Provisions.of(reconnect, budget, recording),
             keep_clock=keep_clock,
             headers=headers,
