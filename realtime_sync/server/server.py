@@ -27,8 +27,8 @@ from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.http import HttpListener
-from realtime_sync.server.live.faults import LiveRules
 from realtime_sync.server.live.calls import TwinCall
+from realtime_sync.server.live.faults import LiveRules
 from realtime_sync.server.live.rest import LiveRest
 from realtime_sync.server.live.session import TwinSession
 from realtime_sync.server.live.sessions import LiveSessions
