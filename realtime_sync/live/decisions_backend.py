@@ -15,6 +15,7 @@ from realtime_sync.live.handover import Handover, Speaking
 from realtime_sync.live.handovers import HandoverQueue
 from realtime_sync.protocol.live.questions import LiveAnswer, LiveBackendUsage, LiveDecisionsSettings, LiveQuestion
 from realtime_sync.protocol.live.updates import LiveDecisionEventUpdate
+from realtime_sync.protocol.tool_options import as_list
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import reportable
 
@@ -76,20 +77,18 @@ class DecisionsBackend:
         settings: Model and questions, as the service gets them.
 
     Raises:
-        ConfigurationError: There is no model, no question, or something else is one.
+        ConfigurationError: There is no model or no question, or a question is none.
+        InvalidInputError: The questions are no list.
     """
 
-    def __init__(
-        self, model: str, questions: Sequence[LiveQuestion], on_decision: Optional[OnDecision] = None
-    ) -> None:
+    def __init__(self, model: str, questions: Sequence[LiveQuestion], on_decision: Optional[OnDecision] = None) -> None:
         if not isinstance(model, str) or not model:
             raise ConfigurationError(f"a backend needs the name of a model, not {model!r:.60}")
-        asked = [questions] if isinstance(questions, LiveQuestion) else list(questions)
-        wrong: list[object] = [each for each in asked if not isinstance(each, LiveQuestion)]
-        if wrong or not asked:
+        asked = as_list("questions", questions)
+        if not asked or not all(isinstance(each, LiveQuestion) for each in asked):
             raise ConfigurationError(
                 "questions are a list of LiveChoiceQuestion(...), LivePredicateQuestion(...) or "
-                f"LiveScoreQuestion(...), not {wrong[0] if wrong else asked!r:.60}"
+                f"LiveScoreQuestion(...), not {asked!r:.60}"
             )
         self.settings = LiveDecisionsSettings(model=model, questions=asked)
         self.on_decision = on_decision
@@ -101,9 +100,7 @@ class DecisionsBackend:
 class DecisionQueue(HandoverQueue[MadeDecision]):
     """The decisions that wait for ``on_decision``. A listener."""
 
-    def __init__(
-        self, speaking: Speaking, session_id: Callable[[], Optional[str]], check: Callable[[], None]
-    ) -> None:
+    def __init__(self, speaking: Speaking, session_id: Callable[[], Optional[str]], check: Callable[[], None]) -> None:
         super().__init__(session_id, check)
         self._speaking = speaking
 

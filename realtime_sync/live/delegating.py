@@ -47,7 +47,9 @@ from realtime_sync.protocol.registry import UNSET, Options, Setting
 if TYPE_CHECKING:
     from realtime_sync.live.state import LiveEngine
 
-O = TypeVar("O", bound=Options)
+S = TypeVar("S", bound=Options)
+_CHANGES: dict[str, type[Options]] = {"responses": LiveResponsesSettings, "decisions": LiveDecisionsSettings}
+
 GivenDelegate = Union[Delegate, ResponsesBackend, DecisionsBackend]
 
 
@@ -188,21 +190,21 @@ class SessionDelegation:
     def _changed(self, changes: Union[LiveResponsesSettings, LiveDecisionsSettings, None]) -> LiveDelegation:
         """The delegation with these changes, as a whole: Azure replaces it as a whole. Raises if they cannot be."""
         kind = self.kind
-        wanted = {"responses": LiveResponsesSettings, "decisions": LiveDecisionsSettings}.get(kind)
+        wanted = _CHANGES.get(kind)
         if changes is not None and (wanted is None or not isinstance(changes, wanted)):
             takes = f"takes {wanted.__name__}(...)" if wanted is not None else "has no backend"
             raise InvalidInputError(
-                f"{type(changes).__name__} cannot be changed here: who does the delegated work, and all settings of the "
-                f"voice, are fixed at the start of a session. This one {takes}"
+                f"{type(changes).__name__} cannot be changed here: who does the delegated work, and all settings of "
+                f"the voice, are fixed at the start of a session. This one {takes}"
             )
         now = self.settings
         if isinstance(changes, LiveResponsesSettings):
             before = now.responses if isinstance(now, LiveResponsesDelegation) else UNSET
-            return LiveResponsesDelegation(responses=_merged(before, changes))
-        if isinstance(changes, LiveDecisionsSettings):
+            now = LiveResponsesDelegation(responses=_merged(before, changes))
+        elif isinstance(changes, LiveDecisionsSettings):
             asked = now.decisions if isinstance(now, LiveDecisionsDelegation) else UNSET
-            return LiveDecisionsDelegation(decisions=_merged(asked, changes))
-        return now if now is not None else LiveDelegation(type=kind)
+            now = LiveDecisionsDelegation(decisions=_merged(asked, changes))
+        return now or LiveDelegation(type=kind)
 
     # Decisions ----------------------------------------------------------------------------------------------------
 
@@ -230,10 +232,12 @@ class SessionDelegation:
         """Raise ``UsageError`` if somebody else does the work of this session."""
         if self.kind != kind:
             name = {"responses": "ResponsesBackend", "decisions": "DecisionsBackend"}[kind]
-            raise UsageError(f"{what}, and this session has none: start one with start_live_session(delegate={name}(...))")
+            raise UsageError(
+                f"{what}, and this session has none: start one with start_live_session(delegate={name}(...))"
+            )
 
 
-def _merged(before: Setting[O], changes: O) -> O:
+def _merged(before: Setting[S], changes: S) -> S:
     """Settings with changes: those that are UNSET stay."""
     if not before:
         return changes

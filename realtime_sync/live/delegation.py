@@ -83,9 +83,7 @@ class DelegationRequest(Handover):
 class DelegationQueue(HandoverQueue[DelegationRequest]):
     """The delegations that wait for somebody to take them; see the module. A listener."""
 
-    def __init__(
-        self, speaking: Speaking, session_id: Callable[[], Optional[str]], check: Callable[[], None]
-    ) -> None:
+    def __init__(self, speaking: Speaking, session_id: Callable[[], Optional[str]], check: Callable[[], None]) -> None:
         super().__init__(session_id, check)
         self._speaking = speaking
         self._fragments: deque[_Fragment] = deque(maxlen=_MOST_FRAGMENTS)

@@ -41,7 +41,7 @@ from realtime_sync.live.handover import Speaking
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
 from realtime_sync.protocol.live.commands import LiveResponseCreateCommand, LiveResponseItemCreateCommand
-from realtime_sync.protocol.live.settings import LiveReasoningOptions, LiveResponsesDelegation, LiveResponsesSettings
+from realtime_sync.protocol.live.settings import LiveReasoningOptions, LiveResponsesSettings
 from realtime_sync.protocol.live.tools import LiveFunctionTool, LiveTool, LiveToolChoice
 from realtime_sync.protocol.live.updates import LiveErrorUpdate, LiveResponseEventUpdate
 from realtime_sync.protocol.registry import UNSET
@@ -74,7 +74,7 @@ _MOST_REMEMBERED = 256  # delegations whose rounds are counted, and responses in
 
 @reportable
 class ResponsesBackend:
-    """Has another model of the service do the work, for ``start_live_session(delegate=...)``. It may serve many sessions.
+    """Has another model of the service do the work, for ``start_live_session(delegate=...)``; also for many sessions.
 
     Args:
         model: The model that works, such as ``"gpt-5.6-luna"``; on Azure a deployment.
@@ -224,7 +224,8 @@ class BackendCalls:
             )
         if item.get("type") != "function_call" or item.get("status") not in ("completed", None):
             return
-        call = FunctionCallItem(**{name: str(item.get(name) or "") for name in ("call_id", "name", "arguments")})
+        call_id, name, arguments = (str(item.get(name) or "") for name in ("call_id", "name", "arguments"))
+        call = FunctionCallItem(call_id=call_id, name=name, arguments=arguments)
         with self._lock:
             self._noted.setdefault(delegation_id, []).append(call)
             _keep_newest(self._noted)

@@ -16,6 +16,7 @@ import attrs
 import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import refusal, refused
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
+from realtime_sync.live.delegating import Delegating
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions
@@ -43,6 +44,7 @@ class LiveStart:
 
     Attributes:
         options: The settings, with the model.
+        delegating: Who does the work that the model hands over.
         keep_clock: Whether silence is sent while nobody sends audio.
         door: What follows ``/live/sessions`` in the path; empty: a new session.
     """
@@ -52,6 +54,7 @@ class LiveStart:
     settings: ConnectionSettings
     options: LiveSessionOptions
     provisions: Provisions
+    delegating: Delegating = attrs.field(factory=Delegating)
     keep_clock: bool = True
     headers: Optional[Additions] = None
     query: Optional[Additions] = None
@@ -67,7 +70,12 @@ class LiveStart:
         engine: Optional[LiveEngine] = None
         try:
             engine = self.open_sessions.connected(connect, functools.partial(self._engine, writer))
-            session = LiveSession(engine, client_request_id=request_id, budget=self.provisions.budget)
+            session = LiveSession(
+                engine,
+                client_request_id=request_id,
+                budget=self.provisions.budget,
+                delegating=self.delegating,
+            )
             self._introduce(session, engine)
             return session
         except BaseException:  # Ctrl-C, too
@@ -101,7 +109,7 @@ class LiveStart:
 
     def _start(self, engine: LiveEngine) -> None:
         """Say ``session.start``, and wait until the service has started the session."""
-        started = engine.send(LiveSessionStartCommand(session=self.options.wire_session(None)))
+        started = engine.send(LiveSessionStartCommand(session=self.options.wire_session(self.delegating.settings)))
         seconds = self.settings.timeouts.greeting
         try:
             started.wait(seconds)
