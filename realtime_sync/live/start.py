@@ -114,7 +114,7 @@ class LiveStart:
         try:
             started.wait(seconds)
         except errors.ServerError as error:
-            raise refused(error.update.message, (error.code, error.type)) from None
+            raise refused(error.update.message if error.update else str(error), (error.code, error.type)) from None
         except errors.ConnectionClosedError as error:
             raise refusal(error) from error.__cause__
         except errors.WaitTimeoutError as error:
