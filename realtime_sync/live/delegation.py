@@ -19,9 +19,12 @@ import math
 import time
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Callable, Optional, Union
+from typing import Callable, Optional, Union
 
 from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.conversation.live.conversation import LiveConversation
+from realtime_sync.conversation.live.fragments import FragmentReader
+from realtime_sync.conversation.live.turns import LiveTurn
 from realtime_sync.core.streams import End
 from realtime_sync.errors import AudioFormatError
 from realtime_sync.live.handover import Handover, Speaking
@@ -36,9 +39,6 @@ from realtime_sync.protocol.live.updates import (
 )
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import reportable
-
-if TYPE_CHECKING:
-    from realtime_sync.live.turns import LiveTurn
 
 # Seconds of the timeline for words that come late, and for the first word if there is none yet.
 _LATE_WORDS = 0.3
@@ -87,23 +87,29 @@ class DelegationQueue(HandoverQueue[DelegationRequest]):
         super().__init__(session_id, check)
         self._speaking = speaking
         self._fragments: deque[_Fragment] = deque(maxlen=_MOST_FRAGMENTS)
+        self._reader = FragmentReader()
         self._heard = 0  # fragments that have come
         self._format = PCM
         self._track = 0.0  # seconds of the output track that have come
 
     def _note(self, update: ConversationUpdate) -> None:
+        if self._waiting:  # also while nobody takes them, so that each has its own words
+            with self._lock:
+                self._note_due()
         if isinstance(update, LiveSessionOutputAudioDeltaUpdate):
             self._track += self._seconds(update)
         elif isinstance(update, _FRAGMENTS):
-            with self._lock:
-                self._fragments.append(update)
-                self._heard += 1
+            if self._reader.read(update, update.arrived_at) is not None:  # else it is told again
+                with self._lock:
+                    self._fragments.append(update)
+                    self._heard += 1
         elif isinstance(update, LiveSessionDelegationCreatedUpdate):
             if update.delegation.target == "client" and self._is_new(update.delegation_id):
                 self._add(DelegationRequest(update.delegation_id, update.offset_ms, self._speaking, self._track))
-        elif isinstance(update, LiveSessionStartedUpdate) and update.session.audio_format is not None:
+        elif isinstance(update, LiveSessionStartedUpdate):
+            self._reader.read(update, update.arrived_at)  # another session may have another timeline
             with suppress(AudioFormatError):  # the wall's clock will do
-                self._format = SampleFormat.of(update.session.audio_format)
+                self._format = SampleFormat.of(update.session.audio_format or PCM)
 
     def _seconds(self, update: LiveSessionOutputAudioDeltaUpdate) -> float:
         if update.start_ms is not None and update.end_ms is not None:
@@ -115,10 +121,14 @@ class DelegationQueue(HandoverQueue[DelegationRequest]):
         return _filled(taken) if isinstance(taken, DelegationRequest) else taken
 
     def _is_ready(self) -> bool:
+        self._note_due()
+        return self._waiting[0]._until is not None
+
+    def _note_due(self) -> None:
+        """Note which requests have their words. The lock is held."""
         for request in self._waiting:
             if request._until is None and self._is_due(request):
                 request._until = self._heard
-        return self._waiting[0]._until is not None
 
     def _is_due(self, request: DelegationRequest) -> bool:
         passed, seconds = self._track - request._track, self._wait()
@@ -144,10 +154,9 @@ class DelegationQueue(HandoverQueue[DelegationRequest]):
 
 def _filled(request: DelegationRequest) -> DelegationRequest:
     """The request with what was said."""
-    from realtime_sync.live.turns import LiveTurnCollector
-
-    collector = LiveTurnCollector()
-    turns = [turn for fragment in request._fragments for turn in collector.apply(fragment)]
-    request.transcript = tuple(sorted([*turns, *collector.rest()], key=lambda turn: turn.start_ms))
-    request.text = " ".join(turn.text.strip() for turn in request.transcript if turn.speaker == "user")
+    said = LiveConversation()
+    for fragment in request._fragments:
+        said.apply(fragment)
+    request.transcript = tuple(said.turns)
+    request.text = " ".join(turn.text for turn in request.transcript if turn.speaker == "user")
     return request

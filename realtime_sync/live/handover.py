@@ -20,7 +20,7 @@ from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.values import Value
 
 if TYPE_CHECKING:
-    from realtime_sync.live.conversation import LiveConversation
+    from realtime_sync.conversation.live.conversation import LiveConversation
 
 logger = logging.getLogger(__name__)
 
