@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Callable, Optional
 
 from realtime_sync.errors import ConfigurationError
+from realtime_sync.live.delegates import check_callable
 from realtime_sync.live.handover import Handover, Speaking
 from realtime_sync.live.handovers import HandoverQueue
 from realtime_sync.protocol.live.questions import LiveAnswer, LiveBackendUsage, LiveDecisionsSettings, LiveQuestion
@@ -78,12 +79,14 @@ class DecisionsBackend:
 
     Raises:
         ConfigurationError: There is no model or no question, or a question is none.
-        InvalidInputError: The questions are no list.
+        InvalidInputError: The questions are no list, or ``on_decision`` takes no decision.
     """
 
     def __init__(self, model: str, questions: Sequence[LiveQuestion], on_decision: Optional[OnDecision] = None) -> None:
         if not isinstance(model, str) or not model:
             raise ConfigurationError(f"a backend needs the name of a model, not {model!r:.60}")
+        if on_decision is not None:
+            check_callable("on_decision", on_decision)
         asked = as_list("questions", questions)
         if not asked or not all(isinstance(each, LiveQuestion) for each in asked):
             raise ConfigurationError(

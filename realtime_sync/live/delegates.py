@@ -18,7 +18,6 @@ import logging
 from collections.abc import Iterator
 from typing import Callable, Final, Generic, Optional, TypeVar
 
-from realtime_sync.checks import check_whole
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
@@ -29,7 +28,6 @@ from realtime_sync.live.handovers import HandoverQueue
 from realtime_sync.secret import reportable
 from realtime_sync.tools.calls import CallThreads, RunningCall, ToolOutcome, Work
 from realtime_sync.tools.results import result_text
-from realtime_sync.tools.tool import checked_timeout
 
 H = TypeVar("H", bound=Handover)
 
@@ -47,15 +45,14 @@ TIMEOUT_SECONDS: Final = 120.0
 _LEAST_THREADS = 8
 
 
-def check_delegate(delegate: Delegate, concurrency: int, timeout: Optional[float]) -> None:
-    """Raise ``InvalidInputError`` if it cannot be called with one request, or a number is none."""
-    check_whole("delegate_concurrency", concurrency, at_least=1, at_most=64)
-    checked_timeout(timeout, "the delegate")
+def check_callable(what: str, function: Callable[..., object]) -> None:
+    """Raise ``InvalidInputError`` if a function cannot be called with one argument."""
     try:
-        inspect.signature(delegate).bind(None)
+        inspect.signature(function).bind(None)
     except TypeError:
         raise InvalidInputError(
-            f"the delegate {name_of(delegate)} must take one argument, the request: def delegate(request): ..."
+            f"{what} must be a function of one argument, what was handed over: def {what}(request): ...; it is "
+            f"{function!r:.60}"
         ) from None
     except ValueError:  # some builtins do not say what they take
         pass
@@ -130,7 +127,7 @@ def _words_for(outcome: ToolOutcome, request: Handover) -> str:
     """What is to be said at the end of a call. One that was cancelled has logged it, if it says anything."""
     if outcome.error is None:
         return outcome.output
-    if outcome.cancelled or request.answered:
+    if outcome.cancelled or request.answered or request._delegation_id is None:  # nobody waits for it
         return ""
     return TIMED_OUT if outcome.timed_out else FAILED
 

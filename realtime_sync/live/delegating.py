@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
 
 import attrs
 
+from realtime_sync.checks import check_whole
 from realtime_sync.core.commands import CommandHandle, new_event_id
 from realtime_sync.errors import InvalidInputError, UsageError
 from realtime_sync.live.decisions_backend import DecisionQueue, DecisionsBackend, MadeDecision
@@ -18,7 +19,7 @@ from realtime_sync.live.delegates import (
     Delegate,
     DelegateThreads,
     DelegationStream,
-    check_delegate,
+    check_callable,
     name_of,
 )
 from realtime_sync.live.delegation import DelegationQueue
@@ -43,6 +44,7 @@ from realtime_sync.protocol.live.settings import (
 )
 from realtime_sync.protocol.live.updates import LiveDecisionEventUpdate
 from realtime_sync.protocol.registry import UNSET, Options, Setting
+from realtime_sync.tools.tool import checked_timeout
 
 if TYPE_CHECKING:
     from realtime_sync.live.state import LiveEngine
@@ -60,7 +62,7 @@ class Delegating:
     Attributes:
         delegate: Who answers; None: whoever iterates over ``delegations()``.
         concurrency: For how many delegations a function is called at once.
-        timeout: Seconds that it may take; None: no limit.
+        timeout: Seconds that it may take, and that ``on_decision`` may; None: no limit.
     """
 
     delegate: Optional[GivenDelegate] = None
@@ -69,9 +71,10 @@ class Delegating:
 
     def __attrs_post_init__(self) -> None:
         """Raise ``InvalidInputError`` or ``ConfigurationError`` for what cannot answer."""
-        delegate = self.delegate
-        if delegate is not None and not isinstance(delegate, (ResponsesBackend, DecisionsBackend)):
-            check_delegate(delegate, self.concurrency, self.timeout)
+        check_whole("delegate_concurrency", self.concurrency, at_least=1, at_most=64)
+        checked_timeout(self.timeout, "the delegate")
+        if self.delegate is not None and not isinstance(self.delegate, (ResponsesBackend, DecisionsBackend)):
+            check_callable("delegate", self.delegate)
 
     @property
     def settings(self) -> Optional[LiveDelegation]:
@@ -102,7 +105,7 @@ class SessionDelegation:
         if isinstance(self._delegate, ResponsesBackend):
             self._serve(self._delegate._functions)
         elif isinstance(self._delegate, DecisionsBackend):
-            self._act_on_decisions(self._delegate)
+            self._act_on_decisions(self._delegate, delegating.timeout)
         elif self._delegate is not None:
             threads = DelegateThreads(
                 engine,
@@ -120,12 +123,12 @@ class SessionDelegation:
             self._engine.listen(self._backend)
         self._backend.functions = functions
 
-    def _act_on_decisions(self, backend: DecisionsBackend) -> None:
+    def _act_on_decisions(self, backend: DecisionsBackend, timeout: Optional[float]) -> None:
         if backend.on_decision is None:
             return
         queue = DecisionQueue(self._speaking, lambda: self._engine.state.session_id, self._engine.check_process)
         self._engine.listen(queue)
-        DelegateThreads(self._engine, queue, backend.on_decision, kind="callback").begin()
+        DelegateThreads(self._engine, queue, backend.on_decision, kind="callback", timeout=timeout).begin()
 
     @property
     def kind(self) -> str:

@@ -80,7 +80,7 @@ class HandoverQueue(Generic[H]):
         raise NotImplementedError
 
     def _is_new(self, name: Optional[str]) -> bool:
-        return self._claimed.add(f"{self._session_id()} {name}")
+        return name is None or self._claimed.add(f"{self._session_id()} {name}")
 
     def _add(self, made: H) -> None:
         forgotten = None
