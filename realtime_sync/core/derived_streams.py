@@ -132,11 +132,10 @@ class DerivedStream(Generic[T]):
         due_in = math.inf if due is None else max(0.0, due - time.monotonic())
         is_due_first = due_in < deadline.remaining
         item = self._end or self._updates._queue.take(deadline.within(due_in) if is_due_first else deadline)
-        if item is None and is_due_first:
-            assert self._timed is not None and due is not None, "only a timed collector is due"
-            return self._timed.pass_time(max(due, time.monotonic()))  # also in a program whose clock stands still
         if item is None:
-            raise self._late()
+            if self._timed is None or due is None or not is_due_first:
+                raise self._late()
+            return self._timed.pass_time(max(due, time.monotonic()))  # also in a program whose clock stands still
         if isinstance(item, End):
             rest = self._collector.rest()
             if rest:

@@ -5,7 +5,8 @@ The service tells words and where they are on its timeline, and never that someb
 1. A fragment belongs to the turn of its speaker that is less than ``gap_ms`` away from it on the timeline.
 2. A turn is given out once the timeline has passed its end by ``gap_ms`` and by 0.8 s for words that are told late; or
    when the timeline stands still, because no audio is sent; or begins anew; or at the session's end.
-3. What is given out is not changed. Words that come later, and would have belonged to it, are a turn that ``continues``.
+3. What is given out is not changed. Words that come later, and would have belonged to it, are a turn that
+   ``continues``.
 4. No update raises, whatever it holds and whenever it comes; what is told again changes nothing.
 
 Time passes without updates, too: ``next_due`` says when ``pass_time`` is to be called.

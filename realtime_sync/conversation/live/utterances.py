@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import copy
+import itertools
 import math
 import re
 from collections import deque
@@ -123,7 +124,7 @@ class SpokenTimeline:
         starts = [*self._gone[other], *map(_start, those[first:last])]
         fragments = [each for each in utterance.fragments if begin_ms <= each.start_ms < end_ms]
         pieces = [fragment.text for fragment in fragments[:1]]
-        for before, piece in zip(fragments, fragments[1:], strict=False):
+        for before, piece in itertools.pairwise(fragments):
             if _lacks_space(before.text, piece.text) and _begins_segment(before, piece, starts):
                 pieces.append(" ")
             pieces.append(piece.text)
