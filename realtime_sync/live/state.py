@@ -18,24 +18,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional
 
 from realtime_sync.core.commands import CommandHandle, PendingCommands
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
+from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import Vocabulary
-from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.interrupts import Flag
 from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, matched_fields
 from realtime_sync.live.clock import LiveClock
 from realtime_sync.live.ends import end_by_service
 from realtime_sync.live.handles import LiveCommandHandle
-from realtime_sync.protocol.codec import decode_binary
 from realtime_sync.protocol.live.codec import live_decode, live_encode
 from realtime_sync.protocol.live.commands import LiveSessionCloseCommand
-from realtime_sync.protocol.live.resources import LiveSessionDetails
+from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
     LiveSessionClosedUpdate,
@@ -45,16 +44,14 @@ from realtime_sync.protocol.live.updates import (
 )
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.timeouts import Timeouts
+from realtime_sync.transport import Connection
 
-
-def _decode(frame: Union[str, bytes]) -> ConversationUpdate:
-    if isinstance(frame, str):
-        return live_decode(frame, arrived_at=time.monotonic())
-    return decode_binary(frame, arrived_at=time.monotonic())
-
+if TYPE_CHECKING:
+    from realtime_sync.recording import RecordingWriter
 
 VOCABULARY = Vocabulary(
-    decode=_decode,
+    decode=lambda frame: live_decode(frame, arrived_at=time.monotonic()),
     encode=live_encode,
     acknowledgements=ACKNOWLEDGEMENTS,
     matched=matched_fields,
@@ -183,9 +180,18 @@ class LiveEngine(Engine):
 
     state: LiveState
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
+    def __init__(
+        self,
+        transport: Connection,
+        state: LiveState,
+        *,
+        timeouts: Timeouts,
+        limits: QueueLimits,
+        recording: Optional[RecordingWriter] = None,
+    ) -> None:
         self.clock = LiveClock()
-        super().__init__(*arguments, **settings)
+        self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
+        super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 
     @property
     def details(self) -> Optional[LiveSessionDetails]:
@@ -214,16 +220,20 @@ class LiveEngine(Engine):
         if self.details is None or connection.silent or exchange_of(connection).said_all.is_set():
             super()._say_close(connection, code, reason, within)
             return
+        self._asked_to_close = within != 0
         seconds = self.timeouts.close if within is None else within
         connection.say(live_encode(LiveSessionCloseCommand()), seconds)
-        if within == 0:  # nobody waits for the answer
+        if not self._asked_to_close:  # nobody waits for the answer
             super()._say_close(connection, code, reason, within)
 
     def close_here(self, code: int, reason: str) -> None:
         """See ``Engine``: the service first says ``session.closed``."""
-        if not self.forked and self.end is None:
-            self.begin_close(code, reason)
-            Deadline(self.timeouts.live_close).wait(exchange_of(self.connection).said_all.wait)
+        if self.forked:
+            self.forget_after_fork()
+            return
+        deadline = self.begin_close(code, reason)
+        if self._asked_to_close:
+            deadline.within(self.timeouts.live_close).wait(exchange_of(self.connection).said_all.wait)
             if self.end is None:
                 self.connection.transport.start_close(code, reason)
-        super().close_here(code, reason)
+        self._finish_close(deadline.within(self.timeouts.close))
