@@ -133,6 +133,12 @@ class LiveConversation:
 
         return conversation_page(self)
 
+    def _ends_ms(self) -> dict[Speaker, float]:
+        """Where on the timeline each side has come to; nothing of a side that has said nothing there."""
+        if not self._timelines or self._number != self._reader.timeline:
+            return {}
+        return {side: those[-1].end_ms for side, those in self._timelines[-1].utterances.items() if those}
+
     def _add(self, fragment: LiveFragment) -> None:
         if not self._timelines or fragment.timeline != self._number:
             self._timelines.append(SpokenTimeline(self._gap_ms))

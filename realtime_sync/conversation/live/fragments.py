@@ -8,6 +8,7 @@ from typing import Literal, Optional
 
 import attrs
 
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.live.updates import (
     LiveSessionInputTranscriptDeltaUpdate,
     LiveSessionOutputTranscriptDeltaUpdate,
@@ -28,6 +29,9 @@ _SPEAKERS: dict[type[ConversationUpdate], Speaker] = {
     LiveSessionInputTranscriptDeltaUpdate: "user",
     LiveSessionOutputTranscriptDeltaUpdate: "assistant",
 }
+
+FRAGMENT_UPDATES = (*_SPEAKERS, LiveSessionStartedUpdate, SessionReconnectedUpdate)
+"""What a ``FragmentReader`` is to be given; it takes no notice of others."""
 
 
 @attrs.frozen(kw_only=True)
@@ -57,15 +61,17 @@ class FragmentReader:
 
     def __init__(self) -> None:
         self.timeline = 1
-        """The number of the timeline that the updates tell of."""
+        """The number of the timeline that the updates tell of. One without words is not counted."""
         self._session_id: Optional[str] = None
-        self._newest_ms = 0.0
+        self._newest_ms = -math.inf  # of this timeline's words
         self._seen: dict[str, None] = {}
 
     def read(self, update: ConversationUpdate, at: float) -> Optional[LiveFragment]:
         """The fragment that an update, received at this moment, is; None if it is none, or was told before."""
         if isinstance(update, LiveSessionStartedUpdate):
             self._greeted(update.session.id)
+        elif isinstance(update, SessionReconnectedUpdate):
+            self._begin_anew()
         speaker = _SPEAKERS.get(type(update))
         if speaker is None:
             return None
@@ -96,8 +102,9 @@ class FragmentReader:
             self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self.timeline += 1
-        self._newest_ms = 0.0
+        if self._newest_ms > -math.inf:
+            self.timeline += 1
+        self._newest_ms = -math.inf
         self._seen.clear()
 
     def _was_seen(self, event_id: Optional[str]) -> bool:

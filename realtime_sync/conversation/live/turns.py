@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import os
-from typing import BinaryIO, Literal, Optional, Union
+from typing import TYPE_CHECKING, BinaryIO, Literal, Optional, Union
 
 import attrs
 
@@ -33,7 +33,12 @@ from realtime_sync.protocol.live.updates import (
     LiveSessionOutputAudioDeltaUpdate,
     LiveSessionStartedUpdate,
 )
+from realtime_sync.protocol.options import AudioFormat
+from realtime_sync.protocol.registry import UNSET
 from realtime_sync.protocol.update_base import ConversationUpdate, shortened
+
+if TYPE_CHECKING:
+    from realtime_sync.conversation.live.conversation import LiveConversation
 
 TurnEnd = Union[Literal["gap", "stood_still", "reset", "full", "closed", "open"], str]
 
@@ -124,15 +129,27 @@ class LiveTurnCollector:
         gap_ms: A silence of so many milliseconds on the timeline ends a turn.
         keep_audio: True gives the model's turns their sound.
         most_bytes: Of one turn, with its sound; one that becomes larger is given out, and goes on in another.
+        audio_format: Of the sound, until the service tells it; None is the service's own, PCM at 24,000 Hz.
+        before: What was said before the first update; None: nothing.
     """
 
-    def __init__(self, gap_ms: float = GAP_MS, *, keep_audio: bool = False, most_bytes: float = math.inf) -> None:
+    def __init__(
+        self,
+        gap_ms: float = GAP_MS,
+        *,
+        keep_audio: bool = False,
+        most_bytes: float = math.inf,
+        audio_format: Optional[AudioFormat] = None,
+        before: Optional[LiveConversation] = None,
+    ) -> None:
         self._gap_ms = gap_ms
-        self._reader = FragmentReader()
+        self._reader = FragmentReader() if before is None else before._reader.copy()
         self._track = Track() if keep_audio else None
         self._most_bytes = most_bytes
-        self._format: Optional[SampleFormat] = None
+        self._format = sample_format(audio_format or UNSET)
         self._begin_timeline()
+        if before is not None:
+            self._given_ms.update(before._ends_ms())
 
     def apply(self, update: ConversationUpdate, at: Optional[float] = None) -> list[LiveTurn]:
         """Take over an update; the turns that are over.
@@ -159,7 +176,7 @@ class LiveTurnCollector:
                 self._track.add(update.delta, at, speaking)
                 turns += [turn for each in speaking.copy() for turn in self._given_if_full(each)]
         elif isinstance(update, LiveSessionStartedUpdate):
-            self._format = sample_format(update.session.audio_format)
+            self._format = sample_format(update.session.audio_format or UNSET)
         elif isinstance(update, LiveSessionClosedUpdate):
             turns += self._give_all("closed")
         return turns
@@ -185,7 +202,7 @@ class LiveTurnCollector:
         self._number = self._reader.timeline
         self._timeline = SpokenTimeline(self._gap_ms)
         self._clock = TimelineClock()
-        self._given_ms: dict[Speaker, float] = {}  # where the side's turns end that were given out
+        self._given_ms: dict[Speaker, float] = {}  # where the side's turns end that are over
         if self._track is not None:
             self._track.clear()
 

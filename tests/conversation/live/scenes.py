@@ -54,9 +54,7 @@ class Scene:
         direction = {"user": "input", "assistant": "output"}[speaker]
         end_ms = start_ms + length_ms
         at = BEGIN_MS + self.shift + end_ms + (LAG_MS if lag is None else lag)
-        return self._add(
-            at, f"session.{direction}_transcript.delta", delta=text, start_ms=start_ms, end_ms=end_ms
-        )
+        return self._add(at, f"session.{direction}_transcript.delta", delta=text, start_ms=start_ms, end_ms=end_ms)
 
     def track(self, begin: float, end: float, sample: int = 0) -> Scene:
         """A piece each 100 ms, at these moments of the wall clock."""
@@ -175,7 +173,9 @@ def time_stands_between() -> tuple[Scene, list[tuple[str, str]]]:
 def without_spaces() -> tuple[Scene, list[tuple[str, str]]]:
     """A script that has no spaces between words: two utterances."""
     scene = Scene().started().track(1700, 8000)
-    scene.say("user", 600, "今天", "会", "", "下", "雨", "吗?").say("assistant", 2200, "不", "会", "", "", "", ",", "晴天。")
+    scene.say("user", 600, "今天", "会", "", "下", "雨", "吗?").say(
+        "assistant", 2200, "不", "会", "", "", "", ",", "晴天。"
+    )
     return scene.closed(8500), [("user", "今天会下雨吗?"), ("assistant", "不会,晴天。")]
 
 

@@ -237,7 +237,8 @@ def test_a_turn_of_the_model_has_its_sound() -> None:
 
     [turn] = turns_of(scene, LiveTurnCollector(keep_audio=True))
 
-    assert turn.audio is not None and turn.audio_format is not None
+    assert turn.audio is not None
+    assert turn.audio_format is not None
     samples = memoryview(turn.audio).cast("h").tolist()
     assert samples.count(7) == 10 * 2400  # all of it
     assert len(samples) <= 16 * 2400  # and little of the silence
