@@ -60,6 +60,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
     from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
     from realtime_sync.errors import *  # noqa: F403
+    from realtime_sync.live.handles import LiveClip as LiveClip
     from realtime_sync.live.session import LiveSession as LiveSession
     from realtime_sync.live.spoken import LiveFragmentStream as LiveFragmentStream
     from realtime_sync.live.spoken import LiveTurnStream as LiveTurnStream
@@ -101,6 +102,9 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.rest.calls import Call as Call
     from realtime_sync.rest.calls import Calls as Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret as SessionClientSecret
+    from realtime_sync.rest.live import LiveCall as LiveCall
+    from realtime_sync.rest.live import LiveCalls as LiveCalls
+    from realtime_sync.rest.live import SipTrunk as SipTrunk
     from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
     from realtime_sync.services import AzureVoiceLiveClient as AzureVoiceLiveClient
     from realtime_sync.services import OpenAIClient as OpenAIClient
@@ -150,6 +154,7 @@ _LATE = {
     "endpoint.connect": "ConnectRetries",
     "endpoint.credentials": "Credential TokenCredential",
     "endpoint.endpoint": "Endpoint",
+    "live.handles": "LiveClip",
     "live.session": "LiveSession",
     "live.spoken": "LiveFragmentStream LiveTurnStream",
     "mcp.approval": "MCPApproval MCPDecision",
@@ -164,6 +169,7 @@ _LATE = {
     "reconnect.policy": "Reconnect",
     "recording": "Recording RecordingWriter",
     "rest.calls": "Call Calls",
+    "rest.live": "LiveCall LiveCalls SipTrunk",
     "rest.client_secrets": "SessionClientSecret",
     "services": "AzureOpenAIClient AzureVoiceLiveClient OpenAIClient",
     "session": "RealtimeConversationSession",
