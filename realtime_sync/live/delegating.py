@@ -142,6 +142,11 @@ class SessionDelegation:
         calls = self._backend.open_ids if self._backend is not None else []
         return [*(request.id for request in self.requests.open), *calls]
 
+    @property
+    def under_way(self) -> bool:
+        """True if somebody works on a delegation: an answer may come."""
+        return self.requests.under_way or bool(self._backend is not None and self._backend.open_ids)
+
     # Answering by hand --------------------------------------------------------------------------------------------
 
     def stream(self, timeout: Optional[float]) -> DelegationStream:
