@@ -109,11 +109,13 @@ def test_when_the_microphone_has_ended_the_answer_is_awaited(plain: LiveHouse) -
 
     def answer_late(update: ConversationUpdate) -> None:
         if plain.twin.timeline_ms > 1200 and not said:
-            said.append("Here I am.")
+            said.append("Here I am, and this takes longer than anybody would wait for a word.")
             plain.twin.say(said[0])
 
     said: list[str] = []
-    session.talk(FileMicrophone(QUESTION, endless=False, pause_ms=0), sounds.speaker, on_update=answer_late, linger=2.0)
+    session.talk(FileMicrophone(QUESTION, endless=False, pause_ms=0), sounds.speaker, on_update=answer_late, linger=1.5)
+    before = plain.twin.timeline_ms
+    until(lambda: plain.twin.timeline_ms > before + 1500)
     assert np.array_equal(sounds.sound, told(plain.twin))
 
 
