@@ -112,6 +112,7 @@ BACKEND = "ResponsesDelegationConfig"
         (TruncationOptions, "type", {"retention_ratio"}),
         (TurnDetectionOptions, "type", {"server_vad", "semantic_vad", "none"}),
         (TurnDetectionOptions, "eagerness", {"low", "medium", "high", "auto"}),
+        (LiveSessionOptions, "model", listed(LIVE, "SessionResource", "model")),
         (LiveSessionOptions, "voice", listed(LIVE, "AudioOutput", "voice")),
         (LiveSessionOptions, "service_tier", listed(LIVE, BACKEND, "service_tier")),
         (LiveResponsesSettings, "tool_choice", listed(LIVE, BACKEND, "tool_choice")),
