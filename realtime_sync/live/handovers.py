@@ -81,6 +81,13 @@ class HandoverQueue(Generic[H]):
             known = list(self._open)
         return [each for each in known if not each.answered]
 
+    @property
+    def taken(self) -> list[H]:
+        """What somebody has taken and not answered."""
+        with self._lock:
+            waiting = set(self._waiting)
+        return [each for each in self.open if each not in waiting]
+
     def _note(self, update: ConversationUpdate) -> None:
         """Learn from an update, and ``_add`` what it hands over."""
         raise NotImplementedError
