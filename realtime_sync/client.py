@@ -35,6 +35,7 @@ from realtime_sync.transport.urls import show_url
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
+    from realtime_sync.live.delegating import GivenDelegate
     from realtime_sync.live.session import LiveSession
     from realtime_sync.protocol.live.options import LiveSessionOptions
     from realtime_sync.reconnect.policy import Reconnect
@@ -254,6 +255,9 @@ class RealtimeConversationClient:
         options: Optional[LiveSessionOptions] = None,
         *,
         model: Optional[str] = None,
+        delegate: Optional[GivenDelegate] = None,
+        delegate_concurrency: int = 1,
+        delegate_timeout: Optional[float] = 120.0,
         reconnect: Union[bool, Reconnect] = False,
         budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,
@@ -269,6 +273,13 @@ class RealtimeConversationClient:
             model: The model (Azure: the deployment), before that of ``options``. None: that of ``options``, else
                 ``OPENAI_LIVE_MODEL``, else ``"gpt-live-1.1"``. The client's own model, which converses in another
                 protocol, is not used.
+            delegate: Does the work that the model hands over: a function that takes a ``DelegationRequest``, on a
+                thread of its own, and whose text the model says; a ``ResponsesBackend``; or a ``DecisionsBackend``.
+                None: you do, by ``session.delegations()``.
+            delegate_concurrency: For how many delegations at once the function is called; the others wait, because the
+                next one is often a continuation of the sentence before.
+            delegate_timeout: Seconds that the function may take; then the model says that it could not be done, and
+                what the function returns is dropped. None: no limit.
             reconnect: As in ``start_conversation_session``.
             budget: As there; the session is billed by the second, also while nobody speaks.
             recording: As there.
@@ -285,6 +296,7 @@ class RealtimeConversationClient:
             RealtimeSyncError: As ``start_conversation_session``.
         """
         from realtime_sync.endpoint.live_models import with_live_model
+        from realtime_sync.live.delegating import Delegating
         from realtime_sync.live.start import LiveStart
 
         return LiveStart(
@@ -292,8 +304,8 @@ class RealtimeConversationClient:
             endpoint=self.endpoint,
             settings=self.settings,
             options=with_live_model(options, model, self.endpoint),
-            delegation=None,
             provisions=Provisions.of(reconnect, budget, recording),
+            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
             keep_clock=keep_clock,
             headers=headers,
             query=query,

@@ -18,8 +18,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
+from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.commands import CommandHandle, PendingCommands
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
@@ -31,9 +32,9 @@ from realtime_sync.interrupts import Flag
 from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, matched_fields
 from realtime_sync.live.clock import LiveClock
 from realtime_sync.live.ends import end_by_service
-from realtime_sync.live.handles import LiveCommandHandle
+from realtime_sync.live.handles import LiveClip, LiveCommandHandle
 from realtime_sync.protocol.live.codec import live_decode, live_encode
-from realtime_sync.protocol.live.commands import LiveSessionCloseCommand
+from realtime_sync.protocol.live.commands import LiveSessionCloseCommand, LiveSessionOutputAudioFixturePlayCommand
 from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
@@ -191,6 +192,8 @@ class LiveEngine(Engine):
         recording: Optional[RecordingWriter] = None,
     ) -> None:
         self.clock = LiveClock()
+        self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
+        self.working: Callable[[], bool] = lambda: False  # whether the application does work that was handed over
         self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
         super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 
@@ -200,15 +203,23 @@ class LiveEngine(Engine):
         return self.state.details
 
     @property
+    def audio_format(self) -> SampleFormat:
+        """The format of the audio, both ways; the service's default until it has told it."""
+        told = self.details.audio_format if self.details is not None else None
+        return PCM if told is None else SampleFormat.of(told)
+
+    @property
     def traffic(self) -> tuple[int, int, int]:
         """See ``Engine``: the tracks flow all the time, so they are no sign of life."""
         return self.connection.number, self.state.messages, 0
 
     def new_handle(self, wire_type: str, event_id: Optional[str]) -> CommandHandle:
         """See ``Engine``. What is acknowledged on the timeline is not waited for while that stands."""
-        if wire_type not in NEEDS_CLOCK:
-            return super().new_handle(wire_type, event_id)
-        return LiveCommandHandle(wire_type, event_id, self.timeouts.acknowledge, self.check_process, self.clock)
+        about = wire_type, event_id, self.timeouts.acknowledge, self.check_process
+        if wire_type == LiveSessionOutputAudioFixturePlayCommand.wire_type:
+            self.clip = LiveClip(*about, self.clock)
+            return self.clip
+        return LiveCommandHandle(*about, self.clock) if wire_type in NEEDS_CLOCK else CommandHandle(*about)
 
     # Ending ---------------------------------------------------------------------------------------------------------
 

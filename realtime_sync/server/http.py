@@ -21,7 +21,7 @@ import attrs
 from wsproto.utilities import RemoteProtocolError
 
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.server.auth import Flavour, LiveDoor, SocketRefusal, admit
+from realtime_sync.server.auth import Flavour, LiveDoor, SocketRefusal, admit, is_live
 from realtime_sync.server.connection import Handler, ServerConnection, accept
 from realtime_sync.server.faults import Refusal
 from realtime_sync.server.rest import RestRequest
@@ -124,7 +124,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             return
         decision = admit(asked, self.realtime.policy)
         upgrades = asked.headers.get("upgrade", "").lower() == "websocket"
-        if not upgrades and self.realtime.rest.knows(asked.path):
+        if not (upgrades and is_live(asked.path)) and self.realtime.rest.knows(asked.path):
             refused = Refused("method_not_supported", "Only POST requests are accepted.", status=405)
             self._answer(attrs.evolve(refused.answer(), headers={"allow": "POST"}))
         elif isinstance(decision, HttpAnswer):

@@ -13,7 +13,9 @@ from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.live import updates
 from realtime_sync.protocol.live.codec import live_decode, live_decode_command, live_encode
 from realtime_sync.protocol.live.kinds import LIVE, LiveUpdateKind
+from realtime_sync.protocol.live.settings import LiveSessionSettings
 from realtime_sync.protocol.live.update_base import LiveUpdate
+from realtime_sync.protocol.plain import from_plain, to_plain
 from realtime_sync.protocol.registry import REALTIME
 from realtime_sync.protocol.update_base import UnknownUpdate
 from tests.server.live.schemas import examples
@@ -41,6 +43,13 @@ def test_each_example_of_a_client_message_is_read_and_written_back_as_it_was(exa
     assert type(command) is LIVE.commands[example["type"]]
     assert json.loads(live_encode(command)) == example
     assert complaints(json.loads(live_encode(command)), "live-client") == []
+
+
+@pytest.mark.parametrize("example", [each for each in each_example("live-rest") if "model" in each.get("session", {})])
+def test_the_session_of_a_request_is_read_and_written_back_as_it_was(example: Json) -> None:
+    session = from_plain(example["session"], LiveSessionSettings)
+    assert to_plain(session) == example["session"]
+    assert session.extra == {}
 
 
 def test_each_kind_has_a_class_of_its_name_and_each_message_of_the_schemas_a_kind() -> None:

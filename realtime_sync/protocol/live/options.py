@@ -126,17 +126,12 @@ def _check_model(_: object, __: attrs.Attribute[Any], model: object) -> None:
     if not isinstance(model, str) or not model.strip():
         raise InvalidInputError(f"model must be the name of a live model, such as 'gpt-live-1.1', not {model!r:.60}")
     known = find_model(model)
-    kind = known.kind if known is not None else "conversation" if model.startswith("gpt-realtime") else "live"
-    starts = {
-        "transcription": "start_transcription_session(...)",
-        "translation": "start_translation_session(...)",
-    }
+    kind = known.kind if known is not None else "conversation" if model.startswith("gpt-realtime-") else "live"
     if kind != "live":
         what = "conversation" if kind == "preview" else kind
         raise InvalidInputError(
-            f"{model!r} is a {what} model, and no live one: a session with it is "
-            f"client.{starts.get(kind, 'start_conversation_session(...)')}; live models are 'gpt-live-1.1' and "
-            "'gpt-live-1'"
+            f"{model!r} is a {what} model, and no live one: a session with it is client.start_{what}_session(...); "
+            "live models are 'gpt-live-1.1' and 'gpt-live-1'"
         )
 
 

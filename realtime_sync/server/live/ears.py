@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Optional
 
 from realtime_sync.server.live.clock import LAG_MS
-from realtime_sync.server.live.listening import Listener
+from realtime_sync.server.live.listening import TwinListener
 from realtime_sync.server.live.words import TimedWords, fragments, grid_after, length_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Ears:
     def __init__(self, session: TwinSession) -> None:
         self._session = session
         self._words = ""  # heard since the last delegation
-        self._listener: Optional[Listener] = None
+        self._listener: Optional[TwinListener] = None
         self.text = ""
         """The latest of what was heard."""
         self.muted = False
@@ -39,7 +39,7 @@ class Ears:
     def begin(self) -> None:
         """The session starts: from now on it listens, if it understands anything."""
         if self._session.settings.speech.understands:
-            self._listener = Listener(self._session)
+            self._listener = TwinListener(self._session)
 
     def hear_words(self, text: str, start_ms: Optional[float] = None, length_ms: Optional[float] = None) -> None:
         """The user says this: from there on, for so long; None: from now on, as long as it takes."""

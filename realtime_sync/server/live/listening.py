@@ -23,7 +23,7 @@ _BEFORE_MS = 300  # that goes along with speech, from before it was noticed
 _MOST_MS = 60_000  # of one stretch of speech
 
 
-class Listener:
+class TwinListener:
     """The listening of one session. Every method is called under its lock, the recogniser without it.
 
     Nothing is told before a pause: the recogniser wants whole phrases. So the words of a phrase come later than the

@@ -29,7 +29,7 @@ _log = logging.getLogger("realtime_sync.server")
 
 
 @attrs.frozen
-class _Answer:
+class _BackendAnswer:
     """What the backend says and calls, once it is known."""
 
     text: str
@@ -187,7 +187,7 @@ class _BackendResponse:
 
     def _work(self, turn: Turn) -> None:
         responder = self._session.rules.backend or self._session.settings.responder
-        answer: Optional[_Answer] = None
+        answer: Optional[_BackendAnswer] = None
         try:
             answer = self._collected(responder(turn))
         except Exception:  # user code; the service tells of it as of any other failure
@@ -197,7 +197,7 @@ class _BackendResponse:
                 self._tell(answer)
             self._target.is_done(self)
 
-    def _collected(self, said: Union[Piece, Iterable[Piece]]) -> _Answer:
+    def _collected(self, said: Union[Piece, Iterable[Piece]]) -> _BackendAnswer:
         text, calls = "", list[FunctionCall]()
         for piece in pieces_of(said):
             if isinstance(piece, MCPCall):
@@ -211,11 +211,11 @@ class _BackendResponse:
             else:
                 text += piece
         named = (attrs.evolve(call, call_id=call.call_id or new_id("call", 24)) for call in calls)
-        return _Answer(text, tuple(named))
+        return _BackendAnswer(text, tuple(named))
 
     # Under the lock ---------------------------------------------------------------------------------------------
 
-    def _tell(self, answer: Optional[_Answer]) -> None:
+    def _tell(self, answer: Optional[_BackendAnswer]) -> None:
         most = self._settings.get("max_output_tokens")
         failed = self._session.rules.faults.handoff_incomplete
         if answer is None or failed or (most is not None and answer.tokens > most):
