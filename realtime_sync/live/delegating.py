@@ -113,7 +113,6 @@ class SessionDelegation:
             speaking, lambda: engine.state.session_id, engine.check_process, lambda: engine.audio_format
         )
         engine.listen(self.requests)
-        engine.working = lambda: self.under_way
         if isinstance(self._delegate, ResponsesBackend):
             self._serve(self._delegate._functions)
         elif isinstance(self._delegate, DecisionsBackend):
