@@ -23,12 +23,13 @@ from realtime_sync import errors
 from realtime_sync.cli import options, terminal
 from realtime_sync.cli.colours import Colour, painted
 from realtime_sync.cli.doctor_model import about_live, about_model
-from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
+from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.deadline import Deadline
 from realtime_sync.devices.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint, Target
 from realtime_sync.models import ServiceEndsWarning
+from realtime_sync.starting import ConnectionSettings
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import default_ssl_context
 from realtime_sync.transport.channel import Channel
@@ -46,7 +47,7 @@ _COLOURS: dict[str, Colour] = {"ok": "green", "warn": "yellow", "fail": "red", "
 
 _OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL")  # either is enough
 _AZURE = {f"AZURE_OPENAI_{name}" for name in ("ENDPOINT", "API_KEY", "DEPLOYMENT", "API_VERSION", "USE_ENTRA")}
-_KNOWN = {*_OPENAI, "OPENAI_REALTIME_MODEL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", *_AZURE}
+_KNOWN = {*_OPENAI, "OPENAI_REALTIME_MODEL", "OPENAI_LIVE_MODEL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", *_AZURE}
 # Each extra with the modules that it brings, and what needs it.
 _EXTRAS = {
     "audio": (("numpy", "soundfile", "soxr"), "any kind of sound file, any rate"),
