@@ -14,6 +14,7 @@ from typing import Any
 
 import openai
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from realtime_sync.server import RealtimeServer
 from tests.conformance.quick_clock import TIMES, QuickClock
@@ -69,10 +70,10 @@ class Reading:
             if event.type == wire_type and all(getattr(event, name) == value for name, value in fields.items()):
                 return event
 
-    def until_said(self, words: str) -> None:
-        """Read until the model has said this."""
-        while words not in self.said("output"):
-            self.until("session.output_transcript.delta")
+    def until_said(self, words: str, side: str = "output") -> None:
+        """Read until a side has said this; the model, if none is named."""
+        while words not in self.said(side):
+            self.until(f"session.{side}_transcript.delta")
 
     def said(self, side: str) -> str:
         """All words of a side so far: "input" or "output"."""
@@ -170,7 +171,7 @@ def test_the_grouper_of_transcripts_reads_what_both_have_said(server: RealtimeSe
         grouper.on("segment.closed", closed.append)
         twin = server.wait_for_live_session()
         twin.hear("Is the shop open today?")
-        reading.until("session.input_transcript.delta")
+        reading.until_said("today?", "input")
         twin.say("Yes, until noon.")
         reading.until_said("noon.")
         for event in reading.seen:
@@ -207,16 +208,19 @@ def test_what_is_wrong_is_an_error_that_names_the_command(client: openai.OpenAI)
         reading = Reading(connection)
         connection.session.start(session={**SESSION, "audio": {"output": {"voice": "nobody"}}}, event_id="bad")
         assert reading.until("error").error.client_event_id == "bad"
-        assert [event.type for event in connection] == [], "before session.started every error is the end"
+        ends(connection)
 
 
 def test_a_wrong_key_is_refused(server: RealtimeServer) -> None:
-    from websockets.exceptions import InvalidStatus
+    with openai.OpenAI(api_key="wrong", base_url=server.url) as client, client.live.connect() as connection:
+        assert Reading(connection).until("error").error.code == "invalid_api_key"
+        ends(connection)
 
-    with openai.OpenAI(api_key="wrong", base_url=server.url) as client:
-        with pytest.raises(InvalidStatus) as refused, client.live.connect():
-            pass
-    assert refused.value.response.status_code == 401
+
+def ends(connection: Any) -> None:
+    """The connection ends now: before ``session.started`` every error is fatal."""
+    with pytest.raises(ConnectionClosed):
+        connection.recv()
 
 
 # Other doors -------------------------------------------------------------------------------------------------------

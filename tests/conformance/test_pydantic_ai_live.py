@@ -1,4 +1,4 @@
-"""pydantic-ai's GPT-Live model, unchanged, holds a conversation with the embedded server, and its agent's tool is called."""
+"""pydantic-ai's GPT-Live model, unchanged, converses with the embedded server, and its agent's tool is called."""
 
 from __future__ import annotations
 
@@ -60,6 +60,7 @@ def test_the_agent_hears_and_is_heard() -> None:
     async def talk(session: Any) -> None:
         twin = await asyncio.to_thread(server.wait_for_live_session)
         twin.hear("Can you hear me?")
+        await asyncio.to_thread(twin.wait_for_sent, "session.input_transcript.delta", count=len("Can you hear me".split()))
         twin.say("Yes, I can hear you.")
         await until_the_turn_is_over(session)
 
