@@ -57,12 +57,16 @@ def spoken(session: Any) -> list[tuple[str, str]]:
 
 
 def test_the_agent_hears_and_is_heard() -> None:
-    async def talk(session: Any) -> None:
-        twin = await asyncio.to_thread(server.wait_for_live_session)
+    def converse() -> None:
+        twin = server.wait_for_live_session()
         twin.hear("Can you hear me?")
-        await asyncio.to_thread(twin.wait_for_sent, "session.input_transcript.delta", count=len("Can you hear me".split()))
+        twin.wait_for_sent("session.input_transcript.delta", count=len("Can you hear me?".split()))
         twin.say("Yes, I can hear you.")
+
+    async def talk(session: Any) -> None:
+        conversing = asyncio.create_task(asyncio.to_thread(converse))  # it sends no silence before somebody reads
         await until_the_turn_is_over(session)
+        await conversing
 
     with RealtimeServer() as server:
         session = run(server, talk)
