@@ -33,7 +33,9 @@ def look_up(request: LiveDelegationRequest) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Talk with GPT-Live.")
-    parser.add_argument("recordings", nargs="*", type=recording, help="what to say; without any, the microphone is used")
+    parser.add_argument(
+        "recordings", nargs="*", type=recording, help="what to say; without any, the microphone is used"
+    )
     parser.add_argument("-o", "--output", type=writable, default="answer.wav", help="where the sound of an answer goes")
     arguments = parser.parse_args()
 
