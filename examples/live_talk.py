@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import threading
 from collections.abc import Iterable
-from pathlib import Path
 
 from demo_client import demo_client, recording, writable
 
