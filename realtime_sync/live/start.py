@@ -94,6 +94,8 @@ class LiveStart:
         try:
             self.open_sessions.check_not_closed()  # close() may have been called before this session was registered
             self._start(engine)
+            if self.keep_clock:
+                session._audio.keep_clock()
             self.open_sessions.check_not_closed()
         except BaseException as error:
             session.close()

@@ -18,22 +18,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
+from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.commands import CommandHandle, PendingCommands
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
+from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import Vocabulary
-from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.interrupts import Flag
 from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, matched_fields
 from realtime_sync.live.clock import LiveClock
 from realtime_sync.live.ends import end_by_service
-from realtime_sync.live.handles import LiveCommandHandle
+from realtime_sync.live.handles import LiveClip, LiveCommandHandle
 from realtime_sync.protocol.live.codec import live_decode, live_encode
-from realtime_sync.protocol.live.commands import LiveSessionCloseCommand
+from realtime_sync.protocol.live.commands import LiveSessionCloseCommand, LiveSessionOutputAudioFixturePlayCommand
 from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
@@ -44,6 +45,11 @@ from realtime_sync.protocol.live.updates import (
 )
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.timeouts import Timeouts
+from realtime_sync.transport import Connection
+
+if TYPE_CHECKING:
+    from realtime_sync.recording import RecordingWriter
 
 VOCABULARY = Vocabulary(
     decode=lambda frame: live_decode(frame, arrived_at=time.monotonic()),
@@ -175,14 +181,31 @@ class LiveEngine(Engine):
 
     state: LiveState
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
+    def __init__(
+        self,
+        transport: Connection,
+        state: LiveState,
+        *,
+        timeouts: Timeouts,
+        limits: QueueLimits,
+        recording: Optional[RecordingWriter] = None,
+    ) -> None:
         self.clock = LiveClock()
-        super().__init__(*arguments, **settings)
+        self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
+        self.working: Callable[[], bool] = lambda: False  # whether the application does work that was handed over
+        self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
+        super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 
     @property
     def details(self) -> Optional[LiveSessionDetails]:
         """The settings in force, as the service reported them last; None until it has."""
         return self.state.details
+
+    @property
+    def audio_format(self) -> SampleFormat:
+        """The format of the audio, both ways; the service's default until it has told it."""
+        told = self.details.audio_format if self.details is not None else None
+        return PCM if told is None else SampleFormat.of(told)
 
     @property
     def traffic(self) -> tuple[int, int, int]:
@@ -191,9 +214,11 @@ class LiveEngine(Engine):
 
     def new_handle(self, wire_type: str, event_id: Optional[str]) -> CommandHandle:
         """See ``Engine``. What is acknowledged on the timeline is not waited for while that stands."""
-        if wire_type not in NEEDS_CLOCK:
-            return super().new_handle(wire_type, event_id)
-        return LiveCommandHandle(wire_type, event_id, self.timeouts.acknowledge, self.check_process, self.clock)
+        about = wire_type, event_id, self.timeouts.acknowledge, self.check_process
+        if wire_type == LiveSessionOutputAudioFixturePlayCommand.wire_type:
+            self.clip = LiveClip(*about, self.clock)
+            return self.clip
+        return LiveCommandHandle(*about, self.clock) if wire_type in NEEDS_CLOCK else CommandHandle(*about)
 
     # Ending ---------------------------------------------------------------------------------------------------------
 
@@ -206,16 +231,20 @@ class LiveEngine(Engine):
         if self.details is None or connection.silent or exchange_of(connection).said_all.is_set():
             super()._say_close(connection, code, reason, within)
             return
+        self._asked_to_close = within != 0
         seconds = self.timeouts.close if within is None else within
         connection.say(live_encode(LiveSessionCloseCommand()), seconds)
-        if within == 0:  # nobody waits for the answer
+        if not self._asked_to_close:  # nobody waits for the answer
             super()._say_close(connection, code, reason, within)
 
     def close_here(self, code: int, reason: str) -> None:
         """See ``Engine``: the service first says ``session.closed``."""
-        if not self.forked and self.end is None:
-            self.begin_close(code, reason)
-            Deadline(self.timeouts.live_close).wait(exchange_of(self.connection).said_all.wait)
+        if self.forked:
+            self.forget_after_fork()
+            return
+        deadline = self.begin_close(code, reason)
+        if self._asked_to_close:
+            deadline.within(self.timeouts.live_close).wait(exchange_of(self.connection).said_all.wait)
             if self.end is None:
                 self.connection.transport.start_close(code, reason)
-        super().close_here(code, reason)
+        self._finish_close(deadline.within(self.timeouts.close))
