@@ -15,13 +15,13 @@ from collections.abc import Iterable
 
 from demo_client import demo_client, recording, writable
 
-from realtime_sync import LiveDelegationRequest, LiveSessionOptions, LiveTurn
+from realtime_sync import DelegationRequest, LiveSessionOptions, LiveTurn
 from realtime_sync.voice import FileMicrophone, FileSpeaker, Microphone, SoundDeviceMicrophone, SoundDeviceSpeaker
 
 WEATHER = {"Paris": "sunny, 21 degrees", "Oslo": "cloudy, 9 degrees"}
 
 
-def look_up(request: LiveDelegationRequest) -> str:
+def look_up(request: DelegationRequest) -> str:
     """The model has said that it looks something up: this does it. What is returned is said."""
     print(f"(delegated: {request.text})")
     for city, weather in WEATHER.items():

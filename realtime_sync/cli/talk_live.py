@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Union
 from realtime_sync.budget import Budget
 from realtime_sync.cli import options, terminal
 from realtime_sync.cli.colours import painted
+from realtime_sync.conversation.live.turns import LiveTurn, LiveTurnCollector
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.live.delegation import DelegationRequest
 from realtime_sync.live.responses_backend import ResponsesBackend
-from realtime_sync.live.turns import LiveTurn, LiveTurnCollector
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.live.options import LiveSessionOptions
 from realtime_sync.protocol.live.updates import (
