@@ -96,6 +96,9 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.rest.calls import Call as Call
     from realtime_sync.rest.calls import Calls as Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret as SessionClientSecret
+    from realtime_sync.rest.live import LiveCall as LiveCall
+    from realtime_sync.rest.live import LiveCalls as LiveCalls
+    from realtime_sync.rest.live import SipTrunk as SipTrunk
     from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
     from realtime_sync.services import AzureVoiceLiveClient as AzureVoiceLiveClient
     from realtime_sync.services import OpenAIClient as OpenAIClient
@@ -156,6 +159,7 @@ _LATE = {
     "reconnect.policy": "Reconnect",
     "recording": "Recording RecordingWriter",
     "rest.calls": "Call Calls",
+    "rest.live": "LiveCall LiveCalls SipTrunk",
     "rest.client_secrets": "SessionClientSecret",
     "services": "AzureOpenAIClient AzureVoiceLiveClient OpenAIClient",
     "session": "RealtimeConversationSession",
