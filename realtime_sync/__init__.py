@@ -31,6 +31,10 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.budget import Budget as Budget
     from realtime_sync.client import RealtimeConversationClient as RealtimeConversationClient
     from realtime_sync.conversation import Conversation as Conversation
+    from realtime_sync.conversation.live.conversation import LiveConversation as LiveConversation
+    from realtime_sync.conversation.live.fragments import LiveFragment as LiveFragment
+    from realtime_sync.conversation.live.turns import LiveTurn as LiveTurn
+    from realtime_sync.conversation.live.turns import LiveTurnCollector as LiveTurnCollector
     from realtime_sync.conversation.pricing import PRICES as PRICES
     from realtime_sync.conversation.pricing import ModelPrices as ModelPrices
     from realtime_sync.conversation.pricing import Prices as Prices
@@ -58,6 +62,8 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.errors import *  # noqa: F403
     from realtime_sync.live.handles import LiveClip as LiveClip
     from realtime_sync.live.session import LiveSession as LiveSession
+    from realtime_sync.live.spoken import LiveFragmentStream as LiveFragmentStream
+    from realtime_sync.live.spoken import LiveTurnStream as LiveTurnStream
     from realtime_sync.mcp.approval import MCPApproval as MCPApproval
     from realtime_sync.mcp.approval import MCPDecision as MCPDecision
     from realtime_sync.models import MODELS as MODELS
@@ -131,6 +137,9 @@ _LATE = {
     "client": "RealtimeConversationClient",
     "starting": "ConnectionSettings",
     "conversation": "Conversation",
+    "conversation.live.conversation": "LiveConversation",
+    "conversation.live.fragments": "LiveFragment",
+    "conversation.live.turns": "LiveTurn LiveTurnCollector",
     "conversation.pricing": "PRICES ModelPrices Prices UsageTotals",
     "conversation.transcripts": "Transcript TranscriptionSegment",
     "conversation.translations": "TranslatedPiece",
@@ -147,6 +156,7 @@ _LATE = {
     "endpoint.endpoint": "Endpoint",
     "live.handles": "LiveClip",
     "live.session": "LiveSession",
+    "live.spoken": "LiveFragmentStream LiveTurnStream",
     "mcp.approval": "MCPApproval MCPDecision",
     "models": "MODELS ModelInfo ServiceEndsWarning",
     "protocol.connection_updates": "SessionDisconnectedUpdate SessionReconnectedUpdate",

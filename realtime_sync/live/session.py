@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from realtime_sync.boundary import public_call
+from realtime_sync.conversation.live.utterances import GAP_MS
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.wire_session import Message, WireSession
 from realtime_sync.live.appends import Appends
@@ -38,9 +39,11 @@ if TYPE_CHECKING:
     from realtime_sync.audio.outgoing import Progress
     from realtime_sync.audio.source import AudioSource
     from realtime_sync.budget import Budget
+    from realtime_sync.conversation.live.conversation import LiveConversation
     from realtime_sync.live.decisions_backend import MadeDecision
     from realtime_sync.live.delegates import DelegationStream
     from realtime_sync.live.handles import LiveClip
+    from realtime_sync.live.spoken import LiveFragmentStream, LiveTurnStream
     from realtime_sync.voice import Microphone, Speaker
     from realtime_sync.voice.sending import AudioSend, AudioWriter
 
@@ -97,6 +100,49 @@ class LiveSession(WireSession):
     # [B] Usage, money, time -----------------------------------------------------------------------------------
 
     # [T] Turns and the conversation ---------------------------------------------------------------------------
+
+    @property
+    def conversation(self) -> LiveConversation:
+        """What was said so far, in turns: a copy, which later updates do not change."""
+        return self._engine.conversation()
+
+    @public_call
+    def turns(
+        self, timeout: Optional[float] = None, *, gap_ms: float = GAP_MS, keep_audio: bool = True
+    ) -> LiveTurnStream:
+        """Iterate over the turns that begin from now on, each once it is over; independent of ``updates()``.
+
+        A turn is what one side says without a longer silence. Both sides have turns of their own, which overlap if they
+        speak at once. The service does not say that anybody has finished, so a turn comes ``gap_ms`` and 0.8 s after
+        its last word.
+
+        Args:
+            timeout: Seconds to wait for each turn, then ``WaitTimeoutError`` is raised and iteration may go on; None
+                waits as long as the session lives.
+            gap_ms: The silence that ends a turn, in milliseconds of the session's timeline.
+            keep_audio: True gives the model's turns their sound. False spares its memory, 72 kB a second of session
+                while nobody iterates, of ``QueueLimits.queued``.
+
+        Returns:
+            A ``LiveTurnStream`` of ``LiveTurn``; it ends as ``updates()`` does.
+        """
+        from realtime_sync.live.spoken import turns_of
+
+        return turns_of(self._engine, timeout, gap_ms, keep_audio)
+
+    @public_call
+    def transcripts(self, timeout: Optional[float] = None) -> LiveFragmentStream:
+        """Iterate over the words of both sides as they come from now on; independent of ``updates()``.
+
+        Args:
+            timeout: Seconds to wait for each fragment; None waits as long as the session lives.
+
+        Returns:
+            A ``LiveFragmentStream`` of ``LiveFragment``; it ends as ``updates()`` does.
+        """
+        from realtime_sync.live.spoken import fragments_of
+
+        return fragments_of(self._engine, timeout)
 
     # [K] Audio, appends, talking ------------------------------------------------------------------------------
 

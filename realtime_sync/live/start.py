@@ -78,7 +78,7 @@ class LiveStart:
     def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> LiveEngine:
         return LiveEngine(
             connection,
-            LiveState(),
+            LiveState(self.settings.limits.conversation),
             timeouts=self.settings.timeouts,
             limits=self.settings.limits,
             recording=writer,
