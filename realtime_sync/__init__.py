@@ -29,7 +29,6 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.audio.wav import WavWriter as WavWriter
     from realtime_sync.audio.wav import write_wav as write_wav
     from realtime_sync.budget import Budget as Budget
-    from realtime_sync.client import ConnectionSettings as ConnectionSettings
     from realtime_sync.client import RealtimeConversationClient as RealtimeConversationClient
     from realtime_sync.conversation import Conversation as Conversation
     from realtime_sync.conversation.pricing import PRICES as PRICES
@@ -89,6 +88,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.services import OpenAIClient as OpenAIClient
     from realtime_sync.session import RealtimeConversationSession as RealtimeConversationSession
     from realtime_sync.speaking import say as say
+    from realtime_sync.starting import ConnectionSettings as ConnectionSettings
     from realtime_sync.timeouts import Timeouts as Timeouts
     from realtime_sync.tools import FunctionTool as FunctionTool
     from realtime_sync.tools import ToolContext as ToolContext
@@ -112,7 +112,8 @@ _LATE = {
     "audio.playback": "PlaybackPosition",
     "audio.wav": "WavWriter write_wav",
     "budget": "Budget",
-    "client": "ConnectionSettings RealtimeConversationClient",
+    "client": "RealtimeConversationClient",
+    "starting": "ConnectionSettings",
     "conversation": "Conversation",
     "conversation.pricing": "PRICES ModelPrices Prices UsageTotals",
     "conversation.transcripts": "Transcript TranscriptionSegment",

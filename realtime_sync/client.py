@@ -1,43 +1,24 @@
-"""Clients: a model at an endpoint, with a credential; sessions are started from here.
+"""Clients: a model at an endpoint, with a credential; sessions are started from here (``starting.py``).
 
-``_start`` has the order: connect, wait for the server's first message, guard the budget, apply the options, plug in the
-reconnector. If a step fails, the session is closed and the step's error raised.
-
-Locks: ``RealtimeConversationClient._lock`` guards ``_closed``, ``_connecting`` and ``_engines``; nothing is taken under
-it. ``close()`` from another thread cancels attempts to connect and closes sessions that are being started.
-
-What few sessions need (REST, budgets, recordings, reconnecting) is imported where it is asked for; see ``lazy.py``.
+No state but ``OpenSessions``, which has the lock. What few sessions need (REST, GPT-Live) is imported where it is asked
+for; see ``lazy.py``.
 """
 
 from __future__ import annotations
 
-import functools
-import os
 import re
-import threading
-import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Callable, NoReturn, Optional, TypeVar, Union
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn, Optional, TypeVar, Union
 
 import attrs
 
 import realtime_sync.errors as errors
-from realtime_sync.advice import NamedFields
 from realtime_sync.boundary import public_call
-from realtime_sync.checks import check_whole, validated_by
-from realtime_sync.core.commands import time_out
-from realtime_sync.core.engine import Engine
-from realtime_sync.core.limits import QueueLimits
-from realtime_sync.core.realtime import RealtimeEngine, RealtimeState
-from realtime_sync.core.realtime_session import SESSION_OPTIONS, check_type
-from realtime_sync.deadline import Deadline
-from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refusal
 from realtime_sync.endpoint.credentials import Credential
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.endpoint.environment import from_environment
-from realtime_sync.endpoint.retirement import warn_of_ends
 from realtime_sync.models import ConversationModelName, TranscriptionModelName, TranslationModelName
+from realtime_sync.open_sessions import OpenSessions
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     SessionOptions,
@@ -47,52 +28,21 @@ from realtime_sync.protocol.options import (
 from realtime_sync.protocol.shortcuts import with_transcription, with_translation
 from realtime_sync.secret import discreet, reportable
 from realtime_sync.session import RealtimeConversationSession
-from realtime_sync.threads import aside
-from realtime_sync.timeouts import Timeouts
-from realtime_sync.tools.serving import runner_of
-from realtime_sync.transport import MAX_MESSAGE_BYTES, Cancellation, Connection
+from realtime_sync.starting import ConnectionSettings, Provisions, Recorded, Start
 from realtime_sync.transport.urls import show_url
-from realtime_sync.values import Value
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
+    from realtime_sync.live.session import LiveSession
+    from realtime_sync.protocol.live.options import LiveSessionOptions
     from realtime_sync.reconnect.policy import Reconnect
-    from realtime_sync.recording import RecordingWriter
     from realtime_sync.rest.calls import Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret
     from realtime_sync.rest.http import RestClient
 
-Recorded = Union[str, os.PathLike[str], "RecordingWriter"]
 C = TypeVar("C", bound="RealtimeConversationClient")
 
-_REFUSAL_SECONDS = 0.5
 _LIKE_A_KEY = re.compile(r"(?:sk|ek|rk)[-_]\w")
-
-
-@attrs.frozen(kw_only=True, repr=False, eq=False)
-class ConnectionSettings(Value, metaclass=NamedFields):
-    """How sessions are connected and kept, whatever they are connected to.
-
-    Attributes:
-        timeouts: The deadlines of connecting, sending and closing, in seconds (default: ``Timeouts()``).
-        retries: What is tried again after a refusal (default: ``ConnectRetries()``).
-        limits: How many bytes a session keeps (default: ``QueueLimits()``).
-        max_message_bytes: Bytes (default: 64 MiB) of the largest message that the server may send. None: no limit.
-    """
-
-    timeouts: Timeouts = attrs.field(factory=Timeouts)
-    retries: ConnectRetries = attrs.field(factory=ConnectRetries)
-    limits: QueueLimits = attrs.field(factory=QueueLimits)
-    max_message_bytes: Optional[int] = attrs.field(
-        default=MAX_MESSAGE_BYTES, validator=validated_by(check_whole, "bytes", at_least=1, optional=True)
-    )
-
-    def __attrs_post_init__(self) -> None:
-        """Refuse now what would fail in the middle of a connect."""
-        for name, kind in (("timeouts", Timeouts), ("retries", ConnectRetries), ("limits", QueueLimits)):
-            value = getattr(self, name)
-            if not isinstance(value, kind):
-                raise errors.ConfigurationError(f"{name} must be a {kind.__name__}(...), not {value!r:.60}")
 
 
 @reportable
@@ -135,10 +85,7 @@ class RealtimeConversationClient:
         self.model = model
         self.endpoint = endpoint if isinstance(endpoint, Endpoint) else Endpoint.openai(endpoint)
         self.settings = settings or ConnectionSettings()
-        self._lock = threading.Lock()  # guards _closed, _connecting and _engines
-        self._closed = False
-        self._connecting: set[Cancellation] = set()
-        self._engines: weakref.WeakSet[Engine] = weakref.WeakSet()  # of its sessions; their readers keep them alive
+        self._sessions = OpenSessions()
 
     @classmethod
     @public_call
@@ -299,6 +246,56 @@ class RealtimeConversationClient:
 
     @public_call
     @discreet
+    def start_live_session(
+        self,
+        options: Optional[LiveSessionOptions] = None,
+        *,
+        model: Optional[str] = None,
+        reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
+        recording: Optional[Recorded] = None,
+        keep_clock: bool = True,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+    ) -> LiveSession:
+        """Start a GPT-Live session: the model listens while it speaks, and takes and leaves the turn by itself.
+
+        Args:
+            options: Settings, all fixed from the start on, such as ``LiveSessionOptions(instructions="Be brief.")``;
+                None: the service's defaults.
+            model: The model (Azure: the deployment), before that of ``options``. None: that of ``options``, else
+                ``OPENAI_LIVE_MODEL``, else ``"gpt-live-1.1"``. The client's own model, which converses in another
+                protocol, is not used.
+            reconnect: As in ``start_conversation_session``.
+            budget: As there; the session is billed by the second, also while nobody speaks.
+            recording: As there.
+            keep_clock: True sends silence whenever nobody sends audio, because the service works only while audio
+                comes. False: you send audio all the time, or nothing happens.
+            headers: As there.
+            query: As there.
+
+        Returns:
+            The session; close it, or use it in a ``with``.
+
+        Raises:
+            WaitTimeoutError: The service did not start the session in time.
+            RealtimeSyncError: As ``start_conversation_session``.
+        """
+        from realtime_sync.live.start import LiveStart, with_model
+
+        return LiveStart(
+            open_sessions=self._sessions,
+            endpoint=self.endpoint,
+            settings=self.settings,
+            options=with_model(options, model, self.endpoint),
+            provisions=Provisions.of(reconnect, budget, recording),
+            keep_clock=keep_clock,
+            headers=headers,
+            query=query,
+        ).run()
+
+    @public_call
+    @discreet
     def attach(
         self,
         call_id: str,
@@ -341,7 +338,7 @@ class RealtimeConversationClient:
         """Calls by WebRTC and SIP: make, accept, reject, transfer and end them."""
         from realtime_sync.rest.calls import Calls
 
-        return Calls(self._rest(), self.model, self._cancellable)
+        return Calls(self._rest(), self.model, self._sessions.cancellable)
 
     @public_call
     @discreet
@@ -366,7 +363,7 @@ class RealtimeConversationClient:
         """
         from realtime_sync.rest.client_secrets import create_client_secret
 
-        with self._cancellable() as cancellation:
+        with self._sessions.cancellable() as cancellation:
             return create_client_secret(self._rest(), options, self.model, expires_after, cancellation)
 
     def close(self) -> None:
@@ -375,20 +372,7 @@ class RealtimeConversationClient:
         Takes at most ``Timeouts.close`` for all sessions together, and 0.5 seconds for each that does not answer. In a
         signal handler that interrupts another call it returns after half a second, and the closing goes on.
         """
-        self._closed = True
-        longest = self.settings.timeouts.close + 0.5 * len(self._engines)
-        aside(self._close, "realtime-sync-client-closer", longest)
-
-    def _close(self) -> None:
-        with self._lock:
-            connecting, engines = list(self._connecting), list(self._engines)
-        for cancellation in connecting:
-            cancellation.cancel()
-        deadline = Deadline(self.settings.timeouts.close)  # for all together, silent and stalled ones too
-        for engine in engines:
-            engine.begin_close(1000, "", deadline.left)
-        for engine in engines:
-            engine.close_here(1000, "")
+        self._sessions.close()
 
     def __enter__(self: C) -> C:
         return self
@@ -421,174 +405,24 @@ class RealtimeConversationClient:
         intent: Optional[str] = None,
         translation: bool = False,
     ) -> RealtimeConversationSession:
-        if options is not None:  # before anything is connected
-            check_type(options, SESSION_OPTIONS, "options")
-        if isinstance(options, ConversationSessionOptions):
-            runner_of(options.tools)  # raises if one of its functions cannot be described
-        warn_of_ends(self.endpoint, model, options)
-        if recording is not None:
-            from realtime_sync.recording import RecordingWriter
-
-            if not isinstance(recording, (str, os.PathLike, RecordingWriter)):
-                raise errors.InvalidInputError(f"recording must be a path or a RecordingWriter, not {recording!r:.60}")
-        policy = _policy(reconnect)
-        if policy is not None:  # now, because from the connection on it must be quick
-            from realtime_sync.reconnect.reconnector import Reconnector
-        if budget is not None:
-            from realtime_sync.budget import Budget
-
-            budget = budget if isinstance(budget, Budget) else Budget(budget)
         endpoint = self.endpoint
         if secret is not None:
             endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
-        settings = self.settings
-        if self._closed:
-            raise errors.ConnectCancelledError("This client was closed; make another one.")
-        request_id = None
-        if endpoint.flavour != "openai":
-            import uuid
-
-            request_id = str(uuid.uuid4())
-            headers = {"x-ms-client-request-id": request_id, **(headers or {})}
-
-        target = functools.partial(
-            endpoint.target,
+        return Start(
+            open_sessions=self._sessions,
+            endpoint=endpoint,
+            settings=self.settings,
+            options=options,
+            provisions=Provisions.of(reconnect, budget, recording),
+            headers=headers,
+            query=query,
             model=model,
             call_id=call_id,
             intent=intent,
-            path_suffix="translations" if translation else None,
-            extra_headers=headers,
-            extra_query=query,
-        )
-
-        def connect(cancellation: Cancellation, retries: Optional[ConnectRetries] = None) -> Connection:
-            return open_connection(
-                target,
-                timeouts=settings.timeouts,
-                retries=retries or settings.retries,
-                cancellation=cancellation,
-                max_message_bytes=settings.max_message_bytes,
-            )
-
-        writer = RecordingWriter(recording) if isinstance(recording, (str, os.PathLike)) else recording
-        engine: Optional[RealtimeEngine] = None
-        try:
-            engine = self._connected(connect, writer)
-            # A session that joins a call is not greeted, only refused (OpenAI, 2026): give a refusal the time to come.
-            greeting = min(settings.timeouts.greeting, _REFUSAL_SECONDS) if call_id else settings.timeouts.greeting
-            session = RealtimeConversationSession(
-                engine, client_request_id=request_id, translation=translation, budget=budget
-            )
-            self._introduce(session, engine, options, greeting, budget)
-            if policy is not None:
-                once = functools.partial(connect, retries=ConnectRetries(attempts=1))  # a reconnector's deadline holds
-                replays = call_id is None
-                Reconnector(engine, policy, once, greeting=greeting, replays=replays, continuous=translation).start()
-            return session
-        except BaseException:  # Ctrl-C, too: nobody else knows of the session
-            if engine is not None:
-                engine.close(1000, "")
-            elif writer is not None:
-                writer.close()
-            raise
-
-    def _connected(
-        self, connect: Callable[[Cancellation], Connection], recording: Optional[RecordingWriter] = None
-    ) -> RealtimeEngine:
-        """An engine on a new connection, which ``close()`` can end from the beginning on."""
-        connection, timeouts, limits = None, self.settings.timeouts, self.settings.limits
-        try:
-            with self._cancellable() as cancellation:
-                connection = connect(cancellation)
-                engine = RealtimeEngine(
-                    connection,
-                    RealtimeState(self.endpoint.dialect, timeouts.acknowledge, limits.conversation),
-                    timeouts=timeouts,
-                    limits=limits,
-                    recording=recording,
-                )
-                with self._lock:
-                    self._engines.add(engine)
-            return engine
-        except BaseException:
-            if connection is not None:
-                connection.dispose()  # and if there is an engine by now, it ends by this
-            raise
-
-    @contextmanager
-    def _cancellable(self) -> Iterator[Cancellation]:
-        """A cancellation that ``close()`` triggers, or has triggered already."""
-        with Cancellation() as cancellation:
-            try:
-                with self._lock:
-                    self._connecting.add(cancellation)
-                    if self._closed:
-                        cancellation.cancel()
-                yield cancellation
-            finally:
-                with self._lock:
-                    self._connecting.discard(cancellation)
+            translation=translation,
+        ).run()
 
     def _rest(self) -> RestClient:
         from realtime_sync.rest.http import RestClient
 
         return RestClient(endpoint=self.endpoint, timeouts=self.settings.timeouts, retries=self.settings.retries)
-
-    def _introduce(
-        self,
-        session: RealtimeConversationSession,
-        engine: RealtimeEngine,
-        options: Optional[SessionOptions],
-        greeting: float,
-        budget: Optional[Budget],
-    ) -> None:
-        """Wait until the session has been greeted and configured; if that fails, the session is closed."""
-        try:
-            self._check_not_closed()  # close() may have been called before this session was registered
-            try:
-                engine.wait_until_greeted(greeting)
-            except errors.ConnectionClosedError as error:
-                raise refusal(error) from error.__cause__
-            if budget is not None:
-                from realtime_sync.budget import BudgetGuard
-
-                BudgetGuard(budget, engine).start(options)
-            if options is not None:
-                self._configure(session, options)
-            self._check_not_closed()
-        except BaseException as error:
-            session.close()
-            ended = (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError)
-            if not (self._closed and isinstance(error, ended)):
-                raise
-        self._check_not_closed()  # that it was closed is the reason, and the only error to be told
-
-    def _configure(self, session: RealtimeConversationSession, options: SessionOptions) -> None:
-        handle = session.configure_session(options)
-        try:
-            handle.wait()
-        except errors.WaitTimeoutError:
-            seconds = self.settings.timeouts.acknowledge
-            late = (
-                f"The server did not acknowledge the options within {seconds} s. It is not known whether they are in "
-                "force, so the session was closed. If the server acknowledges no settings at all, start the session "
-                "without options and call session.configure_session(options)"
-            )
-            error = time_out(late, handle._overheard)
-            raise error from error.__cause__
-
-    def _check_not_closed(self) -> None:
-        if self._closed:
-            raise errors.ConnectCancelledError("The client was closed while the session was started; nothing is open.")
-
-
-def _policy(reconnect: Union[bool, Reconnect]) -> Optional[Reconnect]:
-    if reconnect is False:
-        return None
-    from realtime_sync.reconnect.policy import Reconnect
-
-    if isinstance(reconnect, Reconnect):
-        return reconnect
-    if not isinstance(reconnect, bool):
-        raise errors.InvalidInputError(f"reconnect must be True, False or a Reconnect, not {reconnect!r:.60}")
-    return Reconnect()

@@ -12,6 +12,7 @@
     │   ├── AudioSendInProgressError               a second audio stream at once
     │   ├── AudioNotHeldError                      no connection, and no room to keep audio for the next one
     │   ├── SessionNotOpenError                    the caller has closed this session
+    │   ├── ClockStoppedError                      no audio flows in a GPT-Live session, so nothing can come of a wait
     │   ├── TooManySessionsError                   as many background sessions as may run at once do
     │   └── ForkedSessionError                     the session belongs to the parent process
     ├── ConnectionFailedError (ConnectionError)    no connection came about
@@ -203,6 +204,10 @@ class AudioNotHeldError(UsageError):
 
 class SessionNotOpenError(UsageError):
     """The session was closed by its owner, so nothing can be sent or awaited on it."""
+
+
+class ClockStoppedError(UsageError):
+    """No audio flows in a GPT-Live session whose clock is not kept, so the service works on nothing: do not wait."""
 
 
 class TooManySessionsError(UsageError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Optional, Union
 
 from realtime_sync.boundary import public_call
-from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
+from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.credentials import AZURE_SCOPE, Credential, CredentialKind
@@ -19,6 +19,7 @@ from realtime_sync.endpoint.endpoint import (
 from realtime_sync.models import ConversationModelName
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.secret import discreet, reportable
+from realtime_sync.starting import ConnectionSettings
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import MAX_MESSAGE_BYTES
 from realtime_sync.transport.urls import show_url

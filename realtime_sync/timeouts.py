@@ -31,6 +31,8 @@ class Timeouts(Value, metaclass=NamedFields):
         acknowledge: Seconds (default: 10.0) that ``CommandHandle.wait()`` waits if it is given no ``timeout``.
         close: Seconds (default: 2.0) that ``close()`` waits for the peer's side of the close handshake; then it cuts
             the connection.
+        live_close: Seconds (default: 10.0) that ``close()`` of a GPT-Live session waits for the service's
+            ``session.closed``, which has the final usage; then it closes the connection, as ``close`` says.
         ping_interval: Seconds (default: 5.0) without a byte from the peer after which a ping is sent.
         ping: Seconds (default: 8.0) after that ping in which the peer may stay silent; then the connection is given up
             as dead. A peer that goes on taking bytes of a long message is alive, because no ping can overtake it.
@@ -42,5 +44,6 @@ class Timeouts(Value, metaclass=NamedFields):
     send: float = attrs.field(default=10.0, validator=_positive)
     acknowledge: float = attrs.field(default=10.0, validator=_positive)
     close: float = attrs.field(default=2.0, validator=_positive)
+    live_close: float = attrs.field(default=10.0, validator=_positive)
     ping_interval: float = attrs.field(default=5.0, validator=_positive)
     ping: float = attrs.field(default=8.0, validator=_positive)

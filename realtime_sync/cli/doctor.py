@@ -23,12 +23,13 @@ from realtime_sync import errors
 from realtime_sync.cli import options, terminal
 from realtime_sync.cli.colours import Colour, painted
 from realtime_sync.cli.doctor_model import about_model
-from realtime_sync.client import ConnectionSettings, RealtimeConversationClient
+from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.deadline import Deadline
 from realtime_sync.devices.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import OPENAI_URL, Endpoint, Target
 from realtime_sync.models import ServiceEndsWarning
+from realtime_sync.starting import ConnectionSettings
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import default_ssl_context
 from realtime_sync.transport.channel import Channel

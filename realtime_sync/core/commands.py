@@ -140,7 +140,7 @@ class _Pending(Value):
 
 def _matched(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """The part of a message by which its acknowledgement is recognised; without its audio, for example."""
-    matched = {key: message.get(key) for key in ("item_id", "response_id")}
+    matched = {key: message.get(key) for key in ("item_id", "response_id", "event_id")}
     for key, inner in (("item", "id"), ("response", "metadata")):
         whole = message.get(key)
         if isinstance(whole, Mapping):

@@ -167,6 +167,14 @@ class SessionConnection:
                 self.exchange.taken_back(frame.handle)
                 self.commands.forget(frame.handle)
 
+    def say(self, text: str, within: float) -> None:
+        """Send a last command, whose handle nobody has, in ``within`` seconds at most, or not at all."""
+        if is_logged():
+            log_frame(self.name, ">", text)
+        if self._recording is not None:
+            self._recording.sent(text)
+        self.transport.send_within(text, within)
+
     def receive(self) -> ConversationUpdate:
         """The next message, without the secrets in use; see ``Connection.receive``. The reader thread's."""
         try:
@@ -219,6 +227,9 @@ class SessionConnection:
         last = error.error = self.last_error
         if isinstance(error, ConsumerTooSlowError):
             return End(error, clean=False)
+        told = self.exchange.end_of(error)
+        if told is not None:
+            return told
         if last is not None and last.error.code in self._vocabulary.expired:
             expired = SessionExpiredError(
                 f"the service ended the session at its time limit: {last.error.message or last.error.code}",

@@ -371,14 +371,19 @@ class Engine(Publisher):
         if self.forked:
             self.close_here(code, reason)
         elif not self._ended.is_set():
-            aside(lambda: self.close_here(code, reason), f"{self.name}-closer", self.timeouts.close)
+            aside(lambda: self.close_here(code, reason), f"{self.name}-closer", self.close_seconds)
+
+    @property
+    def close_seconds(self) -> float:
+        """How long the server has to answer a close, in seconds."""
+        return self.timeouts.close
 
     def close_here(self, code: int, reason: str) -> None:
         """Do what ``close`` does on this thread, which is one of our own, and so inside of no other call."""
         if self.forked:
             self.forget_after_fork()
         elif not self.begin_close(code, reason).wait(self._ended.wait):
-            logger.info("%s: the server did not answer the close within %s s", self.name, self.timeouts.close)
+            logger.info("%s: the server did not answer the close within %s s", self.name, self.close_seconds)
             self._connection.transport.abort()
             if not self._ended.wait(0.5):  # the recovery may be inside the caller's code: a credential, a proxy
                 self.finish(self.states.closed_end())
@@ -399,13 +404,17 @@ class Engine(Publisher):
             self.forget_after_fork()
             return Deadline(0)
         with self.states.lock:
-            first = self.states.begin_closing(self.timeouts.close, error)
+            first = self.states.begin_closing(self.close_seconds, error)
             deadline, connection, recovery = self.states.closing, self._connection, self.recovery
         assert deadline is not None
         if first and not self._ended.is_set():
             recovery.cancel()
-            connection.transport.start_close(code, reason, within)
+            self._say_close(connection, code, reason, within)
         return deadline
+
+    def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
+        """Tell the server that the session is closed. ``within``: see ``begin_close``."""
+        connection.transport.start_close(code, reason, within)
 
     def finish(self, end: End) -> None:
         """End the session and release all threads that wait. On the last thread that works for it."""

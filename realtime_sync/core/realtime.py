@@ -41,7 +41,9 @@ from realtime_sync.core.matching import ResponseMatcher
 from realtime_sync.core.normalizer import ResponseNormalizer, is_made_up
 from realtime_sync.core.response_router import ResponseRouter
 from realtime_sync.core.settings import SettingsTracker
+from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import Vocabulary
+from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.protocol import codec
 from realtime_sync.protocol.commands import (
     ResponseCancelCommand,
@@ -114,6 +116,10 @@ class RealtimeExchange(ResponseRouter):
             and not self._characters.open
             and not self._matcher.undecided
         )
+
+    def end_of(self, error: ConnectionClosedError) -> Optional[End]:
+        """See ``Exchange``: the close frame alone tells it."""
+        return None
 
     def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
         """See ``Exchange``: a request by hand will occupy the conversation."""

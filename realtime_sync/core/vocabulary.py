@@ -27,6 +27,8 @@ from realtime_sync.values import Value
 if TYPE_CHECKING:
     from realtime_sync.core.commands import CommandHandle, PendingCommands
     from realtime_sync.core.connection import SessionConnection
+    from realtime_sync.core.streams import End
+    from realtime_sync.errors import ConnectionClosedError
 
 Match = Callable[[Mapping[str, Any], ConversationUpdate], bool]
 
@@ -98,6 +100,9 @@ class Exchange(Protocol):
 
         True if the update belongs to an asker, so that the session's own stream does not get it.
         """
+
+    def end_of(self, error: ConnectionClosedError) -> Optional[End]:
+        """The end that the server has announced before the connection ended with this error; None if it has not."""
 
     def end(self, error: Exception) -> None:
         """The connection has ended: release all threads that wait for an answer on it."""

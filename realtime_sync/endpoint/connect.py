@@ -7,6 +7,7 @@ import math
 import random
 import re
 import time
+from collections.abc import Sequence
 from typing import Callable, Optional, TypeVar
 
 import attrs
@@ -140,10 +141,14 @@ def _wait(seconds: float, cancellation: Optional[Cancellation], error: errors.Ha
 _KEY = re.compile(r"\b((?:sk|ek)[-_])[\w-]{6,}")
 _REFUSALS: dict[str, type[errors.HandshakeError]] = {
     "invalid_api_key": errors.AuthenticationError,
+    "account_deactivated": errors.AuthenticationError,
+    "forbidden": errors.AuthenticationError,
     "invalid_model": errors.NotFoundError,
     "missing_model": errors.NotFoundError,
     "model_not_found": errors.NotFoundError,
     "insufficient_quota": errors.RateLimitedError,
+    "credit_balance_exhausted": errors.RateLimitedError,
+    "billing_hard_limit_reached": errors.RateLimitedError,
     "rate_limit_exceeded": errors.RateLimitedError,
     "server_error": errors.ServiceUnavailableError,
 }
@@ -156,12 +161,22 @@ def refusal(closed: errors.ConnectionClosedError) -> errors.ConnectionFailedErro
     model or shape, with ``invalid_request_error.CODE`` as the reason (2026-09).
     """
     event = closed.error
-    code = (event.code if event is not None else None) or closed.close_info.reason.rpartition(".")[2]
     if event is None and closed.close_info.initiator != "remote":
         return errors.ConnectionFailedError(
             f"The connection was {closed.close_info} before the server said anything. Check the endpoint, or try again."
         )
-    reason = (event.message if event is not None else None) or closed.close_info.reason or "no reason given"
+    told, tail = closed.close_info.reason, closed.close_info.reason.rpartition(".")[2]
+    if event is None:
+        return refused(told, (tail,), closed.close_info)
+    return refused(event.message or told, (event.code or tail,), closed.close_info)
+
+
+def refused(
+    reason: Optional[str], codes: Sequence[Optional[str]], close_info: Optional[errors.CloseInfo] = None
+) -> errors.HandshakeError:
+    """A server's refusal of a session. ``codes``: for programs; some servers tell the code as the error's type."""
+    known = (code for code in codes if code in _REFUSALS)
+    code = next(known, None) or next(filter(None, codes), None)
     cls = _REFUSALS.get(code or "", errors.HandshakeError)
-    reason = _KEY.sub(r"\1***", reason)  # some servers repeat the key that they refuse
-    return cls(f"The server refused the session: {reason}", code=code or None, close_info=closed.close_info)
+    told = _KEY.sub(r"\1***", reason or "no reason given")  # some servers repeat the key that they refuse
+    return cls(f"The server refused the session: {told}", code=code, close_info=close_info)

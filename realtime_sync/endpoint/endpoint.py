@@ -350,6 +350,29 @@ class Endpoint:
         return self._target(url, extra_headers)
 
     @discreet
+    def live_target(
+        self, door: str = "", *, extra_headers: Optional[Additions] = None, extra_query: Optional[Additions] = None
+    ) -> Target:
+        """Work out one attempt to open a GPT-Live session, whose model is named by its first message.
+
+        ``door``: what follows ``/live/sessions`` in the path, such as ``"live_123/attach"``; empty: a new session.
+        The other arguments and the errors are those of ``target``.
+        """
+        base, base_query = urls.split_base_url(self.base_url)
+        no_selector: dict[str, Optional[str]] = dict.fromkeys(_SELECTORS)
+        query = urls.merge_query(base_query, self.query, no_selector, _copied(extra_query))
+        return self._target(urls.build_url(base, self._live_path(base.path, door), query), _copied(extra_headers))
+
+    def _live_path(self, base: str, door: str) -> str:
+        """The path of GPT-Live, which stands beside ``/realtime``."""
+        if self.flavour in ("azure-preview", "azure-voice-live"):
+            raise UnsupportedByDialectError(
+                "GPT-Live is not served here: on Azure it needs AzureOpenAIClient with api_version='v1'."
+            )
+        path = self._path(base, None).removesuffix("realtime") + "live/sessions"
+        return f"{path}/{urls.printable(door, 'door').strip('/')}" if door else path
+
+    @discreet
     def rest_target(self, path: str, *, beside: bool = False) -> Target:
         """Work out one REST request to ``path`` below ``/realtime``, such as ``"client_secrets"``.
 

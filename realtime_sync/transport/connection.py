@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import struct
 import threading
+from contextlib import suppress
 from typing import Mapping, Optional, Union
 
 from websocket import ABNF
@@ -189,6 +190,13 @@ class Connection:
             ConnectionClosedError: what the reader found at the connection's end, the better reason.
         """
         self._duplex.after_turn()
+
+    def send_within(self, text: Union[str, bytes], within: float) -> bool:
+        """Send one text message in ``within`` seconds at most; False if it could not be sent. Any thread."""
+        sent = self._duplex.write_within(text_frame(text), within)
+        with suppress(ConnectionClosedError):
+            self.after_turn()
+        return sent
 
     def start_close(self, code: int = 1000, reason: str = "", within: Optional[float] = None) -> None:
         """Send a close frame; ``receive`` then ends when the peer has answered. Any thread, idempotent.

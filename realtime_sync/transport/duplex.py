@@ -400,14 +400,21 @@ class Duplex(websocket.WebSocket):
 
         Waits ``within`` seconds at most; False if it could not be written.
         """
+        return self.write_within(client_frame(ABNF.OPCODE_CLOSE, payload), within, then)
+
+    def write_within(self, frame: bytes, within: float, then: Optional[ConnectionClosedError] = None) -> bool:
+        """Write a frame in ``within`` seconds at most; False if it could not be written.
+
+        ``then``: it is the last frame of all, and a later send raises this; None: it is not.
+        """
         by = time.monotonic() + within
         taken: list[bool] = []
         try:
             taken.extend(map(self.lock.acquire, (True,), (within,)))  # in one step with noting it, see _write_rest
             if not any(taken):
                 return False
-            self.write_frame(client_frame(ABNF.OPCODE_CLOSE, payload), by)
-            self._sealed = then
+            self.write_frame(frame, by)
+            self._sealed = then or self._sealed
             return True
         except OSError:  # a connection that has ended already, or a stall
             return False

@@ -331,7 +331,7 @@ def test_closing_the_client_ends_a_slow_handshake(house: House) -> None:
     house.serve(faults=Faults(slow_handshake=0.5))
     client = house.client()
     starting = Running(client.start_conversation_session)
-    until(lambda: client._connecting)
+    until(lambda: client._sessions._connecting)
     with within(1):
         client.close()
         with pytest.raises(ConnectCancelledError):

@@ -1,0 +1,229 @@
+"""GPT-Live as the core carries it: what a session keeps of it, and an engine that gives access to that.
+
+How it differs from the realtime protocol, as far as the core sees it:
+
+1. The client speaks first: ``session.start``, which ``session.started`` or an ``error`` answers (``start.py``).
+2. Nothing on the wire belongs to one asker: there are no responses. ``Exchange.route`` hands everything to all.
+3. Most of what comes is the output track, ten pieces a second: ``LiveExchange.goes_on`` gives it the short way.
+4. The service announces the end (``session.closed``) before the connection ends, with a reason and the final usage.
+5. A session is closed by ``session.close``. It is written when the session is CLOSING already, so that nothing follows
+   it; the service answers ``session.closed`` and ends the connection. If it does not within ``Timeouts.live_close``,
+   the WebSocket is closed, as in other sessions.
+
+Locks: this module has none. ``LiveState.apply`` is called with the engine's lock for delivery; the fields that it
+writes are each written in one assignment, and may be read by any thread.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Optional, Union
+
+from realtime_sync.core.commands import CommandHandle, PendingCommands
+from realtime_sync.core.connection import SessionConnection
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.streams import End
+from realtime_sync.core.vocabulary import Vocabulary
+from realtime_sync.deadline import Deadline
+from realtime_sync.errors import ConnectionClosedError
+from realtime_sync.interrupts import Flag
+from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, matched_fields
+from realtime_sync.live.clock import LiveClock
+from realtime_sync.live.ends import end_by_service
+from realtime_sync.live.handles import LiveCommandHandle
+from realtime_sync.protocol.codec import decode_binary
+from realtime_sync.protocol.live.codec import live_decode, live_encode
+from realtime_sync.protocol.live.commands import LiveSessionCloseCommand
+from realtime_sync.protocol.live.resources import LiveSessionDetails
+from realtime_sync.protocol.live.updates import (
+    LiveErrorUpdate,
+    LiveSessionClosedUpdate,
+    LiveSessionOutputAudioDeltaUpdate,
+    LiveSessionStartedUpdate,
+    LiveSessionUpdatedUpdate,
+)
+from realtime_sync.protocol.registry import Command
+from realtime_sync.protocol.update_base import ConversationUpdate
+
+
+def _decode(frame: Union[str, bytes]) -> ConversationUpdate:
+    if isinstance(frame, str):
+        return live_decode(frame, arrived_at=time.monotonic())
+    return decode_binary(frame, arrived_at=time.monotonic())
+
+
+VOCABULARY = Vocabulary(
+    decode=_decode,
+    encode=live_encode,
+    acknowledgements=ACKNOWLEDGEMENTS,
+    matched=matched_fields,
+    error=LiveErrorUpdate,
+)
+
+
+class LiveExchange:
+    """What is kept of one connection; see ``Exchange``."""
+
+    def __init__(self, state: LiveState) -> None:
+        self._state = state
+        self.started = False  # on this connection
+        self.closed: Optional[LiveSessionClosedUpdate] = None
+        self.said_all = Flag()  # the service has said ``session.closed``, or the connection has ended
+
+    def goes_on(self, update: ConversationUpdate) -> bool:
+        """See ``Exchange``."""
+        return type(update) is LiveSessionOutputAudioDeltaUpdate
+
+    def complete(self, update: ConversationUpdate) -> Sequence[ConversationUpdate]:
+        """See ``Exchange``: nothing is left out."""
+        return (update,)
+
+    def sending(self, handle: CommandHandle, message: Mapping[str, Any]) -> None:
+        """See ``Exchange``."""
+
+    def taken_back(self, handle: CommandHandle) -> None:
+        """See ``Exchange``."""
+
+    def matched(
+        self, update: ConversationUpdate, commands: PendingCommands
+    ) -> Sequence[tuple[ConversationUpdate, Optional[CommandHandle]]]:
+        """See ``Exchange``: before the session has started, each error refuses the start."""
+        handle = commands.match(update)
+        if handle is None and not self.started and isinstance(update, LiveErrorUpdate):
+            for start, _ in commands.in_flight("session.started"):
+                commands.forget(start)
+                handle = start
+        if isinstance(update, LiveSessionStartedUpdate):
+            self.started = True
+        elif isinstance(update, LiveSessionClosedUpdate):
+            self.closed = update
+            self.said_all.set()
+        return ((update, handle),)
+
+    def route(self, update: ConversationUpdate, acknowledged: Optional[str]) -> bool:
+        """See ``Exchange``: everything is for all."""
+        return False
+
+    def end_of(self, error: ConnectionClosedError) -> Optional[End]:
+        """See ``Exchange``: ``session.closed`` says why."""
+        return None if self.closed is None else end_by_service(self.closed, error)
+
+    def end(self, error: Exception) -> None:
+        """See ``Exchange``."""
+        self.said_all.set()
+
+    @property
+    def open_ids(self) -> list[str]:
+        """See ``Exchange``."""
+        return []
+
+
+def exchange_of(connection: SessionConnection) -> LiveExchange:
+    """What is kept of this connection."""
+    exchange = connection.exchange
+    assert isinstance(exchange, LiveExchange), "a connection of another protocol"
+    return exchange
+
+
+class LiveState:
+    """What a GPT-Live session keeps, over all of its connections; see ``SessionState``.
+
+    Attributes:
+        details: The settings as the service reported them last; None until it has.
+        closed: The service's last word, with the final usage; None until it has come.
+    """
+
+    vocabulary = VOCABULARY
+
+    def __init__(self) -> None:
+        self.details: Optional[LiveSessionDetails] = None
+        self.closed: Optional[LiveSessionClosedUpdate] = None
+        self.messages = 0  # from the service, without the output track
+
+    @property
+    def session_id(self) -> Optional[str]:
+        """See ``SessionState``."""
+        return self.details.id if self.details is not None else None
+
+    def new_exchange(self) -> LiveExchange:
+        """See ``SessionState``."""
+        return LiveExchange(self)
+
+    def prepare(self, command: Command, connection: SessionConnection) -> Command:
+        """See ``SessionState``."""
+        return command
+
+    def asked(self, handle: CommandHandle, command: Command) -> None:
+        """See ``SessionState``."""
+
+    def not_asked(self, handle: CommandHandle) -> None:
+        """See ``SessionState``."""
+
+    def apply(self, update: ConversationUpdate) -> None:
+        """See ``SessionState``."""
+        if type(update) is LiveSessionOutputAudioDeltaUpdate:
+            return
+        self.messages += 1
+        if isinstance(update, (LiveSessionStartedUpdate, LiveSessionUpdatedUpdate)):
+            self.details = update.session
+        elif isinstance(update, LiveSessionClosedUpdate):
+            self.closed = update
+
+    def apply_in_silence(self, update: ConversationUpdate) -> bool:
+        """See ``SessionState``: nothing is replayed, so everything that comes is delivered afterwards."""
+        if isinstance(update, LiveSessionStartedUpdate):
+            self.details = update.session
+            return False
+        return True
+
+
+class LiveEngine(Engine):
+    """An engine that carries GPT-Live."""
+
+    state: LiveState
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        self.clock = LiveClock()
+        super().__init__(*arguments, **settings)
+
+    @property
+    def details(self) -> Optional[LiveSessionDetails]:
+        """The settings in force, as the service reported them last; None until it has."""
+        return self.state.details
+
+    @property
+    def traffic(self) -> tuple[int, int, int]:
+        """See ``Engine``: the tracks flow all the time, so they are no sign of life."""
+        return self.connection.number, self.state.messages, 0
+
+    def new_handle(self, wire_type: str, event_id: Optional[str]) -> CommandHandle:
+        """See ``Engine``. What is acknowledged on the timeline is not waited for while that stands."""
+        if wire_type not in NEEDS_CLOCK:
+            return super().new_handle(wire_type, event_id)
+        return LiveCommandHandle(wire_type, event_id, self.timeouts.acknowledge, self.check_process, self.clock)
+
+    # Ending ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def close_seconds(self) -> float:
+        """See ``Engine``."""
+        return self.timeouts.live_close + self.timeouts.close
+
+    def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
+        if self.details is None or connection.silent or exchange_of(connection).said_all.is_set():
+            super()._say_close(connection, code, reason, within)
+            return
+        seconds = self.timeouts.close if within is None else within
+        connection.say(live_encode(LiveSessionCloseCommand()), seconds)
+        if within == 0:  # nobody waits for the answer
+            super()._say_close(connection, code, reason, within)
+
+    def close_here(self, code: int, reason: str) -> None:
+        """See ``Engine``: the service first says ``session.closed``."""
+        if not self.forked and self.end is None:
+            self.begin_close(code, reason)
+            Deadline(self.timeouts.live_close).wait(exchange_of(self.connection).said_all.wait)
+            if self.end is None:
+                self.connection.transport.start_close(code, reason)
+        super().close_here(code, reason)
