@@ -25,12 +25,11 @@ from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import Vocabulary
-from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.interrupts import Flag
 from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, matched_fields
 from realtime_sync.live.clock import LiveClock
-from realtime_sync.live.ends import end_by_service
+from realtime_sync.live.ends import end_by_service, with_last_word
 from realtime_sync.live.handles import LiveCommandHandle
 from realtime_sync.protocol.codec import decode_binary
 from realtime_sync.protocol.live.codec import live_decode, live_encode
@@ -69,6 +68,7 @@ class LiveExchange:
         self._state = state
         self.started = False  # on this connection
         self.closed: Optional[LiveSessionClosedUpdate] = None
+        self.over = Flag()  # the service has said its last word here, ``session.closed``, or the connection has ended
         self.said_all = Flag()  # the service has said ``session.closed``, or the connection has ended
 
     def goes_on(self, update: ConversationUpdate) -> bool:
@@ -178,6 +178,13 @@ class LiveState:
         return True
 
 
+def live_on(connection: SessionConnection) -> LiveExchange:
+    """What is kept of a connection."""
+    exchange = connection.exchange
+    assert isinstance(exchange, LiveExchange), "a connection of another protocol"
+    return exchange
+
+
 class LiveEngine(Engine):
     """An engine that carries GPT-Live."""
 
@@ -211,7 +218,8 @@ class LiveEngine(Engine):
         return self.timeouts.live_close + self.timeouts.close
 
     def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
-        if self.details is None or connection.silent or exchange_of(connection).said_all.is_set():
+        exchange = live_on(connection)
+        if not exchange.started or exchange.over.is_set():
             super()._say_close(connection, code, reason, within)
             return
         seconds = self.timeouts.close if within is None else within
@@ -223,7 +231,13 @@ class LiveEngine(Engine):
         """See ``Engine``: the service first says ``session.closed``."""
         if not self.forked and self.end is None:
             self.begin_close(code, reason)
-            Deadline(self.timeouts.live_close).wait(exchange_of(self.connection).said_all.wait)
+            live_on(self.connection).over.wait(self.timeouts.live_close)
             if self.end is None:
                 self.connection.transport.start_close(code, reason)
         super().close_here(code, reason)
+
+    def _made_end(self, connection: SessionConnection, error: ConnectionClosedError) -> End:
+        exchange = live_on(connection)
+        if exchange.started and (self.closing or exchange.closed is not None):
+            error.close_info = with_last_word(error.close_info, exchange.closed, asked=self.closing)
+        return super()._made_end(connection, error)

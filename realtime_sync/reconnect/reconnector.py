@@ -19,16 +19,14 @@ from typing import Callable, Optional
 import realtime_sync.errors as errors
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation import Replay
-from realtime_sync.core.acknowledgements import matched_fields
-from realtime_sync.core.commands import CommandHandle, new_event_id
+from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
-from realtime_sync.protocol import codec, commands
+from realtime_sync.protocol import commands
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.options import SessionOptions
-from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_survivable
 from realtime_sync.reconnect.state import ReconnectState
@@ -212,13 +210,6 @@ class Reconnector(WayBack):
                         logger.warning("%s: the server does not acknowledge the history", self._engine.name)
                     deadline = 0.0  # the others will not be acknowledged either
         return replay, refused
-
-    def _send(self, connection: SessionConnection, command: Command) -> CommandHandle:
-        command.event_id = new_event_id()
-        handle = self._engine.new_handle(command.wire_type, command.event_id)
-        text = codec.encode(command, self._engine.dialect)
-        connection.send(Outgoing(text, handle, matched_fields(command)), lambda connection, frame: False)
-        return handle
 
     # Ahead of expiry --------------------------------------------------------------------------------------------------
 

@@ -34,13 +34,15 @@ from abc import abstractmethod
 from typing import Callable, Optional
 
 import realtime_sync.errors as errors
+from realtime_sync.core.commands import CommandHandle, new_event_id
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
-from realtime_sync.core.recovery import Recovery
+from realtime_sync.core.recovery import Outgoing, Recovery
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import refusal
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
+from realtime_sync.protocol.registry import Command
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.transport import Cancellation, Connection
 
@@ -214,6 +216,15 @@ class WayBack(Recovery):
             connection.ended.wait(self._engine.timeouts.close)
             closed = errors.ConnectCancelledError("The session was closed.")
             raise refusal(connection.reason) if connection.reason else closed
+
+    def _send(self, connection: SessionConnection, command: Command) -> CommandHandle:
+        """Send a command of the way's own, which is not kept."""
+        command.event_id = new_event_id()
+        handle = self._engine.new_handle(command.wire_type, command.event_id)
+        vocabulary = self._engine.state.vocabulary
+        frame = Outgoing(vocabulary.encode(command), handle, vocabulary.matched(command))
+        connection.send(frame, lambda connection, frame: False)
+        return handle
 
     def _drop(self, connection: SessionConnection) -> None:
         connection.transport.abort()
