@@ -201,6 +201,8 @@ class SpendingGuard:
     ``BudgetExceededError``. A session whose cost cannot be known is ended likewise: its budget could not be kept.
     """
 
+    _costs = "it has cost"
+
     def __init__(self, budget: Budget, engine: Engine) -> None:
         self.budget = budget
         self._engine = engine
@@ -215,7 +217,7 @@ class SpendingGuard:
 
     def _end_if_passed(self) -> None:
         if self.budget.passed:
-            bill = f"it has cost {_dollars(self.budget.spent)}, and its budget is {_dollars(self.budget.usd)}"
+            bill = f"{self._costs} {_dollars(self.budget.spent)}, and its budget is {_dollars(self.budget.usd)}"
             self._begin_end(f"the session was ended because {bill}")
 
     def _begin_end(self, message: str) -> None:

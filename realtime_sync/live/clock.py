@@ -32,6 +32,10 @@ class LiveClock:
             self.begun_at = now
         self._until = max(self._until, now) + seconds
 
+    def restart(self) -> None:
+        """A new connection has a clock of its own, which no audio has begun yet."""
+        self.begun_at, self._until = None, 0.0
+
     @property
     def audio_until(self) -> float:
         """To which moment (``time.monotonic()``) the audio lasts that was sent; 0.0 if none was."""

@@ -30,7 +30,7 @@ def end_by_service(closed: LiveSessionClosedUpdate, error: ConnectionClosedError
 def with_last_word(info: CloseInfo, closed: Optional[LiveSessionClosedUpdate], *, asked: bool) -> CloseInfo:
     """How a session ended, by what the service said of it; ``asked``: this side closes it.
 
-    A session that was closed without the service's word is not known to be over there; it may be billed a little longer.
+    A session that was closed without the service's word is not known to be over there: it may be billed longer.
     """
     if closed is not None:
         return CloseInfo(info.code, closed.reason, "local" if asked else "remote")

@@ -186,7 +186,7 @@ class WayBack(Recovery):
                     raise (ended if connection.heard else refusal(ended)) from ended.__cause__
             except errors.RealtimeSyncError as caught:
                 error = caught
-                if self._cancellation.cancelled or not is_worth_another_try(error):
+                if self._cancellation.cancelled or not self._is_worth_another_try(error):
                     raise
                 logger.info("%s: attempt %d to reconnect failed: %s", self._engine.name, self._attempt, error)
 
@@ -275,13 +275,17 @@ class WayBack(Recovery):
             try:
                 # No thread answers the pings of the spare connection, so it must not wait for long.
                 if self._is_idle_within(connection, _SPARE_SECONDS) and self._engine.retire(connection):
-                    self._spare, spare, self._renewed_at = spare, None, time.monotonic()
-                    reason = "the connection was replaced ahead of the service's time limit"
-                    self._run(errors.SessionExpiredError(reason))
+                    self._spare, spare = spare, None
+                    self._replace()
                     return
             finally:
                 if spare is not None:
                     spare.dispose()
+
+    def _replace(self) -> None:
+        """Go the way back for a connection that was retired."""
+        self._renewed_at = time.monotonic()
+        self._run(errors.SessionExpiredError("the connection was replaced ahead of the service's time limit"))
 
     def _opened_ahead(self, connection: SessionConnection) -> Optional[Connection]:
         """A new connection, opened while the old one serves; None if the old one ended first."""
@@ -302,6 +306,10 @@ class WayBack(Recovery):
                 return False
             self._await_idleness(connection)
         return not connection.ended.is_set()
+
+    def _is_worth_another_try(self, error: errors.RealtimeSyncError) -> bool:
+        """True if an attempt failed in a way that may pass."""
+        return is_worth_another_try(error)
 
     # What a protocol adds ---------------------------------------------------------------------------------------------
 
