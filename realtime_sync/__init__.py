@@ -67,6 +67,17 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.protocol.dialects import Dialect as Dialect
     from realtime_sync.protocol.items import *  # noqa: F403
     from realtime_sync.protocol.kinds import ConversationUpdateKind as ConversationUpdateKind
+    from realtime_sync.protocol.live.commands import *  # noqa: F403
+    from realtime_sync.protocol.live.history import *  # noqa: F403
+    from realtime_sync.protocol.live.kinds import LiveUpdateKind as LiveUpdateKind
+    from realtime_sync.protocol.live.options import *  # noqa: F403
+    from realtime_sync.protocol.live.parts import *  # noqa: F403
+    from realtime_sync.protocol.live.questions import *  # noqa: F403
+    from realtime_sync.protocol.live.resources import *  # noqa: F403
+    from realtime_sync.protocol.live.settings import *  # noqa: F403
+    from realtime_sync.protocol.live.tools import *  # noqa: F403
+    from realtime_sync.protocol.live.update_base import LiveUpdate as LiveUpdate
+    from realtime_sync.protocol.live.updates import *  # noqa: F403
     from realtime_sync.protocol.options import *  # noqa: F403
     from realtime_sync.protocol.registry import UNSET as UNSET
     from realtime_sync.protocol.registry import Setting as Setting
@@ -134,6 +145,8 @@ _LATE = {
     "protocol.connection_updates": "SessionDisconnectedUpdate SessionReconnectedUpdate",
     "protocol.dialects": "Dialect",
     "protocol.kinds": "ConversationUpdateKind",
+    "protocol.live.kinds": "LiveUpdateKind",
+    "protocol.live.update_base": "LiveUpdate",
     "protocol.registry": "UNSET Setting UnsetType",
     "protocol.update_base": "ConversationUpdate ItemStreamingPartDeltaUpdate UnknownUpdate UnreadableUpdate",
     "reconnect.policy": "Reconnect",
@@ -152,8 +165,13 @@ _LATE = {
     "voice.sending": "AudioSend AudioWriter",
     "web.background": "BackgroundSession BackgroundSessions",
 }
-_WHOLE = ("errors", "protocol.commands", "protocol.items", "protocol.options", "protocol.resources", "protocol.updates")
-"""Of these, all names that their own ``__all__`` lists."""
+_WHOLE = (
+    *("errors", "protocol.commands", "protocol.items", "protocol.options", "protocol.resources", "protocol.updates"),
+    *("protocol.live.commands", "protocol.live.history", "protocol.live.options", "protocol.live.parts"),
+    *("protocol.live.questions", "protocol.live.resources", "protocol.live.settings", "protocol.live.tools"),
+    "protocol.live.updates",
+)
+"""Of these, all names that their own ``__all__`` lists. The live ones come last: who asks for others imports none."""
 
 if not _typing.TYPE_CHECKING:  # for checkers it would make every name a name of the package
     __getattr__, __dir__ = _lazily(__name__, _LATE, _WHOLE)

@@ -38,7 +38,7 @@ from realtime_sync.errors import (
     told_again,
 )
 from realtime_sync.interrupts import Change
-from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
+from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, UpdateKind
 from realtime_sync.protocol.update_base import ConversationUpdate, UnreadableUpdate
 from realtime_sync.secret import reportable
 from realtime_sync.threads import aside_if_nested
@@ -47,7 +47,7 @@ from realtime_sync.values import Value
 logger = logging.getLogger(__name__)
 
 U = TypeVar("U", bound=ConversationUpdate)
-Unclassed = Union[ConversationUpdateKind, str, Callable[[ConversationUpdate], bool]]
+Unclassed = Union[UpdateKind, str, Callable[[ConversationUpdate], bool]]
 """A condition on updates that is no class: a kind, a wire type, or a function that returns True or False."""
 
 Wanted = Union[Unclassed, type[ConversationUpdate]]
@@ -296,9 +296,9 @@ def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
     if isinstance(wanted, type) and issubclass(wanted, ConversationUpdate):
         cls = wanted
         return lambda update: isinstance(update, cls)
-    if isinstance(wanted, ConversationUpdateKind):
+    if isinstance(wanted, UpdateKind):
         kind = wanted
-        return lambda update: update.kind is kind
+        return lambda update: update.kind == kind
     if isinstance(wanted, str):
         text = wanted  # the type as the server spelled it, or as GA does
         _warn_of_a_slip(text)
@@ -310,7 +310,8 @@ def condition(wanted: Wanted) -> Callable[[ConversationUpdate], bool]:
 
 def _warn_of_a_slip(wire_type: str) -> None:
     """A type that is not known here is allowed, because services add some; a mistyped one would wait in silence."""
-    known = {str(each) for each in (*ConversationUpdateKind, *PREVIEW_SPELLINGS)}
+    kinds = (kind for protocol in UpdateKind.__subclasses__() for kind in protocol)
+    known = {str(each) for each in (*kinds, *PREVIEW_SPELLINGS)}
     meant = None if wire_type in known else nearest(wire_type, known, cutoff=0.85)
     if meant is not None:
         warn_caller(f"{wire_type!r} is no update that this version knows: is {meant!r} meant?")

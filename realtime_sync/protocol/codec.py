@@ -20,7 +20,7 @@ from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol import commands, updates  # noqa: F401  they fill the registry
 from realtime_sync.protocol.characters import joined_or_none
 from realtime_sync.protocol.converters import careful_converter, json_type, quick_converter
-from realtime_sync.protocol.dialects import Dialect, read, write
+from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import ConversationTool
 from realtime_sync.protocol.parsing import parse
 from realtime_sync.protocol.readers import Reader, check_depth, made_reader
@@ -85,7 +85,7 @@ def decode_command(text: str, dialect: Dialect = Dialect.GA, registry: Registry 
         raise InvalidInputError(f"expected a JSON object, got {json_type(message)}")
     try:
         check_depth(message, text)
-        message = read(message, dialect)
+        message = registry.read(message, dialect)
         cls = registry.commands.get(message["type"]) if isinstance(message.get("type"), str) else None
         if cls is None:
             raise InvalidInputError(f"unknown client message {message.get('type')!r}")
@@ -114,10 +114,10 @@ def decode_tool(tool: Mapping[str, Any]) -> ConversationTool:
     return decoded
 
 
-def encode(command: Command, dialect: Dialect = Dialect.GA) -> str:
+def encode(command: Command, dialect: Dialect = Dialect.GA, registry: Registry = REALTIME) -> str:
     """A command as a frame's text. Raises ``UnsupportedByDialectError`` or another ``InvalidInputError``."""
     try:
-        message = write({"type": command.wire_type, **quick_converter.unstructure(command)}, dialect)
+        message = registry.write({"type": command.wire_type, **quick_converter.unstructure(command)}, dialect)
     except RecursionError as error:
         raise InvalidInputError("this cannot be sent as JSON: it holds itself, or is nested too deeply") from error
     return to_text(message)

@@ -261,9 +261,9 @@ def _structure_tool_choice(converter: cattrs.BaseConverter, class_hook: ClassHoo
 
 def _unstructure_hook(cls: type[Any], converter: cattrs.BaseConverter) -> Callable[[Any], Json]:
     """A class as a dict: without what is not to be sent, with ``extra``, with the session's type where it has one."""
-    # None is null where UNSET is absent; it is absent where the class knows no UNSET.
+    # None is null where UNSET is absent, or the field must be there; it is absent where the class knows no UNSET.
     absent = [
-        (field.name, UNSET if issubclass(cls, Options) or field.default is UNSET else None)
+        (field.name, UNSET if issubclass(cls, Options) or field.default in (UNSET, attrs.NOTHING) else None)
         for field in attrs.fields(cls)
         if field.name not in OURS
     ]
@@ -333,24 +333,40 @@ def _made_converter(class_hook: ClassHook, detailed: bool) -> cattrs.Converter:
     converter.register_unstructure_hook_func(_is_described_tool, lambda tool: converter.unstructure(tool.definition))
     _register_plain_containers(converter)
     converter.register_unstructure_hook(options.ConversationToolChoice, _unstructure_tool_choice)
-    _register_families(converter, class_hook)
+    _register_by_kind(converter, class_hook)
     return converter
 
 
-def _register_families(converter: cattrs.BaseConverter, class_hook: ClassHook) -> None:
-    known_items: list[type[Any]] = items.ConversationItem.__subclasses__()
-    item_types = {attrs.fields(cls).type.default: cls for cls in known_items}
-    tools: dict[str, type[Any]] = {"function": options.ConversationFunctionTool, "mcp": options.ConversationMCPTool}
-    families: list[tuple[Any, Hook]] = [
-        (options.ConversationToolChoice, _structure_tool_choice(converter, class_hook)),
-        (options.ConversationTool, _family_hook(converter, tools, options.UnknownTool)),
-        (items.ConversationItem, _family_hook(converter, item_types, items.UnknownItem)),
-        (options.SessionOptions, _session_hook(converter)),
-    ]
-    for base, hook in families:
-        # By a function, because a hook for a class would hold for its subclasses too, and call itself for ever.
+def _register_by_kind(converter: cattrs.BaseConverter, class_hook: ClassHook) -> None:
+    """What is told apart by more than the field ``type``, and then the families."""
+    # By functions, because a hook for a class would hold for its subclasses too, and call itself for ever.
+    choice = _structure_tool_choice(converter, class_hook)
+    for base, hook in ((options.ConversationToolChoice, choice), (options.SessionOptions, _session_hook(converter))):
         converter.register_structure_hook_func(functools.partial(operator.eq, base), hook)
+    for family in _families:
+        _add_family(converter, *family)
 
+
+def _add_family(
+    converter: cattrs.BaseConverter, base: type[Any], classes: dict[str, type[Any]], unknown: type[Any]
+) -> None:
+    hook = _family_hook(converter, classes, unknown)
+    converter.register_structure_hook_func(functools.partial(operator.eq, base), hook)
+
+
+# Classes that the field ``type`` tells apart: their base, which fields name, the classes by type, and the unknown one.
+_families: list[tuple[type[Any], dict[str, type[Any]], type[Any]]] = [
+    (
+        options.ConversationTool,
+        {"function": options.ConversationFunctionTool, "mcp": options.ConversationMCPTool},
+        options.UnknownTool,
+    ),
+    (
+        items.ConversationItem,
+        {attrs.fields(cls).type.default: cls for cls in items.ConversationItem.__subclasses__()},
+        items.UnknownItem,
+    ),
+]
 
 quick_converter = _made_converter(_quick_hook, detailed=False)
 
@@ -359,3 +375,16 @@ quick_converter = _made_converter(_quick_hook, detailed=False)
 def careful_converter() -> cattrs.Converter:
     """The converter whose errors say what is wrong, and where. On first use: most sessions need none."""
     return _made_converter(_careful_hook, detailed=True)
+
+
+def add_family(base: type[Any], classes: dict[str, type[Any]], unknown: type[Any]) -> None:
+    """Classes that the field ``type`` tells apart, of a vocabulary that is imported later than this module.
+
+    Args:
+        base: The class that fields name.
+        classes: By ``type``.
+        unknown: For all other types; what it has no field for is in its ``extra``.
+    """
+    _families.append((base, classes, unknown))
+    _add_family(quick_converter, base, classes, unknown)
+    careful_converter.cache_clear()

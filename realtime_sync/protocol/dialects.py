@@ -164,7 +164,7 @@ def read(message: Json, dialect: Dialect = Dialect.GA) -> Json:
         message["session"] = {"id": message.pop("id"), "input_audio_format": _VLLM_FORMAT}
     _change(message, "session", read_session)
     if wire_type == "error":
-        message = _read_error(message)
+        message = read_error(message)
     if isinstance(wire_type, str):
         message["type"] = read_type(wire_type, dialect)
         if wire_type in _SESSION_TYPES and dialect is Dialect.PREVIEW and isinstance(message.get("session"), dict):
@@ -194,7 +194,7 @@ def read_session(session: Json) -> Json:
     return flat
 
 
-def _read_error(message: Json) -> Json:
+def read_error(message: Json) -> Json:
     """An ``error`` message with its details in an object; vLLM has a text there, and the code beside it (2026-08)."""
     told = message.get("error")
     if isinstance(told, dict) or not (told or "message" in message):

@@ -16,7 +16,14 @@ PREVIEW_SPELLINGS = {
 }
 
 
-class ConversationUpdateKind(str, enum.Enum):
+class UpdateKind(str, enum.Enum):
+    """What an update is, in one protocol or another; the value is the wire's ``type``."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+
+class ConversationUpdateKind(UpdateKind):
     """What an update is; the value is the wire's ``type`` in the GA spelling.
 
     ``ConversationUpdateKind("response.text.delta")`` finds the member of the other spelling too.
@@ -88,6 +95,3 @@ class ConversationUpdateKind(str, enum.Enum):
     def _missing_(cls, value: object) -> ConversationUpdateKind | None:
         spelling = PREVIEW_SPELLINGS.get(value) if isinstance(value, str) else None
         return cls(spelling) if spelling else None
-
-    def __str__(self) -> str:
-        return self.value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_origin
+from typing import Any, Union, get_args, get_origin
 
 import attrs
 from cattrs.errors import AttributeValidationNote, ClassValidationError, IterableValidationError
@@ -66,4 +66,6 @@ def _mend_field(wire: Json, error: Exception, note: AttributeValidationNote, pla
 def _empty(wanted: Any) -> Any:
     """The JSON value that means the least, of a type that a required field has."""
     simple = {str: "", int: 0, float: 0.0, bool: False}
+    if get_origin(wanted) is Union:  # words that are known, or any text
+        wanted = str if str in get_args(wanted) else wanted
     return simple[wanted] if wanted in simple else [] if get_origin(wanted) is list else {}

@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Callable, Optional
 
 import attrs
 from cattrs.errors import ClassValidationError
@@ -25,10 +25,12 @@ from realtime_sync.protocol.converters import (
     quick_converter,
     quick_values_of,
 )
-from realtime_sync.protocol.dialects import Dialect, Json, read, read_type
+from realtime_sync.protocol.dialects import Dialect, Json, read_type
 from realtime_sync.protocol.mending import mended
 from realtime_sync.protocol.registry import Registry, UnsetType
 from realtime_sync.protocol.update_base import ConversationUpdate
+
+Rewrite = Callable[[Json, Dialect], Json]
 
 # The types of fields of the updates that may be made at once.
 _PLAIN = (str, int, float, Optional[str], Optional[int], Optional[float])
@@ -52,12 +54,12 @@ class Reader:
 
     Args:
         cls: Their class.
-        differs: True if dialects differ inside them.
+        rewrite: Makes of a message what the class says (``Registry.read``); None if nothing needs to be changed.
     """
 
-    def __init__(self, cls: type[ConversationUpdate], differs: bool) -> None:
+    def __init__(self, cls: type[ConversationUpdate], rewrite: Optional[Rewrite]) -> None:
         self._cls = cls
-        self._differs = differs
+        self._rewrite = rewrite
         self._values = quick_values_of(cls, quick_converter)
         fields = attrs.fields(cls)
         self._is_plain = all(field.type in _PLAIN or field.name in OURS for field in fields)
@@ -90,10 +92,10 @@ class Reader:
 
     def read(self, message: Json, text: str, arrived_at: float, dialect: Dialect) -> ConversationUpdate:
         """The update of any message."""
-        if self._differs:
+        if self._rewrite is not None:
             check_depth(message, text)
             wire_type = message["type"]
-            message = read(message, dialect)
+            message = self._rewrite(message, dialect)
             message["type"] = wire_type
         try:
             told, extra = self._values(message)
@@ -132,7 +134,7 @@ class _TranscriptReader(Reader):
     """
 
     def __init__(self, cls: type[ConversationUpdate], so_far: Reader) -> None:
-        super().__init__(cls, differs=False)
+        super().__init__(cls, rewrite=None)
         self._so_far = so_far
 
     def read(self, message: Json, text: str, arrived_at: float, dialect: Dialect) -> ConversationUpdate:
@@ -154,9 +156,9 @@ def made_reader(wire_type: str, dialect: Dialect, registry: Registry) -> Optiona
         cls = registry.updates.get(read_type(name, dialect))
         if cls is None:
             return None
-        differs = not {"session", "response", "item", "part", "error"}.isdisjoint(attrs.fields_dict(cls))
+        rewrite = None if registry.rewritten.isdisjoint(attrs.fields_dict(cls)) else registry.read
         so_far = made_reader(_SO_FAR, dialect, registry) if name == _FINISHED else None
-        readers[name] = Reader(cls, differs) if so_far is None else _TranscriptReader(cls, so_far)
+        readers[name] = Reader(cls, rewrite) if so_far is None else _TranscriptReader(cls, so_far)
     reader: Reader = readers[name]
     return reader
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import Any, Callable, ClassVar, Final, Literal, TypeVar, Union
 
 import attrs
 
 from realtime_sync.advice import NamedFields
+from realtime_sync.protocol.dialects import Dialect, Json, read, write
 from realtime_sync.protocol.hiding import hide_fields, secret_extra
-from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, ConversationUpdateKind
+from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS, UpdateKind
 from realtime_sync.protocol.spellings import SettingNames
 
 T = TypeVar("T")
@@ -118,15 +120,38 @@ class Registry:
     """The classes of one protocol by wire type; in another protocol the same names may mean other things.
 
     ``updates``: in either dialect's spelling. ``commands``: as GA spells them. The readers are the codec's, by type.
+
+    Args:
+        read: Makes of a message, as any server or client of this protocol may spell it, what the classes say.
+        write: The other way round. Raises what the dialect cannot say.
+        rewritten: The fields of updates inside of which ``read`` may change something.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        read: Callable[[Json, Dialect], Json],
+        write: Callable[[Json, Dialect], Json | None],
+        rewritten: frozenset[str],
+    ) -> None:
+        self.read = read
+        self.write = write
+        self.rewritten = rewritten
         self.updates: dict[str, type[Any]] = {}
         self.commands: dict[str, type[Command]] = {}
         self.ga_readers: dict[str, Any] = {}
         self.preview_readers: dict[str, Any] = {}
 
-    def register_update(self, kind: ConversationUpdateKind, cls: type[Any]) -> None:
+    def register_updates(self, module: dict[str, Any], kinds: Iterable[UpdateKind], prefix: str = "") -> None:
+        """Register the classes ``...Update`` that a module defines, by its globals, each for the kind of its name.
+
+        ``prefix``: what stands before the kind in a class's name. A class whose name is no kind's is a KeyError.
+        """
+        by_name = {f"{prefix}{kind.name.replace('_', '')}Update".lower(): kind for kind in kinds}
+        for name, cls in list(module.items()):
+            if name.endswith("Update") and cls.__module__ == module["__name__"]:
+                self.register_update(by_name[name.lower()], cls)
+
+    def register_update(self, kind: UpdateKind, cls: type[Any]) -> None:
         """Register an update class for its kind, in both dialects' spellings."""
         own = vars(cls)
         if "__slots__" in own or (cls.__annotations__ and "__attrs_attrs__" not in own):
@@ -146,7 +171,7 @@ class Registry:
         return register
 
 
-REALTIME: Final = Registry()
+REALTIME: Final = Registry(read, write, frozenset({"session", "response", "item", "part", "error"}))
 """The realtime protocol."""
 
 client_message = REALTIME.client_message

@@ -16,7 +16,7 @@ import attrs
 
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import ConversationItem
-from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.kinds import ConversationUpdateKind, UpdateKind
 from realtime_sync.protocol.registry import UNSET, Comparable, Setting, WireObject, extra_repr
 from realtime_sync.protocol.resources import ConversationResponse, RealtimeSession
 
@@ -41,7 +41,7 @@ class ConversationUpdate(Comparable):
         arrived_at: when a session received it, in seconds by ``time.monotonic()``; 0.0 if no session did.
     """
 
-    kind: ClassVar[ConversationUpdateKind] = ConversationUpdateKind.UNKNOWN
+    kind: ClassVar[UpdateKind] = ConversationUpdateKind.UNKNOWN
 
     type: str = attrs.field(default=attrs.Factory(lambda self: str(type(self).kind), takes_self=True))
     event_id: Optional[str] = None

@@ -479,15 +479,7 @@ def is_about_tool_lists(update: ConversationUpdate) -> bool:
     return isinstance(update, (MCPListToolsInProgressUpdate, MCPListToolsCompletedUpdate, MCPListToolsFailedUpdate))
 
 
-def _register_all() -> None:
-    """Register each class of this module for the kind of its name; a class that has none is a KeyError at import."""
-    kinds = {f"{kind.name.replace('_', '').lower()}update": kind for kind in ConversationUpdateKind}
-    for name, cls in list(globals().items()):
-        if name.endswith("Update") and cls.__module__ == __name__:
-            REALTIME.register_update(kinds[name.lower()], cls)
-
-
-_register_all()
+REALTIME.register_updates(globals(), ConversationUpdateKind)
 
 if not TYPE_CHECKING:  # checkers, which read no such expression, take all names without an underscore
     __all__ = public_classes(globals())

@@ -140,7 +140,7 @@ def test_no_update_class_asks_for_more_than_its_fields() -> None:
 
 
 def test_an_update_class_that_could_not_be_read_is_refused() -> None:
-    registry = Registry()
+    registry = Registry(read, lambda message, _: message, frozenset())
 
     class Undecorated(ItemUpdateBase):
         forgotten: str
