@@ -31,8 +31,8 @@ from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
+from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.kept import Lasting, LiveKept
-from realtime_sync.live.starting import introduce
 from realtime_sync.live.state import LiveEngine, live_on
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import decode_base64
@@ -79,3 +79,116 @@ class LiveReconnector(WayBack):
         self._kept = LiveKept(policy.hold_commands)
         self._forks: Optional[str] = None  # the session that the connection in hand is a fork of
         self._refused_at: Optional[float] = None  # when a fork of the session was refused first
+
+    # Recovery: see core/recovery.py -----------------------------------------------------------------------------------
+
+    def keep(self, connection: SessionConnection, frame: Outgoing) -> bool:
+        """See ``Recovery``: True, because nothing is to be sent twice; audio that is lost on its way is lost."""
+        self._kept.keep(connection.number, frame)
+        return True
+
+    def take_back(self, frame: Outgoing) -> None:
+        """See ``Recovery``."""
+        self._kept.take_back(frame)
+
+    def hold(self, frame: Outgoing) -> None:
+        """See ``Recovery``: it is dropped."""
+        samples = decode_base64(json.loads(frame.text)["audio"])
+        if samples and len(set(samples)) > 1:  # else it is silence
+            self._kept.drop(self._engine.input_format.seconds(len(samples)))
+
+    def keeps_audio(self, seconds: float) -> bool:
+        """See ``Recovery``."""
+        return False
+
+    def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
+        """See ``Recovery``."""
+        self._kept.observe(update, acknowledged)
+
+    def survives(self, connection: SessionConnection, end: End) -> bool:
+        """See ``Recovery``."""
+        closed, error = live_on(connection).closed, connection.last_unattributed_error
+        if closed is not None:
+            was_used = self._engine.clock.begun_at is not None
+            return closed.reason == "connection_lost" or (closed.reason == "expired" and was_used)
+        if error is not None and FATAL_ERRORS & {error.error.code, error.error.type}:
+            return False
+        return is_survivable(end.reason, clean=False, last_error=None)
+
+    def cut_off(self, connection: SessionConnection, reason: errors.ConnectionClosedError) -> ErrorOf:
+        """See ``Recovery``."""
+        self._refused_at = None
+        return error_of_loss(reason, self._kept.cut(connection.number, self._delegations()))
+
+    # The way back: see way_back.py ------------------------------------------------------------------------------------
+
+    def _opened(self, cancellation: Cancellation) -> Connection:
+        """A connection for a fork, or for a new session."""
+        details = self._engine.details
+        trying = self._refused_at is None or time.monotonic() - self._refused_at < _FORK_SECONDS
+        self._forks = details.id if details is not None and details.store and trying else None
+        return self._doors(f"{self._forks}/fork" if self._forks else "")(cancellation)
+
+    def _catch_up(self, connection: SessionConnection) -> list[str]:
+        start, left_out = LiveSessionStartCommand(session=LiveSessionSettings()), list[str]()
+        if self._forks is None:
+            start, left_out = self._start()
+        wait_until_started(self._send(connection, start), self._greeting)
+        return left_out if self._forks is not None else [*left_out, *self._kept.pop_thoughts()]
+
+    def _is_worth_another_try(self, error: errors.RealtimeSyncError) -> bool:
+        passing = (errors.RateLimitedError, errors.ServiceUnavailableError)
+        if self._forks is None or not isinstance(error, errors.HandshakeError) or isinstance(error, passing):
+            return super()._is_worth_another_try(error)
+        self._refused_at = self._refused_at or time.monotonic()
+        return True  # the service has not noticed yet that the session has ended, or does not keep it
+
+    def _carry_over(self, connection: SessionConnection) -> None:
+        self._engine.clock.restart()
+        self._kept.open(connection.number)
+
+    def _send_kept(self, connection: SessionConnection) -> None:
+        while (lasting := self._kept.next_unsent(connection.number)) is not None:
+            again = self._engine.new_handle(lasting.handle.type, lasting.handle.event_id)
+            frame = Outgoing(lasting.frame.text, again, lasting.frame.message)
+            connection.send(frame, functools.partial(_note_sent_again, lasting))
+
+    def _is_all_sent(self) -> bool:
+        return self._kept.next_unsent(self._engine.connection.number) is None
+
+    def _reconnected(
+        self, reason: errors.ConnectionClosedError, losses: tuple[str, ...], attempts: int, seconds: float
+    ) -> SessionReconnectedUpdate:
+        return SessionReconnectedUpdate(
+            reason=reason,
+            losses=losses,
+            sent_again=tuple(self._kept.unacknowledged()),
+            attempts=attempts,
+            seconds=seconds,
+            session=self._engine.details,
+            arrived_at=time.monotonic(),
+        )
+
+    def _pop_losses(self) -> list[str]:
+        return self._kept.pop_losses()
+
+    # Ahead of expiry --------------------------------------------------------------------------------------------------
+
+    def _expires_in(self) -> Optional[float]:
+        details = self._engine.details
+        return details.expires_at - time.time() if details is not None and details.expires_at else None
+
+    def _renews_by_itself
+
+    def _is_idle(self, connection: SessionConnection) -> bool:
+        """True if neither side speaks, and no delegated work is open."""
+        return self._kept.is_quiet and not self._delegations()
+
+    def _await_idleness(self, connection: SessionConnection) -> None:
+        connection.ended.wait(IDLE_LOOK_SECONDS)
+
+
+def _note_sent_again(lasting: Lasting, connection: SessionConnection, frame: Outgoing) -> bool:
+    lasting.handle.sent_again = frame.handle
+    lasting.frame, lasting.connection = frame, connection.number
+    return True

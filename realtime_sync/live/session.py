@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Optional
 
 from realtime_sync.core.wire_session import WireSession
 from realtime_sync.live.state import LiveEngine
-from realtime_sync.protocol.live.resources import LiveSessionDetails
+from realtime_sync.protocol.live.settings import LiveSessionDetails
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget

@@ -14,8 +14,8 @@ from typing import Optional
 import attrs
 
 import realtime_sync.errors as errors
-from realtime_sync.endpoint.connect import refusal, refused
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
+from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions
@@ -101,14 +101,5 @@ class LiveStart:
 
     def _start(self, engine: LiveEngine) -> None:
         """Say ``session.start``, and wait until the service has started the session."""
-        started = engine.send(LiveSessionStartCommand(session=self.options.wire_session(None)))
-        seconds = self.settings.timeouts.greeting
-        try:
-            started.wait(seconds)
-        except errors.ServerError as error:
-            raise refused(error.update.message, (error.code, error.type)) from None
-        except errors.ConnectionClosedError as error:
-            raise refusal(error) from error.__cause__
-        except errors.WaitTimeoutError as error:
-            late = f"The service did not start the session within {seconds} s (Timeouts.greeting); it was closed."
-            raise errors.WaitTimeoutError(late) from error.__cause__
+        start = LiveSessionStartCommand(session=self.options.wire_session(None))
+        wait_until_started(engine.send(start), self.settings.timeouts.greeting)

@@ -34,7 +34,7 @@ from realtime_sync.live.handles import LiveCommandHandle
 from realtime_sync.protocol.codec import decode_binary
 from realtime_sync.protocol.live.codec import live_decode, live_encode
 from realtime_sync.protocol.live.commands import LiveSessionCloseCommand
-from realtime_sync.protocol.live.resources import LiveSessionDetails
+from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
     LiveSessionClosedUpdate,

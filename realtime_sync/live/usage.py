@@ -39,7 +39,7 @@ _LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
-class LiveUsage(Value):
+class LiveSessionUsage(Value):
     """What a live session has used so far.
 
     Attributes:
@@ -87,7 +87,7 @@ class _Reading:
         stands: Nothing counts: the session has no connection, or is over.
     """
 
-    usage: LiveUsage
+    usage: LiveSessionUsage
     unreported: float = 0.0
     counts_since: Optional[float] = None
     stands: bool = False
@@ -103,13 +103,13 @@ class LiveMeter:
         self._engine = engine
         details = engine.details
         since = None if sends_audio else time.monotonic()
-        usage = LiveUsage(model=details.model if details is not None else None)
+        usage = LiveSessionUsage(model=details.model if details is not None else None)
         self._reading = _Reading(usage, counts_since=since)
         self._earlier = 0.0  # seconds of the connections before this one
         self._counted = Recent()  # the answers of backends
 
     @property
-    def usage(self) -> LiveUsage:
+    def usage(self) -> LiveSessionUsage:
         """What was reported until now."""
         return self._reading.usage
 
