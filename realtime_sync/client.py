@@ -288,6 +288,7 @@ class RealtimeConversationClient:
             endpoint=self.endpoint,
             settings=self.settings,
             options=with_model(options, model, self.endpoint),
+            delegation=None,
             provisions=Provisions.of(reconnect, budget, recording),
             keep_clock=keep_clock,
             headers=headers,

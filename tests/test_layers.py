@@ -91,7 +91,7 @@ THREAD_STARTERS = {
     "devices/file_devices.py": "a device plays by its own clock, with or without a session",
     "server/clock.py": "the service's time runs for all of its sessions",
     "server/server.py": "accepting connections, and one thread for each",
-    "server/session.py": "responders and transcribers are other people's code, and may take their time",
+    "server/served.py": "responders and transcribers are other people's code, and may take their time",
     "server/speech/speech.py": "models load for seconds, once a process, before the first session",
 }
 # What closes a session runs on a thread of its own; the module says why, and starts all threads.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import realtime_sync.errors as errors
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.endpoint.connect import refusal, refused
-from realtime_sync.protocol.live.updates import LiveErrorUpdate
 
 
 def wait_until_started(start: CommandHandle, seconds: float) -> None:
@@ -18,8 +17,7 @@ def wait_until_started(start: CommandHandle, seconds: float) -> None:
     try:
         start.wait(seconds)
     except errors.ServerError as error:
-        assert isinstance(error.update, LiveErrorUpdate)
-        raise refused(error.update.message, (error.code, error.type)) from None
+        raise refused(error.update.message if error.update else str(error), (error.code, error.type)) from None
     except errors.ConnectionClosedError as error:
         raise refusal(error) from error.__cause__
     except errors.WaitTimeoutError as error:

@@ -21,6 +21,7 @@ from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
+from realtime_sync.protocol.live.settings import LiveDelegation
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.starting import ConnectionSettings, Provisions, connector, give_back, with_request_id
 from realtime_sync.transport import Connection
@@ -43,6 +44,7 @@ class LiveStart:
 
     Attributes:
         options: The settings, with the model.
+        delegation: Who does delegated work; None: this side.
         keep_clock: Whether silence is sent while nobody sends audio.
         door: What follows ``/live/sessions`` in the path; empty: a new session.
     """
@@ -51,6 +53,7 @@ class LiveStart:
     endpoint: Endpoint
     settings: ConnectionSettings
     options: LiveSessionOptions
+    delegation: Optional[LiveDelegation]
     provisions: Provisions
     keep_clock: bool = True
     headers: Optional[Additions] = None
@@ -101,5 +104,5 @@ class LiveStart:
 
     def _start(self, engine: LiveEngine) -> None:
         """Say ``session.start``, and wait until the service has started the session."""
-        start = LiveSessionStartCommand(session=self.options.wire_session(None))
+        start = LiveSessionStartCommand(session=self.options.wire_session(self.delegation))
         wait_until_started(engine.send(start), self.settings.timeouts.greeting)

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from realtime_sync.core.commands import CommandHandle, PendingCommands
 from realtime_sync.core.connection import SessionConnection
@@ -31,7 +31,6 @@ from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, m
 from realtime_sync.live.clock import LiveClock
 from realtime_sync.live.ends import end_by_service, with_last_word
 from realtime_sync.live.handles import LiveCommandHandle
-from realtime_sync.protocol.codec import decode_binary
 from realtime_sync.protocol.live.codec import live_decode, live_encode
 from realtime_sync.protocol.live.commands import LiveSessionCloseCommand
 from realtime_sync.protocol.live.settings import LiveSessionDetails
@@ -45,15 +44,8 @@ from realtime_sync.protocol.live.updates import (
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 
-
-def _decode(frame: Union[str, bytes]) -> ConversationUpdate:
-    if isinstance(frame, str):
-        return live_decode(frame, arrived_at=time.monotonic())
-    return decode_binary(frame, arrived_at=time.monotonic())
-
-
 VOCABULARY = Vocabulary(
-    decode=_decode,
+    decode=lambda frame: live_decode(frame, arrived_at=time.monotonic()),
     encode=live_encode,
     acknowledgements=ACKNOWLEDGEMENTS,
     matched=matched_fields,

@@ -19,6 +19,9 @@ from realtime_sync.server.calls import Call, CallSession
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.faults import Act, Faults, Refusal
+from realtime_sync.server.live.brain import DelegateWork, LiveBrain
+from realtime_sync.server.live.faults import LiveFaults, LiveRules
+from realtime_sync.server.live.session import TwinSession
 from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Transcriber, Turn
 from realtime_sync.server.rules import RulesBrain
 from realtime_sync.server.script import Script, expect
@@ -50,6 +53,12 @@ __all__ = [
     "Act",
     "Clock",
     "SystemClock",
+    # live sessions (GPT-Live)
+    "LiveRules",
+    "LiveFaults",
+    "LiveBrain",
+    "DelegateWork",
+    "TwinSession",
 ]
 
 

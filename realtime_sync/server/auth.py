@@ -40,11 +40,22 @@ class Flavour:
 
 
 @attrs.frozen
+class LiveDoor:
+    """A connection to a live session (GPT-Live). ``azure``: by Azure's path."""
+
+    azure: bool
+
+
+@attrs.frozen
 class SocketRefusal:
-    """Answered with 101, one ``error`` event, and a close with this code and reason."""
+    """Answered with 101, one ``error`` event, and a close with this code and reason.
+
+    ``event``: that event, without its id.
+    """
 
     error: Refused
     code: int
+    event: Json = attrs.field(default=attrs.Factory(lambda self: self.error.event(), takes_self=True))
 
     @property
     def reason(self) -> str:
@@ -79,7 +90,7 @@ class Policy:
         return bool(model) if self.models is None else model in self.models
 
 
-Decision = Union[Flavour, HttpAnswer, SocketRefusal]
+Decision = Union[Flavour, LiveDoor, HttpAnswer, SocketRefusal]
 _DENIED = (
     "Access denied due to invalid subscription key or wrong API endpoint. Make sure to provide a valid key for an "
     "active subscription and use a correct regional API endpoint for your resource."
@@ -90,12 +101,15 @@ _NO_DEPLOYMENT = (
 )
 _KEY_PROTOCOL = "openai-insecure-api-key."
 _VOICE_LIVE = "/voice-live/realtime"
+_LIVE_PATHS = ("/v1/live/sessions", "/openai/v1/live/sessions")
 _PATHS = ("/v1/realtime", "/v1/realtime/translations", "/openai/v1/realtime", "/openai/realtime", _VOICE_LIVE)
 
 
 def admit(asked: Upgrade, policy: Policy) -> Decision:
     """Decide about a handshake."""
     path, query = asked.path, asked.query
+    if path in _LIVE_PATHS:
+        return _admit_live(asked, policy)
     if path not in _PATHS:
         return Refused(None, f"Invalid URL (GET {path})", status=404).answer()
     azure, preview = not path.startswith("/v1"), path in ("/openai/realtime", _VOICE_LIVE)
@@ -128,6 +142,18 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
         doubles_parts=azure and not preview,
         settings=settings,
     )
+
+
+def _admit_live(asked: Upgrade, policy: Policy) -> Decision:
+    """Decide about a handshake for a live session, which names its model later. Client secrets are not for them."""
+    azure, key = not asked.path.startswith("/v1"), key_of(asked.headers)
+    if policy.admits(key) and policy.secret(key) is None:
+        return LiveDoor(azure)
+    if azure:
+        return _azure_refusal(401, "401", _DENIED)
+    refused = incorrect_key(key)  # how the service says it is not known
+    error = {name: value for name, value in refused.error.items() if value is not None}
+    return SocketRefusal(refused, 1008, {"type": "error", "error": error})
 
 
 def key_of(headers: Mapping[str, str]) -> str:

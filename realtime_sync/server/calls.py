@@ -96,14 +96,14 @@ class CallSession(LiveSession):
             if kind == "response.done" and event["response"]["id"] == self._playing:
                 self._stop_playing("cleared" if event["response"]["status"] == "cancelled" else "stopped")
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: Optional[int] = 1000, reason: str = "") -> None:
         """End the call: every socket is closed with this code and reason."""
         with self.lock:
             if self.is_over:
                 return
             for connection in self._connections():
                 connection.close(code, reason)
-            self.on_end(code, reason, by_client=False)
+            self.on_end(code or 1000, reason, by_client=False)
 
     def _handle(self, message: Json) -> None:
         check_message(message, supported=CALL_TYPES)

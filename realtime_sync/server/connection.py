@@ -21,7 +21,7 @@ import attrs
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
 from wsproto.events import AcceptConnection, BytesMessage, CloseConnection, Ping, Pong, TextMessage
-from wsproto.frame_protocol import LOCAL_ONLY_CLOSE_REASONS
+from wsproto.frame_protocol import LOCAL_ONLY_CLOSE_REASONS, CloseReason
 from wsproto.utilities import RemoteProtocolError
 
 from realtime_sync.errors import InvalidInputError
@@ -136,12 +136,16 @@ class ServerConnection:
         """Queue a ping, unless one is still unanswered."""
         self._put(ServerConnection._send_ping)
 
-    def close(self, code: int = 1000, reason: str = "") -> None:
+    def close(self, code: Optional[int] = 1000, reason: str = "") -> None:
         """Queue a close frame, wait for the peer's for two seconds (on the connection's thread), then end.
 
-        ``code``: any that fits a frame, also those that the protocol forbids. Raises ``InvalidInputError`` for others.
+        ``code``: any that fits a frame, also those that the protocol forbids; None sends a frame without a code. Raises
+        ``InvalidInputError`` for others.
         """
-        check_close_code(code)
+        if code is None:
+            code = CloseReason.NO_STATUS_RCVD  # which wsproto does not write
+        else:
+            check_close_code(code)
         self._put(lambda connection: connection._start_close(code, reason))
 
     def perform(self, op: Op, *, urgent: bool = False, once_written: bool = False) -> None:
@@ -218,7 +222,7 @@ class ServerConnection:
     def _start_close(self, code: int, reason: str) -> None:
         if self._ws.state is ConnectionState.OPEN:
             self._out += self._ws.send(CloseConnection(code=code, reason=reason))
-            self.close_code, self.close_reason = code, reason
+            self.close_code, self.close_reason = int(code), reason
             self._close_by = time.monotonic() + _CLOSE_PATIENCE
 
     # The loop -------------------------------------------------------------------------------------------------

@@ -14,14 +14,14 @@ import struct
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
 from wsproto.utilities import RemoteProtocolError
 
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.server.auth import Flavour, SocketRefusal, admit
+from realtime_sync.server.auth import Flavour, LiveDoor, SocketRefusal, admit
 from realtime_sync.server.connection import Handler, ServerConnection, accept
 from realtime_sync.server.faults import Refusal
 from realtime_sync.server.rest import RestRequest
@@ -45,7 +45,7 @@ class _RefusingHandler(Handler):
 
     def on_open(self) -> None:
         assert self.connection is not None
-        event = {"event_id": new_id("event"), **self._refusal.error.event()}
+        event = {"event_id": new_id("event"), **self._refusal.event}
         self.connection.send(json.dumps(event, separators=(",", ":")))
         self.connection.close(self._refusal.code, self._refusal.reason)
 
@@ -136,10 +136,10 @@ class RequestHandler(BaseHTTPRequestHandler):
         else:
             self._begin(decision)
 
-    def _begin(self, flavour: Flavour) -> None:
+    def _begin(self, door: Union[Flavour, LiveDoor]) -> None:
         """Serve a session, or attach to that of a call."""
         try:
-            handler = self.realtime.new_handler(flavour, self._asked)
+            handler = self.realtime.new_handler(door, self._asked)
         except Refused as refused:
             self._refuse(refused)
         except Exception as error:  # a part of the user's, or one that lacks its model

@@ -19,7 +19,7 @@ from typing import Callable, Iterable, Mapping, Optional, Sequence, Union
 
 from realtime_sync.errors import ConfigurationError, InvalidInputError, NoMoreThreadsError, WaitTimeoutError
 from realtime_sync.secret import discreet, reportable
-from realtime_sync.server.auth import Flavour, Policy
+from realtime_sync.server.auth import Flavour, LiveDoor, Policy
 from realtime_sync.server.calls import Call, CallRegistry, CallSession, CallView
 from realtime_sync.server.certificates import context_from_files
 from realtime_sync.server.client_secrets import Configuration, IssuedSecrets
@@ -27,6 +27,9 @@ from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.http import HttpListener
+from realtime_sync.server.live.faults import LiveRules
+from realtime_sync.server.live.session import TwinSession
+from realtime_sync.server.live.sessions import LiveSessions
 from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder, Transcriber
 from realtime_sync.server.rest import Rest
@@ -48,7 +51,7 @@ _SIP_HEADERS = {
     "Call-ID": "embedded-server",
 }
 _OF_CONNECTIONS = {
-    *("calls", "closing", "new_handler", "policy", "rest", "serve"),
+    *("calls", "closing", "live", "new_handler", "policy", "rest", "serve"),
     *("start_connection", "take_refusal", "why_foreign"),
 }
 
@@ -88,6 +91,7 @@ class RealtimeServer:
         rate_limits: Whether ``rate_limits.updated`` follows ``response.done`` (it came in 2025, mostly not in 2026).
         mcp_servers: The tools of remote MCP servers by server label, see ``MCPServers``; a server that is not in it
             cannot be asked for its tools. None: each server has the tools that the session allows it.
+        live: How live sessions (GPT-Live) behave, see ``live.faults.LiveRules``. None: as the service's do.
         record: Whether sessions keep what they sent and received; False for load tests.
         allowed_hosts: The hosts whose pages a browser may show beside those of this machine, and the names of this
             server that a stranger could own, see ``web.origins.foreign``; pages of other sites are refused with 403.
@@ -120,6 +124,7 @@ class RealtimeServer:
         audio_pace: Optional[float] = None,
         rate_limits: bool = True,
         mcp_servers: Optional[MCPServers] = None,
+        live: Optional[LiveRules] = None,
         record: bool = True,
         allowed_hosts: Sequence[str] = (),
     ) -> None:
@@ -145,6 +150,7 @@ class RealtimeServer:
         )
         self.policy = Policy(api_keys, models, IssuedSecrets(self.settings.clock))
         self.calls = CallRegistry(self._begin_call)
+        self.live = LiveSessions(self.policy, self.settings, live)
         self.rest = Rest(self.policy, self.calls)
         self._allowed_hosts = (*allowed_hosts, *_THIS_MACHINE)
         self._faults = _checked_faults(faults or Faults())
@@ -212,6 +218,11 @@ class RealtimeServer:
             return list(self._sessions)
 
     @property
+    def live_sessions(self) -> list[TwinSession]:
+        """Every live session (GPT-Live) so far, live or past, oldest first; see ``sessions``."""
+        return self.live.all
+
+    @property
     def faults(self) -> Faults:
         """What goes wrong; setting it concerns live sessions and later ones."""
         with self._lock:
@@ -221,13 +232,12 @@ class RealtimeServer:
     def faults(self, faults: Faults) -> None:
         with self._lock:
             self._faults, self._refused = _checked_faults(faults), 0
-            sessions = list(self._sessions)
-        for session in sessions:
+        for session in (*self.sessions, *self.live_sessions):
             session.set_faults(faults)
 
     def inject(self, act: Act) -> None:
         """Have a fault happen to every live session, now or when it is due there; later sessions are spared."""
-        for session in self.sessions:
+        for session in (*self.sessions, *self.live_sessions):
             session.inject(act)
 
     def wait_for_session(self, timeout: float = 5.0, *, count: int = 1) -> LiveSession:
@@ -237,6 +247,10 @@ class RealtimeServer:
                 told = f"Only {len(self._sessions)} of {count} sessions were opened within {timeout} s."
                 raise WaitTimeoutError(told)
             return self._sessions[count - 1]
+
+    def wait_for_live_session(self, timeout: float = 5.0, *, count: int = 1) -> TwinSession:
+        """The ``count``-th live session since the start; waits for it. Raises ``WaitTimeoutError``."""
+        return self.live.wait_for(count, timeout)
 
     def place_call(self, sip_headers: Optional[Mapping[str, str]] = None) -> str:
         """Have somebody call: returns the id (``rtc_...``) of a call that waits to be accepted or rejected.
@@ -289,7 +303,8 @@ class RealtimeServer:
             self._own_clock.close()
         self._join((self._thread, *sockets), deadline)
         # Only now: the connections, which begin such threads, have ended.
-        self._join((*(thread for session in self.sessions for thread in session.threads), *self._loaders), deadline)
+        sessions = (*self.sessions, *self.live_sessions)
+        self._join((*(thread for session in sessions for thread in session.threads), *self._loaders), deadline)
 
     def _join(self, threads: Iterable[threading.Thread], deadline: float) -> None:
         for thread in threads:
@@ -329,8 +344,10 @@ class RealtimeServer:
             self._refused += 1
             return refusal
 
-    def new_handler(self, flavour: Flavour, upgrade: Upgrade) -> Union[LiveSession, CallView]:
+    def new_handler(self, flavour: Union[Flavour, LiveDoor], upgrade: Upgrade) -> Handler:
         """What serves a handshake that has been let in. Raises ``Refused`` if it is for a call that is not active."""
+        if isinstance(flavour, LiveDoor):
+            return self.live.open(flavour, upgrade, self.faults)
         if flavour.call_id is None:
             kind = TranslationSession if flavour.session_type == "translation" else LiveSession
             opened = kind(flavour, self.settings, upgrade)
@@ -359,6 +376,8 @@ class RealtimeServer:
             if isinstance(handler, LiveSession):
                 self._sessions.append(handler)
                 self._changed.notify_all()
+        if isinstance(handler, TwinSession):
+            self.live.add(handler)
         try:
             connection.run()
         finally:

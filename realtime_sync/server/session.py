@@ -1,58 +1,40 @@
-"""A session of the server: the state machine behind one WebSocket.
+"""A session of the server: the state machine behind one WebSocket of the realtime protocol.
 
-Threads: the client's messages are handled on the connection's thread; responders, recognisers and scripts run on
-threads of the session's own (``start_thread``), because they are other people's code; timers run on the clock's thread.
-
-Locks: ``lock`` guards all state of the session and what belongs to it (conversation, input audio, responses, remote
-tools), and events are queued under it, so that the order on the wire is the order of the changes. It is taken before
-the record's and the connection's locks, and is never held across I/O (the connection has its own thread and queue) nor
-across user code.
+``served.py`` has its threads, and what ``lock`` guards: conversation, input audio, responses and remote tools, too.
 """
 
 from __future__ import annotations
 
 import copy
-import json
 import logging
-import threading
 import time
 from typing import Callable, Optional
 
-from realtime_sync.errors import InvalidInputError
 from realtime_sync.server.auth import Flavour
-from realtime_sync.server.clock import Cancel
-from realtime_sync.server.connection import Handler, ServerConnection
-from realtime_sync.server.faults import Act, Faults
 from realtime_sync.server.input_audio import InputAudio
 from realtime_sync.server.items import Item, ServerConversation, item_from_client
 from realtime_sync.server.preview import PreviewEdge
 from realtime_sync.server.remote_tools import RemoteTools
 from realtime_sync.server.responses import ResponseRun
+from realtime_sync.server.served import ServedSession, printable
 from realtime_sync.server.session_options import check_voice, new_session, updated_session
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
-from realtime_sync.server.traffic import Traffic, Upgrade
+from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.voice_live import VoiceLiveEdge
-from realtime_sync.server.wire import Json, Refused, given, new_id, read_json, server_error
-from realtime_sync.threads import start_thread
+from realtime_sync.server.wire import Json, Refused, given, new_id
 
-_log = logging.getLogger("realtime_sync.server")
 # One line when a session begins and one when it ends. Never a key or a text.
 _sessions_log = logging.getLogger("realtime_sync.server.sessions")
 _TOKEN_LIMIT = 40_000
-_ROOM_TIMEOUT = 60.0
 
 
-class LiveSession(Traffic, Handler):
+class LiveSession(ServedSession):
     """One connection's session, live or past; also the record of what it has sent and received."""
 
     def __init__(self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade) -> None:
-        super().__init__(upgrade, keep=settings.record)
+        super().__init__(settings, upgrade)
         self.flavour = flavour
-        self.settings = settings
-        self.clock = settings.clock
-        # Guards all that follows, and the order of events. Re-entrant: handlers call each other.
-        self.lock = threading.RLock()
         self.id = new_id("sess")
         expires_at = int(time.time() + settings.session_seconds)
         self.options = new_session(flavour.session_type, self.id, flavour.model, expires_at)
@@ -67,11 +49,6 @@ class LiveSession(Traffic, Handler):
         self.remote_tools = RemoteTools(self, settings.mcp_servers)
         edge = VoiceLiveEdge if flavour.voice_live else PreviewEdge
         self._preview = edge() if flavour.preview else None
-        self._timers: dict[str, Cancel] = {}
-        self._acts: list[Act] = []
-        self._delay = 0.0
-        self.threads: list[threading.Thread] = []
-        self.is_over = False
 
     # For tests, from any thread --------------------------------------------------------------------------------
 
@@ -82,42 +59,6 @@ class LiveSession(Traffic, Handler):
             shown = event if self._preview is None else self._preview.event(event)
             if shown is not None:
                 self.send_as_it_is(shown)
-
-    def send_as_it_is(self, message: Json) -> None:
-        """Send this message, unchanged and unchecked."""
-        with self.lock:
-            if self.is_over:
-                return
-            text = json.dumps(message, separators=(",", ":"))
-            for connection in self._connections():
-                connection.send(text)
-            self.note_sent(message)
-            self._run_due_acts()
-
-    def inject(self, act: Act) -> None:
-        """Have a fault happen now, or when it is due. Raises ``InvalidInputError`` for what is no act."""
-        if not isinstance(act, Act):
-            raise InvalidInputError(f"What is injected is {act!r}, but must be an act, such as drop().")
-        with self.lock:
-            self._acts.append(act)
-            self._run_due_acts()
-
-    def set_faults(self, faults: Faults) -> None:
-        """Take over new faults; acts that have not happened yet are forgotten."""
-        with self.lock:
-            self._delay, self._acts = faults.delay, list(faults.acts)
-            for connection in self._connections():
-                connection.delay = faults.delay
-            self._run_due_acts()
-
-    def close(self, code: int = 1000, reason: str = "") -> None:
-        """Close the connection from the server's side."""
-        for connection in self._connections():
-            connection.close(code, reason)
-
-    def _connections(self) -> list[ServerConnection]:
-        """Those that get what the session sends."""
-        return [self.connection] if self.connection is not None else []
 
     # The connection's thread -----------------------------------------------------------------------------------
 
@@ -145,38 +86,11 @@ class LiveSession(Traffic, Handler):
         if script is not None:
             self.start_thread(lambda: script.run(self), "script")
 
-    def on_text(self, text: str) -> None:
-        """See ``Handler``."""
-        event_id: Optional[str] = None
-        position = 0
-        try:
-            message = _parsed(text)
-            position = self.note_received(message)
-            told_id = message.get("event_id")
-            event_id = told_id if isinstance(told_id, str) else None
-            if self.settings.script is None:
-                with self.lock:
-                    self._handle(message)
-        except Refused as refusal:
-            self.emit(refusal.event(event_id))
-        except Exception:  # a defect of this server; the service, too, would say so and go on
-            _log.exception("a client message could not be handled")
-            self.emit(server_error().event(event_id))
-        self.note_handled(position)
-        with self.lock:
-            self._run_due_acts()
-
-    def on_binary(self, data: bytes) -> None:
-        """See ``Handler``."""
-        text = "Expected a text WebSocket message; binary frames are not supported."
-        self.emit(Refused("invalid_event", text).event())
-
     def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
         """See ``Handler``."""
         with self.lock:
             self.is_over = True
-            for cancel in self._timers.values():
-                cancel()
+            self._cancel_timers()
             for response in self._responses.values():
                 response.abandon()
             self._responses.clear()
@@ -192,8 +106,10 @@ class LiveSession(Traffic, Handler):
 
     @property
     def _model(self) -> str:
-        # The client's own word, from the query: a line break in it must not make a line of the log.
-        return "".join(letter if letter.isprintable() else "?" for letter in self.flavour.model)[:80]
+        return printable(self.flavour.model)  # the client's own word, from the query
+
+    def _refuse(self, refusal: Refused, event_id: Optional[str]) -> None:
+        self.emit(refusal.event(event_id))
 
     # Client messages, under the lock -----------------------------------------------------------------------------
 
@@ -321,56 +237,9 @@ class LiveSession(Traffic, Handler):
             raise Refused("invalid_value", f"Item with id '{told['id']}' does not exist.", "response.input")
         return item
 
-    # Threads, timers, faults ---------------------------------------------------------------------------------------
-
-    def start_thread(self, work: Callable[[], None], name: str) -> None:
-        """Run ``work`` on a daemon thread that belongs to the session."""
-        with self.lock:
-            thread = start_thread(work, f"realtime-server-{name}")
-            self.threads = [known for known in self.threads if known.is_alive()] + [thread]
-
-    def wait_for_room(self) -> None:
-        """Wait until the client has read enough of what is queued; drops a client that reads nothing for a minute."""
-        with self.lock:
-            connections = self._connections()
-        for connection in connections:
-            if not connection.wait_for_room(_ROOM_TIMEOUT):
-                connection.abort()
-
-    def _schedule_ping(self) -> None:
-        if self.settings.ping_interval is not None:
-            self._timers["ping"] = self.clock.call_later(self.settings.ping_interval, self._ping)
-
-    def _ping(self) -> None:
-        with self.lock:
-            if not self.is_over:
-                for connection in self._connections():
-                    connection.ping()
-                self._schedule_ping()
-
     def _expire(self) -> None:
         with self.lock:
             minutes = round(self.settings.session_seconds / 60)
             text = f"Your session hit the maximum duration of {minutes} minutes."
             self.emit(Refused("session_expired", text).event())
             self.close(1001, "")
-
-    def _run_due_acts(self) -> None:
-        connections = self._connections()
-        for act in list(self._acts) if connections else ():
-            if act.is_due(self.sent_count, self.received_count):
-                self._acts.remove(act)
-                counted = act.after_sent is not None
-                at_once = not counted and act.after_received is None
-                for connection in connections:
-                    connection.perform(act.perform, urgent=act.urgent and at_once, once_written=counted)
-
-
-def _parsed(text: str) -> Json:
-    try:
-        message = read_json(text)
-    except ValueError:
-        raise Refused("invalid_json", "Could not parse your message as JSON.") from None
-    if not isinstance(message, dict):
-        raise Refused("invalid_event", "Expected a JSON object.")
-    return message

@@ -402,7 +402,7 @@ class Duplex(websocket.WebSocket):
         """
         return self.write_within(client_frame(ABNF.OPCODE_CLOSE, payload), within, then)
 
-    def write_within(self, frame: bytes, within: float, then: Optional[ConnectionClosedError] = None) -> bool:
+    def write_within(self, frame: bytearray, within: float, then: Optional[ConnectionClosedError] = None) -> bool:
         """Write a frame in ``within`` seconds at most; False if it could not be written.
 
         ``then``: it is the last frame of all, and a later send raises this; None: it is not.

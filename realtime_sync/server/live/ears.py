@@ -1,0 +1,47 @@
+"""What the model of a live session hears: the user's words on the timeline."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Optional
+
+from realtime_sync.server.live.clock import LAG_MS
+from realtime_sync.server.live.words import TimedWords, fragments, grid_after, length_of
+
+if TYPE_CHECKING:
+    from realtime_sync.server.live.session import TwinSession
+
+# A word is told 0.55 s after its end: a little before the model, which is 0.6 s behind, gets there.
+_TOLD_MS = 550.0 - LAG_MS
+
+
+class Ears:
+    """The hearing of one session. Every method is called under its lock."""
+
+    def __init__(self, session: TwinSession) -> None:
+        self._session = session
+        self.muted = False
+        self.last: Optional[TimedWords] = None
+        """The last piece of the user's words that was understood, told or about to be."""
+
+    @property
+    def told_at_ms(self) -> float:
+        """Where the model is when the last piece is told, if nothing holds it up."""
+        return 0.0 if self.last is None else self.last.end_ms + _TOLD_MS
+
+    def hear_words(self, text: str, start_ms: Optional[float] = None, length_ms: Optional[float] = None) -> None:
+        """The user says this: from there on, for so long; None: from now on, as long as it takes."""
+        session = self._session
+        earliest = 0 if self.last is None else self.last.end_ms
+        start = grid_after(session.timeline_ms if start_ms is None else start_ms - 1)
+        length = length_of(text) if length_ms is None else length_ms
+        for piece in fragments(text, max(start, earliest), length):
+            self.last = piece
+            due = self.told_at_ms + session.rules.faults.late_words_ms
+            session.schedule.add(
+                due,
+                lambda piece=piece: session.tell_words("session.input_transcript.delta", piece),  # type: ignore[misc]
+            )
+        session.pump()
+
+    def hear(self, audio: bytes, at_ms: float) -> None:
+        """Audio of the user's, and where on the timeline it begins."""

@@ -1,0 +1,96 @@
+"""What the model of a live session says: its words on the timeline, and their sound in its track."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Iterable, Optional
+
+import attrs
+
+from realtime_sync.server.clock import Cancel
+from realtime_sync.server.live.words import TimedWords, fragments, grid_after
+from realtime_sync.server.speech.protocols import Spoken
+from realtime_sync.server.speech.recorded import RecordedSynthesizer
+from realtime_sync.server.speech.without_models import LetterSynthesizer
+from realtime_sync.server.voice import SAMPLE_RATE
+
+if TYPE_CHECKING:
+    from realtime_sync.server.live.session import TwinSession
+
+# These need no time, so that what is said begins when it should, also by a manual clock.
+_AT_ONCE = (LetterSynthesizer, RecordedSynthesizer)
+
+
+@attrs.frozen
+class _Speech:
+    """What is said, and how it sounds (PCM16 at 24,000 Hz)."""
+
+    text: str
+    pcm: bytes
+
+    @property
+    def length_ms(self) -> float:
+        """How long it takes."""
+        return len(self.pcm) / 2 / SAMPLE_RATE * 1000
+
+
+class Mouth:
+    """The speaking of one session."""
+
+    def __init__(self, session: TwinSession) -> None:
+        self._session = session
+        self._until_ms = 0.0  # where what is to be said ends
+        self._plans: list[Cancel] = []
+        self.told = 0
+        """How many pieces of words have been told."""
+
+    @property
+    def until_ms(self) -> float:
+        """Where on the timeline what is to be said ends, or has ended."""
+        return self._until_ms
+
+    def say(self, text: str, at_ms: Optional[float] = None) -> None:
+        """Say this, behind all that is to be said already; not before this place of the timeline if one is told.
+
+        It begins a little later if the voice takes its time.
+        """
+        if isinstance(self._session.settings.speech.synthesizer, _AT_ONCE):
+            self._say(text, at_ms)
+        else:
+            self._session.start_thread(lambda: self._say(text, at_ms), "voice")
+
+    def _say(self, text: str, at_ms: Optional[float]) -> None:
+        speech = self._spoken(text)
+        with self._session.lock:
+            if not self._session.is_over:
+                self._plan(speech, at_ms)
+
+    def _spoken(self, text: str) -> _Speech:
+        parts: Iterable[Spoken] = self._session.settings.speech.synthesizer.speak(
+            [text], voice=self._session.voice, speed=1.0, rate=SAMPLE_RATE
+        )
+        return _Speech(text, b"".join(part.audio for part in parts))
+
+    def _plan(self, speech: _Speech, at_ms: Optional[float]) -> None:
+        session = self._session
+        place = grid_after(max(session.model_ms, self._until_ms))
+        start = place if at_ms is None else max(place, grid_after(at_ms - 1))
+        self._until_ms = start + speech.length_ms
+        self._plans.append(session.schedule.add(start, lambda: session.track.play(speech.pcm)))
+        for piece in fragments(speech.text, start, speech.length_ms):
+            due = piece.start_ms - session.rules.words_ahead_ms
+            self._plans.append(session.schedule.add(due, lambda piece=piece: self._tell(piece)))  # type: ignore[misc]
+        session.pump()
+
+    def _tell(self, piece: TimedWords) -> None:
+        self._session.tell_words("session.output_transcript.delta", piece)
+        self.told += 1
+        if self.told == self._session.rules.faults.drop_after_words:
+            self._session.drop()
+
+    def hush(self) -> None:
+        """Go silent: what has not been said is not said any more. Called under the lock."""
+        for cancel in self._plans:
+            cancel()
+        self._plans.clear()
+        self._session.track.hush()
+        self._until_ms = min(self._until_ms, self._session.model_ms)

@@ -1,0 +1,439 @@
+"""A live session of the server: the state machine behind one WebSocket of ``/v1/live/sessions``.
+
+``clock.py`` says where the timeline is, ``schedule`` what is due where on it, and ``pump()`` does what is due and sends
+the sound that is ready. It is called whenever something has changed, and by one timer, which is set only while the
+timeline goes on.
+"""
+
+from __future__ import annotations
+
+import base64
+import collections
+import functools
+import json
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Callable, Mapping, Optional, Protocol, cast
+
+from realtime_sync.server.auth import LiveDoor, Policy
+from realtime_sync.server.clock import Timers
+from realtime_sync.server.live.appends import TwinAppends
+from realtime_sync.server.live.clock import TwinTimeline
+from realtime_sync.server.live.delegations import TwinDelegations
+from realtime_sync.server.live.ears import Ears
+from realtime_sync.server.live.faults import LiveRules
+from realtime_sync.server.live.fixture import TwinFixture, decoded
+from realtime_sync.server.live.mouth import Mouth
+from realtime_sync.server.live.settings import check_start, format_of, resolved, tokens_of, updated
+from realtime_sync.server.live.shapes import check_message
+from realtime_sync.server.live.target import DelegationTarget
+from realtime_sync.server.live.track import DELTA_MS, OutputTrack, bytes_per_ms
+from realtime_sync.server.live.words import TimedWords
+from realtime_sync.server.served import ServedSession, printable
+from realtime_sync.server.settings import SessionSettings
+from realtime_sync.server.traffic import Upgrade
+from realtime_sync.server.wire import Json, Refused, new_id
+
+if TYPE_CHECKING:
+    from realtime_sync.server.session import LiveSession
+
+# As for other sessions: one line when a session begins and one when it ends. Never a key or a text.
+_sessions_log = logging.getLogger("realtime_sync.server.sessions")
+_HISTORY = 256  # events that one who attaches may be told again
+_UNTIL_INCOMPLETE = 0.2  # seconds from session.close to the error about appends that did not land
+_UNTIL_CLOSED = 0.5  # seconds from there to session.closed
+_CONTEXT_TOKENS = 128_000
+_TOKENS_PER_SECOND = 40  # of the timeline; as the ratios in captures grow
+_SHORTEST_WAIT = 0.0001  # seconds
+_DELTA = "session.output_audio.delta"
+
+
+class Watcher(Protocol):
+    """Who is told of a session what its own socket is told, and what it hears. All called under its lock."""
+
+    def on_event(self, text: str, event: Json) -> None:
+        """An event was sent, other than of sound."""
+
+    def on_input_audio(self, audio: bytes, start_ms: float) -> None:
+        """The user's audio came, in the session's format, which begins there on the timeline."""
+
+    def on_output_audio(self, audio: bytes, start_ms: float) -> None:
+        """The model's audio was sent, in the session's format, which begins there on the timeline."""
+
+
+class TwinSession(ServedSession):
+    """One live session, live or past; also the record of what it has sent and received.
+
+    ``options``: the session as ``session.started`` tells it; before that, None. ``ended_by``: the reason that
+    ``session.closed`` has told, or None. ``history``: the last events but those of sound, with the milliseconds of the
+    timeline at which they were sent. ``watchers``: who is told, too.
+    """
+
+    def __init__(
+        self, door: LiveDoor, policy: Policy, rules: LiveRules, settings: SessionSettings, upgrade: Upgrade
+    ) -> None:
+        super().__init__(settings, upgrade)
+        self.door = door
+        self.policy = policy
+        self.rules = rules.of_service(azure=door.azure)
+        self.id = new_id("live", 28)
+        self.session: Optional[Json] = None
+        self.ended_by: Optional[str] = None
+        self.history: collections.deque[tuple[float, Json]] = collections.deque(maxlen=_HISTORY)
+        self.watchers: list[Watcher] = []
+        self.timeline = TwinTimeline()
+        self.schedule = Timers()  # in milliseconds of the timeline, done when the model is there
+        self.track = OutputTrack(format_of(None))
+        self.ears = Ears(self)
+        self.mouth = Mouth(self)
+        self.appends = TwinAppends(self)
+        self.delegations = TwinDelegations(self)
+        self.fixture = TwinFixture(self)
+        self.target = DelegationTarget(self)
+        self._pumped_at: Optional[float] = None
+        self._advanced_ms = 0.0
+        self._closing = False
+        self._stalled_until = 0.0
+        self._stalled: list[tuple[bytes, float]] = []
+
+    # For tests, from any thread --------------------------------------------------------------------------------
+
+    def hear(self, text: str) -> None:
+        """The user says this from the timeline's now on, as if it had been understood; nothing while muted."""
+        with self.lock:
+            if not self.ears.muted:
+                self.ears.hear_words(text)
+
+    def say(self, text: str) -> None:
+        """The model says this from the next place of the timeline on, behind all that it is about to say."""
+        self.mouth.say(text)
+
+    def delegate(self, after_last_fragment: bool = True) -> str:
+        """The model delegates, right after the user's last words, or at once. Returns the delegation's id."""
+        with self.lock:
+            return self.delegations.create(after_words=after_last_fragment)
+
+    def drop(self, code: int = 1011, reason: str = "") -> None:
+        """Close the connection with this code, without a word before it."""
+        self.close(code, reason)
+
+    def stall(self, ms: float = 300.0) -> None:
+        """Hold back what sounds for so long by the clock, then send it at once."""
+        with self.lock:
+            self._stalled_until = self.clock.monotonic() + ms / 1000
+            self._timers["stall"] = self.clock.call_later(ms / 1000, self.pump)
+
+    def moderate(self, *, ends: bool = False) -> None:
+        """The moderation cuts what the model says; with ``ends``, it ends the session."""
+        with self.lock:
+            self.mouth.hush()
+            if ends:
+                self.end("content")
+            else:
+                told = "The response was cut because its content was flagged."
+                self._refuse(Refused("content_filter", told, kind="server_error"), None)
+
+    def emit(self, event: Json, client_event_id: Optional[str] = None) -> None:
+        """Send an event; an ``event_id`` is added, and the id of the client's message that it answers."""
+        with self.lock:
+            named = {"client_event_id": client_event_id} if client_event_id and self.rules.echoes_ids else {}
+            self.send_as_it_is({"event_id": new_id("event"), **event, **named})
+
+    @property
+    def timeline_ms(self) -> float:
+        """Where the timeline is, in milliseconds."""
+        with self.lock:
+            return self.timeline.now_ms(self.clock.monotonic())
+
+    @property
+    def model_ms(self) -> float:
+        """Where on the timeline the model is: a little behind."""
+        with self.lock:
+            return self.timeline.model_ms(self.clock.monotonic())
+
+    @property
+    def stands(self) -> bool:
+        """Whether the timeline waits for audio."""
+        with self.lock:
+            return self.timeline.stands(self.clock.monotonic())
+
+    @property
+    def seconds(self) -> int:
+        """What has been used: whole seconds of the timeline."""
+        return int(self.timeline_ms // 1000)
+
+    @property
+    def options(self) -> Json:
+        """The session as it is told. Raises ``Refused`` before it has started."""
+        if self.session is None:
+            raise Refused("invalid_event", "The first event must be session.start.", "type")
+        return self.session
+
+    @property
+    def stored(self) -> bool:
+        """Whether it is kept, for a fork and for its recording."""
+        return bool(self.session and self.session.get("store"))
+
+    @property
+    def voice(self) -> str:
+        """The name of the voice; of a voice of the client's own, its id."""
+        voice = self.options["audio"]["output"]["voice"]
+        return str(voice["id"] if isinstance(voice, dict) else voice)
+
+    def in_own_words(self, content: str) -> str:
+        """What the model says to have said what commentary says."""
+        return content
+
+    def heard_context(self, kind: str, content: str) -> None:
+        """The model has been told something by an append."""
+
+    # The connection's thread -----------------------------------------------------------------------------------
+
+    def on_open(self) -> None:
+        """See ``Handler``. The client speaks first."""
+        assert self.connection is not None
+        with self.lock:
+            self.connection.delay = self._delay
+            self._schedule_ping()
+            self._run_due_acts()
+        script = self.settings.script
+        if script is not None:
+            # A script needs nothing but what every session has.
+            self.start_thread(lambda: script.run(cast("LiveSession", self)), "script")
+
+    def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
+        """See ``Handler``."""
+        with self.lock:
+            self.is_over = True
+            self._cancel_timers()
+            self.target.close()
+            model = "no model" if self.session is None else printable(str(self.session["model"]))
+        seconds = time.monotonic() - self.opened_at
+        how = "connection lost" if code == 1006 else f"closed by the {'client' if by_client else 'server'} with {code}"
+        _sessions_log.info("%s ended: %s, %.1f s, %s", self.id, model, seconds, how)
+        self.note_closed(code, reason, by_client)
+
+    def _refuse(self, refusal: Refused, event_id: Optional[str]) -> None:
+        with self.lock:
+            self.emit(error_event(refusal, event_id if self.rules.echoes_ids else None, self.rules), event_id)
+            if self.session is None:  # before the session has started every error is the end
+                self.close(1008, "")
+
+    # Client messages, under the lock -----------------------------------------------------------------------------
+
+    def _handle(self, message: Json) -> None:
+        check_message(message)
+        if self.session is None:
+            self._start(message)
+            return
+        kind = str(message["type"])
+        if self._closing or self.ended_by:
+            return
+        handler = self._handlers.get(kind)
+        if handler is not None:
+            handler(self, message)
+        elif kind.endswith(".append"):
+            self.appends.take(message)
+        elif kind.startswith(("response.", "decision.")):
+            self.target.take(message)
+        else:
+            raise Refused("invalid_event", "The session has started already.", "type")
+        self.pump()
+
+    def _start(self, message: Json) -> None:
+        if message["type"] != "session.start":
+            raise Refused("invalid_event", "The first event must be session.start.", "type")
+        if self.rules.faults.start_error is not None:
+            error = dict(self.rules.faults.start_error)
+            self.emit({"type": "error", "error": error}, message.get("event_id"))
+            self.close(1008, "")
+            return
+        told = self.start_settings(message["session"])
+        if not self.policy.has_model(told["model"]):
+            told_name = f"The model '{told['model']}' does not exist or you do not have access to it."
+            raise Refused("model_not_found", told_name, "session.model")
+        self.begin(resolved(told, self.id, self.rules.session_seconds), message.get("event_id"))
+
+    def start_settings(self, told: Json) -> Json:
+        """The settings of a start, checked. Raises ``Refused``."""
+        check_start(told)
+        return told
+
+    def begin(self, session: Json, event_id: Optional[str] = None) -> None:
+        """Start with these settings, as they are told."""
+        with self.lock:
+            self.session = session
+            self.track = OutputTrack(format_of(session))
+            _sessions_log.info("%s began: %s, live session", self.id, printable(str(session["model"])))
+            self.emit({"type": "session.started", "session": session}, event_id)
+            self._timers["expiry"] = self.clock.call_later(self.rules.session_seconds, lambda: self.end("expired"))
+            self._timers["silence"] = self.clock.call_later(self.rules.silence_seconds, self._end_if_silent)
+            self._schedule_usage()
+
+    def _update(self, message: Json) -> None:
+        replaces = bool(self.rules.replaces_delegation)
+        self.session = updated(self.options, message["session"], replaces=replaces)
+        self.emit({"type": "session.updated", "session": self.session}, message.get("event_id"))
+
+    def _append_audio(self, message: Json) -> None:
+        audio_format = format_of(self.session)
+        self.take_audio(decoded(message["audio"], 2 if audio_format["type"] == "audio/pcm" else 1))
+
+    def take_audio(self, audio: bytes) -> None:
+        """The user's audio, in the session's format: the timeline runs on it."""
+        with self.lock:
+            self.pump()  # up to here by the old rate
+            ms = len(audio) / bytes_per_ms(format_of(self.session))
+            start = self.timeline.take(ms, self.clock.monotonic())
+            for watcher in self.watchers:
+                watcher.on_input_audio(audio, start)
+            if not self.fixture.is_playing:
+                self.ears.hear(audio, start)
+            self.pump()
+
+    def _mute(self, message: Json) -> None:
+        self.ears.muted = message["type"] == "session.input_audio.mute"
+        self.emit({"type": message["type"] + "d"}, message.get("event_id"))
+
+    def _close(self, message: Json) -> None:
+        if self.rules.faults.no_closed:
+            return
+        self._closing = True
+        event_id = message.get("event_id")
+        self._timers["close"] = self.clock.call_later(_UNTIL_INCOMPLETE, lambda: self._give_up_appends(event_id))
+
+    def _give_up_appends(self, event_id: Optional[str]) -> None:
+        with self.lock:
+            if self.is_over:
+                return
+            if self.appends.are_pending:
+                told = "The session closed before the estimated context injection completed."
+                self._refuse(Refused("context_injection_incomplete", told, kind="server_error"), None)
+            end = functools.partial(self.end, "close_requested", event_id)
+            self._timers["close"] = self.clock.call_later(_UNTIL_CLOSED, end)
+
+    _handlers: Mapping[str, Callable[[TwinSession, Json], None]] = {
+        "session.update": _update,
+        "session.input_audio.append": _append_audio,
+        "session.input_audio.mute": _mute,
+        "session.input_audio.unmute": _mute,
+        "session.output_audio.fixture.play": lambda self, message: self.fixture.play(message),
+        "session.close": _close,
+    }
+
+    # The timeline, under the lock --------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Do what is due on the timeline, and send the sound that is ready."""
+        with self.lock:
+            if self.is_over or self.ended_by or not self.timeline.has_begun:
+                return
+            now = self.clock.monotonic()
+            model_ms = self.timeline.model_ms(now)
+            self._advance(model_ms, now)
+            while (due := self.schedule.take_due(model_ms)) is not None:
+                due[1]()
+            self._send_sound(rest=model_ms >= self.timeline.stands_at_ms)
+            self._set_timer(model_ms, now)
+
+    def _advance(self, model_ms: float, now: float) -> None:
+        """The track goes on in real time: a jump of the timeline is none of it."""
+        passed = (now - (now if self._pumped_at is None else self._pumped_at)) * 1000
+        self.track.advance(min(model_ms - self._advanced_ms, passed) if passed else 0.0)
+        self._pumped_at, self._advanced_ms = now, model_ms
+
+    def _set_timer(self, model_ms: float, now: float) -> None:
+        """Look again when the next thing is due, if the timeline gets there by itself."""
+        targets = [model_ms + DELTA_MS - self.track.ready_ms, self.schedule.next_due() or math.inf]
+        target = min(*targets, self.timeline.stands_at_ms)
+        self._timers.pop("pump", lambda: None)()
+        if target > model_ms:
+            wait = self.timeline.seconds_until_model(target, now)
+            self._timers["pump"] = self.clock.call_later(max(wait, _SHORTEST_WAIT), self.pump)
+
+    def _send_sound(self, *, rest: bool) -> None:
+        start = self._advanced_ms - self.track.ready_ms
+        for delta in self.track.take(rest=rest):
+            self._stalled.append((delta, start))
+            start += len(delta) / self.track.bytes_per_ms
+        if self.clock.monotonic() >= self._stalled_until:
+            stalled, self._stalled = self._stalled, []
+            for delta, start in stalled:
+                self._send_delta(delta, start)
+
+    def _send_delta(self, audio: bytes, start_ms: float) -> None:
+        for watcher in self.watchers:
+            watcher.on_output_audio(audio, start_ms)
+        if self.rules.timed_deltas:
+            end_ms = start_ms + len(audio) / self.track.bytes_per_ms
+            times = {"start_ms": round(start_ms), "end_ms": round(end_ms)}
+            self.send_as_it_is({"type": _DELTA, "delta": base64.b64encode(audio).decode(), **times})
+        elif audio == self.track.silent_delta:
+            self._send_text(*_silent_delta(audio))
+        else:
+            self.send_as_it_is({"type": _DELTA, "delta": base64.b64encode(audio).decode()})
+
+    def _send_text(self, text: str, message: Json) -> None:
+        super()._send_text(text, message)
+        if message.get("type") != _DELTA:
+            self.history.append((self._advanced_ms, message))
+            for watcher in self.watchers:
+                watcher.on_event(text, message)
+
+    def tell_words(self, wire_type: str, piece: TimedWords) -> None:
+        """Tell a piece of somebody's words."""
+        times = {"start_ms": piece.start_ms, "end_ms": piece.end_ms}
+        self.emit({"type": wire_type, **times, "delta": piece.text})
+
+    # Usage and the end -------------------------------------------------------------------------------------------
+
+    def _schedule_usage(self) -> None:
+        if self.rules.usage_seconds:
+            self._timers["usage"] = self.clock.call_later(self.rules.usage_seconds, self._tell_usage)
+
+    def _tell_usage(self) -> None:
+        with self.lock:
+            if not (self.is_over or self.ended_by):
+                ratio = {"usage_ratio": min(1.0, self._context_tokens() / _CONTEXT_TOKENS)}
+                usage = {"seconds": self.seconds}
+                self.emit({"type": "session.usage.updated", "usage": usage, "context_window": ratio})
+                self._schedule_usage()
+
+    def _context_tokens(self) -> int:
+        texts = [self.options["instructions"] or "", *(item["content"][0]["text"] for item in self.options["input"])]
+        return sum(map(tokens_of, texts)) + _TOKENS_PER_SECOND * self.seconds
+
+    def _end_if_silent(self) -> None:
+        with self.lock:
+            if not self.timeline.has_begun:
+                self.end("expired")
+
+    def end(self, reason: str, event_id: Optional[str] = None) -> None:
+        """End the session: what sounds is sent, then ``session.closed`` with this reason, then nothing more."""
+        with self.lock:
+            if self.is_over or self.ended_by or self.session is None:
+                return
+            self.target.close()
+            self._send_sound(rest=True)
+            self.ended_by = reason
+            closed = {"reason": reason, "session": self.session, "usage": {"seconds": self.seconds}}
+            self.emit({"type": "session.closed", **closed}, event_id)
+            self._cancel_timers()
+            self.close(None)
+
+
+def error_event(refusal: Refused, event_id: Optional[str], rules: LiveRules) -> Json:
+    """The ``error`` event in the words of live sessions."""
+    if rules.faults.string_errors:
+        return {"type": "error", "error": refusal.message}
+    named = {} if event_id is None else {"client_event_id": event_id}
+    error = {"type": refusal.kind, "code": refusal.code or refusal.kind, "message": refusal.message}
+    return {"type": "error", "error": {**error, "param": refusal.param, **named}}
+
+
+@functools.lru_cache(maxsize=64)
+def _silent_delta(audio: bytes) -> tuple[str, Json]:
+    """The message of a silent delta: of most that are sent."""
+    message = {"type": _DELTA, "delta": base64.b64encode(audio).decode()}
+    return json.dumps(message, separators=(",", ":")), message
