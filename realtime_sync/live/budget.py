@@ -30,6 +30,7 @@ class LiveBudgetGuard(SpendingGuard):
     The service is told ``session.close``; if it does not answer, the connection is closed with ``BUDGET_PASSED``.
     """
 
+    _engine: LiveEngine
     _costs = "it may have cost"
 
     def __init__(self, budget: Budget, engine: LiveEngine, meter: LiveMeter) -> None:
@@ -40,7 +41,9 @@ class LiveBudgetGuard(SpendingGuard):
 
     def start(self) -> None:
         """Begin to watch. Raises ``ConfigurationError`` if the model has no price by the minute."""
-        self._minute = self.budget._minute_price(self._meter.usage.model, "which is billed by time")
+        details = self._engine.details
+        model = details.model if details is not None else None
+        self._minute = self.budget._minute_price(model, "which is billed by time")
         self._engine.start_thread(self._watch, "budget-watch")
         self._engine.listen(self)
 

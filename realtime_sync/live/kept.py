@@ -17,6 +17,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Optional
 
 import attrs
@@ -117,9 +118,10 @@ class LiveKept:
 
     def take_back(self, frame: Outgoing) -> None:
         """The frame was not sent after all."""
-        with self._lock:
-            self._once.pop(frame.handle, None)  # type: ignore[call-overload]  # audio has no handle, and is not there
-            self._forget(frame.handle)
+        if frame.handle is not None:
+            with self._lock:
+                self._once.pop(frame.handle, None)
+                self._forget(frame.handle)
 
     def observe(self, update: ConversationUpdate, acknowledged: Optional[CommandHandle]) -> None:
         """Learn from an update."""
@@ -143,12 +145,16 @@ class LiveKept:
 
     # Between two connections ----------------------------------------------------------------------------------------
 
-    def cut(self, connection: int) -> frozenset[CommandHandle]:
-        """This connection has ended; returns the commands that are sent again on the next one."""
+    def cut(self, connection: int, delegations: Sequence[str]) -> frozenset[CommandHandle]:
+        """This connection has ended; returns the commands that are sent again on the next one.
+
+        ``delegations``: the ids of the delegated work that was open.
+        """
         with self._lock:
             if connection == self._open:
                 self._open = None
                 self._losses += map(_not_sent_again, self._once)
+                self._losses += (f"delegation {name}: it was cancelled" for name in delegations)
                 self._once.clear()
                 self._losses += self._cut_sentences()
             return frozenset(lasting.handle for lasting in self._lasting)
@@ -167,6 +173,11 @@ class LiveKept:
         """The first command that this connection has not had yet; None if there is none."""
         with self._lock:
             return next((lasting for lasting in self._lasting if lasting.connection != connection), None)
+
+    def unacknowledged(self) -> list[str]:
+        """The wire types of the commands that are sent again and were not acknowledged."""
+        with self._lock:
+            return list(map(_type, filter(_is_open, self._lasting)))
 
     def pop_thoughts(self) -> list[str]:
         """The loss of what was only thought, by a session that begins anew."""
@@ -196,7 +207,7 @@ class LiveKept:
             self._losses.append(f"{oldest.type}: there were more than Reconnect.hold_commands allows to be sent again")
             self._forget(oldest)
 
-    def _forget(self, handle: Optional[CommandHandle]) -> None:
+    def _forget(self, handle: CommandHandle) -> None:
         for lasting in [lasting for lasting in self._lasting if lasting.handle is handle]:
             self._lasting.remove(lasting)
             self._bytes -= len(lasting.frame.text)
@@ -209,6 +220,14 @@ class LiveKept:
             losses.append(f"what the user said was cut off: {self._user}")
         self._user, self._assistant = _Sentence(), _Sentence()
         return losses
+
+
+def _is_open(lasting: Lasting) -> bool:
+    return not isinstance(lasting.handle.update, ConversationUpdate)
+
+
+def _type(lasting: Lasting) -> str:
+    return lasting.handle.type
 
 
 def _not_sent_again(handle: CommandHandle) -> str:

@@ -37,6 +37,7 @@ from realtime_sync.live.state import LiveEngine, live_on
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
+from realtime_sync.protocol.live.settings import LiveSessionSettings
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.reconnect.policy import FATAL_ERRORS, Reconnect, is_survivable
 from realtime_sync.reconnect.state import error_of_loss
@@ -95,7 +96,7 @@ class LiveReconnector(WayBack):
         """See ``Recovery``: it is dropped."""
         samples = decode_base64(json.loads(frame.text)["audio"])
         if samples and len(set(samples)) > 1:  # else it is silence
-            self._kept.drop(self._engine.input_format.seconds(len(samples)))
+            self._kept.drop(self._engine.audio_format.seconds(len(samples)))
 
     def keeps_audio(self, seconds: float) -> bool:
         """See ``Recovery``."""
@@ -178,7 +179,10 @@ class LiveReconnector(WayBack):
         details = self._engine.details
         return details.expires_at - time.time() if details is not None and details.expires_at else None
 
-    def _renews_by_itself
+    @property
+    def _opens_ahead(self) -> bool:
+        details = self._engine.details
+        return details is None or not details.store
 
     def _is_idle(self, connection: SessionConnection) -> bool:
         """True if neither side speaks, and no delegated work is open."""

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import Optional
+from typing import Callable, Optional
 
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.session import LiveSession
@@ -23,7 +24,7 @@ from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
 from realtime_sync.protocol.live.settings import LiveDelegation
 from realtime_sync.recording import RecordingWriter
-from realtime_sync.starting import ConnectionSettings, Provisions, connector, give_back, with_request_id
+from realtime_sync.starting import Connect, ConnectionSettings, Provisions, connector, give_back, with_request_id
 from realtime_sync.transport import Connection
 
 DEFAULT_MODEL = "gpt-live-1.1"
@@ -63,15 +64,19 @@ class LiveStart:
     def run(self) -> LiveSession:
         """Connect, start, and return the session."""
         headers, request_id = with_request_id(self.endpoint, self._headers())
-        target = functools.partial(self.endpoint.live_target, self.door, extra_headers=headers, extra_query=self.query)
-        connect = connector(target, self.settings)
+
+        def connect(door: str) -> Connect:
+            target = functools.partial(self.endpoint.live_target, door, extra_headers=headers, extra_query=self.query)
+            return connector(target, self.settings)
+
         self.open_sessions.check_usable()
         writer = self.provisions.writer()
         engine: Optional[LiveEngine] = None
         try:
-            engine = self.open_sessions.connected(connect, functools.partial(self._engine, writer))
+            engine = self.open_sessions.connected(connect(self.door), functools.partial(self._engine, writer))
             session = LiveSession(engine, client_request_id=request_id, budget=self.provisions.budget)
             self._introduce(session, engine)
+            self._outlive(session, engine, connect)
             return session
         except BaseException:  # Ctrl-C, too
             give_back(engine, writer)
@@ -94,6 +99,10 @@ class LiveStart:
         try:
             self.open_sessions.check_not_closed()  # close() may have been called before this session was registered
             self._start(engine)
+            if self.provisions.budget is not None:
+                from realtime_sync.live.budget import LiveBudgetGuard
+
+                LiveBudgetGuard(self.provisions.budget, engine, session._meter).start()
             self.open_sessions.check_not_closed()
         except BaseException as error:
             session.close()
@@ -106,3 +115,24 @@ class LiveStart:
         """Say ``session.start``, and wait until the service has started the session."""
         start = LiveSessionStartCommand(session=self.options.wire_session(self.delegation))
         wait_until_started(engine.send(start), self.settings.timeouts.greeting)
+
+    def _outlive(self, session: LiveSession, engine: LiveEngine, connect: Callable[[str], Connect]) -> None:
+        """Have the session survive its connection, if that is asked for."""
+        if self.provisions.policy is None:
+            return
+        from realtime_sync.live.past import newest
+        from realtime_sync.live.reconnector import LiveReconnector
+
+        def once(door: str) -> Connect:
+            return functools.partial(connect(door), retries=ConnectRetries(attempts=1))  # its deadline holds
+
+        def start_again() -> tuple[LiveSessionStartCommand, list[str]]:
+            said = session.conversation
+            before = self.options.history or ()
+            history, losses = newest([*before, *said.history()], len(before) + len(said.turns))
+            options = attrs.evolve(self.options, history=history)
+            return LiveSessionStartCommand(session=options.wire_session(self.delegation)), losses
+
+        greeting = self.settings.timeouts.greeting
+        policy, open_work = self.provisions.policy, session._open_delegations
+        LiveReconnector(engine, policy, once, start_again, open_work, greeting=greeting).start()

@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Optional
 
+from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.commands import CommandHandle, PendingCommands
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
@@ -190,6 +191,12 @@ class LiveEngine(Engine):
     def details(self) -> Optional[LiveSessionDetails]:
         """The settings in force, as the service reported them last; None until it has."""
         return self.state.details
+
+    @property
+    def audio_format(self) -> SampleFormat:
+        """The format of the audio, both ways; the service's default until it has told it."""
+        told = self.details.audio_format if self.details is not None else None
+        return PCM if told is None else SampleFormat.of(told)
 
     @property
     def traffic(self) -> tuple[int, int, int]:

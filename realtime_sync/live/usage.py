@@ -25,6 +25,8 @@ from realtime_sync.protocol.live.updates import (
     LiveDecisionEventUpdate,
     LiveResponseEventUpdate,
     LiveSessionClosedUpdate,
+    LiveSessionStartedUpdate,
+    LiveSessionUpdatedUpdate,
     LiveSessionUsageUpdatedUpdate,
 )
 from realtime_sync.protocol.update_base import ConversationUpdate
@@ -103,8 +105,7 @@ class LiveMeter:
         self._engine = engine
         details = engine.details
         since = None if sends_audio else time.monotonic()
-        usage = LiveSessionUsage(model=details.model if details is not None else None)
-        self._reading = _Reading(usage, counts_since=since)
+        self._reading = _Reading(LiveSessionUsage(), counts_since=since)
         self._earlier = 0.0  # seconds of the connections before this one
         self._counted = Recent()  # the answers of backends
 
@@ -124,7 +125,9 @@ class LiveMeter:
 
     def deliver(self, update: ConversationUpdate) -> None:
         """Take over an update."""
-        if isinstance(update, LiveSessionUsageUpdatedUpdate):
+        if isinstance(update, (LiveSessionStartedUpdate, LiveSessionUpdatedUpdate)):
+            self._note({"model": update.session.model})
+        elif isinstance(update, LiveSessionUsageUpdatedUpdate):
             window = update.context_window
             self._report(update.usage.seconds, window.usage_ratio if window is not None else None)
         elif isinstance(update, LiveSessionClosedUpdate):

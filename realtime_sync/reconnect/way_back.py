@@ -99,21 +99,22 @@ class WayBack(Recovery):
 
     # The way back -----------------------------------------------------------------------------------------------------
 
-    def _run(self, reason: errors.ConnectionClosedError) -> None:
+    def _run(self, reason: errors.ConnectionClosedError, announced: bool = False) -> None:
+        """Go the way back. ``announced``: people need not be told that there is no connection."""
         try:
-            self._go_on(reason)
+            self._go_on(reason, announced)
         except BaseException as error:  # a consumer that is too slow, or a defect: no thread may be left waiting
             logger.exception("the session could not go on over a new connection")
             self._give_up(reason, error)
 
-    def _go_on(self, reason: errors.ConnectionClosedError) -> None:
+    def _go_on(self, reason: errors.ConnectionClosedError, announced: bool) -> None:
         while True:
             lost_at = time.monotonic()
             if lost_at - self._live_since > _STABLE_SECONDS:
                 self._attempt = 0
             first = self._attempt
             try:
-                connection, losses = self._caught_up(reason)
+                connection, losses = self._caught_up(reason, announced)
             except errors.RealtimeSyncError as error:
                 self._give_up(reason, error)
                 return
@@ -126,7 +127,7 @@ class WayBack(Recovery):
                 self._watch(connection)
                 return
             self._drop(connection)
-            reason = connection.reason or reason
+            reason, announced = connection.reason or reason, False
             if isinstance(reason, errors.ConsumerTooSlowError):
                 self._engine.finish(End(reason, clean=False))
                 return
@@ -159,7 +160,7 @@ class WayBack(Recovery):
 
     # A connection -----------------------------------------------------------------------------------------------------
 
-    def _caught_up(self, error: errors.RealtimeSyncError) -> tuple[SessionConnection, list[str]]:
+    def _caught_up(self, error: errors.RealtimeSyncError, announced: bool) -> tuple[SessionConnection, list[str]]:
         """A new connection that has caught up, with what was lost on the way.
 
         ``error``: why a new connection is needed.
@@ -167,7 +168,7 @@ class WayBack(Recovery):
         # Each loss has a deadline of its own, unless the last connection was lost before it was of any use.
         if self._attempt == 0 or self._was_useful():
             self._deadline = Deadline(self.policy.give_up_after)
-        reason, announced = error, False
+        reason = error
         while True:
             self._attempt += 1
             if self._spare is None:
@@ -268,6 +269,10 @@ class WayBack(Recovery):
     def _renew(self, connection: SessionConnection, seconds: float) -> None:
         if connection.ended.wait(max(0.0, seconds)):
             return
+        if not self._opens_ahead:
+            if self._is_idle_within(connection, None) and self._engine.retire(connection):
+                self._replace()
+            return
         while self._is_idle_within(connection, None):
             spare = self._opened_ahead(connection)
             if spare is None:
@@ -285,7 +290,8 @@ class WayBack(Recovery):
     def _replace(self) -> None:
         """Go the way back for a connection that was retired."""
         self._renewed_at = time.monotonic()
-        self._run(errors.SessionExpiredError("the connection was replaced ahead of the service's time limit"))
+        reason = errors.SessionExpiredError("the connection was replaced ahead of the service's time limit")
+        self._run(reason, announced=True)
 
     def _opened_ahead(self, connection: SessionConnection) -> Optional[Connection]:
         """A new connection, opened while the old one serves; None if the old one ended first."""
@@ -306,6 +312,11 @@ class WayBack(Recovery):
                 return False
             self._await_idleness(connection)
         return not connection.ended.is_set()
+
+    @property
+    def _opens_ahead(self) -> bool:
+        """True if the next connection may be opened while the old one still serves."""
+        return True
 
     def _is_worth_another_try(self, error: errors.RealtimeSyncError) -> bool:
         """True if an attempt failed in a way that may pass."""
