@@ -103,7 +103,6 @@ class LiveMeter:
 
     def __init__(self, engine: LiveEngine, *, sends_audio: bool = True) -> None:
         self._engine = engine
-        details = engine.details
         since = None if sends_audio else time.monotonic()
         self._reading = _Reading(LiveSessionUsage(), counts_since=since)
         self._earlier = 0.0  # seconds of the connections before this one
