@@ -24,6 +24,7 @@ class LiveClock:
         self.kept = False
         self.begun_at: Optional[float] = None  # the first audio, by time.monotonic()
         self._until = 0.0  # to this moment the last audio lasts
+        self._expected_at = -RUNS_ON_SECONDS  # when a sender began
 
     def sent(self, seconds: float, now: Optional[float] = None) -> None:
         """So many seconds of audio were sent. They last from the end of what was sent before, or from now on."""
@@ -36,6 +37,10 @@ class LiveClock:
         """A new connection has a clock of its own, which no audio has begun yet."""
         self.begun_at, self._until = None, 0.0
 
+    def expect(self) -> None:
+        """A sender has begun, whose first audio may take a moment."""
+        self._expected_at = time.monotonic()
+
     @property
     def audio_until(self) -> float:
         """To which moment (``time.monotonic()``) the audio lasts that was sent; 0.0 if none was."""
@@ -44,9 +49,8 @@ class LiveClock:
     @property
     def runs_for(self) -> float:
         """Seconds until the clock stands if no more audio is sent; 0.0 if it stands."""
-        if self.begun_at is None:
-            return 0.0
-        return max(0.0, self._until + RUNS_ON_SECONDS - time.monotonic())
+        last = self._expected_at if self.begun_at is None else max(self._until, self._expected_at)
+        return max(0.0, last + RUNS_ON_SECONDS - time.monotonic())
 
     def check(self, what: str) -> None:
         """Raise ``ClockStoppedError`` if ``what`` would be waited for in vain."""

@@ -33,7 +33,7 @@ from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
 from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.kept import Lasting, LiveKept
-from realtime_sync.live.state import LiveEngine, live_on
+from realtime_sync.live.state import LiveEngine, exchange_of
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
@@ -108,7 +108,7 @@ class LiveReconnector(WayBack):
 
     def survives(self, connection: SessionConnection, end: End) -> bool:
         """See ``Recovery``."""
-        closed, error = live_on(connection).closed, connection.last_unattributed_error
+        closed, error = exchange_of(connection).closed, connection.last_unattributed_error
         if closed is not None:
             was_used = self._engine.clock.begun_at is not None
             return closed.reason == "connection_lost" or (closed.reason == "expired" and was_used)

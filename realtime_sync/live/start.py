@@ -103,6 +103,8 @@ class LiveStart:
                 from realtime_sync.live.budget import LiveBudgetGuard
 
                 LiveBudgetGuard(self.provisions.budget, engine, session._meter).start()
+            if self.keep_clock:
+                session._audio.keep_clock()
             self.open_sessions.check_not_closed()
         except BaseException as error:
             session.close()

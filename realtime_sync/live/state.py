@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.commands import CommandHandle, PendingCommands
@@ -31,9 +31,9 @@ from realtime_sync.interrupts import Flag
 from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, matched_fields
 from realtime_sync.live.clock import LiveClock
 from realtime_sync.live.ends import end_by_service, with_last_word
-from realtime_sync.live.handles import LiveCommandHandle
+from realtime_sync.live.handles import LiveClip, LiveCommandHandle
 from realtime_sync.protocol.live.codec import live_decode, live_encode
-from realtime_sync.protocol.live.commands import LiveSessionCloseCommand
+from realtime_sync.protocol.live.commands import LiveSessionCloseCommand, LiveSessionOutputAudioFixturePlayCommand
 from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
@@ -61,7 +61,6 @@ class LiveExchange:
         self._state = state
         self.started = False  # on this connection
         self.closed: Optional[LiveSessionClosedUpdate] = None
-        self.over = Flag()  # the service has said its last word here, ``session.closed``, or the connection has ended
         self.said_all = Flag()  # the service has said ``session.closed``, or the connection has ended
 
     def goes_on(self, update: ConversationUpdate) -> bool:
@@ -167,15 +166,7 @@ class LiveState:
         """See ``SessionState``: nothing is replayed, so everything that comes is delivered afterwards."""
         if isinstance(update, LiveSessionStartedUpdate):
             self.details = update.session
-            return False
         return True
-
-
-def live_on(connection: SessionConnection) -> LiveExchange:
-    """What is kept of a connection."""
-    exchange = connection.exchange
-    assert isinstance(exchange, LiveExchange), "a connection of another protocol"
-    return exchange
 
 
 class LiveEngine(Engine):
@@ -185,6 +176,8 @@ class LiveEngine(Engine):
 
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         self.clock = LiveClock()
+        self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
+        self.working: Callable[[], bool] = lambda: False  # whether the application does work that was handed over
         super().__init__(*arguments, **settings)
 
     @property
@@ -205,9 +198,11 @@ class LiveEngine(Engine):
 
     def new_handle(self, wire_type: str, event_id: Optional[str]) -> CommandHandle:
         """See ``Engine``. What is acknowledged on the timeline is not waited for while that stands."""
-        if wire_type not in NEEDS_CLOCK:
-            return super().new_handle(wire_type, event_id)
-        return LiveCommandHandle(wire_type, event_id, self.timeouts.acknowledge, self.check_process, self.clock)
+        about = wire_type, event_id, self.timeouts.acknowledge, self.check_process
+        if wire_type == LiveSessionOutputAudioFixturePlayCommand.wire_type:
+            self.clip = LiveClip(*about, self.clock)
+            return self.clip
+        return LiveCommandHandle(*about, self.clock) if wire_type in NEEDS_CLOCK else CommandHandle(*about)
 
     # Ending ---------------------------------------------------------------------------------------------------------
 
@@ -217,8 +212,8 @@ class LiveEngine(Engine):
         return self.timeouts.live_close + self.timeouts.close
 
     def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
-        exchange = live_on(connection)
-        if not exchange.started or exchange.over.is_set():
+        exchange = exchange_of(connection)
+        if not exchange.started or exchange.said_all.is_set():
             super()._say_close(connection, code, reason, within)
             return
         seconds = self.timeouts.close if within is None else within
@@ -230,13 +225,13 @@ class LiveEngine(Engine):
         """See ``Engine``: the service first says ``session.closed``."""
         if not self.forked and self.end is None:
             self.begin_close(code, reason)
-            live_on(self.connection).over.wait(self.timeouts.live_close)
+            exchange_of(self.connection).said_all.wait(self.timeouts.live_close)
             if self.end is None:
                 self.connection.transport.start_close(code, reason)
         super().close_here(code, reason)
 
     def _made_end(self, connection: SessionConnection, error: ConnectionClosedError) -> End:
-        exchange = live_on(connection)
+        exchange = exchange_of(connection)
         if exchange.started and (self.closing or exchange.closed is not None):
             error.close_info = with_last_word(error.close_info, exchange.closed, asked=self.closing)
         return super()._made_end(connection, error)
