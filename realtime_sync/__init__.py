@@ -56,6 +56,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
     from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
     from realtime_sync.errors import *  # noqa: F403
+    from realtime_sync.live.session import LiveSession as LiveSession
     from realtime_sync.mcp.approval import MCPApproval as MCPApproval
     from realtime_sync.mcp.approval import MCPDecision as MCPDecision
     from realtime_sync.models import MODELS as MODELS
@@ -140,6 +141,7 @@ _LATE = {
     "endpoint.connect": "ConnectRetries",
     "endpoint.credentials": "Credential TokenCredential",
     "endpoint.endpoint": "Endpoint",
+    "live.session": "LiveSession",
     "mcp.approval": "MCPApproval MCPDecision",
     "models": "MODELS ModelInfo ServiceEndsWarning",
     "protocol.connection_updates": "SessionDisconnectedUpdate SessionReconnectedUpdate",

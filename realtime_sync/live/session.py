@@ -104,6 +104,15 @@ class LiveSession(WireSession):
         """What that costs in US dollars, by the budget's prices, else by ``PRICES``; None if it cannot be told."""
         return self._meter.usage.cost(self._budget.prices if self._budget is not None else None)
 
+    # STUB
+    @property
+    def conversation(self):  # type: ignore
+        import types
+        return types.SimpleNamespace(turns=[], history=lambda: [])
+
+    def _open_delegations(self):  # type: ignore
+        return ()
+
     # [T] Turns and the conversation ---------------------------------------------------------------------------
 
     # [K] Audio, appends, talking ------------------------------------------------------------------------------

@@ -1,0 +1,30 @@
+"""The house of GPT-Live's tests, with and without TLS; no thread of a session may outlive its test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+import trustme
+
+from tests.live.harness import LiveHouse, client_threads, until
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    yield
+    until(lambda: not client_threads())
+
+
+@pytest.fixture(params=["ws", "wss"])
+def house(request: pytest.FixtureRequest, ca: trustme.CA) -> Iterator[LiveHouse]:
+    with ExitStack() as stack:
+        yield LiveHouse(request.param, ca, stack)
+
+
+@pytest.fixture
+def plain(ca: trustme.CA) -> Iterator[LiveHouse]:
+    """For what does not depend on TLS."""
+    with ExitStack() as stack:
+        yield LiveHouse("ws", ca, stack)
