@@ -382,8 +382,13 @@ class Engine(Publisher):
         """Do what ``close`` does on this thread, which is one of our own, and so inside of no other call."""
         if self.forked:
             self.forget_after_fork()
-        elif not self.begin_close(code, reason).wait(self._ended.wait):
-            logger.info("%s: the server did not answer the close within %s s", self.name, self.close_seconds)
+        else:
+            self._finish_close(self.begin_close(code, reason))
+
+    def _finish_close(self, deadline: Deadline) -> None:
+        """Wait for the end until the deadline, then cut the connection."""
+        if not deadline.wait(self._ended.wait):
+            logger.info("%s: the server did not answer the close in time", self.name)
             self._connection.transport.abort()
             if not self._ended.wait(0.5):  # the recovery may be inside the caller's code: a credential, a proxy
                 self.finish(self.states.closed_end())

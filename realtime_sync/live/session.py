@@ -108,6 +108,7 @@ class LiveSession(WireSession):
     @property
     def conversation(self):  # type: ignore
         import types
+
         return types.SimpleNamespace(turns=[], history=lambda: [])
 
     def _open_delegations(self):  # type: ignore

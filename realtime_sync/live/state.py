@@ -18,12 +18,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.commands import CommandHandle, PendingCommands
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
+from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import Vocabulary
 from realtime_sync.errors import ConnectionClosedError
@@ -44,6 +45,11 @@ from realtime_sync.protocol.live.updates import (
 )
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.timeouts import Timeouts
+from realtime_sync.transport import Connection
+
+if TYPE_CHECKING:
+    from realtime_sync.recording import RecordingWriter
 
 VOCABULARY = Vocabulary(
     decode=lambda frame: live_decode(frame, arrived_at=time.monotonic()),
@@ -174,11 +180,20 @@ class LiveEngine(Engine):
 
     state: LiveState
 
-    def __init__(self, *arguments: Any, **settings: Any) -> None:
+    def __init__(
+        self,
+        transport: Connection,
+        state: LiveState,
+        *,
+        timeouts: Timeouts,
+        limits: QueueLimits,
+        recording: Optional[RecordingWriter] = None,
+    ) -> None:
         self.clock = LiveClock()
         self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
         self.working: Callable[[], bool] = lambda: False  # whether the application does work that was handed over
-        super().__init__(*arguments, **settings)
+        self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
+        super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 
     @property
     def details(self) -> Optional[LiveSessionDetails]:
@@ -216,19 +231,23 @@ class LiveEngine(Engine):
         if not exchange.started or exchange.said_all.is_set():
             super()._say_close(connection, code, reason, within)
             return
+        self._asked_to_close = within != 0
         seconds = self.timeouts.close if within is None else within
         connection.say(live_encode(LiveSessionCloseCommand()), seconds)
-        if within == 0:  # nobody waits for the answer
+        if not self._asked_to_close:  # nobody waits for the answer
             super()._say_close(connection, code, reason, within)
 
     def close_here(self, code: int, reason: str) -> None:
         """See ``Engine``: the service first says ``session.closed``."""
-        if not self.forked and self.end is None:
-            self.begin_close(code, reason)
-            exchange_of(self.connection).said_all.wait(self.timeouts.live_close)
+        if self.forked:
+            self.forget_after_fork()
+            return
+        deadline = self.begin_close(code, reason)
+        if self._asked_to_close:
+            deadline.within(self.timeouts.live_close).wait(exchange_of(self.connection).said_all.wait)
             if self.end is None:
                 self.connection.transport.start_close(code, reason)
-        super().close_here(code, reason)
+        self._finish_close(deadline.within(self.timeouts.close))
 
     def _made_end(self, connection: SessionConnection, error: ConnectionClosedError) -> End:
         exchange = exchange_of(connection)

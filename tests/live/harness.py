@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from realtime_sync import LiveSession, RealtimeConversationClient
 from realtime_sync.server import TwinSession
@@ -18,7 +18,7 @@ class LiveHouse(House):
     def start(self, *arguments: Any, client: dict[str, Any] | None = None, **options: Any) -> LiveSession:
         """A GPT-Live session with the latest server; ``client``: options of the client."""
         session = self.client(**client or {}).start_live_session(*arguments, **options)
-        return cast(LiveSession, self.stack.enter_context(session))
+        return self.stack.enter_context(session)
 
     def silent(self, **options: Any) -> RealtimeConversationClient:
         """A client of a peer that upgrades, and then says nothing."""
