@@ -6,6 +6,7 @@ for; see ``lazy.py``.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NoReturn, Optional, TypeVar, Union
@@ -19,6 +20,7 @@ from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.endpoint.environment import from_environment
 from realtime_sync.models import ConversationModelName, TranscriptionModelName, TranslationModelName
 from realtime_sync.open_sessions import OpenSessions
+from realtime_sync.protocol.audio_options import AudioFormat
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     SessionOptions,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from realtime_sync.rest.calls import Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret
     from realtime_sync.rest.http import RestClient
+    from realtime_sync.rest.live import LiveCalls
 
 C = TypeVar("C", bound="RealtimeConversationClient")
 
@@ -281,19 +284,145 @@ class RealtimeConversationClient:
             WaitTimeoutError: The service did not start the session in time.
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        from realtime_sync.live.start import LiveStart, with_model
+        from realtime_sync.endpoint.live_models import with_live_model
+        from realtime_sync.live.start import LiveStart
 
         return LiveStart(
             open_sessions=self._sessions,
             endpoint=self.endpoint,
             settings=self.settings,
-            options=with_model(options, model, self.endpoint),
+            options=with_live_model(options, model, self.endpoint),
             delegation=None,
             provisions=Provisions.of(reconnect, budget, recording),
             keep_clock=keep_clock,
             headers=headers,
             query=query,
         ).run()
+
+    @public_call
+    @discreet
+    def attach_live(
+        self,
+        session_id: str,
+        *,
+        recording: Optional[Recorded] = None,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+    ) -> LiveSession:
+        """Join a GPT-Live session of a browser's or a telephone's, to watch it, to steer it and to work for it.
+
+        The session is told the last seconds again, and hears both sides. It cannot be sent audio; all its other methods
+        work. It ends with the one that it has joined; closing it does not end that one (``live_calls.hangup`` does).
+
+        Args:
+            session_id: The id (``live_...``): that of ``live_calls.create`` or ``dial``, or the webhook's, after
+                ``live_calls.accept``.
+            recording: As in ``start_conversation_session``.
+            headers: As there.
+            query: As there.
+
+        Returns:
+            The session; close it, or use it in a ``with``.
+
+        Raises:
+            NotFoundError: There is no such session, or it has ended.
+            InvalidInputError: ``session_id`` cannot be one.
+            RealtimeSyncError: As ``start_live_session``.
+        """
+        from realtime_sync.live.doors import LiveAttach
+
+        return LiveAttach.of(
+            session_id,
+            open_sessions=self._sessions,
+            endpoint=self.endpoint,
+            settings=self.settings,
+            provisions=Provisions.of(False, None, recording),
+            headers=headers,
+            query=query,
+        ).run()
+
+    @public_call
+    @discreet
+    def fork_live(
+        self,
+        session_id: str,
+        *,
+        store: Optional[bool] = None,
+        audio_format: Union[AudioFormat, str, None] = None,
+        reconnect: Union[bool, Reconnect] = False,
+        budget: Union[float, Budget, None] = None,
+        recording: Optional[Recorded] = None,
+        keep_clock: bool = True,
+        headers: Optional[Additions] = None,
+        query: Optional[Additions] = None,
+    ) -> LiveSession:
+        """Go on with a GPT-Live session that was stored (``store=True``) and has ended, in a new one.
+
+        The new session knows what was said, and has the old one's settings. What was worked on at its end is lost. The
+        service keeps a stored session for 30 days.
+
+        Args:
+            session_id: The id of the old session.
+            store: Whether the new one is stored, too. None: as the old one.
+            audio_format: As in ``LiveSessionOptions``. None: as in the old one.
+            reconnect: As in ``start_live_session``, and so are all other arguments.
+            budget: As there.
+            recording: As there.
+            keep_clock: As there.
+            headers: As there.
+            query: As there.
+
+        Returns:
+            The session; close it, or use it in a ``with``.
+
+        Raises:
+            NotFoundError: No such session was stored.
+            InvalidInputError: ``session_id`` cannot be one.
+            RealtimeSyncError: As ``start_live_session``.
+        """
+        from realtime_sync.live.doors import LiveFork
+
+        return LiveFork.of(
+            session_id,
+            store,
+            audio_format,
+            open_sessions=self._sessions,
+            endpoint=self.endpoint,
+            settings=self.settings,
+            provisions=Provisions.of(reconnect, budget, recording),
+            keep_clock=keep_clock,
+            headers=headers,
+            query=query,
+        ).run()
+
+    @property
+    def live_calls(self) -> LiveCalls:
+        """GPT-Live sessions of browsers (WebRTC) and telephones (SIP): make, accept, reject, transfer, end them."""
+        from realtime_sync.rest.live import LiveCalls
+
+        return LiveCalls(self._rest(), self._sessions.cancellable)
+
+    @public_call
+    @discreet
+    def download_live_recording(self, session_id: str, path: Union[str, os.PathLike[str]]) -> None:
+        """Save the recording of a GPT-Live session that was stored and has ended: WAV, left the user, right the model.
+
+        The file is new or replaces an older one, once all of it is there; only its owner may read it. ``Timeouts.rest``
+        is for each piece of it.
+
+        Args:
+            session_id: The id of the session.
+            path: The file.
+
+        Raises:
+            NotFoundError: The service has no recording of such a session.
+            InvalidInputError: The file cannot be written, or ``session_id`` cannot be one.
+            ConnectionFailedError: The request failed, as at a session's start.
+        """
+        from realtime_sync.live.downloads import download_recording
+
+        with self._sessions.cancellable() as cancellation:
+            download_recording(self._rest(), session_id, path, cancellation)
 
     @public_call
     @discreet

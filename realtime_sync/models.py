@@ -4,7 +4,8 @@ Prices, warnings and ``realtime-sync doctor`` read it. It holds what OpenAI's pa
 not tell is None, and nothing is guessed. The pages are ``developers.openai.com/api/docs/models/NAME`` (prices, limits)
 and ``.../deprecations``, whose dates the types of the package openai 3.57 repeat. Azure's deployments have names and
 retirement dates of their own, which are not here. The audio family (``gpt-audio-1.5``, ...), which the schemas list
-beside these, is not served by ``/v1/realtime``, as its pages say.
+beside these, is not served by ``/v1/realtime``, as its pages say; the live models (``gpt-live-1.1``, ...) are served by
+``/v1/live/sessions`` alone.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "MODELS",
     "PROMPTS_END",
     "ConversationModelName",
+    "LiveModelName",
     "ModelInfo",
     "ModelPrices",
     "ServiceEndsWarning",
@@ -55,8 +57,9 @@ TranscriptionModelName = Union[
     str,
 ]
 TranslationModelName = Union[Literal["gpt-realtime-translate"], str]
+LiveModelName = Union[Literal["gpt-live-1.1", "gpt-live-1"], str]
 
-ModelKind = Literal["conversation", "transcription", "translation", "preview"]
+ModelKind = Literal["conversation", "live", "transcription", "translation", "preview"]
 
 # A model's dated version: "gpt-realtime-2025-08-28". Nothing else may follow a name, for "gpt-realtime-2.1-mini" is
 # no gpt-realtime-2, and "gpt-realtime-translate" is priced by the minute.
@@ -73,7 +76,7 @@ class ServiceEndsWarning(FutureWarning):
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
 class ModelPrices(Value):
-    """The prices of one model, in USD for a million tokens, or for a minute of audio.
+    """The prices of one model, in USD for a million tokens, or for a minute.
 
     None (the default everywhere): the model has none, or it is not known.
 
@@ -86,7 +89,8 @@ class ModelPrices(Value):
         audio_out: Audio that it speaks.
         image_in: Images that it sees.
         image_cached: Images that it sees from the cache.
-        minute: A minute of the audio that it hears, for a model that is billed by time.
+        minute: A minute, for a model that is billed by time: of the audio that it hears; of a live model the session's,
+            which counts silence, too.
     """
 
     text_in: Optional[float] = None
@@ -106,8 +110,8 @@ class ModelInfo(Value):
 
     Attributes:
         name: As it is written in a URL or in options.
-        kind: What it is for: ``"conversation"``, ``"transcription"``, ``"translation"``, or ``"preview"``: a
-            conversation in the time before general availability.
+        kind: What it is for: ``"conversation"``, ``"live"`` (``client.start_live_session``), ``"transcription"``,
+            ``"translation"``, or ``"preview"``: a conversation in the time before general availability.
         ends: The last date on which the service promises it, YYYY-MM-DD, also if that is past. None: no end is
             announced.
         successor: What OpenAI recommends in its place. None: it is not to be replaced, or nothing is recommended.
@@ -230,6 +234,18 @@ _ALL = (
         ends="2026-07-23",
         successor="gpt-realtime-2.1-mini",
         prices=_MINI,
+    ),
+    ModelInfo(
+        name="gpt-live-1.1",
+        kind="live",
+        prices=ModelPrices(minute=0.05),
+        context_tokens=128_000,
+    ),
+    ModelInfo(  # its price was not read on its own page: others' tables have it, the same as its successor's
+        name="gpt-live-1",
+        kind="live",
+        prices=ModelPrices(minute=0.05),
+        context_tokens=128_000,
     ),
     ModelInfo(
         name="gpt-4o-realtime-preview",

@@ -24,6 +24,7 @@ from realtime_sync.core.realtime import RealtimeEngine, RealtimeState
 from realtime_sync.core.realtime_session import SESSION_OPTIONS, check_type
 from realtime_sync.endpoint.connect import ConnectRetries, open_connection, refusal
 from realtime_sync.endpoint.endpoint import Additions, Endpoint, Target
+from realtime_sync.endpoint.model_kinds import check_is_not_live
 from realtime_sync.endpoint.retirement import warn_of_ends
 from realtime_sync.open_sessions import OpenSessions
 from realtime_sync.protocol.options import ConversationSessionOptions, SessionOptions
@@ -169,6 +170,7 @@ class Start:
             check_type(self.options, SESSION_OPTIONS, "options")
         if isinstance(self.options, ConversationSessionOptions):
             runner_of(self.options.tools)  # raises if one of its functions cannot be described
+        check_is_not_live(self.endpoint, self.model)
         warn_of_ends(self.endpoint, self.model, self.options)
 
     def run(self) -> RealtimeConversationSession:

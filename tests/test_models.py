@@ -47,6 +47,9 @@ def test_every_model_of_the_table_has_a_price(model: ModelInfo) -> None:
         ("gpt-realtime-mini-2025-12-15", "gpt-realtime-mini"),
         ("gpt-realtime-2.1-mini-2026-07-01", "gpt-realtime-2.1-mini"),
         ("gpt-4o-mini-transcribe-2025-12-15", "gpt-4o-mini-transcribe"),
+        ("gpt-live-1.1-2026-11-20", "gpt-live-1.1"),
+        ("gpt-live-1", "gpt-live-1"),
+        ("gpt-live-2", None),
         ("gpt-realtime-3", None),
         ("gpt-realtime-global-standard", None),
         ("", None),
@@ -89,7 +92,7 @@ SUBJECT = {
     "realtime_sync/server/auth.py": "the preview dialect's own model, which that dialect's clients expect to be told",
 }
 NAMES = re.compile(
-    r"(?<![\w.-])(?:gpt-[a-z0-9.-]*(?:realtime|transcribe|whisper)(?:[a-z0-9.-]*[a-z0-9])?|whisper-1)(?![\w-])"
+    r"(?<![\w.-])(?:gpt-[a-z0-9.-]*(?:realtime|live|transcribe|whisper)(?:[a-z0-9.-]*[a-z0-9])?|whisper-1)(?![\w-])"
 )
 
 

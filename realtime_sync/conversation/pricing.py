@@ -205,7 +205,7 @@ class Prices(Value):
             return None
         told = UsageTotals.of_transcription(usage)
         if usage.seconds is not None:
-            return None if prices.minute is None else told.transcription_seconds / 60 * prices.minute
+            return self.time_cost(told.transcription_seconds, model)
         if usage.input_tokens is None or usage.output_tokens is None:
             return None
         # As if it were a response; what is not told to be text is what it heard.
@@ -217,6 +217,14 @@ class Prices(Value):
             output_text_tokens=told.transcription_output_tokens,
         )
         return self.cost(as_response, model)
+
+    def time_cost(self, seconds: float, model: Optional[str]) -> Optional[float]:
+        """What so many seconds of a model that is billed by time cost, in USD; None: it has no price by the minute.
+
+        Of a live model they are the session's seconds; what its backend uses is by another model, and not in it.
+        """
+        prices = self.of(model)
+        return None if prices is None or prices.minute is None else seconds / 60 * prices.minute
 
     def _bill(
         self, usage: Union[TokenUsage, UsageTotals, None], model: Optional[str]

@@ -373,6 +373,12 @@ class Endpoint:
         return f"{path}/{urls.printable(door, 'door').strip('/')}" if door else path
 
     @discreet
+    def rest_live_target(self, door: str = "", *, extra_headers: Optional[Additions] = None) -> Target:
+        """Work out one REST request of GPT-Live; see ``live_target``. ``door``: such as ``"live_123/hangup"``."""
+        target = self.live_target(door, extra_headers=extra_headers)
+        return attrs.evolve(target, url="http" + target.url.removeprefix("ws"))
+
+    @discreet
     def rest_target(self, path: str, *, beside: bool = False) -> Target:
         """Work out one REST request to ``path`` below ``/realtime``, such as ``"client_secrets"``.
 

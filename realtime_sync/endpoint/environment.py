@@ -16,6 +16,8 @@ logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "gpt-realtime-2.1"
 """What ``from_environment`` takes for OpenAI if ``OPENAI_REALTIME_MODEL`` is not set."""
+DEFAULT_LIVE_MODEL = "gpt-live-1.1"
+"""What a live session with OpenAI takes if nothing names a model."""
 
 _YES = ("1", "true", "yes", "on")
 _NO = ("", "0", "false", "no", "off")
@@ -24,12 +26,14 @@ _ALL_THAT_CAN_BE_SET = """\
   # OpenAI
   export OPENAI_API_KEY=...
   export OPENAI_REALTIME_MODEL=gpt-realtime-2.1      # optional
+  export OPENAI_LIVE_MODEL=gpt-live-1.1              # optional; of live sessions
   export OPENAI_BASE_URL=https://api.openai.com/v1   # optional; alone, without a key: a server of your own
 
   # Azure OpenAI with a key
   export AZURE_OPENAI_ENDPOINT=https://RESOURCE.openai.azure.com
   export AZURE_OPENAI_API_KEY=...
   export AZURE_OPENAI_DEPLOYMENT=...                 # the name that you gave to the deployed model
+  export AZURE_OPENAI_LIVE_DEPLOYMENT=...            # optional; the same of live sessions
   export AZURE_OPENAI_API_VERSION=v1                 # optional; or a preview, such as 2025-04-01-preview
 
   # Azure OpenAI with Microsoft Entra ID: instead of AZURE_OPENAI_API_KEY
@@ -68,6 +72,24 @@ def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpo
             )
         return _openai(environ, base_url, openai_key)
     raise ConfigurationError(f"{_what_is_missing(endpoint, key, entra)}\n\n{_ALL_THAT_CAN_BE_SET}")
+
+
+def live_model(endpoint: Endpoint, environ: Optional[Mapping[str, str]] = None) -> str:
+    """The model (Azure: the deployment) of live sessions that name none.
+
+    ``OPENAI_LIVE_MODEL``, else ``"gpt-live-1.1"``; Azure: ``AZURE_OPENAI_LIVE_DEPLOYMENT``, for a deployment's name
+    cannot be guessed. ``environ`` None: ``os.environ``. Raises ConfigurationError if Azure's is not named.
+    """
+    environ = _checked(environ)
+    if endpoint.flavour == "openai":
+        return _value(environ, "OPENAI_LIVE_MODEL") or DEFAULT_LIVE_MODEL
+    deployment = _value(environ, "AZURE_OPENAI_LIVE_DEPLOYMENT")
+    if deployment is None:
+        raise ConfigurationError(
+            "Which deployment? A live session needs a deployed live model of its own, not the client's: name it by "
+            "model=..., or by AZURE_OPENAI_LIVE_DEPLOYMENT."
+        )
+    return deployment
 
 
 def _checked(environ: Optional[Mapping[str, str]]) -> Mapping[str, str]:

@@ -38,6 +38,7 @@ from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.settings import LiveSessionSettings
+from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.reconnect.policy import FATAL_ERRORS, Reconnect, is_survivable
 from realtime_sync.reconnect.state import error_of_loss
@@ -54,9 +55,9 @@ class LiveReconnector(WayBack):
     Args:
         engine: The session's engine.
         policy: How the session survives.
-        connect: ``connect(door)`` opens a connection at what follows ``/live/sessions`` in the path; empty: a new
-            session.
-        start: Makes the first command of a new session, with what of its past it cannot be told, one line for each.
+        connect: ``connect(door)`` opens a connection at what follows ``/live/sessions`` in the path.
+        door: That of a session which is no fork of this one.
+        start: Makes the first command of such a session, with what of the past it is not told, one line for each.
         delegations: The ids of the delegated work that is open.
         greeting: Seconds to wait for ``session.started``.
     """
@@ -68,14 +69,16 @@ class LiveReconnector(WayBack):
         engine: LiveEngine,
         policy: Reconnect,
         connect: Callable[[str], Callable[[Cancellation], Connection]],
-        start: Callable[[], tuple[LiveSessionStartCommand, list[str]]],
+        door: str,
+        start: Callable[[], tuple[Command, list[str]]],
         delegations: Callable[[], Sequence[str]],
         *,
         greeting: float,
     ) -> None:
         super().__init__(engine, policy, self._opened, greeting=greeting)
-        self._doors = connect
-        self._start = start
+        self._connect_at = connect
+        self._door = door
+        self._start_again = start
         self._delegations = delegations
         self._kept = LiveKept(policy.hold_commands)
         self._forks: Optional[str] = None  # the session that the connection in hand is a fork of
@@ -128,14 +131,18 @@ class LiveReconnector(WayBack):
         details = self._engine.details
         trying = self._refused_at is None or time.monotonic() - self._refused_at < _FORK_SECONDS
         self._forks = details.id if details is not None and details.store and trying else None
-        return self._doors(f"{self._forks}/fork" if self._forks else "")(cancellation)
+        return self._connect_at(f"{self._forks}/fork" if self._forks else self._door)(cancellation)
 
     def _catch_up(self, connection: SessionConnection) -> list[str]:
-        start, left_out = LiveSessionStartCommand(session=LiveSessionSettings()), list[str]()
-        if self._forks is None:
-            start, left_out = self._start()
+        if self._forks is not None:  # the service knows all that was
+            self._begin(connection, LiveSessionStartCommand(session=LiveSessionSettings()))
+            return []
+        start, losses = self._start_again()
+        self._begin(connection, start)
+        return [*losses, *self._kept.pop_thoughts()]
+
+    def _begin(self, connection: SessionConnection, start: Command) -> None:
         wait_until_started(self._send(connection, start), self._greeting)
-        return left_out if self._forks is not None else [*left_out, *self._kept.pop_thoughts()]
 
     def _is_worth_another_try(self, error: errors.RealtimeSyncError) -> bool:
         passing = (errors.RateLimitedError, errors.ServiceUnavailableError)

@@ -13,6 +13,7 @@ from realtime_sync.boundary import public_call
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.wire_session import Message, WireSession
 from realtime_sync.live.appends import Appends
+from realtime_sync.live.calls import send_key
 from realtime_sync.live.clips import Clips
 from realtime_sync.live.sending import LiveAudioInput
 from realtime_sync.live.state import LiveEngine
@@ -56,7 +57,7 @@ class LiveSession(WireSession):
         super().__init__(engine)
         self._client_request_id = client_request_id
         self._budget = budget
-        self._meter = LiveMeter(engine)
+        self._meter = LiveMeter(engine, sends_audio=not engine.beside)
         engine.listen(self._meter)
         self._audio = LiveAudioInput(engine)
         self._clips = Clips(engine)
@@ -329,3 +330,20 @@ class LiveSession(WireSession):
     # [D] Delegated work ---------------------------------------------------------------------------------------
 
     # [R] Calls ------------------------------------------------------------------------------------------------
+
+    @public_call
+    def send_dtmf(self, key: str, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Press a key for whom the session speaks to by telephone. For sessions of ``attach_live``.
+
+        Args:
+            key: ``0`` to ``9``, ``*``, ``#``, ``A`` to ``D``.
+            event_id: See ``WireSession``.
+
+        Returns:
+            The command's handle; acknowledged once the tone was sent.
+
+        Raises:
+            InvalidInputError: There is no such key.
+            UsageError: The session is not that of a call.
+        """
+        return send_key(self._engine, key, event_id)

@@ -8,7 +8,6 @@ and the step's error raised.
 from __future__ import annotations
 
 import functools
-import os
 from typing import Callable, Optional
 
 import attrs
@@ -23,20 +22,10 @@ from realtime_sync.open_sessions import OpenSessions
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
 from realtime_sync.protocol.live.settings import LiveDelegation
+from realtime_sync.protocol.registry import Command
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.starting import Connect, ConnectionSettings, Provisions, connector, give_back, with_request_id
 from realtime_sync.transport import Connection
-
-DEFAULT_MODEL = "gpt-live-1.1"
-
-
-def with_model(options: Optional[LiveSessionOptions], model: Optional[str], endpoint: Endpoint) -> LiveSessionOptions:
-    """The options with the model that is to be used. Raises ``ConfigurationError`` if Azure's deployment is missing."""
-    options = options or LiveSessionOptions()
-    model = model or options.model or os.environ.get("OPENAI_LIVE_MODEL")
-    if not model and endpoint.flavour != "openai":
-        raise errors.ConfigurationError("Which deployment? Name the one of a GPT-Live model: model='...'.")
-    return attrs.evolve(options, model=model or DEFAULT_MODEL)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -114,27 +103,36 @@ class LiveStart:
         self.open_sessions.check_not_closed()  # that it was closed is the reason, and the only error to be told
 
     def _start(self, engine: LiveEngine) -> None:
-        """Say ``session.start``, and wait until the service has started the session."""
-        start = LiveSessionStartCommand(session=self.options.wire_session(self.delegation))
-        wait_until_started(engine.send(start), self.settings.timeouts.greeting)
+        """Say the first word, and wait until the service has answered that the session has begun."""
+        wait_until_started(engine.send(self._first_command()), self.settings.timeouts.greeting)
+
+    def _first_command(self) -> Command:
+        return LiveSessionStartCommand(session=self.options.wire_session(self.delegation))
 
     def _outlive(self, session: LiveSession, engine: LiveEngine, connect: Callable[[str], Connect]) -> None:
         """Have the session survive its connection, if that is asked for."""
         if self.provisions.policy is None:
             return
-        from realtime_sync.live.past import newest
         from realtime_sync.live.reconnector import LiveReconnector
 
         def once(door: str) -> Connect:
             return functools.partial(connect(door), retries=ConnectRetries(attempts=1))  # its deadline holds
 
-        def start_again() -> tuple[LiveSessionStartCommand, list[str]]:
-            said = session.conversation
-            before = self.options.history or ()
-            history, losses = newest([*before, *said.history()], len(before) + len(said.turns))
-            options = attrs.evolve(self.options, history=history)
-            return LiveSessionStartCommand(session=options.wire_session(self.delegation)), losses
+        LiveReconnector(
+            engine,
+            self.provisions.policy,
+            once,
+            self.door,
+            lambda: self._begun_again(session),
+            session._open_delegations,
+            greeting=self.settings.timeouts.greeting,
+        ).start()
 
-        greeting = self.settings.timeouts.greeting
-        policy, open_work = self.provisions.policy, session._open_delegations
-        LiveReconnector(engine, policy, once, start_again, open_work, greeting=greeting).start()
+    def _begun_again(self, session: LiveSession) -> tuple[Command, list[str]]:
+        """The first command of a session that goes on for this one, and what of its past that is not told."""
+        from realtime_sync.live.past import newest
+
+        said, before = session.conversation, self.options.history or ()
+        history, losses = newest([*before, *said.history()], len(before) + len(said.turns))
+        options = attrs.evolve(self.options, history=history)
+        return LiveSessionStartCommand(session=options.wire_session(self.delegation)), losses

@@ -176,9 +176,10 @@ class LiveState:
 
 
 class LiveEngine(Engine):
-    """An engine that carries GPT-Live."""
+    """An engine that carries GPT-Live. ``beside``: it is attached to a session whose sound goes another way."""
 
     state: LiveState
+    beside = False
 
     def __init__(
         self,

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, Optional
-from urllib.parse import quote
 
 import attrs
 
 from realtime_sync.boundary import public_call
-from realtime_sync.checks import check_whole
+from realtime_sync.endpoint.model_kinds import check_is_not_live
 from realtime_sync.endpoint.retirement import warn_of_ends
-from realtime_sync.errors import InvalidInputError, UnsupportedByDialectError
+from realtime_sync.errors import UnsupportedByDialectError
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.options import ConversationSessionOptions
+from realtime_sync.rest.call_checks import check_reject_status, check_target, check_text, quoted_id
 from realtime_sync.rest.client_secrets import session_object
 from realtime_sync.rest.http import Json, RestAnswer, RestClient
 from realtime_sync.secret import discreet, reportable
@@ -57,7 +57,7 @@ class Calls:
 
         ``options``: the session's settings, None: the service's defaults; the model is the client's.
         """
-        _check_text(sdp, "sdp")
+        check_text(sdp, "sdp")
         session = to_text(self._session(options))
         parts = {"sdp": ("application/sdp", sdp), "session": ("application/json", session)}
         answer = self._post("calls", parts=parts)
@@ -74,15 +74,13 @@ class Calls:
     @public_call
     def reject(self, call_id: str, status_code: int = 603) -> None:
         """Decline an incoming call, with a SIP status from 300 to 699: 603 is "decline", 486 "busy here"."""
-        check_whole("status_code, a SIP status,", status_code, at_least=300, at_most=699)
+        check_reject_status(status_code)
         self._command(call_id, "reject", {"status_code": status_code})
 
     @public_call
     def refer(self, call_id: str, target_uri: str) -> None:
         """Transfer a running SIP call, to ``"tel:+14155550123"`` or ``"sip:agent@example.com"``; it ends here."""
-        _check_text(target_uri, "target_uri")
-        if not target_uri.isprintable():
-            raise InvalidInputError("target_uri has a control character (a line break, for example)")
+        check_target(target_uri)
         self._command(call_id, "refer", {"target_uri": target_uri})
 
     @public_call
@@ -92,15 +90,13 @@ class Calls:
 
     def _session(self, options: Optional[ConversationSessionOptions]) -> Json:
         session = session_object(options, self._model, Dialect.GA)
+        check_is_not_live(self._rest.endpoint, session.get("model"))
         warn_of_ends(self._rest.endpoint, self._model, options)
         return session
 
     @discreet
     def _command(self, call_id: str, verb: str, body: Optional[Json]) -> None:
-        _check_text(call_id, "call_id")
-        if call_id in (".", "..") or not call_id.isascii():
-            raise InvalidInputError("call_id is not an id that a call can have")
-        self._post(f"calls/{quote(call_id, safe='')}/{verb}", body)
+        self._post(f"calls/{quoted_id(call_id, 'call_id')}/{verb}", body)
 
     def _post(self, path: str, body: Optional[Json] = None, **content: Any) -> RestAnswer:
         if self._rest.endpoint.dialect is Dialect.PREVIEW:
@@ -109,12 +105,3 @@ class Calls:
             )
         with self._cancellable() as cancellation:
             return self._rest.post(path, body, cancellation=cancellation, **content)
-
-
-def _check_text(value: object, name: str) -> None:
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInputError(f"{name} must be a text that is not empty, not {type(value).__name__}")
-    try:
-        value.encode()
-    except UnicodeError:
-        raise InvalidInputError(f"{name} cannot be sent: it holds a lone surrogate") from None

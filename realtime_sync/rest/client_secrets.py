@@ -9,6 +9,7 @@ import attrs
 
 from realtime_sync.checks import check_whole
 from realtime_sync.endpoint.endpoint import Endpoint
+from realtime_sync.endpoint.model_kinds import check_is_not_live
 from realtime_sync.endpoint.retirement import warn_of_ends
 from realtime_sync.errors import ConfigurationError, InvalidInputError, UnsupportedByDialectError
 from realtime_sync.protocol import codec
@@ -52,6 +53,7 @@ def create_client_secret(
     check_whole("expires_after", expires_after, "seconds", at_least=1, optional=True)
     dialect = rest.endpoint.dialect
     session = session_object(options, model, dialect)
+    check_is_not_live(rest.endpoint, session.get("model"))
     warn_of_ends(rest.endpoint, model, options)
     # Each asks for no more than a new secret, so that asking twice does no harm.
     if dialect is Dialect.PREVIEW:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any, Optional, Union
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable, Optional, Union
 from urllib.parse import urlsplit
 
 import attrs
 
 import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries, with_retries
-from realtime_sync.endpoint.endpoint import Endpoint, Target
+from realtime_sync.endpoint.endpoint import Additions, Endpoint, Target
 from realtime_sync.protocol.codec import to_text
 from realtime_sync.secret import Redactor, discreet
 from realtime_sync.timeouts import Timeouts
@@ -74,21 +74,33 @@ class RestClient:
 
         Raises ``ConfigurationError``, or a ``ConnectionFailedError``: as a session's start does.
         """
-        kind, content = None, b""
-        if parts is not None:
-            kind, content = _form(parts)
-        elif body is not None:
-            kind, content = "application/json", to_text(body).encode()
-
-        def may_repeat(error: errors.HandshakeError) -> bool:
-            return repeatable or isinstance(error, errors.RateLimitedError) or error.status == 503
-
-        return with_retries(
+        kind, content = _json(body) if parts is None else _form(parts)
+        return self._posted(
             lambda: self.endpoint.rest_target(path),
             lambda target: self._attempt("POST", target, kind, content, cancellation),
-            self.retries,
             cancellation,
-            may_repeat=may_repeat,
+            repeatable,
+        )
+
+    @discreet
+    def post_live(
+        self,
+        door: str,
+        body: Optional[Json],
+        cancellation: Cancellation,
+        *,
+        headers: Optional[Additions] = None,
+        secrets: Iterable[str] = (),
+    ) -> RestAnswer:
+        """Send ``body`` as JSON, or nothing, to ``door`` below ``/live/sessions``; as ``post`` in all else.
+
+        ``headers``: beside those of the endpoint. ``secrets``: those of ``body``, for a server that tells it back.
+        """
+        kind, content = _json(body)
+        return self._posted(
+            lambda: self.endpoint.rest_live_target(door, extra_headers=headers),
+            lambda target: self._attempt("POST", target, kind, content, cancellation, secrets=secrets),
+            cancellation,
         )
 
     @discreet
@@ -104,8 +116,41 @@ class RestClient:
             None,
         )
 
+    @discreet
+    def download_live(self, door: str, into: Callable[[bytes], object], cancellation: Cancellation) -> None:
+        """Give what is at ``door`` below ``/live/sessions`` to ``into``, piece by piece. A busy service is asked again.
+
+        Raises as ``post`` does, and what ``into`` raises.
+        """
+        with_retries(
+            lambda: self.endpoint.rest_live_target(door),
+            lambda target: self._attempt("GET", target, None, b"", cancellation, into=into),
+            self.retries,
+            cancellation,
+        )
+
+    def _posted(
+        self,
+        aim: Callable[[], Target],
+        attempt: Callable[[Target], RestAnswer],
+        cancellation: Optional[Cancellation],
+        repeatable: bool = False,
+    ) -> RestAnswer:
+        def may_repeat(error: errors.HandshakeError) -> bool:
+            return repeatable or isinstance(error, errors.RateLimitedError) or error.status == 503
+
+        return with_retries(aim, attempt, self.retries, cancellation, may_repeat=may_repeat)
+
     def _attempt(
-        self, method: str, target: Target, kind: Optional[str], content: bytes, cancellation: Optional[Cancellation]
+        self,
+        method: str,
+        target: Target,
+        kind: Optional[str],
+        content: bytes,
+        cancellation: Optional[Cancellation],
+        *,
+        secrets: Iterable[str] = (),
+        into: Optional[Callable[[bytes], object]] = None,
     ) -> RestAnswer:
         status, headers, answer = request(
             method,
@@ -116,10 +161,17 @@ class RestClient:
             proxy=target.proxy,
             ssl_context=target.ssl_context,
             cancellation=cancellation,
+            into=into,
         )
-        hide = _redactor(target).all
-        told = readable_headers({name: hide(value) for name, value in headers.items()})
-        return _accepted(RestAnswer(status=status, headers=told, body=answer), method, target)
+        hidden = redactor([target.url, target.proxy or ""], target.headers.items())
+        hidden.learn(Redactor(secrets))
+        told = readable_headers({name: hidden.all(value) for name, value in headers.items()})
+        return _accepted(RestAnswer(status=status, headers=told, body=answer), method, target, hidden)
+
+
+def _json(body: Optional[Json]) -> tuple[Optional[str], bytes]:
+    """A body, which may be none, and its media type."""
+    return (None, b"") if body is None else ("application/json", to_text(body).encode())
 
 
 def _form(parts: Parts) -> tuple[str, bytes]:
@@ -132,14 +184,10 @@ def _form(parts: Parts) -> tuple[str, bytes]:
     return form.headers["Content-Type"], form.body
 
 
-def _redactor(target: Target) -> Redactor:
-    return redactor([target.url, target.proxy or ""], target.headers.items())
-
-
-def _accepted(answer: RestAnswer, method: str, target: Target) -> RestAnswer:
+def _accepted(answer: RestAnswer, method: str, target: Target, hidden: Redactor) -> RestAnswer:
     """The answer if it is no refusal. Raises a ``HandshakeError``."""
     if 200 <= answer.status < 300:
         return answer
 
-    told = _redactor(target).all(answer.body.decode("utf-8", "replace"))
+    told = hidden.all(answer.body.decode("utf-8", "replace"))
     raise handshake_error(answer.status, answer.headers, told, f"{method} {urlsplit(target.url).path}")

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import re
 from typing import Mapping, Optional, Sequence, Union
+from urllib.parse import unquote
 
 import attrs
 
+from realtime_sync.models import find_model
 from realtime_sync.server import client_secrets
 from realtime_sync.server.client_secrets import IssuedSecret, IssuedSecrets
 from realtime_sync.server.traffic import Upgrade
@@ -41,9 +43,14 @@ class Flavour:
 
 @attrs.frozen
 class LiveDoor:
-    """A connection to a live session (GPT-Live). ``azure``: by Azure's path."""
+    """A connection to a live session (GPT-Live). ``azure``: by Azure's path.
+
+    ``session_id``: of which session it is a fork, or, if it is ``beside``, to which it is attached; None for a new one.
+    """
 
     azure: bool
+    session_id: Optional[str] = None
+    beside: bool = False
 
 
 @attrs.frozen
@@ -89,6 +96,18 @@ class Policy:
         """True for a model that exists."""
         return bool(model) if self.models is None else model in self.models
 
+    def check_live_model(self, model: str) -> None:
+        """Raise ``Refused`` unless live sessions can be held with this model."""
+        known = find_model(model)
+        if not self.has_model(model) or (known is not None and known.kind != "live"):
+            told = f"The model '{model}' does not exist or you do not have access to it."
+            raise Refused("model_not_found", told, "session.model")
+
+    def converses_with(self, model: str) -> bool:
+        """True for a model that exists and is served at ``/v1/realtime``, as the live models are not."""
+        known = find_model(model)
+        return self.has_model(model) and (known is None or known.kind != "live")
+
 
 Decision = Union[Flavour, LiveDoor, HttpAnswer, SocketRefusal]
 _DENIED = (
@@ -101,15 +120,17 @@ _NO_DEPLOYMENT = (
 )
 _KEY_PROTOCOL = "openai-insecure-api-key."
 _VOICE_LIVE = "/voice-live/realtime"
-_LIVE_PATHS = ("/v1/live/sessions", "/openai/v1/live/sessions")
+_LIVE_PATH = re.compile(r"(/openai)?/v1/live/sessions(?:/([^/]+)/(fork|attach))?")
 _PATHS = ("/v1/realtime", "/v1/realtime/translations", "/openai/v1/realtime", "/openai/realtime", _VOICE_LIVE)
 
 
 def admit(asked: Upgrade, policy: Policy) -> Decision:
     """Decide about a handshake."""
     path, query = asked.path, asked.query
-    if path in _LIVE_PATHS:
-        return _admit_live(asked, policy)
+    live = _LIVE_PATH.fullmatch(path)
+    if live is not None:
+        door = LiveDoor(live[1] is not None, live[2] and unquote(live[2]), live[3] == "attach")
+        return _admit_live(door, key_of(asked.headers), policy)
     if path not in _PATHS:
         return Refused(None, f"Invalid URL (GET {path})", status=404).answer()
     azure, preview = not path.startswith("/v1"), path in ("/openai/realtime", _VOICE_LIVE)
@@ -129,7 +150,7 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
     if secret is not None:
         kind, model = secret.configuration.session_type, model or secret.configuration.model
     is_free = kind == "transcription" and not (azure and model)  # OpenAI's names its model later
-    if not is_free and not policy.has_model(model):
+    if not is_free and not policy.converses_with(model):
         return _azure_refusal(404, "DeploymentNotFound", _NO_DEPLOYMENT) if azure else _unknown_model(model)
     if not model or (azure and not model.startswith("gpt-")):  # not the deployment is told, but the model behind it
         model = "gpt-4o-realtime-preview" if preview else "gpt-realtime-2.1"
@@ -144,12 +165,11 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
     )
 
 
-def _admit_live(asked: Upgrade, policy: Policy) -> Decision:
+def _admit_live(door: LiveDoor, key: str, policy: Policy) -> Decision:
     """Decide about a handshake for a live session, which names its model later. Client secrets are not for them."""
-    azure, key = not asked.path.startswith("/v1"), key_of(asked.headers)
     if policy.admits(key) and policy.secret(key) is None:
-        return LiveDoor(azure)
-    if azure:
+        return door
+    if door.azure:
         return _azure_refusal(401, "401", _DENIED)
     refused = incorrect_key(key)  # how the service says it is not known
     error = {name: value for name, value in refused.error.items() if value is not None}

@@ -14,7 +14,7 @@ import struct
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Mapping, Optional, Union
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -26,7 +26,7 @@ from realtime_sync.server.connection import Handler, ServerConnection, accept
 from realtime_sync.server.faults import Refusal
 from realtime_sync.server.rest import RestRequest
 from realtime_sync.server.traffic import Upgrade
-from realtime_sync.server.wire import HttpAnswer, Refused, new_id
+from realtime_sync.server.wire import Download, HttpAnswer, Refused, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.server import RealtimeServer
@@ -123,7 +123,7 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._answer(self.realtime.rest.answer(RestRequest(asked.path, asked.query, asked.headers, b""), "GET"))
             return
         decision = admit(asked, self.realtime.policy)
-        if self.realtime.rest.knows(self._asked.path):
+        if not isinstance(decision, LiveDoor) and self.realtime.rest.knows(self._asked.path):
             refused = Refused("method_not_supported", "Only POST requests are accepted.", status=405)
             self._answer(attrs.evolve(refused.answer(), headers={"allow": "POST"}))
         elif isinstance(decision, HttpAnswer):
@@ -205,27 +205,36 @@ class RequestHandler(BaseHTTPRequestHandler):
         self._answer(refused.answer())
 
     def _answer(self, answer: HttpAnswer) -> None:
+        if isinstance(answer.body, Download):
+            self._head(answer.status, {**answer.headers, "content-length": str(answer.body.length)})
+            for piece in answer.body.pieces:
+                self.wfile.write(piece)
+            return
         kind = {} if isinstance(answer.body, str) else {"content-type": "application/json"}
         body = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
         self._send(Refusal(answer.status, {**kind, **answer.headers}, body))
 
     def _send(self, refusal: Refusal) -> None:
         body = refusal.body.encode()
-        self.send_response(refusal.status)
-        request_id = new_id("req")
-        headers = {"x-request-id": request_id, "apim-request-id": request_id, "connection": "close"}
-        for name, value in {**headers, **refusal.headers}.items():
-            self.send_header(name, value)
+        headers = dict(refusal.headers)
         if refusal.framing == "chunked":
-            self.send_header("transfer-encoding", "chunked")
+            headers["transfer-encoding"] = "chunked"
             middle = len(body) // 2
             parts = [part for part in (body[:middle], body[middle:]) if part]
             body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
         elif refusal.framing != "until-close":
-            self.send_header("content-length", str(len(body)))
+            headers["content-length"] = str(len(body))
             body = body[: len(body) // 2] if refusal.framing == "truncated" else body
-        self.end_headers()
+        self._head(refusal.status, headers)
         self.wfile.write(body)
+
+    def _head(self, status: int, headers: Mapping[str, str]) -> None:
+        self.send_response(status)
+        request_id = new_id("req")
+        usual = {"x-request-id": request_id, "apim-request-id": request_id, "connection": "close"}
+        for name, value in {**usual, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def _drip(self, data: bytes, seconds: float) -> None:
         """Send byte by byte; the server's ``close()`` breaks it off."""

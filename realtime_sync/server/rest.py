@@ -6,7 +6,7 @@ import email
 import email.policy
 import logging
 import re
-from typing import Callable, Optional
+from typing import Callable, Optional, Protocol
 from urllib.parse import unquote
 
 import attrs
@@ -53,10 +53,17 @@ class RestRequest(Upgrade):
 Operation = Callable[..., Optional[HttpAnswer]]  # None: 200 and no more
 
 
+class MoreOperations(Protocol):
+    """Operations of another API of the same server: patterns of paths, each with what is done. GET and POST apart."""
+
+    routes: tuple[tuple[str, Operation], ...]
+    readings: tuple[tuple[str, Operation], ...]
+
+
 class Rest:
     """Answers the REST requests of one server."""
 
-    def __init__(self, policy: Policy, calls: CallRegistry) -> None:
+    def __init__(self, policy: Policy, calls: CallRegistry, more: MoreOperations) -> None:
         self._policy = policy
         self._calls = calls
         self._routes: tuple[tuple[str, Operation], ...] = (
@@ -69,10 +76,12 @@ class Rest:
             (_CALL + "/reject", self._reject),
             (_CALL + "/refer", self._refer),
             (_CALL + "/hangup", self._hang_up),
+            *more.routes,
         )
         self._readings: tuple[tuple[str, Operation], ...] = (
             (_MODELS, self._list_models),
             (_MODELS + "/([^/]+)", self._show_model),
+            *more.readings,
         )
 
     def knows(self, path: str) -> bool:
@@ -182,7 +191,7 @@ class Rest:
 
     def _configured(self, told: Optional[Json], session_type: Optional[str] = None) -> Configuration:
         configuration = Configuration.from_client(told, session_type)
-        if configuration.names_model and not self._policy.has_model(configuration.model):
+        if configuration.names_model and not self._policy.converses_with(configuration.model):
             message = f'Model "{configuration.model}" is not supported in realtime mode.'
             raise Refused("invalid_model", message, "session.model")
         return configuration

@@ -27,7 +27,9 @@ from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.connection import Handler, ServerConnection
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.http import HttpListener
+from realtime_sync.server.live.calls import TwinCall
 from realtime_sync.server.live.faults import LiveRules
+from realtime_sync.server.live.rest import LiveRest
 from realtime_sync.server.live.session import TwinSession
 from realtime_sync.server.live.sessions import LiveSessions
 from realtime_sync.server.remote_tools import MCPServers
@@ -151,7 +153,7 @@ class RealtimeServer:
         self.policy = Policy(api_keys, models, IssuedSecrets(self.settings.clock))
         self.calls = CallRegistry(self._begin_call)
         self.live = LiveSessions(self.policy, self.settings, live)
-        self.rest = Rest(self.policy, self.calls)
+        self.rest = Rest(self.policy, self.calls, LiveRest(self.live))
         self._allowed_hosts = (*allowed_hosts, *_THIS_MACHINE)
         self._faults = _checked_faults(faults or Faults())
         self._lock = threading.Lock()  # guards all lists below, _faults and _refused
@@ -267,6 +269,21 @@ class RealtimeServer:
         except Refused as refused:
             raise InvalidInputError(f"This server has no call {call_id!r}.") from refused
 
+    def place_live_call(self, sip_headers: Optional[Mapping[str, str]] = None) -> str:
+        """Have somebody call a live session: returns the id (``live_...``) of a call that waits to be accepted.
+
+        ``sip_headers``: what the webhook would tell, None: a caller's usual ones. ``server.live_call(id)`` is the
+        caller's side, and has what the webhook is sent.
+        """
+        return self.live.new_call(sip_headers=_SIP_HEADERS if sip_headers is None else sip_headers).id
+
+    def live_call(self, session_id: str) -> TwinCall:
+        """The call of a live session, placed here or made over REST. Raises ``InvalidInputError`` if there is none."""
+        try:
+            return self.live.call(session_id)
+        except Refused as refused:
+            raise InvalidInputError(f"This server has no live call {session_id!r}.") from refused
+
     def shut_down(self, timeout: float = 2.0) -> None:
         """Close in an orderly way: no new connection is let in, and every session is closed with 1001 after what is
         queued for it, and has ``timeout`` seconds to take that and to answer. Then ``close()``.
@@ -274,6 +291,7 @@ class RealtimeServer:
         self._listener.shutdown()
         self._listener.server_close()
         self.calls.close()
+        self.live.close()
         with self._lock:
             for connection in self._connections:
                 connection.close(1001, "the server is shutting down")
@@ -297,6 +315,7 @@ class RealtimeServer:
         for connection in connections:
             connection.abort()
         self.calls.close()
+        self.live.close()
         for accepted in sockets.values():
             _shut_down(accepted)
         if self._own_clock is not None:

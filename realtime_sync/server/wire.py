@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import string as letters
-from typing import Any, Mapping, NoReturn, Optional, Union
+from typing import Any, Iterable, Mapping, NoReturn, Optional, Union
 
 import attrs
 
@@ -40,11 +40,19 @@ class Refused(Exception):
 
 
 @attrs.frozen
+class Download:
+    """A large body: so many bytes, in pieces."""
+
+    length: int
+    pieces: Iterable[bytes] = attrs.field(repr=False)
+
+
+@attrs.frozen
 class HttpAnswer:
-    """An HTTP answer; ``body`` is JSON, or text of the type that ``headers`` says, or nothing."""
+    """An HTTP answer; ``body`` is JSON, text or a download of the type that ``headers`` says, or nothing."""
 
     status: int
-    body: Json | str = ""
+    body: Json | str | Download = ""
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 

@@ -37,6 +37,8 @@ def handshake_error(
     kind, advice = _classify(status, known)
     if code == "call_id_not_found":
         advice = "The call is over, is not in the state that this needs, or belongs to another project."
+    elif code == "session_id_not_found":
+        advice = "The session is over, is not in the state that this needs, or belongs to another project."
     message = f"The server refused {asked} with HTTP {status}"
     message += f" ({reason})" if reason else ""
     message += f", request id {request_id}" if request_id else ""

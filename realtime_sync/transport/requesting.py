@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
-from typing import Optional
+from typing import Callable, Optional
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import ConnectionFailedError
@@ -28,11 +28,14 @@ def request(
     proxy: Optional[str] = None,
     ssl_context: Optional[ssl.SSLContext] = None,
     cancellation: Optional[Cancellation] = None,
+    into: Optional[Callable[[bytes], object]] = None,
 ) -> tuple[int, Mapping[str, str], bytes]:
     """Send ``body`` to ``url`` (http:// or https://): the answer's status, headers (in lower case) and body.
 
     ``method``: ``"POST"``, or ``"GET"``, which changes nothing at the other side and has no body.
     All of it is done within ``timeouts.rest`` seconds, and what comes before the request within ``timeouts.connect``.
+    ``into`` takes the body of an answer that is no refusal piece by piece, however large it is: then the body is told
+    as empty, and ``timeouts.rest`` is for each piece, from the one before it.
     Redirects are answers like others. A connection is not kept: it may die, or be forked, unnoticed.
 
     Raises ConfigurationError before anything is sent, else a ConnectionFailedError, as ``connect()`` does.
@@ -53,6 +56,11 @@ def request(
         channel.doing = f"waiting for the answer to {asked}{done}"
         channel.sendall("\r\n".join(lines).encode("latin-1") + body)
         answer = IncomingAnswer.read(channel, target.host_header, asked)
+        if into is not None and 200 <= answer.status < 300:
+            for piece in answer.pieces():
+                into(piece)
+                channel.deadline = Deadline(timeouts.rest, "Timeouts.rest")
+            return answer.status, answer.headers, b""
         return answer.status, answer.headers, _whole_body(answer)
 
 

@@ -72,18 +72,48 @@ class SipHeader:
 
 
 @attrs.frozen(kw_only=True)
-class RealtimeCallIncomingEvent(WebhookEvent):
-    """``realtime.call.incoming``: somebody calls. ``call_id`` is for ``client.calls.accept`` or ``reject``.
+class IncomingSipEvent(WebhookEvent):
+    """Somebody calls. ``sip_headers``: what the caller's telephone tells, which anybody can have made up."""
 
-    The same call may also be told by ``live.call.incoming``, which is another product's.
-    """
-
-    call_id: str
     sip_headers: tuple[SipHeader, ...] = attrs.field(default=(), repr=False)
 
     def sip_header(self, name: str) -> Optional[str]:
         """The first SIP header of this name, such as ``"From"``, in any case; None if there is none."""
         return next((header.value for header in self.sip_headers if header.name.lower() == name.lower()), None)
+
+
+@attrs.frozen(kw_only=True)
+class RealtimeCallIncomingEvent(IncomingSipEvent):
+    """``realtime.call.incoming``: somebody calls. ``call_id`` is for ``client.calls.accept`` or ``reject``.
+
+    The same call may also be told by a ``LiveTransportIncomingEvent``: what is accepted first has it.
+    """
+
+    call_id: str
+
+
+@attrs.frozen(kw_only=True)
+class LiveTransportIncomingEvent(IncomingSipEvent):
+    """``live.transport.incoming`` (once ``live.call.incoming``): somebody calls who may be let into a live session.
+
+    ``session_id`` is for ``client.live_calls.accept`` or ``reject``. ``media_security``: ``"srtp"``, or ``"rtp"`` if
+    the caller's audio is not encrypted; None: not told. The same call may also be told by a
+    ``RealtimeCallIncomingEvent``: what is accepted first has it.
+    """
+
+    session_id: str
+    media_security: Optional[str] = None
+
+
+@attrs.frozen(kw_only=True)
+class LiveTransportConnectedEvent(WebhookEvent):
+    """``live.transport.connected``: a browser's call has its connection. ``session_id``: for ``client.attach_live``.
+
+    ``transport``: ``"webrtc"``.
+    """
+
+    session_id: str
+    transport: str = ""
 
 
 class Headers(Protocol):
@@ -171,7 +201,9 @@ class WebhookVerifier:
 
     @discreet
     def verify(self, headers: Headers, body: bytes) -> WebhookEvent:
-        """The event of a request; a ``RealtimeCallIncomingEvent`` for a call.
+        """The event of a request: of a class of its own if it tells of a call.
+
+        They are ``RealtimeCallIncomingEvent``, ``LiveTransportIncomingEvent`` and ``LiveTransportConnectedEvent``.
 
         ``headers``: see ``Headers``. ``body``: the request's bytes as they came, not a text and not JSON made anew.
 
@@ -287,12 +319,45 @@ def _event(webhook_id: str, body: bytes) -> WebhookEvent:
         "created_at": created_at if type(created_at) is int else 0,
         "data": data if isinstance(data, dict) else {},
     }
-    if wire_type != "realtime.call.incoming":
-        return WebhookEvent(**facts)
-    call_id = facts["data"].get("call_id")
-    if not isinstance(call_id, str) or not call_id:
-        raise WebhookPayloadError("The request is signed, but its realtime.call.incoming names no call_id.")
-    return RealtimeCallIncomingEvent(call_id=call_id, sip_headers=_sip_headers(facts["data"]), **facts)
+    return _MAKERS.get(wire_type, WebhookEvent)(**facts)
+
+
+def _realtime_call(**facts: Any) -> WebhookEvent:
+    return RealtimeCallIncomingEvent(call_id=_named(facts, "call_id"), sip_headers=_sip_headers(facts["data"]), **facts)
+
+
+def _live_call(**facts: Any) -> WebhookEvent:
+    data = facts["data"]
+    security = data.get("sip_media_security")
+    return LiveTransportIncomingEvent(
+        session_id=_named(facts, "session_id"),
+        sip_headers=_sip_headers(data),
+        media_security=security if isinstance(security, str) else None,
+        **facts,
+    )
+
+
+def _live_connected(**facts: Any) -> WebhookEvent:
+    transport = facts["data"].get("type")
+    return LiveTransportConnectedEvent(
+        session_id=_named(facts, "session_id"), transport=transport if isinstance(transport, str) else "", **facts
+    )
+
+
+_MAKERS: dict[str, Callable[..., WebhookEvent]] = {
+    "realtime.call.incoming": _realtime_call,
+    "live.transport.incoming": _live_call,
+    "live.call.incoming": _live_call,
+    "live.transport.connected": _live_connected,
+}
+
+
+def _named(facts: Mapping[str, Any], name: str) -> str:
+    """The id without which nobody could answer the event."""
+    told = facts["data"].get(name)
+    if not isinstance(told, str) or not told:
+        raise WebhookPayloadError(f"The request is signed, but its {facts['type']} names no {name}.")
+    return told
 
 
 def _sip_headers(data: Mapping[str, Any]) -> tuple[SipHeader, ...]:

@@ -256,3 +256,16 @@ def test_tables_and_totals_do_not_change() -> None:
 def test_their_reprs_fit_to_read() -> None:
     assert repr(UsageTotals(responses=1, input_text_tokens=3)) == "UsageTotals(responses=1, input_text_tokens=3)"
     assert repr(PRICES).startswith("Prices(date='2026-11-29', models=<gpt-realtime-2.1, ")
+
+
+@pytest.mark.parametrize("model", ["gpt-live-1.1", "gpt-live-1"])
+def test_a_live_session_costs_by_its_seconds(model: str) -> None:
+    assert PRICES.time_cost(90, model) == pytest.approx(0.075)
+    assert PRICES.time_cost(0, model) == 0
+    assert PRICES.with_model(model, ModelPrices(minute=1)).time_cost(90, model) == 1.5
+
+
+def test_time_has_no_price_with_a_model_that_is_billed_by_tokens_or_unknown() -> None:
+    assert PRICES.time_cost(90, "gpt-realtime-2.1") is None
+    assert PRICES.time_cost(90, "my-deployment") is None
+    assert PRICES.time_cost(90, None) is None

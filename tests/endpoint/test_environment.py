@@ -10,7 +10,7 @@ import pytest
 
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.endpoint.endpoint import Endpoint
-from realtime_sync.endpoint.environment import from_environment
+from realtime_sync.endpoint.environment import from_environment, live_model
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.protocol.dialects import Dialect
 
@@ -60,6 +60,21 @@ def test_azure_with_a_key_comes_before_openai() -> None:
     endpoint, deployment = from_environment({**OPENAI, **AZURE})
     assert (endpoint.flavour, deployment) == ("azure", "d")
     assert endpoint.target(model=deployment).headers["api-key"] == "ak"
+
+
+def test_a_live_model_is_never_that_of_the_conversation() -> None:
+    openai = Endpoint.openai("ok")
+    assert live_model(openai, {**OPENAI, "OPENAI_REALTIME_MODEL": "gpt-realtime-2.1"}) == "gpt-live-1.1"
+    assert live_model(openai, {"OPENAI_LIVE_MODEL": " gpt-live-1 "}) == "gpt-live-1"
+
+
+def test_azures_live_deployment_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    azure = Endpoint.azure(RESOURCE, "ak")
+    assert live_model(azure, {"AZURE_OPENAI_LIVE_DEPLOYMENT": "mine"}) == "mine"
+    with pytest.raises(ConfigurationError, match="AZURE_OPENAI_LIVE_DEPLOYMENT"):
+        live_model(azure, {**AZURE, "OPENAI_LIVE_MODEL": "gpt-live-1.1"})
+    monkeypatch.setenv("AZURE_OPENAI_LIVE_DEPLOYMENT", "of the environment")
+    assert live_model(azure) == "of the environment"
 
 
 @pytest.mark.parametrize("yes", ["1", "true", "True", " YES ", "on"])

@@ -21,7 +21,14 @@ from realtime_sync import (
     TruncationOptions,
     TurnDetectionOptions,
 )
-from realtime_sync.models import MODELS, ConversationModelName, TranscriptionModelName, TranslationModelName, match
+from realtime_sync.models import (
+    MODELS,
+    ConversationModelName,
+    LiveModelName,
+    TranscriptionModelName,
+    TranslationModelName,
+    match,
+)
 from tests.harness import DATA
 
 GA = json.loads((DATA / "protocol" / "ga-schemas.json").read_text("utf-8"))
@@ -112,6 +119,7 @@ def test_the_table_knows_each_model_that_is_listed_and_lists_each_that_it_knows(
     audio = {name for name in literals(ConversationModelName) if name.startswith("gpt-audio")}  # not of this API
     kinds = {
         "conversation": literals(ConversationModelName) - audio,
+        "live": literals(LiveModelName),
         "transcription": literals(TranscriptionModelName),
         "translation": literals(TranslationModelName),
     }

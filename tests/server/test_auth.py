@@ -19,7 +19,7 @@ API_KEY = ("api-key: right",)
 
 @pytest.fixture
 def strict() -> Iterator[RealtimeServer]:
-    with RealtimeServer(api_keys=["right"], models=["gpt-realtime-2.1", "my-deployment"]) as server:
+    with RealtimeServer(api_keys=["right"], models=["gpt-realtime-2.1", "gpt-live-1.1", "my-deployment"]) as server:
         yield server
 
 
@@ -55,6 +55,7 @@ def test_each_route_opens_its_session(
         ("/v1/realtime?model=gpt-realtime-2.1", (), 3000, "invalid_api_key"),
         ("/v1/realtime", BEARER, 4000, "missing_model"),
         ("/v1/realtime?model=gpt-unknown", BEARER, 4000, "invalid_model"),
+        ("/v1/realtime?model=gpt-live-1.1", BEARER, 4000, "invalid_model"),
         ("/v1/realtime?model=gpt-realtime-2.1", (*BEARER, "OpenAI-Beta: realtime=v1"), 4000, "beta_api_shape_disabled"),
     ],
 )

@@ -22,7 +22,7 @@ REALTIME = {"type": "realtime", "model": "gpt-realtime-2.1", "instructions": "Be
 
 @pytest.fixture
 def strict() -> Iterator[RealtimeServer]:
-    with RealtimeServer(api_keys=["right"], models=["gpt-realtime-2.1"]) as server:
+    with RealtimeServer(api_keys=["right"], models=["gpt-realtime-2.1", "gpt-live-1.1"]) as server:
         yield server
 
 
@@ -140,6 +140,7 @@ def test_the_older_operations_answer_with_a_flat_session(
         ({"session": {"type": "realtime", "voice": "alloy"}}, "unknown_parameter", "session.voice"),
         ({"session": {"type": "realtime", "model": 5}}, "invalid_type", "session.model"),
         ({"session": {"type": "realtime", "model": "gpt-unknown"}}, "invalid_model", "session.model"),
+        ({"session": {"type": "realtime", "model": "gpt-live-1.1"}}, "invalid_model", "session.model"),
         ({"session": "realtime"}, "invalid_type", "session"),
         ({"lifetime": 5}, "unknown_parameter", "lifetime"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Optional
 
 import flask
 import hypothesis
@@ -22,6 +22,8 @@ from realtime_sync import (
     WebhookSignatureError,
 )
 from realtime_sync.web.webhooks import (
+    LiveTransportConnectedEvent,
+    LiveTransportIncomingEvent,
     RealtimeCallIncomingEvent,
     SeenInMemory,
     SipHeader,
@@ -49,19 +51,19 @@ OPENAI = (
 )
 SECRET, ID, NOW, BODY, SIGNATURE = OPENAI
 OTHER = "whsec_c2VjcmV0LW9mLWFub3RoZXItZW5kcG9pbnQ="
+SIP_HEADERS = [
+    {"name": "From", "value": "sip:+14155550100@sip.example.com"},
+    {"name": "To", "value": "sip:+14155550123@sip.example.com"},
+]
 INCOMING = {
     "object": "event",
     "id": "evt_1",
     "type": "realtime.call.incoming",
     "created_at": NOW,
-    "data": {
-        "call_id": "rtc_1",
-        "sip_headers": [
-            {"name": "From", "value": "sip:+14155550100@sip.example.com"},
-            {"name": "To", "value": "sip:+14155550123@sip.example.com"},
-        ],
-    },
+    "data": {"call_id": "rtc_1", "sip_headers": SIP_HEADERS},
 }
+LIVE_DATA = {"type": "sip", "session_id": "live_1", "sip_headers": SIP_HEADERS}
+LIVE = {**INCOMING, "type": "live.transport.incoming", "data": LIVE_DATA}
 
 
 def at(moment: float, secret: Any = SECRET, **options: Any) -> WebhookVerifier:
@@ -343,7 +345,32 @@ def test_an_event_is_read_leniently(change: dict[str, Any]) -> None:
     event.sip_header("From")
 
 
-@pytest.mark.parametrize("wire_type", ["live.call.incoming", "batch.completed", "something.new"])
+@pytest.mark.parametrize("wire_type", ["live.transport.incoming", "live.call.incoming"])
+@pytest.mark.parametrize("security", ["srtp", "rtp", None])
+def test_a_call_for_a_live_session_tells_its_id_and_who_calls(wire_type: str, security: Optional[str]) -> None:
+    data = {**LIVE_DATA, "sip_media_security": security}
+    event = at(NOW).verify(*signed({**LIVE, "type": wire_type, "data": data}))
+    assert isinstance(event, LiveTransportIncomingEvent)
+    assert (event.type, event.session_id, event.media_security) == (wire_type, "live_1", security)
+    assert event.sip_header("FROM") == "sip:+14155550100@sip.example.com"
+    assert "+1415" not in repr(event)
+
+
+def test_a_browsers_live_call_tells_its_id_once_it_is_connected() -> None:
+    told = {**LIVE, "type": "live.transport.connected", "data": {"type": "webrtc", "session_id": "live_1"}}
+    event = at(NOW).verify(*signed(told))
+    assert isinstance(event, LiveTransportConnectedEvent)
+    assert (event.session_id, event.transport) == ("live_1", "webrtc")
+
+
+@pytest.mark.parametrize("wire_type", ["live.transport.incoming", "live.call.incoming", "live.transport.connected"])
+@pytest.mark.parametrize("data", [{}, {"session_id": 5}, {"session_id": ""}, None])
+def test_a_live_call_that_nobody_could_answer_is_refused(wire_type: str, data: Any) -> None:
+    with pytest.raises(WebhookPayloadError, match=f"{wire_type} names no session_id"):
+        at(NOW).verify(*signed({**LIVE, "type": wire_type, "data": data}))
+
+
+@pytest.mark.parametrize("wire_type", ["batch.completed", "something.new"])
 def test_other_events_are_told_as_they_are(wire_type: str) -> None:
     event = at(NOW).verify(*signed({"type": wire_type, "data": {"session_id": "rtc_1"}}))
     assert type(event) is WebhookEvent

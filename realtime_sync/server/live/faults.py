@@ -69,6 +69,8 @@ class LiveRules:
         timed_deltas: Whether output deltas have their times. None: no, but on Azure's path they have.
         replaces_delegation: Whether an update's ``delegation`` replaces the old one as a whole. None: no, but on
             Azure's path it does.
+        answers_calls: Whether a telephone that is dialled is answered, half a second later. False: it rings, for
+            ``TwinCall.answer()`` and ``fail()``, which happens by itself after three minutes.
         faults: What goes wrong.
 
     Raises:
@@ -84,6 +86,7 @@ class LiveRules:
     echoes_ids: Optional[bool] = None
     timed_deltas: Optional[bool] = None
     replaces_delegation: Optional[bool] = None
+    answers_calls: bool = True
     faults: LiveFaults = attrs.field(factory=LiveFaults)
 
     def of_service(self, *, azure: bool) -> LiveRules:

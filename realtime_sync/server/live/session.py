@@ -25,6 +25,7 @@ from realtime_sync.server.live.ears import Ears
 from realtime_sync.server.live.faults import LiveRules
 from realtime_sync.server.live.fixture import TwinFixture, decoded
 from realtime_sync.server.live.mouth import Mouth
+from realtime_sync.server.live.recordings import TwinRecording
 from realtime_sync.server.live.settings import check_start, format_of, resolved, tokens_of, updated
 from realtime_sync.server.live.shapes import check_message
 from realtime_sync.server.live.target import DelegationTarget
@@ -67,7 +68,7 @@ class TwinSession(ServedSession):
 
     ``options``: the session as ``session.started`` tells it; before that, None. ``ended_by``: the reason that
     ``session.closed`` has told, or None. ``history``: the last events but those of sound, with the milliseconds of the
-    timeline at which they were sent. ``watchers``: who is told, too.
+    timeline at which they were sent. ``watchers``: who is told, too. ``recording``: the sound of a stored session.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class TwinSession(ServedSession):
         self.ended_by: Optional[str] = None
         self.history: collections.deque[tuple[float, Json]] = collections.deque(maxlen=_HISTORY)
         self.watchers: list[Watcher] = []
+        self.recording: Optional[TwinRecording] = None
         self.timeline = TwinTimeline()
         self.schedule = Timers()  # in milliseconds of the timeline, done when the model is there
         self.track = OutputTrack(format_of(None))
@@ -205,6 +207,7 @@ class TwinSession(ServedSession):
     def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
         """See ``Handler``."""
         with self.lock:
+            self._tell_lost()
             self.is_over = True
             self._cancel_timers()
             self.target.close()
@@ -226,7 +229,11 @@ class TwinSession(ServedSession):
         check_message(message)
         if self.session is None:
             self._start(message)
-            return
+        else:
+            self.command(message)
+
+    def command(self, message: Json) -> None:
+        """Do what a checked message says, of this socket or of one that is attached. Raises ``Refused``."""
         kind = str(message["type"])
         if self._closing or self.ended_by:
             return
@@ -250,10 +257,21 @@ class TwinSession(ServedSession):
             self.close(1008, "")
             return
         told = self.start_settings(message["session"])
-        if not self.policy.has_model(told["model"]):
-            told_name = f"The model '{told['model']}' does not exist or you do not have access to it."
-            raise Refused("model_not_found", told_name, "session.model")
+        self.policy.check_live_model(told["model"])
         self.begin(resolved(told, self.id, self.rules.session_seconds), message.get("event_id"))
+
+    def forget_recording(self) -> None:
+        """Nothing can be downloaded any more."""
+        with self.lock:
+            recording, self.recording = self.recording, None
+            if recording is not None:
+                if recording in self.watchers:
+                    self.watchers.remove(recording)
+                recording.close()
+
+    def press(self, message: Json) -> None:
+        """Send a key's tone to whom the session speaks to by telephone. Raises ``Refused``."""
+        raise Refused("invalid_event", "transport.dtmf.send requires a SIP session.", "type")
 
     def start_settings(self, told: Json) -> Json:
         """The settings of a start, checked. Raises ``Refused``."""
@@ -266,6 +284,9 @@ class TwinSession(ServedSession):
             self.session = session
             self.track = OutputTrack(format_of(session))
             _sessions_log.info("%s began: %s, live session", self.id, printable(str(session["model"])))
+            if self.stored:
+                self.recording = TwinRecording(format_of(session))
+                self.watchers.append(self.recording)
             self.emit({"type": "session.started", "session": session}, event_id)
             self._timers["expiry"] = self.clock.call_later(self.rules.session_seconds, lambda: self.end("expired"))
             self._timers["silence"] = self.clock.call_later(self.rules.silence_seconds, self._end_if_silent)
@@ -286,7 +307,7 @@ class TwinSession(ServedSession):
             self.pump()  # up to here by the old rate
             ms = len(audio) / bytes_per_ms(format_of(self.session))
             start = self.timeline.take(ms, self.clock.monotonic())
-            for watcher in self.watchers:
+            for watcher in list(self.watchers):
                 watcher.on_input_audio(audio, start)
             if not self.fixture.is_playing:
                 self.ears.hear(audio, start)
@@ -363,7 +384,7 @@ class TwinSession(ServedSession):
                 self._send_delta(delta, start)
 
     def _send_delta(self, audio: bytes, start_ms: float) -> None:
-        for watcher in self.watchers:
+        for watcher in list(self.watchers):
             watcher.on_output_audio(audio, start_ms)
         if self.rules.timed_deltas:
             end_ms = start_ms + len(audio) / self.track.bytes_per_ms
@@ -378,7 +399,7 @@ class TwinSession(ServedSession):
         super()._send_text(text, message)
         if message.get("type") != _DELTA:
             self.history.append((self._advanced_ms, message))
-            for watcher in self.watchers:
+            for watcher in list(self.watchers):
                 watcher.on_event(text, message)
 
     def tell_words(self, wire_type: str, piece: TimedWords) -> None:
@@ -417,10 +438,21 @@ class TwinSession(ServedSession):
             self.target.close()
             self._send_sound(rest=True)
             self.ended_by = reason
-            closed = {"reason": reason, "session": self.session, "usage": {"seconds": self.seconds}}
-            self.emit({"type": "session.closed", **closed}, event_id)
+            self.emit(self._closed(reason), event_id)
             self._cancel_timers()
             self.close(None)
+
+    def _tell_lost(self) -> None:
+        """The connection has ended before the session: those who are attached are told."""
+        if self.session is None or self.ended_by:
+            return
+        self.ended_by = "connection_lost"
+        event = {"event_id": new_id("event"), **self._closed(self.ended_by)}
+        for watcher in list(self.watchers):
+            watcher.on_event(json.dumps(event, separators=(",", ":")), event)
+
+    def _closed(self, reason: str) -> Json:
+        return {"type": "session.closed", "reason": reason, "session": self.session, "usage": {"seconds": self.seconds}}
 
 
 def error_event(refusal: Refused, event_id: Optional[str], rules: LiveRules) -> Json:

@@ -1,0 +1,146 @@
+"""Other doors to a live session than its start: a sideband of one that goes on, a fork of one that has ended.
+
+A sideband (``/attach``) is a second connection to somebody else's session, such as a browser's or a telephone's. It may
+send every command but audio and ``session.start``. It is told the last seconds again, under the same event ids, and all
+that comes; also the sound of both sides. The service tells it about the session only if that is young, so it asks: a
+``session.update`` that changes nothing is answered with the settings. Closing it does not end the session.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn, Optional, Union
+
+import attrs
+
+import realtime_sync.errors as errors
+from realtime_sync.core.connection import SessionConnection
+from realtime_sync.core.engine import Engine
+from realtime_sync.endpoint.endpoint import Additions, Endpoint
+from realtime_sync.live.start import LiveStart
+from realtime_sync.live.state import LiveEngine, LiveState
+from realtime_sync.open_sessions import OpenSessions
+from realtime_sync.protocol.audio_options import AudioFormat
+from realtime_sync.protocol.live.commands import LiveSessionStartCommand, LiveSessionUpdateCommand
+from realtime_sync.protocol.live.options import LiveSessionOptions
+from realtime_sync.protocol.live.settings import LiveSessionChanges, LiveSessionSettings
+from realtime_sync.protocol.registry import Command
+from realtime_sync.recording import RecordingWriter
+from realtime_sync.rest.call_checks import quoted_id
+from realtime_sync.starting import ConnectionSettings, Provisions
+from realtime_sync.transport import Connection
+from realtime_sync.words import counted
+
+
+class SidebandEngine(LiveEngine):
+    """An engine beside a session whose sound and clock are somebody else's."""
+
+    beside = True
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.clock.kept = True  # by whoever sends the audio
+
+    @property
+    def close_seconds(self) -> float:
+        """See ``Engine``."""
+        return self.timeouts.close
+
+    def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
+        Engine._say_close(self, connection, code, reason, within)  # no session.close: the session goes on
+
+    def close_here(self, code: int, reason: str) -> None:
+        """See ``Engine``."""
+        Engine.close_here(self, code, reason)
+
+    def send_audio(self, frames: Sequence[object]) -> NoReturn:
+        """Raise ``UsageError``."""
+        raise errors.UsageError(
+            "a session that is attached to cannot be sent audio: its sound comes from the browser or the telephone. "
+            "session.play_clip(...) plays one to the user, and session.append_commentary(...) has the model speak"
+        )
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class LiveAttach(LiveStart):
+    """A sideband."""
+
+    @classmethod
+    def of(
+        cls,
+        session_id: str,
+        *,
+        open_sessions: OpenSessions,
+        endpoint: Endpoint,
+        settings: ConnectionSettings,
+        provisions: Provisions,
+        headers: Optional[Additions],
+        query: Optional[Additions],
+    ) -> LiveAttach:
+        """A sideband of the session with this id. Raises ``InvalidInputError`` if it cannot be one."""
+        return cls(
+            open_sessions=open_sessions,
+            endpoint=endpoint,
+            settings=settings,
+            options=LiveSessionOptions(),
+            delegation=None,
+            provisions=provisions,
+            keep_clock=False,
+            headers=headers,
+            query={"graceful_close": "true", **(query or {})},  # so that the service tells how the session ended
+            door=f"{quoted_id(session_id, 'session_id')}/attach",
+        )
+
+    def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> LiveEngine:
+        settings = self.settings
+        return SidebandEngine(
+            connection, LiveState(), timeouts=settings.timeouts, limits=settings.limits, recording=writer
+        )
+
+    def _first_command(self) -> Command:
+        return LiveSessionUpdateCommand(session=LiveSessionChanges())
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class LiveFork(LiveStart):
+    """A fork. ``changes``: the few settings that may differ from the old session's."""
+
+    changes: LiveSessionSettings
+
+    @classmethod
+    def of(
+        cls,
+        session_id: str,
+        store: Optional[bool],
+        audio_format: Union[AudioFormat, str, None],
+        *,
+        open_sessions: OpenSessions,
+        endpoint: Endpoint,
+        settings: ConnectionSettings,
+        provisions: Provisions,
+        keep_clock: bool,
+        headers: Optional[Additions],
+        query: Optional[Additions],
+    ) -> LiveFork:
+        """A fork of the session with this id. Raises ``InvalidInputError``."""
+        options = LiveSessionOptions(store=store, audio_format=audio_format)
+        return cls(
+            open_sessions=open_sessions,
+            endpoint=endpoint,
+            settings=settings,
+            options=options,
+            delegation=None,
+            provisions=provisions,
+            keep_clock=keep_clock,
+            headers=headers,
+            query=query,
+            door=f"{quoted_id(session_id, 'session_id')}/fork",
+            changes=options.wire_session(None),
+        )
+
+    def _first_command(self) -> Command:
+        return LiveSessionStartCommand(session=self.changes)
+
+    def _begun_again(self, session: LiveSession) -> tuple[Command, list[str]]:
+        said = len(session.conversation.turns)  # the old session is forked once more, and a fork is told no history
+        return self._first_command(), [f"history: {counted(said, 'turn')} since the fork"] if said else []
