@@ -17,6 +17,7 @@ import realtime_sync.errors as errors
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
+from realtime_sync.live.session import LiveSession
 from realtime_sync.live.start import LiveStart
 from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions

@@ -323,3 +323,70 @@ def test_a_sentence_is_not_cut_off_by_the_renewal(plain: LiveHouse) -> None:
     first = plain.server.live_sessions[0]
     said = [each["delta"] for each in first.sent if each["type"] == "session.output_transcript.delta"]
     assert "".join(said).strip() == "Dogs bark at night and cats sleep all day long."
+
+
+# By a fork -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_that_is_stored_goes_on_as_a_fork(house: LiveHouse) -> None:
+    session = surviving(house, LiveSessionOptions(instructions="Be kind.", store=True))
+    first = house.twin
+    session.append_instructions("Be brief.").wait(5)
+    session.append_thinking("The user is called Ann.").wait(5)
+    told = lost(house, session)
+    assert told.losses == ()
+    assert house.twin.path.endswith(f"/live/sessions/{first.id}/fork")
+    assert house.twin.received[0]["session"] == {}
+    assert house.twin.options["instructions"] == "Be kind."
+    house.twin.wait_for_message("session.instructions.append")
+    second = house.twin
+    assert lost(house, session).losses == ()
+    assert house.twin.path.endswith(f"/live/sessions/{second.id}/fork")
+    session.append_commentary("Hello.").wait(5)
+
+
+def test_a_fork_that_is_refused_is_tried_again_for_a_while(plain: LiveHouse) -> None:
+    session = surviving(plain, LiveSessionOptions(store=True))
+    stream, first = session.subscribe(), plain.twin
+    first.options["store"] = False  # the service does not find it yet
+    first.drop()
+    until(lambda: session._engine.recovery._attempt > 2)
+    first.options["store"] = True
+    assert come_back(stream).losses == ()
+    assert plain.twin.path.endswith("/fork")
+
+
+def test_a_fork_that_stays_refused_gives_way_to_a_new_session(
+    plain: LiveHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_sync.live.reconnector._FORK_SECONDS", 0.3)
+    session = surviving(plain, LiveSessionOptions(instructions="Be kind.", store=True))
+    session.append_thinking("The user is called Ann.").wait(5)
+    plain.twin.options["store"] = False
+    assert lost(plain, session).losses == ("thinking: 1 text that the new session does not know",)
+    assert plain.twin.path.endswith("/live/sessions")
+    assert plain.twin.options["instructions"] == "Be kind."
+    lost(plain, session)  # which was stored, too
+    assert plain.twin.path.endswith("/fork")
+
+
+@pytest.mark.usefixtures("_ahead")
+def test_a_session_that_is_stored_has_ended_before_it_is_renewed(plain: LiveHouse) -> None:
+    session = surviving(plain, LiveSessionOptions(store=True), policy=RENEWED)
+    stream = session.subscribe()
+    told = come_back(session)
+    assert isinstance(told.reason, SessionExpiredError)
+    assert plain.server.live_sessions[0].ended_by == "close_requested"
+    assert plain.twin.path.endswith("/fork")
+    session.close()
+    assert not any(isinstance(update, SessionDisconnectedUpdate) for update in stream)
+
+
+def test_a_fork_that_is_not_stored_is_forked_once_more(plain: LiveHouse) -> None:
+    with plain.start(LiveSessionOptions(store=True)) as session:
+        name = session.id
+    quickly: Any = QUICKLY
+    session = plain.stack.enter_context(plain.client().fork_live(name, store=False, reconnect=quickly))
+    lost(plain, session)
+    assert plain.twin.path.endswith(f"/live/sessions/{name}/fork")
+    assert plain.twin.received[0]["session"] == {"store": False}
