@@ -139,22 +139,22 @@ class LiveKept:
                     self._thoughts += 1
 
     @property
-    def is_quiet(self) -> bool:
-        """True if neither side speaks."""
-        return not (self._user.is_in_the_air or self._assistant.is_in_the_air)
+    def is_idle(self) -> bool:
+        """True if neither side speaks, and each command was answered that can be."""
+        return not (self._once or self._user.is_in_the_air or self._assistant.is_in_the_air)
 
     # Between two connections ----------------------------------------------------------------------------------------
 
-    def cut(self, connection: int, delegations: Sequence[str]) -> frozenset[CommandHandle]:
+    def cut(self, connection: int, under_way: Sequence[str]) -> frozenset[CommandHandle]:
         """This connection has ended; returns the commands that are sent again on the next one.
 
-        ``delegations``: the ids of the delegated work that was open.
+        ``under_way``: what else is lost with it, one line for each.
         """
         with self._lock:
             if connection == self._open:
                 self._open = None
                 self._losses += map(_not_sent_again, self._once)
-                self._losses += (f"delegation {name}: it was cancelled" for name in delegations)
+                self._losses += under_way
                 self._once.clear()
                 self._losses += self._cut_sentences()
             return frozenset(lasting.handle for lasting in self._lasting)

@@ -8,8 +8,8 @@
 2. What holds for the whole session is sent again (``kept.py``). Commands that were not acknowledged are not: whether
    they were carried out is not known. Delegated work is cancelled: the new session does not know its ids.
 3. Audio is not held. The session's clock begins anew with the audio that comes once all threads may send.
-4. A session is renewed while neither side speaks and no delegated work is open. A stored one must have ended before it
-   can be forked, so no connection is opened ahead for it.
+4. A session is renewed while nothing is said, asked, played or worked on. A stored one must have ended before it can be
+   forked, so no connection is opened ahead for it.
 
 An end that the service has announced is survived if its reason is ``expired``, but for a session that was never sent
 any audio, or ``connection_lost``.
@@ -122,7 +122,7 @@ class LiveReconnector(WayBack):
     def cut_off(self, connection: SessionConnection, reason: errors.ConnectionClosedError) -> ErrorOf:
         """See ``Recovery``."""
         self._refused_at = None
-        return error_of_loss(reason, self._kept.cut(connection.number, self._delegations()))
+        return error_of_loss(reason, self._kept.cut(connection.number, self._under_way()))
 
     # The way back: see way_back.py ------------------------------------------------------------------------------------
 
@@ -192,8 +192,14 @@ class LiveReconnector(WayBack):
         return details is None or not details.store
 
     def _is_idle(self, connection: SessionConnection) -> bool:
-        """True if neither side speaks, and no delegated work is open."""
-        return self._kept.is_quiet and not self._delegations()
+        """True if nothing is said, asked, played or worked on."""
+        return self._kept.is_idle and not self._under_way()
+
+    def _under_way(self) -> list[str]:
+        """What would be lost with this connection, beside words and commands."""
+        clip = self._engine.clip
+        lost = [f"delegation {name}: it was cancelled" for name in self._delegations()]
+        return [*lost, "clip: the rest of it was not played"] if clip is not None and clip.playing else lost
 
     def _await_idleness(self, connection: SessionConnection) -> None:
         connection.ended.wait(IDLE_LOOK_SECONDS)

@@ -55,6 +55,14 @@ def test_a_session_that_does_not_answer_the_close_is_cut_off_with_the_budgets_co
     assert session.budget.spent > SECOND
 
 
+def test_a_session_from_which_nothing_comes_at_all_ends_at_its_budget(plain: LiveHouse) -> None:
+    plain.serve(live=SILENT)
+    session = plain.start(budget=1.2 * SECOND)
+    plain.twin.stall(60_000)
+    with within(5), pytest.raises(BudgetExceededError):
+        session.wait_for("never")
+
+
 def test_what_is_waited_for_gets_the_budgets_error(plain: LiveHouse) -> None:
     plain.serve(live=SILENT)
     session = plain.start(budget=0.8 * SECOND)

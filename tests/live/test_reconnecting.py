@@ -189,6 +189,13 @@ def test_what_was_only_thought_is_told_where_the_new_session_does_not_know_it(pl
     assert lost(plain, session).losses == ()
 
 
+def test_a_clip_that_was_playing_is_told(plain: LiveHouse) -> None:
+    session = surviving(plain)
+    clock_runs(plain)
+    session.play_clip(bytes(96_000)).wait(5)
+    assert lost(plain, session).losses == ("clip: the rest of it was not played",)
+
+
 def test_sound_that_has_no_connection_is_dropped_and_told_and_silence_is_not(plain: LiveHouse) -> None:
     session = surviving(plain)
     clock_runs(plain)
@@ -368,6 +375,15 @@ def test_a_fork_that_stays_refused_gives_way_to_a_new_session(
     assert plain.twin.options["instructions"] == "Be kind."
     lost(plain, session)  # which was stored, too
     assert plain.twin.path.endswith("/fork")
+
+
+@pytest.mark.usefixtures("_ahead")
+def test_a_clip_is_played_to_its_end_before_the_renewal(plain: LiveHouse) -> None:
+    session = surviving(plain, policy=RENEWED)
+    clock_runs(plain)
+    clip = session.play_clip(bytes(3 * 48_000))
+    assert come_back(session).losses == ()
+    assert clip.played
 
 
 @pytest.mark.usefixtures("_ahead")
