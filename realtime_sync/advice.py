@@ -83,12 +83,19 @@ class NamedFields(type):
         known = name if name in fields else nearest(name, fields)
         return None if known is None else f"{known}=..."
 
+    def why_not(cls, name: str) -> Optional[str]:
+        """Why there is no setting of this name, though one may look for it; None if there is nothing to say."""
+        return None
+
 
 def _about_fields(cls: NamedFields, args: tuple[object, ...], names: Iterable[str]) -> Optional[str]:
     """What is wrong with the arguments of a class; None if their names are not."""
     fields = inspect.signature(cls).parameters
     wrong = next((name for name in names if name not in fields), None)
     if wrong is not None:
+        why_not = cls.why_not(wrong)
+        if why_not is not None:
+            return f"{cls.__name__} has no setting {wrong!r}: {why_not}"
         return _told(cls.__name__, "setting", wrong, cls.place_of(wrong), fields)
     if args and all(field.kind is field.KEYWORD_ONLY for field in fields.values()):
         return f"{cls.__name__} takes its settings by name: {', '.join(f'{name}=...' for name in _in_order(fields))}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from realtime_sync.audio.formats import PCM
 from realtime_sync.core.streams import End
-from realtime_sync.errors import InvalidInputError, UsageError
+from realtime_sync.errors import ConnectionReplacedError, InvalidInputError, UsageError
 from realtime_sync.live.handles import LiveClip
 from realtime_sync.live.state import LiveEngine
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
@@ -62,14 +62,15 @@ class Clips:
             return
         if isinstance(update, LiveSessionOutputAudioFixturePlayedUpdate):
             if update.client_event_id in (None, clip.event_id):
-                clip._end(played=True)
-        elif isinstance(update, SessionReconnectedUpdate):  # it went down with the connection
-            clip._end()
+                clip._end()
+        elif isinstance(update, SessionReconnectedUpdate) and clip.done:  # else it has not been sent yet
+            lost = "the connection was lost while the clip was played; the session goes on without the rest of it"
+            clip._end(ConnectionReplacedError(lost, close_info=update.reason.close_info))
 
     def end(self, end: End) -> None:
         """See ``Listener``."""
         if self._engine.clip is not None:
-            self._engine.clip._end()
+            self._engine.clip._end(end.reason)
 
 
 def _samples(source: AudioSource) -> bytes:
@@ -81,7 +82,7 @@ def _samples(source: AudioSource) -> bytes:
         for chunk in chunks:
             samples += chunk
             if PCM.seconds(len(samples)) > _MOST_SECONDS:
-                raise InvalidInputError(f"a clip may last {_MOST_SECONDS:g} s, and this source lasts longer: cut it")
+                raise InvalidInputError(f"a clip lasts {_MOST_SECONDS:g} s at most, and this source is longer: cut it")
     finally:
         chunks.close()
     return bytes(samples)

@@ -91,6 +91,7 @@ class LiveClip(CommandHandle):
         self._clock = clock
         self._over = Flag()  # it was played, or will not be; set last
         self._played = False
+        self._why: Optional[Exception] = None  # it will not be
         self._late: Optional[float] = None  # when it has ended, whatever is heard of it, by time.monotonic()
         self.seconds = 0.0
 
@@ -119,8 +120,8 @@ class LiveClip(CommandHandle):
         self._check()
         seconds = self.seconds + self._timeout if timeout is None else timeout
         wait_with_clock(self._over, Deadline(seconds), self._clock, "the end of the clip")
-        if self.error is not None:
-            raise told_again(self.error)
+        if not self._played and self._why is not None:
+            raise told_again(self._why)
         if not self._played:
             raise WaitTimeoutError(f"the clip was not played to its end within {seconds:g} s, or it was cut short")
 
@@ -129,12 +130,13 @@ class LiveClip(CommandHandle):
         self.seconds = seconds
         self._late = time.monotonic() + seconds + _LATE_SECONDS
 
-    def _end(self, *, played: bool = False) -> None:
-        """It has ended. Called by the session."""
-        self._played = self._played or played
-        self._over.set()
+    def _end(self, why: Optional[Exception] = None) -> None:
+        """It was played to its end, or will not be. Called by the session; the first call counts."""
+        if not self._over.is_set():
+            self._played, self._why = why is None, why
+            self._over.set()
 
     def _settle(self, update: Optional[ConversationUpdate], error: Optional[Exception] = None) -> None:
         super()._settle(update, error)
         if self.error is not None:
-            self._end()
+            self._end(self.error)

@@ -9,7 +9,7 @@ In any stretch of time no more audio is due than that time and the three allowan
 
 from __future__ import annotations
 
-# Audio may be due so much before it would be heard: silence that fills a gap is followed by speech without a delay.
+# Speech may follow the silence of a gap so much before that has been heard: it need not wait for it.
 AHEAD_SECONDS = 0.1
 # After a gap so much is caught up at once; of a longer one the rest stays a delay.
 BEHIND_SECONDS = 0.2
@@ -26,19 +26,22 @@ class Pace:
     def __init__(self, now: float) -> None:
         self.planned = now
         """Up to this moment there is audio, if all that was planned is sent when it is due."""
+        self._sounds_until = now  # so long the last piece lasts, which may have been sent later than it was due
         self._filling = False  # the last piece was silence in a gap
 
     def speech(self, now: float, seconds: float) -> float:
         """Plan a piece of so many seconds; returns when it is due, which may be a moment that has passed."""
-        self._filling = False
-        self.planned = max(self.planned, now - BEHIND_SECONDS)
-        due = self.planned - AHEAD_SECONDS
-        self.planned += seconds
+        if self._filling:
+            self.planned = max(min(self.planned, now), self.planned - AHEAD_SECONDS)
+            self._filling = False
+        due = max(self.planned, now - BEHIND_SECONDS)
+        self.planned = due + seconds
+        self._sounds_until = max(due, now) + seconds
         return due
 
     def until_gap(self, now: float) -> float:
         """In so many seconds a gap is to be filled, if nothing is planned meanwhile; 0 or less: now."""
-        return self.planned + (0.0 if self._filling else GAP_SECONDS) - now
+        return (self.planned if self._filling else self._sounds_until + GAP_SECONDS) - now
 
     def silence(self, now: float, seconds: float) -> None:
         """Plan so much silence, to be sent at once: ``until_gap`` has passed."""

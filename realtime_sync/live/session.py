@@ -7,17 +7,21 @@ It checks arguments and puts the features together; their theory stands in their
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from realtime_sync.boundary import public_call
+from realtime_sync.conversation.live.utterances import GAP_MS
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.wire_session import Message, WireSession
 from realtime_sync.live.appends import Appends
 from realtime_sync.live.calls import send_key
 from realtime_sync.live.clips import Clips
+from realtime_sync.live.delegating import Delegating, SessionDelegation
+from realtime_sync.live.handover import Speaking
 from realtime_sync.live.sending import LiveAudioInput
 from realtime_sync.live.state import LiveEngine
 from realtime_sync.live.usage import LiveMeter, LiveSessionUsage
+from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.live.commands import (
     LiveSessionCommentaryAppendCommand,
     LiveSessionInputAudioMuteCommand,
@@ -25,7 +29,9 @@ from realtime_sync.protocol.live.commands import (
     LiveSessionInstructionsAppendCommand,
     LiveSessionThinkingAppendCommand,
 )
-from realtime_sync.protocol.live.settings import LiveSessionDetails
+from realtime_sync.protocol.live.questions import LiveDecisionsSettings, LiveTrigger
+from realtime_sync.protocol.live.settings import LiveResponsesSettings, LiveSessionDetails
+from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import discreet
 
@@ -34,7 +40,11 @@ if TYPE_CHECKING:
     from realtime_sync.audio.outgoing import Progress
     from realtime_sync.audio.source import AudioSource
     from realtime_sync.budget import Budget
+    from realtime_sync.conversation.live.conversation import LiveConversation
+    from realtime_sync.live.decisions_backend import MadeDecision
+    from realtime_sync.live.delegates import DelegationStream
     from realtime_sync.live.handles import LiveClip
+    from realtime_sync.live.spoken import LiveFragmentStream, LiveTurnStream
     from realtime_sync.voice import Microphone, Speaker
     from realtime_sync.voice.sending import AudioSend, AudioWriter
 
@@ -52,7 +62,12 @@ class LiveSession(WireSession):
     _engine: LiveEngine
 
     def __init__(
-        self, engine: LiveEngine, *, client_request_id: Optional[str] = None, budget: Optional[Budget] = None
+        self,
+        engine: LiveEngine,
+        *,
+        client_request_id: Optional[str] = None,
+        budget: Optional[Budget] = None,
+        delegating: Optional[Delegating] = None,
     ) -> None:
         super().__init__(engine)
         self._client_request_id = client_request_id
@@ -62,6 +77,8 @@ class LiveSession(WireSession):
         self._audio = LiveAudioInput(engine)
         self._clips = Clips(engine)
         self._appends = Appends(engine, self._clips)
+        speaking = Speaking(append=self._append, conversation=lambda: self.conversation)
+        self._delegation = SessionDelegation(engine, delegating or Delegating(), speaking)
 
     # About the session ----------------------------------------------------------------------------------------
 
@@ -105,17 +122,50 @@ class LiveSession(WireSession):
         """What that costs in US dollars, by the budget's prices, else by ``PRICES``; None if it cannot be told."""
         return self._meter.usage.cost(self._budget.prices if self._budget is not None else None)
 
-    # STUB
-    @property
-    def conversation(self):  # type: ignore
-        import types
-
-        return types.SimpleNamespace(turns=[], history=lambda: [])
-
-    def _open_delegations(self):  # type: ignore
-        return ()
-
     # [T] Turns and the conversation ---------------------------------------------------------------------------
+
+    @property
+    def conversation(self) -> LiveConversation:
+        """What was said so far, in turns: a copy, which later updates do not change."""
+        return self._engine.conversation()
+
+    @public_call
+    def turns(
+        self, timeout: Optional[float] = None, *, gap_ms: float = GAP_MS, keep_audio: bool = True
+    ) -> LiveTurnStream:
+        """Iterate over the turns that begin from now on, each once it is over; independent of ``updates()``.
+
+        A turn is what one side says without a longer silence. Both sides have turns of their own, which overlap if they
+        speak at once. The service does not say that anybody has finished, so a turn comes ``gap_ms`` and 0.8 s after
+        its last word.
+
+        Args:
+            timeout: Seconds to wait for each turn, then ``WaitTimeoutError`` is raised and iteration may go on; None
+                waits as long as the session lives.
+            gap_ms: The silence that ends a turn, in milliseconds of the session's timeline.
+            keep_audio: True gives the model's turns their sound. False spares its memory, 72 kB a second of session
+                while nobody iterates, of ``QueueLimits.queued``.
+
+        Returns:
+            A ``LiveTurnStream`` of ``LiveTurn``; it ends as ``updates()`` does.
+        """
+        from realtime_sync.live.spoken import turns_of
+
+        return turns_of(self._engine, timeout, gap_ms, keep_audio)
+
+    @public_call
+    def transcripts(self, timeout: Optional[float] = None) -> LiveFragmentStream:
+        """Iterate over the words of both sides as they come from now on; independent of ``updates()``.
+
+        Args:
+            timeout: Seconds to wait for each fragment; None waits as long as the session lives.
+
+        Returns:
+            A ``LiveFragmentStream`` of ``LiveFragment``; it ends as ``updates()`` does.
+        """
+        from realtime_sync.live.spoken import fragments_of
+
+        return fragments_of(self._engine, timeout)
 
     # [K] Audio, appends, talking ------------------------------------------------------------------------------
 
@@ -328,6 +378,147 @@ class LiveSession(WireSession):
         talk(self, self._audio, microphone, speaker, stop=stop, on_update=on_update, linger=linger)
 
     # [D] Delegated work ---------------------------------------------------------------------------------------
+
+    def delegations(self, timeout: Optional[float] = None) -> DelegationStream:
+        """Iterate over the work that the model hands over, to answer it yourself: ``request.answer("...")``.
+
+        For a session without ``delegate=``. The requests are kept until they are taken, also those from before this
+        call, 256 at most. Breaking off loses none: iterate again.
+
+        Args:
+            timeout: Seconds to wait for each, then ``WaitTimeoutError`` is raised; None waits as long as the session
+                lives.
+
+        Returns:
+            An iterator over ``DelegationRequest``, which threads may share.
+
+        Raises:
+            UsageError: The session has a ``delegate``, which answers them.
+        """
+        return self._delegation.stream(timeout)
+
+    @public_call
+    def add_item(
+        self, item: Union[ConversationItem, dict[str, Any], str], *, event_id: Optional[str] = None
+    ) -> CommandHandle:
+        """Give the Responses backend an item; call ``start_response()`` to have it answered.
+
+        A user's message, such as what somebody types, is also told to the voice model as thinking ("The user typed:
+        ..."), which else might leave the answer unsaid.
+
+        Args:
+            item: A text (a user's message), a ``ConversationItem``, such as a message with an image, or an item of the
+                Responses API as a dict.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle. Nothing acknowledges it, so ``wait()`` only tells whether it was refused.
+
+        Raises:
+            UsageError: The session has no Responses backend.
+            InvalidInputError: ``item`` is no item.
+        """
+        return self._delegation.add_item(item, event_id)
+
+    @public_call
+    def start_response(self, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Have the Responses backend answer what was added, or go on after results of calls that you have made.
+
+        Args:
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle. Nothing acknowledges it: its events are ``LiveResponseEventUpdate``.
+
+        Raises:
+            UsageError: The session has no Responses backend.
+        """
+        return self._delegation.start_response(event_id)
+
+    @public_call
+    @discreet
+    def update_backend(
+        self,
+        changes: Union[LiveResponsesSettings, LiveDecisionsSettings, None] = None,
+        *,
+        triggers: Setting[list[LiveTrigger]] = UNSET,
+        acknowledgement_delay_ms: Setting[int] = UNSET,
+        event_id: Optional[str] = None,
+    ) -> CommandHandle:
+        """Change how the backend works; acknowledged by ``session.updated``. All else is fixed at the start.
+
+        Args:
+            changes: For a Responses backend ``LiveResponsesSettings(...)``, whose functions among ``tools`` are run
+                from now on; for a Decisions backend ``LiveDecisionsSettings(...)``. What is UNSET stays; None changes
+                nothing.
+            triggers: In place of those that the session has; an empty list switches them off. UNSET: nothing changes.
+            acknowledgement_delay_ms: After so many milliseconds of delegated work the model says that it is at work.
+                UNSET: nothing changes.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            InvalidInputError: The session has no such backend, or this cannot be changed; nothing is sent.
+            ConfigurationError: A function cannot be described.
+        """
+        return self._delegation.update(changes, triggers, acknowledgement_delay_ms, event_id)
+
+    @public_call
+    def decide(self, *, timeout: float = 30.0) -> MadeDecision:
+        """Ask the questions of the Decisions backend now, and wait for the answers.
+
+        Args:
+            timeout: Seconds to wait.
+
+        Returns:
+            The answers, in the order of the questions; ``on_decision`` does not get them.
+
+        Raises:
+            UsageError: The session has no Decisions backend.
+            WaitTimeoutError: They did not come in time.
+            ServerError: The service refused to ask.
+        """
+        return self._delegation.decide(timeout)
+
+    @public_call
+    def add_decision_item(
+        self, item: Union[ConversationItem, dict[str, Any], str], *, event_id: Optional[str] = None
+    ) -> CommandHandle:
+        """Tell the Decisions backend something that later decisions are to know.
+
+        Args:
+            item: A text (a user's message), a ``ConversationItem``, or a ``LiveDecisionItem``'s fields as a dict.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle; the update of its ``wait()`` has the ``item`` with its id.
+
+        Raises:
+            UsageError: The session has no Decisions backend.
+        """
+        return self._delegation.add_decision_item(item, event_id)
+
+    @public_call
+    def delete_decision_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:
+        """Let the Decisions backend forget an item.
+
+        Args:
+            item_id: The item's id.
+            event_id: The command's name on the wire; None makes one up.
+
+        Returns:
+            The command's handle.
+
+        Raises:
+            UsageError: The session has no Decisions backend.
+        """
+        return self._delegation.delete_decision_item(item_id, event_id)
+
+    def _append(self, kind: str, content: str, delegation_id: Optional[str]) -> CommandHandle:
+        append = self.append_commentary if kind == "commentary" else self.append_thinking
+        return append(content, delegation_id=delegation_id)
 
     # [R] Calls ------------------------------------------------------------------------------------------------
 

@@ -15,13 +15,13 @@ import attrs
 import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
+from realtime_sync.live.delegating import Delegating
 from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
-from realtime_sync.protocol.live.settings import LiveDelegation
 from realtime_sync.protocol.registry import Command
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.starting import Connect, ConnectionSettings, Provisions, connector, give_back, with_request_id
@@ -34,7 +34,7 @@ class LiveStart:
 
     Attributes:
         options: The settings, with the model.
-        delegation: Who does delegated work; None: this side.
+        delegating: Who does the work that the model hands over.
         keep_clock: Whether silence is sent while nobody sends audio.
         door: What follows ``/live/sessions`` in the path; empty: a new session.
     """
@@ -43,8 +43,8 @@ class LiveStart:
     endpoint: Endpoint
     settings: ConnectionSettings
     options: LiveSessionOptions
-    delegation: Optional[LiveDelegation]
     provisions: Provisions
+    delegating: Delegating = attrs.field(factory=Delegating)
     keep_clock: bool = True
     headers: Optional[Additions] = None
     query: Optional[Additions] = None
@@ -63,7 +63,12 @@ class LiveStart:
         engine: Optional[LiveEngine] = None
         try:
             engine = self.open_sessions.connected(connect(self.door), functools.partial(self._engine, writer))
-            session = LiveSession(engine, client_request_id=request_id, budget=self.provisions.budget)
+            session = LiveSession(
+                engine,
+                client_request_id=request_id,
+                budget=self.provisions.budget,
+                delegating=self.delegating,
+            )
             self._introduce(session, engine)
             self._outlive(session, engine, connect)
             return session
@@ -78,7 +83,7 @@ class LiveStart:
     def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> LiveEngine:
         return LiveEngine(
             connection,
-            LiveState(),
+            LiveState(self.settings.limits.conversation),
             timeouts=self.settings.timeouts,
             limits=self.settings.limits,
             recording=writer,
@@ -107,7 +112,7 @@ class LiveStart:
         wait_until_started(engine.send(self._first_command()), self.settings.timeouts.greeting)
 
     def _first_command(self) -> Command:
-        return LiveSessionStartCommand(session=self.options.wire_session(self.delegation))
+        return LiveSessionStartCommand(session=self.options.wire_session(self.delegating.settings))
 
     def _outlive(self, session: LiveSession, engine: LiveEngine, connect: Callable[[str], Connect]) -> None:
         """Have the session survive its connection, if that is asked for."""
@@ -135,4 +140,4 @@ class LiveStart:
         said, before = session.conversation, self.options.history or ()
         history, losses = newest([*before, *said.history()], len(before) + len(said.turns))
         options = attrs.evolve(self.options, history=history)
-        return LiveSessionStartCommand(session=options.wire_session(self.delegation)), losses
+        return LiveSessionStartCommand(session=options.wire_session(self.delegating.settings)), losses

@@ -11,16 +11,17 @@ How it differs from the realtime protocol, as far as the core sees it:
    the WebSocket is closed, as in other sessions.
 
 Locks: this module has none. ``LiveState.apply`` is called with the engine's lock for delivery; the fields that it
-writes are each written in one assignment, and may be read by any thread.
+writes are each written in one assignment, and may be read by any thread. ``conversation`` is guarded by that lock.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
 from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.conversation.live.conversation import LiveConversation
 from realtime_sync.core.commands import CommandHandle, PendingCommands
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
@@ -50,6 +51,8 @@ from realtime_sync.transport import Connection
 
 if TYPE_CHECKING:
     from realtime_sync.recording import RecordingWriter
+
+T = TypeVar("T")
 
 VOCABULARY = Vocabulary(
     decode=lambda frame: live_decode(frame, arrived_at=time.monotonic()),
@@ -127,14 +130,18 @@ def exchange_of(connection: SessionConnection) -> LiveExchange:
 class LiveState:
     """What a GPT-Live session keeps, over all of its connections; see ``SessionState``.
 
+    ``most_bytes``: of the conversation; see ``QueueLimits.conversation``.
+
     Attributes:
+        conversation: What was said; read it with the engine's lock for delivery, or a copy of it.
         details: The settings as the service reported them last; None until it has.
         closed: The service's last word, with the final usage; None until it has come.
     """
 
     vocabulary = VOCABULARY
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: Optional[int] = None) -> None:
+        self.conversation = LiveConversation(most_bytes=most_bytes)
         self.details: Optional[LiveSessionDetails] = None
         self.closed: Optional[LiveSessionClosedUpdate] = None
         self.messages = 0  # from the service, without the output track
@@ -163,6 +170,7 @@ class LiveState:
         if type(update) is LiveSessionOutputAudioDeltaUpdate:
             return
         self.messages += 1
+        self.conversation.apply(update)
         if isinstance(update, (LiveSessionStartedUpdate, LiveSessionUpdatedUpdate)):
             self.details = update.session
         elif isinstance(update, LiveSessionClosedUpdate):
@@ -219,6 +227,17 @@ class LiveEngine(Engine):
             self.clip = LiveClip(*about, self.clock)
             return self.clip
         return LiveCommandHandle(*about, self.clock) if wire_type in NEEDS_CLOCK else CommandHandle(*about)
+
+    def conversation(self) -> LiveConversation:
+        """A copy of what was said so far."""
+        return self.in_one_moment(lambda: None)[0]
+
+    def in_one_moment(self, read: Callable[[], T]) -> tuple[LiveConversation, T]:
+        """A copy of what was said, and the result of ``read``, which is called while no update is delivered."""
+        if self.end is None:  # if it has ended, the parent of a forked process holds no lock any more
+            self.check_process()
+        with self.delivering:
+            return self.state.conversation.snapshot(), read()
 
     # Ending ---------------------------------------------------------------------------------------------------------
 

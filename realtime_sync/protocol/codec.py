@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import cattrs
 
@@ -21,11 +21,13 @@ from realtime_sync.protocol import commands, updates  # noqa: F401  they fill th
 from realtime_sync.protocol.characters import joined_or_none
 from realtime_sync.protocol.converters import careful_converter, json_type, quick_converter
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.protocol.options import ConversationTool
 from realtime_sync.protocol.parsing import parse
 from realtime_sync.protocol.readers import Reader, check_depth, made_reader
 from realtime_sync.protocol.registry import REALTIME, Command, Registry
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
+from realtime_sync.secret import discreet
+
+T = TypeVar("T")
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _GA = Dialect.GA  # an enum finds its members in 0.1 us in Python 3.11
@@ -98,12 +100,13 @@ def decode_command(text: str, dialect: Dialect = Dialect.GA, registry: Registry 
     return command
 
 
-def decode_tool(tool: Mapping[str, Any]) -> ConversationTool:
-    """The tool that JSON of the wire says. Raises ``InvalidInputError`` where it is none."""
+@discreet
+def decode_tool(tool: Mapping[str, Any], family: type[T]) -> T:
+    """The tool of a family that JSON of the wire says. Raises ``InvalidInputError`` where it is none."""
     try:
         if not isinstance(tool.get("type"), str):
             raise InvalidInputError("it has no type")
-        decoded: ConversationTool = careful_converter().structure(dict(tool), ConversationTool)
+        decoded: T = careful_converter().structure(dict(tool), family)
     except (RecursionError, InvalidInputError, cattrs.BaseValidationError) as error:
         told = isinstance(error, cattrs.BaseValidationError)
         reason = "; ".join(cattrs.transform_error(error)) if told else str(error)

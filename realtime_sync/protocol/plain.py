@@ -9,6 +9,7 @@ import cattrs
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.converters import careful_converter, quick_converter
 from realtime_sync.protocol.registry import WireObject
+from realtime_sync.secret import discreet
 
 W = TypeVar("W", bound=WireObject)
 
@@ -19,6 +20,7 @@ def to_plain(thing: WireObject) -> dict[str, Any]:
     return plain
 
 
+@discreet
 def from_plain(plain: object, cls: type[W]) -> W:
     """What ``to_plain`` made of an object of this class. Raises ``InvalidInputError``."""
     try:

@@ -214,7 +214,7 @@ def as_tool(tool: object) -> object:
     if isinstance(tool, Mapping):
         from realtime_sync.protocol.codec import decode_tool  # the codec imports this module
 
-        return decode_tool(tool)
+        return decode_tool(tool, ConversationTool)
     if not isinstance(tool, ConversationTool) and not callable(tool) and not hasattr(tool, "definition"):
         raise InvalidInputError(f"a tool is a function, or made by ConversationTool.create_..., not {tool!r:.60}")
     return tool

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable, Optional, Union
 from urllib.parse import urlsplit
 
@@ -13,7 +13,7 @@ import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries, with_retries
 from realtime_sync.endpoint.endpoint import Additions, Endpoint, Target
 from realtime_sync.protocol.codec import to_text
-from realtime_sync.secret import Redactor, discreet
+from realtime_sync.secret import Redactor, Secret, discreet
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Cancellation, handshake_error, request
 from realtime_sync.transport.refusal import readable_headers
@@ -90,13 +90,13 @@ class RestClient:
         cancellation: Cancellation,
         *,
         headers: Optional[Additions] = None,
-        secrets: Iterable[str] = (),
     ) -> RestAnswer:
         """Send ``body`` as JSON, or nothing, to ``door`` below ``/live/sessions``; as ``post`` in all else.
 
-        ``headers``: beside those of the endpoint. ``secrets``: those of ``body``, for a server that tells it back.
+        Each ``Secret`` in it is hidden where a server tells it back. ``headers``: beside those of the endpoint.
         """
         kind, content = _json(body)
+        secrets = tuple(_secrets_in(body))
         return self._posted(
             lambda: self.endpoint.rest_live_target(door, extra_headers=headers),
             lambda target: self._attempt("POST", target, kind, content, cancellation, secrets=secrets),
@@ -172,6 +172,14 @@ class RestClient:
 def _json(body: Optional[Json]) -> tuple[Optional[str], bytes]:
     """A body, which may be none, and its media type."""
     return (None, b"") if body is None else ("application/json", to_text(body).encode())
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, (list, dict)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _secrets_in(each)
 
 
 def _form(parts: Parts) -> tuple[str, bytes]:

@@ -5,7 +5,6 @@ They are made, accepted, rejected, transferred, forked and ended by REST; ``clie
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Optional
@@ -16,8 +15,6 @@ from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_whole
 from realtime_sync.endpoint.live_models import with_live_model
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.protocol.live.codec import live_encode
-from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
 from realtime_sync.protocol.live.settings import (
     LiveBrowser,
@@ -26,6 +23,7 @@ from realtime_sync.protocol.live.settings import (
     LiveSessionSettings,
     LiveWakePolicy,
 )
+from realtime_sync.protocol.plain import to_plain
 from realtime_sync.protocol.registry import UNSET, Setting
 from realtime_sync.rest.call_checks import check_reject_status, check_target, check_text, quoted_id
 from realtime_sync.rest.http import Json, RestAnswer, RestClient
@@ -74,7 +72,7 @@ class SipTrunk(Value):
         """As the request has it."""
         trunk: Json = {"provider_url": self.provider_url, "caller_number": self.caller_number}
         if self.username is not None and self.password is not None:
-            trunk["auth"] = {"type": "digest", "username": self.username, "password": str(self.password)}
+            trunk["auth"] = {"type": "digest", "username": self.username, "password": self.password}
         return trunk
 
 
@@ -131,7 +129,7 @@ class LiveCalls:
             idle_timeout_s=UNSET if idle_timeout_s is None else idle_timeout_s,
             wake_policy=wake_policy or UNSET,
         )
-        return self._made("", {"session": _wire(settings), "transport": _webrtc(sdp)}, options)
+        return self._made("", {"session": to_plain(settings), "transport": _webrtc(sdp)}, options)
 
     @public_call
     @discreet
@@ -160,7 +158,7 @@ class LiveCalls:
         settings = LiveSessionSettings(
             store=UNSET if store is None else store, delegation=delegation or UNSET, client=_browser(data_channel)
         )
-        body = {"session": _wire(settings), "transport": _webrtc(sdp)}
+        body = {"session": to_plain(settings), "transport": _webrtc(sdp)}
         return self._made(f"{quoted_id(session_id, 'session_id')}/fork", body)
 
     @public_call
@@ -193,7 +191,7 @@ class LiveCalls:
             raise InvalidInputError(f"trunk must be a SipTrunk(...), not {type(trunk).__name__}")
         settings = self._settings(options, model, delegation)
         transport = {"type": "sip", "destination": number, "trunk": trunk.wire()}
-        return self._made("", {"session": _wire(settings), "transport": transport}, options, trunk.password)
+        return self._made("", {"session": to_plain(settings), "transport": transport}, options)
 
     @public_call
     @discreet
@@ -214,7 +212,7 @@ class LiveCalls:
             delegation: As in ``create``.
         """
         settings = attrs.evolve(self._settings(options, model, delegation), type="live")
-        self._command(session_id, "accept", {"session": _wire(settings)}, options)
+        self._command(session_id, "accept", {"session": to_plain(settings)}, options)
 
     @public_call
     def reject(self, session_id: str, status_code: int = 603) -> None:
@@ -248,10 +246,8 @@ class LiveCalls:
         self._post(f"{quoted_id(session_id, 'session_id')}/{verb}", body, options)
 
     @discreet
-    def _made(
-        self, door: str, body: Json, options: Optional[LiveSessionOptions] = None, password: Optional[str] = None
-    ) -> LiveCall:
-        answer = self._post(door, body, options, password)
+    def _made(self, door: str, body: Json, options: Optional[LiveSessionOptions] = None) -> LiveCall:
+        answer = self._post(door, body, options)
         told = answer.json()
         session, transport = told.get("session"), told.get("transport")
         session_id = session.get("id") if isinstance(session, dict) else None
@@ -263,24 +259,11 @@ class LiveCalls:
         return LiveCall(session_id, sdp)
 
     @discreet
-    def _post(
-        self, door: str, body: Optional[Json], options: Optional[LiveSessionOptions], password: Optional[str] = None
-    ) -> RestAnswer:
+    def _post(self, door: str, body: Optional[Json], options: Optional[LiveSessionOptions]) -> RestAnswer:
         tier = options.service_tier if options is not None else None
+        headers = {"OpenAI-Service-Tier": tier} if tier else None
         with self._cancellable() as cancellation:
-            return self._rest.post_live(
-                door,
-                body,
-                cancellation,
-                headers={"OpenAI-Service-Tier": tier} if tier else None,
-                secrets=() if password is None else (password,),
-            )
-
-
-def _wire(settings: LiveSessionSettings) -> Json:
-    # A session is spelled here as in a session.start, so that there is one place that spells it.
-    session: Json = json.loads(live_encode(LiveSessionStartCommand(session=settings))).get("session", {})
-    return session
+            return self._rest.post_live(door, body, cancellation, headers=headers)
 
 
 def _webrtc(sdp: str) -> Json:

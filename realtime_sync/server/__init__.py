@@ -19,7 +19,8 @@ from realtime_sync.server.calls import Call, CallSession
 from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.faults import Act, Faults, Refusal
-from realtime_sync.server.live.brain import DelegateWork, LiveBrain
+from realtime_sync.server.live.brain import DelegateWork, LiveBrain, ResponderBrain
+from realtime_sync.server.live.calls import TwinCall
 from realtime_sync.server.live.faults import LiveFaults, LiveRules
 from realtime_sync.server.live.session import TwinSession
 from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Transcriber, Turn
@@ -58,6 +59,8 @@ __all__ = [
     "LiveFaults",
     "LiveBrain",
     "DelegateWork",
+    "ResponderBrain",
+    "TwinCall",
     "TwinSession",
 ]
 

@@ -165,6 +165,11 @@ def admit(asked: Upgrade, policy: Policy) -> Decision:
     )
 
 
+def is_live(path: str) -> bool:
+    """Whether live sessions are opened there by a handshake, whatever else a POST may do."""
+    return _LIVE_PATH.fullmatch(path) is not None
+
+
 def _admit_live(door: LiveDoor, key: str, policy: Policy) -> Decision:
     """Decide about a handshake for a live session, which names its model later. Client secrets are not for them."""
     if policy.admits(key) and policy.secret(key) is None:

@@ -21,7 +21,7 @@ import attrs
 from wsproto.utilities import RemoteProtocolError
 
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.server.auth import Flavour, LiveDoor, SocketRefusal, admit
+from realtime_sync.server.auth import Flavour, LiveDoor, SocketRefusal, admit, is_live
 from realtime_sync.server.connection import Handler, ServerConnection, accept
 from realtime_sync.server.faults import Refusal
 from realtime_sync.server.rest import RestRequest
@@ -123,12 +123,13 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._answer(self.realtime.rest.answer(RestRequest(asked.path, asked.query, asked.headers, b""), "GET"))
             return
         decision = admit(asked, self.realtime.policy)
-        if not isinstance(decision, LiveDoor) and self.realtime.rest.knows(self._asked.path):
+        upgrades = asked.headers.get("upgrade", "").lower() == "websocket"
+        if not (upgrades and is_live(asked.path)) and self.realtime.rest.knows(asked.path):
             refused = Refused("method_not_supported", "Only POST requests are accepted.", status=405)
             self._answer(attrs.evolve(refused.answer(), headers={"allow": "POST"}))
         elif isinstance(decision, HttpAnswer):
             self._answer(decision)
-        elif self._asked.headers.get("upgrade", "").lower() != "websocket":
+        elif not upgrades:
             told = "This is a WebSocket endpoint: send an upgrade request."
             self._refuse(Refused("upgrade_required", told, status=426))
         elif isinstance(decision, SocketRefusal):

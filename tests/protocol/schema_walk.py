@@ -15,7 +15,7 @@ import attrs
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.codec import decode, decode_command, encode
 from realtime_sync.protocol.dialects import RESPONSE_PLACES, SESSION_PLACES, Dialect
-from realtime_sync.protocol.registry import WireObject
+from realtime_sync.protocol.registry import REALTIME, Registry, WireObject
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate
 
 Schema = dict[str, Any]
@@ -127,14 +127,18 @@ class SchemaWalk:
         }
 
 
-def homeless_in_server_messages(walk: SchemaWalk, name: str, dialect: Dialect) -> list[str]:
+def homeless_in_server_messages(
+    walk: SchemaWalk, name: str, dialect: Dialect, registry: Registry = REALTIME
+) -> list[str]:
     """The properties of the messages of schema ``name`` that no update's field holds, in words."""
-    return _homeless(walk.probes(name), lambda probe: _update_complaint(probe, dialect))
+    return _homeless(walk.probes(name), lambda probe: _update_complaint(probe, dialect, registry))
 
 
-def homeless_in_client_messages(walk: SchemaWalk, name: str, dialect: Dialect) -> list[str]:
+def homeless_in_client_messages(
+    walk: SchemaWalk, name: str, dialect: Dialect, registry: Registry = REALTIME
+) -> list[str]:
     """The properties of the messages of schema ``name`` that no command's field holds, in words."""
-    return _homeless(walk.probes(name), lambda probe: _command_complaint(probe, dialect))
+    return _homeless(walk.probes(name), lambda probe: _command_complaint(probe, dialect, registry))
 
 
 def _homeless(probes: Iterator[Probe], complaint: Callable[[Probe], str]) -> list[str]:
@@ -149,18 +153,18 @@ def _homeless(probes: Iterator[Probe], complaint: Callable[[Probe], str]) -> lis
     ]
 
 
-def _update_complaint(probe: Probe, dialect: Dialect) -> str:
-    update = decode(json.dumps(probe.message), dialect)
+def _update_complaint(probe: Probe, dialect: Dialect, registry: Registry) -> str:
+    update = decode(json.dumps(probe.message), dialect, registry)
     if isinstance(update, UnknownUpdate):
         return f"no class for {update.type!r}"
     wrong = [fault for fault in update.faults if not fault.startswith("missing")]
     return "; ".join(wrong) or _place_complaint(update, probe.key)
 
 
-def _command_complaint(probe: Probe, dialect: Dialect) -> str:
+def _command_complaint(probe: Probe, dialect: Dialect, registry: Registry) -> str:
     try:
-        command = decode_command(json.dumps(probe.message), dialect)
-        written = json.loads(encode(command, dialect))
+        command = decode_command(json.dumps(probe.message), dialect, registry)
+        written = json.loads(encode(command, dialect, registry))
     except InvalidInputError as error:
         return str(error)
     if written != probe.message:

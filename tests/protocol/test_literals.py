@@ -16,6 +16,19 @@ from realtime_sync import (
     ConversationToolChoice,
     InputNoiseReductionOptions,
     InputTranscriptionOptions,
+    LiveContentPart,
+    LiveDecisionItem,
+    LiveDelegationInfo,
+    LiveHistoryItem,
+    LiveMCPTool,
+    LiveReasoningOptions,
+    LiveResponsesSettings,
+    LiveSessionClosedUpdate,
+    LiveSessionOptions,
+    LiveShellEnvironment,
+    LiveTextOptions,
+    LiveToolChoice,
+    LiveTrigger,
     ReasoningOptions,
     TranscriptionSessionOptions,
     TruncationOptions,
@@ -33,6 +46,7 @@ from tests.harness import DATA
 
 GA = json.loads((DATA / "protocol" / "ga-schemas.json").read_text("utf-8"))
 PREVIEW = json.loads((DATA / "protocol" / "preview-schemas.json").read_text("utf-8"))
+LIVE = json.loads((DATA / "protocol" / "live-schemas.json").read_text("utf-8"))
 
 
 def literals(hint: Any) -> set[str]:
@@ -69,6 +83,7 @@ SESSION, RESPONSE = "RealtimeSessionCreateRequestGA", "RealtimeResponseCreatePar
 TRANSCRIPTION_SESSION = "RealtimeTranscriptionSessionCreateRequestGA"
 VOICES = listed(GA, "VoiceIdsShared") | listed(PREVIEW, "VoiceIdsShared")
 MODALITIES = {"text", "audio"}
+BACKEND = "ResponsesDelegationConfig@param"
 
 
 @pytest.mark.parametrize(
@@ -96,6 +111,23 @@ MODALITIES = {"text", "audio"}
         (TruncationOptions, "type", {"retention_ratio"}),
         (TurnDetectionOptions, "type", {"server_vad", "semantic_vad", "none"}),
         (TurnDetectionOptions, "eagerness", {"low", "medium", "high", "auto"}),
+        (LiveSessionOptions, "voice", listed(LIVE, "AudioOutput@session_resource", "voice")),
+        (LiveSessionOptions, "service_tier", listed(LIVE, BACKEND, "service_tier")),
+        (LiveResponsesSettings, "tool_choice", listed(LIVE, BACKEND, "tool_choice")),
+        (LiveReasoningOptions, "effort", listed(LIVE, "Reasoning@responses_delegation_config", "effort")),
+        (LiveReasoningOptions, "summary", listed(LIVE, "Reasoning@responses_delegation_config", "summary")),
+        (LiveTextOptions, "verbosity", listed(LIVE, "Text@responses_delegation_config", "verbosity")),
+        (LiveTrigger, "event_type", listed(LIVE, "DecisionTrigger@param", "event_type")),
+        (LiveToolChoice, "mode", listed(LIVE, "ToolChoiceLiveAllowedToolsChoice", "mode")),
+        (LiveMCPTool, "allowed_callers", listed(LIVE, "ToolMcp@responses_delegation_config", "allowed_callers")),
+        (LiveMCPTool, "require_approval", listed(LIVE, "ToolMcp@responses_delegation_config", "require_approval")),
+        (LiveShellEnvironment, "memory_limit", listed(LIVE, "ToolShellEnvironmentContainerAuto", "memory_limit")),
+        (LiveContentPart, "detail", listed(LIVE, "ContentPartInputImage", "detail")),
+        (LiveHistoryItem, "status", listed(LIVE, "User@initial_item_p", "status")),
+        (LiveDelegationInfo, "target", listed(LIVE, "Delegation@delegation_created_event", "target")),
+        (LiveDecisionItem, "phase", listed(LIVE, "DecisionStoredAssistantMessage", "phase")),
+        # "client_request" was recorded in 2026-09.
+        (LiveSessionClosedUpdate, "reason", listed(LIVE, "SessionClosedEvent", "reason") | {"client_request"}),
     ],
 )
 def test_an_option_lists_what_the_schema_lists_and_takes_any_other_text(

@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from live_data import each_example, frames
 from recorded import all_lines, fixture_lines, recorded_lines
 
 from realtime_sync.protocol.codec import decode
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.protocol.registry import REALTIME
+from realtime_sync.protocol.live.kinds import LIVE
+from realtime_sync.protocol.registry import REALTIME, Registry
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
 
 LINES = all_lines()
+LIVE_LINES = [*frames("s2c"), *map(json.dumps, each_example("live-server"))]
 # Messages of other services' own making, which we have no class for.
 FOREIGN_TYPES = {
     "conversation.interrupted",
@@ -37,9 +40,9 @@ FOREIGN_TYPES = {
 }
 
 
-def check(text: str, dialect: Dialect) -> ConversationUpdate:
+def check(text: str, dialect: Dialect, registry: Registry = REALTIME) -> ConversationUpdate:
     """Read it, look at all of it, and see that the text is kept."""
-    update = decode(text, dialect)
+    update = decode(text, dialect, registry)
     assert update.raw_content == text
     assert repr(update)
     assert all(isinstance(oddity, str) for oddity in update.oddities)
@@ -132,8 +135,8 @@ def change(message: Any, draw: Any) -> None:
 
 
 @st.composite
-def changed_lines(draw: Any) -> str:
-    line = draw(st.sampled_from(LINES))
+def changed_lines(draw: Any, lines: list[str] = LINES) -> str:
+    line = draw(st.sampled_from(lines))
     message = json.loads(line)
     for _ in range(draw(st.integers(1, 5))):
         change(message, draw)
@@ -144,6 +147,19 @@ def changed_lines(draw: Any) -> str:
 @given(text=changed_lines(), dialect=st.sampled_from(Dialect))
 def test_whatever_becomes_of_a_line_it_is_read_and_kept(text: str, dialect: Dialect) -> None:
     check(text, dialect)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(text=changed_lines(LIVE_LINES))
+def test_whatever_becomes_of_a_live_frame_it_is_read_and_kept(text: str) -> None:
+    check(text, Dialect.GA, LIVE)
+
+
+@pytest.mark.slow
+@settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(text=changed_lines(LIVE_LINES))
+def test_whatever_becomes_of_a_live_frame_it_is_read_and_kept_at_length(text: str) -> None:
+    check(text, Dialect.GA, LIVE)
 
 
 @pytest.mark.slow

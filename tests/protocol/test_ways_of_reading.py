@@ -12,12 +12,17 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from live_data import each_example, frames
 from recorded import all_lines
 
 from realtime_sync.protocol import items, options, resources, updates
 from realtime_sync.protocol.codec import decode
 from realtime_sync.protocol.dialects import RESPONSE_PLACES, SESSION_PLACES, Dialect, read
 from realtime_sync.protocol.kinds import ConversationUpdateKind
+from realtime_sync.protocol.live import parts, questions, settings, tools
+from realtime_sync.protocol.live import resources as live_resources
+from realtime_sync.protocol.live.codec import live_decode
+from realtime_sync.protocol.live.kinds import LIVE
 from realtime_sync.protocol.readers import made_reader
 from realtime_sync.protocol.registry import REALTIME, Registry, WireObject
 from realtime_sync.protocol.update_base import ConversationUpdate, ItemUpdateBase
@@ -34,7 +39,8 @@ DELTA |= {"output_index": 0, "content_index": 0}
 
 def names() -> list[str]:
     """All that a field, or a setting on the wire, is called."""
-    classes = [cls for module in (items, options, resources) for cls in vars(module).values() if isinstance(cls, type)]
+    modules = (items, options, resources, live_resources, parts, questions, settings, tools)
+    classes = [cls for module in modules for cls in vars(module).values() if isinstance(cls, type)]
     found = {field.name for cls in classes if issubclass(cls, WireObject) for field in attrs.fields(cls)}
     for place in (*SESSION_PLACES, *RESPONSE_PLACES):
         found |= {name for name in (*(place.ga or ()), place.preview, place.flat) if name}
@@ -56,15 +62,16 @@ of_type: dict[Any, st.SearchStrategy[Any]] = {
     Optional[str]: words | st.none(),
     int: st.integers(0, 9),
     Optional[int]: st.integers(0, 9) | st.none(),
-    float: st.floats(0, 9),
+    float: st.floats(0, 9) | st.integers(0, 9),
+    Optional[float]: st.floats(0, 9) | st.integers(0, 9) | st.none(),
 }
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> dict[str, Any]:
+def messages(draw: st.DrawFn, registry: Registry = REALTIME) -> dict[str, Any]:
     """A message of any type, mostly as its class wants it."""
-    wire_type = draw(st.sampled_from(sorted(REALTIME.updates)))
-    cls: Any = REALTIME.updates[wire_type]
+    wire_type = draw(st.sampled_from(sorted(registry.updates)))
+    cls: Any = registry.updates[wire_type]
     attrs.resolve_types(cls)
     message: dict[str, Any] = draw(objects) if draw(st.integers(0, 9)) == 0 else {}
     for field in attrs.fields(cls)[:: draw(st.sampled_from([1, -1]))]:
@@ -86,12 +93,14 @@ def told(thing: Any) -> Any:
     return type(thing), repr(thing)
 
 
-def read_carefully(message: dict[str, Any], text: str, dialect: Dialect) -> ConversationUpdate:
-    reader = made_reader(message["type"], dialect, REALTIME)
+def read_carefully(
+    message: dict[str, Any], text: str, dialect: Dialect, registry: Registry = REALTIME
+) -> ConversationUpdate:
+    reader = made_reader(message["type"], dialect, registry)
     assert reader is not None
     if message.get("status") == "in_progress":  # of a transcript, it says whose class it is
         reader = getattr(reader, "_so_far", reader)
-    return reader._read_carefully({**read(message, dialect), "type": message["type"]}, text, 0.0)
+    return reader._read_carefully({**registry.read(message, dialect), "type": message["type"]}, text, 0.0)
 
 
 @given(message=messages(), dialect=st.sampled_from(Dialect))
@@ -107,6 +116,29 @@ def test_each_way_gives_what_the_careful_one_gives(message: dict[str, Any], dial
     careful = told(read_carefully(json.loads(text), text, dialect))
     assert told(decode(text, dialect)) == careful  # it may be the first of its kind
     assert told(decode(text, dialect)) == careful  # it is not
+
+
+FRAGMENT: dict[str, Any] = {"type": "session.input_transcript.delta", "event_id": "e", "delta": " a"}
+FRAGMENT |= {"start_ms": 600, "end_ms": 800}
+
+
+@given(message=messages(LIVE))
+@example(message=FRAGMENT)
+@example(message={**FRAGMENT, "start_ms": 600.5, "client_event_id": None})
+@example(message={**FRAGMENT, "start_ms": 2**53 + 1})
+@example(message={"type": "error", "error": "a text"})
+@example(message={"type": "error", "error": None, "message": "beside it"})
+@example(message={"type": "session.closed", "reason": 1, "usage": {"seconds": True}, "session": []})
+def test_each_way_gives_the_same_in_a_live_session(message: dict[str, Any]) -> None:
+    text = json.dumps(message)
+    careful = told(read_carefully(json.loads(text), text, Dialect.GA, LIVE))
+    assert told(live_decode(text)) == told(live_decode(text)) == careful
+
+
+def test_what_was_recorded_of_live_sessions_is_read_as_it_is_carefully() -> None:
+    for line in [*frames("s2c"), *map(json.dumps, each_example("live-server"))]:
+        careful = told(read_carefully(json.loads(line), line, Dialect.GA, LIVE))
+        assert told(live_decode(line)) == told(live_decode(line)) == careful
 
 
 @pytest.mark.parametrize("dialect", Dialect)
@@ -134,7 +166,7 @@ def test_an_update_that_is_made_at_once_is_an_update_as_any_other() -> None:
 
 
 def test_no_update_class_asks_for_more_than_its_fields() -> None:
-    for cls in REALTIME.updates.values():
+    for cls in (*REALTIME.updates.values(), *LIVE.updates.values()):
         assert not hasattr(cls, "__attrs_post_init__")
         assert not any(field.converter or field.validator for field in attrs.fields(cls))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 import attrs
 
 from realtime_sync.errors import InvalidInputError
+from realtime_sync.protocol.hiding import secret_extra
 from realtime_sync.protocol.items import ConversationItem, audio_repr
 from realtime_sync.protocol.live.kinds import LIVE
 from realtime_sync.protocol.live.resources import LiveDecisionItem
@@ -106,8 +107,8 @@ def _plain_item(item: Union[ConversationItem, Mapping[str, Any]]) -> dict[str, A
     if isinstance(item, ConversationItem):
         return to_plain(item)
     if not isinstance(item, Mapping):
-        raise InvalidInputError(f"an item is a ConversationItem, or its JSON as a dict, not {item!r:.60}")
-    return dict(item)
+        raise InvalidInputError(f"an item is a ConversationItem, or its JSON as a dict, not {type(item).__name__}")
+    return secret_extra(dict(item))
 
 
 @LIVE.client_message("decision.item.create")

@@ -45,16 +45,24 @@ _ELSEWHERE = {
     "prompt": "instructions",
     "user": "safety_identifier",
 }
+_AT_THE_START = "who does the work is said at the start, start_live_session(options, delegate=...)"
+_OF_THE_BACKEND = "tools belong to the backend, start_live_session(options, delegate=ResponsesBackend(tools=...))"
 _NOT_HERE = {
-    "tools": "a live session has no tools of its own: give them to the backend, delegate=ResponsesBackend(tools=...)",
-    "tool_choice": "a live session has no tools of its own: give it to the backend, delegate=ResponsesBackend(...)",
-    "delegation": "who does the work is said at the start: start_live_session(options, delegate=...)",
-    "delegate": "who does the work is said at the start: start_live_session(options, delegate=...)",
-    "turn_detection_options": "a live session has no turn detection: the model itself decides who speaks",
-    "input_transcription_options": "a live session writes down what both say, without a setting",
+    "tools": _OF_THE_BACKEND,
+    "tool_choice": _OF_THE_BACKEND,
+    "functions": _OF_THE_BACKEND,
+    "delegation": _AT_THE_START,
+    "delegate": _AT_THE_START,
+    "turn_detection_options": "the model itself decides who speaks",
+    "turn_detection": "the model itself decides who speaks",
+    "vad": "the model itself decides who speaks",
+    "input_transcription_options": "what both say is always written down",
+    "transcription": "what both say is always written down",
     "content_modalities": "a live session always speaks, and always tells its words",
-    "temperature": "a live session has no temperature",
-    "max_output_tokens": "a live session has no bound on what is said; its backend has one",
+    "output_speed": "a live session speaks at the speed that its instructions ask for",
+    "temperature": "no live session has one",
+    "max_output_tokens": "what is said has no bound; a backend has one, LiveResponsesSettings(max_output_tokens=...)",
+    "reasoning": "a backend has it, LiveResponsesSettings(reasoning=...)",
 }
 
 
@@ -66,14 +74,9 @@ class _LiveNames(NamedFields):
         known = _ELSEWHERE.get(name)
         return f"{known}=..." if known in inspect.signature(cls).parameters else super().place_of(name)
 
-    if not TYPE_CHECKING:  # checkers take the arguments of ``__init__``
-
-        def __call__(cls, *args: object, **kwargs: object) -> object:  # noqa: N805
-            """Make an object. Raises ``InvalidInputError`` for what a live session does not have."""
-            told = next((_NOT_HERE[name] for name in kwargs if name in _NOT_HERE), None)
-            if told is not None:
-                raise InvalidInputError(f"LiveSessionOptions: {told}")
-            return super().__call__(*args, **kwargs)
+    def why_not(cls, name: str) -> Optional[str]:  # noqa: N805
+        """As in ``NamedFields``."""
+        return _NOT_HERE.get(name)
 
 
 def _or_unset(value: Optional[T]) -> Union[T, UnsetType]:
@@ -90,9 +93,10 @@ def _format(value: Union[AudioFormat, str, None]) -> Optional[AudioFormat]:
     rates = _RATES.get(str(given.type))
     rate = given.rate or (rates[0] if rates else None)
     if rates is None or rate not in rates:
+        at_rate = f" at {rate} Hz" if rate else ""
         raise InvalidInputError(
-            f"a live session has no audio format {given.type!r} at {rate or 'its own'} Hz; it takes 'audio/pcm' at "
-            "24,000 or 16,000 Hz (AudioFormat(rate=16000)), and 'audio/pcmu' or 'audio/pcma' at 8,000 Hz"
+            f"a live session has no audio format {given.type!r}{at_rate}; it takes 'audio/pcm' at 24,000 or 16,000 Hz "
+            "(AudioFormat(rate=16000)), and 'audio/pcmu' or 'audio/pcma' at 8,000 Hz"
         )
     return AudioFormat(type=given.type, rate=rate, extra=given.extra)
 
@@ -122,17 +126,12 @@ def _check_model(_: object, __: attrs.Attribute[Any], model: object) -> None:
     if not isinstance(model, str) or not model.strip():
         raise InvalidInputError(f"model must be the name of a live model, such as 'gpt-live-1.1', not {model!r:.60}")
     known = find_model(model)
-    kind = known.kind if known is not None else "conversation" if model.startswith("gpt-realtime") else "live"
-    starts = {
-        "transcription": "start_transcription_session(...)",
-        "translation": "start_translation_session(...)",
-    }
+    kind = known.kind if known is not None else "conversation" if model.startswith("gpt-realtime-") else "live"
     if kind != "live":
         what = "conversation" if kind == "preview" else kind
         raise InvalidInputError(
-            f"{model!r} is a {what} model, and no live one: a session with it is "
-            f"client.{starts.get(kind, 'start_conversation_session(...)')}; live models are 'gpt-live-1.1' and "
-            "'gpt-live-1'"
+            f"{model!r} is a {what} model, and no live one: a session with it is client.start_{what}_session(...); "
+            "live models are 'gpt-live-1.1' and 'gpt-live-1'"
         )
 
 

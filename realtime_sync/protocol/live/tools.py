@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, Union, cast
 
 import attrs
 
+from realtime_sync.protocol.codec import decode_tool
 from realtime_sync.protocol.converters import add_family
 from realtime_sync.protocol.hiding import secret_text, secret_url, secret_values, url_repr
-from realtime_sync.protocol.plain import from_plain
 from realtime_sync.protocol.registry import UNSET, Options, Setting, UnsetType, public_classes
 from realtime_sync.protocol.tool_options import (
     Caller,
@@ -244,7 +244,7 @@ def as_live_tools(value: Setting[Sequence[Union[LiveTool, GivenTool]]]) -> Setti
 def _as_live_tool(tool: object) -> object:
     if isinstance(tool, LiveTool):
         return tool
-    return from_plain(dict(tool), LiveTool) if isinstance(tool, Mapping) else as_tool(tool)
+    return decode_tool(tool, LiveTool) if isinstance(tool, Mapping) else as_tool(tool)
 
 
 def as_live_tool_choice(

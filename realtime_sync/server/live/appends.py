@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from realtime_sync.server.live.session import TwinSession
 
 _MOST_TOKENS = 500
-_ACKNOWLEDGED_MS = 50.0  # behind its place, when the model is there: some 0.75 s after it came
+_ACKNOWLEDGED_MS = 30.0  # behind its place, when the model is there: some 0.75 s after it came
 
 
 class TwinAppends:

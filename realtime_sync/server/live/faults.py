@@ -7,7 +7,7 @@ connection (``RealtimeServer(faults=...)``) happen to live sessions, too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, Optional
+from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional
 
 import attrs
 
@@ -15,6 +15,7 @@ from realtime_sync.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from realtime_sync.server.live.brain import LiveBrain
+    from realtime_sync.server.responder import Responder
 
 
 def _not_negative(owner: object, field: attrs.Attribute[Any], value: Optional[float]) -> None:
@@ -59,6 +60,9 @@ class LiveRules:
         brain: What the model says and delegates, see ``LiveBrain``. None: with ``RealtimeServer(speech=...)`` the
             server's responder answers, see ``ResponderBrain``; without, the model says what it is told to say
             (commentary, and ``TwinSession.say``), and nothing by itself.
+        backend: What a Responses backend answers and calls. None: what the server's responder does.
+        yields: Whether the model goes silent when the user speaks. None: if there is a brain.
+        in_own_words: What the model says for a commentary, or for a backend's answer. By default, the same.
         acknowledgement: What the model says when it delegates; empty for nothing.
         words_ahead_ms: How much ahead of their sound the model's words are told; up to 400 was seen.
         usage_seconds: Seconds by the clock between two ``session.usage.updated``. None: 15, on Azure's path 60; 0:
@@ -78,6 +82,9 @@ class LiveRules:
     """
 
     brain: Optional[LiveBrain] = None
+    backend: Optional[Responder] = None
+    yields: Optional[bool] = None
+    in_own_words: Callable[[str], str] = str
     acknowledgement: str = "Sure, checking that now."
     words_ahead_ms: float = attrs.field(default=0.0, validator=_not_negative)
     usage_seconds: Optional[float] = attrs.field(default=None, validator=_not_negative)

@@ -20,14 +20,17 @@ from realtime_sync.server.auth import LiveDoor, Policy
 from realtime_sync.server.clock import Timers
 from realtime_sync.server.live.appends import TwinAppends
 from realtime_sync.server.live.clock import TwinTimeline
+from realtime_sync.server.live.decisions import DecisionsTarget
 from realtime_sync.server.live.delegations import TwinDelegations
 from realtime_sync.server.live.ears import Ears
 from realtime_sync.server.live.faults import LiveRules
 from realtime_sync.server.live.fixture import TwinFixture, decoded
 from realtime_sync.server.live.mouth import Mouth
 from realtime_sync.server.live.recordings import TwinRecording
+from realtime_sync.server.live.responses import ResponsesTarget
 from realtime_sync.server.live.settings import check_start, format_of, resolved, tokens_of, updated
 from realtime_sync.server.live.shapes import check_message
+from realtime_sync.server.live.talk import TwinTalk
 from realtime_sync.server.live.target import DelegationTarget
 from realtime_sync.server.live.track import DELTA_MS, OutputTrack, bytes_per_ms
 from realtime_sync.server.live.words import TimedWords
@@ -47,6 +50,7 @@ _UNTIL_CLOSED = 0.5  # seconds from there to session.closed
 _CONTEXT_TOKENS = 128_000
 _TOKENS_PER_SECOND = 40  # of the timeline; as the ratios in captures grow
 _SHORTEST_WAIT = 0.0001  # seconds
+_HEARD = "session.input_transcript.delta"
 _DELTA = "session.output_audio.delta"
 
 
@@ -92,7 +96,9 @@ class TwinSession(ServedSession):
         self.appends = TwinAppends(self)
         self.delegations = TwinDelegations(self)
         self.fixture = TwinFixture(self)
+        self.talk = TwinTalk(self)
         self.target = DelegationTarget(self)
+        self.decisions = DecisionsTarget(self)
         self._pumped_at: Optional[float] = None
         self._advanced_ms = 0.0
         self._closing = False
@@ -105,7 +111,9 @@ class TwinSession(ServedSession):
         """The user says this from the timeline's now on, as if it had been understood; nothing while muted."""
         with self.lock:
             if not self.ears.muted:
+                self.talk.user_speaks(self.timeline_ms)
                 self.ears.hear_words(text)
+                self.talk.user_has_ended(self.ears.told_at_ms)
 
     def say(self, text: str) -> None:
         """The model says this from the next place of the timeline on, behind all that it is about to say."""
@@ -115,6 +123,11 @@ class TwinSession(ServedSession):
         """The model delegates, right after the user's last words, or at once. Returns the delegation's id."""
         with self.lock:
             return self.delegations.create(after_words=after_last_fragment)
+
+    def hush(self) -> None:
+        """The model goes silent: what it has not said is not said any more."""
+        with self.lock:
+            self.mouth.hush()
 
     def drop(self, code: int = 1011, reason: str = "") -> None:
         """Close the connection with this code, without a word before it."""
@@ -134,7 +147,11 @@ class TwinSession(ServedSession):
                 self.end("content")
             else:
                 told = "The response was cut because its content was flagged."
-                self._refuse(Refused("content_filter", told, kind="server_error"), None)
+                self.refuse(Refused("content_filter", told, kind="server_error"))
+
+    def refuse(self, refusal: Refused) -> None:
+        """Send an ``error`` that answers no message of the client's."""
+        self._refuse(refusal, None)
 
     def emit(self, event: Json, client_event_id: Optional[str] = None) -> None:
         """Send an event; an ``event_id`` is added, and the id of the client's message that it answers."""
@@ -184,11 +201,13 @@ class TwinSession(ServedSession):
         return str(voice["id"] if isinstance(voice, dict) else voice)
 
     def in_own_words(self, content: str) -> str:
-        """What the model says to have said what commentary says."""
-        return content
+        """What the model says for what it was told to say."""
+        return self.rules.in_own_words(content)
 
     def heard_context(self, kind: str, content: str) -> None:
         """The model has been told something by an append."""
+        if isinstance(self.target, ResponsesTarget) and kind == "thinking":
+            self.target.may_speak = True
 
     # The connection's thread -----------------------------------------------------------------------------------
 
@@ -242,8 +261,10 @@ class TwinSession(ServedSession):
             handler(self, message)
         elif kind.endswith(".append"):
             self.appends.take(message)
-        elif kind.startswith(("response.", "decision.")):
+        elif kind.startswith("response."):
             self.target.take(message)
+        elif kind.startswith("decision."):
+            (self.decisions if self._decides else self.target).take(message)
         else:
             raise Refused("invalid_event", "The session has started already.", "type")
         self.pump()
@@ -283,6 +304,9 @@ class TwinSession(ServedSession):
         with self.lock:
             self.session = session
             self.track = OutputTrack(format_of(session))
+            self.target = self._target_of(str(session["delegation"]["type"]))
+            self.ears.begin()
+            self.talk.begin()
             _sessions_log.info("%s began: %s, live session", self.id, printable(str(session["model"])))
             if self.stored:
                 self.recording = TwinRecording(format_of(session))
@@ -291,6 +315,16 @@ class TwinSession(ServedSession):
             self._timers["expiry"] = self.clock.call_later(self.rules.session_seconds, lambda: self.end("expired"))
             self._timers["silence"] = self.clock.call_later(self.rules.silence_seconds, self._end_if_silent)
             self._schedule_usage()
+
+    def _target_of(self, kind: str) -> DelegationTarget:
+        if kind == "responses":
+            return ResponsesTarget(self)
+        return self.decisions if kind == "decisions" else self.target
+
+    @property
+    def _decides(self) -> bool:
+        """Whether there is anything to decide."""
+        return self.options["delegation"]["type"] == "decisions" or bool(self.options.get("triggers"))
 
     def _update(self, message: Json) -> None:
         replaces = bool(self.rules.replaces_delegation)
@@ -330,7 +364,7 @@ class TwinSession(ServedSession):
                 return
             if self.appends.are_pending:
                 told = "The session closed before the estimated context injection completed."
-                self._refuse(Refused("context_injection_incomplete", told, kind="server_error"), None)
+                self.refuse(Refused("context_injection_incomplete", told, kind="server_error"))
             end = functools.partial(self.end, "close_requested", event_id)
             self._timers["close"] = self.clock.call_later(_UNTIL_CLOSED, end)
 
@@ -353,9 +387,9 @@ class TwinSession(ServedSession):
             now = self.clock.monotonic()
             model_ms = self.timeline.model_ms(now)
             self._advance(model_ms, now)
+            self._send_sound(rest=model_ms >= self.timeline.stands_at_ms)
             while (due := self.schedule.take_due(model_ms)) is not None:
                 due[1]()
-            self._send_sound(rest=model_ms >= self.timeline.stands_at_ms)
             self._set_timer(model_ms, now)
 
     def _advance(self, model_ms: float, now: float) -> None:
@@ -405,7 +439,10 @@ class TwinSession(ServedSession):
     def tell_words(self, wire_type: str, piece: TimedWords) -> None:
         """Tell a piece of somebody's words."""
         times = {"start_ms": piece.start_ms, "end_ms": piece.end_ms}
-        self.emit({"type": wire_type, **times, "delta": piece.text})
+        event = {"type": wire_type, **times, "delta": piece.text, "event_id": new_id("event")}
+        self.emit(event)
+        self.talk.was_said("user" if wire_type == _HEARD else "assistant", piece.text)
+        self.decisions.words_were_told(event)
 
     # Usage and the end -------------------------------------------------------------------------------------------
 
@@ -446,8 +483,7 @@ class TwinSession(ServedSession):
         """The connection has ended before the session: those who are attached are told."""
         if self.session is None or self.ended_by:
             return
-        self.ended_by = "connection_lost"
-        event = {"event_id": new_id("event"), **self._closed(self.ended_by)}
+        event = {"event_id": new_id("event"), **self._closed("connection_lost")}
         for watcher in list(self.watchers):
             watcher.on_event(json.dumps(event, separators=(",", ":")), event)
 

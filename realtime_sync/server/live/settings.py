@@ -70,8 +70,8 @@ def _message_of(*kinds: str) -> Check:
 def _question(value: Any, path: str) -> None:
     instructions = either({str: string, list: array_of(checks.json_object)})
     common: dict[str, Check] = {"type": string, "name": string, "instructions": instructions}
-    option = record({"value": either({str: string, bool: checks.boolean})}, ["value"])
-    level = record({"label": string}, ["label"])
+    option = record({"value": either({str: string, bool: checks.boolean}), "description": string}, ["value"])
+    level = record({"label": string, "description": string}, ["label"])
     shapes = {
         "choice": record({**common, "choices": array_of(option)}, ["choices", "instructions"]),
         "predicate": record(common, ["instructions"]),

@@ -10,6 +10,9 @@ import attrs
 from realtime_sync.server.voice import LETTER_MS
 
 GRID_MS = 200
+# The scripts of East Asia have no spaces between words: there, each character is one.
+_EAST_ASIAN = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"\s*(?:[{_EAST_ASIAN}]|[^\s{_EAST_ASIAN}]+)(?:\s+$)?")
 
 
 @attrs.frozen
@@ -43,7 +46,7 @@ def fragments(text: str, start_ms: int, length_ms: float) -> Sequence[TimedWords
     """
     scale = length_ms / max(1, len(text.strip()))
     placed: dict[int, str] = {}
-    for word in re.finditer(r"\s*\S+(?:\s+$)?", text):
+    for word in _WORD.finditer(text):
         # A word is told with the space before it, which lies in the word before.
         letters = word.start() + len(word[0]) - len(word[0].lstrip())
         place = start_ms + int(scale * letters // GRID_MS) * GRID_MS

@@ -75,9 +75,8 @@ class Call:
         self.peer = LivePeer(server, path)
         self.appends = 0
         self.seconds = 0.0  # since the start
-        count = len(server.live_sessions) + 1
         self.settings = self.peer.start(**session)
-        self.twin: TwinSession = server.wait_for_live_session(count=count)
+        self.twin: TwinSession = next(twin for twin in server.live_sessions if twin.id == self.settings["id"])
 
     def audio(self, pcm: bytes, *, piece_ms: int = 100, bytes_per_ms: int = 48) -> None:
         """Send audio in real time."""

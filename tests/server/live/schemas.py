@@ -19,31 +19,39 @@ _BESIDE = {"obfuscation"}
 
 def check_live_event(event: Json) -> None:
     """Fail with a readable account if a server event is not what its schema says."""
-    told = _schemas()["events"]["server"].get(event["type"])
+    told = examples("live-server").get(event["type"])
     assert told is not None, f"{event['type']} is no event of a live session"
     event = {**event, "event": {}} if event["type"] == "response.event" else event
     errors = [
         f"{'.'.join(map(str, error.absolute_path))}: {error.message[:300]}"
-        for error in _validator(told["schema"]).iter_errors(_without_nulls(event))
+        for error in validator(told["schema"]).iter_errors(_without_nulls(event))
     ]
     assert not errors, f"{event['type']}: {errors}\n{json.dumps(event)[:1500]}"
 
 
 def server_event_types() -> set[str]:
-    return set(_schemas()["events"]["server"])
+    return set(examples("live-server"))
 
 
 @functools.cache
-def _schemas() -> Json:
-    read: Json = json.loads((DATA / "protocol" / "live-schemas.json").read_text(encoding="utf-8"))
+def examples(section: str) -> dict[str, Json]:
+    """Of ``live-client``, ``live-server``, ``live-rest`` or ``live-webhook``, by type: the schema's name, examples."""
+    read: dict[str, Json] = json.loads((DATA / "protocol" / "live-examples.json").read_text(encoding="utf-8"))[section]
     return read
 
 
 @functools.cache
-def _validator(name: str) -> Any:
-    read = _schemas()
-    named = {key: _closed(read[key]) for key in ("schemas", "responses_schemas")}
-    return jsonschema.Draft202012Validator({"$ref": f"#/schemas/{name}", **named})
+def schemas() -> dict[str, Json]:
+    """By name."""
+    read: dict[str, Json] = json.loads((DATA / "protocol" / "live-schemas.json").read_text(encoding="utf-8"))
+    return read
+
+
+@functools.cache
+def validator(name: str) -> Any:
+    """Of a schema, closed."""
+    closed = {each: _closed(schema) for each, schema in schemas().items()}
+    return jsonschema.Draft202012Validator({"$ref": f"#/schemas/{name}", "schemas": closed})
 
 
 def _closed(schema: Any) -> Any:

@@ -35,7 +35,8 @@ def test_it_never_runs_backwards_nor_faster_than_time_and_audio_together(taken: 
         itertools.pairwise(seen), 1
     ):
         audio += taken[index // 2][1] if index % 2 else 0
-        assert before <= after and model_before <= model_after <= after <= stands + 0.001
+        assert before <= after
+        assert model_before <= model_after <= after <= stands + 0.001
         if index % 2 == 0:  # only time has passed
             assert after - before <= (now - then) * 1000 + 0.01
     if seen:
@@ -56,7 +57,8 @@ def test_it_stands_two_point_eight_seconds_after_the_last_audio(
     end = max(start + last_ms, timeline.now_ms(moment))
     assert timeline.stands_at_ms == pytest.approx(end + KEPT_RUNNING_MS, abs=0.01)
     over = moment + (timeline.stands_at_ms - timeline.now_ms(moment)) / 1000
-    assert not timeline.stands(over - 0.01) and timeline.stands(over + 0.01)
+    assert not timeline.stands(over - 0.01)
+    assert timeline.stands(over + 0.01)
     at_once, much_later = timeline.now_ms(over + 1), timeline.now_ms(over + later)
     assert at_once == much_later == timeline.model_ms(over + later) == timeline.stands_at_ms
 
