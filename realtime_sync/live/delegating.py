@@ -137,6 +137,11 @@ class SessionDelegation:
             return self.settings.type
         return self._engine.details.delegation_type if self._engine.details is not None else "client"
 
+    def open_ids(self) -> list[str]:
+        """The delegations that somebody on this side still works on, or that nobody has taken yet."""
+        calls = self._backend.open_ids if self._backend is not None else []
+        return [*(request.id for request in self.requests.open), *calls]
+
     # Answering by hand --------------------------------------------------------------------------------------------
 
     def stream(self, timeout: Optional[float]) -> DelegationStream:
