@@ -129,7 +129,7 @@ class LiveStart:
             once,
             self.door,
             lambda: self._begun_again(session),
-            session._open_delegations,
+            session._delegation.open_ids,
             greeting=self.settings.timeouts.greeting,
         ).start()
 
