@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from realtime_sync import (
     ConnectionClosedError,
     ConnectionReplacedError,
+    LiveHistoryItem,
     LiveSessionDetails,
     LiveSessionOptions,
     LiveSessionOutputTranscriptDeltaUpdate,
@@ -21,7 +23,9 @@ from realtime_sync import (
     SessionExpiredError,
     SessionNotOpenError,
     SessionReconnectedUpdate,
+    WaitTimeoutError,
 )
+from realtime_sync.live.delegation import DelegationRequest
 from realtime_sync.server import Faults, LiveFaults, LiveRules, Refusal, faults
 from tests.live.harness import LiveHouse, Running, until
 
@@ -67,6 +71,40 @@ def test_a_session_goes_on_after_its_connection_was_lost(house: LiveHouse) -> No
     assert house.twin.options["instructions"] == "Be kind."
     assert house.twin.options["audio"]["output"]["voice"] == "cedar"
     session.append_commentary("Hello.").wait(5)  # so the clock is kept, too
+
+
+def told_history(house: LiveHouse) -> list[tuple[str, str]]:
+    """The history that the newest session was begun with."""
+    return [(each["role"], each["content"][0]["text"]) for each in house.twin.received[0]["session"].get("input", [])]
+
+
+def test_a_connection_lost_in_mid_word_goes_on_with_its_history(house: LiveHouse) -> None:
+    before = [LiveHistoryItem.message("user", "My name is Ann.")]
+    session = surviving(house, LiveSessionOptions(history=before))
+    assert told_history(house) == [("user", "My name is Ann.")]
+    clock_runs(house)
+    house.twin.hear("What do dogs do?")
+    until(lambda: "dogs do" in str(session.conversation))
+    house.twin.say("Dogs bark at night and sleep all day long.")
+    until(lambda: "Dogs bark" in str(session.conversation))
+    told = lost(house, session)
+    assert any(loss.startswith("the model's sentence was cut off: 'Dogs bark") for loss in told.losses)
+    name, question, answer = told_history(house)
+    assert (name, question) == (("user", "My name is Ann."), ("user", "What do dogs do?"))
+    assert answer[0] == "assistant"
+    assert answer[1].startswith("Dogs bark")
+    lost(house, session)
+    assert told_history(house) == [name, question, answer]
+
+
+def test_history_for_which_there_is_no_room_is_told(plain: LiveHouse) -> None:
+    before = [LiveHistoryItem.message("user", f"{number} " + "word " * 20) for number in range(120)]
+    session = surviving(plain, LiveSessionOptions(history=before))
+    told = lost(plain, session)
+    kept = told_history(plain)
+    assert told.losses == (f"history: {120 - len(kept)} messages, the oldest, for which the new session has no room",)
+    assert kept[-1][1].startswith("119 ")
+    assert 60 < len(kept) < 120
 
 
 def test_a_connection_that_is_lost_at_once_again_is_replaced_again(house: LiveHouse) -> None:
@@ -187,6 +225,37 @@ def test_what_was_only_thought_is_told_where_the_new_session_does_not_know_it(pl
     session.append_thinking("The user is called Ann.").wait(5)
     assert lost(plain, session).losses == ("thinking: 1 text that the new session does not know",)
     assert lost(plain, session).losses == ()
+
+
+def test_delegated_work_is_cancelled_and_told(house: LiveHouse) -> None:
+    waits = threading.Event()
+
+    def work(request: DelegationRequest) -> str:
+        waits.set()
+        assert request.cancelled.wait(10)
+        return "Too late."
+
+    session = surviving(house, delegate=work)
+    clock_runs(house)
+    house.twin.hear("Look it up.")
+    name = house.twin.delegate()
+    assert waits.wait(10)
+    told = lost(house, session)
+    assert f"delegation {name}: it was cancelled" in told.losses
+    session.append_commentary("Hello.").wait(5)
+    said = [each["content"] for each in house.twin.received if each["type"] == "session.commentary.append"]
+    assert said == ["Hello."]
+
+
+def test_work_that_is_delegated_after_the_loss_is_done(plain: LiveHouse) -> None:
+    session = surviving(plain, delegate=lambda request: f"You said: {request.text}")
+    clock_runs(plain)
+    lost(plain, session)
+    clock_runs(plain)
+    plain.twin.hear("Look it up.")
+    plain.twin.delegate()
+    answer = plain.twin.wait_for_message("session.commentary.append", 10)
+    assert answer["content"] == "You said: Look it up."
 
 
 def test_a_clip_that_was_playing_is_told(plain: LiveHouse) -> None:
@@ -375,6 +444,24 @@ def test_a_fork_that_stays_refused_gives_way_to_a_new_session(
     assert plain.twin.options["instructions"] == "Be kind."
     lost(plain, session)  # which was stored, too
     assert plain.twin.path.endswith("/fork")
+
+
+@pytest.mark.usefixtures("_ahead")
+def test_delegated_work_is_done_before_the_renewal(plain: LiveHouse) -> None:
+    done = threading.Event()
+
+    def work(request: DelegationRequest) -> str:
+        done.wait(10)
+        return "Found."
+
+    session = surviving(plain, policy=RENEWED, delegate=work)
+    clock_runs(plain)
+    plain.twin.delegate(after_last_fragment=False)
+    with pytest.raises(WaitTimeoutError):
+        session.wait_for(SessionReconnectedUpdate, 5)
+    done.set()
+    assert come_back(session).losses == ()
+    plain.server.live_sessions[0].wait_for_message("session.commentary.append")
 
 
 @pytest.mark.usefixtures("_ahead")
