@@ -19,15 +19,13 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from contextlib import suppress
 from typing import Callable, Optional, Union
 
-from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation.live.conversation import LiveConversation
 from realtime_sync.conversation.live.fragments import FragmentReader
 from realtime_sync.conversation.live.turns import LiveTurn
 from realtime_sync.core.streams import End
-from realtime_sync.errors import AudioFormatError
 from realtime_sync.live.handover import Handover, Speaking
 from realtime_sync.live.handovers import HandoverQueue
 from realtime_sync.protocol.items import base64_size
@@ -85,15 +83,24 @@ class DelegationRequest(Handover):
 
 
 class DelegationQueue(HandoverQueue[DelegationRequest]):
-    """The delegations that wait for somebody to take them; see the module. A listener."""
+    """The delegations that wait for somebody to take them; see the module. A listener.
 
-    def __init__(self, speaking: Speaking, session_id: Callable[[], Optional[str]], check: Callable[[], None]) -> None:
+    ``format``: that of the output track.
+    """
+
+    def __init__(
+        self,
+        speaking: Speaking,
+        session_id: Callable[[], Optional[str]],
+        check: Callable[[], None],
+        format: Callable[[], SampleFormat],
+    ) -> None:
         super().__init__(session_id, check)
+        self._format = format
         self._speaking = speaking
         self._fragments: deque[_Fragment] = deque(maxlen=_MOST_FRAGMENTS)
         self._reader = FragmentReader()
         self._heard = 0  # fragments that have come
-        self._format = PCM
         self._track = 0.0  # seconds of the output track that have come
 
     def _note(self, update: ConversationUpdate) -> None:
@@ -109,8 +116,6 @@ class DelegationQueue(HandoverQueue[DelegationRequest]):
                 self._claim(update)
         elif isinstance(update, LiveSessionStartedUpdate):
             self._reader.read(update, update.arrived_at)  # another session may have another timeline
-            with suppress(AudioFormatError):  # the wall's clock will do
-                self._format = SampleFormat.of(update.session.audio_format or PCM)
 
     def _claim(self, update: LiveSessionDelegationCreatedUpdate) -> None:
         request = DelegationRequest(update.delegation_id, update.offset_ms, self._speaking, self._track)
@@ -140,7 +145,7 @@ class DelegationQueue(HandoverQueue[DelegationRequest]):
     def _seconds(self, update: LiveSessionOutputAudioDeltaUpdate) -> float:
         if update.start_ms is not None and update.end_ms is not None:
             return (update.end_ms - update.start_ms) / 1000
-        return base64_size(update.delta) / (self._format.rate * self._format.sample_bytes)
+        return self._format().seconds(base64_size(update.delta))
 
     def _next(self) -> Union[DelegationRequest, End, None]:
         taken = super()._next()

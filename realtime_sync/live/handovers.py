@@ -81,6 +81,13 @@ class HandoverQueue(Generic[H]):
             known = list(self._open)
         return [each for each in known if not each.answered]
 
+    @property
+    def under_way(self) -> bool:
+        """True if somebody has taken one, and it is not answered."""
+        with self._lock:
+            waiting = set(self._waiting)
+        return any(each not in waiting for each in self.open)
+
     def _note(self, update: ConversationUpdate) -> None:
         """Learn from an update, and ``_add`` what it hands over."""
         raise NotImplementedError

@@ -144,5 +144,9 @@ def test_requests_are_open_until_they_are_answered(talk: Begin) -> None:
     ids = [call.asks("One.", seconds=3.0), call.asks("Two.", seconds=3.0)]
     call.session.wait_for(lambda update: getattr(update, "delegation_id", None) == ids[1], 10)
     assert sorted(call.session._delegation.open_ids()) == sorted(ids)
-    next(call.session.delegations(timeout=10)).answer("Done.")
+    assert not call.session._engine.working()
+    request = next(call.session.delegations(timeout=10))
+    assert call.session._engine.working()
+    request.answer("Done.")
+    assert not call.session._engine.working()
     assert call.session._delegation.open_ids() == ids[1:]
