@@ -55,13 +55,17 @@ class Budget:
     pieces of the translation say that they stand for (``elapsed_ms``). Audio that the service has not answered yet, and
     the transcript of the source by another model, are not in it.
 
+    A GPT-Live session is billed by the second, silence included: ``spent`` is the most that it may have cost until now,
+    by what the service has reported and the time since then, and what the backend's tokens cost. Give the price of the
+    backend's model with ``PRICES.with_model("my-backend", ModelPrices(text_in=..., text_cached=..., text_out=...))``.
+
     Args:
         usd: the most that the session may cost, in US dollars.
         prices: the prices of each model; None: ``PRICES``, the list prices.
 
     Attributes:
         spent: what was counted so far, in US dollars.
-        unpriced: how many responses and transcriptions have a cost that is not known.
+        unpriced: how many responses, transcriptions and answers of backends have a cost that is not known.
 
     Raises:
         ConfigurationError: the budget is no amount.

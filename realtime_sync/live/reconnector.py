@@ -14,8 +14,7 @@
 An end that the service has announced is survived if its reason is ``expired``, but for a session that was never sent
 any audio, or ``connection_lost``.
 
-Locks: none of its own. The fields below ``_kept`` are the way's thread's, but for ``_refused_at``, which is reset while
-no thread goes the way.
+Locks: none of its own. The fields below ``_kept`` are the way's thread's.
 """
 
 from __future__ import annotations
@@ -121,7 +120,6 @@ class LiveReconnector(WayBack):
 
     def cut_off(self, connection: SessionConnection, reason: errors.ConnectionClosedError) -> ErrorOf:
         """See ``Recovery``."""
-        self._refused_at = None
         return error_of_loss(reason, self._kept.cut(connection.number, self._under_way()))
 
     # The way back: see way_back.py ------------------------------------------------------------------------------------
@@ -152,6 +150,7 @@ class LiveReconnector(WayBack):
         return True  # the service has not noticed yet that the session has ended, or does not keep it
 
     def _carry_over(self, connection: SessionConnection) -> None:
+        self._refused_at = None
         self._engine.clock.restart()
         self._kept.open(connection.number)
 

@@ -44,6 +44,8 @@ _seconds_or_none = validated_by(check_number, "seconds", optional=True)
 class Reconnect(metaclass=NamedFields):
     """How a session survives the loss of its connection, and the service's time limit.
 
+    A GPT-Live session holds no audio (``hold_audio``, ``keep_audio``): sent later, it would be heard at a wrong time.
+
     Attributes:
         give_up_after: Seconds (default: 120.0) in which a new connection has to be there, all attempts together.
         base_delay: Seconds (default: 0.5) before the second attempt. It doubles from attempt to attempt and is varied

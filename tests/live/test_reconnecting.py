@@ -473,6 +473,20 @@ def test_a_clip_is_played_to_its_end_before_the_renewal(plain: LiveHouse) -> Non
     assert clip.played
 
 
+def test_a_fork_that_is_refused_after_its_connect_gives_way_too(
+    plain: LiveHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_sync.live.reconnector._FORK_SECONDS", 0.3)
+    session = surviving(plain, LiveSessionOptions(store=True))
+    stream = session.subscribe()
+    refused = {"type": "invalid_request_error", "code": "session_id_not_found", "message": "No such session."}
+    plain.server.live.rules = LiveRules(faults=LiveFaults(start_error=refused))
+    plain.twin.drop()
+    until(lambda: len(plain.server.live_sessions) > 2 and plain.twin.path.endswith("/live/sessions"))
+    plain.server.live.rules = LiveRules()
+    come_back(stream)
+
+
 @pytest.mark.usefixtures("_ahead")
 def test_a_session_that_is_stored_has_ended_before_it_is_renewed(plain: LiveHouse) -> None:
     session = surviving(plain, LiveSessionOptions(store=True), policy=RENEWED)
