@@ -185,7 +185,9 @@ def test_the_grouper_of_transcripts_reads_what_both_have_said(server: RealtimeSe
 
 def test_the_backend_calls_a_function_of_the_client(server: RealtimeServer, client: openai.OpenAI) -> None:
     with client.live.connect() as connection, microphone_after_start(connection, delegation=BACKEND) as reading:
-        server.wait_for_live_session().hear("What is the weather in Paris?")
+        twin = server.wait_for_live_session()
+        twin.hear("What is the weather in Paris?")
+        twin.delegate()
         assert reading.until("session.delegation.created").delegation.target == "responses"
         call = until_called(reading)
         assert (call["name"], call["arguments"]) == ("get_weather", '{"city": "Paris"}')
