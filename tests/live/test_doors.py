@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import wave
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -318,3 +320,20 @@ def test_the_functions_of_a_browsers_backend_are_called_beside_it(plain: LiveHou
     attached(plain, call.id, delegate=backend)
     plain.twin.delegate(after_last_fragment=False)
     until(lambda: asked == [7], 10)
+
+
+# Recordings ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_recording_of_a_stored_session_is_saved(house: LiveHouse, tmp_path: Path) -> None:
+    session = house.start(LiveSessionOptions(store=True))
+    session.send_audio(bytes(48_000))
+    house.twin.say("Hello.")
+    house.twin.wait_for_sent("session.output_transcript.delta", timeout=10)
+    with pytest.raises(HandshakeError, match="has not ended"):
+        house.client().download_live_recording(str(session.id), tmp_path / "call.wav")
+    session.close()
+    house.client().download_live_recording(str(session.id), tmp_path / "call.wav")
+    with wave.open(str(tmp_path / "call.wav")) as file:
+        assert (file.getnchannels(), file.getframerate()) == (2, 24_000)
+        assert file.getnframes() >= 24_000
