@@ -332,8 +332,8 @@ class RealtimeConversationClient:
         Args:
             session_id: The id (``live_...``): that of ``live_calls.create`` or ``dial``, or the webhook's, after
                 ``live_calls.accept``.
-            delegate: As in ``start_live_session``, and so are all other arguments. Which kind it must be was said when
-                the session was made (``delegation=``): for a ``ResponsesBackend``, its functions are called here.
+            delegate: As in ``start_live_session``, and so are all other arguments. If the session was made with a
+                backend (``live_calls.create(..., delegate=backend)``), that one: its functions are called here.
             delegate_concurrency: As there.
             delegate_timeout: As there.
             recording: As there.
