@@ -24,8 +24,6 @@ from realtime_sync import (
     LiveDataChannel,
     LiveEventSelector,
     LiveHistoryItem,
-    LiveResponsesDelegation,
-    LiveResponsesSettings,
     LiveSessionOptions,
     NotFoundError,
     OpenAIClient,
@@ -33,6 +31,7 @@ from realtime_sync import (
     SipTrunk,
     UnsupportedByDialectError,
 )
+from realtime_sync.live.responses_backend import ResponsesBackend
 from realtime_sync.protocol.live.settings import LiveWakePolicy
 from realtime_sync.server import RealtimeServer
 from tests.core.harness import CALM, Running, client_threads, until, within
@@ -44,7 +43,7 @@ from tests.transport.peer import Link
 OPTIONS = LiveSessionOptions(
     instructions="Be brief.", voice="cedar", store=True, history=[LiveHistoryItem.message("user", "Hello.")]
 )
-BACKEND = LiveResponsesDelegation(responses=LiveResponsesSettings(model="gpt-5.6-luna"))
+BACKEND = ResponsesBackend(model="gpt-5.6-luna")
 MADE = {"session": {"id": "live_1"}, "transport": {"type": "webrtc", "sdp": "v=0\r\n"}}
 TRUNK = SipTrunk(provider_url="sips:sip.example.com", caller_number="+14155550100")
 
@@ -115,7 +114,7 @@ CREATIONS: dict[str, tuple[Ask, dict[str, Any]]] = {
         },
     ),
     "backend": (
-        lambda client: client.live_calls.create(OFFER, delegation=BACKEND),
+        lambda client: client.live_calls.create(OFFER, delegate=BACKEND),
         {"model": "gpt-live-1.1", "delegation": {"type": "responses", "responses": {"model": "gpt-5.6-luna"}}},
     ),
     "channel": (
@@ -161,7 +160,7 @@ def test_a_browsers_session_is_asked_for_as_the_schema_says(name: str) -> None:
 
 
 def test_a_telephones_session_is_accepted_as_the_schema_says() -> None:
-    asked = asked_for(lambda client: client.live_calls.accept("live_1", OPTIONS, delegation=BACKEND), answer(200))
+    asked = asked_for(lambda client: client.live_calls.accept("live_1", OPTIONS, delegate=BACKEND), answer(200))
     assert asked.path == "/v1/live/sessions/live_1/accept"
     session = fits(asked.json, "SessionAcceptParams")["session"]
     assert (session["type"], session["model"]) == ("live", "gpt-live-1.1")
@@ -180,7 +179,7 @@ def test_the_other_verbs_are_asked_for_as_the_schemas_say() -> None:
 def test_a_browsers_fork_says_only_what_is_to_differ() -> None:
     def ask(client: RealtimeConversationClient) -> None:
         channel = LiveDataChannel(allowed_client_events=[])
-        client.live_calls.fork("live_0", OFFER, store=False, delegation=BACKEND, data_channel=channel)
+        client.live_calls.fork("live_0", OFFER, store=False, delegate=BACKEND, data_channel=channel)
 
     asked = asked_for(ask)
     assert asked.path == "/v1/live/sessions/live_0/fork"
@@ -259,6 +258,7 @@ def test_the_format_is_not_the_applications_to_choose() -> None:
     [
         (lambda calls: calls.create(""), "sdp"),
         (lambda calls: calls.create(None), "sdp"),
+        (lambda calls: calls.create(OFFER, delegate=print), "attach_live"),
         (lambda calls: calls.create(OFFER, idle_timeout_s=0), "idle_timeout_s"),
         (lambda calls: calls.create(OFFER, {"model": "gpt-live-1"}), "options"),
         (lambda calls: calls.create(OFFER, model="gpt-realtime-2.1"), "gpt-realtime-2.1"),
