@@ -37,7 +37,7 @@ _BACKEND = "gpt-5.6-luna"
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what belongs to ``--live``."""
     group = parser.add_argument_group("GPT-Live", "Full duplex: the model itself decides who speaks when.")
-    live = "talk with GPT-Live; --model is gpt-live-1.1, or OPENAI_LIVE_MODEL, and on Azure must be named"
+    live = "talk with GPT-Live; --model is then OPENAI_LIVE_MODEL or AZURE_OPENAI_LIVE_DEPLOYMENT, else gpt-live-1.1"
     group.add_argument("--live", action="store_true", help=live)
     backend = f"the model that works for it, and calls the --tools (default: none; with --tools {_BACKEND})"
     group.add_argument("--backend", metavar="NAME", help=backend)
