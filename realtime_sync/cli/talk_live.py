@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Union
 
 from realtime_sync.budget import Budget
 from realtime_sync.cli import options, terminal
-from realtime_sync.cli.colours import painted
+from realtime_sync.cli.colours import Colour, painted
 from realtime_sync.conversation.live.turns import LiveTurn, LiveTurnCollector
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.live.delegation import DelegationRequest
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from realtime_sync.voice import Microphone, Speaker
 
 _BACKEND = "gpt-5.6-luna"
+_SPEAKERS: dict[str, tuple[str, Colour]] = {"user": ("you", "cyan"), "assistant": ("model", "green")}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -129,7 +130,7 @@ class _LiveDisplay:
         terminal.show_status(f"{who:<5}  {self._saying[who]}")
 
     def _print(self, turn: LiveTurn) -> None:
-        who, colour = ("you", "cyan") if turn.speaker == "user" else ("model", "green")
+        who, colour = _SPEAKERS[turn.speaker]
         self._saying[who] = ""
         if self._as_json:
             terminal.show(json.dumps(_turn_as_json(turn), ensure_ascii=False))
