@@ -50,9 +50,10 @@ def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpo
 
     The first that is complete wins: ``AZURE_OPENAI_ENDPOINT`` with ``AZURE_OPENAI_USE_ENTRA`` (1, true, yes, on), the
     same with ``AZURE_OPENAI_API_KEY``, ``OPENAI_API_KEY``. Azure needs ``AZURE_OPENAI_DEPLOYMENT`` (for live sessions
-    alone, ``AZURE_OPENAI_LIVE_DEPLOYMENT`` will do) and reads ``AZURE_OPENAI_API_VERSION`` (``"v1"``). OpenAI reads ``OPENAI_BASE_URL``, ``OPENAI_REALTIME_MODEL``
-    (``"gpt-realtime-2.1"``), ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``. ``OPENAI_BASE_URL`` without a key is a server
-    of one's own, and gets no credential; OpenAI itself needs the key. An empty variable counts as not set.
+    alone, ``AZURE_OPENAI_LIVE_DEPLOYMENT`` will do) and reads ``AZURE_OPENAI_API_VERSION`` (``"v1"``). OpenAI reads
+    ``OPENAI_BASE_URL``, ``OPENAI_REALTIME_MODEL`` (``"gpt-realtime-2.1"``), ``OPENAI_ORG_ID`` and
+    ``OPENAI_PROJECT_ID``. ``OPENAI_BASE_URL`` without a key is a server of one's own, and gets no credential; OpenAI
+    itself needs the key. An empty variable counts as not set.
 
     ``environ`` None: ``os.environ``. Raises ConfigurationError, which lists all that can be set.
     """
