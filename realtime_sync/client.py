@@ -317,6 +317,9 @@ class RealtimeConversationClient:
         self,
         session_id: str,
         *,
+        delegate: Optional[GivenDelegate] = None,
+        delegate_concurrency: int = 1,
+        delegate_timeout: Optional[float] = 120.0,
         recording: Optional[Recorded] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
@@ -329,7 +332,11 @@ class RealtimeConversationClient:
         Args:
             session_id: The id (``live_...``): that of ``live_calls.create`` or ``dial``, or the webhook's, after
                 ``live_calls.accept``.
-            recording: As in ``start_conversation_session``.
+            delegate: As in ``start_live_session``, and so are all other arguments. The session itself was made with
+                its delegation: to this client (a function, or None), or to a backend, whose functions are run here.
+            delegate_concurrency: As there.
+            delegate_timeout: As there.
+            recording: As there.
             headers: As there.
             query: As there.
 
@@ -341,6 +348,7 @@ class RealtimeConversationClient:
             InvalidInputError: ``session_id`` cannot be one.
             RealtimeSyncError: As ``start_live_session``.
         """
+        from realtime_sync.live.delegating import Delegating
         from realtime_sync.live.doors import LiveAttach
 
         return LiveAttach.of(
@@ -349,6 +357,7 @@ class RealtimeConversationClient:
             endpoint=self.endpoint,
             settings=self.settings,
             provisions=Provisions.of(False, None, recording),
+            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
             headers=headers,
             query=query,
         ).run()
@@ -361,6 +370,9 @@ class RealtimeConversationClient:
         *,
         store: Optional[bool] = None,
         audio_format: Union[AudioFormat, str, None] = None,
+        delegate: Optional[GivenDelegate] = None,
+        delegate_concurrency: int = 1,
+        delegate_timeout: Optional[float] = 120.0,
         reconnect: Union[bool, Reconnect] = False,
         budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,
@@ -377,7 +389,10 @@ class RealtimeConversationClient:
             session_id: The id of the old session.
             store: Whether the new one is stored, too. None: as the old one.
             audio_format: As in ``LiveSessionOptions``. None: as in the old one.
-            reconnect: As in ``start_live_session``, and so are all other arguments.
+            delegate: As in ``start_live_session``, and so are all other arguments; of the old session's kind.
+            delegate_concurrency: As there.
+            delegate_timeout: As there.
+            reconnect: As there.
             budget: As there.
             recording: As there.
             keep_clock: As there.
@@ -392,6 +407,7 @@ class RealtimeConversationClient:
             InvalidInputError: ``session_id`` cannot be one.
             RealtimeSyncError: As ``start_live_session``.
         """
+        from realtime_sync.live.delegating import Delegating
         from realtime_sync.live.doors import LiveFork
 
         return LiveFork.of(
@@ -402,6 +418,7 @@ class RealtimeConversationClient:
             endpoint=self.endpoint,
             settings=self.settings,
             provisions=Provisions.of(reconnect, budget, recording),
+            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
             keep_clock=keep_clock,
             headers=headers,
             query=query,

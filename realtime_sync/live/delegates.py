@@ -113,7 +113,7 @@ class DelegateThreads(Generic[H]):
         forget()
         text = _words_for(outcome, request)
         request._answered = True
-        if text:
+        if text.strip():
             request._say("commentary", text)
         if outcome.timed_out:
             request._cancellation.cancel()  # what the function says later is dropped

@@ -6,13 +6,14 @@ for one session that is open. No lock here; the settings are replaced as a whole
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Optional, TypeVar, Union
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union
 
 import attrs
 
 from realtime_sync.checks import check_whole
 from realtime_sync.core.commands import CommandHandle, new_event_id
-from realtime_sync.errors import InvalidInputError, UsageError
+from realtime_sync.errors import CloseInfo, ConnectionReplacedError, InvalidInputError, RealtimeSyncError, UsageError
 from realtime_sync.live.decisions_backend import DecisionQueue, DecisionsBackend, MadeDecision
 from realtime_sync.live.delegates import (
     TIMEOUT_SECONDS,
@@ -23,7 +24,7 @@ from realtime_sync.live.delegates import (
     name_of,
 )
 from realtime_sync.live.delegation import DelegationQueue
-from realtime_sync.live.handover import Speaking
+from realtime_sync.live.handover import Append, Speaking
 from realtime_sync.live.responses_backend import BackendCalls, Functions, ResponsesBackend
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.live.commands import (
@@ -47,6 +48,7 @@ from realtime_sync.protocol.registry import UNSET, Options, Setting
 from realtime_sync.tools.tool import checked_timeout
 
 if TYPE_CHECKING:
+    from realtime_sync.conversation.live.conversation import LiveConversation
     from realtime_sync.live.state import LiveEngine
 
 S = TypeVar("S", bound=Options)
@@ -94,13 +96,22 @@ class SessionDelegation:
         requests: The delegations that the application answers.
     """
 
-    def __init__(self, engine: LiveEngine, delegating: Delegating, speaking: Speaking) -> None:
+    def __init__(
+        self,
+        engine: LiveEngine,
+        delegating: Delegating,
+        append: Append,
+        conversation: Callable[[], LiveConversation],
+    ) -> None:
         self._engine = engine
         self._delegate = delegating.delegate
-        self._speaking = speaking
+        self._append = append
+        self._speaking = speaking = Speaking(self._say, conversation)
         self._backend: Optional[BackendCalls] = None
         self.settings = delegating.settings
-        self.requests = DelegationQueue(speaking, lambda: engine.state.session_id, engine.check_process)
+        self.requests = DelegationQueue(
+            speaking, lambda: engine.state.session_id, engine.check_process, lambda: engine.audio_format
+        )
         engine.listen(self.requests)
         if isinstance(self._delegate, ResponsesBackend):
             self._serve(self._delegate._functions)
@@ -130,12 +141,33 @@ class SessionDelegation:
         self._engine.listen(queue)
         DelegateThreads(self._engine, queue, backend.on_decision, kind="callback", timeout=timeout).begin()
 
+    def _say(self, kind: str, content: str, delegation_id: Optional[str]) -> CommandHandle:
+        """Append once a clip that plays is over, during which the service would refuse it."""
+        clip = self._engine.clip
+        if clip is not None and clip.playing:
+            with suppress(RealtimeSyncError):  # it was cut short, or is lost with the connection
+                clip.wait_until_played()
+        if delegation_id is not None and self._engine.reconnecting:
+            lost = "the connection was lost, and the session that goes on does not know of the delegation"
+            raise ConnectionReplacedError(lost, close_info=CloseInfo(1006, "", "local"))
+        return self._append(kind, content, delegation_id)
+
     @property
     def kind(self) -> str:
         """Who does the work: ``"client"``, ``"responses"`` or ``"decisions"``."""
         if self.settings is not None:
             return self.settings.type
         return self._engine.details.delegation_type if self._engine.details is not None else "client"
+
+    def open_ids(self) -> list[str]:
+        """The delegations that somebody on this side still works on, or that nobody has taken yet."""
+        calls = self._backend.open_ids if self._backend is not None else []
+        return [*(request.id for request in self.requests.open), *calls]
+
+    @property
+    def under_way(self) -> bool:
+        """True if somebody works on a delegation: an answer may come."""
+        return self.requests.under_way or bool(self._backend is not None and self._backend.open_ids)
 
     # Answering by hand --------------------------------------------------------------------------------------------
 

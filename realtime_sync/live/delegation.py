@@ -4,8 +4,9 @@ The wire does not say what is wanted. It says when: what the user has said until
 those of ``handovers.py``:
 
 1. A delegation waits until the session's timeline is 300 ms further, for words that come late; if the user has said
-   nothing since the last request, for 1.5 s. Where the timeline stands, no words come either, so the wall's clock
-   bounds it.
+   nothing since the last request, 1.5 s for the first word. A word that comes meanwhile is part of a sentence that goes
+   on: then it waits until 700 ms behind the last word, 3 s at most. Where the timeline stands, no words come either, so
+   the wall's clock bounds all of this.
 2. Each word goes to one request: that of the first delegation that is taken after it. If several wait, each has the
    words until it was due; the last one has all that was said until it is taken.
 
@@ -18,15 +19,13 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from contextlib import suppress
 from typing import Callable, Optional, Union
 
-from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation.live.conversation import LiveConversation
 from realtime_sync.conversation.live.fragments import FragmentReader
 from realtime_sync.conversation.live.turns import LiveTurn
 from realtime_sync.core.streams import End
-from realtime_sync.errors import AudioFormatError
 from realtime_sync.live.handover import Handover, Speaking
 from realtime_sync.live.handovers import HandoverQueue
 from realtime_sync.protocol.items import base64_size
@@ -40,9 +39,11 @@ from realtime_sync.protocol.live.updates import (
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import reportable
 
-# Seconds of the timeline for words that come late, and for the first word if there is none yet.
+# Seconds of the timeline: for words that come late, for the first word, behind a word that has come, and at most.
 _LATE_WORDS = 0.3
 _FIRST_WORD = 1.5
+_NEXT_WORD = 0.7  # gaps within an utterance are up to 0.6 s
+_MOST_WAIT = 3.0
 # So many seconds later by the wall's clock, whatever the timeline does.
 _SLACK = 0.3
 # Fragments that no request has had yet: half an hour in which both speak.
@@ -72,6 +73,7 @@ class DelegationRequest(Handover):
         # The queue's, which guards them:
         self._track = track  # how far the timeline was when it came, and when that was
         self._since = time.monotonic()
+        self._due = self._due_at = math.inf  # on the timeline, and by the wall's clock
         self._until: Optional[int] = None  # how many fragments had come when it was due; None until then
         self._fragments: list[_Fragment] = []
 
@@ -81,15 +83,24 @@ class DelegationRequest(Handover):
 
 
 class DelegationQueue(HandoverQueue[DelegationRequest]):
-    """The delegations that wait for somebody to take them; see the module. A listener."""
+    """The delegations that wait for somebody to take them; see the module. A listener.
 
-    def __init__(self, speaking: Speaking, session_id: Callable[[], Optional[str]], check: Callable[[], None]) -> None:
+    ``format``: that of the output track.
+    """
+
+    def __init__(
+        self,
+        speaking: Speaking,
+        session_id: Callable[[], Optional[str]],
+        check: Callable[[], None],
+        format: Callable[[], SampleFormat],
+    ) -> None:
         super().__init__(session_id, check)
+        self._format = format
         self._speaking = speaking
         self._fragments: deque[_Fragment] = deque(maxlen=_MOST_FRAGMENTS)
         self._reader = FragmentReader()
         self._heard = 0  # fragments that have come
-        self._format = PCM
         self._track = 0.0  # seconds of the output track that have come
 
     def _note(self, update: ConversationUpdate) -> None:
@@ -99,22 +110,42 @@ class DelegationQueue(HandoverQueue[DelegationRequest]):
         if isinstance(update, LiveSessionOutputAudioDeltaUpdate):
             self._track += self._seconds(update)
         elif isinstance(update, _FRAGMENTS):
-            if self._reader.read(update, update.arrived_at) is not None:  # else it is told again
-                with self._lock:
-                    self._fragments.append(update)
-                    self._heard += 1
+            self._note_words(update)
         elif isinstance(update, LiveSessionDelegationCreatedUpdate):
             if update.delegation.target == "client" and self._is_new(update.delegation_id):
-                self._add(DelegationRequest(update.delegation_id, update.offset_ms, self._speaking, self._track))
+                self._claim(update)
         elif isinstance(update, LiveSessionStartedUpdate):
             self._reader.read(update, update.arrived_at)  # another session may have another timeline
-            with suppress(AudioFormatError):  # the wall's clock will do
-                self._format = SampleFormat.of(update.session.audio_format or PCM)
+
+    def _claim(self, update: LiveSessionDelegationCreatedUpdate) -> None:
+        request = DelegationRequest(update.delegation_id, update.offset_ms, self._speaking, self._track)
+        spoke = any(isinstance(each, LiveSessionInputTranscriptDeltaUpdate) for each in self._fragments)
+        self._wait(request, _LATE_WORDS if spoke else _FIRST_WORD)
+        self._add(request)
+
+    def _note_words(self, fragment: _Fragment) -> None:
+        if self._reader.read(fragment, fragment.arrived_at) is None:
+            return  # it is told again
+        with self._lock:
+            self._fragments.append(fragment)
+            self._heard += 1
+            if isinstance(fragment, LiveSessionInputTranscriptDeltaUpdate):
+                self._postpone()
+
+    def _postpone(self) -> None:
+        """A word has come: more may follow. The lock is held."""
+        for request in self._waiting:
+            if request._until is None:
+                self._wait(request, _NEXT_WORD)
+
+    def _wait(self, request: DelegationRequest, seconds: float) -> None:
+        request._due = min(self._track + seconds, request._track + _MOST_WAIT)
+        request._due_at = min(time.monotonic() + seconds, request._since + _MOST_WAIT) + _SLACK
 
     def _seconds(self, update: LiveSessionOutputAudioDeltaUpdate) -> float:
         if update.start_ms is not None and update.end_ms is not None:
             return (update.end_ms - update.start_ms) / 1000
-        return base64_size(update.delta) / (self._format.rate * self._format.sample_bytes)
+        return self._format().seconds(base64_size(update.delta))
 
     def _next(self) -> Union[DelegationRequest, End, None]:
         taken = super()._next()
@@ -131,18 +162,12 @@ class DelegationQueue(HandoverQueue[DelegationRequest]):
                 request._until = self._heard
 
     def _is_due(self, request: DelegationRequest) -> bool:
-        passed, seconds = self._track - request._track, self._wait()
-        return passed >= seconds - 0.001 or time.monotonic() - request._since >= seconds + _SLACK
-
-    def _wait(self) -> float:
-        words = any(isinstance(each, LiveSessionInputTranscriptDeltaUpdate) for each in self._fragments)
-        return _LATE_WORDS if words else _FIRST_WORD
+        return self._track >= request._due - 0.001 or time.monotonic() >= request._due_at
 
     def _seconds_to_look(self) -> Optional[float]:
         with self._lock:
-            since = min((each._since for each in self._waiting if each._until is None), default=math.inf)
-            seconds = self._wait()
-        return None if since == math.inf else max(0.0, since + seconds + _SLACK - time.monotonic())
+            due_at = min((each._due_at for each in self._waiting if each._until is None), default=math.inf)
+        return None if due_at == math.inf else max(0.0, due_at - time.monotonic())
 
     def _has_taken(self, taken: DelegationRequest) -> None:
         """Give it the words that no request has had; if others wait, those until it was due."""

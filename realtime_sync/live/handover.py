@@ -25,16 +25,20 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
+Append = Callable[[str, str, Optional[str]], CommandHandle]
+"""``append(kind, content, delegation_id)``; the kinds are ``"commentary"`` and ``"thinking"``."""
+
+
 @attrs.frozen(repr=False, eq=False)
 class Speaking(Value):
     """What handed-over work needs of its session.
 
     Attributes:
-        append: ``append(kind, content, delegation_id)``; the kinds are ``"commentary"`` and ``"thinking"``.
+        append: Says something in it.
         conversation: the conversation as it stands.
     """
 
-    append: Callable[[str, str, Optional[str]], CommandHandle]
+    append: Append
     conversation: Callable[[], LiveConversation]
 
 

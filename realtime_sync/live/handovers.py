@@ -66,14 +66,27 @@ class HandoverQueue(Generic[H]):
         self.cancel_open()
         self._changed.tell()
 
-    def cancel_open(self) -> list[H]:
-        """Cancel all that is not answered, whether somebody has taken it or not."""
+    def cancel_open(self) -> None:
+        """Cancel all that somebody may still work on, whether somebody has taken it or not."""
         with self._lock:
             self._waiting.clear()
             cancelled, self._open = list(self._open), weakref.WeakSet()
         for each in cancelled:
             each._cancellation.cancel()
-        return [each for each in cancelled if not each.answered]
+
+    @property
+    def open(self) -> list[H]:
+        """What is not answered, whether somebody has taken it or not."""
+        with self._lock:
+            known = list(self._open)
+        return [each for each in known if not each.answered]
+
+    @property
+    def under_way(self) -> bool:
+        """True if somebody has taken one, and it is not answered."""
+        with self._lock:
+            waiting = set(self._waiting)
+        return any(each not in waiting for each in self.open)
 
     def _note(self, update: ConversationUpdate) -> None:
         """Learn from an update, and ``_add`` what it hands over."""

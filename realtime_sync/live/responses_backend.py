@@ -168,7 +168,9 @@ class BackendCalls:
         self._lock = threading.Lock()
         self._noted: dict[Optional[str], list[FunctionCallItem]] = {}  # by delegation, of its response in progress
         self._rounds: dict[Optional[str], int] = {}  # by delegation, how often it has called
-        self._running: list[ToolCancellation] = []  # one for each response whose calls are made
+        self._running: dict[
+            ToolCancellation, Optional[str]
+        ] = {}  # of each response whose calls are made: by delegation
 
     # On the reader thread -----------------------------------------------------------------------------------------
 
@@ -191,10 +193,17 @@ class BackendCalls:
     def cancel(self) -> None:
         """Cancel the calls that are being made, on a thread of its own: what a function wants to be called may wait."""
         with self._lock:
-            running, self._running = self._running, []
+            running, self._running = list(self._running), {}
             self._noted.clear()
         for cancellation in running:
             cancel_elsewhere(self._engine, cancellation)
+
+    @property
+    def open_ids(self) -> list[str]:
+        """The delegations on which the backend works, or the functions that it has called."""
+        with self._lock:
+            names = {*self._noted, *self._running.values()}
+        return [name for name in names if name is not None]
 
     def new_round(self) -> None:
         """The application asks the backend itself: its rounds count anew."""
@@ -209,6 +218,9 @@ class BackendCalls:
         elif kind in _ENDS:
             with self._lock:
                 calls = self._noted.pop(delegation_id, [])
+                if kind == "response.created":
+                    self._noted[delegation_id] = []
+                    _keep_newest(self._noted)
             if _ENDS[kind]:
                 self._begin(delegation_id, calls)
             elif calls:
@@ -238,7 +250,7 @@ class BackendCalls:
             return
         cancellation = ToolCancellation()
         with self._lock:
-            self._running.append(cancellation)
+            self._running[cancellation] = delegation_id
             rounds = self._rounds[delegation_id] = self._rounds.pop(delegation_id, 0) + 1
             _keep_newest(self._rounds)
         try:
@@ -272,7 +284,7 @@ class BackendCalls:
         with self._lock:
             if cancellation not in self._running:
                 return
-            self._running.remove(cancellation)
+            del self._running[cancellation]
             last = not self._running
         if rounds > MOST_ROUNDS:
             logger.error("the backend called tools %d times without answering, so it was not asked again", MOST_ROUNDS)

@@ -17,7 +17,6 @@ from realtime_sync.live.appends import Appends
 from realtime_sync.live.calls import send_key
 from realtime_sync.live.clips import Clips
 from realtime_sync.live.delegating import Delegating, SessionDelegation
-from realtime_sync.live.handover import Speaking
 from realtime_sync.live.sending import LiveAudioInput
 from realtime_sync.live.state import LiveEngine
 from realtime_sync.protocol.items import ConversationItem
@@ -74,8 +73,9 @@ class LiveSession(WireSession):
         self._audio = LiveAudioInput(engine)
         self._clips = Clips(engine)
         self._appends = Appends(engine, self._clips)
-        speaking = Speaking(append=self._append, conversation=lambda: self.conversation)
-        self._delegation = SessionDelegation(engine, delegating or Delegating(), speaking)
+        self._delegation = SessionDelegation(
+            engine, delegating or Delegating(), self._append, lambda: self.conversation
+        )
 
     # About the session ----------------------------------------------------------------------------------------
 
@@ -352,7 +352,7 @@ class LiveSession(WireSession):
         from realtime_sync.live.talk import talk
 
         self._engine.check_open()
-        talk(self, self._audio, microphone, speaker, stop=stop, on_update=on_update, linger=linger)
+        talk(self, self._audio, self._delegation, microphone, speaker, stop=stop, on_update=on_update, linger=linger)
 
     # [D] Delegated work ---------------------------------------------------------------------------------------
 

@@ -10,7 +10,9 @@ from typing import Any, Callable, Optional
 import pytest
 
 from realtime_sync import OpenAIClient
+from realtime_sync.errors import ConnectionLostError
 from realtime_sync.live.session import LiveSession
+from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate
 from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer, TwinSession
 from realtime_sync.testing import ManualClock
 from tests.core.harness import CALM, KEY
@@ -50,14 +52,17 @@ class Talk:
 
     def asks(self, text: str, seconds: Optional[float] = None) -> str:
         """The user says this and the model delegates; returns the delegation's id once it was told."""
+        told = self._delegations()
         self.twin.hear(text)
         delegation = self.twin.delegate()
-        told = sum(event["type"] == "session.delegation.created" for event in self.twin.sent)
         if seconds is not None:
             self.silence(seconds)
         else:
-            self.until(lambda: sum(event["type"] == "session.delegation.created" for event in self.twin.sent) > told)
+            self.until(lambda: self._delegations() > told)
         return delegation
+
+    def _delegations(self) -> int:
+        return sum(event["type"] == "session.delegation.created" for event in list(self.twin.sent))
 
     def appended(self, delegation: Optional[str] = None) -> list[tuple[str, str]]:
         """What was appended for a delegation, in order: the kind and the text."""
@@ -86,6 +91,13 @@ class Talk:
                 break
             self.clock.advance(0.3)
         self.server.close()
+
+
+def lose_connection(session: LiveSession) -> None:
+    """Publish what a session tells that goes on over another connection."""
+    engine = session._engine
+    with engine.delivering:
+        engine.publish(SessionDisconnectedUpdate(type="session.disconnected", reason=ConnectionLostError("lost")))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 from realtime_sync.live.delegation import DelegationRequest
 from realtime_sync.protocol.live.updates import LiveSessionInputTranscriptDeltaUpdate
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.server import LiveFaults
 from tests.harness import until
 from tests.live.delegation.conftest import Talk
 
@@ -105,6 +106,15 @@ def test_each_of_several_that_wait_has_its_own_words_and_the_last_one_all_until_
     asked.open.release(3)
     until(lambda: len(asked.requests) == 3, 10.0)
     assert [request.text for request in asked.requests] == ["One.", "Two.", "Three. Or four?"]
+
+
+@pytest.mark.parametrize("fault", [{}, {"late_words_ms": 250}, {"delegation_before_words": True}])
+def test_a_delegate_is_called_when_the_words_are_there(talk: Begin, fault: dict[str, Any]) -> None:
+    texts: list[str] = []
+    call = talk(LiveFaults(**fault), delegate=lambda request: texts.append(request.text))
+    call.asks("Book a table for four.")
+    call.until(lambda: texts)
+    assert texts == ["Book a table for four."]
 
 
 def test_delegates_work_side_by_side_if_that_is_wanted(talk: Begin) -> None:

@@ -9,9 +9,8 @@ import pytest
 from realtime_sync import UsageError, WaitTimeoutError
 from realtime_sync.errors import ConnectionClosedError, ToolCancelledError
 from realtime_sync.live.delegation import DelegationRequest
-from realtime_sync.server import LiveFaults
 from tests.harness import until
-from tests.live.delegation.conftest import Talk
+from tests.live.delegation.conftest import Talk, lose_connection
 
 Begin = Callable[..., Talk]
 
@@ -103,16 +102,16 @@ def test_a_delegation_is_claimed_once_though_it_is_told_again(talk: Begin) -> No
         next(call.session.delegations(timeout=0.2))
 
 
-def test_words_that_come_late_belong_to_the_request(talk: Begin) -> None:
-    call = talk(LiveFaults(late_words_ms=250))
-    call.asks("Book a table for four.", seconds=4.0)
-    assert next(call.session.delegations(timeout=10)).text == "Book a table for four."
-
-
-def test_a_delegation_before_its_words_waits_for_them(talk: Begin) -> None:
-    call = talk(LiveFaults(delegation_before_words=True))
-    call.asks("Book a table for four.", seconds=4.0)
-    assert next(call.session.delegations(timeout=10)).text == "Book a table for four."
+def test_requests_are_cancelled_when_the_connection_was_lost_and_those_that_wait_are_not_given(talk: Begin) -> None:
+    call = talk()
+    call.asks("One.", seconds=3.0)
+    taken = next(call.session.delegations(timeout=10))
+    call.asks("Two.", seconds=3.0)
+    call.session.wait_for(lambda update: update.type == "session.delegation.created", 10)
+    lose_connection(call.session)
+    assert taken.cancelled
+    call.asks("Three.", seconds=3.0)
+    assert next(call.session.delegations(timeout=10)).text.endswith("Three.")
 
 
 def test_a_delegation_without_any_word_is_a_request_without_text(talk: Begin) -> None:
@@ -138,3 +137,16 @@ def test_a_request_shows_what_it_is(talk: Begin) -> None:
     request.answer("Done.")
     assert ", answered: " in repr(request)
     until(lambda: call.appended(delegation), 10.0)
+
+
+def test_requests_are_open_until_they_are_answered(talk: Begin) -> None:
+    call = talk()
+    ids = [call.asks("One.", seconds=3.0), call.asks("Two.", seconds=3.0)]
+    call.session.wait_for(lambda update: getattr(update, "delegation_id", None) == ids[1], 10)
+    assert sorted(call.session._delegation.open_ids()) == sorted(ids)
+    assert not call.session._engine.working()
+    request = next(call.session.delegations(timeout=10))
+    assert call.session._engine.working()
+    request.answer("Done.")
+    assert not call.session._engine.working()
+    assert call.session._delegation.open_ids() == ids[1:]

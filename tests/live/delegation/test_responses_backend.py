@@ -17,7 +17,7 @@ from realtime_sync.protocol.live.updates import LiveErrorUpdate, LiveResponseEve
 from realtime_sync.server import FunctionCall, LiveFaults, Turn
 from realtime_sync.tools import ToolContext, ToolRunner
 from tests.harness import until
-from tests.live.delegation.conftest import Talk
+from tests.live.delegation.conftest import Talk, lose_connection
 
 Begin = Callable[..., Talk]
 
@@ -236,6 +236,23 @@ def test_results_are_dropped_when_the_session_ends(talk: Begin, caplog: pytest.L
     assert outputs(call) == {}
 
 
+def test_results_are_dropped_when_the_connection_was_lost(talk: Begin, caplog: pytest.LogCaptureFixture) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        entered.set()
+        released.wait(20)
+        return "late"
+
+    call = with_tools(talk, calling(FunctionCall("slow", {})), slow)
+    call.asks("Go.")
+    assert entered.wait(10)
+    lose_connection(call.session)
+    released.set()
+    until(lambda: "results of calls are dropped, because the backend is gone" in caplog.text, 10.0)
+    assert outputs(call) == {}
+
+
 def test_functions_that_are_only_defined_here_are_left_to_the_caller(talk: Begin) -> None:
     elsewhere = ConversationTool.create_function_tool("elsewhere", "Runs on another machine.")
     backend = calling(
@@ -249,6 +266,7 @@ def test_functions_that_are_only_defined_here_are_left_to_the_caller(talk: Begin
     call.session.add_item({"type": "function_call_output", "call_id": "w", "output": "sunny"})
     call.session.start_response()
     call.until(lambda: "done sunny" in call.spoken())
+    assert sent_to_backend(call) == ["response.item.create", "response.item.create", "response.create"]
     assert call.appended() == []
 
 
@@ -339,3 +357,20 @@ def test_without_a_backend_there_is_nothing_to_give_an_item_to(talk: Begin) -> N
     ):
         with pytest.raises(UsageError, match="delegate="):
             verb()
+
+
+def test_delegations_that_are_worked_on_are_known_until_they_are_done(talk: Begin) -> None:
+    entered, released = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        entered.set()
+        released.wait(20)
+        return "done"
+
+    call = with_tools(talk, calling(FunctionCall("slow", {})), slow)
+    delegation = call.asks("Go.")
+    assert entered.wait(10)
+    assert call.session._delegation.open_ids() == [delegation]
+    released.set()
+    call.until(lambda: "done" in call.spoken())
+    until(lambda: call.session._delegation.open_ids() == [], 10.0)
