@@ -129,7 +129,10 @@ class Recording:
 
     def _conversation_page(self) -> str:
         if self.protocol == "live":
-            return self.live_conversation()._repr_html_()
+            from realtime_sync.conversation.live.html import turns_page
+
+            turns = self.live_turns(keep_audio=self.audio != "elide")
+            return turns_page(sorted(turns, key=lambda turn: turn.started))
         from realtime_sync.recording.spoken import spoken_conversation
 
         conversation = self.conversation() if self.audio == "elide" else spoken_conversation(self)
