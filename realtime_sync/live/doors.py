@@ -97,7 +97,11 @@ class LiveAttach(LiveStart):
     def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> LiveEngine:
         settings = self.settings
         return SidebandEngine(
-            connection, LiveState(), timeouts=settings.timeouts, limits=settings.limits, recording=writer
+            connection,
+            LiveState(settings.limits.conversation),
+            timeouts=settings.timeouts,
+            limits=settings.limits,
+            recording=writer,
         )
 
     def _first_command(self) -> Command:

@@ -60,6 +60,7 @@ VOCABULARY = Vocabulary(
     acknowledgements=ACKNOWLEDGEMENTS,
     matched=matched_fields,
     error=LiveErrorUpdate,
+    protocol="live",
 )
 
 
