@@ -424,10 +424,8 @@ class TwinSession(ServedSession):
             end_ms = start_ms + len(audio) / self.track.bytes_per_ms
             times = {"start_ms": round(start_ms), "end_ms": round(end_ms)}
             self.send_as_it_is({"type": _DELTA, "delta": base64.b64encode(audio).decode(), **times})
-        elif audio == self.track.silent_delta:
-            self._send_text(*_silent_delta(audio))
-        else:
-            self.send_as_it_is({"type": _DELTA, "delta": base64.b64encode(audio).decode()})
+        elif not self.is_over:
+            self._send_text(*_delta(audio))
 
     def _send_text(self, text: str, message: Json) -> None:
         super()._send_text(text, message)
@@ -473,6 +471,7 @@ class TwinSession(ServedSession):
             if self.is_over or self.ended_by or self.session is None:
                 return
             self.target.close()
+            self.pump()
             self._send_sound(rest=True)
             self.ended_by = reason
             self.emit(self._closed(reason), event_id)
@@ -501,8 +500,8 @@ def error_event(refusal: Refused, event_id: Optional[str], rules: LiveRules) -> 
     return {"type": "error", "error": {**error, "param": refusal.param, **named}}
 
 
-@functools.lru_cache(maxsize=64)
-def _silent_delta(audio: bytes) -> tuple[str, Json]:
-    """The message of a silent delta: of most that are sent."""
+@functools.lru_cache(maxsize=64)  # most are silent, and the same
+def _delta(audio: bytes) -> tuple[str, Json]:
+    """The message of a delta without times, as text and as it is kept."""
     message = {"type": _DELTA, "delta": base64.b64encode(audio).decode()}
     return json.dumps(message, separators=(",", ":")), message

@@ -284,8 +284,10 @@ def test_a_trigger_decides_at_each_piece_of_the_words_without_delegation(open_ca
     trigger = {"type": "decisions", "event_type": kind, "decisions": {"questions": QUESTIONS}}
     call = open_call(triggers=[trigger])
     call.twin.hear("Make it warmer.")
+    call.twin.say("I do.")
     call.silence(3.0)
     call.hang_up()
+    assert call.peer.text("output") == "I do."
     words = [each for each in call.peer.events if each["type"] == kind]
     events = [each for each in call.peer.events if each["type"] == "decision.event"]
     assert len(words) > 1
