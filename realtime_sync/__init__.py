@@ -31,6 +31,10 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.budget import Budget as Budget
     from realtime_sync.client import RealtimeConversationClient as RealtimeConversationClient
     from realtime_sync.conversation import Conversation as Conversation
+    from realtime_sync.conversation.live.conversation import LiveConversation as LiveConversation
+    from realtime_sync.conversation.live.fragments import LiveFragment as LiveFragment
+    from realtime_sync.conversation.live.turns import LiveTurn as LiveTurn
+    from realtime_sync.conversation.live.turns import LiveTurnCollector as LiveTurnCollector
     from realtime_sync.conversation.pricing import PRICES as PRICES
     from realtime_sync.conversation.pricing import ModelPrices as ModelPrices
     from realtime_sync.conversation.pricing import Prices as Prices
@@ -56,7 +60,10 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
     from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
     from realtime_sync.errors import *  # noqa: F403
+    from realtime_sync.live.handles import LiveClip as LiveClip
     from realtime_sync.live.session import LiveSession as LiveSession
+    from realtime_sync.live.spoken import LiveFragmentStream as LiveFragmentStream
+    from realtime_sync.live.spoken import LiveTurnStream as LiveTurnStream
     from realtime_sync.mcp.approval import MCPApproval as MCPApproval
     from realtime_sync.mcp.approval import MCPDecision as MCPDecision
     from realtime_sync.models import MODELS as MODELS
@@ -68,6 +75,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.protocol.dialects import Dialect as Dialect
     from realtime_sync.protocol.items import *  # noqa: F403
     from realtime_sync.protocol.kinds import ConversationUpdateKind as ConversationUpdateKind
+    from realtime_sync.protocol.kinds import UpdateKind as UpdateKind
     from realtime_sync.protocol.live.commands import *  # noqa: F403
     from realtime_sync.protocol.live.history import *  # noqa: F403
     from realtime_sync.protocol.live.kinds import LiveUpdateKind as LiveUpdateKind
@@ -95,6 +103,9 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.rest.calls import Call as Call
     from realtime_sync.rest.calls import Calls as Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret as SessionClientSecret
+    from realtime_sync.rest.live import LiveCall as LiveCall
+    from realtime_sync.rest.live import LiveCalls as LiveCalls
+    from realtime_sync.rest.live import SipTrunk as SipTrunk
     from realtime_sync.services import AzureOpenAIClient as AzureOpenAIClient
     from realtime_sync.services import AzureVoiceLiveClient as AzureVoiceLiveClient
     from realtime_sync.services import OpenAIClient as OpenAIClient
@@ -127,6 +138,9 @@ _LATE = {
     "client": "RealtimeConversationClient",
     "starting": "ConnectionSettings",
     "conversation": "Conversation",
+    "conversation.live.conversation": "LiveConversation",
+    "conversation.live.fragments": "LiveFragment",
+    "conversation.live.turns": "LiveTurn LiveTurnCollector",
     "conversation.pricing": "PRICES ModelPrices Prices UsageTotals",
     "conversation.transcripts": "Transcript TranscriptionSegment",
     "conversation.translations": "TranslatedPiece",
@@ -141,12 +155,14 @@ _LATE = {
     "endpoint.connect": "ConnectRetries",
     "endpoint.credentials": "Credential TokenCredential",
     "endpoint.endpoint": "Endpoint",
+    "live.handles": "LiveClip",
     "live.session": "LiveSession",
+    "live.spoken": "LiveFragmentStream LiveTurnStream",
     "mcp.approval": "MCPApproval MCPDecision",
     "models": "MODELS ModelInfo ServiceEndsWarning",
     "protocol.connection_updates": "SessionDisconnectedUpdate SessionReconnectedUpdate",
     "protocol.dialects": "Dialect",
-    "protocol.kinds": "ConversationUpdateKind",
+    "protocol.kinds": "ConversationUpdateKind UpdateKind",
     "protocol.live.kinds": "LiveUpdateKind",
     "protocol.live.update_base": "LiveUpdate",
     "protocol.registry": "UNSET Setting UnsetType",
@@ -154,6 +170,7 @@ _LATE = {
     "reconnect.policy": "Reconnect",
     "recording": "Recording RecordingWriter",
     "rest.calls": "Call Calls",
+    "rest.live": "LiveCall LiveCalls SipTrunk",
     "rest.client_secrets": "SessionClientSecret",
     "services": "AzureOpenAIClient AzureVoiceLiveClient OpenAIClient",
     "session": "RealtimeConversationSession",

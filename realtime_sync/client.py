@@ -35,6 +35,7 @@ from realtime_sync.transport.urls import show_url
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
+    from realtime_sync.live.delegating import GivenDelegate
     from realtime_sync.live.session import LiveSession
     from realtime_sync.protocol.live.options import LiveSessionOptions
     from realtime_sync.reconnect.policy import Reconnect
@@ -254,6 +255,9 @@ class RealtimeConversationClient:
         options: Optional[LiveSessionOptions] = None,
         *,
         model: Optional[str] = None,
+        delegate: Optional[GivenDelegate] = None,
+        delegate_concurrency: int = 1,
+        delegate_timeout: Optional[float] = 120.0,
         reconnect: Union[bool, Reconnect] = False,
         budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,
@@ -269,6 +273,13 @@ class RealtimeConversationClient:
             model: The model (Azure: the deployment), before that of ``options``. None: that of ``options``, else
                 ``OPENAI_LIVE_MODEL``, else ``"gpt-live-1.1"``. The client's own model, which converses in another
                 protocol, is not used.
+            delegate: Does the work that the model hands over: a function that takes a ``DelegationRequest``, on a
+                thread of its own, and whose text the model says; a ``ResponsesBackend``; or a ``DecisionsBackend``.
+                None: you do, by ``session.delegations()``.
+            delegate_concurrency: For how many delegations at once the function is called; the others wait, because the
+                next one is often a continuation of the sentence before.
+            delegate_timeout: Seconds that the function may take; then the model says that it could not be done, and
+                what the function returns is dropped. None: no limit.
             reconnect: As in ``start_conversation_session``.
             budget: As there; the session is billed by the second, also while nobody speaks.
             recording: As there.
@@ -285,6 +296,7 @@ class RealtimeConversationClient:
             RealtimeSyncError: As ``start_conversation_session``.
         """
         from realtime_sync.endpoint.live_models import with_live_model
+        from realtime_sync.live.delegating import Delegating
         from realtime_sync.live.start import LiveStart
 
         return LiveStart(
@@ -292,8 +304,8 @@ class RealtimeConversationClient:
             endpoint=self.endpoint,
             settings=self.settings,
             options=with_live_model(options, model, self.endpoint),
-            delegation=None,
             provisions=Provisions.of(reconnect, budget, recording),
+            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
             keep_clock=keep_clock,
             headers=headers,
             query=query,
@@ -305,6 +317,9 @@ class RealtimeConversationClient:
         self,
         session_id: str,
         *,
+        delegate: Optional[GivenDelegate] = None,
+        delegate_concurrency: int = 1,
+        delegate_timeout: Optional[float] = 120.0,
         recording: Optional[Recorded] = None,
         headers: Optional[Additions] = None,
         query: Optional[Additions] = None,
@@ -317,7 +332,11 @@ class RealtimeConversationClient:
         Args:
             session_id: The id (``live_...``): that of ``live_calls.create`` or ``dial``, or the webhook's, after
                 ``live_calls.accept``.
-            recording: As in ``start_conversation_session``.
+            delegate: As in ``start_live_session``, and so are all other arguments. The session itself was made with
+                its delegation: to this client (a function, or None), or to a backend, whose functions are run here.
+            delegate_concurrency: As there.
+            delegate_timeout: As there.
+            recording: As there.
             headers: As there.
             query: As there.
 
@@ -329,6 +348,7 @@ class RealtimeConversationClient:
             InvalidInputError: ``session_id`` cannot be one.
             RealtimeSyncError: As ``start_live_session``.
         """
+        from realtime_sync.live.delegating import Delegating
         from realtime_sync.live.doors import LiveAttach
 
         return LiveAttach.of(
@@ -337,6 +357,7 @@ class RealtimeConversationClient:
             endpoint=self.endpoint,
             settings=self.settings,
             provisions=Provisions.of(False, None, recording),
+            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
             headers=headers,
             query=query,
         ).run()
@@ -349,6 +370,9 @@ class RealtimeConversationClient:
         *,
         store: Optional[bool] = None,
         audio_format: Union[AudioFormat, str, None] = None,
+        delegate: Optional[GivenDelegate] = None,
+        delegate_concurrency: int = 1,
+        delegate_timeout: Optional[float] = 120.0,
         reconnect: Union[bool, Reconnect] = False,
         budget: Union[float, Budget, None] = None,
         recording: Optional[Recorded] = None,
@@ -365,7 +389,10 @@ class RealtimeConversationClient:
             session_id: The id of the old session.
             store: Whether the new one is stored, too. None: as the old one.
             audio_format: As in ``LiveSessionOptions``. None: as in the old one.
-            reconnect: As in ``start_live_session``, and so are all other arguments.
+            delegate: As in ``start_live_session``, and so are all other arguments; of the old session's kind.
+            delegate_concurrency: As there.
+            delegate_timeout: As there.
+            reconnect: As there.
             budget: As there.
             recording: As there.
             keep_clock: As there.
@@ -380,6 +407,7 @@ class RealtimeConversationClient:
             InvalidInputError: ``session_id`` cannot be one.
             RealtimeSyncError: As ``start_live_session``.
         """
+        from realtime_sync.live.delegating import Delegating
         from realtime_sync.live.doors import LiveFork
 
         return LiveFork.of(
@@ -390,6 +418,7 @@ class RealtimeConversationClient:
             endpoint=self.endpoint,
             settings=self.settings,
             provisions=Provisions.of(reconnect, budget, recording),
+            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
             keep_clock=keep_clock,
             headers=headers,
             query=query,

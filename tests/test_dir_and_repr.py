@@ -70,8 +70,10 @@ def test_an_answer_in_the_making_and_its_like_offer_what_is_for_people() -> None
 
 def test_an_embedded_server_offers_what_is_for_people() -> None:
     where, happens = {"azure_endpoint", "port", "url"}, {"faults", "inject", "place_call", "settings"}
+    live = {"live_call", "live_sessions", "place_live_call", "wait_for_live_session"}
+    rest = {"call", "close", "sessions", "shut_down", "wait_for_session"}
     with RealtimeServer() as server:
-        assert public(server) == {*where, *happens, "call", "close", "sessions", "shut_down", "wait_for_session"}
+        assert public(server) == {*where, *happens, *live, *rest}
 
 
 def test_streams_and_iterators_of_a_session_offer_what_is_for_people(session: RealtimeConversationSession) -> None:

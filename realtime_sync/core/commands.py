@@ -99,13 +99,17 @@ class CommandHandle:
         """
         self._check()
         seconds = self._timeout if timeout is None else timeout
-        if not Deadline(seconds).wait(self._settled.wait):
+        if not self._settled_within(Deadline(seconds)):
             self._overdue |= seconds >= self._timeout
             raise time_out(f"{self.type} was not acknowledged within {seconds} s; the session goes on", self._overheard)
         if self.error is not None:
             raise told_again(self.error)
         assert self.update is not None
         return self.update
+
+    def _settled_within(self, deadline: Deadline) -> bool:
+        """Wait until it is acknowledged, refused, or can be neither; False if time is up before."""
+        return deadline.wait(self._settled.wait)
 
     def _settle(self, update: Optional[ConversationUpdate], error: Optional[Exception] = None) -> None:
         """Release the threads that wait; the first call counts. Called by the session.

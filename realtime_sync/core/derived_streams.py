@@ -9,6 +9,8 @@ The rules:
 1. Each thing goes to one taker, in order. A thread that takes holds ``_collecting`` until it has something: it takes
    updates and applies them in their order. While it waits, ``_ready`` is empty, so the others miss nothing.
 2. At the end of the updates, whatever it is, the collector's ``rest()`` comes first. Then iteration ends as they do.
+3. A ``TimedCollector`` also makes things of time that passes without updates: a thread that waits for the next update
+   wakes when the collector is due. Updates that have come are applied first, so a slow reader changes nothing.
 
 ``_collecting`` guards ``_ready``, ``_end`` and the collector. It is held while the thread waits for an update, and
 acquired with a deadline; it comes before the subscription's locks. It is an RLock because a thread may release that
@@ -17,10 +19,12 @@ without knowing whether it has acquired it: Ctrl-C may come right between the tw
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Generic, Optional, Protocol, TypeVar
+from typing import Any, Generic, Optional, Protocol, TypeVar, runtime_checkable
 
 import attrs
 
@@ -50,6 +54,18 @@ class Collector(Protocol[T]):
         """The things that are left once no more updates come."""
 
 
+@runtime_checkable
+class TimedCollector(Collector[T], Protocol[T]):
+    """A collector to which time that passes means something, too."""
+
+    @property
+    def next_due(self) -> Optional[float]:
+        """When ``pass_time`` is to be called, in seconds by ``time.monotonic()``; None: not before another update."""
+
+    def pass_time(self, at: float) -> list[T]:
+        """The things that are complete because it is this moment, and no other update has come."""
+
+
 @reportable
 class DerivedStream(Generic[T]):
     """An iterator over what a collector makes of the updates of a subscription; also a context manager.
@@ -76,6 +92,7 @@ class DerivedStream(Generic[T]):
         Deadline(timeout)  # raises now if it is no time-out
         self._updates = updates
         self._collector = collector
+        self._timed: Optional[TimedCollector[T]] = collector if isinstance(collector, TimedCollector) else None
         self._timeout = timeout
         self._last = last
         self._end: Optional[End] = None  # once ``last`` has come
@@ -111,9 +128,14 @@ class DerivedStream(Generic[T]):
         return self._collecting.acquire(timeout=-1 if seconds is None else seconds)
 
     def _collect(self, deadline: Deadline) -> list[T]:
-        item = self._end or self._updates._queue.take(deadline)
+        due = self._timed.next_due if self._timed is not None else None
+        due_in = math.inf if due is None else max(0.0, due - time.monotonic())
+        is_due_first = due_in < deadline.remaining
+        item = self._end or self._updates._queue.take(deadline.within(due_in) if is_due_first else deadline)
         if item is None:
-            raise self._late()
+            if self._timed is None or due is None or not is_due_first:
+                raise self._late()
+            return self._timed.pass_time(max(due, time.monotonic()))  # also in a program whose clock stands still
         if isinstance(item, End):
             rest = self._collector.rest()
             if rest:

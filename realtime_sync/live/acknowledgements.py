@@ -21,7 +21,9 @@ def _named(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
 
 
 def _decided(command: Mapping[str, Any], update: ConversationUpdate) -> bool:
-    return command.get("event_id") == getattr(update, "source_event_id", None)
+    """A decision tells who has asked: a delegation, a trigger, or the command; of that it may not tell the name."""
+    told = [getattr(update, name, None) for name in ("source_event_id", "delegation_id", "trigger_id")]
+    return told[0] == command.get("event_id") or not any(told)
 
 
 def _deleted(command: Mapping[str, Any], update: ConversationUpdate) -> bool:

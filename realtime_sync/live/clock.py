@@ -24,6 +24,7 @@ class LiveClock:
         self.kept = False
         self.begun_at: Optional[float] = None  # the first audio, by time.monotonic()
         self._until = 0.0  # to this moment the last audio lasts
+        self._expected_at = -RUNS_ON_SECONDS  # when a sender began
 
     def sent(self, seconds: float, now: Optional[float] = None) -> None:
         """So many seconds of audio were sent. They last from the end of what was sent before, or from now on."""
@@ -31,6 +32,10 @@ class LiveClock:
         if self.begun_at is None:
             self.begun_at = now
         self._until = max(self._until, now) + seconds
+
+    def expect(self) -> None:
+        """A sender has begun, whose first audio may take a moment."""
+        self._expected_at = time.monotonic()
 
     @property
     def audio_until(self) -> float:
@@ -40,9 +45,8 @@ class LiveClock:
     @property
     def runs_for(self) -> float:
         """Seconds until the clock stands if no more audio is sent; 0.0 if it stands."""
-        if self.begun_at is None:
-            return 0.0
-        return max(0.0, self._until + RUNS_ON_SECONDS - time.monotonic())
+        last = self._expected_at if self.begun_at is None else max(self._until, self._expected_at)
+        return max(0.0, last + RUNS_ON_SECONDS - time.monotonic())
 
     def check(self, what: str) -> None:
         """Raise ``ClockStoppedError`` if ``what`` would be waited for in vain."""

@@ -17,6 +17,7 @@ import realtime_sync.errors as errors
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
+from realtime_sync.live.delegating import Delegating
 from realtime_sync.live.start import LiveStart
 from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions
@@ -72,6 +73,7 @@ class LiveAttach(LiveStart):
         endpoint: Endpoint,
         settings: ConnectionSettings,
         provisions: Provisions,
+        delegating: Delegating,
         headers: Optional[Additions],
         query: Optional[Additions],
     ) -> LiveAttach:
@@ -81,8 +83,8 @@ class LiveAttach(LiveStart):
             endpoint=endpoint,
             settings=settings,
             options=LiveSessionOptions(),
-            delegation=None,
             provisions=provisions,
+            delegating=delegating,
             keep_clock=False,
             headers=headers,
             query={"graceful_close": "true", **(query or {})},  # so that the service tells how the session ended
@@ -116,6 +118,7 @@ class LiveFork(LiveStart):
         endpoint: Endpoint,
         settings: ConnectionSettings,
         provisions: Provisions,
+        delegating: Delegating,
         keep_clock: bool,
         headers: Optional[Additions],
         query: Optional[Additions],
@@ -127,8 +130,8 @@ class LiveFork(LiveStart):
             endpoint=endpoint,
             settings=settings,
             options=options,
-            delegation=None,
             provisions=provisions,
+            delegating=delegating,
             keep_clock=keep_clock,
             headers=headers,
             query=query,

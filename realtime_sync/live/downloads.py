@@ -21,6 +21,8 @@ def download_recording(
     check_path("path", path)
     door = f"{quoted_id(session_id, 'session_id')}/content"
     whole = os.fsdecode(path)
+    if not os.path.basename(whole):
+        raise InvalidInputError(f"path must be that of a file, and {whole!r} is none")
     if os.path.exists(whole) and not os.path.isfile(whole):  # a pipe or a device, which nothing may take the place of
         _fill(rest, door, whole, cancellation)
         return

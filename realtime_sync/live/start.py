@@ -16,12 +16,12 @@ import realtime_sync.errors as errors
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.endpoint.connect import refusal, refused
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
+from realtime_sync.live.delegating import Delegating
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
-from realtime_sync.protocol.live.settings import LiveDelegation
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.starting import ConnectionSettings, Provisions, connector, give_back, with_request_id
 from realtime_sync.transport import Connection
@@ -33,7 +33,7 @@ class LiveStart:
 
     Attributes:
         options: The settings, with the model.
-        delegation: Who does delegated work; None: this side.
+        delegating: Who does the work that the model hands over.
         keep_clock: Whether silence is sent while nobody sends audio.
         door: What follows ``/live/sessions`` in the path; empty: a new session.
     """
@@ -42,8 +42,8 @@ class LiveStart:
     endpoint: Endpoint
     settings: ConnectionSettings
     options: LiveSessionOptions
-    delegation: Optional[LiveDelegation]
     provisions: Provisions
+    delegating: Delegating = attrs.field(factory=Delegating)
     keep_clock: bool = True
     headers: Optional[Additions] = None
     query: Optional[Additions] = None
@@ -59,7 +59,12 @@ class LiveStart:
         engine: Optional[LiveEngine] = None
         try:
             engine = self.open_sessions.connected(connect, functools.partial(self._engine, writer))
-            session = LiveSession(engine, client_request_id=request_id, budget=self.provisions.budget)
+            session = LiveSession(
+                engine,
+                client_request_id=request_id,
+                budget=self.provisions.budget,
+                delegating=self.delegating,
+            )
             self._introduce(session, engine)
             return session
         except BaseException:  # Ctrl-C, too
@@ -73,7 +78,7 @@ class LiveStart:
     def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> LiveEngine:
         return LiveEngine(
             connection,
-            LiveState(),
+            LiveState(self.settings.limits.conversation),
             timeouts=self.settings.timeouts,
             limits=self.settings.limits,
             recording=writer,
@@ -83,6 +88,8 @@ class LiveStart:
         try:
             self.open_sessions.check_not_closed()  # close() may have been called before this session was registered
             self._start(engine)
+            if self.keep_clock:
+                session._audio.keep_clock()
             self.open_sessions.check_not_closed()
         except BaseException as error:
             session.close()
@@ -93,7 +100,7 @@ class LiveStart:
 
     def _start(self, engine: LiveEngine) -> None:
         """Say ``session.start``, and wait until the service has started the session."""
-        self._await(engine.send(LiveSessionStartCommand(session=self.options.wire_session(self.delegation))))
+        self._await(engine.send(LiveSessionStartCommand(session=self.options.wire_session(self.delegating.settings))))
 
     def _await(self, started: CommandHandle) -> None:
         """Wait for the answer to the first command. Raises what the service has against it."""

@@ -11,15 +11,17 @@ How it differs from the realtime protocol, as far as the core sees it:
    the WebSocket is closed, as in other sessions.
 
 Locks: this module has none. ``LiveState.apply`` is called with the engine's lock for delivery; the fields that it
-writes are each written in one assignment, and may be read by any thread.
+writes are each written in one assignment, and may be read by any thread. ``conversation`` is guarded by that lock.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar
 
+from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.conversation.live.conversation import LiveConversation
 from realtime_sync.core.commands import CommandHandle, PendingCommands
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
@@ -31,9 +33,9 @@ from realtime_sync.interrupts import Flag
 from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, matched_fields
 from realtime_sync.live.clock import LiveClock
 from realtime_sync.live.ends import end_by_service
-from realtime_sync.live.handles import LiveCommandHandle
+from realtime_sync.live.handles import LiveClip, LiveCommandHandle
 from realtime_sync.protocol.live.codec import live_decode, live_encode
-from realtime_sync.protocol.live.commands import LiveSessionCloseCommand
+from realtime_sync.protocol.live.commands import LiveSessionCloseCommand, LiveSessionOutputAudioFixturePlayCommand
 from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
@@ -49,6 +51,8 @@ from realtime_sync.transport import Connection
 
 if TYPE_CHECKING:
     from realtime_sync.recording import RecordingWriter
+
+T = TypeVar("T")
 
 VOCABULARY = Vocabulary(
     decode=lambda frame: live_decode(frame, arrived_at=time.monotonic()),
@@ -126,14 +130,18 @@ def exchange_of(connection: SessionConnection) -> LiveExchange:
 class LiveState:
     """What a GPT-Live session keeps, over all of its connections; see ``SessionState``.
 
+    ``most_bytes``: of the conversation; see ``QueueLimits.conversation``.
+
     Attributes:
+        conversation: What was said; read it with the engine's lock for delivery, or a copy of it.
         details: The settings as the service reported them last; None until it has.
         closed: The service's last word, with the final usage; None until it has come.
     """
 
     vocabulary = VOCABULARY
 
-    def __init__(self) -> None:
+    def __init__(self, most_bytes: Optional[int] = None) -> None:
+        self.conversation = LiveConversation(most_bytes=most_bytes)
         self.details: Optional[LiveSessionDetails] = None
         self.closed: Optional[LiveSessionClosedUpdate] = None
         self.messages = 0  # from the service, without the output track
@@ -162,6 +170,7 @@ class LiveState:
         if type(update) is LiveSessionOutputAudioDeltaUpdate:
             return
         self.messages += 1
+        self.conversation.apply(update)
         if isinstance(update, (LiveSessionStartedUpdate, LiveSessionUpdatedUpdate)):
             self.details = update.session
         elif isinstance(update, LiveSessionClosedUpdate):
@@ -169,6 +178,7 @@ class LiveState:
 
     def apply_in_silence(self, update: ConversationUpdate) -> bool:
         """See ``SessionState``: nothing is replayed, so everything that comes is delivered afterwards."""
+        self.conversation.apply(update)
         if isinstance(update, LiveSessionStartedUpdate):
             self.details = update.session
             return False
@@ -191,6 +201,7 @@ class LiveEngine(Engine):
         recording: Optional[RecordingWriter] = None,
     ) -> None:
         self.clock = LiveClock()
+        self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
         self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
         super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 
@@ -200,15 +211,34 @@ class LiveEngine(Engine):
         return self.state.details
 
     @property
+    def audio_format(self) -> SampleFormat:
+        """The format of the audio, both ways; the service's default until it has told it."""
+        told = self.details.audio_format if self.details is not None else None
+        return PCM if told is None else SampleFormat.of(told)
+
+    @property
     def traffic(self) -> tuple[int, int, int]:
         """See ``Engine``: the tracks flow all the time, so they are no sign of life."""
         return self.connection.number, self.state.messages, 0
 
     def new_handle(self, wire_type: str, event_id: Optional[str]) -> CommandHandle:
         """See ``Engine``. What is acknowledged on the timeline is not waited for while that stands."""
-        if wire_type not in NEEDS_CLOCK:
-            return super().new_handle(wire_type, event_id)
-        return LiveCommandHandle(wire_type, event_id, self.timeouts.acknowledge, self.check_process, self.clock)
+        about = wire_type, event_id, self.timeouts.acknowledge, self.check_process
+        if wire_type == LiveSessionOutputAudioFixturePlayCommand.wire_type:
+            self.clip = LiveClip(*about, self.clock)
+            return self.clip
+        return LiveCommandHandle(*about, self.clock) if wire_type in NEEDS_CLOCK else CommandHandle(*about)
+
+    def conversation(self) -> LiveConversation:
+        """A copy of what was said so far."""
+        return self.in_one_moment(lambda: None)[0]
+
+    def in_one_moment(self, read: Callable[[], T]) -> tuple[LiveConversation, T]:
+        """A copy of what was said, and the result of ``read``, which is called while no update is delivered."""
+        if self.end is None:  # if it has ended, the parent of a forked process holds no lock any more
+            self.check_process()
+        with self.delivering:
+            return self.state.conversation.snapshot(), read()
 
     # Ending ---------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from realtime_sync.server.clock import Clock, SystemClock
 from realtime_sync.server.defaults import default_responder, default_transcriber
 from realtime_sync.server.faults import Act, Faults, Refusal
 from realtime_sync.server.live.brain import DelegateWork, LiveBrain, ResponderBrain
+from realtime_sync.server.live.calls import TwinCall
 from realtime_sync.server.live.faults import LiveFaults, LiveRules
 from realtime_sync.server.live.session import TwinSession
 from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, Responder, Transcriber, Turn
@@ -59,6 +60,7 @@ __all__ = [
     "LiveBrain",
     "DelegateWork",
     "ResponderBrain",
+    "TwinCall",
     "TwinSession",
 ]
 

@@ -123,12 +123,13 @@ class RequestHandler(BaseHTTPRequestHandler):
             self._answer(self.realtime.rest.answer(RestRequest(asked.path, asked.query, asked.headers, b""), "GET"))
             return
         decision = admit(asked, self.realtime.policy)
-        if not is_live(asked.path) and self.realtime.rest.knows(asked.path):
+        upgrades = asked.headers.get("upgrade", "").lower() == "websocket"
+        if not (upgrades and is_live(asked.path)) and self.realtime.rest.knows(asked.path):
             refused = Refused("method_not_supported", "Only POST requests are accepted.", status=405)
             self._answer(attrs.evolve(refused.answer(), headers={"allow": "POST"}))
         elif isinstance(decision, HttpAnswer):
             self._answer(decision)
-        elif self._asked.headers.get("upgrade", "").lower() != "websocket":
+        elif not upgrades:
             told = "This is a WebSocket endpoint: send an upgrade request."
             self._refuse(Refused("upgrade_required", told, status=426))
         elif isinstance(decision, SocketRefusal):

@@ -1,6 +1,7 @@
 """Calls of functions by the model: each on a thread of its own, so many at once, each with a time-out.
 
-The life of a call: it waits in the queue, runs on a thread, and has an outcome, which is written once.
+What is called is a tool, or another function of the caller's that works for the model (``Work``). The life of a call:
+it waits in the queue, runs on a thread, and has an outcome, which is written once.
 
 - At most ``most`` calls run at once; the others wait in the order in which they came. A thread takes the first call of
   the queue, runs it, and takes the next; it ends when no call waits.
@@ -25,19 +26,18 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import Optional
+from typing import Callable, Optional
 
 import attrs
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import NoMoreThreadsError, ToolCancelledError, ToolError, UsageError, WaitTimeoutError
 from realtime_sync.interrupts import Change
-from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.secret import reportable
 from realtime_sync.threads import aside_if_nested, start_thread
 from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
-from realtime_sync.tools.tool import FunctionTool
 from realtime_sync.user_code import warn_once
+from realtime_sync.values import Value
 
 _log = logging.getLogger(__name__)
 
@@ -68,6 +68,23 @@ class ToolOutcome:
     cancelled: bool = False
 
 
+@attrs.frozen(repr=False, eq=False)
+class Work(Value):
+    """What a call runs.
+
+    Attributes:
+        kind: what it is, for messages: ``"tool"``.
+        name: the function's name.
+        run: calls the function, and makes a text of what it returns.
+        function: the function as it was written, for the warning that it has failed.
+    """
+
+    kind: str
+    name: str
+    run: Callable[[ToolContext], str]
+    function: Callable[..., object]
+
+
 @reportable
 class RunningCall:
     """A call on its way; made by ``ToolRunner.start``.
@@ -76,18 +93,14 @@ class RunningCall:
     """
 
     def __init__(
-        self,
-        call: FunctionCallItem,
-        tool: Optional[FunctionTool[..., object]],
-        threads: CallThreads,
-        timeout: Optional[float],
+        self, call_id: str, name: str, work: Optional[Work], threads: CallThreads, timeout: Optional[float]
     ) -> None:
-        self.call_id = call.call_id or ""
-        self.name = call.name or ""
+        self.call_id = call_id
+        self.name = name
+        self.what = f"{work.kind if work is not None else 'tool'} {name}"
         self.cancellation = ToolCancellation()
         self.settled: Optional[ToolOutcome] = None  # written once, by CallThreads.settle
-        self._arguments = call.arguments or ""
-        self._tool = tool
+        self._work = work
         self._threads = threads
         self._timeout = timeout
         self._variables = contextvars.copy_context()  # so that traces and the like see the caller's
@@ -106,7 +119,7 @@ class RunningCall:
     @aside_if_nested
     def cancel(self) -> None:
         """Ask the function to stop, and give the call its outcome at once; calling it again does nothing."""
-        self._give_up(ToolCancelledError(f"the tool {self.name} was cancelled"), cancelled=True)
+        self._give_up(ToolCancelledError(f"the {self.what} was cancelled"), cancelled=True)
 
     def outcome(self, timeout: Optional[float] = None) -> ToolOutcome:
         """Wait for the call's end. What the function raises is in the outcome, and is not raised here.
@@ -121,7 +134,7 @@ class RunningCall:
             WaitTimeoutError: the call has not ended in time; it goes on.
         """
         if not self._threads.wait(self, Deadline(timeout)):
-            raise WaitTimeoutError(f"the tool {self.name} has not finished within {timeout} s; it goes on")
+            raise WaitTimeoutError(f"the {self.what} has not finished within {timeout} s; it goes on")
         assert self.settled is not None
         return self.settled
 
@@ -136,21 +149,21 @@ class RunningCall:
 
     def execute(self) -> None:
         """Call the function, and settle its outcome unless the call was given up meanwhile."""
-        assert self._tool is not None
+        assert self._work is not None
         context = ToolContext(self.call_id, self.name, self.cancellation)
         error: Optional[BaseException] = None
         try:
-            output = self._variables.run(self._tool.call, self._arguments, context)
+            output = self._variables.run(self._work.run, context)
         except BaseException as raised:  # SystemExit, too: the function raised it, and it must not end this thread
             output, error = _error_text(raised), raised
         if not self._settle(output, error) and not isinstance(error, ToolCancelledError):
-            text = "The tool %s was given up, and has ended after %.1f s; its result is dropped"
-            _log.warning(text, self.name, self._seconds_since_start(), exc_info=error)
+            text = "The %s was given up, and has ended after %.1f s; its result is dropped"
+            _log.warning(text, self.what, self._seconds_since_start(), exc_info=error)
 
     def give_up_in_time(self) -> None:
         """Give the call up if its time is up."""
         if self.seconds_left == 0:
-            error = WaitTimeoutError(f"the tool {self.name} took longer than {self._timeout} s and was given up")
+            error = WaitTimeoutError(f"the {self.what} took longer than {self._timeout} s and was given up")
             self._give_up(error, timed_out=True)
 
     def fail(self, reason: str) -> None:
@@ -177,19 +190,23 @@ class RunningCall:
         """Tell the people who wrote the function: the model, which is told in any case, does not mend it."""
         ours = isinstance(error, _OURS)  # its message says all that there is to say
         what, traceback = (error, None) if ours else (type(error).__name__, error)
-        _log.warning("The tool %s failed, and the model is told: %s", self.name, what, exc_info=traceback)
-        if self._tool is not None and not isinstance(error, ToolError):  # wrong arguments are the model's fault
-            warn_once(self._tool.function, error, f"the tool {self.name}", "the model was told so")
+        _log.warning("The %s failed, and the model is told: %s", self.what, what, exc_info=traceback)
+        if self._work is not None and not isinstance(error, ToolError):  # wrong arguments are the model's fault
+            warn_once(self._work.function, error, f"the {self.what}", "the model was told so")
 
     def _seconds_since_start(self) -> float:
         return 0.0 if self.started is None else time.monotonic() - self.started
 
 
 class CallThreads:
-    """The queue of one runner's calls, and the threads that run them; the rules are at the head of this module."""
+    """The queue of one runner's calls, and the threads that run them; the rules are at the head of this module.
 
-    def __init__(self, most: int) -> None:
+    ``most``: how many calls run at once. ``kind``: of what is called, for the names of the threads.
+    """
+
+    def __init__(self, most: int, kind: str = "tool") -> None:
         self._most = most
+        self._kind = kind
         self._lock = threading.Lock()  # guards all below, and the writing of RunningCall.settled
         self._changed = Change()  # told when a call begins or has its outcome
         self._queue: deque[RunningCall] = deque()
@@ -249,7 +266,7 @@ class CallThreads:
                 reason = str(error)
             hopeless = [] if self._at_work() else list(self._queue)
         for call in hopeless:
-            call.fail(f"the tool {call.name} was not called: {reason}")
+            call.fail(f"the {call.what} was not called: {reason}")
 
     @aside_if_nested
     def close(self, timeout: float, caller: threading.Thread) -> None:
@@ -280,7 +297,7 @@ class CallThreads:
             self._start_thread()
 
     def _start_thread(self) -> None:
-        thread = start_thread(self._work, f"realtime-sync-tool-{next(self._numbers)}")
+        thread = start_thread(self._work, f"realtime-sync-{self._kind}-{next(self._numbers)}")
         self._threads[thread] = None  # before the thread takes a call, for which it needs the lock
 
     def _work(self) -> None:

@@ -40,6 +40,7 @@ from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.values import Value
 
 if TYPE_CHECKING:
+    from realtime_sync.core.engine import Engine
     from realtime_sync.tools.calls import ToolOutcome
     from realtime_sync.tools.runner import CallBatch, ToolRunner
 
@@ -256,7 +257,7 @@ def calls_to_make(items: Iterable[ConversationItem]) -> list[FunctionCallItem]:
     return list({call.call_id: call for call in calls if call.call_id}.values())
 
 
-def cancel_elsewhere(engine: RealtimeEngine, cancellation: ToolCancellation) -> None:
+def cancel_elsewhere(engine: Engine, cancellation: ToolCancellation) -> None:
     """Cancel on a thread of its own: the reader, which calls this, must not run what a function wants to be called."""
     try:
         engine.start_thread(cancellation.cancel, "cancel")

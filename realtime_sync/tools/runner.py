@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import types
@@ -15,7 +16,7 @@ from realtime_sync.protocol.items import FunctionCallItem
 from realtime_sync.protocol.options import ConversationFunctionTool, ConversationTool
 from realtime_sync.protocol.tool_options import as_tool
 from realtime_sync.secret import reportable
-from realtime_sync.tools.calls import CallThreads, RunningCall, ToolOutcome
+from realtime_sync.tools.calls import CallThreads, RunningCall, ToolOutcome, Work
 from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.tools.tool import FunctionTool, checked_timeout, function_tool
 
@@ -182,7 +183,12 @@ class ToolRunner:
             self._threads, self._pid = CallThreads(self._max_workers), os.getpid()
         tool = self._tools.get(call.name or "")
         timeout = self._timeout if tool is None or tool.timeout is None else tool.timeout
-        return RunningCall(call, tool, self._threads, timeout)
+        work = (
+            None
+            if tool is None
+            else Work("tool", tool.name, functools.partial(tool.call, call.arguments or ""), tool.function)
+        )
+        return RunningCall(call.call_id or "", call.name or "", work, self._threads, timeout)
 
     def _begin(self, running: RunningCall) -> None:
         if running.name in self._tools:

@@ -8,11 +8,18 @@ from typing import Any, Callable
 
 import pytest
 
-from realtime_sync import ConsumerTooSlowError, ConversationUpdate
+from realtime_sync import (
+    ConsumerTooSlowError,
+    ConversationUpdate,
+    ConversationUpdateKind,
+    LiveSessionClosedUpdate,
+    LiveUpdateKind,
+)
 from realtime_sync.core.derived_streams import DerivedStream
-from realtime_sync.core.streams import End, UpdateQueue
+from realtime_sync.core.streams import End, UpdateQueue, condition
 from realtime_sync.core.update_streams import UpdateStream
 from realtime_sync.errors import ConnectionClosedError, WaitTimeoutError
+from realtime_sync.protocol.live.codec import live_decode
 from tests.core.harness import Running, threads_waiting_in, until
 
 DONE = ConversationUpdate.from_json('{"type": "response.done", "response": {"id": "r"}}')
@@ -210,3 +217,28 @@ def test_a_derived_stream_that_is_closed_releases_all_who_wait() -> None:
     stream.close()
     ended.wait(10)
     assert [taker.result() for taker in takers] == [[], [], []]
+
+
+# What one waits for -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wanted", [LiveUpdateKind.SESSION_CLOSED, "session.closed", LiveSessionClosedUpdate])
+def test_an_update_of_a_live_session_is_waited_for_by_kind_type_or_class(wanted: Any) -> None:
+    is_it = condition(wanted)
+    assert is_it(live_decode('{"type": "session.closed", "reason": "expired", "session": {}, "usage": {}}'))
+    assert not is_it(live_decode('{"type": "session.started", "session": {}}'))
+
+
+def test_what_has_no_class_is_waited_for_by_the_unknown_kind_of_either_protocol() -> None:
+    news = live_decode('{"type": "session.news"}')
+    assert condition(LiveUpdateKind.UNKNOWN)(news)
+    assert condition(ConversationUpdateKind.UNKNOWN)(news)
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"), [("session.strated", "session.started"), ("response.dnoe", "response.done")]
+)
+def test_a_mistyped_type_of_either_protocol_is_answered_by_the_one_that_is_meant(slip: str, meant: str) -> None:
+    with pytest.warns(UserWarning, match=f"'{slip}' is no update that this version knows: is '{meant}' meant?"):
+        condition(slip)
+    condition(meant)

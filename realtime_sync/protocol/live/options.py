@@ -11,7 +11,7 @@ import attrs
 from realtime_sync.advice import NamedFields
 from realtime_sync.checks import check_whole
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.models import find_model
+from realtime_sync.models import LiveModelName, find_model
 from realtime_sync.protocol.audio_options import AudioFormat, CustomVoice, as_audio_format
 from realtime_sync.protocol.hiding import secret_extra
 from realtime_sync.protocol.live.history import GivenMessage, LiveHistoryItem, as_history
@@ -126,17 +126,12 @@ def _check_model(_: object, __: attrs.Attribute[Any], model: object) -> None:
     if not isinstance(model, str) or not model.strip():
         raise InvalidInputError(f"model must be the name of a live model, such as 'gpt-live-1.1', not {model!r:.60}")
     known = find_model(model)
-    kind = known.kind if known is not None else "conversation" if model.startswith("gpt-realtime") else "live"
-    starts = {
-        "transcription": "start_transcription_session(...)",
-        "translation": "start_translation_session(...)",
-    }
+    kind = known.kind if known is not None else "conversation" if model.startswith("gpt-realtime-") else "live"
     if kind != "live":
         what = "conversation" if kind == "preview" else kind
         raise InvalidInputError(
-            f"{model!r} is a {what} model, and no live one: a session with it is "
-            f"client.{starts.get(kind, 'start_conversation_session(...)')}; live models are 'gpt-live-1.1' and "
-            "'gpt-live-1'"
+            f"{model!r} is a {what} model, and no live one: a session with it is client.start_{what}_session(...); "
+            "live models are 'gpt-live-1.1' and 'gpt-live-1'"
         )
 
 
@@ -183,7 +178,7 @@ class LiveSessionOptions(Comparable, metaclass=_LiveNames):
         extra: What has no field here, by its name on the wire: laid over the ``session`` that is sent.
     """
 
-    model: Optional[str] = attrs.field(default=None, validator=_check_model)
+    model: Optional[LiveModelName] = attrs.field(default=None, validator=_check_model)
     instructions: Optional[str] = attrs.field(default=None, validator=_check_text)
     voice: Optional[Union[LiveVoice, CustomVoice]] = attrs.field(default=None, validator=_check_voice)
     audio_format: Optional[AudioFormat] = attrs.field(default=None, converter=_format)

@@ -216,11 +216,14 @@ class TwinCall:
 
     # What the REST operations do; raise Refused -------------------------------------------------------------------
 
-    def accept(self, settings: Json) -> None:
-        """Begin its session, and let sound flow."""
+    def accept(self, settings: Json, original: Optional[TwinSession] = None) -> None:
+        """Begin its session, and let sound flow. ``original``: the session that it is a fork of."""
         with self._lock:
             self._require("incoming")
-            self._start(settings, by_telephone=self._came_in).connect()
+            session = self._start(settings, by_telephone=self._came_in)
+            if original is not None:
+                session.talk.goes_on_from(original.talk)
+            session.connect()
 
     def dial(self, number: str, settings: Json, *, is_answered: bool) -> None:
         """Begin its session, and let it ring at the other end. ``is_answered``: by itself, soon."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Optional
 
 from realtime_sync.server.auth import LiveDoor, Policy
 from realtime_sync.server.checks import boolean, json_object, record
@@ -34,6 +34,12 @@ class TwinFork(TwinSession):
     ) -> None:
         super().__init__(door, policy, rules, settings, upgrade)
         self.original = original
+
+    def begin(self, session: Json, event_id: Optional[str] = None) -> None:
+        """See ``TwinSession``."""
+        with self.lock:
+            super().begin(session, event_id)
+            self.talk.goes_on_from(self.original.talk)
 
     def start_settings(self, told: Json) -> Json:
         """See ``TwinSession``: they say only what is to differ from the original."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Optional
 from urllib.parse import unquote
 
 from realtime_sync.server.checks import (
@@ -17,6 +18,7 @@ from realtime_sync.server.checks import (
 from realtime_sync.server.live.calls import TwinCall
 from realtime_sync.server.live.forks import forked_browser_settings
 from realtime_sync.server.live.media import accepted_settings, browser_settings, telephone_settings
+from realtime_sync.server.live.session import TwinSession
 from realtime_sync.server.live.sessions import LiveSessions
 from realtime_sync.server.rest import Operation, RestRequest
 from realtime_sync.server.sdp import answer_to
@@ -70,12 +72,14 @@ class LiveRest:
         _fork(told, "")
         original = self._sessions.stored(unquote(session_id))
         settings = forked_browser_settings(original, told.get("session") or {})
-        return self._connected(request, settings, told["transport"]["sdp"])
+        return self._connected(request, settings, told["transport"]["sdp"], original)
 
-    def _connected(self, request: RestRequest, settings: Json, offer: str) -> HttpAnswer:
+    def _connected(
+        self, request: RestRequest, settings: Json, offer: str, original: Optional[TwinSession] = None
+    ) -> HttpAnswer:
         answer = answer_to(offer)
         call = self._sessions.new_call(azure=_is_azure(request))
-        call.accept(self._checked(settings))
+        call.accept(self._checked(settings), original)
         return HttpAnswer(201, {"session": {"id": call.id}, "transport": {"type": "webrtc", "sdp": answer}})
 
     def _accept(self, request: RestRequest, session_id: str) -> None:

@@ -45,6 +45,13 @@ class TwinTalk:
         for item in self._session.options["input"]:
             self._add(str(item["role"]), str(item["content"][0]["text"]))
 
+    def goes_on_from(self, other: TwinTalk) -> None:
+        """What was said in another session is known."""
+        self._messages.extend(other._messages)
+        for role, text in (("user", other._user.strip()), ("assistant", other._model.strip())):
+            if text:
+                self._add(role, text)
+
     def was_said(self, role: str, text: str) -> None:
         """Somebody's words were told."""
         if role == "user":

@@ -1,0 +1,167 @@
+"""Working for delegations: by a function of the caller's, or by whoever iterates over them.
+
+A delegate is called on threads of its own, as tools are (``tools/calls.py``): it has a time-out, and one that hangs is
+left behind, so that it holds neither the session's end nor the interpreter's. Its threads outlast a call; those here
+take the requests in order, wait for the delegate, and have its result said. By default there is one, so that requests
+are worked on one after the other: the model often hands over a mere continuation of the sentence before.
+
+What the delegate raises is told to people (the log, and a warning once for each function); the model is only told that
+the work could not be completed, for an error's text may hold a secret. No state here, but for what threads run.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import inspect
+import logging
+from collections.abc import Iterator
+from typing import Callable, Final, Generic, Optional, TypeVar
+
+from realtime_sync.core.engine import Engine
+from realtime_sync.core.streams import End
+from realtime_sync.deadline import Deadline
+from realtime_sync.errors import InvalidInputError, RealtimeSyncError, WaitTimeoutError, told_again
+from realtime_sync.live.delegation import DelegationQueue, DelegationRequest
+from realtime_sync.live.handover import Handover
+from realtime_sync.live.handovers import HandoverQueue
+from realtime_sync.secret import reportable
+from realtime_sync.tools.calls import CallThreads, RunningCall, ToolOutcome, Work
+from realtime_sync.tools.results import result_text
+
+H = TypeVar("H", bound=Handover)
+
+logger = logging.getLogger(__name__)
+
+Delegate = Callable[[DelegationRequest], object]
+"""Works for a delegation. A text that it returns is said; None: nothing more is said; all else is said as JSON."""
+
+FAILED = "The request could not be completed."
+TIMED_OUT = "The request could not be completed in time."
+
+TIMEOUT_SECONDS: Final = 120.0
+
+# So many functions may hang before no other is called: twice as many threads, see tools/calls.py.
+_LEAST_THREADS = 8
+
+
+def check_callable(what: str, function: Callable[..., object]) -> None:
+    """Raise ``InvalidInputError`` if a function cannot be called with one argument."""
+    try:
+        inspect.signature(function).bind(None)
+    except TypeError:
+        raise InvalidInputError(
+            f"{what} must be a function of one argument, what was handed over: def {what}(request): ...; it is "
+            f"{function!r:.60}"
+        ) from None
+    except ValueError:  # some builtins do not say what they take
+        pass
+
+
+def name_of(function: object) -> str:
+    """A function's name, for messages."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+class DelegateThreads(Generic[H]):
+    """Calls a function with each thing of a queue.
+
+    ``kind``: what the function is, in messages. ``concurrency``: for how many at once. ``timeout``: seconds for each;
+    None: no limit.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        queue: HandoverQueue[H],
+        function: Callable[[H], object],
+        *,
+        kind: str = "delegate",
+        concurrency: int = 1,
+        timeout: Optional[float] = TIMEOUT_SECONDS,
+    ) -> None:
+        self._engine = engine
+        self._queue = queue
+        self._function = function
+        self._kind = kind
+        self._concurrency = concurrency
+        self._timeout = timeout
+        self._calls = CallThreads(max(concurrency, _LEAST_THREADS), "delegate")
+
+    def begin(self) -> None:
+        """Start to work. Raises ``NoMoreThreadsError``."""
+        for _ in range(self._concurrency):
+            context = contextvars.copy_context()  # so that traces and the like see the caller's
+            self._engine.start_thread(functools.partial(context.run, self._serve), "delegate")
+
+    def _serve(self) -> None:
+        while isinstance(request := self._queue.take(Deadline(None)), Handover):
+            try:
+                self._work_for(request)
+            except RealtimeSyncError as error:  # nobody waits here to whom it could be raised
+                logger.error("nothing is said for %s: %s: %s", request._name, type(error).__name__, error)
+            self._queue.finish(request)
+
+    def _work_for(self, request: H) -> None:
+        work = Work(self._kind, name_of(self._function), lambda _: self._result(request), self._function)
+        call = RunningCall("", work.name, work, self._calls, self._timeout)
+        forget = request._cancellation.on_cancel(call.cancel)
+        self._calls.submit(call)
+        outcome = call.outcome()
+        forget()
+        text = _words_for(outcome, request)
+        request._answered = True
+        if text.strip():
+            request._say("commentary", text)
+        if outcome.timed_out:
+            request._cancellation.cancel()  # what the function says later is dropped
+
+    def _result(self, request: H) -> str:
+        result = self._function(request)
+        return "" if result is None else result_text(result)
+
+
+def _words_for(outcome: ToolOutcome, request: Handover) -> str:
+    """What is to be said at the end of a call. One that was cancelled has logged it, if it says anything."""
+    if outcome.error is None:
+        return outcome.output
+    if outcome.cancelled or request.answered or request._delegation_id is None:  # nobody waits for it
+        return ""
+    return TIMED_OUT if outcome.timed_out else FAILED
+
+
+@reportable
+class DelegationStream:
+    """An iterator over delegations, for whoever answers them; see ``LiveSession.delegations``.
+
+    Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end. Any thread may
+    iterate; each request goes to one of them. Breaking off loses nothing: iterate again.
+
+    Args:
+        queue: the session's.
+        timeout: seconds to wait for each request, then ``WaitTimeoutError`` is raised, and iteration may go on; None
+            waits as long as the session lives.
+    """
+
+    def __init__(self, queue: DelegationQueue, timeout: Optional[float] = None) -> None:
+        Deadline(timeout)  # raises now if it is no time-out
+        self._queue = queue
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return "<DelegationStream>"
+
+    def __iter__(self) -> Iterator[DelegationRequest]:
+        return self
+
+    def __next__(self) -> DelegationRequest:
+        item = self._queue.take(Deadline(self._timeout))
+        if item is None:
+            raise WaitTimeoutError(f"the model delegated nothing within {self._timeout} s; the session goes on")
+        if isinstance(item, End):
+            if item.clean:
+                raise StopIteration
+            raise told_again(item.reason)
+        return item
