@@ -8,6 +8,7 @@ from typing import Any, Callable
 
 import pytest
 
+from realtime_sync.errors import ConfigurationError
 from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer
 from realtime_sync.testing import ManualClock
 from tests.harness import until
@@ -23,6 +24,21 @@ AZURE = "/openai/v1/live/sessions"
 
 def message(role: str, text: str, kind: str = "input_text", **fields: Any) -> Json:
     return {"role": role, "content": [{"type": kind, "text": text}], **fields}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LiveRules(words_ahead_ms=-1),
+        lambda: LiveRules(brain="Hello."),  # type: ignore[arg-type]
+        lambda: LiveRules(in_own_words="Hello."),  # type: ignore[arg-type]
+        lambda: LiveFaults(late_words_ms=-1),
+        lambda: RealtimeServer(live=LiveFaults()),  # type: ignore[arg-type]
+    ],
+)
+def test_rules_that_make_no_sense_are_told_at_once(make: Callable[[], object]) -> None:
+    with pytest.raises(ConfigurationError):
+        make()
 
 
 # The start ---------------------------------------------------------------------------------------------------------
