@@ -13,6 +13,7 @@ from typing import Any, Optional, Union
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
@@ -38,6 +39,11 @@ class SidebandEngine(LiveEngine):
     def __init__(self, *arguments: Any, **settings: Any) -> None:
         super().__init__(*arguments, **settings)
         self.clock.kept = True  # by whoever sends the audio
+
+    @property
+    def audio_format(self) -> SampleFormat:
+        """See ``LiveEngine``: both sides are told as PCM at 24,000 Hz, whatever the session's own format is."""
+        return PCM
 
     @property
     def close_seconds(self) -> float:
