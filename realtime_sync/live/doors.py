@@ -53,10 +53,6 @@ class SidebandEngine(LiveEngine):
     def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
         Engine._say_close(self, connection, code, reason, within)  # no session.close: the session goes on
 
-    def close_here(self, code: int, reason: str) -> None:
-        """See ``Engine``."""
-        Engine.close_here(self, code, reason)
-
     def check_audio(self) -> None:
         """See ``LiveEngine``: none can be sent."""
         self.check_open()
