@@ -23,6 +23,16 @@ def _not_negative(owner: object, field: attrs.Attribute[Any], value: Optional[fl
         raise ConfigurationError(f"{field.name} is {value!r}, but cannot be less than 0.")
 
 
+def _a_function(owner: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{field.name} is {value!r}, but must be a function of a turn, or None.")
+
+
+def _a_text_of_a_text(owner: object, field: attrs.Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise ConfigurationError(f"{field.name} is {value!r}, but must be a function of a text that returns a text.")
+
+
 @attrs.frozen(kw_only=True)
 class LiveFaults:
     """What goes wrong in live sessions. Everything is off by default. Milliseconds are of the session's timeline.
@@ -78,13 +88,13 @@ class LiveRules:
         faults: What goes wrong.
 
     Raises:
-        ConfigurationError: If a number is less than 0.
+        ConfigurationError: If a number is less than 0, or what must be a function is none.
     """
 
-    brain: Optional[LiveBrain] = None
-    backend: Optional[Responder] = None
+    brain: Optional[LiveBrain] = attrs.field(default=None, validator=_a_function)
+    backend: Optional[Responder] = attrs.field(default=None, validator=_a_function)
     yields: Optional[bool] = None
-    in_own_words: Callable[[str], str] = str
+    in_own_words: Callable[[str], str] = attrs.field(default=str, validator=_a_text_of_a_text)
     acknowledgement: str = "Sure, checking that now."
     words_ahead_ms: float = attrs.field(default=0.0, validator=_not_negative)
     usage_seconds: Optional[float] = attrs.field(default=None, validator=_not_negative)

@@ -80,6 +80,18 @@ def test_without_a_clock_nothing_lands_and_the_close_tells_of_it(open_call: Open
     assert call.peer.text("output") == ""
 
 
+def test_nothing_is_said_of_what_came_just_as_the_clock_stood(open_call: OpenCall) -> None:
+    call = open_call()
+    call.silence(1.0)
+    call.advance(2.95)
+    assert call.twin.stands
+    assert call.twin.model_ms < call.twin.timeline_ms
+    call.commentary("Nobody hears this.")
+    call.advance(10)
+    assert not told(call, "session.output_transcript.delta")
+    assert not told(call, "session.commentary.appended")
+
+
 def test_what_was_sent_while_the_clock_stood_lands_when_audio_comes_again(open_call: OpenCall) -> None:
     call = open_call()
     call.silence(1.0)
