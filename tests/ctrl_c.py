@@ -326,7 +326,11 @@ class Interrupt:
 
 
 def client_of(session: Any) -> Any:
-    url = session._engine.connection.transport.url.partition("?")[0].removesuffix("/realtime").removesuffix("/live/sessions")
+    url = (
+        session._engine.connection.transport.url.partition("?")[0]
+        .removesuffix("/realtime")
+        .removesuffix("/live/sessions")
+    )
     timeouts = Timeouts(connect=5, greeting=5, send=5, acknowledge=5, close=1)
     return OpenAIClient("a-key", endpoint=url, timeouts=timeouts).get_realtime_conversation_client("m")
 

@@ -351,7 +351,7 @@ class LiveSession(WireSession):
         """
         from realtime_sync.live.talk import talk
 
-        self._engine.check_open()
+        self._engine.check_audio()
         talk(self, self._audio, self._delegation, microphone, speaker, stop=stop, on_update=on_update, linger=linger)
 
     # [D] Delegated work ---------------------------------------------------------------------------------------

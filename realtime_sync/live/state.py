@@ -242,6 +242,10 @@ class LiveEngine(Engine):
 
     # Ending ---------------------------------------------------------------------------------------------------------
 
+    def check_audio(self) -> None:
+        """Raise if no audio can be sent."""
+        self.check_open()
+
     @property
     def close_seconds(self) -> float:
         """See ``Engine``."""

@@ -74,4 +74,4 @@ def until_said(session: LiveSession, word: str) -> None:
     deadline = time.monotonic() + WAIT
     said = ""
     while word not in said:
-        said += str(getattr(session.wait_for("session.output_transcript.delta", deadline - time.monotonic()), "delta"))
+        said += str(session.wait_for("session.output_transcript.delta", deadline - time.monotonic()).delta)
