@@ -13,6 +13,7 @@ from typing import Any, Optional, Union
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
@@ -43,16 +44,17 @@ class SidebandEngine(LiveEngine):
         self.clock.kept = True  # by whoever sends the audio
 
     @property
+    def audio_format(self) -> SampleFormat:
+        """See ``LiveEngine``: both sides are told as PCM at 24,000 Hz, whatever the session's own format is."""
+        return PCM
+
+    @property
     def close_seconds(self) -> float:
         """See ``Engine``."""
         return self.timeouts.close
 
     def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
         Engine._say_close(self, connection, code, reason, within)  # no session.close: the session goes on
-
-    def close_here(self, code: int, reason: str) -> None:
-        """See ``Engine``."""
-        Engine.close_here(self, code, reason)
 
     def check_audio(self) -> None:
         """See ``LiveEngine``: none can be sent."""

@@ -49,7 +49,7 @@ class LiveCall:
     sdp: str = attrs.field(default="", repr=False)
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, init=False)
 class SipTrunk(Value):
     """Who carries the calls that are dialled.
 
@@ -65,12 +65,18 @@ class SipTrunk(Value):
     username: Optional[str] = None
     password: Optional[str] = attrs.field(default=None, converter=attrs.converters.optional(Secret))
 
-    def __attrs_post_init__(self) -> None:
+    @discreet
+    def __init__(
+        self, *, provider_url: str, caller_number: str, username: Optional[str] = None, password: Optional[str] = None
+    ) -> None:
         """Refuse now what cannot be sent."""
-        check_text(self.provider_url, "provider_url")
-        check_text(self.caller_number, "caller_number")
-        if (self.username is None) != (self.password is None):
+        check_text(provider_url, "provider_url")
+        check_text(caller_number, "caller_number")
+        if (username is None) != (password is None):
             raise InvalidInputError("a trunk has a username and a password, or neither")
+        self.__attrs_init__(  # type: ignore[attr-defined]  attrs makes it
+            provider_url=provider_url, caller_number=caller_number, username=username, password=password
+        )
 
     def wire(self) -> Json:
         """As the request has it."""

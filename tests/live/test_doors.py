@@ -27,6 +27,7 @@ from realtime_sync import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.audio.formats import MULAW, PCM
 from realtime_sync.live.responses_backend import ResponsesBackend
 from realtime_sync.protocol.live.commands import LiveSessionCommentaryAppendCommand, LiveSessionInputAudioMuteCommand
 from realtime_sync.protocol.live.updates import LiveSessionInputAudioAppendUpdate
@@ -337,3 +338,16 @@ def test_the_recording_of_a_stored_session_is_saved(house: LiveHouse, tmp_path: 
     with wave.open(str(tmp_path / "call.wav")) as file:
         assert (file.getnchannels(), file.getframerate()) == (2, 24_000)
         assert file.getnframes() >= 24_000
+
+
+def test_a_sideband_s_sound_is_pcm_whatever_the_session_s_own_format_is(plain: LiveHouse) -> None:
+    primary = plain.start(LiveSessionOptions(audio_format="audio/pcmu"))
+    sideband = attached(plain, str(primary.id))
+    assert primary.sample_format is MULAW
+    assert sideband.sample_format is PCM
+    turns = sideband.turns(keep_audio=True)
+    plain.twin.say("Hello there.")
+    turn = next(turn for turn in turns if turn.speaker == "assistant")
+    assert turn.audio_format == PCM
+    assert turn.audio is not None
+    assert len(turn.audio) / 48 > 400
