@@ -80,6 +80,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.protocol.dialects import Dialect as Dialect
     from realtime_sync.protocol.items import *  # noqa: F403
     from realtime_sync.protocol.kinds import ConversationUpdateKind as ConversationUpdateKind
+    from realtime_sync.protocol.kinds import UpdateKind as UpdateKind
     from realtime_sync.protocol.live.commands import *  # noqa: F403
     from realtime_sync.protocol.live.history import *  # noqa: F403
     from realtime_sync.protocol.live.kinds import LiveUpdateKind as LiveUpdateKind
@@ -170,7 +171,7 @@ _LATE = {
     "models": "MODELS ModelInfo ServiceEndsWarning",
     "protocol.connection_updates": "SessionDisconnectedUpdate SessionReconnectedUpdate",
     "protocol.dialects": "Dialect",
-    "protocol.kinds": "ConversationUpdateKind",
+    "protocol.kinds": "ConversationUpdateKind UpdateKind",
     "protocol.live.kinds": "LiveUpdateKind",
     "protocol.live.update_base": "LiveUpdate",
     "protocol.registry": "UNSET Setting UnsetType",

@@ -1,9 +1,10 @@
-"""Ctrl-C in every public call: ``python -m tests.ctrl_c everywhere|random|reconnecting SECONDS [CALL...]``.
+"""Ctrl-C in every public call: ``python -m tests.ctrl_c everywhere|random|reconnecting|live SECONDS [CALL...]``.
 
 A real Ctrl-C is handled in the main thread when a Python function is entered, when a call of a C function returns, and
 when a loop jumps back. ``everywhere`` raises ``KeyboardInterrupt`` at each of the first two, one after the other in one
 call after the other, in a random order until the time is up. ``random`` and ``reconnecting`` (with ``reconnect=True``)
-have a timer send 2,000 signals. After each interrupt the session must answer on another thread; or it must have ended
+have a timer send 2,000 signals. ``live`` is ``everywhere`` in a GPT-Live session, whose clock must be kept all the
+while. After each interrupt the session must answer on another thread; or it must have ended
 because a frame was cut, which is documented. Nothing of the call may be left: no thread, no claim, no listener, no
 awaited command. What was opened is closed in time, and leaves no descriptor.
 """
@@ -244,12 +245,51 @@ def talks(session: Any) -> None:
     opened(session).talk(FileMicrophone(AUDIO, pace=50, pause_ms=20, endless=False), speaker, linger=0.1)
 
 
+def appends(session: Any) -> None:
+    session.append_thinking("It rains. " * 200)
+
+
+def mutes(session: Any) -> None:
+    session.mute_input().wait()
+    session.unmute_input().wait()
+
+
+def plays_a_clip(session: Any) -> None:
+    session.play_clip(AUDIO).wait_until_played()
+
+
+def sends_audio_at_real_time(session: Any) -> None:
+    session.send_audio(AUDIO)
+
+
+def starts_sending_at_real_time(session: Any) -> None:
+    session.start_sending_audio(AUDIO).wait(5)
+
+
+def opened_live(session: Any) -> Any:
+    OTHERS.append(client_of(session))
+    return OTHERS[-1].start_live_session()
+
+
+def opens_a_live_session(session: Any) -> None:
+    opened_live(session).close()
+
+
+def talks_in_full_duplex(session: Any) -> None:
+    OTHERS.append(speaker := FileSpeaker())
+    session.talk(FileMicrophone(AUDIO, pause_ms=20, endless=False), speaker, linger=0)
+
+
 CALLS = (
     adds_an_item, adds_history, configures, sends_a_message, asks, asks_with_deltas, asks_a_recording, asks_with_tools,
     reads_aloud, plays, has_a_response,
     starts_a_response, receives, waits_for_an_update, subscribes, runs_callbacks, iterates_over_turns,
     reads_the_conversation, sends_audio, starts_sending_audio, writes_audio, commits, interrupts, interrupts_on_speech,
     approves, opens_a_session, closes_a_session, talks,
+)  # fmt: skip
+LIVE_CALLS = (
+    appends, mutes, plays_a_clip, sends_audio_at_real_time, starts_sending_at_real_time, writes_audio,
+    opens_a_live_session, talks_in_full_duplex,
 )  # fmt: skip
 
 # The interrupts -------------------------------------------------------------------------------------------------------
@@ -286,7 +326,7 @@ class Interrupt:
 
 
 def client_of(session: Any) -> Any:
-    url = session._engine.connection.transport.url.partition("?")[0].removesuffix("/realtime")
+    url = session._engine.connection.transport.url.partition("?")[0].removesuffix("/realtime").removesuffix("/live/sessions")
     timeouts = Timeouts(connect=5, greeting=5, send=5, acknowledge=5, close=1)
     return OpenAIClient("a-key", endpoint=url, timeouts=timeouts).get_realtime_conversation_client("m")
 
@@ -300,6 +340,8 @@ def may_lose_a_descriptor(frame: traceback.FrameSummary) -> bool:
 class Loop:
     """A server, a session of it, and what each interrupt must leave as it is."""
 
+    _listeners = 2
+
     def __init__(self, reconnect: bool = False) -> None:
         self.faults = self.ends = self.checks = self._lost = 0
         self._reconnect = reconnect
@@ -310,9 +352,15 @@ class Loop:
         gc.collect()
         self._descriptors, self._lost = descriptors(), 0
         client = OpenAIClient("a-key", endpoint=self._server.url, timeouts=Timeouts(close=1, acknowledge=5))
-        client = client.get_realtime_conversation_client("m")
-        self.session = client.start_conversation_session(WRITTEN, reconnect=self._reconnect)
+        self.session = self._start(client.get_realtime_conversation_client("m"))
         self._threads = len(client_threads())
+
+    def _start(self, client: Any) -> Any:
+        return client.start_conversation_session(WRITTEN, reconnect=self._reconnect)
+
+    def _ask(self) -> None:
+        """Have the session show that it still works; on another thread than that of the interrupts."""
+        self.session.ask("Still there?", timeout=5)
 
     def _close(self) -> None:
         session, self.session = self.session, None
@@ -342,9 +390,9 @@ class Loop:
         try:
             while OTHERS:
                 Running(OTHERS.pop().close).result(3)
-            Running(lambda: self.session.ask("Still there?", timeout=5)).result(8)
+            Running(self._ask).result(8)
             self._check_nothing_is_left(in_exit)
-            if any(frame.name == "speak" for frame in frames):
+            if any(frame.name == "speak" and "sending" in frame.filename for frame in frames):
                 assert self.session._audio._uncommitted.none, "audio of a question is left"
             if not any(frame.name in ("_opened", "closing") for frame in frames):  # else the device may be open
                 assert all(stream.calls[-1:] == ["close"] for stream in streams), "the speaker is taken"
@@ -370,12 +418,35 @@ class Loop:
     def _check_nothing_is_left(self, in_exit: bool) -> None:
         engine, claim = self.session._engine, self.session._audio._claim
         until(lambda: not claim, 2, "the audio is claimed")
-        until(lambda: engine.responses.idle, 2, "a response is awaited")
-        until(lambda: not engine.connection.commands._pending, 2, "a command is awaited")
+        until(self._is_idle, 2, "a response is awaited")
+        until(lambda: not engine.connection.commands._pending, 3, "a command is awaited")
         assert not engine._observers
         if not in_exit:
             until(lambda: len(client_threads()) <= self._threads, 3, "a thread is left")
-            until(lambda: len(engine._listeners) <= 2, 2, "a listener is left")
+            until(lambda: len(engine._listeners) <= self._listeners, 2, "a listener is left")
+
+    def _is_idle(self) -> bool:
+        return bool(self.session._engine.responses.idle)
+
+
+class LiveLoop(Loop):
+    """The same with a GPT-Live session."""
+
+    _listeners = 4
+
+    def _start(self, client: Any) -> Any:
+        session = client.start_live_session()
+        self._twin = self._server.live_sessions[-1]
+        return session
+
+    def _ask(self) -> None:
+        self.session.unmute_input().wait(5)
+        before = self._twin.timeline_ms
+        until(lambda: self._twin.timeline_ms > before, 2, "the clock is not kept")
+
+    def _is_idle(self) -> bool:
+        clip = self.session._engine.clip
+        return clip is None or not clip.playing
 
 
 def everywhere(loop: Loop, seconds: float, calls: list[Callable[[Any], None]]) -> None:
@@ -429,9 +500,9 @@ def at_random(loop: Loop, seconds: float, calls: list[Callable[[Any], None]]) ->
 
 
 def main(how: str, seconds: str, *names: str) -> None:
-    loop = Loop(reconnect=how == "reconnecting")
-    calls = [call for call in CALLS if not names or call.__name__ in names]
-    (everywhere if how == "everywhere" else at_random)(loop, float(seconds), calls)
+    loop = LiveLoop() if how == "live" else Loop(reconnect=how == "reconnecting")
+    calls = [call for call in (LIVE_CALLS if how == "live" else CALLS) if not names or call.__name__ in names]
+    (everywhere if how in ("everywhere", "live") else at_random)(loop, float(seconds), calls)
     loop.reopen("at the end")
     say(f"{loop.checks} checks, {loop.ends} sessions ended, {loop.faults} faults")
     os._exit(1 if loop.faults else 0)

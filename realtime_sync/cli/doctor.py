@@ -22,7 +22,7 @@ import attrs
 from realtime_sync import errors
 from realtime_sync.cli import options, terminal
 from realtime_sync.cli.colours import Colour, painted
-from realtime_sync.cli.doctor_model import about_model
+from realtime_sync.cli.doctor_model import about_live, about_model
 from realtime_sync.client import RealtimeConversationClient
 from realtime_sync.deadline import Deadline
 from realtime_sync.devices.portaudio import Backend, Kind, devices, find_device, sounddevice_backend
@@ -47,7 +47,7 @@ _COLOURS: dict[str, Colour] = {"ok": "green", "warn": "yellow", "fail": "red", "
 
 _OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL")  # either is enough
 _AZURE = {f"AZURE_OPENAI_{name}" for name in ("ENDPOINT", "API_KEY", "DEPLOYMENT", "API_VERSION", "USE_ENTRA")}
-_KNOWN = {*_OPENAI, "OPENAI_REALTIME_MODEL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", *_AZURE}
+_KNOWN = {*_OPENAI, "OPENAI_REALTIME_MODEL", "OPENAI_LIVE_MODEL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", *_AZURE}
 # Each extra with the modules that it brings, and what needs it.
 _EXTRAS = {
     "audio": (("numpy", "soundfile", "soxr"), "any kind of sound file, any rate"),
@@ -86,9 +86,9 @@ def doctor(arguments: argparse.Namespace) -> int:
     """Check environment, endpoint, network, key and sound devices.
 
     It looks at the environment, the endpoint (OpenAI, Azure GA or preview), the way to it (name,
-    TCP, proxy, TLS), whether the service takes the key and the model, whether the model ends, the
-    sound devices and the extras, and says what to mend. It opens a session, asks nothing of the
-    model, and shows no key.
+    TCP, proxy, TLS), whether the service takes the key and the model, whether the model ends,
+    whether the key may use GPT-Live, the sound devices and the extras, and says what to mend. It
+    opens a session, asks nothing of the model, and shows no key.
 
     Examples:
       realtime-sync doctor
@@ -228,7 +228,9 @@ def _service(arguments: argparse.Namespace) -> Iterator[Finding]:
         else:
             for last in _connection(endpoint, model, target):
                 yield last
-        yield Finding("model", *about_model(endpoint, model, asks=last.check == "session"))
+        asks = last.check == "session"
+        yield Finding("model", *about_model(endpoint, model, asks=asks))
+        yield Finding("gpt-live", *about_live(endpoint, asks=asks))
 
 
 def _whose(endpoint: Endpoint) -> str:

@@ -1,4 +1,4 @@
-"""What ``doctor`` says of the model: until when the service keeps it, by its own word or by the table."""
+"""What ``doctor`` says of models: until when the service keeps the chosen one, and which of GPT-Live there are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from realtime_sync.endpoint.retirement import WITHIN_DAYS
 from realtime_sync.errors import RealtimeSyncError
 from realtime_sync.models import DATE, days_until, find_model
 from realtime_sync.rest.http import RestClient
-from realtime_sync.rest.models import shutdown_date
+from realtime_sync.rest.models import live_models, shutdown_date
 from realtime_sync.timeouts import Timeouts
 
 Verdict = tuple[Literal["ok", "warn", "skip"], str, Optional[str]]
@@ -29,8 +29,7 @@ def about_model(endpoint: Endpoint, model: str, *, asks: bool) -> Verdict:
     told = False
     if asks:
         try:
-            rest = RestClient(endpoint=endpoint, timeouts=_TIMEOUTS, retries=ConnectRetries(attempts=1))
-            ends, source, told = shutdown_date(rest, model), "by the service's own word", True
+            ends, source, told = shutdown_date(_rest(endpoint), model), "by the service's own word", True
         except (RealtimeSyncError, KeyError):  # a server without a list of models, or an older one; the session tells
             pass
     if known is None and not told:
@@ -38,6 +37,25 @@ def about_model(endpoint: Endpoint, model: str, *, asks: bool) -> Verdict:
     if ends is None:
         return "ok", f"no end of {model!r} is announced ({source})", None
     return _verdict(model, ends, source, known.successor if known is not None else None)
+
+
+def about_live(endpoint: Endpoint, *, asks: bool) -> Verdict:
+    """Say which GPT-Live models this key may use: if ``asks``, those that the service lists, which costs nothing."""
+    if endpoint.flavour != "openai":
+        return "skip", "on Azure a GPT-Live model is a deployment of its own, which is not looked at", None
+    if not asks:
+        return "skip", "which GPT-Live models this key may use was not asked", None
+    try:
+        names = live_models(_rest(endpoint))
+    except (RealtimeSyncError, LookupError, TypeError, ValueError):  # a server with another list of models, or none
+        return "skip", "which GPT-Live models there are is not told by this service", None
+    if not names:
+        return "skip", "the service lists no GPT-Live model for this key", None
+    return "ok", f"{', '.join(names)}: `realtime-sync talk --live`", None
+
+
+def _rest(endpoint: Endpoint) -> RestClient:
+    return RestClient(endpoint=endpoint, timeouts=_TIMEOUTS, retries=ConnectRetries(attempts=1))
 
 
 def _verdict(model: str, ends: str, source: str, successor: Optional[str]) -> Verdict:

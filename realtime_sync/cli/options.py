@@ -11,6 +11,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from realtime_sync.endpoint.endpoint import Endpoint
     from realtime_sync.server import RealtimeServer
     from realtime_sync.server.speech import Speech
+    from realtime_sync.voice import Microphone, Speaker
 
 Tools = list[FunctionTool[..., object]]
 
@@ -188,6 +190,14 @@ def open_session(
     ):
         pool.submit(note_losses, session.subscribe())  # ends with the session
         yield session
+
+
+def begin_talk(arguments: argparse.Namespace, microphone: Microphone, speaker: Speaker) -> None:
+    """Tell which devices hear and speak, if they are no files; from now on SIGTERM ends as Ctrl-C does."""
+    if not arguments.input:
+        note(f"{microphone.name} hears, {speaker.name} speaks; Ctrl-C ends")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the files are completed
 
 
 def note_losses(updates: Iterable[ConversationUpdate], tell: Callable[[str], object] = note) -> None:

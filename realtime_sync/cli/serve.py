@@ -47,10 +47,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(arguments: argparse.Namespace) -> int:
-    """Serve the protocol on this machine, with no key and no model.
+    """Serve the protocols on this machine, with no key and no model.
 
     Clients of OpenAI and of Azure OpenAI, in any language, can use it without a network: over ws
-    and REST (client secrets, calls), or over wss and https with --tls or --certificate.
+    and REST (client secrets, calls), or over wss and https with --tls or --certificate. It speaks
+    the realtime protocol (/v1/realtime) and that of GPT-Live (/v1/live/sessions).
 
     Examples:
       realtime-sync serve                   # ws://127.0.0.1:8765/v1/realtime, any key
@@ -145,7 +146,7 @@ def _announcement(server: RealtimeServer, host: str, has_keys: bool, trust: Opti
         resource = f"{resource.partition('://')[0]}://{shown}:{server.port}"
     key = "YOUR-KEY" if has_keys else "any-key"
     lines = [
-        f"Serving the realtime protocol at {resource}/v1 (Ctrl-C ends it). To use it:",
+        f"Serving the realtime protocol and GPT-Live at {resource}/v1 (Ctrl-C ends it). To use it:",
         f"  export OPENAI_BASE_URL={resource}/v1 OPENAI_API_KEY={key}",
         f"  export AZURE_OPENAI_ENDPOINT={resource} AZURE_OPENAI_API_KEY={key}"
         " AZURE_OPENAI_DEPLOYMENT=gpt-realtime-2.1",

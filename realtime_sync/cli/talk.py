@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -17,7 +15,7 @@ import attrs
 from realtime_sync import voice
 from realtime_sync.audio.formats import PCM
 from realtime_sync.audio.source import audio_chunks
-from realtime_sync.cli import options, terminal
+from realtime_sync.cli import options, talk_live, terminal
 from realtime_sync.cli.colours import painted
 from realtime_sync.conversation.turn_words import user_words
 from realtime_sync.conversation.turns import Turn, TurnTracker
@@ -43,8 +41,9 @@ def add_options(parser: argparse.ArgumentParser, *, record: bool = True) -> None
     mouth.add_argument("--output", metavar="FILE.wav", help="a file to speak into")
     sound.add_argument("--half-duplex", action="store_true", help="the microphone is off while the model speaks")
     sound.add_argument("--voice", metavar="NAME", help="the model's, such as marin, cedar, alloy, verse")
-    writer = "writes down your words (default: %(default)s)"
-    sound.add_argument("--transcription-model", metavar="NAME", default=DEFAULT_TRANSCRIPTION_MODEL, help=writer)
+    writer = f"writes down your words (default: {DEFAULT_TRANSCRIPTION_MODEL})"
+    sound.add_argument("--transcription-model", metavar="NAME", help=writer)
+    talk_live.add_options(parser)
     parser.add_argument("--json", action="store_true", help="print each turn as a line of JSON")
     options.add_session_options(parser, record=record)
 
@@ -62,6 +61,9 @@ def talk(arguments: argparse.Namespace) -> int:
     Each turn is printed when it is over, with the time from the end of your words to the first
     sound of the answer. Ctrl-C ends.
 
+    With --live it is GPT-Live, which listens while it speaks. It hands work over, to the model
+    that --backend names, which calls the --tools. Each turn is printed with when it began.
+
     Examples:
       realtime-sync talk                                  # pip install 'realtime-sync[devices]'
       realtime-sync talk --half-duplex                    # a laptop without echo cancelling
@@ -69,15 +71,21 @@ def talk(arguments: argparse.Namespace) -> int:
       realtime-sync talk --input question.wav --output answer.wav   # ends after the answer
       realtime-sync talk --tools tools.py --voice cedar --record talk.jsonl
       realtime-sync talk --input question.wav --output answer.wav --local
+      realtime-sync talk --live --backend gpt-5.6-luna --tools tools.py
     """
+    talk_live.check(arguments)
     options.check_files(arguments, read=arguments.input, written=arguments.output)
     tools = options.load_tools(arguments.tools)
     speaker = _speaker(arguments)
     microphone = _microphone(arguments, speaker)
+    if arguments.live:
+        talk_live.talk(arguments, tools, microphone, speaker)
+        return 0
+    transcription = InputTranscriptionOptions(model=arguments.transcription_model or DEFAULT_TRANSCRIPTION_MODEL)
     session_options = ConversationSessionOptions(
         content_modalities=["audio"],
         turn_detection_options=TurnDetectionOptions.server_vad(),
-        input_transcription_options=InputTranscriptionOptions(model=arguments.transcription_model),
+        input_transcription_options=transcription,
         **options.given(instructions=arguments.instructions, voice=arguments.voice),
     )
     with ExitStack() as stack:
@@ -86,10 +94,7 @@ def talk(arguments: argparse.Namespace) -> int:
         session = stack.enter_context(options.open_session(client, arguments, session_options))
         if tools:
             pool.submit(_serve_tools, session, tools)
-        if not arguments.input:
-            terminal.note(f"{microphone.name} hears, {speaker.name} speaks; Ctrl-C ends")
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does: the files are completed
+        options.begin_talk(arguments, microphone, speaker)
         with _TurnDisplay(session.session, as_json=arguments.json) as display:
             session.talk(microphone, speaker, on_update=display.show_update)
         terminal.note_cost(session.conversation, priced=not arguments.local)
@@ -105,6 +110,7 @@ def record(arguments: argparse.Namespace) -> int:
     Examples:
       realtime-sync record talk.jsonl
       realtime-sync record talk.jsonl --input question.wav --output answer.wav --local
+      realtime-sync record talk.jsonl --live
       realtime-sync timeline talk.jsonl --audio talk.wav   # what was said when; both sides, in stereo
     """
     code = talk(arguments)

@@ -83,7 +83,10 @@ class AppendWatch:
     def deliver(self, update: ConversationUpdate) -> None:
         """See ``Listener``."""
         if type(update) is LiveSessionOutputAudioDeltaUpdate:
-            self._seconds += self._engine.audio_format.seconds(base64_size(update.delta))
+            if update.start_ms is not None and update.end_ms is not None:  # a sideband's has a format of its own
+                self._seconds += (update.end_ms - update.start_ms) / 1000
+            else:
+                self._seconds += self._engine.audio_format.seconds(base64_size(update.delta))
             if self._open:
                 self._look()
 

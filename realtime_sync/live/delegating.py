@@ -113,7 +113,6 @@ class SessionDelegation:
             speaking, lambda: engine.state.session_id, engine.check_process, lambda: engine.audio_format
         )
         engine.listen(self.requests)
-        engine.working = self._is_working
         if isinstance(self._delegate, ResponsesBackend):
             self._serve(self._delegate._functions)
         elif isinstance(self._delegate, DecisionsBackend):
@@ -165,8 +164,10 @@ class SessionDelegation:
         calls = self._backend.open_ids if self._backend is not None else []
         return [*(request.id for request in self.requests.open), *calls]
 
-    def _is_working(self) -> bool:
-        return bool(self.requests.taken or (self._backend is not None and self._backend.open_ids))
+    @property
+    def under_way(self) -> bool:
+        """True if somebody works on a delegation: an answer may come."""
+        return self.requests.under_way or bool(self._backend is not None and self._backend.open_ids)
 
     # Answering by hand --------------------------------------------------------------------------------------------
 

@@ -92,7 +92,7 @@ class LiveClip(CommandHandle):
         self._over = Flag()  # it was played, or will not be; set last
         self._played = False
         self._why: Optional[Exception] = None  # it will not be
-        self._late: Optional[float] = None  # when it has ended, whatever is heard of it, by time.monotonic()
+        self._late = 0.0  # when it has ended, whatever is heard of it, by time.monotonic(); 0.0: it was not sent
         self.seconds = 0.0
 
     @property
@@ -103,7 +103,7 @@ class LiveClip(CommandHandle):
     @property
     def playing(self) -> bool:
         """True from when it was sent until it has ended, as far as that is known."""
-        return not self._over.is_set() and (self._late is None or time.monotonic() < self._late)
+        return not self._over.is_set() and time.monotonic() < self._late
 
     def wait_until_played(self, timeout: Optional[float] = None) -> None:
         """Wait until it has left the service, to its end.

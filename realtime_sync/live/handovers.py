@@ -82,11 +82,11 @@ class HandoverQueue(Generic[H]):
         return [each for each in known if not each.answered]
 
     @property
-    def taken(self) -> list[H]:
-        """What somebody has taken and not answered."""
+    def under_way(self) -> bool:
+        """True if somebody has taken one, and it is not answered."""
         with self._lock:
             waiting = set(self._waiting)
-        return [each for each in self.open if each not in waiting]
+        return any(each not in waiting for each in self.open)
 
     def _note(self, update: ConversationUpdate) -> None:
         """Learn from an update, and ``_add`` what it hands over."""

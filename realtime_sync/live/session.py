@@ -352,7 +352,7 @@ class LiveSession(WireSession):
         from realtime_sync.live.talk import talk
 
         self._engine.check_open()
-        talk(self, self._audio, microphone, speaker, stop=stop, on_update=on_update, linger=linger)
+        talk(self, self._audio, self._delegation, microphone, speaker, stop=stop, on_update=on_update, linger=linger)
 
     # [D] Delegated work ---------------------------------------------------------------------------------------
 

@@ -202,7 +202,6 @@ class LiveEngine(Engine):
     ) -> None:
         self.clock = LiveClock()
         self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
-        self.working: Callable[[], bool] = lambda: False  # whether the application does work that was handed over
         self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
         super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 

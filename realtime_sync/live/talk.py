@@ -27,6 +27,7 @@ from realtime_sync.core.wire_session import WireSession
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioFormatError, AudioNotHeldError, ConnectionClosedError, SessionNotOpenError
 from realtime_sync.interrupts import Flag
+from realtime_sync.live.delegating import SessionDelegation
 from realtime_sync.live.playout import PlayOut
 from realtime_sync.live.sending import LiveAudioInput
 from realtime_sync.live.state import LiveEngine
@@ -40,6 +41,8 @@ logger = logging.getLogger(__name__)
 # How long the threads of the devices may take at the end, in seconds.
 _END_SECONDS = 5.0
 _LOOK_SECONDS = 0.1
+# So long, at most, delegated work is waited for when the microphone has ended.
+_MOST_WORK_SECONDS = 150.0
 # So much of the microphone's sound may come late.
 _MOST_LATE_SECONDS = 0.5
 _numbers = itertools.count(1)
@@ -48,6 +51,7 @@ _numbers = itertools.count(1)
 def talk(
     session: WireSession,
     audio: LiveAudioInput,
+    delegation: SessionDelegation,
     microphone: Optional[Microphone] = None,
     speaker: Optional[Speaker] = None,
     *,
@@ -62,7 +66,7 @@ def talk(
     speaker = speaker or SoundDeviceSpeaker(format=audio.format)
     for device in (microphone, speaker):
         _check_format(device.name, device.format, audio.format)
-    _Talk(session, audio, microphone, speaker, stop or Flag(), on_update, linger).run()
+    _LiveTalk(session, audio, delegation, microphone, speaker, stop or Flag(), on_update, linger).run()
 
 
 class Backlog:
@@ -96,13 +100,14 @@ class _Output:
         """See ``Listener``."""
 
 
-class _Talk:
+class _LiveTalk:
     """One conversation."""
 
     def __init__(
         self,
         session: WireSession,
         audio: LiveAudioInput,
+        delegation: SessionDelegation,
         microphone: Microphone,
         speaker: Speaker,
         stop: Union[threading.Event, Flag],
@@ -111,6 +116,7 @@ class _Talk:
     ) -> None:
         self._session = session
         self._audio = audio
+        self._delegation = delegation
         self._microphone = microphone
         self._speaker = speaker
         self._stop = stop
@@ -211,9 +217,10 @@ class _Talk:
 
     def _wait_for_the_rest(self) -> None:
         """Wait until nothing was said, and nothing was worked on, for ``linger`` seconds."""
-        deadline = Deadline(self._linger)
+        deadline, work = Deadline(self._linger), Deadline(_MOST_WORK_SECONDS)
         while not self._over.wait(_LOOK_SECONDS) and deadline.left != 0:
-            if not self._play_out.quiet or self._speaker.playing or self._engine.working():
+            works = self._delegation.under_way and work.left != 0
+            if works or not self._play_out.quiet or self._speaker.playing:
                 deadline = Deadline(self._linger)
 
     # The speaker ------------------------------------------------------------------------------------------------

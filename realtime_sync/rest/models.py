@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Optional
 from urllib.parse import quote
 
@@ -17,3 +18,14 @@ def shutdown_date(rest: RestClient, model: str) -> Optional[str]:
     """
     told = rest.get(f"models/{quote(model, safe='')}").json()["shutdown_date"]
     return None if told is None else str(told)
+
+
+def live_models(rest: RestClient) -> list[str]:
+    """The GPT-Live models that the service lists, the newest first; listing them costs nothing.
+
+    Raises:
+        KeyError: The answer is no list of models.
+        ConnectionFailedError: The request failed, as at a session's start.
+    """
+    names = [str(model["id"]) for model in rest.get("models").json()["data"]]
+    return sorted((name for name in names if re.match(r"gpt-live-\d", name)), reverse=True)

@@ -7,6 +7,7 @@ import json
 import ssl
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -272,6 +273,22 @@ class Told(BaseHTTPRequestHandler):
         """Nothing."""
 
 
+@contextmanager
+def service_that_tells(monkeypatch: pytest.MonkeyPatch, answers: dict[str, tuple[int, str]]) -> Iterator[None]:
+    """Serves these answers, and sets the environment to it."""
+    handler = type("Answers", (Told,), {"answers": answers})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as service:
+        serving = Thread(target=service.serve_forever, args=(0.01,))
+        serving.start()
+        try:
+            monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{service.server_port}/v1")
+            monkeypatch.setenv("OPENAI_API_KEY", "a-secret-key")
+            yield
+        finally:
+            service.shutdown()
+            serving.join()
+
+
 @pytest.mark.parametrize(
     ("body", "state", "told"),
     [
@@ -287,18 +304,46 @@ class Told(BaseHTTPRequestHandler):
 def test_the_service_has_the_last_word_of_its_models_if_it_says_one(
     body: str, state: str, told: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handler = type("Answers", (Told,), {"answers": {"/v1/models/mine": (200, body)}})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as service:
-        serving = Thread(target=service.serve_forever, args=(0.01,))
-        serving.start()
-        try:
-            monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{service.server_port}/v1")
-            monkeypatch.setenv("OPENAI_API_KEY", "a-secret-key")
-            found = diagnose(capsys, "--model", "mine", code=1)
-        finally:
-            service.shutdown()
-            serving.join()
+    with service_that_tells(monkeypatch, {"/v1/models/mine": (200, body)}):
+        found = diagnose(capsys, "--model", "mine", code=1)
     assert found["session"]["state"] == "fail"
     assert found["model"]["state"] == state
     assert told in found["model"]["told"]
     assert "a-secret-key" not in json.dumps(found)
+
+
+# GPT-Live -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_gpt_live_models_that_the_key_may_use_are_told(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "any-key")
+    names = ["gpt-realtime-2.1", "gpt-live-1", "gpt-live-transcribe", "gpt-live-1.1"]
+    with RealtimeServer(models=names) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        found = diagnose(capsys)
+    assert found["gpt-live"]["state"] == "ok"
+    assert found["gpt-live"]["told"] == "gpt-live-1.1, gpt-live-1: `realtime-sync talk --live`"
+    assert len(server.sessions) == 1, "no live session, which would be paid for"
+
+
+def test_a_key_without_gpt_live_is_told(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "any-key")
+    with RealtimeServer(models=["gpt-realtime-2.1"]) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        found = diagnose(capsys)
+    assert found["gpt-live"]["state"] == "skip"
+    assert "lists no GPT-Live model for this key" in found["gpt-live"]["told"]
+
+
+@pytest.mark.parametrize("body", ["nonsense", "[]", "{}", '{"data": null}', '{"data": ["gpt-live-1"]}'])
+def test_a_service_with_another_list_of_models_is_no_fault(
+    body: str, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with service_that_tells(monkeypatch, {"/v1/models": (200, body)}):
+        found = diagnose(capsys, "--model", "mine", code=1)
+    assert found["gpt-live"]["state"] == "skip"
+    assert "is not told by this service" in found["gpt-live"]["told"]
+
+
+def test_offline_gpt_live_is_not_asked_for(server: RealtimeServer, capsys: Captured) -> None:
+    assert diagnose(capsys, "--offline")["gpt-live"]["state"] == "skip"

@@ -4,7 +4,7 @@ Each page's blocks run in one process (``blocks.py``) beside an embedded server,
 an empty folder with ``examples/``. A comment before a fence, with nothing between, says what a block wants:
 
     <!-- continues -->               it goes on where the block before ended, with its names
-    <!-- needs: meeting.mp3 -->      a file or a setting of ``NEEDS``, or ``voice``, which makes it a slow test
+    <!-- needs: meeting.mp3 -->      a file or a setting of ``NEEDS``; ``voice`` and ``time`` make it a slow test
 
 A block ``output`` behind it is what it prints; ``...`` in it stands for anything.
 """
@@ -27,6 +27,7 @@ from realtime_sync.server import RealtimeServer
 from realtime_sync.server.speech import recorded_speech
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 100.0  # seconds; that of pytest is shorter, but for pages that are slow
 _QUESTION = ROOT / "examples/audio/what_is_the_tallest_tree.wav"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
@@ -51,8 +52,8 @@ class Block:
 
     @property
     def slow(self) -> bool:
-        """Loading the models of the extra voice takes seconds."""
-        return "voice" in self.needs
+        """Loading the models of the extra voice takes seconds, and so does what lasts as long as people speak."""
+        return not {"voice", "time"}.isdisjoint(self.needs)
 
     @property
     def is_test(self) -> bool:
@@ -130,7 +131,7 @@ def environment(need: str, server: RealtimeServer) -> dict[str, str]:
     }
 
 
-NEEDS = {*FILES, "azure", "voice"}
+NEEDS = {*FILES, "azure", "time", "voice"}
 
 
 # Running them --------------------------------------------------------------------------------------------------------
@@ -201,7 +202,7 @@ def _python(arguments: list[str], server: RealtimeServer, folder: Path) -> subpr
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=PATIENCE,
         check=False,
     )
 

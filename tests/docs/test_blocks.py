@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from realtime_sync import cli
-from tests.docs.pages import NEEDS, PAGES, ROOT, Block, blocks, python_blocks, run
+from tests.docs.pages import NEEDS, PAGES, PATIENCE, ROOT, Block, blocks, python_blocks, run
 
 LANGUAGES = {"python", "sh", "output", "text", "json", "ini", "html", "javascript", "nginx", "csharp", "yaml"}
 """A block of code that is none of Python's must not look like some."""
@@ -37,9 +37,11 @@ def test_each_block_of_a_page_runs_as_it_stands(page: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(PATIENCE + 20)
 @pytest.mark.parametrize("page", pages_with(slow=True), ids=named)
-def test_each_block_that_hears_and_speaks_runs_as_it_stands(page: Path, tmp_path: Path) -> None:
-    pytest.importorskip("faster_whisper", reason="needs the extra voice")
+def test_each_block_that_takes_its_time_runs_as_it_stands(page: Path, tmp_path: Path) -> None:
+    if any("voice" in block.needs for block in python_blocks(page, slow=True)):
+        pytest.importorskip("faster_whisper", reason="needs the extra voice")
     wrong = list(run(python_blocks(page, slow=True), tmp_path))
     assert not wrong, "\n\n".join(wrong)
 

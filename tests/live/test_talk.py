@@ -14,6 +14,7 @@ import time
 import wave
 from collections.abc import Iterator
 
+import attrs
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -29,6 +30,7 @@ from realtime_sync import (
     LiveSessionOutputTranscriptDeltaUpdate,
 )
 from realtime_sync.audio import MULAW, PCM, SampleFormat
+from realtime_sync.live.delegation import DelegationRequest
 from realtime_sync.live.talk import Backlog
 from realtime_sync.server import TwinSession
 from realtime_sync.server.voice import speak
@@ -115,11 +117,42 @@ def test_when_the_microphone_has_ended_the_answer_is_awaited(plain: LiveHouse) -
     assert np.array_equal(sounds.sound, told(plain.twin))
 
 
-def test_it_waits_for_work_that_is_under_way(plain: LiveHouse) -> None:
-    session, until_then = plain.start(), time.monotonic() + 2.0
-    session._engine.working = lambda: time.monotonic() < until_then
-    session.talk(FileMicrophone(TONE * 100, endless=False, pause_ms=0), FileSpeaker(), linger=0.3)
-    assert time.monotonic() >= until_then
+def test_when_the_microphone_has_ended_work_that_is_under_way_is_awaited_and_said(plain: LiveHouse) -> None:
+    def look_up(request: DelegationRequest) -> str:
+        taken.set()
+        request.cancelled.wait(3.0)
+        return "It is noon."
+
+    taken, said = threading.Event(), list[str]()
+    session, sounds = plain.start(delegate=look_up), Sounds()
+
+    def note(update: ConversationUpdate) -> None:
+        if isinstance(update, LiveSessionOutputTranscriptDeltaUpdate):
+            said.append(update.delta)
+
+    plain.twin.rules = attrs.evolve(plain.twin.rules, acknowledgement="")
+    talking = Running(
+        lambda: session.talk(
+            FileMicrophone(TONE * 1500, endless=False, pause_ms=0), sounds.speaker, on_update=note, linger=2.0
+        )
+    )
+    until(lambda: plain.twin.timeline_ms > 200)
+    plain.twin.hear("What time is it?")
+    plain.twin.delegate()
+    talking.result(20)
+    assert taken.is_set()
+    assert "noon" in "".join(said)
+
+
+def test_work_that_nobody_takes_is_not_awaited(plain: LiveHouse) -> None:
+    session = plain.start()
+    talking = Running(
+        lambda: session.talk(FileMicrophone(TONE * 600, endless=False, pause_ms=0), FileSpeaker(), linger=2.0)
+    )
+    until(lambda: plain.twin.timeline_ms > 200)
+    plain.twin.hear("What time is it?")
+    plain.twin.delegate()
+    talking.result(20)
 
 
 @pytest.mark.parametrize("how", ["stop", "close"])

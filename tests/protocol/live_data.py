@@ -1,7 +1,8 @@
-"""The schemas and examples of GPT-Live, and what was recorded of it."""
+"""Messages of GPT-Live: those that openai-python's types allow, and those that live services send."""
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import Any
 
@@ -9,36 +10,31 @@ from schema_walk import SchemaWalk
 
 import realtime_sync.protocol.live.codec  # noqa: F401  it fills the registry
 from tests.harness import DATA
-from tests.server.live.schemas import examples, schemas, validator
+from tests.server.live.schemas import CLIENT_EVENTS, SERVER_EVENTS, schemas_of
+from tests.server.live.schemas import complaints as complaints_of
 
 Json = dict[str, Any]
 
 
-def each_example(section: str) -> list[Json]:
-    """The least and the whole example of each thing."""
-    return [entry[size] for entry in examples(section).values() for size in ("minimal", "example")]
+def walk_of(union: str) -> SchemaWalk:
+    """The schemas of a union of events, whose own is ``root``."""
+    return SchemaWalk(dict(schemas_of(union)), "#/$defs/")
 
 
-def walk_of(section: str) -> SchemaWalk:
-    """The schemas, with one more, ``root``, that is any of the section's."""
-    names = [entry["schema"] for entry in examples(section).values()]
-    root = {"anyOf": [{"$ref": f"#/schemas/{name}"} for name in names]}
-    return SchemaWalk({**schemas(), "root": root}, "#/schemas/")
+@functools.cache
+def server_messages() -> list[Json]:
+    """For each property that a server's message may have, in each place, the least message with it."""
+    return [probe.message for probe in walk_of(SERVER_EVENTS).probes("root")]
 
 
-def frames(*directions: str) -> list[str]:
-    """What was said in the recorded sessions: by the server (``"s2c"``), by the client (``"c2s"``), or both."""
-    lines = [
-        json.loads(line)
-        for path in sorted((DATA / "live").glob("*.jsonl"))
-        for line in path.read_text("utf-8").split("\n")
-        if line
-    ]
-    return [line["raw"] for line in lines if line["dir"] in directions]
+def frames(direction: str) -> list[str]:
+    """Frames as they go in live sessions: the server's (``"s2c"``) or the client's (``"c2s"``)."""
+    lines = (DATA / "live" / "frames.jsonl").read_text("utf-8").split("\n")
+    told = [json.loads(line) for line in lines if line]
+    return [line["raw"] for line in told if line["dir"] == direction]
 
 
-def complaints(message: Json, section: str) -> list[str]:
-    """What the closed schemas of the message's type have against it; a fork's start has a schema of its own."""
-    names = [entry["schema"] for what, entry in examples(section).items() if what.partition(" ")[0] == message["type"]]
-    found = [[str(error.message)[:300] for error in validator(name).iter_errors(message)] for name in names]
+def complaints(message: Json) -> list[str]:
+    """What the closed schemas of the client's messages have against one; a fork's start has a schema of its own."""
+    found = [told for union in CLIENT_EVENTS if (told := complaints_of(message, union)) is not None]
     return min(found, key=len)

@@ -43,10 +43,11 @@ from realtime_sync.models import (
     match,
 )
 from tests.harness import DATA
+from tests.server.live.schemas import SERVER_EVENTS, schemas_of
 
 GA = json.loads((DATA / "protocol" / "ga-schemas.json").read_text("utf-8"))
 PREVIEW = json.loads((DATA / "protocol" / "preview-schemas.json").read_text("utf-8"))
-LIVE = json.loads((DATA / "protocol" / "live-schemas.json").read_text("utf-8"))
+LIVE = schemas_of(SERVER_EVENTS)
 
 
 def literals(hint: Any) -> set[str]:
@@ -83,7 +84,7 @@ SESSION, RESPONSE = "RealtimeSessionCreateRequestGA", "RealtimeResponseCreatePar
 TRANSCRIPTION_SESSION = "RealtimeTranscriptionSessionCreateRequestGA"
 VOICES = listed(GA, "VoiceIdsShared") | listed(PREVIEW, "VoiceIdsShared")
 MODALITIES = {"text", "audio"}
-BACKEND = "ResponsesDelegationConfig@param"
+BACKEND = "ResponsesDelegationConfig"
 
 
 @pytest.mark.parametrize(
@@ -111,20 +112,21 @@ BACKEND = "ResponsesDelegationConfig@param"
         (TruncationOptions, "type", {"retention_ratio"}),
         (TurnDetectionOptions, "type", {"server_vad", "semantic_vad", "none"}),
         (TurnDetectionOptions, "eagerness", {"low", "medium", "high", "auto"}),
-        (LiveSessionOptions, "voice", listed(LIVE, "AudioOutput@session_resource", "voice")),
+        (LiveSessionOptions, "model", listed(LIVE, "SessionResource", "model")),
+        (LiveSessionOptions, "voice", listed(LIVE, "AudioOutput", "voice")),
         (LiveSessionOptions, "service_tier", listed(LIVE, BACKEND, "service_tier")),
         (LiveResponsesSettings, "tool_choice", listed(LIVE, BACKEND, "tool_choice")),
-        (LiveReasoningOptions, "effort", listed(LIVE, "Reasoning@responses_delegation_config", "effort")),
-        (LiveReasoningOptions, "summary", listed(LIVE, "Reasoning@responses_delegation_config", "summary")),
-        (LiveTextOptions, "verbosity", listed(LIVE, "Text@responses_delegation_config", "verbosity")),
-        (LiveTrigger, "event_type", listed(LIVE, "DecisionTrigger@param", "event_type")),
-        (LiveToolChoice, "mode", listed(LIVE, "ToolChoiceLiveAllowedToolsChoice", "mode")),
-        (LiveMCPTool, "allowed_callers", listed(LIVE, "ToolMcp@responses_delegation_config", "allowed_callers")),
-        (LiveMCPTool, "require_approval", listed(LIVE, "ToolMcp@responses_delegation_config", "require_approval")),
+        (LiveReasoningOptions, "effort", listed(LIVE, "Reasoning", "effort")),
+        (LiveReasoningOptions, "summary", listed(LIVE, "Reasoning", "summary")),
+        (LiveTextOptions, "verbosity", listed(LIVE, "Text", "verbosity")),
+        (LiveTrigger, "event_type", listed(LIVE, "DecisionTrigger", "event_type")),
+        (LiveToolChoice, "mode", listed(LIVE, "ToolChoiceLiveAllowedToolsChoiceParam", "mode")),
+        (LiveMCPTool, "allowed_callers", listed(LIVE, "ToolMcp", "allowed_callers")),
+        (LiveMCPTool, "require_approval", listed(LIVE, "ToolMcp", "require_approval")),
         (LiveShellEnvironment, "memory_limit", listed(LIVE, "ToolShellEnvironmentContainerAuto", "memory_limit")),
         (LiveContentPart, "detail", listed(LIVE, "ContentPartInputImage", "detail")),
-        (LiveHistoryItem, "status", listed(LIVE, "User@initial_item_p", "status")),
-        (LiveDelegationInfo, "target", listed(LIVE, "Delegation@delegation_created_event", "target")),
+        (LiveHistoryItem, "status", listed(LIVE, "User", "status")),
+        (LiveDelegationInfo, "target", listed(LIVE, "Delegation", "target")),
         (LiveDecisionItem, "phase", listed(LIVE, "DecisionStoredAssistantMessage", "phase")),
         # "client_request" was recorded in 2026-09.
         (LiveSessionClosedUpdate, "reason", listed(LIVE, "SessionClosedEvent", "reason") | {"client_request"}),

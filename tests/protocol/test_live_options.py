@@ -51,7 +51,7 @@ from realtime_sync.protocol.registry import Command
 def sent(command: Command) -> Json:
     """What goes over the wire, which the closed schemas allow."""
     message: Json = json.loads(live_encode(command))
-    assert complaints(message, "live-client") == []
+    assert complaints(message) == []
     return message
 
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from openai.types import live as live_models
+from live_data import walk_of as walk_of_live
 from openai.types import realtime as openai_models
 from pydantic import TypeAdapter
 from schema_walk import SchemaWalk, homeless_in_client_messages, homeless_in_server_messages
 
 from realtime_sync.protocol.dialects import Dialect
-from realtime_sync.protocol.live import commands, updates  # noqa: F401  they fill the registry
 from realtime_sync.protocol.live.kinds import LIVE
 from realtime_sync.protocol.registry import REALTIME
+from tests.server.live.schemas import CLIENT_EVENTS as CLIENT_EVENTS_OF_LIVE
+from tests.server.live.schemas import SERVER_EVENTS as SERVER_EVENTS_OF_LIVE
 
 SERVER_EVENTS = ["RealtimeServerEvent", "RealtimeTranslationServerEvent"]
 CLIENT_EVENTS = ["RealtimeClientEvent", "RealtimeTranslationClientEvent"]
@@ -54,35 +55,29 @@ def test_each_field_of_a_client_event_has_a_place(union: str) -> None:
 
 # GPT-Live -----------------------------------------------------------------------------------------------------
 
-LIVE_SERVER_EVENTS = ["ServerEvent", "ForkServerEvent", "ConnectServerEvent"]
-# As a client writes them: of these alone the types say that an append must name its delegation, if only by null.
-LIVE_CLIENT_EVENTS = ["ClientEventParam", "ForkClientEventParam", "ConnectClientEventParam"]
 
-
-def live_walk_of(union: str) -> SchemaWalk:
-    """Without what is the Responses API's: its events and its items are plain objects here."""
-    schema: dict[str, Any] = TypeAdapter(getattr(live_models, union)).json_schema()
-    walk = SchemaWalk({**schema.pop("$defs"), union: schema}, "#/$defs/")
-    for name, key in (("ResponseEvent", "event"), ("ResponseItemCreateEventParam", "item")):
-        if name in walk.schemas:
-            walk.schemas[name]["properties"][key] = {"type": "object"}
-    return walk
-
-
-@pytest.mark.parametrize("union", [*LIVE_SERVER_EVENTS, *LIVE_CLIENT_EVENTS])
+@pytest.mark.parametrize("union", [SERVER_EVENTS_OF_LIVE, *CLIENT_EVENTS_OF_LIVE])
 def test_each_live_event_has_a_class(union: str) -> None:
-    walk = live_walk_of(union)
-    told = {schema["properties"]["type"]["const"] for _, schema in walk.alternatives(walk.schemas[union], union)}
+    walk = walk_of_live(union)
+    told = {schema["properties"]["type"]["const"] for _, schema in walk.alternatives(walk.schemas["root"], "root")}
     assert told - set(LIVE.updates if "Server" in union else LIVE.commands) == set()
 
 
-@pytest.mark.parametrize("union", LIVE_SERVER_EVENTS)
-def test_each_field_of_a_live_server_event_has_a_place(union: str) -> None:
-    complaints = homeless_in_server_messages(live_walk_of(union), union, Dialect.GA, LIVE)
+def test_each_field_of_a_live_server_event_has_a_place() -> None:
+    complaints = homeless_in_server_messages(walk_of_live(SERVER_EVENTS_OF_LIVE), "root", Dialect.GA, LIVE)
     assert not complaints, "\n".join(complaints)
 
 
-@pytest.mark.parametrize("union", LIVE_CLIENT_EVENTS)
+@pytest.mark.parametrize("union", CLIENT_EVENTS_OF_LIVE)
 def test_each_field_of_a_live_client_event_has_a_place(union: str) -> None:
-    complaints = homeless_in_client_messages(live_walk_of(union), union, Dialect.GA, LIVE)
+    complaints = homeless_in_client_messages(walk_of_live(union), "root", Dialect.GA, LIVE)
     assert not complaints, "\n".join(complaints)
+
+
+def test_a_field_of_a_live_event_without_a_place_is_named() -> None:
+    walk = walk_of_live(SERVER_EVENTS_OF_LIVE)
+    usage = walk.schemas["SessionUsage"]
+    walk.schemas["SessionUsage"] = {**usage, "properties": {**usage["properties"], "invented": {"type": "string"}}}
+    complaints = homeless_in_server_messages(walk, "root", Dialect.GA, LIVE)
+    assert complaints
+    assert all(complaint.startswith("SessionUsage.invented ") for complaint in complaints)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from live_data import each_example, frames
+from live_data import frames, server_messages
 from recorded import all_lines, fixture_lines, recorded_lines
 
 from realtime_sync.protocol.codec import decode
@@ -18,7 +18,7 @@ from realtime_sync.protocol.registry import REALTIME, Registry
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
 
 LINES = all_lines()
-LIVE_LINES = [*frames("s2c"), *map(json.dumps, each_example("live-server"))]
+LIVE_LINES = [*frames("s2c"), *map(json.dumps, server_messages())]
 # Messages of other services' own making, which we have no class for.
 FOREIGN_TYPES = {
     "conversation.interrupted",

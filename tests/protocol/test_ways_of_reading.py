@@ -12,7 +12,7 @@ import attrs
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from live_data import each_example, frames
+from live_data import frames, server_messages
 from recorded import all_lines
 
 from realtime_sync.protocol import items, options, resources, updates
@@ -135,8 +135,8 @@ def test_each_way_gives_the_same_in_a_live_session(message: dict[str, Any]) -> N
     assert told(live_decode(text)) == told(live_decode(text)) == careful
 
 
-def test_what_was_recorded_of_live_sessions_is_read_as_it_is_carefully() -> None:
-    for line in [*frames("s2c"), *map(json.dumps, each_example("live-server"))]:
+def test_what_live_services_send_is_read_as_it_is_carefully() -> None:
+    for line in [*frames("s2c"), *map(json.dumps, server_messages())]:
         careful = told(read_carefully(json.loads(line), line, Dialect.GA, LIVE))
         assert told(live_decode(line)) == told(live_decode(line)) == careful
 

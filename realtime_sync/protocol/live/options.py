@@ -11,7 +11,7 @@ import attrs
 from realtime_sync.advice import NamedFields
 from realtime_sync.checks import check_whole
 from realtime_sync.errors import InvalidInputError
-from realtime_sync.models import find_model
+from realtime_sync.models import LiveModelName, find_model
 from realtime_sync.protocol.audio_options import AudioFormat, CustomVoice, as_audio_format
 from realtime_sync.protocol.hiding import secret_extra
 from realtime_sync.protocol.live.history import GivenMessage, LiveHistoryItem, as_history
@@ -178,7 +178,7 @@ class LiveSessionOptions(Comparable, metaclass=_LiveNames):
         extra: What has no field here, by its name on the wire: laid over the ``session`` that is sent.
     """
 
-    model: Optional[str] = attrs.field(default=None, validator=_check_model)
+    model: Optional[LiveModelName] = attrs.field(default=None, validator=_check_model)
     instructions: Optional[str] = attrs.field(default=None, validator=_check_text)
     voice: Optional[Union[LiveVoice, CustomVoice]] = attrs.field(default=None, validator=_check_voice)
     audio_format: Optional[AudioFormat] = attrs.field(default=None, converter=_format)

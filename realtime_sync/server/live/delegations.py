@@ -19,7 +19,7 @@ class TwinDelegations:
 
     def __init__(self, session: TwinSession) -> None:
         self._session = session
-        self._acknowledgements: list[Cancel] = []
+        self._acknowledgements: dict[str, Cancel] = {}  # by the delegation's id, until they are said
 
     def create(self, *, after_words: bool) -> str:
         """DelegateWork, right behind the last of the user's words that was heard, or at once. Returns the id."""
@@ -44,19 +44,23 @@ class TwinDelegations:
         if again and later is not None:
             second = offset_ms + int(later)
             session.schedule.add(session.model_ms + later, lambda: self._tell(new_id("item"), second, again=False))
-        self._plan_acknowledgement()
+        self._plan_acknowledgement(own)
 
-    def _plan_acknowledgement(self) -> None:
+    def _plan_acknowledgement(self, own: str) -> None:
         session = self._session
         if not session.rules.acknowledgement:
             return
         delay = session.options["delegation"].get("acknowledgement_delay_ms") or 0
         place = grid_at(session.model_ms + _UNTIL_ACKNOWLEDGED_MS + delay)
-        say = session.rules.acknowledgement
-        self._acknowledgements.append(session.schedule.add(place - 100, lambda: session.mouth.say(say, place)))
+
+        def say() -> None:
+            self._acknowledgements.pop(own)
+            session.mouth.say(session.rules.acknowledgement, place)
+
+        self._acknowledgements[own] = session.schedule.add(place - 100, say)
 
     def acknowledge_no_more(self) -> None:
         """What was to be said of delegations, and has not begun, is not said any more."""
-        for cancel in self._acknowledgements:
+        for cancel in self._acknowledgements.values():
             cancel()
         self._acknowledgements.clear()

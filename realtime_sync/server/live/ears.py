@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import functools
 from typing import TYPE_CHECKING, Optional
 
 from realtime_sync.server.live.clock import LAG_MS
@@ -12,7 +12,6 @@ from realtime_sync.server.live.words import TimedWords, fragments, grid_after, l
 if TYPE_CHECKING:
     from realtime_sync.server.live.session import TwinSession
 
-_log = logging.getLogger("realtime_sync.server")
 # A word is told 0.55 s after its end: a little before the model, which is 0.6 s behind, gets there.
 _TOLD_MS = 550.0 - LAG_MS
 _KEPT = 8000  # characters
@@ -52,10 +51,7 @@ class Ears:
         for piece in fragments(text, max(start, earliest), length):
             self.last = piece
             due = self.told_at_ms + session.rules.faults.late_words_ms
-            session.schedule.add(
-                due,
-                lambda piece=piece: session.tell_words("session.input_transcript.delta", piece),  # type: ignore[misc]
-            )
+            session.schedule.add(due, functools.partial(session.tell_words, "session.input_transcript.delta", piece))
         session.pump()
 
     def take_words(self) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterable, Optional
+import functools
+from typing import TYPE_CHECKING, Callable, Iterable, Optional
 
 import attrs
 
@@ -39,7 +40,7 @@ class Mouth:
     def __init__(self, session: TwinSession) -> None:
         self._session = session
         self._until_ms = 0.0  # where what is to be said ends
-        self._plans: list[Cancel] = []
+        self._plans: list[tuple[float, Cancel]] = []  # where on the timeline what happens
         self.told = 0
         """How many pieces of words have been told."""
 
@@ -75,11 +76,15 @@ class Mouth:
         place = grid_after(max(session.model_ms, self._until_ms))
         start = place if at_ms is None else max(place, grid_after(at_ms - 1))
         self._until_ms = start + speech.length_ms
-        self._plans.append(session.schedule.add(start, lambda: session.track.play(speech.pcm)))
+        # Of what has happened nothing is kept: it holds the sound.
+        self._plans = [(due, cancel) for due, cancel in self._plans if due > session.model_ms]
+        self._plan_at(start, lambda: session.track.play(speech.pcm))
         for piece in fragments(speech.text, start, speech.length_ms):
-            due = piece.start_ms - session.rules.words_ahead_ms
-            self._plans.append(session.schedule.add(due, lambda piece=piece: self._tell(piece)))  # type: ignore[misc]
+            self._plan_at(piece.start_ms - session.rules.words_ahead_ms, functools.partial(self._tell, piece))
         session.pump()
+
+    def _plan_at(self, due: float, act: Callable[[], None]) -> None:
+        self._plans.append((due, self._session.schedule.add(due, act)))
 
     def _tell(self, piece: TimedWords) -> None:
         self._session.tell_words("session.output_transcript.delta", piece)
@@ -89,7 +94,7 @@ class Mouth:
 
     def hush(self) -> None:
         """Go silent: what has not been said is not said any more. Called under the lock."""
-        for cancel in self._plans:
+        for _, cancel in self._plans:
             cancel()
         self._plans.clear()
         self._session.track.hush()

@@ -6,7 +6,7 @@ It shares the session's lock, for each calls the other.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from typing import Optional
 
 from realtime_sync.server.checks import anything, one_of, record, string_up_to
 from realtime_sync.server.live.session import TwinSession, error_event
@@ -15,10 +15,7 @@ from realtime_sync.server.live.shapes import check_message
 from realtime_sync.server.live.sound import BYTES_PER_MS, at_24_khz
 from realtime_sync.server.served import ServedSession
 from realtime_sync.server.traffic import Upgrade
-from realtime_sync.server.wire import Json, Refused
-
-if TYPE_CHECKING:
-    from typing import Optional
+from realtime_sync.server.wire import Json, Refused, new_id
 
 _TOLD_AGAIN_MS = 10_000.0  # so much of the timeline is told again to who attaches
 KEYS = "0123456789*#ABCD"
@@ -69,7 +66,9 @@ class TwinSideband(ServedSession):
     def _refuse(self, refusal: Refused, event_id: Optional[str]) -> None:
         with self.lock:
             rules = self.session.rules
-            self.send_as_it_is(error_event(refusal, event_id if rules.echoes_ids else None, rules))
+            named = {"client_event_id": event_id} if event_id and rules.echoes_ids else {}
+            event = error_event(refusal, named.get("client_event_id"), rules)
+            self.send_as_it_is({"event_id": new_id("event"), **event, **named})
 
     # What it is told of the session; under the lock --------------------------------------------------------------
 

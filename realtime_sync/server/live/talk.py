@@ -55,9 +55,9 @@ class TwinTalk:
     def was_said(self, role: str, text: str) -> None:
         """Somebody's words were told."""
         if role == "user":
-            self._user += text
+            self._user = _joined(self._user, text)
         else:
-            self._model += text
+            self._model = _joined(self._model, text)
 
     def user_speaks(self, at_ms: float) -> None:
         """The user begins to speak there on the timeline. A word in between, soon ended, silences nobody."""
@@ -114,3 +114,9 @@ class TwinTalk:
         kind = "output_text" if role == "assistant" else "input_text"
         part = {"type": kind, "text": text}
         self._messages.append({"id": new_id("item"), "type": "message", "role": role, "content": [part]})
+
+
+def _joined(said: str, text: str) -> str:
+    """One text of two: the first piece of what somebody says comes without a space before it."""
+    wants_space = said and text and said[-1].isascii() and text[0].isascii() and not text[0].isspace()
+    return f"{said} {text}" if wants_space else said + text

@@ -1,57 +1,70 @@
-"""The schemas of live sessions as validators, closed: a field that they do not name is an error."""
+"""The types of openai-python's live sessions as validators, closed: a field that they do not name is an error."""
 
 from __future__ import annotations
 
 import functools
 import json
-from typing import Any
+from typing import Any, Optional
 
 import jsonschema
-
-from tests.harness import DATA
+from openai.types import live as live_types
+from pydantic import TypeAdapter
 
 Json = dict[str, Any]
+# Each holds all others of its side, but for what only a fork, or only a sideband, may send.
+SERVER_EVENTS = "ConnectServerEvent"
+CLIENT_EVENTS = ("ClientEventParam", "ForkClientEventParam", "ConnectClientEventParam")
 # Where the wire differs from the types: null was seen, and so were times of output deltas, which the types have.
 _NULL_ON_THE_WIRE = {"param"}
-# In Responses events as captures show them, and not in the types.
+# In Responses events as they were recorded, and not in the types.
 _BESIDE = {"obfuscation"}
+# What belongs to the Responses API is any object here.
+_ELSEWHERE = {"ResponseEvent": "event", "ResponseItemCreateEventParam": "item"}
+
+
+@functools.cache
+def schemas_of(union: str) -> dict[str, Json]:
+    """The schemas of a union of events by name; the union's own is ``root``."""
+    root: Json = TypeAdapter(getattr(live_types, union)).json_schema()
+    named: dict[str, Json] = {**root.pop("$defs"), "root": root}
+    for name, key in _ELSEWHERE.items():
+        if name in named:
+            named[name]["properties"][key] = {"type": "object"}
+    return named
 
 
 def check_live_event(event: Json) -> None:
     """Fail with a readable account if a server event is not what its schema says."""
-    told = examples("live-server").get(event["type"])
-    assert told is not None, f"{event['type']} is no event of a live session"
-    event = {**event, "event": {}} if event["type"] == "response.event" else event
-    errors = [
-        f"{'.'.join(map(str, error.absolute_path))}: {error.message[:300]}"
-        for error in validator(told["schema"]).iter_errors(_without_nulls(event))
-    ]
+    errors = complaints(_without_nulls(event), SERVER_EVENTS)
+    assert errors is not None, f"{event['type']} is no event of a live session"
     assert not errors, f"{event['type']}: {errors}\n{json.dumps(event)[:1500]}"
 
 
 def server_event_types() -> set[str]:
-    return set(examples("live-server"))
+    return set(_by_type(SERVER_EVENTS))
+
+
+def complaints(message: Json, union: str) -> Optional[list[str]]:
+    """What the schema of a message's type, closed, has against it; None if the union has no such type."""
+    name = _by_type(union).get(message["type"])
+    if name is None:
+        return None
+    found = _validator(union, name).iter_errors(message)
+    return [f"{'.'.join(map(str, error.absolute_path))}: {error.message[:300]}" for error in found]
 
 
 @functools.cache
-def examples(section: str) -> dict[str, Json]:
-    """Of ``live-client``, ``live-server``, ``live-rest`` or ``live-webhook``, by type: the schema's name, examples."""
-    read: dict[str, Json] = json.loads((DATA / "protocol" / "live-examples.json").read_text(encoding="utf-8"))[section]
-    return read
+def _by_type(union: str) -> dict[str, str]:
+    """The names of the schemas of a union's events, by wire type."""
+    named = schemas_of(union)
+    events = [each["$ref"].removeprefix("#/$defs/") for each in named["root"]["anyOf"]]
+    return {named[event]["properties"]["type"]["const"]: event for event in events}
 
 
 @functools.cache
-def schemas() -> dict[str, Json]:
-    """By name."""
-    read: dict[str, Json] = json.loads((DATA / "protocol" / "live-schemas.json").read_text(encoding="utf-8"))
-    return read
-
-
-@functools.cache
-def validator(name: str) -> Any:
-    """Of a schema, closed."""
-    closed = {each: _closed(schema) for each, schema in schemas().items()}
-    return jsonschema.Draft202012Validator({"$ref": f"#/schemas/{name}", "schemas": closed})
+def _validator(union: str, name: str) -> Any:
+    closed = {each: _closed(schema) for each, schema in schemas_of(union).items()}
+    return jsonschema.Draft202012Validator({"$ref": f"#/$defs/{name}", "$defs": closed})
 
 
 def _closed(schema: Any) -> Any:
@@ -63,7 +76,7 @@ def _closed(schema: Any) -> Any:
         key: {name: _closed(inner) for name, inner in value.items()} if key == "properties" else _closed(value)
         for key, value in schema.items()
     }
-    if "properties" in closed and "additionalProperties" not in closed:
+    if "properties" in closed:
         closed["additionalProperties"] = False
     return closed
 

@@ -56,6 +56,13 @@ def test_the_rules_answer_what_was_heard(open_call: OpenCall) -> None:
     assert said(call) == "2 plus 3 is 5.Nice to meet you, Ada.Your name is Ada."
 
 
+def test_words_of_two_breaths_are_one_question(open_call: OpenCall) -> None:
+    call = open_call(LiveRules(brain=lambda turn: turn.text_of(turn.items[-1])))
+    call.twin.hear("Please tell me,")
+    converse(call, "my friend, all.")
+    assert said(call) == "Please tell me, my friend, all."
+
+
 def test_the_brain_knows_the_history_that_the_session_was_given(open_call: OpenCall) -> None:
     told = {"role": "user", "content": [{"type": "input_text", "text": "My name is Ada."}]}
     call = open_call(RULES, input=[told])

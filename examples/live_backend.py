@@ -1,0 +1,52 @@
+"""GPT-Live speaks, and another model works for it: a Responses model that calls Python functions.
+
+    .venv/bin/pip install -e ".[server]"
+    .venv/bin/python examples/live_backend.py [question.wav]
+
+Without a key, the embedded server answers, by rules.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from demo_client import demo_client
+
+from realtime_sync import LiveSessionOptions, ResponsesBackend, function_tool
+
+QUESTION = Path(__file__).parent / "audio" / "what_is_the_weather.wav"
+
+
+@function_tool
+def get_weather(city: str) -> dict[str, object]:
+    """Tells the weather in a city."""
+    print(f"  (get_weather was called for {city})")
+    return {"city": city, "sky": "clear", "degrees": 21}
+
+
+@function_tool(timeout=5)
+def get_time(city: str) -> str:
+    """Tells the time in a city."""
+    print(f"  (get_time was called for {city})")
+    return "half past nine"
+
+
+def main() -> None:
+    question = Path(sys.argv[1]) if sys.argv[1:] else QUESTION
+    options = LiveSessionOptions(instructions="You are friendly and brief. Delegate what you do not know.")
+    backend = ResponsesBackend(
+        model="gpt-5.6-luna", instructions="Use the tools. Answer in one sentence.", tools=[get_weather, get_time]
+    )
+    with demo_client(speech=True) as client, client.start_live_session(options, delegate=backend) as session:
+        turns = session.turns(timeout=30)
+        session.send_audio(question)
+        for turn in turns:
+            print(f"{turn.speaker:<9}  {turn.text}")
+            if turn.speaker == "assistant" and "21" in turn.text:
+                break
+    print(f"{session.seconds:.0f} seconds were counted.")
+
+
+if __name__ == "__main__":
+    main()
