@@ -183,6 +183,14 @@ def test_what_cannot_be_called_with_a_request_is_refused_before_anything_is_conn
         client.start_live_session(delegate=delegate)
 
 
+def test_an_async_function_is_refused_before_anything_is_connected() -> None:
+    async def look_up(request: DelegationRequest) -> None: ...
+
+    client = OpenAIClient("k", endpoint="ws://127.0.0.1:9").get_realtime_conversation_client("m")
+    with pytest.raises(InvalidInputError, match="async function"):
+        client.start_live_session(delegate=look_up)
+
+
 @pytest.mark.parametrize("wrong", [{"delegate_concurrency": 0}, {"delegate_timeout": 0}, {"delegate_timeout": "1"}])
 def test_numbers_that_are_none_are_refused_before_anything_is_connected(wrong: dict[str, Any]) -> None:
     client = OpenAIClient("k", endpoint="ws://127.0.0.1:9").get_realtime_conversation_client("m")

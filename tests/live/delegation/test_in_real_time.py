@@ -51,7 +51,7 @@ def test_a_delegation_2_2_seconds_after_another_is_answered_after_it() -> None:
 
     def slow(request: DelegationRequest) -> str:
         texts.append(request.text)
-        request.cancelled.wait(4)
+        request.cancelled.wait(3)
         return f"answer {len(texts)}"
 
     with RealtimeServer(live=LiveRules(faults=LiveFaults(delegates_again_ms=2200))) as server:
