@@ -89,11 +89,8 @@ class Delegating:
     @property
     def settings(self) -> Optional[LiveDelegation]:
         """What the service is told at the start; None: the application works by itself."""
-        if isinstance(self.delegate, ResponsesBackend):
-            return LiveResponsesDelegation(responses=self.delegate.settings)
-        if isinstance(self.delegate, DecisionsBackend):
-            return LiveDecisionsDelegation(decisions=self.delegate.settings)
-        return None
+        delegate = self.delegate
+        return delegate.delegation if isinstance(delegate, (ResponsesBackend, DecisionsBackend)) else None
 
 
 @attrs.define(eq=False)

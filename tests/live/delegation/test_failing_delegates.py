@@ -196,3 +196,22 @@ def test_numbers_that_are_none_are_refused_before_anything_is_connected(wrong: d
     client = OpenAIClient("k", endpoint="ws://127.0.0.1:9").get_realtime_conversation_client("m")
     with pytest.raises((InvalidInputError, ConfigurationError), match="delegate"):
         client.start_live_session(delegate=lambda request: None, **wrong)
+
+
+def test_a_delegate_may_close_its_session(talk: Begin) -> None:
+    asked, returned = threading.Event(), threading.Event()
+    sessions: list[Any] = []
+
+    def closing(request: DelegationRequest) -> None:
+        asked.wait(20)
+        sessions[0].close()
+        returned.set()
+
+    call = talk(delegate=closing)
+    sessions.append(call.session)
+    call.asks("Hang up.")
+    asked.set()
+    assert returned.wait(5)
+    call.twin.wait_for_message("session.close")
+    call.clock.advance(1.0)
+    until(lambda: call.session.closed, 10.0)
