@@ -201,6 +201,7 @@ class LiveEngine(Engine):
     ) -> None:
         self.clock = LiveClock()
         self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
+        self.given = 0  # pieces of audio that callers have sent, or are about to send
         self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
         super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 
@@ -217,8 +218,8 @@ class LiveEngine(Engine):
 
     @property
     def traffic(self) -> tuple[int, int, int]:
-        """See ``Engine``: the tracks flow all the time, so they are no sign of life."""
-        return self.connection.number, self.state.messages, 0
+        """See ``Engine``: the tracks flow all the time, so they are no sign of life, but for what a caller sends."""
+        return self.connection.number, self.state.messages, self.given
 
     def new_handle(self, wire_type: str, event_id: Optional[str]) -> CommandHandle:
         """See ``Engine``. What is acknowledged on the timeline is not waited for while that stands."""

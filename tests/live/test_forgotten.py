@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.harness import LiveHouse
+from tests.live.harness import LiveHouse, until
 
 ROOT = Path(__file__).parents[2]
 OPEN = """
-import sys, threading
+import sys, threading, time
 from realtime_sync import OpenAIClient
 client = OpenAIClient("any-key", endpoint=sys.argv[1], ca_file=sys.argv[2] or None)
 client = client.get_realtime_conversation_client("gpt-realtime-2.1")
-session = client.start_live_session()
+session = client.start_live_session(delegate=lambda request: time.sleep(3.5) or "Found.")
 print("begun", flush=True)
 sys.stdin.readline()
 """
@@ -55,6 +55,22 @@ def test_a_thread_that_waits_for_a_session_in_which_nobody_speaks_does_not_keep_
     process = forget(plain, tmp_path, 'threading.Thread(target=lambda: session.wait_for("never")).start()')
     process.communicate("\n", timeout=20)
     plain.twin.wait_for_message("session.close")
+
+
+def test_a_thread_that_sends_audio_is_not_cut_short(plain: LiveHouse, tmp_path: Path) -> None:
+    code = "threading.Thread(target=lambda: (session.send_audio(bytes(48000 * 4)), session.close())).start()"
+    process = forget(plain, tmp_path, code)
+    process.communicate("\n", timeout=20)
+    sent = [each["audio"] for each in plain.twin.received if each["type"] == "session.input_audio.append"]
+    assert sum(len(audio) * 3 // 4 for audio in sent) >= 48000 * 4
+
+
+def test_a_delegate_that_works_is_not_cut_short(plain: LiveHouse, tmp_path: Path) -> None:
+    process = forget(plain, tmp_path, 'threading.Thread(target=lambda: session.wait_for("never", 8)).start()')
+    until(lambda: plain.twin.timeline_ms > 0)
+    plain.twin.delegate(after_last_fragment=False)
+    process.communicate("\n", timeout=20)
+    assert plain.twin.wait_for_message("session.commentary.append")["content"] == "Found."
 
 
 def test_an_exception_that_ends_the_program_does_it_too(plain: LiveHouse, tmp_path: Path) -> None:

@@ -97,6 +97,21 @@ def test_a_connection_lost_in_mid_word_goes_on_with_its_history(house: LiveHouse
     assert told_history(house) == [name, question, answer]
 
 
+def test_turns_go_on_over_an_end_that_is_survived(plain: LiveHouse) -> None:
+    session = surviving(plain)
+    clock_runs(plain)
+    turns, stream = session.turns(timeout=10), session.subscribe()
+    plain.twin.hear("Before the end.")
+    until(lambda: "the end" in str(session.conversation))
+    plain.twin.end("expired")
+    come_back(stream)
+    clock_runs(plain)
+    plain.twin.say("After it.")
+    until(lambda: "After it" in str(session.conversation))
+    assert [turn.reason for turn in session.conversation.turns] == ["reset", "open"]
+    assert [next(turns).text, next(turns).text] == ["Before the end.", "After it."]
+
+
 def test_history_for_which_there_is_no_room_is_told(plain: LiveHouse) -> None:
     before = [LiveHistoryItem.message("user", f"{number} " + "word " * 20) for number in range(120)]
     session = surviving(plain, LiveSessionOptions(history=before))
