@@ -335,8 +335,8 @@ class RealtimeConversationClient:
         Args:
             session_id: The id (``live_...``): that of ``live_calls.create`` or ``dial``, or the webhook's, after
                 ``live_calls.accept``.
-            delegate: As in ``start_live_session``, and so are all other arguments. The session itself was made with
-                its delegation: to this client (a function, or None), or to a backend, whose functions are run here.
+            delegate: As in ``start_live_session``, and so are all other arguments. If the session was made with a
+                backend (``live_calls.create(..., delegate=backend)``), that one: its functions are called here.
             delegate_concurrency: As there.
             delegate_timeout: As there.
             recording: As there.
@@ -392,7 +392,8 @@ class RealtimeConversationClient:
             session_id: The id of the old session.
             store: Whether the new one is stored, too. None: as the old one.
             audio_format: As in ``LiveSessionOptions``. None: as in the old one.
-            delegate: As in ``start_live_session``, and so are all other arguments; of the old session's kind.
+            delegate: As in ``start_live_session``, and so are all other arguments; of the kind that the old one had.
+                The settings of a ``ResponsesBackend`` are laid over the old ones.
             delegate_concurrency: As there.
             delegate_timeout: As there.
             reconnect: As there.

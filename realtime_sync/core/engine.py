@@ -105,7 +105,8 @@ class Engine(Publisher):
         if number > 1:
             transport.redactor.learn(self._connection.redactor)
         if self.recording is not None:
-            self.recording.connected(transport.url, number, self.state.vocabulary.dialect)
+            vocabulary = self.state.vocabulary
+            self.recording.connected(transport.url, number, vocabulary.dialect, protocol=vocabulary.protocol)
         return SessionConnection(transport, number, self.name, self.state, self.recording)
 
     def named(self) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Callable
+
 import realtime_sync.errors as errors
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.endpoint.connect import refusal, refused
 
 
-def wait_until_started(start: CommandHandle, seconds: float) -> None:
-    """Wait for ``session.started``. ``start``: the command ``session.start``.
+def wait_until_started(send: Callable[[], CommandHandle], seconds: float) -> None:
+    """Wait for ``session.started``.
+
+    ``send``: sends ``session.start``; a service may have refused the connection before that goes out.
 
     Raises:
         ConnectionFailedError: The service refused the session.
         WaitTimeoutError: It did not answer.
     """
     try:
-        start.wait(seconds)
+        send().wait(seconds)
     except errors.ServerError as error:
         raise refused(error.update.message if error.update else str(error), (error.code, error.type)) from None
     except errors.ConnectionClosedError as error:

@@ -141,7 +141,7 @@ class LiveReconnector(WayBack):
         return [*losses, *self._kept.pop_thoughts()]
 
     def _begin(self, connection: SessionConnection, start: Command) -> None:
-        wait_until_started(self._send(connection, start), self._greeting)
+        wait_until_started(lambda: self._send(connection, start), self._greeting)
 
     def _is_worth_another_try(self, error: errors.RealtimeSyncError) -> bool:
         passing = (errors.RateLimitedError, errors.ServiceUnavailableError)

@@ -97,6 +97,13 @@ class LiveSession(WireSession):
         """The id that Azure's support asks for (``x-ms-client-request-id``); None on other services."""
         return self._client_request_id
 
+    def _repr_html_(self) -> str:
+        from realtime_sync.notebook import card
+
+        state = "open" if self._engine.end is None else str(self._engine.end.reason.close_info)
+        facts = {"model": self._about() or None, "state": state}
+        return card(f"Live session {self.id or '(not started yet)'}", facts, self.conversation._repr_html_())
+
     def _about(self) -> str:
         return str(self.session.model) if self.session is not None and self.session.model else ""
 
@@ -374,7 +381,7 @@ class LiveSession(WireSession):
         """
         from realtime_sync.live.talk import talk
 
-        self._engine.check_open()
+        self._engine.check_audio()
         talk(self, self._audio, self._delegation, microphone, speaker, stop=stop, on_update=on_update, linger=linger)
 
     # [D] Delegated work ---------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class LiveStart:
 
     def _start(self, engine: LiveEngine) -> None:
         """Say the first word, and wait until the service has answered that the session has begun."""
-        wait_until_started(engine.send(self._first_command()), self.settings.timeouts.greeting)
+        wait_until_started(lambda: engine.send(self._first_command()), self.settings.timeouts.greeting)
 
     def _first_command(self) -> Command:
         return LiveSessionStartCommand(session=self.options.wire_session(self.delegating.settings))

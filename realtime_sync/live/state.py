@@ -60,6 +60,7 @@ VOCABULARY = Vocabulary(
     acknowledgements=ACKNOWLEDGEMENTS,
     matched=matched_fields,
     error=LiveErrorUpdate,
+    protocol="live",
 )
 
 
@@ -240,6 +241,10 @@ class LiveEngine(Engine):
             return self.state.conversation.snapshot(), read()
 
     # Ending ---------------------------------------------------------------------------------------------------------
+
+    def check_audio(self) -> None:
+        """Raise if no audio can be sent."""
+        self.check_open()
 
     @property
     def close_seconds(self) -> float:

@@ -166,7 +166,7 @@ class LiveConversation:
             self._timelines.popleft()
 
     def _end_of(self, timeline: SpokenTimeline, utterance: Utterance) -> TurnEnd:
-        if timeline.utterances[utterance.speaker][-1] is not utterance:
+        if timeline.end_ms - utterance.end_ms >= self._gap_ms:
             return "gap"
         if timeline is not self._timelines[-1]:
             return "reset"
