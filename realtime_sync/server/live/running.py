@@ -11,8 +11,9 @@ import base64
 import collections
 import functools
 import json
+import logging
 import math
-from typing import Optional, Protocol
+from typing import Callable, Optional, Protocol
 
 from realtime_sync.server.clock import Timers
 from realtime_sync.server.live.clock import TwinTimeline
@@ -24,6 +25,7 @@ from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.wire import Json
 
+_log = logging.getLogger("realtime_sync.server")
 _HISTORY = 256  # events that one who attaches may be told again
 _SHORTEST_WAIT = 0.0001  # seconds
 _DELTA = "session.output_audio.delta"
@@ -104,8 +106,15 @@ class RunningSession(ServedSession):
             self._advance(model_ms, now)
             self._send_sound(rest=model_ms >= self.timeline.stands_at_ms)
             while (due := self.schedule.take_due(model_ms)) is not None:
-                due[1]()
+                self._do(due[1])
             self._set_timer(model_ms, now)
+
+    def _do(self, act: Callable[[], None]) -> None:
+        """Do what is due. The clock's thread, which is that of all sessions, survives what it raises."""
+        try:
+            act()
+        except Exception:  # no thread can be started, or a defect of this server
+            _log.exception("what was due in a live session could not be done")
 
     def _advance(self, model_ms: float, now: float) -> None:
         """The track goes on in real time: a jump of the timeline is none of it."""

@@ -37,6 +37,7 @@ from realtime_sync.server.wire import Json, Refused, new_id
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
 
+_log = logging.getLogger("realtime_sync.server")
 # As for other sessions: one line when a session begins and one when it ends. Never a key or a text.
 _sessions_log = logging.getLogger("realtime_sync.server.sessions")
 _HISTORY = 256  # events that one who attaches may be told again
@@ -143,7 +144,11 @@ class TwinSession(RunningSession):
 
     def in_own_words(self, content: str) -> str:
         """What the model says for what it was told to say."""
-        return self.rules.in_own_words(content)
+        try:
+            return self.rules.in_own_words(content)
+        except Exception:  # user code
+            _log.exception("in_own_words failed; the text is said as it is")
+            return content
 
     def heard_context(self, kind: str, content: str) -> None:
         """The model has been told something by an append."""

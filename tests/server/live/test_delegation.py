@@ -59,6 +59,15 @@ def test_commentary_is_said_in_the_model_s_own_words(open_call: OpenCall) -> Non
     assert call.peer.text("output") == "So: Done."
 
 
+def test_own_words_that_fail_are_those_of_the_commentary(open_call: OpenCall, caplog: pytest.LogCaptureFixture) -> None:
+    call = open_call(LiveRules(in_own_words=lambda content: content[100]))
+    call.commentary("Done.")
+    call.silence(3.0)
+    call.hang_up()
+    assert call.peer.text("output") == "Done."
+    assert "in_own_words failed" in caplog.text
+
+
 def test_without_a_clock_nothing_lands_and_the_close_tells_of_it(open_call: OpenCall) -> None:
     call = open_call()
     call.silence(1.0)

@@ -9,7 +9,8 @@ from typing import Any, Callable
 import pytest
 
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer
+from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer, Script, expect
+from realtime_sync.server.faults import close
 from realtime_sync.testing import ManualClock
 from tests.harness import until
 from tests.server.conftest import server_threads
@@ -153,6 +154,15 @@ def test_a_client_secret_opens_no_live_session(server: RealtimeServer) -> None:
     secret = post(server, "/v1/realtime/client_secrets", {}).json["value"]
     with LivePeer(server, headers=(f"Authorization: Bearer {secret}",)) as peer:
         assert peer.error()["code"] == "invalid_api_key"
+
+
+def test_a_script_plays_a_session_with_no_word_before_it() -> None:
+    script = Script([expect("session.start"), {"type": "error", "error": "nobody is at home"}, close(1013)])
+    with RealtimeServer(responder=script) as server, LivePeer(server, checked=False) as peer:
+        peer.say("session.start", session={"nothing": "is checked"})
+        assert peer.recv() == {"type": "error", "error": "nobody is at home"}
+        assert peer.rest() == 1013
+    assert script.failures == []
 
 
 # The clock ---------------------------------------------------------------------------------------------------------
