@@ -373,8 +373,7 @@ class TwinSession(RunningSession):
         """The connection has ended before the session: those who are attached are told."""
         if self.session is None or self.ended_by:
             return
-        self.ended_by = "connection_lost"
-        event = {"event_id": new_id("event"), **self._closed(self.ended_by)}
+        event = {"event_id": new_id("event"), **self._closed("connection_lost")}
         for watcher in list(self.watchers):
             watcher.on_event(json.dumps(event, separators=(",", ":")), event)
 
