@@ -40,14 +40,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("realtime_sync.server")
 # As for other sessions: one line when a session begins and one when it ends. Never a key or a text.
 _sessions_log = logging.getLogger("realtime_sync.server.sessions")
-_HISTORY = 256  # events that one who attaches may be told again
 _UNTIL_INCOMPLETE = 0.2  # seconds from session.close to the error about appends that did not land
 _UNTIL_CLOSED = 0.5  # seconds from there to session.closed
 _CONTEXT_TOKENS = 128_000
 _TOKENS_PER_SECOND = 40  # of the timeline; as the ratios in captures grow
-_SHORTEST_WAIT = 0.0001  # seconds
 _HEARD = "session.input_transcript.delta"
-_DELTA = "session.output_audio.delta"
 
 
 class TwinSession(RunningSession):
