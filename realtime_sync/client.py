@@ -280,8 +280,11 @@ class RealtimeConversationClient:
                 next one is often a continuation of the sentence before.
             delegate_timeout: Seconds that the function may take; then the model says that it could not be done, and
                 what the function returns is dropped. None: no limit.
-            reconnect: As in ``start_conversation_session``.
-            budget: As there; the session is billed by the second, also while nobody speaks.
+            reconnect: As in ``start_conversation_session``, but for how: a session that is stored is forked, and knows
+                all that was said; else a new one begins with the newest words as its history. Commands in flight are
+                not sent again, and sound is not held; ``SessionReconnectedUpdate.losses`` tells what is lost.
+            budget: As there. The session is billed by the second, also while nobody speaks, and where the service
+                reports no usage, time since the first audio counts.
             recording: As there.
             keep_clock: True sends silence whenever nobody sends audio, because the service works only while audio
                 comes. False: you send audio all the time, or nothing happens.

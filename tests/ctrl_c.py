@@ -436,11 +436,11 @@ class Loop:
 class LiveLoop(Loop):
     """The same with a GPT-Live session."""
 
-    _listeners = 4
-
     def _start(self, client: Any) -> Any:
         session = client.start_live_session()
         self._twin = self._server.live_sessions[-1]
+        until(lambda: self._twin.timeline_ms > 0, 3, "the clock is not kept")  # so the keeper listens
+        self._listeners = len(session._engine._listeners)
         return session
 
     def _ask(self) -> None:

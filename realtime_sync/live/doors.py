@@ -18,6 +18,7 @@ from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.live.delegating import Delegating
+from realtime_sync.live.session import LiveSession
 from realtime_sync.live.start import LiveStart
 from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions
@@ -25,10 +26,12 @@ from realtime_sync.protocol.audio_options import AudioFormat
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand, LiveSessionUpdateCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
 from realtime_sync.protocol.live.settings import LiveResponsesDelegation, LiveSessionChanges, LiveSessionSettings
+from realtime_sync.protocol.registry import Command
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.rest.call_checks import quoted_id
 from realtime_sync.starting import ConnectionSettings, Provisions
 from realtime_sync.transport import Connection
+from realtime_sync.words import counted
 
 
 class SidebandEngine(LiveEngine):
@@ -96,11 +99,15 @@ class LiveAttach(LiveStart):
     def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> LiveEngine:
         settings = self.settings
         return SidebandEngine(
-            connection, LiveState(), timeouts=settings.timeouts, limits=settings.limits, recording=writer
+            connection,
+            LiveState(settings.limits.conversation),
+            timeouts=settings.timeouts,
+            limits=settings.limits,
+            recording=writer,
         )
 
-    def _start(self, engine: LiveEngine) -> None:
-        self._await(engine.send(LiveSessionUpdateCommand(session=LiveSessionChanges())))
+    def _first_command(self) -> Command:
+        return LiveSessionUpdateCommand(session=LiveSessionChanges())
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -142,5 +149,9 @@ class LiveFork(LiveStart):
             changes=options.wire_session(told if isinstance(told, LiveResponsesDelegation) else None),
         )
 
-    def _start(self, engine: LiveEngine) -> None:
-        self._await(engine.send(LiveSessionStartCommand(session=self.changes)))
+    def _first_command(self) -> Command:
+        return LiveSessionStartCommand(session=self.changes)
+
+    def _begun_again(self, session: LiveSession) -> tuple[Command, list[str]]:
+        said = len(session.conversation.turns)  # the old session is forked once more, and a fork is told no history
+        return self._first_command(), [f"history: {counted(said, 'turn')} since the fork"] if said else []

@@ -1,4 +1,4 @@
-"""A whole spoken conversation in full duplex: a caller with a voice, the embedded server, a delegate, an interruption."""
+"""A spoken conversation in full duplex: a caller with a voice, the embedded server, a delegate, an interruption."""
 
 from __future__ import annotations
 
