@@ -69,6 +69,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.live.session import LiveSession as LiveSession
     from realtime_sync.live.spoken import LiveFragmentStream as LiveFragmentStream
     from realtime_sync.live.spoken import LiveTurnStream as LiveTurnStream
+    from realtime_sync.live.usage import LiveSessionUsage as LiveSessionUsage
     from realtime_sync.mcp.approval import MCPApproval as MCPApproval
     from realtime_sync.mcp.approval import MCPDecision as MCPDecision
     from realtime_sync.models import MODELS as MODELS
@@ -167,6 +168,7 @@ _LATE = {
     "live.responses_backend": "ResponsesBackend",
     "live.session": "LiveSession",
     "live.spoken": "LiveFragmentStream LiveTurnStream",
+    "live.usage": "LiveSessionUsage",
     "mcp.approval": "MCPApproval MCPDecision",
     "models": "MODELS ModelInfo ServiceEndsWarning",
     "protocol.connection_updates": "SessionDisconnectedUpdate SessionReconnectedUpdate",

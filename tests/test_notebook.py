@@ -29,6 +29,7 @@ from realtime_sync.errors import CloseInfo
 from realtime_sync.protocol.resources import LogProb
 from realtime_sync.server import RealtimeServer, Reply
 from tests.recording.made import SESSION, Made, spoken_conversation, tone
+from tests.recording.made_live import live_session
 
 EVIL = "<script>alert('&')</script>"
 EMPTY = {"br", "img"}
@@ -126,6 +127,26 @@ def test_a_file_shows_its_transcription_or_why_there_is_none() -> None:
     assert ["error", f"ValueError: {EVIL}"] in Page(FileTranscription(path="a.mp3", error=ValueError(EVIL))).rows
     skipped = Page(FileTranscription(path="a.mp3", output=Path("texts/a.srt"), skipped=True))
     assert skipped.rows == [["output", str(Path("texts/a.srt"))], ["skipped", "True"]]
+
+
+def test_a_recording_of_a_live_session_shows_both_sides_and_plays_the_model(tmp_path: Path) -> None:
+    page = Page(live_session(tmp_path / "r.jsonl"))
+    assert "user, 0:01.00" in page.texts
+    assert "Where is my parcel? It should have been here by now." in page.texts
+    seconds = [len(samples) / 48_000 for _, _, samples in page.sounds()]
+    assert seconds == pytest.approx([1.8, 1.4], abs=0.2)  # what was said, with a little silence
+    assert Page(live_session(tmp_path / "e.jsonl", audio="elide")).sounds() == []
+
+
+def test_a_turn_and_a_conversation_of_a_live_session_show_their_words(tmp_path: Path) -> None:
+    recording = live_session(tmp_path / "r.jsonl")
+    turn = Page(recording.live_turns(keep_audio=True)[-1])
+    assert turn.texts[0] == "Turn of the assistant"
+    assert ["ended by", "gap"] in turn.rows
+    assert len(turn.sounds()) == 1
+    assert ["user", "0:01.00", "0:03.20", "gap", "Where is my parcel? It should have been here by now."] in Page(
+        recording.live_conversation()
+    ).rows
 
 
 def test_a_recording_shows_what_was_said_and_plays_both_sides(tmp_path: Path) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from typing import TYPE_CHECKING, Any
 
 from realtime_sync.cli import options, terminal
 from realtime_sync.cli.talk import turn_as_json
+
+if TYPE_CHECKING:
+    from realtime_sync.recording import Recording
 
 _REPLAY_PORT = 8766
 
@@ -67,7 +71,8 @@ def add_timeline_options(parser: argparse.ArgumentParser) -> None:
 def timeline(arguments: argparse.Namespace) -> int:
     """Show what happened when in a recorded session.
 
-    It prints the turns and latencies of a session that was recorded with recording=PATH.
+    It prints the turns and latencies of a session that was recorded with recording=PATH; of a live
+    session (GPT-Live) the turns of both sides, delegated work, and what was appended.
 
     Examples:
       realtime-sync timeline session.jsonl
@@ -86,9 +91,16 @@ def timeline(arguments: argparse.Namespace) -> int:
             save(recording, path)
             terminal.note(f"written to {path}")
     if arguments.json:
-        turns = [{"began": round(turn.started, 3), **turn_as_json(turn)} for turn in recording.turns()]
-        whole = {"started": recording.started, "duration": round(recording.duration, 3), "turns": turns}
+        whole = {"started": recording.started, "duration": round(recording.duration, 3), **_as_json(recording)}
         terminal.show(json.dumps(whole, ensure_ascii=False, indent=2))
     else:
         terminal.show(views.text(recording, width=terminal.columns(sys.stdout)))
     return 0
+
+
+def _as_json(recording: Recording) -> dict[str, Any]:
+    if recording.protocol == "live":
+        from realtime_sync.timeline import live_table
+
+        return live_table.as_json(recording)
+    return {"turns": [{"began": round(turn.started, 3), **turn_as_json(turn)} for turn in recording.turns()]}

@@ -105,7 +105,8 @@ class Engine(Publisher):
         if number > 1:
             transport.redactor.learn(self._connection.redactor)
         if self.recording is not None:
-            self.recording.connected(transport.url, number, self.state.vocabulary.dialect)
+            vocabulary = self.state.vocabulary
+            self.recording.connected(transport.url, number, vocabulary.dialect, protocol=vocabulary.protocol)
         return SessionConnection(transport, number, self.name, self.state, self.recording)
 
     def named(self) -> str:
@@ -482,8 +483,8 @@ class Engine(Publisher):
             if self._connection is not connection or connection.over or self.states.state is not State.CONNECTED:
                 return False
             self.states.transition(State.RECONNECTING)
-        connection.transport.start_close(1000, "")
-        if not connection.ended.wait(self.timeouts.close):
+        self._say_close(connection, 1000, "", None)
+        if not connection.ended.wait(self.close_seconds):
             connection.transport.abort()
             connection.ended.wait(self.timeouts.close)
         return True

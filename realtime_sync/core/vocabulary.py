@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union
 
 import attrs
 
-from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.dialects import Dialect, ProtocolName
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import ErrorUpdate
@@ -58,6 +58,7 @@ class Vocabulary(Value):
         error: The class of updates that report an error.
         expired: The error codes with which the service ends a session at its time limit.
         dialect: How the messages are spelled; it is written into a recording.
+        protocol: Whose messages they are; it is written into a recording.
     """
 
     decode: Callable[[Union[str, bytes]], ConversationUpdate]
@@ -67,6 +68,7 @@ class Vocabulary(Value):
     error: type[ErrorUpdate] = ErrorUpdate
     expired: frozenset[str] = frozenset()
     dialect: Dialect = Dialect.GA
+    protocol: ProtocolName = "realtime"
 
 
 class Exchange(Protocol):

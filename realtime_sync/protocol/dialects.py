@@ -15,7 +15,7 @@ No function changes its argument. Values that are not understood are passed on a
 from __future__ import annotations
 
 import enum
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Literal, Optional
 
 import attrs
 
@@ -23,6 +23,10 @@ from realtime_sync.errors import UnsupportedByDialectError
 from realtime_sync.protocol.kinds import PREVIEW_SPELLINGS
 
 Json = dict[str, Any]
+
+
+ProtocolName = Literal["realtime", "live"]
+"""Which vocabulary a session speaks: that of conversations, or that of live sessions (GPT-Live)."""
 
 
 class Dialect(enum.Enum):

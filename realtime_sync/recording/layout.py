@@ -12,6 +12,9 @@ Each other line says one thing, in the order of the wire; ``t`` is seconds since
     {"t": 0.200000, "dir": "in", "binary": "<base64>"}                 a binary frame, which the protocol does not have
     {"t": 9.000000, "dir": "closed", "code": 1000, "reason": "", "initiator": "local"}
 
+A live session's (GPT-Live) is ``"recording": 2`` and has ``"protocol": "live"``, so that a version of this library that
+does not know its messages says so; where there is none, it is a conversation's (``"realtime"``).
+
 ``audio`` says where the samples are: ``keep``, in the frames; ``elide``, nowhere: words with their length stand in
 the frames' texts; ``beside``, in WAV files, one of the user's and one of the model's. For the latter two a line has
 ``"gaps": [[at, length, size(, start)], ...]``, see ``elision.Gap``.
@@ -20,19 +23,18 @@ the frames' texts; ``beside``, in WAV files, one of the user's and one of the mo
 from __future__ import annotations
 
 import os
-from typing import Literal, Optional, Union
+from typing import Literal, Union
 
-from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.conversation.accumulator import sample_format
-from realtime_sync.protocol import codec
-from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.audio.formats import PCM
+from realtime_sync.protocol.dialects import Dialect, ProtocolName
 from realtime_sync.protocol.parsing import json_object
-from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.recording.protocols import Formats, formats_told, update_of
 
 LONGEST_HEADER = 65_536  # bytes; a file of another kind may be one line
 
-VERSION = 1
-"""Of this layout."""
+VERSIONS: dict[ProtocolName, int] = {"realtime": 1, "live": 2}
+"""Of this layout: which is written for each protocol. All up to the newest are read."""
 
 AudioMode = Literal["keep", "elide", "beside"]
 AUDIO_MODES = ("keep", "elide", "beside")
@@ -58,17 +60,15 @@ class FormatTracker:
     not know.
     """
 
-    def __init__(self) -> None:
-        self.formats: dict[str, Optional[SampleFormat]] = {"out": PCM, "in": PCM}
+    def __init__(self, protocol: ProtocolName = "realtime") -> None:
+        self.protocol = protocol
+        self.formats: Formats = {"out": PCM, "in": PCM}
 
     def see_text(self, text: str, dialect: Dialect) -> None:
         """Learn from a frame; frames that say nothing of the session's settings are not parsed."""
-        if 'session.created"' in text or 'session.updated"' in text:
-            self.see(codec.decode(text, dialect))
+        if any(told in text for told in ('session.created"', 'session.updated"', 'session.started"')):
+            self.see(update_of(text, self.protocol, dialect))
 
     def see(self, update: ConversationUpdate) -> None:
         """Learn from an update."""
-        if isinstance(update, SessionUpdateBase):
-            session = update.session
-            formats = {"out": session.input_audio_format, "in": session.output_audio_format}
-            self.formats = {side: sample_format(format) for side, format in formats.items()}
+        self.formats = formats_told(update, self.protocol) or self.formats

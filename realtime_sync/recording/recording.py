@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, Literal, Optional, Union
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Optional, Union
 
 import attrs
 
@@ -16,15 +16,20 @@ from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_number, check_path
 from realtime_sync.conversation import Conversation
 from realtime_sync.conversation.turns import Turn, TurnTracker
-from realtime_sync.errors import CloseInfo, InvalidInputError
+from realtime_sync.errors import CloseInfo, InvalidInputError, UsageError
 from realtime_sync.protocol import codec
-from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.dialects import Dialect, ProtocolName
 from realtime_sync.protocol.parsing import json_object
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording.elision import Gap, put_back
-from realtime_sync.recording.layout import AUDIO_MODES, LONGEST_HEADER, VERSION, AudioMode, FilePath, FormatTracker
+from realtime_sync.recording.layout import AUDIO_MODES, LONGEST_HEADER, VERSIONS, AudioMode, FilePath, FormatTracker
+from realtime_sync.recording.protocols import PROTOCOLS, command_of, update_of
 from realtime_sync.recording.sidecars import SidecarReader
+
+if TYPE_CHECKING:
+    from realtime_sync.conversation.live.conversation import LiveConversation
+    from realtime_sync.conversation.live.turns import LiveTurn
 
 _LONGEST = 366 * 86_400.0  # seconds; a line with a later time is damaged
 
@@ -64,7 +69,9 @@ class Recording:
     """What a session has sent and received, as ``RecordingWriter`` wrote it down; ``Recording.read(path)``.
 
     It is in memory as a whole: 8 MB for a minute in which both sides speak. ``started`` is ISO 8601, in UTC. ``faults``
-    tells what was wrong with the file, in words: a last line cut off by a crash, for one.
+    tells what was wrong with the file, in words: a last line cut off by a crash, for one. ``protocol``: ``"live"`` for
+    a session of GPT-Live, whose turns and conversation are ``live_turns()`` and ``live_conversation()``; else
+    ``"realtime"``.
     """
 
     path: str
@@ -77,6 +84,7 @@ class Recording:
         default=(), repr=lambda connections: f"<{len(connections)} connections>"
     )
     faults: Sequence[str] = attrs.field(default=(), repr=lambda faults: f"<{len(faults)} faults>")
+    protocol: ProtocolName = "realtime"
 
     @classmethod
     @public_call
@@ -86,7 +94,7 @@ class Recording:
         path = os.fspath(path)
         with open(path, "rb") as file, SidecarReader(path) as sidecars:
             header = _header(file.readline(LONGEST_HEADER), path)
-            lines = _Lines(Dialect(header["dialect"]), sidecars)
+            lines = _Lines(header.get("protocol", "realtime"), Dialect(header["dialect"]), sidecars)
             _read_lines(file, lines)
         return cls(
             path=path,
@@ -97,6 +105,7 @@ class Recording:
             entries=tuple(lines.entries),
             connections=tuple(lines.connections),
             faults=(*lines.faults, *sidecars.faults),
+            protocol=lines.formats.protocol,
         )
 
     @property
@@ -107,7 +116,6 @@ class Recording:
 
     def _repr_html_(self) -> str:
         from realtime_sync.notebook import card
-        from realtime_sync.recording.spoken import spoken_conversation
 
         facts = {
             "started": self.started,
@@ -117,8 +125,18 @@ class Recording:
             "audio": self.audio,
             "faults": "; ".join(self.faults) or None,
         }
+        return card(f"Recording {self.path}", facts, self._conversation_page())
+
+    def _conversation_page(self) -> str:
+        if self.protocol == "live":
+            from realtime_sync.conversation.live.html import turns_page
+
+            turns = self.live_turns(keep_audio=self.audio != "elide")
+            return turns_page(sorted(turns, key=lambda turn: turn.started))
+        from realtime_sync.recording.spoken import spoken_conversation
+
         conversation = self.conversation() if self.audio == "elide" else spoken_conversation(self)
-        return card(f"Recording {self.path}", facts, conversation._repr_html_())
+        return conversation._repr_html_()
 
     # What was said --------------------------------------------------------------------------------------------------
 
@@ -142,7 +160,9 @@ class Recording:
 
     def decoded(self, entry: Entry) -> ConversationUpdate:
         """The update that an entry from the server is."""
-        return codec.decode(entry.text, self.dialect) if entry.binary is None else codec.decode_binary(entry.binary)
+        if entry.binary is not None:
+            return codec.decode_binary(entry.binary)
+        return update_of(entry.text, self.protocol, self.dialect)
 
     def commands(self) -> Iterator[Union[Command, dict[str, Any]]]:
         """What was sent: as a command, or as a plain dict if this version has no command for it.
@@ -154,13 +174,14 @@ class Recording:
     def command(self, entry: Entry) -> Union[Command, dict[str, Any]]:
         """The command in a client's frame: see ``commands``."""
         try:
-            return codec.decode_command(entry.text, self.dialect)
+            return command_of(entry.text, self.protocol, self.dialect)
         except InvalidInputError:
             message = json_object(entry.text)
             return {"raw_content": entry.text} if message is None else message
 
     def conversation(self, *, keep_audio: bool = False) -> Conversation:
         """The conversation as it stood at the end; ``keep_audio`` as in ``Conversation``."""
+        self._check_protocol("realtime")
         conversation = Conversation(keep_audio=keep_audio)
         for _, update in self.timed_updates():
             conversation.apply(update)
@@ -168,9 +189,40 @@ class Recording:
 
     def turns(self) -> list[Turn]:
         """The turns, the last one as far as it got; ``turn.started`` is in seconds since the recording began."""
+        self._check_protocol("realtime")
         tracker = TurnTracker()
         turns = [turn for at, update in self.timed_updates() for turn in tracker.apply(update, at)]
         return turns + tracker.rest()
+
+    def live_conversation(self) -> LiveConversation:
+        """What was said in a live session, as it stood at the end."""
+        self._check_protocol("live")
+        from realtime_sync.conversation.live.conversation import LiveConversation
+
+        conversation = LiveConversation()
+        for at, update in self.timed_updates():
+            conversation.apply(update, at)
+        return conversation
+
+    def live_turns(self, *, keep_audio: bool = False) -> list[LiveTurn]:
+        """The turns of a live session, as ``session.turns()`` gave them; those of the model with their sound, if asked.
+
+        ``turn.started`` is in seconds since the recording began.
+        """
+        self._check_protocol("live")
+        from realtime_sync.conversation.live.turns import LiveTurnCollector
+
+        collector = LiveTurnCollector(keep_audio=keep_audio)
+        turns = [turn for at, update in self.timed_updates() for turn in collector.apply(update, at)]
+        return turns + collector.rest()
+
+    def _check_protocol(self, needed: ProtocolName) -> None:
+        if self.protocol != needed:
+            has = {"realtime": "conversation() and turns()", "live": "live_conversation() and live_turns()"}
+            kind = "live" if self.protocol == "live" else "conversation"
+            raise UsageError(
+                f"this is the recording of a {kind} session, which has {has[self.protocol]}, and not {has[needed]}"
+            )
 
 
 # Reading the file -----------------------------------------------------------------------------------------------------
@@ -181,11 +233,13 @@ def _header(line: bytes, path: str) -> dict[str, Any]:
     version = None if header is None else header.get("recording")
     if header is None or not isinstance(version, int):
         raise InvalidInputError(f"{path} is not a recording: its first line is not a recording's header")
-    if version > VERSION:
+    if version > max(VERSIONS.values()):
+        newest = max(VERSIONS.values())
         raise InvalidInputError(
-            f"{path} is a recording of version {version}; this version of realtime_sync reads those up to {VERSION}"
+            f"{path} is a recording of version {version}; this version of realtime_sync reads those up to {newest}"
         )
-    if header.get("audio") not in AUDIO_MODES or header.get("dialect") not in [each.value for each in Dialect]:
+    known = header.get("audio") in AUDIO_MODES and header.get("protocol", "realtime") in PROTOCOLS
+    if not known or header.get("dialect") not in [each.value for each in Dialect]:
         raise InvalidInputError(f"{path} is a recording whose header cannot be understood: {header!r:.200}")
     return header
 
@@ -203,13 +257,13 @@ def _read_lines(file: BinaryIO, lines: _Lines) -> None:
 class _Lines:
     """The lines of a recording so far."""
 
-    def __init__(self, dialect: Dialect, sidecars: SidecarReader) -> None:
+    def __init__(self, protocol: ProtocolName, dialect: Dialect, sidecars: SidecarReader) -> None:
         self.dialect = dialect
+        self.formats = FormatTracker(protocol)
         self.entries: list[Entry] = []
         self.connections: list[ConnectionRecord] = []
         self.faults: list[str] = []
         self._sidecars = sidecars
-        self._formats = FormatTracker()
 
     def add(self, line: dict[str, Any]) -> None:
         """Raises ValueError, KeyError, TypeError or OverflowError for a line that makes no sense."""
@@ -235,14 +289,14 @@ class _Lines:
             raise TypeError("its text is not a string")
         gaps = [Gap(*gap) for gap in line.get("gaps", ())]
         if kind == "in":
-            self._formats.see_text(text, self.dialect)
+            self.formats.see_text(text, self.dialect)
         if gaps:
             text = put_back(text, gaps, lambda gap: self._samples(kind, gap))
         self.entries.append(Entry(at, kind, text, number, binary))
 
     def _samples(self, direction: str, gap: Gap) -> bytes:
         samples = b"" if gap.start is None else self._sidecars.read(direction, gap.start, gap.size)
-        format = self._formats.formats[direction] or PCM
+        format = self.formats.formats[direction] or PCM
         missing = gap.size - len(samples)
         silence = format.silence_sample * (missing // format.sample_bytes + 1)
         return samples + silence[:missing]

@@ -14,9 +14,9 @@ from typing import Any, Optional, Union
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.interrupts import Change
-from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.dialects import Dialect, ProtocolName
 from realtime_sync.recording.elision import take_audio
-from realtime_sync.recording.layout import AUDIO_MODES, VERSION, AudioMode, FilePath, FormatTracker
+from realtime_sync.recording.layout import AUDIO_MODES, VERSIONS, AudioMode, FilePath, FormatTracker
 from realtime_sync.recording.private_file import create
 from realtime_sync.recording.redaction import without_secrets
 from realtime_sync.recording.sidecars import SidecarWriter
@@ -71,13 +71,21 @@ class RecordingWriter:
     # What a session reports -----------------------------------------------------------------------------------------
 
     def connected(
-        self, url: str, number: int = 1, dialect: Dialect = Dialect.GA, *, at: Optional[float] = None
+        self,
+        url: str,
+        number: int = 1,
+        dialect: Dialect = Dialect.GA,
+        *,
+        protocol: ProtocolName = "realtime",
+        at: Optional[float] = None,
     ) -> None:
         """The ``number``-th connection (from 1) was made to ``url``, of which user, password and keys are left out.
 
         ``at``, here and below: when, by ``time.monotonic()``; None is now. The first call is the recording's start.
+        ``protocol``: ``"live"`` for a session of GPT-Live.
         """
         self._dialect = dialect
+        self._formats.protocol = protocol
         self._add("connected", {"n": number, "url": show_url(url)}, at)
 
     def sent(self, frame: Union[str, bytes], *, at: Optional[float] = None) -> None:
@@ -210,10 +218,12 @@ class RecordingWriter:
         return {"text": text, "gaps": [gap.to_json() for gap in gaps]} if gaps else {"text": text}
 
     def _header(self) -> dict[str, Any]:
+        protocol = self._formats.protocol
         return {
-            "recording": VERSION,
+            "recording": VERSIONS[protocol],
             "started": datetime.datetime.now(datetime.timezone.utc).isoformat(),
             "library": __version__,
+            **({} if protocol == "realtime" else {"protocol": protocol}),
             "dialect": self._dialect.value,
             "audio": self.audio,
         }

@@ -19,7 +19,7 @@ from realtime_sync.recording import Entry, Recording
 from realtime_sync.server import LiveSession, RealtimeServer, Script, faults
 
 _log = logging.getLogger("realtime_sync.server")
-_APPENDS = ("input_audio_buffer.append", "session.input_audio_buffer.append")
+_APPENDS = ("input_audio_buffer.append", "session.input_audio_buffer.append", "session.input_audio.append")
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"')  # of JSON, its quotes included
 _ADDED = ("conversation.item.added", "conversation.item.created")
 

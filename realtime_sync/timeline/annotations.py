@@ -52,6 +52,11 @@ def annotations_of(recording: Recording) -> Iterator[tuple[float, AnnotationKind
             kind = _FUNCTION_CALL
         if kind is not None:
             yield at, kind
+    yield from connections_of(recording)
+
+
+def connections_of(recording: Recording) -> Iterator[tuple[float, AnnotationKind]]:
+    """When connections began and ended, but for the first beginning and the last end."""
     for number, connection in enumerate(recording.connections):
         if number:
             yield connection.opened, _CONNECTION

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, BinaryIO, Union
 
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _Times = tuple[float, float]
+Bar = tuple[float, float, str, str]
+"""When it begins and how long it is, in seconds; what it is called, and its colour."""
 _FORMATS = (".png", ".svg", ".pdf")
 _DPI = 110
 # Inches: the whole by default, a row with the room below it for its ticks, the title, the margins; the legend's columns
@@ -40,7 +42,7 @@ _WIDTH, _ROW, _TICKS, _TITLE, _LEFT, _RIGHT = 14.0, 2.1, 0.4, 0.45, 0.75, 0.25
 _COLUMN, _LINE, _PLACES = 2.1, 0.175, 20
 # Heights within a row, from its foot at 0 to its head at 10.
 _SAID, _USER, _ANNOTATIONS, _MODEL, _ANSWERED, _HALF = 9.55, 8.0, (6.6, 6.12, 5.64, 4.3), 4.3, 2.75, 1.05
-_LANES = (1.95, 1.2, 0.45)
+LANES = (1.95, 1.2, 0.45)
 _USER_COLOUR, _MODEL_COLOUR, _CUT_COLOUR = "#2b6cb0", "#dd6b20", "#a0aec0"
 _SMALL = 7.5  # points
 # By lane: the first of these that a turn has.
@@ -89,12 +91,20 @@ def png(recording: Recording) -> bytes:
 def _save(recording: Recording, target: Union[FilePath, BinaryIO], format: str, width: float = _WIDTH) -> None:
     figure: Figure = require("matplotlib.figure", "plot", "The picture of a timeline").Figure()
     import_module("matplotlib.backends.backend_agg").FigureCanvasAgg(figure)  # measures texts, whatever the format
-    _Picture(recording, figure, width).draw()
+    _kind_of_picture(recording)(recording, figure, width).draw()
     figure.savefig(target, dpi=_DPI, format=format, facecolor="white")
 
 
+def _kind_of_picture(recording: Recording) -> type[Picture]:
+    if recording.protocol == "live":
+        from realtime_sync.timeline.live_picture import LivePicture
+
+        return LivePicture
+    return Picture
+
+
 @attrs.frozen
-class _Row:
+class Row:
     """One row of the figure: ``axes`` to draw on, from ``start`` to ``end`` in seconds, ``scale`` inches a second."""
 
     axes: Axes
@@ -103,8 +113,10 @@ class _Row:
     scale: float
 
 
-class _Picture:
+class Picture:
     """One figure in the making."""
+
+    model_audio = "model audio, as it was played"
 
     def __init__(self, recording: Recording, figure: Figure, width: float) -> None:
         self.recording = recording
@@ -112,16 +124,25 @@ class _Picture:
         self.width = width
         self.columns = int(width / _COLUMN)
         self.tracks = Tracks.of(recording)
-        self.turns = recording.turns()
-        heard = max(recording.duration, self.tracks.samples / RATE)
-        self.spans = turn_spans(self.turns, self.tracks)
-        self.rows: Rows = rows_of(self.spans, heard)
-        self.annotations = sorted(annotations_of(recording), key=lambda event: event[0])
+        self.turns: list[Turn] = []
+        self.spans = self._read()
+        self.rows: Rows = rows_of(self.spans, max(recording.duration, self.tracks.samples / RATE))
+        self.annotations = sorted(self._annotated(), key=lambda event: event[0])
         self.loudest = max(_loudest(self.tracks.user), _loudest(self.tracks.model), 1)
         self.texts = _Texts(figure)
         self.legend: dict[str, Any] = {}
 
+    def _read(self) -> list[Span]:
+        """Read the turns; from when to when each goes."""
+        self.turns = self.recording.turns()
+        return turn_spans(self.turns, self.tracks)
+
+    def _annotated(self) -> Iterable[tuple[float, AnnotationKind]]:
+        """What is drawn as symbols."""
+        return annotations_of(self.recording)
+
     def draw(self) -> None:
+        """Draw all of it on the figure."""
         head = _TITLE + _LINE * math.ceil(_PLACES / self.columns)
         height = head + len(self.rows.spans) * (_ROW + _TICKS)
         self.figure.set_size_inches(self.width, height)
@@ -129,19 +150,18 @@ class _Picture:
             width = (self.width - _LEFT - _RIGHT) * min(1.0, (span.end - span.start) / self.rows.seconds)
             foot = height - head - row * (_ROW + _TICKS) - _ROW
             axes = self.figure.add_axes((_LEFT / self.width, foot / height, width / self.width, _ROW / height))
-            self._row(_Row(axes, span.start, span.end, width / (span.end - span.start)))
+            self._row(Row(axes, span.start, span.end, width / (span.end - span.start)))
         self._head(height)
 
-    def _row(self, row: _Row) -> None:
+    def _row(self, row: Row) -> None:
         self._frame(row)
         self._user(row)
         self._model(row)
-        for height, latencies in zip(_LANES, _LATENCIES, strict=True):
-            self._latencies(row, height, latencies)
+        self._lanes(row)
         self._annotations(row)
         self._words(row)
 
-    def _frame(self, row: _Row) -> None:
+    def _frame(self, row: Row) -> None:
         axes = row.axes
         axes.set_xlim(row.start, row.end)
         axes.set_ylim(0, 10)
@@ -160,33 +180,36 @@ class _Picture:
 
     # The tracks -----------------------------------------------------------------------------------------------------
 
-    def _user(self, row: _Row) -> None:
+    def _user(self, row: Row) -> None:
         self._band(row, _joined(self.tracks.user), _USER, _USER_COLOUR, 0.13, "audio sent")
-        speech = [(each.start, each.end) for each in self.tracks.speech]
-        self._band(row, speech, _USER, _USER_COLOUR, 0.22, "user speech, as the service heard it")
+        self._band(row, _times(self.tracks.speech), _USER, _USER_COLOUR, 0.22, "user speech, as the service heard it")
         self._wave(row, self.tracks.user, _USER, _USER_COLOUR)
 
-    def _model(self, row: _Row) -> None:
-        self._band(row, _joined(self.tracks.model), _MODEL, _MODEL_COLOUR, 0.18, "model audio, as it was played")
-        written = [
-            (turn.started + turn.timeline.first_text, turn.started + turn.timeline.done)
-            for turn in self.turns
-            if turn.timeline.first_audio is None and turn.timeline.first_text and turn.timeline.done
-        ]
-        self._band(row, written, _MODEL, "#d69e2e", 0.35, "model writes")
+    def _model(self, row: Row) -> None:
+        self._band(row, _joined(self.tracks.model), _MODEL, _MODEL_COLOUR, 0.18, self.model_audio)
+        self._band(row, _times(self.tracks.said), _MODEL, _MODEL_COLOUR, 0.22, "model speech, as the service told it")
+        self._band(row, self._written(), _MODEL, "#d69e2e", 0.35, "model writes")
         hatched = {"hatch": "////", "edgecolor": "#4a5568"}
         self._band(row, _joined(self.tracks.cut), _MODEL, _CUT_COLOUR, 0.35, "not heard", **hatched)
         self._wave(row, self.tracks.model, _MODEL, _MODEL_COLOUR)
 
+    def _written(self) -> list[_Times]:
+        """When the model wrote in place of speaking."""
+        return [
+            (turn.started + turn.timeline.first_text, turn.started + turn.timeline.done)
+            for turn in self.turns
+            if turn.timeline.first_audio is None and turn.timeline.first_text and turn.timeline.done
+        ]
+
     def _band(
-        self, row: _Row, spans: Sequence[_Times], height: float, colour: str, alpha: float, words: str, **look: Any
+        self, row: Row, spans: Sequence[_Times], height: float, colour: str, alpha: float, words: str, **look: Any
     ) -> None:
         shown = [(start, end - start) for start, end in spans if start < row.end and end > row.start]
         if shown:
             look |= {"facecolor": colour, "alpha": alpha, "linewidth": 0, "zorder": 1}
             self.legend.setdefault(words, row.axes.broken_barh(shown, (height - _HALF, 2 * _HALF), **look))
 
-    def _wave(self, row: _Row, pieces: Sequence[Piece], height: float, colour: str) -> None:
+    def _wave(self, row: Row, pieces: Sequence[Piece], height: float, colour: str) -> None:
         """The loudest sample of each column, up and down."""
         import numpy as np
 
@@ -205,7 +228,7 @@ class _Picture:
 
     # What happened --------------------------------------------------------------------------------------------------
 
-    def _annotations(self, row: _Row) -> None:
+    def _annotations(self, row: Row) -> None:
         by_kind: dict[AnnotationKind, list[float]] = {}
         for at, kind in self.annotations:
             if row.start <= at < row.end:
@@ -216,14 +239,20 @@ class _Picture:
             drawn = row.axes.scatter(times, heights, s=26, marker=kind.symbol, color=kind.colour, zorder=4, **stroke)
             self.legend.setdefault(kind.words, drawn)
 
-    def _latencies(self, row: _Row, height: float, latencies: Sequence[tuple[str, str, str]]) -> None:
-        bars = []
-        for turn in self.turns:
-            for name, begin, colour in latencies:
-                seconds, since = latency(turn, name), getattr(turn.timeline, begin)
-                if seconds is not None and seconds >= 0 and since is not None:
-                    bars.append((turn.started + since, seconds, name, colour))
-                    break
+    def _lanes(self, row: Row) -> None:
+        """How long each turn had to wait."""
+        for height, latencies in zip(LANES, _LATENCIES, strict=True):
+            bars = []
+            for turn in self.turns:
+                for name, begin, colour in latencies:
+                    seconds, since = latency(turn, name), getattr(turn.timeline, begin)
+                    if seconds is not None and seconds >= 0 and since is not None:
+                        bars.append((turn.started + since, seconds, name, colour))
+                        break
+            self._bars(row, height, bars)
+
+    def _bars(self, row: Row, height: float, bars: Sequence[Bar]) -> None:
+        """One lane, with the seconds of each bar beside it if there is room."""
         starts = [start for start, *_ in bars]
         for index, (start, seconds, name, colour) in enumerate(bars):
             if not (start < row.end and start + seconds >= row.start):
@@ -236,24 +265,31 @@ class _Picture:
                 place = (start + seconds + 0.05 / row.scale, height)
                 row.axes.text(*place, words, fontsize=_SMALL, va="center", color=colour, zorder=4)
 
-    def _words(self, row: _Row) -> None:
+    def _words(self, row: Row) -> None:
         """Each turn's number and what was said, as far as there is room before the next turn's."""
         starts = [span.start for span in self.spans]
         answers = [self._answered_at(turn) for turn in self.turns]
         for index, turn in enumerate(self.turns):
-            if row.start <= starts[index] < row.end:
-                head = str(index + 1)
-                beside = self.texts.width(head, 9) + 0.1
-                room = self._room(starts, index, row) * row.scale - beside - 0.08
-                x = starts[index] + 0.04 / row.scale
-                if room >= 0:
-                    row.axes.text(x, _SAID, head, fontsize=9, va="center", weight="bold", color="#1a202c")
-                    self._text(row.axes, x + beside / row.scale, _SAID, user_words(turn), room, "#1a4f86")
-            if row.start <= answers[index] < row.end:
-                room = self._room(answers, index, row) * row.scale - 0.12
-                self._text(row.axes, answers[index], _ANSWERED, model_words(turn), room, "#9c4221")
+            self._asked(row, starts, index, str(index + 1), user_words(turn))
+            self._answered(row, answers, index, model_words(turn))
 
-    def _room(self, starts: Sequence[float], index: int, row: _Row) -> float:
+    def _asked(self, row: Row, starts: Sequence[float], index: int, head: str, words: str) -> None:
+        """What the user said, above the user's track, behind the turn's number; ``starts``: of all that are so told."""
+        if row.start <= starts[index] < row.end:
+            beside = self.texts.width(head, 9) + 0.1
+            room = self._room(starts, index, row) * row.scale - beside - 0.08
+            x = starts[index] + 0.04 / row.scale
+            if room >= 0:
+                row.axes.text(x, _SAID, head, fontsize=9, va="center", weight="bold", color="#1a202c")
+                self._text(row.axes, x + beside / row.scale, _SAID, words, room, "#1a4f86")
+
+    def _answered(self, row: Row, starts: Sequence[float], index: int, words: str) -> None:
+        """What the model said, below its track."""
+        if row.start <= starts[index] < row.end:
+            room = self._room(starts, index, row) * row.scale - 0.12
+            self._text(row.axes, starts[index], _ANSWERED, words, room, "#9c4221")
+
+    def _room(self, starts: Sequence[float], index: int, row: Row) -> float:
         """Seconds from one start to the next one in this row, or to the end of the sheet."""
         end = max(row.end, row.start + self.rows.seconds)
         after = starts[index + 1] if index + 1 < len(starts) else end
@@ -270,7 +306,7 @@ class _Picture:
         axes.text(x, y, shown, fontsize=_SMALL, va="center", color=colour, parse_math=False)
 
     def _head(self, height: float) -> None:
-        counts = f"{shown_length(self.recording.duration)}, {counted(len(self.turns), 'turn')}"
+        counts = f"{shown_length(self.recording.duration)}, {counted(len(self.spans), 'turn')}"
         name = os.path.basename(self.recording.path)
         title = self.texts.fitted(f"{name}: {counts}, {self.recording.started[:19]}Z", self.width - 1, 11)
         place = (0.15 / self.width, 1 - 0.2 / height)
@@ -329,6 +365,10 @@ def _joined(pieces: Sequence[Piece]) -> list[_Times]:
         else:
             spans.append((start, end))
     return spans
+
+
+def _times(spans: Sequence[Span]) -> list[_Times]:
+    return [(each.start, each.end) for each in spans]
 
 
 def _loudest(pieces: Sequence[Piece]) -> int:

@@ -70,24 +70,36 @@ def text(recording: Recording, *, width: Optional[int] = None) -> str:
         width: How wide a line may be, in characters: what was said is cut to fit, and if there is no room for it,
             each turn is a list of lines. None: nothing is cut.
     """
-    turns = recording.turns()
-    lines = [title_of(recording, turns), *(f"  {fault}" for fault in recording.faults)]
-    if turns:
-        heads, rows = table_of(turns)
+    title, heads, rows = told_of(recording)
+    lines = [title, *(f"  {fault}" for fault in recording.faults)]
+    if rows:
         lines += ["", *(_table(heads, rows, width) or _lists(heads, rows, width or 0))]
     return "\n".join(lines)
 
 
-def title_of(recording: Recording, turns: Sequence[Turn]) -> str:
+def told_of(recording: Recording) -> tuple[str, list[str], list[list[str]]]:
+    """The title; the heads, of one line or two; the rows, whose last column is what was said, as a whole."""
+    if recording.protocol == "live":
+        from realtime_sync.timeline import live_table
+
+        live_turns = recording.live_turns()
+        title = _title(recording, len(live_turns), live_table.notes_of(recording))
+        return title, live_table.HEADS, live_table.rows_of(recording, live_turns)
+    turns = recording.turns()
+    return _title(recording, len(turns)), *_table_of(turns)
+
+
+def _title(recording: Recording, turns: int, notes: Sequence[str] = ()) -> str:
     """When it was, how long, and how much it holds."""
     ends = [f"{len(recording.connections)} connections"] if len(recording.connections) > 1 else []
     ends += [str(each.info) for each in recording.connections if each.info is not None]
-    counts = [counted(len(turns), "turn"), counted(len(recording.entries), "frame")]
-    return ", ".join([f"{recording.started[:19]}Z: {shown_length(recording.duration)}", *counts, *ends])
+    counts = [counted(turns, "turn"), counted(len(recording.entries), "frame")]
+    return ", ".join([f"{recording.started[:19]}Z: {shown_length(recording.duration)}", *counts, *notes, *ends])
 
 
-def table_of(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
-    """The heads, of one line or two, and the rows; the last column is what was said, as a whole."""
+def _table_of(turns: Sequence[Turn]) -> tuple[list[str], list[list[str]]]:
+    if not turns:
+        return [], []
     told = [name for name in LATENCIES if any(latency(turn, name) is not None for turn in turns)]
     heads = [name.replace("_to_", "\nto_").replace("_", " ") for name in told]
     rows = [_row(number, turn, told) for number, turn in enumerate(turns, 1)]

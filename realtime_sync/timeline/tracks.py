@@ -5,6 +5,9 @@ than it is spoken is contiguous. A microphone's pieces come with a jitter, so a 
 
 The model: a piece begins when it came, or where the one before it ends: the position of a player that plays all that
 comes. A truncation, by the client's command or told by the server, cuts its item's audio for good.
+
+In a live session (GPT-Live) the model's track is continuous, and comes ``BEHIND`` seconds after the user's audio that
+it belongs to: its pieces are placed so much before they came.
 """
 
 from __future__ import annotations
@@ -19,19 +22,25 @@ import attrs
 
 from realtime_sync.audio import g711
 from realtime_sync.audio.formats import PCM, SampleFormat
+from realtime_sync.conversation.live.turns import LiveTurn
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.commands import (
     ConversationItemTruncateCommand,
     InputAudioBufferAppendCommand,
     SessionInputAudioBufferAppendCommand,
 )
+from realtime_sync.protocol.dialects import ProtocolName
 from realtime_sync.protocol.items import decode_base64
+from realtime_sync.protocol.live.commands import LiveSessionInputAudioAppendCommand
+from realtime_sync.protocol.live.updates import LiveSessionOutputAudioDeltaUpdate
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording.layout import FormatTracker
 from realtime_sync.recording.recording import Recording
 
 RATE = PCM.rate
 """Samples a second of a track (Hz)."""
+BEHIND = 0.8
+"""Seconds by which a live session's model is behind the user's audio. The words of both come as late as its sound."""
 _JITTER = RATE // 10  # a pause that is shorter is a microphone's or a network's
 
 
@@ -74,19 +83,21 @@ class Tracks:
     """Both sides of a recording.
 
     ``user``, ``model``: the pieces in order, none over another. ``cut``: of the model's audio what nobody heard, where
-    it would have been. ``speech``: where the service heard the user speak.
+    it would have been. ``speech``: where the service heard the user speak. ``said``: in a live session, where the model
+    spoke.
     """
 
     user: list[Piece] = attrs.field(factory=list)
     model: list[Piece] = attrs.field(factory=list)
     cut: list[Piece] = attrs.field(factory=list)
     speech: list[Span] = attrs.field(factory=list)
+    said: list[Span] = attrs.field(factory=list)
 
     @classmethod
     def of(cls, recording: Recording) -> Tracks:
         """Place all audio of a recording."""
         tracks = cls()
-        _Placing(tracks).run(recording)
+        (_LivePlacing if recording.protocol == "live" else _Placing)(tracks, recording.protocol).run(recording)
         return tracks
 
     @property
@@ -98,9 +109,9 @@ class Tracks:
 class _Placing:
     """One pass over a recording."""
 
-    def __init__(self, tracks: Tracks) -> None:
+    def __init__(self, tracks: Tracks, protocol: ProtocolName) -> None:
         self.tracks = tracks
-        self._formats = FormatTracker()
+        self._formats = FormatTracker(protocol)
         self._cuts: dict[tuple[str, int], int] = {}  # milliseconds that were heard
         self._buffered: list[Piece] = []  # the user's, of this connection: the service counts their time
         self._speaking: Optional[float] = None
@@ -121,9 +132,7 @@ class _Placing:
         if isinstance(command, (InputAudioBufferAppendCommand, SessionInputAudioBufferAppendCommand)):
             piece = self._piece("out", decode_base64(command.audio), at)
             if piece is not None:
-                end = self.tracks.user[-1].end if self.tracks.user else 0
-                piece.start = end if piece.start - end < _JITTER and self.tracks.user else piece.start
-                self.tracks.user.append(piece)
+                _follow(self.tracks.user, piece)
                 self._buffered.append(piece)
         elif isinstance(command, ConversationItemTruncateCommand):
             self._truncate(command.item_id, command.content_index, command.audio_end_ms)
@@ -198,6 +207,42 @@ class _Placing:
                 return (piece.start + left) / RATE
             left -= piece.length
         return self._buffered[-1].end / RATE if self._buffered and left < RATE else at
+
+
+class _LivePlacing(_Placing):
+    """The same for a live session: nothing is cut, and what the model says has its silences."""
+
+    def run(self, recording: Recording) -> None:
+        super().run(recording)
+        turns = recording.live_turns()
+        self.tracks.speech = [turn_span(turn) for turn in turns if turn.speaker == "user"]
+        self.tracks.said = [turn_span(turn) for turn in turns if turn.speaker == "assistant"]
+
+    def _sent(self, command: Any, at: float) -> None:
+        if isinstance(command, LiveSessionInputAudioAppendCommand):
+            piece = self._piece("out", decode_base64(command.audio), at)
+            if piece is not None:
+                _follow(self.tracks.user, piece)
+
+    def _told(self, update: ConversationUpdate, at: float) -> None:
+        self._formats.see(update)
+        if isinstance(update, LiveSessionOutputAudioDeltaUpdate):
+            piece = self._piece("in", update.audio_bytes, max(0.0, at - BEHIND))
+            if piece is not None:
+                _follow(self.tracks.model, piece)
+
+
+def turn_span(turn: LiveTurn) -> Span:
+    """When a turn of a recorded live session was said, in seconds since the recording began."""
+    start = max(0.0, turn.started - BEHIND)
+    return Span(start, start + (turn.end_ms - turn.start_ms) / 1000)
+
+
+def _follow(track: list[Piece], piece: Piece) -> None:
+    """Add a piece in its place, or right behind the one before it if that ends later, or hardly earlier."""
+    if track and piece.start - track[-1].end < _JITTER:
+        piece.start = track[-1].end
+    track.append(piece)
 
 
 def resampled(pcm: bytes, rate: int) -> bytes:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import io
 
 from realtime_sync.audio.players import MOST_PLAYED_BYTES, too_long
-from realtime_sync.conversation.turns import Turn
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.notebook import card, image, note, sound, table
 from realtime_sync.recording import Recording
 from realtime_sync.secret import reportable
 from realtime_sync.timeline.picture import png
 from realtime_sync.timeline.stereo import stereo_bytes, write_stereo
-from realtime_sync.timeline.table import table_of, text, title_of
+from realtime_sync.timeline.table import text, told_of
 
 
 @reportable
@@ -21,18 +20,18 @@ class TimelineView:
 
     def __init__(self, recording: Recording) -> None:
         self._recording = recording
-        self._turns: list[Turn] = recording.turns()
+        self._title, self._heads, self._rows = told_of(recording)
 
     def __repr__(self) -> str:
-        return f"<TimelineView of {self._recording.path}: {title_of(self._recording, self._turns)}>"
+        return f"<TimelineView of {self._recording.path}: {self._title}>"
 
     def __str__(self) -> str:
         return text(self._recording)
 
     def _repr_html_(self) -> str:
         faults = {"faults": "; ".join(self._recording.faults) or None}
-        body = self._picture() + table(*table_of(self._turns)) + self._sound()
-        return card(title_of(self._recording, self._turns), faults, body)
+        body = self._picture() + table(self._heads, self._rows) + self._sound()
+        return card(self._title, faults, body)
 
     def _picture(self) -> str:
         try:

@@ -173,6 +173,20 @@ def test_the_conversation_is_bounded(plain: LiveHouse, caplog: pytest.LogCapture
     assert "QueueLimits.conversation" in caplog.text
 
 
+def test_a_session_shows_itself_in_a_notebook(plain: LiveHouse) -> None:
+    session = plain.start(keep_clock=False)
+    plain.twin.emit(fragment("input", 600, "<b>Hello.</b>"))
+    until(lambda: bool(session.conversation.turns))
+
+    page = session._repr_html_()
+
+    assert f"Live session {session.id}" in page
+    assert "gpt-live-1.1" in page
+    assert "&lt;b&gt;Hello.&lt;/b&gt;" in page
+    session.close()
+    assert "open" not in session._repr_html_().split("<table>")[1]
+
+
 @pytest.mark.parametrize("gap_ms", [0, -1, "long"])
 def test_a_gap_that_is_none_is_refused(plain: LiveHouse, gap_ms: Any) -> None:
     session = plain.start(keep_clock=False)

@@ -90,11 +90,11 @@ def drawn(recording: Recording, width: float = 14) -> Any:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    from realtime_sync.timeline.picture import _Picture
+    from realtime_sync.timeline import picture
 
     figure = Figure()
     FigureCanvasAgg(figure)
-    _Picture(recording, figure, width).draw()
+    picture._kind_of_picture(recording)(recording, figure, width).draw()
     figure.canvas.draw()
     return figure
 
@@ -128,6 +128,11 @@ def test_no_text_of_the_picture_lies_over_another_or_outside(tmp_path: Path, tur
     """0 stands for a hasty conversation."""
     path = tmp_path / "r.jsonl"
     figure = drawn(spoken_conversation(path, turns, audio="elide") if turns else hasty_conversation(path), width)
+    assert overlapping_texts(figure) == []
+
+
+def overlapping_texts(figure: Any) -> list[Any]:
+    """Pairs of texts that lie over one another, and texts that lie outside of the sheet."""
     renderer = figure.canvas.get_renderer()
     texts = [text for axes in figure.axes for text in axes.texts if text.get_text()]
     labels = [label for axes in figure.axes for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
@@ -140,9 +145,9 @@ def test_no_text_of_the_picture_lies_over_another_or_outside(tmp_path: Path, tur
         for second, other in boxes[index + 1 :]
         if box.overlaps(other)
     ]
-    assert overlapping == []
     sheet = figure.bbox
-    assert [name for name, box in boxes if box.x0 < 0 or box.y0 < 0 or box.x1 > sheet.x1 or box.y1 > sheet.y1] == []
+    outside = [name for name, box in boxes if box.x0 < 0 or box.y0 < 0 or box.x1 > sheet.x1 or box.y1 > sheet.y1]
+    return [*overlapping, *outside]
 
 
 @pytest.mark.parametrize(("suffix", "begin"), [(".png", PNG), (".svg", b"<?xml"), (".pdf", b"%PDF")])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from realtime_sync.audio.players import player
+from realtime_sync.audio.players import Players, player
 from realtime_sync.notebook import card, paragraph, table
 from realtime_sync.words import counted
 
@@ -28,6 +29,17 @@ def conversation_page(conversation: LiveConversation) -> str:
     facts = {"forgotten": counted(conversation.forgotten, "turn") if conversation.forgotten else None}
     turns = conversation.turns
     return card(f"Live conversation: {counted(len(turns), 'turn')}", facts, table(HEADS, rows_of(turns)))
+
+
+def turns_page(turns: Sequence[LiveTurn]) -> str:
+    """The turns one below the other, with a player for each whose sound was kept."""
+    players = Players()
+    entries = (
+        f"<dt>{turn.speaker}, {_moment(turn.start_ms)}</dt>"
+        f"<dd>{html.escape(turn.text)}{players.player(turn.audio, turn.audio_format)}</dd>"
+        for turn in turns
+    )
+    return f"<dl>{''.join(entries)}</dl>"
 
 
 def rows_of(turns: Sequence[LiveTurn]) -> list[list[str]]:

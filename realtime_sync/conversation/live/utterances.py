@@ -108,6 +108,11 @@ class SpokenTimeline:
         self.utterances[utterance.speaker].remove(utterance)
         self._gone[utterance.speaker].append(utterance.start_ms)
 
+    @property
+    def end_ms(self) -> float:
+        """Where the newest words end, of whatever side."""
+        return max(those[-1].end_ms for those in self.utterances.values() if those)
+
     def in_order(self) -> list[Utterance]:
         """All of them, by their start."""
         return sorted([*self.utterances["user"], *self.utterances["assistant"]], key=_start)

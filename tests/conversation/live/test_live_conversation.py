@@ -45,11 +45,14 @@ def test_they_do_so_however_late_some_words_come(made: Made) -> None:
 
 
 def test_each_turn_says_how_it_ended() -> None:
-    scene = Scene().started().say("user", 600, "One.").say("user", 4000, "Two.").say("assistant", 4200, "Yes.")
+    scene = Scene().started().say("user", 600, "One.").say("assistant", 800, "Yes?")
+    scene.say("user", 4000, "Two.").say("assistant", 4200, "Yes.")
 
-    assert [turn.reason for turn in conversation_of(scene).turns] == ["gap", "open", "open"]
+    assert [turn.reason for turn in conversation_of(scene).turns] == ["gap", "gap", "open", "open"]
     scene.closed(9000)
-    assert [turn.reason for turn in conversation_of(scene).turns] == ["gap", "closed", "closed"]
+    assert [turn.reason for turn in conversation_of(scene).turns] == ["gap", "gap", "closed", "closed"]
+    scene.say("assistant", 9000, "Well...")
+    assert [turn.reason for turn in conversation_of(scene).turns] == [*["gap"] * 4, "closed"]
 
 
 def test_turns_of_another_session_come_after_those_of_the_one_before() -> None:
