@@ -41,7 +41,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"Path|NoneType"),
     (r"py:.*", r"(.*\.)?[A-Z](_co)?"),  # type variables
     # Seen in annotations, and made by the library alone.
-    (r"py:.*", r"(.*\.)?(Flag|ByteReader|Configuration|Expect|ServerConnection|SileroStream|Floats)"),
+    (r"py:.*", r"(.*\.)?(Flag|ByteReader|Configuration|Expect|ServerConnection|SileroStream|Floats|DelegationQueue)"),
     # Named in an alias, whose module does not import them.
     (r"py:class", r"ToolOutcome|Samples|RecordingWriter"),
 ]

@@ -12,11 +12,19 @@ from __future__ import annotations
 import argparse
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 
 from demo_client import demo_client, recording, writable
 
 from realtime_sync import DelegationRequest, LiveSessionOptions, LiveTurn
-from realtime_sync.voice import FileMicrophone, FileSpeaker, Microphone, SoundDeviceMicrophone, SoundDeviceSpeaker
+from realtime_sync.voice import (
+    FileMicrophone,
+    FileSpeaker,
+    Microphone,
+    SoundDeviceMicrophone,
+    SoundDeviceSpeaker,
+    Speaker,
+)
 
 WEATHER = {"Paris": "sunny, 21 degrees", "Oslo": "cloudy, 9 degrees"}
 
@@ -38,20 +46,22 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=writable, default="answer.wav", help="where the sound of an answer goes")
     arguments = parser.parse_args()
 
-    microphone: Microphone = (
-        FileMicrophone(*arguments.recordings, endless=False) if arguments.recordings else SoundDeviceMicrophone()
-    )
-    speaker = FileSpeaker(arguments.output) if arguments.recordings else SoundDeviceSpeaker()
     options = LiveSessionOptions(instructions="You are friendly and brief. Delegate questions about the weather.")
-    with (
-        demo_client(speech=True) as client,
-        client.start_live_session(options, delegate=look_up, reconnect=True) as session,
-    ):
-        showing = threading.Thread(target=show, args=[session.turns()])
-        showing.start()  # ends with the session
-        session.talk(microphone, speaker, linger=6)
-    showing.join()
-    print(f"{session.seconds:.0f} seconds were counted.")
+    with demo_client(speech=True) as client:
+        microphone, speaker = devices(arguments.recordings, arguments.output)
+        with client.start_live_session(options, delegate=look_up, reconnect=True) as session:
+            showing = threading.Thread(target=show, args=[session.turns()])
+            showing.start()  # ends with the session
+            session.talk(microphone, speaker)
+        showing.join()
+        print(f"{session.seconds:.0f} seconds were counted.")
+
+
+def devices(recordings: list[Path], output: Path) -> tuple[Microphone, Speaker]:
+    """Files, or this machine's microphone and loudspeaker."""
+    if recordings:
+        return FileMicrophone(*recordings, endless=False), FileSpeaker(output)
+    return SoundDeviceMicrophone(), SoundDeviceSpeaker()
 
 
 def show(turns: Iterable[LiveTurn]) -> None:

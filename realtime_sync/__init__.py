@@ -60,10 +60,16 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
     from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
     from realtime_sync.errors import *  # noqa: F403
+    from realtime_sync.live.decisions_backend import DecisionsBackend as DecisionsBackend
+    from realtime_sync.live.decisions_backend import MadeDecision as MadeDecision
+    from realtime_sync.live.delegates import DelegationStream as DelegationStream
+    from realtime_sync.live.delegation import DelegationRequest as DelegationRequest
     from realtime_sync.live.handles import LiveClip as LiveClip
+    from realtime_sync.live.responses_backend import ResponsesBackend as ResponsesBackend
     from realtime_sync.live.session import LiveSession as LiveSession
     from realtime_sync.live.spoken import LiveFragmentStream as LiveFragmentStream
     from realtime_sync.live.spoken import LiveTurnStream as LiveTurnStream
+    from realtime_sync.live.usage import LiveSessionUsage as LiveSessionUsage
     from realtime_sync.mcp.approval import MCPApproval as MCPApproval
     from realtime_sync.mcp.approval import MCPDecision as MCPDecision
     from realtime_sync.models import MODELS as MODELS
@@ -155,9 +161,14 @@ _LATE = {
     "endpoint.connect": "ConnectRetries",
     "endpoint.credentials": "Credential TokenCredential",
     "endpoint.endpoint": "Endpoint",
+    "live.decisions_backend": "DecisionsBackend MadeDecision",
+    "live.delegates": "DelegationStream",
+    "live.delegation": "DelegationRequest",
     "live.handles": "LiveClip",
+    "live.responses_backend": "ResponsesBackend",
     "live.session": "LiveSession",
     "live.spoken": "LiveFragmentStream LiveTurnStream",
+    "live.usage": "LiveSessionUsage",
     "mcp.approval": "MCPApproval MCPDecision",
     "models": "MODELS ModelInfo ServiceEndsWarning",
     "protocol.connection_updates": "SessionDisconnectedUpdate SessionReconnectedUpdate",

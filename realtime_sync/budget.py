@@ -12,6 +12,7 @@ import attrs
 from realtime_sync.checks import check_number
 from realtime_sync.conversation.drafts import usage_of
 from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
+from realtime_sync.core.engine import Engine
 from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.streams import End
 from realtime_sync.errors import BudgetExceededError, ConfigurationError, NoMoreThreadsError, RealtimeSyncError
@@ -54,13 +55,17 @@ class Budget:
     pieces of the translation say that they stand for (``elapsed_ms``). Audio that the service has not answered yet, and
     the transcript of the source by another model, are not in it.
 
+    A GPT-Live session is billed by the second, silence included: ``spent`` is the most that it may have cost until now,
+    by what the service has reported and the time since then, and what the backend's tokens cost. Give the price of the
+    backend's model with ``PRICES.with_model("my-backend", ModelPrices(text_in=..., text_cached=..., text_out=...))``.
+
     Args:
         usd: the most that the session may cost, in US dollars.
         prices: the prices of each model; None: ``PRICES``, the list prices.
 
     Attributes:
         spent: what was counted so far, in US dollars.
-        unpriced: how many responses and transcriptions have a cost that is not known.
+        unpriced: how many responses, transcriptions and answers of backends have a cost that is not known.
 
     Raises:
         ConfigurationError: the budget is no amount.
@@ -91,6 +96,16 @@ class Budget:
                 f"the budget could not be kept. Leave it out, or give the price, for an Azure deployment under its own "
                 f"name: budget=Budget({self.usd:g}, prices=PRICES.with_model({model!r}, ModelPrices(...)))"
             )
+
+    def _minute_price(self, model: Optional[str], which: str) -> float:
+        """What a minute of a model costs. Raises ``ConfigurationError`` if that is not known; ``which``: a clause."""
+        prices = self.prices.of(model)
+        if prices is None or prices.minute is None:
+            raise ConfigurationError(
+                f"a budget was given, and the model {model!r}, {which}, has no price by the minute in the table of "
+                f"{self.prices.date}. Pass prices= with one: ModelPrices(minute=...)"
+            )
+        return prices.minute
 
     def apply(self, update: ConversationUpdate) -> None:
         """Count what an update reports. Raises ``ConfigurationError`` at the first usage that has no price."""
@@ -152,15 +167,10 @@ class Budget:
         self._note_unpriced(f"a transcription by {self._transcriber or 'an unknown model'} has no price")
 
     def _count_translation(self, elapsed_ms: int) -> None:
-        prices = self.prices.of(self._model)
-        if prices is None or prices.minute is None:
-            raise ConfigurationError(
-                f"a budget was given, and the model {self._model!r}, which translates, has no price by the minute in "
-                f"the table of {self.prices.date}. Pass prices= with one: ModelPrices(minute=...)"
-            )
+        minute = self._minute_price(self._model, "which translates")
         more = max(0, elapsed_ms - self._translated_ms)
         self._translated_ms += more
-        self.spent += more / 60_000 * prices.minute
+        self.spent += more / 60_000 * minute
 
     def _note_unpriced(self, what: str) -> None:
         if not self.unpriced:
@@ -188,19 +198,62 @@ def _at_most(totals: UsageTotals) -> UsageTotals:
     )
 
 
-class BudgetGuard:
-    """Ends a session in an orderly way once its budget is passed. A listener: fed on the reader thread.
+class SpendingGuard:
+    """Ends a session in an orderly way once its budget is passed; the half of a guard that knows no protocol.
 
-    The answer in progress is cancelled, then the session is closed with ``BUDGET_PASSED``; every wait, and iteration
-    after the last update, raises ``BudgetExceededError``. A session whose cost cannot be known is ended likewise: its
-    budget could not be kept.
+    The session is closed with ``BUDGET_PASSED``; every wait, and iteration after the last update, raises
+    ``BudgetExceededError``. A session whose cost cannot be known is ended likewise: its budget could not be kept.
     """
 
-    def __init__(self, budget: Budget, engine: RealtimeEngine) -> None:
+    _costs = "it has cost"
+
+    def __init__(self, budget: Budget, engine: Engine) -> None:
         self.budget = budget
         self._engine = engine
         self._lock = threading.Lock()  # guards _ending
         self._ending = False
+
+    def end(self, end: End) -> None:
+        """The session has ended."""
+
+    def _cannot_be_kept(self, error: ConfigurationError) -> None:
+        self._begin_end(f"the session was ended because its budget cannot be kept: {error}")
+
+    def _end_if_passed(self) -> None:
+        if self.budget.passed:
+            bill = f"{self._costs} {_dollars(self.budget.spent)}, and its budget is {_dollars(self.budget.usd)}"
+            self._begin_end(f"the session was ended because {bill}")
+
+    def _begin_end(self, message: str) -> None:
+        with self._lock:
+            begun, self._ending = self._ending, True
+        if not begun:
+            try:
+                self._engine.start_thread(lambda: self._end(message), "budget")
+            except NoMoreThreadsError:
+                self._begin_close(message, within=0)  # this is the reader's thread, which must not wait
+
+    def _end(self, message: str) -> None:
+        logger.warning("%s", message)
+        self._stop_answers()
+        self._begin_close(message)
+        self._engine.close_here(BUDGET_PASSED, "the budget was passed")  # waits for the server, and cuts it at last
+
+    def _stop_answers(self) -> None:
+        """Have the service stop what it would still bill, before the session is closed."""
+
+    def _begin_close(self, message: str, within: Optional[float] = None) -> None:
+        error = BudgetExceededError(message, spent=self.budget.spent, usd=self.budget.usd)
+        self._engine.begin_close(BUDGET_PASSED, "the budget was passed", within, error)
+
+
+class BudgetGuard(SpendingGuard):
+    """Ends a session of the realtime protocol; the answer in progress is cancelled first.
+
+    A listener: fed on the reader thread.
+    """
+
+    _engine: RealtimeEngine
 
     def start(self, options: Optional[SessionOptions] = None) -> None:
         """Begin to watch; ``options``: what the session will be asked for, None if that is not known.
@@ -223,26 +276,11 @@ class BudgetGuard:
         try:
             self.budget.apply(update)
         except ConfigurationError as error:
-            self._begin_end(f"the session was ended because its budget cannot be kept: {error}")
-            return
-        if self.budget.passed:
-            bill = f"it has cost {_dollars(self.budget.spent)}, and its budget is {_dollars(self.budget.usd)}"
-            self._begin_end(f"the session was ended because {bill}")
+            self._cannot_be_kept(error)
+        else:
+            self._end_if_passed()
 
-    def end(self, end: End) -> None:
-        """The session has ended."""
-
-    def _begin_end(self, message: str) -> None:
-        with self._lock:
-            begun, self._ending = self._ending, True
-        if not begun:
-            try:
-                self._engine.start_thread(lambda: self._end(message), "budget")
-            except NoMoreThreadsError:
-                self._begin_close(message, within=0)  # this is the reader's thread, which must not wait
-
-    def _end(self, message: str) -> None:
-        logger.warning("%s", message)
+    def _stop_answers(self) -> None:
         connection = self._engine.connection  # on this connection only: with it the answer goes down
         active = responses_on(connection).active
         if active is not None:
@@ -250,11 +288,3 @@ class BudgetGuard:
                 self._engine.send(ResponseCancelCommand(response_id=active), connection).wait()
             except RealtimeSyncError:
                 pass  # it ended meanwhile, or the session did; it is closed all the same
-        self._begin_close(message)
-        self._engine.close_here(
-            BUDGET_PASSED, "the budget was passed"
-        )  # waits for the server's side, and cuts it at last
-
-    def _begin_close(self, message: str, within: Optional[float] = None) -> None:
-        error = BudgetExceededError(message, spent=self.budget.spent, usd=self.budget.usd)
-        self._engine.begin_close(BUDGET_PASSED, "the budget was passed", within, error)

@@ -280,8 +280,11 @@ class RealtimeConversationClient:
                 next one is often a continuation of the sentence before.
             delegate_timeout: Seconds that the function may take; then the model says that it could not be done, and
                 what the function returns is dropped. None: no limit.
-            reconnect: As in ``start_conversation_session``.
-            budget: As there; the session is billed by the second, also while nobody speaks.
+            reconnect: As in ``start_conversation_session``, but for how: a session that is stored is forked, and knows
+                all that was said; else a new one begins with the newest words as its history. Commands in flight are
+                not sent again, and sound is not held; ``SessionReconnectedUpdate.losses`` tells what is lost.
+            budget: As there. The session is billed by the second, also while nobody speaks, and where the service
+                reports no usage, time since the first audio counts.
             recording: As there.
             keep_clock: True sends silence whenever nobody sends audio, because the service works only while audio
                 comes. False: you send audio all the time, or nothing happens.
@@ -332,8 +335,8 @@ class RealtimeConversationClient:
         Args:
             session_id: The id (``live_...``): that of ``live_calls.create`` or ``dial``, or the webhook's, after
                 ``live_calls.accept``.
-            delegate: As in ``start_live_session``, and so are all other arguments. The session itself was made with
-                its delegation: to this client (a function, or None), or to a backend, whose functions are run here.
+            delegate: As in ``start_live_session``, and so are all other arguments. If the session was made with a
+                backend (``live_calls.create(..., delegate=backend)``), that one: its functions are called here.
             delegate_concurrency: As there.
             delegate_timeout: As there.
             recording: As there.
@@ -389,7 +392,8 @@ class RealtimeConversationClient:
             session_id: The id of the old session.
             store: Whether the new one is stored, too. None: as the old one.
             audio_format: As in ``LiveSessionOptions``. None: as in the old one.
-            delegate: As in ``start_live_session``, and so are all other arguments; of the old session's kind.
+            delegate: As in ``start_live_session``, and so are all other arguments; of the kind that the old one had.
+                The settings of a ``ResponsesBackend`` are laid over the old ones.
             delegate_concurrency: As there.
             delegate_timeout: As there.
             reconnect: As there.

@@ -326,7 +326,11 @@ class Interrupt:
 
 
 def client_of(session: Any) -> Any:
-    url = session._engine.connection.transport.url.partition("?")[0].removesuffix("/realtime").removesuffix("/live/sessions")
+    url = (
+        session._engine.connection.transport.url.partition("?")[0]
+        .removesuffix("/realtime")
+        .removesuffix("/live/sessions")
+    )
     timeouts = Timeouts(connect=5, greeting=5, send=5, acknowledge=5, close=1)
     return OpenAIClient("a-key", endpoint=url, timeouts=timeouts).get_realtime_conversation_client("m")
 
@@ -432,11 +436,11 @@ class Loop:
 class LiveLoop(Loop):
     """The same with a GPT-Live session."""
 
-    _listeners = 4
-
     def _start(self, client: Any) -> Any:
         session = client.start_live_session()
         self._twin = self._server.live_sessions[-1]
+        until(lambda: self._twin.timeline_ms > 0, 3, "the clock is not kept")  # so the keeper listens
+        self._listeners = len(session._engine._listeners)
         return session
 
     def _ask(self) -> None:

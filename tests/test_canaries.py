@@ -8,6 +8,7 @@ import copy
 import itertools
 import json
 import logging
+import os
 import traceback
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -20,12 +21,17 @@ from realtime_sync import (
     AzureOpenAIClient,
     ConversationSessionOptions,
     ConversationTool,
+    LiveCall,
+    LiveSessionOptions,
     OpenAIClient,
     RealtimeConversationClient,
     RealtimeSyncError,
     Reconnect,
+    SipTrunk,
     Timeouts,
 )
+from realtime_sync.live.responses_backend import ResponsesBackend
+from realtime_sync.protocol.live.tools import LiveMCPTool
 from realtime_sync.protocol.updates import ErrorUpdate
 from realtime_sync.server import RealtimeServer
 from realtime_sync.web.webhooks import WebhookVerifier
@@ -383,6 +389,17 @@ def failures(secret: str) -> dict[str, Callable[[], Any]]:
         ).create_client_secret(),
         "call": lambda: openai(nowhere, secret).calls.create(f"v=0 a=ice-pwd:{secret}"),
         "hang up": lambda: openai(nowhere, secret).calls.hangup("rtc_1"),
+        "live session": lambda: openai(nowhere, secret).start_live_session(),
+        "live session's header": lambda: openai(nowhere).start_live_session(headers={"X": f"{secret}\n"}),
+        "attach to a live session": lambda: openai(tls, secret).attach_live("live_1"),
+        "fork of a live session": lambda: openai(nowhere, secret).fork_live("live_1"),
+        "live call": lambda: openai(nowhere, secret).live_calls.create(f"v=0 a=ice-pwd:{secret}"),
+        "live call's fork": lambda: openai(tls, secret).live_calls.fork("live_1", f"v=0 a=ice-pwd:{secret}"),
+        "live call's end": lambda: openai(nowhere, secret).live_calls.hangup("live_1"),
+        "live call's tools": lambda: openai(nowhere).live_calls.accept("live_1", delegate=backend(secret)),
+        "dial": lambda: openai(nowhere).live_calls.dial("+1", trunk(secret)),
+        "trunk without a user": lambda: trunk(secret, username=None),
+        "live recording": lambda: openai(nowhere, secret).download_live_recording("live_1", os.devnull),
         "wrong proxy": lambda: openai(nowhere, secret, proxy=f"ftp://u:{quoted}@h"),
         "wrong url": lambda: openai(f"https://u:{quoted}@h/v1"),
         "wrong headers": lambda: openai(nowhere, headers=[secret]),
@@ -408,6 +425,14 @@ def failures(secret: str) -> dict[str, Callable[[], Any]]:
         ),
         "server": lambda: RealtimeServer(port=70000, api_keys=[secret]),
     }
+
+
+def trunk(password: str, username: Optional[str] = "user") -> SipTrunk:
+    return SipTrunk(provider_url="sips:x", caller_number="+1", username=username, password=password)
+
+
+def backend(secret: str) -> ResponsesBackend:
+    return ResponsesBackend("m", tools=[LiveMCPTool(server_label="x", server_url="https://x", authorization=secret)])
 
 
 def webhook_secret(text: str) -> str:
@@ -459,6 +484,41 @@ def test_a_user_s_own_exceptions_keep_their_local_variables() -> None:
             openai("ftp://nowhere")
         kept = [frame.f_locals for frame, _ in traceback.walk_tb(error.__traceback__)]
     assert kept[-1] == {"precious": "kept"}
+
+
+def refuse_and_tell_the_body(link: Link) -> None:
+    """As a server that shows what it was asked, in its head and in its body."""
+    head = link.read_head().decode()
+    length = int(next(line for line in head.split("\r\n") if line.lower().startswith("content-length:")).split(":")[1])
+    told = link.read(length).decode()
+    body = json.dumps({"error": {"message": told, "code": told, "param": told}})
+    link.send(f"HTTP/1.1 400 No\r\nX-Told: {told}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode("latin-1"))
+
+
+BODIES: dict[str, Callable[[Any, str], Any]] = {
+    "trunk": lambda calls, secret: calls.dial("+1", trunk(secret)),
+    "remote tool": lambda calls, secret: calls.create("v=0", delegate=backend(secret)),
+    "extra": lambda calls, secret: calls.accept("live_1", LiveSessionOptions(extra={"api_key": secret})),
+}
+
+
+@pytest.mark.parametrize("place", BODIES)
+def test_a_live_call_whose_body_is_told_back_tells_no_secret(place: str, caplog: pytest.LogCaptureFixture) -> None:
+    secret = canary()
+    with (
+        Peer(refuse_and_tell_the_body) as peer,
+        caplog.at_level(logging.DEBUG, "realtime_sync"),
+        pytest.raises(RealtimeSyncError) as caught,
+    ):
+        BODIES[place](openai(peer.url).live_calls, secret)
+    assert canaries.leaks(variants(secret), [*canaries.of_error(caught.value), caplog.text]) == []
+    assert "***" in str(caught.value)
+
+
+def test_what_a_live_call_and_its_trunk_hold_is_not_shown() -> None:
+    secret = canary()
+    for thing in (trunk(secret), LiveCall("live_1", f"a=ice-pwd:{secret}"), backend(secret)):
+        assert canaries.leaks(variants(secret), [repr(thing), f"{thing}"]) == []
 
 
 @pytest.mark.parametrize("way", [refuse, refuse_proxy, not_http, hang_up], ids=lambda way: way.__name__)

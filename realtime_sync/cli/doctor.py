@@ -46,7 +46,10 @@ _WIDEST = 100  # columns
 _COLOURS: dict[str, Colour] = {"ok": "green", "warn": "yellow", "fail": "red", "skip": "faint"}
 
 _OPENAI = ("OPENAI_API_KEY", "OPENAI_BASE_URL")  # either is enough
-_AZURE = {f"AZURE_OPENAI_{name}" for name in ("ENDPOINT", "API_KEY", "DEPLOYMENT", "API_VERSION", "USE_ENTRA")}
+_AZURE = {
+    f"AZURE_OPENAI_{name}"
+    for name in ("ENDPOINT", "API_KEY", "DEPLOYMENT", "LIVE_DEPLOYMENT", "API_VERSION", "USE_ENTRA")
+}
 _KNOWN = {*_OPENAI, "OPENAI_REALTIME_MODEL", "OPENAI_LIVE_MODEL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID", *_AZURE}
 # Each extra with the modules that it brings, and what needs it.
 _EXTRAS = {

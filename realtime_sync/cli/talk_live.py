@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Union
 
 from realtime_sync.budget import Budget
 from realtime_sync.cli import options, terminal
-from realtime_sync.cli.colours import painted
+from realtime_sync.cli.colours import Colour, painted
 from realtime_sync.conversation.live.turns import LiveTurn, LiveTurnCollector
 from realtime_sync.errors import ConfigurationError
 from realtime_sync.live.delegation import DelegationRequest
@@ -32,12 +32,13 @@ if TYPE_CHECKING:
     from realtime_sync.voice import Microphone, Speaker
 
 _BACKEND = "gpt-5.6-luna"
+_SPEAKERS: dict[str, tuple[str, Colour]] = {"user": ("you", "cyan"), "assistant": ("model", "green")}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add what belongs to ``--live``."""
     group = parser.add_argument_group("GPT-Live", "Full duplex: the model itself decides who speaks when.")
-    live = "talk with GPT-Live; --model is gpt-live-1.1, or OPENAI_LIVE_MODEL, and on Azure must be named"
+    live = "talk with GPT-Live; --model is then OPENAI_LIVE_MODEL or AZURE_OPENAI_LIVE_DEPLOYMENT, else gpt-live-1.1"
     group.add_argument("--live", action="store_true", help=live)
     backend = f"the model that works for it, and calls the --tools (default: none; with --tools {_BACKEND})"
     group.add_argument("--backend", metavar="NAME", help=backend)
@@ -129,7 +130,7 @@ class _LiveDisplay:
         terminal.show_status(f"{who:<5}  {self._saying[who]}")
 
     def _print(self, turn: LiveTurn) -> None:
-        who, colour = ("you", "cyan") if turn.speaker == "user" else ("model", "green")
+        who, colour = _SPEAKERS[turn.speaker]
         self._saying[who] = ""
         if self._as_json:
             terminal.show(json.dumps(_turn_as_json(turn), ensure_ascii=False))

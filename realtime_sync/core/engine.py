@@ -483,8 +483,8 @@ class Engine(Publisher):
             if self._connection is not connection or connection.over or self.states.state is not State.CONNECTED:
                 return False
             self.states.transition(State.RECONNECTING)
-        connection.transport.start_close(1000, "")
-        if not connection.ended.wait(self.timeouts.close):
+        self._say_close(connection, 1000, "", None)
+        if not connection.ended.wait(self.close_seconds):
             connection.transport.abort()
             connection.ended.wait(self.timeouts.close)
         return True

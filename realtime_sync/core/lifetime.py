@@ -31,6 +31,8 @@ from realtime_sync.threads import is_inside
 _QUIET_SECONDS = 2.0
 _WORKING_SECONDS = 30.0
 _AWAY_SECONDS = 1.0
+# The threads on which functions of the caller's work for the model, see ``tools/calls.py``.
+_WORKERS = ("realtime-sync-tool-", "realtime-sync-delegate-")
 _LOOK_SECONDS = 0.05
 # How long closes that were begun in a signal handler, which has ended the program, may still take.
 _CLOSING_SECONDS = 0.5
@@ -93,7 +95,7 @@ def _release_waiting_threads() -> None:
         inside = now if any(map(is_inside, stacks)) else inside
         if now - inside > _AWAY_SECONDS:
             return
-        tools = any(thread.name.startswith("realtime-sync-tool-") for thread in threading.enumerate())
+        tools = any(thread.name.startswith(_WORKERS) for thread in threading.enumerate())
         quiet: list[Living] = []
         for engine in list(_alive.values()):
             traffic, since = moved.setdefault(id(engine), (engine.traffic, now))

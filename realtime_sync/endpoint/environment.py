@@ -49,10 +49,11 @@ def from_environment(environ: Optional[Mapping[str, str]] = None) -> tuple[Endpo
     """The endpoint and the model (Azure: the deployment) that the environment names.
 
     The first that is complete wins: ``AZURE_OPENAI_ENDPOINT`` with ``AZURE_OPENAI_USE_ENTRA`` (1, true, yes, on), the
-    same with ``AZURE_OPENAI_API_KEY``, ``OPENAI_API_KEY``. Azure needs ``AZURE_OPENAI_DEPLOYMENT`` and reads
-    ``AZURE_OPENAI_API_VERSION`` (``"v1"``). OpenAI reads ``OPENAI_BASE_URL``, ``OPENAI_REALTIME_MODEL``
-    (``"gpt-realtime-2.1"``), ``OPENAI_ORG_ID`` and ``OPENAI_PROJECT_ID``. ``OPENAI_BASE_URL`` without a key is a server
-    of one's own, and gets no credential; OpenAI itself needs the key. An empty variable counts as not set.
+    same with ``AZURE_OPENAI_API_KEY``, ``OPENAI_API_KEY``. Azure needs ``AZURE_OPENAI_DEPLOYMENT`` (for live sessions
+    alone, ``AZURE_OPENAI_LIVE_DEPLOYMENT`` will do) and reads ``AZURE_OPENAI_API_VERSION`` (``"v1"``). OpenAI reads
+    ``OPENAI_BASE_URL``, ``OPENAI_REALTIME_MODEL`` (``"gpt-realtime-2.1"``), ``OPENAI_ORG_ID`` and
+    ``OPENAI_PROJECT_ID``. ``OPENAI_BASE_URL`` without a key is a server of one's own, and gets no credential; OpenAI
+    itself needs the key. An empty variable counts as not set.
 
     ``environ`` None: ``os.environ``. Raises ConfigurationError, which lists all that can be set.
     """
@@ -117,7 +118,8 @@ def _what_is_missing(endpoint: Optional[str], key: Optional[str], entra: bool) -
 
 
 def _azure(environ: Mapping[str, str], endpoint: str, key: Optional[str]) -> tuple[Endpoint, str]:
-    deployment = _value(environ, "AZURE_OPENAI_DEPLOYMENT")
+    # A client for live sessions alone needs no other deployment, and uses none.
+    deployment = _value(environ, "AZURE_OPENAI_DEPLOYMENT") or _value(environ, "AZURE_OPENAI_LIVE_DEPLOYMENT")
     if deployment is None:
         raise ConfigurationError(
             "AZURE_OPENAI_ENDPOINT is set, but not AZURE_OPENAI_DEPLOYMENT. Set it to the name that you gave to the "

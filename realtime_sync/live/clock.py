@@ -33,6 +33,10 @@ class LiveClock:
             self.begun_at = now
         self._until = max(self._until, now) + seconds
 
+    def restart(self) -> None:
+        """A new connection has a clock of its own, which no audio has begun yet."""
+        self.begun_at, self._until = None, 0.0
+
     def expect(self) -> None:
         """A sender has begun, whose first audio may take a moment."""
         self._expected_at = time.monotonic()

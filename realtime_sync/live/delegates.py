@@ -46,7 +46,11 @@ _LEAST_THREADS = 8
 
 
 def check_callable(what: str, function: Callable[..., object]) -> None:
-    """Raise ``InvalidInputError`` if a function cannot be called with one argument."""
+    """Raise ``InvalidInputError`` if a function cannot be called with one argument, on a thread."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidInputError(
+            f"{what} is an async function, and runs on a thread here: make it a plain one that blocks"
+        )
     try:
         inspect.signature(function).bind(None)
     except TypeError:

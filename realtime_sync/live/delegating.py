@@ -13,7 +13,14 @@ import attrs
 
 from realtime_sync.checks import check_whole
 from realtime_sync.core.commands import CommandHandle, new_event_id
-from realtime_sync.errors import CloseInfo, ConnectionReplacedError, InvalidInputError, RealtimeSyncError, UsageError
+from realtime_sync.errors import (
+    CloseInfo,
+    ConnectionReplacedError,
+    InvalidInputError,
+    RealtimeSyncError,
+    ServerError,
+    UsageError,
+)
 from realtime_sync.live.decisions_backend import DecisionQueue, DecisionsBackend, MadeDecision
 from realtime_sync.live.delegates import (
     TIMEOUT_SECONDS,
@@ -45,6 +52,7 @@ from realtime_sync.protocol.live.settings import (
 )
 from realtime_sync.protocol.live.updates import LiveDecisionEventUpdate
 from realtime_sync.protocol.registry import UNSET, Options, Setting
+from realtime_sync.tools.runner import ToolRunner
 from realtime_sync.tools.tool import checked_timeout
 
 if TYPE_CHECKING:
@@ -81,18 +89,37 @@ class Delegating:
     @property
     def settings(self) -> Optional[LiveDelegation]:
         """What the service is told at the start; None: the application works by itself."""
-        if isinstance(self.delegate, ResponsesBackend):
-            return LiveResponsesDelegation(responses=self.delegate.settings)
-        if isinstance(self.delegate, DecisionsBackend):
-            return LiveDecisionsDelegation(decisions=self.delegate.settings)
-        return None
+        delegate = self.delegate
+        return delegate.delegation if isinstance(delegate, (ResponsesBackend, DecisionsBackend)) else None
+
+
+@attrs.define(eq=False)
+class _Told:
+    """What the service was told of a backend.
+
+    Attributes:
+        settings: All of it; None: it is not known here (a sideband's).
+        functions: What is run when the backend calls it.
+        before: What held before.
+        handle: The command that has told it; None: the start, or it is just being sent.
+    """
+
+    settings: Optional[LiveDelegation]
+    functions: Functions = attrs.field(factory=lambda: Functions(ToolRunner([]), frozenset()))
+    before: Optional[_Told] = None
+    handle: Optional[CommandHandle] = None
+
+    @property
+    def in_force(self) -> _Told:
+        """This, or what was before if the service has refused it."""
+        refused = self.handle is not None and isinstance(self.handle.error, ServerError)
+        return self.before.in_force if refused and self.before is not None else self
 
 
 class SessionDelegation:
     """The delegated work of one session.
 
     Attributes:
-        settings: What the service was told of it last, for a session that replaces this one; None: nothing.
         requests: The delegations that the application answers.
     """
 
@@ -108,13 +135,14 @@ class SessionDelegation:
         self._append = append
         self._speaking = speaking = Speaking(self._say, conversation)
         self._backend: Optional[BackendCalls] = None
-        self.settings = delegating.settings
+        self._told = _Told(delegating.settings)
         self.requests = DelegationQueue(
             speaking, lambda: engine.state.session_id, engine.check_process, lambda: engine.audio_format
         )
-        engine.listen(self.requests)
+        engine.listen_from_the_start(self.requests)
         if isinstance(self._delegate, ResponsesBackend):
-            self._serve(self._delegate._functions)
+            self._told.functions = self._delegate._functions
+            self._serve()
         elif isinstance(self._delegate, DecisionsBackend):
             self._act_on_decisions(self._delegate, delegating.timeout)
         elif self._delegate is not None:
@@ -127,18 +155,17 @@ class SessionDelegation:
             )
             threads.begin()
 
-    def _serve(self, functions: Functions) -> None:
-        """Make the calls of these functions from now on."""
+    def _serve(self) -> None:
+        """Make the calls of the backend's functions from now on."""
         if self._backend is None:
-            self._backend = BackendCalls(self._engine, functions, self._speaking)
-            self._engine.listen(self._backend)
-        self._backend.functions = functions
+            self._backend = BackendCalls(self._engine, lambda: self._told.in_force.functions, self._speaking)
+            self._engine.listen_from_the_start(self._backend)
 
     def _act_on_decisions(self, backend: DecisionsBackend, timeout: Optional[float]) -> None:
         if backend.on_decision is None:
             return
         queue = DecisionQueue(self._speaking, lambda: self._engine.state.session_id, self._engine.check_process)
-        self._engine.listen(queue)
+        self._engine.listen_from_the_start(queue)
         DelegateThreads(self._engine, queue, backend.on_decision, kind="callback", timeout=timeout).begin()
 
     def _say(self, kind: str, content: str, delegation_id: Optional[str]) -> CommandHandle:
@@ -151,6 +178,11 @@ class SessionDelegation:
             lost = "the connection was lost, and the session that goes on does not know of the delegation"
             raise ConnectionReplacedError(lost, close_info=CloseInfo(1006, "", "local"))
         return self._append(kind, content, delegation_id)
+
+    @property
+    def settings(self) -> Optional[LiveDelegation]:
+        """What the service was told last, for a session that replaces this one; None: nothing."""
+        return self._told.in_force.settings
 
     @property
     def kind(self) -> str:
@@ -210,17 +242,24 @@ class SessionDelegation:
         delegation = self._changed(changes)
         if acknowledgement_delay_ms is not UNSET:
             delegation = attrs.evolve(delegation, acknowledgement_delay_ms=acknowledgement_delay_ms)
-        functions = Functions.of(changes) if isinstance(changes, LiveResponsesSettings) and changes.tools else None
         nothing = changes is None and acknowledgement_delay_ms is UNSET
         session = LiveSessionChanges(delegation=UNSET if nothing else delegation, triggers=triggers)
+        command = LiveSessionUpdateCommand(session=session, event_id=event_id or new_event_id())
+
+        before = self._told.in_force
+        if before.handle is not None and before.handle.done:  # so it holds, and what was before it is history
+            before.before = None
+        told = _Told(delegation if before.settings is not None else None, before.functions, before)
+        if isinstance(changes, LiveResponsesSettings) and changes.tools is not UNSET:
+            told.functions = Functions.of(changes)
 
         def remember() -> None:
-            if functions is not None:
-                self._serve(functions)
-            self.settings = delegation if self.settings is not None else None
+            self._told = told
+            if told.functions is not before.functions:
+                self._serve()  # the backend may call one as soon as it knows of them
 
-        command = LiveSessionUpdateCommand(session=session, event_id=event_id or new_event_id())
-        return self._engine.send(command, before=remember)
+        told.handle = self._engine.send(command, before=remember)
+        return told.handle
 
     def _changed(self, changes: Union[LiveResponsesSettings, LiveDecisionsSettings, None]) -> LiveDelegation:
         """The delegation with these changes, as a whole: Azure replaces it as a whole. Raises if they cannot be."""

@@ -8,27 +8,30 @@ that comes; also the sound of both sides. The service tells it about the session
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NoReturn, Optional, Union
+from typing import Any, Optional, Union
 
 import attrs
 
 import realtime_sync.errors as errors
+from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.live.delegating import Delegating
+from realtime_sync.live.session import LiveSession
 from realtime_sync.live.start import LiveStart
 from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions
 from realtime_sync.protocol.audio_options import AudioFormat
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand, LiveSessionUpdateCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
-from realtime_sync.protocol.live.settings import LiveSessionChanges, LiveSessionSettings
+from realtime_sync.protocol.live.settings import LiveResponsesDelegation, LiveSessionChanges, LiveSessionSettings
+from realtime_sync.protocol.registry import Command
 from realtime_sync.recording import RecordingWriter
 from realtime_sync.rest.call_checks import quoted_id
 from realtime_sync.starting import ConnectionSettings, Provisions
 from realtime_sync.transport import Connection
+from realtime_sync.words import counted
 
 
 class SidebandEngine(LiveEngine):
@@ -41,6 +44,11 @@ class SidebandEngine(LiveEngine):
         self.clock.kept = True  # by whoever sends the audio
 
     @property
+    def audio_format(self) -> SampleFormat:
+        """See ``LiveEngine``: both sides are told as PCM at 24,000 Hz, whatever the session's own format is."""
+        return PCM
+
+    @property
     def close_seconds(self) -> float:
         """See ``Engine``."""
         return self.timeouts.close
@@ -48,15 +56,12 @@ class SidebandEngine(LiveEngine):
     def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
         Engine._say_close(self, connection, code, reason, within)  # no session.close: the session goes on
 
-    def close_here(self, code: int, reason: str) -> None:
-        """See ``Engine``."""
-        Engine.close_here(self, code, reason)
-
-    def send_audio(self, frames: Sequence[object]) -> NoReturn:
-        """Raise ``UsageError``."""
+    def check_audio(self) -> None:
+        """See ``LiveEngine``: none can be sent."""
+        self.check_open()
         raise errors.UsageError(
             "a session that is attached to cannot be sent audio: its sound comes from the browser or the telephone. "
-            "session.play_clip(...) plays one to the user, and session.append_commentary(...) has the model speak"
+            "session.play_clip(...) plays some to the user, and session.append_commentary(...) has the model speak"
         )
 
 
@@ -101,8 +106,8 @@ class LiveAttach(LiveStart):
             recording=writer,
         )
 
-    def _start(self, engine: LiveEngine) -> None:
-        self._await(engine.send(LiveSessionUpdateCommand(session=LiveSessionChanges())))
+    def _first_command(self) -> Command:
+        return LiveSessionUpdateCommand(session=LiveSessionChanges())
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -128,6 +133,7 @@ class LiveFork(LiveStart):
         query: Optional[Additions],
     ) -> LiveFork:
         """A fork of the session with this id. Raises ``InvalidInputError``."""
+        told = delegating.settings  # of other kinds a fork says nothing: they are as they were
         options = LiveSessionOptions(store=store, audio_format=audio_format)
         return cls(
             open_sessions=open_sessions,
@@ -140,8 +146,12 @@ class LiveFork(LiveStart):
             headers=headers,
             query=query,
             door=f"{quoted_id(session_id, 'session_id')}/fork",
-            changes=options.wire_session(None),
+            changes=options.wire_session(told if isinstance(told, LiveResponsesDelegation) else None),
         )
 
-    def _start(self, engine: LiveEngine) -> None:
-        self._await(engine.send(LiveSessionStartCommand(session=self.changes)))
+    def _first_command(self) -> Command:
+        return LiveSessionStartCommand(session=self.changes)
+
+    def _begun_again(self, session: LiveSession) -> tuple[Command, list[str]]:
+        said = len(session.conversation.turns)  # the old session is forked once more, and a fork is told no history
+        return self._first_command(), [f"history: {counted(said, 'turn')} since the fork"] if said else []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Optional
+
 from realtime_sync.core.streams import End
-from realtime_sync.errors import ConnectionClosedError, ConnectionLostError, SessionExpiredError
+from realtime_sync.errors import CloseInfo, ConnectionClosedError, ConnectionLostError, SessionExpiredError
 from realtime_sync.protocol.live.updates import LiveSessionClosedUpdate
 
 # Asked for by either side. ``client_request`` is a name of 2026-09 for ``close_requested``.
@@ -23,3 +25,13 @@ def end_by_service(closed: LiveSessionClosedUpdate, error: ConnectionClosedError
     ended = kind(f"{words} (session.closed: {closed.reason})", close_info=error.close_info, error=error.error)
     ended.__cause__ = error
     return End(ended, clean=False)
+
+
+def with_last_word(info: CloseInfo, closed: Optional[LiveSessionClosedUpdate], *, asked: bool) -> CloseInfo:
+    """How a session ended, by what the service said of it; ``asked``: this side closes it.
+
+    A session that was closed without the service's word is not known to be over there: it may be billed longer.
+    """
+    if closed is not None:
+        return CloseInfo(info.code, closed.reason, "local" if asked else "remote")
+    return CloseInfo(info.code, "unconfirmed: the service did not say session.closed", info.initiator)

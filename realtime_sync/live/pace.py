@@ -11,9 +11,9 @@ from __future__ import annotations
 
 # Speech may follow the silence of a gap so much before that has been heard: it need not wait for it.
 AHEAD_SECONDS = 0.1
-# After a gap so much is caught up at once; of a longer one the rest stays a delay.
+# A pause that is shorter than a gap is made up for, by so much; the rest stays a delay.
 BEHIND_SECONDS = 0.2
-# A longer gap is filled by silence.
+# A longer pause is a gap, which is filled by silence.
 GAP_SECONDS = 0.3
 
 
@@ -34,6 +34,8 @@ class Pace:
         if self._filling:
             self.planned = max(min(self.planned, now), self.planned - AHEAD_SECONDS)
             self._filling = False
+        elif self.until_gap(now) <= 0:  # which nobody has filled
+            self.planned = now
         due = max(self.planned, now - BEHIND_SECONDS)
         self.planned = due + seconds
         self._sounds_until = max(due, now) + seconds

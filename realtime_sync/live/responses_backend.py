@@ -21,7 +21,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import attrs
 
@@ -41,7 +41,7 @@ from realtime_sync.live.handover import Speaking
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
 from realtime_sync.protocol.live.commands import LiveResponseCreateCommand, LiveResponseItemCreateCommand
-from realtime_sync.protocol.live.settings import LiveReasoningOptions, LiveResponsesSettings
+from realtime_sync.protocol.live.settings import LiveReasoningOptions, LiveResponsesDelegation, LiveResponsesSettings
 from realtime_sync.protocol.live.tools import LiveFunctionTool, LiveTool, LiveToolChoice
 from realtime_sync.protocol.live.updates import LiveErrorUpdate, LiveResponseEventUpdate
 from realtime_sync.protocol.registry import UNSET
@@ -49,7 +49,7 @@ from realtime_sync.protocol.tool_options import ConversationFunctionTool, Conver
 from realtime_sync.secret import reportable
 from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.tools.rounds import MOST_ROUNDS, cancel_elsewhere
-from realtime_sync.tools.runner import Tool, ToolRunner
+from realtime_sync.tools.runner import CallBatch, Tool, ToolRunner
 
 if TYPE_CHECKING:
     from realtime_sync.protocol.update_base import ConversationUpdate
@@ -123,6 +123,11 @@ class ResponsesBackend:
         )
         self._functions = Functions.of(self.settings, tools if isinstance(tools, ToolRunner) else None)
 
+    @property
+    def delegation(self) -> LiveResponsesDelegation:
+        """The same for a call: ``live_calls.accept(id, delegation=backend.delegation)``; then attach with it."""
+        return LiveResponsesDelegation(responses=self.settings)
+
     def __repr__(self) -> str:
         return f"<ResponsesBackend {self.settings.model}, tools: {', '.join(self._functions.names) or 'none'}>"
 
@@ -158,10 +163,13 @@ class Functions:
 
 
 class BackendCalls:
-    """Makes the calls of a session's Responses backend; see the module. A listener."""
+    """Makes the calls of a session's Responses backend; see the module. A listener.
 
-    def __init__(self, engine: Engine, functions: Functions, speaking: Speaking) -> None:
-        self.functions = functions
+    ``functions``: those that the backend may call now.
+    """
+
+    def __init__(self, engine: Engine, functions: Callable[[], Functions], speaking: Speaking) -> None:
+        self._functions = functions
         self._engine = engine
         self._speaking = speaking
         self._made = Recent()  # the ids of calls
@@ -243,7 +251,8 @@ class BackendCalls:
             _keep_newest(self._noted)
 
     def _begin(self, delegation_id: Optional[str], noted: list[FunctionCallItem]) -> None:
-        if not all(map(self.functions.run, noted)):
+        functions = self._functions()
+        if not all(map(functions.run, noted)):
             return
         calls = [call for call in noted if self._made.add(call.call_id)]
         if not calls:
@@ -254,15 +263,18 @@ class BackendCalls:
             rounds = self._rounds[delegation_id] = self._rounds.pop(delegation_id, 0) + 1
             _keep_newest(self._rounds)
         try:
-            self._engine.start_thread(lambda: self._make(calls, cancellation, rounds), "backend")
+            self._engine.start_thread(
+                lambda: self._make(functions.runner.batch(calls), calls, cancellation, rounds), "backend"
+            )
         except NoMoreThreadsError as error:
             logger.error("the calls of the backend are not made, so it waits: %s: %s", _names(calls), error)
 
     # On a thread for each response --------------------------------------------------------------------------------
 
-    def _make(self, calls: list[FunctionCallItem], cancellation: ToolCancellation, rounds: int) -> None:
+    def _make(
+        self, batch: CallBatch, calls: Sequence[FunctionCallItem], cancellation: ToolCancellation, rounds: int
+    ) -> None:
         """Make the calls of a response, and have the backend go on with their results."""
-        batch = self.functions.runner.batch(calls)
         try:
             outcomes = batch.run(cancellation)
         except RealtimeSyncError as error:  # somebody has closed the runner

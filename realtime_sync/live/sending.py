@@ -78,7 +78,7 @@ class LiveAudioInput:
 
     def writer(self) -> AudioWriter:
         """See ``LiveSession.audio_writer``."""
-        self._engine.check_open()
+        self._engine.check_audio()
         return AudioWriter(self._write, self._claim, self.format.sample_bytes)
 
     def sent_by_hand(self, message: Message) -> None:
@@ -91,7 +91,7 @@ class LiveAudioInput:
 
     def _chunks(self, source: AudioSource, progress: Progress, wake: Flag) -> Generator[bytes, None, None]:
         """The pieces of a source, each when its turn has come. Raises when called what ``outgoing_chunks`` does."""
-        self._engine.check_open()
+        self._engine.check_audio()
         chunks = outgoing_chunks(source, self.format, chunk_ms=PIECE_SECONDS * 1000, progress=progress)
         return self._in_turn(chunks, wake)
 

@@ -19,6 +19,7 @@ from realtime_sync.live.clips import Clips
 from realtime_sync.live.delegating import Delegating, SessionDelegation
 from realtime_sync.live.sending import LiveAudioInput
 from realtime_sync.live.state import LiveEngine
+from realtime_sync.live.usage import LiveMeter, LiveSessionUsage
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.live.commands import (
     LiveSessionCommentaryAppendCommand,
@@ -70,6 +71,8 @@ class LiveSession(WireSession):
         super().__init__(engine)
         self._client_request_id = client_request_id
         self._budget = budget
+        self._meter = LiveMeter(engine, sends_audio=not engine.beside)
+        engine.listen(self._meter)
         self._audio = LiveAudioInput(engine)
         self._clips = Clips(engine)
         self._appends = Appends(engine, self._clips)
@@ -105,6 +108,26 @@ class LiveSession(WireSession):
         return str(self.session.model) if self.session is not None and self.session.model else ""
 
     # [B] Usage, money, time -----------------------------------------------------------------------------------
+
+    @property
+    def usage(self) -> LiveSessionUsage:
+        """What the session has used so far, as the service has reported it; also after the end."""
+        return self._meter.usage
+
+    @property
+    def seconds(self) -> float:
+        """The seconds that the service has counted, over all connections; it tells them about every 15 s."""
+        return self._meter.usage.seconds
+
+    @property
+    def context_used(self) -> Optional[float]:
+        """How full the model's context is, from 0.0 to 1.0; None until the service has told."""
+        return self._meter.usage.context_used
+
+    @property
+    def cost(self) -> Optional[float]:
+        """What that costs in US dollars, by the budget's prices, else by ``PRICES``; None if it cannot be told."""
+        return self._meter.usage.cost(self._budget.prices if self._budget is not None else None)
 
     # [T] Turns and the conversation ---------------------------------------------------------------------------
 
@@ -358,7 +381,7 @@ class LiveSession(WireSession):
         """
         from realtime_sync.live.talk import talk
 
-        self._engine.check_open()
+        self._engine.check_audio()
         talk(self, self._audio, self._delegation, microphone, speaker, stop=stop, on_update=on_update, linger=linger)
 
     # [D] Delegated work ---------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ def turns_of(engine: LiveEngine, timeout: Optional[float], gap_ms: float, keep_a
         gap_ms,
         keep_audio=keep_audio,
         most_bytes=engine.limits.answer,
-        audio_format=engine.details.audio_format if engine.details is not None else None,
+        audio_format=engine.details.audio_format if engine.details is not None and not engine.beside else None,
         before=conversation,
     )
     return LiveTurnStream(UpdateStream(queue, engine.named), collector, timeout)

@@ -8,22 +8,23 @@ and the step's error raised.
 from __future__ import annotations
 
 import functools
-from typing import Optional
+from typing import Callable, Optional
 
 import attrs
 
 import realtime_sync.errors as errors
-from realtime_sync.core.commands import CommandHandle
-from realtime_sync.endpoint.connect import refusal, refused
+from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.live.delegating import Delegating
+from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.state import LiveEngine, LiveState
 from realtime_sync.open_sessions import OpenSessions
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
+from realtime_sync.protocol.registry import Command
 from realtime_sync.recording import RecordingWriter
-from realtime_sync.starting import ConnectionSettings, Provisions, connector, give_back, with_request_id
+from realtime_sync.starting import Connect, ConnectionSettings, Provisions, connector, give_back, with_request_id
 from realtime_sync.transport import Connection
 
 
@@ -52,13 +53,16 @@ class LiveStart:
     def run(self) -> LiveSession:
         """Connect, start, and return the session."""
         headers, request_id = with_request_id(self.endpoint, self._headers())
-        target = functools.partial(self.endpoint.live_target, self.door, extra_headers=headers, extra_query=self.query)
-        connect = connector(target, self.settings)
+
+        def connect(door: str) -> Connect:
+            target = functools.partial(self.endpoint.live_target, door, extra_headers=headers, extra_query=self.query)
+            return connector(target, self.settings)
+
         self.open_sessions.check_usable()
         writer = self.provisions.writer()
         engine: Optional[LiveEngine] = None
         try:
-            engine = self.open_sessions.connected(connect, functools.partial(self._engine, writer))
+            engine = self.open_sessions.connected(connect(self.door), functools.partial(self._engine, writer))
             session = LiveSession(
                 engine,
                 client_request_id=request_id,
@@ -66,6 +70,7 @@ class LiveStart:
                 delegating=self.delegating,
             )
             self._introduce(session, engine)
+            self._outlive(session, engine, connect)
             return session
         except BaseException:  # Ctrl-C, too
             give_back(engine, writer)
@@ -88,6 +93,10 @@ class LiveStart:
         try:
             self.open_sessions.check_not_closed()  # close() may have been called before this session was registered
             self._start(engine)
+            if self.provisions.budget is not None:
+                from realtime_sync.live.budget import LiveBudgetGuard
+
+                LiveBudgetGuard(self.provisions.budget, engine, session._meter).start()
             if self.keep_clock:
                 session._audio.keep_clock()
             self.open_sessions.check_not_closed()
@@ -99,18 +108,36 @@ class LiveStart:
         self.open_sessions.check_not_closed()  # that it was closed is the reason, and the only error to be told
 
     def _start(self, engine: LiveEngine) -> None:
-        """Say ``session.start``, and wait until the service has started the session."""
-        self._await(engine.send(LiveSessionStartCommand(session=self.options.wire_session(self.delegating.settings))))
+        """Say the first word, and wait until the service has answered that the session has begun."""
+        wait_until_started(lambda: engine.send(self._first_command()), self.settings.timeouts.greeting)
 
-    def _await(self, started: CommandHandle) -> None:
-        """Wait for the answer to the first command. Raises what the service has against it."""
-        seconds = self.settings.timeouts.greeting
-        try:
-            started.wait(seconds)
-        except errors.ServerError as error:
-            raise refused(error.update.message if error.update else str(error), (error.code, error.type)) from None
-        except errors.ConnectionClosedError as error:
-            raise refusal(error) from error.__cause__
-        except errors.WaitTimeoutError as error:
-            late = f"The service did not start the session within {seconds} s (Timeouts.greeting); it was closed."
-            raise errors.WaitTimeoutError(late) from error.__cause__
+    def _first_command(self) -> Command:
+        return LiveSessionStartCommand(session=self.options.wire_session(self.delegating.settings))
+
+    def _outlive(self, session: LiveSession, engine: LiveEngine, connect: Callable[[str], Connect]) -> None:
+        """Have the session survive its connection, if that is asked for."""
+        if self.provisions.policy is None:
+            return
+        from realtime_sync.live.reconnector import LiveReconnector
+
+        def once(door: str) -> Connect:
+            return functools.partial(connect(door), retries=ConnectRetries(attempts=1))  # its deadline holds
+
+        LiveReconnector(
+            engine,
+            self.provisions.policy,
+            once,
+            self.door,
+            lambda: self._begun_again(session),
+            session._delegation.open_ids,
+            greeting=self.settings.timeouts.greeting,
+        ).start()
+
+    def _begun_again(self, session: LiveSession) -> tuple[Command, list[str]]:
+        """The first command of a session that goes on for this one, and what of its past that is not told."""
+        from realtime_sync.live.past import newest
+
+        said, before = session.conversation, self.options.history or ()
+        history, losses = newest([*before, *said.history()], len(before) + len(said.turns))
+        options = attrs.evolve(self.options, history=history)
+        return LiveSessionStartCommand(session=options.wire_session(self.delegating.settings)), losses

@@ -32,7 +32,7 @@ from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.interrupts import Flag
 from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, matched_fields
 from realtime_sync.live.clock import LiveClock
-from realtime_sync.live.ends import end_by_service
+from realtime_sync.live.ends import end_by_service, with_last_word
 from realtime_sync.live.handles import LiveClip, LiveCommandHandle
 from realtime_sync.protocol.live.codec import live_decode, live_encode
 from realtime_sync.protocol.live.commands import LiveSessionCloseCommand, LiveSessionOutputAudioFixturePlayCommand
@@ -179,10 +179,8 @@ class LiveState:
 
     def apply_in_silence(self, update: ConversationUpdate) -> bool:
         """See ``SessionState``: nothing is replayed, so everything that comes is delivered afterwards."""
-        self.conversation.apply(update)
         if isinstance(update, LiveSessionStartedUpdate):
             self.details = update.session
-            return False
         return True
 
 
@@ -203,6 +201,7 @@ class LiveEngine(Engine):
     ) -> None:
         self.clock = LiveClock()
         self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
+        self.given = 0  # pieces of audio that callers have sent, or are about to send
         self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
         super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 
@@ -219,8 +218,8 @@ class LiveEngine(Engine):
 
     @property
     def traffic(self) -> tuple[int, int, int]:
-        """See ``Engine``: the tracks flow all the time, so they are no sign of life."""
-        return self.connection.number, self.state.messages, 0
+        """See ``Engine``: the tracks flow all the time, so they are no sign of life, but for what a caller sends."""
+        return self.connection.number, self.state.messages, self.given
 
     def new_handle(self, wire_type: str, event_id: Optional[str]) -> CommandHandle:
         """See ``Engine``. What is acknowledged on the timeline is not waited for while that stands."""
@@ -243,13 +242,18 @@ class LiveEngine(Engine):
 
     # Ending ---------------------------------------------------------------------------------------------------------
 
+    def check_audio(self) -> None:
+        """Raise if no audio can be sent."""
+        self.check_open()
+
     @property
     def close_seconds(self) -> float:
         """See ``Engine``."""
         return self.timeouts.live_close + self.timeouts.close
 
     def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
-        if self.details is None or connection.silent or exchange_of(connection).said_all.is_set():
+        exchange = exchange_of(connection)
+        if not exchange.started or exchange.said_all.is_set():
             super()._say_close(connection, code, reason, within)
             return
         self._asked_to_close = within != 0
@@ -269,3 +273,9 @@ class LiveEngine(Engine):
             if self.end is None:
                 self.connection.transport.start_close(code, reason)
         self._finish_close(deadline.within(self.timeouts.close))
+
+    def _made_end(self, connection: SessionConnection, error: ConnectionClosedError) -> End:
+        exchange = exchange_of(connection)
+        if exchange.started and (self.closing or exchange.closed is not None):
+            error.close_info = with_last_word(error.close_info, exchange.closed, asked=self.closing)
+        return super()._made_end(connection, error)

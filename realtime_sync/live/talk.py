@@ -126,8 +126,7 @@ class _LiveTalk:
         self._item = f"track {next(_numbers)}"  # to the speaker all that is said in a conversation is one item
         self._written = 0.0  # seconds, to the speaker
         self._over = Flag()  # the caller's thread has left the conversation
-        self._deaf = Flag()  # the hearing thread has ended; set after _error
-        self._silent = Flag()  # likewise the sounding one
+        self._ended: list[Flag] = []  # of each thread that was started: it has ended; set after _error
         self._error: Optional[BaseException] = None
 
     @property
@@ -146,8 +145,8 @@ class _LiveTalk:
             stack.callback(self._microphone.stop)
             self._microphone.start()
             try:
-                self._start(self._sound, self._silent, stream, "speaker")
-                self._start(self._hear, self._deaf, stream, "microphone")
+                self._start(self._sound, stream, "speaker")
+                self._start(self._hear, stream, "microphone")
                 for update in stream:
                     if self._on_update is not None:
                         self._on_update(update)
@@ -156,15 +155,16 @@ class _LiveTalk:
             finally:
                 self._over.set()
                 self._microphone.stop()
-                self._deaf.wait(_END_SECONDS)
-                self._silent.wait(_END_SECONDS)
+                for ended in self._ended:
+                    ended.wait(_END_SECONDS)
         self._tell()
         # If the session has ended, the stream of updates has raised that.
         if self._error is not None and not isinstance(self._error, (ConnectionClosedError, SessionNotOpenError)):
             raise self._error.with_traceback(None)
 
-    def _start(self, work: Callable[[], None], ended: Flag, stream: UpdateStream, role: str) -> None:
+    def _start(self, work: Callable[[], None], stream: UpdateStream, role: str) -> None:
         """Do this on a thread of its own; when it ends, so does the conversation."""
+        ended = Flag()
 
         def run() -> None:
             try:
@@ -176,11 +176,8 @@ class _LiveTalk:
                     stream.close()  # wakes the caller's thread; otherwise the session's end does, and says the reason
                 ended.set()
 
-        try:
-            self._engine.start_thread(run, role)
-        except BaseException:
-            ended.set()
-            raise
+        self._engine.start_thread(run, role)
+        self._ended.append(ended)
 
     # The microphone ---------------------------------------------------------------------------------------------
 

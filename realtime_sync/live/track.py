@@ -40,6 +40,7 @@ class AudioTrack:
 
     def wait_for_turn(self, size: int, wake: Flag) -> None:
         """Plan a piece of so many bytes, and wait until it is due, or ``wake`` is set."""
+        self._engine.given += 1
         seconds = self.format.seconds(size)
         with self._lock:
             due = self._pace.speech(time.monotonic(), seconds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import TYPE_CHECKING, Optional, Union
 
 import attrs
 
@@ -10,6 +10,9 @@ from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.protocol.kinds import ConversationUpdateKind
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
+
+if TYPE_CHECKING:
+    from realtime_sync.protocol.live.settings import LiveSessionDetails
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False, slots=False)
@@ -44,7 +47,8 @@ class SessionReconnectedUpdate(ConversationUpdate):
         sent_again: The wire types of the commands that the old connection had not acknowledged and that are sent again.
         attempts: How many attempts to connect it took.
         seconds: For how long there was no connection.
-        session: The new connection's settings, as the service reported them; None if it did not.
+        session: The new connection's settings, as the service reported them (``LiveSessionDetails`` of a live session);
+            None if it did not.
     """
 
     kind = ConversationUpdateKind.SESSION_RECONNECTED
@@ -54,4 +58,4 @@ class SessionReconnectedUpdate(ConversationUpdate):
     sent_again: tuple[str, ...] = ()
     attempts: int = 1
     seconds: float = 0.0
-    session: Optional[RealtimeSession] = None
+    session: Optional[Union[RealtimeSession, LiveSessionDetails]] = None

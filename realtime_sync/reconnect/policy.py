@@ -29,9 +29,11 @@ from realtime_sync.endpoint.connect import backoff
 # Close codes after which the same session may be had again: going away, internal error, restart, try again later, bad
 # gateway, and no close frame at all. Others are a verdict: 1008 policy, 3000 and 4000 bad key or model (OpenAI, 2026).
 _PASSING_CODES = frozenset({1001, 1006, 1011, 1012, 1013, 1014})
-_FATAL_ERRORS = frozenset(
+FATAL_ERRORS = frozenset(
     {"invalid_api_key", "insufficient_quota", "invalid_model", "missing_model", "model_not_found", "billing_hard_limit"}
+    | {"credit_balance_exhausted", "account_deactivated", "billing_hard_limit_reached", "forbidden"}
 )
+"""The codes of errors that will come again."""
 
 _bytes = validated_by(check_whole, "bytes")
 _seconds = validated_by(check_number, "seconds")
@@ -41,6 +43,8 @@ _seconds_or_none = validated_by(check_number, "seconds", optional=True)
 @attrs.frozen(kw_only=True)
 class Reconnect(metaclass=NamedFields):
     """How a session survives the loss of its connection, and the service's time limit.
+
+    A GPT-Live session holds no audio (``hold_audio``, ``keep_audio``): sent later, it would be heard at a wrong time.
 
     Attributes:
         give_up_after: Seconds (default: 120.0) in which a new connection has to be there, all attempts together.
@@ -94,7 +98,7 @@ def is_survivable(reason: errors.ConnectionClosedError, clean: bool, last_error:
         return False
     if isinstance(reason, errors.SessionExpiredError):
         return True
-    if last_error is not None and last_error.code in _FATAL_ERRORS:
+    if last_error is not None and last_error.code in FATAL_ERRORS:
         return False
     if isinstance(reason, errors.ConnectionLostError):
         return True
@@ -105,11 +109,11 @@ def is_survivable(reason: errors.ConnectionClosedError, clean: bool, last_error:
 def is_worth_another_try(error: errors.RealtimeSyncError) -> bool:
     """True if connecting failed in a way that may pass."""
     if isinstance(error, errors.RateLimitedError):
-        return error.code != "insufficient_quota"  # it lasts until the account is paid
+        return error.code not in FATAL_ERRORS  # it lasts until the account is paid
     if isinstance(error, errors.ServiceUnavailableError):
         return True
     if isinstance(error, errors.HandshakeError):
-        if error.status is None and error.close_info is None:
+        if error.status is None and error.close_info is None and error.code is None:
             return True  # no server has answered: for example, no token could be had because the network is down
         # Other refusals: 408 and 425 ask the client to come back, all other 4xx are a verdict.
         verdict = isinstance(error, (errors.AuthenticationError, errors.NotFoundError))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Optional
+from typing import Optional, Protocol, Union
 
 import attrs
 
@@ -16,10 +16,14 @@ from realtime_sync.checks import check_whole
 from realtime_sync.endpoint.live_models import with_live_model
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.live.options import LiveSessionOptions
+from realtime_sync.protocol.live.questions import LiveDecisionsSettings
 from realtime_sync.protocol.live.settings import (
     LiveBrowser,
     LiveDataChannel,
+    LiveDecisionsDelegation,
     LiveDelegation,
+    LiveResponsesDelegation,
+    LiveResponsesSettings,
     LiveSessionSettings,
     LiveWakePolicy,
 )
@@ -45,7 +49,7 @@ class LiveCall:
     sdp: str = attrs.field(default="", repr=False)
 
 
-@attrs.frozen(kw_only=True, repr=False, eq=False)
+@attrs.frozen(kw_only=True, repr=False, eq=False, init=False)
 class SipTrunk(Value):
     """Who carries the calls that are dialled.
 
@@ -61,12 +65,18 @@ class SipTrunk(Value):
     username: Optional[str] = None
     password: Optional[str] = attrs.field(default=None, converter=attrs.converters.optional(Secret))
 
-    def __attrs_post_init__(self) -> None:
+    @discreet
+    def __init__(
+        self, *, provider_url: str, caller_number: str, username: Optional[str] = None, password: Optional[str] = None
+    ) -> None:
         """Refuse now what cannot be sent."""
-        check_text(self.provider_url, "provider_url")
-        check_text(self.caller_number, "caller_number")
-        if (self.username is None) != (self.password is None):
+        check_text(provider_url, "provider_url")
+        check_text(caller_number, "caller_number")
+        if (username is None) != (password is None):
             raise InvalidInputError("a trunk has a username and a password, or neither")
+        self.__attrs_init__(  # type: ignore[attr-defined]  attrs makes it
+            provider_url=provider_url, caller_number=caller_number, username=username, password=password
+        )
 
     def wire(self) -> Json:
         """As the request has it."""
@@ -76,12 +86,19 @@ class SipTrunk(Value):
         return trunk
 
 
+class LiveBackend(Protocol):
+    """A ``ResponsesBackend`` or a ``DecisionsBackend``."""
+
+    @property
+    def settings(self) -> Union[LiveResponsesSettings, LiveDecisionsSettings]:
+        """What the service is told of it."""
+
+
 @reportable
 class LiveCalls:
     """``client.live_calls``: live sessions of browsers and telephones. Holds no connection.
 
-    What the model hands over in such a session is worked on by whoever is attached to it; ``delegation`` says which
-    kind of work that is. All methods raise ``InvalidInputError``, ``ConfigurationError``,
+    All methods raise ``InvalidInputError``, ``ConfigurationError``,
     ``UnsupportedByDialectError`` on a preview endpoint, and ``ConnectionFailedError`` with its kinds:
     ``NotFoundError`` if the session is over, or not in the state for it.
     """
@@ -100,7 +117,7 @@ class LiveCalls:
         options: Optional[LiveSessionOptions] = None,
         *,
         model: Optional[str] = None,
-        delegation: Optional[LiveDelegation] = None,
+        delegate: Optional[LiveBackend] = None,
         data_channel: Optional[LiveDataChannel] = None,
         idle_timeout_s: Optional[int] = None,
         wake_policy: Optional[LiveWakePolicy] = None,
@@ -111,7 +128,9 @@ class LiveCalls:
             sdp: The browser's WebRTC offer.
             options: Settings, but for ``audio_format``, which the browser negotiates; None: the service's defaults.
             model: As in ``start_live_session``.
-            delegation: Who does the work that the model hands over. None: the application.
+            delegate: A ``ResponsesBackend`` or ``DecisionsBackend`` that does the work which the model hands over; its
+                functions are called by whom attaches with it, ``client.attach_live(id, delegate=backend)``. None: the
+                application does the work, likewise.
             data_channel: What the page may send and see there. None: all of it, so restrict it for strangers.
             idle_timeout_s: Seconds without speech until the session pauses, which costs less. None: it never does.
             wake_policy: What wakes it. None: speech, if ``idle_timeout_s`` is given.
@@ -124,7 +143,7 @@ class LiveCalls:
         if wake_policy is None and idle_timeout_s is not None:
             wake_policy = LiveWakePolicy()
         settings = attrs.evolve(
-            self._settings(options, model, delegation),
+            self._settings(options, model, delegate),
             client=_browser(data_channel),
             idle_timeout_s=UNSET if idle_timeout_s is None else idle_timeout_s,
             wake_policy=wake_policy or UNSET,
@@ -139,7 +158,7 @@ class LiveCalls:
         sdp: str,
         *,
         store: Optional[bool] = None,
-        delegation: Optional[LiveDelegation] = None,
+        delegate: Optional[LiveBackend] = None,
         data_channel: Optional[LiveDataChannel] = None,
     ) -> LiveCall:
         """Go on with a session that was stored and has ended, in a new one of a browser's.
@@ -148,7 +167,7 @@ class LiveCalls:
             session_id: The one that has ended.
             sdp: The browser's WebRTC offer.
             store: Whether the new one is stored. None: as the old one.
-            delegation: Changes of a ``LiveResponsesDelegation``. None: as in the old one.
+            delegate: A ``ResponsesBackend``, whose settings are laid over the old ones. None: as in the old one.
             data_channel: As in ``create``.
 
         Returns:
@@ -156,7 +175,9 @@ class LiveCalls:
         """
         check_text(sdp, "sdp")
         settings = LiveSessionSettings(
-            store=UNSET if store is None else store, delegation=delegation or UNSET, client=_browser(data_channel)
+            store=UNSET if store is None else store,
+            delegation=_delegation(delegate) or UNSET,
+            client=_browser(data_channel),
         )
         body = {"session": to_plain(settings), "transport": _webrtc(sdp)}
         return self._made(f"{quoted_id(session_id, 'session_id')}/fork", body)
@@ -170,7 +191,7 @@ class LiveCalls:
         options: Optional[LiveSessionOptions] = None,
         *,
         model: Optional[str] = None,
-        delegation: Optional[LiveDelegation] = None,
+        delegate: Optional[LiveBackend] = None,
     ) -> LiveCall:
         """Call somebody by telephone; it does not wait for an answer. Each call of this method is a new call.
 
@@ -181,7 +202,7 @@ class LiveCalls:
             trunk: Who carries the call.
             options: Settings, but for ``audio_format``, which is negotiated; None: the service's defaults.
             model: As in ``start_live_session``.
-            delegation: As in ``create``.
+            delegate: As in ``create``.
 
         Returns:
             The session.
@@ -189,7 +210,7 @@ class LiveCalls:
         check_text(number, "number")
         if not isinstance(trunk, SipTrunk):
             raise InvalidInputError(f"trunk must be a SipTrunk(...), not {type(trunk).__name__}")
-        settings = self._settings(options, model, delegation)
+        settings = self._settings(options, model, delegate)
         transport = {"type": "sip", "destination": number, "trunk": trunk.wire()}
         return self._made("", {"session": to_plain(settings), "transport": transport}, options)
 
@@ -201,7 +222,7 @@ class LiveCalls:
         options: Optional[LiveSessionOptions] = None,
         *,
         model: Optional[str] = None,
-        delegation: Optional[LiveDelegation] = None,
+        delegate: Optional[LiveBackend] = None,
     ) -> None:
         """Take an incoming call: the caller is connected to the model, with these settings.
 
@@ -209,9 +230,9 @@ class LiveCalls:
             session_id: The webhook's.
             options: Settings, but for ``audio_format``, which is negotiated; None: the service's defaults.
             model: As in ``start_live_session``.
-            delegation: As in ``create``.
+            delegate: As in ``create``.
         """
-        settings = attrs.evolve(self._settings(options, model, delegation), type="live")
+        settings = attrs.evolve(self._settings(options, model, delegate), type="live")
         self._command(session_id, "accept", {"session": to_plain(settings)}, options)
 
     @public_call
@@ -232,12 +253,12 @@ class LiveCalls:
         self._command(session_id, "hangup", None)
 
     def _settings(
-        self, options: Optional[LiveSessionOptions], model: Optional[str], delegation: Optional[LiveDelegation]
+        self, options: Optional[LiveSessionOptions], model: Optional[str], delegate: Optional[LiveBackend]
     ) -> LiveSessionSettings:
         options = with_live_model(options, model, self._rest.endpoint)
         if options.audio_format is not None:
             raise InvalidInputError("leave out audio_format: a browser or a telephone negotiates it with the service")
-        return options.wire_session(delegation)
+        return options.wire_session(_delegation(delegate))
 
     @discreet
     def _command(
@@ -264,6 +285,20 @@ class LiveCalls:
         headers = {"OpenAI-Service-Tier": tier} if tier else None
         with self._cancellable() as cancellation:
             return self._rest.post_live(door, body, cancellation, headers=headers)
+
+
+def _delegation(delegate: Optional[LiveBackend]) -> Optional[LiveDelegation]:
+    if delegate is None:
+        return None
+    settings = getattr(delegate, "settings", None)
+    if isinstance(settings, LiveResponsesSettings):
+        return LiveResponsesDelegation(responses=settings)
+    if isinstance(settings, LiveDecisionsSettings):
+        return LiveDecisionsDelegation(decisions=settings)
+    raise InvalidInputError(
+        "delegate must be a ResponsesBackend or a DecisionsBackend, which the service runs. A function works where the "
+        "session is attached to: client.attach_live(session_id, delegate=...)"
+    )
 
 
 def _webrtc(sdp: str) -> Json:

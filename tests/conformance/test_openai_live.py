@@ -1,4 +1,4 @@
-"""openai-python's ``client.live``, unchanged, holds spoken conversations with the embedded server: sync, async, REST.
+"""openai-python's ``client.live``, unchanged, holds spoken conversations with the embedded server: sync and async.
 
 Every event is read as strictly as its own types allow; the client itself would take anything.
 """
@@ -185,7 +185,9 @@ def test_the_grouper_of_transcripts_reads_what_both_have_said(server: RealtimeSe
 
 def test_the_backend_calls_a_function_of_the_client(server: RealtimeServer, client: openai.OpenAI) -> None:
     with client.live.connect() as connection, microphone_after_start(connection, delegation=BACKEND) as reading:
-        server.wait_for_live_session().hear("What is the weather in Paris?")
+        twin = server.wait_for_live_session()
+        twin.hear("What is the weather in Paris?")
+        twin.delegate()
         assert reading.until("session.delegation.created").delegation.target == "responses"
         call = until_called(reading)
         assert (call["name"], call["arguments"]) == ("get_weather", '{"city": "Paris"}')
@@ -221,47 +223,6 @@ def ends(connection: Any) -> None:
     """The connection ends now: before ``session.started`` every error is fatal."""
     with pytest.raises(ConnectionClosed):
         connection.recv()
-
-
-# Other doors -------------------------------------------------------------------------------------------------------
-
-
-def test_a_sideband_sees_and_steers_the_session(server: RealtimeServer, client: openai.OpenAI) -> None:
-    with client.live.connect() as connection, microphone_after_start(connection) as reading:
-        session_id = reading.seen[0].session.id
-        with client.live.sideband.connect(session_id=session_id) as sideband:
-            beside = Reading(sideband)
-            sideband.session.commentary.append(content="Good morning.", delegation_id=None, event_id="hello")
-            beside.until("session.commentary.appended", client_event_id="hello")
-            beside.until_said("Good morning.")
-        reading.until_said("Good morning.")
-
-
-def test_a_stored_session_is_forked_and_downloaded(server: RealtimeServer, client: openai.OpenAI) -> None:
-    with client.live.connect() as connection, microphone_after_start(connection, store=True) as reading:
-        session_id = reading.seen[0].session.id
-        server.wait_for_live_session().say("My name is Anna.")
-        reading.until_said("Anna.")
-        connection.session.close()
-        reading.until("session.closed")
-    recording = client.live.sessions.download_recording(session_id).read()
-    assert recording.startswith(b"RIFF")
-    with client.live.forks.connect(session_id=session_id) as fork:
-        beside = Reading(fork)
-        fork.session.start(session={})
-        session = beside.until("session.started").session
-    assert session.id != session_id
-    assert session.model == "gpt-live-1.1"
-
-
-def test_a_browser_gets_an_answer_and_is_hung_up(client: openai.OpenAI) -> None:
-    offer = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\n"
-    created = client.live.create(session={"model": "gpt-live-1.1"}, transport={"type": "webrtc", "sdp": offer})
-    assert created.session.id.startswith("live_")
-    assert created.transport.sdp.startswith("v=0")
-    client.live.sessions.hangup(created.session.id)
-    with pytest.raises(openai.NotFoundError):
-        client.live.sessions.hangup(created.session.id)
 
 
 # Async -------------------------------------------------------------------------------------------------------------

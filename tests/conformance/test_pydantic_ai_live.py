@@ -79,6 +79,7 @@ def test_the_agents_tool_is_called_by_the_backend_and_its_result_is_said() -> No
     async def talk(session: Any) -> None:
         twin = await asyncio.to_thread(server.wait_for_live_session)
         twin.hear("What is the weather in Paris?")
+        twin.delegate()
         while not any("Sun in Paris." in text for speaker, text in spoken(session) if speaker == "assistant"):
             events = await until_the_turn_is_over(session)
             results.extend(event for event in events if event.event_kind == "function_tool_result")

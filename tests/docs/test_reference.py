@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from realtime_sync import RealtimeConversationSession
+from realtime_sync import LiveSession, RealtimeConversationSession
 from tests.docs.pages import ROOT
 
 ROOMS = (
@@ -66,7 +66,8 @@ def test_every_public_name_stands_in_the_reference(room: str) -> None:
     assert [name for name, thing in public.items() if not any(thing is each for each in described)] == []
 
 
-def test_every_method_of_a_session_stands_in_the_reference() -> None:
-    methods = {name for name in dir(RealtimeConversationSession) if not name.startswith("_")}
-    path = "realtime_sync.RealtimeConversationSession."
+@pytest.mark.parametrize("session", [RealtimeConversationSession, LiveSession])
+def test_every_method_of_a_session_stands_in_the_reference(session: type) -> None:
+    methods = {name for name in dir(session) if not name.startswith("_")}
+    path = f"realtime_sync.{session.__name__}."
     assert sorted(methods - {name.removeprefix(path) for name in NAMES}) == []

@@ -77,6 +77,12 @@ def test_azures_live_deployment_must_be_named(monkeypatch: pytest.MonkeyPatch) -
     assert live_model(azure) == "of the environment"
 
 
+def test_azures_live_deployment_is_enough_for_a_client_of_live_sessions() -> None:
+    only_live = {**AZURE, "AZURE_OPENAI_DEPLOYMENT": "", "AZURE_OPENAI_LIVE_DEPLOYMENT": "mine"}
+    assert from_environment(only_live)[1] == "mine"
+    assert from_environment({**only_live, "AZURE_OPENAI_DEPLOYMENT": "d"})[1] == "d"
+
+
 @pytest.mark.parametrize("yes", ["1", "true", "True", " YES ", "on"])
 def test_azure_with_entra_comes_before_azures_key(yes: str) -> None:
     endpoint, _ = from_environment({**OPENAI, **AZURE, "AZURE_OPENAI_USE_ENTRA": yes})

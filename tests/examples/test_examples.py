@@ -660,3 +660,45 @@ def test_azure_entra_says_what_to_install_after_what_to_set(tmp_path: Path) -> N
 def test_azure_entra_where_nobody_is_signed_in_is_one_line(tmp_path: Path) -> None:
     env = {**NOBODY_SIGNED_IN, "PATH": str(tmp_path)}
     assert one_line("azure_entra.py", tmp_path, env=env).endswith(" Signed in? az login\n")
+
+
+# GPT-Live -------------------------------------------------------------------------------------------------------------
+
+AUDIO = EXAMPLES / "audio"
+
+
+@pytest.mark.slow
+def test_live_talk_does_what_is_delegated_and_prints_both_sides(tmp_path: Path, without_voice: dict[str, str]) -> None:
+    questions = [str(AUDIO / name) for name in ("hello.wav", "what_is_the_weather.wav")]
+    told = run("live_talk.py", tmp_path, *questions, env=without_voice)
+    assert re.search(r"^ +\d\.\d s  user       Hello, can you hear me\?$", told, re.MULTILINE), told
+    assert re.search(r"^\(delegated: .*What is the weather like in Paris today\?\)$", told, re.MULTILINE), told
+    assert "The weather in Paris: sunny, 21 degrees." in told
+    seconds, loudest = loudness(tmp_path / "answer.wav")
+    assert (seconds > 8, loudest > 1000) == (True, True), (seconds, loudest)
+
+
+def test_live_talk_without_devices_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "sounddevice.py").write_text("raise ImportError('as if it were not installed')\n")
+    here = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    env = {"OPENAI_API_KEY": "any-key", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "PYTHONPATH": here}
+    assert "realtime-sync[devices]" in one_line("live_talk.py", tmp_path, env=env)
+
+
+def test_live_backend_has_a_function_called_and_says_what_it_returned(
+    tmp_path: Path, without_voice: dict[str, str]
+) -> None:
+    told = run("live_backend.py", tmp_path, env=without_voice)
+    assert "  (get_weather was called for Paris)\n" in told
+    assert "user       What is the weather like in Paris today?\n" in told
+    assert "degrees: 21" in told
+    assert re.search(r"^\d+ seconds were counted\.$", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["live_backend.py", "live_talk.py"])
+def test_a_live_session_with_a_key_that_is_refused_is_one_line(tmp_path: Path, name: str) -> None:
+    question = str(AUDIO / "hello.wav")
+    with RealtimeServer(api_keys=["another"]) as server:
+        assert one_line(name, tmp_path, question, env=environments(server)["openai"]).startswith(
+            "AuthenticationError: "
+        )

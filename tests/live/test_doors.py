@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import wave
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -24,9 +27,11 @@ from realtime_sync import (
     UsageError,
     WaitTimeoutError,
 )
+from realtime_sync.audio.formats import MULAW, PCM
+from realtime_sync.live.responses_backend import ResponsesBackend
 from realtime_sync.protocol.live.commands import LiveSessionCommentaryAppendCommand, LiveSessionInputAudioMuteCommand
 from realtime_sync.protocol.live.updates import LiveSessionInputAudioAppendUpdate
-from realtime_sync.server import LiveRules
+from realtime_sync.server import FunctionCall, LiveRules
 from tests.live.harness import CALM, LiveHouse, Running, until, within
 from tests.server.rest_peer import OFFER
 
@@ -78,8 +83,15 @@ def test_whoever_is_attached_may_command_but_not_send_audio(plain: LiveHouse) ->
     append = LiveSessionCommentaryAppendCommand(content="Greet the caller.", delegation_id=None)
     assert session.send_message(append).wait(10).type == "session.commentary.appended"
     assert session.send_message(LiveSessionInputAudioMuteCommand()).wait(5).type == "session.input_audio.muted"
-    with pytest.raises(UsageError, match="cannot be sent audio"):
-        session._engine.send_audio([])
+    audio: tuple[Callable[[], object], ...] = (
+        lambda: session.send_audio(SILENCE),
+        lambda: session.start_sending_audio(SILENCE),
+        session.audio_writer,
+        session.talk,
+    )
+    for send in audio:
+        with pytest.raises(UsageError, match="cannot be sent audio"):
+            send()
 
 
 def test_closing_a_sideband_does_not_end_the_session(house: LiveHouse) -> None:
@@ -266,3 +278,76 @@ def test_a_fork_is_ended_by_the_client_while_it_starts(plain: LiveHouse) -> None
         client.close()
         with pytest.raises(ConnectCancelledError):
             start.result(20)
+
+
+def test_a_fork_has_a_delegate_of_its_own(plain: LiveHouse) -> None:
+    first = plain.start(LiveSessionOptions(store=True))
+    first.close()
+    with plain.client().fork_live(str(first.id), delegate=lambda request: "Done.") as second:
+        plain.twin.delegate(after_last_fragment=False)
+        append = plain.twin.wait_for_message("session.commentary.append", timeout=10)
+        assert append["content"] == "Done."
+        assert not second.closed
+
+
+def test_whoever_is_attached_works_for_the_session(plain: LiveHouse) -> None:
+    session_id = called(plain)
+    attached(plain, session_id, delegate=lambda request: "It is on its way.")
+    call = plain.server.live_call(session_id)
+    told = plain.twin.delegate(after_last_fragment=False)
+    appended = plain.twin.wait_for_sent("session.commentary.appended", timeout=10)
+    (command,) = [
+        message
+        for watcher in plain.twin.watchers
+        for message in getattr(watcher, "received", ())
+        if message["type"] == "session.commentary.append"
+    ]
+    assert (command["content"], command["delegation_id"]) == ("It is on its way.", told)
+    assert appended["type"]
+    until(lambda: any(call.heard))
+
+
+def test_the_functions_of_a_browsers_backend_are_called_beside_it(plain: LiveHouse) -> None:
+    asked: list[int] = []
+
+    def get_order(number: int) -> str:
+        """Looks up an order."""
+        asked.append(number)
+        return "on its way"
+
+    backend = ResponsesBackend(model="gpt-5.6-luna", tools=[get_order])
+    plain.serve(responder=lambda turn: FunctionCall("get_order", '{"number": 7}') if not asked else "It is coming.")
+    call = plain.client().live_calls.create(OFFER, delegate=backend)
+    attached(plain, call.id, delegate=backend)
+    plain.twin.delegate(after_last_fragment=False)
+    until(lambda: asked == [7], 10)
+
+
+# Recordings ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_recording_of_a_stored_session_is_saved(house: LiveHouse, tmp_path: Path) -> None:
+    session = house.start(LiveSessionOptions(store=True))
+    session.send_audio(bytes(48_000))
+    house.twin.say("Hello.")
+    house.twin.wait_for_sent("session.output_transcript.delta", timeout=10)
+    with pytest.raises(HandshakeError, match="has not ended"):
+        house.client().download_live_recording(str(session.id), tmp_path / "call.wav")
+    session.close()
+    house.client().download_live_recording(str(session.id), tmp_path / "call.wav")
+    with wave.open(str(tmp_path / "call.wav")) as file:
+        assert (file.getnchannels(), file.getframerate()) == (2, 24_000)
+        assert file.getnframes() >= 24_000
+
+
+def test_a_sideband_s_sound_is_pcm_whatever_the_session_s_own_format_is(plain: LiveHouse) -> None:
+    primary = plain.start(LiveSessionOptions(audio_format="audio/pcmu"))
+    sideband = attached(plain, str(primary.id))
+    assert primary.sample_format is MULAW
+    assert sideband.sample_format is PCM
+    turns = sideband.turns(keep_audio=True)
+    plain.twin.say("Hello there.")
+    turn = next(turn for turn in turns if turn.speaker == "assistant")
+    assert turn.audio_format == PCM
+    assert turn.audio is not None
+    assert len(turn.audio) / 48 > 400

@@ -110,6 +110,16 @@ def test_a_gap_begins_300_ms_after_the_last_sample_and_silence_follows_without_a
     assert moments == pytest.approx([0.8 + PIECE * n for n in range(12)])
 
 
+def test_after_a_gap_that_nobody_filled_nothing_is_caught_up() -> None:
+    wire = Wire()
+    wire.speak()
+    wire.rest(GAP_SECONDS + PIECE + 0.01, kept=False)
+    back = wire.now
+    wire.speak()
+    wire.speak()
+    assert wire.now == pytest.approx(back + PIECE)
+
+
 def test_speech_goes_out_at_once_behind_the_silence_of_a_gap() -> None:
     wire = Wire()
     wire.rest(1.0, kept=True)

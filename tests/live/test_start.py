@@ -88,6 +88,15 @@ def test_an_error_that_names_no_command_refuses_the_start_too(plain: LiveHouse) 
         plain.start()
 
 
+@pytest.mark.parametrize("attempt", range(5))
+def test_a_wrong_key_is_told_as_such_also_if_the_service_was_faster_than_the_start(
+    plain: LiveHouse, attempt: int
+) -> None:
+    plain.serve(api_keys=["another"])
+    with pytest.raises(AuthenticationError, match="Incorrect API key"):
+        plain.start()
+
+
 def test_a_service_that_says_nothing_is_given_up_in_time(plain: LiveHouse) -> None:
     client = plain.silent(timeouts=attrs.evolve(CALM, greeting=0.2, close=0.2))
     with within(3), pytest.raises(WaitTimeoutError, match="Timeouts\\.greeting"):

@@ -13,6 +13,7 @@ import threading
 import time
 import wave
 from collections.abc import Iterator
+from typing import Any
 
 import attrs
 import numpy as np
@@ -31,10 +32,12 @@ from realtime_sync import (
 )
 from realtime_sync.audio import MULAW, PCM, SampleFormat
 from realtime_sync.live.delegation import DelegationRequest
+from realtime_sync.live.playout import MOST_SECONDS
 from realtime_sync.live.talk import Backlog
 from realtime_sync.server import TwinSession
 from realtime_sync.server.voice import speak
-from realtime_sync.voice import FileMicrophone, FileSpeaker, HalfDuplex
+from realtime_sync.voice import FileMicrophone, FileSpeaker, HalfDuplex, SoundDeviceMicrophone, SoundDeviceSpeaker
+from tests.devices.fake_sounddevice import FakeSoundDevice, FakeStream
 from tests.live.harness import LiveHouse, Running, until
 from tests.live.test_sending import TONE, heard
 
@@ -109,11 +112,13 @@ def test_when_the_microphone_has_ended_the_answer_is_awaited(plain: LiveHouse) -
 
     def answer_late(update: ConversationUpdate) -> None:
         if plain.twin.timeline_ms > 1200 and not said:
-            said.append("Here I am.")
+            said.append("Here I am, and this takes longer than anybody would wait for a word.")
             plain.twin.say(said[0])
 
     said: list[str] = []
-    session.talk(FileMicrophone(QUESTION, endless=False, pause_ms=0), sounds.speaker, on_update=answer_late, linger=2.0)
+    session.talk(FileMicrophone(QUESTION, endless=False, pause_ms=0), sounds.speaker, on_update=answer_late, linger=1.5)
+    before = plain.twin.timeline_ms
+    until(lambda: plain.twin.timeline_ms > before + 1500)
     assert np.array_equal(sounds.sound, told(plain.twin))
 
 
@@ -305,6 +310,69 @@ def test_the_backlog_is_what_the_device_has_and_did_not_give(stalls: list[float]
         waits = now - number * 0.02
         assert abs(backlog.after(asked, now, 0.02) - waits) <= 0.021
         now += stall
+
+
+def test_a_track_that_comes_too_fast_is_cut_to_the_bound_and_told(
+    plain: LiveHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    session, sounds, stop = plain.start(), Sounds(), threading.Event()
+    talking = Running(lambda: session.talk(FileMicrophone(), sounds.speaker, stop=stop))
+    until(lambda: session._audio._claim)
+    loud = base64.b64encode(b"\x10\x27" * 2400).decode()
+    for _ in range(50):
+        plain.twin.emit({"type": "session.output_audio.delta", "delta": loud})
+    before = plain.twin.timeline_ms
+    until(lambda: plain.twin.timeline_ms > before + 2000)
+    with caplog.at_level(logging.INFO):
+        stop.set()
+        talking.result()
+    assert 0.5 <= len(sounds.sound) / 24_000 <= MOST_SECONDS + 0.35  # some of it was sounded while the rest came
+    assert "of speech were left out" in caplog.text
+
+
+class Machine(FakeSoundDevice):
+    """Devices of 48,000 Hz, with a sound card that goes by the real time."""
+
+    def __init__(self) -> None:
+        super().__init__(rates={48_000})
+        self.sounded = bytearray()
+
+    def _open(self, settings: dict[str, Any]) -> FakeStream:
+        stream = super()._open(settings)
+        Running(lambda: self._run(stream, is_speaker=len(self.streams) == 1))
+        return stream
+
+    def _run(self, stream: FakeStream, is_speaker: bool) -> None:
+        began = time.monotonic()
+        for number in range(2000):
+            threading.Event().wait(max(0.0, began + 0.01 * number - time.monotonic()))
+            if {"stop", "abort", "close"}.intersection(stream.calls):
+                return
+            if is_speaker:
+                self.sounded += stream.pull(480)
+            elif "start" in stream.calls:
+                stream.feed((1000).to_bytes(2, "little") * 480)
+
+
+def test_the_devices_of_a_machine_are_used_at_their_own_rate(
+    plain: LiveHouse, caplog: pytest.LogCaptureFixture
+) -> None:
+    session, machine, stop = plain.start(), Machine(), threading.Event()
+    speaker = SoundDeviceSpeaker(backend=machine)
+    microphone = SoundDeviceMicrophone(backend=machine)
+    talking = Running(lambda: session.talk(microphone, speaker, stop=stop))
+    until(lambda: session._audio._claim)
+    plain.twin.say("This is said in the middle of nothing.")
+    until(lambda: speaker.playing, 10)
+    until(lambda: not speaker.playing, 10)
+    with caplog.at_level(logging.INFO):
+        stop.set()
+        talking.result()
+    assert "ran dry" not in caplog.text
+    samples = np.frombuffer(bytes(machine.sounded), "<i2")
+    loud = np.flatnonzero(np.abs(samples) > 32)
+    assert abs((loud[-1] - loud[0]) / 48_000 - len(told(plain.twin)) / 24_000) < 0.05
+    assert np.mean(np.frombuffer(heard(plain.twin), "<i2")[24_000:48_000] == 1000) > 0.8
 
 
 # --- Ctrl-C

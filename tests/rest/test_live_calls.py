@@ -12,6 +12,11 @@ from typing import Any, Optional
 
 import attrs
 import pytest
+from openai.types.live.live_create_params import LiveCreateParams
+from openai.types.live.session_accept_params import SessionAcceptParams
+from openai.types.live.session_fork_params import SessionForkParams
+from openai.types.live.session_refer_params import SessionReferParams
+from openai.types.live.session_reject_params import SessionRejectParams
 
 from realtime_sync import (
     AzureOpenAIClient,
@@ -24,8 +29,6 @@ from realtime_sync import (
     LiveDataChannel,
     LiveEventSelector,
     LiveHistoryItem,
-    LiveResponsesDelegation,
-    LiveResponsesSettings,
     LiveSessionOptions,
     NotFoundError,
     OpenAIClient,
@@ -33,18 +36,19 @@ from realtime_sync import (
     SipTrunk,
     UnsupportedByDialectError,
 )
+from realtime_sync.live.responses_backend import ResponsesBackend
 from realtime_sync.protocol.live.settings import LiveWakePolicy
 from realtime_sync.server import RealtimeServer
 from tests.core.harness import CALM, Running, client_threads, until, within
 from tests.rest.rest_service import Service, answer
-from tests.server.live.schemas import validator
+from tests.server.live.schemas import fits
 from tests.server.rest_peer import OFFER
 from tests.transport.peer import Link
 
 OPTIONS = LiveSessionOptions(
     instructions="Be brief.", voice="cedar", store=True, history=[LiveHistoryItem.message("user", "Hello.")]
 )
-BACKEND = LiveResponsesDelegation(responses=LiveResponsesSettings(model="gpt-5.6-luna"))
+BACKEND = ResponsesBackend(model="gpt-5.6-luna")
 MADE = {"session": {"id": "live_1"}, "transport": {"type": "webrtc", "sdp": "v=0\r\n"}}
 TRUNK = SipTrunk(provider_url="sips:sip.example.com", caller_number="+14155550100")
 
@@ -93,13 +97,6 @@ def asked_for(ask: Ask, said: Optional[bytes] = None) -> Any:
         return service.asked[0]
 
 
-def fits(told: Any, schema: str) -> Any:
-    """The body, once it is what the closed schema says."""
-    errors = [error.message for error in validator(schema).iter_errors(told)]
-    assert not errors, f"{errors}\n{told}"
-    return told
-
-
 # What is sent --------------------------------------------------------------------------------------------------------
 
 CREATIONS: dict[str, tuple[Ask, dict[str, Any]]] = {
@@ -115,7 +112,7 @@ CREATIONS: dict[str, tuple[Ask, dict[str, Any]]] = {
         },
     ),
     "backend": (
-        lambda client: client.live_calls.create(OFFER, delegation=BACKEND),
+        lambda client: client.live_calls.create(OFFER, delegate=BACKEND),
         {"model": "gpt-live-1.1", "delegation": {"type": "responses", "responses": {"model": "gpt-5.6-luna"}}},
     ),
     "channel": (
@@ -154,25 +151,25 @@ def test_a_browsers_session_is_asked_for_as_the_schema_says(name: str) -> None:
     ask, session = CREATIONS[name]
     asked = asked_for(ask)
     assert asked.line == "POST /v1/live/sessions HTTP/1.1"
-    assert fits(asked.json, "LiveCreateParams") == {
+    assert fits(asked.json, LiveCreateParams) == {
         "session": session,
         "transport": {"type": "webrtc", "sdp": OFFER},
     }
 
 
 def test_a_telephones_session_is_accepted_as_the_schema_says() -> None:
-    asked = asked_for(lambda client: client.live_calls.accept("live_1", OPTIONS, delegation=BACKEND), answer(200))
+    asked = asked_for(lambda client: client.live_calls.accept("live_1", OPTIONS, delegate=BACKEND), answer(200))
     assert asked.path == "/v1/live/sessions/live_1/accept"
-    session = fits(asked.json, "SessionAcceptParams")["session"]
+    session = fits(asked.json, SessionAcceptParams)["session"]
     assert (session["type"], session["model"]) == ("live", "gpt-live-1.1")
     assert session["audio"] == {"output": {"voice": "cedar"}}
 
 
 def test_the_other_verbs_are_asked_for_as_the_schemas_say() -> None:
     rejected = asked_for(lambda client: client.live_calls.reject("live_1", 486), answer(200))
-    assert fits(rejected.json, "SessionRejectParams") == {"status_code": 486}
+    assert fits(rejected.json, SessionRejectParams) == {"status_code": 486}
     referred = asked_for(lambda client: client.live_calls.refer("live_1", "tel:+14155550123"), answer(200))
-    assert fits(referred.json, "SessionReferParams") == {"target_uri": "tel:+14155550123"}
+    assert fits(referred.json, SessionReferParams) == {"target_uri": "tel:+14155550123"}
     hung_up = asked_for(lambda client: client.live_calls.hangup("live_1"), answer(200))
     assert (hung_up.path, hung_up.body) == ("/v1/live/sessions/live_1/hangup", b"")
 
@@ -180,11 +177,11 @@ def test_the_other_verbs_are_asked_for_as_the_schemas_say() -> None:
 def test_a_browsers_fork_says_only_what_is_to_differ() -> None:
     def ask(client: RealtimeConversationClient) -> None:
         channel = LiveDataChannel(allowed_client_events=[])
-        client.live_calls.fork("live_0", OFFER, store=False, delegation=BACKEND, data_channel=channel)
+        client.live_calls.fork("live_0", OFFER, store=False, delegate=BACKEND, data_channel=channel)
 
     asked = asked_for(ask)
     assert asked.path == "/v1/live/sessions/live_0/fork"
-    assert fits(asked.json, "SessionForkParams")["session"] == {
+    assert fits(asked.json, SessionForkParams)["session"] == {
         "store": False,
         "delegation": {"type": "responses", "responses": {"model": "gpt-5.6-luna"}},
         "client": {"data_channel": {"allowed_client_events": []}},
@@ -259,6 +256,7 @@ def test_the_format_is_not_the_applications_to_choose() -> None:
     [
         (lambda calls: calls.create(""), "sdp"),
         (lambda calls: calls.create(None), "sdp"),
+        (lambda calls: calls.create(OFFER, delegate=print), "attach_live"),
         (lambda calls: calls.create(OFFER, idle_timeout_s=0), "idle_timeout_s"),
         (lambda calls: calls.create(OFFER, {"model": "gpt-live-1"}), "options"),
         (lambda calls: calls.create(OFFER, model="gpt-realtime-2.1"), "gpt-realtime-2.1"),

@@ -14,7 +14,7 @@ from realtime_sync.conversation.live.history import history_of
 from realtime_sync.conversation.live.turns import LiveTurn, TurnEnd, turn_of
 from realtime_sync.conversation.live.utterances import GAP_MS, SpokenTimeline, Utterance, size_of
 from realtime_sync.protocol.live.history import MOST_MESSAGES, MOST_TOKENS, LiveHistoryItem
-from realtime_sync.protocol.live.updates import LiveSessionClosedUpdate
+from realtime_sync.protocol.live.updates import LiveSessionClosedUpdate, LiveSessionStartedUpdate
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import reportable
 from realtime_sync.words import counted
@@ -65,8 +65,8 @@ class LiveConversation:
         fragment = self._reader.read(update, update.arrived_at if at is None else at)
         if fragment is not None:
             self._add(fragment)
-        elif isinstance(update, LiveSessionClosedUpdate):
-            self._closed = True
+        elif isinstance(update, (LiveSessionClosedUpdate, LiveSessionStartedUpdate)):
+            self._closed = isinstance(update, LiveSessionClosedUpdate)  # another one may go on for it
 
     @property
     def turns(self) -> list[LiveTurn]:

@@ -14,7 +14,6 @@ from typing import Optional, Protocol
 from realtime_sync.errors import UsageError
 from realtime_sync.secret import reportable
 from realtime_sync.server.auth import LiveDoor, Policy
-from realtime_sync.server.connection import ServerConnection
 from realtime_sync.server.live.faults import LiveRules
 from realtime_sync.server.live.session import TwinSession
 from realtime_sync.server.live.settings import resolved
@@ -96,9 +95,6 @@ class TwinCallSession(TwinSession):
         with self.lock:
             if not self.is_over:
                 self.on_end(code or 1000, reason, by_client=False)
-
-    def _connections(self) -> list[ServerConnection]:
-        return []
 
     # What the other end hears: a Watcher --------------------------------------------------------------------------
 

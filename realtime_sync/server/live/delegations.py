@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from realtime_sync.server.live.session import TwinSession
 
 _UNTIL_ACKNOWLEDGED_MS = 300.0
+_DECISIONS_DELAY_MS = 400  # more, if nothing is told
 
 
 class TwinDelegations:
@@ -50,7 +51,8 @@ class TwinDelegations:
         session = self._session
         if not session.rules.acknowledgement:
             return
-        delay = session.options["delegation"].get("acknowledgement_delay_ms") or 0
+        told = session.options["delegation"]
+        delay = told.get("acknowledgement_delay_ms", _DECISIONS_DELAY_MS if told["type"] == "decisions" else 0)
         place = grid_at(session.model_ms + _UNTIL_ACKNOWLEDGED_MS + delay)
 
         def say() -> None:

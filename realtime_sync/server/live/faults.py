@@ -23,6 +23,16 @@ def _not_negative(owner: object, field: attrs.Attribute[Any], value: Optional[fl
         raise ConfigurationError(f"{field.name} is {value!r}, but cannot be less than 0.")
 
 
+def _a_function(owner: object, field: attrs.Attribute[Any], value: object) -> None:
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{field.name} is {value!r}, but must be a function of a turn, or None.")
+
+
+def _a_text_of_a_text(owner: object, field: attrs.Attribute[Any], value: object) -> None:
+    if not callable(value):
+        raise ConfigurationError(f"{field.name} is {value!r}, but must be a function of a text that returns a text.")
+
+
 @attrs.frozen(kw_only=True)
 class LiveFaults:
     """What goes wrong in live sessions. Everything is off by default. Milliseconds are of the session's timeline.
@@ -62,7 +72,8 @@ class LiveRules:
             (commentary, and ``TwinSession.say``), and nothing by itself.
         backend: What a Responses backend answers and calls. None: what the server's responder does.
         yields: Whether the model goes silent when the user speaks. None: if there is a brain.
-        in_own_words: What the model says for a commentary, or for a backend's answer. By default, the same.
+        in_own_words: What the model says for a commentary, or for a backend's answer: by default, the same. It is
+            called under the session's lock, and must wait for nothing.
         acknowledgement: What the model says when it delegates; empty for nothing.
         words_ahead_ms: How much ahead of their sound the model's words are told; up to 400 was seen.
         usage_seconds: Seconds by the clock between two ``session.usage.updated``. None: 15, on Azure's path 60; 0:
@@ -78,13 +89,13 @@ class LiveRules:
         faults: What goes wrong.
 
     Raises:
-        ConfigurationError: If a number is less than 0.
+        ConfigurationError: If a number is less than 0, or what must be a function is none.
     """
 
-    brain: Optional[LiveBrain] = None
-    backend: Optional[Responder] = None
+    brain: Optional[LiveBrain] = attrs.field(default=None, validator=_a_function)
+    backend: Optional[Responder] = attrs.field(default=None, validator=_a_function)
     yields: Optional[bool] = None
-    in_own_words: Callable[[str], str] = str
+    in_own_words: Callable[[str], str] = attrs.field(default=str, validator=_a_text_of_a_text)
     acknowledgement: str = "Sure, checking that now."
     words_ahead_ms: float = attrs.field(default=0.0, validator=_not_negative)
     usage_seconds: Optional[float] = attrs.field(default=None, validator=_not_negative)

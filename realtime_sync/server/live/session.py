@@ -1,25 +1,19 @@
 """A live session of the server: the state machine behind one WebSocket of ``/v1/live/sessions``.
 
-``clock.py`` says where the timeline is, ``schedule`` what is due where on it, and ``pump()`` does what is due and sends
-the sound that is ready. It is called whenever something has changed, and by one timer, which is set only while the
-timeline goes on.
+Its timeline is ``running.py``'s; what is on it is that of its parts: what is heard (``ears.py``), said (``mouth.py``),
+appended, delegated and decided.
 """
 
 from __future__ import annotations
 
-import base64
-import collections
 import functools
 import json
 import logging
-import math
 import time
-from typing import TYPE_CHECKING, Callable, Mapping, Optional, Protocol, cast
+from typing import TYPE_CHECKING, Callable, Mapping, Optional, cast
 
 from realtime_sync.server.auth import LiveDoor, Policy
-from realtime_sync.server.clock import Timers
 from realtime_sync.server.live.appends import TwinAppends
-from realtime_sync.server.live.clock import TwinTimeline
 from realtime_sync.server.live.decisions import DecisionsTarget
 from realtime_sync.server.live.delegations import TwinDelegations
 from realtime_sync.server.live.ears import Ears
@@ -28,13 +22,14 @@ from realtime_sync.server.live.fixture import TwinFixture, decoded
 from realtime_sync.server.live.mouth import Mouth
 from realtime_sync.server.live.recordings import TwinRecording
 from realtime_sync.server.live.responses import ResponsesTarget
+from realtime_sync.server.live.running import RunningSession
 from realtime_sync.server.live.settings import check_start, format_of, resolved, tokens_of, updated
 from realtime_sync.server.live.shapes import check_message
 from realtime_sync.server.live.talk import TwinTalk
 from realtime_sync.server.live.target import DelegationTarget
-from realtime_sync.server.live.track import DELTA_MS, OutputTrack, bytes_per_ms
+from realtime_sync.server.live.track import OutputTrack, bytes_per_ms
 from realtime_sync.server.live.words import TimedWords
-from realtime_sync.server.served import ServedSession, printable
+from realtime_sync.server.served import printable
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.wire import Json, Refused, new_id
@@ -42,6 +37,7 @@ from realtime_sync.server.wire import Json, Refused, new_id
 if TYPE_CHECKING:
     from realtime_sync.server.session import LiveSession
 
+_log = logging.getLogger("realtime_sync.server")
 # As for other sessions: one line when a session begins and one when it ends. Never a key or a text.
 _sessions_log = logging.getLogger("realtime_sync.server.sessions")
 _HISTORY = 256  # events that one who attaches may be told again
@@ -54,43 +50,22 @@ _HEARD = "session.input_transcript.delta"
 _DELTA = "session.output_audio.delta"
 
 
-class Watcher(Protocol):
-    """Who is told of a session what its own socket is told, and what it hears. All called under its lock."""
-
-    def on_event(self, text: str, event: Json) -> None:
-        """An event was sent, other than of sound."""
-
-    def on_input_audio(self, audio: bytes, start_ms: float) -> None:
-        """The user's audio came, in the session's format, which begins there on the timeline."""
-
-    def on_output_audio(self, audio: bytes, start_ms: float) -> None:
-        """The model's audio was sent, in the session's format, which begins there on the timeline."""
-
-
-class TwinSession(ServedSession):
+class TwinSession(RunningSession):
     """One live session, live or past; also the record of what it has sent and received.
 
     ``options``: the session as ``session.started`` tells it; before that, None. ``ended_by``: the reason that
-    ``session.closed`` has told, or None. ``history``: the last events but those of sound, with the milliseconds of the
-    timeline at which they were sent. ``watchers``: who is told, too. ``recording``: the sound of a stored session.
+    ``session.closed`` has told, or None. ``recording``: the sound of a stored session.
     """
 
     def __init__(
         self, door: LiveDoor, policy: Policy, rules: LiveRules, settings: SessionSettings, upgrade: Upgrade
     ) -> None:
-        super().__init__(settings, upgrade)
+        super().__init__(rules.of_service(azure=door.azure), settings, upgrade)
         self.door = door
         self.policy = policy
-        self.rules = rules.of_service(azure=door.azure)
         self.id = new_id("live", 28)
         self.session: Optional[Json] = None
-        self.ended_by: Optional[str] = None
-        self.history: collections.deque[tuple[float, Json]] = collections.deque(maxlen=_HISTORY)
-        self.watchers: list[Watcher] = []
         self.recording: Optional[TwinRecording] = None
-        self.timeline = TwinTimeline()
-        self.schedule = Timers()  # in milliseconds of the timeline, done when the model is there
-        self.track = OutputTrack(format_of(None))
         self.ears = Ears(self)
         self.mouth = Mouth(self)
         self.appends = TwinAppends(self)
@@ -99,11 +74,7 @@ class TwinSession(ServedSession):
         self.talk = TwinTalk(self)
         self.target = DelegationTarget(self)
         self.decisions = DecisionsTarget(self)
-        self._pumped_at: Optional[float] = None
-        self._advanced_ms = 0.0
         self._closing = False
-        self._stalled_until = 0.0
-        self._stalled: list[tuple[bytes, float]] = []
 
     # For tests, from any thread --------------------------------------------------------------------------------
 
@@ -133,12 +104,6 @@ class TwinSession(ServedSession):
         """Close the connection with this code, without a word before it."""
         self.close(code, reason)
 
-    def stall(self, ms: float = 300.0) -> None:
-        """Hold back what sounds for so long by the clock, then send it at once."""
-        with self.lock:
-            self._stalled_until = self.clock.monotonic() + ms / 1000
-            self._timers["stall"] = self.clock.call_later(ms / 1000, self.pump)
-
     def moderate(self, *, ends: bool = False) -> None:
         """The moderation cuts what the model says; with ``ends``, it ends the session."""
         with self.lock:
@@ -160,29 +125,6 @@ class TwinSession(ServedSession):
             self.send_as_it_is({"event_id": new_id("event"), **event, **named})
 
     @property
-    def timeline_ms(self) -> float:
-        """Where the timeline is, in milliseconds."""
-        with self.lock:
-            return self.timeline.now_ms(self.clock.monotonic())
-
-    @property
-    def model_ms(self) -> float:
-        """Where on the timeline the model is: a little behind."""
-        with self.lock:
-            return self.timeline.model_ms(self.clock.monotonic())
-
-    @property
-    def stands(self) -> bool:
-        """Whether the timeline waits for audio."""
-        with self.lock:
-            return self.timeline.stands(self.clock.monotonic())
-
-    @property
-    def seconds(self) -> int:
-        """What has been used: whole seconds of the timeline."""
-        return int(self.timeline_ms // 1000)
-
-    @property
     def options(self) -> Json:
         """The session as it is told. Raises ``Refused`` before it has started."""
         if self.session is None:
@@ -202,7 +144,11 @@ class TwinSession(ServedSession):
 
     def in_own_words(self, content: str) -> str:
         """What the model says for what it was told to say."""
-        return self.rules.in_own_words(content)
+        try:
+            return self.rules.in_own_words(content)
+        except Exception:  # user code
+            _log.exception("in_own_words failed; the text is said as it is")
+            return content
 
     def heard_context(self, kind: str, content: str) -> None:
         """The model has been told something by an append."""
@@ -377,64 +323,7 @@ class TwinSession(ServedSession):
         "session.close": _close,
     }
 
-    # The timeline, under the lock --------------------------------------------------------------------------------
-
-    def pump(self) -> None:
-        """Do what is due on the timeline, and send the sound that is ready."""
-        with self.lock:
-            if self.is_over or self.ended_by or not self.timeline.has_begun:
-                return
-            now = self.clock.monotonic()
-            model_ms = self.timeline.model_ms(now)
-            self._advance(model_ms, now)
-            self._send_sound(rest=model_ms >= self.timeline.stands_at_ms)
-            while (due := self.schedule.take_due(model_ms)) is not None:
-                due[1]()
-            self._set_timer(model_ms, now)
-
-    def _advance(self, model_ms: float, now: float) -> None:
-        """The track goes on in real time: a jump of the timeline is none of it."""
-        passed = (now - (now if self._pumped_at is None else self._pumped_at)) * 1000
-        self.track.advance(min(model_ms - self._advanced_ms, passed) if passed else 0.0)
-        self._pumped_at, self._advanced_ms = now, model_ms
-
-    def _set_timer(self, model_ms: float, now: float) -> None:
-        """Look again when the next thing is due, if the timeline gets there by itself."""
-        targets = [model_ms + DELTA_MS - self.track.ready_ms, self.schedule.next_due() or math.inf]
-        target = min(*targets, self.timeline.stands_at_ms)
-        self._timers.pop("pump", lambda: None)()
-        if target > model_ms:
-            wait = self.timeline.seconds_until_model(target, now)
-            self._timers["pump"] = self.clock.call_later(max(wait, _SHORTEST_WAIT), self.pump)
-
-    def _send_sound(self, *, rest: bool) -> None:
-        start = self._advanced_ms - self.track.ready_ms
-        for delta in self.track.take(rest=rest):
-            self._stalled.append((delta, start))
-            start += len(delta) / self.track.bytes_per_ms
-        if self.clock.monotonic() >= self._stalled_until:
-            stalled, self._stalled = self._stalled, []
-            for delta, start in stalled:
-                self._send_delta(delta, start)
-
-    def _send_delta(self, audio: bytes, start_ms: float) -> None:
-        for watcher in list(self.watchers):
-            watcher.on_output_audio(audio, start_ms)
-        if self.rules.timed_deltas:
-            end_ms = start_ms + len(audio) / self.track.bytes_per_ms
-            times = {"start_ms": round(start_ms), "end_ms": round(end_ms)}
-            self.send_as_it_is({"type": _DELTA, "delta": base64.b64encode(audio).decode(), **times})
-        elif audio == self.track.silent_delta:
-            self._send_text(*_silent_delta(audio))
-        else:
-            self.send_as_it_is({"type": _DELTA, "delta": base64.b64encode(audio).decode()})
-
-    def _send_text(self, text: str, message: Json) -> None:
-        super()._send_text(text, message)
-        if message.get("type") != _DELTA:
-            self.history.append((self._advanced_ms, message))
-            for watcher in list(self.watchers):
-                watcher.on_event(text, message)
+    # What is told, under the lock ---------------------------------------------------------------------------------
 
     def tell_words(self, wire_type: str, piece: TimedWords) -> None:
         """Tell a piece of somebody's words."""
@@ -473,6 +362,7 @@ class TwinSession(ServedSession):
             if self.is_over or self.ended_by or self.session is None:
                 return
             self.target.close()
+            self.pump()
             self._send_sound(rest=True)
             self.ended_by = reason
             self.emit(self._closed(reason), event_id)
@@ -483,7 +373,8 @@ class TwinSession(ServedSession):
         """The connection has ended before the session: those who are attached are told."""
         if self.session is None or self.ended_by:
             return
-        event = {"event_id": new_id("event"), **self._closed("connection_lost")}
+        self.ended_by = "connection_lost"
+        event = {"event_id": new_id("event"), **self._closed(self.ended_by)}
         for watcher in list(self.watchers):
             watcher.on_event(json.dumps(event, separators=(",", ":")), event)
 
@@ -498,10 +389,3 @@ def error_event(refusal: Refused, event_id: Optional[str], rules: LiveRules) -> 
     named = {} if event_id is None else {"client_event_id": event_id}
     error = {"type": refusal.kind, "code": refusal.code or refusal.kind, "message": refusal.message}
     return {"type": "error", "error": {**error, "param": refusal.param, **named}}
-
-
-@functools.lru_cache(maxsize=64)
-def _silent_delta(audio: bytes) -> tuple[str, Json]:
-    """The message of a silent delta: of most that are sent."""
-    message = {"type": _DELTA, "delta": base64.b64encode(audio).decode()}
-    return json.dumps(message, separators=(",", ":")), message

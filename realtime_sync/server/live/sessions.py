@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping
 from typing import Optional
 
-from realtime_sync.errors import WaitTimeoutError
+from realtime_sync.errors import ConfigurationError, WaitTimeoutError
 from realtime_sync.server.auth import LiveDoor, Policy
 from realtime_sync.server.connection import Handler
 from realtime_sync.server.faults import Faults
@@ -28,7 +28,10 @@ class LiveSessions:
     """Opens live sessions, and knows them. ``calls``: by id."""
 
     def __init__(self, policy: Policy, settings: SessionSettings, rules: Optional[LiveRules]) -> None:
-        self.rules = rules or LiveRules()
+        given: object = LiveRules() if rules is None else rules
+        if not isinstance(given, LiveRules):
+            raise ConfigurationError(f"live is {given!r}, but must be a LiveRules: LiveRules(acknowledgement='').")
+        self.rules = given
         self.policy = policy
         self._settings = settings
         self._lock = threading.Lock()  # guards the lists
@@ -94,7 +97,7 @@ class LiveSessions:
         session = self._find(session_id)
         if not session.stored:
             raise session_not_found()
-        if not session.is_over and not session.ended_by:
+        if not session.ended_by:
             told = "The session has not ended, so it cannot be forked, and its recording is not complete."
             raise Refused("session_not_ended", told, "session_id", status=409)
         return session

@@ -20,7 +20,6 @@ class OutputTrack:
         self._type, self._rate = str(audio_format["type"]), int(audio_format["rate"])
         self.bytes_per_ms = bytes_per_ms(audio_format)
         self._silent = silence_of(audio_format)
-        self.silent_delta = self._silent * (DELTA_MS * self.bytes_per_ms)
         self._waiting: collections.deque[bytes] = collections.deque()
         self._ready = bytearray()
         self._rest_ms = 0.0  # of a millisecond, not made into samples yet

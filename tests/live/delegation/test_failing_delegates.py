@@ -183,8 +183,35 @@ def test_what_cannot_be_called_with_a_request_is_refused_before_anything_is_conn
         client.start_live_session(delegate=delegate)
 
 
+def test_an_async_function_is_refused_before_anything_is_connected() -> None:
+    async def look_up(request: DelegationRequest) -> None: ...
+
+    client = OpenAIClient("k", endpoint="ws://127.0.0.1:9").get_realtime_conversation_client("m")
+    with pytest.raises(InvalidInputError, match="async function"):
+        client.start_live_session(delegate=look_up)
+
+
 @pytest.mark.parametrize("wrong", [{"delegate_concurrency": 0}, {"delegate_timeout": 0}, {"delegate_timeout": "1"}])
 def test_numbers_that_are_none_are_refused_before_anything_is_connected(wrong: dict[str, Any]) -> None:
     client = OpenAIClient("k", endpoint="ws://127.0.0.1:9").get_realtime_conversation_client("m")
     with pytest.raises((InvalidInputError, ConfigurationError), match="delegate"):
         client.start_live_session(delegate=lambda request: None, **wrong)
+
+
+def test_a_delegate_may_close_its_session(talk: Begin) -> None:
+    asked, returned = threading.Event(), threading.Event()
+    sessions: list[Any] = []
+
+    def closing(request: DelegationRequest) -> None:
+        asked.wait(20)
+        sessions[0].close()
+        returned.set()
+
+    call = talk(delegate=closing)
+    sessions.append(call.session)
+    call.asks("Hang up.")
+    asked.set()
+    assert returned.wait(5)
+    call.twin.wait_for_message("session.close")
+    call.clock.advance(1.0)
+    until(lambda: call.session.closed, 10.0)

@@ -144,9 +144,10 @@ def test_requests_are_open_until_they_are_answered(talk: Begin) -> None:
     ids = [call.asks("One.", seconds=3.0), call.asks("Two.", seconds=3.0)]
     call.session.wait_for(lambda update: getattr(update, "delegation_id", None) == ids[1], 10)
     assert sorted(call.session._delegation.open_ids()) == sorted(ids)
-    assert not call.session._engine.working()
+    steps = [call.session._delegation.under_way]
     request = next(call.session.delegations(timeout=10))
-    assert call.session._engine.working()
+    steps.append(call.session._delegation.under_way)
     request.answer("Done.")
-    assert not call.session._engine.working()
+    steps.append(call.session._delegation.under_way)
+    assert steps == [False, True, False]
     assert call.session._delegation.open_ids() == ids[1:]

@@ -8,7 +8,7 @@ from typing import Any, Callable
 import pytest
 
 from realtime_sync import ConversationTool, InvalidInputError, UsageError, function_tool
-from realtime_sync.errors import ConfigurationError
+from realtime_sync.errors import ConfigurationError, ServerError
 from realtime_sync.live.responses_backend import ResponsesBackend
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.live.options import LiveSessionOptions
@@ -335,6 +335,23 @@ def test_an_update_tells_the_backend_as_a_whole_because_azure_replaces_it_as_a_w
     assert delegation["acknowledgement_delay_ms"] == 300
     assert delegation["responses"].pop("tools")[0]["name"] == "weather"
     assert delegation["responses"] == {"model": "gpt-5.6-luna", "instructions": "Old.", "max_output_tokens": 64}
+
+
+def test_a_refused_change_is_not_told_again_and_the_functions_of_before_are_run(talk: Begin) -> None:
+    def second() -> str:
+        return "the second one"
+
+    call = with_tools(talk, calling(FunctionCall("weather", {"city": "Rome"})), weather)
+    refused = call.session.update_backend(LiveResponsesSettings(max_output_tokens=1, tools=[second]))
+    with pytest.raises(ServerError):
+        refused.wait()
+    call.session.update_backend(LiveResponsesSettings(instructions="New.")).wait()
+    update = [message for message in call.twin.received if message["type"] == "session.update"][-1]
+    told = update["session"]["delegation"]["responses"]
+    assert told.pop("tools")[0]["name"] == "weather"
+    assert told == {"model": "gpt-5.6-luna", "instructions": "New."}
+    call.asks("Go.")
+    call.until(lambda: "Rome: 14 degrees." in call.spoken())
 
 
 @pytest.mark.parametrize("backend", [True, False])

@@ -40,6 +40,16 @@ def check_live_event(event: Json) -> None:
     assert not errors, f"{event['type']}: {errors}\n{json.dumps(event)[:1500]}"
 
 
+def fits(told: Json, kind: Any) -> Json:
+    """The body of a request, an answer or a webhook, once it is what this type of openai-python's says, closed."""
+    found = [
+        f"{'.'.join(map(str, error.absolute_path))}: {error.message[:300]}"
+        for error in jsonschema.Draft202012Validator(_closed(TypeAdapter(kind).json_schema())).iter_errors(told)
+    ]
+    assert not found, f"{found}\n{json.dumps(told)[:1500]}"
+    return told
+
+
 def server_event_types() -> set[str]:
     return set(_by_type(SERVER_EVENTS))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from typing import Any, Callable
 
@@ -9,6 +10,8 @@ import pytest
 
 from realtime_sync.server import FunctionCall, LiveFaults, LiveRules, Reply, RulesBrain, Turn
 from tests.server.live.conftest import Call
+from tests.server.live.schemas import server_event_types
+from tests.server.sounds import tone
 
 Json = dict[str, Any]
 OpenCall = Callable[..., Call]
@@ -284,8 +287,10 @@ def test_a_trigger_decides_at_each_piece_of_the_words_without_delegation(open_ca
     trigger = {"type": "decisions", "event_type": kind, "decisions": {"questions": QUESTIONS}}
     call = open_call(triggers=[trigger])
     call.twin.hear("Make it warmer.")
+    call.twin.say("I do.")
     call.silence(3.0)
     call.hang_up()
+    assert call.peer.text("output") == "I do."
     words = [each for each in call.peer.events if each["type"] == kind]
     events = [each for each in call.peer.events if each["type"] == "decision.event"]
     assert len(words) > 1
@@ -299,3 +304,33 @@ def test_two_triggers_of_one_kind_are_refused(open_call: OpenCall) -> None:
     trigger = {"type": "decisions", "event_type": "session.input_transcript.delta", "decisions": {"questions": []}}
     call.send("session.update", session={"triggers": [trigger, trigger]})
     assert call.peer.error()["param"] == "session.triggers"
+
+
+# All -----------------------------------------------------------------------------------------------------------------
+
+# Those of calls are in test_doors.py. A browser's session pauses here never; nothing is known of when info comes.
+UNSENT = {"session.paused", "session.resumed", "info", "session.input_audio.append"}
+
+
+def test_every_event_that_a_socket_may_be_sent_is_sent(open_call: OpenCall) -> None:
+    first = open_call(LiveRules(backend=lambda turn: "Done."), delegation=responses())
+    first.twin.hear("Please check it.")
+    first.twin.delegate()
+    for kind in ("commentary", "thinking", "instructions"):
+        first.send(f"session.{kind}.append", content="Hello.", delegation_id=None)
+    first.send("session.input_audio.mute")
+    first.send("session.input_audio.unmute")
+    first.send("session.update", session={})
+    first.silence(15.0)
+    first.send("session.output_audio.fixture.play", audio=base64.b64encode(tone(500)).decode())
+    first.silence(1.0)
+    first.send("session.update", session={"instructions": "New."})
+    first.hang_up()
+    second = open_call(delegation=DECISIONS)
+    second.send("decision.create", event_id="d_1")
+    second.send("decision.item.create", item={"id": "i_1", "role": "user", "content": "Hello."})
+    second.send("decision.item.delete", item_id="i_1")
+    second.hang_up()
+    seen = {event["type"] for call in (first, second) for event in call.peer.seen}
+    of_calls = {kind for kind in server_event_types() if kind.startswith("transport.")}
+    assert server_event_types() - seen == UNSENT | of_calls

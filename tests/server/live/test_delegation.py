@@ -59,6 +59,15 @@ def test_commentary_is_said_in_the_model_s_own_words(open_call: OpenCall) -> Non
     assert call.peer.text("output") == "So: Done."
 
 
+def test_own_words_that_fail_are_those_of_the_commentary(open_call: OpenCall, caplog: pytest.LogCaptureFixture) -> None:
+    call = open_call(LiveRules(in_own_words=lambda content: content[100]))
+    call.commentary("Done.")
+    call.silence(3.0)
+    call.hang_up()
+    assert call.peer.text("output") == "Done."
+    assert "in_own_words failed" in caplog.text
+
+
 def test_without_a_clock_nothing_lands_and_the_close_tells_of_it(open_call: OpenCall) -> None:
     call = open_call()
     call.silence(1.0)
@@ -78,6 +87,18 @@ def test_without_a_clock_nothing_lands_and_the_close_tells_of_it(open_call: Open
     assert closed["type"] == "session.closed"
     assert closed["usage"] == {"seconds": 3}
     assert call.peer.text("output") == ""
+
+
+def test_nothing_is_said_of_what_came_just_as_the_clock_stood(open_call: OpenCall) -> None:
+    call = open_call()
+    call.silence(1.0)
+    call.advance(2.95)
+    assert call.twin.stands
+    assert call.twin.model_ms < call.twin.timeline_ms
+    call.commentary("Nobody hears this.")
+    call.advance(10)
+    assert not told(call, "session.output_transcript.delta")
+    assert not told(call, "session.commentary.appended")
 
 
 def test_what_was_sent_while_the_clock_stood_lands_when_audio_comes_again(open_call: OpenCall) -> None:

@@ -11,6 +11,8 @@ from typing import Any, Callable
 
 import pytest
 import websocket
+from openai.types.live.live_create_response import LiveCreateResponse
+from openai.types.webhooks import LiveTransportConnectedWebhookEvent, LiveTransportIncomingWebhookEvent
 
 from realtime_sync import UsageError
 from realtime_sync.server import LiveRules, RealtimeServer, TwinSession
@@ -24,7 +26,7 @@ from realtime_sync.web.webhooks import (
 )
 from tests.harness import until
 from tests.server.live.conftest import PATH, Call, LivePeer
-from tests.server.live.schemas import validator
+from tests.server.live.schemas import fits
 from tests.server.rest_peer import OFFER, Response, post
 from tests.server.sounds import silence, tone
 
@@ -41,16 +43,10 @@ SIP = {
 SECRET = "whsec_" + base64.b64encode(b"a key of sixteen").decode()
 
 
-def fits(told: Any, schema: str) -> Any:
-    errors = [error.message for error in validator(schema).iter_errors(told)]
-    assert not errors, f"{errors}\n{told}"
-    return told
-
-
 def created(server: RealtimeServer, path: str = PATH, **session: Any) -> str:
     answer = post(server, path, {"session": {**SESSION, **session}, "transport": WEBRTC})
     assert answer.status == 201
-    return str(fits(answer.json, "LiveCreateResponse")["session"]["id"])
+    return str(fits(answer.json, LiveCreateResponse)["session"]["id"])
 
 
 def beside(server: RealtimeServer, session_id: str, path: str = PATH, **options: Any) -> LivePeer:
@@ -195,8 +191,8 @@ def test_a_rejection_needs_its_status(server: RealtimeServer, body: Json) -> Non
 def test_webhooks_tell_of_calls_that_come_in_and_of_browsers(server: RealtimeServer) -> None:
     incoming = server.live_call(server.place_live_call()).webhook
     connected = server.live_call(created(server)).webhook
-    fits(incoming, "LiveTransportIncomingWebhookEvent")
-    fits(connected, "LiveTransportConnectedWebhookEvent")
+    fits(incoming, LiveTransportIncomingWebhookEvent)
+    fits(connected, LiveTransportConnectedWebhookEvent)
     verifier = WebhookVerifier(SECRET)
     for told, kind in ((incoming, LiveTransportIncomingEvent), (connected, LiveTransportConnectedEvent)):
         body, now = json.dumps(told).encode(), int(told["created_at"])

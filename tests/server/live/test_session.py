@@ -8,11 +8,14 @@ from typing import Any, Callable
 
 import pytest
 
-from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer
+from realtime_sync.errors import ConfigurationError
+from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer, Script, expect
+from realtime_sync.server.faults import close
 from realtime_sync.testing import ManualClock
 from tests.harness import until
 from tests.server.conftest import server_threads
 from tests.server.live.conftest import Call, LivePeer
+from tests.server.rest_peer import post
 from tests.server.sounds import silence, tone
 
 Json = dict[str, Any]
@@ -22,6 +25,21 @@ AZURE = "/openai/v1/live/sessions"
 
 def message(role: str, text: str, kind: str = "input_text", **fields: Any) -> Json:
     return {"role": role, "content": [{"type": kind, "text": text}], **fields}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LiveRules(words_ahead_ms=-1),
+        lambda: LiveRules(brain="Hello."),  # type: ignore[arg-type]
+        lambda: LiveRules(in_own_words="Hello."),  # type: ignore[arg-type]
+        lambda: LiveFaults(late_words_ms=-1),
+        lambda: RealtimeServer(live=LiveFaults()),  # type: ignore[arg-type]
+    ],
+)
+def test_rules_that_make_no_sense_are_told_at_once(make: Callable[[], object]) -> None:
+    with pytest.raises(ConfigurationError):
+        make()
 
 
 # The start ---------------------------------------------------------------------------------------------------------
@@ -90,7 +108,7 @@ WRONG_SETTINGS: list[tuple[Json, str, str]] = [
     ({"input": [message("system", "Hello.")]}, "invalid_value", "session.input[0].role"),
     ({"input": [message("user", "Hello.", "output_text")]}, "invalid_value", "session.input[0].content[0].type"),
     ({"input": [message("user", "Hello.")] * 129}, "invalid_value", "session.input"),
-    ({"input": [message("user", "a" * 3 * 422)] * 20}, "invalid_value", "session.input"),
+    ({"input": [message("user", "a" * 3 * 403)] * 20}, "invalid_value", "session.input"),
     ({"instructions": "a" * 3 * 16_385}, "invalid_value", "session.instructions"),
     ({"delegation": {"type": "nobody"}}, "invalid_value", "session.delegation.type"),
     ({"delegation": {"type": "responses"}}, "missing_required_parameter", "session.delegation.responses"),
@@ -117,7 +135,7 @@ def test_before_the_start_every_error_is_the_end(first: Json, code: str, param: 
 
 
 def test_as_much_history_as_the_service_takes_is_taken(open_call: OpenCall) -> None:
-    assert len(open_call(input=[message("user", "a" * 3 * 401)] * 20).settings["input"]) == 20
+    assert len(open_call(input=[message("user", "a" * 3 * 402)] * 20).settings["input"]) == 20
     assert len(open_call(input=[message("user", "a")] * 128).settings["input"]) == 128
 
 
@@ -133,9 +151,18 @@ def test_a_wrong_key_is_told_as_an_error_or_by_azure_over_http() -> None:
 
 
 def test_a_client_secret_opens_no_live_session(server: RealtimeServer) -> None:
-    secret = "ek_" + "a" * 30
+    secret = post(server, "/v1/realtime/client_secrets", {}).json["value"]
     with LivePeer(server, headers=(f"Authorization: Bearer {secret}",)) as peer:
         assert peer.error()["code"] == "invalid_api_key"
+
+
+def test_a_script_plays_a_session_with_no_word_before_it() -> None:
+    script = Script([expect("session.start"), {"type": "error", "error": "nobody is at home"}, close(1013)])
+    with RealtimeServer(responder=script) as server, LivePeer(server, checked=False) as peer:
+        peer.say("session.start", session={"nothing": "is checked"})
+        assert peer.recv() == {"type": "error", "error": "nobody is at home"}
+        assert peer.rest() == 1013
+    assert script.failures == []
 
 
 # The clock ---------------------------------------------------------------------------------------------------------
@@ -210,7 +237,8 @@ def test_both_ways_are_in_the_session_s_format(open_call: OpenCall, told: Json, 
     assert sound[: size * 200] == quiet * size * 200
     speech = sound[size * 200 : size * (200 + 6 * 65)]  # five letters and a pause
     assert speech.count(quiet) < len(speech) / 2
-    assert sound[size * 900 :] == quiet * (len(sound) - size * 900)
+    after = sound[size * (200 + 5 * 65 + 10) :]
+    assert after == quiet * len(after)
 
 
 def test_wrong_audio_is_refused_and_the_session_goes_on(open_call: OpenCall) -> None:
@@ -305,6 +333,21 @@ def test_a_fixture_interrupts_the_model_and_closes_its_ears(open_call: OpenCall)
     assert tone(500) in call.peer.sound
 
 
+def test_what_is_hushed_is_not_heard_any_more_nor_what_was_to_follow(open_call: OpenCall) -> None:
+    call = open_call()
+    call.twin.say("This is a sentence that is long enough.")
+    call.twin.say("And another one.")
+    call.silence(1.5)
+    call.twin.hush()
+    call.silence(4.0)
+    call.hang_up()
+    assert call.peer.text("output").startswith("This")
+    assert "enough" not in call.peer.text("output")
+    assert "And" not in call.peer.text("output")
+    assert any(call.peer.sound[: 1000 * 48])
+    assert not any(call.peer.sound[1100 * 48 :])
+
+
 # Updates -------------------------------------------------------------------------------------------------------------
 
 
@@ -389,6 +432,25 @@ def test_a_close_needs_no_audio_and_ends_without_a_code(open_call: OpenCall) -> 
     assert call.twin.wait_until_closed() == 1005
 
 
+def test_the_last_sound_is_sent_before_the_close(open_call: OpenCall) -> None:
+    call = open_call()
+    call.silence(2.0)
+    call.advance(0.03)
+    call.hang_up()
+    assert len(call.peer.sound) == (2030 + 700 - 600) * 48
+
+
+def test_nothing_is_done_any_more_once_the_close_was_asked_for(open_call: OpenCall) -> None:
+    call = open_call()
+    call.silence(2.0)
+    call.send("session.close")
+    call.send("session.update", session={})
+    call.send("session.update", session={"instructions": "Wrong."})
+    call.advance(1.0)
+    call.peer.rest()
+    assert call.peer.types() == ["session.started", "session.closed"]
+
+
 def test_the_track_goes_on_until_the_close(open_call: OpenCall) -> None:
     call = open_call()
     call.silence(2.0)
@@ -441,7 +503,7 @@ def test_a_lost_client_ends_the_session_and_all_of_its_timers() -> None:
         assert call.twin.wait_until_closed() == 1006
         clock.advance(100)
         assert call.twin.is_over
-        assert call.twin.ended_by == "connection_lost"
+        assert call.twin.ended_by is None
 
 
 def test_azure_names_no_messages_times_its_sound_and_tells_usage_each_minute(open_call: OpenCall) -> None:

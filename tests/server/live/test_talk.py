@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import wave
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
+import attrs
 import pytest
 
 from realtime_sync.server import DelegateWork, LiveRules, ResponderBrain, RulesBrain, Turn
+from realtime_sync.server.speech import Speech
+from realtime_sync.server.speech.protocols import Hints, Recognition
 from realtime_sync.server.speech.recorded import recorded_speech
+from realtime_sync.server.speech.without_models import LetterSynthesizer
+from realtime_sync.server.vad import EnergyDetector
 from tests.server.live.conftest import Call
-from tests.server.sounds import silence
+from tests.server.sounds import silence, tone
 
 Json = dict[str, Any]
 OpenCall = Callable[..., Call]
@@ -184,6 +190,61 @@ def test_a_recording_that_is_known_is_understood_and_answered_aloud(
     assert any(call.peer.sound)
 
 
+class Counting:
+    """A recogniser that hears one word in each half second."""
+
+    def load(self) -> None:
+        """Nothing is needed."""
+
+    def recognize(self, pcm: bytes, rate: int, hints: Hints) -> Recognition:
+        return Recognition(" ".join(f"w{number}" for number in range(len(pcm) // rate)))
+
+
+def counting_speech() -> Speech:
+    return Speech(detector=EnergyDetector(), recognizer=Counting(), synthesizer=LetterSynthesizer())
+
+
+def heard(call: Call) -> list[str]:
+    return [each["delta"].strip() for each in call.twin.sent if each["type"] == "session.input_transcript.delta"]
+
+
+def speak(call: Call, seconds: int) -> None:
+    """Something loud, which is listened to in time."""
+    for _ in range(seconds * 10):
+        call.audio(tone(100))
+        until_planned(call)
+
+
+def test_words_are_told_while_the_user_goes_on_speaking(open_call: OpenCall) -> None:
+    call = open_call(LiveRules(brain=lambda turn: []), server={"speech": counting_speech()})
+    call.silence(1.0)
+    speak(call, 6)
+    assert 5 <= len(heard(call)) <= 10
+    call.silence(1.0)
+    until_planned(call)
+    call.silence(1.0)
+    words = " ".join(heard(call)).split()
+    assert words == [f"w{number}" for number in range(len(words))]
+    assert 12 <= len(words) <= 14
+
+
+def test_a_recogniser_that_fails_costs_the_words_and_not_the_session(
+    open_call: OpenCall, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Counting):
+        def recognize(self, pcm: bytes, rate: int, hints: Hints) -> Recognition:
+            raise OSError("out of order")
+
+    speech = attrs.evolve(counting_speech(), recognizer=Failing())
+    call = open_call(server={"speech": speech})
+    speak(call, 2)
+    call.silence(2.0)
+    until_planned(call)
+    assert heard(call) == []
+    assert "speech could not be recognised" in caplog.text
+    assert call.hang_up() == 1005
+
+
 def test_a_muted_user_is_not_heard_however_loud(open_call: OpenCall) -> None:
     call = open_call(server={"speech": recorded_speech()})
     call.send("session.input_audio.mute")
@@ -193,6 +254,34 @@ def test_a_muted_user_is_not_heard_however_loud(open_call: OpenCall) -> None:
     assert call.twin.threads == []
     call.hang_up()
     assert call.peer.text("input") == call.peer.text("output") == ""
+
+
+def test_a_fixture_closes_the_model_s_ears(open_call: OpenCall) -> None:
+    call = open_call(server={"speech": recorded_speech()})
+    call.silence(0.1)
+    clip = base64.b64encode(silence(5000)).decode()
+    call.send("session.output_audio.fixture.play", audio=clip)
+    call.audio(recording("what_is_the_tallest_tree") + silence(1500))
+    assert call.twin.threads == []
+
+
+def test_who_speaks_on_after_a_pause_is_answered_once(open_call: OpenCall) -> None:
+    asked: list[str] = []
+
+    def brain(turn: Turn) -> list[str]:
+        asked.append(turn.text_of(turn.items[-1]))
+        return []
+
+    call = open_call(LiveRules(brain=brain), server={"speech": counting_speech()})
+    speak(call, 2)
+    call.silence(0.7)  # which is the end, as it seems
+    until_planned(call)
+    speak(call, 2)
+    call.silence(1.0)
+    until_planned(call)
+    call.silence(1.0)
+    until_planned(call)
+    assert len(asked) == 1
 
 
 def test_a_user_who_speaks_silences_the_model(open_call: OpenCall) -> None:

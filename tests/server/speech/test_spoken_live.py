@@ -1,4 +1,4 @@
-"""A whole spoken conversation in full duplex: a caller with a voice, the embedded server, a delegate, an interruption."""
+"""A spoken conversation in full duplex: a caller with a voice, the embedded server, a delegate, an interruption."""
 
 from __future__ import annotations
 
@@ -74,4 +74,4 @@ def until_said(session: LiveSession, word: str) -> None:
     deadline = time.monotonic() + WAIT
     said = ""
     while word not in said:
-        said += str(getattr(session.wait_for("session.output_transcript.delta", deadline - time.monotonic()), "delta"))
+        said += str(session.wait_for("session.output_transcript.delta", deadline - time.monotonic()).delta)
