@@ -79,6 +79,16 @@ class Publisher:
         if end is not None:
             listener.end(end)
 
+    def listen_from_the_start(self, listener: Listener) -> None:
+        """As ``listen``, and first call it with the updates that have come and were not taken yet.
+
+        For a session that is told something at once, such as a sideband: its reader is there before its features.
+        """
+        with self.delivering:
+            for update in self.updates.waiting:
+                listener.deliver(update)
+            self.listen(listener)
+
     def stop_listening(self, listener: Listener) -> None:
         """Do not call ``listener`` any more; does nothing if it was not called."""
         if self.forked:  # no thread here calls it, and the lock may be held for ever

@@ -165,6 +165,12 @@ class UpdateQueue:
         """How many bytes of updates wait to be taken."""
         return self._delivered_bytes - self._taken_bytes  # without a lock: it may be held for ever in a forked child
 
+    @property
+    def waiting(self) -> list[ConversationUpdate]:
+        """The updates that nobody has taken yet."""
+        with self._lock:
+            return list(self._updates)
+
     # On the reader thread --------------------------------------------------------------------------------------
 
     def deliver(self, update: ConversationUpdate) -> None:

@@ -139,7 +139,7 @@ class SessionDelegation:
         self.requests = DelegationQueue(
             speaking, lambda: engine.state.session_id, engine.check_process, lambda: engine.audio_format
         )
-        engine.listen(self.requests)
+        engine.listen_from_the_start(self.requests)
         if isinstance(self._delegate, ResponsesBackend):
             self._told.functions = self._delegate._functions
             self._serve()
@@ -159,13 +159,13 @@ class SessionDelegation:
         """Make the calls of the backend's functions from now on."""
         if self._backend is None:
             self._backend = BackendCalls(self._engine, lambda: self._told.in_force.functions, self._speaking)
-            self._engine.listen(self._backend)
+            self._engine.listen_from_the_start(self._backend)
 
     def _act_on_decisions(self, backend: DecisionsBackend, timeout: Optional[float]) -> None:
         if backend.on_decision is None:
             return
         queue = DecisionQueue(self._speaking, lambda: self._engine.state.session_id, self._engine.check_process)
-        self._engine.listen(queue)
+        self._engine.listen_from_the_start(queue)
         DelegateThreads(self._engine, queue, backend.on_decision, kind="callback", timeout=timeout).begin()
 
     def _say(self, kind: str, content: str, delegation_id: Optional[str]) -> CommandHandle:

@@ -23,7 +23,7 @@ def accepted(house: LiveHouse, rules: LiveRules, delegation: Optional[LiveDelega
     return session_id
 
 
-def test_a_delegation_from_before_the_sideband_is_worked_on_and_once_by_each(plain: LiveHouse) -> None:
+def test_a_delegation_from_before_the_sideband_is_worked_on_once(plain: LiveHouse) -> None:
     requests: list[DelegationRequest] = []
 
     def look_up(request: DelegationRequest) -> str:
