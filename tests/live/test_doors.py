@@ -13,6 +13,7 @@ import pytest
 from realtime_sync import (
     AzureOpenAIClient,
     ConnectCancelledError,
+    ConnectionLostError,
     HandshakeError,
     InvalidInputError,
     LiveSession,
@@ -32,7 +33,7 @@ from realtime_sync.live.responses_backend import ResponsesBackend
 from realtime_sync.protocol.live.commands import LiveSessionCommentaryAppendCommand, LiveSessionInputAudioMuteCommand
 from realtime_sync.protocol.live.updates import LiveSessionInputAudioAppendUpdate
 from realtime_sync.recording import Recording, RecordingWriter
-from realtime_sync.server import FunctionCall, LiveRules
+from realtime_sync.server import Faults, FunctionCall, LiveRules, faults
 from realtime_sync.timeline.tracks import Tracks
 from tests.live.harness import CALM, LiveHouse, Running, until, within
 from tests.server.rest_peer import OFFER
@@ -120,6 +121,16 @@ def test_a_sideband_of_a_connection_that_was_lost_says_so(plain: LiveHouse) -> N
     plain.server.live_sessions[0].drop(1011)
     closed = sideband.wait_for(LiveSessionClosedUpdate, 5)
     assert closed.reason == "connection_lost"
+
+
+def test_who_has_lost_a_sideband_attaches_again(plain: LiveHouse) -> None:
+    session_id = called(plain)
+    plain.server.faults = Faults(acts=[faults.drop(after_sent=4)])
+    with pytest.raises(ConnectionLostError):
+        list(attached(plain, session_id).updates())
+    plain.server.faults = Faults()
+    assert attached(plain, session_id).id == session_id
+    assert plain.server.live_call(session_id).state == "active"
 
 
 def test_several_may_be_attached_to_one_session(plain: LiveHouse) -> None:
