@@ -6,7 +6,7 @@ take the requests in order, wait for the delegate, and have its result said. By 
 are worked on one after the other: the model often hands over a mere continuation of the sentence before.
 
 What the delegate raises is told to people (the log, and a warning once for each function); the model is only told that
-the work could not be completed, for an error's text may hold a secret. No state here, but for what threads run.
+the work could not be completed, for an error's text may hold a secret.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import contextvars
 import functools
 import inspect
 import logging
+from collections import deque
 from collections.abc import Iterator
 from typing import Callable, Final, Generic, Optional, TypeVar
 
+from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
@@ -43,6 +45,7 @@ TIMEOUT_SECONDS: Final = 120.0
 
 # So many functions may hang before no other is called: twice as many threads, see tools/calls.py.
 _LEAST_THREADS = 8
+_MOST_SAID = 64
 
 
 def check_callable(what: str, function: Callable[..., object]) -> None:
@@ -92,6 +95,7 @@ class DelegateThreads(Generic[H]):
         self._kind = kind
         self._concurrency = concurrency
         self._timeout = timeout
+        self._said: deque[tuple[str, CommandHandle]] = deque(maxlen=_MOST_SAID)  # single operations, by any thread
         self._calls = CallThreads(max(concurrency, _LEAST_THREADS), "delegate")
 
     def begin(self) -> None:
@@ -107,6 +111,20 @@ class DelegateThreads(Generic[H]):
             except RealtimeSyncError as error:  # nobody waits here to whom it could be raised
                 logger.error("nothing is said for %s: %s: %s", request._name, type(error).__name__, error)
             self._queue.finish(request)
+            self._look_back()
+        self._look_back()
+
+    def _look_back(self) -> None:
+        """Tell of results that the service has refused, or has not got: nobody waits for them."""
+        for _ in range(len(self._said)):
+            try:
+                name, handle = self._said.popleft()
+            except IndexError:  # another thread looks, too
+                return
+            if not handle.done:
+                self._said.append((name, handle))
+            elif handle.error is not None:
+                logger.warning("the model may not have said the result for %s: %s", name, handle.error)
 
     def _work_for(self, request: H) -> None:
         work = Work(self._kind, name_of(self._function), lambda _: self._result(request), self._function)
@@ -118,7 +136,7 @@ class DelegateThreads(Generic[H]):
         text = _words_for(outcome, request)
         request._answered = True
         if text.strip():
-            request._say("commentary", text)
+            self._said.append((request._name, request._say("commentary", text)))
         if outcome.timed_out:
             request._cancellation.cancel()  # what the function says later is dropped
 

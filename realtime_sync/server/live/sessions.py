@@ -97,7 +97,7 @@ class LiveSessions:
         session = self._find(session_id)
         if not session.stored:
             raise session_not_found()
-        if not session.ended_by:
+        if not session.is_over and not session.ended_by:
             told = "The session has not ended, so it cannot be forked, and its recording is not complete."
             raise Refused("session_not_ended", told, "session_id", status=409)
         return session

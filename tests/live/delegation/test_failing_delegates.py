@@ -198,6 +198,31 @@ def test_numbers_that_are_none_are_refused_before_anything_is_connected(wrong: d
         client.start_live_session(delegate=lambda request: None, **wrong)
 
 
+def test_a_result_that_the_service_has_not_got_at_the_end_is_told(
+    talk: Begin, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = talk(delegate=lambda request: "Too late.")
+    delegation = call.asks("Look it up.")
+    call.wait_for_appends(1)
+    call.close()
+    told = f"the model may not have said the result for the delegation {delegation}: "
+    until(lambda: told in caplog.text, 10.0)
+
+
+def test_a_result_that_the_service_refuses_is_told(talk: Begin, caplog: pytest.LogCaptureFixture) -> None:
+    call = talk(delegate=lambda request: "An answer.")
+    error = {"type": "invalid_request_error", "code": "no_such_delegation", "message": "There is no such delegation."}
+
+    def refuse(message: dict[str, Any]) -> None:
+        call.twin.emit({"type": "error", "error": error | {"client_event_id": message["event_id"]}})
+
+    call.twin.appends.take = refuse  # type: ignore[method-assign]
+    call.asks("One.")
+    call.wait_for_appends(1)
+    call.asks("Two.")
+    until(lambda: "There is no such delegation." in caplog.text, 10.0)
+
+
 def test_a_delegate_may_close_its_session(talk: Begin) -> None:
     asked, returned = threading.Event(), threading.Event()
     sessions: list[Any] = []
