@@ -222,7 +222,7 @@ class Recording:
 
         collector = LiveTurnCollector(keep_audio=keep_audio)
         turns = [turn for at, update in self.timed_updates() for turn in collector.apply(update, at)]
-        return turns + collector.rest()
+        return turns + collector.pass_time(self.duration) + collector.rest()
 
     def _check_protocol(self, needed: ProtocolName) -> None:
         if self.protocol != needed:
