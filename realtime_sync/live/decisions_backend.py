@@ -15,7 +15,6 @@ from realtime_sync.live.delegates import check_callable
 from realtime_sync.live.handover import Handover, Speaking
 from realtime_sync.live.handovers import HandoverQueue
 from realtime_sync.protocol.live.questions import LiveAnswer, LiveBackendUsage, LiveDecisionsSettings, LiveQuestion
-from realtime_sync.protocol.live.settings import LiveDecisionsDelegation
 from realtime_sync.protocol.live.updates import LiveDecisionEventUpdate
 from realtime_sync.protocol.tool_options import as_list
 from realtime_sync.protocol.update_base import ConversationUpdate
@@ -96,11 +95,6 @@ class DecisionsBackend:
             )
         self.settings = LiveDecisionsSettings(model=model, questions=asked)
         self.on_decision = on_decision
-
-    @property
-    def delegation(self) -> LiveDecisionsDelegation:
-        """The same for a call: ``live_calls.accept(id, delegation=backend.delegation)``; then attach with it."""
-        return LiveDecisionsDelegation(decisions=self.settings)
 
     def __repr__(self) -> str:
         return f"<DecisionsBackend {self.settings.model}, {len(self.settings.questions or ())} questions>"

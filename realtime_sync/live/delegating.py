@@ -89,8 +89,11 @@ class Delegating:
     @property
     def settings(self) -> Optional[LiveDelegation]:
         """What the service is told at the start; None: the application works by itself."""
-        delegate = self.delegate
-        return delegate.delegation if isinstance(delegate, (ResponsesBackend, DecisionsBackend)) else None
+        if isinstance(self.delegate, ResponsesBackend):
+            return LiveResponsesDelegation(responses=self.delegate.settings)
+        if isinstance(self.delegate, DecisionsBackend):
+            return LiveDecisionsDelegation(decisions=self.delegate.settings)
+        return None
 
 
 @attrs.define(eq=False)

@@ -41,7 +41,7 @@ from realtime_sync.live.handover import Speaking
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
 from realtime_sync.protocol.live.commands import LiveResponseCreateCommand, LiveResponseItemCreateCommand
-from realtime_sync.protocol.live.settings import LiveReasoningOptions, LiveResponsesDelegation, LiveResponsesSettings
+from realtime_sync.protocol.live.settings import LiveReasoningOptions, LiveResponsesSettings
 from realtime_sync.protocol.live.tools import LiveFunctionTool, LiveTool, LiveToolChoice
 from realtime_sync.protocol.live.updates import LiveErrorUpdate, LiveResponseEventUpdate
 from realtime_sync.protocol.registry import UNSET
@@ -122,11 +122,6 @@ class ResponsesBackend:
             extra=dict(extra or {}),
         )
         self._functions = Functions.of(self.settings, tools if isinstance(tools, ToolRunner) else None)
-
-    @property
-    def delegation(self) -> LiveResponsesDelegation:
-        """The same for a call: ``live_calls.accept(id, delegation=backend.delegation)``; then attach with it."""
-        return LiveResponsesDelegation(responses=self.settings)
 
     def __repr__(self) -> str:
         return f"<ResponsesBackend {self.settings.model}, tools: {', '.join(self._functions.names) or 'none'}>"

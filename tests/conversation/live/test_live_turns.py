@@ -71,6 +71,15 @@ def test_a_turn_is_given_out_when_the_timeline_stands_for_a_second() -> None:
     assert given[1][0] == pytest.approx(5900 + 1000)  # not at the end of the session
 
 
+def test_what_was_over_before_the_timeline_stood_ended_by_a_gap() -> None:
+    collector = LiveTurnCollector()
+    given: list[LiveTurn] = []
+    for at, one in Scene().started().track(1700, 4000).say("user", 600, "Hello.").closed(9000).updates():
+        given += collector.apply(one, at / 1000)  # nobody asks in between, as with a recording
+
+    assert [turn.reason for turn in given] == ["gap"]
+
+
 def test_without_a_track_the_timeline_goes_on_with_the_clock() -> None:
     scene = Scene().started().say("user", 600, "One", "", "", "", "", " two.")
 

@@ -201,8 +201,16 @@ def test_numbers_that_are_none_are_refused_before_anything_is_connected(wrong: d
 def test_a_result_that_the_service_has_not_got_at_the_end_is_told(
     talk: Begin, caplog: pytest.LogCaptureFixture
 ) -> None:
-    call = talk(delegate=lambda request: "Too late.")
+    stands = threading.Event()
+
+    def late(request: DelegationRequest) -> str:
+        stands.wait(20)
+        return "Too late."
+
+    call = talk(delegate=late)
     delegation = call.asks("Look it up.")
+    call.clock.advance(5.0)  # without any audio
+    stands.set()
     call.wait_for_appends(1)
     call.close()
     told = f"the model may not have said the result for the delegation {delegation}: "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Optional
 
-from realtime_sync import DelegationRequest, LiveDelegation, ResponsesBackend, function_tool
+from realtime_sync import DelegationRequest, ResponsesBackend, function_tool
 from realtime_sync.server import FunctionCall, LiveRules, Turn
 from tests.live.harness import LiveHouse, until
 
@@ -15,11 +15,11 @@ def weather(city: str) -> str:
     return f"{city}: 14 degrees."
 
 
-def accepted(house: LiveHouse, rules: LiveRules, delegation: Optional[LiveDelegation] = None) -> str:
+def accepted(house: LiveHouse, rules: LiveRules, delegate: Optional[ResponsesBackend] = None) -> str:
     """The id of a telephone's session."""
     house.serve(live=rules)
     session_id = house.server.place_live_call()
-    house.client().live_calls.accept(session_id, delegation=delegation)
+    house.client().live_calls.accept(session_id, delegate=delegate)
     return session_id
 
 
@@ -47,7 +47,7 @@ def test_functions_of_a_backend_are_run_from_a_sideband(plain: LiveHouse) -> Non
         return outputs or [FunctionCall("weather", {"city": "Rome"})]
 
     delegate = ResponsesBackend("m", tools=[weather])
-    session_id = accepted(plain, LiveRules(backend=backend), delegate.delegation)  # type: ignore[arg-type]
+    session_id = accepted(plain, LiveRules(backend=backend), delegate)  # type: ignore[arg-type]
     with plain.client().attach_live(session_id, delegate=delegate) as session:
         plain.twin.hear("How is the weather?")
         plain.twin.delegate()
