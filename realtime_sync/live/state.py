@@ -41,6 +41,7 @@ from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
     LiveSessionClosedUpdate,
+    LiveSessionInputAudioAppendUpdate,
     LiveSessionOutputAudioDeltaUpdate,
     LiveSessionStartedUpdate,
     LiveSessionUpdatedUpdate,
@@ -215,6 +216,10 @@ class LiveEngine(Engine):
         """The format of the audio, both ways; the service's default until it has told it."""
         told = self.details.audio_format if self.details is not None else None
         return PCM if told is None else SampleFormat.of(told)
+
+    def is_spare(self, update: ConversationUpdate) -> bool:
+        """See ``Publisher``: the sound comes all the time, and whoever has taken one update once may not want it."""
+        return isinstance(update, (LiveSessionOutputAudioDeltaUpdate, LiveSessionInputAudioAppendUpdate))
 
     @property
     def traffic(self) -> tuple[int, int, int]:
