@@ -146,7 +146,7 @@ def test_what_is_no_text_is_said_as_json(talk: Begin) -> None:
 
 def test_a_result_waits_for_the_end_of_a_clip(talk: Begin) -> None:
     call = talk(delegate=lambda request: "Here it is.")
-    call.session.play_clip(bytes(48_000)).wait(10)
+    call.session.play_clip(bytes(240_000)).wait(10)
     call.twin.delegate(after_last_fragment=False)
     call.until(call.appended)
     sent = [event["type"] for event in call.twin.sent]
