@@ -126,7 +126,8 @@ class _LiveDisplay:
             self._print(turn)
 
     def _show_words(self, who: str, words: str) -> None:
-        self._saying[who] += words
+        between = " " if self._saying[who].endswith((".", "!", "?")) else ""  # which a new sentence may lack
+        self._saying[who] += between + words
         terminal.show_status(f"{who:<5}  {self._saying[who]}")
 
     def _print(self, turn: LiveTurn) -> None:

@@ -25,10 +25,10 @@ class QueueLimits(Value, metaclass=NamedFields):
         answer: Bytes (default: 128 MiB, half an hour of speech) of the answer of one ``ask`` or ``respond``, with its
             audio, and of the answers of one turn of ``turns()``, without it. Beyond it the answer is cancelled, and
             ``ResponseFailedError`` has what came; of a turn the other words are left out, with a warning. The session
-            goes on.
+            goes on. A turn of a live session counts with its sound, and is given out in several beyond it.
         conversation: Bytes (default: 256 MiB) of ``session.conversation``. Beyond it the oldest items and responses
-            are left out, with a warning, and ``conversation.forgotten`` counts them. The service has a bound of its
-            own.
+            (of a live session: turns) are left out, with a warning, and ``conversation.forgotten`` counts them. The
+            service has a bound of its own.
     """
 
     queued: int = attrs.field(default=64 * 2**20, validator=_bytes)

@@ -6,7 +6,7 @@
 2. All other commands are sent once: whether one that was not acknowledged was carried out is not known. It is told.
 3. Audio is never sent again. What is given while there is no connection is dropped, for it would be heard as if it were
    said now, and the session's clock would jump. How much of it was no silence is told.
-4. Words that came less than ``_IN_THE_AIR`` before the end belong to a sentence that was cut off.
+4. Who has spoken less than ``_IN_THE_AIR`` before the end was speaking: what they said then may be cut off. It is told.
 
 Lock: ``_lock`` guards all fields; nothing is taken under it. ``keep`` is called in the turn on the wire, ``hold`` with
 ``SessionStates.lock`` held, ``observe`` and ``cut`` with the lock for delivery.
@@ -42,8 +42,8 @@ _THINKING = "session.thinking.append"
 # Silence on the timeline after which another utterance begins, and the time by which words come late (seconds).
 _GAP, _LATE = 1.2, 0.8
 _IN_THE_AIR = _GAP + _LATE
-# The end of a sentence that was cut off, as it is told.
-_MOST_WORDS = 80
+# Characters of its end that are told.
+_MOST_TOLD = 80
 
 
 @attrs.define(eq=False)
@@ -76,11 +76,11 @@ class _Sentence:
     def add(self, delta: str, start_ms: float, end_ms: float) -> None:
         if start_ms - self.end_ms > 1000 * _GAP or start_ms < self.end_ms - 1000 * _IN_THE_AIR:
             self.text = ""
-        self.text, self.end_ms, self.at = self.text + delta, end_ms, time.monotonic()
+        self.text, self.end_ms, self.at = (self.text + delta)[-2 * _MOST_TOLD :], end_ms, time.monotonic()
 
     def __str__(self) -> str:
         text = self.text.strip()
-        return repr(text if len(text) <= _MOST_WORDS else f"...{text[-_MOST_WORDS:]}")
+        return repr(text if len(text) <= _MOST_TOLD else f"...{text[-_MOST_TOLD:]}")
 
     @property
     def is_in_the_air(self) -> bool:
@@ -215,9 +215,9 @@ class LiveKept:
     def _cut_sentences(self) -> list[str]:
         losses = []
         if self._assistant.is_in_the_air:
-            losses.append(f"the model's sentence was cut off: {self._assistant}")
+            losses.append(f"the model was speaking: {self._assistant}")
         if self._user.is_in_the_air:
-            losses.append(f"what the user said was cut off: {self._user}")
+            losses.append(f"the user was speaking: {self._user}")
         self._user, self._assistant = _Sentence(), _Sentence()
         return losses
 

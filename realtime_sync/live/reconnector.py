@@ -23,7 +23,7 @@ import functools
 import json
 import time
 from collections.abc import Sequence
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 
 import realtime_sync.errors as errors
 from realtime_sync.core.commands import CommandHandle
@@ -33,6 +33,7 @@ from realtime_sync.core.streams import End
 from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.kept import Lasting, LiveKept
 from realtime_sync.live.state import LiveEngine, exchange_of
+from realtime_sync.protocol import codec
 from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
@@ -157,7 +158,7 @@ class LiveReconnector(WayBack):
     def _send_kept(self, connection: SessionConnection) -> None:
         while (lasting := self._kept.next_unsent(connection.number)) is not None:
             again = self._engine.new_handle(lasting.handle.type, lasting.handle.event_id)
-            frame = Outgoing(lasting.frame.text, again, lasting.frame.message)
+            frame = Outgoing(_of_no_delegation(lasting.frame.text), again, lasting.frame.message)
             connection.send(frame, functools.partial(_note_sent_again, lasting))
 
     def _is_all_sent(self) -> bool:
@@ -202,6 +203,12 @@ class LiveReconnector(WayBack):
 
     def _await_idleness(self, connection: SessionConnection) -> None:
         connection.ended.wait(IDLE_LOOK_SECONDS)
+
+
+def _of_no_delegation(text: Union[str, bytes]) -> Union[str, bytes]:
+    """A command as another session may get it, which does not know the old one's delegations."""
+    message = json.loads(text)
+    return text if message.get("delegation_id") is None else codec.to_text({**message, "delegation_id": None})
 
 
 def _note_sent_again(lasting: Lasting, connection: SessionConnection, frame: Outgoing) -> bool:

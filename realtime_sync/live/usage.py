@@ -50,8 +50,8 @@ class LiveSessionUsage(Value):
             counts, and so does a muted microphone.
         context_used: How full the model's context is, from 0.0 to 1.0; None until the service has told.
         backend: The tokens of the models that the session delegated to, by the model's name.
-        final: True once the service has told the last count of a session that is over. False after the end: it may have
-            counted on for a while.
+        final: True once the session is over, and the service has told the last count of each of its connections. False
+            after the end: it has counted some seconds more than it has told.
     """
 
     model: Optional[str] = None
@@ -152,7 +152,7 @@ class LiveMeter:
     def _report(self, seconds: Optional[float], context_used: Optional[float], *, final: bool = False) -> None:
         total = max(self.usage.seconds, self._earlier + (seconds or 0.0))
         context_used = self.usage.context_used if context_used is None else context_used
-        told = {"seconds": total, "context_used": context_used, "final": final}
+        told = {"seconds": total, "context_used": context_used, "final": final and not self._reading.unreported}
         self._note(told, counts_since=time.monotonic(), stands=final)
 
     def _stand(self) -> None:

@@ -53,6 +53,11 @@ def sidecar(path: FilePath, direction: str) -> str:
     return f"{os.fspath(path)}.{'user' if direction == 'out' else 'model'}.wav"
 
 
+def side_of(direction: str, text: str) -> str:
+    """Whose samples a frame has: ``out`` the user's, ``in`` the model's. A sideband is told the user's, too."""
+    return "out" if '"session.input_audio.append"' in text else direction
+
+
 class FormatTracker:
     """The formats of a session's audio; feed it the server's frames, as texts or as updates.
 

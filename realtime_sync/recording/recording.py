@@ -23,7 +23,15 @@ from realtime_sync.protocol.parsing import json_object
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording.elision import Gap, put_back
-from realtime_sync.recording.layout import AUDIO_MODES, LONGEST_HEADER, VERSIONS, AudioMode, FilePath, FormatTracker
+from realtime_sync.recording.layout import (
+    AUDIO_MODES,
+    LONGEST_HEADER,
+    VERSIONS,
+    AudioMode,
+    FilePath,
+    FormatTracker,
+    side_of,
+)
 from realtime_sync.recording.protocols import PROTOCOLS, command_of, update_of
 from realtime_sync.recording.sidecars import SidecarReader
 
@@ -214,7 +222,7 @@ class Recording:
 
         collector = LiveTurnCollector(keep_audio=keep_audio)
         turns = [turn for at, update in self.timed_updates() for turn in collector.apply(update, at)]
-        return turns + collector.rest()
+        return turns + collector.pass_time(self.duration) + collector.rest()
 
     def _check_protocol(self, needed: ProtocolName) -> None:
         if self.protocol != needed:
@@ -291,7 +299,8 @@ class _Lines:
         if kind == "in":
             self.formats.see_text(text, self.dialect)
         if gaps:
-            text = put_back(text, gaps, lambda gap: self._samples(kind, gap))
+            side = side_of(kind, text)
+            text = put_back(text, gaps, lambda gap: self._samples(side, gap))
         self.entries.append(Entry(at, kind, text, number, binary))
 
     def _samples(self, direction: str, gap: Gap) -> bytes:

@@ -11,12 +11,13 @@ import threading
 import time
 from typing import Any, Optional, Union
 
+from realtime_sync.audio.formats import PCM
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import CloseInfo, InvalidInputError
 from realtime_sync.interrupts import Change
 from realtime_sync.protocol.dialects import Dialect, ProtocolName
 from realtime_sync.recording.elision import take_audio
-from realtime_sync.recording.layout import AUDIO_MODES, VERSIONS, AudioMode, FilePath, FormatTracker
+from realtime_sync.recording.layout import AUDIO_MODES, VERSIONS, AudioMode, FilePath, FormatTracker, side_of
 from realtime_sync.recording.private_file import create
 from realtime_sync.recording.redaction import without_secrets
 from realtime_sync.recording.sidecars import SidecarWriter
@@ -213,8 +214,9 @@ class RecordingWriter:
         else:
             if direction == "in":
                 self._formats.see_text(text, self._dialect)
-            format = self._formats.formats[direction]
-            text, gaps = take_audio(text, lambda samples: sidecars.keep(direction, samples, format))
+            side = side_of(direction, text)
+            format = self._formats.formats[side] if side == direction else PCM
+            text, gaps = take_audio(text, lambda samples: sidecars.keep(side, samples, format))
         return {"text": text, "gaps": [gap.to_json() for gap in gaps]} if gaps else {"text": text}
 
     def _header(self) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class SipTrunk(Value):
         check_text(caller_number, "caller_number")
         if (username is None) != (password is None):
             raise InvalidInputError("a trunk has a username and a password, or neither")
-        self.__attrs_init__(  # type: ignore[attr-defined]  attrs makes it
+        self.__attrs_init__(
             provider_url=provider_url, caller_number=caller_number, username=username, password=password
         )
 

@@ -91,8 +91,7 @@ class _Events:
         event = self._add(at, kind, words)
         if words:
             self._appended.setdefault(kind, deque()).append(event)
-            if kind != "instructions":
-                self._answered(command.delegation_id, at)
+            self._answered(command.delegation_id, at)
 
     def told(self, update: ConversationUpdate, at: float) -> None:
         landed = _LANDED.get(type(update))

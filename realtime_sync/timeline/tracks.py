@@ -32,7 +32,7 @@ from realtime_sync.protocol.commands import (
 from realtime_sync.protocol.dialects import ProtocolName
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.live.commands import LiveSessionInputAudioAppendCommand
-from realtime_sync.protocol.live.updates import LiveSessionOutputAudioDeltaUpdate
+from realtime_sync.protocol.live.updates import LiveSessionInputAudioAppendUpdate, LiveSessionOutputAudioDeltaUpdate
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.recording.layout import FormatTracker
 from realtime_sync.recording.recording import Recording
@@ -230,6 +230,11 @@ class _LivePlacing(_Placing):
             piece = self._piece("in", update.audio_bytes, max(0.0, at - BEHIND))
             if piece is not None:
                 _follow(self.tracks.model, piece)
+        elif isinstance(update, LiveSessionInputAudioAppendUpdate):  # to a sideband: both sides come so, as PCM
+            self._formats.formats = {"out": PCM, "in": PCM}
+            piece = self._piece("out", update.audio_bytes, at)
+            if piece is not None:
+                _follow(self.tracks.user, piece)
 
 
 def turn_span(turn: LiveTurn) -> Span:

@@ -28,9 +28,10 @@ import traceback
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Generic, Optional, TypeVar
+from typing import Any, Callable, Generic, Optional, TypeVar, cast
 
 from realtime_sync.checks import check_number, check_whole
+from realtime_sync.core.wire_session import WireSession
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConfigurationError,
@@ -51,8 +52,7 @@ from realtime_sync.user_code import warn_once
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-
-OpenSession = Callable[[], RealtimeConversationSession]
+S = TypeVar("S", bound=WireSession)
 
 _FORKED = (
     "sessions were running here when this process was forked: their threads and connections belong to the parent. "
@@ -63,7 +63,10 @@ _FORKED = (
 
 @reportable
 class BackgroundSession(Generic[T]):
-    """One session that is run on a thread of its own. Made by ``BackgroundSessions.start()``; ``key`` is its name."""
+    """One session that is run on a thread of its own. Made by ``BackgroundSessions.start()``; ``key`` is its name.
+
+    Its session is of the class that was opened, also where checkers of types are told that of a conversation's.
+    """
 
     def __init__(self, key: str, visitor: Optional[str] = None) -> None:
         self.key = key
@@ -71,7 +74,7 @@ class BackgroundSession(Generic[T]):
         self._pid = os.getpid()
         self._thread: Optional[threading.Thread] = None
         self._lock = threading.Lock()  # guards _session and _closing, so that close() misses no session
-        self._session: Optional[RealtimeConversationSession] = None
+        self._session: Optional[WireSession] = None
         self._closing = False
         self._opened, self._ended = Flag(), Flag()
         self._result: Optional[T] = None
@@ -84,7 +87,7 @@ class BackgroundSession(Generic[T]):
     @property
     def session(self) -> Optional[RealtimeConversationSession]:
         """The session; None until it is open, and where it could not be opened."""
-        return self._session
+        return cast(Optional[RealtimeConversationSession], self._session)
 
     @property
     def done(self) -> bool:
@@ -106,7 +109,7 @@ class BackgroundSession(Generic[T]):
         if self._session is None:
             assert self._error is not None
             raise self._error
-        return self._session
+        return cast(RealtimeConversationSession, self._session)
 
     def wait(self, timeout: Optional[float] = None) -> T:
         """What its function returned. Raises what that or opening the session raised, or ``WaitTimeoutError``.
@@ -135,13 +138,13 @@ class BackgroundSession(Generic[T]):
         if self._pid != os.getpid():
             raise ForkedSessionError(f"the background session {self.key} belongs to the parent process: {_FORKED}")
 
-    def _give_up(self) -> Optional[RealtimeConversationSession]:
+    def _give_up(self) -> Optional[WireSession]:
         """Let it end as soon as it is open; the session where it is open already."""
         with self._lock:
             self._closing = True
             return self._session
 
-    def _begin(self, session: Optional[RealtimeConversationSession]) -> RealtimeConversationSession:
+    def _begin(self, session: Optional[S]) -> S:
         """It is open now. Raises ``SessionNotOpenError`` if it was given up meanwhile."""
         if session is None:
             raise InvalidInputError(
@@ -217,15 +220,16 @@ class BackgroundSessions:
 
     def start(
         self,
-        open: OpenSession,
-        run: Callable[[RealtimeConversationSession], T],
+        open: Callable[[], S],
+        run: Callable[[S], T],
         *,
         key: Optional[str] = None,
         visitor: Optional[str] = None,
     ) -> BackgroundSession[T]:
         """Open a session and run it, both on a new thread; returns at once.
 
-        ``open()`` returns the session, as ``lambda: client.attach(call_id)`` does. ``run(session)`` uses it; the
+        ``open()`` returns the session, as ``lambda: client.attach(call_id)`` does, and ``lambda:
+        client.attach_live(session_id)``. ``run(session)`` uses it; the
         session is closed when it returns. What either raises is logged, and kept for ``wait()``. ``key``: a name,
         such as a call's id, for ``get()`` and the log; None makes one up. ``visitor``: for whom it is, such as an
         address or a user's name, see ``max_per_visitor``.
@@ -246,9 +250,7 @@ class BackgroundSessions:
         return background
 
     @contextmanager
-    def hold(
-        self, open: OpenSession, *, key: Optional[str] = None, visitor: Optional[str] = None
-    ) -> Iterator[RealtimeConversationSession]:
+    def hold(self, open: Callable[[], S], *, key: Optional[str] = None, visitor: Optional[str] = None) -> Iterator[S]:
         """``with sessions.hold(client.start_conversation_session) as session: ...``: a session on the caller's thread.
 
         For a view that streams its answer: it counts as one of ``max_sessions`` and is closed with the others at
@@ -345,8 +347,8 @@ class BackgroundSessions:
 
     @contextmanager
     def _in_use(
-        self, background: BackgroundSession[Any], open: OpenSession, *, function: object = None
-    ) -> Iterator[RealtimeConversationSession]:
+        self, background: BackgroundSession[Any], open: Callable[[], S], *, function: object = None
+    ) -> Iterator[S]:
         """Open the session, close it behind the block, and count it no more; an error is kept, and raised.
 
         ``function``: what runs it on a thread of its own, so that its errors are told; None: on the caller's.
@@ -364,9 +366,7 @@ class BackgroundSessions:
             finally:
                 self._remove(background)
 
-    def _work(
-        self, background: BackgroundSession[T], open: OpenSession, run: Callable[[RealtimeConversationSession], T]
-    ) -> None:
+    def _work(self, background: BackgroundSession[T], open: Callable[[], S], run: Callable[[S], T]) -> None:
         """All of it, on its own thread; what is raised has been logged and kept."""
         background._thread = threading.current_thread()
         try:

@@ -14,7 +14,7 @@ import pytest
 
 from realtime_sync import Recording
 from realtime_sync.cli import main
-from realtime_sync.server import RealtimeServer
+from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer
 from realtime_sync.server.speech import recorded_speech
 from tests.cli.pseudo_terminal import PseudoTerminal
 
@@ -79,10 +79,11 @@ def test_the_backend_calls_the_tools(server: RealtimeServer, tmp_path: Path, cap
     tools = tmp_path / "tools.py"
     tools.write_text('def get_weather(city: str) -> str:\n    """Tells the weather."""\n    return f"Sun in {city}."\n')
     arguments = ["--tools", str(tools), "--input", WEATHER, "--output", str(tmp_path / "answer.wav")]
-    assert main(["talk", "--live", "--json", *arguments]) == 0
+    assert main(["talk", "--live", "--json", "--model", "gpt-live-1", *arguments]) == 0
     said = " ".join(text for speaker, text in turns_of(capsys.readouterr().out) if speaker == "assistant")
     assert "Sun in Paris." in said
-    assert server.live_sessions[0].options["delegation"]["responses"]["model"] == "gpt-5.6-luna"
+    options = server.live_sessions[0].options
+    assert (options["model"], options["delegation"]["responses"]["model"]) == ("gpt-live-1", "gpt-5.6-luna")
 
 
 @pytest.mark.slow
@@ -91,6 +92,30 @@ def test_work_that_nobody_does_is_answered_and_told(server: RealtimeServer, tmp_
     told = capsys.readouterr()
     assert "This cannot be looked up in this call." in told.out
     assert "--backend NAME names a model that does" in told.err
+
+
+def test_a_budget_ends_it(server: RealtimeServer, tmp_path: Path, capsys: Captured) -> None:
+    arguments = ["--budget", "0.0005", "--input", HELLO, "--output", str(tmp_path / "answer.wav")]  # 0.6 s
+    assert main(["talk", "--live", *arguments]) == 1
+    assert "budget" in capsys.readouterr().err
+    assert server.live_sessions[0].ended_by == "close_requested"
+
+
+@pytest.mark.slow
+def test_a_lost_connection_is_told_and_survived(
+    tmp_path: Path, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = LiveRules(faults=LiveFaults(drop_after_words=2))
+    monkeypatch.setenv("OPENAI_API_KEY", "any-key")
+    with RealtimeServer(speech=recorded_speech(), live=rules) as server:
+        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
+        arguments = ["--input", HELLO, "--input", HELLO, "--output", str(tmp_path / "answer.wav")]
+        assert main(["talk", "--live", "--json", *arguments]) == 0
+    told = capsys.readouterr()
+    assert "connection lost" in told.err
+    assert "the connection is there again" in told.err
+    assert turns_of(told.out)[0] == ("user", "Hello, can you hear me?")
+    assert len(server.live_sessions) > 1
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,9 @@ def test_a_command_that_is_interrupted_is_sent_or_forgotten(plain: House) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(320)
-@pytest.mark.parametrize(("how", "seconds"), [("everywhere", 100), ("random", 240), ("reconnecting", 240), ("live", 100)])
+@pytest.mark.parametrize(
+    ("how", "seconds"), [("everywhere", 100), ("random", 240), ("reconnecting", 240), ("live", 100)]
+)
 def test_ctrl_c_in_every_public_call_leaves_nothing_hanging(how: str, seconds: int) -> None:
     command = [sys.executable, "-m", "tests.ctrl_c", how, str(seconds)]
     told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300)

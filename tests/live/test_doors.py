@@ -5,7 +5,7 @@ from __future__ import annotations
 import wave
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import attrs
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from realtime_sync import (
     AzureOpenAIClient,
     ConnectCancelledError,
+    ConnectionLostError,
     HandshakeError,
     InvalidInputError,
     LiveSession,
@@ -31,7 +32,9 @@ from realtime_sync.audio.formats import MULAW, PCM
 from realtime_sync.live.responses_backend import ResponsesBackend
 from realtime_sync.protocol.live.commands import LiveSessionCommentaryAppendCommand, LiveSessionInputAudioMuteCommand
 from realtime_sync.protocol.live.updates import LiveSessionInputAudioAppendUpdate
-from realtime_sync.server import FunctionCall, LiveRules
+from realtime_sync.recording import Recording, RecordingWriter
+from realtime_sync.server import Faults, FunctionCall, LiveRules, faults
+from realtime_sync.timeline.tracks import Tracks
 from tests.live.harness import CALM, LiveHouse, Running, until, within
 from tests.server.rest_peer import OFFER
 
@@ -118,6 +121,16 @@ def test_a_sideband_of_a_connection_that_was_lost_says_so(plain: LiveHouse) -> N
     plain.server.live_sessions[0].drop(1011)
     closed = sideband.wait_for(LiveSessionClosedUpdate, 5)
     assert closed.reason == "connection_lost"
+
+
+def test_who_has_lost_a_sideband_attaches_again(plain: LiveHouse) -> None:
+    session_id = called(plain)
+    plain.server.faults = Faults(acts=[faults.drop(after_sent=4)])
+    with pytest.raises(ConnectionLostError):
+        list(attached(plain, session_id).updates())
+    plain.server.faults = Faults()
+    assert attached(plain, session_id).id == session_id
+    assert plain.server.live_call(session_id).state == "active"
 
 
 def test_several_may_be_attached_to_one_session(plain: LiveHouse) -> None:
@@ -351,3 +364,27 @@ def test_a_sideband_s_sound_is_pcm_whatever_the_session_s_own_format_is(plain: L
     assert turn.audio_format == PCM
     assert turn.audio is not None
     assert len(turn.audio) / 48 > 400
+
+
+@pytest.mark.parametrize("mode", ["keep", "beside"])
+def test_what_a_sideband_records_has_each_side_on_a_track_of_its_own(
+    plain: LiveHouse, tmp_path: Path, mode: Literal["keep", "beside"]
+) -> None:
+    writer = RecordingWriter(tmp_path / "r.jsonl", audio=mode)
+    session = attached(plain, called(plain), recording=writer)
+    plain.server.live_call(str(session.id)).say(b"\x11\x22" * 4800)
+    plain.twin.say("Hello.")
+    session.wait_for(lambda update: getattr(update, "audio_bytes", b"") == b"\x11\x22" * 2400, 10)
+    session.wait_for(LiveSessionOutputTranscriptDeltaUpdate, 10)
+    until(lambda: plain.twin.timeline_ms > 2500)
+    session.close()
+    recording = Recording.read(tmp_path / "r.jsonl")
+    assert recording.faults == ()
+    tracks = Tracks.of(recording)
+    user, model = (b"".join(piece.pcm() for piece in side) for side in (tracks.user, tracks.model))
+    assert b"\x11\x22" * 4800 in user
+    assert b"\x11\x22" * 100 not in model
+    assert any(model)
+    if mode == "beside":
+        with wave.open(str(tmp_path / "r.jsonl.user.wav")) as file:
+            assert b"\x11\x22" * 4800 in file.readframes(file.getnframes())

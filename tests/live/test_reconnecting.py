@@ -88,7 +88,7 @@ def test_a_connection_lost_in_mid_word_goes_on_with_its_history(house: LiveHouse
     house.twin.say("Dogs bark at night and sleep all day long.")
     until(lambda: "Dogs bark" in str(session.conversation))
     told = lost(house, session)
-    assert any(loss.startswith("the model's sentence was cut off: 'Dogs bark") for loss in told.losses)
+    assert any(loss.startswith("the model was speaking: 'Dogs bark") for loss in told.losses)
     name, question, answer = told_history(house)
     assert (name, question) == (("user", "My name is Ann."), ("user", "What do dogs do?"))
     assert answer[0] == "assistant"
@@ -168,6 +168,16 @@ def test_instructions_and_the_muting_are_in_force_on_the_new_connection(house: L
     assert sum(each["type"] == "session.instructions.append" for each in house.twin.received) == 2
 
 
+def test_a_rule_for_work_that_is_lost_is_one_for_the_session(plain: LiveHouse) -> None:
+    session = surviving(plain)
+    clock_runs(plain)
+    name = plain.twin.delegate(after_last_fragment=False)
+    session.append_instructions("Be brief.", delegation_id=name).wait(5)
+    lost(plain, session)
+    again = plain.twin.wait_for_message("session.instructions.append")
+    assert (again["content"], again["delegation_id"]) == ("Be brief.", None)
+
+
 def test_a_microphone_that_is_heard_again_stays_so(plain: LiveHouse) -> None:
     session = surviving(plain)
     session.mute_input().wait(5)
@@ -232,7 +242,7 @@ def test_the_sentence_in_the_air_is_told(house: LiveHouse) -> None:
     house.twin.say("Dogs bark at night, and cats sleep all day long, which is why nobody here ever sleeps.")
     session.wait_for(LiveSessionOutputTranscriptDeltaUpdate, 5)
     told = lost(house, session)
-    assert told.losses[0].startswith("the model's sentence was cut off: 'Dogs")
+    assert told.losses[0].startswith("the model was speaking: 'Dogs")
 
 
 def test_what_was_only_thought_is_told_where_the_new_session_does_not_know_it(plain: LiveHouse) -> None:

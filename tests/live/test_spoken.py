@@ -9,7 +9,15 @@ from typing import Any
 
 import pytest
 
-from realtime_sync import InvalidInputError, LiveSession, LiveTurn, QueueLimits, WaitTimeoutError
+from realtime_sync import (
+    AudioFormat,
+    InvalidInputError,
+    LiveSession,
+    LiveSessionOptions,
+    LiveTurn,
+    QueueLimits,
+    WaitTimeoutError,
+)
 from realtime_sync.testing import ManualClock
 from tests.live.harness import LiveHouse, until
 
@@ -160,6 +168,19 @@ def test_without_sound_a_stream_of_turns_keeps_little_of_it(plain: LiveHouse) ->
     session.close()
     assert next(without).audio is None
     assert next(with_sound).audio is not None
+
+
+def test_a_turn_has_the_format_in_which_the_session_speaks(plain: LiveHouse) -> None:
+    session = plain.start(LiveSessionOptions(audio_format=AudioFormat(rate=16000)), keep_clock=False)
+    turns = session.turns()
+    plain.twin.emit({"type": "session.output_audio.delta", "delta": SILENCE})
+    plain.twin.emit(fragment("output", 600, "Hello."))
+    until(lambda: bool(session.conversation.turns))
+    session.close()
+
+    turn = next(turns)
+    assert turn.audio_format is not None
+    assert turn.audio_format.rate == 16000
 
 
 def test_the_conversation_is_bounded(plain: LiveHouse, caplog: pytest.LogCaptureFixture) -> None:

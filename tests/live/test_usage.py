@@ -110,6 +110,20 @@ def test_the_sessions_of_all_connections_add_up_and_the_time_between_them_is_non
     assert (moments.meter.usage.seconds, moments.meter.at_most()) == (7, 13)
     moments.close(5)
     assert (moments.meter.usage.seconds, moments.meter.at_most()) == (9, 15)
+    assert not moments.meter.usage.final  # of the first one the last count was never told
+
+
+def test_a_session_that_was_renewed_has_a_final_count(moments: Moments) -> None:
+    moments.clock.sent(0.1, moments.now)
+    moments.close(4)
+    moments.now += 2
+    moments.clock.restart()
+    moments.meter.deliver(SessionReconnectedUpdate(reason=LOST))
+    assert not moments.meter.usage.final
+    moments.clock.sent(0.1, moments.now)
+    moments.close(3)
+    assert (moments.meter.usage.seconds, moments.meter.at_most()) == (7, 7)
+    assert moments.meter.usage.final
 
 
 def test_a_backends_tokens_are_counted_once_for_each_answer(moments: Moments) -> None:

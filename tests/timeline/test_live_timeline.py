@@ -6,13 +6,15 @@ import itertools
 import json
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from realtime_sync import timeline
 from realtime_sync.cli import main
-from realtime_sync.timeline.live_events import live_events
+from realtime_sync.conversation.live.turns import LiveTurn
+from realtime_sync.timeline.live_events import live_events, overlap_seconds
 from realtime_sync.timeline.tracks import RATE, Tracks
 from tests.recording.made_live import SESSION, MadeLive, live_session
 from tests.timeline.test_timeline import drawn, overlapping_texts
@@ -70,6 +72,15 @@ def test_work_of_a_backend_is_told_with_its_calls(tmp_path: Path) -> None:
         ("delegation", "e to x", None),
     ]
     assert "e to x (no result)" in timeline.text(recording)
+
+
+def test_turns_of_two_timelines_do_not_overlap() -> None:
+    def turn(speaker: Any, number: int) -> LiveTurn:
+        return LiveTurn(speaker=speaker, text="x", start_ms=0, end_ms=500, reason="gap", timeline=number)
+
+    turns = [turn("user", 1), turn("assistant", 1), turn("assistant", 2), turn("user", 1)]
+
+    assert [overlap_seconds(each, turns) for each in turns] == [0.5, 1.0, 0, 0.5]
 
 
 def test_an_acknowledgement_without_a_command_changes_nothing(tmp_path: Path) -> None:

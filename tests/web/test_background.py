@@ -18,6 +18,8 @@ from realtime_sync import (
     ConnectionClosedError,
     ConversationSessionOptions,
     InvalidInputError,
+    LiveSession,
+    LiveSessionClosedUpdate,
     OpenAIClient,
     RealtimeConversationClient,
     RealtimeConversationSession,
@@ -468,3 +470,32 @@ sessions.close()
     assert "the worker" in lines[0]
     assert "early belongs to the parent process" in lines[1]
     assert errors.count("WARNING this process was forked while 1 background session(s) ran") == 5
+
+
+# Live sessions -------------------------------------------------------------------------------------------------------
+
+
+def test_a_telephones_live_session_is_run_and_ends_with_its_call(
+    client: RealtimeConversationClient, server: RealtimeServer, sessions: BackgroundSessions
+) -> None:
+    session_id = server.place_live_call()
+    client.live_calls.accept(session_id)
+
+    def serve(session: LiveSession) -> str:
+        session.append_commentary("Good morning.").wait(20)
+        client.live_calls.hangup(session_id)
+        return str(session.wait_for(LiveSessionClosedUpdate, 20).reason)
+
+    running = sessions.start(lambda: client.attach_live(session_id), serve, key=session_id)
+    assert running.wait(20) == "close_requested"
+
+
+def test_live_sessions_are_closed_with_the_others_in_good_order(
+    client: RealtimeConversationClient, server: RealtimeServer
+) -> None:
+    with BackgroundSessions(max_sessions=2) as sessions:
+        running = sessions.start(client.start_live_session, lambda session: list(session.updates()))
+        running.wait_until_open(20)
+        assert sessions.close()
+    assert isinstance(running.wait(20)[-1], LiveSessionClosedUpdate)
+    assert server.live_sessions[0].ended_by == "close_requested"

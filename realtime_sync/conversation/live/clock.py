@@ -32,10 +32,14 @@ class TimelineClock:
         self._position_ms = max(self._position_ms, end_ms)
 
     def position_ms(self, at: float) -> float:
-        """Where the timeline stands at this moment."""
+        """Where the timeline is at this moment. If it stands, it has stood since the last sign of life."""
+        return self._position_ms if self.is_still(at) else self.reached_ms(at)
+
+    def reached_ms(self, at: float) -> float:
+        """Where it seemed to be at this moment at most, until it was found to stand."""
         if self._last is None:
             return 0.0
-        return self._position_ms if self.is_still(at) else self._position_ms + 1000 * max(0.0, at - self._last)
+        return self._position_ms + 1000 * max(0.0, min(at, self._still_at) - self._last)
 
     def is_still(self, at: float) -> bool:
         """True if the timeline stands: the service gets no audio, or the connection hangs."""

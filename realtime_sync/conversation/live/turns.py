@@ -189,10 +189,9 @@ class LiveTurnCollector:
 
     def pass_time(self, at: float) -> list[LiveTurn]:
         """It is this moment, and no update has come since the last one; the turns that are over."""
-        if self._clock.is_still(at):
-            return self._give_all("stood_still")
-        position = self._clock.position_ms(at) + _ROUNDED_MS
-        return self._give([each for each in self._timeline.in_order() if position >= self._due_ms(each)], "gap")
+        reached = self._clock.reached_ms(at) + _ROUNDED_MS
+        turns = self._give([each for each in self._timeline.in_order() if reached >= self._due_ms(each)], "gap")
+        return turns + self._give_all("stood_still") if self._clock.is_still(at) else turns
 
     def rest(self) -> list[LiveTurn]:
         """The session has ended: the turns that are open."""

@@ -137,6 +137,7 @@ class TwinCall:
         self.referred_to: Optional[str] = None
         self.session: Optional[TwinCallSession] = None
         self._came_in = sip_headers is not None
+        self._event: Json = {"id": new_id("evt"), "object": "event", "created_at": int(time.time())}
         self._rings = False
         self._azure = azure
         self._begin = begin
@@ -165,8 +166,7 @@ class TwinCall:
         kind, data = "connected", Json(type="webrtc", session_id=self.id)
         if self._came_in:
             kind, data = "incoming", Json(type="sip", session_id=self.id, sip_headers=self.sip_headers)
-        event = {"id": new_id("evt"), "object": "event", "created_at": int(time.time())}
-        return {**event, "type": f"live.transport.{kind}", "data": data}
+        return {**self._event, "type": f"live.transport.{kind}", "data": data}
 
     @property
     def heard(self) -> bytes:

@@ -35,6 +35,11 @@ class Ears:
         """Where the model is when the last piece is told, if nothing holds it up."""
         return 0.0 if self.last is None else self.last.end_ms + _TOLD_MS
 
+    @property
+    def ends_at_ms(self) -> float:
+        """Where the model is when all that was heard has been told."""
+        return self.told_at_ms + self._session.rules.faults.late_words_ms
+
     def begin(self) -> None:
         """The session starts: from now on it listens, if it understands anything."""
         if self._session.settings.speech.understands:
@@ -50,8 +55,9 @@ class Ears:
         self.text = (self.text + " " + text)[-_KEPT:]
         for piece in fragments(text, max(start, earliest), length):
             self.last = piece
-            due = self.told_at_ms + session.rules.faults.late_words_ms
-            session.schedule.add(due, functools.partial(session.tell_words, "session.input_transcript.delta", piece))
+            session.schedule.add(
+                self.ends_at_ms, functools.partial(session.tell_words, "session.input_transcript.delta", piece)
+            )
         session.pump()
 
     def take_words(self) -> str:

@@ -117,7 +117,7 @@ class TwinListener:
                     words, speech.guess = _agreed(words, speech.guess), words
                 self._tell(speech, words, span)
                 if ended:
-                    self._session.talk.user_has_ended(max(self._session.model_ms, self._session.ears.told_at_ms))
+                    self._session.talk.user_has_ended(max(self._session.model_ms, self._session.ears.ends_at_ms))
                 self._session.pump()
 
         self._session.start_thread(work, "recognize")

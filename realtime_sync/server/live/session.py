@@ -40,14 +40,11 @@ if TYPE_CHECKING:
 _log = logging.getLogger("realtime_sync.server")
 # As for other sessions: one line when a session begins and one when it ends. Never a key or a text.
 _sessions_log = logging.getLogger("realtime_sync.server.sessions")
-_HISTORY = 256  # events that one who attaches may be told again
 _UNTIL_INCOMPLETE = 0.2  # seconds from session.close to the error about appends that did not land
 _UNTIL_CLOSED = 0.5  # seconds from there to session.closed
 _CONTEXT_TOKENS = 128_000
 _TOKENS_PER_SECOND = 40  # of the timeline; as the ratios in captures grow
-_SHORTEST_WAIT = 0.0001  # seconds
 _HEARD = "session.input_transcript.delta"
-_DELTA = "session.output_audio.delta"
 
 
 class TwinSession(RunningSession):
@@ -84,7 +81,7 @@ class TwinSession(RunningSession):
             if not self.ears.muted:
                 self.talk.user_speaks(self.timeline_ms)
                 self.ears.hear_words(text)
-                self.talk.user_has_ended(self.ears.told_at_ms)
+                self.talk.user_has_ended(self.ears.ends_at_ms)
 
     def say(self, text: str) -> None:
         """The model says this from the next place of the timeline on, behind all that it is about to say."""
@@ -186,11 +183,19 @@ class TwinSession(RunningSession):
         with self.lock:
             self.emit(error_event(refusal, event_id if self.rules.echoes_ids else None, self.rules), event_id)
             if self.session is None:  # before the session has started every error is the end
+                self._closing = True
                 self.close(1008, "")
 
     # Client messages, under the lock -----------------------------------------------------------------------------
 
+    @property
+    def _is_ending(self) -> bool:
+        """Whether nothing that comes is answered any more."""
+        return self._closing or self.ended_by is not None
+
     def _handle(self, message: Json) -> None:
+        if self._is_ending:
+            return
         check_message(message)
         if self.session is None:
             self._start(message)
@@ -200,7 +205,7 @@ class TwinSession(RunningSession):
     def command(self, message: Json) -> None:
         """Do what a checked message says, of this socket or of one that is attached. Raises ``Refused``."""
         kind = str(message["type"])
-        if self._closing or self.ended_by:
+        if self._is_ending:
             return
         handler = self._handlers.get(kind)
         if handler is not None:
@@ -221,6 +226,7 @@ class TwinSession(RunningSession):
         if self.rules.faults.start_error is not None:
             error = dict(self.rules.faults.start_error)
             self.emit({"type": "error", "error": error}, message.get("event_id"))
+            self._closing = True
             self.close(1008, "")
             return
         told = self.start_settings(message["session"])
@@ -373,8 +379,7 @@ class TwinSession(RunningSession):
         """The connection has ended before the session: those who are attached are told."""
         if self.session is None or self.ended_by:
             return
-        self.ended_by = "connection_lost"
-        event = {"event_id": new_id("event"), **self._closed(self.ended_by)}
+        event = {"event_id": new_id("event"), **self._closed("connection_lost")}
         for watcher in list(self.watchers):
             watcher.on_event(json.dumps(event, separators=(",", ":")), event)
 

@@ -8,7 +8,6 @@ from typing import Optional
 
 from realtime_sync.errors import ConfigurationError, WaitTimeoutError
 from realtime_sync.server.auth import LiveDoor, Policy
-from realtime_sync.server.connection import Handler
 from realtime_sync.server.faults import Faults
 from realtime_sync.server.live.calls import TwinCall, TwinCallSession, session_not_found
 from realtime_sync.server.live.faults import LiveRules
@@ -16,6 +15,7 @@ from realtime_sync.server.live.forks import TwinFork
 from realtime_sync.server.live.recordings import TwinRecording
 from realtime_sync.server.live.session import TwinSession
 from realtime_sync.server.live.sideband import TwinSideband
+from realtime_sync.server.served import ServedSession
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.wire import Refused
@@ -45,17 +45,18 @@ class LiveSessions:
         with self._lock:
             return list(self._sessions)
 
-    def open(self, door: LiveDoor, upgrade: Upgrade, faults: Faults) -> Handler:
+    def open(self, door: LiveDoor, upgrade: Upgrade, faults: Faults) -> ServedSession:
         """What serves a handshake that has been let in. Raises ``Refused``."""
+        opened: ServedSession
         if door.session_id is None:
-            session = TwinSession(door, self.policy, self.rules, self._settings, upgrade)
+            opened = TwinSession(door, self.policy, self.rules, self._settings, upgrade)
         elif door.beside:
-            return TwinSideband(self.going_on(door.session_id), upgrade)
+            opened = TwinSideband(self.going_on(door.session_id), upgrade)
         else:
             original = self.stored(door.session_id)
-            session = TwinFork(original, door, self.policy, self.rules, self._settings, upgrade)
-        session.set_faults(faults)
-        return session
+            opened = TwinFork(original, door, self.policy, self.rules, self._settings, upgrade)
+        opened.set_faults(faults)
+        return opened
 
     def add(self, session: TwinSession) -> None:
         """Its connection is being served, or its call has begun."""
@@ -97,7 +98,7 @@ class LiveSessions:
         session = self._find(session_id)
         if not session.stored:
             raise session_not_found()
-        if not session.ended_by:
+        if not session.is_over and not session.ended_by:
             told = "The session has not ended, so it cannot be forked, and its recording is not complete."
             raise Refused("session_not_ended", told, "session_id", status=409)
         return session

@@ -161,7 +161,7 @@ def test_of_a_long_conversation_the_newest_messages_are_taken() -> None:
 def test_a_turn_without_room_is_cut_at_a_sentence_and_says_so() -> None:
     long = " ".join(f"This is sentence {index}." for index in range(100))
 
-    first, second = spoken(long, "Short.").history(tokens=300)
+    first, second = spoken("Hi.", "Yes?", long, "Short.").history(tokens=300)  # nothing is left out in between
 
     assert first.text.startswith(CUT_NOTE + "This is sentence ")
     assert first.text.endswith("This is sentence 99.")
@@ -174,7 +174,14 @@ def test_a_turn_without_sentences_is_cut_all_the_same(long: str) -> None:
 
     assert message.text.startswith(CUT_NOTE)
     assert long.strip().endswith(message.text.removeprefix(CUT_NOTE))
-    assert len(message.text.encode()) > 250
+    assert 250 < len(message.text.encode()) <= 292
+
+
+def test_tokens_are_counted_as_if_each_byte_were_one() -> None:
+    history = spoken(*["字" * 50] * 20).history(tokens=1000)
+
+    assert [len(message.text) for message in history] == [*([50] * 6)] or history[0].text.startswith(CUT_NOTE)
+    assert sum(8 + len(message.text.encode()) for message in history) <= 1000
 
 
 @given(st.lists(st.text(max_size=400), max_size=20), st.integers(0, 8192), st.integers(0, 128))

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from realtime_sync.conversation.live.fragments import FragmentReader
 from realtime_sync.conversation.live.turns import LiveTurn, LiveTurnCollector
-from realtime_sync.errors import InvalidInputError
+from realtime_sync.errors import ConnectionClosedError, InvalidInputError
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.live.codec import live_decode
 from tests.conversation.live.scenes import (
     BEGIN_MS,
@@ -67,6 +69,15 @@ def test_a_turn_is_given_out_when_the_timeline_stands_for_a_second() -> None:
 
     assert [turn.reason for _, turn in given] == ["gap", "stood_still"]
     assert given[1][0] == pytest.approx(5900 + 1000)  # not at the end of the session
+
+
+def test_what_was_over_before_the_timeline_stood_ended_by_a_gap() -> None:
+    collector = LiveTurnCollector()
+    given: list[LiveTurn] = []
+    for at, one in Scene().started().track(1700, 4000).say("user", 600, "Hello.").closed(9000).updates():
+        given += collector.apply(one, at / 1000)  # nobody asks in between, as with a recording
+
+    assert [turn.reason for turn in given] == ["gap"]
 
 
 def test_without_a_track_the_timeline_goes_on_with_the_clock() -> None:
@@ -129,6 +140,51 @@ def test_words_that_come_too_late_are_a_turn_that_says_so() -> None:
     assert [turn.continues for turn in turns] == [False, True]
 
 
+def test_words_that_come_too_late_together_are_one_turn() -> None:
+    scene = Scene().started().track(1700, 12000).say("user", 600, "Not", "", "", " now.")
+    scene.fragment("user", 800, " just", lag=5000).fragment("user", 1000, " right", lag=5100)
+
+    assert texts(turns_of(scene)) == [("user", "Not now."), ("user", "just right")]
+
+
+def test_late_words_set_no_clock_back() -> None:
+    scene = Scene().started().track(1700, 12000).say("user", 4600, "Good", " day.")
+    scene.fragment("assistant", 600, "Hm.", lag=5600)
+
+    given = {turn.speaker: at for at, turn in collected(scene.updates())}
+
+    assert given["user"] == pytest.approx(BEGIN_MS + 5000 + LAG_MS + 2000, abs=0.1)
+
+
+def test_words_far_ahead_give_out_what_is_over_at_once() -> None:
+    """Nobody has to ask what is due: a recording is read by its updates alone."""
+    collector = LiveTurnCollector()
+    given: list[LiveTurn] = []
+    for at, one in Scene().started().say("user", 600, "One.").fragment("user", 6000, "Two.", lag=-4000).updates():
+        given += collector.apply(one, at / 1000)
+
+    assert [turn.text for turn in given] == ["One."]
+
+
+def test_the_first_update_after_time_has_stood_gives_out_what_was_open() -> None:
+    scene = Scene().started().track(1700, 3000).say("user", 600, "Please", " call")
+    scene.shift = 4000
+    collector = LiveTurnCollector()
+    given: list[LiveTurn] = []
+    for at, one in scene.say("user", 1000, " my", " brother.").updates():
+        given += collector.apply(one, at / 1000)
+
+    assert [(turn.text, turn.reason) for turn in given] == [("Please call", "stood_still")]
+
+
+def test_time_in_which_the_timeline_stood_does_not_count() -> None:
+    scene = Scene().started().track(1700, 3000).say("user", 600, "Hello.")
+    scene.shift = 5000
+    scene.track(8000, 16000).say("user", 3000, "Well", "", "", "", "", "", " then.")
+
+    assert texts(turns_of(scene)) == [("user", "Hello."), ("user", "Well then.")]
+
+
 def test_a_longer_speech_keeps_no_earlier_turn_waiting() -> None:
     scene = Scene().started().track(1700, 20000).say("user", 600, "First.")
     scene.say("user", 2400, *[" and"] * 40)
@@ -160,9 +216,30 @@ def test_another_session_begins_another_timeline() -> None:
 
 
 def test_the_same_session_attached_once_more_is_the_same_timeline() -> None:
-    scene = Scene().started().track(1700, 9000).say("user", 600, "My", " name", " is", " Ann.").started(2000)
+    scene = Scene().started().track(1700, 9000).say("user", 600, "My", " name", " is", " Ann.").started(2600)
 
     assert texts(turns_of(scene)) == [("user", "My name is Ann.")]
+
+
+def test_a_session_that_was_reconnected_begins_one_other_timeline_which_names_its_messages_anew() -> None:
+    collector = LiveTurnCollector()
+    first = Scene().started(session_id="live_1").say("user", 600, "Before.")
+    second = Scene().started(session_id="live_2").say("user", 800, "After.")  # with the same event ids
+    reconnected = SessionReconnectedUpdate(reason=ConnectionClosedError("lost"), arrived_at=4.0)
+    came = [*first.updates(), (4000.0, reconnected), *((at + 4000, one) for at, one in second.updates())]
+
+    turns = [turn for _, turn in collected(came, collector)]
+
+    assert texts(turns) == [("user", "Before."), ("user", "After.")]
+    assert [(turn.reason, turn.timeline) for turn in turns] == [("reset", 1), ("gap", 2)]
+
+
+def test_names_of_messages_are_not_remembered_for_ever() -> None:
+    reader = FragmentReader()
+    for _, one in Scene().say("user", 600, *[" la"] * 3000).updates():
+        assert reader.read(one, 0.0) is not None
+
+    assert len(reader._seen) == 1024
 
 
 def test_a_start_far_back_begins_another_timeline() -> None:
@@ -248,6 +325,14 @@ def test_a_turn_of_the_model_has_its_sound() -> None:
     file.seek(0)
     with wave.open(file) as wav:
         assert (wav.getframerate(), wav.getnframes()) == (16000, len(samples))
+
+
+def test_a_turn_that_is_cut_off_at_once_has_none_of_the_silence_before() -> None:
+    scene = Scene().started().track(1000, 3000).fragment("assistant", 1200, "Yes.", lag=600).closed(3010)
+
+    [turn] = turns_of(scene, LiveTurnCollector(keep_audio=True))
+
+    assert len(turn.audio or b"") == 3 * 4800
 
 
 def test_the_users_turns_have_no_sound_and_say_why() -> None:

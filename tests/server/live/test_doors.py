@@ -423,6 +423,7 @@ def test_a_fork_knows_what_was_said() -> None:
         first.twin.hear("My colour is turquoise.")
         first.silence(4.0)
         first.hang_up()
+        first.peer.ws.shutdown()
         with LivePeer(server, f"{PATH}/{first.twin.id}/fork") as peer:
             peer.say("session.start", session={})
             peer.until("session.started")

@@ -126,12 +126,14 @@ def started_with(settings: Json) -> Json:
 def test_before_the_start_every_error_is_the_end(first: Json, code: str, param: str | None) -> None:
     with RealtimeServer(models=["gpt-live-1"]) as server, LivePeer(server) as peer:
         peer.send(json.dumps({**first, "event_id": "first"}))
+        peer.say("session.start", session={"model": "gpt-live-1"})  # which is too late
         error = peer.error()
         assert error["code"] == code
         assert error["client_event_id"] == "first"
         assert param == "" or error["param"] == param
         assert peer.rest() == 1008
         assert len(peer.seen) == 1
+        assert server.wait_for_live_session().session is None
 
 
 def test_as_much_history_as_the_service_takes_is_taken(open_call: OpenCall) -> None:
@@ -446,6 +448,7 @@ def test_nothing_is_done_any_more_once_the_close_was_asked_for(open_call: OpenCa
     call.send("session.close")
     call.send("session.update", session={})
     call.send("session.update", session={"instructions": "Wrong."})
+    call.send("nobody.knows.this")
     call.advance(1.0)
     call.peer.rest()
     assert call.peer.types() == ["session.started", "session.closed"]
@@ -503,7 +506,7 @@ def test_a_lost_client_ends_the_session_and_all_of_its_timers() -> None:
         assert call.twin.wait_until_closed() == 1006
         clock.advance(100)
         assert call.twin.is_over
-        assert call.twin.ended_by is None
+        assert clock.wait_for_timers(1, timeout=0) is False
 
 
 def test_azure_names_no_messages_times_its_sound_and_tells_usage_each_minute(open_call: OpenCall) -> None:

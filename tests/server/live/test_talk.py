@@ -10,7 +10,7 @@ from typing import Any, Callable, Iterator
 import attrs
 import pytest
 
-from realtime_sync.server import DelegateWork, LiveRules, ResponderBrain, RulesBrain, Turn
+from realtime_sync.server import DelegateWork, LiveFaults, LiveRules, ResponderBrain, RulesBrain, Turn
 from realtime_sync.server.speech import Speech
 from realtime_sync.server.speech.protocols import Hints, Recognition
 from realtime_sync.server.speech.recorded import recorded_speech
@@ -67,6 +67,15 @@ def test_words_of_two_breaths_are_one_question(open_call: OpenCall) -> None:
     call.twin.hear("Please tell me,")
     converse(call, "my friend, all.")
     assert said(call) == "Please tell me, my friend, all."
+
+
+def test_words_that_are_told_late_are_answered_later(open_call: OpenCall) -> None:
+    call = open_call(attrs.evolve(RULES, faults=LiveFaults(late_words_ms=1500)))
+    call.twin.hear("What is 2 plus 3?")
+    call.silence(5.0)
+    until_planned(call)
+    call.silence(3.0)
+    assert said(call) == "2 plus 3 is 5."
 
 
 def test_the_brain_knows_the_history_that_the_session_was_given(open_call: OpenCall) -> None:
