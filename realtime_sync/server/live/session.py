@@ -35,7 +35,7 @@ from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.wire import Json, Refused, new_id
 
 if TYPE_CHECKING:
-    from realtime_sync.server.session import LiveSession
+    from realtime_sync.server.session import ServerSession
 
 _log = logging.getLogger("realtime_sync.server")
 # As for other sessions: one line when a session begins and one when it ends. Never a key or a text.
@@ -164,7 +164,7 @@ class TwinSession(RunningSession):
         script = self.settings.script
         if script is not None:
             # A script needs nothing but what every session has.
-            self.start_thread(lambda: script.run(cast("LiveSession", self)), "script")
+            self.start_thread(lambda: script.run(cast("ServerSession", self)), "script")
 
     def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
         """See ``Handler``."""
