@@ -139,10 +139,18 @@ class TwinSession(RunningSession):
         voice = self.options["audio"]["output"]["voice"]
         return str(voice["id"] if isinstance(voice, dict) else voice)
 
+    @property
+    def has_own_words(self) -> bool:
+        """Whether somebody must be asked for them."""
+        return self.rules.in_own_words is not str
+
     def in_own_words(self, content: str) -> str:
         """What the model says for what it was told to say."""
         try:
-            return self.rules.in_own_words(content)
+            told: object = self.rules.in_own_words(content)
+            if not isinstance(told, str):
+                raise TypeError(f"in_own_words must return a text, not {type(told).__name__}")
+            return told
         except Exception:  # user code
             _log.exception("in_own_words failed; the text is said as it is")
             return content
@@ -173,6 +181,11 @@ class TwinSession(RunningSession):
             self.is_over = True
             self._cancel_timers()
             self.target.close()
+            self.decisions.close()
+            self.talk.end()
+            self.ears.end()
+            self.mouth.hush()
+            self.forget()
             model = "no model" if self.session is None else printable(str(self.session["model"]))
         seconds = time.monotonic() - self.opened_at
         how = "connection lost" if code == 1006 else f"closed by the {'client' if by_client else 'server'} with {code}"
@@ -191,7 +204,7 @@ class TwinSession(RunningSession):
     @property
     def _is_ending(self) -> bool:
         """Whether nothing that comes is answered any more."""
-        return self._closing or self.ended_by is not None
+        return self._closing or self.has_ended
 
     def _handle(self, message: Json) -> None:
         if self._is_ending:
@@ -347,7 +360,7 @@ class TwinSession(RunningSession):
 
     def _tell_usage(self) -> None:
         with self.lock:
-            if not (self.is_over or self.ended_by):
+            if not self.has_ended:
                 ratio = {"usage_ratio": min(1.0, self._context_tokens() / _CONTEXT_TOKENS)}
                 usage = {"seconds": self.seconds}
                 self.emit({"type": "session.usage.updated", "usage": usage, "context_window": ratio})
@@ -365,7 +378,7 @@ class TwinSession(RunningSession):
     def end(self, reason: str, event_id: Optional[str] = None) -> None:
         """End the session: what sounds is sent, then ``session.closed`` with this reason, then nothing more."""
         with self.lock:
-            if self.is_over or self.ended_by or self.session is None:
+            if self.has_ended or self.session is None:
                 return
             self.target.close()
             self.pump()

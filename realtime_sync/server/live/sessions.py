@@ -89,7 +89,7 @@ class LiveSessions:
     def going_on(self, session_id: str) -> TwinSession:
         """The session with this id, which has started and not ended."""
         session = self._find(session_id)
-        if session.is_over or session.ended_by:
+        if session.has_ended:
             raise session_not_found()
         return session
 
@@ -98,7 +98,7 @@ class LiveSessions:
         session = self._find(session_id)
         if not session.stored:
             raise session_not_found()
-        if not session.is_over and not session.ended_by:
+        if not session.has_ended:
             told = "The session has not ended, so it cannot be forked, and its recording is not complete."
             raise Refused("session_not_ended", told, "session_id", status=409)
         return session
