@@ -267,15 +267,16 @@ class TwinSession(RunningSession):
     def begin(self, session: Json, event_id: Optional[str] = None) -> None:
         """Start with these settings, as they are told."""
         with self.lock:
+            recording = TwinRecording(format_of(session)) if session.get("store") else None  # may find no room
             self.session = session
             self.track = OutputTrack(format_of(session))
             self.target = self._target_of(str(session["delegation"]["type"]))
             self.ears.begin()
             self.talk.begin()
             _sessions_log.info("%s began: %s, live session", self.id, printable(str(session["model"])))
-            if self.stored:
-                self.recording = TwinRecording(format_of(session))
-                self.watchers.append(self.recording)
+            if recording is not None:
+                self.recording = recording
+                self.watchers.append(recording)
             self.emit({"type": "session.started", "session": session}, event_id)
             self._timers["expiry"] = self.clock.call_later(self.rules.session_seconds, lambda: self.end("expired"))
             self._timers["silence"] = self.clock.call_later(self.rules.silence_seconds, self._end_if_silent)
@@ -383,6 +384,9 @@ class TwinSession(RunningSession):
             self.target.close()
             self.pump()
             self._send_sound(rest=True)
+            if self.recording is not None and self.recording.is_lost:
+                told = "The session's recording could not be stored."
+                self.refuse(Refused("session_storage_failed", told, kind="server_error"))
             self.ended_by = reason
             self.emit(self._closed(reason), event_id)
             self._cancel_timers()

@@ -63,11 +63,13 @@ class LiveSessions:
         with self._lock:
             self._sessions.append(session)
             over = [] if self._settings.record else [known for known in self._sessions if known.is_over]
-            for known in over[: max(0, len(over) - _KEPT)]:
+            forgotten = over[: max(0, len(over) - _KEPT)]
+            for known in forgotten:
                 self._sessions.remove(known)
             recorded = [known for known in self._sessions if known.is_over and known.recording is not None]
+            forgotten += recorded[: max(0, len(recorded) - _RECORDINGS)]
             self._changed.notify_all()
-        for known in recorded[: max(0, len(recorded) - _RECORDINGS)]:
+        for known in forgotten:
             known.forget_recording()
 
     def wait_for(self, count: int, timeout: float) -> TwinSession:
@@ -106,7 +108,7 @@ class LiveSessions:
     def recording(self, session_id: str) -> TwinRecording:
         """That of the session with this id."""
         recording = self.stored(session_id).recording
-        if recording is None:
+        if recording is None or recording.is_lost:
             raise session_not_found()
         return recording
 
