@@ -98,7 +98,7 @@ THREAD_STARTERS = {
 STARTS_THREADS = "threads.py"
 
 # Each is public on both sides of the wire, where its module says whose it is.
-SHARED_CLASS_NAMES = {"Call", "LiveSession", "Turn"}
+SHARED_CLASS_NAMES = {"Call", "Turn"}
 
 
 def sources() -> list[Path]:

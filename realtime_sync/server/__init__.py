@@ -27,12 +27,12 @@ from realtime_sync.server.responder import FunctionCall, MCPCall, Piece, Reply, 
 from realtime_sync.server.rules import RulesBrain
 from realtime_sync.server.script import Script, expect
 from realtime_sync.server.server import RealtimeServer
-from realtime_sync.server.session import LiveSession
+from realtime_sync.server.session import ServerSession
 
 __all__ = [
     # the server
     "RealtimeServer",
-    "LiveSession",
+    "ServerSession",
     "Call",
     "CallSession",
     # who answers

@@ -17,7 +17,7 @@ from realtime_sync.secret import reportable
 from realtime_sync.server.auth import Flavour
 from realtime_sync.server.client_secrets import Configuration
 from realtime_sync.server.connection import Handler, ServerConnection
-from realtime_sync.server.session import LiveSession
+from realtime_sync.server.session import ServerSession
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import CALL_TYPES, check_message
 from realtime_sync.server.traffic import Traffic, Upgrade
@@ -31,7 +31,7 @@ def call_not_found() -> Refused:
     return Refused("call_id_not_found", "No session found for the provided call_id", "call_id", status=404)
 
 
-class CallSession(LiveSession):
+class CallSession(ServerSession):
     """Lives from the call's acceptance to its end. A socket that attaches gets what comes from then on, and may send
     commands.
 
@@ -83,7 +83,7 @@ class CallSession(LiveSession):
         return [view.connection for view in self.views if view.connection is not None and view.close_code is None]
 
     def emit(self, event: Json) -> None:
-        """See ``LiveSession.emit``."""
+        """See ``ServerSession.emit``."""
         with self.lock:
             kind = event["type"]
             if kind == "response.output_audio.delta":

@@ -31,6 +31,8 @@ _CHUNK = 65536
 _HIGH_WATER = 512 * 1024
 # While more than this waits for the peer, nothing is read from it: what it says could be answered without end.
 _MOST_UNSENT = 16 * 1024 * 1024
+# What comes unasked, such as the sound of a live session, is not held back: a peer that leaves more unread is dropped.
+_MOST_QUEUED = 64 * 1024 * 1024
 _MOST_OF_MESSAGE = 32 * 1024 * 1024  # the largest append that the service takes has 20 MiB
 _MOST_FRAMES = 16_384  # of one message: empty ones would have no end
 _STALL_TIMEOUT = 60.0  # seconds that the peer may take nothing of what waits for it
@@ -125,8 +127,12 @@ class ServerConnection:
     # From any thread ------------------------------------------------------------------------------------------
 
     def send(self, message: str | bytes) -> None:
-        """Queue a text or binary message. Never blocks; dropped if the connection has ended."""
+        """Queue a text or binary message. Never blocks; dropped if the connection has ended, which it does if the peer
+        leaves too much unread.
+        """
         self._put(message)
+        if self._queued > _MOST_QUEUED:
+            self.abort()
 
     def send_raw(self, data: bytes) -> None:
         """Queue bytes that go to the socket as they are, which may break the protocol on purpose."""

@@ -14,7 +14,7 @@ from realtime_sync.server.vad import SpeechPaused, SpeechStarted, VoiceDetector,
 from realtime_sync.server.wire import Json, Refused, new_id
 
 if TYPE_CHECKING:
-    from realtime_sync.server.session import LiveSession
+    from realtime_sync.server.session import ServerSession
 
 # Silence that is kept while nobody speaks, so that it can still be committed by hand, without growing for an hour.
 _KEPT_SILENCE_MS = 30_000
@@ -23,7 +23,7 @@ _KEPT_SILENCE_MS = 30_000
 class InputAudio:
     """The input side of a session. Every method is called under the session's lock."""
 
-    def __init__(self, session: LiveSession) -> None:
+    def __init__(self, session: ServerSession) -> None:
         self._session = session
         self._buffer = AudioBuffer()
         self._detector: Optional[VoiceDetector] = None

@@ -11,13 +11,13 @@ from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
     from realtime_sync.server.responses import ResponseRun
-    from realtime_sync.server.session import LiveSession
+    from realtime_sync.server.session import ServerSession
 
 
 class OutputItem:
     """An item that a response is saying. Every method is called under the session's lock."""
 
-    def __init__(self, session: LiveSession, run: ResponseRun, wire: Json) -> None:
+    def __init__(self, session: ServerSession, run: ResponseRun, wire: Json) -> None:
         self._session = session
         self.run = run
         self._index = len(run.wire["output"])
@@ -70,7 +70,7 @@ class OutputItem:
 class OutputMessage(OutputItem):
     """An assistant's message of one part: text, or audio with its transcript."""
 
-    def __init__(self, session: LiveSession, run: ResponseRun) -> None:
+    def __init__(self, session: ServerSession, run: ResponseRun) -> None:
         super().__init__(session, run, {"type": "message", "status": "in_progress", "role": "assistant", "content": []})
         self._said: list[str] = []
         self._field = "transcript" if run.speaks else "text"
@@ -125,7 +125,7 @@ class OutputCall(OutputItem):
 class OutputFunctionCall(OutputCall):
     """A function call."""
 
-    def __init__(self, session: LiveSession, run: ResponseRun, call: FunctionCall) -> None:
+    def __init__(self, session: ServerSession, run: ResponseRun, call: FunctionCall) -> None:
         fields = {"name": call.name, "call_id": call.call_id or new_id("call", 16), "arguments": ""}
         super().__init__(session, run, {"type": "function_call", "status": "in_progress", **fields})
 
@@ -137,7 +137,7 @@ class OutputFunctionCall(OutputCall):
 class OutputMCPCall(OutputCall):
     """A call of a remote tool. The response tells only the call; its result comes behind the response's end."""
 
-    def __init__(self, session: LiveSession, run: ResponseRun, call: MCPCall) -> None:
+    def __init__(self, session: ServerSession, run: ResponseRun, call: MCPCall) -> None:
         self.call = call
         fields = {"server_label": call.server_label, "name": call.name, "arguments": ""}
         told = {"approval_request_id": None, "output": None, "error": None}

@@ -17,7 +17,7 @@ from realtime_sync.server.output_items import OutputMCPCall
 from realtime_sync.server.wire import Json, Refused, new_id
 
 if TYPE_CHECKING:
-    from realtime_sync.server.session import LiveSession
+    from realtime_sync.server.session import ServerSession
 
 MCPServers = Mapping[str, Sequence[Union[str, Json]]]
 """Tools by the label of their server: names, or whole descriptions as ``mcp_list_tools`` items hold them."""
@@ -28,7 +28,7 @@ _ANY_TOOL = ("search",)
 class RemoteTools:
     """The remote tools of one session. All but the calls' threads runs under the session's lock."""
 
-    def __init__(self, session: LiveSession, servers: Optional[MCPServers]) -> None:
+    def __init__(self, session: ServerSession, servers: Optional[MCPServers]) -> None:
         self._session = session
         self._servers = servers
         self._listed: dict[str, Json] = {}  # tools as the session or a response told them, by server label

@@ -26,7 +26,7 @@ from realtime_sync.server.voice import convert
 from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
-    from realtime_sync.server.session import LiveSession
+    from realtime_sync.server.session import ServerSession
 
 _log = logging.getLogger("realtime_sync.server")
 # The recogniser that comes along gives up sooner; this is for one that never does.
@@ -45,7 +45,7 @@ class _WrongAnswer(Exception):
 class ResponseRun:
     """One response. All state is guarded by the session's lock, under which its events are queued too."""
 
-    def __init__(self, session: LiveSession, params: Json, items: Sequence[Item], in_conversation: bool) -> None:
+    def __init__(self, session: ServerSession, params: Json, items: Sequence[Item], in_conversation: bool) -> None:
         self._session = session
         self._params = params
         self._items = items

@@ -14,7 +14,7 @@ from realtime_sync.server.traffic import Match
 from realtime_sync.server.wire import Json
 
 if TYPE_CHECKING:
-    from realtime_sync.server.session import LiveSession
+    from realtime_sync.server.session import ServerSession
 
 _log = logging.getLogger("realtime_sync.server")
 _REASON_BYTES = 123  # of a close frame's 125
@@ -36,7 +36,7 @@ def expect(match: Match, timeout: float = 10.0) -> Expect:
     return Expect(match, timeout)
 
 
-Step = Union[Json, str, bytes, Expect, Act, Callable[["LiveSession"], Union[Json, Iterable[Json], None]]]
+Step = Union[Json, str, bytes, Expect, Act, Callable[["ServerSession"], Union[Json, Iterable[Json], None]]]
 
 
 @reportable
@@ -53,7 +53,7 @@ class Script:
         self.steps: Sequence[Step] = tuple(steps)
         self.failures: list[str] = []
 
-    def run(self, session: LiveSession) -> None:
+    def run(self, session: ServerSession) -> None:
         """Do the steps for one session; on a thread of the session's."""
         position = number = 0
         try:
@@ -75,7 +75,7 @@ class Script:
         failures = f", failures: {self.failures}" if self.failures else ""
         return f"<Script of {len(self.steps)} steps{failures}>"
 
-    def _do(self, step: Step, session: LiveSession, position: int) -> int:
+    def _do(self, step: Step, session: ServerSession, position: int) -> int:
         if isinstance(step, Expect):
             return session.wait_after(position, step.match, step.timeout)
         if isinstance(step, Act):
@@ -91,7 +91,7 @@ class Script:
         return position
 
 
-def _in_vain(step: Expect, session: LiveSession, position: int) -> str:
+def _in_vain(step: Expect, session: ServerSession, position: int) -> str:
     """What was waited for, until when, and what came in its place."""
     match = step.match
     what = repr(match) if isinstance(match, str) else f"a message that {getattr(match, '__name__', match)}() accepts"

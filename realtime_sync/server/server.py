@@ -36,7 +36,7 @@ from realtime_sync.server.remote_tools import MCPServers
 from realtime_sync.server.responder import Responder, Transcriber
 from realtime_sync.server.rest import Rest
 from realtime_sync.server.script import Script
-from realtime_sync.server.session import LiveSession
+from realtime_sync.server.session import ServerSession
 from realtime_sync.server.settings import SessionSettings, who_answers
 from realtime_sync.server.speech.speech import Speech
 from realtime_sync.server.traffic import Upgrade
@@ -159,7 +159,7 @@ class RealtimeServer:
         self._lock = threading.Lock()  # guards all lists below, _faults and _refused
         self._changed = threading.Condition(self._lock)
         self._refused = 0
-        self._sessions: list[LiveSession] = []
+        self._sessions: list[ServerSession] = []
         self._sockets: dict[threading.Thread, socket.socket] = {}
         self._connections: set[ServerConnection] = set()
         self._numbers = itertools.count(1)
@@ -211,7 +211,7 @@ class RealtimeServer:
         return f"{self._scheme}://{self._authority}:{self.port}"
 
     @property
-    def sessions(self) -> list[LiveSession]:
+    def sessions(self) -> list[ServerSession]:
         """Every session so far, live or past, oldest first. Refused handshakes are not among them.
 
         Without ``record``, the oldest are forgotten once there are more than a thousand.
@@ -242,7 +242,7 @@ class RealtimeServer:
         for session in (*self.sessions, *self.live_sessions):
             session.inject(act)
 
-    def wait_for_session(self, timeout: float = 5.0, *, count: int = 1) -> LiveSession:
+    def wait_for_session(self, timeout: float = 5.0, *, count: int = 1) -> ServerSession:
         """The ``count``-th session since the start; waits for it. Raises ``WaitTimeoutError``."""
         with self._lock:
             if not self._changed.wait_for(lambda: len(self._sessions) >= count, timeout):
@@ -368,7 +368,7 @@ class RealtimeServer:
         if isinstance(flavour, LiveDoor):
             return self.live.open(flavour, upgrade, self.faults)
         if flavour.call_id is None:
-            kind = TranslationSession if flavour.session_type == "translation" else LiveSession
+            kind = TranslationSession if flavour.session_type == "translation" else ServerSession
             opened = kind(flavour, self.settings, upgrade)
             opened.set_faults(self.faults)
             return opened
@@ -392,7 +392,7 @@ class RealtimeServer:
                 connection.discard()
                 return
             self._connections.add(connection)
-            if isinstance(handler, LiveSession):
+            if isinstance(handler, ServerSession):
                 self._sessions.append(handler)
                 self._changed.notify_all()
         if isinstance(handler, TwinSession):

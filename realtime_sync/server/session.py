@@ -29,7 +29,7 @@ _sessions_log = logging.getLogger("realtime_sync.server.sessions")
 _TOKEN_LIMIT = 40_000
 
 
-class LiveSession(ServedSession):
+class ServerSession(ServedSession):
     """One connection's session, live or past; also the record of what it has sent and received."""
 
     def __init__(self, flavour: Flavour, settings: SessionSettings, upgrade: Upgrade) -> None:

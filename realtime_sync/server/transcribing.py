@@ -15,14 +15,14 @@ from realtime_sync.server.usage import heard_tokens, text_tokens
 from realtime_sync.server.wire import Json, new_id
 
 if TYPE_CHECKING:
-    from realtime_sync.server.session import LiveSession
+    from realtime_sync.server.session import ServerSession
 
 _log = logging.getLogger("realtime_sync.server")
 _PREFIX = "conversation.item.input_audio_transcription."
 _LOGPROBS = "item.input_audio_transcription.logprobs"
 
 
-def recognize(session: LiveSession, audio: bytes, audio_type: str) -> Future[Recognition]:
+def recognize(session: ServerSession, audio: bytes, audio_type: str) -> Future[Recognition]:
     """Begin to recognise audio of the session's input; an error of the recogniser is the future's."""
     future: Future[Recognition] = Future()
     hints = _hints(session.options)
@@ -39,14 +39,14 @@ def recognize(session: LiveSession, audio: bytes, audio_type: str) -> Future[Rec
     return future
 
 
-def recognition_of(session: LiveSession, item: Item) -> Future[Recognition]:
+def recognition_of(session: ServerSession, item: Item) -> Future[Recognition]:
     """The recognition of an item's audio, begun if it was not yet. Called under the session's lock."""
     if item.recognition is None:
         item.recognition = recognize(session, b"".join(item.audio.values()), item.audio_type)
     return item.recognition
 
 
-def transcribe(session: LiveSession, item: Item) -> None:
+def transcribe(session: ServerSession, item: Item) -> None:
     """Tell the client what the item says, once that is known, if it asked for it. Called under the lock."""
     options = session.options["audio"]["input"]["transcription"]
     if options is not None:
@@ -54,7 +54,7 @@ def transcribe(session: LiveSession, item: Item) -> None:
         recognition_of(session, item).add_done_callback(functools.partial(_tell, session, item, model))
 
 
-def _tell(session: LiveSession, item: Item, model: str, future: Future[Recognition]) -> None:
+def _tell(session: ServerSession, item: Item, model: str, future: Future[Recognition]) -> None:
     head = {"item_id": item.id, "content_index": 0}
     error = future.exception()
     if error is not None:

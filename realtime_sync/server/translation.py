@@ -13,7 +13,7 @@ from realtime_sync.server.audio_buffer import AudioBuffer
 from realtime_sync.server.audio_formats import decode_audio
 from realtime_sync.server.auth import Flavour
 from realtime_sync.server.responder import FunctionCall, MCPCall, Reply, Turn
-from realtime_sync.server.session import LiveSession
+from realtime_sync.server.session import ServerSession
 from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.shapes import check_message
 from realtime_sync.server.speech.protocols import Hints
@@ -28,7 +28,7 @@ _KEPT_SILENCE_MS = 1000  # more than the padding and what a detector needs to be
 _PATIENCE = 60.0  # seconds for one translation
 
 
-class TranslationSession(LiveSession):
+class TranslationSession(ServerSession):
     """One translation: what is said between two silences is translated by the responder, which hears a user's item.
 
     No items, no responses, no commits: ``session.close`` translates what is left, and ends with ``session.closed``.

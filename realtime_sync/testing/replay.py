@@ -16,7 +16,7 @@ from realtime_sync.checks import check_number
 from realtime_sync.errors import WaitTimeoutError
 from realtime_sync.protocol.items import base64_size
 from realtime_sync.recording import Entry, Recording
-from realtime_sync.server import LiveSession, RealtimeServer, Script, faults
+from realtime_sync.server import RealtimeServer, Script, ServerSession, faults
 
 _log = logging.getLogger("realtime_sync.server")
 _APPENDS = ("input_audio_buffer.append", "session.input_audio_buffer.append", "session.input_audio.append")
@@ -56,7 +56,7 @@ class ReplayScript(Script):
         self.strict = strict
         self._numbers = itertools.count()
 
-    def run(self, session: LiveSession) -> None:
+    def run(self, session: ServerSession) -> None:
         """Play one connection; on a thread of the session's."""
         connections = sorted({entry.connection for entry in self.recording.entries}) or [1]
         number = connections[next(self._numbers) % len(connections)]
@@ -91,7 +91,7 @@ def replay_server(
 class _Replay:
     """One connection of the recording, played to one session."""
 
-    def __init__(self, script: ReplayScript, session: LiveSession, number: int) -> None:
+    def __init__(self, script: ReplayScript, session: ServerSession, number: int) -> None:
         self._script = script
         self._session = session
         self._number = number
@@ -227,7 +227,7 @@ class _Replay:
 class _LooseReplay(_Replay):
     """The same for a client that goes its own way."""
 
-    def __init__(self, script: ReplayScript, session: LiveSession, number: int) -> None:
+    def __init__(self, script: ReplayScript, session: ServerSession, number: int) -> None:
         super().__init__(script, session, number)
         self._place = 0  # of the next entry
         self._passed: list[dict[str, Any]] = []  # recorded messages of the client that this one has not sent yet

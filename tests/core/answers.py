@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from realtime_sync import ConversationResponseOptions
-from realtime_sync.server import LiveSession, Turn
+from realtime_sync.server import ServerSession, Turn
 
 WRITTEN = ConversationResponseOptions(content_modalities=["text"])
 ASIDE = ConversationResponseOptions(content_modalities=["text"], conversation="none")
@@ -29,7 +29,7 @@ class Gate:
         yield self.after
 
 
-def sent(live: LiveSession, wire_type: str, response_id: str | None = None) -> list[dict[str, Any]]:
+def sent(live: ServerSession, wire_type: str, response_id: str | None = None) -> list[dict[str, Any]]:
     """The server's messages of this type, of this response."""
     return [
         message
@@ -38,20 +38,20 @@ def sent(live: LiveSession, wire_type: str, response_id: str | None = None) -> l
     ]
 
 
-def sent_audio(live: LiveSession, response_id: str) -> bytes:
+def sent_audio(live: ServerSession, response_id: str) -> bytes:
     deltas = sent(live, "response.output_audio.delta", response_id)
     return b"".join(base64.b64decode(message["delta"]) for message in deltas)
 
 
-def sent_text(live: LiveSession, response_id: str, what: str = "output_text") -> str:
+def sent_text(live: ServerSession, response_id: str, what: str = "output_text") -> str:
     return "".join(message["delta"] for message in sent(live, f"response.{what}.delta", response_id))
 
 
-def errors(live: LiveSession) -> list[str | None]:
+def errors(live: ServerSession) -> list[str | None]:
     return [message["error"]["code"] for message in sent(live, "error")]
 
 
-def received(live: LiveSession, wire_type: str) -> list[dict[str, Any]]:
+def received(live: ServerSession, wire_type: str) -> list[dict[str, Any]]:
     return [message for message in list(live.received) if message["type"] == wire_type]
 
 

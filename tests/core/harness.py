@@ -11,7 +11,7 @@ import attrs
 import trustme
 
 from realtime_sync import OpenAIClient, RealtimeConversationClient, RealtimeConversationSession, Timeouts
-from realtime_sync.server import LiveSession, RealtimeServer
+from realtime_sync.server import RealtimeServer, ServerSession
 from tests.harness import Running, Scheme, client_threads, descriptors, until, within
 from tests.transport.peer import Link, Peer
 
@@ -57,7 +57,7 @@ class House(Scheme):
         return self._server or self.serve()
 
     @property
-    def live(self) -> LiveSession:
+    def live(self) -> ServerSession:
         """The server's side of the latest session."""
         return self.server.sessions[-1]
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from realtime_sync import Conversation, write_wav
-from realtime_sync.server import LiveSession, RealtimeServer, Script, Turn, expect, faults
+from realtime_sync.server import RealtimeServer, Script, ServerSession, Turn, expect, faults
 from realtime_sync.server.speech.recorded import recording_of
 from realtime_sync.server.speech.sentences import sentences
 from realtime_sync.server.voice import speak
@@ -555,16 +555,16 @@ def test_an_output_that_nobody_reads_is_no_traceback(tmp_path: Path, name: str) 
     assert (finished.returncode, finished.stderr) == (141, "")
 
 
-def refusal_of_the_latest(session: LiveSession) -> dict[str, Any]:
+def refusal_of_the_latest(session: ServerSession) -> dict[str, Any]:
     refused = {"type": "invalid_request_error", "code": "odd", "message": "That is too odd.", "param": None}
     return {"type": "error", "event_id": "e", "error": {**refused, "event_id": session.received[-1]["event_id"]}}
 
 
-def session_updated(session: LiveSession) -> dict[str, Any]:
+def session_updated(session: ServerSession) -> dict[str, Any]:
     return {"type": "session.updated", "event_id": "e", "session": session.received[-1]["session"]}
 
 
-def item_added(session: LiveSession) -> dict[str, Any]:
+def item_added(session: ServerSession) -> dict[str, Any]:
     item = session.received[-1]["item"]
     return {"type": "conversation.item.added", "event_id": "e", "previous_item_id": None, "item": item}
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from realtime_sync import ConversationSessionOptions, ConversationTool
-from realtime_sync.server import LiveSession, MCPCall, Reply, Turn
+from realtime_sync.server import MCPCall, Reply, ServerSession, Turn
 
 DOCS = ConversationTool.create_mcp_tool("docs", "https://docs.test/mcp", require_approval="always")
 FREE = ConversationTool.create_mcp_tool("docs", "https://docs.test/mcp", require_approval="never")
@@ -39,12 +39,12 @@ def calling(*rounds: tuple[MCPCall, ...]) -> Callable[[Turn], Reply]:
     return answer
 
 
-def created(live: LiveSession) -> int:
+def created(live: ServerSession) -> int:
     """How many responses the server was asked for."""
     return sum(message["type"] == "response.create" for message in list(live.received))
 
 
-def decisions(live: LiveSession) -> list[tuple[bool, Any]]:
+def decisions(live: ServerSession) -> list[tuple[bool, Any]]:
     items = [message["item"] for message in list(live.received) if message["type"] == "conversation.item.create"]
     return [(item["approve"], item.get("reason")) for item in items if item["type"] == "mcp_approval_response"]
 

@@ -355,7 +355,7 @@ def test_no_key_is_shown(server: RealtimeServer, open_peer: Callable[..., Peer])
     assert "secret" not in str(told)
     open_peer(server, headers=("Authorization: Bearer sk-very-secret",)).recv()
     shown = repr(server.wait_for_session())
-    assert shown == "<LiveSession /v1/realtime open, 0 received, 1 sent>"
+    assert shown == "<ServerSession /v1/realtime open, 0 received, 1 sent>"
 
 
 def test_a_long_answer_goes_on_while_pings_are_answered_and_messages_read(open_peer: Callable[..., Peer]) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from realtime_sync.errors import UsageError
 from realtime_sync.server import RealtimeServer, Script, Turn, expect, faults
-from realtime_sync.server.session import LiveSession
+from realtime_sync.server.session import ServerSession
 from tests.server.conftest import TIMEOUT, Peer
 from tests.server.sounds import silence, tone
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_script_sends_exactly_its_steps_and_waits_where_it_says(open_peer: Callable[..., Peer]) -> None:
-    def echo(session: LiveSession) -> dict[str, Any]:
+    def echo(session: ServerSession) -> dict[str, Any]:
         return {"type": "echo", "of": session.received[-1]["type"]}
 
     steps = [
@@ -118,7 +118,7 @@ def test_a_script_shows_its_steps_and_what_failed() -> None:
 
 
 def test_a_step_that_raises_is_a_failure_of_the_script(open_peer: Callable[..., Peer]) -> None:
-    def check(session: LiveSession) -> None:
+    def check(session: ServerSession) -> None:
         raise AssertionError(f"{len(session.received)} messages")
 
     script = Script([{"type": "first"}, check])

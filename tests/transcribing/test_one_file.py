@@ -26,7 +26,7 @@ from realtime_sync import (
     transcribe,
 )
 from realtime_sync.server import RealtimeServer, Refusal, Script, expect, faults
-from realtime_sync.server.session import LiveSession
+from realtime_sync.server.session import ServerSession
 from realtime_sync.server.speech import Speech
 from tests.server.sounds import silence, tone
 from tests.server.speech.told_parts import ToldRecognizer, speech
@@ -48,7 +48,7 @@ def server() -> Iterator[RealtimeServer]:
         yield running
 
 
-def received(session: LiveSession, wire_type: str) -> list[dict[str, Any]]:
+def received(session: ServerSession, wire_type: str) -> list[dict[str, Any]]:
     return [told for told in session.received if told["type"] == wire_type]
 
 
@@ -136,7 +136,7 @@ def test_progress_is_told_in_seconds(server: RealtimeServer) -> None:
 class Stumbling:
     """A transcriber that does something the first time that it hears the third piece."""
 
-    def __init__(self, act: Callable[[LiveSession], object]) -> None:
+    def __init__(self, act: Callable[[ServerSession], object]) -> None:
         self.act = act
         self.server: RealtimeServer
         self.stumbled = False
@@ -148,7 +148,7 @@ class Stumbling:
         return seconds(pcm, rate)
 
 
-def fail(session: LiveSession) -> None:
+def fail(session: ServerSession) -> None:
     raise ValueError("I did not catch that")
 
 
@@ -162,7 +162,7 @@ def fail(session: LiveSession) -> None:
     ],
     ids=["lost", "closed", "error", "failed"],
 )
-def test_what_may_pass_costs_nothing_that_was_done(act: Callable[[LiveSession], object]) -> None:
+def test_what_may_pass_costs_nothing_that_was_done(act: Callable[[ServerSession], object]) -> None:
     stumbling = Stumbling(act)
     with RealtimeServer(transcriber=stumbling) as server:
         stumbling.server = server

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import websocket
 
-from realtime_sync.server import LiveSession, RealtimeServer, Refusal, Reply, Turn, faults
+from realtime_sync.server import RealtimeServer, Refusal, Reply, ServerSession, Turn, faults
 from realtime_sync.server.voice import speak
 from tests.core.answers import Gate
 from tests.core.harness import KEY, Running, until
@@ -237,7 +237,7 @@ class Page:
 SPEECH = speak("hello there") + bytes(48 * 900)
 
 
-def truncated(live: LiveSession) -> dict[str, Any]:
+def truncated(live: ServerSession) -> dict[str, Any]:
     return live.wait_for_message("conversation.item.truncate", 30)
 
 

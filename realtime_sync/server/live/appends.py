@@ -40,7 +40,7 @@ class TwinAppends:
         if kind != "instructions":
             session.delegations.acknowledge_no_more()
         if kind == "commentary":
-            session.mouth.say(session.in_own_words(content), start if session.stands else start - GRID_MS)
+            session.mouth.say(content, start if session.stands else start - GRID_MS, retold=True)
         session.heard_context(kind, content)
 
     def _check(self, message: Json) -> None:

@@ -69,7 +69,7 @@ class TwinCallSession(TwinSession):
 
     def _flow(self) -> None:
         with self.lock:
-            if self.is_over or self.ended_by:
+            if self.has_ended:
                 return
             piece = bytes(self._said[:_PIECE])
             del self._said[:_PIECE]

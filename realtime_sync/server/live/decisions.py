@@ -48,6 +48,10 @@ class DecisionsTarget(DelegationTarget):
         else:
             super().take(message)
 
+    def close(self) -> None:
+        """See ``DelegationTarget``."""
+        self.items.clear()
+
     def _add(self, message: Json) -> None:
         item = {"id": new_id("item"), **message["item"]}
         if "role" not in item and "type" not in item:

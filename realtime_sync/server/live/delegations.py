@@ -23,7 +23,7 @@ class TwinDelegations:
         self._acknowledgements: dict[str, Cancel] = {}  # by the delegation's id, until they are said
 
     def create(self, *, after_words: bool) -> str:
-        """DelegateWork, right behind the last of the user's words that was heard, or at once. Returns the id."""
+        """Delegate, right behind the last of the user's words that was heard, or at once. Returns the id."""
         session, own = self._session, new_id("item")
         heard = session.ears.last
         offset = int(session.timeline_ms) if heard is None else heard.start_ms
@@ -36,6 +36,8 @@ class TwinDelegations:
 
     def _tell(self, own: str, offset_ms: int, *, again: bool = True) -> None:
         session = self._session
+        if session.has_ended:
+            return
         target = str(session.options["delegation"]["type"])
         delegation: Json = {"id": own, "type": "delegation", "target": target}
         begin = session.target.prepare(delegation)

@@ -45,6 +45,10 @@ class Ears:
         if self._session.settings.speech.understands:
             self._listener = TwinListener(self._session)
 
+    def end(self) -> None:
+        """The session is over: nothing is listened to any more."""
+        self._listener = None
+
     def hear_words(self, text: str, start_ms: Optional[float] = None, length_ms: Optional[float] = None) -> None:
         """The user says this: from there on, for so long; None: from now on, as long as it takes."""
         session = self._session

@@ -73,7 +73,7 @@ class LiveRules:
         backend: What a Responses backend answers and calls. None: what the server's responder does.
         yields: Whether the model goes silent when the user speaks. None: if there is a brain.
         in_own_words: What the model says for a commentary, or for a backend's answer: by default, the same. It is
-            called under the session's lock, and must wait for nothing.
+            called on a thread of its own.
         acknowledgement: What the model says when it delegates; empty for nothing.
         words_ahead_ms: How much ahead of their sound the model's words are told; up to 400 was seen.
         usage_seconds: Seconds by the clock between two ``session.usage.updated``. None: 15, on Azure's path 60; 0:

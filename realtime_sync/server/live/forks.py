@@ -21,7 +21,7 @@ _of_browser = record({**_common, "client": BROWSER})
 
 
 class TwinFork(TwinSession):
-    """A fork over a WebSocket. ``original``: the session that has ended."""
+    """A fork over a WebSocket."""
 
     def __init__(
         self,
@@ -33,18 +33,21 @@ class TwinFork(TwinSession):
         upgrade: Upgrade,
     ) -> None:
         super().__init__(door, policy, rules, settings, upgrade)
-        self.original = original
+        self._original: Optional[TwinSession] = original  # until it begins: an old session may be forgotten
 
     def begin(self, session: Json, event_id: Optional[str] = None) -> None:
         """See ``TwinSession``."""
         with self.lock:
             super().begin(session, event_id)
-            self.talk.goes_on_from(self.original.talk)
+            original, self._original = self._original, None
+            assert original is not None
+            self.talk.goes_on_from(original.talk)
 
     def start_settings(self, told: Json) -> Json:
         """See ``TwinSession``: they say only what is to differ from the original."""
         _of_socket(told, "session")
-        settings = _forked(self.original, told)
+        assert self._original is not None
+        settings = _forked(self._original, told)
         check_start(settings)
         return settings
 

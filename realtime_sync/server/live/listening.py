@@ -111,6 +111,8 @@ class TwinListener:
             except Exception:  # user code; the service would tell of no words
                 _log.warning("speech could not be recognised", exc_info=True)
             with self._session.lock:
+                if self._session.has_ended:
+                    return
                 words: Sequence[str] = recognition.text.split() if recognition.understood else ()
                 if goes_on:
                     self._is_busy = False

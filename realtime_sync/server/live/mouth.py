@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import functools
+import logging
 from typing import TYPE_CHECKING, Callable, Iterable, Optional
 
 import attrs
@@ -17,6 +19,7 @@ from realtime_sync.server.voice import SAMPLE_RATE
 if TYPE_CHECKING:
     from realtime_sync.server.live.session import TwinSession
 
+_log = logging.getLogger("realtime_sync.server")
 # These need no time, so that what is said begins when it should, also by a manual clock.
 _AT_ONCE = (LetterSynthesizer, RecordedSynthesizer)
 
@@ -34,38 +37,65 @@ class _Speech:
         return len(self.pcm) / 2 / SAMPLE_RATE * 1000
 
 
+@attrs.frozen
+class _Line:
+    """What waits to be said, not before this place of the timeline. ``retold``: in the model's own words."""
+
+    text: str
+    at_ms: Optional[float]
+    retold: bool
+
+
 class Mouth:
-    """The speaking of one session."""
+    """The speaking of one session. What takes time is done without its lock, by one thread: so it stays in order."""
 
     def __init__(self, session: TwinSession) -> None:
         self._session = session
+        self._lines: collections.deque[_Line] = collections.deque()
+        self._has_thread = False  # for the lines
+        self._hushes = 0
         self._until_ms = 0.0  # where what is to be said ends
         self._plans: list[tuple[float, Cancel]] = []  # where on the timeline what happens
         self.told = 0
         """How many pieces of words have been told."""
 
-    @property
-    def until_ms(self) -> float:
-        """Where on the timeline what is to be said ends, or has ended."""
-        return self._until_ms
-
-    def say(self, text: str, at_ms: Optional[float] = None) -> None:
+    def say(self, text: str, at_ms: Optional[float] = None, *, retold: bool = False) -> None:
         """Say this, behind all that is to be said already; not before this place of the timeline if one is told.
 
-        It begins a little later if the voice takes its time.
+        ``retold``: in the model's own words. It begins a little later if these or the voice take their time.
         """
-        if isinstance(self._session.settings.speech.synthesizer, _AT_ONCE):
-            self._say(text, at_ms)
-        else:
-            self._session.start_thread(lambda: self._say(text, at_ms), "voice")
+        line, session = _Line(text, at_ms, retold), self._session
+        with session.lock:
+            if session.has_ended:
+                return
+            takes_time = not isinstance(session.settings.speech.synthesizer, _AT_ONCE)
+            if not self._has_thread:
+                if not takes_time and not (retold and session.has_own_words):
+                    self._plan(self._spoken(line), at_ms)
+                    return
+                session.start_thread(self._say_lines, "voice")  # it waits for the lock
+                self._has_thread = True
+            self._lines.append(line)
 
-    def _say(self, text: str, at_ms: Optional[float]) -> None:
-        speech = self._spoken(text)
-        with self._session.lock:
-            if not self._session.is_over:
-                self._plan(speech, at_ms)
+    def _say_lines(self) -> None:
+        session, lock = self._session, self._session.lock
+        while True:
+            with lock:
+                if not self._lines:
+                    self._has_thread = False
+                    return
+                line, hushes = self._lines.popleft(), self._hushes
+            try:
+                speech = self._spoken(line)
+            except Exception:  # user code; the service's model would say nothing
+                _log.exception("the voice of a live session failed")
+                continue
+            with lock:
+                if hushes == self._hushes and not session.has_ended:
+                    self._plan(speech, line.at_ms)
 
-    def _spoken(self, text: str) -> _Speech:
+    def _spoken(self, line: _Line) -> _Speech:
+        text = self._session.in_own_words(line.text) if line.retold else line.text
         parts: Iterable[Spoken] = self._session.settings.speech.synthesizer.speak(
             [text], voice=self._session.voice, speed=1.0, rate=SAMPLE_RATE
         )
@@ -94,6 +124,8 @@ class Mouth:
 
     def hush(self) -> None:
         """Go silent: what has not been said is not said any more. Called under the lock."""
+        self._hushes += 1
+        self._lines.clear()
         for _, cancel in self._plans:
             cancel()
         self._plans.clear()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import struct
 import tempfile
 import threading
@@ -12,18 +14,23 @@ from realtime_sync.server.live.sound import BYTES_PER_MS, at_24_khz
 from realtime_sync.server.voice import SAMPLE_RATE
 from realtime_sync.server.wire import Json
 
+_log = logging.getLogger("realtime_sync.server")
 _CHUNK = 1 << 16
 _USER, _MODEL = 0, 1
 
 
 class TwinRecording:
-    """The two sides of a session, each piece at its place on the timeline. A ``Watcher``."""
+    """The two sides of a session, each piece at its place on the timeline. A ``Watcher``.
+
+    ``is_lost``: whether it could not be written (a full disk), so that nothing of it is kept.
+    """
 
     def __init__(self, audio_format: Json) -> None:
         self._format = audio_format
         self._lock = threading.Lock()  # guards the files and their lengths
         self._sides = (tempfile.TemporaryFile(), tempfile.TemporaryFile())  # noqa: SIM115  closed by close()
         self._lengths = [0, 0]
+        self.is_lost = False
 
     def on_event(self, text: str, event: Json) -> None:
         """See ``Watcher``."""
@@ -39,10 +46,17 @@ class TwinRecording:
     def _put(self, side: int, audio: bytes, start_ms: float) -> None:
         with self._lock:
             file = self._sides[side]
-            # What is between two pieces reads as zeros, which are silence.
-            file.seek(max(self._lengths[side], round(start_ms) * BYTES_PER_MS))
-            file.write(at_24_khz(audio, self._format))
-            self._lengths[side] = file.tell()
+            if file.closed:
+                return
+            try:
+                # What is between two pieces reads as zeros, which are silence.
+                file.seek(max(self._lengths[side], round(start_ms) * BYTES_PER_MS))
+                file.write(at_24_khz(audio, self._format))
+                self._lengths[side] = file.tell()
+            except OSError:  # the session, and the clock's thread, go on without it
+                _log.exception("a live session cannot be recorded any more")
+                self.is_lost = True
+                self._forget()
 
     def wav(self) -> tuple[int, Iterator[bytes]]:
         """A WAV, left the user, right the model: how many bytes it has, and they, piece by piece."""
@@ -66,11 +80,17 @@ class TwinRecording:
 
     def _read(self, side: int, at: int, count: int) -> bytes:
         with self._lock:
+            if self._sides[side].closed:
+                raise ConnectionAbortedError("the recording was forgotten while it was downloaded")
             self._sides[side].seek(at)
             return self._sides[side].read(count).ljust(count, b"\0")
 
     def close(self) -> None:
         """Forget it."""
         with self._lock:
-            for file in self._sides:
+            self._forget()
+
+    def _forget(self) -> None:
+        for file in self._sides:
+            with contextlib.suppress(OSError):  # of what it had not written yet
                 file.close()

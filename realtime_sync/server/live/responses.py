@@ -118,8 +118,9 @@ class ResponsesTarget(DelegationTarget):
     def close(self) -> None:
         """See ``DelegationTarget``. What runs may come to its end, of which nobody is told."""
         self._waiting.clear()
+        self.items.clear()
         if self._running is not None:
-            self._running.cancelled.set()
+            self._running.cancel()
 
 
 class _BackendResponse:
@@ -127,13 +128,18 @@ class _BackendResponse:
 
     def __init__(self, target: ResponsesTarget, own_id: str, delegation_id: Optional[str]) -> None:
         self.id = own_id
-        self.cancelled = threading.Event()
+        self._cancelled, self._wake = threading.Event(), threading.Event()
         self._target = target
         self._session = target.session
         self._delegation_id = delegation_id
         self._settings: Json = self._session.options["delegation"]["responses"]
         self._sequence = self._outputs = 0
         self._snapshot: Json = {}
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more."""
+        self._cancelled.set()
+        self._wake.set()
 
     def begin(self, previous_id: Optional[str]) -> None:
         """Tell that it is in progress, and have it answered on a thread. Called under the lock."""
@@ -180,7 +186,7 @@ class _BackendResponse:
             modalities=["text"],
             params={},
             session=self._session.options,
-            cancelled=self.cancelled,
+            cancelled=self._cancelled,
         )
 
     # On its thread ------------------------------------------------------------------------------------------------
@@ -193,7 +199,7 @@ class _BackendResponse:
         except Exception:  # user code; the service tells of it as of any other failure
             _log.exception("the responder failed, as a Responses backend")
         with self._session.lock:
-            if not (self.cancelled.is_set() or self._session.is_over):
+            if not self._cancelled.is_set():
                 self._tell(answer)
             self._target.is_done(self)
 
@@ -205,7 +211,7 @@ class _BackendResponse:
             if isinstance(piece, FunctionCall):
                 calls.append(piece)
             elif isinstance(piece, Reply):
-                pause(self._session.clock, piece.delay, threading.Event(), self.cancelled.is_set)
+                pause(self._session.clock, piece.delay, self._wake, self._cancelled.is_set)
                 text += piece.text
                 calls.extend(piece.function_calls)
             else:
@@ -240,7 +246,7 @@ class _BackendResponse:
         self._emit("response.completed", response=done)
         if answer.text and (self._delegation_id is not None or self._target.may_speak):
             self._session.delegations.acknowledge_no_more()
-            self._session.mouth.say(self._session.in_own_words(answer.text))
+            self._session.mouth.say(answer.text, retold=True)
         self._target.may_speak = False
 
     def _tell_call(self, call: FunctionCall) -> None:

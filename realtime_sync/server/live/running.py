@@ -66,6 +66,11 @@ class RunningSession(ServedSession):
         self._stalled: list[tuple[bytes, float]] = []
 
     @property
+    def has_ended(self) -> bool:
+        """Whether its end has been told, or nobody is there to be told of it."""
+        return self.is_over or self.ended_by is not None
+
+    @property
     def timeline_ms(self) -> float:
         """Where the timeline is, in milliseconds."""
         with self.lock:
@@ -99,7 +104,7 @@ class RunningSession(ServedSession):
     def pump(self) -> None:
         """Do what is due on the timeline, and send the sound that is ready."""
         with self.lock:
-            if self.is_over or self.ended_by or not self.timeline.has_begun:
+            if self.has_ended or not self.timeline.has_begun:
                 return
             now = self.clock.monotonic()
             model_ms = self.timeline.model_ms(now)
@@ -108,6 +113,12 @@ class RunningSession(ServedSession):
             while (due := self.schedule.take_due(model_ms)) is not None:
                 self._do(due[1])
             self._set_timer(model_ms, now)
+
+    def forget(self) -> None:
+        """Keep no sound of a session that is over, and nothing that was to come."""
+        self.schedule, self.track = Timers(), OutputTrack(format_of(None))
+        self._stalled.clear()
+        self.history.clear()
 
     def _do(self, act: Callable[[], None]) -> None:
         """Do what is due. The clock's thread, which is that of all sessions, survives what it raises."""

@@ -35,7 +35,7 @@ from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.wire import Json, Refused, new_id
 
 if TYPE_CHECKING:
-    from realtime_sync.server.session import LiveSession
+    from realtime_sync.server.session import ServerSession
 
 _log = logging.getLogger("realtime_sync.server")
 # As for other sessions: one line when a session begins and one when it ends. Never a key or a text.
@@ -139,10 +139,18 @@ class TwinSession(RunningSession):
         voice = self.options["audio"]["output"]["voice"]
         return str(voice["id"] if isinstance(voice, dict) else voice)
 
+    @property
+    def has_own_words(self) -> bool:
+        """Whether somebody must be asked for them."""
+        return self.rules.in_own_words is not str
+
     def in_own_words(self, content: str) -> str:
         """What the model says for what it was told to say."""
         try:
-            return self.rules.in_own_words(content)
+            told: object = self.rules.in_own_words(content)
+            if not isinstance(told, str):
+                raise TypeError(f"in_own_words must return a text, not {type(told).__name__}")
+            return told
         except Exception:  # user code
             _log.exception("in_own_words failed; the text is said as it is")
             return content
@@ -164,7 +172,7 @@ class TwinSession(RunningSession):
         script = self.settings.script
         if script is not None:
             # A script needs nothing but what every session has.
-            self.start_thread(lambda: script.run(cast("LiveSession", self)), "script")
+            self.start_thread(lambda: script.run(cast("ServerSession", self)), "script")
 
     def on_end(self, code: int, reason: str, *, by_client: bool) -> None:
         """See ``Handler``."""
@@ -173,6 +181,11 @@ class TwinSession(RunningSession):
             self.is_over = True
             self._cancel_timers()
             self.target.close()
+            self.decisions.close()
+            self.talk.end()
+            self.ears.end()
+            self.mouth.hush()
+            self.forget()
             model = "no model" if self.session is None else printable(str(self.session["model"]))
         seconds = time.monotonic() - self.opened_at
         how = "connection lost" if code == 1006 else f"closed by the {'client' if by_client else 'server'} with {code}"
@@ -191,7 +204,7 @@ class TwinSession(RunningSession):
     @property
     def _is_ending(self) -> bool:
         """Whether nothing that comes is answered any more."""
-        return self._closing or self.ended_by is not None
+        return self._closing or self.has_ended
 
     def _handle(self, message: Json) -> None:
         if self._is_ending:
@@ -254,15 +267,16 @@ class TwinSession(RunningSession):
     def begin(self, session: Json, event_id: Optional[str] = None) -> None:
         """Start with these settings, as they are told."""
         with self.lock:
+            recording = TwinRecording(format_of(session)) if session.get("store") else None  # may find no room
             self.session = session
             self.track = OutputTrack(format_of(session))
             self.target = self._target_of(str(session["delegation"]["type"]))
             self.ears.begin()
             self.talk.begin()
             _sessions_log.info("%s began: %s, live session", self.id, printable(str(session["model"])))
-            if self.stored:
-                self.recording = TwinRecording(format_of(session))
-                self.watchers.append(self.recording)
+            if recording is not None:
+                self.recording = recording
+                self.watchers.append(recording)
             self.emit({"type": "session.started", "session": session}, event_id)
             self._timers["expiry"] = self.clock.call_later(self.rules.session_seconds, lambda: self.end("expired"))
             self._timers["silence"] = self.clock.call_later(self.rules.silence_seconds, self._end_if_silent)
@@ -347,7 +361,7 @@ class TwinSession(RunningSession):
 
     def _tell_usage(self) -> None:
         with self.lock:
-            if not (self.is_over or self.ended_by):
+            if not self.has_ended:
                 ratio = {"usage_ratio": min(1.0, self._context_tokens() / _CONTEXT_TOKENS)}
                 usage = {"seconds": self.seconds}
                 self.emit({"type": "session.usage.updated", "usage": usage, "context_window": ratio})
@@ -365,11 +379,14 @@ class TwinSession(RunningSession):
     def end(self, reason: str, event_id: Optional[str] = None) -> None:
         """End the session: what sounds is sent, then ``session.closed`` with this reason, then nothing more."""
         with self.lock:
-            if self.is_over or self.ended_by or self.session is None:
+            if self.has_ended or self.session is None:
                 return
             self.target.close()
             self.pump()
             self._send_sound(rest=True)
+            if self.recording is not None and self.recording.is_lost:
+                told = "The session's recording could not be stored."
+                self.refuse(Refused("session_storage_failed", told, kind="server_error"))
             self.ended_by = reason
             self.emit(self._closed(reason), event_id)
             self._cancel_timers()

@@ -63,11 +63,13 @@ class LiveSessions:
         with self._lock:
             self._sessions.append(session)
             over = [] if self._settings.record else [known for known in self._sessions if known.is_over]
-            for known in over[: max(0, len(over) - _KEPT)]:
+            forgotten = over[: max(0, len(over) - _KEPT)]
+            for known in forgotten:
                 self._sessions.remove(known)
             recorded = [known for known in self._sessions if known.is_over and known.recording is not None]
+            forgotten += recorded[: max(0, len(recorded) - _RECORDINGS)]
             self._changed.notify_all()
-        for known in recorded[: max(0, len(recorded) - _RECORDINGS)]:
+        for known in forgotten:
             known.forget_recording()
 
     def wait_for(self, count: int, timeout: float) -> TwinSession:
@@ -89,7 +91,7 @@ class LiveSessions:
     def going_on(self, session_id: str) -> TwinSession:
         """The session with this id, which has started and not ended."""
         session = self._find(session_id)
-        if session.is_over or session.ended_by:
+        if session.has_ended:
             raise session_not_found()
         return session
 
@@ -98,7 +100,7 @@ class LiveSessions:
         session = self._find(session_id)
         if not session.stored:
             raise session_not_found()
-        if not session.is_over and not session.ended_by:
+        if not session.has_ended:
             told = "The session has not ended, so it cannot be forked, and its recording is not complete."
             raise Refused("session_not_ended", told, "session_id", status=409)
         return session
@@ -106,7 +108,7 @@ class LiveSessions:
     def recording(self, session_id: str) -> TwinRecording:
         """That of the session with this id."""
         recording = self.stored(session_id).recording
-        if recording is None:
+        if recording is None or recording.is_lost:
             raise session_not_found()
         return recording
 

@@ -42,7 +42,7 @@ class TwinSideband(ServedSession):
                 if at_ms >= since:
                     self.send_as_it_is(event)
             self.session.watchers.append(self)
-            if self.session.is_over:
+            if self.session.has_ended:
                 self.close(None)
 
     def on_end(self, code: int, reason: str, *, by_client: bool) -> None:

@@ -30,6 +30,7 @@ class TwinTalk:
         self._user = self._model = ""  # what has been said since the brain was asked
         self._no_answer: Cancel = lambda: None
         self._no_hush: Cancel = lambda: None
+        self._is_over = threading.Event()
         self._brain: Optional[LiveBrain] = session.rules.brain
         if self._brain is None and session.settings.speech.understands:
             self._brain = ResponderBrain(session.settings.responder)
@@ -51,6 +52,10 @@ class TwinTalk:
         for role, text in (("user", other._user.strip()), ("assistant", other._model.strip())):
             if text:
                 self._add(role, text)
+
+    def end(self) -> None:
+        """The session is over: nobody waits for the brain any more."""
+        self._is_over.set()
 
     def was_said(self, role: str, text: str) -> None:
         """Somebody's words were told."""
@@ -88,6 +93,8 @@ class TwinTalk:
             said = brain(turn)
             pieces: Iterable[LivePiece] = [said] if isinstance(said, (str, DelegateWork)) else said
             for piece in pieces:
+                if self._is_over.is_set():
+                    return
                 if isinstance(piece, DelegateWork):
                     self._session.delegate()
                 else:
@@ -107,7 +114,7 @@ class TwinTalk:
             modalities=["audio"],
             params={},
             session=options,
-            cancelled=threading.Event(),
+            cancelled=self._is_over,
         )
 
     def _add(self, role: str, text: str) -> None:

@@ -117,6 +117,17 @@ class Call:
         return self.peer.rest()
 
 
+def said(call: Call) -> str:
+    return "".join(each["delta"] for each in call.twin.sent if each["type"] == "session.output_transcript.delta")
+
+
+def until_planned(call: Call) -> None:
+    """Let the threads of a session end, which have planned what is said."""
+    for thread in call.twin.threads:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
 @pytest.fixture
 def open_call() -> Iterator[Callable[..., Call]]:
     """Opens sessions: ``open_call(rules=LiveRules(...), server={...}, instructions="...")``."""

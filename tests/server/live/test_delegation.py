@@ -7,7 +7,7 @@ from typing import Any, Callable
 import pytest
 
 from realtime_sync.server import LiveFaults, LiveRules
-from tests.server.live.conftest import Call, LivePeer
+from tests.server.live.conftest import Call, LivePeer, until_planned
 
 Json = dict[str, Any]
 OpenCall = Callable[..., Call]
@@ -54,6 +54,7 @@ def test_what_is_no_commentary_is_not_spoken(open_call: OpenCall, kind: str) -> 
 def test_commentary_is_said_in_the_model_s_own_words(open_call: OpenCall) -> None:
     call = open_call(LiveRules(in_own_words=lambda content: f"So: {content}"))
     call.commentary("Done.")
+    until_planned(call)
     call.silence(3.0)
     call.hang_up()
     assert call.peer.text("output") == "So: Done."
@@ -62,6 +63,7 @@ def test_commentary_is_said_in_the_model_s_own_words(open_call: OpenCall) -> Non
 def test_own_words_that_fail_are_those_of_the_commentary(open_call: OpenCall, caplog: pytest.LogCaptureFixture) -> None:
     call = open_call(LiveRules(in_own_words=lambda content: content[100]))
     call.commentary("Done.")
+    until_planned(call)
     call.silence(3.0)
     call.hang_up()
     assert call.peer.text("output") == "Done."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import gc
 import http.client
 import io
 import json
 import wave
+import weakref
 from typing import Any, Callable
 
 import pytest
@@ -15,7 +17,9 @@ from openai.types.live.live_create_response import LiveCreateResponse
 from openai.types.webhooks import LiveTransportConnectedWebhookEvent, LiveTransportIncomingWebhookEvent
 
 from realtime_sync import UsageError
-from realtime_sync.server import LiveRules, RealtimeServer, TwinSession
+from realtime_sync.server import LiveRules, RealtimeServer, TwinSession, connection
+from realtime_sync.server.live import recordings, sessions
+from realtime_sync.server.served import ServedSession
 from realtime_sync.server.wire import new_id
 from realtime_sync.testing import ManualClock
 from realtime_sync.web.webhooks import (
@@ -340,6 +344,52 @@ def test_a_sideband_may_end_the_session(open_call: OpenCall) -> None:
     assert call.twin.wait_until_closed() == 1005
 
 
+def test_a_sideband_that_comes_as_the_session_ends_is_closed(
+    server: RealtimeServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = LivePeer(server)
+    first.start()
+    twin = server.wait_for_live_session()
+
+    def opened(*arguments: Any) -> Any:
+        handler = RealtimeServer.new_handler(server, *arguments)
+        twin.end("content")  # whose peer takes its time to answer the close
+        return handler
+
+    monkeypatch.setattr(server, "new_handler", opened)
+    with beside(server, twin.id) as peer:
+        assert peer.rest() == 1005
+        assert peer.types()[-1:] == ["session.closed"]
+    assert not twin.is_over
+    first.ws.shutdown()
+
+
+@pytest.mark.parametrize("who", ["the socket of the session", "a sideband"])
+def test_who_reads_nothing_is_dropped_before_much_waits_for_it(who: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_MOST_QUEUED", 256 * 1024)
+    clock = ManualClock()
+    with RealtimeServer(clock=clock, ping_interval=None, record=False) as server:
+        if who == "a sideband":
+            created(server)
+            twin = server.wait_for_live_session()
+            peer = beside(server, twin.id)
+            until(lambda: len(twin.watchers) == 2)
+        else:
+            peer = LivePeer(server)
+            peer.start()
+            twin = server.wait_for_live_session()
+        served = [each for each in (twin, *twin.watchers) if isinstance(each, ServedSession) and each.connection]
+        (served_socket,) = served
+        for _ in range(3000):
+            twin.take_audio(silence(100))
+            clock.advance(0.1)
+            if served_socket.is_over:
+                break
+        assert served_socket.wait_until_closed() == 1006
+        assert twin.is_over == (who != "a sideband")
+        peer.ws.shutdown()
+
+
 def test_a_sideband_leaves_no_trace_when_it_goes(server: RealtimeServer) -> None:
     twin = server.wait_for_live_session() if created(server) else None
     assert isinstance(twin, TwinSession)
@@ -438,6 +488,21 @@ def test_a_fork_knows_what_was_said() -> None:
             assert [text.strip() for text in heard] == ["My colour is turquoise.", "Which one?"]
 
 
+def test_a_fork_keeps_nothing_of_its_original_but_what_was_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sessions, "_KEPT", 0)
+    with RealtimeServer(record=False) as server:
+        with LivePeer(server) as peer:
+            session_id = peer.start(store=True)["id"]
+            original = weakref.ref(server.wait_for_live_session())
+            peer.say("session.close")
+            peer.rest()
+        until(lambda: original().is_over)  # type: ignore[union-attr]
+        with LivePeer(server, f"{PATH}/{session_id}/fork") as peer:
+            peer.say("session.start", session={})
+            peer.until("session.started")
+            until(lambda: gc.collect() is not None and original() is None)
+
+
 # Recordings ----------------------------------------------------------------------------------------------------------
 
 
@@ -469,6 +534,40 @@ def test_a_recording_has_each_side_at_its_place(open_call: OpenCall, audio_forma
     assert (round(sounding[0] / 24, -1), round(sounding[-1] / 24, -1)) == (300, 600)
     assert max(map(abs, right)) < 100
     assert len(left) >= 24 * 1500
+
+
+def test_a_recording_that_cannot_be_written_is_lost_and_nothing_else(
+    open_call: OpenCall, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recordings.tempfile, "TemporaryFile", lambda: open("/dev/full", "w+b"))  # noqa: SIM115
+    call = open_call(store=True)
+    call.silence(3.0)
+    call.commentary("All is well.")
+    call.silence(3.0)
+    call.hang_up()
+    assert call.peer.text("output") == "All is well."
+    assert "cannot be recorded any more" in caplog.text
+    assert [event["error"]["code"] for event in call.peer.events if event["type"] == "error"] == [
+        "session_storage_failed"
+    ]
+    not_found(post(call.server, f"{PATH}/{call.twin.id}/content", method="GET"))
+
+
+def test_a_download_breaks_off_if_its_recording_is_forgotten(
+    open_call: OpenCall, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = open_call(store=True)
+    assert call.twin.recording is not None
+    call.twin.recording.on_input_audio(silence(100), 600_000.0)  # ten minutes
+    call.hang_up()
+    connection = http.client.HTTPConnection("127.0.0.1", call.server.port, timeout=10)
+    connection.request("GET", f"{PATH}/{call.twin.id}/content", headers={"authorization": "Bearer any-key"})
+    answer = connection.getresponse()
+    call.twin.forget_recording()
+    with pytest.raises(http.client.IncompleteRead):
+        answer.read()
+    connection.close()
+    assert "a connection ended with an error" not in caplog.text
 
 
 def test_a_session_that_was_not_stored_has_no_recording(server: RealtimeServer) -> None:

@@ -16,7 +16,7 @@ from realtime_sync.server.speech.protocols import Hints, Recognition
 from realtime_sync.server.speech.recorded import recorded_speech
 from realtime_sync.server.speech.without_models import LetterSynthesizer
 from realtime_sync.server.vad import EnergyDetector
-from tests.server.live.conftest import Call
+from tests.server.live.conftest import Call, said, until_planned
 from tests.server.sounds import silence, tone
 
 Json = dict[str, Any]
@@ -30,19 +30,8 @@ def recording(name: str) -> bytes:
         return file.readframes(file.getnframes())
 
 
-def said(call: Call) -> str:
-    return "".join(each["delta"] for each in call.twin.sent if each["type"] == "session.output_transcript.delta")
-
-
 def is_output(event: Json) -> bool:
     return bool(event["type"] == "session.output_transcript.delta")
-
-
-def until_planned(call: Call) -> None:
-    """Let the brain's thread end, which has planned what is said."""
-    for thread in call.twin.threads:
-        thread.join(10)
-        assert not thread.is_alive()
 
 
 def converse(call: Call, text: str, seconds: float = 6.0) -> None:
