@@ -69,8 +69,7 @@ VOCABULARY = Vocabulary(
 class LiveExchange:
     """What is kept of one connection; see ``Exchange``."""
 
-    def __init__(self, state: LiveState) -> None:
-        self._state = state
+    def __init__(self) -> None:
         self.started = False  # on this connection
         self.closed: Optional[LiveSessionClosedUpdate] = None
         self.said_all = Flag()  # ``session.closed`` has come, or is not waited for (any more)
@@ -156,7 +155,7 @@ class LiveState:
 
     def new_exchange(self) -> LiveExchange:
         """See ``SessionState``."""
-        return LiveExchange(self)
+        return LiveExchange()
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
         """See ``SessionState``."""
