@@ -289,6 +289,7 @@ class LiveEngine(Engine):
                 self.start_thread(lambda: self._leave(connection), "leaver")
             except NoMoreThreadsError:
                 connection.transport.start_close(within=0)
+                connection.transport.abort()
 
     def _leave(self, connection: SessionConnection) -> None:
         """End a connection on which the service has said all, if it does not do so itself."""

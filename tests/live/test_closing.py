@@ -13,6 +13,7 @@ import pytest
 
 from realtime_sync import LiveSession
 from tests.live.harness import CALM, LiveHouse, Running, client_threads, until, within
+from tests.live.test_no_threads import without
 from tests.transport.peer import TEXT, Link, Peer, frame
 
 STARTED = {"id": "live_1", "model": "gpt-live-1.1", "status": "active"}
@@ -105,10 +106,14 @@ def test_a_goodbye_waits_for_nothing_though_a_ping_is_due(plain: LiveHouse, stub
     until(lambda: session.closed)
 
 
-def test_a_service_that_has_said_its_last_word_and_stays_is_left(plain: LiveHouse, stubborn: Stubborn) -> None:
+@pytest.mark.parametrize("role", ["none", "leaver"])
+def test_a_service_that_has_said_its_last_word_and_stays_is_left(
+    plain: LiveHouse, stubborn: Stubborn, role: str
+) -> None:
+    """Also if there can be no thread for that."""
     session = started(plain, stubborn)
-    stubborn.says(type="session.closed", reason="remote_hangup", session=STARTED, usage={"seconds": 3})
-    with within(5):
+    with without(role), within(5):
+        stubborn.says(type="session.closed", reason="remote_hangup", session=STARTED, usage={"seconds": 3})
         assert [update.type for update in session.updates()] == ["session.started", "session.closed"]
     assert session.close_info is not None
     assert session.close_info.reason == "remote_hangup"
