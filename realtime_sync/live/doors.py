@@ -17,7 +17,7 @@ from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.engine import Engine
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
-from realtime_sync.live.delegating import Delegating
+from realtime_sync.live.delegated_work import Delegating
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.start import LiveStart
 from realtime_sync.live.state import LiveEngine, LiveState

@@ -36,7 +36,7 @@ from realtime_sync.errors import (
     RealtimeSyncError,
     SessionNotOpenError,
 )
-from realtime_sync.live.delegates import FAILED
+from realtime_sync.live.delegate_threads import FAILED
 from realtime_sync.live.handover import Speaking
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem

@@ -15,7 +15,7 @@ import attrs
 import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
-from realtime_sync.live.delegating import Delegating
+from realtime_sync.live.delegated_work import Delegating
 from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.state import LiveEngine, LiveState

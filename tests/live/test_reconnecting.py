@@ -25,7 +25,7 @@ from realtime_sync import (
     SessionReconnectedUpdate,
     WaitTimeoutError,
 )
-from realtime_sync.live.delegation import DelegationRequest
+from realtime_sync.live.delegation_requests import DelegationRequest
 from realtime_sync.server import Faults, LiveFaults, LiveRules, Refusal, faults
 from tests.live.harness import LiveHouse, Running, until
 
