@@ -149,9 +149,9 @@ class LiveFork(LiveStart):
             changes=options.wire_session(told if isinstance(told, LiveResponsesDelegation) else None),
         )
 
-    def _first_command(self) -> Command:
+    def _first_command(self) -> LiveSessionStartCommand:
         return LiveSessionStartCommand(session=self.changes)
 
-    def _begun_again(self, session: LiveSession) -> tuple[Command, list[str]]:
+    def _begun_again(self, session: LiveSession, share: float) -> tuple[LiveSessionStartCommand, list[str]]:
         said = len(session.conversation.turns)  # the old session is forked once more, and a fork is told no history
         return self._first_command(), [f"history: {counted(said, 'turn')} since the fork"] if said else []
