@@ -44,11 +44,6 @@ class LiveClock:
         self._expected_at = time.monotonic()
 
     @property
-    def audio_until(self) -> float:
-        """To which moment (``time.monotonic()``) the audio lasts that was sent; 0.0 if none was."""
-        return self._until
-
-    @property
     def runs_for(self) -> float:
         """Seconds until the clock stands if no more audio is sent; 0.0 if it stands."""
         last = self._expected_at if self.begun_at is None else max(self._until, self._expected_at)

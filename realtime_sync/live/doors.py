@@ -14,8 +14,6 @@ import attrs
 
 import realtime_sync.errors as errors
 from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.core.connection import SessionConnection
-from realtime_sync.core.engine import Engine
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.live.delegated_work import Delegating
 from realtime_sync.live.session import LiveSession
@@ -52,9 +50,6 @@ class SidebandEngine(LiveEngine):
     def close_seconds(self) -> float:
         """See ``Engine``."""
         return self.timeouts.close
-
-    def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
-        Engine._say_close(self, connection, code, reason, within)  # no session.close: the session goes on
 
     def check_audio(self) -> None:
         """See ``LiveEngine``: none can be sent."""

@@ -13,7 +13,6 @@ from typing import Callable, Optional
 
 import attrs
 
-import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.live.delegated_work import Delegating
@@ -25,7 +24,15 @@ from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
 from realtime_sync.protocol.registry import Command
 from realtime_sync.recording import RecordingWriter
-from realtime_sync.starting import Connect, ConnectionSettings, Provisions, connector, give_back, with_request_id
+from realtime_sync.starting import (
+    Connect,
+    ConnectionSettings,
+    Provisions,
+    connector,
+    give_back,
+    introduce,
+    with_request_id,
+)
 from realtime_sync.transport import Connection
 from realtime_sync.words import counted
 
@@ -71,7 +78,7 @@ class LiveStart:
                 budget=self.provisions.budget,
                 delegating=self.delegating,
             )
-            self._introduce(session, engine)
+            introduce(self.open_sessions, lambda: self._introduce(session, engine))
             self._outlive(session, engine, connect)
             return session
         except BaseException:  # Ctrl-C, too
@@ -92,26 +99,14 @@ class LiveStart:
         )
 
     def _introduce(self, session: LiveSession, engine: LiveEngine) -> None:
-        try:
-            self.open_sessions.check_not_closed()  # close() may have been called before this session was registered
-            self._start(engine)
-            if self.provisions.budget is not None:
-                from realtime_sync.live.budget import LiveBudgetGuard
-
-                LiveBudgetGuard(self.provisions.budget, engine, session._meter).start()
-            if self.keep_clock:
-                session._audio.keep_clock()
-            self.open_sessions.check_not_closed()
-        except BaseException as error:
-            session.close()
-            ended = (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError)
-            if not (self.open_sessions.closed and isinstance(error, ended)):
-                raise
-        self.open_sessions.check_not_closed()  # that it was closed is the reason, and the only error to be told
-
-    def _start(self, engine: LiveEngine) -> None:
-        """Say the first word, and wait until the service has answered that the session has begun."""
+        """Say the first word, wait until the service has answered that the session has begun, and keep its clock."""
         wait_until_started(lambda: engine.send(self._first_command()), self.settings.timeouts.greeting)
+        if self.provisions.budget is not None:
+            from realtime_sync.live.budget import LiveBudgetGuard
+
+            LiveBudgetGuard(self.provisions.budget, engine, session._meter).start()
+        if self.keep_clock:
+            session._audio.keep_clock()
 
     def _first_command(self) -> Command:
         return LiveSessionStartCommand(session=self.options.wire_session(self.delegating.settings))
