@@ -27,8 +27,8 @@ class QueueLimits(Value, metaclass=NamedFields):
             ``ResponseFailedError`` has what came; of a turn the other words are left out, with a warning. The session
             goes on. A turn of a live session counts with its sound, and is given out in several beyond it.
         conversation: Bytes (default: 256 MiB) of ``session.conversation``. Beyond it the oldest items and responses
-            (of a live session: turns) are left out, with a warning, and ``conversation.forgotten`` counts them. The service has a bound of its
-            own.
+            (of a live session: turns) are left out, with a warning, and ``conversation.forgotten`` counts them. The
+            service has a bound of its own.
     """
 
     queued: int = attrs.field(default=64 * 2**20, validator=_bytes)

@@ -14,8 +14,6 @@ import attrs
 from realtime_sync.checks import check_whole
 from realtime_sync.core.commands import CommandHandle, new_event_id
 from realtime_sync.errors import (
-    CloseInfo,
-    ConnectionReplacedError,
     InvalidInputError,
     RealtimeSyncError,
     ServerError,
@@ -177,9 +175,6 @@ class SessionDelegation:
         if clip is not None and clip.playing:
             with suppress(RealtimeSyncError):  # it was cut short, or is lost with the connection
                 clip.wait_until_played()
-        if delegation_id is not None and self._engine.reconnecting:
-            lost = "the connection was lost, and the session that goes on does not know of the delegation"
-            raise ConnectionReplacedError(lost, close_info=CloseInfo(1006, "", "local"))
         return self._append(kind, content, delegation_id)
 
     @property

@@ -119,7 +119,8 @@ class DelegationQueue(HandoverQueue[DelegationRequest]):
 
     def _claim(self, update: LiveSessionDelegationCreatedUpdate) -> None:
         request = DelegationRequest(update.delegation_id, update.offset_ms, self._speaking, self._track)
-        spoke = any(isinstance(each, LiveSessionInputTranscriptDeltaUpdate) for each in self._fragments)
+        with self._lock:
+            spoke = any(isinstance(each, LiveSessionInputTranscriptDeltaUpdate) for each in self._fragments)
         self._wait(request, _LATE_WORDS if spoke else _FIRST_WORD)
         self._add(request)
 

@@ -42,6 +42,7 @@ class Speaking(Value):
     conversation: Callable[[], LiveConversation]
 
 
+@reportable
 class Cancelled:
     """Whether work is not wanted any more: its time is up, the session has ended, or its connection was lost."""
 

@@ -37,7 +37,8 @@ BACKEND: Any = {"type": "responses", "responses": {"model": "gpt-5.6-luna", "too
 
 @pytest.fixture
 def server() -> Iterator[RealtimeServer]:
-    with RealtimeServer(api_keys=["right"], clock=QuickClock()) as running:
+    clock = QuickClock()
+    with contextlib.closing(clock), RealtimeServer(api_keys=["right"], clock=clock) as running:
         yield running
 
 

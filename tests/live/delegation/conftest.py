@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any, Callable, Optional
 
@@ -42,13 +43,12 @@ class Talk:
             self.twin.wait_for_message("session.input_audio.append", count=self.pieces)
             self.clock.advance(STEP)
 
-    def until(self, condition: Callable[[], Any], most: float = 20.0) -> None:
-        """Let time pass, a second at a time, until something is so; ``most`` seconds."""
-        for _ in range(round(most)):
-            if condition():
-                return
+    def until(self, condition: Callable[[], Any]) -> None:
+        """Let time pass, a second at a time, until something is so; for 20 seconds of the wall's clock."""
+        deadline = time.monotonic() + 20
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come about"
             self.silence(1.0)
-        raise AssertionError("it did not come about")
 
     def asks(self, text: str, seconds: Optional[float] = None) -> str:
         """The user says this and the model delegates; returns the delegation's id once it was told."""

@@ -117,6 +117,43 @@ def test_a_delegate_is_called_when_the_words_are_there(talk: Begin, fault: dict[
     assert texts == ["Book a table for four."]
 
 
+def test_a_sentence_without_an_end_is_not_waited_for(talk: Begin) -> None:
+    texts: list[str] = []
+    call = talk(LiveFaults(delegation_before_words=True), delegate=lambda request: texts.append(request.text))
+    sentence = " ".join(["and so on"] * 12)
+    call.asks(sentence)
+    call.until(lambda: texts)
+    assert texts[0]
+    assert sentence.startswith(texts[0])
+    assert len(texts[0]) < len(sentence) / 2
+
+
+@pytest.mark.parametrize("nothing", [None, "", "  \n"])
+def test_nothing_is_said_of_no_result(talk: Begin, nothing: Any, caplog: pytest.LogCaptureFixture) -> None:
+    results = [nothing, "Done."]
+    call = talk(delegate=lambda request: results.pop(0))
+    call.asks("One.")
+    call.asks("Two.")
+    assert call.wait_for_appends(1) == [("commentary", "Done.")]
+    assert "nothing is said" not in caplog.text
+
+
+def test_what_is_no_text_is_said_as_json(talk: Begin) -> None:
+    call = talk(delegate=lambda request: {"degrees": 21})
+    call.asks("How warm is it?")
+    assert call.wait_for_appends(1) == [("commentary", '{"degrees": 21}')]
+
+
+def test_a_result_waits_for_the_end_of_a_clip(talk: Begin) -> None:
+    call = talk(delegate=lambda request: "Here it is.")
+    call.session.play_clip(bytes(240_000)).wait(10)
+    call.twin.delegate(after_last_fragment=False)
+    call.until(call.appended)
+    sent = [event["type"] for event in call.twin.sent]
+    assert "session.output_audio.fixture.played" in sent
+    assert "error" not in sent
+
+
 def test_delegates_work_side_by_side_if_that_is_wanted(talk: Begin) -> None:
     asked = Asked("a", "b")
     call = talk(delegate=asked, delegate_concurrency=2)
