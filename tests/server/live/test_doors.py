@@ -341,6 +341,7 @@ def test_a_sideband_may_end_the_session(open_call: OpenCall) -> None:
         call.advance(1.0)
         assert peer.until("session.closed")["reason"] == "close_requested"
         assert peer.rest() == 1005
+    call.peer.rest()
     assert call.twin.wait_until_closed() == 1005
 
 
