@@ -537,6 +537,22 @@ def test_a_recording_has_each_side_at_its_place(open_call: OpenCall, audio_forma
     assert len(left) >= 24 * 1500
 
 
+def test_what_begins_while_the_server_closes_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = RealtimeServer()
+    close = server.live.close
+
+    def close_and_begin() -> None:
+        close()
+        if not server.live_sessions:
+            server.live.new_call().accept({"model": "gpt-live-1.1", "store": True})
+
+    monkeypatch.setattr(server.live, "close", close_and_begin)
+    server.close()
+    (twin,) = server.live_sessions
+    assert twin.is_over
+    assert twin.recording is None
+
+
 def test_a_recording_that_cannot_be_written_is_lost_and_nothing_else(
     open_call: OpenCall, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
