@@ -238,9 +238,7 @@ def test_a_call_rings_until_it_is_answered_and_runs_from_then_on() -> None:
 def test_nobody_answers_for_ever() -> None:
     clock = ManualClock()
     with (
-        RealtimeServer(
-            clock=clock, ping_interval=None, live=LiveRules(answers_calls=False, silence_seconds=600)
-        ) as server,
+        RealtimeServer(clock=clock, ping_interval=None, live=LiveRules(answers_calls=False)) as server,
         beside(server, dialled(server)) as peer,
     ):
         peer.until("transport.ringing")
