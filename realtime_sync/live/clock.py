@@ -23,6 +23,7 @@ class LiveClock:
     def __init__(self) -> None:
         self.kept = False
         self.begun_at: Optional[float] = None  # the first audio, by time.monotonic()
+        self.begun_before: Optional[float] = None  # the same, on the connection before this one
         self._until = 0.0  # to this moment the last audio lasts
         self._expected_at = -RUNS_ON_SECONDS  # when a sender began
 
@@ -35,6 +36,7 @@ class LiveClock:
 
     def restart(self) -> None:
         """A new connection has a clock of its own, which no audio has begun yet."""
+        self.begun_before = self.begun_at
         self.begun_at, self._until = None, 0.0
 
     def expect(self) -> None:
