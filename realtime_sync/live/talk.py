@@ -27,7 +27,7 @@ from realtime_sync.core.wire_session import WireSession
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import AudioFormatError, AudioNotHeldError, ConnectionClosedError, SessionNotOpenError
 from realtime_sync.interrupts import Flag
-from realtime_sync.live.delegating import SessionDelegation
+from realtime_sync.live.delegated_work import SessionDelegation
 from realtime_sync.live.playout import PlayOut
 from realtime_sync.live.sending import LiveAudioInput
 from realtime_sync.live.state import LiveEngine
