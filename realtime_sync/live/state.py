@@ -71,6 +71,7 @@ class LiveExchange:
         self._state = state
         self.started = False  # on this connection
         self.closed: Optional[LiveSessionClosedUpdate] = None
+        self.asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
         self.said_all = Flag()  # the service has said ``session.closed``, or the connection has ended
 
     def goes_on(self, update: ConversationUpdate) -> bool:
@@ -202,7 +203,6 @@ class LiveEngine(Engine):
         self.clock = LiveClock()
         self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
         self.given = 0  # pieces of audio that callers have sent, or are about to send
-        self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
         super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 
     @property
@@ -256,10 +256,10 @@ class LiveEngine(Engine):
         if not exchange.started or exchange.said_all.is_set():
             super()._say_close(connection, code, reason, within)
             return
-        self._asked_to_close = within != 0
+        exchange.asked_to_close = within != 0
         seconds = self.timeouts.close if within is None else within
         connection.say(live_encode(LiveSessionCloseCommand()), seconds)
-        if not self._asked_to_close:  # nobody waits for the answer
+        if not exchange.asked_to_close:  # nobody waits for the answer
             super()._say_close(connection, code, reason, within)
 
     def close_here(self, code: int, reason: str) -> None:
@@ -268,8 +268,9 @@ class LiveEngine(Engine):
             self.forget_after_fork()
             return
         deadline = self.begin_close(code, reason)
-        if self._asked_to_close:
-            deadline.within(self.timeouts.live_close).wait(exchange_of(self.connection).said_all.wait)
+        exchange = exchange_of(self.connection)
+        if exchange.asked_to_close:
+            deadline.within(self.timeouts.live_close).wait(exchange.said_all.wait)
             if self.end is None:
                 self.connection.transport.start_close(code, reason)
         self._finish_close(deadline.within(self.timeouts.close))

@@ -28,7 +28,7 @@ from realtime_sync import (
 )
 from realtime_sync.live.delegation_requests import DelegationRequest
 from realtime_sync.server import Faults, LiveFaults, LiveRules, Refusal, faults
-from tests.live.harness import CALM, LiveHouse, Running, until
+from tests.live.harness import CALM, LiveHouse, Running, until, within
 
 QUICKLY = Reconnect(base_delay=0.05, max_delay=0.1, give_up_after=10, renew_before=None)
 RENEWED = Reconnect(base_delay=0.05, renew_before=3600)
@@ -452,6 +452,21 @@ def test_a_session_is_renewed_ahead_of_its_limit_while_both_are_silent(house: Li
     session.append_commentary("Hello.").wait(5)
     session.close()
     assert not any(isinstance(update, SessionDisconnectedUpdate) for update in stream)
+
+
+@pytest.mark.usefixtures("_ahead")
+def test_a_close_on_the_way_back_does_not_wait_for_the_word_of_a_connection_before(
+    plain: LiveHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = surviving(plain, policy=RENEWED, client={"timeouts": attrs.evolve(CALM, greeting=20, close=0.5)})
+    come_back(session)  # for which the first connection was asked to close
+    begun = threading.Event()
+    monkeypatch.setattr("realtime_sync.server.live.session.TwinSession._start", lambda twin, message: begun.set())
+    monkeypatch.setattr("realtime_sync.server.connection.ServerConnection._answer_close", lambda *_: None)
+    plain.twin.drop()
+    assert begun.wait(10)
+    with within(5):
+        session.close()
 
 
 @pytest.mark.usefixtures("_ahead")
