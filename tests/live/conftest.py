@@ -17,6 +17,13 @@ def _no_thread_is_left() -> Iterator[None]:
     until(lambda: not client_threads())
 
 
+@pytest.fixture(autouse=True)
+def _quick_goodbyes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin says goodbye at once, and not 0.7 s later as the service does: each test waits for that."""
+    monkeypatch.setattr("realtime_sync.server.live.session._UNTIL_INCOMPLETE", 0.02)
+    monkeypatch.setattr("realtime_sync.server.live.session._UNTIL_CLOSED", 0.03)
+
+
 @pytest.fixture(params=["ws", "wss"])
 def house(request: pytest.FixtureRequest, ca: trustme.CA) -> Iterator[LiveHouse]:
     with ExitStack() as stack:

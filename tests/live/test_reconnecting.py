@@ -537,7 +537,7 @@ def test_delegated_work_is_done_before_the_renewal(plain: LiveHouse) -> None:
     clock_runs(plain)
     plain.twin.delegate(after_last_fragment=False)
     with pytest.raises(WaitTimeoutError):
-        session.wait_for(SessionReconnectedUpdate, 5)
+        session.wait_for(SessionReconnectedUpdate, 3)
     done.set()
     assert come_back(session).losses == ()
     plain.server.live_sessions[0].wait_for_message("session.commentary.append")
