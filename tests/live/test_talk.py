@@ -231,6 +231,12 @@ def test_wrong_arguments_are_told_before_anything_is_opened(plain: LiveHouse) ->
     for wrong in ({"linger": -1}, {"on_update": 3}):
         with pytest.raises(InvalidInputError):
             session.talk(FileMicrophone(), FileSpeaker(), **wrong)  # type: ignore[arg-type]
+    devices: list[Any] = ["question.wav", FileSpeaker(), FileMicrophone()]
+    for microphone, speaker in itertools.pairwise(devices):
+        with pytest.raises(InvalidInputError, match="microphone must be a device, or None"):
+            session.talk(microphone, speaker)
+    with pytest.raises(InvalidInputError, match="speaker must be a device, or None, not str; a file is FileSpeaker"):
+        session.talk(FileMicrophone(), devices[0])
     with pytest.raises(AudioFormatError, match="sample_format"):
         session.talk(FileMicrophone(format=MULAW), FileSpeaker())
     with pytest.raises(AudioFormatError, match="sample_format"):
