@@ -73,14 +73,14 @@ def told(twin: TwinSession) -> npt.NDArray[np.int16]:
     return samples[loud[0] : loud[-1] + 1]
 
 
-def test_the_microphone_is_heard_and_what_the_model_says_is_played_to_the_sample(house: LiveHouse) -> None:
-    session, sounds = house.start(), Sounds()
+def test_the_microphone_is_heard_and_what_the_model_says_is_played_to_the_sample(patient: LiveHouse) -> None:
+    session, sounds = patient.start(), Sounds()
     updates: list[ConversationUpdate] = []
     session.append_commentary("Good morning to you all.")
     microphone = FileMicrophone(QUESTION, endless=False, pause_ms=200)
     session.talk(microphone, sounds.speaker, on_update=updates.append, linger=1.0)
-    assert QUESTION.strip(b"\0") in heard(house.twin)
-    assert np.array_equal(sounds.sound, told(house.twin))
+    assert QUESTION.strip(b"\0") in heard(patient.twin)
+    assert np.array_equal(sounds.sound, told(patient.twin))
     words = [each.delta for each in updates if isinstance(each, LiveSessionOutputTranscriptDeltaUpdate)]
     assert "".join(words).strip() == "Good morning to you all."
     assert not session.closed
@@ -112,7 +112,7 @@ def test_when_the_microphone_has_ended_the_answer_is_awaited(plain: LiveHouse) -
 
     def answer_late(update: ConversationUpdate) -> None:
         if plain.twin.timeline_ms > 1200 and not said:
-            said.append("Here I am, and this takes longer than anybody would wait for a word.")
+            said.append("Here I am, and I go on for a while.")
             plain.twin.say(said[0])
 
     said: list[str] = []
@@ -125,7 +125,7 @@ def test_when_the_microphone_has_ended_the_answer_is_awaited(plain: LiveHouse) -
 def test_when_the_microphone_has_ended_work_that_is_under_way_is_awaited_and_said(plain: LiveHouse) -> None:
     def look_up(request: DelegationRequest) -> str:
         taken.set()
-        request.cancelled.wait(3.0)
+        request.cancelled.wait(2.5)
         return "It is noon."
 
     taken, said = threading.Event(), list[str]()
@@ -138,7 +138,7 @@ def test_when_the_microphone_has_ended_work_that_is_under_way_is_awaited_and_sai
     plain.twin.rules = attrs.evolve(plain.twin.rules, acknowledgement="")
     talking = Running(
         lambda: session.talk(
-            FileMicrophone(TONE * 1500, endless=False, pause_ms=0), sounds.speaker, on_update=note, linger=2.0
+            FileMicrophone(TONE * 1500, endless=False, pause_ms=0), sounds.speaker, on_update=note, linger=1.5
         )
     )
     until(lambda: plain.twin.timeline_ms > 200)
