@@ -687,6 +687,7 @@ def test_live_talk_without_devices_is_one_line(tmp_path: Path) -> None:
     assert "examples/audio/what_is_the_weather.wav" in told
 
 
+@pytest.mark.slow
 def test_live_backend_has_a_function_called_and_says_what_it_returned(
     tmp_path: Path, without_voice: dict[str, str]
 ) -> None:
