@@ -62,8 +62,8 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.errors import *  # noqa: F403
     from realtime_sync.live.decisions_backend import DecisionsBackend as DecisionsBackend
     from realtime_sync.live.decisions_backend import MadeDecision as MadeDecision
-    from realtime_sync.live.delegates import DelegationStream as DelegationStream
-    from realtime_sync.live.delegation import DelegationRequest as DelegationRequest
+    from realtime_sync.live.delegation_requests import DelegationRequest as DelegationRequest
+    from realtime_sync.live.delegation_requests import DelegationStream as DelegationStream
     from realtime_sync.live.handles import LiveClip as LiveClip
     from realtime_sync.live.responses_backend import ResponsesBackend as ResponsesBackend
     from realtime_sync.live.session import LiveSession as LiveSession
@@ -162,8 +162,7 @@ _LATE = {
     "endpoint.credentials": "Credential TokenCredential",
     "endpoint.endpoint": "Endpoint",
     "live.decisions_backend": "DecisionsBackend MadeDecision",
-    "live.delegates": "DelegationStream",
-    "live.delegation": "DelegationRequest",
+    "live.delegation_requests": "DelegationRequest DelegationStream",
     "live.handles": "LiveClip",
     "live.responses_backend": "ResponsesBackend",
     "live.session": "LiveSession",

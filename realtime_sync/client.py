@@ -35,7 +35,7 @@ from realtime_sync.transport.urls import show_url
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
-    from realtime_sync.live.delegating import GivenDelegate
+    from realtime_sync.live.delegated_work import GivenDelegate
     from realtime_sync.live.session import LiveSession
     from realtime_sync.protocol.live.options import LiveSessionOptions
     from realtime_sync.reconnect.policy import Reconnect
@@ -299,7 +299,7 @@ class RealtimeConversationClient:
             RealtimeSyncError: As ``start_conversation_session``.
         """
         from realtime_sync.endpoint.live_models import with_live_model
-        from realtime_sync.live.delegating import Delegating
+        from realtime_sync.live.delegated_work import Delegating
         from realtime_sync.live.start import LiveStart
 
         return LiveStart(
@@ -351,7 +351,7 @@ class RealtimeConversationClient:
             InvalidInputError: ``session_id`` cannot be one.
             RealtimeSyncError: As ``start_live_session``.
         """
-        from realtime_sync.live.delegating import Delegating
+        from realtime_sync.live.delegated_work import Delegating
         from realtime_sync.live.doors import LiveAttach
 
         return LiveAttach.of(
@@ -411,7 +411,7 @@ class RealtimeConversationClient:
             InvalidInputError: ``session_id`` cannot be one.
             RealtimeSyncError: As ``start_live_session``.
         """
-        from realtime_sync.live.delegating import Delegating
+        from realtime_sync.live.delegated_work import Delegating
         from realtime_sync.live.doors import LiveFork
 
         return LiveFork.of(

@@ -144,6 +144,20 @@ def give_back(engine: Optional[Engine], writer: Optional[RecordingWriter]) -> No
         writer.close()
 
 
+def introduce(open_sessions: OpenSessions, steps: Callable[[], None]) -> None:
+    """Do the first steps of a session that is connected. Raises what they raise; the caller closes the session then.
+
+    If the client was closed meanwhile, that is the reason, and the only error to be told.
+    """
+    try:
+        open_sessions.check_not_closed()  # close() may have been called before this session was registered
+        steps()
+    except (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError):
+        if not open_sessions.closed:
+            raise
+    open_sessions.check_not_closed()
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Start:
     """A start of a session of the realtime protocol.
@@ -197,7 +211,7 @@ class Start:
             session = RealtimeConversationSession(
                 engine, client_request_id=request_id, translation=self.translation, budget=budget
             )
-            self._introduce(session, engine)
+            introduce(self.open_sessions, lambda: self._introduce(session, engine))
             if policy is not None:
                 once = functools.partial(connect, retries=ConnectRetries(attempts=1))  # a reconnector's deadline holds
                 replays, greeting = self.call_id is None, self._greeting
@@ -223,27 +237,17 @@ class Start:
         return min(greeting, _REFUSAL_SECONDS) if self.call_id else greeting
 
     def _introduce(self, session: RealtimeConversationSession, engine: RealtimeEngine) -> None:
-        """Wait until the session has been greeted and configured; if that fails, the session is closed."""
-        budget = self.provisions.budget
+        """Wait until the session has been greeted and configured."""
         try:
-            self.open_sessions.check_not_closed()  # close() may have been called before this session was registered
-            try:
-                engine.wait_until_greeted(self._greeting)
-            except errors.ConnectionClosedError as error:
-                raise refusal(error) from error.__cause__
-            if budget is not None:
-                from realtime_sync.budget import BudgetGuard
+            engine.wait_until_greeted(self._greeting)
+        except errors.ConnectionClosedError as error:
+            raise refusal(error) from error.__cause__
+        if self.provisions.budget is not None:
+            from realtime_sync.budget import BudgetGuard
 
-                BudgetGuard(budget, engine).start(self.options)
-            if self.options is not None:
-                self._configure(session, self.options)
-            self.open_sessions.check_not_closed()
-        except BaseException as error:
-            session.close()
-            ended = (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError)
-            if not (self.open_sessions.closed and isinstance(error, ended)):
-                raise
-        self.open_sessions.check_not_closed()  # that it was closed is the reason, and the only error to be told
+            BudgetGuard(self.provisions.budget, engine).start(self.options)
+        if self.options is not None:
+            self._configure(session, self.options)
 
     def _configure(self, session: RealtimeConversationSession, options: SessionOptions) -> None:
         handle = session.configure_session(options)

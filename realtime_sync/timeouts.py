@@ -23,7 +23,7 @@ class Timeouts(Value, metaclass=NamedFields):
         connect: Seconds (default: 15.0) for name look-up, TCP, proxy, TLS and WebSocket handshake together, for one
             attempt; of a REST request, for what comes before it is sent.
         greeting: Seconds (default: 5.0) that a new session waits for the server's first message; if none comes, the
-            session is used all the same.
+            session is used all the same, but for a live session, which is given up.
         rest: Seconds (default: 30.0) for a REST request (client secrets, calls) in all, from the name look-up to the
             end of the answer, for one attempt.
         send: Seconds (default: 10.0) in which the peer may take no byte at all while a frame is sent; then the

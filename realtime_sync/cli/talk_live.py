@@ -14,7 +14,7 @@ from realtime_sync.cli import options, terminal
 from realtime_sync.cli.colours import Colour, painted
 from realtime_sync.conversation.live.turns import LiveTurn, LiveTurnCollector
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.live.delegation import DelegationRequest
+from realtime_sync.live.delegation_requests import DelegationRequest
 from realtime_sync.live.responses_backend import ResponsesBackend
 from realtime_sync.protocol import updates
 from realtime_sync.protocol.live.options import LiveSessionOptions
@@ -28,7 +28,7 @@ from realtime_sync.timeline.live_table import turn_as_json
 from realtime_sync.words import counted
 
 if TYPE_CHECKING:
-    from realtime_sync.live.delegates import Delegate
+    from realtime_sync.live.delegate_threads import Delegate
     from realtime_sync.live.session import LiveSession
     from realtime_sync.voice import Microphone, Speaker
 

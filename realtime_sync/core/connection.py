@@ -167,13 +167,13 @@ class SessionConnection:
                 self.exchange.taken_back(frame.handle)
                 self.commands.forget(frame.handle)
 
-    def say(self, text: str, within: float) -> None:
-        """Send a last command, whose handle nobody has, in ``within`` seconds at most, or not at all."""
+    def say(self, text: str, within: float) -> bool:
+        """Send a last command, whose handle nobody has, in ``within`` seconds at most; False if it was not sent."""
         if is_logged():
             log_frame(self.name, ">", text)
         if self._recording is not None:
             self._recording.sent(text)
-        self.transport.send_within(text, within)
+        return self.transport.send_within(text, within)
 
     def receive(self) -> ConversationUpdate:
         """The next message, without the secrets in use; see ``Connection.receive``. The reader thread's."""

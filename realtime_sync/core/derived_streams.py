@@ -130,7 +130,7 @@ class DerivedStream(Generic[T]):
     def _collect(self, deadline: Deadline) -> list[T]:
         due = self._timed.next_due if self._timed is not None else None
         due_in = math.inf if due is None else max(0.0, due - time.monotonic())
-        is_due_first = due_in < deadline.remaining
+        is_due_first = due is not None and due_in <= deadline.remaining  # also for one who only looks
         item = self._end or self._updates._queue.take(deadline.within(due_in) if is_due_first else deadline)
         if item is None:
             if self._timed is None or due is None or not is_due_first:

@@ -19,7 +19,8 @@ class QueueLimits(Value, metaclass=NamedFields):
 
     Attributes:
         queued: Bytes (default: 64 MiB) that wait in each stream. Beyond it the session ends with
-            ``ConsumerTooSlowError``, because nothing is dropped in silence. One update alone may be of any size.
+            ``ConsumerTooSlowError``, because nothing is dropped in silence. One update alone may be of any size. In
+            ``updates()`` of a live session the oldest sound makes room, with a warning.
         unread: Bytes (default: 8 MiB) that wait in ``session.updates()`` until it is first asked for an update. Beyond
             it the oldest updates are dropped, and the first ask logs a warning. From then on ``queued`` counts.
         answer: Bytes (default: 128 MiB, half an hour of speech) of the answer of one ``ask`` or ``respond``, with its

@@ -38,7 +38,9 @@ class Publisher:
         self._pid = os.getpid()
         self._listeners: tuple[Listener, ...] = ()
         self._observers: set[object] = set()
-        self.updates = self._new_queue(lambda: self.stop_listening(self.updates), unread_limit=limits.unread)
+        self.updates = self._new_queue(
+            lambda: self.stop_listening(self.updates), unread_limit=limits.unread, spare=self.is_spare
+        )
         self.listen(self.updates)
 
     @property
@@ -67,9 +69,14 @@ class Publisher:
         forget: Callable[[], None],
         unread_limit: Optional[int] = None,
         keep: Optional[Callable[[ConversationUpdate], bool]] = None,
+        spare: Optional[Callable[[ConversationUpdate], bool]] = None,
     ) -> UpdateQueue:
-        limit = self.limits.queued
-        return UpdateQueue(limit=limit, unread_limit=unread_limit, keep=keep, check=self.check_process, forget=forget)
+        limit, check = self.limits.queued, self.check_process
+        return UpdateQueue(limit=limit, unread_limit=unread_limit, keep=keep, spare=spare, check=check, forget=forget)
+
+    def is_spare(self, update: ConversationUpdate) -> bool:
+        """Whether ``updates`` drops this rather than end the session, if it is not taken in time."""
+        return False
 
     def listen(self, listener: Listener) -> None:
         """Have ``listener`` called with all updates from now on, on the reader thread, and at the end."""

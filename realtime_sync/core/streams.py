@@ -8,6 +8,8 @@ The rules:
 4. The bound. A stream that has not been asked for an update yet may have ``unread_limit``: it keeps the newest updates
    within it and drops the oldest. From the first ask on, and always without ``unread_limit``, nothing is dropped, and
    ``deliver`` raises ``ConsumerTooSlowError`` beyond ``limit``. One update alone may be of any size.
+5. What is ``spare`` (the sound of a live session, which comes all the time) is dropped first in both cases, and never
+   ends the session. The log tells of it once.
 
 Locks: ``_lock`` guards everything that changes; nothing is taken under it. It is held for moments, never while the
 caller's condition runs, never while a thread waits (``interrupts.py``).
@@ -95,6 +97,7 @@ class UpdateQueue:
         forget: Callable[[], None],
         unread_limit: Optional[int] = None,
         keep: Optional[Callable[[ConversationUpdate], bool]] = None,
+        spare: Optional[Callable[[ConversationUpdate], bool]] = None,
     ) -> None:
         self._limit = limit
         self._asked = unread_limit is None
@@ -102,12 +105,14 @@ class UpdateQueue:
         self.check = check  # raises in a forked child
         self._forget = forget
         self._keep = keep  # True for the updates that are put on the stream; called on the reader thread
+        self._spare = spare  # True for those that are dropped rather than end the session; likewise
         self._lock = threading.Lock()
         self._changed = Change()
         self._updates: deque[ConversationUpdate] = deque()
         self._delivered = self._delivered_bytes = 0
         self._taken_bytes = 0  # or dropped
         self._dropped = 0  # and not yet warned of
+        self._warned = False  # of spare updates that were dropped; then that is enough
         self._end: Optional[End] = None
         self._closed = False  # by its owner; only ever set
 
@@ -196,11 +201,21 @@ class UpdateQueue:
         self._changed.tell()
 
     def _makes_room(self) -> bool:
-        """Drop the oldest updates if none was asked for; False if there are too many. The lock is held."""
-        while not self._asked and self._is_over_bound():
-            self._taken_out(0)
+        """Drop spare updates, and the oldest if none was asked for; False if there are too many. The lock is held."""
+        while self._is_over_bound():
+            place = self._to_drop()
+            if place is None:
+                return False
+            self._taken_out(place)
             self._dropped += 1
-        return not self._is_over_bound()
+        return True
+
+    def _to_drop(self) -> Optional[int]:
+        """The place of what is to be dropped first; None if nothing may be."""
+        oldest = None if self._asked else 0
+        if self._spare is None:
+            return oldest
+        return next((place for place, update in enumerate(self._updates) if self._spare(update)), oldest)
 
     def _is_over_bound(self) -> bool:
         return self._delivered_bytes - self._taken_bytes > self._bound and len(self._updates) > 1
@@ -208,20 +223,21 @@ class UpdateQueue:
     # On the threads of consumers -------------------------------------------------------------------------------
 
     def keep_all(self) -> None:
-        """Drop nothing from now on, because updates were asked for. Warns of those that were dropped."""
+        """Drop nothing that is not spare from now on: updates were asked for. Warns of those that were dropped."""
         with self._lock:
             dropped, self._dropped = self._dropped, 0
-            bound, self._bound, self._asked = self._bound, self._limit, True
-        if dropped:
-            message = "%d updates were dropped: none had been asked for, and they filled more than %d bytes"
-            logger.warning(message, dropped, bound)
+            bound, self._bound, asked, self._asked = self._bound, self._limit, self._asked, True
+        if dropped and not self._warned:
+            self._warned = asked
+            why = "nobody took this sound" if asked else "none had been asked for"
+            logger.warning(f"%d updates were dropped: {why}, and they filled more than %d bytes", dropped, bound)
 
     def take(
         self, deadline: Deadline, wanted: Optional[Callable[[ConversationUpdate], bool]] = None
     ) -> Optional[Delivered]:
         """Take the next update, or the first one that is ``wanted``; the End behind the last; None when time is up."""
         self.check()
-        if not self._asked:
+        if not self._asked or self._dropped:
             self.keep_all()
         look = self._oldest if wanted is None else functools.partial(self._first, wanted, [0])
         return self._changed.wait_for(look, deadline)

@@ -234,6 +234,8 @@ class WireSession:
     def close(self, code: int = 1000, reason: str = "") -> None:
         """End the session in an orderly way. Idempotent, from any thread, at most ``Timeouts.close`` + 0.5 seconds.
 
+        A live session also waits for the service's last word, ``Timeouts.live_close`` seconds at most.
+
         Iterators end; threads that wait are released. In a signal handler, a finaliser or a callback that was called in
         the middle of another call, it returns after half a second at most, and the closing goes on. In a forked child
         it only lets go of the parent's connection.

@@ -4,11 +4,13 @@ A long text goes out in parts (``splitting.py``), whose handle is acknowledged w
 append when the timeline has reached it, some 0.75 s later; one that stays without an acknowledgement, though the clock
 runs, is what users have met as "connected, but never spoke". So a watch tells of it in the log.
 
-Lock: none. ``AppendWatch._open`` is a deque: the thread that sends appends to it, the reader alone takes from it.
+Lock: none. ``AppendWatch._open`` is a deque: the thread that sends appends to it, the reader alone takes from it. While
+the clock stands, nobody does; then only the newest are watched.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import deque
 from typing import Optional, Union
@@ -38,6 +40,7 @@ AppendCommand = Union[
 ]
 # So much of the timeline may pass before the log tells of an append that is not acknowledged.
 _MOST_SECONDS = 10.0
+_MOST_WATCHED = 1024
 
 
 class Appends:
@@ -73,7 +76,9 @@ class AppendWatch:
     """
 
     _engine: LiveEngine
-    _open: deque[tuple[LiveCommandHandle, float]] = attrs.field(init=False, factory=deque)
+    _open: deque[tuple[LiveCommandHandle, float]] = attrs.field(
+        init=False, factory=functools.partial(deque, maxlen=_MOST_WATCHED)
+    )
     _seconds: float = attrs.field(init=False, default=0.0)  # of the track
 
     def begin(self, handle: LiveCommandHandle) -> None:

@@ -23,6 +23,7 @@ class LiveClock:
     def __init__(self) -> None:
         self.kept = False
         self.begun_at: Optional[float] = None  # the first audio, by time.monotonic()
+        self.begun_before: Optional[float] = None  # the same, on the connection before this one
         self._until = 0.0  # to this moment the last audio lasts
         self._expected_at = -RUNS_ON_SECONDS  # when a sender began
 
@@ -35,16 +36,12 @@ class LiveClock:
 
     def restart(self) -> None:
         """A new connection has a clock of its own, which no audio has begun yet."""
+        self.begun_before = self.begun_at
         self.begun_at, self._until = None, 0.0
 
     def expect(self) -> None:
         """A sender has begun, whose first audio may take a moment."""
         self._expected_at = time.monotonic()
-
-    @property
-    def audio_until(self) -> float:
-        """To which moment (``time.monotonic()``) the audio lasts that was sent; 0.0 if none was."""
-        return self._until
 
     @property
     def runs_for(self) -> float:

@@ -1,8 +1,8 @@
 """A Decisions backend: a model of the service answers questions about what is said, and the application acts on them.
 
 It is asked by a delegation of the voice model, by a trigger (``LiveSessionOptions.triggers``), or by ``decide()``. The
-answers of the first two go to ``on_decision``, one after the other, on threads of its own (``delegates.py``); those of
-``decide()`` go to its caller. All of them are updates, too.
+answers of the first two go to ``on_decision``, one after the other, on threads of its own (``delegate_threads.py``);
+those of ``decide()`` go to its caller. All of them are updates, too.
 """
 
 from __future__ import annotations
@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from typing import Callable, Optional
 
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.live.delegates import check_callable
-from realtime_sync.live.handover import Handover, Speaking
-from realtime_sync.live.handovers import HandoverQueue
+from realtime_sync.live.delegate_threads import check_callable
+from realtime_sync.live.handover import Handover, HandoverQueue, Speaking
 from realtime_sync.protocol.live.questions import LiveAnswer, LiveBackendUsage, LiveDecisionsSettings, LiveQuestion
 from realtime_sync.protocol.live.updates import LiveDecisionEventUpdate
 from realtime_sync.protocol.tool_options import as_list

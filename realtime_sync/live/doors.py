@@ -14,10 +14,8 @@ import attrs
 
 import realtime_sync.errors as errors
 from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.core.connection import SessionConnection
-from realtime_sync.core.engine import Engine
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
-from realtime_sync.live.delegating import Delegating
+from realtime_sync.live.delegated_work import Delegating
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.start import LiveStart
 from realtime_sync.live.state import LiveEngine, LiveState
@@ -52,9 +50,6 @@ class SidebandEngine(LiveEngine):
     def close_seconds(self) -> float:
         """See ``Engine``."""
         return self.timeouts.close
-
-    def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
-        Engine._say_close(self, connection, code, reason, within)  # no session.close: the session goes on
 
     def check_audio(self) -> None:
         """See ``LiveEngine``: none can be sent."""
@@ -149,9 +144,9 @@ class LiveFork(LiveStart):
             changes=options.wire_session(told if isinstance(told, LiveResponsesDelegation) else None),
         )
 
-    def _first_command(self) -> Command:
+    def _first_command(self) -> LiveSessionStartCommand:
         return LiveSessionStartCommand(session=self.changes)
 
-    def _begun_again(self, session: LiveSession) -> tuple[Command, list[str]]:
+    def _begun_again(self, session: LiveSession, share: float) -> tuple[LiveSessionStartCommand, list[str]]:
         said = len(session.conversation.turns)  # the old session is forked once more, and a fork is told no history
         return self._first_command(), [f"history: {counted(said, 'turn')} since the fork"] if said else []

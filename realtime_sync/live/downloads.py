@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 from typing import Union
 
 from realtime_sync.checks import check_path
@@ -26,11 +27,15 @@ def download_recording(
     if os.path.exists(whole) and not os.path.isfile(whole):  # a pipe or a device, which nothing may take the place of
         _fill(rest, door, whole, cancellation)
         return
-    # Beside it, so that there is never half a recording under its name, and an older one is kept if this fails.
-    part = f"{whole}.part"
+    # Beside it, so that there is never half a recording under its name, and an older one is kept if this fails; under
+    # a name that nobody else's file has, such as another thread's part of the same.
+    part = f"{whole}.{secrets.token_hex(4)}.part"
     try:
         _fill(rest, door, part, cancellation)
-        os.replace(part, whole)
+        try:
+            os.replace(part, whole)
+        except OSError as error:
+            raise _unwritable(whole, error) from error
     except BaseException:
         with contextlib.suppress(OSError):
             os.remove(part)

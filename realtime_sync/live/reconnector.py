@@ -4,7 +4,8 @@
 
 1. The client speaks first. A session that was stored is forked: the service then knows the talk itself. It may need a
    moment to find that the old one has ended, so a refused fork is tried again for ``_FORK_SECONDS``. After that, and
-   without ``store``, a new session is started with the same settings, and with the newest words as its history.
+   without ``store``, a new session is started with the same settings, and with the newest words as its history. How
+   much the service takes is not known for each model: if it refuses the start, half of that is tried, then none.
 2. What holds for the whole session is sent again (``kept.py``). Commands that were not acknowledged are not: whether
    they were carried out is not known. Delegated work is cancelled: the new session does not know its ids.
 3. Audio is not held. The session's clock begins anew with the audio that comes once all threads may send.
@@ -40,13 +41,19 @@ from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.settings import LiveSessionSettings
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.reconnect.policy import FATAL_ERRORS, Reconnect, is_survivable
+from realtime_sync.reconnect.policy import FATAL_ERRORS, PASSING_CODES, Reconnect, is_survivable
 from realtime_sync.reconnect.state import error_of_loss
 from realtime_sync.reconnect.way_back import IDLE_LOOK_SECONDS, WayBack
 from realtime_sync.transport import Cancellation, Connection
 
 # How long a fork is tried that is refused.
 _FORK_SECONDS = 5.0
+# How much of the history a new session is told, after each refusal of a start with it.
+_SHARES = (1.0, 0.5, 0.0)
+_ABOUT_SOMETHING_ELSE = (
+    *(errors.AuthenticationError, errors.NotFoundError),
+    *(errors.RateLimitedError, errors.ServiceUnavailableError),
+)
 
 
 class LiveReconnector(WayBack):
@@ -57,7 +64,8 @@ class LiveReconnector(WayBack):
         policy: How the session survives.
         connect: ``connect(door)`` opens a connection at what follows ``/live/sessions`` in the path.
         door: That of a session which is no fork of this one.
-        start: Makes the first command of such a session, with what of the past it is not told, one line for each.
+        start: ``start(share)`` makes the first command of such a session, with so much of the history that there is
+            room for (1.0: all of it), and what of the past it is not told, one line for each.
         delegations: The ids of the delegated work that is open.
         greeting: Seconds to wait for ``session.started``.
     """
@@ -70,7 +78,7 @@ class LiveReconnector(WayBack):
         policy: Reconnect,
         connect: Callable[[str], Callable[[Cancellation], Connection]],
         door: str,
-        start: Callable[[], tuple[Command, list[str]]],
+        start: Callable[[float], tuple[LiveSessionStartCommand, list[str]]],
         delegations: Callable[[], Sequence[str]],
         *,
         greeting: float,
@@ -83,6 +91,8 @@ class LiveReconnector(WayBack):
         self._kept = LiveKept(policy.hold_commands)
         self._forks: Optional[str] = None  # the session that the connection in hand is a fork of
         self._refused_at: Optional[float] = None  # when a fork of the session was refused first
+        self._shares = [*_SHARES]  # of the history, that are left to be tried
+        self._told_history = False  # the session that was started last
 
     # Recovery: see core/recovery.py -----------------------------------------------------------------------------------
 
@@ -127,6 +137,7 @@ class LiveReconnector(WayBack):
 
     def _opened(self, cancellation: Cancellation) -> Connection:
         """A connection for a fork, or for a new session."""
+        self._told_history = False
         details = self._engine.details
         trying = self._refused_at is None or time.monotonic() - self._refused_at < _FORK_SECONDS
         self._forks = details.id if details is not None and details.store and trying else None
@@ -136,7 +147,8 @@ class LiveReconnector(WayBack):
         if self._forks is not None:  # the service knows all that was
             self._begin(connection, LiveSessionStartCommand(session=LiveSessionSettings()))
             return []
-        start, losses = self._start_again()
+        start, losses = self._start_again(self._shares[0])
+        self._told_history = bool(start.session.input)
         self._begin(connection, start)
         return [*losses, *self._kept.pop_thoughts()]
 
@@ -146,12 +158,19 @@ class LiveReconnector(WayBack):
     def _is_worth_another_try(self, error: errors.RealtimeSyncError) -> bool:
         passing = (errors.RateLimitedError, errors.ServiceUnavailableError)
         if self._forks is None or not isinstance(error, errors.HandshakeError) or isinstance(error, passing):
-            return super()._is_worth_another_try(error)
+            return self._tries_less_history(error) or super()._is_worth_another_try(error)
         self._refused_at = self._refused_at or time.monotonic()
         return True  # the service has not noticed yet that the session has ended, or does not keep it
 
+    def _tries_less_history(self, error: errors.RealtimeSyncError) -> bool:
+        """True if the history may be why a new session was refused, so that the next one is told less of it."""
+        if not (self._told_history and _may_be_about_history(error)):
+            return False
+        del self._shares[0]
+        return True
+
     def _carry_over(self, connection: SessionConnection) -> None:
-        self._refused_at = None
+        self._refused_at, self._shares = None, [*_SHARES]
         self._engine.clock.restart()
         self._kept.open(connection.number)
 
@@ -203,6 +222,13 @@ class LiveReconnector(WayBack):
 
     def _await_idleness(self, connection: SessionConnection) -> None:
         connection.ended.wait(IDLE_LOOK_SECONDS)
+
+
+def _may_be_about_history(error: errors.RealtimeSyncError) -> bool:
+    """Whether a service that does not start a session may do so with less history: it tells no code for that."""
+    if not isinstance(error, errors.HandshakeError) or isinstance(error, _ABOUT_SOMETHING_ELSE):
+        return False
+    return error.close_info is None or error.close_info.code not in PASSING_CODES
 
 
 def _of_no_delegation(text: Union[str, bytes]) -> Union[str, bytes]:

@@ -32,13 +32,11 @@ from realtime_sync.core.response_router import Recent
 from realtime_sync.core.streams import End
 from realtime_sync.errors import (
     ConfigurationError,
-    ConnectionClosedError,
     InvalidInputError,
     NoMoreThreadsError,
     RealtimeSyncError,
-    SessionNotOpenError,
 )
-from realtime_sync.live.delegates import FAILED
+from realtime_sync.live.delegate_threads import FAILED
 from realtime_sync.live.handover import Speaking
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.items import ConversationItem, FunctionCallItem
@@ -191,6 +189,7 @@ class BackendCalls:
                 "the backend has failed, and the model has no result to speak of (is max_output_tokens too small?): %s",
                 update.error.message,
             )
+            self._forget_failed()
         elif isinstance(update, (SessionDisconnectedUpdate, SessionReconnectedUpdate)):
             self.cancel()
 
@@ -234,6 +233,16 @@ class BackendCalls:
             elif calls:
                 logger.warning("the backend's response has failed, so its calls are not made: %s", _names(calls))
 
+    def _forget_failed(self) -> None:
+        """A response has failed, and no event of its own tells of it: nobody waits for its end.
+
+        Which one it is, is not told. If several are in progress, those that have called nothing yet may be.
+        """
+        with self._lock:
+            for name in list(self._noted):
+                if len(self._noted) == 1 or not self._noted[name]:
+                    del self._noted[name]
+
     def _note_item(self, delegation_id: Optional[str], item: dict[str, Any]) -> None:
         if item.get("type") == "mcp_approval_request":
             logger.warning(
@@ -267,6 +276,7 @@ class BackendCalls:
                 lambda: self._make(functions.runner.batch(calls), calls, cancellation, rounds), "backend"
             )
         except NoMoreThreadsError as error:
+            self._forget(cancellation)
             logger.error("the calls of the backend are not made, so it waits: %s: %s", _names(calls), error)
 
     # On a thread for each response --------------------------------------------------------------------------------
@@ -288,8 +298,10 @@ class BackendCalls:
                 item = ConversationItem.create_function_call_output(outcome.call_id, outcome.output)
                 self._engine.send(LiveResponseItemCreateCommand(item=item))
             self._go_on(cancellation, rounds)
-        except (ConnectionClosedError, SessionNotOpenError) as error:
+        except RealtimeSyncError as error:
             logger.warning("results of calls are dropped: %s: %s", _names(calls), error)
+        finally:
+            self._forget(cancellation)
 
     def _go_on(self, cancellation: ToolCancellation, rounds: int) -> None:
         """Have the backend go on once all results are there."""
@@ -303,6 +315,11 @@ class BackendCalls:
             self._speaking.append("commentary", FAILED, None)
         elif last:
             self._engine.send(LiveResponseCreateCommand())
+
+    def _forget(self, cancellation: ToolCancellation) -> None:
+        """Nobody makes the calls of this response any more."""
+        with self._lock:
+            self._running.pop(cancellation, None)
 
 
 def _names(calls: Sequence[FunctionCallItem]) -> str:

@@ -17,7 +17,7 @@ from realtime_sync.live.absent import instead_of
 from realtime_sync.live.appends import Appends
 from realtime_sync.live.calls import send_key
 from realtime_sync.live.clips import Clips
-from realtime_sync.live.delegating import Delegating, SessionDelegation
+from realtime_sync.live.delegated_work import Delegating, SessionDelegation
 from realtime_sync.live.sending import LiveAudioInput
 from realtime_sync.live.state import LiveEngine
 from realtime_sync.live.usage import LiveMeter, LiveSessionUsage
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from realtime_sync.budget import Budget
     from realtime_sync.conversation.live.conversation import LiveConversation
     from realtime_sync.live.decisions_backend import MadeDecision
-    from realtime_sync.live.delegates import DelegationStream
+    from realtime_sync.live.delegation_requests import DelegationStream
     from realtime_sync.live.handles import LiveClip
     from realtime_sync.live.spoken import LiveFragmentStream, LiveTurnStream
     from realtime_sync.voice import Microphone, Speaker

@@ -8,14 +8,14 @@ and the step's error raised.
 from __future__ import annotations
 
 import functools
+import operator
 from typing import Callable, Optional
 
 import attrs
 
-import realtime_sync.errors as errors
 from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
-from realtime_sync.live.delegating import Delegating
+from realtime_sync.live.delegated_work import Delegating
 from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.session import LiveSession
 from realtime_sync.live.state import LiveEngine, LiveState
@@ -24,8 +24,17 @@ from realtime_sync.protocol.live.commands import LiveSessionStartCommand
 from realtime_sync.protocol.live.options import LiveSessionOptions
 from realtime_sync.protocol.registry import Command
 from realtime_sync.recording import RecordingWriter
-from realtime_sync.starting import Connect, ConnectionSettings, Provisions, connector, give_back, with_request_id
+from realtime_sync.starting import (
+    Connect,
+    ConnectionSettings,
+    Provisions,
+    connector,
+    give_back,
+    introduce,
+    with_request_id,
+)
 from realtime_sync.transport import Connection
+from realtime_sync.words import counted
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -69,7 +78,7 @@ class LiveStart:
                 budget=self.provisions.budget,
                 delegating=self.delegating,
             )
-            self._introduce(session, engine)
+            introduce(self.open_sessions, lambda: self._introduce(session, engine))
             self._outlive(session, engine, connect)
             return session
         except BaseException:  # Ctrl-C, too
@@ -90,26 +99,14 @@ class LiveStart:
         )
 
     def _introduce(self, session: LiveSession, engine: LiveEngine) -> None:
-        try:
-            self.open_sessions.check_not_closed()  # close() may have been called before this session was registered
-            self._start(engine)
-            if self.provisions.budget is not None:
-                from realtime_sync.live.budget import LiveBudgetGuard
-
-                LiveBudgetGuard(self.provisions.budget, engine, session._meter).start()
-            if self.keep_clock:
-                session._audio.keep_clock()
-            self.open_sessions.check_not_closed()
-        except BaseException as error:
-            session.close()
-            ended = (errors.ConnectionFailedError, errors.ConnectionClosedError, errors.SessionNotOpenError)
-            if not (self.open_sessions.closed and isinstance(error, ended)):
-                raise
-        self.open_sessions.check_not_closed()  # that it was closed is the reason, and the only error to be told
-
-    def _start(self, engine: LiveEngine) -> None:
-        """Say the first word, and wait until the service has answered that the session has begun."""
+        """Say the first word, wait until the service has answered that the session has begun, and keep its clock."""
         wait_until_started(lambda: engine.send(self._first_command()), self.settings.timeouts.greeting)
+        if self.provisions.budget is not None:
+            from realtime_sync.live.budget import LiveBudgetGuard
+
+            LiveBudgetGuard(self.provisions.budget, engine, session._meter).start()
+        if self.keep_clock:
+            session._audio.keep_clock()
 
     def _first_command(self) -> Command:
         return LiveSessionStartCommand(session=self.options.wire_session(self.delegating.settings))
@@ -128,16 +125,25 @@ class LiveStart:
             self.provisions.policy,
             once,
             self.door,
-            lambda: self._begun_again(session),
+            lambda share: self._begun_again(session, share),
             session._delegation.open_ids,
             greeting=self.settings.timeouts.greeting,
         ).start()
 
-    def _begun_again(self, session: LiveSession) -> tuple[Command, list[str]]:
-        """The first command of a session that goes on for this one, and what of its past that is not told."""
-        from realtime_sync.live.past import newest
+    def _begun_again(self, session: LiveSession, share: float) -> tuple[LiveSessionStartCommand, list[str]]:
+        """The first command of a session that goes on for this one, and what of its past that is not told.
 
-        said, before = session.conversation, self.options.history or ()
-        history, losses = newest([*before, *said.history()], len(before) + len(said.turns))
+        ``share``: how much of the history for which there is room it is told; less than 1.0 if that was refused.
+        """
+        from realtime_sync.conversation.live.history import newest
+
+        said = session.conversation
+        messages = [*(self.options.history or ()), *said._messages()]
+        history = newest(messages)
+        history = history[len(history) - int(share * len(history)) :]
+        whole = sum(map(operator.is_, reversed(history), reversed(messages)))  # all, but for one that was cut
+        gone = said.forgotten + len(messages) - whole
+        why = "for which the new session has no room" if share == 1.0 else "with which the service has refused to start"
+        losses = [f"history: {counted(gone, 'message')}, the oldest, {why}"] if gone else []
         options = attrs.evolve(self.options, history=history)
         return LiveSessionStartCommand(session=options.wire_session(self.delegating.settings)), losses

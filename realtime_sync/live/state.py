@@ -8,7 +8,8 @@ How it differs from the realtime protocol, as far as the core sees it:
 4. The service announces the end (``session.closed``) before the connection ends, with a reason and the final usage.
 5. A session is closed by ``session.close``. It is written when the session is CLOSING already, so that nothing follows
    it; the service answers ``session.closed`` and ends the connection. If it does not within ``Timeouts.live_close``,
-   the WebSocket is closed, as in other sessions.
+   or takes no bytes any more, the WebSocket is closed, as in other sessions.
+6. A service that has said ``session.closed`` and leaves the connection open is left by this side.
 
 Locks: this module has none. ``LiveState.apply`` is called with the engine's lock for delivery; the fields that it
 writes are each written in one assignment, and may be read by any thread. ``conversation`` is guarded by that lock.
@@ -28,7 +29,7 @@ from realtime_sync.core.engine import Engine
 from realtime_sync.core.limits import QueueLimits
 from realtime_sync.core.streams import End
 from realtime_sync.core.vocabulary import Vocabulary
-from realtime_sync.errors import ConnectionClosedError
+from realtime_sync.errors import ConnectionClosedError, NoMoreThreadsError
 from realtime_sync.interrupts import Flag
 from realtime_sync.live.acknowledgements import ACKNOWLEDGEMENTS, NEEDS_CLOCK, matched_fields
 from realtime_sync.live.clock import LiveClock
@@ -40,6 +41,7 @@ from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
     LiveSessionClosedUpdate,
+    LiveSessionInputAudioAppendUpdate,
     LiveSessionOutputAudioDeltaUpdate,
     LiveSessionStartedUpdate,
     LiveSessionUpdatedUpdate,
@@ -67,11 +69,10 @@ VOCABULARY = Vocabulary(
 class LiveExchange:
     """What is kept of one connection; see ``Exchange``."""
 
-    def __init__(self, state: LiveState) -> None:
-        self._state = state
+    def __init__(self) -> None:
         self.started = False  # on this connection
         self.closed: Optional[LiveSessionClosedUpdate] = None
-        self.said_all = Flag()  # the service has said ``session.closed``, or the connection has ended
+        self.said_all = Flag()  # ``session.closed`` has come, or is not waited for (any more)
 
     def goes_on(self, update: ConversationUpdate) -> bool:
         """See ``Exchange``."""
@@ -154,7 +155,7 @@ class LiveState:
 
     def new_exchange(self) -> LiveExchange:
         """See ``SessionState``."""
-        return LiveExchange(self)
+        return LiveExchange()
 
     def prepare(self, command: Command, connection: SessionConnection) -> Command:
         """See ``SessionState``."""
@@ -202,7 +203,6 @@ class LiveEngine(Engine):
         self.clock = LiveClock()
         self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
         self.given = 0  # pieces of audio that callers have sent, or are about to send
-        self._asked_to_close = False  # ``session.close`` was said, and will be answered; only ever set
         super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
 
     @property
@@ -215,6 +215,10 @@ class LiveEngine(Engine):
         """The format of the audio, both ways; the service's default until it has told it."""
         told = self.details.audio_format if self.details is not None else None
         return PCM if told is None else SampleFormat.of(told)
+
+    def is_spare(self, update: ConversationUpdate) -> bool:
+        """See ``Publisher``: the sound comes all the time, and whoever has taken one update once may not want it."""
+        return isinstance(update, (LiveSessionOutputAudioDeltaUpdate, LiveSessionInputAudioAppendUpdate))
 
     @property
     def traffic(self) -> tuple[int, int, int]:
@@ -251,31 +255,51 @@ class LiveEngine(Engine):
         """See ``Engine``."""
         return self.timeouts.live_close + self.timeouts.close
 
+    def _has_last_word(self, exchange: LiveExchange) -> bool:
+        """Whether the service answers ``session.close``, and has not said ``session.closed`` yet."""
+        return exchange.started and not self.beside and not exchange.said_all.is_set()
+
     def _say_close(self, connection: SessionConnection, code: int, reason: str, within: Optional[float]) -> None:
-        exchange = exchange_of(connection)
-        if not exchange.started or exchange.said_all.is_set():
-            super()._say_close(connection, code, reason, within)
-            return
-        self._asked_to_close = within != 0
-        seconds = self.timeouts.close if within is None else within
-        connection.say(live_encode(LiveSessionCloseCommand()), seconds)
-        if not self._asked_to_close:  # nobody waits for the answer
-            super()._say_close(connection, code, reason, within)
+        exchange, most = exchange_of(connection), self.timeouts.close
+        if self._has_last_word(exchange):
+            within = most if within is None else min(within, most)
+            if connection.say(live_encode(LiveSessionCloseCommand()), within) and within > 0:
+                return
+            within = 0  # nobody waits for the answer, or the service takes no bytes
+        exchange.said_all.set()
+        super()._say_close(connection, code, reason, within)
 
     def close_here(self, code: int, reason: str) -> None:
         """See ``Engine``: the service first says ``session.closed``."""
         if self.forked:
             self.forget_after_fork()
             return
-        deadline = self.begin_close(code, reason)
-        if self._asked_to_close:
-            deadline.within(self.timeouts.live_close).wait(exchange_of(self.connection).said_all.wait)
-            if self.end is None:
-                self.connection.transport.start_close(code, reason)
-        self._finish_close(deadline.within(self.timeouts.close))
+        deadline, close = self.begin_close(code, reason), self.timeouts.close
+        exchange = exchange_of(self.connection)
+        if self._has_last_word(exchange):
+            deadline.within(self.timeouts.live_close).wait(exchange.said_all.wait)
+        if self.end is None:
+            self.connection.transport.start_close(code, reason, min(close, deadline.remaining))
+        self._finish_close(deadline.within(close))
+
+    def _deliver(self, connection: SessionConnection, update: ConversationUpdate) -> None:
+        super()._deliver(connection, update)
+        if isinstance(update, LiveSessionClosedUpdate) and not self.closing:
+            try:
+                self.start_thread(lambda: self._leave(connection), "leaver")
+            except NoMoreThreadsError:
+                connection.transport.start_close(within=0)
+                connection.transport.abort()
+
+    def _leave(self, connection: SessionConnection) -> None:
+        """End a connection on which the service has said all, if it does not do so itself."""
+        if not connection.ended.wait(self.timeouts.close):
+            connection.transport.start_close()
+            if not connection.ended.wait(self.timeouts.close):
+                connection.transport.abort()
 
     def _made_end(self, connection: SessionConnection, error: ConnectionClosedError) -> End:
         exchange = exchange_of(connection)
-        if exchange.started and (self.closing or exchange.closed is not None):
+        if exchange.closed is not None or (self.closing and exchange.started and not self.beside):
             error.close_info = with_last_word(error.close_info, exchange.closed, asked=self.closing)
         return super()._made_end(connection, error)

@@ -28,7 +28,7 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.devices.interfaces import check_devices
 from realtime_sync.errors import AudioFormatError, AudioNotHeldError, ConnectionClosedError, SessionNotOpenError
 from realtime_sync.interrupts import Flag
-from realtime_sync.live.delegating import SessionDelegation
+from realtime_sync.live.delegated_work import SessionDelegation
 from realtime_sync.live.playout import PlayOut
 from realtime_sync.live.sending import LiveAudioInput
 from realtime_sync.live.state import LiveEngine

@@ -23,6 +23,8 @@ PIECE_SECONDS = 0.1
 APPEND_TYPE = "session.input_audio.append"
 # While the session reconnects, its state is looked at so often.
 _LOOK_SECONDS = 0.05
+# In a longer wait it is looked so often whether the session lives.
+_ALIVE_SECONDS = 0.5
 
 
 class AudioTrack:
@@ -80,6 +82,8 @@ class AudioTrack:
         self._engine.clock.sent(seconds)
 
     def _wait_until(self, due: float, wake: Flag) -> None:
-        seconds = due - time.monotonic()
-        if seconds > 0:
-            wake.wait(seconds)
+        """Also ends with the session: behind audio that was sent by hand it may be a long wait."""
+        engine = self._engine
+        while (seconds := due - time.monotonic()) > 0 and not engine.closing and engine.end is None:
+            if wake.wait(min(seconds, _ALIVE_SECONDS)):
+                return

@@ -116,10 +116,10 @@ class LiveMeter:
     def at_most(self) -> float:
         """The seconds that may have been counted until now."""
         reading = self._reading
-        return reading.usage.seconds + reading.unreported + self._running(reading)
+        return reading.usage.seconds + reading.unreported + self._running(reading, self._engine.clock.begun_at)
 
-    def _running(self, reading: _Reading) -> float:
-        since = reading.counts_since if reading.counts_since is not None else self._engine.clock.begun_at
+    def _running(self, reading: _Reading, first_audio: Optional[float]) -> float:
+        since = first_audio if reading.counts_since is None else reading.counts_since
         return 0.0 if reading.stands or since is None else max(0.0, time.monotonic() - since)
 
     def deliver(self, update: ConversationUpdate) -> None:
@@ -139,15 +139,15 @@ class LiveMeter:
             if update.event.decision is not None:
                 self._count_tokens(update.event_id, update.event.decision.model, update.event.decision.usage)
         elif isinstance(update, SessionDisconnectedUpdate):
-            self._stand()
+            self._stand(self._engine.clock.begun_at)
         elif isinstance(update, SessionReconnectedUpdate):
-            self._stand()
+            self._stand(self._engine.clock.begun_before)  # it was replaced, and so no loss of it was told
             self._earlier = self.usage.seconds
             self._note({"final": False}, counts_since=None, stands=False)
 
     def end(self, end: End) -> None:
         """The session has ended."""
-        self._stand()
+        self._stand(self._engine.clock.begun_at)
 
     def _report(self, seconds: Optional[float], context_used: Optional[float], *, final: bool = False) -> None:
         total = max(self.usage.seconds, self._earlier + (seconds or 0.0))
@@ -155,9 +155,10 @@ class LiveMeter:
         told = {"seconds": total, "context_used": context_used, "final": final and not self._reading.unreported}
         self._note(told, counts_since=time.monotonic(), stands=final)
 
-    def _stand(self) -> None:
+    def _stand(self, first_audio: Optional[float]) -> None:
         """The connection is over: what it counted since the last report is not told any more."""
-        self._note(unreported=self._reading.unreported + self._running(self._reading), stands=True)
+        running = self._running(self._reading, first_audio)
+        self._note(unreported=self._reading.unreported + running, stands=True)
 
     def _count_tokens(self, name: Optional[str], model: Optional[str], usage: object) -> None:
         if name and not self._counted.add(name):

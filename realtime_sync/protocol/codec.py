@@ -21,13 +21,14 @@ from realtime_sync.protocol import commands, updates  # noqa: F401  they fill th
 from realtime_sync.protocol.characters import joined_or_none
 from realtime_sync.protocol.converters import careful_converter, json_type, quick_converter
 from realtime_sync.protocol.dialects import Dialect
+from realtime_sync.protocol.hiding import secret_extra
 from realtime_sync.protocol.parsing import parse
 from realtime_sync.protocol.readers import Reader, check_depth, made_reader
-from realtime_sync.protocol.registry import REALTIME, Command, Registry
+from realtime_sync.protocol.registry import REALTIME, Command, Options, Registry
 from realtime_sync.protocol.update_base import ConversationUpdate, UnknownUpdate, UnreadableUpdate
 from realtime_sync.secret import discreet
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Options)
 
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 _GA = Dialect.GA  # an enum finds its members in 0.1 us in Python 3.11
@@ -114,6 +115,7 @@ def decode_tool(tool: Mapping[str, Any], family: type[T]) -> T:
             f"this is no tool ({reason}); a function's JSON is "
             '{"type": "function", "name": ..., "description": ..., "parameters": {...}}'
         ) from None
+    decoded.extra = secret_extra(decoded.extra)
     return decoded
 
 

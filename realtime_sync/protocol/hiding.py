@@ -12,7 +12,10 @@ from realtime_sync.secret import HIDDEN, Secret
 if TYPE_CHECKING:
     from realtime_sync.protocol.registry import Setting
 
-SECRET_FIELDS: Final = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers"})
+DOMAIN_SECRETS: Final = "domain_secrets"
+"""What a container tells other servers: a list of ``domain``, ``name`` and ``value`` each."""
+
+SECRET_FIELDS: Final = frozenset({"authorization", "api_key", "api-key", "client_secret", "headers", DOMAIN_SECRETS})
 """Fields of the wire, in lower case, that hold what lets one act as somebody else."""
 
 

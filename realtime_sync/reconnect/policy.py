@@ -28,7 +28,7 @@ from realtime_sync.endpoint.connect import backoff
 
 # Close codes after which the same session may be had again: going away, internal error, restart, try again later, bad
 # gateway, and no close frame at all. Others are a verdict: 1008 policy, 3000 and 4000 bad key or model (OpenAI, 2026).
-_PASSING_CODES = frozenset({1001, 1006, 1011, 1012, 1013, 1014})
+PASSING_CODES = frozenset({1001, 1006, 1011, 1012, 1013, 1014})
 FATAL_ERRORS = frozenset(
     {"invalid_api_key", "insufficient_quota", "invalid_model", "missing_model", "model_not_found", "billing_hard_limit"}
     | {"credit_balance_exhausted", "account_deactivated", "billing_hard_limit_reached", "forbidden"}
@@ -103,7 +103,7 @@ def is_survivable(reason: errors.ConnectionClosedError, clean: bool, last_error:
     if isinstance(reason, errors.ConnectionLostError):
         return True
     code = reason.close_info.code
-    return code in _PASSING_CODES or (not clean and code in (1000, 1005))
+    return code in PASSING_CODES or (not clean and code in (1000, 1005))
 
 
 def is_worth_another_try(error: errors.RealtimeSyncError) -> bool:

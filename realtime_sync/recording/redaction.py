@@ -11,7 +11,7 @@ import functools
 import json
 from typing import Any, Optional
 
-from realtime_sync.protocol.hiding import SECRET_FIELDS, hide_fields, is_schema
+from realtime_sync.protocol.hiding import DOMAIN_SECRETS, SECRET_FIELDS, hide_fields, is_schema
 from realtime_sync.recording.wire_log import TOKEN
 from realtime_sync.secret import HIDDEN, Redactor
 from realtime_sync.transport.urls import redactor, show_url
@@ -61,6 +61,10 @@ def _collect(value: Any, urls: list[str], pairs: list[tuple[str, str]], field: O
         for name, inner in value.items():
             if name == "server_url" and isinstance(inner, str):
                 urls.append(inner)
+            if field == DOMAIN_SECRETS:  # its domain and its name are words that may stand elsewhere
+                if name == "value":
+                    _collect(inner, urls, pairs, field)
+                continue
             _collect(inner, urls, pairs, name if field is not None or name.lower() in SECRET_FIELDS else None)
 
 

@@ -321,6 +321,7 @@ class RealtimeServer:
         if self._own_clock is not None:
             self._own_clock.close()
         self._join((self._thread, *sockets), deadline)
+        self.live.close()  # again: what a connection has begun meanwhile
         # Only now: the connections, which begin such threads, have ended.
         sessions = (*self.sessions, *self.live_sessions)
         self._join((*(thread for session in sessions for thread in session.threads), *self._loaders), deadline)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import struct
 import threading
-from contextlib import suppress
 from typing import Mapping, Optional, Union
 
 from websocket import ABNF
@@ -194,8 +193,8 @@ class Connection:
     def send_within(self, text: Union[str, bytes], within: float) -> bool:
         """Send one text message in ``within`` seconds at most; False if it could not be sent. Any thread."""
         sent = self._duplex.write_within(text_frame(text), within)
-        with suppress(ConnectionClosedError):
-            self.after_turn()
+        if sent:
+            self._duplex.write_control()  # what the reader could not, without waiting as ``after_turn`` does
         return sent
 
     def start_close(self, code: int = 1000, reason: str = "", within: Optional[float] = None) -> None:

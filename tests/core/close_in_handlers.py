@@ -19,13 +19,14 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, ClassVar
 
 from realtime_sync import (
     ConversationSessionOptions,
     InputTranscriptionOptions,
     OpenAIClient,
     PlaybackPosition,
+    RealtimeConversationClient,
     RealtimeSyncError,
     Timeouts,
     TurnDetectionOptions,
@@ -157,6 +158,9 @@ def beat(turn: Turn) -> Iterator[str]:
 class Rounds:
     """One server, and a session for each round."""
 
+    calls: ClassVar = CALLS
+    longest = 0.01  # seconds until the signal comes
+
     def __init__(self, folder: Path) -> None:
         self.server = RealtimeServer(responder=beat, record=False)
         openai = OpenAIClient("any-key", endpoint=self.server.url, timeouts=TIMEOUTS)
@@ -180,25 +184,28 @@ class Rounds:
         faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
         client = self.openai.get_realtime_conversation_client("m")
         options = {} if number % 3 else {"recording": self.folder / f"{number}.jsonl"}
-        session = client.start_conversation_session(TEXT, reconnect=number % 4 == 0, **options)  # type: ignore[arg-type]
+        session = self.begin(client, reconnect=number % 4 == 0, **options)
         self.close = session.close if number % 5 else client.close
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.01))
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, self.longest))
         while not session.closed:
             with suppress(RealtimeSyncError, StopIteration):  # refusals of the server, and in the end the session's end
                 call(session)
         signal.setitimer(signal.ITIMER_REAL, 0)
         faulthandler.cancel_dump_traceback_later()
 
+    def begin(self, client: RealtimeConversationClient, **options: Any) -> Any:
+        return client.start_conversation_session(TEXT, **options)
+
     def start(self, number: int) -> None:
         """The client is closed while a session is being started."""
         faulthandler.dump_traceback_later(MOST_SECONDS, exit=True)
         client = self.openai.get_realtime_conversation_client("m")
         self.close = client.close
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, 0.01))
+        signal.setitimer(signal.ITIMER_REAL, random.uniform(0.0001, self.longest))
         called, session = self.called, None
         try:
             while self.called == called:
-                session = client.start_conversation_session(TEXT)
+                session = self.begin(client)
         except RealtimeSyncError:
             pass
         while session is not None and not session.closed:
@@ -206,19 +213,19 @@ class Rounds:
         faulthandler.cancel_dump_traceback_later()
 
 
-def main(rounds: int) -> None:
+def main(kind: type[Rounds], rounds: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        every = Rounds(Path(folder))
-        for name, call in CALLS.items():
+        every = kind(Path(folder))
+        for name, call in every.calls.items():
             for number in range(rounds):
                 every.round(call, number)
             every.tell(name)
         for number in range(rounds):
             every.start(number)
-        every.tell("start_conversation_session")
-    enough = rounds * len(CALLS) * 3 // 4  # the session may be closed before the signal comes
+        every.tell("the start of a session")
+    enough = rounds * len(every.calls) * 3 // 4  # the session may be closed before the signal comes
     os._exit(0 if every.called >= enough else 2)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 10)
+    main(Rounds, int(sys.argv[1]) if len(sys.argv) > 1 else 10)

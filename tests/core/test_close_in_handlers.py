@@ -237,8 +237,9 @@ def test_only_a_caller_that_was_called_by_this_package_is_inside_of_a_call(plain
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-def test_no_close_in_a_handler_hangs_whatever_call_it_interrupts() -> None:
-    command = [sys.executable, "-m", "tests.core.close_in_handlers", "7"]  # of 33 calls
+@pytest.mark.parametrize(("sessions", "rounds"), [("core", "7"), ("live", "4")])  # of 33 and 16 calls
+def test_no_close_in_a_handler_hangs_whatever_call_it_interrupts(sessions: str, rounds: str) -> None:
+    command = [sys.executable, "-m", f"tests.{sessions}.close_in_handlers", rounds]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=360, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -136,3 +136,10 @@ def test_an_acknowledged_append_is_not_told_of(
             session.append_commentary("Hello.").wait()
         until(lambda: plain.twin.timeline_ms > 3500, 10)
     assert "acknowledged" not in caplog.text
+
+
+def test_appends_for_which_no_time_passes_are_watched_within_a_bound(plain: LiveHouse) -> None:
+    session = plain.start(keep_clock=False)
+    for number in range(1100):
+        session.append_thinking(f"{number} is a number.")
+    assert len(session._appends._watch._open) == 1024

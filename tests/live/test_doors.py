@@ -103,7 +103,10 @@ def test_closing_a_sideband_does_not_end_the_session(house: LiveHouse) -> None:
         attached(house, session_id).close()
     assert house.server.live_call(session_id).state == "active"
     assert "session.close" not in [each["type"] for each in house.twin.received]
-    attached(house, session_id).close()
+    session = attached(house, session_id)
+    session.close()
+    assert session.close_info is not None
+    assert session.close_info.reason == ""  # nothing is unconfirmed: the session was not to end
 
 
 def test_a_sideband_ends_with_its_session_and_says_why(house: LiveHouse) -> None:

@@ -25,7 +25,7 @@ from realtime_sync import (
     SessionReconnectedUpdate,
     WaitTimeoutError,
 )
-from realtime_sync.live.delegation import DelegationRequest
+from realtime_sync.live.delegation_requests import DelegationRequest
 from realtime_sync.server import Faults, LiveFaults, LiveRules, Refusal, faults
 from tests.live.harness import LiveHouse, Running, until
 
@@ -113,13 +113,51 @@ def test_turns_go_on_over_an_end_that_is_survived(plain: LiveHouse) -> None:
 
 
 def test_history_for_which_there_is_no_room_is_told(plain: LiveHouse) -> None:
-    before = [LiveHistoryItem.message("user", f"{number} " + "word " * 20) for number in range(120)]
+    before = [LiveHistoryItem.message("user", f"{number} " + "a? " * 40) for number in range(120)]
     session = surviving(plain, LiveSessionOptions(history=before))
     told = lost(plain, session)
-    kept = told_history(plain)
+    kept = [text for _, text in told_history(plain) if not text.startswith("[The beginning is left out.]")]
     assert told.losses == (f"history: {120 - len(kept)} messages, the oldest, for which the new session has no room",)
-    assert kept[-1][1].startswith("119 ")
+    assert kept[-1].startswith("119 ")
     assert 60 < len(kept) < 120
+
+
+def told_histories(house: LiveHouse) -> list[int]:
+    """How many messages each session was begun with."""
+    return [len(each.received[0]["session"].get("input", ())) for each in house.server.live_sessions]
+
+
+@pytest.mark.parametrize(("most", "begun_with"), [(99, [100, 100, 50]), (7, [100, 100, 50, 0])])
+def test_a_service_that_refuses_the_history_is_told_less_of_it(
+    plain: LiveHouse, most: int, begun_with: list[int]
+) -> None:
+    before = [LiveHistoryItem.message("user", f"Number {number}.") for number in range(100)]
+    session = surviving(plain, LiveSessionOptions(history=before))
+    plain.server.live.rules = LiveRules(faults=LiveFaults(most_history=most))
+    told = lost(plain, session)
+    assert told_histories(plain) == begun_with
+    assert told.losses == (
+        f"history: {100 - begun_with[-1]} messages, the oldest, with which the service has refused to start",
+    )
+    plain.server.live.rules = LiveRules()
+    assert lost(plain, session).losses == ()
+    assert told_histories(plain)[-1] == 100  # it may have been of this one server
+
+
+@pytest.mark.parametrize("error", [{"code": "server_error"}, {"code": "rate_limit_exceeded"}, None])
+def test_a_new_session_that_is_refused_for_passing_reasons_has_all_of_the_history(plain: LiveHouse, error: Any) -> None:
+    before = [LiveHistoryItem.message("user", f"Number {number}.") for number in range(10)]
+    session = surviving(plain, LiveSessionOptions(history=before))
+    stream = session.subscribe()
+    if error is None:
+        plain.server.faults = Faults(refuse=Refusal(503))
+    else:
+        plain.server.live.rules = LiveRules(faults=LiveFaults(start_error={"message": "Later.", **error}))
+    plain.twin.drop()
+    until(lambda: session._engine.recovery._attempt > 3)
+    plain.server.faults, plain.server.live.rules = Faults(), LiveRules()
+    assert come_back(stream).losses == ()
+    assert told_histories(plain)[-1] == 10
 
 
 def test_a_connection_that_is_lost_at_once_again_is_replaced_again(house: LiveHouse) -> None:

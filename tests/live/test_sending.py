@@ -193,3 +193,14 @@ def test_audio_sent_by_hand_is_reckoned_with_so_that_it_is_no_gap(plain: LiveHou
     session.send_message(f'{{"type": "session.input_audio.append", "audio": "{piece}"}}')
     until(lambda: TONE * 1500 + bytes(960) in heard(plain.twin))
     assert time.monotonic() - began >= 1.5 + 0.3 - 0.05
+
+
+def test_a_sender_that_waits_behind_audio_sent_by_hand_ends_with_its_session_too(plain: LiveHouse) -> None:
+    session = plain.start()
+    session.send_message({"type": "session.input_audio.append", "audio": base64.b64encode(bytes(48_000 * 30)).decode()})
+    began = time.monotonic()
+    sending = Running(lambda: session.send_audio(TONE))
+    until(lambda: bool(session._audio._claim))
+    session.close()
+    assert isinstance(sending.join(), SessionNotOpenError)
+    assert time.monotonic() - began < 10

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from realtime_sync.live.splitting import MOST_TOKENS, count_tokens, split
+from realtime_sync.live.splitting import MOST_TOKENS, split
+from realtime_sync.protocol.live.tokens import count_tokens
 
 
 def service_count(text: str) -> float:

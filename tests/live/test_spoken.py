@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -213,3 +214,20 @@ def test_a_gap_that_is_none_is_refused(plain: LiveHouse, gap_ms: Any) -> None:
     session = plain.start(keep_clock=False)
     with pytest.raises(InvalidInputError, match="gap_ms"):
         session.turns(gap_ms=gap_ms)
+
+
+def test_whoever_only_looks_gets_a_turn_too_that_is_over_because_time_has_passed(plain: LiveHouse) -> None:
+    talk = Conversing(plain)
+    turns = talk.session.turns(timeout=0)
+    talk.silence(1.0)
+    talk.twin.hear("Hello.")
+    talk.silence(1.6)  # and then the clock stands, so that no update comes any more
+
+    def turn() -> LiveTurn | None:
+        with suppress(WaitTimeoutError):
+            return next(turns)
+        return None
+
+    found = until(turn)
+    assert words([found]) == [("user", "Hello.")]
+    talk.hang_up()

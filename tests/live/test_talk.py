@@ -31,7 +31,7 @@ from realtime_sync import (
     LiveSessionOutputTranscriptDeltaUpdate,
 )
 from realtime_sync.audio import MULAW, PCM, SampleFormat
-from realtime_sync.live.delegation import DelegationRequest
+from realtime_sync.live.delegation_requests import DelegationRequest
 from realtime_sync.live.playout import MOST_SECONDS
 from realtime_sync.live.talk import Backlog
 from realtime_sync.server import TwinSession

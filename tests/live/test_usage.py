@@ -126,6 +126,21 @@ def test_a_session_that_was_renewed_has_a_final_count(moments: Moments) -> None:
     assert moments.meter.usage.final
 
 
+def test_a_session_that_was_renewed_without_any_report_counts_to_its_end(moments: Moments) -> None:
+    moments.clock.sent(0.1, moments.now)
+    moments.now += 6
+    moments.clock.restart()
+    moments.meter.deliver(SessionReconnectedUpdate(reason=LOST))
+    assert moments.meter.at_most() == 6
+    moments.now += 1000
+    moments.clock.sent(0.1, moments.now)
+    moments.now += 2
+    assert moments.meter.at_most() == 8
+    moments.close(2)
+    assert (moments.meter.usage.seconds, moments.meter.at_most()) == (2, 8)
+    assert not moments.meter.usage.final
+
+
 def test_a_backends_tokens_are_counted_once_for_each_answer(moments: Moments) -> None:
     for _ in range(2):
         moments.respond("a", tokens(MILLION, MILLION // 2, MILLION))

@@ -16,7 +16,8 @@ from realtime_sync import (
     RealtimeSyncError,
 )
 from realtime_sync.protocol.live.codec import live_decode, live_decode_command, live_encode
-from realtime_sync.recording.redaction import without_secrets
+from realtime_sync.recording.redaction import secrets_in, without_secrets
+from realtime_sync.recording.wire_log import shown as shown_in_log
 from tests import canaries
 
 SECRET = "canary-0123456789-abcdefgh"
@@ -27,6 +28,13 @@ TOOL = {
     "authorization": SECRET,
     "headers": {"X-Key": SECRET},
 }
+
+POLICY = {
+    "type": "allowlist",
+    "allowed_domains": ["api.example.com"],
+    "domain_secrets": [{"domain": "api.example.com", "name": "API_TOKEN", "value": SECRET}],
+}
+ENVIRONMENT = {"type": "container_auto", "network_policy": POLICY}
 
 
 def start() -> LiveSessionStartCommand:
@@ -59,6 +67,27 @@ def test_an_item_of_a_backend_keeps_them_as_such() -> None:
     command = LiveResponseItemCreateCommand(item={"type": "additional_tools", "tools": [TOOL]})
     assert live_encode(command).count(SECRET) == 4
     assert canaries.leaks([SECRET], canaries.of_object(command)) == []
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "shell", "environment": ENVIRONMENT},
+        {"type": "code_interpreter", "container": ENVIRONMENT},
+        {"type": "of_tomorrow", "box": ENVIRONMENT},
+    ],
+)
+def test_what_a_container_tells_other_servers_is_shown_nowhere(tool: dict[str, Any]) -> None:
+    delegation = LiveResponsesDelegation(responses=LiveResponsesSettings(model="m", tools=[tool]))
+    command = LiveSessionStartCommand(session=LiveSessionOptions().wire_session(delegation))
+    text = live_encode(command)
+    assert json.loads(text)["session"]["delegation"]["responses"]["tools"] == [tool]
+    told = json.dumps({"type": "session.started", "session": json.loads(text)["session"]})
+    of_objects = [*canaries.of_object(command), repr(live_decode_command(text)), repr(live_decode(told))]
+    for shown in (*of_objects, without_secrets(text), without_secrets(told), shown_in_log(told)):
+        assert canaries.leaks([SECRET], [shown]) == []
+    known = secrets_in(text)
+    assert known.anywhere(f"{SECRET} is wrong for api.example.com") == "*** is wrong for api.example.com"
 
 
 @pytest.mark.parametrize(

@@ -422,6 +422,30 @@ def test_half_a_recording_is_none_and_an_older_one_is_kept(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_two_downloads_to_one_path_do_not_spoil_each_other_nor_what_lies_beside(tmp_path: Path) -> None:
+    path, other = tmp_path / "call.wav", tmp_path / "call.wav.part"
+    other.write_bytes(b"somebody else's")
+    begun, go = threading.Semaphore(0), threading.Event()
+
+    def slowly(link: Link) -> None:
+        link.send(recorded(b"the w", length=9))
+        begun.release()
+        assert go.wait(5)
+        link.send(b"hole")
+
+    with Service(slowly, slowly) as service:
+        client = client_of(service.endpoint)
+        downloads = [Running(lambda: client.download_live_recording("live_1", path)) for _ in range(2)]
+        assert begun.acquire(timeout=5)
+        assert begun.acquire(timeout=5)
+        go.set()
+        for download in downloads:
+            download.result()
+    assert path.read_bytes() == b"the whole"
+    assert other.read_bytes() == b"somebody else's"
+    assert sorted(tmp_path.iterdir()) == [path, other]
+
+
 def test_a_device_is_written_to_and_not_replaced() -> None:
     asked_for(lambda client: client.download_live_recording("live_1", os.devnull), recorded(b"sound"))
     assert not Path(os.devnull).is_file()

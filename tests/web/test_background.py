@@ -18,11 +18,11 @@ from realtime_sync import (
     ConnectionClosedError,
     ConversationSessionOptions,
     InvalidInputError,
+    LiveSession,
     LiveSessionClosedUpdate,
     OpenAIClient,
     RealtimeConversationClient,
     RealtimeConversationSession,
-    ServerSession,
     SessionNotOpenError,
     TooManySessionsError,
     UsageError,
@@ -481,7 +481,7 @@ def test_a_telephones_live_session_is_run_and_ends_with_its_call(
     session_id = server.place_live_call()
     client.live_calls.accept(session_id)
 
-    def serve(session: ServerSession) -> str:
+    def serve(session: LiveSession) -> str:
         session.append_commentary("Good morning.").wait(20)
         client.live_calls.hangup(session_id)
         return str(session.wait_for(LiveSessionClosedUpdate, 20).reason)

@@ -10,7 +10,7 @@ from typing import Optional
 
 from realtime_sync.checks import check_number, check_whole
 from realtime_sync.conversation.live.fragments import FragmentReader, LiveFragment, Speaker
-from realtime_sync.conversation.live.history import history_of
+from realtime_sync.conversation.live.history import newest
 from realtime_sync.conversation.live.turns import LiveTurn, TurnEnd, turn_of
 from realtime_sync.conversation.live.utterances import GAP_MS, SpokenTimeline, Utterance, size_of
 from realtime_sync.protocol.live.history import MOST_MESSAGES, MOST_TOKENS, LiveHistoryItem
@@ -99,9 +99,8 @@ class LiveConversation:
     def history(self, *, messages: int = MOST_MESSAGES, tokens: int = MOST_TOKENS) -> list[LiveHistoryItem]:
         """The newest turns as messages for the next start: ``LiveSessionOptions(history=...)``.
 
-        The number of tokens is never above ``tokens``, whatever the words: each byte of text is counted as one, which
-        is four times too many for English. Of the first turn that has no room the last sentences are taken, with a
-        note in front of them.
+        Tokens are counted without a tokenizer, and rather too many: two for a word of English, so that 8,192 are about
+        3,500 words. Of the first turn that has no room the last sentences are taken, with a note in front of them.
 
         Args:
             messages: How many at most, from 0 to 128: the service takes no more.
@@ -112,7 +111,11 @@ class LiveConversation:
         """
         check_whole("messages", messages, at_most=MOST_MESSAGES)
         check_whole("tokens", tokens, at_most=MOST_TOKENS)
-        return history_of(self.turns, messages, tokens)
+        return newest(self._messages(), messages, tokens)
+
+    def _messages(self) -> list[LiveHistoryItem]:
+        """All turns as messages."""
+        return [LiveHistoryItem.message(turn.speaker, turn.text) for turn in self.turns]
 
     def snapshot(self) -> LiveConversation:
         """A copy, which later updates do not change."""

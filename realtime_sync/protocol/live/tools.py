@@ -21,6 +21,7 @@ from realtime_sync.protocol.tool_options import (
     as_list,
     as_tool,
 )
+from realtime_sync.secret import Secret
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
@@ -125,16 +126,33 @@ class LiveSkill(Options):
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)
+class LiveDomainSecret(Options):
+    """What a shell tells one server, and does not see itself.
+
+    Attributes:
+        domain: The server's.
+        name: By which the shell knows it.
+        value: The secret, which reprs do not show.
+    """
+
+    domain: str
+    name: str
+    value: str = attrs.field(converter=Secret)
+
+
+@attrs.define(kw_only=True, repr=False, eq=False)
 class LiveNetworkPolicy(Options):
     """What a shell may reach.
 
     Attributes:
         type: ``"disabled"`` or ``"allowlist"``.
         allowed_domains: Of an allowlist.
+        domain_secrets: What it tells some of them.
     """
 
     type: Union[Literal["disabled", "allowlist"], str]
     allowed_domains: Setting[list[str]] = UNSET
+    domain_secrets: Setting[list[LiveDomainSecret]] = UNSET
 
 
 @attrs.define(kw_only=True, repr=False, eq=False)

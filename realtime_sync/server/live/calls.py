@@ -78,6 +78,9 @@ class TwinCallSession(TwinSession):
             wait = max(0.001, self._next_at - self.clock.monotonic())
             self._timers["line"] = self.clock.call_later(wait, self._flow)
 
+    def _end_if_silent(self) -> None:
+        """A telephone may ring for longer than a session goes without sound; once it is answered, sound comes."""
+
     def caller_says(self, audio: bytes) -> None:
         """Sound of the other end's, PCM16 at 24,000 Hz."""
         with self.lock:

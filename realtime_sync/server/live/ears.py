@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from typing import TYPE_CHECKING, Optional
 
 from realtime_sync.server.live.clock import LAG_MS
@@ -12,6 +13,7 @@ from realtime_sync.server.live.words import TimedWords, fragments, grid_after, l
 if TYPE_CHECKING:
     from realtime_sync.server.live.session import TwinSession
 
+_log = logging.getLogger("realtime_sync.server")
 # A word is told 0.55 s after its end: a little before the model, which is 0.6 s behind, gets there.
 _TOLD_MS = 550.0 - LAG_MS
 _KEPT = 8000  # characters
@@ -71,5 +73,12 @@ class Ears:
 
     def hear(self, audio: bytes, at_ms: float) -> None:
         """Audio of the user's, in the session's format, and where on the timeline it begins."""
-        if self._listener is not None:
+        if self._listener is None:
+            return
+        try:
             self._listener.feed(audio, at_ms, muted=self.muted)
+        except (
+            Exception
+        ):  # user code, or no thread can be started; the timeline goes on, on the clock's thread at times
+            _log.exception("a live session can hear nothing any more")
+            self._listener = None

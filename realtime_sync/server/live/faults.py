@@ -40,6 +40,7 @@ class LiveFaults:
     Args:
         start_error: The ``error`` object in answer to ``session.start``, such as ``{"type": "invalid_request_error",
             "code": "credit_balance_exhausted", "message": "..."}``; then the connection is closed. None: it starts.
+        most_history: A start with a history of more messages is refused, as too long. None: as the service does.
         string_errors: ``error`` events hold a string in place of the object, as some gateways have it.
         drop_after_words: The connection is closed with 1011 behind so many pieces of what the model says. None: not.
         late_words_ms: The user's words are told so much later.
@@ -53,6 +54,7 @@ class LiveFaults:
     """
 
     start_error: Optional[Mapping[str, object]] = None
+    most_history: Optional[int] = attrs.field(default=None, validator=_not_negative)
     string_errors: bool = False
     drop_after_words: Optional[int] = attrs.field(default=None, validator=_not_negative)
     late_words_ms: float = attrs.field(default=0.0, validator=_not_negative)

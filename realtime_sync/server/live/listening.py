@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import array
+import functools
 import itertools
 import logging
-from typing import TYPE_CHECKING, Sequence
+from typing import TYPE_CHECKING, Callable, Sequence
 
 import attrs
 
@@ -64,6 +65,9 @@ class TwinListener:
         self._fed_ms = 0.0
         self._offset_ms = 0.0  # from what was fed to the timeline
         self._speech = _UserSpeech(0.0)
+        # Recognitions may take longer than those that were begun later: they are taken in turn all the same.
+        self._turns = self._taken = 0
+        self._late: dict[int, Callable[[], None]] = {}
 
     def feed(self, audio: bytes, at_ms: float, *, muted: bool) -> None:
         """Take audio, in the session's format, which begins there on the timeline; while muted as silence."""
@@ -102,6 +106,8 @@ class TwinListener:
         start = speech.start_ms + self._offset_ms + _BEFORE_MS
         span = start, max(start, until_ms + self._offset_ms - silence_ms)
         self._is_busy, self._listened_ms = self._is_busy or goes_on, until_ms
+        turn = self._turns
+        self._turns += not goes_on
 
         def work() -> None:
             recognition = Recognition("")
@@ -114,15 +120,30 @@ class TwinListener:
                 if self._session.has_ended:
                     return
                 words: Sequence[str] = recognition.text.split() if recognition.understood else ()
-                if goes_on:
-                    self._is_busy = False
-                    words, speech.guess = _agreed(words, speech.guess), words
-                self._tell(speech, words, span)
-                if ended:
-                    self._session.talk.user_has_ended(max(self._session.model_ms, self._session.ears.ends_at_ms))
-                self._session.pump()
+                if not goes_on:
+                    self._late[turn] = functools.partial(self._take, speech, words, span, ended=ended)
+                    self._take_in_turn()
+                    return
+                self._is_busy = False
+                words, speech.guess = _agreed(words, speech.guess), words
+                if turn == self._taken:  # else they come with the rest of this speech
+                    self._take(speech, words, span)
 
         self._session.start_thread(work, "recognize")
+
+    def _take_in_turn(self) -> None:
+        """Take what was recognised, if all that was said before it has been."""
+        while (take := self._late.pop(self._taken, None)) is not None:
+            self._taken += 1
+            take()
+
+    def _take(
+        self, speech: _UserSpeech, words: Sequence[str], span: tuple[float, float], *, ended: bool = False
+    ) -> None:
+        self._tell(speech, words, span)
+        if ended:
+            self._session.talk.user_has_ended(max(self._session.model_ms, self._session.ears.ends_at_ms))
+        self._session.pump()
 
     def _tell(self, speech: _UserSpeech, words: Sequence[str], span: tuple[float, float]) -> None:
         """Tell the words that have not been told of a stretch of speech that was said within this span."""

@@ -78,14 +78,14 @@ class ResponsesTarget(DelegationTarget):
             super().take(message)
 
     def _add(self, item: Json) -> None:
-        if item["type"] == "function_call_output":
+        if item.get("type") == "function_call_output":
             call_id = str(item["call_id"])
             if call_id not in self._calls:
                 raise Refused("invalid_value", f"No tool call found for call_id '{call_id}'.", "item.call_id")
             self._continues = self._open.pop(call_id, self._continues)
-        elif isinstance(item["content"], str):
+        elif isinstance(item.get("content"), str):
             item["content"] = [{"type": "input_text", "text": item["content"]}]
-        self.items.append({"id": new_id("item"), **item})
+        self.items.append({"id": new_id("item"), "type": "message", **item})
 
     def _create(self) -> None:
         if self._open:

@@ -261,7 +261,10 @@ class TwinSession(RunningSession):
 
     def start_settings(self, told: Json) -> Json:
         """The settings of a start, checked. Raises ``Refused``."""
+        most = self.rules.faults.most_history
         check_start(told)
+        if most is not None and len(told.get("input") or ()) > most:
+            raise Refused("invalid_value", f"'session.input' has more than {most} messages.", "session.input")
         return told
 
     def begin(self, session: Json, event_id: Optional[str] = None) -> None:

@@ -18,8 +18,8 @@ from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.wire import Json, Refused, new_id
 
 _TOLD_AGAIN_MS = 10_000.0  # so much of the timeline is told again to who attaches
-KEYS = "0123456789*#ABCD"
-_KEY = record({"type": anything, "event_id": string_up_to(512), "event": one_of(*KEYS)}, ["event"])
+_KEY = record({"type": anything, "event_id": string_up_to(512), "event": one_of(*"0123456789*#ABCD")}, ["event"])
+_MORE = {"transport.dtmf.send": _KEY}
 _NOT_HERE = ("session.start", "session.input_audio.append")
 
 
@@ -57,7 +57,7 @@ class TwinSideband(ServedSession):
     def _handle(self, message: Json) -> None:
         if message.get("type") in _NOT_HERE:
             raise Refused("invalid_event", f"'{message['type']}' is not supported on a sideband connection.", "type")
-        check_message(message, transport_dtmf_send=_KEY)
+        check_message(message, _MORE)
         if message["type"] == "transport.dtmf.send":
             self.session.press(message)
         else:

@@ -14,6 +14,8 @@ from realtime_sync.conversation.live.conversation import LiveConversation
 from realtime_sync.conversation.live.history import CUT_NOTE
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.live.history import as_history
+from realtime_sync.protocol.live.tokens import count_tokens
+from realtime_sync.server.live.settings import tokens_of
 from tests.conversation.live.scenes import (
     SCENES,
     Scene,
@@ -174,14 +176,16 @@ def test_a_turn_without_sentences_is_cut_all_the_same(long: str) -> None:
 
     assert message.text.startswith(CUT_NOTE)
     assert long.strip().endswith(message.text.removeprefix(CUT_NOTE))
-    assert 250 < len(message.text.encode()) <= 292
+    assert 240 < count_tokens(message.text) <= 292
 
 
-def test_tokens_are_counted_as_if_each_byte_were_one() -> None:
-    history = spoken(*["字" * 50] * 20).history(tokens=1000)
+def test_a_history_has_thousands_of_words() -> None:
+    said = "Well, I think we should go to the market tomorrow morning, because my sister is coming over for dinner. "
 
-    assert [len(message.text) for message in history] == [*([50] * 6)] or history[0].text.startswith(CUT_NOTE)
-    assert sum(8 + len(message.text.encode()) for message in history) <= 1000
+    history = spoken(*[said * 4] * 100).history()
+
+    assert 3400 < sum(len(message.text.split()) for message in history) < 6000
+    assert 8000 < sum(8 + count_tokens(message.text) for message in history) <= 8192
 
 
 @given(st.lists(st.text(max_size=400), max_size=20), st.integers(0, 8192), st.integers(0, 128))
@@ -189,7 +193,8 @@ def test_no_history_is_above_the_limits(said: list[str], tokens: int, messages: 
     history = spoken(*said).history(messages=messages, tokens=tokens)
 
     assert len(history) <= messages
-    assert sum(8 + len(message.text.encode()) for message in history) <= tokens  # no token is less than a byte
+    assert sum(8 + count_tokens(message.text) for message in history) <= tokens
+    assert sum(7 + tokens_of(message.text) for message in history) <= tokens  # as the embedded server counts
     as_history(json.loads(json.dumps([{"role": each.role, "content": each.text} for each in history])))
 
 

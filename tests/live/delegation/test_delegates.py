@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 import pytest
 
-from realtime_sync.live.delegation import DelegationRequest
+from realtime_sync.live.delegation_requests import DelegationRequest
 from realtime_sync.protocol.live.updates import LiveSessionInputTranscriptDeltaUpdate
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.server import LiveFaults

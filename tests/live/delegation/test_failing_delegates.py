@@ -14,7 +14,7 @@ import pytest
 
 from realtime_sync import InvalidInputError, OpenAIClient, ToolCancelledError
 from realtime_sync.errors import ConfigurationError
-from realtime_sync.live.delegation import DelegationRequest
+from realtime_sync.live.delegation_requests import DelegationRequest
 from tests.harness import until
 from tests.live.delegation.conftest import Talk
 

@@ -8,7 +8,7 @@ import pytest
 
 from realtime_sync import UsageError, WaitTimeoutError
 from realtime_sync.errors import ConnectionClosedError, ToolCancelledError
-from realtime_sync.live.delegation import DelegationRequest
+from realtime_sync.live.delegation_requests import DelegationRequest
 from tests.harness import until
 from tests.live.delegation.conftest import Talk, lose_connection
 

@@ -8,7 +8,7 @@ from typing import Any, Callable
 import pytest
 
 from realtime_sync import ConversationTool, InvalidInputError, UsageError, function_tool
-from realtime_sync.errors import ConfigurationError, ServerError
+from realtime_sync.errors import ConfigurationError, NoMoreThreadsError, ServerError
 from realtime_sync.live.responses_backend import ResponsesBackend
 from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.live.options import LiveSessionOptions
@@ -218,6 +218,23 @@ def test_a_backend_that_has_failed_is_told(talk: Begin, caplog: pytest.LogCaptur
     call.session.wait_for(LiveErrorUpdate, 10)
     until(lambda: "the backend has failed" in caplog.text, 10.0)
     assert not call.session.closed
+    assert not call.session._delegation.under_way  # no event of the response tells of its end
+    assert call.session._delegation.open_ids() == []
+
+
+def test_calls_for_which_there_is_no_thread_do_not_keep_the_backend_from_going_on(
+    talk: Begin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    call = with_tools(talk, calling(FunctionCall("weather", {"city": "Rome"})), weather)
+
+    def no_thread(*arguments: Any) -> None:
+        raise NoMoreThreadsError("there are too many")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(call.session._engine, "start_thread", no_thread)
+        call.asks("Go.")
+        call.until(lambda: "the calls of the backend are not made" in caplog.text)
+    assert not call.session._delegation.under_way
 
 
 def test_results_are_dropped_when_the_session_ends(talk: Begin, caplog: pytest.LogCaptureFixture) -> None:

@@ -190,6 +190,27 @@ def test_typed_text_is_answered_for_no_delegation_and_spoken_only_if_the_model_w
     assert {each["delegation_id"] for each in call.peer.events if each["type"] == "response.event"} == {None}
 
 
+def test_a_backend_takes_every_item_of_the_responses_api(open_call: OpenCall) -> None:
+    call = open_call(LiveRules(backend=lambda turn: turn.text_of(turn.items[0])), delegation=responses())
+    for item in (
+        {"role": "user", "content": "As chat has it."},  # no type
+        {"role": "assistant", "content": "Well.", "phase": "commentary"},
+        {"type": "reasoning", "id": "rs_1", "summary": []},
+    ):
+        call.send("response.item.create", item=item)
+    call.send("response.create")
+    until_done(call)
+    done = call.twin.wait_for_sent(lambda each: nested(each) == "response.output_text.done")
+    assert done["event"]["text"] == "As chat has it."
+    for wrong, param in (
+        ({"type": "messag"}, "item.type"),
+        ({"content": ""}, "item.type"),
+        ({"role": "x"}, "item.content"),
+    ):
+        call.send("response.item.create", item=wrong)
+        assert call.peer.error()["param"] == param
+
+
 def test_a_delegation_while_one_is_worked_on_waits_for_it(open_call: OpenCall) -> None:
     call = open_call(LiveRules(backend=lambda turn: Reply("Done.", delay=5.0)), delegation=responses())
     call.silence(1.0)

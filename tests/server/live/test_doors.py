@@ -238,9 +238,7 @@ def test_a_call_rings_until_it_is_answered_and_runs_from_then_on() -> None:
 def test_nobody_answers_for_ever() -> None:
     clock = ManualClock()
     with (
-        RealtimeServer(
-            clock=clock, ping_interval=None, live=LiveRules(answers_calls=False, silence_seconds=600)
-        ) as server,
+        RealtimeServer(clock=clock, ping_interval=None, live=LiveRules(answers_calls=False)) as server,
         beside(server, dialled(server)) as peer,
     ):
         peer.until("transport.ringing")
@@ -341,6 +339,7 @@ def test_a_sideband_may_end_the_session(open_call: OpenCall) -> None:
         call.advance(1.0)
         assert peer.until("session.closed")["reason"] == "close_requested"
         assert peer.rest() == 1005
+    call.peer.rest()
     assert call.twin.wait_until_closed() == 1005
 
 
@@ -534,6 +533,22 @@ def test_a_recording_has_each_side_at_its_place(open_call: OpenCall, audio_forma
     assert (round(sounding[0] / 24, -1), round(sounding[-1] / 24, -1)) == (300, 600)
     assert max(map(abs, right)) < 100
     assert len(left) >= 24 * 1500
+
+
+def test_what_begins_while_the_server_closes_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = RealtimeServer()
+    close = server.live.close
+
+    def close_and_begin() -> None:
+        close()
+        if not server.live_sessions:
+            server.live.new_call().accept({"model": "gpt-live-1.1", "store": True})
+
+    monkeypatch.setattr(server.live, "close", close_and_begin)
+    server.close()
+    (twin,) = server.live_sessions
+    assert twin.is_over
+    assert twin.recording is None
 
 
 def test_a_recording_that_cannot_be_written_is_lost_and_nothing_else(

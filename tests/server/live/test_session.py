@@ -93,6 +93,7 @@ def test_an_answer_names_the_message_that_it_answers(server: RealtimeServer) -> 
 WRONG: list[tuple[Json, str, str | None]] = [
     ({"type": "session.update", "session": {}}, "invalid_event", "type"),
     ({"type": "response.cancel"}, "invalid_event", "type"),
+    ({"type": ["session.start"]}, "invalid_event", "type"),
     ({"type": "session.start"}, "missing_required_parameter", "session"),
     ({"type": "session.start", "session": {}}, "missing_required_parameter", "session.model"),
     ({"session": {"model": "gpt-live-1"}}, "missing_required_parameter", "type"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 import wave
 from pathlib import Path
 from typing import Any, Callable, Iterator
@@ -16,6 +17,7 @@ from realtime_sync.server.speech.protocols import Hints, Recognition
 from realtime_sync.server.speech.recorded import recorded_speech
 from realtime_sync.server.speech.without_models import LetterSynthesizer
 from realtime_sync.server.vad import EnergyDetector
+from tests.harness import until
 from tests.server.live.conftest import Call, said, until_planned
 from tests.server.sounds import silence, tone
 
@@ -241,6 +243,29 @@ def test_a_recogniser_that_fails_costs_the_words_and_not_the_session(
     assert heard(call) == []
     assert "speech could not be recognised" in caplog.text
     assert call.hang_up() == 1005
+
+
+def test_what_is_recognised_late_is_told_before_what_was_said_after_it(open_call: OpenCall) -> None:
+    second, lengths = threading.Event(), list[int]()
+
+    class FirstIsSlow(Counting):
+        def recognize(self, pcm: bytes, rate: int, hints: Hints) -> Recognition:
+            lengths.append(len(pcm))
+            if len(lengths) <= 2:  # the pause and the end of the first
+                assert second.wait(10)
+                return Recognition("First.")
+            return Recognition("Second.")
+
+    speech = attrs.evolve(counting_speech(), recognizer=FirstIsSlow())
+    call = open_call(LiveRules(brain=lambda turn: ""), server={"speech": speech})
+    call.audio(silence(500) + tone(400) + silence(1000) + tone(400) + silence(1500))
+    until(lambda: len(lengths) == 4)
+    late = call.twin.threads[:2]
+    until(lambda: not any(thread.is_alive() for thread in call.twin.threads if thread not in late))
+    second.set()
+    until_planned(call)
+    call.silence(3.0)
+    assert heard(call) == ["First.", "Second."]
 
 
 def test_a_muted_user_is_not_heard_however_loud(open_call: OpenCall) -> None:

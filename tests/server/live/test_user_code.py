@@ -136,6 +136,36 @@ def test_a_brain_learns_that_the_session_has_ended_and_delegates_no_more(open_ca
     assert not worked.is_set()
 
 
+class BrokenStream:
+    """Fails at each sound."""
+
+    frame_ms, release = 20, 0.0
+
+    def feed(self, pcm: bytes) -> Iterable[float]:
+        raise ValueError("no ears")
+
+
+class BrokenDetector:
+    """Its streams fail."""
+
+    def load(self) -> None:
+        """Nothing is needed."""
+
+    def listen(self, rate: int) -> BrokenStream:
+        return BrokenStream()
+
+
+def test_a_call_goes_on_though_its_voice_detector_has_failed(caplog: pytest.LogCaptureFixture) -> None:
+    without_models = speech_without_models(lambda audio, rate: "")
+    recognizer, synthesizer = without_models.recognizer, without_models.synthesizer
+    speech = Speech(detector=BrokenDetector(), recognizer=recognizer, synthesizer=synthesizer)
+    with RealtimeServer(speech=speech) as server:  # by the real clock, whose thread is that of all sessions
+        call = server.live_call(server.place_live_call())
+        call.accept({"model": "gpt-live-1.1"})
+        until(lambda: call.heard)
+    assert caplog.text.count("can hear nothing any more") == 1
+
+
 def test_a_session_that_is_over_keeps_no_sound(open_call: OpenCall) -> None:
     call = open_call(server={"record": False}, delegation=BACKEND)
     call.peer.say("session.input_audio.append", audio="AAAA" * 400)

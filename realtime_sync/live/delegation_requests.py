@@ -1,7 +1,7 @@
 """Delegations: work that the voice model hands over, and that the application does.
 
 The wire does not say what is wanted. It says when: what the user has said until then is the request. The rules, beside
-those of ``handovers.py``:
+those of ``handover.py``:
 
 1. A delegation waits until the session's timeline is 300 ms further, for words that come late; if the user has said
    nothing since the last request, 1.5 s for the first word. A word that comes meanwhile is part of a sentence that goes
@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Callable, Optional, Union
 
 from realtime_sync.audio.formats import SampleFormat
@@ -26,8 +27,9 @@ from realtime_sync.conversation.live.conversation import LiveConversation
 from realtime_sync.conversation.live.fragments import FragmentReader
 from realtime_sync.conversation.live.turns import LiveTurn
 from realtime_sync.core.streams import End
-from realtime_sync.live.handover import Handover, Speaking
-from realtime_sync.live.handovers import HandoverQueue
+from realtime_sync.deadline import Deadline
+from realtime_sync.errors import WaitTimeoutError, told_again
+from realtime_sync.live.handover import Handover, HandoverQueue, Speaking
 from realtime_sync.protocol.items import base64_size
 from realtime_sync.protocol.live.updates import (
     LiveSessionDelegationCreatedUpdate,
@@ -186,3 +188,38 @@ def _filled(request: DelegationRequest) -> DelegationRequest:
     request.transcript = tuple(said.turns)
     request.text = " ".join(turn.text for turn in request.transcript if turn.speaker == "user")
     return request
+
+
+@reportable
+class DelegationStream:
+    """An iterator over delegations, for whoever answers them; see ``LiveSession.delegations``.
+
+    Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end. Any thread may
+    iterate; each request goes to one of them. Breaking off loses nothing: iterate again.
+
+    Args:
+        queue: the session's.
+        timeout: seconds to wait for each request, then ``WaitTimeoutError`` is raised, and iteration may go on; None
+            waits as long as the session lives.
+    """
+
+    def __init__(self, queue: DelegationQueue, timeout: Optional[float] = None) -> None:
+        Deadline(timeout)  # raises now if it is no time-out
+        self._queue = queue
+        self._timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"<DelegationStream: {self._queue.waiting} waiting>"
+
+    def __iter__(self) -> Iterator[DelegationRequest]:
+        return self
+
+    def __next__(self) -> DelegationRequest:
+        item = self._queue.take(Deadline(self._timeout))
+        if item is None:
+            raise WaitTimeoutError(f"the model delegated nothing within {self._timeout} s; the session goes on")
+        if isinstance(item, End):
+            if item.clean:
+                raise StopIteration
+            raise told_again(item.reason)
+        return item

@@ -20,15 +20,14 @@ from realtime_sync.errors import (
     UsageError,
 )
 from realtime_sync.live.decisions_backend import DecisionQueue, DecisionsBackend, MadeDecision
-from realtime_sync.live.delegates import (
+from realtime_sync.live.delegate_threads import (
     TIMEOUT_SECONDS,
     Delegate,
     DelegateThreads,
-    DelegationStream,
     check_callable,
     name_of,
 )
-from realtime_sync.live.delegation import DelegationQueue
+from realtime_sync.live.delegation_requests import DelegationQueue, DelegationStream
 from realtime_sync.live.handover import Append, Speaking
 from realtime_sync.live.responses_backend import BackendCalls, Functions, ResponsesBackend
 from realtime_sync.protocol.items import ConversationItem

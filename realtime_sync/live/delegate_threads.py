@@ -1,4 +1,4 @@
-"""Working for delegations: by a function of the caller's, or by whoever iterates over them.
+"""The threads on which a function of the caller's works for what was handed over.
 
 A delegate is called on threads of its own, as tools are (``tools/calls.py``): it has a time-out, and one that hangs is
 left behind, so that it holds neither the session's end nor the interpreter's. Its threads outlast a call; those here
@@ -16,18 +16,14 @@ import functools
 import inspect
 import logging
 from collections import deque
-from collections.abc import Iterator
 from typing import Callable, Final, Generic, Optional, TypeVar
 
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.engine import Engine
-from realtime_sync.core.streams import End
 from realtime_sync.deadline import Deadline
-from realtime_sync.errors import InvalidInputError, RealtimeSyncError, WaitTimeoutError, told_again
-from realtime_sync.live.delegation import DelegationQueue, DelegationRequest
-from realtime_sync.live.handover import Handover
-from realtime_sync.live.handovers import HandoverQueue
-from realtime_sync.secret import reportable
+from realtime_sync.errors import InvalidInputError, RealtimeSyncError
+from realtime_sync.live.delegation_requests import DelegationRequest
+from realtime_sync.live.handover import Handover, HandoverQueue
 from realtime_sync.tools.calls import CallThreads, RunningCall, ToolOutcome, Work
 from realtime_sync.tools.results import result_text
 
@@ -152,38 +148,3 @@ def _words_for(outcome: ToolOutcome, request: Handover) -> str:
     if outcome.cancelled or request.answered or request._delegation_id is None:  # nobody waits for it
         return ""
     return TIMED_OUT if outcome.timed_out else FAILED
-
-
-@reportable
-class DelegationStream:
-    """An iterator over delegations, for whoever answers them; see ``LiveSession.delegations``.
-
-    Iteration ends after an orderly close and raises ``ConnectionClosedError`` after any other end. Any thread may
-    iterate; each request goes to one of them. Breaking off loses nothing: iterate again.
-
-    Args:
-        queue: the session's.
-        timeout: seconds to wait for each request, then ``WaitTimeoutError`` is raised, and iteration may go on; None
-            waits as long as the session lives.
-    """
-
-    def __init__(self, queue: DelegationQueue, timeout: Optional[float] = None) -> None:
-        Deadline(timeout)  # raises now if it is no time-out
-        self._queue = queue
-        self._timeout = timeout
-
-    def __repr__(self) -> str:
-        return f"<DelegationStream: {self._queue.waiting} waiting>"
-
-    def __iter__(self) -> Iterator[DelegationRequest]:
-        return self
-
-    def __next__(self) -> DelegationRequest:
-        item = self._queue.take(Deadline(self._timeout))
-        if item is None:
-            raise WaitTimeoutError(f"the model delegated nothing within {self._timeout} s; the session goes on")
-        if isinstance(item, End):
-            if item.clean:
-                raise StopIteration
-            raise told_again(item.reason)
-        return item
