@@ -453,6 +453,7 @@ def test_a_session_is_renewed_ahead_of_its_limit_while_both_are_silent(patient: 
     assert not any(isinstance(update, SessionDisconnectedUpdate) for update in stream)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_ahead")
 def test_a_sentence_is_not_cut_off_by_the_renewal(plain: LiveHouse) -> None:
     session = surviving(plain, policy=RENEWED)
@@ -509,6 +510,7 @@ def test_a_fork_that_stays_refused_gives_way_to_a_new_session(
     assert plain.twin.path.endswith("/fork")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_ahead")
 def test_delegated_work_is_done_before_the_renewal(plain: LiveHouse) -> None:
     done = threading.Event()

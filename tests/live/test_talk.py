@@ -86,6 +86,7 @@ def test_the_microphone_is_heard_and_what_the_model_says_is_played_to_the_sample
     assert not session.closed
 
 
+@pytest.mark.slow
 def test_what_is_said_in_a_talk_keeps_its_pauses(plain: LiveHouse) -> None:
     session, sounds, stop = plain.start(), Sounds(), threading.Event()
     talking = Running(lambda: session.talk(FileMicrophone(), sounds.speaker, stop=stop))
@@ -122,6 +123,7 @@ def test_when_the_microphone_has_ended_the_answer_is_awaited(plain: LiveHouse) -
     assert np.array_equal(sounds.sound, told(plain.twin))
 
 
+@pytest.mark.slow
 def test_when_the_microphone_has_ended_work_that_is_under_way_is_awaited_and_said(plain: LiveHouse) -> None:
     def look_up(request: DelegationRequest) -> str:
         taken.set()
@@ -149,6 +151,7 @@ def test_when_the_microphone_has_ended_work_that_is_under_way_is_awaited_and_sai
     assert "noon" in "".join(said)
 
 
+@pytest.mark.slow
 def test_work_that_nobody_takes_is_not_awaited(plain: LiveHouse) -> None:
     session = plain.start()
     talking = Running(
