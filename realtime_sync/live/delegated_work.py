@@ -59,6 +59,9 @@ if TYPE_CHECKING:
 S = TypeVar("S", bound=Options)
 _CHANGES: dict[str, type[Options]] = {"responses": LiveResponsesSettings, "decisions": LiveDecisionsSettings}
 
+# What has not been taken for so long is taken by nobody, or by who looks seldom.
+_TAKEN_SECONDS = 10.0
+
 GivenDelegate = Union[Delegate, ResponsesBackend, DecisionsBackend]
 
 
@@ -199,6 +202,11 @@ class SessionDelegation:
     def under_way(self) -> bool:
         """True if somebody works on a delegation: an answer may come."""
         return self.requests.under_way or bool(self._backend is not None and self._backend.open_ids)
+
+    @property
+    def is_awaited(self) -> bool:
+        """True if somebody works on a delegation, or may be about to: a new one is taken once its words are there."""
+        return self.under_way or any(request._age < _TAKEN_SECONDS for request in self.requests.open)
 
     # Answering by hand --------------------------------------------------------------------------------------------
 

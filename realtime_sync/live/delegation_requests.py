@@ -79,6 +79,11 @@ class DelegationRequest(Handover):
         self._until: Optional[int] = None  # how many fragments had come when it was due; None until then
         self._fragments: list[_Fragment] = []
 
+    @property
+    def _age(self) -> float:
+        """Seconds since it was handed over."""
+        return time.monotonic() - self._since
+
     def __repr__(self) -> str:
         state = "cancelled" if self.cancelled else "answered" if self.answered else "open"
         return f"<DelegationRequest {self.id} at {self.offset_ms:,.0f} ms, {state}: {self.text!r:.60}>"

@@ -8,8 +8,9 @@
    said now, and the session's clock would jump. How much of it was no silence is told.
 4. Who has spoken less than ``_IN_THE_AIR`` before the end was speaking: what they said then may be cut off. It is told.
 
-Lock: ``_lock`` guards all fields; nothing is taken under it. ``keep`` is called in the turn on the wire, ``hold`` with
-``SessionStates.lock`` held, ``observe`` and ``cut`` with the lock for delivery.
+Lock: ``_lock`` guards all fields but the two sentences, which are written with the lock for delivery; nothing is taken
+under it. ``keep`` is called in the turn on the wire, ``drop`` with ``SessionStates.lock`` held, ``observe`` and ``cut``
+with the lock for delivery.
 """
 
 from __future__ import annotations

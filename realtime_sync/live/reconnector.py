@@ -3,14 +3,15 @@
 ``reconnect/way_back.py`` has the attempts, the silence and the renewal; here is what GPT-Live adds to its steps:
 
 1. The client speaks first. A session that was stored is forked: the service then knows the talk itself. It may need a
-   moment to find that the old one has ended, so a refused fork is tried again for ``_FORK_SECONDS``. After that, and
-   without ``store``, a new session is started with the same settings, and with the newest words as its history. How
-   much the service takes is not known for each model: if it refuses the start, half of that is tried, then none.
+   moment to find that the old one has ended, so a fork that it refuses, or does not answer, is tried again for
+   ``_FORK_SECONDS``. After that, and without ``store``, a new session is started with the same settings, and with the
+   newest words as its history. How much the service takes is not known for each model: if it refuses the start, half
+   of that is tried, then none.
 2. What holds for the whole session is sent again (``kept.py``). Commands that were not acknowledged are not: whether
    they were carried out is not known. Delegated work is cancelled: the new session does not know its ids.
 3. Audio is not held. The session's clock begins anew with the audio that comes once all threads may send.
-4. A session is renewed while nothing is said, asked, played or worked on. A stored one must have ended before it can be
-   forked, so no connection is opened ahead for it.
+4. A session is renewed while nothing is said, asked, played or worked on; a delegation that nobody takes is lost. A
+   stored one must have ended before it can be forked, so no connection is opened ahead for it.
 
 An end that the service has announced is survived if its reason is ``expired``, but for a session that was never sent
 any audio, or ``connection_lost``.
@@ -23,7 +24,6 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Sequence
 from typing import Callable, Optional, Union
 
 import realtime_sync.errors as errors
@@ -31,6 +31,7 @@ from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.connection import SessionConnection
 from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
+from realtime_sync.live.delegated_work import SessionDelegation
 from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.kept import Lasting, LiveKept
 from realtime_sync.live.state import LiveEngine, exchange_of
@@ -65,7 +66,7 @@ class LiveReconnector(WayBack):
         door: That of a session which is no fork of this one.
         start: ``start(share)`` makes the first command of such a session, with so much of the history that there is
             room for (1.0: all of it), and what of the past it is not told, one line for each.
-        delegations: The ids of the delegated work that is open.
+        delegation: The session's delegated work.
         greeting: Seconds to wait for ``session.started``.
     """
 
@@ -78,7 +79,7 @@ class LiveReconnector(WayBack):
         connect: Callable[[str], Callable[[Cancellation], Connection]],
         door: str,
         start: Callable[[float], tuple[LiveSessionStartCommand, list[str]]],
-        delegations: Callable[[], Sequence[str]],
+        delegation: SessionDelegation,
         *,
         greeting: float,
     ) -> None:
@@ -86,7 +87,7 @@ class LiveReconnector(WayBack):
         self._connect_at = connect
         self._door = door
         self._start_again = start
-        self._delegations = delegations
+        self._delegation = delegation
         self._kept = LiveKept(policy.hold_commands)
         self._forks: Optional[str] = None  # the session that the connection in hand is a fork of
         self._refused_at: Optional[float] = None  # when a fork of the session was refused first
@@ -156,7 +157,8 @@ class LiveReconnector(WayBack):
 
     def _is_worth_another_try(self, error: errors.RealtimeSyncError) -> bool:
         passing = (errors.RateLimitedError, errors.ServiceUnavailableError)
-        if self._forks is None or not isinstance(error, errors.HandshakeError) or isinstance(error, passing):
+        refused = isinstance(error, (errors.HandshakeError, errors.WaitTimeoutError)) and not isinstance(error, passing)
+        if self._forks is None or not refused:
             return self._tries_less_history(error) or super()._is_worth_another_try(error)
         self._refused_at = self._refused_at or time.monotonic()
         return True  # the service has not noticed yet that the session has ended, or does not keep it
@@ -204,13 +206,17 @@ class LiveReconnector(WayBack):
 
     def _is_idle(self, connection: SessionConnection) -> bool:
         """True if nothing is said, asked, played or worked on."""
-        return self._kept.is_idle and not self._under_way()
+        return self._kept.is_idle and not self._delegation.is_awaited and not self._is_playing
 
     def _under_way(self) -> list[str]:
-        """What would be lost with this connection, beside words and commands."""
+        """What is lost with this connection, beside words and commands."""
+        lost = [f"delegation {name}: it was cancelled" for name in self._delegation.open_ids()]
+        return [*lost, "clip: the rest of it was not played"] if self._is_playing else lost
+
+    @property
+    def _is_playing(self) -> bool:
         clip = self._engine.clip
-        lost = [f"delegation {name}: it was cancelled" for name in self._delegations()]
-        return [*lost, "clip: the rest of it was not played"] if clip is not None and clip.playing else lost
+        return clip is not None and clip.playing
 
     def _await_idleness(self, connection: SessionConnection) -> None:
         connection.ended.wait(IDLE_LOOK_SECONDS)

@@ -222,7 +222,7 @@ class BackendCalls:
         kind, item = event.get("type"), event.get("item")
         if kind == "response.output_item.done" and isinstance(item, dict):
             self._note_item(delegation_id, item)
-        elif kind in _ENDS:
+        elif isinstance(kind, str) and kind in _ENDS:
             with self._lock:
                 calls = self._noted.pop(delegation_id, [])
                 if kind == "response.created":

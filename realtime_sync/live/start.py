@@ -126,7 +126,7 @@ class LiveStart:
             once,
             self.door,
             lambda share: self._begun_again(session, share),
-            session._delegation.open_ids,
+            session._delegation,
             greeting=self.settings.timeouts.greeting,
         ).start()
 

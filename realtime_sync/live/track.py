@@ -2,7 +2,7 @@
 
 Two threads write to it: the one that sends speech (it has the claim, see ``sending.py``), and the keeper of the clock
 (``keeper.py``). They never mix: a piece is planned before it is waited for and sent, so the keeper sees no gap in which
-a sender waits for its turn, and a sender's piece begins where the keeper's ended.
+a sender waits for its turn, and a sender's piece begins where the keeper's ended, and waits until that is sent.
 
 Lock: ``AudioTrack._lock`` guards the plan; it is held for a few instructions, and nothing is taken under it.
 """
@@ -34,6 +34,8 @@ class AudioTrack:
         self._engine = engine
         self._lock = threading.Lock()
         self._pace = Pace(time.monotonic())
+        self._filled = Flag()  # the last piece of silence is sent
+        self._filled.set()
 
     @property
     def format(self) -> SampleFormat:
@@ -45,8 +47,9 @@ class AudioTrack:
         self._engine.given += 1
         seconds = self.format.seconds(size)
         with self._lock:
-            due = self._pace.speech(time.monotonic(), seconds)
+            due, filled = self._pace.speech(time.monotonic(), seconds), self._filled
         self._wait_until(due, wake)
+        filled.wait(self._engine.timeouts.send)  # by which it is sent, or the connection has ended
 
     def wait_until_heard(self, wake: Flag) -> None:
         """Wait until the service has heard all that was planned, as if it stood in the room."""
@@ -65,9 +68,14 @@ class AudioTrack:
     def fill(self) -> None:
         """Send a piece of silence at once, because there is a gap."""
         silence = self.format.silence(PIECE_SECONDS)
+        filled = Flag()
         with self._lock:
             self._pace.silence(time.monotonic(), PIECE_SECONDS)
-        self.send(silence)
+            self._filled = filled
+        try:
+            self.send(silence)
+        finally:
+            filled.set()
 
     def send(self, samples: bytes) -> None:
         """Send a piece whose turn it is."""

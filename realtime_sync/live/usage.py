@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from realtime_sync.live.state import LiveEngine
 
 _NOTHING: Mapping[str, Any] = {}
-_LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+_LAST_EVENTS = ("response.completed", "response.incomplete", "response.failed")
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -134,7 +134,7 @@ class LiveMeter:
         elif isinstance(update, LiveResponseEventUpdate):
             response = update.event.get("response")
             if update.event.get("type") in _LAST_EVENTS and isinstance(response, Mapping):
-                self._count_tokens(response.get("id"), response.get("model"), response.get("usage"))
+                self._count_tokens(_text(response.get("id")), _text(response.get("model")), response.get("usage"))
         elif isinstance(update, LiveDecisionEventUpdate):
             if update.event.decision is not None:
                 self._count_tokens(update.event_id, update.event.decision.model, update.event.decision.usage)
@@ -185,6 +185,10 @@ def _tokens(usage: object) -> UsageTotals:
         cached_text_tokens=min(read, _count(_told(usage, "input_tokens_details"), "cached_tokens")),
         output_text_tokens=_count(usage, "output_tokens"),
     )
+
+
+def _text(told: object) -> Optional[str]:
+    return told if isinstance(told, str) else None
 
 
 def _told(told: object, name: str) -> object:

@@ -23,7 +23,7 @@ the frames' texts; ``beside``, in WAV files, one of the user's and one of the mo
 from __future__ import annotations
 
 import os
-from typing import Literal, Union
+from typing import Literal, Optional, Union
 
 from realtime_sync.audio.formats import PCM
 from realtime_sync.protocol.dialects import Dialect, ProtocolName
@@ -53,8 +53,13 @@ def sidecar(path: FilePath, direction: str) -> str:
     return f"{os.fspath(path)}.{'user' if direction == 'out' else 'model'}.wav"
 
 
-def side_of(direction: str, text: str) -> str:
-    """Whose samples a frame has: ``out`` the user's, ``in`` the model's. A sideband is told the user's, too."""
+def side_of(direction: str, text: str) -> Optional[str]:
+    """Whose samples a frame has: ``out`` the user's, ``in`` the model's. A sideband is told the user's, too.
+
+    None: neither's. A clip that is to be played is sent, and heard as the model's voice; it stays in its frame.
+    """
+    if '"session.output_audio.fixture.play"' in text:
+        return None
     return "out" if '"session.input_audio.append"' in text else direction
 
 

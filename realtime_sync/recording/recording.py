@@ -299,7 +299,7 @@ class _Lines:
         if kind == "in":
             self.formats.see_text(text, self.dialect)
         if gaps:
-            side = side_of(kind, text)
+            side = side_of(kind, text) or kind
             text = put_back(text, gaps, lambda gap: self._samples(side, gap))
         self.entries.append(Entry(at, kind, text, number, binary))
 

@@ -215,6 +215,8 @@ class RecordingWriter:
             if direction == "in":
                 self._formats.see_text(text, self._dialect)
             side = side_of(direction, text)
+            if side is None:
+                return {"text": text}
             format = self._formats.formats[side] if side == direction else PCM
             text, gaps = take_audio(text, lambda samples: sidecars.keep(side, samples, format))
         return {"text": text, "gaps": [gap.to_json() for gap in gaps]} if gaps else {"text": text}

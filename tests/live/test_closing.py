@@ -14,7 +14,7 @@ import pytest
 from realtime_sync import LiveSession
 from tests.live.harness import CALM, LiveHouse, Running, client_threads, until, within
 from tests.live.test_no_threads import without
-from tests.transport.peer import TEXT, Link, Peer, frame
+from tests.transport.peer import PING, TEXT, Link, Peer, frame
 
 STARTED = {"id": "live_1", "model": "gpt-live-1.1", "status": "active"}
 PATIENT = attrs.evolve(CALM, send=60, close=0.5, live_close=20, ping_interval=60)
@@ -46,11 +46,10 @@ def stubborn() -> Iterator[Stubborn]:
     service.over.set()
 
 
-def started(house: LiveHouse, service: Stubborn, **options: Any) -> LiveSession:
+def started(house: LiveHouse, service: Stubborn) -> LiveSession:
     peer = house.stack.enter_context(Peer(service, house.server_tls(), small_buffers=True))
     house.stack.callback(service.over.set)
-    options.setdefault("timeouts", PATIENT)
-    return house.stack.enter_context(house.client(peer.url, **options).start_live_session())
+    return house.stack.enter_context(house.client(peer.url, timeouts=PATIENT).start_live_session())
 
 
 def stall(session: LiveSession) -> None:
@@ -97,9 +96,10 @@ def test_a_session_that_is_stalled_keeps_no_other_from_its_close(plain: LiveHous
     assert "unconfirmed" not in str(other.close_info)
 
 
-def test_a_goodbye_waits_for_nothing_though_a_ping_is_due(plain: LiveHouse, stubborn: Stubborn) -> None:
-    session = started(plain, stubborn, timeouts=attrs.evolve(PATIENT, ping_interval=0.1))
+def test_a_goodbye_waits_for_nothing_though_a_pong_is_due(plain: LiveHouse, stubborn: Stubborn) -> None:
+    session = started(plain, stubborn)
     stall(session)
+    stubborn.links[-1].send(frame(PING))
     until(lambda: bool(session._engine.connection.transport._duplex._control))
     with within(1):
         session._engine.begin_close(1001, "", within=0)

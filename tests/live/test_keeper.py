@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
 from realtime_sync import ClockStoppedError, LiveSession, WaitTimeoutError
 from realtime_sync.audio import PCM
+from realtime_sync.core.recovery import Outgoing
 from realtime_sync.live.clock import RUNS_ON_SECONDS
 from realtime_sync.live.keeper import ClockKeeper
 from tests.live.harness import LiveHouse, Running, until
@@ -239,3 +240,25 @@ def test_a_keeper_that_fails_is_told_and_the_session_goes_on(
     session.send_audio(TONE * 1500)
     handle.result()
     assert not session._engine.clock.kept
+
+
+def test_speech_does_not_overtake_the_silence_before_it(plain: LiveHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else that silence would stand in the middle of a word."""
+    session = plain.start()
+    engine, held, go_on = session._engine, threading.Event(), threading.Event()
+    send = engine.send_audio
+
+    def slowly(frames: Sequence[Outgoing]) -> None:
+        if threading.current_thread().name.endswith("keeper") and not held.is_set():
+            held.set()
+            go_on.wait(5)
+        send(frames)
+
+    monkeypatch.setattr(engine, "send_audio", slowly)
+    assert held.wait(5)
+    sending = session.start_sending_audio(TONE * 200)
+    with pytest.raises(AssertionError):
+        until(lambda: sending.bytes_sent, 0.3)
+    go_on.set()
+    sending.wait(5)
+    until(lambda: TONE * 200 in heard(plain.twin))

@@ -7,6 +7,7 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 
 from realtime_sync import (
@@ -27,7 +28,7 @@ from realtime_sync import (
 )
 from realtime_sync.live.delegation_requests import DelegationRequest
 from realtime_sync.server import Faults, LiveFaults, LiveRules, Refusal, faults
-from tests.live.harness import LiveHouse, Running, until
+from tests.live.harness import CALM, LiveHouse, Running, until, within
 
 QUICKLY = Reconnect(base_delay=0.05, max_delay=0.1, give_up_after=10, renew_before=None)
 RENEWED = Reconnect(base_delay=0.05, renew_before=3600)
@@ -455,6 +456,21 @@ def test_a_session_is_renewed_ahead_of_its_limit_while_both_are_silent(patient: 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("_ahead")
+def test_a_close_on_the_way_back_does_not_wait_for_the_word_of_a_connection_before(
+    plain: LiveHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = surviving(plain, policy=RENEWED, client={"timeouts": attrs.evolve(CALM, greeting=20, close=0.5)})
+    come_back(session)  # for which the first connection was asked to close
+    begun = threading.Event()
+    monkeypatch.setattr("realtime_sync.server.live.session.TwinSession._start", lambda twin, message: begun.set())
+    monkeypatch.setattr("realtime_sync.server.connection.ServerConnection._answer_close", lambda *_: None)
+    plain.twin.drop()
+    assert begun.wait(10)
+    with within(5):
+        session.close()
+
+
+@pytest.mark.usefixtures("_ahead")
 def test_a_sentence_is_not_cut_off_by_the_renewal(plain: LiveHouse) -> None:
     session = surviving(plain, policy=RENEWED)
     clock_runs(plain)
@@ -530,6 +546,18 @@ def test_delegated_work_is_done_before_the_renewal(plain: LiveHouse) -> None:
 
 
 @pytest.mark.usefixtures("_ahead")
+def test_a_delegation_that_nobody_takes_does_not_hinder_the_renewal(
+    plain: LiveHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("realtime_sync.live.delegated_work._TAKEN_SECONDS", 0.3)
+    plain.serve(live=LiveRules(acknowledgement=""))
+    session = surviving(plain, policy=RENEWED)
+    clock_runs(plain)
+    name = plain.twin.delegate(after_last_fragment=False)
+    assert come_back(session).losses == (f"delegation {name}: it was cancelled",)
+
+
+@pytest.mark.usefixtures("_ahead")
 def test_a_clip_is_played_to_its_end_before_the_renewal(plain: LiveHouse) -> None:
     session = surviving(plain, policy=RENEWED)
     clock_runs(plain)
@@ -550,6 +578,14 @@ def test_a_fork_that_is_refused_after_its_connect_gives_way_too(
     until(lambda: len(plain.server.live_sessions) > 2 and plain.twin.path.endswith("/live/sessions"))
     plain.server.live.rules = LiveRules()
     come_back(stream)
+
+
+def test_a_fork_that_is_not_answered_gives_way_too(plain: LiveHouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("realtime_sync.live.reconnector._FORK_SECONDS", 0.3)
+    monkeypatch.setattr("realtime_sync.server.live.forks.TwinFork._start", lambda fork, message: None)
+    session = surviving(plain, LiveSessionOptions(store=True), client={"timeouts": attrs.evolve(CALM, greeting=0.3)})
+    lost(plain, session)
+    assert plain.twin.path.endswith("/live/sessions")
 
 
 @pytest.mark.usefixtures("_ahead")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from realtime_sync import (
 )
 from realtime_sync.errors import InvalidInputError, UsageError
 from realtime_sync.recording import Recording
-from tests.recording.made import Made, spoken_conversation
+from tests.recording.made import Made, spoken_conversation, tone
 from tests.recording.made_live import SESSION, MadeLive, live_session
 
 SAID = [
@@ -102,3 +104,17 @@ def test_the_format_of_a_live_session_is_that_of_the_files_beside_it(tmp_path: P
     for side in ("user", "model"):
         header = (tmp_path / f"r.jsonl.{side}.wav").read_bytes()[:28]
         assert int.from_bytes(header[24:28], "little") == 16000
+
+
+def test_a_clip_is_in_no_file_beside_because_it_is_the_sound_of_neither_side(tmp_path: Path) -> None:
+    kept, beside = (MadeLive(tmp_path / f"{mode}.jsonl", audio=mode) for mode in ("keep", "beside"))
+    clip = base64.b64encode(tone(0.5)).decode()
+    read = []
+    for made in (kept, beside):
+        made.told(0.5, "session.started", session=SESSION).sent(1.1, "session.output_audio.fixture.play", audio=clip)
+        read.append(made.tracks(2.0).done())
+
+    assert read[0].entries == read[1].entries
+    for side in ("user", "model"):
+        with wave.open(str(tmp_path / f"beside.jsonl.{side}.wav")) as file:
+            assert file.getnframes() == 24_000

@@ -12,6 +12,7 @@ import logging
 import time
 from typing import TYPE_CHECKING, Callable, Mapping, Optional, cast
 
+from realtime_sync.errors import UsageError
 from realtime_sync.server.auth import LiveDoor, Policy
 from realtime_sync.server.live.appends import TwinAppends
 from realtime_sync.server.live.decisions import DecisionsTarget
@@ -50,8 +51,8 @@ _HEARD = "session.input_transcript.delta"
 class TwinSession(RunningSession):
     """One live session, live or past; also the record of what it has sent and received.
 
-    ``options``: the session as ``session.started`` tells it; before that, None. ``ended_by``: the reason that
-    ``session.closed`` has told, or None. ``recording``: the sound of a stored session.
+    ``ended_by``: the reason that ``session.closed`` has told, or None. ``recording``: the sound of a stored session.
+    What is heard, said and delegated raises ``UsageError`` before the session has started.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class TwinSession(RunningSession):
     def hear(self, text: str) -> None:
         """The user says this from the timeline's now on, as if it had been understood; nothing while muted."""
         with self.lock:
+            self._check_started()
             if not self.ears.muted:
                 self.talk.user_speaks(self.timeline_ms)
                 self.ears.hear_words(text)
@@ -85,11 +87,14 @@ class TwinSession(RunningSession):
 
     def say(self, text: str) -> None:
         """The model says this from the next place of the timeline on, behind all that it is about to say."""
-        self.mouth.say(text)
+        with self.lock:
+            self._check_started()
+            self.mouth.say(text)
 
     def delegate(self, after_last_fragment: bool = True) -> str:
         """The model delegates, right after the user's last words, or at once. Returns the delegation's id."""
         with self.lock:
+            self._check_started()
             return self.delegations.create(after_words=after_last_fragment)
 
     def hush(self) -> None:
@@ -123,10 +128,17 @@ class TwinSession(RunningSession):
 
     @property
     def options(self) -> Json:
-        """The session as it is told. Raises ``Refused`` before it has started."""
-        if self.session is None:
-            raise Refused("invalid_event", "The first event must be session.start.", "type")
+        """The session as it is told. Raises ``UsageError`` before it has started."""
+        self._check_started()
+        assert self.session is not None
         return self.session
+
+    def _check_started(self) -> None:
+        if self.session is None:
+            raise UsageError(
+                "the live session has not started: its client has not said session.start, or was refused. "
+                'twin.wait_for_sent("session.started") waits for it'
+            )
 
     @property
     def stored(self) -> bool:

@@ -76,7 +76,7 @@ class TwinSideband(ServedSession):
         """See ``Watcher``."""
         if not self.is_over:
             self._send_text(text, event)
-            if event["type"] == "session.closed":
+            if event.get("type") == "session.closed":
                 self.close(None)
 
     def on_input_audio(self, audio: bytes, start_ms: float) -> None:

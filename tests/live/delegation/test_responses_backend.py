@@ -114,6 +114,23 @@ def test_a_batch_of_two_calls_is_made_side_by_side_and_makes_one_response(talk: 
 
 
 @pytest.mark.filterwarnings("ignore:.*failing")
+def test_no_event_of_a_backend_is_so_odd_that_the_session_ends_of_it(talk: Begin) -> None:
+    call = with_tools(talk, calling(FunctionCall("weather", {"city": "Amsterdam"}, call_id="c")), weather)
+    response = {"id": "r", "model": "m", "usage": {"input_tokens": 1}}
+    for odd in ([], {}, [[]], {"a": []}, None, 5, 1e308):
+        for event in (
+            {"type": odd, "response": response, "item": response},
+            {"type": "response.completed", "response": odd},
+            *({"type": "response.completed", "response": {**response, name: odd}} for name in response),
+            {"type": "response.output_item.done", "item": odd},
+            {"type": "response.output_item.done", "item": {"type": odd, "status": odd}},
+            {"type": "response.output_item.done", "item": {"type": "function_call", "call_id": odd, "name": odd}},
+        ):
+            call.twin.send_as_it_is({"type": "response.event", "event_id": "e", "delegation_id": "d", "event": event})
+    call.asks("How is the weather in Amsterdam?")
+    call.until(lambda: "Amsterdam: 14 degrees." in call.spoken())
+
+
 def test_errors_are_results(talk: Begin) -> None:
     def failing() -> str:
         raise LookupError("no such thing")

@@ -343,6 +343,17 @@ def test_a_sideband_may_end_the_session(open_call: OpenCall) -> None:
     assert call.twin.wait_until_closed() == 1005
 
 
+def test_what_a_test_sends_as_it_is_reaches_a_sideband_as_it_is(server: RealtimeServer) -> None:
+    created(server)
+    twin = server.wait_for_live_session()
+    with beside(server, twin.id, checked=False) as peer:
+        until(lambda: len(twin.watchers) == 2)
+        twin.send_as_it_is({"no": "type"})
+        while '"no"' not in (told := peer.ws.recv()):
+            pass
+        assert json.loads(told) == {"no": "type"}
+
+
 def test_a_sideband_that_comes_as_the_session_ends_is_closed(
     server: RealtimeServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

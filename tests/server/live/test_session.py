@@ -8,8 +8,8 @@ from typing import Any, Callable
 
 import pytest
 
-from realtime_sync.errors import ConfigurationError
-from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer, Script, expect
+from realtime_sync.errors import ConfigurationError, UsageError
+from realtime_sync.server import LiveFaults, LiveRules, RealtimeServer, Script, TwinSession, expect
 from realtime_sync.server.faults import close
 from realtime_sync.testing import ManualClock
 from tests.harness import until
@@ -88,6 +88,27 @@ def test_an_answer_names_the_message_that_it_answers(server: RealtimeServer) -> 
     with LivePeer(server) as peer:
         peer.start("start_1")
         assert peer.seen[-1]["client_event_id"] == "start_1"
+
+
+@pytest.mark.parametrize(
+    "too_early",
+    [
+        lambda twin: twin.options,
+        lambda twin: twin.voice,
+        lambda twin: twin.say("Hello."),
+        lambda twin: twin.hear("Hello."),
+        lambda twin: twin.delegate(),
+    ],
+)
+def test_what_a_test_asks_of_a_session_too_early_is_told_so(
+    server: RealtimeServer, too_early: Callable[[TwinSession], object]
+) -> None:
+    with LivePeer(server) as peer:
+        twin = server.wait_for_live_session()
+        with pytest.raises(UsageError, match="has not started"):
+            too_early(twin)
+        peer.start()
+        too_early(twin)
 
 
 WRONG: list[tuple[Json, str, str | None]] = [
