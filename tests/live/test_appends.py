@@ -111,6 +111,7 @@ def test_an_append_that_is_not_acknowledged_while_the_clock_runs_is_told_in_the_
     assert not handle.done
 
 
+@pytest.mark.slow
 def test_the_watch_does_not_count_the_time_in_which_the_clock_stands(
     plain: LiveHouse, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,10 @@ def stopped_microphone(session: LiveSession) -> None:
             writer.write(TONE * 20)
 
 
-@pytest.mark.parametrize("what", ["nothing is sent", "the microphone stops", "the generator hangs", "it is muted"])
+SLOW = [pytest.param(what, marks=pytest.mark.slow) for what in ("nothing is sent", "the generator hangs")]
+
+
+@pytest.mark.parametrize("what", ["the microphone stops", "it is muted", *SLOW])
 def test_the_timeline_goes_on_and_no_append_is_lost_if(plain: LiveHouse, what: str) -> None:
     session, released = plain.start(), threading.Event()
     if what == "the microphone stops":
