@@ -8,10 +8,10 @@ Without a key, the embedded server answers, by rules.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
-from demo_client import demo_client
+from demo_client import demo_client, recording
 
 from realtime_sync import LiveSessionOptions, ResponsesBackend, function_tool
 
@@ -33,7 +33,9 @@ def get_time(city: str) -> str:
 
 
 def main() -> None:
-    question = Path(sys.argv[1]) if sys.argv[1:] else QUESTION
+    parser = argparse.ArgumentParser(description="Talk with GPT-Live, for which a model with tools works.")
+    parser.add_argument("question", nargs="?", type=recording, default=QUESTION, help="a recording of a question")
+    question = parser.parse_args().question
     options = LiveSessionOptions(instructions="You are friendly and brief. Delegate what you do not know.")
     backend = ResponsesBackend(
         model="gpt-5.6-luna", instructions="Use the tools. Answer in one sentence.", tools=[get_weather, get_time]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from demo_client import demo_client, recording, writable
 
-from realtime_sync import DelegationRequest, LiveSessionOptions, LiveTurn
+from realtime_sync import AudioDeviceError, ConfigurationError, DelegationRequest, LiveSessionOptions, LiveTurn
 from realtime_sync.voice import (
     FileMicrophone,
     FileSpeaker,
@@ -47,8 +47,8 @@ def main() -> None:
     arguments = parser.parse_args()
 
     options = LiveSessionOptions(instructions="You are friendly and brief. Delegate questions about the weather.")
+    microphone, speaker = devices(arguments.recordings, arguments.output)
     with demo_client(speech=True) as client:
-        microphone, speaker = devices(arguments.recordings, arguments.output)
         with client.start_live_session(options, delegate=look_up, reconnect=True) as session:
             showing = threading.Thread(target=show, args=[session.turns()])
             showing.start()  # ends with the session
@@ -58,10 +58,13 @@ def main() -> None:
 
 
 def devices(recordings: list[Path], output: Path) -> tuple[Microphone, Speaker]:
-    """Files, or this machine's microphone and loudspeaker."""
+    """Files, or this machine's microphone and loudspeaker, if it has them."""
     if recordings:
         return FileMicrophone(*recordings, endless=False), FileSpeaker(output)
-    return SoundDeviceMicrophone(), SoundDeviceSpeaker()
+    try:
+        return SoundDeviceMicrophone(), SoundDeviceSpeaker()
+    except (ConfigurationError, AudioDeviceError) as error:
+        raise SystemExit(f"{error}. Or let it hear a recording: examples/audio/what_is_the_weather.wav") from None
 
 
 def show(turns: Iterable[LiveTurn]) -> None:

@@ -109,7 +109,12 @@ def about_arguments(function: Callable[..., object], names: Iterable[str]) -> Op
     if wrong is None or any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
         return None
     called = function.__qualname__.removesuffix(".__init__")
-    return _told(f"{called}()", "argument", wrong, _place_in_call(function, parameters, wrong), parameters)
+    place = _place_in_call(function, parameters, wrong)
+    settings = (cls for each in parameters.values() for cls in _classes_in(function, each.annotation))
+    why_not = next(filter(None, (cls.why_not(wrong) for cls in settings)), None)
+    if place is None and why_not is not None:
+        return f"{called}() has no argument {wrong!r}: {why_not}"
+    return _told(f"{called}()", "argument", wrong, place, parameters)
 
 
 def _place_in_call(
@@ -134,7 +139,8 @@ def _place_in_call(
 def _classes_in(function: Callable[..., object], annotation: object) -> list[NamedFields]:
     """The classes of settings that an annotation names."""
     known: Mapping[str, Any] = getattr(inspect.unwrap(function), "__globals__", {})
-    named = [known.get(word) for word in re.findall(r"\w+", str(annotation))]
+    package = sys.modules[_PACKAGE]  # has those that a module imports for checkers only
+    named = [known.get(word, getattr(package, word, None)) for word in re.findall(r"\w+", str(annotation))]
     return [cls for each in named for cls in (get_args(each) or (each,)) if isinstance(cls, NamedFields)]
 
 

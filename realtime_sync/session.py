@@ -537,7 +537,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Args:
             microphone: None: the machine's (the extra ``devices``). ``FileMicrophone`` reads a file;
-                ``HalfDuplex(microphone, speaker)`` makes both for a machine without echo cancelling.
+                ``HalfDuplex(microphone, speaker)`` is one for a machine without echo cancelling.
             speaker: None: the machine's. ``FileSpeaker`` writes a file.
             stop: Set it to end the conversation; None: it ends otherwise.
             on_update: ``on_update(update)`` is called with every update; None: no callback.
@@ -547,6 +547,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
         Raises:
             UsageError: Turn detection is off.
+            InvalidInputError: What was given is no device.
             AudioFormatError: A device has another format than the session.
             AudioDeviceError: A device is missing or was lost.
             ConnectionClosedError: The connection ended otherwise than in an orderly way.

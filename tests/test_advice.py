@@ -20,12 +20,14 @@ from realtime_sync import (
     ConversationTool,
     Endpoint,
     InvalidInputError,
+    LiveSession,
     MessageItem,
     OpenAIClient,
     QueueLimits,
     RealtimeConversationClient,
     RealtimeConversationSession,
     Reconnect,
+    ResponsesBackend,
     Timeouts,
     TranslationSessionOptions,
     TurnDetectionOptions,
@@ -119,6 +121,20 @@ CLIENT: Any = OpenAIClient("any-key", endpoint="http://127.0.0.1:1/v1").get_real
             lambda made: CLIENT.start_conversation_session(budge=1),
             "RealtimeConversationClient.start_conversation_session() has no argument 'budge'; write budget=...",
         ),
+        (
+            lambda made: CLIENT.start_live_session(voice="marin"),
+            "RealtimeConversationClient.start_live_session() has no argument 'voice'; "
+            "write options=LiveSessionOptions(voice=...)",
+        ),
+        (
+            lambda made: CLIENT.start_live_session(tools=[print]),
+            "RealtimeConversationClient.start_live_session() has no argument 'tools': tools belong to the backend, "
+            "start_live_session(options, delegate=ResponsesBackend(tools=...))",
+        ),
+        (
+            lambda made: ResponsesBackend("gpt-5.6-luna", tool=[print]),  # type: ignore[call-arg]
+            "ResponsesBackend() has no argument 'tool'; write tools=...",
+        ),
     ],
 )
 def test_a_wrong_name_of_an_argument_is_answered_by_the_one_that_is_meant(
@@ -128,6 +144,19 @@ def test_a_wrong_name_of_an_argument_is_answered_by_the_one_that_is_meant(
         call(OpenAIClient)
     assert str(raised.value) == told
     assert "any-key" not in repr(raised.value)
+
+
+def public(cls: type) -> set[str]:
+    return {name for name in dir(cls) if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", sorted(public(RealtimeConversationSession) - public(LiveSession)))
+def test_what_only_a_conversation_session_has_is_answered_by_what_a_live_one_has(name: str) -> None:
+    session = object.__new__(LiveSession)
+    with pytest.raises(AttributeError, match=f"^'LiveSession' object has no attribute '{name}': "):
+        getattr(session, name)
+    with pytest.raises(AttributeError, match=r"^'LiveSession' object has no attribute 'turnz'$"):
+        session.turnz  # type: ignore[attr-defined]
 
 
 def test_each_client_of_a_service_answers_likewise() -> None:

@@ -24,6 +24,7 @@ from realtime_sync.protocol.live.updates import (
     LiveSessionOutputTranscriptDeltaUpdate,
 )
 from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.timeline.live_table import turn_as_json
 from realtime_sync.words import counted
 
 if TYPE_CHECKING:
@@ -134,18 +135,7 @@ class _LiveDisplay:
         who, colour = _SPEAKERS[turn.speaker]
         self._saying[who] = ""
         if self._as_json:
-            terminal.show(json.dumps(_turn_as_json(turn), ensure_ascii=False))
+            terminal.show(json.dumps(turn_as_json(turn), ensure_ascii=False))
             return
         label = painted(f"{who:<7}", colour, sys.stdout)
         terminal.show(f"{' '.join(turn.text.split())}  [{turn.start_ms / 1000:.1f} s]", label=label)
-
-
-def _turn_as_json(turn: LiveTurn) -> dict[str, object]:
-    """``start`` and ``end`` are seconds of the session."""
-    return {
-        "speaker": turn.speaker,
-        "text": turn.text,
-        "start": round(turn.start_ms / 1000, 3),
-        "end": round(turn.end_ms / 1000, 3),
-        "continues": turn.continues,
-    }

@@ -7,6 +7,7 @@ from typing import Optional, Protocol
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.playback import PlaybackPosition, Played
+from realtime_sync.errors import InvalidInputError
 
 
 class Microphone(Protocol):
@@ -71,3 +72,15 @@ class Speaker(Protocol):
 
     def close(self) -> None:
         """Drop what was not played and let go of the device. Idempotent."""
+
+
+def check_devices(microphone: object, speaker: object) -> None:
+    """Raise ``InvalidInputError`` for what is neither None nor a device of its kind, such as a path."""
+    for name, device, methods, of_file in (
+        ("microphone", microphone, ("__iter__", "start", "stop"), "FileMicrophone(...)"),
+        ("speaker", speaker, ("write", "start", "stop"), "FileSpeaker(...)"),
+    ):
+        if device is not None and not all(hasattr(device, method) for method in methods):
+            raise InvalidInputError(
+                f"{name} must be a device, or None, not {type(device).__name__}; a file is {of_file}"
+            )

@@ -83,6 +83,8 @@ class Delegating:
         """Raise ``InvalidInputError`` or ``ConfigurationError`` for what cannot answer."""
         check_whole("delegate_concurrency", self.concurrency, at_least=1, at_most=64)
         checked_timeout(self.timeout, "the delegate")
+        if isinstance(self.delegate, type) and issubclass(self.delegate, (ResponsesBackend, DecisionsBackend)):
+            raise InvalidInputError(f"delegate is the class itself: make one, {self.delegate.__name__}(model=..., ...)")
         if self.delegate is not None and not isinstance(self.delegate, (ResponsesBackend, DecisionsBackend)):
             check_callable("delegate", self.delegate)
 

@@ -214,7 +214,7 @@ class DelegationStream:
         self._timeout = timeout
 
     def __repr__(self) -> str:
-        return "<DelegationStream>"
+        return f"<DelegationStream: {self._queue.waiting} waiting>"
 
     def __iter__(self) -> Iterator[DelegationRequest]:
         return self

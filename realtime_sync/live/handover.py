@@ -217,6 +217,11 @@ class HandoverQueue(Generic[H]):
             each._cancellation.cancel()
 
     @property
+    def waiting(self) -> int:
+        """How many nobody has taken yet."""
+        return len(self._waiting)
+
+    @property
     def open(self) -> list[H]:
         """What is not answered, whether somebody has taken it or not."""
         with self._lock:

@@ -36,10 +36,9 @@ from realtime_sync.live.greeting import wait_until_started
 from realtime_sync.live.kept import Lasting, LiveKept
 from realtime_sync.live.state import LiveEngine, exchange_of
 from realtime_sync.protocol import codec
-from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.live.commands import LiveSessionStartCommand
-from realtime_sync.protocol.live.settings import LiveSessionSettings
+from realtime_sync.protocol.live.settings import LiveSessionDetails, LiveSessionSettings
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.reconnect.policy import FATAL_ERRORS, PASSING_CODES, Reconnect, is_survivable
@@ -185,18 +184,11 @@ class LiveReconnector(WayBack):
     def _is_all_sent(self) -> bool:
         return self._kept.next_unsent(self._engine.connection.number) is None
 
-    def _reconnected(
-        self, reason: errors.ConnectionClosedError, losses: tuple[str, ...], attempts: int, seconds: float
-    ) -> SessionReconnectedUpdate:
-        return SessionReconnectedUpdate(
-            reason=reason,
-            losses=losses,
-            sent_again=tuple(self._kept.unacknowledged()),
-            attempts=attempts,
-            seconds=seconds,
-            session=self._engine.details,
-            arrived_at=time.monotonic(),
-        )
+    def _sent_again(self) -> list[str]:
+        return self._kept.unacknowledged()
+
+    def _settings(self) -> Optional[LiveSessionDetails]:
+        return self._engine.details
 
     def _pop_losses(self) -> list[str]:
         return self._kept.pop_losses()

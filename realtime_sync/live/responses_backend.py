@@ -25,12 +25,14 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 import attrs
 
+from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_whole
 from realtime_sync.core.engine import Engine
 from realtime_sync.core.response_router import Recent
 from realtime_sync.core.streams import End
 from realtime_sync.errors import (
     ConfigurationError,
+    InvalidInputError,
     NoMoreThreadsError,
     RealtimeSyncError,
 )
@@ -91,9 +93,10 @@ class ResponsesBackend:
 
     Raises:
         ConfigurationError: A setting cannot be right, two tools have one name, or a function cannot be described.
-        InvalidInputError: A tool is none.
+        InvalidInputError: A tool is none, or ``tools`` is no list.
     """
 
+    @public_call
     def __init__(
         self,
         model: str,
@@ -108,6 +111,8 @@ class ResponsesBackend:
         if not isinstance(model, str) or not model:
             raise ConfigurationError(f"a backend needs the name of a model, not {model!r:.60}")
         check_whole("max_output_tokens", max_output_tokens, at_least=16, optional=True, error=ConfigurationError)
+        if isinstance(tools, (str, dict)) or not isinstance(tools, (ToolRunner, Iterable)):
+            raise InvalidInputError(f"tools must be a list of functions, or a ToolRunner, not {tools!r:.60}")
         given = tools.definitions if isinstance(tools, ToolRunner) else list(tools)
         effort = LiveReasoningOptions(effort=reasoning) if isinstance(reasoning, str) else reasoning
         self.settings = LiveResponsesSettings(

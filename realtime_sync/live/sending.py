@@ -68,12 +68,7 @@ class LiveAudioInput:
         wake = Flag()
         chunks = self._chunks(source, progress, wake)
         sending = AudioSend(chunks, self._track.send, self._claim, wake, self._engine.check_process)
-        try:
-            self._take_claim(sending)
-            self._engine.start_thread(lambda: sending._run(self._engine.listening), "audio")
-        except BaseException:
-            sending._give_up()
-            raise
+        sending._start(self._engine, self._take_claim)
         return sending
 
     def writer(self) -> AudioWriter:

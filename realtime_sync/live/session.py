@@ -13,6 +13,7 @@ from realtime_sync.boundary import public_call
 from realtime_sync.conversation.live.utterances import GAP_MS
 from realtime_sync.core.commands import CommandHandle
 from realtime_sync.core.wire_session import Message, WireSession
+from realtime_sync.live.absent import instead_of
 from realtime_sync.live.appends import Appends
 from realtime_sync.live.calls import send_key
 from realtime_sync.live.clips import Clips
@@ -79,6 +80,13 @@ class LiveSession(WireSession):
         self._delegation = SessionDelegation(
             engine, delegating or Delegating(), self._append, lambda: self.conversation
         )
+
+    if not TYPE_CHECKING:  # checkers know what there is
+
+        def __getattr__(self, name: str) -> object:
+            told = f"{type(self).__name__!r} object has no attribute {name!r}"
+            instead = instead_of(name)
+            raise AttributeError(f"{told}: {instead}" if instead else told, name=name, obj=self)
 
     # About the session ----------------------------------------------------------------------------------------
 
@@ -361,8 +369,8 @@ class LiveSession(WireSession):
         to be played never lasts longer than 0.6 seconds.
 
         Runs on this thread until ``stop`` is set, Ctrl-C, the session's end, or the microphone's end. The devices are
-        closed then; the session stays open. Use headphones, or ``HalfDuplex(microphone, speaker)`` on a machine without
-        echo cancelling, which sends silence while the model is heard.
+        closed then; the session stays open. On a machine without echo cancelling use headphones, or
+        ``talk(HalfDuplex(microphone, speaker), speaker)``, which sends silence while the model is heard.
 
         Args:
             microphone: None: the machine's (the extra ``devices``). ``FileMicrophone`` reads a file.
@@ -374,6 +382,7 @@ class LiveSession(WireSession):
                 until the conversation is over.
 
         Raises:
+            InvalidInputError: What was given is no device.
             AudioFormatError: A device has another format than the session.
             AudioDeviceError: A device is missing or was lost.
             ConnectionClosedError: The connection ended otherwise than in an orderly way.

@@ -25,6 +25,7 @@ from realtime_sync.core.streams import End
 from realtime_sync.core.update_streams import UpdateStream
 from realtime_sync.core.wire_session import WireSession
 from realtime_sync.deadline import Deadline
+from realtime_sync.devices.interfaces import check_devices
 from realtime_sync.errors import AudioFormatError, AudioNotHeldError, ConnectionClosedError, SessionNotOpenError
 from realtime_sync.interrupts import Flag
 from realtime_sync.live.delegated_work import SessionDelegation
@@ -62,6 +63,7 @@ def talk(
     """See ``LiveSession.talk``."""
     check_function("on_update", on_update)
     check_number("linger", linger, "seconds")
+    check_devices(microphone, speaker)
     microphone = microphone or SoundDeviceMicrophone(format=audio.format)
     speaker = speaker or SoundDeviceSpeaker(format=audio.format)
     for device in (microphone, speaker):

@@ -25,8 +25,8 @@ from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
 from realtime_sync.protocol import commands
-from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.options import SessionOptions
+from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_survivable
 from realtime_sync.reconnect.state import ReconnectState
@@ -147,18 +147,11 @@ class Reconnector(WayBack):
     def _is_all_sent(self) -> bool:
         return self._outbox.next_unsent() is None
 
-    def _reconnected(
-        self, reason: errors.ConnectionClosedError, losses: tuple[str, ...], attempts: int, seconds: float
-    ) -> SessionReconnectedUpdate:
-        return SessionReconnectedUpdate(
-            reason=reason,
-            losses=losses,
-            sent_again=tuple(self._outbox.waiting()),
-            attempts=attempts,
-            seconds=seconds,
-            session=self._engine.session,
-            arrived_at=time.monotonic(),
-        )
+    def _sent_again(self) -> list[str]:
+        return self._outbox.waiting()
+
+    def _settings(self) -> Optional[RealtimeSession]:
+        return self._engine.session
 
     def _pop_losses(self) -> list[str]:
         return self._kept.pop_losses()

@@ -31,7 +31,7 @@ import itertools
 import logging
 import time
 from abc import abstractmethod
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional, Union
 
 import realtime_sync.errors as errors
 from realtime_sync.core.commands import CommandHandle, new_event_id
@@ -45,6 +45,10 @@ from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate,
 from realtime_sync.protocol.registry import Command
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.transport import Cancellation, Connection
+
+if TYPE_CHECKING:
+    from realtime_sync.protocol.live.settings import LiveSessionDetails
+    from realtime_sync.protocol.resources import RealtimeSession
 
 logger = logging.getLogger(__name__)
 
@@ -118,8 +122,14 @@ class WayBack(Recovery):
             except errors.RealtimeSyncError as error:
                 self._give_up(reason, error)
                 return
-            update = self._reconnected(
-                reason, (*self._pop_losses(), *losses), self._attempt - first, time.monotonic() - lost_at
+            update = SessionReconnectedUpdate(
+                reason=reason,
+                losses=(*self._pop_losses(), *losses),
+                sent_again=tuple(self._sent_again()),
+                attempts=self._attempt - first,
+                seconds=time.monotonic() - lost_at,
+                session=self._settings(),
+                arrived_at=time.monotonic(),
             )
             logger.info("%s: reconnected after %.1f s", self._engine.name, update.seconds)
             self._live_since = time.monotonic()
@@ -341,10 +351,12 @@ class WayBack(Recovery):
         """True if nothing is left to be sent before other threads may. ``SessionStates.lock`` is held."""
 
     @abstractmethod
-    def _reconnected(
-        self, reason: errors.ConnectionClosedError, losses: tuple[str, ...], attempts: int, seconds: float
-    ) -> SessionReconnectedUpdate:
-        """The news that the session goes on."""
+    def _sent_again(self) -> list[str]:
+        """The wire types of the commands that are sent again and were not acknowledged."""
+
+    @abstractmethod
+    def _settings(self) -> Union[RealtimeSession, LiveSessionDetails, None]:
+        """The session's settings, as the service has told them."""
 
     @abstractmethod
     def _pop_losses(self) -> list[str]:

@@ -29,14 +29,29 @@ def notes_of(recording: Recording) -> list[str]:
 
 
 def as_json(recording: Recording) -> dict[str, Any]:
-    """Turns and events for programs. ``began`` and ``seconds`` are seconds, what ends in ``_ms`` is the timeline's."""
+    """Turns and events for programs. ``began`` is seconds after the recording's beginning."""
     turns = recording.live_turns()
     events = live_events(recording, turns)
     seconds, ratio = usage_of(recording)
     return {
-        "turns": [_turn_as_json(event) for event in events if event.turn is not None],
+        "turns": [
+            {"began": round(event.at, 3), **turn_as_json(event.turn)} for event in events if event.turn is not None
+        ],
         "events": [_event_as_json(event) for event in events if event.turn is None],
         "usage": {"seconds": seconds, "context_ratio": ratio},
+    }
+
+
+def turn_as_json(turn: LiveTurn) -> dict[str, Any]:
+    """``start`` and ``end`` are seconds of the session's timeline; ``timeline`` counts its timelines."""
+    return {
+        "speaker": turn.speaker,
+        "text": turn.text,
+        "start": round(turn.start_ms / 1000, 3),
+        "end": round(turn.end_ms / 1000, 3),
+        "reason": turn.reason,
+        "continues": turn.continues,
+        "timeline": turn.timeline,
     }
 
 
@@ -56,21 +71,6 @@ def _how_it_went(event: LiveEvent) -> str:
     if event.seconds is None:
         return f"({_UNANSWERED[event.kind]})"
     return f"({_DONE.get(event.kind, 'acknowledged')} after {shown_seconds(event.seconds)})"
-
-
-def _turn_as_json(event: LiveEvent) -> dict[str, Any]:
-    turn = event.turn
-    assert turn is not None, "only turns are asked for"
-    return {
-        "began": round(event.at, 3),
-        "speaker": turn.speaker,
-        "text": turn.text,
-        "start_ms": turn.start_ms,
-        "end_ms": turn.end_ms,
-        "reason": turn.reason,
-        "continues": turn.continues,
-        "timeline": turn.timeline,
-    }
 
 
 def _event_as_json(event: LiveEvent) -> dict[str, Any]:

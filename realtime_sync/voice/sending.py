@@ -13,6 +13,7 @@ import attrs
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.preflight import LEAST_COMMITTED, check_commit
 from realtime_sync.core.commands import CommandHandle, new_event_id
+from realtime_sync.core.engine import Engine
 from realtime_sync.core.realtime import RealtimeEngine
 from realtime_sync.core.recovery import Outgoing
 from realtime_sync.core.streams import End, Listener
@@ -182,6 +183,15 @@ class AudioSend:
         finally:
             self._claim.pop(self, None)
             self._finish(failed)
+
+    def _start(self, engine: Engine, take: Callable[[AudioSend], None]) -> None:
+        """Begin to send, on a thread of the session. ``take`` claims the session's audio for this stream."""
+        try:
+            take(self)
+            engine.start_thread(lambda: self._run(engine.listening), "audio")
+        except BaseException:
+            self._give_up()
+            raise
 
     def _give_up(self) -> None:
         """Its start was interrupted, so nobody will have its handle: end it, and let the next stream begin."""
@@ -446,12 +456,7 @@ class AudioInput:
     def start_sending(self, chunks: OutgoingChunks, wake: Flag) -> AudioSend:
         """Send what ``chunks(wake=wake)`` gave; see ``RealtimeConversationSession.start_sending_audio``."""
         sending = AudioSend(chunks, self._send, self._claim, wake, self._engine.check_process)
-        try:
-            self._claim.take(sending)
-            self._engine.start_thread(lambda: sending._run(self._engine.listening), "audio")
-        except BaseException:
-            sending._give_up()
-            raise
+        sending._start(self._engine, self._claim.take)
         return sending
 
     def writer(self) -> AudioWriter:

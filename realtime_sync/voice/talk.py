@@ -13,6 +13,7 @@ from realtime_sync.checks import check_number
 from realtime_sync.core.realtime_session import RealtimeWireSession
 from realtime_sync.core.update_streams import UpdateStream
 from realtime_sync.deadline import Deadline
+from realtime_sync.devices.interfaces import check_devices
 from realtime_sync.errors import (
     AudioFormatError,
     AudioNotHeldError,
@@ -55,6 +56,7 @@ def talk(
     """See ``RealtimeConversationSession.talk``."""
     _check_turn_detection(session)
     check_number("linger", linger, "seconds")
+    check_devices(microphone, speaker)
     told = session.session
     hears = _format(told.input_audio_format if told else None)
     says = _format(told.output_audio_format if told else None)

@@ -43,6 +43,7 @@ def seconds_of(path: Path) -> float:
         return file.getnframes() / file.getframerate()
 
 
+@pytest.mark.slow
 def test_both_sides_are_printed_with_their_times_and_the_model_is_written_into_a_file(
     server: RealtimeServer, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -94,10 +95,16 @@ def test_work_that_nobody_does_is_answered_and_told(server: RealtimeServer, tmp_
     assert "--backend NAME names a model that does" in told.err
 
 
-def test_a_budget_ends_it(server: RealtimeServer, tmp_path: Path, capsys: Captured) -> None:
-    arguments = ["--budget", "0.0005", "--input", HELLO, "--output", str(tmp_path / "answer.wav")]  # 0.6 s
+def test_a_budget_ends_it_and_what_was_said_is_printed(
+    server: RealtimeServer, tmp_path: Path, capsys: Captured
+) -> None:
+    output = tmp_path / "answer.wav"
+    arguments = ["--budget", "0.0034", "--input", HELLO, "--output", str(output)]  # 4 s
     assert main(["talk", "--live", *arguments]) == 1
-    assert "budget" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "budget" in told.err
+    assert re.match(r"you    Hello, can you hear me\?  \[\d\.\d s\]\n", told.out), told.out
+    assert seconds_of(output) > 2
     assert server.live_sessions[0].ended_by == "close_requested"
 
 

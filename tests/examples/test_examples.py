@@ -682,9 +682,12 @@ def test_live_talk_without_devices_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sounddevice.py").write_text("raise ImportError('as if it were not installed')\n")
     here = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     env = {"OPENAI_API_KEY": "any-key", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "PYTHONPATH": here}
-    assert "realtime-sync[devices]" in one_line("live_talk.py", tmp_path, env=env)
+    told = one_line("live_talk.py", tmp_path, env=env)
+    assert "realtime-sync[devices]" in told
+    assert "examples/audio/what_is_the_weather.wav" in told
 
 
+@pytest.mark.slow
 def test_live_backend_has_a_function_called_and_says_what_it_returned(
     tmp_path: Path, without_voice: dict[str, str]
 ) -> None:

@@ -30,6 +30,13 @@ def house(request: pytest.FixtureRequest, ca: trustme.CA) -> Iterator[LiveHouse]
         yield LiveHouse(request.param, ca, stack)
 
 
+@pytest.fixture(params=["ws", pytest.param("wss", marks=pytest.mark.slow)])
+def patient(request: pytest.FixtureRequest, ca: trustme.CA) -> Iterator[LiveHouse]:
+    """``house``, for what takes seconds: with TLS it is a slow test."""
+    with ExitStack() as stack:
+        yield LiveHouse(request.param, ca, stack)
+
+
 @pytest.fixture
 def plain(ca: trustme.CA) -> Iterator[LiveHouse]:
     """For what does not depend on TLS."""

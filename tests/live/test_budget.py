@@ -26,10 +26,10 @@ SECOND = 0.05 / 60  # US dollars, by list price
 SILENT = LiveRules(usage_seconds=0)  # tells no usage until the end
 
 
-def test_a_session_of_which_nothing_is_told_ends_at_its_budget(house: LiveHouse) -> None:
-    house.serve(live=SILENT)
+def test_a_session_of_which_nothing_is_told_ends_at_its_budget(patient: LiveHouse) -> None:
+    patient.serve(live=SILENT)
     budget = Budget(1.5 * SECOND)
-    session = house.start(budget=budget)
+    session = patient.start(budget=budget)
     assert session.budget is budget
     stream = session.subscribe()
     with (
@@ -39,7 +39,7 @@ def test_a_session_of_which_nothing_is_told_ends_at_its_budget(house: LiveHouse)
         list(session.updates())
     stream.wait_for(LiveSessionClosedUpdate, 0)  # in an orderly way
     assert told.value.usd == budget.usd
-    assert house.twin.ended_by == "close_requested"
+    assert patient.twin.ended_by == "close_requested"
     until(lambda: session.closed)
     assert budget.spent == pytest.approx(session.seconds * SECOND)  # the last word counts, not what was guessed
 

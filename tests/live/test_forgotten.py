@@ -57,6 +57,7 @@ def test_a_thread_that_waits_for_a_session_in_which_nobody_speaks_does_not_keep_
     plain.twin.wait_for_message("session.close")
 
 
+@pytest.mark.slow
 def test_a_thread_that_sends_audio_is_not_cut_short(plain: LiveHouse, tmp_path: Path) -> None:
     code = "threading.Thread(target=lambda: (session.send_audio(bytes(48000 * 4)), session.close())).start()"
     process = forget(plain, tmp_path, code)
@@ -65,6 +66,7 @@ def test_a_thread_that_sends_audio_is_not_cut_short(plain: LiveHouse, tmp_path: 
     assert sum(len(audio) * 3 // 4 for audio in sent) >= 48000 * 4
 
 
+@pytest.mark.slow
 def test_a_delegate_that_works_is_not_cut_short(plain: LiveHouse, tmp_path: Path) -> None:
     process = forget(plain, tmp_path, 'threading.Thread(target=lambda: session.wait_for("never", 8)).start()')
     until(lambda: plain.twin.timeline_ms > 0)

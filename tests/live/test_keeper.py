@@ -38,7 +38,10 @@ def stopped_microphone(session: LiveSession) -> None:
             writer.write(TONE * 20)
 
 
-@pytest.mark.parametrize("what", ["nothing is sent", "the microphone stops", "the generator hangs", "it is muted"])
+SLOW = [pytest.param(what, marks=pytest.mark.slow) for what in ("nothing is sent", "the generator hangs")]
+
+
+@pytest.mark.parametrize("what", ["the microphone stops", "it is muted", *SLOW])
 def test_the_timeline_goes_on_and_no_append_is_lost_if(plain: LiveHouse, what: str) -> None:
     session, released = plain.start(), threading.Event()
     if what == "the microphone stops":
@@ -173,7 +176,7 @@ def test_a_computer_that_slept_is_told_in_the_log_and_not_caught_up(
     until(lambda: plain.twin.timeline_ms > 500)
     before, began = len(heard(plain.twin)), time.monotonic()
     slept = 3600.0
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "realtime_sync"):
         until(lambda: "slept" in caplog.text)
     assert "3600" in caplog.text
     until(lambda: plain.twin.timeline_ms > 1500)
@@ -230,7 +233,7 @@ def test_a_keeper_that_fails_is_told_and_the_session_goes_on(
             raise OSError("no clock")
         return time.time()
 
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.ERROR, "realtime_sync"):
         ClockKeeper(session._engine, session._audio._track, wall=broken).start()
         until(lambda: "the keeper of the clock failed" in caplog.text)
     handle = Running(lambda: session.append_commentary("Hello?").wait(5))

@@ -106,13 +106,13 @@ def test_a_clip_that_was_played_went_down_with_its_connection(plain: LiveHouse) 
 def test_a_conversation_goes_on_over_the_new_connection(plain: LiveHouse) -> None:
     session = plain.start(reconnect=True)
     updates: list[object] = []
-    microphone = FileMicrophone(b"".join(numbered(60)), endless=False, pause_ms=0)
+    microphone = FileMicrophone(b"".join(numbered(35)), endless=False, pause_ms=0)
     talking = Running(lambda: session.talk(microphone, FileSpeaker(), on_update=updates.append, linger=0.5))
     until(lambda: len(numbers(plain)) >= 5)
     plain.twin.drop(1011)
     talking.result(20)
     assert any(isinstance(each, SessionReconnectedUpdate) for each in updates)
-    assert numbers(plain)[-1] == 59
+    assert numbers(plain)[-1] == 34
 
 
 @pytest.mark.parametrize("keep_clock", [True, False])

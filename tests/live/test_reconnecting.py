@@ -291,7 +291,7 @@ def test_what_was_only_thought_is_told_where_the_new_session_does_not_know_it(pl
     assert lost(plain, session).losses == ()
 
 
-def test_delegated_work_is_cancelled_and_told(house: LiveHouse) -> None:
+def test_delegated_work_is_cancelled_and_told(patient: LiveHouse) -> None:
     waits = threading.Event()
 
     def work(request: DelegationRequest) -> str:
@@ -299,15 +299,15 @@ def test_delegated_work_is_cancelled_and_told(house: LiveHouse) -> None:
         assert request.cancelled.wait(10)
         return "Too late."
 
-    session = surviving(house, delegate=work)
-    clock_runs(house)
-    house.twin.hear("Look it up.")
-    name = house.twin.delegate()
+    session = surviving(patient, delegate=work)
+    clock_runs(patient)
+    patient.twin.hear("Look it up.")
+    name = patient.twin.delegate()
     assert waits.wait(10)
-    told = lost(house, session)
+    told = lost(patient, session)
     assert f"delegation {name}: it was cancelled" in told.losses
     session.append_commentary("Hello.").wait(5)
-    said = [each["content"] for each in house.twin.received if each["type"] == "session.commentary.append"]
+    said = [each["content"] for each in patient.twin.received if each["type"] == "session.commentary.append"]
     assert said == ["Hello."]
 
 
@@ -442,18 +442,19 @@ def _ahead(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_ahead")
-def test_a_session_is_renewed_ahead_of_its_limit_while_both_are_silent(house: LiveHouse) -> None:
-    session = surviving(house, policy=RENEWED)
+def test_a_session_is_renewed_ahead_of_its_limit_while_both_are_silent(patient: LiveHouse) -> None:
+    session = surviving(patient, policy=RENEWED)
     stream = session.subscribe()
     told = come_back(session)
     assert isinstance(told.reason, SessionExpiredError)
     assert told.losses == ()
-    assert house.server.live_sessions[0].ended_by == "close_requested"
+    assert patient.server.live_sessions[0].ended_by == "close_requested"
     session.append_commentary("Hello.").wait(5)
     session.close()
     assert not any(isinstance(update, SessionDisconnectedUpdate) for update in stream)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_ahead")
 def test_a_close_on_the_way_back_does_not_wait_for_the_word_of_a_connection_before(
     plain: LiveHouse, monkeypatch: pytest.MonkeyPatch
@@ -483,20 +484,20 @@ def test_a_sentence_is_not_cut_off_by_the_renewal(plain: LiveHouse) -> None:
 # By a fork -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_session_that_is_stored_goes_on_as_a_fork(house: LiveHouse) -> None:
-    session = surviving(house, LiveSessionOptions(instructions="Be kind.", store=True))
-    first = house.twin
+def test_a_session_that_is_stored_goes_on_as_a_fork(patient: LiveHouse) -> None:
+    session = surviving(patient, LiveSessionOptions(instructions="Be kind.", store=True))
+    first = patient.twin
     session.append_instructions("Be brief.").wait(5)
     session.append_thinking("The user is called Ann.").wait(5)
-    told = lost(house, session)
+    told = lost(patient, session)
     assert told.losses == ()
-    assert house.twin.path.endswith(f"/live/sessions/{first.id}/fork")
-    assert house.twin.received[0]["session"] == {}
-    assert house.twin.options["instructions"] == "Be kind."
-    house.twin.wait_for_message("session.instructions.append")
-    second = house.twin
-    assert lost(house, session).losses == ()
-    assert house.twin.path.endswith(f"/live/sessions/{second.id}/fork")
+    assert patient.twin.path.endswith(f"/live/sessions/{first.id}/fork")
+    assert patient.twin.received[0]["session"] == {}
+    assert patient.twin.options["instructions"] == "Be kind."
+    patient.twin.wait_for_message("session.instructions.append")
+    second = patient.twin
+    assert lost(patient, session).losses == ()
+    assert patient.twin.path.endswith(f"/live/sessions/{second.id}/fork")
     session.append_commentary("Hello.").wait(5)
 
 
@@ -525,6 +526,7 @@ def test_a_fork_that_stays_refused_gives_way_to_a_new_session(
     assert plain.twin.path.endswith("/fork")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_ahead")
 def test_delegated_work_is_done_before_the_renewal(plain: LiveHouse) -> None:
     done = threading.Event()

@@ -73,19 +73,20 @@ def told(twin: TwinSession) -> npt.NDArray[np.int16]:
     return samples[loud[0] : loud[-1] + 1]
 
 
-def test_the_microphone_is_heard_and_what_the_model_says_is_played_to_the_sample(house: LiveHouse) -> None:
-    session, sounds = house.start(), Sounds()
+def test_the_microphone_is_heard_and_what_the_model_says_is_played_to_the_sample(patient: LiveHouse) -> None:
+    session, sounds = patient.start(), Sounds()
     updates: list[ConversationUpdate] = []
     session.append_commentary("Good morning to you all.")
     microphone = FileMicrophone(QUESTION, endless=False, pause_ms=200)
     session.talk(microphone, sounds.speaker, on_update=updates.append, linger=1.0)
-    assert QUESTION.strip(b"\0") in heard(house.twin)
-    assert np.array_equal(sounds.sound, told(house.twin))
+    assert QUESTION.strip(b"\0") in heard(patient.twin)
+    assert np.array_equal(sounds.sound, told(patient.twin))
     words = [each.delta for each in updates if isinstance(each, LiveSessionOutputTranscriptDeltaUpdate)]
     assert "".join(words).strip() == "Good morning to you all."
     assert not session.closed
 
 
+@pytest.mark.slow
 def test_what_is_said_in_a_talk_keeps_its_pauses(plain: LiveHouse) -> None:
     session, sounds, stop = plain.start(), Sounds(), threading.Event()
     talking = Running(lambda: session.talk(FileMicrophone(), sounds.speaker, stop=stop))
@@ -112,7 +113,7 @@ def test_when_the_microphone_has_ended_the_answer_is_awaited(plain: LiveHouse) -
 
     def answer_late(update: ConversationUpdate) -> None:
         if plain.twin.timeline_ms > 1200 and not said:
-            said.append("Here I am, and this takes longer than anybody would wait for a word.")
+            said.append("Here I am, and I go on for a while.")
             plain.twin.say(said[0])
 
     said: list[str] = []
@@ -122,10 +123,11 @@ def test_when_the_microphone_has_ended_the_answer_is_awaited(plain: LiveHouse) -
     assert np.array_equal(sounds.sound, told(plain.twin))
 
 
+@pytest.mark.slow
 def test_when_the_microphone_has_ended_work_that_is_under_way_is_awaited_and_said(plain: LiveHouse) -> None:
     def look_up(request: DelegationRequest) -> str:
         taken.set()
-        request.cancelled.wait(3.0)
+        request.cancelled.wait(2.5)
         return "It is noon."
 
     taken, said = threading.Event(), list[str]()
@@ -138,7 +140,7 @@ def test_when_the_microphone_has_ended_work_that_is_under_way_is_awaited_and_sai
     plain.twin.rules = attrs.evolve(plain.twin.rules, acknowledgement="")
     talking = Running(
         lambda: session.talk(
-            FileMicrophone(TONE * 1500, endless=False, pause_ms=0), sounds.speaker, on_update=note, linger=2.0
+            FileMicrophone(TONE * 1500, endless=False, pause_ms=0), sounds.speaker, on_update=note, linger=1.5
         )
     )
     until(lambda: plain.twin.timeline_ms > 200)
@@ -149,6 +151,7 @@ def test_when_the_microphone_has_ended_work_that_is_under_way_is_awaited_and_sai
     assert "noon" in "".join(said)
 
 
+@pytest.mark.slow
 def test_work_that_nobody_takes_is_not_awaited(plain: LiveHouse) -> None:
     session = plain.start()
     talking = Running(
@@ -231,6 +234,12 @@ def test_wrong_arguments_are_told_before_anything_is_opened(plain: LiveHouse) ->
     for wrong in ({"linger": -1}, {"on_update": 3}):
         with pytest.raises(InvalidInputError):
             session.talk(FileMicrophone(), FileSpeaker(), **wrong)  # type: ignore[arg-type]
+    devices: list[Any] = ["question.wav", FileSpeaker(), FileMicrophone()]
+    for microphone, speaker in itertools.pairwise(devices):
+        with pytest.raises(InvalidInputError, match="microphone must be a device, or None"):
+            session.talk(microphone, speaker)
+    with pytest.raises(InvalidInputError, match="speaker must be a device, or None, not str; a file is FileSpeaker"):
+        session.talk(FileMicrophone(), devices[0])
     with pytest.raises(AudioFormatError, match="sample_format"):
         session.talk(FileMicrophone(format=MULAW), FileSpeaker())
     with pytest.raises(AudioFormatError, match="sample_format"):
@@ -285,7 +294,7 @@ def test_sound_that_waits_in_the_microphone_is_left_out_and_told(
         send(samples)
 
     monkeypatch.setattr(session._audio._track, "send", send_slowly)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "realtime_sync"):
         session.talk(Device(), FileSpeaker(), linger=0)
     assert "came too late to be sent" in caplog.text
     samples = np.frombuffer(heard(plain.twin), "<i2")
@@ -323,7 +332,7 @@ def test_a_track_that_comes_too_fast_is_cut_to_the_bound_and_told(
         plain.twin.emit({"type": "session.output_audio.delta", "delta": loud})
     before = plain.twin.timeline_ms
     until(lambda: plain.twin.timeline_ms > before + 2000)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "realtime_sync"):
         stop.set()
         talking.result()
     assert 0.5 <= len(sounds.sound) / 24_000 <= MOST_SECONDS + 0.35  # some of it was sounded while the rest came
@@ -365,7 +374,7 @@ def test_the_devices_of_a_machine_are_used_at_their_own_rate(
     plain.twin.say("This is said in the middle of nothing.")
     until(lambda: speaker.playing, 10)
     until(lambda: not speaker.playing, 10)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "realtime_sync"):
         stop.set()
         talking.result()
     assert "ran dry" not in caplog.text

@@ -108,10 +108,10 @@ def test_the_command_prints_json(tmp_path: Path, capsys: pytest.CaptureFixture[s
     assert main(["timeline", str(tmp_path / "r.jsonl"), "--json"]) == 0
 
     told = json.loads(capsys.readouterr().out)
-    assert [(turn["speaker"], turn["start_ms"], turn["end_ms"]) for turn in told["turns"]] == [
-        ("user", 1000, 3200),
-        ("assistant", 2400, 3600),
-        ("assistant", 7600, 8400),
+    assert [(turn["speaker"], turn["start"], turn["end"]) for turn in told["turns"]] == [
+        ("user", 1.0, 3.2),
+        ("assistant", 2.4, 3.6),
+        ("assistant", 7.6, 8.4),
     ]
     assert told["events"][0] == {"began": 5.1, "kind": "delegation", "words": "item_1 to client", "seconds": 2.9}
     assert told["usage"] == {"seconds": 12.0, "context_ratio": 0.0125}

@@ -24,7 +24,7 @@ def said(word: str) -> Callable[[ConversationUpdate], bool]:
 @pytest.mark.parametrize(
     "seconds",
     [
-        3,
+        pytest.param(3, marks=pytest.mark.slow),
         pytest.param(45, marks=[pytest.mark.slow, pytest.mark.timeout(150)]),
         pytest.param(90, marks=[pytest.mark.slow, pytest.mark.timeout(200)]),
     ],
@@ -45,7 +45,7 @@ def test_a_delegate_that_takes_its_time_is_spoken(seconds: int) -> None:
             assert seconds < time.monotonic() - begun < seconds + 10
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.slow
 def test_a_delegation_2_2_seconds_after_another_is_answered_after_it() -> None:
     texts: list[str] = []
 

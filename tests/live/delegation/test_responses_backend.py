@@ -336,8 +336,9 @@ def test_settings_that_cannot_be_right_are_refused() -> None:
             ResponsesBackend("m", **wrong)
     with pytest.raises(ConfigurationError, match="name of a model"):
         ResponsesBackend("")
-    with pytest.raises(InvalidInputError):
-        ResponsesBackend("m", tools=[3])  # type: ignore[list-item]
+    for no_tools in ([3], weather, {"type": "web_search"}, "weather"):
+        with pytest.raises(InvalidInputError, match="tool"):
+            ResponsesBackend("m", tools=no_tools)  # type: ignore[arg-type]
 
 
 # Changing it ------------------------------------------------------------------------------------------------------
