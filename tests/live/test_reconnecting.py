@@ -534,7 +534,6 @@ def test_a_fork_that_stays_refused_gives_way_to_a_new_session(
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_delegated_work_is_done_before_the_renewal(plain: LiveHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     go_ahead(monkeypatch, 3)
     done = threading.Event()
