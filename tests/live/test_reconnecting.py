@@ -454,7 +454,6 @@ def test_a_session_is_renewed_ahead_of_its_limit_while_both_are_silent(patient: 
     assert not any(isinstance(update, SessionDisconnectedUpdate) for update in stream)
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("_ahead")
 def test_a_close_on_the_way_back_does_not_wait_for_the_word_of_a_connection_before(
     plain: LiveHouse, monkeypatch: pytest.MonkeyPatch
@@ -470,6 +469,7 @@ def test_a_close_on_the_way_back_does_not_wait_for_the_word_of_a_connection_befo
         session.close()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_ahead")
 def test_a_sentence_is_not_cut_off_by_the_renewal(plain: LiveHouse) -> None:
     session = surviving(plain, policy=RENEWED)
