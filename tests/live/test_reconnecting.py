@@ -454,6 +454,7 @@ def test_a_session_is_renewed_ahead_of_its_limit_while_both_are_silent(patient: 
     assert not any(isinstance(update, SessionDisconnectedUpdate) for update in stream)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("_ahead")
 def test_a_close_on_the_way_back_does_not_wait_for_the_word_of_a_connection_before(
     plain: LiveHouse, monkeypatch: pytest.MonkeyPatch
