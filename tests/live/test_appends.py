@@ -104,7 +104,7 @@ def test_an_append_that_is_not_acknowledged_while_the_clock_runs_is_told_in_the_
     session = plain.start()
     monkeypatch.setattr(plain.twin.appends, "take", lambda message: None)
     handle = session.append_commentary("Are you there?")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "realtime_sync"):
         until(lambda: "was not acknowledged" in caplog.text, 5)
     assert str(handle.event_id) in caplog.text
     assert plain.twin.timeline_ms >= 1000
@@ -121,7 +121,7 @@ def test_the_watch_does_not_count_the_time_in_which_the_clock_stands(
     until(lambda: plain.twin.stands, 5)
     handle = session.append_commentary("Are you there?")
     pause.wait(1.5)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "realtime_sync"):
         session.send_audio(bytes(96_000))
         assert isinstance(handle.wait(), LiveSessionCommentaryAppendedUpdate)
     assert "acknowledged" not in caplog.text
@@ -132,7 +132,7 @@ def test_an_acknowledged_append_is_not_told_of(
 ) -> None:
     monkeypatch.setattr(appends_room, "_MOST_SECONDS", 1.2)
     session = plain.start()
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "realtime_sync"):
         for _ in range(3):
             session.append_commentary("Hello.").wait()
         until(lambda: plain.twin.timeline_ms > 3500, 10)

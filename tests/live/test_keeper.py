@@ -176,7 +176,7 @@ def test_a_computer_that_slept_is_told_in_the_log_and_not_caught_up(
     until(lambda: plain.twin.timeline_ms > 500)
     before, began = len(heard(plain.twin)), time.monotonic()
     slept = 3600.0
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "realtime_sync"):
         until(lambda: "slept" in caplog.text)
     assert "3600" in caplog.text
     until(lambda: plain.twin.timeline_ms > 1500)
@@ -233,7 +233,7 @@ def test_a_keeper_that_fails_is_told_and_the_session_goes_on(
             raise OSError("no clock")
         return time.time()
 
-    with caplog.at_level(logging.ERROR):
+    with caplog.at_level(logging.ERROR, "realtime_sync"):
         ClockKeeper(session._engine, session._audio._track, wall=broken).start()
         until(lambda: "the keeper of the clock failed" in caplog.text)
     handle = Running(lambda: session.append_commentary("Hello?").wait(5))

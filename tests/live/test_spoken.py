@@ -186,7 +186,7 @@ def test_a_turn_has_the_format_in_which_the_session_speaks(plain: LiveHouse) -> 
 
 def test_the_conversation_is_bounded(plain: LiveHouse, caplog: pytest.LogCaptureFixture) -> None:
     session = plain.start(client={"limits": QueueLimits(conversation=3000)}, keep_clock=False)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "realtime_sync"):
         for index in range(20):
             plain.twin.emit(fragment("input", 3000 * index, f"Word {index}."))
         until(lambda: session.conversation.words("user").endswith("Word 19."))

@@ -294,7 +294,7 @@ def test_sound_that_waits_in_the_microphone_is_left_out_and_told(
         send(samples)
 
     monkeypatch.setattr(session._audio._track, "send", send_slowly)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "realtime_sync"):
         session.talk(Device(), FileSpeaker(), linger=0)
     assert "came too late to be sent" in caplog.text
     samples = np.frombuffer(heard(plain.twin), "<i2")
@@ -332,7 +332,7 @@ def test_a_track_that_comes_too_fast_is_cut_to_the_bound_and_told(
         plain.twin.emit({"type": "session.output_audio.delta", "delta": loud})
     before = plain.twin.timeline_ms
     until(lambda: plain.twin.timeline_ms > before + 2000)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "realtime_sync"):
         stop.set()
         talking.result()
     assert 0.5 <= len(sounds.sound) / 24_000 <= MOST_SECONDS + 0.35  # some of it was sounded while the rest came
@@ -374,7 +374,7 @@ def test_the_devices_of_a_machine_are_used_at_their_own_rate(
     plain.twin.say("This is said in the middle of nothing.")
     until(lambda: speaker.playing, 10)
     until(lambda: not speaker.playing, 10)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, "realtime_sync"):
         stop.set()
         talking.result()
     assert "ran dry" not in caplog.text

@@ -117,7 +117,7 @@ def test_beyond_the_bound_the_oldest_turns_are_forgotten(caplog: pytest.LogCaptu
     for index in range(100):
         scene.say("user", 2000 * index, f"Word {index}.")
 
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "realtime_sync"):
         conversation = conversation_of(scene, most_bytes=10_000)
 
     assert 20 < len(conversation.turns) < 40
