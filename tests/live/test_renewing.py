@@ -72,6 +72,7 @@ def test_a_close_on_the_way_back_does_not_wait_for_the_word_of_a_connection_befo
         session.close()
 
 
+@pytest.mark.slow
 def test_a_sentence_is_not_cut_off_by_the_renewal(plain: LiveHouse, monkeypatch: pytest.MonkeyPatch) -> None:
     go_ahead(monkeypatch, 3)  # it is due when some of the words are said
     session = surviving(plain, policy=RENEWED)
