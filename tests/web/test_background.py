@@ -123,6 +123,7 @@ def test_one_visitor_leaves_room_for_others(client: RealtimeConversationClient) 
         with sessions.hold(client.start_conversation_session, visitor="10.0.0.2") as session:
             assert session.id
         sessions.start(client.start_conversation_session, listen)  # of nobody, so it counts for nobody
+        running[0].wait_until_open(20)
         running[0].close()
         running[0].wait(20)
         sessions.start(client.start_conversation_session, listen, visitor="10.0.0.1")

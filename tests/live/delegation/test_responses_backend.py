@@ -128,7 +128,9 @@ def test_no_event_of_a_backend_is_so_odd_that_the_session_ends_of_it(talk: Begin
         ):
             call.twin.send_as_it_is({"type": "response.event", "event_id": "e", "delegation_id": "d", "event": event})
     call.asks("How is the weather in Amsterdam?")
-    call.until(lambda: "Amsterdam: 14 degrees." in call.spoken())
+    # Answers to calls that the twin has not made have it run, too, so that the call may come before the question.
+    call.until(lambda: outputs(call).get("c") == "Amsterdam: 14 degrees.")
+    assert not call.session.closed
 
 
 def test_errors_are_results(talk: Begin) -> None:
