@@ -19,6 +19,7 @@ Lock: ``_lock`` guards the fields of ``BackendCalls``; nothing is taken under it
 from __future__ import annotations
 
 import logging
+import operator
 import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
@@ -239,9 +240,8 @@ class BackendCalls:
         Which one it is, is not told. If several are in progress, those that have called nothing yet may be.
         """
         with self._lock:
-            for name in list(self._noted):
-                if len(self._noted) == 1 or not self._noted[name]:
-                    del self._noted[name]
+            have_called = filter(operator.itemgetter(1), self._noted.items())
+            self._noted = dict(have_called) if len(self._noted) > 1 else {}
 
     def _note_item(self, delegation_id: Optional[str], item: dict[str, Any]) -> None:
         if item.get("type") == "mcp_approval_request":
