@@ -240,6 +240,21 @@ def test_a_backend_that_has_failed_is_told(talk: Begin, caplog: pytest.LogCaptur
     assert call.session._delegation.open_ids() == []
 
 
+def test_a_failure_takes_the_response_that_has_called_nothing_and_leaves_the_other(talk: Begin) -> None:
+    call = with_tools(talk, calling(), weather)
+    item = {"type": "function_call", "call_id": "c", "name": "weather", "arguments": "{}"}
+    for delegation_id, event in (
+        ("idle", {"type": "response.created", "response": {"id": "r1", "model": "m"}}),
+        ("calls", {"type": "response.created", "response": {"id": "r2", "model": "m"}}),
+        ("calls", {"type": "response.output_item.done", "item": item}),
+    ):
+        call.twin.emit({"type": "response.event", "delegation_id": delegation_id, "event": event})
+    failure = {"type": "server_error", "code": None, "message": "Responses handoff incomplete."}
+    call.twin.emit({"type": "error", "error": failure})
+    call.session.wait_for(LiveErrorUpdate, 10)
+    until(lambda: call.session._delegation.open_ids() == ["calls"])
+
+
 def test_calls_for_which_there_is_no_thread_do_not_keep_the_backend_from_going_on(
     talk: Begin, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
