@@ -120,8 +120,10 @@ def serve(client: RealtimeConversationClient, call_id: str, session: RealtimeCon
         return "The call is over."
 
     try:
+        session.configure_session(ConversationSessionOptions(tools=[look_up_order, end_call]))  # called from now on
         session.start_response(GREETING)
-        session.run_tools([look_up_order, end_call])
+        for _ in session.subscribe():
+            pass
     except ConnectionClosedError as error:
         if not error.close_info.clean:
             raise
