@@ -532,8 +532,9 @@ class RealtimeConversationClient:
     def close(self) -> None:
         """End all sessions of this client, and attempts to start one, from any thread. Idempotent.
 
-        Takes at most ``Timeouts.close`` for all sessions together, and 0.5 seconds for each that does not answer. In a
-        signal handler that interrupts another call it returns after half a second, and the closing goes on.
+        Takes at most ``Timeouts.close`` for all sessions together (with GPT-Live sessions ``Timeouts.live_close`` more,
+        in which the service says the final usage), and 0.5 seconds for each that does not answer. In a signal handler
+        that interrupts another call it returns after half a second, and the closing goes on.
         """
         self._sessions.close()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from typing import Callable, Mapping, Optional
+from typing import Callable, Mapping, Optional, Protocol, TypeVar
 
 from realtime_sync.errors import UsageError
 from realtime_sync.secret import reportable
@@ -233,6 +233,27 @@ class Call:
         return self.session
 
 
+class KeptCall(Protocol):
+    """A call of either protocol, as far as it is kept."""
+
+    id: str
+
+    @property
+    def state(self) -> str:
+        """``"rejected"`` or ``"ended"`` once it is over."""
+
+
+C = TypeVar("C", bound=KeptCall)
+
+
+def keep_call(calls: dict[str, C], call: C) -> None:
+    """Add a call to those that a server knows, and forget the oldest of many that are over. Their lock is held."""
+    calls[call.id] = call
+    over = [known.id for known in calls.values() if known.state in ("rejected", "ended")]
+    for call_id in over[: max(0, len(over) - _KEPT)]:
+        del calls[call_id]
+
+
 class CallRegistry:
     """The calls of a server, by id. Of those that are over, the oldest are forgotten."""
 
@@ -245,10 +266,7 @@ class CallRegistry:
         """A new incoming call."""
         call = Call([{"name": name, "value": value} for name, value in sip_headers.items()], self._begin)
         with self._lock:
-            self._calls[call.id] = call
-            over = [known.id for known in self._calls.values() if known.state in ("rejected", "ended")]
-            for call_id in over[: max(0, len(over) - _KEPT)]:
-                del self._calls[call_id]
+            keep_call(self._calls, call)
         return call
 
     def get(self, call_id: str) -> Call:

@@ -8,7 +8,7 @@ import pytest
 import websocket
 
 from realtime_sync.errors import InvalidInputError, UsageError
-from realtime_sync.server import RealtimeServer
+from realtime_sync.server import RealtimeServer, calls
 from realtime_sync.testing import ManualClock
 from tests.core.harness import Running
 from tests.server.conftest import Peer, server_threads
@@ -113,6 +113,21 @@ def test_a_placed_call_waits_and_tells_its_headers(server: RealtimeServer) -> No
         call.say(b"")
     with pytest.raises(InvalidInputError, match="no call"):
         server.call("rtc_other")
+
+
+@pytest.mark.parametrize("kind", ["call", "live_call"])
+def test_of_many_calls_that_are_over_the_oldest_is_forgotten_and_none_that_waits(
+    server: RealtimeServer, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(calls, "_KEPT", 1)
+    place, look = getattr(server, f"place_{kind}"), getattr(server, kind)
+    waiting, oldest, newest = place(), place(), place()
+    look(oldest).hang_up()
+    look(newest).hang_up()
+    place()
+    with pytest.raises(InvalidInputError):
+        look(oldest)
+    assert (look(waiting).state, look(newest).state) == ("incoming", "rejected")
 
 
 def test_a_call_is_rejected_with_its_status(server: RealtimeServer) -> None:

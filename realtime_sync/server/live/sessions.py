@@ -8,6 +8,7 @@ from typing import Optional
 
 from realtime_sync.errors import ConfigurationError, WaitTimeoutError
 from realtime_sync.server.auth import LiveDoor, Policy
+from realtime_sync.server.calls import keep_call
 from realtime_sync.server.faults import Faults
 from realtime_sync.server.live.calls import TwinCall, TwinCallSession, session_not_found
 from realtime_sync.server.live.faults import LiveRules
@@ -20,7 +21,7 @@ from realtime_sync.server.settings import SessionSettings
 from realtime_sync.server.traffic import Upgrade
 from realtime_sync.server.wire import Refused
 
-_KEPT = 1000  # past sessions that a server without a record remembers, and past calls that any does
+_KEPT = 1000  # past sessions that a server without a record remembers
 _RECORDINGS = 32  # of past sessions: each keeps two files
 
 
@@ -118,10 +119,7 @@ class LiveSessions:
         """A call; with headers, one that comes in."""
         call = TwinCall(self._begin_call, azure=azure, sip_headers=sip_headers)
         with self._lock:
-            self._calls[call.id] = call
-            over = [known.id for known in self._calls.values() if known.state in ("rejected", "ended")]
-            for call_id in over[: max(0, len(over) - _KEPT)]:
-                del self._calls[call_id]
+            keep_call(self._calls, call)
         return call
 
     def call(self, session_id: str) -> TwinCall:
