@@ -29,7 +29,6 @@ from realtime_sync.mcp.approvals import MCPApprovals
 from realtime_sync.protocol.options import ConversationResponseOptions, ConversationSessionOptions, SessionOptions
 from realtime_sync.protocol.registry import UNSET, Command
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.secret import discreet
 from realtime_sync.tools.rounds import FunctionCalls, run_rounds
 from realtime_sync.tools.serving import SessionTools, as_runner, owner_of_calls, with_tools
 from realtime_sync.voice.questions import Question, items_of, spoken
@@ -149,25 +148,9 @@ class RealtimeConversationSession(RealtimeWireSession):
         tools = options.tools if isinstance(options, ConversationSessionOptions) else UNSET
         return self._engine.send(command, before=lambda: self._tools.change(tools))
 
-    @public_call
-    @discreet
-    def send_message(self, message: Message) -> CommandHandle:
-        """Send any message as it is.
-
-        Args:
-            message: A dict, JSON text, UTF-8 bytes of it, or a command object. A dict and a text are not changed, so
-                give them an ``event_id`` if an ``error`` is to name them.
-
-        Returns:
-            The command's handle.
-
-        Raises:
-            InvalidInputError: It cannot be sent as a message.
-        """
-        handle = super().send_message(message)
+    def _note_message(self, handle: CommandHandle, message: Message) -> None:
         if handle.type == self._audio.append_type and not isinstance(message, Command):
             self._audio.lose_count()
-        return handle
 
     # Asking ---------------------------------------------------------------------------------------------------
 

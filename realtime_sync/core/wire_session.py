@@ -48,6 +48,8 @@ class WireSession:
     ``ForkedSessionError`` in a forked child. ``event_id`` names the command on the wire; None makes one up.
     """
 
+    _says_by = "ask(...) or add_item(...)"  # what says something to the model
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine  # other modules of this package use it, too
         self._callbacks: list[tuple[Callable[[ConversationUpdate], bool], Callable[[Any], object]]] = []
@@ -200,7 +202,7 @@ class WireSession:
     @public_call
     @discreet
     def send_message(self, message: Message) -> CommandHandle:
-        """Send any message as it is.
+        """Send any message as it is. In a live session, audio that is sent so is not kept at real time.
 
         Args:
             message: A dict, JSON text, UTF-8 bytes of it, or a command object. A dict and a text are not changed, so
@@ -212,18 +214,25 @@ class WireSession:
         Raises:
             InvalidInputError: It cannot be sent as a message.
         """
-        if isinstance(message, Command):
-            return self._engine.send(message)
+        handle = self._engine.send(message) if isinstance(message, Command) else self._send_raw(message)
+        self._note_message(handle, message)
+        return handle
+
+    @discreet
+    def _send_raw(self, message: object) -> CommandHandle:
         text, content = _as_text(message)
         if not text.lstrip().startswith("{"):
             warn_caller(
                 "send_message() sends a message of the protocol, which is a JSON object with a type, and this is none. "
-                "To say something to the model, use ask(...) or add_item(...)"
+                f"To say something to the model, use {self._says_by}"
             )
         given_type, given_id = content.get("type"), content.get("event_id")
         wire_type = given_type if isinstance(given_type, str) else "the message"
         event_id = given_id if isinstance(given_id, str) else None
         return self._engine.send_text(text, content, wire_type, event_id, command=self._command_in(wire_type, text))
+
+    def _note_message(self, handle: CommandHandle, message: Message) -> None:
+        """A message was sent as it is: it may be audio, which is counted otherwise."""
 
     def _command_in(self, wire_type: str, text: str) -> Optional[Command]:
         """A raw message as a command, if the session must remember what it asks for; else None."""

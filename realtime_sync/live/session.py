@@ -60,6 +60,7 @@ class LiveSession(WireSession):
     """
 
     _engine: LiveEngine
+    _says_by = "append_commentary(...)"
 
     def __init__(
         self,
@@ -184,25 +185,9 @@ class LiveSession(WireSession):
 
     # [K] Audio, appends, talking ------------------------------------------------------------------------------
 
-    @public_call
-    @discreet
-    def send_message(self, message: Message) -> CommandHandle:
-        """Send any message as it is. Audio that is sent so is not kept at real time, but reckoned with.
-
-        Args:
-            message: A dict, JSON text, UTF-8 bytes of it, or a command object. A dict and a text are not changed, so
-                give them an ``event_id`` if an ``error`` is to name them.
-
-        Returns:
-            The command's handle.
-
-        Raises:
-            InvalidInputError: It cannot be sent as a message.
-        """
-        handle = super().send_message(message)
-        if handle.type == self._audio.append_type:
+    def _note_message(self, handle: CommandHandle, message: Message) -> None:
+        if handle.type == self._audio.append_type:  # it is not kept at real time, but reckoned with
             self._audio.sent_by_hand(message)
-        return handle
 
     @property
     def sample_format(self) -> SampleFormat:

@@ -158,6 +158,12 @@ def test_a_raw_command_is_acknowledged_by_its_name(plain: LiveHouse) -> None:
     assert second.wait(5).type == "session.input_audio.unmuted"
 
 
+def test_a_text_that_is_no_message_is_told_how_the_model_is_given_one(plain: LiveHouse) -> None:
+    session = plain.start()
+    with pytest.warns(UserWarning, match=r"use append_commentary"):
+        session.send_message("Hello!")
+
+
 def test_closing_the_client_ends_a_start(plain: LiveHouse) -> None:
     client = plain.silent(timeouts=attrs.evolve(CALM, greeting=30, close=0.2))
     with within(4):
