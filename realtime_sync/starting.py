@@ -235,10 +235,13 @@ class Start:
         )
         connect = connector(target, self.settings)
         self.open_sessions.check_usable()
-        observation = observed(self.endpoint, "realtime", self._scribe, model=self.model, beside=bool(self.call_id))
+        observation: Optional[Observation] = None
         writer: Optional[RecordingWriter] = None
         engine: Optional[RealtimeEngine] = None
         try:
+            observation = observed(
+                self.endpoint, "realtime", self._scribe, model=self.model, beside=self.call_id is not None
+            )
             writer = self.provisions.writer()
             engine = self.open_sessions.connected(connect, functools.partial(self._engine, writer, observation))
             session = RealtimeConversationSession(

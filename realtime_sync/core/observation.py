@@ -12,8 +12,9 @@ what was noted, ends what is open, tells ``SessionEnded``, and sets ``_told``, f
 order matters: whoever exports spans has registered with ``atexit`` before the first session was started, and so is shut
 down behind us.
 
-Locks: ``_lock`` guards ``_calls`` and ``_over``, for dictionary work; no hook is called under any. ``_notes`` is
-changed by single operations. Each field of ``ObservedSession`` is written by the observer alone, in one assignment.
+Locks: ``_lock`` guards ``_calls``, ``_over`` and the writing of ``_end``, for a few assignments; no hook is called under
+any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by the observer alone, in
+one assignment.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ class Scribe:
         self._observation = observation
         self._connections = 0
         self._lost_at: Optional[float] = None
+        self._lost_by: Optional[BaseException] = None
 
     def begin(self, engine: Engine) -> None:
         """The engine is there; on the thread that has made it."""
@@ -102,7 +104,7 @@ class Scribe:
             code = update.error.code or update.error.type
             yield ServiceError(session=seen.session, at=at, code=code, message=message)
         elif isinstance(update, SessionDisconnectedUpdate):
-            self._lost_at = seen.moment(update.lost_at)
+            self._lost_at, self._lost_by = seen.moment(update.lost_at), update.reason
             yield from self.lost(update.reason, self._lost_at)
             yield ConnectionLost(session=seen.session, at=self._lost_at, reason=update.reason)
         elif isinstance(update, SessionReconnectedUpdate):
@@ -114,7 +116,7 @@ class Scribe:
                 reason=update.reason,
                 losses=update.losses,
             )
-            self._lost_at = None
+            self._lost_at = self._lost_by = None
             if update.session is not None:
                 seen.session.id = update.session.id or seen.session.id
 
@@ -151,7 +153,8 @@ class Scribe:
             yield self._not_connected(error, self._lost_at or at, at)
 
     def _not_connected(self, error: BaseException, began: float, at: float) -> ConnectEnded:
-        return ConnectEnded(session=self._observation.session, at=at, began=began, number=0, error=error)
+        session, reason = self._observation.session, self._lost_by
+        return ConnectEnded(session=session, at=at, began=began, number=0, error=error, reason=reason)
 
     def due(self, *, anyhow: bool = False) -> Iterable[HookEvent]:
         """Events that were held back and are to be told now; ``anyhow``: all of them."""
@@ -207,9 +210,16 @@ class Observation:
         self._told = Flag()
         self._context = contextvars.copy_context()
         self._began = self.now()
-        self._entered = self._context.run(self._begin)
+        self._connecting = self._began
+        self._entered: list[AbstractContextManager[object]] = []
         _alive[id(self)] = self
         _end_at_exit()
+        try:
+            self._entered = self._context.run(self._begin)
+        except BaseException as error:  # Ctrl-C in a hook
+            self.start_failed(error)
+            raise
+        self._connecting = self.now()
 
     def _begin(self) -> list[AbstractContextManager[object]]:
         return entered(self._registered.tell(SessionBegins(session=self.session, at=self._began)))
@@ -246,7 +256,7 @@ class Observation:
             engine.listen_from_the_start(self)
 
     def _connected(self, at: float) -> Iterator[HookEvent]:
-        yield self.scribe.connected(self._began, at)
+        yield self.scribe.connected(self._connecting, at)
 
     def start_failed(self, error: BaseException) -> None:
         """No session comes about. If there is an engine, it is closed next."""
@@ -304,9 +314,13 @@ class Observation:
 
     def _finish(self, error: Optional[BaseException], close_info: Optional[CloseInfo]) -> None:
         """Of several calls the first counts. Without an observer all is told here."""
-        if not self.mine or self._end is not None:
+        if not self.mine:
             return
-        self._end = (error, close_info, time.monotonic())
+        with self._lock:
+            first = self._end is None
+            self._end = self._end or (error, close_info, time.monotonic())
+        if not first:
+            return
         self._changed.tell()
         if self._thread is None:
             self._observe()
@@ -334,13 +348,16 @@ class Observation:
             self._tell(self._notes.popleft()())
 
     def _tell(self, events: Iterable[HookEvent]) -> None:
-        for event in events:
-            self._registered.tell(event)
+        try:
+            for event in events:
+                self._registered.tell(event)
+        except Exception:  # a defect of this library: what follows is told all the same
+            logger.exception("an event could not be made")
 
     def _tell_end(self, error: Optional[BaseException], close_info: Optional[CloseInfo], ended: float) -> None:
         at = self.moment(ended)
         self._tell(self.scribe.due(anyhow=True))
-        self._tell(self.scribe.finish(error, self._began, at))
+        self._tell(self.scribe.finish(error, self._connecting, at))
         with self._lock:
             self._over = True
             calls = list(self._calls.values())

@@ -72,12 +72,12 @@ class LiveStart:
             return connector(target, self.settings)
 
         self.open_sessions.check_usable()
-        observation = observed(
-            self.endpoint, "live", self._scribe, model=self.options.model or None, beside=self.door.endswith("/attach")
-        )
+        observation: Optional[Observation] = None
         writer: Optional[RecordingWriter] = None
         engine: Optional[LiveEngine] = None
         try:
+            beside = self.door.endswith("/attach")
+            observation = observed(self.endpoint, "live", self._scribe, model=self.options.model or None, beside=beside)
             writer = self.provisions.writer()
             engine = self.open_sessions.connected(
                 connect(self.door), functools.partial(self._engine, writer, observation)

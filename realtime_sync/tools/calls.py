@@ -162,11 +162,14 @@ class RunningCall:
 
     def execute(self) -> None:
         """Call the function, and settle its outcome unless the call was given up meanwhile."""
+        self._variables.run(self._execute)  # all of it, so that what is logged here belongs to the caller's trace
+
+    def _execute(self) -> None:
         assert self._work is not None
         context = ToolContext(self.call_id, self.name, self.cancellation)
         error: Optional[BaseException] = None
         try:
-            output = self._variables.run(self._called, self._work, context)
+            output = self._called(self._work, context)
         except BaseException as raised:  # SystemExit, too: the function raised it, and it must not end this thread
             output, error = _error_text(raised), raised
         if not self._settle(output, error) and not isinstance(error, ToolCancelledError):
