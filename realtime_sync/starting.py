@@ -253,6 +253,8 @@ class Start:
                 replays, greeting = self.call_id is None, self._greeting
                 continuous = self.translation
                 Reconnector(engine, policy, once, greeting=greeting, replays=replays, continuous=continuous).start()
+            if observation is not None:
+                observation.started()
             return session
         except BaseException as error:  # Ctrl-C, too
             give_back(engine, writer, observation, error)

@@ -12,9 +12,9 @@ what was noted, ends what is open, tells ``SessionEnded``, and sets ``_told``, f
 order matters: whoever exports spans has registered with ``atexit`` before the first session was started, and so is shut
 down behind us.
 
-Locks: ``_lock`` guards ``_calls``, ``_over`` and the writing of ``_end``, for a few assignments; no hook is called under
-any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by the observer alone, in
-one assignment.
+Locks: ``_lock`` guards ``_calls``, ``_over`` and the writing of ``_end``, for a few assignments; no hook is called
+under any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by the observer
+alone, in one assignment.
 """
 
 from __future__ import annotations
@@ -206,6 +206,7 @@ class Observation:
         self._calls: dict[int, ObservedCall] = {}  # those that have begun and have no outcome
         self._over = False  # no call may begin any more
         self._end: Optional[tuple[Optional[BaseException], Optional[CloseInfo], float]] = None
+        self._starting = True  # until it is known whether the caller gets a session
         self._start_error: Optional[BaseException] = None
         self._told = Flag()
         self._context = contextvars.copy_context()
@@ -251,6 +252,7 @@ class Observation:
             self._thread = engine.start_thread(self._observe, "observer")
         except NoMoreThreadsError as error:
             logger.warning("%s is not observed, because no thread could be started: %s", engine.name, error)
+            self.started()
             self._finish(None, None)
         else:
             engine.listen_from_the_start(self)
@@ -258,9 +260,15 @@ class Observation:
     def _connected(self, at: float) -> Iterator[HookEvent]:
         yield self.scribe.connected(self._connecting, at)
 
+    def started(self) -> None:
+        """The caller gets the session."""
+        self._starting = False
+        self._changed.tell()
+
     def start_failed(self, error: BaseException) -> None:
-        """No session comes about. If there is an engine, it is closed next."""
+        """The caller gets no session, but this error. If there is an engine, it is closed next."""
         self._start_error = error
+        self.started()
         if self._thread is None:
             self._finish(error, None)
 
@@ -274,7 +282,7 @@ class Observation:
 
     def end(self, end: End) -> None:
         """The session has ended."""
-        self._finish(self._start_error or (None if end.clean else end.reason), end.reason.close_info)
+        self._finish(None if end.clean else end.reason, end.reason.close_info)
 
     # On any thread -------------------------------------------------------------------------------------------------
 
@@ -329,10 +337,11 @@ class Observation:
 
     def _observe(self) -> None:
         try:
-            while self._end is None or self._notes:
+            while self._notes or self._goes_on:
                 self._changed.wait_for(self._has_news, Deadline(None), lambda: self.scribe.seconds_until_due)
                 self._tell_notes()
                 self._tell(self.scribe.due())
+            assert self._end is not None, "it goes on"
             self._tell_end(*self._end)
         except BaseException:  # a defect of this library
             logger.exception("a session is not observed any more")
@@ -341,7 +350,12 @@ class Observation:
             self._told.set()
 
     def _has_news(self) -> bool:
-        return bool(self._notes) or self._end is not None or self.scribe.is_due
+        return bool(self._notes) or not self._goes_on or self.scribe.is_due
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether more may come. A session that ends while it is started ends by the error of the start."""
+        return self._end is None or self._starting
 
     def _tell_notes(self) -> None:
         while self._notes:
@@ -355,7 +369,7 @@ class Observation:
             logger.exception("an event could not be made")
 
     def _tell_end(self, error: Optional[BaseException], close_info: Optional[CloseInfo], ended: float) -> None:
-        at = self.moment(ended)
+        at, error = self.moment(ended), self._start_error or error
         self._tell(self.scribe.due(anyhow=True))
         self._tell(self.scribe.finish(error, self._connecting, at))
         with self._lock:
@@ -510,6 +524,7 @@ def _end_all() -> None:
     alive, deadline = list(_alive.values()), Deadline(_EXIT_SECONDS)
     for observation in alive:
         observation._finish(None, None)
+        observation.started()
     for observation in alive:
         if observation.mine:
             deadline.wait(observation._told.wait)
