@@ -92,7 +92,7 @@ class LiveStart:
     def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> LiveEngine:
         return LiveEngine(
             connection,
-            LiveState(self.settings.limits.conversation),
+            LiveState(self.settings.limits.conversation, self.options.history or ()),
             timeouts=self.settings.timeouts,
             limits=self.settings.limits,
             recording=writer,
@@ -138,7 +138,7 @@ class LiveStart:
         from realtime_sync.conversation.live.history import newest
 
         said = session.conversation
-        messages = [*(self.options.history or ()), *said._messages()]
+        messages = said._messages()
         history = newest(messages)
         history = history[len(history) - int(share * len(history)) :]
         whole = sum(map(operator.is_, reversed(history), reversed(messages)))  # all, but for one that was cut
