@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from realtime_sync.protocol.live.history import LiveHistoryItem
 
 COOKIE_BYTES = 2500
-"""A cookie has 4,096 bytes. Base64 makes 3,334 of these; a signature, and other things of the visitor, have the rest."""
+"""A cookie has 4,096 bytes. Base64 makes 3,334 of these; the rest is for a signature, and for what else is kept."""
 
 CUT = " [...]"
 
