@@ -191,6 +191,7 @@ class LiveEngine(Engine):
 
     state: LiveState
     beside = False
+    unread_part = 8  # two minutes of sound would fill all of it, in each session that nobody reads
 
     def __init__(
         self,
