@@ -32,7 +32,7 @@ class Publisher:
     """The half of an engine that hands updates on; see the module."""
 
     unread_part = 1
-    """``updates``, until it is first asked for one, keeps part of ``QueueLimits.unread``: one divided by this."""
+    """Until it is first asked for an update, ``updates`` keeps ``QueueLimits.unread`` divided by this."""
 
     def __init__(self, limits: QueueLimits) -> None:
         self.limits = limits
