@@ -37,6 +37,7 @@ ROOMS = [
     "deadline",
     "interrupts",
     "threads",
+    "hooks",
     "protocol",
     "transport",
     "endpoint",
@@ -55,6 +56,7 @@ ROOMS = [
     "session",
     "starting",
     "live",
+    "otel",
     "timeline",
     "client",
     "services",
@@ -81,6 +83,7 @@ HOMES = {
     "cattrs": {"protocol"},
     "pydantic": {"tools"},
     "requests": {"transport", "rest"},
+    "opentelemetry": {"otel"},
 }
 # A session's threads start in the engine. The others, each with the reason why it is not there:
 THREAD_STARTERS = {
