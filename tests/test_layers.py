@@ -55,6 +55,7 @@ ROOMS = [
     "session",
     "starting",
     "live",
+    "live_client",
     "timeline",
     "client",
     "services",
