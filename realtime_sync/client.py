@@ -7,7 +7,7 @@ No state but ``OpenSessions``, which has the lock. What few sessions need (REST)
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn, Optional, TypeVar, Union
 
 import attrs
@@ -34,7 +34,11 @@ from realtime_sync.transport.urls import show_url
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
+    from realtime_sync.fallback.chain import Chain
+    from realtime_sync.fallback.place import EndpointHealth, Place
+    from realtime_sync.fallback.settings import FallbackSettings
     from realtime_sync.reconnect.policy import Reconnect
+    from realtime_sync.reconnect.ways import Ways
     from realtime_sync.rest.calls import Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret
 
@@ -84,6 +88,7 @@ class RealtimeConversationClient(LiveClient):
         self.endpoint = endpoint if isinstance(endpoint, Endpoint) else Endpoint.openai(endpoint)
         self.settings = settings or ConnectionSettings()
         self._sessions = OpenSessions()
+        self._chain: Optional[Chain] = None
 
     @classmethod
     @public_call
@@ -151,9 +156,8 @@ class RealtimeConversationClient(LiveClient):
             WaitTimeoutError: The service did not acknowledge ``options``.
             ConnectionClosedError: The connection ended before it acknowledged ``options``.
         """
-        model = self.model if call_id is None else None
         return self._start(
-            options, reconnect, recording, client_secret, headers, query, budget=budget, model=model, call_id=call_id
+            options, reconnect, recording, client_secret, headers, query, budget=budget, call_id=call_id, converses=True
         )
 
     @public_call
@@ -237,7 +241,7 @@ class RealtimeConversationClient(LiveClient):
             InvalidInputError: The target language is empty, or was given twice.
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        settings, model = with_translation(options, target_language), model or self.model
+        settings = with_translation(options, target_language)
         return self._start(
             settings, reconnect, recording, client_secret, headers, query, budget=budget, model=model, translation=True
         )
@@ -314,6 +318,50 @@ class RealtimeConversationClient(LiveClient):
         with self._sessions.cancellable() as cancellation:
             return create_client_secret(self._rest(), options, self.model, expires_after, cancellation)
 
+    @public_call
+    def with_fallbacks(
+        self, clients: Sequence[RealtimeConversationClient], *, settings: Optional[FallbackSettings] = None
+    ) -> RealtimeConversationClient:
+        """A client of this service and of others, which starts a session at the next one if one refuses or is down.
+
+        With ``reconnect=`` a session that has lost its connection goes on at the next one, too, with its settings and
+        its history; ``SessionReconnectedUpdate`` tells so (``moved``, ``endpoint``). Each service keeps its own
+        credential, model, dialect and connection settings. A service that is down is left alone for a while, then
+        tried again by the next session, and all go back to it: new sessions at once, a running one when it needs a new
+        connection anyway. Make it once, and share it: it remembers which services are down.
+
+        What belongs to one service goes to the first one: calls, client secrets, joining calls, and the arguments
+        ``client_secret``, ``headers`` and ``query`` of a session's start. A GPT-Live session, too, is started at the
+        next one; then it stays there.
+
+        Args:
+            clients: The clients of the other services, in the order in which they are tried. Only what they are made of
+                is used: closing them does not end the new client's sessions, and closing the new one does not end
+                theirs.
+            settings: When a service counts as down; None: ``FallbackSettings()``.
+
+        Returns:
+            A new client, with sessions of its own to close.
+
+        Raises:
+            ConfigurationError: There is no other client, one is closed, is there twice, or has fallbacks itself.
+        """
+        from realtime_sync.fallback.chain import Chain
+        from realtime_sync.fallback.settings import FallbackSettings
+
+        if settings is not None and not isinstance(settings, FallbackSettings):
+            raise errors.ConfigurationError(f"settings must be a FallbackSettings(...) or None, not {settings!r:.60}")
+        _check_fallbacks(self, clients)
+        combined = RealtimeConversationClient(self.model, self.endpoint, settings=self.settings)
+        where = [(each.model, each.endpoint, each.settings) for each in (self, *clients)]
+        combined._chain = Chain(where, settings or FallbackSettings())
+        return combined
+
+    @property
+    def health(self) -> Sequence[EndpointHealth]:
+        """What is known of the services of a client ``with_fallbacks``, in order; empty for another client."""
+        return () if self._chain is None else [place.health() for place in self._chain.places]
+
     def close(self) -> None:
         """End all sessions of this client, and attempts to start one, from any thread. Idempotent.
 
@@ -336,6 +384,8 @@ class RealtimeConversationClient(LiveClient):
         )
 
     def __repr__(self) -> str:
+        if self._chain is not None:
+            return f"<RealtimeConversationClient {self._chain!r}>"
         where = f"{show_url(self.endpoint.base_url)} ({self.endpoint.flavour})"
         return f"<RealtimeConversationClient {self.model or '(no model)'} at {where}>"
 
@@ -353,20 +403,55 @@ class RealtimeConversationClient(LiveClient):
         call_id: Optional[str] = None,
         intent: Optional[str] = None,
         translation: bool = False,
+        converses: bool = False,
     ) -> RealtimeConversationSession:
-        endpoint = self.endpoint
-        if secret is not None:
-            endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
-        return Start(
-            open_sessions=self._sessions,
-            endpoint=endpoint,
-            settings=self.settings,
-            options=options,
-            provisions=Provisions.of(reconnect, budget, recording),
-            headers=headers,
-            query=query,
-            model=model,
-            call_id=call_id,
-            intent=intent,
-            translation=translation,
-        ).run()
+        """Start a session. ``model``: before the client's own, which is used if it converses or translates."""
+        provisions = Provisions.of(reconnect, budget, recording)
+
+        def start_at(where: Union[RealtimeConversationClient, Place], ways: Optional[Ways] = None) -> Start:
+            ours = where.endpoint is self.endpoint  # what the caller gave may be a secret: it is for this service alone
+            endpoint = where.endpoint
+            if ours and secret is not None:
+                endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
+            own_model = (converses and call_id is None) or translation
+            return Start(
+                open_sessions=self._sessions,
+                endpoint=endpoint,
+                settings=where.settings,
+                options=options,
+                provisions=provisions,
+                headers=headers if ours else None,
+                query=query if ours else None,
+                model=model or (where.model if own_model else None),
+                call_id=call_id,
+                intent=intent,
+                translation=translation,
+                ways=ways,
+            )
+
+        if self._chain is None or call_id is not None:
+            return start_at(self).run()
+        return self._chain.start_conversation(start_at, provisions)
+
+
+def _check_fallbacks(first: RealtimeConversationClient, clients: Sequence[RealtimeConversationClient]) -> None:
+    """Raise ``ConfigurationError`` unless these are clients that ``first`` can fall back to."""
+    if not isinstance(clients, (list, tuple)) or not clients:
+        raise errors.ConfigurationError(
+            f"with_fallbacks() takes a list of other clients, and at least one, not {clients!r:.100}"
+        )
+    seen: list[RealtimeConversationClient] = []
+    for number, client in enumerate((first, *clients)):
+        name = "the client itself" if number == 0 else f"fallback {number}"
+        if not isinstance(client, RealtimeConversationClient):
+            raise errors.ConfigurationError(
+                f"{name} must be a client of a model, not {client!r:.100}: a service makes one by "
+                "get_realtime_conversation_client(model)"
+            )
+        if client._chain is not None:
+            raise errors.ConfigurationError(f"{name} has fallbacks already: give all clients in one list")
+        if client._sessions.closed:
+            raise errors.ConfigurationError(f"{name} was closed ({client!r}): make another one")
+        if any(client.endpoint is other.endpoint and client.model == other.model for other in seen):
+            raise errors.ConfigurationError(f"{name} is there twice ({client!r}): it could only fail twice")
+        seen.append(client)

@@ -17,6 +17,8 @@ from realtime_sync.starting import ConnectionSettings, Provisions, Recorded
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
+    from realtime_sync.fallback.chain import Chain
+    from realtime_sync.fallback.place import Place
     from realtime_sync.live.delegated_work import GivenDelegate
     from realtime_sync.live.session import LiveSession
     from realtime_sync.protocol.live.options import LiveSessionOptions
@@ -31,6 +33,7 @@ class LiveClient:
     endpoint: Endpoint
     settings: ConnectionSettings
     _sessions: OpenSessions
+    _chain: Optional[Chain]
 
     @public_call
     @discreet
@@ -86,17 +89,26 @@ class LiveClient:
         from realtime_sync.live.delegated_work import Delegating
         from realtime_sync.live.start import LiveStart
 
-        return LiveStart(
-            open_sessions=self._sessions,
-            endpoint=self.endpoint,
-            settings=self.settings,
-            options=with_live_model(options, model, self.endpoint),
-            provisions=Provisions.of(reconnect, budget, recording),
-            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
-            keep_clock=keep_clock,
-            headers=headers,
-            query=query,
-        ).run()
+        provisions = Provisions.of(reconnect, budget, recording)
+        delegating = Delegating(delegate, delegate_concurrency, delegate_timeout)
+
+        def start_at(where: Union[LiveClient, Place]) -> LiveStart:
+            ours = where.endpoint is self.endpoint  # what the caller gave may be a secret: it is for this service alone
+            return LiveStart(
+                open_sessions=self._sessions,
+                endpoint=where.endpoint,
+                settings=where.settings,
+                options=with_live_model(options, model, where.endpoint),
+                provisions=provisions,
+                delegating=delegating,
+                keep_clock=keep_clock,
+                headers=headers if ours else None,
+                query=query if ours else None,
+            )
+
+        if self._chain is None:
+            return start_at(self).run()
+        return self._chain.first({place: start_at(place) for place in self._chain.places}, provisions)
 
     @public_call
     @discreet

@@ -55,6 +55,7 @@ ROOMS = [
     "session",
     "starting",
     "live",
+    "fallback",
     "live_client",
     "timeline",
     "client",

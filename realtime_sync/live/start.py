@@ -59,8 +59,8 @@ class LiveStart:
     query: Optional[Additions] = None
     door: str = ""
 
-    def run(self) -> LiveSession:
-        """Connect, start, and return the session."""
+    def run(self, retries: Optional[ConnectRetries] = None) -> LiveSession:
+        """Connect, start, and return the session. ``retries``: in place of those of the settings."""
         headers, request_id = with_request_id(self.endpoint, self._headers())
 
         def connect(door: str) -> Connect:
@@ -71,7 +71,8 @@ class LiveStart:
         writer = self.provisions.writer()
         engine: Optional[LiveEngine] = None
         try:
-            engine = self.open_sessions.connected(connect(self.door), functools.partial(self._engine, writer))
+            first = functools.partial(connect(self.door), retries=retries)
+            engine = self.open_sessions.connected(first, functools.partial(self._engine, writer))
             session = LiveSession(
                 engine,
                 client_request_id=request_id,
