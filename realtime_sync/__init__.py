@@ -60,7 +60,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
     from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
     from realtime_sync.errors import *  # noqa: F403
-    from realtime_sync.fallback.place import EndpointHealth as EndpointHealth
+    from realtime_sync.fallback.service import EndpointHealth as EndpointHealth
     from realtime_sync.fallback.settings import FallbackSettings as FallbackSettings
     from realtime_sync.live.decisions_backend import DecisionsBackend as DecisionsBackend
     from realtime_sync.live.decisions_backend import MadeDecision as MadeDecision
@@ -163,7 +163,7 @@ _LATE = {
     "endpoint.connect": "ConnectRetries",
     "endpoint.credentials": "Credential TokenCredential",
     "endpoint.endpoint": "Endpoint",
-    "fallback.place": "EndpointHealth",
+    "fallback.service": "EndpointHealth",
     "fallback.settings": "FallbackSettings",
     "live.decisions_backend": "DecisionsBackend MadeDecision",
     "live.delegation_requests": "DelegationRequest DelegationStream",

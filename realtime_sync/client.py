@@ -35,7 +35,7 @@ from realtime_sync.transport.urls import show_url
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
     from realtime_sync.fallback.chain import Chain
-    from realtime_sync.fallback.place import EndpointHealth, Place
+    from realtime_sync.fallback.service import EndpointHealth, Service
     from realtime_sync.fallback.settings import FallbackSettings
     from realtime_sync.reconnect.policy import Reconnect
     from realtime_sync.reconnect.ways import Ways
@@ -360,7 +360,7 @@ class RealtimeConversationClient(LiveClient):
     @property
     def health(self) -> Sequence[EndpointHealth]:
         """What is known of the services of a client ``with_fallbacks``, in order; empty for another client."""
-        return () if self._chain is None else [place.health() for place in self._chain.places]
+        return () if self._chain is None else [service.health() for service in self._chain.services]
 
     def close(self) -> None:
         """End all sessions of this client, and attempts to start one, from any thread. Idempotent.
@@ -408,7 +408,7 @@ class RealtimeConversationClient(LiveClient):
         """Start a session. ``model``: before the client's own, which is used if it converses or translates."""
         provisions = Provisions.of(reconnect, budget, recording)
 
-        def start_at(where: Union[RealtimeConversationClient, Place], ways: Optional[Ways] = None) -> Start:
+        def start_at(where: Union[RealtimeConversationClient, Service], ways: Optional[Ways] = None) -> Start:
             ours = where.endpoint is self.endpoint  # what the caller gave may be a secret: it is for this service alone
             endpoint = where.endpoint
             if ours and secret is not None:

@@ -18,7 +18,7 @@ from realtime_sync.starting import ConnectionSettings, Provisions, Recorded
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
     from realtime_sync.fallback.chain import Chain
-    from realtime_sync.fallback.place import Place
+    from realtime_sync.fallback.service import Service
     from realtime_sync.live.delegated_work import GivenDelegate
     from realtime_sync.live.session import LiveSession
     from realtime_sync.protocol.live.options import LiveSessionOptions
@@ -92,7 +92,7 @@ class LiveClient:
         provisions = Provisions.of(reconnect, budget, recording)
         delegating = Delegating(delegate, delegate_concurrency, delegate_timeout)
 
-        def start_at(where: Union[LiveClient, Place]) -> LiveStart:
+        def start_at(where: Union[LiveClient, Service]) -> LiveStart:
             ours = where.endpoint is self.endpoint  # what the caller gave may be a secret: it is for this service alone
             return LiveStart(
                 open_sessions=self._sessions,
@@ -108,7 +108,7 @@ class LiveClient:
 
         if self._chain is None:
             return start_at(self).run()
-        return self._chain.first({place: start_at(place) for place in self._chain.places}, provisions)
+        return self._chain.first({service: start_at(service) for service in self._chain.services}, provisions)
 
     @public_call
     @discreet

@@ -13,7 +13,7 @@ from realtime_sync.endpoint.connect import ConnectRetries
 from realtime_sync.endpoint.endpoint import Endpoint
 from realtime_sync.fallback.circuit import Circuit
 from realtime_sync.fallback.order import in_order
-from realtime_sync.fallback.place import Place, all_failed, chain_errors
+from realtime_sync.fallback.service import Service, all_failed, chain_errors
 from realtime_sync.fallback.settings import FallbackSettings
 from realtime_sync.fallback.verdict import Verdict
 from realtime_sync.fallback.ways import FallbackWays
@@ -52,63 +52,65 @@ class Chain:
         settings: FallbackSettings,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.places = [Place(*each, Circuit(settings, clock)) for each in where]
+        self.services = [Service(*each, Circuit(settings, clock)) for each in where]
 
     def __repr__(self) -> str:
-        return ", then ".join(place.name for place in self.places)
+        states = (service.circuit.state for service in self.services)
+        told = ("" if state == "closed" else f" [{state}]" for state in states)
+        return ", then ".join(map(str.__add__, (service.name for service in self.services), told))
 
-    def candidates(self) -> Iterator[Place]:
-        """All places, in the order in which they are to be tried now; each is looked at when it is its turn."""
-        circuits = [place.circuit for place in self.places]
-        return (self.places[number] for number in in_order(circuits))
+    def candidates(self) -> Iterator[Service]:
+        """All services, in the order in which they are to be tried now; each is looked at when it is its turn."""
+        circuits = [service.circuit for service in self.services]
+        return (self.services[number] for number in in_order(circuits))
 
     def start_conversation(
-        self, start_at: Callable[[Place, Optional[Ways]], Start], provisions: Provisions
+        self, start_at: Callable[[Service, Optional[Ways]], Start], provisions: Provisions
     ) -> RealtimeConversationSession:
-        """A session of the realtime protocol, at the first place that takes it.
+        """A session of the realtime protocol, at the first service that takes it.
 
-        ``start_at`` makes the start of one place; it is called for all, so that what cannot be right is told at once.
+        ``start_at`` makes the start of one service; it is called for all, so that what cannot be right is told at once.
         """
-        starts: dict[Place, Start] = {}
-        for place in self.places:
+        starts: dict[Service, Start] = {}
+        for service in self.services:
             policy = provisions.policy
-            ways = None if policy is None else FallbackWays(self, policy, starts, place)
-            starts[place] = start_at(place, ways)
-            _check_options(starts[place], place)
+            ways = None if policy is None else FallbackWays(self, policy, starts, service)
+            starts[service] = start_at(service, ways)
+            _check_options(starts[service], service)
         return self.first(starts, provisions)
 
-    def first(self, starts: Mapping[Place, Starting[S]], provisions: Provisions) -> S:
-        """A session at the first place that takes it. Nothing is tried twice, but at the last place that is left."""
-        failures: list[tuple[Place, errors.RealtimeSyncError]] = []
+    def first(self, starts: Mapping[Service, Starting[S]], provisions: Provisions) -> S:
+        """A session at the first service that takes it. Only at the last one that is left is an attempt made again."""
+        failures: list[tuple[Service, errors.RealtimeSyncError]] = []
         with _kept_open(provisions) as begin:
-            for number, place in enumerate(self.candidates(), 1):
+            for number, service in enumerate(self.candidates(), 1):
                 begin()
                 try:
-                    started = starts[place].run(None if number == len(self.places) else _ONCE)
+                    started = starts[service].run(None if number == len(self.services) else _ONCE)
                 except errors.RealtimeSyncError as error:
                     if failures:
                         chain_errors(error, failures[-1][1])
-                    if place.failed(error) is Verdict.STAY:
+                    if service.failed(error) is Verdict.STAY:
                         raise
-                    logger.warning("%s cannot be used: %s", place.name, error)
-                    failures.append((place, error))
+                    logger.warning("%s cannot be used: %s", service.name, error)
+                    failures.append((service, error))
                 else:
-                    place.succeeded()
+                    service.succeeded()
                     if failures:
-                        logger.warning("the session is held with %s", place.name)
+                        logger.warning("the session is held with %s", service.name)
                     return started
             raise all_failed(failures)
 
 
-def _check_options(start: Start, place: Place) -> None:
-    """Raise ``UnsupportedByDialectError`` if a place has no words for the options: not when it is needed."""
+def _check_options(start: Start, service: Service) -> None:
+    """Raise ``UnsupportedByDialectError`` if a service has no words for the options: not when it is needed."""
     if start.options is None:
         return
     try:
-        codec.encode(SessionUpdateCommand(session=start.options), place.endpoint.dialect)
+        codec.encode(SessionUpdateCommand(session=start.options), service.endpoint.dialect)
     except errors.UnsupportedByDialectError as error:
         raise errors.UnsupportedByDialectError(
-            f"{error}; and the client has a fallback to {place.name}, which must take all options, too"
+            f"{error}; and the client has a fallback to {service.name}, which must take all options, too"
         ) from None
 
 

@@ -1,10 +1,10 @@
 """How a session that has lost its connection goes on at another service.
 
-A search goes through the places in rounds, the first that is well at the beginning: so a session comes back to the
-first service when it needs a new connection anyway (a loss, a renewal), and a good connection is never broken for that.
-Within a round there is hardly a pause; before the next round the pauses grow as the policy says. A place that asked for
-patience is not tried before that, unless all others gave a verdict. One that gave a verdict, or cannot take the
-session's settings, is out for this search.
+A search goes through the services in rounds, the first that is well at the beginning: so a session comes back to the
+first one when it needs a new connection anyway (a loss, a renewal), and a good connection is never broken for that.
+Within a round there is hardly a pause; before the next round the pauses grow as the policy says. A service that asked
+for patience is not tried before. One that gave a verdict, or cannot take the session's settings, is out for this
+search.
 
 The service's dialect is its own (``Opened.vocabulary``): the settings and the history are said in it, and so is what
 was kept or waits.
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Optional
 import realtime_sync.errors as errors
 from realtime_sync.core.realtime import realtime_vocabulary
 from realtime_sync.endpoint.connect import ConnectRetries
-from realtime_sync.fallback.place import Place, all_failed, chain_errors
+from realtime_sync.fallback.service import Service, all_failed, chain_errors
 from realtime_sync.fallback.verdict import Verdict, retry_after
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.reconnect.ways import Opened
@@ -47,7 +47,7 @@ class FallbackWays:
         at: Where the session is.
     """
 
-    def __init__(self, chain: Chain, policy: Reconnect, starts: Mapping[Place, Start], at: Place) -> None:
+    def __init__(self, chain: Chain, policy: Reconnect, starts: Mapping[Service, Start], at: Service) -> None:
         self.chain = chain
         self.policy = policy
         self.starts = starts
@@ -63,48 +63,48 @@ class FallbackSearch:
 
     def __init__(self, ways: FallbackWays) -> None:
         self._ways = ways
-        self._round: Iterator[Place] = iter(())
-        self._chosen: Optional[Place] = None  # for the next attempt
-        self._place = ways.at  # of the last attempt
-        self._out: set[Place] = set()
-        self._waits: dict[Place, float] = {}  # until when a place asked for patience
-        self._failures: dict[Place, errors.RealtimeSyncError] = {}
+        self._round: Iterator[Service] = iter(())
+        self._chosen: Optional[Service] = None  # for the next attempt
+        self._service = ways.at  # of the last attempt
+        self._out: set[Service] = set()
+        self._waits: dict[Service, float] = {}  # until when a service asked for patience
+        self._failures: dict[Service, errors.RealtimeSyncError] = {}
 
     def pause(self, attempt: int, error: errors.RealtimeSyncError) -> float:
         """See ``Search``."""
         self._chosen = self._next()
         policy = self._ways.policy
         if self._chosen is not None and self._failures:
-            return policy.pause(1)  # another place, at once
+            return policy.pause(1)  # another service, at once
         self._chosen = self._chosen or self._next_round()
-        rounds = 1 + (attempt - 1) // len(self._ways.chain.places)
+        rounds = 1 + (attempt - 1) // len(self._ways.chain.services)
         return max(policy.pause(rounds), self._waits.get(self._chosen, 0.0) - time.monotonic())
 
     def open(self, cancellation: Cancellation) -> Opened:
         """See ``Search``."""
-        self._place = place = self._chosen or self._next() or self._next_round()
+        self._service = service = self._chosen or self._next() or self._next_round()
         self._chosen = None
-        connect, _ = self._ways.starts[place].opening()
+        connect, _ = self._ways.starts[service].opening()
         transport = connect(cancellation, _ONCE)
-        return Opened(transport, realtime_vocabulary(place.endpoint.dialect), moved=place is not self._ways.at)
+        return Opened(transport, realtime_vocabulary(service.endpoint.dialect), moved=service is not self._ways.at)
 
     def failed(self, error: errors.RealtimeSyncError) -> bool:
         """See ``Search``."""
-        if self._place.failed(error) is Verdict.STAY and not isinstance(error, _OF_THE_SETTINGS):
+        if self._service.failed(error) is Verdict.STAY and not isinstance(error, _OF_THE_SETTINGS):
             return False
-        self._failures.pop(self._place, None)
-        self._failures[self._place] = error  # the last one
+        self._failures.pop(self._service, None)
+        self._failures[self._service] = error  # the last one
         patience = retry_after(error)
         if patience is not None:
-            self._waits[self._place] = time.monotonic() + patience
+            self._waits[self._service] = time.monotonic() + patience
         if not is_worth_another_try(error):
-            self._out.add(self._place)
-        return len(self._out) < len(self._ways.chain.places)
+            self._out.add(self._service)
+        return len(self._out) < len(self._ways.chain.services)
 
     def succeeded(self) -> None:
         """See ``Search``."""
-        self._place.succeeded()
-        self._ways.at = self._place
+        self._service.succeeded()
+        self._ways.at = self._service
 
     def told(self, error: errors.RealtimeSyncError) -> errors.RealtimeSyncError:
         """See ``Search``."""
@@ -115,18 +115,18 @@ class FallbackSearch:
             chain_errors(after, before)
         return all_failed(failures)
 
-    def _next(self) -> Optional[Place]:
-        """The next place of this round; None if none is left."""
+    def _next(self) -> Optional[Service]:
+        """The next service of this round; None if none is left."""
         now = time.monotonic()
-        usable = (place for place in self._round if place not in self._out and self._waits.get(place, 0.0) <= now)
-        return next(usable, None)
+        ready = (service for service in self._round if self._waits.get(service, 0.0) <= now)
+        return next((service for service in ready if service not in self._out), None)
 
-    def _next_round(self) -> Place:
-        """The first place of a new round; if all are to be left alone, the one that is so for the shortest time."""
+    def _next_round(self) -> Service:
+        """The first service of a new round; if all are to be left alone, the one that is so for the shortest time."""
         self._round = self._ways.chain.candidates()
-        place = self._next()
-        if place is None:
-            places = self._ways.chain.places
-            left = [place for place in places if place not in self._out] or places
-            place = min(left, key=lambda place: self._waits.get(place, 0.0))
-        return place
+        service = self._next()
+        if service is None:
+            services = self._ways.chain.services
+            left = [service for service in services if service not in self._out] or services
+            service = min(left, key=lambda service: self._waits.get(service, 0.0))
+        return service

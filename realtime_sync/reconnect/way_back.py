@@ -136,6 +136,8 @@ class WayBack(Recovery):
                 arrived_at=time.monotonic(),
             )
             logger.info("%s: reconnected after %.1f s", self._engine.name, update.seconds)
+            if moved:
+                logger.warning("%s: it goes on at another service: %s", self._engine.name, update.endpoint)
             self._live_since = time.monotonic()
             if self._resume(connection, update):
                 self._watch(connection)

@@ -70,6 +70,7 @@ class RecordingWriter:
         self._finished = False  # the file is complete; only ever set
         self._started: Optional[float] = None
         self._dialect = Dialect.GA
+        self._header_dialect: Optional[Dialect] = None  # of the first connection
         self._is_kept_open = False
         self._close_is_due = False  # it was put off
 
@@ -90,8 +91,10 @@ class RecordingWriter:
         ``protocol``: ``"live"`` for a session of GPT-Live.
         """
         self._dialect = dialect
+        self._header_dialect = self._header_dialect or dialect
         self._formats.protocol = protocol
-        self._add("connected", {"n": number, "url": show_url(url)}, at)
+        other = {} if dialect is self._header_dialect else {"dialect": dialect.value}
+        self._add("connected", {"n": number, "url": show_url(url), **other}, at)
 
     def sent(self, frame: Union[str, bytes], *, at: Optional[float] = None) -> None:
         """A text frame is about to be sent (bytes are its UTF-8). Call it in the frame's turn on the wire."""
@@ -253,7 +256,7 @@ class RecordingWriter:
             "started": datetime.datetime.now(datetime.timezone.utc).isoformat(),
             "library": __version__,
             **({} if protocol == "realtime" else {"protocol": protocol}),
-            "dialect": self._dialect.value,
+            "dialect": (self._header_dialect or self._dialect).value,
             "audio": self.audio,
         }
 

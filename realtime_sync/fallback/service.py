@@ -38,7 +38,7 @@ class EndpointHealth:
 
 
 @attrs.define(eq=False, repr=False)
-class Place:
+class Service:
     """One service, as its client speaks to it; see the module."""
 
     model: Optional[str]
@@ -71,11 +71,11 @@ class Place:
         return EndpointHealth(model=self.model, endpoint=shown, state=self.circuit.state, why=self.why)
 
 
-def all_failed(failures: Sequence[tuple[Place, errors.RealtimeSyncError]]) -> errors.AllEndpointsFailedError:
+def all_failed(failures: Sequence[tuple[Service, errors.RealtimeSyncError]]) -> errors.AllEndpointsFailedError:
     """The error that names all of these, with the last one as its cause."""
-    told = "; ".join(f"{place.name}: {str(error).rstrip('.')}" for place, error in failures)
+    told = "; ".join(f"{service.name}: {str(error).rstrip('.')}" for service, error in failures)
     failed = errors.AllEndpointsFailedError(
-        f"No service could be used. {told}.", failures=[(place.name, error) for place, error in failures]
+        f"No service could be used. {told}.", failures=[(service.name, error) for service, error in failures]
     )
     failed.__cause__ = failures[-1][1]
     return failed
