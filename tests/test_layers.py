@@ -57,6 +57,8 @@ ROOMS = [
     "starting",
     "live",
     "otel",
+    "fallback",
+    "live_client",
     "timeline",
     "client",
     "services",

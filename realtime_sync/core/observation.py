@@ -12,9 +12,9 @@ what was noted, ends what is open, tells ``SessionEnded``, and sets ``_told``, f
 order matters: whoever exports spans has registered with ``atexit`` before the first session was started, and so is shut
 down behind us.
 
-Locks: ``_lock`` guards ``_calls``, ``_over`` and the writing of ``_end``, for a few assignments; no hook is called under
-any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by the observer alone, in
-one assignment.
+Locks: ``_lock`` guards ``_calls``, ``_over`` and the writing of ``_end``, for a few assignments; no hook is called
+under any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by the observer
+alone, in one assignment.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ class LiveStart:
     query: Optional[Additions] = None
     door: str = ""
 
-    def run(self) -> LiveSession:
-        """Connect, start, and return the session."""
+    def run(self, retries: Optional[ConnectRetries] = None) -> LiveSession:
+        """Connect, start, and return the session. ``retries``: in place of those of the settings."""
         headers, request_id = with_request_id(self.endpoint, self._headers())
 
         def connect(door: str) -> Connect:
@@ -79,9 +79,8 @@ class LiveStart:
             beside = self.door.endswith("/attach")
             observation = observed(self.endpoint, "live", self._scribe, model=self.options.model or None, beside=beside)
             writer = self.provisions.writer()
-            engine = self.open_sessions.connected(
-                connect(self.door), functools.partial(self._engine, writer, observation)
-            )
+            first = functools.partial(connect(self.door), retries=retries)
+            engine = self.open_sessions.connected(first, functools.partial(self._engine, writer, observation))
             session = LiveSession(
                 engine,
                 client_request_id=request_id,
