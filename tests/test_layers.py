@@ -91,6 +91,7 @@ HOMES = {
 THREAD_STARTERS = {
     "core/engine.py": "the one place for sessions",
     "web/background.py": "it owns threads that open sessions, so they are there before any engine",
+    "web/asgi.py": "an event loop must not wait for a piece, and no pool of threads has one for each stream",
     "transport/dialing.py": "getaddrinfo obeys no deadline, so a name is looked up where it can be left behind",
     "tools/calls.py": "a tool that hangs must not hold the interpreter; a runner may serve several sessions",
     "devices/file_devices.py": "a device plays by its own clock, with or without a session",
