@@ -43,7 +43,8 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _INSTRUCTIONS = "You are a friendly assistant. Answer in one or two sentences unless you are asked for more."
-_BY_RULES = "The embedded server answers, by rules: it is no model. Set OPENAI_API_KEY for one."
+_BY_RULES = "Answers come from the embedded server, by rules: it is no model. Set OPENAI_API_KEY for one."
+_NO_SOUND = "The embedded server takes a call, but carries no sound. Set OPENAI_API_KEY to talk to a model."
 _MAX_TEXT = 4000
 _MAX_HISTORY = 20
 _MAX_OFFER = 32 * 1024
@@ -68,13 +69,8 @@ class Service:
 
     def __init__(self, client: Optional[RealtimeConversationClient] = None) -> None:
         self._stack = ExitStack()
-        self.answers = ("Embedded server", _BY_RULES)  # who answers: in brief, and in a sentence
-        if client is None and not environment_tells_something():
-            client = _embedded(self._stack)
-        else:
-            client = client or RealtimeConversationClient.from_env()
-            self.answers = _who_answers(client)
-        self.client = client
+        self._embedded = client is None and not environment_tells_something()
+        self.client = client or (_embedded(self._stack) if self._embedded else RealtimeConversationClient.from_env())
         # Apart, because a restart lets a text be finished, while a conversation may go on for an hour.
         self.texts = BackgroundSessions(max_sessions=100, max_per_visitor=20)
         self.voices = BackgroundSessions(max_sessions=20, max_per_visitor=4)
@@ -85,8 +81,11 @@ class Service:
         ``voice``: whether the application has ``/talk``, the microphone's end of the line.
         """
         text = (PAGE / name).read_text(encoding="utf-8")
-        brief, sentence = map(html.escape, self.answers)
-        text = text.replace("<!-- answers in brief -->", brief).replace("<!-- answers -->", sentence)
+        brief, sentence = _who_answers(self.client)
+        if self._embedded:
+            brief, sentence = "Embedded server", _NO_SOUND if name == "call.html" else _BY_RULES
+        text = text.replace("<!-- answers in brief -->", html.escape(brief))
+        text = text.replace("<!-- answers -->", html.escape(sentence))
         return (text if voice else text.replace("<html ", '<html data-voice="none" ', 1)).encode()
 
     def answer(self, body: bytes, visitor: str) -> EventStream:
@@ -204,13 +203,14 @@ def _embedded(stack: ExitStack) -> RealtimeConversationClient:
 
 
 def _who_answers(client: RealtimeConversationClient) -> tuple[str, str]:
-    model = client.model or "A model"
+    """In brief, and in a sentence."""
+    model = (client.model or "a model").replace("-", "\N{NON-BREAKING HYPHEN}")
     host = urlsplit(client.endpoint.base_url).hostname or ""
     if host == "api.openai.com" or host.endswith(".api.openai.com"):
-        return model, f"{model} by OpenAI answers. It can be wrong."
+        return model, f"Answers come from {model} by OpenAI. They can be wrong."
     if client.endpoint.flavour != "openai":
-        return model, f"{model} on Azure answers. It can be wrong."
-    return model, f"A server of this site's own answers, as {model}. It can be wrong."
+        return model, f"Answers come from {model} on Azure. They can be wrong."
+    return model, f"Answers come from a server of this site, as {model}. They can be wrong."
 
 
 def _voice_options() -> ConversationSessionOptions:
