@@ -111,6 +111,15 @@ class Service:
         options = ConversationSessionOptions(instructions=_INSTRUCTIONS, content_modalities=["text"])
         return self.client.start_conversation_session(options)
 
+    def open_recording_session(self) -> RealtimeConversationSession:
+        """A session that is asked whole recordings, writes down what it hears in them, and answers aloud."""
+        options = ConversationSessionOptions(
+            instructions=_INSTRUCTIONS,
+            turn_detection_options=TurnDetectionOptions.disabled(),
+            input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
+        )
+        return self.client.start_conversation_session(options)
+
     def open_voice_session(self) -> RealtimeConversationSession:
         """A session to be talked to: it listens for the ends of turns, and writes down what it hears."""
         return self.client.start_conversation_session(_voice_options())
