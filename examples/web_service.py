@@ -5,6 +5,7 @@ Nothing here knows a framework; views turn a request into a call of ``Service`` 
 
 from __future__ import annotations
 
+import html
 import ipaddress
 import json
 import logging
@@ -15,6 +16,7 @@ from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
+from urllib.parse import urlsplit
 
 from demo_client import environment_tells_something
 
@@ -41,6 +43,7 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _INSTRUCTIONS = "You are a friendly assistant. Answer in one or two sentences unless you are asked for more."
+_BY_RULES = "The embedded server answers, by rules: it is no model. Set OPENAI_API_KEY for one."
 _MAX_TEXT = 4000
 _MAX_HISTORY = 20
 _MAX_OFFER = 32 * 1024
@@ -65,10 +68,26 @@ class Service:
 
     def __init__(self, client: Optional[RealtimeConversationClient] = None) -> None:
         self._stack = ExitStack()
-        self.client = client or _client(self._stack)
+        self.answers = ("Embedded server", _BY_RULES)  # who answers: in brief, and in a sentence
+        if client is None and not environment_tells_something():
+            client = _embedded(self._stack)
+        else:
+            client = client or RealtimeConversationClient.from_env()
+            self.answers = _who_answers(client)
+        self.client = client
         # Apart, because a restart lets a text be finished, while a conversation may go on for an hour.
         self.texts = BackgroundSessions(max_sessions=100, max_per_visitor=20)
         self.voices = BackgroundSessions(max_sessions=20, max_per_visitor=4)
+
+    def page(self, name: str, *, voice: bool) -> bytes:
+        """A page of ``web_page/`` with who answers.
+
+        ``voice``: whether the application has ``/talk``, the microphone's end of the line.
+        """
+        text = (PAGE / name).read_text(encoding="utf-8")
+        brief, sentence = map(html.escape, self.answers)
+        text = text.replace("<!-- answers in brief -->", brief).replace("<!-- answers -->", sentence)
+        return (text if voice else text.replace("<html ", '<html data-voice="none" ', 1)).encode()
 
     def answer(self, body: bytes, visitor: str) -> EventStream:
         """The answer to ``{"question": ..., "history": [{"role": ..., "text": ...}]}`` as server-sent events.
@@ -162,9 +181,7 @@ def made_service() -> Optional[Service]:
     return _services.get(os.getpid())
 
 
-def _client(stack: ExitStack) -> RealtimeConversationClient:
-    if environment_tells_something():
-        return RealtimeConversationClient.from_env()
+def _embedded(stack: ExitStack) -> RealtimeConversationClient:
     logger.warning("No key in the environment, so an embedded server answers; set OPENAI_API_KEY for a model.")
     from realtime_sync.server import RealtimeServer
     from realtime_sync.server.speech import available_speech
@@ -175,6 +192,16 @@ def _client(stack: ExitStack) -> RealtimeConversationClient:
     return OpenAIClient("any-key", endpoint=server.url, proxy=False).get_realtime_conversation_client(
         "gpt-realtime-2.1"
     )
+
+
+def _who_answers(client: RealtimeConversationClient) -> tuple[str, str]:
+    model = client.model or "A model"
+    host = urlsplit(client.endpoint.base_url).hostname or ""
+    if host == "api.openai.com" or host.endswith(".api.openai.com"):
+        return model, f"{model} by OpenAI answers. It can be wrong."
+    if client.endpoint.flavour != "openai":
+        return model, f"{model} on Azure answers. It can be wrong."
+    return model, f"A server of this site's own answers, as {model}. It can be wrong."
 
 
 def _voice_options() -> ConversationSessionOptions:
@@ -192,10 +219,15 @@ def _items(body: bytes) -> list[ConversationItem]:
         raise InvalidInputError("the request's body is not JSON") from None
     if not isinstance(told, dict):
         raise InvalidInputError('expected a JSON object, {"question": "..."}')
-    history = told.get("history", [])
+    question = ConversationItem.create_user_message(_text(told.get("question"), "question"))
+    return [*remembered(told.get("history", [])), question]
+
+
+def remembered(history: object) -> list[ConversationItem]:
+    """What a page tells of a conversation: ``[{"role": ..., "text": ...}, ...]``. Raises ``InvalidInputError``."""
     if not isinstance(history, list) or len(history) > _MAX_HISTORY:
         raise InvalidInputError(f"history must be a list of at most {_MAX_HISTORY} messages")
-    return [*map(_item, history), ConversationItem.create_user_message(_text(told.get("question"), "question"))]
+    return [_item(message) for message in history]
 
 
 def _item(message: Any) -> ConversationItem:

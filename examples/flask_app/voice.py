@@ -1,7 +1,8 @@
 """A browser as microphone and speaker: ``session.talk`` over a WebSocket.
 
 From the browser: samples (16 bit, mono, 24,000 Hz) as binary messages, and JSON: ``played`` tells how many samples of a
-part were heard, ``stopped`` the same after a ``stop``, ``interrupt`` that the person wants silence. To the browser:
+part were heard, ``stopped`` the same after a ``stop``, ``interrupt`` that the person wants silence, ``remember`` what
+was said or written outside of this conversation, ``tick`` asks whether anybody is there. To the browser:
 samples, each behind an ``audio`` message that tells whose they are, and JSON for what it shows.
 """
 
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from typing import Any, Optional
 
 from simple_websocket import ConnectionClosed
-from web_service import Service
+from web_service import Service, remembered
 from wsproto.utilities import LocalProtocolError
 
 from realtime_sync import (
@@ -27,6 +28,7 @@ from realtime_sync import (
     InputAudioBufferSpeechStartedUpdate,
     InputAudioBufferSpeechStoppedUpdate,
     Interruption,
+    InvalidInputError,
     PlaybackPosition,
     RealtimeConversationSession,
     RealtimeSyncError,
@@ -229,7 +231,7 @@ class BrowserConversation:
             voices, open_session = self._service.voices, self._service.open_voice_session
             background = voices.start(open_session, self._talk, visitor=self._visitor)
             try:
-                background.wait_until_open(_OPEN_SECONDS)
+                self._session = background.wait_until_open(_OPEN_SECONDS)
                 self._read()
             finally:
                 self._over.set()
@@ -288,11 +290,22 @@ class BrowserConversation:
                 threading.Thread(target=self._interrupt, name="browser-interrupt", daemon=True).start()
         elif kind in ("played", "stopped"):
             self._heard(told)
+        elif kind == "tick":
+            self._link.say("tick")
+        elif kind == "remember":
+            self._remember(told.get("messages"))
 
     def _heard(self, told: dict[str, Any]) -> None:
         number = told.get("number") if told["type"] == "stopped" else 0
         stop = number if isinstance(number, int) else 0
         self._speaker.heard(told.get("item_id"), told.get("content_index"), told.get("samples"), stop)
+
+    def _remember(self, messages: object) -> None:
+        try:
+            if self._session is not None:
+                self._session.add_history(remembered(messages))
+        except InvalidInputError as error:
+            self._link.say("problem", message=f"What was said before could not be told to the model: {error}.")
 
     def _interrupt(self) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Microphones and speakers: the machine's, files in their place, and the gate between them."""
+"""Microphones and speakers: the machine's, files in their place, those elsewhere, and the gate between them."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,9 @@ if TYPE_CHECKING:
     from realtime_sync.devices.file_devices import FileMicrophone, FileSpeaker
     from realtime_sync.devices.half_duplex import HalfDuplex
     from realtime_sync.devices.interfaces import Microphone, Speaker
+    from realtime_sync.devices.outgoing_link import OutgoingLink
     from realtime_sync.devices.portaudio import Backend, Device, devices, find_device
+    from realtime_sync.devices.remote import RemoteMicrophone, RemotePlayer, RemoteSpeaker
     from realtime_sync.devices.sound_devices import SoundDeviceMicrophone, SoundDeviceSpeaker
 else:
     __getattr__, __dir__ = lazily(
@@ -17,7 +19,9 @@ else:
             "realtime_sync.devices.file_devices": "FileMicrophone FileSpeaker",
             "realtime_sync.devices.half_duplex": "HalfDuplex",
             "realtime_sync.devices.interfaces": "Microphone Speaker",
+            "realtime_sync.devices.outgoing_link": "OutgoingLink",
             "realtime_sync.devices.portaudio": "Backend Device devices find_device",
+            "realtime_sync.devices.remote": "RemoteMicrophone RemotePlayer RemoteSpeaker",
             "realtime_sync.devices.sound_devices": "SoundDeviceMicrophone SoundDeviceSpeaker",
         },
     )
@@ -29,6 +33,10 @@ __all__ = [
     "FileSpeaker",
     "HalfDuplex",
     "Microphone",
+    "OutgoingLink",
+    "RemoteMicrophone",
+    "RemotePlayer",
+    "RemoteSpeaker",
     "SoundDeviceMicrophone",
     "SoundDeviceSpeaker",
     "Speaker",
