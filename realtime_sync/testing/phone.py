@@ -1,4 +1,4 @@
-"""A telephone provider's side of a media stream, for tests: its messages, and what it plays when. Pure: it has no clock.
+"""A telephone provider's side of a media stream, for tests: its messages, and what it plays. Pure: it has no clock.
 
 Twilio's messages, or Telnyx's, as they document them. Time is given to each method, in seconds since the call began, so
 that a test has an hour pass at once, or lets it pass in real time.

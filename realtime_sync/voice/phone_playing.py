@@ -8,22 +8,25 @@ late, and ten of them may come at once. Still the model must be told what the ca
 
 1. A mark that came before the ``clear`` was sent: the caller has heard all up to it. No later mark says so by itself.
 2. Nothing is played before it was sent. So from the times of sending follows when each piece ends at the earliest
-   (``_Piece.finish``), pauses included, in which the phone had nothing to play.
+   (``_SentPiece.finish``), pauses included, in which the phone had nothing to play.
 3. The provider's messages come in its order, and its sound, every 20 ms, carries its own time. So what it said has a
    moment in *the phone's time*, however late the network brings it: that of the sound that came before it.
 4. When the last mark of what was cleared is back, the phone has stopped, at that moment of its time.
 
-**The rule.** Each mark from before the clear tells how much later, in the phone's time, its piece ended than rule 2 says.
-That delay is nearly the same for all: it is the way there, the phone's own buffer, and what a stall has cost. So the phone
-had stopped at the place that rule 2 gives for the moment of the stop (4) less the delay of the last marks; a step in it (a
-stall) begins anew. A mark that came behind the clear counts for the delay only if it was sent well before the stop in the
-phone's time: those that the clear drove out have the stop's own.
+**The rule.** Each mark from before the clear tells how much later, in the phone's time, its piece ended than rule 2
+says. That delay is nearly the same for all: it is the way there, the phone's own buffer, and what a stall has cost. So
+the phone had stopped at the place that rule 2 gives for the moment of the stop (4) less the delay of the last marks; a
+step in it (a stall) begins anew. Marks that came behind the clear are of both kinds: those that the clear drove out
+have the stop's own moment, and the others an earlier one. So the place is in the first piece that was driven out, or
+some milliseconds behind it; if the delay says quite another one, because it has just changed, the middle of that is
+taken.
 
-**If the marks come unsteadily even in the phone's time** (most delays differ from the one before by more than a piece of
-its sound), or none has come yet, the moment at which the clear was sent is taken, by rule 2 alone.
+**If the marks come unsteadily even in the phone's time** (more than a quarter of the delays differ from the one before
+by more than a piece of its sound), or it is not known, the place is that of rule 2 for the moment at which the clear
+was sent.
 
-Whatever comes out, it is no less than 1 says, no more than 2 allows by the time the last mark was back, and no more than
-was sent. Without times in the sound, the arrival of messages stands for the phone's time.
+Whatever comes out, it is no less than 1 says, no more than 2 allows by the time the last mark was back, and no more
+than was sent.
 """
 
 from __future__ import annotations
@@ -37,7 +40,8 @@ import attrs
 
 Part = tuple[str, int]
 
-# In the phone's time, whose moments come every 20 ms: more than that is another delay.
+# How often the phone tells its time; what differs by more is not the same delay, or not the same moment.
+_GRAIN_SECONDS = 0.02
 _STEADY_SECONDS = 0.03
 # A mark that was sent so long before the stop was not driven out by the clear.
 _BEFORE_SECONDS = 0.05
@@ -45,7 +49,6 @@ _BEFORE_SECONDS = 0.05
 _MOST_DELAYS = 32
 _MEAN_OF = 8
 _STEADY_SHARE = 0.75
-_FEW = 4
 
 
 @attrs.frozen
@@ -61,7 +64,7 @@ class Heard:
 
 
 @attrs.frozen(eq=False)
-class _Piece:
+class _SentPiece:
     """Sound that was sent, and its mark. ``end``: seconds of all sound up to its end; ``finish``: when that was played
     at the earliest; ``part_end``: samples of its part up to its end; ``padding``: seconds of silence at its end.
     """
@@ -74,6 +77,11 @@ class _Piece:
     padding: float
     finish: float
 
+    @property
+    def begin(self) -> float:
+        """As ``end``, of its beginning."""
+        return self.end - self.seconds
+
 
 @attrs.define(eq=False)
 class _Clear:
@@ -81,9 +89,9 @@ class _Clear:
 
     number: int
     at: float
-    pieces: Sequence[_Piece]
+    pieces: Sequence[_SentPiece]
     delays: list[float]
-    back: list[tuple[_Piece, float]] = attrs.field(factory=list)  # marks since then, with the phone's time
+    back: list[tuple[_SentPiece, float]] = attrs.field(factory=list)  # marks since then, with the phone's time
 
 
 class PhonePlaying:
@@ -95,7 +103,7 @@ class PhonePlaying:
 
     def __init__(self, rate: int) -> None:
         self._rate = rate
-        self._pieces: deque[_Piece] = deque()  # those whose marks are not back
+        self._pieces: deque[_SentPiece] = deque()  # those whose marks are not back
         self._clears: deque[_Clear] = deque()  # those that are not settled
         self._delays: deque[float] = deque(maxlen=_MOST_DELAYS)
         self._end = 0.0  # seconds that were sent
@@ -106,7 +114,7 @@ class PhonePlaying:
         seconds = (samples + padding) / self._rate
         self._end += seconds
         self._finish = max(self._finish, now) + seconds
-        piece = _Piece(mark, part, part_end, self._end, seconds, padding / self._rate, self._finish)
+        piece = _SentPiece(mark, part, part_end, self._end, seconds, padding / self._rate, self._finish)
         self._pieces.append(piece)
 
     def cleared(self, number: int, now: float) -> Optional[Heard]:
@@ -159,24 +167,28 @@ class PhonePlaying:
 
     def _settled(self, clear: _Clear, now: float, stopped: Optional[float]) -> Heard:
         pieces = clear.pieces
-        place = min(_place(pieces, self._moment(clear, stopped)), _place(pieces, now))
-        piece, samples = self._at(place, pieces)
-        if place <= pieces[0].end - pieces[0].seconds:
+        place = min(self._stop(clear, stopped), _place(pieces, now))
+        if place <= pieces[0].begin:
             return Heard(None, cleared=clear.number)
+        piece, samples = self._at(place, pieces)
         return Heard(piece.part, samples, clear.number)
 
-    def _moment(self, clear: _Clear, stopped: Optional[float]) -> float:
-        """When the phone has stopped, in our time as far as the pieces' ``finish`` is in it."""
+    def _stop(self, clear: _Clear, stopped: Optional[float]) -> float:
+        """The place at which the phone has stopped; ``stopped``: when that was, in its time."""
+        reckoned = _place(clear.pieces, clear.at)
         if stopped is None:
-            return clear.at
+            return reckoned
         before = [phone - piece.finish for piece, phone in clear.back if phone <= stopped - _BEFORE_SECONDS]
         delays = [*clear.delays, *before][-_MOST_DELAYS:]
-        if not delays or not _steady(delays):
-            return clear.at
+        if not _steady(delays):
+            return reckoned
         last = _since_the_last_step(delays)[-_MEAN_OF:]
-        return stopped - sum(last) / len(last)
+        place = _place(clear.pieces, stopped - sum(last) / len(last)) if last else reckoned
+        first = next(piece for piece, phone in clear.back if phone > stopped - _STEADY_SECONDS)
+        beside = max(first.begin - place, place - first.end)
+        return place if beside <= 2 * _GRAIN_SECONDS else (first.begin + first.end + _GRAIN_SECONDS) / 2
 
-    def _at(self, place: float, pieces: Iterable[_Piece]) -> tuple[_Piece, int]:
+    def _at(self, place: float, pieces: Iterable[_SentPiece]) -> tuple[_SentPiece, int]:
         """The piece in which a place is, and how many samples of its part that makes."""
         for piece in pieces:
             if place <= piece.end:
@@ -185,7 +197,7 @@ class PhonePlaying:
         return piece, piece.part_end - round(left * self._rate)
 
 
-def _place(pieces: Iterable[_Piece], moment: float) -> float:
+def _place(pieces: Iterable[_SentPiece], moment: float) -> float:
     """How far these are played by then at the most, in seconds of all sound."""
     for piece in pieces:
         if moment < piece.finish:
@@ -195,8 +207,7 @@ def _place(pieces: Iterable[_Piece], moment: float) -> float:
 
 def _steady(delays: Sequence[float]) -> bool:
     differences = [abs(after - before) for before, after in pairwise(delays)]
-    steady = sum(each <= _STEADY_SECONDS for each in differences)
-    return len(differences) < _FEW or steady >= _STEADY_SHARE * len(differences)
+    return sum(each <= _STEADY_SECONDS for each in differences) >= _STEADY_SHARE * len(differences)
 
 
 def _since_the_last_step(delays: Sequence[float]) -> Sequence[float]:
