@@ -95,6 +95,7 @@ THREAD_STARTERS = {
     "transport/dialing.py": "getaddrinfo obeys no deadline, so a name is looked up where it can be left behind",
     "tools/calls.py": "a tool that hangs must not hold the interpreter; a runner may serve several sessions",
     "devices/file_devices.py": "a device plays by its own clock, with or without a session",
+    "voice/media_streams.py": "a call's socket is read before it is known whether there will be a session",
     "devices/outgoing_link.py": "it serves a socket of the application's, which outlives its sessions",
     "server/clock.py": "the service's time runs for all of its sessions",
     "server/server.py": "accepting connections, and one thread for each",
