@@ -89,6 +89,7 @@ THREAD_STARTERS = {
     "transport/dialing.py": "getaddrinfo obeys no deadline, so a name is looked up where it can be left behind",
     "tools/calls.py": "a tool that hangs must not hold the interpreter; a runner may serve several sessions",
     "devices/file_devices.py": "a device plays by its own clock, with or without a session",
+    "testing/calls/lines.py": "a simulated caller hears the application while it speaks to it",
     "server/clock.py": "the service's time runs for all of its sessions",
     "server/server.py": "accepting connections, and one thread for each",
     "server/served.py": "responders and transcribers are other people's code, and may take their time",
