@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from demo_client import environment_tells_something
 from realtime_sync import (
     ConversationItem,
     ConversationSessionOptions,
+    FunctionTool,
     InputTranscriptionOptions,
     InvalidInputError,
     OpenAIClient,
@@ -61,9 +63,13 @@ class Service:
     """The client, and the sessions that requests have opened.
 
     ``client``: None is the one that the environment tells, or without a key the embedded server in this process.
+    ``tools``: what the model may call while it is talked to.
     """
 
-    def __init__(self, client: Optional[RealtimeConversationClient] = None) -> None:
+    def __init__(
+        self, client: Optional[RealtimeConversationClient] = None, tools: Sequence[FunctionTool[..., Any]] = ()
+    ) -> None:
+        self._tools = tools
         self._stack = ExitStack()
         self.client = client or _client(self._stack)
         # Apart, because a restart lets a text be finished, while a conversation may go on for an hour.
@@ -88,7 +94,7 @@ class Service:
 
     def open_voice_session(self) -> RealtimeConversationSession:
         """A session to be talked to: it listens for the ends of turns, and writes down what it hears."""
-        return self.client.start_conversation_session(_voice_options())
+        return self.client.start_conversation_session(_voice_options(self._tools))
 
     def create_secret(self) -> dict[str, object]:
         """A key with which a browser may open one session of its own, and that is of no use after a minute."""
@@ -177,8 +183,9 @@ def _client(stack: ExitStack) -> RealtimeConversationClient:
     )
 
 
-def _voice_options() -> ConversationSessionOptions:
+def _voice_options(tools: Sequence[FunctionTool[..., Any]] = ()) -> ConversationSessionOptions:
     return ConversationSessionOptions(
+        tools=list(tools),
         instructions=_INSTRUCTIONS,
         turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=500),
         input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),

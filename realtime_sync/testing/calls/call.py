@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from typing import Callable, NoReturn, Optional, TypeGuard, Union
+from typing import Callable, NoReturn, Optional, Union
 
 from realtime_sync.audio import g711
 from realtime_sync.audio.formats import SampleFormat
@@ -61,6 +61,11 @@ class CallerMicrophone:
     def stop(self) -> None:
         """The application hangs up."""
         self._call.stopped.set()
+
+    def hung_up(self, why: str) -> None:
+        """The application hangs up, and has said why; empty if it has not."""
+        self._call.why_hung_up = self._call.why_hung_up or why
+        self.stop()
 
     def take_keys(self) -> str:
         """The keys that were pressed since they were asked for last."""
@@ -142,6 +147,7 @@ class CallInProgress:
         self.answers_taken = 0
         """Of what the ear has heard, so many were awaited."""
         self.may_be_hung_up = False
+        self.why_hung_up = ""
         self.has_keys = False
         self.keys = self.keys_to_send = ""
         self.ended_by = ""
@@ -235,7 +241,7 @@ class CallInProgress:
             wanted = self._script(told)
             if wanted is None:
                 return
-            for step in [wanted] if _is_one(wanted) else wanted:
+            for step in (wanted,) if isinstance(wanted, (str, os.PathLike, CallStep)) else wanted:
                 yield from self._do(step)
 
     def _do(self, step: Spoken) -> Sound:
@@ -333,7 +339,8 @@ class CallInProgress:
         """What the caller could not do because the application hung up; None if it was through, or expected that."""
         if self.ended_by != "application" or self.may_be_hung_up or self._done:
             return None
-        return f"the application hung up while the caller was at {self._step!r}"
+        at = "before the caller had begun" if self._step is None else f"while the caller was at {self._step!r}"
+        return f"the application hung up {at}" + (f": {self.why_hung_up}" if self.why_hung_up else "")
 
     def _silent_after(self, said: CallUtterance) -> Optional[float]:
         """Seconds until the application was silent that this was said over."""
@@ -367,8 +374,3 @@ class CallInProgress:
         new = item_id not in self._worded
         self._worded.add(item_id)
         return new
-
-
-def _is_one(wanted: object) -> TypeGuard[Spoken]:
-    """Whether this is one thing to do, and no list of some."""
-    return isinstance(wanted, (str, os.PathLike)) or hasattr(wanted, "sound")

@@ -11,12 +11,12 @@ from realtime_sync.errors import AudioFormatError, UsageError, WaitTimeoutError
 from realtime_sync.secret import reportable
 from realtime_sync.server import RealtimeServer
 from realtime_sync.server.speech import Recognizer, Synthesizer, WhisperRecognizer, is_voice_installed
-from realtime_sync.testing.calls.call import CallInProgress, Script
+from realtime_sync.testing.calls.call import CallerMicrophone, CallerSpeaker, CallInProgress, Script
 from realtime_sync.testing.calls.clips import CallerVoice
 from realtime_sync.testing.calls.record import ServerRecord
 from realtime_sync.testing.calls.report import CallFailed, CallReport
 
-Line = Callable[[Microphone, Speaker], object]
+Line = Callable[[CallerMicrophone, CallerSpeaker], object]
 """What a call goes through: called with the caller's microphone and speaker, it returns when the call is over.
 ``session.talk`` is one, as are ``BrowserLine`` and ``TelephoneLine``, and any function of the application's that talks.
 """

@@ -114,11 +114,9 @@ class BrowserLine:
         with _joined(wire, page):
             if not page.ready.wait(self.timeout):
                 raise CallFailed(f"The application at {self.url} was not ready within {self.timeout:g} s.")
-            for piece in () if page.failed else microphone:
+            for piece in microphone:
                 wire.send(piece)
                 page.tell_played()
-        if page.failed:
-            raise CallFailed(f"The application ended the conversation: {page.failed}")
 
 
 class _Page:
@@ -126,7 +124,6 @@ class _Page:
 
     def __init__(self, wire: _Wire, microphone: CallerMicrophone, speaker: CallerSpeaker) -> None:
         self.ready = Flag()
-        self.failed = ""
         self._wire, self._microphone, self._speaker = wire, microphone, speaker
         self._told = 0  # samples that the last report told of
 
@@ -147,7 +144,7 @@ class _Page:
                 self._speaker.stop()
                 self._say_position("stopped", told["number"])
             elif kind == "failed":
-                self.failed = str(told.get("message"))
+                self._microphone.hung_up(str(told.get("message")))
         self._microphone.stop()
         self.ready.set()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Optional, Protocol
+from typing import TYPE_CHECKING, Optional, Protocol, runtime_checkable
 
 import attrs
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Sound = Iterator[Optional[bytes]]
 
 
+@runtime_checkable
 class CallStep(Protocol):
     """Something that the caller does."""
 
