@@ -1,4 +1,4 @@
-"""A tool of an application, as ``test_flask_app.py`` tests it: the weather in a city, from a table in place of a service."""
+"""A tool of an application, which ``test_flask_app.py`` tests: the weather in a city, from a table."""
 
 from __future__ import annotations
 

@@ -360,8 +360,9 @@ class CallInProgress:
         return heard.words
 
     def _told_words(self, heard: CallUtterance, record: ServerRecord) -> str:
-        if heard.items:
-            parts = [record.words_of(item, self._seconds_of(item)) for item in heard.items if self._is_new(item)]
+        known = [item for item in heard.items if record.knows(item)]
+        if known:
+            parts = [record.words_of(item, self._seconds_of(item)) for item in known if self._is_new(item)]
             return " ".join(filter(None, parts))
         before = self.ear.heard[: self.ear.heard.index(heard)]
         items = record.items_between(before[-1].ended if before else -2.0, heard.ended)

@@ -8,7 +8,7 @@ import attrs
 
 from realtime_sync.testing.calls.sound import TICK, is_loud
 
-# A pause within which the application counts as silent if the caller's words ended in it.
+# So short a pause ends an utterance of the application only if it has fallen silent for the caller's words.
 _BREATH = 0.3
 
 
@@ -57,7 +57,7 @@ class Ear:
             return
         last = self.heard[-1] if self.heard else None
         if last is None or self._is_new(last, now, caller_ended):
-            answers = caller_ended is not None and (last is None or caller_ended > last.ended)
+            answers = caller_ended is not None and (last is None or caller_ended > last.began)
             after = now - caller_ended if caller_ended is not None and answers else None
             last = CallUtterance("application", now, now, after=after)
             self.heard.append(last)
@@ -67,8 +67,8 @@ class Ear:
 
     def _is_new(self, last: CallUtterance, now: float, caller_ended: Optional[float]) -> bool:
         gap = now - last.ended
-        was_silent = caller_ended is not None and last.ended <= caller_ended <= now
-        return gap >= self._quiet or (was_silent and gap >= _BREATH)
+        fell_silent = caller_ended is not None and last.began < caller_ended and last.ended <= caller_ended + _BREATH
+        return gap >= self._quiet or (fell_silent and gap >= _BREATH)
 
     def is_speaking(self, now: float) -> bool:
         """Whether the application speaks, or draws breath."""

@@ -18,7 +18,7 @@ class ToolRun:
     """A tool that the model called, and what the application returned.
 
     Args:
-        name: Of the tool.
+        name: Of the tool; of what GPT-Live hands over, ``delegation``, which has no arguments.
         arguments: What it was called with: a dict, or the text as it is if that is no JSON object.
         at: When it was called, in seconds since the call began.
         result: What the application returned: parsed, if it is JSON. None if it had returned nothing by the end.
@@ -71,6 +71,10 @@ class ServerRecord:
                 received += 1
             self._read[session] = sent, received
 
+    def knows(self, item_id: str) -> bool:
+        """Whether the service has spoken an item of this name; a line may have names of its own."""
+        return item_id in self._items
+
     def words_of(self, item_id: str, heard_seconds: Optional[float]) -> str:
         """What was heard of an item; None: all of it. Empty if it is not known."""
         item = self._items.get(item_id)
@@ -101,13 +105,19 @@ class ServerRecord:
             item = message["item"]
             run = ToolRun(str(item["name"]), _parsed(item["arguments"]), now, call_id=str(item["call_id"]))
             self.tools.append(run)
+        elif kind == "session.output_transcript.delta":  # of GPT-Live, where words come when they are spoken
+            self._items[f"{id(session)} {message['start_ms']}"] = _SaidItem(now, str(message["delta"]))
+        elif kind == "session.delegation.created":
+            self.tools.append(ToolRun("delegation", {}, now, call_id=str(message["delegation"]["id"])))
 
     def _returned(self, message: Json, now: float) -> None:
         item = message.get("item")
+        call_id, result = message.get("delegation_id"), message.get("content")
         if isinstance(item, dict) and item.get("type") == "function_call_output":
-            for run in self.tools:
-                if run.call_id == item.get("call_id") and run.took is None:
-                    run.result, run.took = _parsed(item.get("output")), now - run.at
+            call_id, result = item.get("call_id"), item.get("output")
+        for run in self.tools if call_id is not None else ():
+            if run.call_id == call_id and run.took is None:
+                run.result, run.took = _parsed(result), now - run.at
 
     def _item(self, message: Json, now: float) -> _SaidItem:
         return self._items.setdefault(str(message["item_id"]), _SaidItem(now))
