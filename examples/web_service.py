@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from demo_client import environment_tells_something
 from realtime_sync import (
     ConversationItem,
     ConversationSessionOptions,
+    FunctionTool,
     InputTranscriptionOptions,
     InvalidInputError,
     OpenAIClient,
@@ -68,9 +70,13 @@ class Service:
     """The client, and the sessions that requests have opened.
 
     ``client``: None is the one that the environment tells, or without a key the embedded server in this process.
+    ``tools``: what the model may call while it is talked to.
     """
 
-    def __init__(self, client: Optional[RealtimeConversationClient] = None) -> None:
+    def __init__(
+        self, client: Optional[RealtimeConversationClient] = None, tools: Sequence[FunctionTool[..., Any]] = ()
+    ) -> None:
+        self._tools = tools
         self._stack = ExitStack()
         self._embedded = client is None and not environment_tells_something()
         self.client = client or (_embedded(self._stack) if self._embedded else RealtimeConversationClient.from_env())
@@ -122,7 +128,7 @@ class Service:
 
     def open_voice_session(self) -> RealtimeConversationSession:
         """A session to be talked to: it listens for the ends of turns, and writes down what it hears."""
-        return self.client.start_conversation_session(_voice_options())
+        return self.client.start_conversation_session(_voice_options(self._tools))
 
     def create_secret(self, visitor: str) -> dict[str, object]:
         """A key with which a browser may open one session of its own, and that is of no use after a minute.
@@ -241,8 +247,9 @@ def _who_answers(client: RealtimeConversationClient) -> tuple[str, str]:
     return model, f"Answers come from a server of this site, as {model}. They can be wrong."
 
 
-def _voice_options() -> ConversationSessionOptions:
+def _voice_options(tools: Sequence[FunctionTool[..., Any]] = ()) -> ConversationSessionOptions:
     return ConversationSessionOptions(
+        tools=list(tools),
         instructions=_INSTRUCTIONS,
         turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=500),
         input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),

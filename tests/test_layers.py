@@ -97,6 +97,7 @@ THREAD_STARTERS = {
     "devices/file_devices.py": "a device plays by its own clock, with or without a session",
     "voice/media_streams.py": "a call's socket is read before it is known whether there will be a session",
     "devices/outgoing_link.py": "it serves a socket of the application's, which outlives its sessions",
+    "testing/calls/lines.py": "a simulated caller hears the application while it speaks to it",
     "server/clock.py": "the service's time runs for all of its sessions",
     "server/server.py": "accepting connections, and one thread for each",
     "server/served.py": "responders and transcribers are other people's code, and may take their time",
