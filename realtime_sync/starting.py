@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from realtime_sync.budget import Budget
     from realtime_sync.core.observation import Observation, Scribe
     from realtime_sync.reconnect.policy import Reconnect
+    from realtime_sync.reconnect.ways import Ways
     from realtime_sync.recording import RecordingWriter
 
 Recorded = Union[str, os.PathLike[str], "RecordingWriter"]
@@ -194,7 +195,8 @@ class Start:
     """A start of a session of the realtime protocol.
 
     ``options``: applied and acknowledged before the session is given to the caller; None: the service's defaults. Of
-    ``model``, ``call_id`` and ``intent`` one selects the session, see ``Endpoint.target``.
+    ``model``, ``call_id`` and ``intent`` one selects the session, see ``Endpoint.target``. ``ways``: where a session
+    that has lost its connection may go on; None: at the same endpoint.
     """
 
     open_sessions: OpenSessions
@@ -208,6 +210,7 @@ class Start:
     call_id: Optional[str] = None
     intent: Optional[str] = None
     translation: bool = False
+    ways: Optional[Ways] = None
 
     def __attrs_post_init__(self) -> None:
         """Check the options before anything is connected."""
@@ -218,11 +221,8 @@ class Start:
         check_is_not_live(self.endpoint, self.model)
         warn_of_ends(self.endpoint, self.model, self.options)
 
-    def run(self) -> RealtimeConversationSession:
-        """Connect, introduce, and return the session."""
-        policy, budget = self.provisions.policy, self.provisions.budget
-        if policy is not None:  # now, because from the connection on it must be quick
-            from realtime_sync.reconnect.reconnector import Reconnector
+    def opening(self) -> tuple[Connect, Optional[str]]:
+        """What opens the session's connections, and the id that it tells to Azure's support; on other services None."""
         headers, request_id = with_request_id(self.endpoint, self.headers)
         target = functools.partial(
             self.endpoint.target,
@@ -233,7 +233,15 @@ class Start:
             extra_headers=headers,
             extra_query=self.query,
         )
-        connect = connector(target, self.settings)
+        return connector(target, self.settings), request_id
+
+    def run(self, retries: Optional[ConnectRetries] = None) -> RealtimeConversationSession:
+        """Connect, introduce, and return the session. ``retries``: in place of those of the settings."""
+        policy, budget = self.provisions.policy, self.provisions.budget
+        if policy is not None:  # now, because from the connection on it must be quick
+            from realtime_sync.reconnect.reconnector import Reconnector
+            from realtime_sync.reconnect.ways import OneWay
+        connect, request_id = self.opening()
         self.open_sessions.check_usable()
         observation: Optional[Observation] = None
         writer: Optional[RecordingWriter] = None
@@ -243,7 +251,8 @@ class Start:
                 self.endpoint, "realtime", self._scribe, model=self.model, beside=self.call_id is not None
             )
             writer = self.provisions.writer()
-            engine = self.open_sessions.connected(connect, functools.partial(self._engine, writer, observation))
+            first = functools.partial(connect, retries=retries)
+            engine = self.open_sessions.connected(first, functools.partial(self._engine, writer, observation))
             session = RealtimeConversationSession(
                 engine, client_request_id=request_id, translation=self.translation, budget=budget
             )
@@ -252,7 +261,8 @@ class Start:
                 once = functools.partial(connect, retries=ConnectRetries(attempts=1))  # a reconnector's deadline holds
                 replays, greeting = self.call_id is None, self._greeting
                 continuous = self.translation
-                Reconnector(engine, policy, once, greeting=greeting, replays=replays, continuous=continuous).start()
+                ways = self.ways or OneWay(policy, once)
+                Reconnector(engine, policy, ways, greeting=greeting, replays=replays, continuous=continuous).start()
             if observation is not None:
                 observation.started()
             return session

@@ -63,8 +63,8 @@ class LiveStart:
     query: Optional[Additions] = None
     door: str = ""
 
-    def run(self) -> LiveSession:
-        """Connect, start, and return the session."""
+    def run(self, retries: Optional[ConnectRetries] = None) -> LiveSession:
+        """Connect, start, and return the session. ``retries``: in place of those of the settings."""
         headers, request_id = with_request_id(self.endpoint, self._headers())
 
         def connect(door: str) -> Connect:
@@ -79,9 +79,8 @@ class LiveStart:
             beside = self.door.endswith("/attach")
             observation = observed(self.endpoint, "live", self._scribe, model=self.options.model or None, beside=beside)
             writer = self.provisions.writer()
-            engine = self.open_sessions.connected(
-                connect(self.door), functools.partial(self._engine, writer, observation)
-            )
+            first = functools.partial(connect(self.door), retries=retries)
+            engine = self.open_sessions.connected(first, functools.partial(self._engine, writer, observation))
             session = LiveSession(
                 engine,
                 client_request_id=request_id,
@@ -113,7 +112,7 @@ class LiveStart:
     ) -> LiveEngine:
         return LiveEngine(
             connection,
-            LiveState(self.settings.limits.conversation),
+            LiveState(self.settings.limits.conversation, self.options.history or ()),
             timeouts=self.settings.timeouts,
             limits=self.settings.limits,
             recording=writer,
@@ -160,7 +159,7 @@ class LiveStart:
         from realtime_sync.conversation.live.history import newest
 
         said = session.conversation
-        messages = [*(self.options.history or ()), *said._messages()]
+        messages = said._messages()
         history = newest(messages)
         history = history[len(history) - int(share * len(history)) :]
         whole = sum(map(operator.is_, reversed(history), reversed(messages)))  # all, but for one that was cut

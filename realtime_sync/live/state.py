@@ -37,6 +37,7 @@ from realtime_sync.live.ends import end_by_service, with_last_word
 from realtime_sync.live.handles import LiveClip, LiveCommandHandle
 from realtime_sync.protocol.live.codec import live_decode, live_encode
 from realtime_sync.protocol.live.commands import LiveSessionCloseCommand, LiveSessionOutputAudioFixturePlayCommand
+from realtime_sync.protocol.live.history import LiveHistoryItem
 from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
@@ -133,7 +134,7 @@ def exchange_of(connection: SessionConnection) -> LiveExchange:
 class LiveState:
     """What a GPT-Live session keeps, over all of its connections; see ``SessionState``.
 
-    ``most_bytes``: of the conversation; see ``QueueLimits.conversation``.
+    ``most_bytes``: of the conversation; see ``QueueLimits.conversation``. ``before``: the history that it begins with.
 
     Attributes:
         conversation: What was said; read it with the engine's lock for delivery, or a copy of it.
@@ -143,8 +144,8 @@ class LiveState:
 
     vocabulary = VOCABULARY
 
-    def __init__(self, most_bytes: Optional[int] = None) -> None:
-        self.conversation = LiveConversation(most_bytes=most_bytes)
+    def __init__(self, most_bytes: Optional[int] = None, before: Sequence[LiveHistoryItem] = ()) -> None:
+        self.conversation = LiveConversation(most_bytes=most_bytes, before=before)
         self.details: Optional[LiveSessionDetails] = None
         self.closed: Optional[LiveSessionClosedUpdate] = None
         self.messages = 0  # from the service, without the output track
@@ -191,6 +192,7 @@ class LiveEngine(Engine):
 
     state: LiveState
     beside = False
+    unread_part = 8  # two minutes of sound would fill all of it, in each session that nobody reads
 
     def __init__(
         self,
