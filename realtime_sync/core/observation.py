@@ -32,6 +32,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Callable, Final, Optional
+from urllib.parse import urlsplit
 
 from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.deadline import Deadline
@@ -68,10 +69,17 @@ Note = Callable[[], Iterable[HookEvent]]
 # Notes that a hook which hangs may leave untold.
 _MOST_NOTES: Final = 4096
 _MOST_PLAYERS: Final = 8
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _call_numbers = itertools.count(1)
 _session_numbers = itertools.count(1)
 _ExcInfo = tuple[Optional[type[BaseException]], Optional[BaseException], Optional[TracebackType]]
 _NO_ERROR: _ExcInfo = (None, None, None)
+
+
+def place(url: str) -> tuple[Optional[str], Optional[int]]:
+    """The host and the port of a URL."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 class Scribe:
@@ -109,16 +117,22 @@ class Scribe:
             yield ConnectionLost(session=seen.session, at=self._lost_at, reason=update.reason)
         elif isinstance(update, SessionReconnectedUpdate):
             yield from self.lost(update.reason, at)  # of a connection that was replaced, nothing was told before
+            if update.moved:
+                seen.session.host, seen.session.port = place(update.endpoint)
+                seen.session.service = update.flavour or seen.session.service
+                seen.session.asked_model = None
+            if update.session is not None:
+                seen.session.id = update.session.id or seen.session.id
+                seen.session.model = update.session.model or seen.session.model
             yield self.connected(
                 self._lost_at or at - update.seconds,
                 at,
                 attempts=update.attempts,
                 reason=update.reason,
                 losses=update.losses,
+                moved=update.moved,
             )
             self._lost_at = self._lost_by = None
-            if update.session is not None:
-                seen.session.id = update.session.id or seen.session.id
 
     def connected(
         self,
@@ -128,6 +142,7 @@ class Scribe:
         attempts: int = 1,
         reason: Optional[BaseException] = None,
         losses: tuple[str, ...] = (),
+        moved: bool = False,
     ) -> ConnectEnded:
         """There is a new connection."""
         self._connections += 1
@@ -139,6 +154,7 @@ class Scribe:
             attempts=attempts,
             reason=reason,
             losses=losses,
+            moved=moved,
         )
 
     def lost(self, reason: BaseException, at: float) -> Iterable[HookEvent]:

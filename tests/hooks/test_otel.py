@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from realtime_sync import (
     AuthenticationError,
+    AzureOpenAIClient,
     ConnectionLostError,
     ConversationSessionOptions,
     OpenAIClient,
@@ -324,6 +325,29 @@ def test_a_lost_connection_and_the_next_one_are_told(plain: House, traces: Trace
     assert (answer.status.status_code, answer.attributes["error.type"]) == (StatusCode.ERROR, "ConnectionLostError")
     assert whole.attributes["gen_ai.conversation.id"] == plain.live.id
     assert whole.status.status_code is StatusCode.UNSET
+
+
+def test_a_session_that_goes_on_at_another_service_says_where(plain: House, traces: Traces) -> None:
+    plain.serve(responder=lambda turn: "Paris.")
+    first, client = plain.server, plain.client()
+    plain.serve(responder=lambda turn: "Rome.")
+    spare = AzureOpenAIClient(plain.server.azure_endpoint, KEY).get_realtime_conversation_client("gpt-realtime-mini")
+    session = plain.stack.enter_context(
+        client.with_fallbacks([spare]).start_conversation_session(TEXT, reconnect=QUICKLY)
+    )
+    stream = session.subscribe()
+    first.close()
+    stream.wait_for(SessionReconnectedUpdate, 10)
+    session.ask("Where?")
+    session.close()
+    whole, answer, again = traces.only("realtime_session"), traces.only("chat"), traces.only("reconnect")
+    assert whole.events[-1].attributes["realtime_sync.connection.moved"]
+    for span in (whole, answer):
+        assert span.attributes["gen_ai.provider.name"] == "azure.ai.openai"
+        assert span.attributes["server.port"] == plain.server.port
+        assert span.attributes["gen_ai.response.model"] == "gpt-realtime-mini"
+    assert answer.name == "chat gpt-realtime-mini"
+    assert again.attributes["server.port"] == plain.server.port
 
 
 def test_a_session_that_cannot_come_back_ends_in_an_error_with_the_attempt(plain: House, traces: Traces) -> None:
