@@ -263,7 +263,7 @@ def test_logs_of_a_sessions_threads_carry_its_trace(
 
 
 def test_a_refused_connection_is_an_error_of_the_connection_and_the_session(plain: House, traces: Traces) -> None:
-    plain.serve(faults=Faults(refuse=Refusal(401)))
+    plain.serve(faults=Faults(refuse=Refusal(401, body=f"wrong key: {KEY}")))
     with pytest.raises(AuthenticationError) as caught:
         plain.open()
     assert [span.name for span in traces.spans] == ["realtime_session m", "connect"]
@@ -271,6 +271,7 @@ def test_a_refused_connection_is_an_error_of_the_connection_and_the_session(plai
         assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, "AuthenticationError")
         assert span.status.description == str(caught.value)
     assert traces.only("connect").attributes["server.port"] == plain.server.port
+    assert KEY not in "".join(span.to_json() for span in traces.spans)
 
 
 def test_a_failed_answer_is_an_error_and_the_session_is_none(plain: House, traces: Traces) -> None:
