@@ -104,7 +104,7 @@ class Chain:
 
 def _check_options(start: Start, service: Service) -> None:
     """Raise ``UnsupportedByDialectError`` if a service has no words for the options: not when it is needed."""
-    if start.options is None:
+    if start.options is None or start.translation:  # where there are no translations, there is no session at all
         return
     try:
         codec.encode(SessionUpdateCommand(session=start.options), service.endpoint.dialect)

@@ -9,6 +9,7 @@ import trustme
 
 from realtime_sync import (
     AzureOpenAIClient,
+    ConnectRetries,
     ConversationSessionOptions,
     FallbackSettings,
     OpenAIClient,
@@ -54,7 +55,8 @@ class Town(House):
     def client_of(self, name: str, **options: Any) -> RealtimeConversationClient:
         """A client of one service, whose server is made unless it is there."""
         server = self.servers.get(name) or self.service(name)
-        options = {"timeouts": CALM, "ssl_context": self.client_tls, **options}
+        retries = ConnectRetries(base_delay=0.01)
+        options = {"timeouts": CALM, "retries": retries, "ssl_context": self.client_tls, **options}
         service: Any
         if name == "openai":
             service = OpenAIClient(KEYS[name], endpoint=server.url, **options)
