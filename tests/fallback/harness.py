@@ -1,4 +1,4 @@
-"""Three services, each an embedded server of its own with its own key: OpenAI, Azure, and Azure's preview."""
+"""Services, each an embedded server with a key of its own: OpenAI, Azure, its preview, and one of people's own."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ KEYS = {
     "openai": "sk-openai-key-0123456789",
     "azure": "azure-key-9876543210abc",
     "preview": "preview-key-5555555555xyz",
+    "own": "own-key-777777777777",
 }
-MODELS = {"openai": "gpt-realtime-2.1", "azure": "my-deployment", "preview": "old-deployment"}
+MODELS = {"openai": "gpt-realtime-2.1", "azure": "my-deployment", "preview": "old-deployment", "own": "my-model"}
 
 
 class Clock:
@@ -58,7 +59,7 @@ class Town(House):
         retries = ConnectRetries(base_delay=0.01)
         options = {"timeouts": CALM, "retries": retries, "ssl_context": self.client_tls, **options}
         service: Any
-        if name == "openai":
+        if name in ("openai", "own"):
             service = OpenAIClient(KEYS[name], endpoint=server.url, **options)
         else:
             version = "v1" if name == "azure" else "2025-04-01-preview"
