@@ -52,6 +52,8 @@ def test_a_service_is_left_alone_after_so_many_failures_and_tried_by_one_after_t
     clock = Clock()
     circuit = Circuit(SETTINGS, clock)
     circuit.failed()
+    circuit.succeeded()
+    circuit.failed()
     assert circuit.state == "closed"
     assert circuit.admits()
     circuit.failed()
@@ -145,6 +147,7 @@ def test_of_many_threads_one_is_let_through() -> None:
 
 STEPS = st.lists(
     st.one_of(
+        st.tuples(st.just("fails"), st.just(0.0)),
         st.tuples(st.just("passes"), st.floats(0, 200)),
         st.tuples(st.just("asks"), st.just(0.0)),
         st.tuples(st.just("succeeds"), st.just(0.0)),
