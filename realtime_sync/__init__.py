@@ -31,6 +31,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.budget import Budget as Budget
     from realtime_sync.client import RealtimeConversationClient as RealtimeConversationClient
     from realtime_sync.conversation import Conversation as Conversation
+    from realtime_sync.conversation.compact import CompactConversation as CompactConversation
     from realtime_sync.conversation.live.conversation import LiveConversation as LiveConversation
     from realtime_sync.conversation.live.fragments import LiveFragment as LiveFragment
     from realtime_sync.conversation.live.turns import LiveTurn as LiveTurn
@@ -146,6 +147,7 @@ _LATE = {
     "client": "RealtimeConversationClient",
     "starting": "ConnectionSettings",
     "conversation": "Conversation",
+    "conversation.compact": "CompactConversation",
     "conversation.live.conversation": "LiveConversation",
     "conversation.live.fragments": "LiveFragment",
     "conversation.live.turns": "LiveTurn LiveTurnCollector",

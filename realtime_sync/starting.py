@@ -11,10 +11,12 @@ from __future__ import annotations
 import functools
 import os
 from typing import TYPE_CHECKING, Callable, Optional, Union
+from urllib.parse import urlsplit
 
 import attrs
 
 import realtime_sync.errors as errors
+import realtime_sync.hooks as hooks
 from realtime_sync.advice import NamedFields
 from realtime_sync.checks import check_whole, validated_by
 from realtime_sync.core.commands import time_out
@@ -36,6 +38,7 @@ from realtime_sync.values import Value
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
+    from realtime_sync.core.observation import Observation, Scribe
     from realtime_sync.reconnect.policy import Reconnect
     from realtime_sync.reconnect.ways import Ways
     from realtime_sync.recording import RecordingWriter
@@ -45,6 +48,7 @@ Connect = Callable[..., Connection]
 """``connect(cancellation, retries=None)`` opens a connection; with ``retries`` in place of the client's."""
 
 _REFUSAL_SECONDS = 0.5
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -137,8 +141,35 @@ def with_request_id(endpoint: Endpoint, headers: Optional[Additions]) -> tuple[O
     return {"x-ms-client-request-id": request_id, **(headers or {})}, request_id
 
 
-def give_back(engine: Optional[Engine], writer: Optional[RecordingWriter]) -> None:
-    """End what a start that failed has begun: nobody else knows of it."""
+def observed(
+    endpoint: Endpoint,
+    protocol: str,
+    scribe: Callable[[Observation], Scribe],
+    *,
+    model: Optional[str],
+    beside: bool = False,
+) -> Optional[Observation]:
+    """Tell the hooks that a session begins; None if there are none. See ``hooks.py``."""
+    if not hooks.registered().hooks:
+        return None
+    from realtime_sync.core.observation import Observation
+
+    place = urlsplit(endpoint.base_url)
+    about = hooks.ObservedSession(
+        0, protocol, endpoint.flavour, place.hostname, place.port or _PORTS.get(place.scheme), beside, model
+    )
+    return Observation(hooks.registered(), about, scribe)
+
+
+def give_back(
+    engine: Optional[Engine],
+    writer: Optional[RecordingWriter],
+    observation: Optional[Observation],
+    error: BaseException,
+) -> None:
+    """End what a start that failed with this error has begun: nobody else knows of it."""
+    if observation is not None:
+        observation.start_failed(error)
     if engine is not None:
         engine.close(1000, "")
     elif writer is not None:
@@ -212,11 +243,16 @@ class Start:
             from realtime_sync.reconnect.ways import OneWay
         connect, request_id = self.opening()
         self.open_sessions.check_usable()
-        writer = self.provisions.writer()
+        observation: Optional[Observation] = None
+        writer: Optional[RecordingWriter] = None
         engine: Optional[RealtimeEngine] = None
         try:
+            observation = observed(
+                self.endpoint, "realtime", self._scribe, model=self.model, beside=self.call_id is not None
+            )
+            writer = self.provisions.writer()
             first = functools.partial(connect, retries=retries)
-            engine = self.open_sessions.connected(first, functools.partial(self._engine, writer))
+            engine = self.open_sessions.connected(first, functools.partial(self._engine, writer, observation))
             session = RealtimeConversationSession(
                 engine, client_request_id=request_id, translation=self.translation, budget=budget
             )
@@ -228,14 +264,23 @@ class Start:
                 ways = self.ways or OneWay(policy, once)
                 Reconnector(engine, policy, ways, greeting=greeting, replays=replays, continuous=continuous).start()
             return session
-        except BaseException:  # Ctrl-C, too
-            give_back(engine, writer)
+        except BaseException as error:  # Ctrl-C, too
+            give_back(engine, writer, observation, error)
             raise
 
-    def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> RealtimeEngine:
+    def _scribe(self, observation: Observation) -> Scribe:
+        from realtime_sync.core.observed_responses import ResponseScribe
+
+        return ResponseScribe(observation)
+
+    def _engine(
+        self, writer: Optional[RecordingWriter], observation: Optional[Observation], connection: Connection
+    ) -> RealtimeEngine:
         timeouts, limits = self.settings.timeouts, self.settings.limits
         state = RealtimeState(self.endpoint.dialect, timeouts.acknowledge, limits.conversation)
-        return RealtimeEngine(connection, state, timeouts=timeouts, limits=limits, recording=writer)
+        return RealtimeEngine(
+            connection, state, timeouts=timeouts, limits=limits, recording=writer, observation=observation
+        )
 
     @property
     def _greeting(self) -> float:

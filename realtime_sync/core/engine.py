@@ -67,6 +67,7 @@ from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
 
 if TYPE_CHECKING:
+    from realtime_sync.core.observation import Observation
     from realtime_sync.recording import RecordingWriter
 
 logger = logging.getLogger(__name__)
@@ -85,11 +86,13 @@ class Engine(Publisher):
         timeouts: Timeouts,
         limits: QueueLimits,
         recording: Optional[RecordingWriter] = None,
+        observation: Optional[Observation] = None,
     ) -> None:
         super().__init__(limits)
         self.state = state
         self.timeouts = timeouts
         self.recording = recording
+        self.observation = observation
         self.recovery: Recovery = NoRecovery()
         self.name = f"realtime-sync-{next(_numbers)}"
         self._connection = self._new_connection(transport, 1)
@@ -101,6 +104,8 @@ class Engine(Publisher):
             lifetime.leave(self)
             transport.dispose()
             raise
+        if observation is not None:
+            observation.attach(self)
 
     def _new_connection(self, transport: Connection, number: int) -> SessionConnection:
         if number > 1:
@@ -116,6 +121,8 @@ class Engine(Publisher):
 
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
         """The one place where sessions start threads. Raises ``NoMoreThreadsError``."""
+        if self.observation is not None:
+            target = self.observation.within(target)
         return start_thread(target, f"{self.name}-{role}")
 
     def _start_reader(self, connection: SessionConnection) -> None:
@@ -377,7 +384,7 @@ class Engine(Publisher):
         """
         if self.forked:
             self.close_here(code, reason)
-        elif not self._ended.is_set():
+        elif not (self._ended.is_set() and (self.observation is None or self.observation.told)):
             aside(lambda: self.close_here(code, reason), f"{self.name}-closer", self.close_seconds)
 
     @property
@@ -399,6 +406,8 @@ class Engine(Publisher):
             self._connection.transport.abort()
             if not self._ended.wait(0.5):  # the recovery may be inside the caller's code: a credential, a proxy
                 self.finish(self.states.closed_end())
+        if self.observation is not None:
+            self.observation.wait_until_told()
 
     def begin_close(
         self,
