@@ -61,6 +61,8 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
     from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
     from realtime_sync.errors import *  # noqa: F403
+    from realtime_sync.fallback.service import EndpointHealth as EndpointHealth
+    from realtime_sync.fallback.settings import FallbackSettings as FallbackSettings
     from realtime_sync.live.decisions_backend import DecisionsBackend as DecisionsBackend
     from realtime_sync.live.decisions_backend import MadeDecision as MadeDecision
     from realtime_sync.live.delegation_requests import DelegationRequest as DelegationRequest
@@ -163,6 +165,8 @@ _LATE = {
     "endpoint.connect": "ConnectRetries",
     "endpoint.credentials": "Credential TokenCredential",
     "endpoint.endpoint": "Endpoint",
+    "fallback.service": "EndpointHealth",
+    "fallback.settings": "FallbackSettings",
     "live.decisions_backend": "DecisionsBackend MadeDecision",
     "live.delegation_requests": "DelegationRequest DelegationStream",
     "live.handles": "LiveClip",

@@ -53,6 +53,7 @@ from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
 
 if TYPE_CHECKING:
+    from realtime_sync.core.observation import Observation
     from realtime_sync.recording import RecordingWriter
 
 T = TypeVar("T")
@@ -201,11 +202,14 @@ class LiveEngine(Engine):
         timeouts: Timeouts,
         limits: QueueLimits,
         recording: Optional[RecordingWriter] = None,
+        observation: Optional[Observation] = None,
     ) -> None:
         self.clock = LiveClock()
         self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
         self.given = 0  # pieces of audio that callers have sent, or are about to send
-        super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
+        super().__init__(
+            transport, state, timeouts=timeouts, limits=limits, recording=recording, observation=observation
+        )
 
     @property
     def details(self) -> Optional[LiveSessionDetails]:
