@@ -12,6 +12,7 @@ from realtime_sync import ConversationSessionOptions, RealtimeConversationSessio
 from realtime_sync.server import Script, ServerSession, Turn
 from realtime_sync.server.script import expect
 from realtime_sync.server.voice import speak
+from realtime_sync.voice import FileMicrophone, FileSpeaker
 from tests.core.answers import received
 from tests.core.harness import House, Running, until
 from tests.recipes.guide import recipe
@@ -77,6 +78,15 @@ def test_words_that_are_refused_never_reach_the_model(plain: House) -> None:
     done(live, 2)
     assert model.given == [[], ["Answer 1.", "How are you?"]]
     assert len(received(live, "conversation.item.delete")) == 1
+
+
+def test_answers_that_the_gate_asks_for_are_played_in_a_conversation(plain: House) -> None:
+    model = Model()
+    session, _ = gated(plain, model, writing("How are you?"))
+    speaker = FileSpeaker(pace=8.0)
+    session.talk(FileMicrophone(speak("how are you"), pace=8.0, endless=False), speaker, linger=5)
+    assert speaker.position.current is not None
+    assert [item.text for item in session.conversation.items][-1] == "Answer 1."  # type: ignore[attr-defined]
 
 
 def test_what_could_not_be_written_down_is_refused(plain: House) -> None:
