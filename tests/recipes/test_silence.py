@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from realtime_sync import (
     ConversationSessionOptions,
     RealtimeConversationSession,
@@ -158,3 +160,18 @@ def watched(house: House) -> None:
     running = Running(lambda: recipe("keep_company").keep_company(*arguments))
     house.stack.callback(lambda: (stop.set(), running.join()))
     session.send_message({"type": "go"})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_in_full_duplex_who_answers_is_asked_again_before_the_goodbye(plain: House) -> None:
+    plain.serve()
+    with plain.client().start_live_session() as session:
+        company = Running(lambda: recipe("keep_live_company").keep_live_company(session, session.transcripts(2.5)))
+        twin = plain.server.live_sessions[-1]
+        until(lambda: THERE in session.conversation.words("assistant"), 20)
+        twin.hear("Yes, I am.")
+        company.result(60)
+        said = session.conversation.words("assistant")
+    assert said.count(THERE) == 2
+    assert said.endswith(GOODBYE)
