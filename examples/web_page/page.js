@@ -20,7 +20,8 @@ function show(state, words) {
   find("send").textContent = answering ? "Stop" : "Send";
   find("talking").hidden = !voice;
   find("talk").setAttribute("aria-pressed", String(Boolean(voice)));
-  find("talk-label").textContent = voice ? "Stop talking" : "Talk";
+  find("talk-label").textContent = voice ? "Stop" : "Talk";
+  find("talk-more").textContent = voice ? " talking" : "";
 }
 
 function rest() {
@@ -139,7 +140,7 @@ find("new").addEventListener("click", () => {
   if (answering) answering.abort();
   if (voice) voice.stop();
   const before = transcript.clear();
-  tell("This is a new conversation.", "Undo", () => { transcript.clear(); transcript.restore(before); });
+  tell("A new conversation has begun.", "Undo", () => { transcript.clear(); transcript.restore(before); });
   box.focus();
 });
 

@@ -17,7 +17,7 @@ export class Transcript {
     this.entries = [];
     this.onretry = this.onchange = () => {};
     this.following = true; // until the person scrolls up to read
-    this.top = 0;
+    this.size = {}; // when it was last looked at
     this.scroll.addEventListener("scroll", () => this.scrolled());
     find("latest").addEventListener("click", () => {
       this.end();
@@ -61,8 +61,8 @@ export class Transcript {
   }
 
   restore(told) {
-    for (const { who, text, note, failed } of Array.isArray(told) ? told : []) {
-      if (!(who in NAMES) || typeof text !== "string") continue;
+    for (const { who, text, note, failed } of Array.isArray(told) ? told.filter(Boolean) : []) {
+      if (!Object.hasOwn(NAMES, who) || typeof text !== "string") continue;
       const entry = this.put(new Entry(this, who, Boolean(failed)));
       entry.say(text);
       entry.close(typeof note === "string" ? note : "", Boolean(failed));
@@ -113,12 +113,13 @@ export class Transcript {
     return this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight;
   }
 
-  // What grows never moves the place upwards, so that only a person can leave the end.
+  // Only a person leaves the end: by going up while nothing else has changed (a window, for one, or what was said).
   scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroll;
+    const { top, height, view } = this.size;
     if (this.left < NEAR) this.following = true;
-    else if (this.scroll.scrollTop < this.top) this.following = false;
-    this.top = this.scroll.scrollTop;
-    this.offer();
+    else if (scrollTop < top && scrollHeight === height && clientHeight === view) this.following = false;
+    this.follow();
   }
 
   end() {
@@ -127,11 +128,9 @@ export class Transcript {
   }
 
   follow() {
-    if (this.following) this.top = this.scroll.scrollTop = this.scroll.scrollHeight;
-    this.offer();
-  }
-
-  offer() {
+    if (!this.entries.length) this.scroll.scrollTop = 0;
+    else if (this.following) this.scroll.scrollTop = this.scroll.scrollHeight;
+    this.size = { top: this.scroll.scrollTop, height: this.scroll.scrollHeight, view: this.scroll.clientHeight };
     find("latest").hidden = this.following || this.left < NEAR;
   }
 }

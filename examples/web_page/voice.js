@@ -4,6 +4,9 @@ import { Watch } from "./watch.js";
 
 const RATE = 24000;
 const MOST_BEHIND = 480000; // bytes of sound that may wait for a slow network: 10 s
+const OPEN_SECONDS = 75; // in which the application has told whether it reaches the model service
+const SILENT_SECONDS = 20;
+const TICK = 4000; // milliseconds between two questions whether the application is there
 
 export class Voice {
   constructor(transcript) {
