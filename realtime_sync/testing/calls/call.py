@@ -266,8 +266,8 @@ class CallInProgress:
         end = self.now + timeout
         while not self._has_begun():
             if self.now >= end:
-                goes_on = self.ear.is_speaking(self.now)
-                why = ": the application still says what it began before the caller spoke" if goes_on else ""
+                over = len(self.ear.heard) > self.answers_taken
+                why = ", but the application began to speak before the caller had finished" if over else ""
                 self.fail(f"no answer was heard within {timeout:g} s{why}")
             yield None
 
@@ -323,6 +323,7 @@ class CallInProgress:
             self.words_of(each)
         for said in self.said:
             said.silent_after = self._silent_after(said)
+        sounds = [bytes(track[: len(self._tracks[0])]) for track in self._tracks]  # in its last moment it only listens
         return CallReport(
             utterances=sorted((*self.said, *self.ear.heard), key=lambda each: each.began),
             tools=list(self.record.tools) if self.record is not None else [],
@@ -331,8 +332,8 @@ class CallInProgress:
             seconds=self.now,
             ended_by=self.ended_by,
             rate=self.format.rate,
-            caller_sound=bytes(self._tracks[0]),
-            application_sound=bytes(self._tracks[1]),
+            caller_sound=sounds[0],
+            application_sound=sounds[1],
         )
 
     def unfinished(self) -> Optional[str]:
