@@ -39,7 +39,7 @@ def create_app(service: Optional[Service] = None) -> Flask:
     service = service or web_service.service()
     app = Flask(__name__, static_folder=PAGE, static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": 64 * 1024}
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": MAX_BODY_BYTES}
     app.register_error_handler(HTTPException, tell_http_error)
     app.register_error_handler(Exception, tell_error)
     app.before_request(refuse_other_sites)
@@ -47,11 +47,11 @@ def create_app(service: Optional[Service] = None) -> Flask:
 
     @app.get("/")
     def page() -> ResponseReturnValue:
-        return app.send_static_file("index.html")
+        return Response(service.page("index.html", voice=True))
 
     @app.get("/call")
     def call_page() -> ResponseReturnValue:
-        return app.send_static_file("call.html")
+        return Response(service.page("call.html", voice=True))
 
     @app.post("/ask")
     def ask() -> ResponseReturnValue:
@@ -63,12 +63,21 @@ def create_app(service: Optional[Service] = None) -> Flask:
     def session() -> ResponseReturnValue:
         """For a browser's WebRTC: the answer to its offer, or a key with which it makes the call itself."""
         if request.mimetype == "application/sdp":
-            return Response(
-                service.exchange(request.get_data(), visitor_at(request.remote_addr)), 201, mimetype="application/sdp"
-            )
+            call = service.exchange(request.get_data(), visitor_at(request.remote_addr))
+            return call.sdp, 201, {"Content-Type": "application/sdp", "Location": f"/session/{call.name}"}
         if request.mimetype != "application/json":
             abort(415, "Send an offer as application/sdp, or {} as application/json to get a key.")
-        return service.create_secret(), 201, {"Cache-Control": "no-store"}
+        return service.create_secret(visitor_at(request.remote_addr)), 201, {"Cache-Control": "no-store"}
+
+    @app.post("/session/<name>/taken")
+    def taken(name: str) -> ResponseReturnValue:
+        """The page's sound is connected: somebody is there."""
+        return "", 204 if service.calls.taken(name, visitor=visitor_at(request.remote_addr)) else 404
+
+    @app.post("/session/<name>/hangup")
+    def hang_up(name: str) -> ResponseReturnValue:
+        """The page is left, or its person has hung up."""
+        return "", 204 if service.calls.hang_up(name, visitor=visitor_at(request.remote_addr)) else 404
 
     def talk(socket: object) -> None:
         BrowserConversation(socket, service, visitor_at(request.remote_addr)).hold()
