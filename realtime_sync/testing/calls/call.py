@@ -341,7 +341,7 @@ class CallInProgress:
         if self.ended_by != "application" or self.may_be_hung_up or self._done:
             return None
         at = "before the caller had begun" if self._step is None else f"while the caller was at {self._step!r}"
-        return f"the application hung up {at}" + (f": {self.why_hung_up}" if self.why_hung_up else "")
+        return f"the application hung up {at}" + (f": {self.why_hung_up.rstrip('.')}" if self.why_hung_up else "")
 
     def _silent_after(self, said: CallUtterance) -> Optional[float]:
         """Seconds until the application was silent that this was said over."""
@@ -368,6 +368,7 @@ class CallInProgress:
         before = self.ear.heard[: self.ear.heard.index(heard)]
         items = record.items_between(before[-1].ended if before else -2.0, heard.ended)
         cut = any(said.interrupts and heard.began < said.began < heard.ended for said in self.said)
+        cut = cut or self.now - heard.ended < _REAL_QUIET  # the call was over before it was
         seconds = heard.seconds if cut else None
         return " ".join(filter(None, (record.words_of(item, seconds) for item in items if self._is_new(item))))
 
