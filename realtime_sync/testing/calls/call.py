@@ -28,9 +28,9 @@ from realtime_sync.testing.calls.report import CallFailed, CallReport
 from realtime_sync.testing.calls.sound import TICK
 from realtime_sync.testing.calls.steps import AwaitAnswer, CallStep, Interrupt, Say, Sound
 
-Spoken = Union[str, "os.PathLike[str]", CallStep]
+CallAction = Union[str, "os.PathLike[str]", CallStep]
 """A step; or a text or the path of a recording: it is said, and the answer awaited."""
-Script = Union[Iterable[Spoken], Callable[[str], Union[Spoken, Iterable[Spoken], None]]]
+CallScript = Union[Iterable[CallAction], Callable[[str], Union[CallAction, Iterable[CallAction], None]]]
 """Steps; or a function that is told what the application said (first nothing) and returns what the caller does next:
 a step, some, or None to hang up.
 """
@@ -127,7 +127,7 @@ class CallInProgress:
 
     def __init__(
         self,
-        script: Script,
+        script: CallScript,
         voice: CallerVoice,
         format: SampleFormat,
         *,
@@ -244,7 +244,7 @@ class CallInProgress:
             for step in (wanted,) if isinstance(wanted, (str, os.PathLike, CallStep)) else wanted:
                 yield from self._do(step)
 
-    def _do(self, step: Spoken) -> Sound:
+    def _do(self, step: CallAction) -> Sound:
         self._step = step
         if isinstance(step, (str, os.PathLike)):
             yield from Say(step).sound(self)
