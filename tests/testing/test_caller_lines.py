@@ -162,6 +162,17 @@ def test_a_page_that_is_told_that_the_conversation_has_failed_was_hung_up() -> N
         assert call([AwaitHangUp()], url).ended_by == "application"
 
 
+@pytest.mark.parametrize(("line", "nonsense"), [(BrowserLine, "{"), (TelephoneLine, '{"event": "mark"}')])
+def test_what_makes_no_sense_ends_the_call_and_is_told(line: Any, nonsense: str) -> None:
+    def babble(socket: Any) -> None:
+        socket.send(nonsense)
+        while True:
+            socket.receive(10)
+
+    with serving(babble) as url, pytest.raises(CallFailed, match=r"before|at Fall(?s:.)*cannot be understood: [JK]"):
+        SimulatedCaller([FallSilent(9)], server=RealtimeServer(), pace=PACE).call(line(url))
+
+
 def test_a_page_that_is_never_ready_is_told() -> None:
     with serving(lambda socket: socket.receive(10)) as url:
         line = BrowserLine(url, timeout=0.2)
