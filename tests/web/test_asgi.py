@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -159,6 +160,44 @@ def test_it_is_over_however_the_server_ends_it(plain: House, leave: Callable[...
         is_over(plain)
     finally:
         gc.enable()
+
+
+def test_a_task_that_is_cancelled_while_it_sends_ends_it_though_its_frames_live_on(plain: House) -> None:
+    """Of anyio's task groups they do, until garbage is collected."""
+    kept: list[Any] = []
+
+    async def leave() -> None:
+        stream = asgi_stream(opened(plain))
+        kept.append(stream)
+        await cancelled_while_it_sends(stream)
+        is_over(plain)
+
+    run(leave)
+
+
+def test_pieces_may_be_read_by_a_task_each(plain: House) -> None:
+    """As ``asyncio.wait_for`` does before Python 3.12."""
+    plain.serve(responder=lambda turn: iter(["one ", "two"]))
+
+    async def read() -> list[bytes]:
+        stream = asgi_stream(sse_events(session.respond("Count", WRITTEN), then_close=session))
+        told = []
+        with contextlib.suppress(StopAsyncIteration):
+            while True:
+                told.append(await asyncio.create_task(anext(stream)))  # type: ignore[arg-type]
+        return told
+
+    session = plain.open()
+    assert words(events(run(read))) == "one two"
+
+
+def test_a_stream_is_asynchronous_by_itself_for_who_prefers_that(plain: House) -> None:
+    plain.serve(responder=lambda turn: "Yes.")
+    session = plain.open()
+    stream = sse_events(session.respond("So?", WRITTEN), then_close=session)
+    assert isinstance(stream, AsyncIterable)  # what Starlette asks
+    assert words(run(lambda: gathered(aiter(stream)))) == "Yes."
+    assert session.closed
 
 
 def test_ending_it_does_not_keep_the_event_loop_waiting(plain: House) -> None:
