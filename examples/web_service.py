@@ -5,6 +5,7 @@ Nothing here knows a framework; views turn a request into a call of ``Service`` 
 
 from __future__ import annotations
 
+import html
 import ipaddress
 import json
 import logging
@@ -12,10 +13,12 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
+from urllib.parse import urlsplit
 
 import attrs
 from demo_client import environment_tells_something
@@ -23,6 +26,7 @@ from demo_client import environment_tells_something
 from realtime_sync import (
     ConversationItem,
     ConversationSessionOptions,
+    FunctionTool,
     InputTranscriptionOptions,
     InvalidInputError,
     OpenAIClient,
@@ -44,6 +48,8 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 _INSTRUCTIONS = "You are a friendly assistant. Answer in one or two sentences unless you are asked for more."
+_BY_RULES = "Answers come from the embedded server, by rules: it is no model. Set OPENAI_API_KEY for one."
+_NO_SOUND = "The embedded server takes a call, but carries no sound. Set OPENAI_API_KEY to talk to a model."
 _MAX_TEXT = 4000
 _MAX_HISTORY = 20
 _MAX_OFFER = 32 * 1024
@@ -64,11 +70,16 @@ class Service:
     """The client, and the sessions that requests have opened.
 
     ``client``: None is the one that the environment tells, or without a key the embedded server in this process.
+    ``tools``: what the model may call while it is talked to.
     """
 
-    def __init__(self, client: Optional[RealtimeConversationClient] = None) -> None:
+    def __init__(
+        self, client: Optional[RealtimeConversationClient] = None, tools: Sequence[FunctionTool[..., Any]] = ()
+    ) -> None:
+        self._tools = tools
         self._stack = ExitStack()
-        self.client = client or _client(self._stack)
+        self._embedded = client is None and not environment_tells_something()
+        self.client = client or (_embedded(self._stack) if self._embedded else RealtimeConversationClient.from_env())
         # Apart, because a restart lets a text be finished, while a conversation may go on for an hour.
         self.texts = BackgroundSessions(max_sessions=100, max_per_visitor=20)
         self.voices = BackgroundSessions(max_sessions=20, max_per_visitor=4)
@@ -76,6 +87,19 @@ class Service:
         options = attrs.evolve(_voice_options(), tools=[local_time])
         self.calls = BrowserCalls(self.client, options, max_calls=20, max_per_visitor=2)
         self._secrets = Allowance(most=60, most_per_visitor=5, seconds=_SECRET_SECONDS)
+
+    def page(self, name: str, *, voice: bool) -> bytes:
+        """A page of ``web_page/`` with who answers.
+
+        ``voice``: whether the application has ``/talk``, the microphone's end of the line.
+        """
+        text = (PAGE / name).read_text(encoding="utf-8")
+        brief, sentence = _who_answers(self.client)
+        if self._embedded:
+            brief, sentence = "Embedded server", _NO_SOUND if name == "call.html" else _BY_RULES
+        text = text.replace("<!-- answers in brief -->", html.escape(brief))
+        text = text.replace("<!-- answers -->", html.escape(sentence))
+        return (text if voice else text.replace("<html ", '<html data-voice="none" ', 1)).encode()
 
     def answer(self, body: bytes, visitor: str) -> EventStream:
         """The answer to ``{"question": ..., "history": [{"role": ..., "text": ...}]}`` as server-sent events.
@@ -94,9 +118,18 @@ class Service:
         options = ConversationSessionOptions(instructions=_INSTRUCTIONS, content_modalities=["text"])
         return self.client.start_conversation_session(options)
 
+    def open_recording_session(self) -> RealtimeConversationSession:
+        """A session that is asked whole recordings, writes down what it hears in them, and answers aloud."""
+        options = ConversationSessionOptions(
+            instructions=_INSTRUCTIONS,
+            turn_detection_options=TurnDetectionOptions.disabled(),
+            input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
+        )
+        return self.client.start_conversation_session(options)
+
     def open_voice_session(self) -> RealtimeConversationSession:
         """A session to be talked to: it listens for the ends of turns, and writes down what it hears."""
-        return self.client.start_conversation_session(_voice_options())
+        return self.client.start_conversation_session(_voice_options(self._tools))
 
     def create_secret(self, visitor: str) -> dict[str, object]:
         """A key with which a browser may open one session of its own, and that is of no use after a minute.
@@ -191,9 +224,7 @@ def made_service() -> Optional[Service]:
     return _services.get(os.getpid())
 
 
-def _client(stack: ExitStack) -> RealtimeConversationClient:
-    if environment_tells_something():
-        return RealtimeConversationClient.from_env()
+def _embedded(stack: ExitStack) -> RealtimeConversationClient:
     logger.warning("No key in the environment, so an embedded server answers; set OPENAI_API_KEY for a model.")
     from realtime_sync.server import RealtimeServer
     from realtime_sync.server.speech import available_speech
@@ -206,8 +237,20 @@ def _client(stack: ExitStack) -> RealtimeConversationClient:
     )
 
 
-def _voice_options() -> ConversationSessionOptions:
+def _who_answers(client: RealtimeConversationClient) -> tuple[str, str]:
+    """In brief, and in a sentence."""
+    model = (client.model or "a model").replace("-", "\N{NON-BREAKING HYPHEN}")
+    host = urlsplit(client.endpoint.base_url).hostname or ""
+    if host == "api.openai.com" or host.endswith(".api.openai.com"):
+        return model, f"Answers come from {model} by OpenAI. They can be wrong."
+    if client.endpoint.flavour != "openai":
+        return model, f"Answers come from {model} on Azure. They can be wrong."
+    return model, f"Answers come from a server of this site, as {model}. They can be wrong."
+
+
+def _voice_options(tools: Sequence[FunctionTool[..., Any]] = ()) -> ConversationSessionOptions:
     return ConversationSessionOptions(
+        tools=list(tools),
         instructions=_INSTRUCTIONS,
         turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=500),
         input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),
@@ -221,10 +264,15 @@ def _items(body: bytes) -> list[ConversationItem]:
         raise InvalidInputError("the request's body is not JSON") from None
     if not isinstance(told, dict):
         raise InvalidInputError('expected a JSON object, {"question": "..."}')
-    history = told.get("history", [])
+    question = ConversationItem.create_user_message(_text(told.get("question"), "question"))
+    return [*remembered(told.get("history", [])), question]
+
+
+def remembered(history: object) -> list[ConversationItem]:
+    """What a page tells of a conversation: ``[{"role": ..., "text": ...}, ...]``. Raises ``InvalidInputError``."""
     if not isinstance(history, list) or len(history) > _MAX_HISTORY:
         raise InvalidInputError(f"history must be a list of at most {_MAX_HISTORY} messages")
-    return [*map(_item, history), ConversationItem.create_user_message(_text(told.get("question"), "question"))]
+    return [_item(message) for message in history]
 
 
 def _item(message: Any) -> ConversationItem:

@@ -37,6 +37,7 @@ ROOMS = [
     "deadline",
     "interrupts",
     "threads",
+    "hooks",
     "protocol",
     "transport",
     "endpoint",
@@ -55,6 +56,9 @@ ROOMS = [
     "session",
     "starting",
     "live",
+    "otel",
+    "fallback",
+    "live_client",
     "timeline",
     "client",
     "services",
@@ -81,6 +85,7 @@ HOMES = {
     "cattrs": {"protocol"},
     "pydantic": {"tools"},
     "requests": {"transport", "rest"},
+    "opentelemetry": {"otel"},
 }
 # A session's threads start in the engine. The others, each with the reason why it is not there:
 THREAD_STARTERS = {
@@ -90,6 +95,9 @@ THREAD_STARTERS = {
     "transport/dialing.py": "getaddrinfo obeys no deadline, so a name is looked up where it can be left behind",
     "tools/calls.py": "a tool that hangs must not hold the interpreter; a runner may serve several sessions",
     "devices/file_devices.py": "a device plays by its own clock, with or without a session",
+    "voice/media_streams.py": "a call's socket is read before it is known whether there will be a session",
+    "devices/outgoing_link.py": "it serves a socket of the application's, which outlives its sessions",
+    "testing/calls/lines.py": "a simulated caller hears the application while it speaks to it",
     "server/clock.py": "the service's time runs for all of its sessions",
     "server/server.py": "accepting connections, and one thread for each",
     "server/served.py": "responders and transcribers are other people's code, and may take their time",

@@ -87,13 +87,11 @@ def refuse_other_sites(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    html = (PAGE / "index.html").read_text(encoding="utf-8")
-    # The microphone by WebSocket is the Flask application's.
-    return HttpResponse(html.replace("<html ", '<html data-voice="none" ', 1))
+    return HttpResponse(service().page("index.html", voice=False))  # the microphone by WebSocket is Flask's
 
 
 def call_page(request: HttpRequest) -> HttpResponse:
-    return HttpResponse((PAGE / "call.html").read_bytes())
+    return HttpResponse(service().page("call.html", voice=False))
 
 
 def ask(request: HttpRequest) -> HttpResponseBase:

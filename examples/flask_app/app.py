@@ -39,7 +39,7 @@ def create_app(service: Optional[Service] = None) -> Flask:
     service = service or web_service.service()
     app = Flask(__name__, static_folder=PAGE, static_url_path="/static")
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": 64 * 1024}
+    app.config["SOCK_SERVER_OPTIONS"] = {"max_message_size": MAX_BODY_BYTES}
     app.register_error_handler(HTTPException, tell_http_error)
     app.register_error_handler(Exception, tell_error)
     app.before_request(refuse_other_sites)
@@ -47,11 +47,11 @@ def create_app(service: Optional[Service] = None) -> Flask:
 
     @app.get("/")
     def page() -> ResponseReturnValue:
-        return app.send_static_file("index.html")
+        return Response(service.page("index.html", voice=True))
 
     @app.get("/call")
     def call_page() -> ResponseReturnValue:
-        return app.send_static_file("call.html")
+        return Response(service.page("call.html", voice=True))
 
     @app.post("/ask")
     def ask() -> ResponseReturnValue:

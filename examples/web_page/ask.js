@@ -1,4 +1,9 @@
 // A question in writing, its answer as server-sent events. fetch, because an EventSource can only GET.
+import { Watch } from "./watch.js";
+
+// Until the model service is reached, nothing comes; from then on something comes every few seconds.
+const BEGIN_SECONDS = 60;
+const SILENT_SECONDS = 20;
 
 // Django's protection against other sites' forms; an application without it sets no such cookie.
 export function csrf() {
@@ -16,7 +21,20 @@ export async function refusal(response) {
 }
 
 // Returns what "done" tells. Throws an Error with words for the person, or an AbortError.
-export async function ask(question, ontext, signal) {
+// "onslow" is told true when nothing has come for some seconds, and false when something comes again.
+export async function ask(question, ontext, signal, onslow = () => {}) {
+  const silent = new AbortController();
+  const watch = new Watch(BEGIN_SECONDS, onslow, (seconds) => {
+    silent.abort(new Error(`Nothing has come from the application for ${seconds} seconds. It may be stuck.`));
+  });
+  try {
+    return await answer(question, ontext, AbortSignal.any([signal, silent.signal]), watch);
+  } finally {
+    watch.stop();
+  }
+}
+
+async function answer(question, ontext, signal, watch) {
   let response;
   try {
     response = await fetch("/ask", {
@@ -26,29 +44,34 @@ export async function ask(question, ontext, signal) {
       signal,
     });
   } catch (error) {
-    if (error.name === "AbortError") throw error;
-    throw new Error("The application cannot be reached. Is it running?");
+    throw error instanceof TypeError ? new Error(unreachable()) : error;
   }
   if (!response.ok) throw new Error(await refusal(response));
+  watch.gone = SILENT_SECONDS;
   try {
-    for await (const { name, data } of events(response.body)) {
+    for await (const { name, data } of events(response.body, watch)) {
       if (name === "text" || name === "transcript") ontext(data.text);
       else if (name === "failed") throw new Error(data.message);
       else if (name === "done") return data;
     }
   } catch (error) {
-    if (error instanceof TypeError) throw new Error("The connection was lost before the answer was finished.");
-    throw error;
+    throw error instanceof TypeError ? new Error("The connection was lost before the answer was finished.") : error;
   }
   throw new Error("The answer ended before it was finished.");
 }
 
-async function* events(body) {
+export function unreachable() {
+  if (!navigator.onLine) return "There is no network. The question stays here until you are online again.";
+  return "The application cannot be reached. Is it running?";
+}
+
+async function* events(body, watch) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";
   for (;;) {
     const { value, done } = await reader.read();
     if (done) return;
+    watch.heard();
     held += value;
     for (let end = held.indexOf("\n\n"); end >= 0; end = held.indexOf("\n\n")) {
       const event = { name: "message", data: "" };

@@ -3,7 +3,7 @@ import { csrf, refusal } from "./ask.js";
 import { Transcript } from "./transcript.js";
 
 const find = (id) => document.getElementById(id);
-const transcript = new Transcript(find("transcript"), find("scroll"), find("empty"));
+const transcript = new Transcript("call");
 const entries = new Map(); // by item
 let peer = null;
 let stream = null;
@@ -25,6 +25,7 @@ function tell(what, where = place) {
 function hangUp(message) {
   tell("hangup");
   place = null;
+  for (const said of entries.values()) said.finish("Not finished");
   for (const track of stream ? stream.getTracks() : []) track.stop();
   if (peer) peer.close();
   peer = stream = null;
@@ -37,6 +38,8 @@ function hangUp(message) {
 
 async function call() {
   find("alert").hidden = true;
+  transcript.clear(); // the model of a new call knows nothing of the last one
+  entries.clear();
   const mine = (peer = new RTCPeerConnection());
   show("connecting", "Calling");
   mine.ontrack = ({ streams }) => (find("sound").srcObject = streams[0]);

@@ -1,94 +1,170 @@
 // The page: what the buttons do, and what is shown. Writing is in ask.js, speech in voice.js.
 import { ask } from "./ask.js";
-import { Transcript } from "./transcript.js";
+import { Transcript, messages } from "./transcript.js";
 import { Voice } from "./voice.js";
 
+const DOUBLE_CLICK = 500; // milliseconds in which a second click is none of its own
+
 const find = (id) => document.getElementById(id);
-const transcript = new Transcript(find("transcript"), find("scroll"), find("empty"));
+const transcript = new Transcript("conversation");
+const box = find("question");
 let voice = null; // the conversation by microphone, while there is one
 let answering = null; // the AbortController of the answer that is being written, while there is one
-
-// The application says whether it has a microphone's end of the line.
-if (document.documentElement.dataset.voice === "none") document.body.classList.add("written");
+let sent = 0; // when
 
 function show(state, words) {
+  if (!navigator.onLine && (state === "idle" || state === "listening")) [state, words] = ["offline", "Offline"];
   find("status").dataset.state = state;
   if (find("status").textContent !== words) find("status").textContent = words; // so that it is read out once
-  find("interrupt").disabled = !answering && state !== "speaking";
+  find("interrupt").disabled = state !== "speaking";
+  find("send").textContent = answering ? "Stop" : "Send";
+  find("talking").hidden = !voice;
+  find("talk").setAttribute("aria-pressed", String(Boolean(voice)));
+  find("talk-label").textContent = voice ? "Stop" : "Talk";
+  find("talk-more").textContent = voice ? " talking" : "";
 }
 
 function rest() {
-  if (voice) show("listening", "Listening");
+  if (answering) show("answering", "Answering");
+  else if (voice) voice.tell();
   else show("idle", "Ready");
 }
 
-function fail(message) {
+// One message at a time, with at most one thing to do about it.
+function tell(message, label = "", action = null) {
   find("alert-text").textContent = message;
+  find("alert-action").textContent = label;
+  find("alert-action").hidden = !action;
+  find("alert-action").onclick = () => {
+    quiet();
+    box.focus();
+    action();
+  };
   find("alert").hidden = false;
 }
 
-find("dismiss").addEventListener("click", () => { find("alert").hidden = true; find("question").focus(); });
+function quiet() {
+  find("alert").hidden = true;
+}
+
+find("dismiss").addEventListener("click", () => { quiet(); box.focus(); });
 
 // Writing
 
-async function send() {
-  const question = find("question").value.trim();
-  if (!question || answering) return;
-  find("alert").hidden = true;
-  find("question").value = "";
+async function send(text) {
+  const question = text.trim();
+  if (!question) return box.focus();
+  if (answering) return;
+  quiet();
+  if (transcript.last && transcript.last.failed) forget(transcript.last, question);
+  if (box.value.trim() === question) write("");
   const history = transcript.history();
-  transcript.add("you").set(question).finish();
-  const answer = transcript.add("model");
-  answering = new AbortController();
-  find("send").disabled = true;
-  show("answering", "Answering");
+  const asked = transcript.add("you", true).set(question).finish();
+  const answer = transcript.add("model", true);
+  const mine = (answering = new AbortController());
+  sent = performance.now();
+  rest();
+  const onslow = (slow) => (slow ? show("slow", "Still waiting") : rest());
   try {
-    const done = await ask({ question, history }, (text) => answer.append(text), answering.signal);
-    answer.finish(done.status === "completed" ? "" : `Not finished: ${done.reason || done.status}`);
+    const done = await ask({ question, history }, (words) => answer.append(words), mine.signal, onslow);
+    if (done.status === "failed") answer.fail(done.reason || "The model service could not finish the answer.");
+    else answer.finish(done.status === "completed" ? "" : `Not finished: ${done.reason || done.status}`);
   } catch (error) {
     if (error.name === "AbortError") {
       answer.finish("Interrupted");
     } else {
-      answer.finish("Not finished");
-      fail(error.message);
+      answer.fail(error.message);
+      if (!box.value) write(question);
     }
   } finally {
-    answering = null;
-    find("send").disabled = false;
+    if (answering === mine) answering = null;
+    if (voice && answer.text && !answer.failed) voice.remember(messages([asked, answer]));
     rest();
   }
 }
 
-find("ask").addEventListener("submit", (event) => { event.preventDefault(); send(); });
-find("question").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(); }
+// A question that failed is in the conversation once, however often it is asked.
+function forget(answer, question) {
+  const asked = transcript.questionOf(answer);
+  if (asked && asked.text === question) transcript.remove(asked, answer);
+}
+
+transcript.onretry = (answer) => {
+  const asked = transcript.questionOf(answer);
+  if (!asked || answering) return;
+  box.focus();
+  transcript.remove(asked, answer);
+  send(asked.text);
+};
+
+function write(text) {
+  box.value = text;
+  written();
+}
+
+function written() {
+  keep("draft", box.value);
+  if (box.value.length === box.maxLength) tell(`A question has ${box.maxLength.toLocaleString("en")} characters at most: what is behind them was left out.`);
+  if (CSS.supports("field-sizing", "content")) return;
+  box.style.height = "auto";
+  box.style.height = `${box.scrollHeight + 2}px`;
+}
+
+function keep(name, value) {
+  try {
+    sessionStorage.setItem(name, value);
+  } catch {
+    // Forbidden: then it is not kept.
+  }
+}
+
+find("ask").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (!answering) send(box.value);
+  else if (performance.now() - sent > DOUBLE_CLICK) answering.abort();
+});
+box.addEventListener("input", written);
+box.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && !event.shiftKey && !event.isComposing) { event.preventDefault(); send(box.value); }
+});
+for (const example of document.querySelectorAll(".examples button")) {
+  example.addEventListener("click", () => { box.focus(); send(example.textContent); });
+}
+
+// A new conversation
+
+transcript.onchange = () => { find("new").hidden = !transcript.entries.length; };
+transcript.onchange();
+
+find("new").addEventListener("click", () => {
+  if (answering) answering.abort();
+  if (voice) voice.stop();
+  const before = transcript.clear();
+  tell("A new conversation has begun.", "Undo", () => { transcript.clear(); transcript.restore(before); });
+  box.focus();
 });
 
 // Talking
 
-find("talk").addEventListener("click", () => (voice ? voice.stop() : start()));
+find("talk").addEventListener("click", () => (voice ? voice.stop() : talk()));
 
-async function start() {
-  find("alert").hidden = true;
+async function talk() {
+  quiet();
   const mine = new Voice(transcript);
   voice = mine;
-  find("talk").textContent = "Stop talking";
-  find("talk").setAttribute("aria-pressed", "true");
   show("connecting", "Connecting");
-  mine.onstate = show;
+  mine.onstate = (state, words) => { if (!answering) show(state, words); };
   mine.onlevel = (who, level) => {
     const bar = find(`level-${who}`);
     bar.setAttribute("aria-valuenow", Math.round(level * 100));
     bar.firstElementChild.style.transform = `scaleX(${level})`;
   };
-  mine.onproblem = fail;
+  mine.onproblem = (message) => tell(message);
   mine.onend = (message) => {
     voice = null;
-    find("talk").textContent = "Start talking";
-    find("talk").setAttribute("aria-pressed", "false");
     mine.onlevel("you", 0);
     mine.onlevel("model", 0);
-    if (message) fail(message);
+    if (message) tell(message, "Try again", talk);
     rest();
   };
   await mine.start();
@@ -96,10 +172,22 @@ async function start() {
 
 function interrupt() {
   if (answering) answering.abort();
-  if (voice) voice.interrupt();
+  else if (voice) voice.interrupt();
 }
 
 find("interrupt").addEventListener("click", interrupt);
 document.addEventListener("keydown", (event) => { if (event.key === "Escape") interrupt(); });
+
+// The network
+
+window.addEventListener("online", rest);
+window.addEventListener("offline", rest);
+
+try {
+  box.value = sessionStorage.getItem("draft") || "";
+} catch {
+  // Forbidden: then it was not kept.
+}
+written();
 rest();
-find("question").focus();
+if (!matchMedia("(pointer: coarse)").matches) box.focus(); // a keyboard on the screen would hide what it is about

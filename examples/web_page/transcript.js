@@ -1,61 +1,153 @@
-// Who said what. An entry is busy while it fills, so that a screen reader reads it once, when it is whole.
+// Who said what. It outlives a reload of the page, in the storage of this tab, which ends with the tab.
 
-const NAMES = { you: "You", model: "Model" };
+const NAMES = { you: "You", model: "Answer" };
+const MOST_ENTRIES = 200;
+const MOST_MESSAGES = 20; // that the application takes
+const MOST_CHARACTERS = 4000; // of a message
+const NEAR = 40; // pixels above the end that still count as the end
+
+const find = (id) => document.getElementById(id);
 
 export class Transcript {
-  constructor(list, scroll, empty) {
-    this.list = list;
-    this.scroll = scroll;
-    this.empty = empty;
+  // "kept": its name in the storage.
+  constructor(kept) {
+    this.kept = kept;
+    this.list = find("transcript");
+    this.scroll = find("scroll");
     this.entries = [];
+    this.onretry = this.onchange = () => {};
+    this.following = true; // until the person scrolls up to read
+    this.size = {}; // when it was last looked at
+    this.scroll.addEventListener("scroll", () => this.scrolled());
+    find("latest").addEventListener("click", () => {
+      this.end();
+      this.scroll.focus();
+    });
+    const resized = new ResizeObserver(() => this.follow());
+    resized.observe(this.scroll);
+    resized.observe(this.list);
+    window.addEventListener("pagehide", () => this.save());
+    this.restore(read(kept));
   }
 
-  add(who) {
-    const entry = new Entry(who, () => this.follow());
-    this.entries.push(entry);
-    this.empty.hidden = true;
-    const atEnd = this.atEnd();
-    this.list.append(entry.element);
-    if (atEnd || who === "you") this.scroll.scrollTop = this.scroll.scrollHeight;
+  // "retries": a question in writing, which can be asked again.
+  add(who, retries = false) {
+    const entry = this.put(new Entry(this, who, retries));
+    if (who === "you") this.end();
+    this.changed();
     return entry;
   }
 
-  remove(entry) {
-    this.entries = this.entries.filter((other) => other !== entry);
-    entry.element.remove();
-    this.empty.hidden = this.entries.length > 0;
+  put(entry) {
+    this.entries.push(entry);
+    this.list.append(entry.element);
+    return entry;
   }
 
-  // What was said, for the next question in writing.
+  remove(...gone) {
+    this.entries = this.entries.filter((entry) => !gone.includes(entry));
+    for (const entry of gone) entry.element.remove();
+    this.changed();
+  }
+
+  clear() {
+    const told = this.told();
+    this.remove(...this.entries);
+    return told;
+  }
+
+  told() {
+    return this.entries.slice(-MOST_ENTRIES).map((entry) => entry.told());
+  }
+
+  restore(told) {
+    for (const { who, text, note, failed } of Array.isArray(told) ? told.filter(Boolean) : []) {
+      if (!Object.hasOwn(NAMES, who) || typeof text !== "string") continue;
+      const entry = this.put(new Entry(this, who, Boolean(failed)));
+      entry.say(text);
+      entry.close(typeof note === "string" ? note : "", Boolean(failed));
+    }
+    this.changed();
+    this.end();
+  }
+
+  // The question that an answer belongs to.
+  questionOf(answer) {
+    return this.entries[this.entries.indexOf(answer) - 1];
+  }
+
+  get last() {
+    return this.entries[this.entries.length - 1];
+  }
+
+  // What was said, for whoever answers next. A question that nobody answered will be asked again, or is not to be.
   history() {
-    const said = this.entries.filter((entry) => entry.text.trim());
-    return said.slice(-20).map(({ who, text }) => ({ role: who === "you" ? "user" : "assistant", text: text.slice(0, 4000) }));
+    const open = (entry) => entry && entry.who === "model" && (entry.busy ? entry.retries : !entry.text.trim());
+    const said = this.entries.filter((entry, index) => entry.text.trim() && !open(entry) && !open(this.entries[index + 1]));
+    return messages(said.slice(-MOST_MESSAGES));
   }
 
-  atEnd() {
-    return this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight < 80;
+  changed() {
+    find("empty").hidden = this.entries.length > 0;
+    this.follow();
+    this.saving = this.saving || setTimeout(() => this.save(), 300);
+    this.onchange();
   }
 
-  // Follow what is being said, unless the person has scrolled up to read.
+  save() {
+    clearTimeout(this.saving);
+    this.saving = null;
+    try {
+      sessionStorage.setItem(this.kept, JSON.stringify(this.told()));
+    } catch {
+      // Full, or forbidden: then it is not kept.
+    }
+  }
+
+  // For who does not see it: an entry is read out once, when it is whole.
+  announce(entry) {
+    find("said").textContent = `${NAMES[entry.who]}: ${entry.text} ${entry.note}`;
+  }
+
+  get left() {
+    return this.scroll.scrollHeight - this.scroll.scrollTop - this.scroll.clientHeight;
+  }
+
+  // Only a person leaves the end: by going up while nothing else has changed (a window, for one, or what was said).
+  scrolled() {
+    const { scrollTop, scrollHeight, clientHeight } = this.scroll;
+    const { top, height, view } = this.size;
+    if (this.left < NEAR) this.following = true;
+    else if (scrollTop < top && scrollHeight === height && clientHeight === view) this.following = false;
+    this.follow();
+  }
+
+  end() {
+    this.following = true;
+    this.follow();
+  }
+
   follow() {
-    if (this.atEnd()) this.scroll.scrollTop = this.scroll.scrollHeight;
+    if (!this.entries.length) this.scroll.scrollTop = 0;
+    else if (this.following) this.scroll.scrollTop = this.scroll.scrollHeight;
+    this.size = { top: this.scroll.scrollTop, height: this.scroll.scrollHeight, view: this.scroll.clientHeight };
+    find("latest").hidden = this.following || this.left < NEAR;
   }
 }
 
 class Entry {
-  constructor(who, changed) {
+  constructor(transcript, who, retries) {
+    this.transcript = transcript;
     this.who = who;
-    this.changed = changed;
-    this.text = "";
+    this.retries = retries;
+    this.text = this.note = "";
+    this.failed = false;
+    this.busy = true;
     this.element = document.createElement("li");
     this.element.className = who;
     this.element.setAttribute("aria-busy", "true");
-    const name = document.createElement("span");
-    name.className = "who";
-    name.textContent = NAMES[who];
-    this.said = document.createElement("span");
-    this.said.className = "said";
-    this.element.append(name, this.said);
+    this.said = part("span", "said");
+    this.element.append(part("span", "unseen", `${NAMES[who]}: `), this.said);
   }
 
   append(text) {
@@ -63,21 +155,70 @@ class Entry {
   }
 
   set(text) {
-    this.text = text;
-    this.said.textContent = text;
-    this.changed();
+    this.say(text);
+    this.transcript.changed();
     return this;
   }
 
+  say(text) {
+    this.text = text;
+    this.said.textContent = text; // never as HTML
+  }
+
   finish(note = "") {
-    if (note) {
-      const small = document.createElement("span");
-      small.className = "note";
-      small.textContent = note;
-      this.element.append(small);
-    }
-    this.element.setAttribute("aria-busy", "false");
-    this.changed();
+    if (!this.busy) return this;
+    this.close(note, false);
+    if (!(this.who === "you" && this.retries)) this.transcript.announce(this); // who wrote it knows it
+    this.transcript.changed();
     return this;
+  }
+
+  fail(note) {
+    if (!this.busy) return;
+    this.close(note, true);
+    this.transcript.announce(this);
+    this.transcript.changed();
+  }
+
+  close(note, failed) {
+    this.busy = false;
+    this.note = note;
+    this.failed = failed;
+    this.element.setAttribute("aria-busy", "false");
+    this.element.classList.toggle("failed", failed);
+    if (note) this.element.append(part("span", "note", note));
+    if (!failed) return;
+    const again = part("button", "again", "Try again");
+    again.type = "button";
+    again.addEventListener("click", () => this.transcript.onretry(this));
+    this.element.append(again);
+  }
+
+  // As it is kept. Whoever reads it later finds that it was not finished.
+  told() {
+    const { who, text, note, failed, busy } = this;
+    if (!busy) return { who, text, note, failed };
+    return { who, text, note: "Not finished", failed: who === "model" && this.retries };
+  }
+}
+
+// As the application takes them.
+export function messages(entries) {
+  const told = entries.map(({ who, text }) => ({ role: who === "you" ? "user" : "assistant", text: text.slice(0, MOST_CHARACTERS) }));
+  return told.filter(({ text }) => text.trim());
+}
+
+function part(tag, name, text = "") {
+  const element = document.createElement(tag);
+  element.className = name;
+  element.textContent = text;
+  return element;
+}
+
+function read(kept) {
+  try {
+    return JSON.parse(sessionStorage.getItem(kept));
+  } catch {
+    return null;
   }
 }

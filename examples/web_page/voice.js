@@ -1,7 +1,12 @@
 // A conversation by microphone, over a WebSocket: see voice.py for what is said on it.
+import { unreachable } from "./ask.js";
+import { Watch } from "./watch.js";
 
 const RATE = 24000;
 const MOST_BEHIND = 480000; // bytes of sound that may wait for a slow network: 10 s
+const OPEN_SECONDS = 75; // in which the application has told whether it reaches the model service
+const SILENT_SECONDS = 20;
+const TICK = 4000; // milliseconds between two questions whether the application is there
 
 export class Voice {
   constructor(transcript) {
@@ -12,7 +17,7 @@ export class Voice {
     this.cut = new Set(); // items that are not to be heard any more
     this.part = null; // whose samples the next binary message holds
     this.hearing = this.thinking = this.speaking = false;
-    this.ended = false;
+    this.slow = this.ended = false;
     this.onstate = this.onlevel = this.onproblem = this.onend = () => {};
   }
 
@@ -39,8 +44,18 @@ export class Voice {
     if (this.ended) return this.release(); // stopped meanwhile
     this.socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/talk`);
     this.socket.binaryType = "arraybuffer";
-    this.socket.onmessage = ({ data }) => (typeof data === "string" ? this.hear(JSON.parse(data)) : this.play(data));
-    this.socket.onclose = () => this.end("The connection to the application was lost.");
+    this.socket.onopen = () => this.remember(this.transcript.history()); // before any sound
+    this.socket.onmessage = ({ data }) => {
+      this.watch.heard();
+      if (typeof data === "string") this.hear(JSON.parse(data));
+      else this.play(data);
+    };
+    this.watch = new Watch(OPEN_SECONDS, (slow) => {
+      this.slow = slow;
+      this.tell();
+    }, (seconds) => this.end(`Nothing has come from the application for ${seconds} seconds. It may be stuck.`));
+    this.ticking = setInterval(() => this.say({ type: "tick" }), TICK);
+    this.socket.onclose = () => this.end(this.ready ? "The connection to the application was lost." : unreachable());
     const [track] = this.stream.getAudioTracks();
     track.onended = () => this.end("The microphone went away.");
   }
@@ -72,10 +87,17 @@ export class Voice {
     if (this.socket && this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
+  // What was said without this conversation: before it, or in writing beside it.
+  remember(messages) {
+    if (messages.length) this.say({ type: "remember", messages });
+  }
+
   hear(message) {
     const { type, item_id: item, text } = message;
-    if (type === "ready") this.ready = true;
-    else if (type === "audio") this.part = message;
+    if (type === "ready") {
+      this.ready = true;
+      this.watch.gone = SILENT_SECONDS;
+    } else if (type === "audio") this.part = message;
     else if (type === "stop") this.playback.port.postMessage({ number: message.number });
     else if (type === "user_began") {
       this.entry(item, "you");
@@ -97,8 +119,10 @@ export class Voice {
   }
 
   tell() {
-    if (!this.ready) return;
-    if (this.hearing) this.onstate("hearing", "Hearing you");
+    if (this.ended) return;
+    if (this.slow) this.onstate("slow", this.ready ? "Application silent" : "Still waiting");
+    else if (!this.ready) this.onstate("connecting", "Connecting");
+    else if (this.hearing) this.onstate("hearing", "Hearing you");
     else if (this.speaking) this.onstate("speaking", "Speaking");
     else if (this.thinking) this.onstate("answering", "Thinking");
     else this.onstate("listening", "Listening");
@@ -187,7 +211,7 @@ export class Voice {
     if (this.ended) return;
     this.ended = true;
     this.release();
-    for (const entry of this.entries.values()) if (entry.element.ariaBusy === "true") entry.finish("Not finished");
+    for (const entry of this.entries.values()) entry.finish("Not finished");
     this.onend(message);
   }
 
@@ -197,6 +221,8 @@ export class Voice {
       this.socket.close();
     }
     this.ready = false;
+    if (this.watch) this.watch.stop();
+    clearInterval(this.ticking);
     for (const track of this.stream ? this.stream.getTracks() : []) {
       track.onended = null;
       track.stop();
@@ -214,6 +240,6 @@ function words(error) {
   if (error.name === "NotAllowedError") return "The browser did not let this page use the microphone. Allow it in the address bar, then start again.";
   if (error.name === "NotFoundError") return "No microphone was found. Plug one in, then start again.";
   if (error.name === "NotReadableError") return "The microphone is used by another program.";
-  if (error.name === "AbortError") return "The application cannot be reached. Is it running?"; // a worklet was not loaded
+  if (error.name === "AbortError") return unreachable(); // a worklet was not loaded
   return error.message;
 }

@@ -17,6 +17,7 @@ from werkzeug.serving import make_server
 from wsproto.utilities import LocalProtocolError
 
 from realtime_sync.server import faults
+from realtime_sync.web.browser_voice import BrowserVoice
 from tests.core.harness import House, Running, until
 
 
@@ -50,7 +51,7 @@ def hear(page: websocket.WebSocket, kind: str) -> dict[str, Any]:
 
 
 def interrupters() -> int:
-    return sum(thread.name == "browser-interrupt" for thread in threading.enumerate())
+    return sum(thread.name.endswith("browser-interrupt") for thread in threading.enumerate())
 
 
 def test_what_is_nested_without_end_is_told_of_and_the_conversation_goes_on(service: web_service.Service) -> None:
@@ -88,53 +89,35 @@ def test_a_service_that_is_too_slow_keeps_no_session_for_a_page_that_has_been_to
         assert [live.wait_until_closed(20) for live in plain.server.sessions] in ([], [1000])
 
 
-class Socket:
-    """Keeps what is sent to a page."""
-
-    def __init__(self) -> None:
-        self.sent: list[str | bytes] = []
-
-    def send(self, message: str | bytes) -> None:
-        self.sent.append(message)
-
-    def close(self) -> None:
-        pass
-
-
 def test_a_page_that_closes_while_it_is_spoken_to_is_no_error() -> None:
-    class Closing(Socket):
-        def send(self, message: str | bytes) -> None:
-            raise LocalProtocolError("the peer's close frame has just been answered")  # by simple-websocket's thread
+    def send(message: str | bytes) -> None:
+        raise LocalProtocolError("the peer's close frame has just been answered")  # by simple-websocket's thread
 
-    link = voice.Link(Closing())
-    link.say("over")
-    link._thread.join(20)  # a thread that ends with an exception is a warning, and so a failure
-    assert not link._thread.is_alive()
+    page = BrowserVoice(send)
+    page.say("over")
+    until(lambda: page.over, 20)
+    page.say("nobody hears this")
+    page.close()
 
 
-def test_no_sound_comes_behind_the_word_to_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    playing, stopped = threading.Event(), threading.Event()
+def test_a_stop_overtakes_the_sound_that_waits_for_a_slow_network() -> None:
+    sent: list[str | bytes] = []
+    sending, go_on = threading.Event(), threading.Event()
 
-    class SlowLink(voice.Link):
-        def play(self, item_id: str, content_index: int, samples: bytes) -> None:
-            playing.set()
-            stopped.wait(0.3)
-            super().play(item_id, content_index, samples)
+    def send(message: str | bytes) -> None:
+        sending.set()
+        assert go_on.wait(20)
+        sent.append(message)
 
-        def say(self, kind: str, **fields: object) -> None:
-            super().say(kind, **fields)
-            stopped.set()
-
-    monkeypatch.setattr(voice, "_STOP_SECONDS", 0.0)
-    socket = Socket()
-    link = SlowLink(socket)
-    speaker = voice.BrowserSpeaker(link)
-    writing = Running(lambda: speaker.write("item_1", 0, b"\x01\x02"))
-    assert playing.wait(20)
-    speaker.stop()
-    writing.result(20)
-    until(lambda: len(socket.sent) == 3, 20)
-    link._queue.put(None)
-    link._thread.join(20)
-    assert [json.loads(sent)["type"] for sent in socket.sent if isinstance(sent, str)] == ["audio", "stop"]
-    assert isinstance(socket.sent[1], bytes)
+    page = BrowserVoice(send)
+    page.speaker.write("item_1", 0, bytes(48_000))
+    assert sending.wait(20)
+    stopping = Running(page.speaker.stop)
+    until(lambda: "stop" in str(page._link._waiting), 20)
+    go_on.set()
+    until(lambda: len(sent) == 3, 20)
+    assert [json.loads(message)["type"] for message in sent if isinstance(message, str)] == ["audio", "stop"]
+    assert sent[1] == bytes(16 * 1024)  # what was being sent already
+    page.receive(json.dumps({"type": "stopped", "item_id": "item_1", "content_index": 0, "samples": 240, "number": 1}))
+    assert stopping.result().ms == 10
+    page.close()
