@@ -78,15 +78,14 @@ Made = Annotated[Service, Depends(service)]
 
 
 @app.get("/")
-def page() -> Response:
-    html = (PAGE / "index.html").read_text(encoding="utf-8")
+def page(made: Made) -> Response:
     # The microphone by WebSocket is the Flask application's.
-    return Response(html.replace("<html ", '<html data-voice="none" ', 1), media_type="text/html")
+    return Response(made.page("index.html", voice=False), media_type="text/html")
 
 
 @app.get("/call")
-def call_page() -> Response:
-    return Response((PAGE / "call.html").read_bytes(), media_type="text/html")
+def call_page(made: Made) -> Response:
+    return Response(made.page("call.html", voice=False), media_type="text/html")
 
 
 @app.post("/ask", dependencies=[Depends(is_json)])
