@@ -22,10 +22,15 @@ from tests.web.events import events, words
 
 
 def run(work: Callable[[], Awaitable[Any]]) -> Any:
+    problems: list[Any] = []
+
     async def bounded() -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, problem: problems.append(problem))
         return await asyncio.wait_for(work(), 20)
 
-    return asyncio.run(bounded())
+    result = asyncio.run(bounded())
+    assert problems == []
+    return result
 
 
 async def gathered(stream: AsyncIterator[bytes]) -> list[tuple[str, Any]]:
@@ -175,6 +180,37 @@ def test_a_task_that_is_cancelled_while_it_sends_ends_it_though_its_frames_live_
     run(leave)
 
 
+def test_a_reader_that_is_cancelled_and_goes_on_has_ended_it(plain: House) -> None:
+    """As ``asyncio.timeout`` has it: the task goes on, and the wait does not."""
+
+    async def leave() -> None:
+        stream = asgi_stream(opened(plain))
+        over = asyncio.Event()
+
+        async def read() -> int:
+            with contextlib.suppress(asyncio.CancelledError):
+                await gathered(stream)
+            await over.wait()
+            return len([piece async for piece in stream])
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.05)
+        reading.cancel()
+        await asyncio.to_thread(is_over, plain)
+        over.set()
+        assert await reading == 0
+
+    run(leave)
+
+
+def test_what_was_never_read_is_closed_though_somebody_else_holds_it(plain: House) -> None:
+    stream = opened(plain)
+    adapted = asgi_stream(stream)
+    adapted.close()
+    is_over(plain)
+    assert list(stream) == []
+
+
 def test_pieces_may_be_read_by_a_task_each(plain: House) -> None:
     """As ``asyncio.wait_for`` does before Python 3.12."""
     plain.serve(responder=lambda turn: iter(["one ", "two"]))
@@ -277,6 +313,25 @@ def test_a_generator_is_read_and_closed_on_one_thread_in_the_readers_context() -
     run(read)
     until(lambda: len(told) == 2)
     assert told[0] == told[1] != threading.get_ident()
+
+
+def test_a_reader_is_told_of_the_end_though_the_generator_waits() -> None:
+    go_on = threading.Event()
+
+    def pieces() -> Iterator[int]:
+        go_on.wait(20)
+        yield 1
+
+    async def read() -> None:
+        stream = asgi_stream(pieces())
+        reading = asyncio.create_task(anext(stream, "the end"))  # type: ignore[arg-type]
+        while not stream._relay._asked:
+            await asyncio.sleep(0.001)
+        await stream.aclose()
+        assert await asyncio.wait_for(reading, 2) == "the end"
+        go_on.set()
+
+    run(read)
 
 
 def test_it_reads_no_further_than_it_is_asked() -> None:
