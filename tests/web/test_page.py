@@ -71,6 +71,7 @@ def looked_at(page: Page) -> Iterator[str]:
         for width, height, touch in WINDOWS:
             page.resize(width, height, touch=touch, scheme=scheme)
             yield f"{width}x{height} {scheme}"
+    page.resize(900, 800)
 
 
 def check_looks(page: Page, state: str) -> None:
