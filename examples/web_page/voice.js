@@ -211,7 +211,7 @@ export class Voice {
     if (this.ended) return;
     this.ended = true;
     this.release();
-    for (const entry of this.entries.values()) entry.finish("Not finished");
+    for (const entry of this.entries.values()) entry.finish(message ? "Not finished" : "Stopped");
     this.onend(message);
   }
 
