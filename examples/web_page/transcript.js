@@ -147,6 +147,7 @@ class Entry {
     this.element.className = who;
     this.element.setAttribute("aria-busy", "true");
     this.said = part("span", "said");
+    this.said.dir = "auto";
     this.element.append(part("span", "unseen", `${NAMES[who]}: `), this.said);
   }
 
