@@ -186,6 +186,8 @@ def test_the_conversation_and_what_was_being_written_outlive_a_reload(opened: Op
     page.until(lambda: page.entries[1:] and not page.entries[1][2])
     page.find("question").send_keys("Half a quest")
     kept = page.entries
+    # A telephone may end a page without a word to it, so it is kept all the time.
+    page.until(lambda: kept[1][1] in page.driver.execute_script("return sessionStorage.getItem('conversation')"))
     page.reload()
     assert page.entries == kept
     assert page.find("question").get_attribute("value") == "Half a quest"
@@ -283,8 +285,8 @@ def test_a_worker_that_stands_still_in_an_answer_is_noticed(opened: Opened) -> N
     page.ask("Count")
     page.until(lambda: page.entries[1:] == [("model", "one ", True)])
     with opened.frozen():
-        page.until(lambda: page.status == "Still waiting", 15)
-        page.until(lambda: page.notes, 20)
+        page.until(lambda: page.status == "Still waiting")
+        page.until(lambda: page.notes)
     assert page.notes == ["Nothing has come from the application for 20 seconds. It may be stuck."]
     assert page.find("question").get_attribute("value") == "Count"
     gate.opened.set()
@@ -298,12 +300,9 @@ def test_a_model_that_thinks_for_long_is_no_worker_that_stands_still(opened: Ope
     page = opened.page()
     page.ask("Count")
     page.until(lambda: page.entries[1:] == [("model", "one ", True)])
-    seen = page.driver.execute_async_script(
-        "const [done] = arguments, seen = new Set(), status = document.getElementById('status');"
-        "const look = setInterval(() => seen.add(status.textContent), 100);"
-        "setTimeout(() => { clearInterval(look); done([...seen]); }, 22000);"
-    )
-    assert seen == ["Answering"]
+    page.driver.execute_async_script("setTimeout(arguments[0], 25_000)")  # as long as that is the watch's to know
+    assert page.status == "Answering"
+    assert page.notes == []
     gate.opened.set()
     page.until(lambda: page.entries[1:] == [("model", "one two", False)])
 
@@ -314,8 +313,8 @@ def test_a_worker_that_stands_still_in_a_spoken_conversation_is_noticed(opened: 
     page.find("talk").click()
     page.until(lambda: page.status == "Listening")
     with opened.frozen():
-        page.until(lambda: page.status == "Application silent", 15)
-        page.until(lambda: page.alert.startswith("Nothing has come from the application for 20 seconds"), 20)
+        page.until(lambda: page.status == "Application silent")
+        page.until(lambda: page.alert.startswith("Nothing has come from the application for 20 seconds"))
     assert page.status == "Ready"
     page.find("alert-action").click()  # Try again
     page.until(lambda: page.status == "Listening")
