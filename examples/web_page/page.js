@@ -40,6 +40,7 @@ function tell(message, label = "", action = null) {
     box.focus();
     action();
   };
+  find("alert").classList.toggle("bad", label !== "Undo");
   find("alert").hidden = false;
 }
 

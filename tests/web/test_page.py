@@ -61,7 +61,9 @@ LEFT = """
 """
 OVERFLOW = """
     const page = document.documentElement, scroll = document.getElementById("scroll");
-    return [page.scrollWidth - innerWidth, page.scrollHeight - innerHeight, scroll.scrollWidth - scroll.clientWidth];
+    const status = document.getElementById("status");
+    return [page.scrollWidth - innerWidth, page.scrollHeight - innerHeight, scroll.scrollWidth - scroll.clientWidth,
+      status.scrollWidth - status.clientWidth];
 """
 
 
@@ -313,7 +315,9 @@ def test_a_worker_that_stands_still_in_a_spoken_conversation_is_noticed(opened: 
     page.find("talk").click()
     page.until(lambda: page.status == "Listening")
     with opened.frozen():
-        page.until(lambda: page.status == "Application silent")
+        page.until(lambda: page.status == "No response")
+        page.resize(320, 568, touch=True)
+        assert max(page.driver.execute_script(OVERFLOW)) <= 0
         page.until(lambda: page.alert.startswith("Nothing has come from the application for 20 seconds"))
     assert page.status == "Ready"
     page.find("alert-action").click()  # Try again
