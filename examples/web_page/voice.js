@@ -120,7 +120,7 @@ export class Voice {
 
   tell() {
     if (this.ended) return;
-    if (this.slow) this.onstate("slow", this.ready ? "No response" : "Still waiting");
+    if (this.slow) this.onstate("slow", this.ready ? "No answer" : "Still waiting");
     else if (!this.ready) this.onstate("connecting", "Connecting");
     else if (this.hearing) this.onstate("hearing", "Hearing you");
     else if (this.speaking) this.onstate("speaking", "Speaking");

@@ -315,7 +315,7 @@ def test_a_worker_that_stands_still_in_a_spoken_conversation_is_noticed(opened: 
     page.find("talk").click()
     page.until(lambda: page.status == "Listening")
     with opened.frozen():
-        page.until(lambda: page.status == "No response")
+        page.until(lambda: page.status == "No answer")
         page.resize(320, 568, touch=True)
         assert max(page.driver.execute_script(OVERFLOW)) <= 0
         page.until(lambda: page.alert.startswith("Nothing has come from the application for 20 seconds"))
