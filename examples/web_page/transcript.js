@@ -117,8 +117,8 @@ export class Transcript {
   scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroll;
     const { top, height, view } = this.size;
-    if (this.left < NEAR) this.following = true;
-    else if (scrollTop < top && scrollHeight === height && clientHeight === view) this.following = false;
+    if (scrollTop < top && scrollHeight === height && clientHeight === view) this.following = false; // however little
+    else if (this.left < NEAR) this.following = true;
     this.follow();
   }
 
