@@ -319,6 +319,8 @@ def test_a_worker_that_stands_still_in_a_spoken_conversation_is_noticed(opened: 
     page = opened.page(microphone=recording(opened.folder / "microphone.wav", silence(300_000)))
     page.find("talk").click()
     page.until(lambda: page.status == "Listening")
+    page.driver.execute_async_script("setTimeout(arguments[0], 25_000)")  # nobody says anything: that is no such worker
+    assert (page.status, page.alert) == ("Listening", "")
     with opened.frozen():
         page.until(lambda: page.status == "No answer")
         page.resize(320, 568, touch=True)
