@@ -88,15 +88,20 @@ class Service:
         self.calls = BrowserCalls(self.client, options, max_calls=20, max_per_visitor=2)
         self._secrets = Allowance(most=60, most_per_visitor=5, seconds=_SECRET_SECONDS)
 
+    @property
+    def answers(self) -> tuple[str, str]:
+        """Who answers: in brief, and in a sentence."""
+        return ("Embedded server", _BY_RULES) if self._embedded else _who_answers(self.client)
+
     def page(self, name: str, *, voice: bool) -> bytes:
         """A page of ``web_page/`` with who answers.
 
         ``voice``: whether the application has ``/talk``, the microphone's end of the line.
         """
         text = (PAGE / name).read_text(encoding="utf-8")
-        brief, sentence = _who_answers(self.client)
-        if self._embedded:
-            brief, sentence = "Embedded server", _NO_SOUND if name == "call.html" else _BY_RULES
+        brief, sentence = self.answers
+        if self._embedded and name == "call.html":
+            sentence = _NO_SOUND
         text = text.replace("<!-- answers in brief -->", html.escape(brief))
         text = text.replace("<!-- answers -->", html.escape(sentence))
         return (text if voice else text.replace("<html ", '<html data-voice="none" ', 1)).encode()
@@ -238,7 +243,6 @@ def _embedded(stack: ExitStack) -> RealtimeConversationClient:
 
 
 def _who_answers(client: RealtimeConversationClient) -> tuple[str, str]:
-    """In brief, and in a sentence."""
     model = (client.model or "a model").replace("-", "\N{NON-BREAKING HYPHEN}")
     host = urlsplit(client.endpoint.base_url).hostname or ""
     if host == "api.openai.com" or host.endswith(".api.openai.com"):
