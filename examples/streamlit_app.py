@@ -48,8 +48,9 @@ export default ({ parentElement, data, setStateValue }) => {
 def page() -> None:
     """What is run at each interaction."""
     st.title("Ask, or talk")
-    st.caption(service().answers[1])
-    above = st.container()  # for the button, which stays where it is while messages come
+    st.caption(service().who_answers()[1])
+    with st.bottom:
+        below = st.container()  # for the button, which stays in sight, and where it is
     messages = st.session_state.setdefault("messages", [])
     for message in messages:
         show(message)
@@ -61,7 +62,7 @@ def page() -> None:
             ask(messages, asked.text)
     except RealtimeSyncError as error:
         st.error(public_error(error).message)
-    with above:
+    with below:
         live_button()(data=told(messages), key="live", on_said_change=take_over)
 
 
