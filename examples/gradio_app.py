@@ -3,9 +3,9 @@
     .venv/bin/pip install -e ".[voice,apps]"
     .venv/bin/python examples/gradio_app.py          # http://127.0.0.1:7860
 
-A question opens a session in a ``with``, which is left when the answer is finished, or the page. A spoken conversation has
-a session as long as its WebSocket lives (``asgi_voice.py``): Gradio's own streaming cannot take back sound that it has
-sent, so nobody could interrupt.
+A question opens a session in a ``with``, which is left when the answer is finished, or the page. A spoken conversation
+has a session as long as its WebSocket lives (``asgi_voice.py``): Gradio's own streaming cannot take back sound that it
+has sent, so nobody could interrupt.
 
 A browser gives a page its microphone on localhost and over https only. Behind a proxy, tell the public name as
 VOICE_ALLOWED_HOSTS=voice.example.com.
@@ -60,11 +60,13 @@ def ask_in_writing(question: str, messages: Messages, visitor: str) -> Iterator[
     asked, answer = [*messages, {"role": "user", "text": question}], ""
     yield {box: None, chat: shown(asked)}
     made = service()
-    with made.texts.hold(made.open_text_session, visitor=visitor) as session:
-        with session.respond([*remembered(messages[-20:]), question]) as response:
-            for text in response.text_deltas():
-                answer += text
-                yield {chat: shown([*asked, {"role": "assistant", "text": answer}])}
+    with (
+        made.texts.hold(made.open_text_session, visitor=visitor) as session,
+        session.respond(remembered(asked[-20:])) as response,
+    ):
+        for text in response.text_deltas():
+            answer += text
+            yield {chat: shown([*asked, {"role": "assistant", "text": answer}])}
     yield told([*asked, {"role": "assistant", "text": answer}])
 
 

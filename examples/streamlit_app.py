@@ -4,8 +4,8 @@
     .venv/bin/streamlit run examples/streamlit_app.py
 
 Streamlit runs ``page()`` anew at each interaction. The conversation outlives that, in ``st.session_state``; no session
-does. A question opens one in a ``with``: a rerun in the middle of the answer leaves it, which cancels the answer. A spoken
-conversation has a session as long as the browser's WebSocket lives, beside all reruns.
+does. A question opens one in a ``with``: a rerun in the middle of the answer leaves it, which cancels the answer. A
+spoken conversation has a session as long as the browser's WebSocket lives, beside all reruns (``asgi_voice.py``).
 
 A browser gives a page its microphone on localhost and over https only. Behind a proxy, tell the public name as
 VOICE_ALLOWED_HOSTS=voice.example.com.
@@ -68,12 +68,16 @@ def page() -> None:
 
 def ask(messages: list[dict[str, Any]], question: str) -> None:
     """In writing; the answer appears while it is written."""
-    show({"role": "user", "text": question})
+    asked = {"role": "user", "text": question}
+    show(asked)
     made = service()
-    with made.texts.hold(made.open_text_session, visitor=visitor()) as session, st.chat_message("assistant"):
-        with session.respond([*remembered(told(messages)), question]) as response:
-            answer = st.write_stream(response.text_deltas())
-    messages += [{"role": "user", "text": question}, {"role": "assistant", "text": answer}]
+    with (
+        made.texts.hold(made.open_text_session, visitor=visitor()) as session,
+        session.respond(remembered(told([*messages, asked]))) as response,
+        st.chat_message("assistant"),
+    ):
+        answer = st.write_stream(response.text_deltas())
+    messages += [asked, {"role": "assistant", "text": answer}]
 
 
 def ask_recording(messages: list[dict[str, Any]], recording: io.BytesIO) -> None:
