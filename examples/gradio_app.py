@@ -29,6 +29,7 @@ from realtime_sync.web.http_errors import public_error
 
 Messages = list[dict[str, str]]  # as the model is told them: {"role": ..., "text": ...}
 
+EMPTY = {"text": "", "files": []}  # the box
 LIVE_CSS = """
 .live { display: flex; flex-wrap: wrap; gap: 0.5rem; align-items: center; }
 .live button { padding: 0.4rem 1rem; border-radius: var(--button-large-radius); cursor: pointer;
@@ -58,7 +59,7 @@ def ask(question: dict[str, Any], messages: Messages, request: gr.Request) -> It
 def ask_in_writing(question: str, messages: Messages, visitor: str) -> Iterator[dict[Any, Any]]:
     """The answer appears while it is written."""
     asked, answer = [*messages, {"role": "user", "text": question}], ""
-    yield {box: None, chat: shown(asked)}
+    yield {box: EMPTY, chat: shown(asked)}
     made = service()
     with (
         made.texts.hold(made.open_text_session, visitor=visitor) as session,
@@ -72,7 +73,7 @@ def ask_in_writing(question: str, messages: Messages, visitor: str) -> Iterator[
 
 def ask_recording(recording: Path, messages: Messages, visitor: str) -> Iterator[dict[Any, Any]]:
     """The answer plays by itself."""
-    yield {box: None, chat: shown([*messages, {"role": "user", "text": "…"}])}
+    yield {box: EMPTY, chat: shown([*messages, {"role": "user", "text": "…"}])}
     made = service()
     with made.texts.hold(made.open_recording_session, visitor=visitor) as session:
         session.add_history(remembered(messages[-20:]))
