@@ -12,27 +12,32 @@ import logging
 import os
 import threading
 import time
-from contextlib import ExitStack, suppress
+from collections import deque
+from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
+import attrs
 from demo_client import environment_tells_something
 
 from realtime_sync import (
     ConversationItem,
     ConversationSessionOptions,
+    FunctionTool,
     InputTranscriptionOptions,
     InvalidInputError,
     OpenAIClient,
     RealtimeConversationClient,
     RealtimeConversationSession,
-    RealtimeSyncError,
+    TooManySessionsError,
     TurnDetectionOptions,
     function_tool,
 )
 from realtime_sync.web.background import BackgroundSessions
+from realtime_sync.web.calls import BrowserCall, BrowserCalls
 from realtime_sync.web.sse import EventStream, sse_events
 
 PAGE = Path(__file__).parent / "web_page"
@@ -65,15 +70,23 @@ class Service:
     """The client, and the sessions that requests have opened.
 
     ``client``: None is the one that the environment tells, or without a key the embedded server in this process.
+    ``tools``: what the model may call while it is talked to.
     """
 
-    def __init__(self, client: Optional[RealtimeConversationClient] = None) -> None:
+    def __init__(
+        self, client: Optional[RealtimeConversationClient] = None, tools: Sequence[FunctionTool[..., Any]] = ()
+    ) -> None:
+        self._tools = tools
         self._stack = ExitStack()
         self._embedded = client is None and not environment_tells_something()
         self.client = client or (_embedded(self._stack) if self._embedded else RealtimeConversationClient.from_env())
         # Apart, because a restart lets a text be finished, while a conversation may go on for an hour.
         self.texts = BackgroundSessions(max_sessions=100, max_per_visitor=20)
         self.voices = BackgroundSessions(max_sessions=20, max_per_visitor=4)
+        # Apart from the voices, because an offer costs a browser nothing, and a voice its microphone's sound.
+        options = attrs.evolve(_voice_options(), tools=[local_time])
+        self.calls = BrowserCalls(self.client, options, max_calls=20, max_per_visitor=2)
+        self._secrets = Allowance(most=60, most_per_visitor=5, seconds=_SECRET_SECONDS)
 
     def page(self, name: str, *, voice: bool) -> bytes:
         """A page of ``web_page/`` with who answers.
@@ -119,39 +132,36 @@ class Service:
 
     def open_voice_session(self) -> RealtimeConversationSession:
         """A session to be talked to: it listens for the ends of turns, and writes down what it hears."""
-        return self.client.start_conversation_session(_voice_options())
+        return self.client.start_conversation_session(_voice_options(self._tools))
 
-    def create_secret(self) -> dict[str, object]:
-        """A key with which a browser may open one session of its own, and that is of no use after a minute."""
+    def create_secret(self, visitor: str) -> dict[str, object]:
+        """A key with which a browser may open one session of its own, and that is of no use after a minute.
+
+        What a browser does with it is not seen here, so keys are counted. Raises ``TooManySessionsError``.
+        """
+        self._secrets.take(visitor)
         secret = self.client.create_client_secret(_voice_options(), expires_after=_SECRET_SECONDS)
         return {"value": secret.value, "expires_at": secret.expires_at}
 
-    def exchange(self, offer: bytes, visitor: str) -> str:
+    def exchange(self, offer: bytes, visitor: str) -> BrowserCall:
         """The answer to a browser's WebRTC offer (SDP). The tools of the call are run here, the sound goes past us.
 
-        Raises ``InvalidInputError`` for what is no offer, and what the service has against it.
+        Raises ``InvalidInputError`` for what is no offer, ``TooManySessionsError``, and what the service has
+        against it.
         """
         if not 0 < len(offer) <= _MAX_OFFER:
             raise InvalidInputError(f"an offer has 1 to {_MAX_OFFER} bytes of SDP, not {len(offer)}")
         text = offer.decode("utf-8", "replace")
         if not text.startswith("v=0") or "\nm=audio " not in text:
             raise InvalidInputError("this is no WebRTC offer: expected SDP (v=0 ...) with an audio section")
-        call = self.client.calls.create(text, _voice_options())
-        try:
-            self.voices.start(
-                lambda: self.client.attach(call.id), lambda session: session.run_tools([local_time]), visitor=visitor
-            )
-        except BaseException:
-            with suppress(RealtimeSyncError):
-                self.client.calls.hangup(call.id)
-            raise
-        return call.sdp
+        return self.calls.create(text, visitor=visitor)
 
     def shut_down(self, grace: float = 10.0) -> None:
         """End conversations now, and texts after ``grace`` seconds; requests that are still taken may begin new ones.
 
         A server that has no request left may end before that, and calls ``close()``.
         """
+        self.calls.close()
         self.voices.close()
         time.sleep(grace)
         self.texts.close()
@@ -160,6 +170,30 @@ class Service:
         """End everything."""
         self.shut_down(0)
         self._stack.close()
+
+
+class Allowance:
+    """So many of something within so many seconds, for each visitor and for all of them. For one process."""
+
+    def __init__(self, *, most: int, most_per_visitor: int, seconds: float) -> None:
+        self.most, self.most_per_visitor, self._seconds = most, most_per_visitor, seconds
+        self._lock = threading.Lock()  # guards _taken
+        self._taken: deque[tuple[float, str]] = deque()  # when, and by whom
+
+    def take(self, visitor: str) -> None:
+        """One of them. Raises ``TooManySessionsError``."""
+        with self._lock:
+            now = time.monotonic()
+            while self._taken and self._taken[0][0] <= now - self._seconds:
+                self._taken.popleft()
+            if len(self._taken) >= self.most or self._of(visitor) >= self.most_per_visitor:
+                raise TooManySessionsError(
+                    f"no more than {self.most_per_visitor} in {self._seconds:g} s of one visitor"
+                )
+            self._taken.append((now, visitor))
+
+    def _of(self, visitor: str) -> int:
+        return sum(one == visitor for _, one in self._taken)
 
 
 def visitor_at(address: Optional[str]) -> str:
@@ -216,8 +250,9 @@ def _who_answers(client: RealtimeConversationClient) -> tuple[str, str]:
     return model, f"Answers come from a server of this site, as {model}. They can be wrong."
 
 
-def _voice_options() -> ConversationSessionOptions:
+def _voice_options(tools: Sequence[FunctionTool[..., Any]] = ()) -> ConversationSessionOptions:
     return ConversationSessionOptions(
+        tools=list(tools),
         instructions=_INSTRUCTIONS,
         turn_detection_options=TurnDetectionOptions.server_vad(silence_duration_ms=500),
         input_transcription_options=InputTranscriptionOptions(model="gpt-transcribe"),

@@ -31,6 +31,7 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.budget import Budget as Budget
     from realtime_sync.client import RealtimeConversationClient as RealtimeConversationClient
     from realtime_sync.conversation import Conversation as Conversation
+    from realtime_sync.conversation.compact import CompactConversation as CompactConversation
     from realtime_sync.conversation.live.conversation import LiveConversation as LiveConversation
     from realtime_sync.conversation.live.fragments import LiveFragment as LiveFragment
     from realtime_sync.conversation.live.turns import LiveTurn as LiveTurn
@@ -60,6 +61,8 @@ if _typing.TYPE_CHECKING:
     from realtime_sync.endpoint.credentials import TokenCredential as TokenCredential
     from realtime_sync.endpoint.endpoint import Endpoint as Endpoint
     from realtime_sync.errors import *  # noqa: F403
+    from realtime_sync.fallback.service import EndpointHealth as EndpointHealth
+    from realtime_sync.fallback.settings import FallbackSettings as FallbackSettings
     from realtime_sync.live.decisions_backend import DecisionsBackend as DecisionsBackend
     from realtime_sync.live.decisions_backend import MadeDecision as MadeDecision
     from realtime_sync.live.delegation_requests import DelegationRequest as DelegationRequest
@@ -144,6 +147,7 @@ _LATE = {
     "client": "RealtimeConversationClient",
     "starting": "ConnectionSettings",
     "conversation": "Conversation",
+    "conversation.compact": "CompactConversation",
     "conversation.live.conversation": "LiveConversation",
     "conversation.live.fragments": "LiveFragment",
     "conversation.live.turns": "LiveTurn LiveTurnCollector",
@@ -161,6 +165,8 @@ _LATE = {
     "endpoint.connect": "ConnectRetries",
     "endpoint.credentials": "Credential TokenCredential",
     "endpoint.endpoint": "Endpoint",
+    "fallback.service": "EndpointHealth",
+    "fallback.settings": "FallbackSettings",
     "live.decisions_backend": "DecisionsBackend MadeDecision",
     "live.delegation_requests": "DelegationRequest DelegationStream",
     "live.handles": "LiveClip",

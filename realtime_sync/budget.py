@@ -17,6 +17,7 @@ from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.streams import End
 from realtime_sync.errors import BudgetExceededError, ConfigurationError, NoMoreThreadsError, RealtimeSyncError
 from realtime_sync.protocol.commands import ResponseCancelCommand
+from realtime_sync.protocol.connection_updates import SessionReconnectedUpdate
 from realtime_sync.protocol.options import InputTranscriptionOptions, SessionOptions, TranscriptionSessionOptions
 from realtime_sync.protocol.resources import RealtimeSession, TranscriptionUsage
 from realtime_sync.protocol.update_base import ConversationUpdate, SessionUpdateBase
@@ -111,6 +112,9 @@ class Budget:
         """Count what an update reports. Raises ``ConfigurationError`` at the first usage that has no price."""
         if isinstance(update, SessionUpdateBase):
             self.note_session(update.session)
+        elif isinstance(update, SessionReconnectedUpdate):
+            if isinstance(update.session, RealtimeSession):  # perhaps with another model, at another service
+                self.note_session(update.session)
         elif isinstance(update, ResponseDoneUpdate) and self._is_new(update.response_id):
             self._count_response(update)
         elif isinstance(update, _Transcribed) and self._is_new(

@@ -1,14 +1,13 @@
 """Clients: a model at an endpoint, with a credential; sessions are started from here (``starting.py``).
 
-No state but ``OpenSessions``, which has the lock. What few sessions need (REST, GPT-Live) is imported where it is asked
-for; see ``lazy.py``.
+No state but ``OpenSessions``, which has the lock. What few sessions need (REST) is imported where it is asked for; see
+``lazy.py``. GPT-Live's half of a client is in ``live_client.py``.
 """
 
 from __future__ import annotations
 
-import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn, Optional, TypeVar, Union
 
 import attrs
@@ -18,9 +17,9 @@ from realtime_sync.boundary import public_call
 from realtime_sync.endpoint.credentials import Credential
 from realtime_sync.endpoint.endpoint import Additions, Endpoint
 from realtime_sync.endpoint.environment import from_environment
+from realtime_sync.live_client import LiveClient
 from realtime_sync.models import ConversationModelName, TranscriptionModelName, TranslationModelName
 from realtime_sync.open_sessions import OpenSessions
-from realtime_sync.protocol.audio_options import AudioFormat
 from realtime_sync.protocol.options import (
     ConversationSessionOptions,
     SessionOptions,
@@ -35,14 +34,13 @@ from realtime_sync.transport.urls import show_url
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
-    from realtime_sync.live.delegated_work import GivenDelegate
-    from realtime_sync.live.session import LiveSession
-    from realtime_sync.protocol.live.options import LiveSessionOptions
+    from realtime_sync.fallback.chain import Chain
+    from realtime_sync.fallback.service import EndpointHealth, Service
+    from realtime_sync.fallback.settings import FallbackSettings
     from realtime_sync.reconnect.policy import Reconnect
+    from realtime_sync.reconnect.ways import Ways
     from realtime_sync.rest.calls import Calls
     from realtime_sync.rest.client_secrets import SessionClientSecret
-    from realtime_sync.rest.http import RestClient
-    from realtime_sync.rest.live import LiveCalls
 
 C = TypeVar("C", bound="RealtimeConversationClient")
 
@@ -50,7 +48,7 @@ _LIKE_A_KEY = re.compile(r"(?:sk|ek|rk)[-_]\w")
 
 
 @reportable
-class RealtimeConversationClient:
+class RealtimeConversationClient(LiveClient):
     """Starts sessions with one model at one endpoint. Holds no connection; cheap to make, safe to share.
 
     Made by ``OpenAIClient(...)`` or ``AzureOpenAIClient(...)``, by ``RealtimeConversationClient.from_env()``, or of an
@@ -90,6 +88,7 @@ class RealtimeConversationClient:
         self.endpoint = endpoint if isinstance(endpoint, Endpoint) else Endpoint.openai(endpoint)
         self.settings = settings or ConnectionSettings()
         self._sessions = OpenSessions()
+        self._chain: Optional[Chain] = None
 
     @classmethod
     @public_call
@@ -157,9 +156,8 @@ class RealtimeConversationClient:
             WaitTimeoutError: The service did not acknowledge ``options``.
             ConnectionClosedError: The connection ended before it acknowledged ``options``.
         """
-        model = self.model if call_id is None else None
         return self._start(
-            options, reconnect, recording, client_secret, headers, query, budget=budget, model=model, call_id=call_id
+            options, reconnect, recording, client_secret, headers, query, budget=budget, call_id=call_id, converses=True
         )
 
     @public_call
@@ -243,219 +241,10 @@ class RealtimeConversationClient:
             InvalidInputError: The target language is empty, or was given twice.
             RealtimeSyncError: As ``start_conversation_session``.
         """
-        settings, model = with_translation(options, target_language), model or self.model
+        settings = with_translation(options, target_language)
         return self._start(
             settings, reconnect, recording, client_secret, headers, query, budget=budget, model=model, translation=True
         )
-
-    @public_call
-    @discreet
-    def start_live_session(
-        self,
-        options: Optional[LiveSessionOptions] = None,
-        *,
-        model: Optional[str] = None,
-        delegate: Optional[GivenDelegate] = None,
-        delegate_concurrency: int = 1,
-        delegate_timeout: Optional[float] = 120.0,
-        reconnect: Union[bool, Reconnect] = False,
-        budget: Union[float, Budget, None] = None,
-        recording: Optional[Recorded] = None,
-        keep_clock: bool = True,
-        headers: Optional[Additions] = None,
-        query: Optional[Additions] = None,
-    ) -> LiveSession:
-        """Start a GPT-Live session: the model listens while it speaks, and takes and leaves the turn by itself.
-
-        Args:
-            options: Settings, all fixed from the start on, such as ``LiveSessionOptions(instructions="Be brief.")``;
-                None: the service's defaults.
-            model: The model (Azure: the deployment), before that of ``options``. None: that of ``options``, else
-                ``OPENAI_LIVE_MODEL``, else ``"gpt-live-1.1"``. The client's own model, which converses in another
-                protocol, is not used.
-            delegate: Does the work that the model hands over: a function that takes a ``DelegationRequest``, on a
-                thread of its own, and whose text the model says; a ``ResponsesBackend``; or a ``DecisionsBackend``.
-                None: you do, by ``session.delegations()``.
-            delegate_concurrency: For how many delegations at once the function is called; the others wait, because the
-                next one is often a continuation of the sentence before.
-            delegate_timeout: Seconds that the function may take; then the model says that it could not be done, and
-                what the function returns is dropped. None: no limit.
-            reconnect: As in ``start_conversation_session``, but for how: a session that is stored is forked, and knows
-                all that was said; else a new one begins with the newest words as its history. Commands in flight are
-                not sent again, and sound is not held; ``SessionReconnectedUpdate.losses`` tells what is lost.
-            budget: As there. The session is billed by the second, also while nobody speaks, and where the service
-                reports no usage, time since the first audio counts.
-            recording: As there.
-            keep_clock: True sends silence whenever nobody sends audio, because the service works only while audio
-                comes. False: you send audio all the time, or nothing happens.
-            headers: As there.
-            query: As there.
-
-        Returns:
-            The session; close it, or use it in a ``with``.
-
-        Raises:
-            WaitTimeoutError: The service did not start the session in time.
-            RealtimeSyncError: As ``start_conversation_session``.
-        """
-        from realtime_sync.endpoint.live_models import with_live_model
-        from realtime_sync.live.delegated_work import Delegating
-        from realtime_sync.live.start import LiveStart
-
-        return LiveStart(
-            open_sessions=self._sessions,
-            endpoint=self.endpoint,
-            settings=self.settings,
-            options=with_live_model(options, model, self.endpoint),
-            provisions=Provisions.of(reconnect, budget, recording),
-            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
-            keep_clock=keep_clock,
-            headers=headers,
-            query=query,
-        ).run()
-
-    @public_call
-    @discreet
-    def attach_live(
-        self,
-        session_id: str,
-        *,
-        delegate: Optional[GivenDelegate] = None,
-        delegate_concurrency: int = 1,
-        delegate_timeout: Optional[float] = 120.0,
-        recording: Optional[Recorded] = None,
-        headers: Optional[Additions] = None,
-        query: Optional[Additions] = None,
-    ) -> LiveSession:
-        """Join a GPT-Live session of a browser's or a telephone's, to watch it, to steer it and to work for it.
-
-        The session is told the last seconds again, and hears both sides. It cannot be sent audio; all its other methods
-        work. It ends with the one that it has joined; closing it does not end that one (``live_calls.hangup`` does).
-
-        Args:
-            session_id: The id (``live_...``): that of ``live_calls.create`` or ``dial``, or the webhook's, after
-                ``live_calls.accept``.
-            delegate: As in ``start_live_session``, and so are all other arguments. If the session was made with a
-                backend (``live_calls.create(..., delegate=backend)``), that one: its functions are called here.
-            delegate_concurrency: As there.
-            delegate_timeout: As there.
-            recording: As there.
-            headers: As there.
-            query: As there.
-
-        Returns:
-            The session; close it, or use it in a ``with``.
-
-        Raises:
-            NotFoundError: There is no such session, or it has ended.
-            InvalidInputError: ``session_id`` cannot be one.
-            RealtimeSyncError: As ``start_live_session``.
-        """
-        from realtime_sync.live.delegated_work import Delegating
-        from realtime_sync.live.doors import LiveAttach
-
-        return LiveAttach.of(
-            session_id,
-            open_sessions=self._sessions,
-            endpoint=self.endpoint,
-            settings=self.settings,
-            provisions=Provisions.of(False, None, recording),
-            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
-            headers=headers,
-            query=query,
-        ).run()
-
-    @public_call
-    @discreet
-    def fork_live(
-        self,
-        session_id: str,
-        *,
-        store: Optional[bool] = None,
-        audio_format: Union[AudioFormat, str, None] = None,
-        delegate: Optional[GivenDelegate] = None,
-        delegate_concurrency: int = 1,
-        delegate_timeout: Optional[float] = 120.0,
-        reconnect: Union[bool, Reconnect] = False,
-        budget: Union[float, Budget, None] = None,
-        recording: Optional[Recorded] = None,
-        keep_clock: bool = True,
-        headers: Optional[Additions] = None,
-        query: Optional[Additions] = None,
-    ) -> LiveSession:
-        """Go on with a GPT-Live session that was stored (``store=True``) and has ended, in a new one.
-
-        The new session knows what was said, and has the old one's settings. What was worked on at its end is lost. The
-        service keeps a stored session for 30 days.
-
-        Args:
-            session_id: The id of the old session.
-            store: Whether the new one is stored, too. None: as the old one.
-            audio_format: As in ``LiveSessionOptions``. None: as in the old one.
-            delegate: As in ``start_live_session``, and so are all other arguments; of the kind that the old one had.
-                The settings of a ``ResponsesBackend`` are laid over the old ones.
-            delegate_concurrency: As there.
-            delegate_timeout: As there.
-            reconnect: As there.
-            budget: As there.
-            recording: As there.
-            keep_clock: As there.
-            headers: As there.
-            query: As there.
-
-        Returns:
-            The session; close it, or use it in a ``with``.
-
-        Raises:
-            NotFoundError: No such session was stored.
-            InvalidInputError: ``session_id`` cannot be one.
-            RealtimeSyncError: As ``start_live_session``.
-        """
-        from realtime_sync.live.delegated_work import Delegating
-        from realtime_sync.live.doors import LiveFork
-
-        return LiveFork.of(
-            session_id,
-            store,
-            audio_format,
-            open_sessions=self._sessions,
-            endpoint=self.endpoint,
-            settings=self.settings,
-            provisions=Provisions.of(reconnect, budget, recording),
-            delegating=Delegating(delegate, delegate_concurrency, delegate_timeout),
-            keep_clock=keep_clock,
-            headers=headers,
-            query=query,
-        ).run()
-
-    @property
-    def live_calls(self) -> LiveCalls:
-        """GPT-Live sessions of browsers (WebRTC) and telephones (SIP): make, accept, reject, transfer, end them."""
-        from realtime_sync.rest.live import LiveCalls
-
-        return LiveCalls(self._rest(), self._sessions.cancellable)
-
-    @public_call
-    @discreet
-    def download_live_recording(self, session_id: str, path: Union[str, os.PathLike[str]]) -> None:
-        """Save the recording of a GPT-Live session that was stored and has ended: WAV, left the user, right the model.
-
-        The file is new or replaces an older one, once all of it is there; only its owner may read it. ``Timeouts.rest``
-        is for each piece of it.
-
-        Args:
-            session_id: The id of the session.
-            path: The file.
-
-        Raises:
-            NotFoundError: The service has no recording of such a session.
-            InvalidInputError: The file cannot be written, or ``session_id`` cannot be one.
-            ConnectionFailedError: The request failed, as at a session's start.
-        """
-        from realtime_sync.live.downloads import download_recording
-
-        with self._sessions.cancellable() as cancellation:
-            download_recording(self._rest(), session_id, path, cancellation)
 
     @public_call
     @discreet
@@ -529,6 +318,50 @@ class RealtimeConversationClient:
         with self._sessions.cancellable() as cancellation:
             return create_client_secret(self._rest(), options, self.model, expires_after, cancellation)
 
+    @public_call
+    def with_fallbacks(
+        self, clients: Sequence[RealtimeConversationClient], *, settings: Optional[FallbackSettings] = None
+    ) -> RealtimeConversationClient:
+        """A client of this service and of others, which starts a session at the next one if one refuses or is down.
+
+        With ``reconnect=`` a session that has lost its connection goes on at the next one, too, with its settings and
+        its history; ``SessionReconnectedUpdate`` tells so (``moved``, ``endpoint``). Each service keeps its own
+        credential, model, dialect and connection settings. A service that is down is left alone for a while, then
+        tried again by the next session, and all go back to it: new sessions at once, a running one when it needs a new
+        connection anyway. Make it once, and share it: it remembers which services are down.
+
+        What belongs to one service goes to the first one: calls, client secrets, joining calls, and the arguments
+        ``client_secret``, ``headers`` and ``query`` of a session's start. A GPT-Live session, too, is started at the
+        next one; then it stays there.
+
+        Args:
+            clients: The clients of the other services, in the order in which they are tried. Only what they are made of
+                is used: closing them does not end the new client's sessions, and closing the new one does not end
+                theirs.
+            settings: When a service counts as down; None: ``FallbackSettings()``.
+
+        Returns:
+            A new client, with sessions of its own to close.
+
+        Raises:
+            ConfigurationError: There is no other client, one is closed, is there twice, or has fallbacks itself.
+        """
+        from realtime_sync.fallback.chain import Chain
+        from realtime_sync.fallback.settings import FallbackSettings
+
+        if settings is not None and not isinstance(settings, FallbackSettings):
+            raise errors.ConfigurationError(f"settings must be a FallbackSettings(...) or None, not {settings!r:.60}")
+        _check_fallbacks(self, clients)
+        combined = RealtimeConversationClient(self.model, self.endpoint, settings=self.settings)
+        where = [(each.model, each.endpoint, each.settings) for each in (self, *clients)]
+        combined._chain = Chain(where, settings or FallbackSettings())
+        return combined
+
+    @property
+    def health(self) -> Sequence[EndpointHealth]:
+        """What is known of the services of a client ``with_fallbacks``, in order; empty for another client."""
+        return () if self._chain is None else [service.health() for service in self._chain.services]
+
     def close(self) -> None:
         """End all sessions of this client, and attempts to start one, from any thread. Idempotent.
 
@@ -551,6 +384,8 @@ class RealtimeConversationClient:
         )
 
     def __repr__(self) -> str:
+        if self._chain is not None:
+            return f"<RealtimeConversationClient {self._chain!r}>"
         where = f"{show_url(self.endpoint.base_url)} ({self.endpoint.flavour})"
         return f"<RealtimeConversationClient {self.model or '(no model)'} at {where}>"
 
@@ -568,25 +403,55 @@ class RealtimeConversationClient:
         call_id: Optional[str] = None,
         intent: Optional[str] = None,
         translation: bool = False,
+        converses: bool = False,
     ) -> RealtimeConversationSession:
-        endpoint = self.endpoint
-        if secret is not None:
-            endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
-        return Start(
-            open_sessions=self._sessions,
-            endpoint=endpoint,
-            settings=self.settings,
-            options=options,
-            provisions=Provisions.of(reconnect, budget, recording),
-            headers=headers,
-            query=query,
-            model=model,
-            call_id=call_id,
-            intent=intent,
-            translation=translation,
-        ).run()
+        """Start a session. ``model``: before the client's own, which is used if it converses or translates."""
+        provisions = Provisions.of(reconnect, budget, recording)
 
-    def _rest(self) -> RestClient:
-        from realtime_sync.rest.http import RestClient
+        def start_at(where: Union[RealtimeConversationClient, Service], ways: Optional[Ways] = None) -> Start:
+            ours = where.endpoint is self.endpoint  # what the caller gave may be a secret: it is for this service alone
+            endpoint = where.endpoint
+            if ours and secret is not None:
+                endpoint = attrs.evolve(endpoint, credential=secret, credential_kind="token")
+            own_model = (converses and call_id is None) or translation
+            return Start(
+                open_sessions=self._sessions,
+                endpoint=endpoint,
+                settings=where.settings,
+                options=options,
+                provisions=provisions,
+                headers=headers if ours else None,
+                query=query if ours else None,
+                model=model or (where.model if own_model else None),
+                call_id=call_id,
+                intent=intent,
+                translation=translation,
+                ways=ways,
+            )
 
-        return RestClient(endpoint=self.endpoint, timeouts=self.settings.timeouts, retries=self.settings.retries)
+        if self._chain is None or call_id is not None:
+            return start_at(self).run()
+        return self._chain.start_conversation(start_at, provisions)
+
+
+def _check_fallbacks(first: RealtimeConversationClient, clients: Sequence[RealtimeConversationClient]) -> None:
+    """Raise ``ConfigurationError`` unless these are clients that ``first`` can fall back to."""
+    if not isinstance(clients, (list, tuple)) or not clients:
+        raise errors.ConfigurationError(
+            f"with_fallbacks() takes a list of other clients, and at least one, not {clients!r:.100}"
+        )
+    seen: list[RealtimeConversationClient] = []
+    for number, client in enumerate((first, *clients)):
+        name = "the client itself" if number == 0 else f"fallback {number}"
+        if not isinstance(client, RealtimeConversationClient):
+            raise errors.ConfigurationError(
+                f"{name} must be a client of a model, not {client!r:.100}: a service makes one by "
+                "get_realtime_conversation_client(model)"
+            )
+        if client._chain is not None:
+            raise errors.ConfigurationError(f"{name} has fallbacks already: give all clients in one list")
+        if client._sessions.closed:
+            raise errors.ConfigurationError(f"{name} was closed ({client!r}): make another one")
+        if any(client.endpoint is other.endpoint and client.model == other.model for other in seen):
+            raise errors.ConfigurationError(f"{name} is there twice ({client!r}): it could only fail twice")
+        seen.append(client)

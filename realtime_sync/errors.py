@@ -20,6 +20,7 @@
     │   ├── ConnectCancelledError                  ... because the client was closed meanwhile
     │   ├── TLSError                               ... certificate or TLS version refused
     │   ├── ProxyError                             ... the proxy refused or is unusable
+    │   ├── AllEndpointsFailedError                ... at any of the services of a client with fallbacks
     │   └── HandshakeError                         ... the server answered, and refused
     │       ├── AuthenticationError                401, 403, or the key is invalid
     │       ├── NotFoundError                      404, or the model is unknown
@@ -239,6 +240,18 @@ class TLSError(ConnectionFailedError):
 
 class ProxyError(ConnectionFailedError):
     """The proxy refused, cannot be spoken to, or needs a package that is not installed."""
+
+
+class AllEndpointsFailedError(ConnectionFailedError):
+    """No service of a client ``with_fallbacks`` could be used; the message names each, and why.
+
+    Attributes:
+        failures: The services in the order in which they were tried, each with its error.
+    """
+
+    def __init__(self, message: str, *, failures: Sequence[tuple[str, RealtimeSyncError]]) -> None:
+        super().__init__(message)
+        self.failures = tuple(failures)
 
 
 class HandshakeError(ConnectionFailedError):

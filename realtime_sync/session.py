@@ -89,7 +89,7 @@ class RealtimeConversationSession(RealtimeWireSession):
 
     @property
     def client_request_id(self) -> Optional[str]:
-        """The id that Azure's support asks for (``x-ms-client-request-id``); None on other services."""
+        """The id that Azure's support asks for (``x-ms-client-request-id``); None if it was started elsewhere."""
         return self._client_request_id
 
     def _repr_html_(self) -> str:

@@ -11,10 +11,12 @@ from __future__ import annotations
 import functools
 import os
 from typing import TYPE_CHECKING, Callable, Optional, Union
+from urllib.parse import urlsplit
 
 import attrs
 
 import realtime_sync.errors as errors
+import realtime_sync.hooks as hooks
 from realtime_sync.advice import NamedFields
 from realtime_sync.checks import check_whole, validated_by
 from realtime_sync.core.commands import time_out
@@ -36,7 +38,9 @@ from realtime_sync.values import Value
 
 if TYPE_CHECKING:
     from realtime_sync.budget import Budget
+    from realtime_sync.core.observation import Observation, Scribe
     from realtime_sync.reconnect.policy import Reconnect
+    from realtime_sync.reconnect.ways import Ways
     from realtime_sync.recording import RecordingWriter
 
 Recorded = Union[str, os.PathLike[str], "RecordingWriter"]
@@ -44,6 +48,7 @@ Connect = Callable[..., Connection]
 """``connect(cancellation, retries=None)`` opens a connection; with ``retries`` in place of the client's."""
 
 _REFUSAL_SECONDS = 0.5
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -136,8 +141,35 @@ def with_request_id(endpoint: Endpoint, headers: Optional[Additions]) -> tuple[O
     return {"x-ms-client-request-id": request_id, **(headers or {})}, request_id
 
 
-def give_back(engine: Optional[Engine], writer: Optional[RecordingWriter]) -> None:
-    """End what a start that failed has begun: nobody else knows of it."""
+def observed(
+    endpoint: Endpoint,
+    protocol: str,
+    scribe: Callable[[Observation], Scribe],
+    *,
+    model: Optional[str],
+    beside: bool = False,
+) -> Optional[Observation]:
+    """Tell the hooks that a session begins; None if there are none. See ``hooks.py``."""
+    if not hooks.registered().hooks:
+        return None
+    from realtime_sync.core.observation import Observation
+
+    place = urlsplit(endpoint.base_url)
+    about = hooks.ObservedSession(
+        0, protocol, endpoint.flavour, place.hostname, place.port or _PORTS.get(place.scheme), beside, model
+    )
+    return Observation(hooks.registered(), about, scribe)
+
+
+def give_back(
+    engine: Optional[Engine],
+    writer: Optional[RecordingWriter],
+    observation: Optional[Observation],
+    error: BaseException,
+) -> None:
+    """End what a start that failed with this error has begun: nobody else knows of it."""
+    if observation is not None:
+        observation.start_failed(error)
     if engine is not None:
         engine.close(1000, "")
     elif writer is not None:
@@ -163,7 +195,8 @@ class Start:
     """A start of a session of the realtime protocol.
 
     ``options``: applied and acknowledged before the session is given to the caller; None: the service's defaults. Of
-    ``model``, ``call_id`` and ``intent`` one selects the session, see ``Endpoint.target``.
+    ``model``, ``call_id`` and ``intent`` one selects the session, see ``Endpoint.target``. ``ways``: where a session
+    that has lost its connection may go on; None: at the same endpoint.
     """
 
     open_sessions: OpenSessions
@@ -177,6 +210,7 @@ class Start:
     call_id: Optional[str] = None
     intent: Optional[str] = None
     translation: bool = False
+    ways: Optional[Ways] = None
 
     def __attrs_post_init__(self) -> None:
         """Check the options before anything is connected."""
@@ -187,11 +221,8 @@ class Start:
         check_is_not_live(self.endpoint, self.model)
         warn_of_ends(self.endpoint, self.model, self.options)
 
-    def run(self) -> RealtimeConversationSession:
-        """Connect, introduce, and return the session."""
-        policy, budget = self.provisions.policy, self.provisions.budget
-        if policy is not None:  # now, because from the connection on it must be quick
-            from realtime_sync.reconnect.reconnector import Reconnector
+    def opening(self) -> tuple[Connect, Optional[str]]:
+        """What opens the session's connections, and the id that it tells to Azure's support; on other services None."""
         headers, request_id = with_request_id(self.endpoint, self.headers)
         target = functools.partial(
             self.endpoint.target,
@@ -202,12 +233,26 @@ class Start:
             extra_headers=headers,
             extra_query=self.query,
         )
-        connect = connector(target, self.settings)
+        return connector(target, self.settings), request_id
+
+    def run(self, retries: Optional[ConnectRetries] = None) -> RealtimeConversationSession:
+        """Connect, introduce, and return the session. ``retries``: in place of those of the settings."""
+        policy, budget = self.provisions.policy, self.provisions.budget
+        if policy is not None:  # now, because from the connection on it must be quick
+            from realtime_sync.reconnect.reconnector import Reconnector
+            from realtime_sync.reconnect.ways import OneWay
+        connect, request_id = self.opening()
         self.open_sessions.check_usable()
-        writer = self.provisions.writer()
+        observation: Optional[Observation] = None
+        writer: Optional[RecordingWriter] = None
         engine: Optional[RealtimeEngine] = None
         try:
-            engine = self.open_sessions.connected(connect, functools.partial(self._engine, writer))
+            observation = observed(
+                self.endpoint, "realtime", self._scribe, model=self.model, beside=self.call_id is not None
+            )
+            writer = self.provisions.writer()
+            first = functools.partial(connect, retries=retries)
+            engine = self.open_sessions.connected(first, functools.partial(self._engine, writer, observation))
             session = RealtimeConversationSession(
                 engine, client_request_id=request_id, translation=self.translation, budget=budget
             )
@@ -216,16 +261,26 @@ class Start:
                 once = functools.partial(connect, retries=ConnectRetries(attempts=1))  # a reconnector's deadline holds
                 replays, greeting = self.call_id is None, self._greeting
                 continuous = self.translation
-                Reconnector(engine, policy, once, greeting=greeting, replays=replays, continuous=continuous).start()
+                ways = self.ways or OneWay(policy, once)
+                Reconnector(engine, policy, ways, greeting=greeting, replays=replays, continuous=continuous).start()
             return session
-        except BaseException:  # Ctrl-C, too
-            give_back(engine, writer)
+        except BaseException as error:  # Ctrl-C, too
+            give_back(engine, writer, observation, error)
             raise
 
-    def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> RealtimeEngine:
+    def _scribe(self, observation: Observation) -> Scribe:
+        from realtime_sync.core.observed_responses import ResponseScribe
+
+        return ResponseScribe(observation)
+
+    def _engine(
+        self, writer: Optional[RecordingWriter], observation: Optional[Observation], connection: Connection
+    ) -> RealtimeEngine:
         timeouts, limits = self.settings.timeouts, self.settings.limits
         state = RealtimeState(self.endpoint.dialect, timeouts.acknowledge, limits.conversation)
-        return RealtimeEngine(connection, state, timeouts=timeouts, limits=limits, recording=writer)
+        return RealtimeEngine(
+            connection, state, timeouts=timeouts, limits=limits, recording=writer, observation=observation
+        )
 
     @property
     def _greeting(self) -> float:

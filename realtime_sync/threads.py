@@ -100,6 +100,17 @@ def aside(work: Callable[[], None], name: str, within: float) -> None:
         work()
 
 
+def apart(work: Callable[[], None], name: str) -> None:
+    """Do ``work`` on a thread of its own, and wait for nothing; for finalisers, which run in the middle of anything.
+
+    ``work`` must raise nothing. If no thread can be started, it is done here.
+    """
+    try:
+        start_apart(threading.Thread(target=work, name=name, daemon=True), lambda problem: work() if problem else None)
+    except RuntimeError:
+        work()
+
+
 def aside_if_nested(close: Callable[P, None]) -> Callable[P, None]:
     """Have ``close`` run on a thread of its own if the caller's thread is inside of another call, see ``aside``."""
 

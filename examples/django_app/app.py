@@ -5,8 +5,9 @@
     ../.venv/bin/python -m django_app.app runserver                    # http://127.0.0.1:8000
     ../.venv/bin/gunicorn -c gunicorn_conf.py django_app.app:application
 
-Under WSGI a streaming view holds one thread. Serve this with WSGI: under ASGI (tried with uvicorn and Django 5.2 in
-2026-11) it works, but Django gathers a plain iterator before it sends it, and has an answer finished for who has left.
+    ../.venv/bin/uvicorn django_app.app:asgi --timeout-graceful-shutdown 15
+
+Under WSGI a streaming view holds one thread of the server's; under ASGI it gets one of its own.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import django
 from django.conf import settings
 from django.core.exceptions import SuspiciousOperation
+from django.core.handlers.asgi import ASGIHandler, ASGIRequest
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import execute_from_command_line
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, StreamingHttpResponse
@@ -30,6 +32,7 @@ from django.views.static import serve
 from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, service, visitor_at
 
 from realtime_sync import RealtimeSyncError
+from realtime_sync.web.asgi import asgi_stream
 from realtime_sync.web.http_errors import public_error
 from realtime_sync.web.sse import SSE_HEADERS
 
@@ -94,18 +97,31 @@ def call_page(request: HttpRequest) -> HttpResponse:
 def ask(request: HttpRequest) -> HttpResponseBase:
     if request.content_type != "application/json":
         return _refused(415, 'Send {"question": "..."} as application/json.')
-    return StreamingHttpResponse(service().answer(request.body, _visitor(request)), headers=SSE_HEADERS)
+    stream = service().answer(request.body, _visitor(request))
+    # Under ASGI, Django would gather a plain iterator before it sends it, and under WSGI an asynchronous one.
+    pieces = asgi_stream(stream) if isinstance(request, ASGIRequest) else stream
+    return StreamingHttpResponse(pieces, headers=SSE_HEADERS)
 
 
 def session(request: HttpRequest) -> HttpResponse:
     """For a browser's WebRTC: the answer to its offer, or a key with which it makes the call itself."""
     if request.content_type == "application/sdp":
-        return HttpResponse(
-            service().exchange(request.body, _visitor(request)), status=201, content_type="application/sdp"
-        )
+        call = service().exchange(request.body, _visitor(request))
+        location = {"Location": f"/session/{call.name}"}
+        return HttpResponse(call.sdp, status=201, content_type="application/sdp", headers=location)
     if request.content_type != "application/json":
         return _refused(415, "Send an offer as application/sdp, or {} as application/json to get a key.")
-    return JsonResponse(service().create_secret(), status=201, headers={"Cache-Control": "no-store"})
+    return JsonResponse(service().create_secret(_visitor(request)), status=201, headers={"Cache-Control": "no-store"})
+
+
+def taken(request: HttpRequest, name: str) -> HttpResponse:
+    """The page's sound is connected: somebody is there."""
+    return HttpResponse(status=204 if service().calls.taken(name, visitor=_visitor(request)) else 404)
+
+
+def hang_up(request: HttpRequest, name: str) -> HttpResponse:
+    """The page is left, or its person has hung up."""
+    return HttpResponse(status=204 if service().calls.hang_up(name, visitor=_visitor(request)) else 404)
 
 
 def _visitor(request: HttpRequest) -> str:
@@ -121,10 +137,13 @@ urlpatterns = [
     path("call", require_GET(ensure_csrf_cookie(call_page))),
     path("ask", require_POST(ask)),
     path("session", require_POST(session)),
+    path("session/<name>/taken", require_POST(taken)),
+    path("session/<name>/hangup", require_POST(hang_up)),
     # Good enough for some small files; larger sites let the web server do it, or WhiteNoise.
     re_path(r"^static/(?P<path>[a-z_]{1,30}\.[a-z]{1,4})$", require_GET(serve), {"document_root": PAGE}),
 ]
 application = WSGIHandler()
+asgi = ASGIHandler()
 
 if __name__ == "__main__":
     execute_from_command_line(sys.argv)

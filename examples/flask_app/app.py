@@ -63,12 +63,21 @@ def create_app(service: Optional[Service] = None) -> Flask:
     def session() -> ResponseReturnValue:
         """For a browser's WebRTC: the answer to its offer, or a key with which it makes the call itself."""
         if request.mimetype == "application/sdp":
-            return Response(
-                service.exchange(request.get_data(), visitor_at(request.remote_addr)), 201, mimetype="application/sdp"
-            )
+            call = service.exchange(request.get_data(), visitor_at(request.remote_addr))
+            return call.sdp, 201, {"Content-Type": "application/sdp", "Location": f"/session/{call.name}"}
         if request.mimetype != "application/json":
             abort(415, "Send an offer as application/sdp, or {} as application/json to get a key.")
-        return service.create_secret(), 201, {"Cache-Control": "no-store"}
+        return service.create_secret(visitor_at(request.remote_addr)), 201, {"Cache-Control": "no-store"}
+
+    @app.post("/session/<name>/taken")
+    def taken(name: str) -> ResponseReturnValue:
+        """The page's sound is connected: somebody is there."""
+        return "", 204 if service.calls.taken(name, visitor=visitor_at(request.remote_addr)) else 404
+
+    @app.post("/session/<name>/hangup")
+    def hang_up(name: str) -> ResponseReturnValue:
+        """The page is left, or its person has hung up."""
+        return "", 204 if service.calls.hang_up(name, visitor=visitor_at(request.remote_addr)) else 404
 
     def talk(socket: object) -> None:
         BrowserConversation(socket, service, visitor_at(request.remote_addr)).hold()

@@ -7,6 +7,7 @@ const transcript = new Transcript("call");
 const entries = new Map(); // by item
 let peer = null;
 let stream = null;
+let place = null; // where the application is told of this call
 
 function show(state, words) {
   find("status").dataset.state = state;
@@ -15,7 +16,15 @@ function show(state, words) {
   find("call").setAttribute("aria-pressed", String(Boolean(peer)));
 }
 
+// A beacon goes out also while the page is left; it has no headers, so Django finds its token in the body.
+function tell(what, where = place) {
+  const token = csrf()["X-CSRFToken"];
+  if (where) navigator.sendBeacon(`${where}/${what}`, new URLSearchParams(token ? { csrfmiddlewaretoken: token } : {}));
+}
+
 function hangUp(message) {
+  tell("hangup");
+  place = null;
   for (const said of entries.values()) said.finish("Not finished");
   for (const track of stream ? stream.getTracks() : []) track.stop();
   if (peer) peer.close();
@@ -36,7 +45,10 @@ async function call() {
   mine.ontrack = ({ streams }) => (find("sound").srcObject = streams[0]);
   mine.onconnectionstatechange = () => {
     if (mine !== peer) return;
-    if (mine.connectionState === "connected") show("listening", "Connected");
+    if (mine.connectionState === "connected") {
+      tell("taken");
+      show("listening", "Connected");
+    }
     if (mine.connectionState === "failed") hangUp("No connection for the sound came about between this browser and the model service.");
   };
   try {
@@ -48,7 +60,9 @@ async function call() {
     }
     stream = heard;
     for (const track of stream.getTracks()) mine.addTrack(track, stream);
-    mine.createDataChannel("oai-events").onmessage = ({ data }) => hear(JSON.parse(data));
+    const channel = mine.createDataChannel("oai-events");
+    channel.onmessage = ({ data }) => hear(JSON.parse(data));
+    channel.onclose = () => { if (mine === peer) hangUp("The call has ended."); };
     await mine.setLocalDescription(await mine.createOffer());
     const response = await fetch("/session", {
       method: "POST",
@@ -56,7 +70,13 @@ async function call() {
       body: mine.localDescription.sdp,
     });
     if (!response.ok) throw new Error(await refusal(response));
-    await mine.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    const sdp = await response.text();
+    if (mine !== peer) { // hung up meanwhile
+      tell("hangup", response.headers.get("Location"));
+      return;
+    }
+    place = response.headers.get("Location");
+    await mine.setRemoteDescription({ type: "answer", sdp });
   } catch (error) {
     if (mine === peer) hangUp(error.name === "NotAllowedError" ? "The browser did not let this page use the microphone." : error.message);
   }
@@ -75,5 +95,6 @@ function hear(event) {
   else if (event.type === "response.output_audio_transcript.done") entry(event.item_id, "model").finish();
 }
 
+addEventListener("pagehide", () => { if (peer) hangUp(); });
 find("call").addEventListener("click", () => (peer ? hangUp() : call()));
 find("dismiss").addEventListener("click", () => { find("alert").hidden = true; find("call").focus(); });

@@ -61,8 +61,8 @@ export class Transcript {
   }
 
   restore(told) {
-    for (const { who, text, note, failed } of Array.isArray(told) ? told : []) {
-      if (!(who in NAMES) || typeof text !== "string") continue;
+    for (const { who, text, note, failed } of Array.isArray(told) ? told.filter(Boolean) : []) {
+      if (!Object.hasOwn(NAMES, who) || typeof text !== "string") continue;
       const entry = this.put(new Entry(this, who, Boolean(failed)));
       entry.say(text);
       entry.close(typeof note === "string" ? note : "", Boolean(failed));

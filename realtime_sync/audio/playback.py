@@ -11,6 +11,7 @@ import attrs
 
 from realtime_sync.checks import check_number, check_whole
 from realtime_sync.errors import InvalidInputError
+from realtime_sync.interrupts import Change
 from realtime_sync.secret import reportable
 
 # Items that are remembered: reports of an earlier one may come late, from an audio thread.
@@ -57,6 +58,7 @@ class PlaybackPosition:
         self._samples: OrderedDict[tuple[str, int], tuple[float, float]] = OrderedDict()  # (samples, when begun)
         self._current: Optional[tuple[str, int]] = None
         self._cut: OrderedDict[str, None] = OrderedDict()  # ids of items and responses that are not to be heard
+        self._told: tuple[Change, ...] = ()  # of the beginning of each item, and of what is cut off
 
     def played(self, item_id: str, samples: int, content_index: int = 0) -> None:
         """So many samples more were played of this item. A stereo frame counts as one."""
@@ -89,20 +91,37 @@ class PlaybackPosition:
         with self._lock:
             self._cut.update((each, None) for each in ids if each)
             _forget_oldest(self._cut)
+        self._tell_all()
 
     def __repr__(self) -> str:
         current = self.current
         return f"<PlaybackPosition {f'{current.item_id} {current.ms} ms' if current else 'nothing played'}>"
+
+    def _tell(self, change: Change) -> None:
+        """Tell this when an item begins to be played, or is cut off."""
+        with self._lock:
+            self._told = (*self._told, change)
+
+    def _do_not_tell(self, change: Change) -> None:
+        with self._lock:
+            self._told = tuple(other for other in self._told if other is not change)
+
+    def _tell_all(self) -> None:
+        for change in self._told:
+            change.tell()
 
     def _advance(self, key: tuple[str, int], samples: float, *, more: bool) -> None:
         now = time.monotonic()
         with self._lock:
             if key[0] in self._cut:
                 return
+            is_new = key not in self._samples
             before, started = self._samples.get(key, (0, now))
             self._samples[key] = (before + samples if more else max(before, samples)), started
             self._current = key
             _forget_oldest(self._samples)
+        if is_new:
+            self._tell_all()
 
     def _at(self, key: tuple[str, int]) -> Played:
         assert self._lock.locked()

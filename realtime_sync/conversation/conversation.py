@@ -12,6 +12,7 @@ import attrs
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.conversation import export
 from realtime_sync.conversation.accumulator import Accumulator
+from realtime_sync.conversation.compact import COOKIE_BYTES, CompactConversation, compact_items
 from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft
 from realtime_sync.conversation.history import History
 from realtime_sync.conversation.pricing import PRICES, Prices
@@ -161,6 +162,23 @@ class Conversation(Accumulator):
     def history_losses(self) -> list[str]:
         """One line for each thing that ``history()`` leaves out: which item, and why."""
         return self._history().losses
+
+    def compact(self, most_bytes: int = COOKIE_BYTES, *, system: bool = False) -> CompactConversation:
+        """The words alone, small enough for a cookie: to go on in another process, by ``session.add_history``.
+
+        The oldest turns are left out if there is no room. Calls and pictures are left out, and what the user said that
+        was not written down. ``losses`` of what is returned names it all.
+
+        Args:
+            most_bytes: How long it may be, from 200 bytes, as JSON in ASCII without blanks (default: 2,500, which fit a
+                cookie beside other things).
+            system: Keep messages of the system's, too.
+
+        Returns:
+            The words; its ``to_plain()`` is JSON.
+        """
+        history = self._history()
+        return compact_items(history.items, history.losses, self.forgotten, most_bytes, system)
 
     def _replay(self) -> Replay:
         """What a new connection is to be told of the conversation, as it stands in the middle of things."""

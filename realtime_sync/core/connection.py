@@ -94,7 +94,12 @@ class SessionConnection:
 
         Raises:
             ConnectionClosedError: the connection has ended, before the frame or while it was kept and written.
+            UnsupportedByDialectError: the frame was encoded for a service of another dialect, and this one's has no
+                words for it.
         """
+        if frame.dialect not in (None, self._vocabulary.dialect):
+            frame.text = self._vocabulary.retold(str(frame.text), frame.dialect)
+            frame.dialect = self._vocabulary.dialect
         told = frame.text
         if isinstance(told, str):  # bytes are audio
             self.redactor.learn(secrets_in(told))

@@ -47,7 +47,7 @@ from realtime_sync.core.publisher import Publisher
 from realtime_sync.core.recovery import NoRecovery, Outgoing, Recovery
 from realtime_sync.core.state import WAITING, State
 from realtime_sync.core.streams import End
-from realtime_sync.core.vocabulary import SessionState
+from realtime_sync.core.vocabulary import SessionState, Vocabulary
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import (
     ConnectionClosedError,
@@ -58,6 +58,7 @@ from realtime_sync.errors import (
     told_again,
 )
 from realtime_sync.interrupts import Flag
+from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.registry import Command
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.secret import discreet
@@ -66,6 +67,7 @@ from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
 
 if TYPE_CHECKING:
+    from realtime_sync.core.observation import Observation
     from realtime_sync.recording import RecordingWriter
 
 logger = logging.getLogger(__name__)
@@ -84,11 +86,13 @@ class Engine(Publisher):
         timeouts: Timeouts,
         limits: QueueLimits,
         recording: Optional[RecordingWriter] = None,
+        observation: Optional[Observation] = None,
     ) -> None:
         super().__init__(limits)
         self.state = state
         self.timeouts = timeouts
         self.recording = recording
+        self.observation = observation
         self.recovery: Recovery = NoRecovery()
         self.name = f"realtime-sync-{next(_numbers)}"
         self._connection = self._new_connection(transport, 1)
@@ -100,6 +104,8 @@ class Engine(Publisher):
             lifetime.leave(self)
             transport.dispose()
             raise
+        if observation is not None:
+            observation.attach(self)
 
     def _new_connection(self, transport: Connection, number: int) -> SessionConnection:
         if number > 1:
@@ -115,6 +121,8 @@ class Engine(Publisher):
 
     def start_thread(self, target: Callable[[], None], role: str) -> threading.Thread:
         """The one place where sessions start threads. Raises ``NoMoreThreadsError``."""
+        if self.observation is not None:
+            target = self.observation.within(target)
         return start_thread(target, f"{self.name}-{role}")
 
     def _start_reader(self, connection: SessionConnection) -> None:
@@ -191,11 +199,14 @@ class Engine(Publisher):
         elif not isinstance(command.event_id, str) or not command.event_id:  # no error could ever name it
             raise InvalidInputError(f"event_id must be None or a text that is not empty, not {command.event_id!r:.60}")
         command = self.state.prepare(command, connection or self._connection)
-        text = self.state.vocabulary.encode(command)
+        vocabulary = self.state.vocabulary
+        text = vocabulary.encode(command)
         if before is not None:
             before()
-        message = self.state.vocabulary.matched(command)
-        return self.send_text(text, message, command.wire_type, command.event_id, connection, command)
+        message = vocabulary.matched(command)
+        return self.send_text(
+            text, message, command.wire_type, command.event_id, connection, command, dialect=vocabulary.dialect
+        )
 
     def send_text(
         self,
@@ -205,17 +216,19 @@ class Engine(Publisher):
         event_id: Optional[str],
         connection: Optional[SessionConnection] = None,
         command: Optional[Command] = None,
+        *,
+        dialect: Optional[Dialect] = None,
     ) -> CommandHandle:
         """Send a message that is encoded already. Whoever calls it is ``discreet``.
 
         ``message``: the fields by which its acknowledgement is recognised. ``command``: the same as a command, if
-        known.
+        known. ``dialect``: see ``Outgoing``.
         """
         handle = self.new_handle(wire_type, event_id)
         try:
             if command is not None:
                 self.state.asked(handle, command)
-            self._send(Outgoing(text, handle, message), connection)
+            self._send(Outgoing(text, handle, message, dialect=dialect), connection)
         except BaseException:
             if not handle.done:
                 self.state.not_asked(handle)
@@ -371,7 +384,7 @@ class Engine(Publisher):
         """
         if self.forked:
             self.close_here(code, reason)
-        elif not self._ended.is_set():
+        elif not (self._ended.is_set() and (self.observation is None or self.observation.told)):
             aside(lambda: self.close_here(code, reason), f"{self.name}-closer", self.close_seconds)
 
     @property
@@ -393,6 +406,8 @@ class Engine(Publisher):
             self._connection.transport.abort()
             if not self._ended.wait(0.5):  # the recovery may be inside the caller's code: a credential, a proxy
                 self.finish(self.states.closed_end())
+        if self.observation is not None:
+            self.observation.wait_until_told()
 
     def begin_close(
         self,
@@ -489,9 +504,14 @@ class Engine(Publisher):
             connection.ended.wait(self.timeouts.close)
         return True
 
-    def adopt(self, transport: Connection) -> SessionConnection:
-        """Read a new connection, in silence: no update is delivered, and no other thread can send on it yet."""
+    def adopt(self, transport: Connection, vocabulary: Optional[Vocabulary] = None) -> SessionConnection:
+        """Read a new connection, in silence: no update is delivered, and no other thread can send on it yet.
+
+        ``vocabulary``: that of the service at its other end; None: as before.
+        """
         try:
+            if vocabulary is not None:
+                self.state.vocabulary = vocabulary
             connection = self._new_connection(transport, self._connection.number + 1)
             connection.silent = True
             with self.states.lock:

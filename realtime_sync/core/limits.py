@@ -21,8 +21,9 @@ class QueueLimits(Value, metaclass=NamedFields):
         queued: Bytes (default: 64 MiB) that wait in each stream. Beyond it the session ends with
             ``ConsumerTooSlowError``, because nothing is dropped in silence. One update alone may be of any size. In
             ``updates()`` of a live session the oldest sound makes room, with a warning.
-        unread: Bytes (default: 8 MiB) that wait in ``session.updates()`` until it is first asked for an update. Beyond
-            it the oldest updates are dropped, and the first ask logs a warning. From then on ``queued`` counts.
+        unread: Bytes (default: 8 MiB) that wait in ``session.updates()`` until it is first asked for an update; in a
+            live session an eighth of it, because its sound comes all the time. Beyond it the oldest updates are dropped
+            (of a live session the oldest sound), and the first ask logs a warning. From then on ``queued`` counts.
         answer: Bytes (default: 128 MiB, half an hour of speech) of the answer of one ``ask`` or ``respond``, with its
             audio, and of the answers of one turn of ``turns()``, without it. Beyond it the answer is cancelled, and
             ``ResponseFailedError`` has what came; of a turn the other words are left out, with a warning. The session

@@ -31,6 +31,9 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 class Publisher:
     """The half of an engine that hands updates on; see the module."""
 
+    unread_part = 1
+    """Until it is first asked for an update, ``updates`` keeps ``QueueLimits.unread`` divided by this."""
+
     def __init__(self, limits: QueueLimits) -> None:
         self.limits = limits
         self.states = SessionStates()
@@ -39,7 +42,9 @@ class Publisher:
         self._listeners: tuple[Listener, ...] = ()
         self._observers: set[object] = set()
         self.updates = self._new_queue(
-            lambda: self.stop_listening(self.updates), unread_limit=limits.unread, spare=self.is_spare
+            lambda: self.stop_listening(self.updates),
+            unread_limit=max(1, limits.unread // self.unread_part),
+            spare=self.is_spare,
         )
         self.listen(self.updates)
 

@@ -90,6 +90,7 @@ def realtime_vocabulary(dialect: Dialect) -> Vocabulary:
         matched=matched_fields,
         expired=frozenset({"session_expired"}),
         dialect=dialect,
+        retold=lambda text, source: codec.retold(text, source, dialect),
     )
 
 
@@ -136,7 +137,6 @@ class RealtimeState:
     """
 
     def __init__(self, dialect: Dialect, acknowledge: float, most_bytes: Optional[int] = None) -> None:
-        self.dialect = dialect
         self.vocabulary = realtime_vocabulary(dialect)
         self.settings = SettingsTracker()
         self._conversation = Conversation(most_bytes=most_bytes)
@@ -144,6 +144,11 @@ class RealtimeState:
         self._bytes_not_taken_over = 0
         self.acknowledge = acknowledge
         self._responses: Optional[RealtimeExchange] = None  # of the connection that was made last
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the server spells the protocol."""
+        return self.vocabulary.dialect
 
     @property
     def session_id(self) -> Optional[str]:

@@ -15,6 +15,7 @@ from realtime_sync.audio.containers import SOUND_FILES
 from realtime_sync.boundary import public_call
 from realtime_sync.checks import check_number, check_whole
 from realtime_sync.conversation import Conversation
+from realtime_sync.conversation.compact import CompactConversation
 from realtime_sync.conversation.replay import with_id
 from realtime_sync.core.commands import CommandHandle, new_event_id
 from realtime_sync.core.realtime import SETTING_COMMANDS, RealtimeEngine
@@ -128,12 +129,14 @@ class RealtimeWireSession(WireSession):
         )
 
     @public_call
-    def add_history(self, history: Union[Conversation, Iterable[ConversationItem]]) -> list[CommandHandle]:
+    def add_history(
+        self, history: Union[Conversation, CompactConversation, Iterable[ConversationItem]]
+    ) -> list[CommandHandle]:
         """Add the items of an earlier conversation, in order.
 
         Args:
             history: A ``Conversation``, of which the items that a service accepts are added (its ``history_losses()``
-                names the others), or items.
+                names the others), a ``CompactConversation``, or items.
 
         Returns:
             A handle for each item. Wait for the last one to know that all items are in.
@@ -141,10 +144,11 @@ class RealtimeWireSession(WireSession):
         Raises:
             InvalidInputError: ``history`` is neither a conversation nor items.
         """
-        if isinstance(history, (str, bytes, Mapping)) or not isinstance(history, Iterable | Conversation):
+        if isinstance(history, (Conversation, CompactConversation)):
+            history = history.history()
+        if isinstance(history, (str, bytes, Mapping)) or not isinstance(history, Iterable):
             raise InvalidInputError(f"history must be a Conversation or a list of items, not {history!r:.60}")
-        items = history.history() if isinstance(history, Conversation) else history
-        return [self.add_item(item) for item in items]
+        return [self.add_item(item) for item in history]
 
     @public_call
     def retrieve_item(self, item_id: str, *, event_id: Optional[str] = None) -> CommandHandle:

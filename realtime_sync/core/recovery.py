@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Callable, Optional, Protocol, Union
 import attrs
 
 from realtime_sync.errors import ConnectionClosedError
+from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.update_base import ConversationUpdate
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Outgoing:
         message: The fields by which the command's acknowledgement is recognised.
         audio_bytes: Bytes of samples in an append; 0 for a command.
         kept: True if the recovery has the frame and sends it again if the connection ends; set at its turn on the wire.
+        dialect: The one in which a command was encoded; None: the frame is sent as it is, whatever the server's is.
     """
 
     text: Union[str, bytes] = attrs.field(repr=False)
@@ -49,6 +51,7 @@ class Outgoing:
     message: Mapping[str, Any] = _NO_FIELDS
     audio_bytes: int = 0
     kept: bool = False
+    dialect: Optional[Dialect] = None
 
 
 ErrorOf = Callable[[Optional["CommandHandle"]], ConnectionClosedError]

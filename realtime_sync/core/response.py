@@ -77,7 +77,8 @@ def _is_delta(event: Event, kind: str) -> bool:
     return isinstance(event, Delta) and event.kind == kind
 
 
-def _decoded(piece: str) -> bytes:
+def decoded(piece: Audio) -> bytes:
+    """The samples of a piece of audio."""
     return decode_base64(piece) or b""
 
 
@@ -200,7 +201,7 @@ class Response:
 
     def audio_chunks(self, timeout: Optional[float] = None) -> Iterator[bytes]:
         """Iterate over the pieces of the answer's audio: samples in the session's output format; as ``text_deltas``."""
-        chunks = map(_decoded, self._pieces(Audio, timeout))
+        chunks = map(decoded, self._pieces(Audio, timeout))
         return Pieces("audio_chunks", chunks, self, lambda event: isinstance(event, Audio))
 
     def items(self, timeout: Optional[float] = None) -> Iterator[ConversationItem]:
@@ -241,7 +242,7 @@ class Response:
             reason=reason,
             text=text,
             transcript=transcript,
-            audio=b"".join(_decoded(event) for event in events if isinstance(event, Audio)),
+            audio=b"".join(decoded(event) for event in events if isinstance(event, Audio)),
             audio_format=response.output_audio_format or self._audio_format,
             items=list(response.output) or [event for event in events if isinstance(event, ConversationItem)],
             usage=response.usage,
@@ -282,26 +283,35 @@ class Response:
         pieces = sum(isinstance(event, Audio) for event in events)
         return f"<Response {self.id or '?'} {state}, {heard} characters, {pieces} pieces of audio>"
 
-    def _pieces(self, kind: type[T], timeout: Union[float, Deadline, None]) -> Iterator[T]:
-        """The events of a kind, from the first on."""
+    def _pieces(
+        self, kind: type[T], timeout: Union[float, Deadline, None], enough: Callable[[], bool] = bool
+    ) -> Iterator[T]:
+        """The events of a kind, from the first on, until ``enough()``; ``_look_again`` has who waits ask that."""
         self._check()
         position = 0
         deadline = timeout if isinstance(timeout, Deadline) else Deadline(timeout)
-        while fresh := self._events_from(position, deadline):
+        while fresh := self._events_from(position, deadline, enough):
             position += len(fresh)
             for event in fresh:
                 if isinstance(event, kind):
                     yield event
                     deadline = timeout if isinstance(timeout, Deadline) else Deadline(timeout)
-        self._check_success()
+        if not enough():
+            self._check_success()
 
-    def _events_from(self, position: int, deadline: Deadline) -> list[Event]:
-        """The events from this position on, once there are some; none if it is finished."""
-        if not self._changed.wait_for(lambda: self._finished or len(self._events) > position, deadline):
+    def _events_from(self, position: int, deadline: Deadline, enough: Callable[[], bool]) -> list[Event]:
+        """The events from this position on, once there are some; none if it is finished, or enough."""
+        if not self._changed.wait_for(lambda: self._finished or len(self._events) > position or enough(), deadline):
             message = f"no piece of the answer came within {deadline.seconds} s; it goes on"
             raise time_out(message, self._overheard)
+        if enough():
+            return []
         with self._lock:
             return self._events[position:]
+
+    def _look_again(self) -> None:
+        """Have each thread that waits for a piece ask whether it has enough. From anywhere, at once."""
+        self._changed.tell()
 
     def _check_success(self) -> None:
         """Raise the error that ended the answer, if there is one."""

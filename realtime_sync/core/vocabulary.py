@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 Match = Callable[[Mapping[str, Any], ConversationUpdate], bool]
 
 
+def _unchanged(text: str, dialect: Dialect) -> str:
+    return text
+
+
 @attrs.frozen(repr=False, eq=False)
 class Acknowledgement(Value):
     """How a command is acknowledged.
@@ -59,6 +63,7 @@ class Vocabulary(Value):
         expired: The error codes with which the service ends a session at its time limit.
         dialect: How the messages are spelled; it is written into a recording.
         protocol: Whose messages they are; it is written into a recording.
+        retold: Makes of a command's frame, which was encoded in another dialect, one of this dialect.
     """
 
     decode: Callable[[Union[str, bytes]], ConversationUpdate]
@@ -69,6 +74,7 @@ class Vocabulary(Value):
     expired: frozenset[str] = frozenset()
     dialect: Dialect = Dialect.GA
     protocol: ProtocolName = "realtime"
+    retold: Callable[[str, Dialect], str] = _unchanged
 
 
 class Exchange(Protocol):
@@ -115,7 +121,10 @@ class Exchange(Protocol):
 
 
 class SessionState(Protocol):
-    """What a protocol keeps of a session, over all of its connections."""
+    """What a protocol keeps of a session, over all of its connections.
+
+    ``vocabulary``: of the connection in use. It is replaced if the session goes on at a service of another dialect.
+    """
 
     vocabulary: Vocabulary
 

@@ -72,6 +72,11 @@ class WireSession:
         return self._engine.end.reason.close_info if self._engine.end else None
 
     @property
+    def endpoint(self) -> str:
+        """The URL of the connection in use, or of the last one, without secrets."""
+        return self._engine.connection.transport.url
+
+    @property
     def recording(self) -> Optional[RecordingWriter]:
         """The writer of the session's recording; None if the session was started without ``recording=``."""
         return self._engine.recording

@@ -24,7 +24,7 @@ from collections.abc import Iterator
 from typing import Callable, Optional, Protocol
 
 from realtime_sync.audio.formats import PCM, SampleFormat
-from realtime_sync.audio.playback import PlaybackPosition, Played
+from realtime_sync.audio.playback import PlaybackPosition, Played, check_position
 from realtime_sync.checks import check_number
 from realtime_sync.deadline import Deadline
 from realtime_sync.devices.sent_sound import SentSound
@@ -137,7 +137,7 @@ class RemoteSpeaker:
     """Plays elsewhere, by ``player``, and is told what was heard: a ``Speaker``.
 
     ``format``: of what ``write`` takes, and the player is given. ``name``: what a person calls it. ``clear_seconds``:
-    how long ``stop()`` waits for the answer to a ``clear``.
+    how long ``stop()`` waits for the answer to a ``clear``. ``position``: what it reports to; None: one of its own.
     """
 
     def __init__(
@@ -147,11 +147,13 @@ class RemoteSpeaker:
         *,
         name: str = "remote",
         clear_seconds: float = 1.0,
+        position: Optional[PlaybackPosition] = None,
     ) -> None:
         check_number("clear_seconds", clear_seconds, "seconds")
+        check_position(position)
         self.format = format
         self.name = name
-        self.position = PlaybackPosition(rate=format.rate)
+        self.position = position or PlaybackPosition(rate=format.rate)
         self._player = player
         self._clear_seconds = clear_seconds
         self._changed = Change()  # told of each change of what is below

@@ -124,7 +124,7 @@ class DelegateThreads(Generic[H]):
 
     def _work_for(self, request: H) -> None:
         work = Work(self._kind, name_of(self._function), lambda _: self._result(request), self._function)
-        call = RunningCall("", work.name, work, self._calls, self._timeout)
+        call = RunningCall("", work.name, work, self._calls, self._timeout, self._engine.observation)
         forget = request._cancellation.on_cancel(call.cancel)
         self._calls.submit(call)
         outcome = call.outcome()

@@ -8,7 +8,7 @@ that comes; also the sound of both sides. The service tells it about the session
 
 from __future__ import annotations
 
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 import attrs
 
@@ -30,6 +30,9 @@ from realtime_sync.rest.call_checks import quoted_id
 from realtime_sync.starting import ConnectionSettings, Provisions
 from realtime_sync.transport import Connection
 from realtime_sync.words import counted
+
+if TYPE_CHECKING:
+    from realtime_sync.core.observation import Observation
 
 
 class SidebandEngine(LiveEngine):
@@ -91,7 +94,9 @@ class LiveAttach(LiveStart):
             door=f"{quoted_id(session_id, 'session_id')}/attach",
         )
 
-    def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> LiveEngine:
+    def _engine(
+        self, writer: Optional[RecordingWriter], observation: Optional[Observation], connection: Connection
+    ) -> LiveEngine:
         settings = self.settings
         return SidebandEngine(
             connection,
@@ -99,6 +104,7 @@ class LiveAttach(LiveStart):
             timeouts=settings.timeouts,
             limits=settings.limits,
             recording=writer,
+            observation=observation,
         )
 
     def _first_command(self) -> Command:

@@ -44,6 +44,7 @@ from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.reconnect.policy import FATAL_ERRORS, PASSING_CODES, Reconnect, is_survivable
 from realtime_sync.reconnect.state import error_of_loss
 from realtime_sync.reconnect.way_back import IDLE_LOOK_SECONDS, WayBack
+from realtime_sync.reconnect.ways import OneWay
 from realtime_sync.transport import Cancellation, Connection
 
 # How long a fork is tried that is refused.
@@ -83,7 +84,7 @@ class LiveReconnector(WayBack):
         *,
         greeting: float,
     ) -> None:
-        super().__init__(engine, policy, self._opened, greeting=greeting)
+        super().__init__(engine, policy, OneWay(policy, self._opened), greeting=greeting)
         self._connect_at = connect
         self._door = door
         self._start_again = start

@@ -273,7 +273,10 @@ class BackendCalls:
             _keep_newest(self._rounds)
         try:
             self._engine.start_thread(
-                lambda: self._make(functions.runner.batch(calls), calls, cancellation, rounds), "backend"
+                lambda: self._make(
+                    functions.runner.batch(calls, self._engine.observation), calls, cancellation, rounds
+                ),
+                "backend",
             )
         except NoMoreThreadsError as error:
             self._forget(cancellation)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import attrs
 
@@ -31,10 +31,14 @@ from realtime_sync.starting import (
     connector,
     give_back,
     introduce,
+    observed,
     with_request_id,
 )
 from realtime_sync.transport import Connection
 from realtime_sync.words import counted
+
+if TYPE_CHECKING:
+    from realtime_sync.core.observation import Observation, Scribe
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -59,8 +63,8 @@ class LiveStart:
     query: Optional[Additions] = None
     door: str = ""
 
-    def run(self) -> LiveSession:
-        """Connect, start, and return the session."""
+    def run(self, retries: Optional[ConnectRetries] = None) -> LiveSession:
+        """Connect, start, and return the session. ``retries``: in place of those of the settings."""
         headers, request_id = with_request_id(self.endpoint, self._headers())
 
         def connect(door: str) -> Connect:
@@ -68,34 +72,49 @@ class LiveStart:
             return connector(target, self.settings)
 
         self.open_sessions.check_usable()
-        writer = self.provisions.writer()
+        observation: Optional[Observation] = None
+        writer: Optional[RecordingWriter] = None
         engine: Optional[LiveEngine] = None
         try:
-            engine = self.open_sessions.connected(connect(self.door), functools.partial(self._engine, writer))
+            beside = self.door.endswith("/attach")
+            observation = observed(self.endpoint, "live", self._scribe, model=self.options.model or None, beside=beside)
+            writer = self.provisions.writer()
+            first = functools.partial(connect(self.door), retries=retries)
+            engine = self.open_sessions.connected(first, functools.partial(self._engine, writer, observation))
             session = LiveSession(
                 engine,
                 client_request_id=request_id,
                 budget=self.provisions.budget,
                 delegating=self.delegating,
             )
+            if observation is not None:
+                observation.scribe.opened(session)
             introduce(self.open_sessions, lambda: self._introduce(session, engine))
             self._outlive(session, engine, connect)
             return session
-        except BaseException:  # Ctrl-C, too
-            give_back(engine, writer)
+        except BaseException as error:  # Ctrl-C, too
+            give_back(engine, writer, observation, error)
             raise
+
+    def _scribe(self, observation: Observation) -> Scribe:
+        from realtime_sync.live.observed import LiveScribe
+
+        return LiveScribe(observation)
 
     def _headers(self) -> Optional[Additions]:
         tier = self.options.service_tier
         return {"OpenAI-Service-Tier": tier, **(self.headers or {})} if tier else self.headers
 
-    def _engine(self, writer: Optional[RecordingWriter], connection: Connection) -> LiveEngine:
+    def _engine(
+        self, writer: Optional[RecordingWriter], observation: Optional[Observation], connection: Connection
+    ) -> LiveEngine:
         return LiveEngine(
             connection,
-            LiveState(self.settings.limits.conversation),
+            LiveState(self.settings.limits.conversation, self.options.history or ()),
             timeouts=self.settings.timeouts,
             limits=self.settings.limits,
             recording=writer,
+            observation=observation,
         )
 
     def _introduce(self, session: LiveSession, engine: LiveEngine) -> None:
@@ -138,7 +157,7 @@ class LiveStart:
         from realtime_sync.conversation.live.history import newest
 
         said = session.conversation
-        messages = [*(self.options.history or ()), *said._messages()]
+        messages = said._messages()
         history = newest(messages)
         history = history[len(history) - int(share * len(history)) :]
         whole = sum(map(operator.is_, reversed(history), reversed(messages)))  # all, but for one that was cut

@@ -37,6 +37,7 @@ from realtime_sync.live.ends import end_by_service, with_last_word
 from realtime_sync.live.handles import LiveClip, LiveCommandHandle
 from realtime_sync.protocol.live.codec import live_decode, live_encode
 from realtime_sync.protocol.live.commands import LiveSessionCloseCommand, LiveSessionOutputAudioFixturePlayCommand
+from realtime_sync.protocol.live.history import LiveHistoryItem
 from realtime_sync.protocol.live.settings import LiveSessionDetails
 from realtime_sync.protocol.live.updates import (
     LiveErrorUpdate,
@@ -52,6 +53,7 @@ from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection
 
 if TYPE_CHECKING:
+    from realtime_sync.core.observation import Observation
     from realtime_sync.recording import RecordingWriter
 
 T = TypeVar("T")
@@ -132,7 +134,7 @@ def exchange_of(connection: SessionConnection) -> LiveExchange:
 class LiveState:
     """What a GPT-Live session keeps, over all of its connections; see ``SessionState``.
 
-    ``most_bytes``: of the conversation; see ``QueueLimits.conversation``.
+    ``most_bytes``: of the conversation; see ``QueueLimits.conversation``. ``before``: the history that it begins with.
 
     Attributes:
         conversation: What was said; read it with the engine's lock for delivery, or a copy of it.
@@ -142,8 +144,8 @@ class LiveState:
 
     vocabulary = VOCABULARY
 
-    def __init__(self, most_bytes: Optional[int] = None) -> None:
-        self.conversation = LiveConversation(most_bytes=most_bytes)
+    def __init__(self, most_bytes: Optional[int] = None, before: Sequence[LiveHistoryItem] = ()) -> None:
+        self.conversation = LiveConversation(most_bytes=most_bytes, before=before)
         self.details: Optional[LiveSessionDetails] = None
         self.closed: Optional[LiveSessionClosedUpdate] = None
         self.messages = 0  # from the service, without the output track
@@ -190,6 +192,7 @@ class LiveEngine(Engine):
 
     state: LiveState
     beside = False
+    unread_part = 8  # two minutes of sound would fill all of it, in each session that nobody reads
 
     def __init__(
         self,
@@ -199,11 +202,14 @@ class LiveEngine(Engine):
         timeouts: Timeouts,
         limits: QueueLimits,
         recording: Optional[RecordingWriter] = None,
+        observation: Optional[Observation] = None,
     ) -> None:
         self.clock = LiveClock()
         self.clip: Optional[LiveClip] = None  # the last one that was sent, or is just being sent
         self.given = 0  # pieces of audio that callers have sent, or are about to send
-        super().__init__(transport, state, timeouts=timeouts, limits=limits, recording=recording)
+        super().__init__(
+            transport, state, timeouts=timeouts, limits=limits, recording=recording, observation=observation
+        )
 
     @property
     def details(self) -> Optional[LiveSessionDetails]:

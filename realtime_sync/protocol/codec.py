@@ -128,6 +128,11 @@ def encode(command: Command, dialect: Dialect = Dialect.GA, registry: Registry =
     return to_text(message)
 
 
+def retold(text: str, source: Dialect, target: Dialect, registry: Registry = REALTIME) -> str:
+    """A command's frame of one dialect in the other's spelling. Raises ``UnsupportedByDialectError``."""
+    return to_text(registry.write(registry.read(json.loads(text), source), target))
+
+
 def to_text(message: Any) -> str:
     """Compact JSON, checked to be sendable as UTF-8."""
     try:

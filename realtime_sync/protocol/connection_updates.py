@@ -49,6 +49,8 @@ class SessionReconnectedUpdate(ConversationUpdate):
         seconds: For how long there was no connection.
         session: The new connection's settings, as the service reported them (``LiveSessionDetails`` of a live session);
             None if it did not.
+        endpoint: The URL of the new connection, without secrets.
+        moved: True if it is with another service than the old one; see ``with_fallbacks``.
     """
 
     kind = ConversationUpdateKind.SESSION_RECONNECTED
@@ -59,3 +61,5 @@ class SessionReconnectedUpdate(ConversationUpdate):
     attempts: int = 1
     seconds: float = 0.0
     session: Optional[Union[RealtimeSession, LiveSessionDetails]] = None
+    endpoint: str = ""
+    moved: bool = False

@@ -40,8 +40,9 @@ import attrs
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.core.acknowledgements import METADATA_KEY, is_acknowledged
 from realtime_sync.core.commands import CommandHandle
-from realtime_sync.errors import AudioNotHeldError, ConnectionReplacedError
+from realtime_sync.errors import AudioNotHeldError, ConnectionReplacedError, UnsupportedByDialectError
 from realtime_sync.protocol import updates
+from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.protocol.items import decode_base64
 from realtime_sync.protocol.update_base import ConversationUpdate
 
@@ -104,6 +105,7 @@ class Sent:
         audio_bytes: Bytes of samples in it; 0 for a command.
         audio_end: Bytes of samples sent on this connection up to the end of this frame.
         at: When it was sent, by ``time.monotonic()``.
+        dialect: See ``Outgoing``.
     """
 
     frame: Union[str, bytes]
@@ -113,6 +115,7 @@ class Sent:
     audio_bytes: int = 0
     audio_end: int = 0
     at: float = 0.0
+    dialect: Optional[Dialect] = None
 
     @property
     def command_bytes(self) -> int:
@@ -163,9 +166,14 @@ class Outbox:
     # While there is a connection ------------------------------------------------------------------------------------
 
     def keep_command(
-        self, connection: int, frame: Union[str, bytes], handle: CommandHandle, message: Mapping[str, Any]
+        self,
+        connection: int,
+        frame: Union[str, bytes],
+        handle: CommandHandle,
+        message: Mapping[str, Any],
+        dialect: Optional[Dialect] = None,
     ) -> None:
-        """Keep a command at its turn on the wire of this connection.
+        """Keep a command at its turn on the wire of this connection. ``dialect``: see ``Outgoing``.
 
         Raises ``ConnectionReplacedError`` if that connection is not the open one any more.
         """
@@ -173,7 +181,7 @@ class Outbox:
             self._check(connection)
             if handle.type == _CLEAR:
                 self._drop_audio(len(self._sent))
-            self._put(Sent(frame, handle, message))
+            self._put(Sent(frame, handle, message, dialect=dialect))
             self._give_up_beyond()
 
     def _give_up_beyond(self) -> None:
@@ -292,6 +300,11 @@ class Outbox:
             self._held += size
             self._unsent.append(sent)
 
+    def retell(self, dialect: Dialect, retold: Callable[[str, Dialect], str]) -> list[str]:
+        """Have what is sent again be said in this dialect; returns the losses: what it has no words for."""
+        with self._lock:
+            return self._retell(dialect, retold)
+
     def open(self, connection: int) -> None:
         """A new connection may be sent on."""
         with self._lock:
@@ -336,6 +349,22 @@ class Outbox:
                 self._settings.append(sent.handle)
             elif policy is not Resend.DROP:
                 losses.append(f"{sent.handle.type}: {_why_lost(sent, policy)}")
+        return losses
+
+    def _retell(self, dialect: Dialect, retold: Callable[[str, Dialect], str]) -> list[str]:
+        losses = []
+        for sent in [sent for sent in self._unsent if sent.dialect not in (None, dialect)]:
+            assert sent.dialect is not None
+            assert sent.handle is not None
+            self._commands -= sent.command_bytes
+            try:
+                sent.frame, sent.dialect = retold(str(sent.frame), sent.dialect), dialect
+                self._commands += sent.command_bytes
+            except UnsupportedByDialectError as error:
+                self._unsent.remove(sent)
+                losses.append(
+                    f"{sent.handle.type}: it cannot be said at the service that the session goes on at: {error}"
+                )
         return losses
 
     # Inside; the lock is held -----------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from typing import Callable, Optional
+from typing import Optional, Union
 
 import realtime_sync.errors as errors
 from realtime_sync.audio.formats import SampleFormat
@@ -25,13 +25,14 @@ from realtime_sync.core.realtime import RealtimeEngine, responses_on
 from realtime_sync.core.recovery import ErrorOf, Outgoing
 from realtime_sync.core.streams import End
 from realtime_sync.protocol import commands
+from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import SessionOptions
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.reconnect.policy import Reconnect, is_survivable
 from realtime_sync.reconnect.state import ReconnectState
 from realtime_sync.reconnect.way_back import IDLE_LOOK_SECONDS, WayBack
-from realtime_sync.transport import Cancellation, Connection
+from realtime_sync.reconnect.ways import Ways
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Reconnector(WayBack):
     Args:
         engine: The session's engine.
         policy: How the session survives.
-        connect: Opens a connection.
+        ways: Where a new connection may be had.
         greeting: Seconds to wait for the server's first message.
         replays: True if the history is carried over; False if the service keeps the conversation itself (a call).
         continuous: See ``ReconnectState``.
@@ -59,13 +60,13 @@ class Reconnector(WayBack):
         self,
         engine: RealtimeEngine,
         policy: Reconnect,
-        connect: Callable[[Cancellation], Connection],
+        ways: Ways,
         *,
         greeting: float,
         replays: bool,
         continuous: bool = False,
     ) -> None:
-        super().__init__(engine, policy, connect, greeting=greeting)
+        super().__init__(engine, policy, ways, greeting=greeting)
         self._kept = ReconnectState(policy, engine.state, continuous=continuous)
         self._outbox = self._kept.outbox
         self._replays = replays
@@ -82,7 +83,7 @@ class Reconnector(WayBack):
             size = len(str(frame.message.get("audio") or "")) * 3 // 4
             self._outbox.keep_audio(connection.number, frame.text, size, self._input_format)
         else:
-            self._outbox.keep_command(connection.number, frame.text, frame.handle, frame.message)
+            self._outbox.keep_command(connection.number, frame.text, frame.handle, frame.message, frame.dialect)
         return True
 
     def take_back(self, frame: Outgoing) -> None:
@@ -119,7 +120,9 @@ class Reconnector(WayBack):
         self._greet(connection)
         losses = self._introduce(connection)
         self._replayed, refused = self._replay(connection)
-        return [*self._replayed.losses, *losses, *refused]
+        vocabulary = self._engine.state.vocabulary
+        unsaid = self._outbox.retell(vocabulary.dialect, vocabulary.retold)
+        return [*self._replayed.losses, *losses, *refused, *unsaid]
 
     def _carry_over(self, connection: SessionConnection) -> None:
         names = self._replayed.names if self._replays else None  # None: all items are there, with their ids
@@ -132,7 +135,7 @@ class Reconnector(WayBack):
             old, again = sent.handle, None
             if old is not None:
                 again = self._engine.new_handle(old.type, old.event_id)
-            frame = Outgoing(sent.frame, again, sent.message, sent.audio_bytes)
+            frame = Outgoing(sent.frame, again, sent.message, sent.audio_bytes, dialect=sent.dialect)
             connection.send(frame, functools.partial(self._keep_again, old))
         if self._owes_answer:  # voice activity detection would have asked for it
             self._owes_answer = False
@@ -162,7 +165,7 @@ class Reconnector(WayBack):
         options, granted = settings.desired(), settings.granted()
         try:
             self._configure(connection, options)
-        except errors.ServerError as error:
+        except (errors.ServerError, errors.UnsupportedByDialectError) as error:
             if granted == options:
                 raise
             self._configure(connection, granted)
@@ -189,11 +192,13 @@ class Reconnector(WayBack):
         deadline: Optional[float] = None  # the usual
         for start in range(0, len(replay.items), _WINDOW):
             window = replay.items[start : start + _WINDOW]
-            handles = [self._send(connection, commands.ConversationItemCreateCommand(item=item)) for item in window]
+            handles = [self._told(connection, item) for item in window]
             for item, handle in zip(window, handles, strict=True):
                 try:
+                    if isinstance(handle, errors.UnsupportedByDialectError):
+                        raise handle
                     handle.wait(deadline)
-                except errors.ServerError as error:
+                except (errors.ServerError, errors.UnsupportedByDialectError) as error:
                     refused.append(f"{item.type} {item.id}: {error}")
                     replay.leave_out(str(item.id))
                 except errors.WaitTimeoutError:  # some servers acknowledge no items at all
@@ -203,6 +208,15 @@ class Reconnector(WayBack):
                         logger.warning("%s: the server does not acknowledge the history", self._engine.name)
                     deadline = 0.0  # the others will not be acknowledged either
         return replay, refused
+
+    def _told(
+        self, connection: SessionConnection, item: ConversationItem
+    ) -> Union[CommandHandle, errors.UnsupportedByDialectError]:
+        """The handle of an item that was sent, or why it was not: a service of another dialect may not know it."""
+        try:
+            return self._send(connection, commands.ConversationItemCreateCommand(item=item))
+        except errors.UnsupportedByDialectError as error:
+            return error
 
     # Ahead of expiry --------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ import itertools
 import logging
 import time
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Callable, Optional, Union
+from typing import TYPE_CHECKING, Optional, Union
 
 import realtime_sync.errors as errors
 from realtime_sync.core.commands import CommandHandle, new_event_id
@@ -43,8 +43,9 @@ from realtime_sync.deadline import Deadline
 from realtime_sync.endpoint.connect import refusal
 from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
 from realtime_sync.protocol.registry import Command
-from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
-from realtime_sync.transport import Cancellation, Connection
+from realtime_sync.reconnect.policy import Reconnect
+from realtime_sync.reconnect.ways import Opened, Search, Ways
+from realtime_sync.transport import Cancellation
 
 if TYPE_CHECKING:
     from realtime_sync.protocol.live.settings import LiveSessionDetails
@@ -68,19 +69,18 @@ class WayBack(Recovery):
     Args:
         engine: The session's engine.
         policy: How the session survives.
-        connect: Opens a connection.
+        ways: Where a new connection may be had.
         greeting: Seconds to wait for the server's first message.
     """
 
-    def __init__(
-        self, engine: Engine, policy: Reconnect, connect: Callable[[Cancellation], Connection], *, greeting: float
-    ) -> None:
+    def __init__(self, engine: Engine, policy: Reconnect, ways: Ways, *, greeting: float) -> None:
         self.policy = policy
         self._engine = engine
-        self._connect = connect
+        self._ways = ways
         self._greeting = greeting
         self._cancellation = Cancellation()
-        self._spare: Optional[Connection] = None  # opened ahead of expiry
+        self._search = ways.search()  # for the connection that is needed now
+        self._spare: Optional[Opened] = None  # opened ahead of expiry, by this search
         self._deadline = Deadline(policy.give_up_after)
         self._attempt = 0  # since the session was stable last
         self._live_since = time.monotonic()
@@ -117,10 +117,12 @@ class WayBack(Recovery):
             if lost_at - self._live_since > _STABLE_SECONDS:
                 self._attempt = 0
             first = self._attempt
+            if self._spare is None:
+                self._search = self._ways.search()
             try:
-                connection, losses = self._caught_up(reason, announced)
+                connection, moved, losses = self._caught_up(reason, announced)
             except errors.RealtimeSyncError as error:
-                self._give_up(reason, error)
+                self._give_up(reason, self._search.told(error))
                 return
             update = SessionReconnectedUpdate(
                 reason=reason,
@@ -129,9 +131,13 @@ class WayBack(Recovery):
                 attempts=self._attempt - first,
                 seconds=time.monotonic() - lost_at,
                 session=self._settings(),
+                endpoint=connection.transport.url,
+                moved=moved,
                 arrived_at=time.monotonic(),
             )
             logger.info("%s: reconnected after %.1f s", self._engine.name, update.seconds)
+            if moved:
+                logger.warning("%s: it goes on at another service: %s", self._engine.name, update.endpoint)
             self._live_since = time.monotonic()
             if self._resume(connection, update):
                 self._watch(connection)
@@ -170,8 +176,8 @@ class WayBack(Recovery):
 
     # A connection -----------------------------------------------------------------------------------------------------
 
-    def _caught_up(self, error: errors.RealtimeSyncError, announced: bool) -> tuple[SessionConnection, list[str]]:
-        """A new connection that has caught up, with what was lost on the way.
+    def _caught_up(self, error: errors.RealtimeSyncError, announced: bool) -> tuple[SessionConnection, bool, list[str]]:
+        """A new connection that has caught up, whether it is another service's, and what was lost on the way.
 
         ``error``: why a new connection is needed.
         """
@@ -186,15 +192,18 @@ class WayBack(Recovery):
                 announced = True
             try:
                 spare, self._spare = self._spare, None
-                connection = self._engine.adopt(spare or self._connect(self._cancellation))
+                opened = spare or self._search.open(self._cancellation)
+                connection = self._engine.adopt(opened.transport, opened.vocabulary)
                 try:
-                    return connection, self._catch_up(connection)
+                    losses = self._catch_up(connection)
                 except BaseException as caught:
                     self._drop(connection)
                     ended = connection.reason
                     if ended is None or not isinstance(caught, errors.ConnectionClosedError):
                         raise
                     raise (ended if connection.heard else refusal(ended)) from ended.__cause__
+                self._search.succeeded()
+                return connection, opened.moved, losses
             except errors.RealtimeSyncError as caught:
                 error = caught
                 if self._cancellation.cancelled or not self._is_worth_another_try(error):
@@ -206,7 +215,7 @@ class WayBack(Recovery):
 
         It never tries earlier than the backoff says. ``loss``: to be published; None: it was already.
         """
-        pause, left = self.policy.pause(self._attempt, error), self._deadline.remaining
+        pause, left = self._search.pause(self._attempt, error), self._deadline.remaining
         if isinstance(loss, errors.ConnectionClosedError):
             update = SessionDisconnectedUpdate(
                 reason=loss, retry_in=min(pause, left), give_up_after=left, lost_at=time.monotonic()
@@ -284,18 +293,19 @@ class WayBack(Recovery):
                 self._replace()
             return
         while self._is_idle_within(connection, None):
-            spare = self._opened_ahead(connection)
+            search = self._ways.search()
+            spare = self._opened_ahead(connection, search)
             if spare is None:
                 return
             try:
                 # No thread answers the pings of the spare connection, so it must not wait for long.
                 if self._is_idle_within(connection, _SPARE_SECONDS) and self._engine.retire(connection):
-                    self._spare, spare = spare, None
+                    self._search, self._spare, spare = search, spare, None
                     self._replace()
                     return
             finally:
                 if spare is not None:
-                    spare.dispose()
+                    spare.transport.dispose()
 
     def _replace(self) -> None:
         """Go the way back for a connection that was retired."""
@@ -303,14 +313,15 @@ class WayBack(Recovery):
         reason = errors.SessionExpiredError("the connection was replaced ahead of the service's time limit")
         self._run(reason, announced=True)
 
-    def _opened_ahead(self, connection: SessionConnection) -> Optional[Connection]:
+    def _opened_ahead(self, connection: SessionConnection, search: Search) -> Optional[Opened]:
         """A new connection, opened while the old one serves; None if the old one ended first."""
         for attempt in itertools.count(1):
             try:
-                return self._connect(self._cancellation)
+                return search.open(self._cancellation)
             except errors.RealtimeSyncError as error:
                 logger.info("%s: could not connect ahead of expiry: %s", self._engine.name, error)
-                if connection.ended.wait(self.policy.pause(attempt + 1, error)):
+                search.failed(error)
+                if connection.ended.wait(search.pause(attempt + 1, error)):
                     return None
         raise AssertionError("count() does not end")
 
@@ -329,8 +340,8 @@ class WayBack(Recovery):
         return True
 
     def _is_worth_another_try(self, error: errors.RealtimeSyncError) -> bool:
-        """True if an attempt failed in a way that may pass."""
-        return is_worth_another_try(error)
+        """True if an attempt failed in a way that may pass, or that need not concern the next one."""
+        return self._search.failed(error)
 
     # What a protocol adds ---------------------------------------------------------------------------------------------
 

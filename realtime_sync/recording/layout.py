@@ -12,6 +12,8 @@ Each other line says one thing, in the order of the wire; ``t`` is seconds since
     {"t": 0.200000, "dir": "in", "binary": "<base64>"}                 a binary frame, which the protocol does not have
     {"t": 9.000000, "dir": "closed", "code": 1000, "reason": "", "initiator": "local"}
 
+A connection to a service of another dialect than the first one's has ``"dialect"``, too.
+
 A live session's (GPT-Live) is ``"recording": 2`` and has ``"protocol": "live"``, so that a version of this library that
 does not know its messages says so; where there is none, it is a conversation's (``"realtime"``).
 

@@ -48,7 +48,8 @@ class Entry:
 
     ``t``: seconds since the recording began. ``direction``: ``"in"`` from the server, ``"out"`` to it. ``text``: the
     frame's, verbatim but for secrets and for audio that was not kept (then silence stands for it). ``connection``: its
-    number, from 1. ``binary``: a binary frame; its ``text`` is empty.
+    number, from 1. ``binary``: a binary frame; its ``text`` is empty. ``dialect``: that of its connection, if it is not
+    the recording's; else None.
     """
 
     t: float
@@ -56,6 +57,7 @@ class Entry:
     text: str = attrs.field(repr=lambda text: repr(text) if len(text) <= 80 else repr(text[:77] + "..."))
     connection: int = 1
     binary: Optional[bytes] = attrs.field(default=None, repr=False)
+    dialect: Optional[Dialect] = None
 
 
 @attrs.define
@@ -170,7 +172,7 @@ class Recording:
         """The update that an entry from the server is."""
         if entry.binary is not None:
             return codec.decode_binary(entry.binary)
-        return update_of(entry.text, self.protocol, self.dialect)
+        return update_of(entry.text, self.protocol, entry.dialect or self.dialect)
 
     def commands(self) -> Iterator[Union[Command, dict[str, Any]]]:
         """What was sent: as a command, or as a plain dict if this version has no command for it.
@@ -182,7 +184,7 @@ class Recording:
     def command(self, entry: Entry) -> Union[Command, dict[str, Any]]:
         """The command in a client's frame: see ``commands``."""
         try:
-            return command_of(entry.text, self.protocol, self.dialect)
+            return command_of(entry.text, self.protocol, entry.dialect or self.dialect)
         except InvalidInputError:
             message = json_object(entry.text)
             return {"raw_content": entry.text} if message is None else message
@@ -267,6 +269,7 @@ class _Lines:
 
     def __init__(self, protocol: ProtocolName, dialect: Dialect, sidecars: SidecarReader) -> None:
         self.dialect = dialect
+        self._other: Optional[Dialect] = None  # of the connection so far, if it is another one
         self.formats = FormatTracker(protocol)
         self.entries: list[Entry] = []
         self.connections: list[ConnectionRecord] = []
@@ -279,6 +282,7 @@ class _Lines:
         if not 0 <= at < _LONGEST:
             raise ValueError(f"{at} is not a time in seconds")
         if kind == "connected":
+            self._other = Dialect(line["dialect"]) if "dialect" in line else None
             self.connections.append(ConnectionRecord(int(line["n"]), str(line["url"]), at))
         elif kind == "closed":
             if not self.connections:
@@ -297,11 +301,11 @@ class _Lines:
             raise TypeError("its text is not a string")
         gaps = [Gap(*gap) for gap in line.get("gaps", ())]
         if kind == "in":
-            self.formats.see_text(text, self.dialect)
+            self.formats.see_text(text, self._other or self.dialect)
         if gaps:
             side = side_of(kind, text) or kind
             text = put_back(text, gaps, lambda gap: self._samples(side, gap))
-        self.entries.append(Entry(at, kind, text, number, binary))
+        self.entries.append(Entry(at, kind, text, number, binary, self._other))
 
     def _samples(self, direction: str, gap: Gap) -> bytes:
         samples = b"" if gap.start is None else self._sidecars.read(direction, gap.start, gap.size)

@@ -9,7 +9,9 @@ import logging
 import os
 import threading
 import time
-from typing import Any, Optional, Union
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Callable, Optional, Union
 
 from realtime_sync.audio.formats import PCM
 from realtime_sync.deadline import Deadline
@@ -68,6 +70,9 @@ class RecordingWriter:
         self._finished = False  # the file is complete; only ever set
         self._started: Optional[float] = None
         self._dialect = Dialect.GA
+        self._header_dialect: Optional[Dialect] = None  # of the first connection
+        self._is_kept_open = False
+        self._close_is_due = False  # it was put off
 
     # What a session reports -----------------------------------------------------------------------------------------
 
@@ -86,8 +91,10 @@ class RecordingWriter:
         ``protocol``: ``"live"`` for a session of GPT-Live.
         """
         self._dialect = dialect
+        self._header_dialect = self._header_dialect or dialect
         self._formats.protocol = protocol
-        self._add("connected", {"n": number, "url": show_url(url)}, at)
+        other = {} if dialect is self._header_dialect else {"dialect": dialect.value}
+        self._add("connected", {"n": number, "url": show_url(url), **other}, at)
 
     def sent(self, frame: Union[str, bytes], *, at: Optional[float] = None) -> None:
         """A text frame is about to be sent (bytes are its UTF-8). Call it in the frame's turn on the wire."""
@@ -107,6 +114,9 @@ class RecordingWriter:
         """Complete the file. Idempotent; waits at most two seconds for a thread that is still writing."""
         if os.getpid() != self._pid:
             return
+        if self._is_kept_open:
+            self._close_is_due = True
+            return
         me = object()
         try:
             with self._lock:
@@ -119,6 +129,24 @@ class RecordingWriter:
                 self._changed.wait_for(lambda: self._writer is None, Deadline(_CLOSE_PATIENCE))
         finally:
             self._stop_writing(me)
+
+    @contextmanager
+    def _kept_open(self) -> Iterator[Callable[[], None]]:
+        """While several starts are tried, of which each closes the recording if it fails: ``close`` is put off.
+
+        Gives a function that is to be called before each start.
+        """
+
+        def begin() -> None:
+            self._close_is_due = False
+
+        self._is_kept_open = True
+        try:
+            yield begin
+        finally:
+            self._is_kept_open = False
+            if self._close_is_due:
+                self.close()
 
     @property
     def closed(self) -> bool:
@@ -228,7 +256,7 @@ class RecordingWriter:
             "started": datetime.datetime.now(datetime.timezone.utc).isoformat(),
             "library": __version__,
             **({} if protocol == "realtime" else {"protocol": protocol}),
-            "dialect": self._dialect.value,
+            "dialect": (self._header_dialect or self._dialect).value,
             "audio": self.audio,
         }
 

@@ -26,7 +26,7 @@ import logging
 import threading
 import time
 from collections import deque
-from typing import Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 import attrs
 
@@ -38,6 +38,9 @@ from realtime_sync.threads import aside_if_nested, start_thread
 from realtime_sync.tools.cancellation import ToolCancellation, ToolContext
 from realtime_sync.user_code import warn_once
 from realtime_sync.values import Value
+
+if TYPE_CHECKING:
+    from realtime_sync.core.observation import Observation
 
 _log = logging.getLogger(__name__)
 
@@ -77,12 +80,14 @@ class Work(Value):
         name: the function's name.
         run: calls the function, and makes a text of what it returns.
         function: the function as it was written, for the warning that it has failed.
+        arguments: what the model gave, as it wrote it; None if that is not known.
     """
 
     kind: str
     name: str
     run: Callable[[ToolContext], str]
     function: Callable[..., object]
+    arguments: Optional[str] = None
 
 
 @reportable
@@ -93,11 +98,19 @@ class RunningCall:
     """
 
     def __init__(
-        self, call_id: str, name: str, work: Optional[Work], threads: CallThreads, timeout: Optional[float]
+        self,
+        call_id: str,
+        name: str,
+        work: Optional[Work],
+        threads: CallThreads,
+        timeout: Optional[float],
+        observation: Optional[Observation] = None,
     ) -> None:
         self.call_id = call_id
         self.name = name
-        self.what = f"{work.kind if work is not None else 'tool'} {name}"
+        kind, arguments = (work.kind, work.arguments) if work is not None else ("tool", None)
+        self.what = f"{kind} {name}"
+        self._observed = None if observation is None else observation.call(kind, name, call_id, arguments)
         self.cancellation = ToolCancellation()
         self.settled: Optional[ToolOutcome] = None  # written once, by CallThreads.settle
         self._work = work
@@ -149,16 +162,25 @@ class RunningCall:
 
     def execute(self) -> None:
         """Call the function, and settle its outcome unless the call was given up meanwhile."""
+        self._variables.run(self._execute)  # all of it, so that what is logged here belongs to the caller's trace
+
+    def _execute(self) -> None:
         assert self._work is not None
         context = ToolContext(self.call_id, self.name, self.cancellation)
         error: Optional[BaseException] = None
         try:
-            output = self._variables.run(self._work.run, context)
+            output = self._called(self._work, context)
         except BaseException as raised:  # SystemExit, too: the function raised it, and it must not end this thread
             output, error = _error_text(raised), raised
         if not self._settle(output, error) and not isinstance(error, ToolCancelledError):
             text = "The %s was given up, and has ended after %.1f s; its result is dropped"
             _log.warning(text, self.what, self._seconds_since_start(), exc_info=error)
+
+    def _called(self, work: Work, context: ToolContext) -> str:
+        if self._observed is None:
+            return work.run(context)
+        with self._observed.around():
+            return work.run(context)
 
     def give_up_in_time(self) -> None:
         """Give the call up if its time is up."""
@@ -184,7 +206,11 @@ class RunningCall:
         outcome = ToolOutcome(self.call_id, self.name, output, error, self._seconds_since_start(), **how)
         if error is not None and not outcome.cancelled and self.settled is None:
             self._tell(error)  # before anybody who waits for the outcome goes on
-        return self._threads.settle(self, outcome)
+        if not self._threads.settle(self, outcome):
+            return False
+        if self._observed is not None:
+            self._observed.ended(error, timed_out=outcome.timed_out, cancelled=outcome.cancelled, output=output)
+        return True
 
     def _tell(self, error: BaseException) -> None:
         """Tell the people who wrote the function: the model, which is told in any case, does not mend it."""

@@ -222,7 +222,7 @@ class FunctionCalls:
             return Step(left=answer)  # the results of one response are given together
         for call in calls:
             self._engine.responses.claim_call(call.call_id)  # they are the asker's, so nobody else has claimed them
-        self._batch = batch = self._runner.batch(calls)
+        self._batch = batch = self._runner.batch(calls, self._engine.observation)
         with self._engine.listening(self):
             outcomes = batch.run(self._cancellation, timeout=deadline.left)
         self._engine.check_open()

@@ -7,7 +7,7 @@ import os
 import threading
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Callable, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
 from realtime_sync.checks import check_whole
 from realtime_sync.deadline import Deadline
@@ -19,6 +19,9 @@ from realtime_sync.secret import reportable
 from realtime_sync.tools.calls import CallThreads, RunningCall, ToolOutcome, Work
 from realtime_sync.tools.cancellation import ToolCancellation
 from realtime_sync.tools.tool import FunctionTool, checked_timeout, function_tool
+
+if TYPE_CHECKING:
+    from realtime_sync.core.observation import Observation
 
 Tool = Union[FunctionTool[..., object], Callable[..., object], ConversationTool, Mapping[str, Any]]
 """What ``tools=`` takes: tools, plain functions (made tools), and definitions, also JSON, of what is run elsewhere."""
@@ -163,9 +166,9 @@ class ToolRunner:
         """
         return self.batch(calls).run(cancellation or ToolCancellation(), timeout)
 
-    def batch(self, calls: Sequence[FunctionCallItem]) -> CallBatch:
-        """Calls that are to run side by side, not yet begun. For this library."""
-        return CallBatch([self._made_call(call) for call in calls], self._begin)
+    def batch(self, calls: Sequence[FunctionCallItem], observation: Optional[Observation] = None) -> CallBatch:
+        """Calls that are to run side by side, not yet begun. For this library. ``observation``: of their session."""
+        return CallBatch([self._made_call(call, observation) for call in calls], self._begin)
 
     def close(self, timeout: float = 2.0) -> None:
         """Cancel what runs, and wait for the threads to end; from any thread, and as often as you like.
@@ -178,7 +181,7 @@ class ToolRunner:
         if os.getpid() == self._pid:
             self._threads.close(timeout, threading.current_thread())
 
-    def _made_call(self, call: FunctionCallItem) -> RunningCall:
+    def _made_call(self, call: FunctionCallItem, observation: Optional[Observation] = None) -> RunningCall:
         if os.getpid() != self._pid:  # after a fork: the threads are the parent's, and the lock may be held for ever
             self._threads, self._pid = CallThreads(self._max_workers), os.getpid()
         tool = self._tools.get(call.name or "")
@@ -186,9 +189,11 @@ class ToolRunner:
         work = (
             None
             if tool is None
-            else Work("tool", tool.name, functools.partial(tool.call, call.arguments or ""), tool.function)
+            else Work(
+                "tool", tool.name, functools.partial(tool.call, call.arguments or ""), tool.function, call.arguments
+            )
         )
-        return RunningCall(call.call_id or "", call.name or "", work, self._threads, timeout)
+        return RunningCall(call.call_id or "", call.name or "", work, self._threads, timeout, observation)
 
     def _begin(self, running: RunningCall) -> None:
         if running.name in self._tools:

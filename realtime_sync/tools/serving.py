@@ -235,7 +235,7 @@ class ServedCalls:
         if not calls:
             return
         cancellation = self._cancellation(response.turn)
-        batch = runner.batch(calls)
+        batch = runner.batch(calls, self._engine.observation)
         try:
             results = result_items(batch.run(cancellation))
         except BaseException:  # Ctrl-C, or the runner is closed

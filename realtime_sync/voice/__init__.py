@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from realtime_sync.devices.portaudio import Backend, Device, devices, find_device
     from realtime_sync.devices.remote import RemoteMicrophone, RemotePlayer, RemoteSpeaker
     from realtime_sync.devices.sound_devices import SoundDeviceMicrophone, SoundDeviceSpeaker
+    from realtime_sync.voice.media_frames import StreamStart
+    from realtime_sync.voice.media_streams import MediaStream
 else:
     __getattr__, __dir__ = lazily(
         __name__,
@@ -23,6 +25,8 @@ else:
             "realtime_sync.devices.portaudio": "Backend Device devices find_device",
             "realtime_sync.devices.remote": "RemoteMicrophone RemotePlayer RemoteSpeaker",
             "realtime_sync.devices.sound_devices": "SoundDeviceMicrophone SoundDeviceSpeaker",
+            "realtime_sync.voice.media_frames": "StreamStart",
+            "realtime_sync.voice.media_streams": "MediaStream",
         },
     )
 
@@ -32,6 +36,7 @@ __all__ = [
     "FileMicrophone",
     "FileSpeaker",
     "HalfDuplex",
+    "MediaStream",
     "Microphone",
     "OutgoingLink",
     "RemoteMicrophone",
@@ -40,6 +45,7 @@ __all__ = [
     "SoundDeviceMicrophone",
     "SoundDeviceSpeaker",
     "Speaker",
+    "StreamStart",
     "devices",
     "find_device",
 ]

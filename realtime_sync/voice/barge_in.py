@@ -279,20 +279,27 @@ class SpeechInterrupter:
     def __enter__(self) -> SpeechInterrupter:
         try:
             self._engine.listen(self)
+            if self._engine.observation is not None:
+                self._engine.observation.plays(self._position)
             self._thread = self._engine.start_thread(self._run, "interrupter")
         except BaseException:
-            self._engine.stop_listening(self)
+            self._stop_listening()
             self._speech.put(None)  # Ctrl-C may have come when the thread ran
             raise
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         self._speech.put(None)  # first: even if Ctrl-C comes here, the thread ends
-        self._engine.stop_listening(self)
+        self._stop_listening()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(self._engine.timeouts.acknowledge)  # it may be in the middle of an interruption
         if self._error is not None and exc_info[1] is None:
             raise self._error
+
+    def _stop_listening(self) -> None:
+        self._engine.stop_listening(self)
+        if self._engine.observation is not None:
+            self._engine.observation.plays_no_more(self._position)
 
     def wait_until_silent(self, timeout: float) -> None:
         """Return once the player has been stopped for all that the user has begun to say; at most ``timeout`` seconds.

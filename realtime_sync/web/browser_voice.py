@@ -125,7 +125,7 @@ class BrowserVoice:
                 on_interruption=self._show_interruption,
             )
             if not self._over.is_set():
-                self.say("failed", message="The conversation was ended. Press start to begin a new one.")
+                self.say("failed", message="The application has ended the conversation. You can begin a new one.")
         except RealtimeSyncError as error:
             if not self._over.is_set():
                 self.fail(error)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Generator
 from typing import Optional
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.wav import wav_header
 from realtime_sync.checks import check_number
-from realtime_sync.core.response import Response
-from realtime_sync.web.streaming import AnswerStream, Closable
+from realtime_sync.core.response import Audio, Response, decoded
+from realtime_sync.web.streaming import AnswerStream, Closable, Reading
 
 WAV_HEADERS = {
     "Content-Type": "audio/wav",
@@ -54,9 +55,9 @@ def wav_stream(
         InvalidInputError: ``timeout`` is no number of seconds above 0.
     """
     check_number("timeout", timeout, "seconds", above=0, optional=True)
-    return AnswerStream(response, _pieces(response, timeout), then_close)
+    return AnswerStream(response, functools.partial(_pieces, timeout), then_close)
 
 
-def _pieces(response: Response, timeout: Optional[float]) -> Generator[bytes, None, None]:
-    yield wav_header(SampleFormat.of(response.answer().audio_format))
-    yield from response.audio_chunks(timeout)
+def _pieces(timeout: Optional[float], reading: Reading) -> Generator[bytes, None, None]:
+    yield wav_header(SampleFormat.of(reading.response.answer().audio_format))
+    yield from map(decoded, reading.pieces(Audio, timeout))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import logging
@@ -14,7 +15,7 @@ from realtime_sync.core.response import Response
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import InvalidInputError, RealtimeSyncError, WaitTimeoutError
 from realtime_sync.web.http_errors import public_error
-from realtime_sync.web.streaming import AnswerStream, Closable
+from realtime_sync.web.streaming import AnswerStream, Closable, Reading
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +38,7 @@ def sse_events(
     *,
     timeout: Optional[float] = 300.0,
     then_close: Optional[Closable] = None,
+    with_cost: bool = False,
 ) -> EventStream:
     """An answer as server-sent events, to be returned from a view as it is.
 
@@ -53,27 +55,27 @@ def sse_events(
 
     What is asked before the first byte can still be refused with an honest HTTP status: see ``public_error``. The
     events are, each with JSON as its data: ``text`` and ``transcript``, ``{"text": ...}``, the pieces of what is
-    written and of what is spoken; at the end one of ``done``, ``{"status", "reason", "text", "transcript", "usage",
-    "cost"}``, and ``failed``, ``{"type", "message", ...}`` of ``PublicError`` (not ``error``: an ``EventSource`` has an
-    event of that name itself).
+    written and of what is spoken; at the end one of ``done``, ``{"status", "reason", "text", "transcript", "usage"}``,
+    and ``failed``, ``{"type", "message", ...}`` of ``PublicError`` (not ``error``: an ``EventSource`` has an event of
+    that name itself).
 
     ``heartbeat``: seconds without a piece after which a comment is sent; None sends none. It keeps proxies from closing
     a silent connection, and it is how a server finds out that the browser has gone: then the answer is cancelled.
     ``timeout``: seconds for the whole answer, then it is cancelled and ``failed``; None: as long as the connection
     lives. ``then_close`` (the session, or an ``ExitStack`` that holds it) is closed when the stream ends, in whatever
-    way.
+    way. ``with_cost``: have ``done`` tell the ``cost``, too, in US dollars; most visitors need not know it.
 
-    On the way: the worker must have a thread for each stream (``gunicorn -k gthread --threads 20``, or gevent); a proxy
-    must not buffer (``SSE_HEADERS`` says so to nginx, others want a setting), nor compress, and its read time-out must
-    be above ``heartbeat``; nothing may gather the iterator (compressing middleware, ``Response.get_data()``, Django
-    under ASGI). In the browser, ``fetch`` takes a POST; an ``EventSource`` asks again when a stream ends, so close it
-    at ``done`` and ``failed``.
+    On the way: the worker must have a thread for each stream (``gunicorn -k gthread --threads 20``, or gevent); an ASGI
+    server is given ``asgi_stream(sse_events(...))``. A proxy must not buffer (``SSE_HEADERS`` says so to nginx, others
+    want a setting), nor compress, and its read time-out must be above ``heartbeat``; nothing may gather the iterator
+    (compressing middleware, ``Response.get_data()``). In the browser, ``fetch`` takes a POST; an ``EventSource`` asks
+    again when a stream ends, so close it at ``done`` and ``failed``.
 
     Raises ``InvalidInputError`` where ``heartbeat`` or ``timeout`` is no number of seconds above 0.
     """
     for name, seconds in (("heartbeat", heartbeat), ("timeout", timeout)):
         check_number(name, seconds, "seconds", above=0, optional=True)
-    return EventStream(response, heartbeat, timeout, then_close)
+    return EventStream(response, functools.partial(_told, heartbeat, Deadline(timeout), with_cost), then_close)
 
 
 class EventStream(AnswerStream):
@@ -82,43 +84,42 @@ class EventStream(AnswerStream):
     ``close()`` cancels an answer that is not finished; WSGI servers call it, also where they never began to iterate.
     """
 
-    def __init__(
-        self, response: Response, heartbeat: Optional[float], timeout: Optional[float], then_close: Optional[Closable]
-    ) -> None:
-        super().__init__(response, self._told(), then_close)
-        self._heartbeat = heartbeat
-        self._patience = Deadline(timeout)
 
-    def _told(self) -> Generator[bytes, None, None]:
-        yield _BEGINNING  # so that the headers are with the browser before the model has a word
+def _told(
+    heartbeat: Optional[float], patience: Deadline, with_cost: bool, reading: Reading
+) -> Generator[bytes, None, None]:
+    yield _BEGINNING  # so that the headers are with the browser before the model has a word
+    try:
+        for delta in _deltas(reading, heartbeat, patience):
+            yield _HEARTBEAT if delta is None else sse_event(delta.kind, {"text": delta.text})
+        if not reading.is_stopped():
+            yield sse_event("done", _summary(reading.response.wait(0), with_cost))
+    except Exception as error:
+        # The headers have been sent, so this is the only place left to say it.
+        known = isinstance(error, RealtimeSyncError)
+        logger.warning("an answer could not be streamed: %s: %s", type(error).__name__, error, exc_info=not known)
+        yield sse_event("failed", public_error(error).as_dict())
+
+
+def _deltas(reading: Reading, heartbeat: Optional[float], patience: Deadline) -> Iterator[Optional[Delta]]:
+    """The pieces; None for each time that nothing came for as long as ``heartbeat``."""
+    told = 0
+    while True:
+        waits = (seconds for seconds in (heartbeat, patience.left) if seconds is not None)
         try:
-            for delta in self._deltas():
-                yield _HEARTBEAT if delta is None else sse_event(delta.kind, {"text": delta.text})
-            yield sse_event("done", _summary(self._response.wait(0)))
-        except Exception as error:
-            # The headers have been sent, so this is the only place left to say it.
-            known = isinstance(error, RealtimeSyncError)
-            logger.warning("an answer could not be streamed: %s: %s", type(error).__name__, error, exc_info=not known)
-            yield sse_event("failed", public_error(error).as_dict())
+            for delta in itertools.islice(reading.pieces(Delta, min(waits, default=None)), told, None):
+                told += 1
+                yield delta
+                _check_time(patience)
+            return
+        except WaitTimeoutError:
+            _check_time(patience)
+            yield None
 
-    def _deltas(self) -> Iterator[Optional[Delta]]:
-        """The pieces; None for each time that nothing came for as long as ``heartbeat``."""
-        told = 0
-        while True:
-            waits = (seconds for seconds in (self._heartbeat, self._patience.left) if seconds is not None)
-            try:
-                for delta in itertools.islice(self._response.deltas(min(waits, default=None)), told, None):
-                    told += 1
-                    yield delta
-                    self._check_time()
-                return
-            except WaitTimeoutError:
-                self._check_time()
-                yield None
 
-    def _check_time(self) -> None:
-        if self._patience.left == 0:
-            raise WaitTimeoutError(f"the answer was not finished within {self._patience.seconds} s; it is cancelled")
+def _check_time(patience: Deadline) -> None:
+    if patience.left == 0:
+        raise WaitTimeoutError(f"the answer was not finished within {patience.seconds} s; it is cancelled")
 
 
 def sse_event(name: str, data: object) -> bytes:
@@ -131,14 +132,15 @@ def sse_event(name: str, data: object) -> bytes:
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode("utf-8", "replace")
 
 
-def _summary(answer: Answer) -> dict[str, Union[str, float, dict[str, int], None]]:
+def _summary(answer: Answer, with_cost: bool) -> dict[str, Union[str, float, dict[str, int], None]]:
     usage = answer.usage
     counted = {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens} if usage is not None else None
+    cost = {"cost": answer.cost} if with_cost else {}
     return {
         "status": answer.status,
         "reason": answer.reason,
         "text": answer.text,
         "transcript": answer.transcript,
         "usage": None if counted is None else {name: count for name, count in counted.items() if count is not None},
-        "cost": answer.cost,
+        **cost,
     }

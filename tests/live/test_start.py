@@ -11,6 +11,7 @@ import pytest
 from realtime_sync import (
     AuthenticationError,
     AzureOpenAIClient,
+    CompactConversation,
     ConfigurationError,
     ConnectCancelledError,
     HandshakeError,
@@ -172,3 +173,11 @@ def test_closing_the_client_ends_a_start(plain: LiveHouse) -> None:
         client.close()
         with pytest.raises(ConnectCancelledError):
             start.result()
+
+
+def test_a_session_knows_what_was_said_before_it(plain: LiveHouse) -> None:
+    """So that a third session in a row is told of the first."""
+    kept = CompactConversation.from_plain({"v": 1, "said": [["u", "My name is Ada."], ["a", "Hello, Ada!"]], "out": 4})
+    session = plain.start(LiveSessionOptions(history=kept.live_history()))
+    assert session.conversation.compact() == kept
+    assert session.conversation.turns == []

@@ -43,6 +43,15 @@ def test_words_that_nobody_asked_for_stay_longer_than_sound(plain: LiveHouse) ->
     assert [session.receive_update(5).type for _ in range(2)] == ["session.started", "info"]
 
 
+def test_sound_that_nobody_ever_asked_for_takes_little(plain: LiveHouse) -> None:
+    session = plain.start(keep_clock=False)
+    for _ in range(300):  # half a minute
+        plain.twin.emit(DELTA)
+    session.mute_input().wait(5)
+    assert 900_000 < session._engine.updates.waiting_bytes <= 2**20
+    assert session.receive_update(5).type == "session.started"
+
+
 def test_a_stream_of_ones_own_that_is_not_read_ends_the_session(plain: LiveHouse) -> None:
     session = plain.start(keep_clock=False, client=SMALL)
     stream = session.subscribe()

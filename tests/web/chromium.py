@@ -85,10 +85,28 @@ class Page:
     def press(self, key: str) -> None:
         self.driver.switch_to.active_element.send_keys(key)
 
+    def resize(self, width: int, height: int, *, touch: bool = False, scheme: str = "light") -> None:
+        """Another window; ``touch``: a telephone's."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": touch}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": touch})
+        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+
+    def reload(self) -> None:
+        """The page anew, as far as its scripts have run."""
+        self.driver.refresh()
+        self.until(lambda: self.driver.execute_script("return document.readyState") == "complete")
+
     @property
     def focused(self) -> str:
-        """The id or the class of what has the focus."""
-        return str(self.driver.execute_script("return document.activeElement.id || document.activeElement.className"))
+        """The id, the class or the words of what has the focus; empty where nothing has."""
+        return str(
+            self.driver.execute_script(
+                "const it = document.activeElement;"
+                " return it === document.body ? '' : it.id || it.className || it.textContent"
+            )
+        )
 
     @property
     def status(self) -> str:
@@ -103,7 +121,7 @@ class Page:
     def entries(self) -> list[tuple[str, str, bool]]:
         """Who, what, and whether it still fills; read at once, for it changes meanwhile."""
         told = self.driver.execute_script(
-            "return [...document.querySelectorAll('#transcript li')].map((li) => [li.className,"
+            "return [...document.querySelectorAll('#transcript li')].map((li) => [li.classList[0],"
             " li.querySelector('.said').textContent, li.getAttribute('aria-busy') === 'true'])"
         )
         return [(who, text, busy) for who, text, busy in told]

@@ -1,14 +1,15 @@
-"""The Flask and the Django application in this process: what they answer, and what they refuse."""
+"""The Flask, the Django and the FastAPI application in this process: what they answer, and what they refuse."""
 
 from __future__ import annotations
 
 import json
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from typing import Any
 
 import django.test
+import fastapi_app
 import pytest
 import web_service
 from flask_app.app import create_app
@@ -17,6 +18,7 @@ from realtime_sync import ConnectRetries
 from realtime_sync.server import Refusal, faults
 from tests.core.answers import Gate, received
 from tests.core.harness import KEY, House, until
+from tests.web import uvicorn_thread
 from tests.web.events import events, words
 
 OFFER = (
@@ -70,17 +72,39 @@ def service(house: House) -> Iterator[web_service.Service]:
         yield service
 
 
-@pytest.fixture(params=["flask", "django"])
-def browser(request: pytest.FixtureRequest, house: House, service: web_service.Service, monkeypatch: Any) -> Browser:
-    if request.param == "flask":
+@pytest.fixture(params=["flask", "django", "fastapi"])
+def browser(
+    request: pytest.FixtureRequest, house: House, service: web_service.Service, monkeypatch: Any
+) -> Iterator[Browser]:
+    monkeypatch.setitem(web_service._services, os.getpid(), service)
+    with ExitStack() as stack:
+        yield Browser(way_to_ask(request.param, service, stack), house, service)
+
+
+def way_to_ask(name: str, service: web_service.Service, stack: ExitStack) -> Callable[..., tuple[int, Any, Any]]:
+    if name == "fastapi":  # its own test client would gather each answer
+        port = stack.enter_context(uvicorn_thread.serving(fastapi_app.app))
+
+        def ask_fastapi(method: str, path: str, body: Any, kind: str, headers: Any) -> Any:
+            if isinstance(body, str):
+                body = body.encode()
+            answer = uvicorn_thread.ask(port, method, path, body, Content_Type=kind, **headers)
+            stack.callback(uvicorn_thread.leave, answer)
+            return (
+                answer.status,
+                answer.headers,
+                Pieces(uvicorn_thread.pieces(answer), lambda: uvicorn_thread.leave(answer)),
+            )
+
+        return ask_fastapi
+    if name == "flask":
         client = create_app(service).test_client()
 
         def ask_flask(method: str, path: str, body: Any, kind: str, headers: Any) -> Any:
             response = client.open(path, method=method, data=body, content_type=kind or None, headers=headers)
             return response.status_code, response.headers, Pieces(response.response, response.close)
 
-        return Browser(ask_flask, house, service)
-    monkeypatch.setitem(web_service._services, os.getpid(), service)
+        return ask_flask
     from django_app import app as _app  # noqa: F401  configures Django
 
     site = django.test.Client(raise_request_exception=False, SERVER_NAME="localhost")
@@ -89,7 +113,7 @@ def browser(request: pytest.FixtureRequest, house: House, service: web_service.S
         response = site.generic(method, path, body, content_type=kind, headers=headers)
         return response.status_code, response.headers, Pieces(response, response.close)
 
-    return Browser(ask_django, house, service)
+    return ask_django
 
 
 # --- answers in writing
@@ -206,7 +230,7 @@ def test_a_bug_of_ours_is_told_in_the_log_with_its_place(browser: Browser, caplo
     browser.service.client = nothing
     status, message = browser.refused("/ask", {"question": "So?"})
     assert (status, "log" in message) == (500, True)
-    assert "AttributeError" in caplog.text
+    until(lambda: "AttributeError" in caplog.text)  # uvicorn tells it after the answer
     assert 'web_service.py", line' in caplog.text
 
 
@@ -234,7 +258,7 @@ def test_an_application_that_ends_tells_to_come_again(browser: Browser) -> None:
     for told in (browser.refused("/ask", {"question": "So?"}), browser.refused("/session", OFFER, "application/sdp")):
         assert told[0] == 503
         assert "try again in a moment" in told[1]
-    assert calls(browser.house) == ["ended"]
+    assert calls(browser.house) == []
 
 
 # --- calls by WebRTC
@@ -249,7 +273,7 @@ def test_an_offer_is_answered_and_the_tools_of_the_call_are_run_here(browser: Br
     told = live.wait_for_message("session.update")
     assert [tool["name"] for tool in told["session"]["tools"]] == ["local_time"]
     live.close()
-    until(lambda: not browser.service.voices.running)
+    until(lambda: not browser.service.calls.sessions.running)
 
 
 def calls(house: House) -> list[str]:
@@ -257,11 +281,27 @@ def calls(house: House) -> list[str]:
     return [call.state for call in house.server.calls._calls.values()]
 
 
-def test_a_call_that_nobody_here_has_time_for_is_ended_again(browser: Browser) -> None:
-    browser.service.voices.max_sessions = 1
-    with browser.service.voices.hold(browser.service.open_voice_session):
-        assert browser.refused("/session", OFFER, "application/sdp")[0] == 503
-    assert calls(browser.house) == ["ended"]
+def test_too_many_calls_are_refused_before_the_service_is_asked(browser: Browser) -> None:
+    told = [browser.post("/session", OFFER, "application/sdp")[0] for _ in range(3)]
+    assert told == [201, 201, 503]  # of one visitor
+    assert calls(browser.house) == ["active", "active"]
+    assert browser.service.voices.running == 0  # whose places they do not take
+
+
+def test_the_page_ends_its_call_when_it_is_left(browser: Browser) -> None:
+    _, headers, pieces = browser.post("/session", OFFER, "application/sdp")
+    pieces.close()
+    place = headers["Location"]
+    form = "application/x-www-form-urlencoded"  # what sendBeacon makes of URLSearchParams
+    assert browser.post(f"{place}/taken", "csrfmiddlewaretoken=x", form)[0] == 204
+    assert calls(browser.house) == ["active"]
+    assert browser.post(f"{place}x/hangup", "", form)[0] == 404
+    assert browser.post(f"{place}/hangup", "csrfmiddlewaretoken=x", form)[0] == 204
+    until(lambda: calls(browser.house) == ["ended"])
+    until(lambda: not browser.service.calls.sessions.running)
+    assert browser.post(f"{place}/hangup", "", form)[0] == 404
+    assert browser.post(f"{place}/taken", "", form)[0] == 404
+    assert browser.get(f"{place}/hangup")[0] == 405
 
 
 @pytest.mark.parametrize("offer", [b"", b"hello", b"v=0\r\n", b"\xff" * 100, b"v=0\r\nm=audio " + b"x" * 40_000])
@@ -279,6 +319,11 @@ def test_a_key_for_a_browser_is_short_lived_and_not_ours(browser: Browser) -> No
     assert headers["Cache-Control"] == "no-store"
     assert told["value"].startswith("ek_")
     assert set(told) == {"value", "expires_at"}
+
+
+def test_one_visitor_gets_some_keys_a_minute(browser: Browser) -> None:
+    told = [browser.post("/session", {})[0] for _ in range(6)]
+    assert told == [201] * 5 + [503]
 
 
 # --- the pages

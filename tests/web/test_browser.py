@@ -2,64 +2,21 @@
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
-from typing import Any
-
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from realtime_sync.server import RealtimeServer, Reply
-from tests.core.answers import Gate, sent
-from tests.server.speech.conftest import PACKAGES
+from realtime_sync.server import Reply
+from tests.core.answers import Gate, received, sent
 from tests.server.speech.spoken import recorded, silence, word_errors
-from tests.web.applications import DJANGO, FLASK, Application
-from tests.web.chromium import Page, chromium, needs_chromium, recording
+from tests.web.applications import DJANGO, FLASK
+from tests.web.chromium import recording
+from tests.web.opened import Opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NUMBERS = ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
+CREATED = "conversation.item.create"
 COUNTING = " ".join(f"{word} is a number." for word in NUMBERS * 2)
-
-
-class Opened:
-    """Opens servers, applications and browsers for one test."""
-
-    def __init__(self, stack: ExitStack, folder: Path) -> None:
-        self.stack, self.folder = stack, folder
-        self.server: Any = None
-        self.application: Any = None
-
-    def page(self, name: str = FLASK, path: str = "/", *, microphone: Any = None, permitted: bool = True) -> Page:
-        self.application = self.stack.enter_context(Application(name, self.server, self.folder))
-        driver = self.stack.enter_context(chromium(self.folder, microphone, permitted=permitted))
-        return Page(driver, self.application.port, path)
-
-    def serve(self, **options: Any) -> None:
-        self.server = self.stack.enter_context(RealtimeServer(**options))
-
-    def serve_speech(self, responder: Any = None) -> None:
-        missing = [package for package in PACKAGES if importlib.util.find_spec(package) is None]
-        if missing:
-            pytest.skip(f"needs the extra voice: {', '.join(missing)} missing")
-        from realtime_sync.server.speech import Speech
-
-        speech = Speech()
-        speech.load()
-        self.serve(speech=speech, responder=responder)
-
-    def truncation(self) -> dict[str, Any]:
-        told: dict[str, Any] = self.server.sessions[-1].wait_for_message("conversation.item.truncate", 30)
-        return told
-
-
-@pytest.fixture
-def opened(tmp_path: Path) -> Iterator[Opened]:
-    needs_chromium()
-    with ExitStack() as stack:
-        yield Opened(stack, tmp_path)
 
 
 # --- in writing
@@ -100,14 +57,27 @@ def test_every_control_is_reached_by_tab_and_shows_its_focus(opened: Opened) -> 
     opened.serve()
     page = opened.page()
     reached = {}
-    for _ in range(8):
+    for _ in range(12):
         page.press(Keys.TAB)
-        style = "return getComputedStyle(document.activeElement).outlineStyle"
-        reached[page.focused] = page.driver.execute_script(style)
+        style = "const it = document.activeElement; return getComputedStyle(it.matches('textarea') ? it.form : it)"
+        reached[page.focused] = page.driver.execute_script(f"{style}.outlineStyle")
     reached.pop("", None)  # the document itself, between the last and the first
-    assert reached == dict.fromkeys(["skip", "scroll", "question", "send", "talk"], "solid")
-    transcript = page.find("transcript")
-    assert (transcript.get_attribute("role"), transcript.get_attribute("aria-live")) == ("log", "polite")
+    examples = [button.text for button in page.driver.find_elements(By.CSS_SELECTOR, ".examples button")]
+    wanted = ["skip", "Chat", "Call", "scroll", *examples, "question", "talk", "send"]
+    assert reached == dict.fromkeys(wanted, "solid")
+
+
+def test_an_answer_is_read_out_once_when_it_is_whole(opened: Opened) -> None:
+    gate = Gate("one ", "two")
+    opened.serve(responder=gate)
+    page = opened.page()
+    assert page.find("transcript").get_attribute("aria-live") == "off"  # else each piece of it would be
+    page.ask("Count")
+    page.until(lambda: page.entries[1:] == [("model", "one ", True)])
+    said = "return document.getElementById('said').textContent.trim()"
+    assert page.driver.execute_script(said) == ""
+    gate.opened.set()
+    page.until(lambda: page.driver.execute_script(said) == "Answer: one two")
 
 
 # --- by microphone
@@ -163,6 +133,38 @@ def test_an_interruption_stops_the_sound_and_what_was_not_heard_is_not_shown(ope
     assert 0 < told["audio_end_ms"] < said_in_all
 
 
+def test_a_spoken_conversation_with_an_interruption_outlives_a_reload(opened: Opened) -> None:
+    opened.serve_speech(lambda turn: Reply(COUNTING))
+    said = [silence(1500), recorded("hello.wav")]
+    microphone = recording(opened.folder / "microphone.wav", *said, silence(12_000), *said, silence(60_000))
+    page = opened.page(microphone=microphone)
+    page.find("talk").click()
+    page.until(lambda: page.notes and page.notes[0].startswith("Interrupted after"))
+    told = opened.truncation()
+    assert page.notes[0] == f"Interrupted after {told['audio_end_ms'] / 1000:.1f} s"
+    page.until(lambda: len(page.entries) == 4 and page.entries[3][1] and not page.entries[2][2])
+    page.find("talk").click()
+    page.until(lambda: page.status == "Ready")
+    kept = [(who, text, False) for who, text, _ in page.entries]
+    page.reload()
+    assert page.entries == kept
+    assert page.notes[0] == f"Interrupted after {told['audio_end_ms'] / 1000:.1f} s"
+
+    roles = {"you": "user", "model": "assistant"}
+    spoken = [(roles[who], text) for who, text, _ in kept]
+    page.find("talk").click()  # the next conversation by voice knows it
+    page.until(lambda: page.status != "Connecting" and opened.told() == spoken)
+    opened.server.responder = lambda turn: "So it is."
+    page.ask("And in writing?")  # and so does a question in writing
+    page.until(lambda: page.entries[-1][1:] == ("So it is.", False))
+    assert opened.told() == [*spoken, ("user", "And in writing?")]
+    # What is written beside it is told to the conversation by voice, too.
+    voice = opened.server.sessions[-2]
+    beside = {"role": "assistant", "text": "So it is."}
+    page.until(lambda: [m["item"]["content"][0]["text"] for m in received(voice, CREATED)][-1] == beside["text"])
+    assert page.console() == []
+
+
 # --- what goes wrong
 
 
@@ -170,18 +172,18 @@ def test_errors_are_told_to_the_person(opened: Opened) -> None:
     opened.serve(api_keys=["sk-another"])
     page = opened.page()
     page.ask("So?")
-    page.until(lambda: page.alert.startswith("The model service cannot be reached"))
-    assert page.notes == ["Not finished"]
-    page.find("dismiss").click()
+    page.until(lambda: page.notes and page.notes[0].startswith("The model service cannot be reached"))
     assert page.alert == ""
     page.find("talk").click()
     page.until(lambda: page.alert.startswith("The model service cannot be reached"))
     assert page.status == "Ready"
+    page.find("dismiss").click()
+    assert page.alert == ""
     opened.application.process.terminate()
     opened.application.process.wait(30)
+    page.find("question").clear()
     page.ask("Still there?")
-    page.until(lambda: page.alert.startswith("The application cannot be reached"))
-    page.find("dismiss").click()
+    page.until(lambda: page.notes and page.notes[-1].startswith("The application cannot be reached"))
     page.find("talk").click()
     page.until(lambda: page.alert.startswith("The application cannot be reached") and page.status == "Ready")
 
@@ -231,7 +233,7 @@ def test_a_restart_of_the_application_is_told_and_the_next_conversation_works(op
     page.find("talk").click()
     page.until(lambda: page.status == "Listening")
     opened.application.reload()
-    page.until(lambda: "Press start" in page.alert)
+    page.until(lambda: "ended the conversation" in page.alert)
     assert opened.server.wait_for_session().wait_until_closed(20) == 1000
     opened.application.logged(r"Booting worker with pid", 2)
     page.find("talk").click()

@@ -27,6 +27,14 @@ def test_a_written_answer_comes_in_pieces_and_ends_with_its_usage(plain: House) 
     assert done["status"] == "completed"
     assert done["text"] == "A coast redwood."
     assert done["usage"]["output_tokens"] > 0
+    assert "cost" not in done  # a visitor need not know it
+
+
+def test_the_cost_is_told_if_it_is_asked_for(plain: House) -> None:
+    plain.serve(responder=lambda turn: "Yes.")
+    with plain.open() as session:
+        told = list(events(sse_events(session.respond("So?", WRITTEN), with_cost=True)))
+    assert told[-1][1]["cost"] > 0
 
 
 def test_a_spoken_answer_comes_as_its_transcript(plain: House) -> None:

@@ -6,9 +6,11 @@ import copy
 import logging
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Optional
 
 from realtime_sync.checks import check_number, check_whole
+from realtime_sync.conversation.compact import COOKIE_BYTES, CompactConversation, compact_messages
 from realtime_sync.conversation.live.fragments import FragmentReader, LiveFragment, Speaker
 from realtime_sync.conversation.live.history import newest
 from realtime_sync.conversation.live.turns import LiveTurn, TurnEnd, turn_of
@@ -39,13 +41,22 @@ class LiveConversation:
     Args:
         gap_ms: A silence of so many milliseconds on the timeline ends a turn.
         most_bytes: How much is kept; beyond it the oldest turns are forgotten. None keeps all.
+        before: The history with which the session began.
 
     Attributes:
+        before: As it was given; ``turns`` has nothing of it.
         forgotten: How many turns were forgotten because they were too many; see ``QueueLimits.conversation``.
     """
 
-    def __init__(self, gap_ms: float = GAP_MS, *, most_bytes: Optional[int] = None) -> None:
+    def __init__(
+        self,
+        gap_ms: float = GAP_MS,
+        *,
+        most_bytes: Optional[int] = None,
+        before: Sequence[LiveHistoryItem] = (),
+    ) -> None:
         check_number("gap_ms", gap_ms, "milliseconds", above=0)
+        self.before = tuple(before)
         self.forgotten = 0
         self._gap_ms = gap_ms
         self._most_bytes = most_bytes
@@ -97,7 +108,7 @@ class LiveConversation:
         return " ".join(filter(None, said))
 
     def history(self, *, messages: int = MOST_MESSAGES, tokens: int = MOST_TOKENS) -> list[LiveHistoryItem]:
-        """The newest turns as messages for the next start: ``LiveSessionOptions(history=...)``.
+        """The newest messages, of ``before``, too, for the next start: ``LiveSessionOptions(history=...)``.
 
         Tokens are counted without a tokenizer, and rather too many: two for a word of English, so that 8,192 are about
         3,500 words. Of the first turn that has no room the last sentences are taken, with a note in front of them.
@@ -113,9 +124,26 @@ class LiveConversation:
         check_whole("tokens", tokens, at_most=MOST_TOKENS)
         return newest(self._messages(), messages, tokens)
 
+    def compact(self, most_bytes: int = COOKIE_BYTES, *, system: bool = False) -> CompactConversation:
+        """The words, those of ``before`` first, small enough for a cookie: to go on in another process.
+
+        The oldest turns are left out if there is no room; ``losses`` of what is returned says so.
+
+        Args:
+            most_bytes: How long it may be, from 200 bytes, as JSON in ASCII without blanks (default: 2,500, which fit a
+                cookie beside other things).
+            system: Keep messages of the developer's, too.
+
+        Returns:
+            The words; ``to_plain()`` is JSON, and ``live_history()`` is for ``LiveSessionOptions(history=...)``.
+        """
+        roles = {"developer": "system"}
+        said = [(roles.get(message.role, message.role), message.text) for message in self._messages()]
+        return compact_messages(said, (), self.forgotten, most_bytes, system)
+
     def _messages(self) -> list[LiveHistoryItem]:
-        """All turns as messages."""
-        return [LiveHistoryItem.message(turn.speaker, turn.text) for turn in self.turns]
+        """All that was said as messages."""
+        return [*self.before, *(LiveHistoryItem.message(turn.speaker, turn.text) for turn in self.turns)]
 
     def snapshot(self) -> LiveConversation:
         """A copy, which later updates do not change."""

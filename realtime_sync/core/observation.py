@@ -1,0 +1,519 @@
+"""One session that hooks are told of; ``hooks.py`` has the rules for hooks.
+
+The reader, and whoever has something to tell, leaves a note: a function that makes events. The observer, a thread of
+the session's, calls these functions in their order, and the hooks with the events. So all that is reckoned with, but
+what must be known at once, is the observer's alone and needs no lock. ``Scribe`` makes events of what all protocols
+have; ``observed_responses.py`` and ``live/observed.py`` add their own.
+
+A session without hooks has no ``Observation``, and imports none of this.
+
+The end. ``end`` (the session's), ``start_failed`` or the process's exit sets ``_end``, once. The observer then tells
+what was noted, ends what is open, tells ``SessionEnded``, and sets ``_told``, for which ``close()`` waits. At exit the
+order matters: whoever exports spans has registered with ``atexit`` before the first session was started, and so is shut
+down behind us.
+
+Locks: ``_lock`` guards ``_calls``, ``_over`` and the writing of ``_end``, for a few assignments; no hook is called
+under any. ``_notes`` is changed by single operations. Each field of ``ObservedSession`` is written by the observer
+alone, in one assignment.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextvars
+import functools
+import itertools
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Callable, Final, Optional
+
+from realtime_sync.audio.playback import PlaybackPosition
+from realtime_sync.deadline import Deadline
+from realtime_sync.errors import CloseInfo, NoMoreThreadsError, ReconnectFailedError
+from realtime_sync.hooks import (
+    HOOK_SECONDS,
+    CallBegins,
+    CallEnded,
+    ConnectEnded,
+    ConnectionLost,
+    HookEvent,
+    ObservedSession,
+    Registered,
+    ServiceError,
+    SessionBegins,
+    SessionEnded,
+    tell_of_failure,
+)
+from realtime_sync.interrupts import Change, Flag
+from realtime_sync.protocol.connection_updates import SessionDisconnectedUpdate, SessionReconnectedUpdate
+from realtime_sync.protocol.update_base import ConversationUpdate
+from realtime_sync.protocol.updates import ErrorUpdate
+
+if TYPE_CHECKING:
+    from realtime_sync.conversation.pricing import UsageTotals
+    from realtime_sync.core.engine import Engine
+    from realtime_sync.core.streams import End
+    from realtime_sync.core.wire_session import WireSession
+
+logger = logging.getLogger(__name__)
+
+Note = Callable[[], Iterable[HookEvent]]
+
+# Notes that a hook which hangs may leave untold.
+_MOST_NOTES: Final = 4096
+_MOST_PLAYERS: Final = 8
+_call_numbers = itertools.count(1)
+_session_numbers = itertools.count(1)
+_ExcInfo = tuple[Optional[type[BaseException]], Optional[BaseException], Optional[TracebackType]]
+_NO_ERROR: _ExcInfo = (None, None, None)
+
+
+class Scribe:
+    """Makes events of updates. ``wants`` is the reader's, all else the observer's."""
+
+    def __init__(self, observation: Observation) -> None:
+        self._observation = observation
+        self._connections = 0
+        self._lost_at: Optional[float] = None
+        self._lost_by: Optional[BaseException] = None
+
+    def begin(self, engine: Engine) -> None:
+        """The engine is there; on the thread that has made it."""
+
+    def opened(self, session: WireSession) -> None:
+        """The session is there, and not introduced yet; likewise."""
+
+    def wants(self, update: ConversationUpdate) -> Optional[Note]:
+        """What makes events of this update, if any is to be made. The lock for delivery is held."""
+        if isinstance(update, (ErrorUpdate, SessionDisconnectedUpdate, SessionReconnectedUpdate)):
+            return functools.partial(self.note, update)
+        return None
+
+    def note(self, update: ConversationUpdate) -> Iterator[HookEvent]:
+        """The events that this update makes."""
+        seen = self._observation
+        at = seen.moment(update.arrived_at)
+        if isinstance(update, ErrorUpdate):
+            message = update.error.message if seen.words else None
+            code = update.error.code or update.error.type
+            yield ServiceError(session=seen.session, at=at, code=code, message=message)
+        elif isinstance(update, SessionDisconnectedUpdate):
+            self._lost_at, self._lost_by = seen.moment(update.lost_at), update.reason
+            yield from self.lost(update.reason, self._lost_at)
+            yield ConnectionLost(session=seen.session, at=self._lost_at, reason=update.reason)
+        elif isinstance(update, SessionReconnectedUpdate):
+            yield from self.lost(update.reason, at)  # of a connection that was replaced, nothing was told before
+            yield self.connected(
+                self._lost_at or at - update.seconds,
+                at,
+                attempts=update.attempts,
+                reason=update.reason,
+                losses=update.losses,
+            )
+            self._lost_at = self._lost_by = None
+            if update.session is not None:
+                seen.session.id = update.session.id or seen.session.id
+
+    def connected(
+        self,
+        began: float,
+        at: float,
+        *,
+        attempts: int = 1,
+        reason: Optional[BaseException] = None,
+        losses: tuple[str, ...] = (),
+    ) -> ConnectEnded:
+        """There is a new connection."""
+        self._connections += 1
+        return ConnectEnded(
+            session=self._observation.session,
+            at=at,
+            began=began,
+            number=self._connections,
+            attempts=attempts,
+            reason=reason,
+            losses=losses,
+        )
+
+    def lost(self, reason: BaseException, at: float) -> Iterable[HookEvent]:
+        """What is in progress went down with the connection."""
+        return ()
+
+    def finish(self, error: Optional[BaseException], began: float, at: float) -> Iterator[HookEvent]:
+        """The session is over: what is in progress ends."""
+        if error is not None and not self._connections:
+            yield self._not_connected(error, began, at)
+        elif isinstance(error, ReconnectFailedError):
+            yield self._not_connected(error, self._lost_at or at, at)
+
+    def _not_connected(self, error: BaseException, began: float, at: float) -> ConnectEnded:
+        session, reason = self._observation.session, self._lost_by
+        return ConnectEnded(session=session, at=at, began=began, number=0, error=error, reason=reason)
+
+    def due(self, *, anyhow: bool = False) -> Iterable[HookEvent]:
+        """Events that were held back and are to be told now; ``anyhow``: all of them."""
+        return ()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are such events."""
+        return False
+
+    @property
+    def seconds_until_due(self) -> Optional[float]:
+        """When to ask ``due`` again, though nothing has changed; None: never."""
+        return None
+
+    def totals(self) -> tuple[Optional[UsageTotals], Optional[float], Optional[float]]:
+        """What the session has used: tokens, US dollars, seconds; None of what is not known."""
+        return None, None, None
+
+
+class Observation:
+    """See the module.
+
+    ``scribe``: makes what makes the events of this session's protocol.
+
+    Attributes:
+        session: What is known of the session.
+        words: Whether events hold words.
+        positions: Of the players that play the session's sound, or lately did.
+        playing: Those that play it now.
+    """
+
+    def __init__(
+        self, registered: Registered, session: ObservedSession, scribe: Callable[[Observation], Scribe]
+    ) -> None:
+        session.number = next(_session_numbers)
+        self.session = session
+        self.words = registered.words
+        self.positions: tuple[PlaybackPosition, ...] = ()
+        self.playing: tuple[PlaybackPosition, ...] = ()
+        self._registered = registered
+        self._pid = os.getpid()
+        self._offset = time.time() - time.monotonic()  # one for all moments, so that they are in order
+        self.scribe = scribe(self)
+        self._changed = Change()
+        self._notes: deque[Note] = deque()
+        self._thread: Optional[threading.Thread] = None
+        self._lock = threading.Lock()
+        self._calls: dict[int, ObservedCall] = {}  # those that have begun and have no outcome
+        self._over = False  # no call may begin any more
+        self._end: Optional[tuple[Optional[BaseException], Optional[CloseInfo], float]] = None
+        self._start_error: Optional[BaseException] = None
+        self._told = Flag()
+        self._context = contextvars.copy_context()
+        self._began = self.now()
+        self._connecting = self._began
+        self._entered: list[AbstractContextManager[object]] = []
+        _alive[id(self)] = self
+        _end_at_exit()
+        try:
+            self._entered = self._context.run(self._begin)
+        except BaseException as error:  # Ctrl-C in a hook
+            self.start_failed(error)
+            raise
+        self._connecting = self.now()
+
+    def _begin(self) -> list[AbstractContextManager[object]]:
+        return entered(self._registered.tell(SessionBegins(session=self.session, at=self._began)))
+
+    @property
+    def mine(self) -> bool:
+        """False in a forked child, where the session and its spans are the parent's."""
+        return self._pid == os.getpid()
+
+    def now(self) -> float:
+        """This moment, as events tell it."""
+        return self.moment(time.monotonic())
+
+    def moment(self, monotonic: float) -> float:
+        """A moment by ``time.monotonic()``, as events tell it."""
+        return monotonic + self._offset
+
+    def within(self, target: Callable[[], None]) -> Callable[[], None]:
+        """``target``, run in a copy of the session's context: for each of its threads."""
+        return functools.partial(self._context.copy().run, target)
+
+    # The beginning, on the thread that starts the session --------------------------------------------------------
+
+    def attach(self, engine: Engine) -> None:
+        """The session is connected: see what comes from its first update on."""
+        self.scribe.begin(engine)
+        self._note(functools.partial(self._connected, self.now()))
+        try:
+            self._thread = engine.start_thread(self._observe, "observer")
+        except NoMoreThreadsError as error:
+            logger.warning("%s is not observed, because no thread could be started: %s", engine.name, error)
+            self._finish(None, None)
+        else:
+            engine.listen_from_the_start(self)
+
+    def _connected(self, at: float) -> Iterator[HookEvent]:
+        yield self.scribe.connected(self._connecting, at)
+
+    def start_failed(self, error: BaseException) -> None:
+        """No session comes about. If there is an engine, it is closed next."""
+        self._start_error = error
+        if self._thread is None:
+            self._finish(error, None)
+
+    # On the reader thread ------------------------------------------------------------------------------------------
+
+    def deliver(self, update: ConversationUpdate) -> None:
+        """Take over an update."""
+        note = self.scribe.wants(update)
+        if note is not None:
+            self._note(note)
+
+    def end(self, end: End) -> None:
+        """The session has ended."""
+        self._finish(self._start_error or (None if end.clean else end.reason), end.reason.close_info)
+
+    # On any thread -------------------------------------------------------------------------------------------------
+
+    def call(self, kind: str, name: str, call_id: str, arguments: Optional[str]) -> ObservedCall:
+        """A call that may be made."""
+        return ObservedCall(self, kind, name, call_id, arguments if self.words else None)
+
+    def plays(self, position: PlaybackPosition) -> None:
+        """A player with this position plays the session's sound from now on."""
+        self.positions = (*self.positions[-_MOST_PLAYERS:], position)
+        self.playing = (*self.playing, position)
+        position._tell(self._changed)
+
+    def plays_no_more(self, position: PlaybackPosition) -> None:
+        """That player has stopped."""
+        position._do_not_tell(self._changed)
+        self.playing = tuple(other for other in self.playing if other is not position)
+        self._changed.tell()
+
+    def wait_until_told(self) -> None:
+        """Return once the session's end was told, or after ``HOOK_SECONDS``. For a session that has ended."""
+        if self.mine and threading.current_thread() is not self._thread and not self._told.wait(HOOK_SECONDS):
+            logger.warning("a hook has not returned within %s s; the session is closed all the same", HOOK_SECONDS)
+
+    @property
+    def told(self) -> bool:
+        """True once the session's end was told."""
+        return self._told.is_set()
+
+    def _note(self, note: Note) -> None:
+        if len(self._notes) < _MOST_NOTES:
+            self._notes.append(note)
+        elif len(self._notes) == _MOST_NOTES:
+            logger.warning("a hook hangs, so events are not told any more")
+            self._notes.append(tuple)
+        self._changed.tell()
+
+    def _finish(self, error: Optional[BaseException], close_info: Optional[CloseInfo]) -> None:
+        """Of several calls the first counts. Without an observer all is told here."""
+        if not self.mine:
+            return
+        with self._lock:
+            first = self._end is None
+            self._end = self._end or (error, close_info, time.monotonic())
+        if not first:
+            return
+        self._changed.tell()
+        if self._thread is None:
+            self._observe()
+
+    # The observer ----------------------------------------------------------------------------------------------------
+
+    def _observe(self) -> None:
+        try:
+            while self._end is None or self._notes:
+                self._changed.wait_for(self._has_news, Deadline(None), lambda: self.scribe.seconds_until_due)
+                self._tell_notes()
+                self._tell(self.scribe.due())
+            self._tell_end(*self._end)
+        except BaseException:  # a defect of this library
+            logger.exception("a session is not observed any more")
+        finally:
+            _alive.pop(id(self), None)
+            self._told.set()
+
+    def _has_news(self) -> bool:
+        return bool(self._notes) or self._end is not None or self.scribe.is_due
+
+    def _tell_notes(self) -> None:
+        while self._notes:
+            self._tell(self._notes.popleft()())
+
+    def _tell(self, events: Iterable[HookEvent]) -> None:
+        try:
+            for event in events:
+                self._registered.tell(event)
+        except Exception:  # a defect of this library: what follows is told all the same
+            logger.exception("an event could not be made")
+
+    def _tell_end(self, error: Optional[BaseException], close_info: Optional[CloseInfo], ended: float) -> None:
+        at = self.moment(ended)
+        self._tell(self.scribe.due(anyhow=True))
+        self._tell(self.scribe.finish(error, self._connecting, at))
+        with self._lock:
+            self._over = True
+            calls = list(self._calls.values())
+        for call in calls:
+            self._tell(self.outcome_of(call, None, cancelled=True))
+        usage, cost, seconds = self.scribe.totals()
+        code = close_info.code if close_info is not None else None
+        told = SessionEnded(
+            session=self.session,
+            at=self.now() if calls else at,
+            began=self._began,
+            error=error,
+            close_code=code,
+            usage=usage,
+            cost=cost,
+            seconds=seconds,
+        )
+        self._tell((told,))
+        self._context.run(leave, self._entered, _NO_ERROR)
+
+    # Calls -----------------------------------------------------------------------------------------------------------
+
+    def begin_call(self, call: ObservedCall) -> list[AbstractContextManager[object]]:
+        """A call begins, on this thread; the context managers of the hooks, entered."""
+        if not self.mine:
+            return []
+        with self._lock:
+            if self._over:
+                return []
+            self._calls[call.number] = call
+        call.began = self.now()
+        try:
+            return entered(self._registered.tell(call.event(CallBegins, call.began)))
+        finally:
+            call.begun = True
+            self._changed.tell()
+
+    def end_call(self, note: Note) -> None:
+        """A call has its outcome; ``note`` tells of it."""
+        if self.mine:
+            self._note(note)
+
+    def outcome_of(
+        self,
+        call: ObservedCall,
+        error: Optional[BaseException],
+        *,
+        at: Optional[float] = None,
+        timed_out: bool = False,
+        cancelled: bool = False,
+        output: Optional[str] = None,
+    ) -> Iterator[HookEvent]:
+        """The event of a call's end. It follows that of its beginning; at the session's end it was told already."""
+        with self._lock:
+            known = self._calls.pop(call.number, None)
+        if known is None and (call.began is not None or self._over):
+            return
+        if known is not None:
+            self._changed.wait_for(lambda: call.begun, Deadline(HOOK_SECONDS))
+        yield call.event(
+            CallEnded,
+            self.now() if at is None else at,
+            began=call.began,
+            error=error,
+            timed_out=timed_out,
+            cancelled=cancelled,
+            output=output if self.words else None,
+        )
+
+
+class ObservedCall:
+    """A call of a function, from before it is made to its outcome.
+
+    Attributes:
+        number: A number of its own in the process.
+        began: When it was made; None: it was not.
+        begun: The hooks were told so.
+    """
+
+    def __init__(self, observation: Observation, kind: str, name: str, call_id: str, arguments: Optional[str]) -> None:
+        self.number = next(_call_numbers)
+        self.began: Optional[float] = None
+        self.begun = False
+        self._observation = observation
+        self._facts = {"kind": kind, "name": name, "call_id": call_id, "arguments": arguments}
+
+    def event(self, kind: Callable[..., CallBegins], at: float, **more: object) -> CallBegins:
+        """An event of this call."""
+        return kind(session=self._observation.session, at=at, number=self.number, **self._facts, **more)
+
+    @contextmanager
+    def around(self) -> Iterator[None]:
+        """The function is called within, on the thread that calls it."""
+        managers = self._observation.begin_call(self)
+        try:
+            yield
+        except BaseException as error:
+            leave(managers, (type(error), error, error.__traceback__))
+            raise
+        leave(managers, _NO_ERROR)
+
+    def ended(self, error: Optional[BaseException], *, timed_out: bool, cancelled: bool, output: str) -> None:
+        """It has its outcome. On any thread, with no lock held."""
+        seen = self._observation
+        note = functools.partial(
+            seen.outcome_of, self, error, at=seen.now(), timed_out=timed_out, cancelled=cancelled, output=output
+        )
+        seen.end_call(note)
+
+
+# Context managers of hooks -------------------------------------------------------------------------------------------
+
+
+def entered(managers: Sequence[AbstractContextManager[object]]) -> list[AbstractContextManager[object]]:
+    """Enter them; returns those that could be."""
+    done = []
+    for manager in managers:
+        try:
+            manager.__enter__()
+        except (Exception, SystemExit) as error:
+            tell_of_failure(type(manager), error)
+        else:
+            done.append(manager)
+    return done
+
+
+def leave(managers: Sequence[AbstractContextManager[object]], how: _ExcInfo) -> None:
+    """Leave them, in the reverse order. What is raised within them is raised whatever they return."""
+    for manager in reversed(managers):
+        try:
+            manager.__exit__(*how)
+        except (Exception, SystemExit) as error:
+            if error is not how[1]:  # a generator raises what was thrown into it
+                tell_of_failure(type(manager), error)
+
+
+# At exit, and after a fork -------------------------------------------------------------------------------------------
+
+_alive: dict[int, Observation] = {}  # by id(); changed and copied by single operations
+_EXIT_SECONDS: Final = 1.0  # that hooks may take at exit, all together
+
+
+@functools.cache
+def _end_at_exit() -> None:
+    """Once, when the first session is observed: the module says why so late."""
+    atexit.register(_end_all)
+
+
+def _end_all() -> None:
+    alive, deadline = list(_alive.values()), Deadline(_EXIT_SECONDS)
+    for observation in alive:
+        observation._finish(None, None)
+    for observation in alive:
+        if observation.mine:
+            deadline.wait(observation._told.wait)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_alive.clear)

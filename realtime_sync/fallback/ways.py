@@ -1,0 +1,132 @@
+"""How a session that has lost its connection goes on at another service.
+
+A search goes through the services in rounds, the first that is well at the beginning: so a session comes back to the
+first one when it needs a new connection anyway (a loss, a renewal), and a good connection is never broken for that.
+Within a round there is hardly a pause; before the next round the pauses grow as the policy says. A service that asked
+for patience is not tried before. One that gave a verdict, or cannot take the session's settings, is out for this
+search.
+
+The service's dialect is its own (``Opened.vocabulary``): the settings and the history are said in it, and so is what
+was kept or waits.
+
+No locks: a search belongs to the thread that began it. ``FallbackWays._at`` is the way's thread's.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Optional
+
+import realtime_sync.errors as errors
+from realtime_sync.core.realtime import realtime_vocabulary
+from realtime_sync.endpoint.connect import ConnectRetries
+from realtime_sync.fallback.service import Service, all_failed, chain_errors
+from realtime_sync.fallback.verdict import Verdict, retry_after
+from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
+from realtime_sync.reconnect.ways import Opened
+from realtime_sync.starting import Start
+from realtime_sync.transport import Cancellation
+
+if TYPE_CHECKING:
+    from realtime_sync.fallback.chain import Chain
+
+_ONCE = ConnectRetries(attempts=1)  # a reconnector's deadline holds
+# What says nothing of a service, but that this one cannot take the session.
+_OF_THE_SETTINGS = (errors.ServerError, errors.UnsupportedByDialectError)
+
+
+class FallbackWays:
+    """See the module.
+
+    Args:
+        chain: The services.
+        policy: How the session survives.
+        starts: The session's start at each of them.
+        at: Where the session is.
+    """
+
+    def __init__(self, chain: Chain, policy: Reconnect, starts: Mapping[Service, Start], at: Service) -> None:
+        self.chain = chain
+        self.policy = policy
+        self.starts = starts
+        self.at = at
+
+    def search(self) -> FallbackSearch:
+        """See ``Ways``."""
+        return FallbackSearch(self)
+
+
+class FallbackSearch:
+    """See the module, and ``Search``."""
+
+    def __init__(self, ways: FallbackWays) -> None:
+        self._ways = ways
+        self._round: Iterator[Service] = iter(())
+        self._chosen: Optional[Service] = None  # for the next attempt
+        self._service = ways.at  # of the last attempt
+        self._out: set[Service] = set()
+        self._waits: dict[Service, float] = {}  # until when a service asked for patience
+        self._failures: dict[Service, errors.RealtimeSyncError] = {}
+
+    def pause(self, attempt: int, error: errors.RealtimeSyncError) -> float:
+        """See ``Search``."""
+        self._chosen = self._next()
+        policy = self._ways.policy
+        if self._chosen is not None and self._failures:
+            return policy.pause(1)  # another service, at once
+        self._chosen = self._chosen or self._next_round()
+        rounds = 1 + (attempt - 1) // len(self._ways.chain.services)
+        return max(policy.pause(rounds), self._waits.get(self._chosen, 0.0) - time.monotonic())
+
+    def open(self, cancellation: Cancellation) -> Opened:
+        """See ``Search``."""
+        self._service = service = self._chosen or self._next() or self._next_round()
+        self._chosen = None
+        connect, _ = self._ways.starts[service].opening()
+        transport = connect(cancellation, _ONCE)
+        return Opened(transport, realtime_vocabulary(service.endpoint.dialect), moved=service is not self._ways.at)
+
+    def failed(self, error: errors.RealtimeSyncError) -> bool:
+        """See ``Search``."""
+        if self._service.failed(error) is Verdict.STAY and not isinstance(error, _OF_THE_SETTINGS):
+            return False
+        self._failures.pop(self._service, None)
+        self._failures[self._service] = error  # the last one
+        patience = retry_after(error)
+        if patience is not None:
+            self._waits[self._service] = time.monotonic() + patience
+        if not is_worth_another_try(error):
+            self._out.add(self._service)
+        return len(self._out) < len(self._ways.chain.services)
+
+    def succeeded(self) -> None:
+        """See ``Search``."""
+        self._service.succeeded()
+        self._ways.at = self._service
+
+    def told(self, error: errors.RealtimeSyncError) -> errors.RealtimeSyncError:
+        """See ``Search``."""
+        failures = [*self._failures.items()]
+        if not failures or error is not failures[-1][1]:
+            return error
+        for (_, before), (_, after) in itertools.pairwise(failures):
+            chain_errors(after, before)
+        return all_failed(failures)
+
+    def _next(self) -> Optional[Service]:
+        """The next service of this round; None if none is left."""
+        now = time.monotonic()
+        ready = (service for service in self._round if self._waits.get(service, 0.0) <= now)
+        return next((service for service in ready if service not in self._out), None)
+
+    def _next_round(self) -> Service:
+        """The first service of a new round; if all are to be left alone, the one that is so for the shortest time."""
+        self._round = self._ways.chain.candidates()
+        service = self._next()
+        if service is None:
+            services = self._ways.chain.services
+            left = [service for service in services if service not in self._out] or services
+            service = min(left, key=lambda service: self._waits.get(service, 0.0))
+        return service

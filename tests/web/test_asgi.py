@@ -1,0 +1,293 @@
+"""A stream on an event loop: prompt, without a thread of anybody's pool, and over however the server drops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import gc
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+from typing import Any
+
+import pytest
+
+from realtime_sync import InvalidInputError, UsageError
+from realtime_sync.web.asgi import AsgiStream, asgi_stream
+from realtime_sync.web.sse import EventStream, sse_events
+from tests.core.answers import WRITTEN, Gate, received
+from tests.core.harness import House, until
+from tests.web.events import events, words
+
+
+def run(work: Callable[[], Awaitable[Any]]) -> Any:
+    async def bounded() -> Any:
+        return await asyncio.wait_for(work(), 20)
+
+    return asyncio.run(bounded())
+
+
+async def gathered(stream: AsyncIterator[bytes]) -> list[tuple[str, Any]]:
+    return list(events([piece async for piece in stream]))
+
+
+def opened(plain: House) -> EventStream:
+    """A stream of an answer that has begun, and goes on for ever."""
+    plain.serve(responder=Gate())
+    session = plain.open()
+    return sse_events(session.respond("Count", WRITTEN), then_close=session)
+
+
+def is_over(plain: House) -> None:
+    assert plain.live.wait_until_closed() == 1000
+    assert len(received(plain.live, "response.cancel")) == 1
+
+
+def test_an_answer_comes_whole_and_its_session_is_closed(plain: House) -> None:
+    plain.serve(responder=lambda turn: iter(["A coast ", "redwood", "."]))
+    session = plain.open()
+    told = run(lambda: gathered(asgi_stream(sse_events(session.respond("Which?", WRITTEN), then_close=session))))
+    assert words(told) == "A coast redwood."
+    assert told[-1][0] == "done"
+    assert session.closed
+
+
+def test_each_piece_is_there_before_the_next_is_made(plain: House) -> None:
+    gate = Gate("one ", "two")
+    plain.serve(responder=gate)
+
+    async def read() -> None:
+        stream = asgi_stream(sse_events(session.respond("Count", WRITTEN), then_close=session))
+        while b"one" not in await anext(stream):
+            pass
+        gate.opened.set()
+        assert words(await gathered(stream)) == "two"
+
+    session = plain.open()
+    run(read)
+
+
+def test_many_streams_that_wait_do_not_keep_each_other_waiting() -> None:
+    """More than any pool has threads, and each needs the one behind it to go on."""
+    arrived = threading.Barrier(100, timeout=20)
+
+    def pieces() -> Iterator[int]:
+        yield arrived.wait()
+
+    async def all_at_once() -> list[int]:
+        return await asyncio.gather(*(anext(asgi_stream(pieces())) for _ in range(100)))
+
+    assert sorted(run(all_at_once)) == list(range(100))
+
+
+# --- the ways in which servers end it
+
+
+async def cancelled(stream: AsgiStream[bytes]) -> None:
+    """Starlette, when it learns of it."""
+    reading = asyncio.create_task(gathered(stream))
+    await asyncio.sleep(0)
+    while not stream._relay._asked:  # it waits in there
+        await asyncio.sleep(0.001)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+async def cancelled_while_it_sends(stream: AsgiStream[bytes]) -> None:
+    async def read() -> None:
+        async for _ in stream:
+            await asyncio.sleep(60)
+
+    reading = asyncio.create_task(read())
+    await asyncio.sleep(0.05)
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+
+
+async def closed(stream: AsgiStream[bytes]) -> None:
+    """Django: on the thread of its synchronous side."""
+    async for _ in stream:
+        break
+    await asyncio.to_thread(stream.close)
+    assert [piece async for piece in stream] == []
+
+
+async def closed_asynchronously(stream: AsgiStream[bytes]) -> None:
+    async with aclosing(stream):
+        await anext(stream)
+
+
+async def forgotten(stream: AsgiStream[bytes]) -> None:
+    await anext(stream)
+
+
+async def in_a_generator(stream: AsgiStream[bytes]) -> None:
+    """An asynchronous generator around it, which is closed (GeneratorExit)."""
+
+    async def outer() -> AsyncIterator[bytes]:
+        async for piece in stream:
+            yield piece
+
+    async with aclosing(outer()) as pieces:  # type: ignore[type-var]
+        await anext(pieces)
+
+
+async def never_read(stream: AsgiStream[bytes]) -> None:
+    """A HEAD request; or the browser has left already."""
+
+
+@pytest.mark.parametrize(
+    "leave",
+    [
+        cancelled,
+        cancelled_while_it_sends,
+        closed,
+        closed_asynchronously,
+        forgotten,
+        in_a_generator,
+        never_read,
+    ],
+    ids=lambda leave: leave.__name__,
+)
+def test_it_is_over_however_the_server_ends_it(plain: House, leave: Callable[..., Awaitable[None]]) -> None:
+    stream: Any = [asgi_stream(opened(plain))]  # no name holds it
+    gc.disable()
+    try:
+        run(lambda: leave(stream.pop()))
+        is_over(plain)
+    finally:
+        gc.enable()
+
+
+def test_ending_it_does_not_keep_the_event_loop_waiting(plain: House) -> None:
+    may_close = threading.Event()
+
+    class Slow:
+        def close(self) -> None:
+            may_close.wait(20)
+            session.close()
+
+    plain.serve(responder=Gate())
+    session = plain.open()
+
+    async def leave() -> None:
+        for stream in (asgi_stream(slow), asgi_stream(sse_events(slow._reading.response))):
+            await asyncio.wait_for(anext(stream), 5)
+            await asyncio.wait_for(cancelled(stream), 2)
+        may_close.set()
+
+    slow = sse_events(session.respond("Count", WRITTEN), then_close=Slow())
+    run(leave)
+    until(lambda: session.closed)
+
+
+def test_a_reader_that_waits_is_told_of_the_end_by_whoever_ends_it(plain: House) -> None:
+    async def read() -> None:
+        stream = asgi_stream(opened(plain))
+        reading = asyncio.create_task(gathered(stream))
+        while not stream._relay._asked:
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
+        await stream.aclose()
+        told = await asyncio.wait_for(reading, 2)
+        assert [name for name, _ in told] in ([":"], [":", "text"])
+
+    run(read)
+    is_over(plain)
+
+
+# --- iterators of the application's
+
+
+def test_what_reading_raises_is_raised_in_the_reader() -> None:
+    def pieces() -> Iterator[int]:
+        yield 1
+        raise LookupError("no such answer")
+
+    async def read() -> None:
+        stream = asgi_stream(pieces())
+        assert await anext(stream) == 1
+        with pytest.raises(LookupError, match="no such answer"):
+            await anext(stream)
+        assert [piece async for piece in stream] == []
+
+    run(read)
+
+
+def test_a_generator_is_read_and_closed_on_one_thread_in_the_readers_context() -> None:
+    request: contextvars.ContextVar[str] = contextvars.ContextVar("request")
+    told: list[Any] = []
+
+    def pieces() -> Iterator[str]:
+        told.append(threading.get_ident())
+        try:
+            while True:
+                yield request.get()
+        finally:
+            told.append(threading.get_ident())
+
+    async def read() -> None:
+        request.set("number 7")
+        stream = asgi_stream(pieces())
+        assert [await anext(stream) for _ in range(3)] == ["number 7"] * 3
+        stream.close()
+        stream.close()
+
+    run(read)
+    until(lambda: len(told) == 2)
+    assert told[0] == told[1] != threading.get_ident()
+
+
+def test_it_reads_no_further_than_it_is_asked() -> None:
+    made: list[int] = []
+
+    async def read() -> None:
+        stream = asgi_stream(made.append(number) or number for number in range(100))  # type: ignore[func-returns-value]
+        assert await anext(stream) == 0
+        await asyncio.sleep(0.05)
+        assert made == [0]
+        stream.close()
+
+    run(read)
+
+
+def test_two_readers_are_one_too_many() -> None:
+    go_on = threading.Event()
+
+    def pieces() -> Iterator[int]:
+        go_on.wait(20)
+        yield 1
+
+    async def read() -> None:
+        stream = asgi_stream(pieces())
+        first = asyncio.create_task(anext(stream))  # type: ignore[arg-type]
+        while not stream._relay._asked:
+            await asyncio.sleep(0.001)
+        with pytest.raises(UsageError, match="one reader"):
+            await anext(stream)
+        go_on.set()
+        assert await first == 1
+
+    run(read)
+
+
+def test_a_loop_that_has_ended_meanwhile_ends_the_stream(plain: House) -> None:
+    stream: Any = [asgi_stream(opened(plain))]
+    loop = asyncio.new_event_loop()
+    for _ in range(2):
+        loop.run_until_complete(anext(stream[0]))
+    asked = loop.create_task(anext(stream[0]))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert not asked.done()
+    asked._log_destroy_pending = False
+    plain.live.close()  # the next piece: the failure
+    until(lambda: stream[0]._relay._over)
+
+
+@pytest.mark.parametrize("wrong", [None, 5, b"text", "text", (piece async for piece in asgi_stream([]))])
+def test_what_is_no_stream_is_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidInputError, match="asgi_stream takes"):
+        asgi_stream(wrong)
