@@ -88,23 +88,22 @@ class Service:
         self.calls = BrowserCalls(self.client, options, max_calls=20, max_per_visitor=2)
         self._secrets = Allowance(most=60, most_per_visitor=5, seconds=_SECRET_SECONDS)
 
-    @property
-    def answers(self) -> tuple[str, str]:
-        """Who answers: in brief, and in a sentence."""
-        return ("Embedded server", _BY_RULES) if self._embedded else _who_answers(self.client)
-
     def page(self, name: str, *, voice: bool) -> bytes:
         """A page of ``web_page/`` with who answers.
 
         ``voice``: whether the application has ``/talk``, the microphone's end of the line.
         """
         text = (PAGE / name).read_text(encoding="utf-8")
-        brief, sentence = self.answers
-        if self._embedded and name == "call.html":
-            sentence = _NO_SOUND
+        brief, sentence = self.who_answers(by_call=name == "call.html")
         text = text.replace("<!-- answers in brief -->", html.escape(brief))
         text = text.replace("<!-- answers -->", html.escape(sentence))
         return (text if voice else text.replace("<html ", '<html data-voice="none" ', 1)).encode()
+
+    def who_answers(self, *, by_call: bool = False) -> tuple[str, str]:
+        """In brief, and in a sentence."""
+        if self._embedded:
+            return "Embedded server", _NO_SOUND if by_call else _BY_RULES
+        return _who_answers(self.client)
 
     def answer(self, body: bytes, visitor: str) -> EventStream:
         """The answer to ``{"question": ..., "history": [{"role": ..., "text": ...}]}`` as server-sent events.
