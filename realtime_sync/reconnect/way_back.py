@@ -118,7 +118,7 @@ class WayBack(Recovery):
                 self._attempt = 0
             first = self._attempt
             if self._spare is None:
-                self._search = self._ways.search()
+                self._search = self._ways.search(lost_soon=self._attempt > 0)
             try:
                 connection, opened, losses = self._caught_up(reason, announced)
             except errors.RealtimeSyncError as error:

@@ -58,8 +58,8 @@ class Search(Protocol):
 class Ways(Protocol):
     """See the module."""
 
-    def search(self) -> Search:
-        """A new search."""
+    def search(self, lost_soon: bool = False) -> Search:
+        """A new search. ``lost_soon``: the last connection did not live long, so another service may do better."""
 
 
 class OneWay:
@@ -72,7 +72,7 @@ class OneWay:
         self._policy = policy
         self._connect = connect
 
-    def search(self) -> Search:
+    def search(self, lost_soon: bool = False) -> Search:
         """See ``Ways``."""
         return self
 
