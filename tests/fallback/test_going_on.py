@@ -14,6 +14,7 @@ from realtime_sync import (
     AllEndpointsFailedError,
     AuthenticationError,
     Budget,
+    ConnectionFailedError,
     ConnectionLostError,
     ConnectionReplacedError,
     ConversationContentPart,
@@ -21,6 +22,7 @@ from realtime_sync import (
     ConversationSessionOptions,
     MessageItem,
     ModelPrices,
+    OpenAIClient,
     Reconnect,
     ReconnectFailedError,
     Recording,
@@ -32,8 +34,10 @@ from realtime_sync import (
 from realtime_sync.server import Faults, FunctionCall, Refusal, Reply, Turn, faults
 from realtime_sync.testing import ManualClock
 from tests.core.answers import Gate, received
-from tests.core.harness import Running, until, within
-from tests.fallback.harness import DOWN, KEYS, QUICKLY, TEXT, Clock, Town, states, texts
+from tests.core.harness import CALM, Running, until, within
+from tests.core.imitator import Imitator
+from tests.fallback.harness import DOWN, KEYS, QUICKLY, TEXT, Clock, Town, causes, states, texts
+from tests.transport.peer import Link, Peer
 
 
 def surviving(town: Town, *names: str, policy: Any = QUICKLY, options: Any = TEXT, **start: Any) -> Any:
@@ -213,7 +217,7 @@ def test_what_the_next_service_has_no_words_for_is_told(plain: Town) -> None:
     assert texts(preview.sessions[-1]) == ours(session) == ["one", "You said: one", "two", "You said: two"]
 
 
-def test_a_service_that_refuses_the_settings_is_passed_over(plain: Town) -> None:
+def test_a_service_without_words_for_the_settings_is_passed_over(plain: Town) -> None:
     session = surviving(plain, "openai", "preview", "azure")
     session.configure_session(ConversationSessionOptions(output_speed=1.25)).wait()  # preview has no word for that
     session.ask("one")
@@ -221,7 +225,27 @@ def test_a_service_that_refuses_the_settings_is_passed_over(plain: Town) -> None
     assert session.ask("two").completed
     assert session.endpoint.endswith("/openai/v1/realtime?model=my-deployment")
     assert plain.servers["azure"].sessions[-1].options["audio"]["output"]["speed"] == 1.25
-    assert states(plain.combined("openai", "azure")) == ["closed", "closed"]
+
+
+def test_a_service_that_refuses_the_settings_is_passed_over_and_is_not_down(plain: Town) -> None:
+    def refuse(message: dict[str, Any]) -> list[dict[str, Any]]:
+        error = {"type": "invalid_request_error", "message": "no such voice", "event_id": message["event_id"]}
+        return [{"type": "error", "error": error}]
+
+    def script(link: Link) -> None:
+        link.upgrade()
+        Imitator({"session.update": refuse})(link)
+
+    peer = plain.stack.enter_context(Peer(script))
+    picky = OpenAIClient("a-key", endpoint=peer.url, timeouts=CALM).get_realtime_conversation_client("picky")
+    client = plain.client_of("openai").with_fallbacks([picky, plain.client_of("azure")])
+    session = plain.session(plain.stack.enter_context(client), reconnect=QUICKLY)
+    session.ask("one")
+    lose(plain, "openai")
+    assert session.ask("two").completed
+    assert "my-deployment" in session.endpoint
+    assert states(client) == ["closed"] * 3
+    assert [bool(each.why) for each in client.health] == [True, False, False]
 
 
 # Back again ----------------------------------------------------------------------------------------------------------
@@ -298,6 +322,9 @@ def test_if_all_are_down_the_end_names_each_and_why(plain: Town) -> None:
     cause = raised.value.__cause__
     assert isinstance(cause, AllEndpointsFailedError)
     assert sorted(name.partition(" ")[0] for name, _ in cause.failures) == ["gpt-realtime-2.1", "my-deployment"]
+    assert [each for each in causes(cause) if isinstance(each, ConnectionFailedError)] == [
+        error for _, error in reversed(cause.failures)
+    ]
     assert ours(session) == ["one", "You said: one"]
 
 
@@ -374,6 +401,9 @@ def test_the_budget_reckons_with_the_prices_of_the_model_in_use(plain: Town) -> 
     answer = session.ask("two")
     tokens = answer.usage.total_tokens
     assert budget.spent - before == pytest.approx(tokens * 1000 / 1e6)
+    assert session.conversation.cost(prices) == pytest.approx(budget.spent)
+    assert session.conversation.cost() is None
+    assert "'my-model' has no price" in str(session.conversation.cost_note())
 
 
 def test_a_recording_tells_each_service_and_is_read_in_its_dialect(plain: Town, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from realtime_sync import (
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.server import Faults, LiveFaults, LiveRules, RealtimeServer, Refusal, faults
 from tests.core.harness import CALM, Running, until, within
-from tests.fallback.harness import DOWN, KEYS, TEXT, Clock, Town, states
+from tests.fallback.harness import DOWN, KEYS, TEXT, Clock, Town, causes, states
 from tests.transport.peer import Link, Peer
 
 SOON = Timeouts(connect=0.3, greeting=0.3, send=5, acknowledge=0.3, close=0.2)
@@ -186,15 +186,6 @@ def test_a_client_that_is_closed_meanwhile_tries_no_other_service(plain: Town) -
 
 
 # All are down --------------------------------------------------------------------------------------------------------
-
-
-def causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
-    cause = error.__cause__
-    while cause is not None:
-        found.append(cause)
-        cause = cause.__cause__
-    return found
 
 
 def test_if_all_are_down_the_error_names_each_and_why(town: Town) -> None:
