@@ -265,8 +265,7 @@ def test_a_good_connection_is_kept_and_the_next_one_is_the_first_services_again(
     session.ask("two")
     assert not told(session, stream).moved  # it is left alone yet
     clock.now += 30
-    town.session(client)
-    assert states(client) == ["closed", "closed"]
+    assert states(client) == ["half-open", "closed"]
     session.ask("three")
     assert "/openai/v1/" in session.endpoint  # nothing is broken for that
     drop(town, "azure")
@@ -274,6 +273,8 @@ def test_a_good_connection_is_kept_and_the_next_one_is_the_first_services_again(
     update = told(session, stream)
     assert update.moved
     assert session.endpoint.endswith("/v1/realtime?model=gpt-realtime-2.1")
+    assert states(client) == ["closed", "closed"]
+    assert client.health[0].why is None
     assert len(ours(session)) == 8
     assert texts(town.servers["openai"].sessions[-1]) == ours(session)
 
