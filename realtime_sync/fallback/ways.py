@@ -87,7 +87,8 @@ class FallbackSearch:
         self._chosen = None
         connect, _ = self._ways.starts[service].opening()
         transport = connect(cancellation, _ONCE)
-        return Opened(transport, realtime_vocabulary(service.endpoint.dialect), moved=service is not self._ways.at)
+        vocabulary, flavour = realtime_vocabulary(service.endpoint.dialect), service.endpoint.flavour
+        return Opened(transport, vocabulary, moved=service is not self._ways.at, flavour=flavour)
 
     def failed(self, error: errors.RealtimeSyncError) -> bool:
         """See ``Search``."""

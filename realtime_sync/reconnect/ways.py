@@ -27,11 +27,13 @@ class Opened:
         transport: The connection.
         vocabulary: That of the service at its other end; None: that of the session's last connection.
         moved: True if the service is another one than that of the session's last connection.
+        flavour: Whose rules hold there, see ``Endpoint``; None: the same as before.
     """
 
     transport: Connection
     vocabulary: Optional[Vocabulary] = None
     moved: bool = False
+    flavour: Optional[str] = None
 
 
 class Search(Protocol):
