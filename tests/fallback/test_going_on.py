@@ -343,6 +343,26 @@ def test_verdicts_of_all_services_end_the_session_at_once(plain: Town) -> None:
     assert plain.servers["azure"]._refused == plain.servers["openai"]._refused == 1
 
 
+@pytest.mark.parametrize("code", [1000, 3000])
+def test_an_empty_account_in_mid_session_is_no_end_where_another_service_is_left(plain: Town, code: int) -> None:
+    client = plain.combined("openai", "azure")
+    session = plain.session(client, reconnect=QUICKLY)
+    stream = session.subscribe()
+    session.ask("one")
+    live = plain.servers["openai"].sessions[-1]
+    live.emit({"type": "error", "error": {"type": "x", "code": "insufficient_quota", "message": "Pay first."}})
+    live.close(code, "no money")
+    assert told(session, stream).moved
+    assert states(client) == ["open", "closed"]
+    assert client.health[0].why == "insufficient_quota: Pay first."
+    assert session.ask("two").text == "You said: two"
+    alone = plain.session(plain.client_of("azure"), reconnect=QUICKLY)
+    live = plain.servers["azure"].sessions[-1]
+    live.emit({"type": "error", "error": {"type": "x", "code": "insufficient_quota", "message": "Pay first."}})
+    live.close(code, "no money")
+    until(lambda: alone.closed)
+
+
 def test_a_verdict_of_one_service_leaves_the_others_to_be_tried_with_patience(plain: Town) -> None:
     session = surviving(plain, "openai", "azure")
     session.ask("one")
