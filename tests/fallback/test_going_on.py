@@ -292,6 +292,7 @@ def test_a_renewal_goes_back_to_the_first_service(plain: Town) -> None:
     assert update.moved
     assert update.losses == ()
     assert session.endpoint.endswith("/v1/realtime?model=gpt-realtime-2.1")
+    assert client.health[0].why is None
     assert session.ask("two").text == "You said: two"
     assert texts(plain.servers["openai"].sessions[-1]) == ours(session)
 
@@ -299,10 +300,12 @@ def test_a_renewal_goes_back_to_the_first_service(plain: Town) -> None:
 def test_a_renewal_stays_where_it_is_if_the_first_service_is_still_down(plain: Town) -> None:
     plain.service("azure", session_seconds=3, clock=ManualClock())
     plain.service("openai", faults=DOWN)
-    session = plain.session(plain.combined("openai", "azure"), reconnect=Reconnect(base_delay=0.02, renew_before=3600))
+    client = plain.combined("openai", "azure", failures=2)
+    session = plain.session(client, reconnect=Reconnect(base_delay=0.02, renew_before=3600))
     stream = session.subscribe()
     session.ask("one")
     assert not told(session, stream).moved
+    assert states(client) == ["open", "closed"]  # the start and the renewal have found it down
     assert "/openai/v1/" in session.endpoint
     assert session.ask("two").completed
 
