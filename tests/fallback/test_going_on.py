@@ -20,6 +20,7 @@ from realtime_sync import (
     ConversationContentPart,
     ConversationItem,
     ConversationSessionOptions,
+    Dialect,
     MessageItem,
     ModelPrices,
     OpenAIClient,
@@ -443,6 +444,11 @@ def test_a_recording_tells_each_service_and_is_read_in_its_dialect(plain: Town, 
         "v1/realtime",
         "openai/realtime",
     ]
+    assert {(each.connection, each.dialect) for each in recording.entries} == {(1, None), (2, Dialect.PREVIEW)}
+    kinds = {type(recording.decoded(each)).__name__ for each in recording.entries if each.direction == "in"}
+    assert "ConversationItemAddedUpdate" in kinds
+    assert "ConversationItemCreatedUpdate" not in kinds  # as preview calls it
+    assert "UnknownUpdate" not in kinds
     said = [part.text for item in recording.conversation().items for part in item.content]
     assert said[-2:] == ["two", "You said: two"]
     text = path.read_text("utf-8")
