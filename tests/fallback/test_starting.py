@@ -274,10 +274,13 @@ def test_transcriptions_and_live_sessions_start_at_the_next_service_too(town: To
     town.servers["openai"].faults = DOWN
     with client.start_transcription_session(model="gpt-transcribe") as session:
         assert "intent=transcription" in session.endpoint
-    with client.start_live_session(LiveSessionOptions(instructions="Be kind."), model="my-live") as live:
+    start: dict[str, Any] = {"model": "my-live", "headers": {"X-Extra": "one"}, "query": {"extra": "two"}}
+    with client.start_live_session(LiveSessionOptions(instructions="Be kind."), **start) as live:
         assert live.endpoint.endswith("/openai/v1/live/sessions")
         twin = town.servers["azure"].live_sessions[-1]
         assert twin.options["instructions"] == "Be kind."
+        assert "x-extra" not in twin.headers
+        assert "extra" not in twin.query
         twin.end("remote_hangup")
         until(lambda: live.closed)
 
