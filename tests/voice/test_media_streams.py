@@ -351,6 +351,8 @@ def test_messages_may_be_fed_where_no_socket_can_be_read(call: MediaStream, sock
     assert list(call.microphone) == said
     call.feed(line.media(said[0]))
     call.feed(line.started())
+    call.microphone.stop()
+    call.microphone.start()
     assert list(call.microphone) == []
 
 
