@@ -132,7 +132,7 @@ def test_an_answer_is_interrupted_and_the_rest_was_not_heard(house: House) -> No
     report.assert_silent_within(4)  # half a real second
     assert answer.words == "Hello! Yes, I can hear you."
     [told] = [message for message in server.sessions[0].received if message["type"] == "conversation.item.truncate"]
-    assert told["audio_end_ms"] / 1000 == pytest.approx(cut.seconds, abs=0.5)  # and the silence before the speech
+    assert -0.1 < told["audio_end_ms"] / 1000 - cut.seconds < 1.2  # the silence around the speech
 
 
 def test_it_interrupts_after_so_many_words(house: House) -> None:
