@@ -158,6 +158,12 @@ def test_a_page_that_is_told_that_the_conversation_has_failed_was_hung_up() -> N
         assert call([AwaitHangUp()], url).ended_by == "application"
 
 
+def test_an_application_that_closes_its_socket_has_hung_up() -> None:
+    with serving(lambda socket: [socket.receive(10) for _ in range(5)]) as url:
+        report = SimulatedCaller([AwaitHangUp(5)], server=RealtimeServer(), pace=PACE).call(TelephoneLine(url))
+    assert report.ended_by == "application"
+
+
 @pytest.mark.parametrize(("line", "nonsense"), [(BrowserLine, "{"), (TelephoneLine, '{"event": "mark"}')])
 def test_what_makes_no_sense_ends_the_call_and_is_told(line: Any, nonsense: str) -> None:
     def babble(socket: Any) -> None:

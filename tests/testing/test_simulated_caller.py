@@ -185,6 +185,7 @@ def test_an_answer_that_does_not_come_fails_the_call_with_what_was_heard(house: 
     with pytest.raises(CallFailed) as failed:
         caller.call(session.talk)
     first, _, head, *lines = str(failed.value).splitlines()
+    assert first.startswith("The call failed after ")
     assert "no answer was heard within 0.5 s (in the step AwaitAnswer(timeout=0.5" in first
     assert head.endswith("; it failed.")
     assert [
@@ -307,6 +308,17 @@ def test_ears_hear_what_has_really_come() -> None:
     report = SimulatedCaller([HELLO, TREE], ears=Ears(), pace=PACE).call(echo)
     lengths = [each.seconds for each in report.utterances if each.who == "caller"]
     assert [each.words for each in report.answers] == [f"{each - 0.1:.1f} s" for each in lengths]
+    assert [each.seconds for each in report.answers] == pytest.approx([each - 0.1 for each in lengths], abs=0.01)
+
+
+def test_each_answer_is_awaited_once() -> None:
+    def greets_twice(microphone: Any, speaker: Any) -> None:
+        for number, _ in enumerate(microphone):
+            if number in (0, 250):
+                speaker.write(f"greeting {number}", 0, speak("aaaa"))
+
+    report = SimulatedCaller([AwaitAnswer(), AwaitAnswer()], ears=Ears(), pace=PACE).call(greets_twice)
+    assert [(each.words, each.after) for each in report.utterances] == [("0.3 s", None), ("0.3 s", None)]
 
 
 def test_who_speaks_before_the_caller_has_finished_has_not_answered() -> None:

@@ -177,7 +177,7 @@ class _Page:
 class TelephoneLine:
     """A telephone's media stream to an application, as Twilio's: JSON frames of 8 kHz µ-law over a WebSocket.
 
-    It answers each ``mark`` when the sound before it was heard, and all of them at a ``clear``, as the service does.
+    It answers each ``mark`` when the sound before it was heard, and all that wait at a ``clear``, as the service does.
 
     Args:
         url: Of the application's socket.
@@ -217,7 +217,6 @@ class _Telephone:
         self._account = "AC" + "0" * 31 + "1"
         self._number = 0
         self._sent_ms = 0
-        self._lock = threading.Lock()  # guards _marks
         self._marks: deque[tuple[int, str]] = deque()  # samples that come before it, its name
         self._dropped = self._clears = 0
 
@@ -247,7 +246,8 @@ class _Telephone:
         self._say("media", media=media)
         for key in keys:
             self._say("dtmf", dtmf={"track": "inbound_track", "digit": key})
-        self._answer_marks(self._speaker.taken + self._dropped)
+        while self._marks and self._marks[0][0] <= self._speaker.taken + self._dropped:
+            self._say("mark", mark={"name": self._marks.popleft()[1]})
 
     def end(self) -> None:
         """The call is over."""
@@ -263,21 +263,11 @@ class _Telephone:
                 samples = base64.b64decode(told["media"]["payload"])
                 self._speaker.write(f"after {self._clears} clears", 0, samples)
             elif kind == "mark":
-                with self._lock:
-                    self._marks.append((self._speaker.written, told["mark"]["name"]))
+                self._marks.append((self._speaker.written, told["mark"]["name"]))
             elif kind == "clear":
                 self._speaker.stop()
                 self._clears += 1
-                self._dropped = self._speaker.written - self._speaker.taken
-                self._answer_marks(self._speaker.written)
-
-    def _answer_marks(self, played: int) -> None:
-        while True:
-            with self._lock:
-                name = self._marks.popleft()[1] if self._marks and self._marks[0][0] <= played else None
-            if name is None:
-                return
-            self._say("mark", mark={"name": name})
+                self._dropped = self._speaker.written - self._speaker.taken  # whose marks count as reached
 
     def _say(self, event: str, **fields: object) -> None:
         self._number += 1
