@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from realtime_sync.server import Reply
+from realtime_sync.core.answer import Delta
+from realtime_sync.server import Reply, faults
 from realtime_sync.web.background import BackgroundSessions
 from realtime_sync.web.speech import wav_stream
 from realtime_sync.web.sse import sse_events
@@ -97,6 +98,16 @@ def test_a_reader_that_waits_is_woken_before_anything_is_closed(plain: House) ->
     told = list(events(reading.result(2)))
     assert [name for name, _ in told] == [":", "text"]  # neither done nor failed: nobody would read it
     assert plain.live.wait_until_closed() == 1000  # the reader's end closes it
+
+
+def test_who_has_enough_is_not_told_that_the_answer_has_failed(plain: House) -> None:
+    """Which is what the closing of its session looks like to a thread that wakes late."""
+    plain.serve(responder=Gate())
+    response = plain.open().respond("Count", WRITTEN)
+    next(response.deltas())
+    plain.live.inject(faults.drop())
+    until(lambda: response.done)
+    assert list(response._pieces(Delta, 5, lambda: True)) == []
 
 
 def test_any_number_of_threads_may_close_it(plain: House) -> None:
