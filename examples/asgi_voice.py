@@ -1,7 +1,7 @@
 """The microphone by WebSocket for ASGI applications: what Streamlit's and Gradio's examples have beside their pages.
 
-``routes()`` are Starlette's: ``/talk`` is a browser's end of a spoken conversation (``browser_voice`` says what is said on
-it), ``/voice/`` has the scripts for it. A page made by a framework shows the button of ``live.js`` there.
+``routes()`` are Starlette's: ``/talk`` is a browser's end of a spoken conversation (``browser_voice`` says what is said
+on it), ``/voice/`` has the scripts for it. A page made by a framework shows the button of ``live.js`` there.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@
     .venv/bin/streamlit run examples/streamlit_app.py
 
 Streamlit runs ``page()`` anew at each interaction. The conversation outlives that, in ``st.session_state``; no session
-does. A question opens one in a ``with``: a rerun in the middle of the answer leaves it, which cancels the answer. A spoken
-conversation has a session as long as the browser's WebSocket lives, beside all reruns.
+does. A question opens one in a ``with``: a rerun in the middle of the answer leaves it, which cancels the answer. A
+spoken conversation has a session as long as the browser's WebSocket lives, beside all reruns (``asgi_voice.py``).
 
 A browser gives a page its microphone on localhost and over https only. Behind a proxy, tell the public name as
 VOICE_ALLOWED_HOSTS=voice.example.com.
@@ -48,8 +48,9 @@ export default ({ parentElement, data, setStateValue }) => {
 def page() -> None:
     """What is run at each interaction."""
     st.title("Ask, or talk")
-    st.caption(service().answers[1])
-    above = st.container()  # for the button, which stays where it is while messages come
+    st.caption(service().who_answers()[1])
+    with st.bottom:
+        below = st.container()  # for the button, which stays in sight, and where it is
     messages = st.session_state.setdefault("messages", [])
     for message in messages:
         show(message)
@@ -61,18 +62,22 @@ def page() -> None:
             ask(messages, asked.text)
     except RealtimeSyncError as error:
         st.error(public_error(error).message)
-    with above:
+    with below:
         live_button()(data=told(messages), key="live", on_said_change=take_over)
 
 
 def ask(messages: list[dict[str, Any]], question: str) -> None:
     """In writing; the answer appears while it is written."""
-    show({"role": "user", "text": question})
+    asked = {"role": "user", "text": question}
+    show(asked)
     made = service()
-    with made.texts.hold(made.open_text_session, visitor=visitor()) as session, st.chat_message("assistant"):
-        with session.respond([*remembered(told(messages)), question]) as response:
-            answer = st.write_stream(response.text_deltas())
-    messages += [{"role": "user", "text": question}, {"role": "assistant", "text": answer}]
+    with (
+        made.texts.hold(made.open_text_session, visitor=visitor()) as session,
+        session.respond(remembered(told([*messages, asked]))) as response,
+        st.chat_message("assistant"),
+    ):
+        answer = st.write_stream(response.text_deltas())
+    messages += [asked, {"role": "assistant", "text": answer}]
 
 
 def ask_recording(messages: list[dict[str, Any]], recording: io.BytesIO) -> None:

@@ -94,12 +94,16 @@ class Service:
         ``voice``: whether the application has ``/talk``, the microphone's end of the line.
         """
         text = (PAGE / name).read_text(encoding="utf-8")
-        brief, sentence = _who_answers(self.client)
-        if self._embedded:
-            brief, sentence = "Embedded server", _NO_SOUND if name == "call.html" else _BY_RULES
+        brief, sentence = self.who_answers(by_call=name == "call.html")
         text = text.replace("<!-- answers in brief -->", html.escape(brief))
         text = text.replace("<!-- answers -->", html.escape(sentence))
         return (text if voice else text.replace("<html ", '<html data-voice="none" ', 1)).encode()
+
+    def who_answers(self, *, by_call: bool = False) -> tuple[str, str]:
+        """In brief, and in a sentence."""
+        if self._embedded:
+            return "Embedded server", _NO_SOUND if by_call else _BY_RULES
+        return _who_answers(self.client)
 
     def answer(self, body: bytes, visitor: str) -> EventStream:
         """The answer to ``{"question": ..., "history": [{"role": ..., "text": ...}]}`` as server-sent events.
@@ -238,7 +242,6 @@ def _embedded(stack: ExitStack) -> RealtimeConversationClient:
 
 
 def _who_answers(client: RealtimeConversationClient) -> tuple[str, str]:
-    """In brief, and in a sentence."""
     model = (client.model or "a model").replace("-", "\N{NON-BREAKING HYPHEN}")
     host = urlsplit(client.endpoint.base_url).hostname or ""
     if host == "api.openai.com" or host.endswith(".api.openai.com"):

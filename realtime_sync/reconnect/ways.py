@@ -27,11 +27,13 @@ class Opened:
         transport: The connection.
         vocabulary: That of the service at its other end; None: that of the session's last connection.
         moved: True if the service is another one than that of the session's last connection.
+        flavour: Whose rules hold there, see ``Endpoint``; None: the same as before.
     """
 
     transport: Connection
     vocabulary: Optional[Vocabulary] = None
     moved: bool = False
+    flavour: Optional[str] = None
 
 
 class Search(Protocol):
@@ -56,8 +58,8 @@ class Search(Protocol):
 class Ways(Protocol):
     """See the module."""
 
-    def search(self) -> Search:
-        """A new search."""
+    def search(self, lost_soon: bool = False) -> Search:
+        """A new search. ``lost_soon``: the last connection did not live long, so another service may do better."""
 
 
 class OneWay:
@@ -70,7 +72,7 @@ class OneWay:
         self._policy = policy
         self._connect = connect
 
-    def search(self) -> Search:
+    def search(self, lost_soon: bool = False) -> Search:
         """See ``Ways``."""
         return self
 

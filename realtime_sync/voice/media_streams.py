@@ -97,7 +97,7 @@ class MediaStream:
         self._problem: Optional[AudioFormatError] = None
         self._microphone: Optional[_PhoneMicrophone] = None
         self._speaker: Optional[RemoteSpeaker] = None
-        self._player: Optional[_Player] = None
+        self._player: Optional[_TelephonePlayer] = None
         self._lock = threading.Lock()  # guards all below
         self._link: Optional[OutgoingLink] = None
         self._on_dtmf: Optional[Callable[[str], object]] = None
@@ -210,7 +210,7 @@ class MediaStream:
             self._problem = problem
             self._begun.set()
             return
-        player = _Player(self._open(), Wording(start), start.format)
+        player = _TelephonePlayer(self._open(), Wording(start), start.format)
         position = _ReckonedPosition(start.format.rate, player.reckoned)
         speaker = RemoteSpeaker(player, start.format, name="telephone", clear_seconds=_STOP_SECONDS, position=position)
         player.tell = lambda heard: speaker.heard(*(heard.part or ("", 0)), heard.samples, cleared=heard.cleared)
@@ -331,7 +331,7 @@ class _Counted(str):
         return made
 
 
-class _Player:
+class _TelephonePlayer:
     """The ``RemotePlayer``: cuts sound into pieces with marks, and tells the speaker what the marks say."""
 
     def __init__(self, link: OutgoingLink, wording: Wording, format: SampleFormat) -> None:

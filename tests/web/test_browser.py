@@ -7,7 +7,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from realtime_sync.server import Reply
-from tests.core.answers import Gate, received, sent
+from tests.core.answers import Gate, sent
 from tests.server.speech.spoken import recorded, silence, word_errors
 from tests.web.applications import DJANGO, FLASK
 from tests.web.chromium import recording
@@ -15,7 +15,6 @@ from tests.web.opened import Opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NUMBERS = ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
-CREATED = "conversation.item.create"
 COUNTING = " ".join(f"{word} is a number." for word in NUMBERS * 2)
 
 
@@ -71,7 +70,8 @@ def test_an_answer_is_read_out_once_when_it_is_whole(opened: Opened) -> None:
     gate = Gate("one ", "two")
     opened.serve(responder=gate)
     page = opened.page()
-    assert page.find("transcript").get_attribute("aria-live") == "off"  # else each piece of it would be
+    live = "return Boolean(document.getElementById('transcript').closest('[aria-live], [role=log], [role=status]'))"
+    assert not page.driver.execute_script(live)  # else each piece of it would be
     page.ask("Count")
     page.until(lambda: page.entries[1:] == [("model", "one ", True)])
     said = "return document.getElementById('said').textContent.trim()"
@@ -134,7 +134,8 @@ def test_an_interruption_stops_the_sound_and_what_was_not_heard_is_not_shown(ope
 
 
 def test_a_spoken_conversation_with_an_interruption_outlives_a_reload(opened: Opened) -> None:
-    opened.serve_speech(lambda turn: Reply(COUNTING))
+    answers = [COUNTING]
+    opened.serve_speech(lambda turn: Reply(answers[0]))
     said = [silence(1500), recorded("hello.wav")]
     microphone = recording(opened.folder / "microphone.wav", *said, silence(12_000), *said, silence(60_000))
     page = opened.page(microphone=microphone)
@@ -150,19 +151,31 @@ def test_a_spoken_conversation_with_an_interruption_outlives_a_reload(opened: Op
     assert page.entries == kept
     assert page.notes[0] == f"Interrupted after {told['audio_end_ms'] / 1000:.1f} s"
 
-    roles = {"you": "user", "model": "assistant"}
-    spoken = [(roles[who], text) for who, text, _ in kept]
-    page.find("talk").click()  # the next conversation by voice knows it
-    page.until(lambda: page.status != "Connecting" and opened.told() == spoken)
-    opened.server.responder = lambda turn: "So it is."
-    page.ask("And in writing?")  # and so does a question in writing
-    page.until(lambda: page.entries[-1][1:] == ("So it is.", False))
+    # What was said is told to who answers next, in writing and by voice.
+    spoken = [("user" if who == "you" else "assistant", text) for who, text, _ in kept]
+    answers[0] = "So it is."
+    page.ask("And in writing?")
+    page.until(lambda: page.entries[-1] == ("model", "So it is.", False))
     assert opened.told() == [*spoken, ("user", "And in writing?")]
-    # What is written beside it is told to the conversation by voice, too.
-    voice = opened.server.sessions[-2]
-    beside = {"role": "assistant", "text": "So it is."}
-    page.until(lambda: [m["item"]["content"][0]["text"] for m in received(voice, CREATED)][-1] == beside["text"])
+    page.find("talk").click()
+    page.until(lambda: opened.told() == [*spoken, ("user", "And in writing?"), ("assistant", "So it is.")])
     assert page.console() == []
+
+
+def test_what_is_written_beside_a_spoken_conversation_is_told_to_it(opened: Opened) -> None:
+    gate = Gate("So ", "it is.")
+    opened.serve(responder=gate)
+    page = opened.page(microphone=recording(opened.folder / "microphone.wav", silence(300_000)))
+    page.find("talk").click()
+    page.until(lambda: page.status == "Listening")
+    voice = opened.server.wait_for_session()
+    page.ask("Is it so?")
+    page.until(lambda: page.entries[1:] == [("model", "So ", True)])
+    assert opened.told(0) == []
+    gate.opened.set()
+    page.until(lambda: page.status == "Listening")
+    voice.wait_for_message("conversation.item.create", 20)
+    page.until(lambda: opened.told(0) == [("user", "Is it so?"), ("assistant", "So it is.")])
 
 
 # --- what goes wrong

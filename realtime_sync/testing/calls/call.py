@@ -28,9 +28,9 @@ from realtime_sync.testing.calls.report import CallFailed, CallReport
 from realtime_sync.testing.calls.sound import TICK
 from realtime_sync.testing.calls.steps import AwaitAnswer, CallStep, Interrupt, Say, Sound
 
-Spoken = Union[str, "os.PathLike[str]", CallStep]
+CallAction = Union[str, "os.PathLike[str]", CallStep]
 """A step; or a text or the path of a recording: it is said, and the answer awaited."""
-Script = Union[Iterable[Spoken], Callable[[str], Union[Spoken, Iterable[Spoken], None]]]
+CallScript = Union[Iterable[CallAction], Callable[[str], Union[CallAction, Iterable[CallAction], None]]]
 """Steps; or a function that is told what the application said (first nothing) and returns what the caller does next:
 a step, some, or None to hang up.
 """
@@ -127,7 +127,7 @@ class CallInProgress:
 
     def __init__(
         self,
-        script: Script,
+        script: CallScript,
         voice: CallerVoice,
         format: SampleFormat,
         *,
@@ -244,7 +244,7 @@ class CallInProgress:
             for step in (wanted,) if isinstance(wanted, (str, os.PathLike, CallStep)) else wanted:
                 yield from self._do(step)
 
-    def _do(self, step: Spoken) -> Sound:
+    def _do(self, step: CallAction) -> Sound:
         self._step = step
         if isinstance(step, (str, os.PathLike)):
             yield from Say(step).sound(self)
@@ -266,8 +266,8 @@ class CallInProgress:
         end = self.now + timeout
         while not self._has_begun():
             if self.now >= end:
-                goes_on = self.ear.is_speaking(self.now)
-                why = ": the application still says what it began before the caller spoke" if goes_on else ""
+                over = len(self.ear.heard) > self.answers_taken
+                why = ", but the application began to speak before the caller had finished" if over else ""
                 self.fail(f"no answer was heard within {timeout:g} s{why}")
             yield None
 
@@ -323,6 +323,7 @@ class CallInProgress:
             self.words_of(each)
         for said in self.said:
             said.silent_after = self._silent_after(said)
+        sounds = [bytes(track[: len(self._tracks[0])]) for track in self._tracks]  # in its last moment it only listens
         return CallReport(
             utterances=sorted((*self.said, *self.ear.heard), key=lambda each: each.began),
             tools=list(self.record.tools) if self.record is not None else [],
@@ -331,8 +332,8 @@ class CallInProgress:
             seconds=self.now,
             ended_by=self.ended_by,
             rate=self.format.rate,
-            caller_sound=bytes(self._tracks[0]),
-            application_sound=bytes(self._tracks[1]),
+            caller_sound=sounds[0],
+            application_sound=sounds[1],
         )
 
     def unfinished(self) -> Optional[str]:
@@ -340,7 +341,7 @@ class CallInProgress:
         if self.ended_by != "application" or self.may_be_hung_up or self._done:
             return None
         at = "before the caller had begun" if self._step is None else f"while the caller was at {self._step!r}"
-        return f"the application hung up {at}" + (f": {self.why_hung_up}" if self.why_hung_up else "")
+        return f"the application hung up {at}" + (f": {self.why_hung_up.rstrip('.')}" if self.why_hung_up else "")
 
     def _silent_after(self, said: CallUtterance) -> Optional[float]:
         """Seconds until the application was silent that this was said over."""
@@ -367,6 +368,7 @@ class CallInProgress:
         before = self.ear.heard[: self.ear.heard.index(heard)]
         items = record.items_between(before[-1].ended if before else -2.0, heard.ended)
         cut = any(said.interrupts and heard.began < said.began < heard.ended for said in self.said)
+        cut = cut or self.now - heard.ended < _REAL_QUIET  # the call was over before it was
         seconds = heard.seconds if cut else None
         return " ".join(filter(None, (record.words_of(item, seconds) for item in items if self._is_new(item))))
 

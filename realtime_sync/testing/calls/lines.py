@@ -78,9 +78,20 @@ class _Wire:
 
 
 @contextmanager
-def _joined(wire: _Wire, side: Union[_Page, _Telephone]) -> Iterator[None]:
+def _joined(wire: _Wire, side: Union[_Page, _Telephone], microphone: CallerMicrophone) -> Iterator[None]:
     """Reads the wire within the block, and hangs up at its end."""
-    reader = start_thread(side.read, "realtime-sync-caller")
+
+    def read() -> None:
+        try:
+            side.read()
+        except Exception as error:  # the application's: a message that makes no sense here
+            microphone.hung_up(f"it has sent what cannot be understood: {type(error).__name__}: {error}")
+        finally:
+            wire.gone.set()
+            microphone.stop()
+            side.ready.set()
+
+    reader = start_thread(read, "realtime-sync-caller")
     try:
         yield
     finally:
@@ -111,7 +122,7 @@ class BrowserLine:
         microphone.start()
         wire = _Wire(self.url, self.headers, self.timeout)
         page = _Page(wire, microphone, speaker)
-        with _joined(wire, page):
+        with _joined(wire, page, microphone):
             if not page.ready.wait(self.timeout):
                 raise CallFailed(f"The application at {self.url} was not ready within {self.timeout:g} s.")
             for piece in microphone:
@@ -145,8 +156,6 @@ class _Page:
                 self._say_position("stopped", told["number"])
             elif kind == "failed":
                 self._microphone.hung_up(str(told.get("message")))
-        self._microphone.stop()
-        self.ready.set()
 
     def tell_played(self) -> None:
         """Tell how much was heard, as often as a page does."""
@@ -189,8 +198,8 @@ class TelephoneLine:
         """Carry a call, until either side hangs up."""
         microphone.start()
         wire = _Wire(self.url, self.headers, self.timeout)
-        telephone = _Telephone(wire, microphone, speaker)
-        with _joined(wire, telephone):
+        telephone = _Telephone(wire, speaker)
+        with _joined(wire, telephone, microphone):
             telephone.begin(self.parameters)
             for piece in microphone:
                 telephone.send(piece, microphone.take_keys())
@@ -200,8 +209,9 @@ class TelephoneLine:
 class _Telephone:
     """The telephone service's side of the socket."""
 
-    def __init__(self, wire: _Wire, microphone: CallerMicrophone, speaker: CallerSpeaker) -> None:
-        self._wire, self._microphone, self._speaker = wire, microphone, speaker
+    def __init__(self, wire: _Wire, speaker: CallerSpeaker) -> None:
+        self.ready = Flag()
+        self._wire, self._speaker = wire, speaker
         self._stream = "MZ" + "0" * 31 + "1"
         self._call = "CA" + "0" * 31 + "1"
         self._account = "AC" + "0" * 31 + "1"
@@ -260,7 +270,6 @@ class _Telephone:
                 self._clears += 1
                 self._dropped = self._speaker.written - self._speaker.taken
                 self._answer_marks(self._speaker.written)
-        self._microphone.stop()
 
     def _answer_marks(self, played: int) -> None:
         while True:
