@@ -79,7 +79,11 @@ def media(samples: bytes) -> str:
 
 
 def test_an_application_that_refuses_the_socket_is_told_of_and_no_service_is_blamed() -> None:
-    with serving(lambda socket: None) as url:
+    def listen(socket: Any) -> None:
+        while True:
+            socket.receive(10)
+
+    with serving(listen) as url:
         for line in (BrowserLine(f"{url}/of/another"), TelephoneLine(f"{url}/of/another")):
             with pytest.raises(CallFailed, match=r"refused the WebSocket .*/voice/of/another.* HTTP 404") as caught:
                 SimulatedCaller([HELLO], server=RealtimeServer()).call(line)
