@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import re
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import flask_media_stream
 import pytest
 from flask import Flask
 from itsdangerous import URLSafeTimedSerializer
@@ -27,18 +27,6 @@ SCRIPT = ROOT / "examples" / "flask_media_stream.py"
 TOKEN = "the account's token"
 URL = "https://example.com"
 CALL = "CA00000000000000000000000000000001"
-
-
-def example() -> Any:
-    spec = importlib.util.spec_from_file_location("flask_media_stream", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-EXAMPLE = example()
 
 
 def clerk(turn: Turn) -> Reply:
@@ -62,12 +50,12 @@ def service() -> Iterator[RealtimeServer]:
 def app(service: RealtimeServer) -> Iterator[Flask]:
     openai = OpenAIClient("sk-a-key", endpoint=service.url, timeouts=CALM)
     with openai.get_realtime_conversation_client("gpt-realtime-2.1") as client:
-        yield EXAMPLE.create_app(client, TOKEN, URL)
+        yield flask_media_stream.create_app(client, TOKEN, URL)
 
 
 def post(app: Flask, token: str = TOKEN, **form: str) -> Any:
     form = {"CallSid": CALL, "From": "+14155550100", **form}
-    signature = EXAMPLE.signed(f"{URL}/voice", form, token)
+    signature = flask_media_stream.signed(f"{URL}/voice", form, token)
     return app.test_client().post("/voice", data=form, headers={"X-Twilio-Signature": signature})
 
 
@@ -85,7 +73,8 @@ def test_a_signature_is_as_twilio_documents_it() -> None:
         "To": "+18005551212",
     }
     assert (
-        EXAMPLE.signed("https://mycompany.com/myapp.php?foo=1&bar=2", form, "12345") == "0/KCTR6DLpKmkAf8muzZqo1nDgQ="
+        flask_media_stream.signed("https://mycompany.com/myapp.php?foo=1&bar=2", form, "12345")
+        == "0/KCTR6DLpKmkAf8muzZqo1nDgQ="
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -13,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import flask_phone
 import pytest
 from flask import Flask
 from werkzeug.serving import make_server
@@ -29,18 +29,6 @@ SCRIPT = ROOT / "examples" / "flask_phone.py"
 SECRET = "whsec_dGhlIHNlY3JldCBvZiB0aGlzIHdlYmhvb2s="
 OTHER = "whsec_c29tZWJvZHkgZWxzZSdzIHNlY3JldA=="
 KEY = "sk-a-key-that-nobody-may-see"
-
-
-def example() -> Any:
-    spec = importlib.util.spec_from_file_location("flask_phone", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-PHONE = example()
 
 
 @pytest.fixture(autouse=True)
@@ -89,7 +77,7 @@ def app(client: RealtimeConversationClient, sessions: BackgroundSessions) -> Fla
 
 
 def made_app(client: RealtimeConversationClient, sessions: BackgroundSessions) -> Flask:
-    app: Flask = PHONE.create_app(client, WebhookVerifier(SECRET), sessions)
+    app: Flask = flask_phone.create_app(client, WebhookVerifier(SECRET), sessions)
     return app
 
 
@@ -160,9 +148,9 @@ def test_a_webhook_that_is_posted_over_a_socket_starts_the_call(
     serving.start()
     try:
         call_id = service.place_call()
-        assert PHONE.deliver(web.server_port, OTHER, call_id) == 400
+        assert flask_phone.deliver(web.server_port, OTHER, call_id) == 400
         assert service.call(call_id).state == "incoming"
-        assert PHONE.deliver(web.server_port, SECRET, call_id) == 200
+        assert flask_phone.deliver(web.server_port, SECRET, call_id) == 200
         assert service.call(call_id).state == "active"
     finally:
         web.shutdown()
@@ -294,7 +282,7 @@ def test_other_methods_are_refused(app: Flask) -> None:
 
 def test_without_its_secret_the_application_does_not_begin(client: RealtimeConversationClient) -> None:
     with pytest.raises(ValueError, match="whsec_"):
-        PHONE.create_app(client)
+        flask_phone.create_app(client)
 
 
 # As a user would run it ----------------------------------------------------------------------------------------------
