@@ -177,7 +177,10 @@ def test_a_session_that_ends_while_it_is_started_ends_by_what_was_raised(
     wait = Engine.wait_until_greeted
 
     def wait_longer(engine: Engine, timeout: float) -> None:
+        seen = engine.observation
+        assert seen is not None
         assert engine._ended.wait(10)
+        until(lambda: seen.told or seen._changed._waiting)  # it is told, or waited for what the start comes to
         wait(engine, timeout)
 
     monkeypatch.setattr(Engine, "wait_until_greeted", wait_longer)
