@@ -372,6 +372,8 @@ def test_messages_may_be_fed_where_no_socket_can_be_read(call: MediaStream, sock
         '{"event": "media", "media": []}',
         '{"event": "media", "media": {"payload": "?", "timestamp": "x"}}',
         '{"event": "media", "media": {"payload": 7}}',
+        '{"event": "media", "media": {"payload": "", "timestamp": Infinity}}',
+        '{"event": "media", "media": {"payload": "", "timestamp": 1' + "0" * 400 + "}}",
         '{"event": "media", "media": {"payload": "AAAA", "track": "outbound"}}',
         '{"event": "mark"}',
         '{"event": "mark", "mark": {"name": "x"}}',
