@@ -187,7 +187,7 @@ def test_the_service_is_told_what_an_interrupted_caller_has_heard(
 
 @pytest.mark.parametrize("politely", [True, False])
 def test_a_caller_who_hangs_up_in_the_middle_of_an_answer_leaves_no_session(plain: House, politely: bool) -> None:
-    plain.serve(responder=Talkative(60))
+    plain.serve(responder=lambda turn: Reply("Well, " * 500, audio=loud(100), delta_delay=0.001))
     with answered(plain) as (bridge, call_up):
         phone = call_up()
         phone.say(QUESTION)
