@@ -178,7 +178,7 @@ class _Page:
 class TelephoneLine:
     """A telephone's media stream to an application: JSON frames of 8 kHz µ-law over a WebSocket.
 
-    It answers each ``mark`` when the sound before it was heard, and all of them at a ``clear``, as the service does.
+    It answers each ``mark`` when the sound before it was heard, and all that wait at a ``clear``, as the service does.
 
     Args:
         url: Of the application's socket.
@@ -215,7 +215,6 @@ class _Telephone:
     def __init__(self, wire: _Wire, speaker: CallerSpeaker, messages: TelephoneMessages) -> None:
         self.ready = Flag()
         self._wire, self._speaker, self._messages = wire, speaker, messages
-        self._lock = threading.Lock()  # guards _marks
         self._marks: deque[tuple[int, str]] = deque()  # samples that come before it, its name
         self._dropped = self._clears = 0
 
@@ -229,7 +228,8 @@ class _Telephone:
         self._say(self._messages.media, samples)
         for key in keys:
             self._say(self._messages.pressed, key)
-        self._answer_marks(self._speaker.taken + self._dropped)
+        while self._marks and self._marks[0][0] <= self._speaker.taken + self._dropped:
+            self._say(self._messages.mark, self._marks.popleft()[1])
 
     def end(self) -> None:
         """The call is over."""
@@ -245,21 +245,11 @@ class _Telephone:
                 samples = base64.b64decode(told["media"]["payload"])
                 self._speaker.write(f"after {self._clears} clears", 0, samples)
             elif kind == "mark":
-                with self._lock:
-                    self._marks.append((self._speaker.written, told["mark"]["name"]))
+                self._marks.append((self._speaker.written, told["mark"]["name"]))
             elif kind == "clear":
                 self._speaker.stop()
                 self._clears += 1
-                self._dropped = self._speaker.written - self._speaker.taken
-                self._answer_marks(self._speaker.written)
-
-    def _answer_marks(self, played: int) -> None:
-        while True:
-            with self._lock:
-                name = self._marks.popleft()[1] if self._marks and self._marks[0][0] <= played else None
-            if name is None:
-                return
-            self._say(self._messages.mark, name)
+                self._dropped = self._speaker.written - self._speaker.taken  # whose marks count as reached
 
     def _say(self, message: Callable[..., dict[str, Any]], *told: Union[str, bytes]) -> None:
         self._wire.say(**message(*told))
