@@ -427,6 +427,24 @@ def test_who_connects_and_does_not_say_for_which_call_is_not_waited_for(socket: 
         pass
 
 
+def test_what_waits_for_a_slow_network_is_not_sent_behind_an_interruption() -> None:
+    sent, free = [], threading.Event()
+
+    def send(message: str) -> None:
+        sent.append(json.loads(message)["event"])
+        assert free.wait(20)
+
+    line = PhoneLine()
+    call = MediaStream(send)
+    call.feed(line.started())
+    with call:
+        call.speaker.write("item", 0, b"\x42" * 8000)
+        until(lambda: sent == ["media"])
+        call.speaker.close()  # as the end of a conversation does, which does not wait for the answer
+        free.set()
+        until(lambda: sent == ["media", "mark", "clear"])
+
+
 def test_a_caller_whom_nobody_listens_to_is_hung_up_on(call: MediaStream) -> None:
     line = PhoneLine()
     for _ in range(100 * 60):
