@@ -157,7 +157,7 @@ def interrupt_after(seconds: float, phone: Phone, told: list[Interruption]) -> f
     ("late", "buffer_seconds"),
     [
         pytest.param(punctual, 0.0, marks=pytest.mark.slow),
-        (jittery, 0.0),
+        (jittery, 0.15),
         pytest.param(lambda rng: 0.5, 0.1, marks=pytest.mark.slow),
         pytest.param(lambda rng: rng.choice([0.02] * 20 + [0.4]), 0.06, marks=pytest.mark.slow),
     ],
