@@ -12,6 +12,7 @@ from typing import Any, Optional
 import pytest
 
 from realtime_sync import (
+    AudioFormatError,
     ConfigurationError,
     ConversationSessionOptions,
     InvalidInputError,
@@ -23,7 +24,7 @@ from realtime_sync import (
     WaitTimeoutError,
     function_tool,
 )
-from realtime_sync.audio.formats import MULAW
+from realtime_sync.audio.formats import MULAW, pcm_at
 from realtime_sync.server import RealtimeServer, Reply
 from realtime_sync.server.speech import Hints, Recognition, recorded_speech
 from realtime_sync.server.speech.packages import require
@@ -353,6 +354,10 @@ def test_settings_are_checked() -> None:
     for wrong in ({"pace": 0}, {"quiet": -1}, {"timeout": "x"}):
         with pytest.raises(InvalidInputError):
             SimulatedCaller([], **wrong)  # type: ignore[arg-type]
+    with pytest.raises(AudioFormatError, match="16,000"):
+        SimulatedCaller([], format=pcm_at(16_000))
+    with RealtimeServer(record=False) as server, pytest.raises(UsageError, match="record=False"):
+        SimulatedCaller([], server=server)
 
 
 @pytest.mark.slow
