@@ -11,7 +11,7 @@ from tests.core.answers import Gate, sent
 from tests.server.speech.spoken import recorded, silence, word_errors
 from tests.web.applications import DJANGO, FLASK
 from tests.web.chromium import recording
-from tests.web.opened import Opened
+from tests.web.opened import FASTAPI, Opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 NUMBERS = ("One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve")
@@ -21,7 +21,7 @@ COUNTING = " ".join(f"{word} is a number." for word in NUMBERS * 2)
 # --- in writing
 
 
-@pytest.mark.parametrize("name", [FLASK, DJANGO], ids=["flask", "django"])
+@pytest.mark.parametrize("name", [FLASK, DJANGO, FASTAPI], ids=["flask", "django", "fastapi"])
 def test_a_written_answer_appears_in_pieces(opened: Opened, name: str) -> None:
     gate = Gate("one <b>bold</b> ", "two")
     opened.serve(responder=gate)
@@ -83,10 +83,11 @@ def test_an_answer_is_read_out_once_when_it_is_whole(opened: Opened) -> None:
 # --- by microphone
 
 
-def test_a_recording_is_transcribed_and_answered_aloud(opened: Opened) -> None:
+@pytest.mark.parametrize("name", [FLASK, FASTAPI], ids=["flask", "fastapi"])
+def test_a_recording_is_transcribed_and_answered_aloud(opened: Opened, name: str) -> None:
     opened.serve_speech()
     microphone = recording(opened.folder / "microphone.wav", silence(1500), recorded("hello.wav"))
-    page = opened.page(microphone=microphone)
+    page = opened.page(name, microphone=microphone)
     page.find("talk").click()
     page.until(lambda: page.level("you") > 20)
     page.until(lambda: page.status == "Hearing you")
@@ -270,3 +271,24 @@ def test_a_call_is_answered_and_the_application_runs_its_tools(opened: Opened, n
     page.find("call").click()
     assert page.find("call").text == "Call"
     assert page.driver.find_elements(By.CSS_SELECTOR, "#alert[hidden]")
+
+
+@pytest.mark.parametrize("name", [FLASK, DJANGO], ids=["flask", "django"])
+def test_a_call_is_hung_up_at_the_service_when_its_page_is_left(opened: Opened, name: str) -> None:
+    opened.serve()
+    page = opened.page(name, "/call")
+
+    def states() -> list[str]:
+        return [call.state for call in opened.server.calls._calls.values()]
+
+    page.find("call").click()
+    page.until(lambda: states() == ["active"])
+    page.driver.get("about:blank")
+    page.until(lambda: states() == ["ended"])
+    page.driver.back()  # whether the page was kept or is loaded again
+    page.until(lambda: page.find("call").text == "Call")
+    page.find("call").click()
+    page.until(lambda: states() == ["ended", "active"])
+    page.find("call").click()
+    page.until(lambda: states() == ["ended", "ended"])
+    assert page.console() == []

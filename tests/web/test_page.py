@@ -14,7 +14,7 @@ from tests.core.answers import Gate
 from tests.server.speech.spoken import silence
 from tests.web.applications import DJANGO, FLASK
 from tests.web.chromium import Page, recording
-from tests.web.opened import Opened
+from tests.web.opened import FASTAPI, Opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 # A desktop, telephones, and the same on their side.
@@ -167,12 +167,12 @@ def test_a_long_question_does_not_hide_its_answer_and_who_reads_further_up_is_le
     page.until(lambda: driver.execute_script(LEFT) >= 0 and not page.find("latest").is_displayed())
 
 
-@pytest.mark.parametrize("name", [FLASK, DJANGO], ids=["flask", "django"])
+@pytest.mark.parametrize("name", [FLASK, DJANGO, FASTAPI], ids=["flask", "django", "fastapi"])
 def test_an_example_is_asked_and_it_is_said_who_answers(opened: Opened, name: str) -> None:
     page = opened.page(name)  # without a key
     empty = page.find("empty").text
     assert "the embedded server, by rules: it is no model" in empty
-    assert ("press Talk" in empty) == page.find("talk").is_displayed() == (name == FLASK)
+    assert ("press Talk" in empty) == page.find("talk").is_displayed() == (name != DJANGO)
     examples = page.driver.find_elements(By.CSS_SELECTOR, ".examples button")
     assert len(examples) == 3
     examples[0].click()
@@ -272,6 +272,10 @@ def test_a_question_that_failed_stays_in_the_box_and_is_in_the_history_once(open
         page.ask("Is it?")
         page.until(lambda: page.entries[-1] == ("model", "Yes.", False))
         assert opened.told() == [("user", "Is it?")]
+        again(page).click()  # of the first one
+        page.until(lambda: page.entries[2:] == [("you", "Is it so?", False), ("model", "Yes.", False)])
+        assert page.entries[0] == ("you", "Is it?", False)
+        assert opened.told() == [("user", "Is it?"), ("assistant", "Yes."), ("user", "Is it so?")]
         return
     if how == "button":
         again(page).click()
