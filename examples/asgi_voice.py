@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 from starlette.routing import BaseRoute, Mount, WebSocketRoute
 from starlette.staticfiles import StaticFiles
@@ -63,6 +64,8 @@ class Conversation:
         self._visitor = visitor
         self._loop = asyncio.get_running_loop()
         self._voice = BrowserVoice(self._send, on_message=self._obey)
+        self._lock = threading.Lock()  # guards the two below
+        self._session: Optional[RealtimeConversationSession] = None
         self._history: list[ConversationItem] = []  # what the page has told before there was a session
 
     async def hold(self) -> None:
@@ -96,20 +99,29 @@ class Conversation:
     def _talk(self, session: RealtimeConversationSession) -> None:
         """On the session's thread."""
         try:
-            if self._history:
-                session.add_history(self._history)
+            with self._lock:
+                self._session, history = session, self._history
+            session.add_history(history)
             self._voice.talk(session)
         finally:
             self._voice.close()
             asyncio.run_coroutine_threadsafe(self._close(), self._loop)  # which wakes the reading
 
     def _obey(self, told: dict[str, Any]) -> None:
-        """``remember``: what was said before, which the page tells first."""
-        if told["type"] == "remember":
-            try:
-                self._history = remembered(told.get("messages"))
-            except InvalidInputError as error:
-                self._voice.say("problem", message=f"What was said before could not be told to the model: {error}.")
+        """``remember``: what was said or written outside of this conversation."""
+        if told["type"] != "remember":
+            return
+        try:
+            items = remembered(told.get("messages"))
+        except InvalidInputError as error:
+            self._voice.say("problem", message=f"What was said before could not be told to the model: {error}.")
+            return
+        with self._lock:
+            session = self._session
+            if session is None:
+                self._history += items
+        if session is not None:
+            self._loop.run_in_executor(None, _add, session, items)
 
     def _send(self, message: Union[str, bytes]) -> None:
         """On the thread that sends."""
@@ -119,3 +131,8 @@ class Conversation:
     async def _close(self) -> None:
         with suppress(RuntimeError, WebSocketDisconnect):  # it is closed already
             await self._socket.close()
+
+
+def _add(session: RealtimeConversationSession, items: list[ConversationItem]) -> None:
+    with suppress(RealtimeSyncError):  # the conversation has ended meanwhile
+        session.add_history(items)

@@ -320,7 +320,7 @@ class Observation:
 
     def wait_until_told(self) -> None:
         """Return once the session's end was told, or after ``HOOK_SECONDS``. For a session that has ended."""
-        if self.mine and threading.current_thread() is not self._thread and not self._told.wait(HOOK_SECONDS):
+        if self.mine and not self._told.wait(HOOK_SECONDS):
             logger.warning("a hook has not returned within %s s; the session is closed all the same", HOOK_SECONDS)
 
     @property

@@ -68,7 +68,11 @@ class OutgoingLink:
         self._closing = False
         self._was_cut = False
         self._over = Flag()  # the thread sends no more
-        start_thread(self._run, f"realtime-sync-link-{name}")
+        try:
+            start_thread(self._run, f"realtime-sync-link-{name}")
+        except BaseException:  # Ctrl-C, and the thread may run
+            self.close(0)
+            raise
 
     @property
     def open(self) -> bool:

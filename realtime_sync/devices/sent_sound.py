@@ -101,13 +101,8 @@ class SentSound:
 
     def _stretch_of(self, part: tuple[object, object], samples: int) -> Optional[_Stretch]:
         """The stretch in which this place is; the part's last, if it is said that more was heard than was sent."""
-        found = None
-        for stretch in self._stretches:
-            if stretch.part == part and stretch.heard < samples:
-                found = stretch
-                if samples <= stretch.end:
-                    break
-        return found
+        later = reversed(self._stretches)
+        return next((each for each in later if each.part == part and each.heard < samples), None)
 
     def _hear(self, stretch: _Stretch, upto: int) -> None:
         self._position.played(stretch.part[0], upto - stretch.heard, stretch.part[1])

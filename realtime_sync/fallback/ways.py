@@ -57,6 +57,12 @@ class FallbackWays:
         """See ``Ways``."""
         return FallbackSearch(self, self.at if lost_soon else None)
 
+    def can_leave(self, error: errors.ErrorEvent) -> bool:
+        """See ``Ways``: the service counts as down from now on."""
+        self.at.why = f"{error.code}: {error.message}"
+        self.at.circuit.failed(down=True)
+        return True
+
 
 class FallbackSearch:
     """See the module, and ``Search``. ``last``: see ``in_order``."""

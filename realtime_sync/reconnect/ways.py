@@ -14,7 +14,7 @@ from typing import Callable, Optional, Protocol
 import attrs
 
 from realtime_sync.core.vocabulary import Vocabulary
-from realtime_sync.errors import RealtimeSyncError
+from realtime_sync.errors import ErrorEvent, RealtimeSyncError
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.transport import Cancellation, Connection
 
@@ -61,6 +61,12 @@ class Ways(Protocol):
     def search(self, lost_soon: bool = False) -> Search:
         """A new search. ``lost_soon``: the last connection did not live long, so another service may do better."""
 
+    def can_leave(self, error: ErrorEvent) -> bool:
+        """True if another service may do better, where this one has ended the session for a reason that stays.
+
+        Called with ``SessionStates.lock`` held.
+        """
+
 
 class OneWay:
     """All connections are made at the same endpoint; it has no state, so it is its own search.
@@ -75,6 +81,10 @@ class OneWay:
     def search(self, lost_soon: bool = False) -> Search:
         """See ``Ways``."""
         return self
+
+    def can_leave(self, error: ErrorEvent) -> bool:
+        """See ``Ways``."""
+        return False
 
     def pause(self, attempt: int, error: RealtimeSyncError) -> float:
         """See ``Search``."""

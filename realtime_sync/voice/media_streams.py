@@ -31,7 +31,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from typing import Any, Callable, Optional, Protocol, Union
+from typing import Any, Callable, Optional, Union
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.playback import PlaybackPosition, Played
@@ -60,13 +60,6 @@ _MOST_DIGITS = 64
 Receive = Callable[[], Union[str, bytes, None]]
 
 
-class Talks(Protocol):
-    """A session of either protocol."""
-
-    def talk(self, microphone: Any, speaker: Any, *, stop: Any) -> object:
-        """Hold a spoken conversation."""
-
-
 @reportable
 class MediaStream:
     """One call. See the module. A context manager: it waits for the call's start, and ends the stream.
@@ -78,9 +71,6 @@ class MediaStream:
         send: Sends a text message to the provider; may wait. It is called by one thread.
         receive: Waits for a message, and returns it; None is the end, as is whatever it raises. None: ``feed`` is told.
         start_seconds: How long ``with`` waits for the call's start.
-
-    Attributes:
-        ended: True once the caller has hung up, the socket has closed, or ``close()`` was called.
     """
 
     def __init__(
@@ -147,7 +137,7 @@ class MediaStream:
 
     def talk(
         self,
-        session: Talks,
+        session: Any,
         *,
         greet: Optional[Callable[[], object]] = None,
         on_dtmf: Optional[Callable[[str], object]] = None,

@@ -91,6 +91,17 @@ def test_a_socket_that_takes_nothing_is_cut_and_nobody_waits_for_it() -> None:
     assert socket.cuts == 1
 
 
+def test_what_was_sent_takes_no_room() -> None:
+    socket = Socket()
+    link = socket.link(most_bytes=100)
+    for count in range(1, 11):
+        link.put("x" * 50)
+        until(lambda: len(socket.sent) == count)  # noqa: B023
+    assert link.open
+    link.close(20)
+    assert socket.cuts == 0
+
+
 def test_what_is_not_sent_until_the_close_is_over_is_cut() -> None:
     socket = Socket(open=False)
     link = socket.link()

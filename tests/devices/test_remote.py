@@ -307,6 +307,20 @@ def test_many_threads_that_write_stop_and_tell_leave_one_order() -> None:
         assert numbers == list(range(300))
 
 
+def test_what_is_asked_of_the_player_while_another_thread_is_about_to_leave_it_is_not_forgotten() -> None:
+    class Late(RemoteSpeaker):
+        def _next_call(self) -> Optional[Callable[[], object]]:
+            call = super()._next_call()
+            if call is None and not far.told[1:]:
+                self.write("late", 0, bytes(48))  # as by another thread: this one's turn is not over
+            return call
+
+    far = Far()
+    far.speaker = Late(far)
+    far.speaker.write("a", 0, bytes(48))
+    assert [told[0] for told in far.told] == ["a", "late"]
+
+
 # --- the other side goes away
 
 
@@ -351,6 +365,17 @@ def test_the_end_wakes_whoever_waits(waiting: str) -> None:
     assert isinstance(problem, AudioDeviceError) if waiting == "wait" else problem is None
     far.speaker.heard("a", 0, 2400)
     assert far.heard("a") == 24
+
+
+def test_nothing_is_asked_of_a_player_behind_the_end() -> None:
+    far = Slow()
+    writing = Running(lambda: far.speaker.write("a", 0, bytes(4800)))
+    assert far.within.wait(20)
+    far.speaker.write("b", 0, bytes(4800))
+    far.speaker.end()
+    far.go_on.set()
+    assert isinstance(writing.join(), AudioDeviceError)
+    assert far.told == [("a", 0, 4800)]
 
 
 def test_waiting_has_an_end() -> None:
@@ -406,6 +431,14 @@ def test_only_so_much_sound_waits_to_be_taken() -> None:
             microphone.hear(b"ab")
         assert len(list(pieces)) == 2
         pieces = itertools.islice(microphone, 2)
+
+
+@pytest.mark.parametrize("how", ["end", "stop"])
+def test_what_comes_too_late_is_not_kept(how: str) -> None:
+    microphone = RemoteMicrophone(keep_seconds=0.1)
+    getattr(microphone, how)()
+    for _ in range(10):
+        microphone.hear(bytes(PCM.bytes_for(0.05)))
 
 
 def test_what_is_no_sound_is_refused() -> None:

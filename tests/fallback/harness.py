@@ -92,3 +92,13 @@ def texts(live: Any) -> list[str]:
         for item in live.conversation
         for part in item.wire.get("content", [])
     ]
+
+
+def causes(error: BaseException) -> list[BaseException]:
+    """What has caused an error, and so on."""
+    found: list[BaseException] = []
+    cause = error.__cause__
+    while cause is not None:
+        found.append(cause)
+        cause = cause.__cause__
+    return found

@@ -14,13 +14,16 @@ from realtime_sync import (
     AllEndpointsFailedError,
     AuthenticationError,
     Budget,
+    ConnectionFailedError,
     ConnectionLostError,
     ConnectionReplacedError,
     ConversationContentPart,
     ConversationItem,
     ConversationSessionOptions,
+    Dialect,
     MessageItem,
     ModelPrices,
+    OpenAIClient,
     Reconnect,
     ReconnectFailedError,
     Recording,
@@ -32,8 +35,10 @@ from realtime_sync import (
 from realtime_sync.server import Faults, FunctionCall, Refusal, Reply, Turn, faults
 from realtime_sync.testing import ManualClock
 from tests.core.answers import Gate, received
-from tests.core.harness import Running, until, within
-from tests.fallback.harness import DOWN, KEYS, QUICKLY, TEXT, Clock, Town, states, texts
+from tests.core.harness import CALM, Running, until, within
+from tests.core.imitator import Imitator
+from tests.fallback.harness import DOWN, KEYS, QUICKLY, TEXT, Clock, Town, causes, states, texts
+from tests.transport.peer import Link, Peer
 
 
 def surviving(town: Town, *names: str, policy: Any = QUICKLY, options: Any = TEXT, **start: Any) -> Any:
@@ -213,7 +218,7 @@ def test_what_the_next_service_has_no_words_for_is_told(plain: Town) -> None:
     assert texts(preview.sessions[-1]) == ours(session) == ["one", "You said: one", "two", "You said: two"]
 
 
-def test_a_service_that_refuses_the_settings_is_passed_over(plain: Town) -> None:
+def test_a_service_without_words_for_the_settings_is_passed_over(plain: Town) -> None:
     session = surviving(plain, "openai", "preview", "azure")
     session.configure_session(ConversationSessionOptions(output_speed=1.25)).wait()  # preview has no word for that
     session.ask("one")
@@ -221,7 +226,27 @@ def test_a_service_that_refuses_the_settings_is_passed_over(plain: Town) -> None
     assert session.ask("two").completed
     assert session.endpoint.endswith("/openai/v1/realtime?model=my-deployment")
     assert plain.servers["azure"].sessions[-1].options["audio"]["output"]["speed"] == 1.25
-    assert states(plain.combined("openai", "azure")) == ["closed", "closed"]
+
+
+def test_a_service_that_refuses_the_settings_is_passed_over_and_is_not_down(plain: Town) -> None:
+    def refuse(message: dict[str, Any]) -> list[dict[str, Any]]:
+        error = {"type": "invalid_request_error", "message": "no such voice", "event_id": message["event_id"]}
+        return [{"type": "error", "error": error}]
+
+    def script(link: Link) -> None:
+        link.upgrade()
+        Imitator({"session.update": refuse})(link)
+
+    peer = plain.stack.enter_context(Peer(script))
+    picky = OpenAIClient("a-key", endpoint=peer.url, timeouts=CALM).get_realtime_conversation_client("picky")
+    client = plain.client_of("openai").with_fallbacks([picky, plain.client_of("azure")])
+    session = plain.session(plain.stack.enter_context(client), reconnect=QUICKLY)
+    session.ask("one")
+    lose(plain, "openai")
+    assert session.ask("two").completed
+    assert "my-deployment" in session.endpoint
+    assert states(client) == ["closed"] * 3
+    assert [bool(each.why) for each in client.health] == [True, False, False]
 
 
 # Back again ----------------------------------------------------------------------------------------------------------
@@ -241,8 +266,7 @@ def test_a_good_connection_is_kept_and_the_next_one_is_the_first_services_again(
     session.ask("two")
     assert not told(session, stream).moved  # it is left alone yet
     clock.now += 30
-    town.session(client)
-    assert states(client) == ["closed", "closed"]
+    assert states(client) == ["half-open", "closed"]
     session.ask("three")
     assert "/openai/v1/" in session.endpoint  # nothing is broken for that
     drop(town, "azure")
@@ -250,6 +274,8 @@ def test_a_good_connection_is_kept_and_the_next_one_is_the_first_services_again(
     update = told(session, stream)
     assert update.moved
     assert session.endpoint.endswith("/v1/realtime?model=gpt-realtime-2.1")
+    assert states(client) == ["closed", "closed"]
+    assert client.health[0].why is None
     assert len(ours(session)) == 8
     assert texts(town.servers["openai"].sessions[-1]) == ours(session)
 
@@ -267,6 +293,7 @@ def test_a_renewal_goes_back_to_the_first_service(plain: Town) -> None:
     assert update.moved
     assert update.losses == ()
     assert session.endpoint.endswith("/v1/realtime?model=gpt-realtime-2.1")
+    assert client.health[0].why is None
     assert session.ask("two").text == "You said: two"
     assert texts(plain.servers["openai"].sessions[-1]) == ours(session)
 
@@ -274,10 +301,12 @@ def test_a_renewal_goes_back_to_the_first_service(plain: Town) -> None:
 def test_a_renewal_stays_where_it_is_if_the_first_service_is_still_down(plain: Town) -> None:
     plain.service("azure", session_seconds=3, clock=ManualClock())
     plain.service("openai", faults=DOWN)
-    session = plain.session(plain.combined("openai", "azure"), reconnect=Reconnect(base_delay=0.02, renew_before=3600))
+    client = plain.combined("openai", "azure", failures=2)
+    session = plain.session(client, reconnect=Reconnect(base_delay=0.02, renew_before=3600))
     stream = session.subscribe()
     session.ask("one")
     assert not told(session, stream).moved
+    assert states(client) == ["open", "closed"]  # the start and the renewal have found it down
     assert "/openai/v1/" in session.endpoint
     assert session.ask("two").completed
 
@@ -298,6 +327,9 @@ def test_if_all_are_down_the_end_names_each_and_why(plain: Town) -> None:
     cause = raised.value.__cause__
     assert isinstance(cause, AllEndpointsFailedError)
     assert sorted(name.partition(" ")[0] for name, _ in cause.failures) == ["gpt-realtime-2.1", "my-deployment"]
+    assert [each for each in causes(cause) if isinstance(each, ConnectionFailedError)] == [
+        error for _, error in reversed(cause.failures)
+    ]
     assert ours(session) == ["one", "You said: one"]
 
 
@@ -313,6 +345,26 @@ def test_verdicts_of_all_services_end_the_session_at_once(plain: Town) -> None:
         session.ask("two")
     assert isinstance(raised.value.__cause__.failures[-1][1], AuthenticationError)  # type: ignore[union-attr]
     assert plain.servers["azure"]._refused == plain.servers["openai"]._refused == 1
+
+
+@pytest.mark.parametrize("code", [1000, 3000])
+def test_an_empty_account_in_mid_session_is_no_end_where_another_service_is_left(plain: Town, code: int) -> None:
+    client = plain.combined("openai", "azure")
+    session = plain.session(client, reconnect=QUICKLY)
+    stream = session.subscribe()
+    session.ask("one")
+    live = plain.servers["openai"].sessions[-1]
+    live.emit({"type": "error", "error": {"type": "x", "code": "insufficient_quota", "message": "Pay first."}})
+    live.close(code, "no money")
+    assert told(session, stream).moved
+    assert states(client) == ["open", "closed"]
+    assert client.health[0].why == "insufficient_quota: Pay first."
+    assert session.ask("two").text == "You said: two"
+    alone = plain.session(plain.client_of("azure"), reconnect=QUICKLY)
+    live = plain.servers["azure"].sessions[-1]
+    live.emit({"type": "error", "error": {"type": "x", "code": "insufficient_quota", "message": "Pay first."}})
+    live.close(code, "no money")
+    until(lambda: alone.closed)
 
 
 def test_a_verdict_of_one_service_leaves_the_others_to_be_tried_with_patience(plain: Town) -> None:
@@ -374,6 +426,9 @@ def test_the_budget_reckons_with_the_prices_of_the_model_in_use(plain: Town) -> 
     answer = session.ask("two")
     tokens = answer.usage.total_tokens
     assert budget.spent - before == pytest.approx(tokens * 1000 / 1e6)
+    assert session.conversation.cost(prices) == pytest.approx(budget.spent)
+    assert session.conversation.cost() is None
+    assert "'my-model' has no price" in str(session.conversation.cost_note())
 
 
 def test_a_recording_tells_each_service_and_is_read_in_its_dialect(plain: Town, tmp_path: Path) -> None:
@@ -389,6 +444,11 @@ def test_a_recording_tells_each_service_and_is_read_in_its_dialect(plain: Town, 
         "v1/realtime",
         "openai/realtime",
     ]
+    assert {(each.connection, each.dialect) for each in recording.entries} == {(1, None), (2, Dialect.PREVIEW)}
+    kinds = {type(recording.decoded(each)).__name__ for each in recording.entries if each.direction == "in"}
+    assert "ConversationItemAddedUpdate" in kinds
+    assert "ConversationItemCreatedUpdate" not in kinds  # as preview calls it
+    assert "UnknownUpdate" not in kinds
     said = [part.text for item in recording.conversation().items for part in item.content]
     assert said[-2:] == ["two", "You said: two"]
     text = path.read_text("utf-8")

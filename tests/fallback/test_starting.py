@@ -33,7 +33,7 @@ from realtime_sync import (
 from realtime_sync.protocol.dialects import Dialect
 from realtime_sync.server import Faults, LiveFaults, LiveRules, RealtimeServer, Refusal, faults
 from tests.core.harness import CALM, Running, until, within
-from tests.fallback.harness import DOWN, KEYS, TEXT, Clock, Town, states
+from tests.fallback.harness import DOWN, KEYS, TEXT, Clock, Town, causes, states
 from tests.transport.peer import Link, Peer
 
 SOON = Timeouts(connect=0.3, greeting=0.3, send=5, acknowledge=0.3, close=0.2)
@@ -188,15 +188,6 @@ def test_a_client_that_is_closed_meanwhile_tries_no_other_service(plain: Town) -
 # All are down --------------------------------------------------------------------------------------------------------
 
 
-def causes(error: BaseException) -> list[BaseException]:
-    found: list[BaseException] = []
-    cause = error.__cause__
-    while cause is not None:
-        found.append(cause)
-        cause = cause.__cause__
-    return found
-
-
 def test_if_all_are_down_the_error_names_each_and_why(town: Town) -> None:
     client = town.combined("openai", "azure", "preview")
     town.servers["openai"].close()
@@ -283,10 +274,13 @@ def test_transcriptions_and_live_sessions_start_at_the_next_service_too(town: To
     town.servers["openai"].faults = DOWN
     with client.start_transcription_session(model="gpt-transcribe") as session:
         assert "intent=transcription" in session.endpoint
-    with client.start_live_session(LiveSessionOptions(instructions="Be kind."), model="my-live") as live:
+    start: dict[str, Any] = {"model": "my-live", "headers": {"X-Extra": "one"}, "query": {"extra": "two"}}
+    with client.start_live_session(LiveSessionOptions(instructions="Be kind."), **start) as live:
         assert live.endpoint.endswith("/openai/v1/live/sessions")
         twin = town.servers["azure"].live_sessions[-1]
         assert twin.options["instructions"] == "Be kind."
+        assert "x-extra" not in twin.headers
+        assert "extra" not in twin.query
         twin.end("remote_hangup")
         until(lambda: live.closed)
 

@@ -320,7 +320,7 @@ def test_a_lost_connection_and_the_next_one_are_told(plain: House, traces: Trace
         "realtime_sync.losses.count": len(update.losses),
         "realtime_sync.losses": update.losses,
     }
-    assert whole.events[0].timestamp == again.start_time
+    assert whole.events[0].timestamp == again.start_time == answer.end_time
     assert whole.events[1].timestamp == again.end_time
     assert again.attributes["realtime_sync.connection.number"] == 2
     assert (answer.status.status_code, answer.attributes["error.type"]) == (StatusCode.ERROR, "ConnectionLostError")

@@ -82,20 +82,18 @@ def test_a_telephone_answers_marks_when_they_are_heard_and_all_at_a_clear() -> N
     told: list[dict[str, Any]] = []
 
     def answer(socket: Any) -> None:
-        """Says 1.3 s with a mark behind the half, one behind the end and one behind more; clears after the first."""
+        """Says 0.65 s and 10 s with a mark behind each, clears at the first one, and says 0.2 s with another."""
         while True:
             told.append(json.loads(socket.receive(10)))
-            event, count = told[-1]["event"], len(told)
+            event = told[-1]["event"]
             if event == "start":
-                for name in ("half", "end"):
-                    socket.send(media(mulaw("a" * 10)))
+                for name, letters in (("begun", 10), ("end", 154)):
+                    socket.send(media(mulaw("a" * letters)))
                     socket.send(json.dumps({"event": "mark", "mark": {"name": name}}))
-            elif event == "mark" and told[-1]["mark"]["name"] == "half":
+            elif event == "mark" and told[-1]["mark"]["name"] == "begun":
                 socket.send(json.dumps({"event": "clear"}))
                 socket.send(media(mulaw("o" * 3)))
                 socket.send(json.dumps({"event": "mark", "mark": {"name": "after"}}))
-            elif event == "mark" and told[-1]["mark"]["name"] == "end":
-                assert count < 60
             elif event == "stop":
                 return
 
@@ -108,15 +106,13 @@ def test_a_telephone_answers_marks_when_they_are_heard_and_all_at_a_clear() -> N
     sound = [message["media"] for message in told if message["event"] == "media"]
     assert [int(each["timestamp"]) for each in sound[:4]] == [0, 20, 40, 60]
     assert {len(base64.b64decode(each["payload"])) for each in sound} == {160}
-    assert [message["mark"]["name"] for message in told if message["event"] == "mark"] == ["half", "end", "after"]
+    assert [message["mark"]["name"] for message in told if message["event"] == "mark"] == ["begun", "end", "after"]
     assert [message["dtmf"]["digit"] for message in told if message["event"] == "dtmf"] == ["4", "#"]
-    # 650 ms were heard before the clear and 195 ms after it, and not the second half.
     marks = [index for index, message in enumerate(told) if message["event"] == "mark"]
     frames = [sum(message["event"] == "media" for message in told[:index]) for index in marks]
-    first = next(each for each in report.utterances).began
-    assert (frames[0] - 1) * 0.02 == pytest.approx(first + 0.65, abs=0.04)
-    assert frames[1] - frames[0] <= 6
-    assert (frames[2] - frames[1]) * 0.02 == pytest.approx(0.195, abs=0.13)
+    assert (frames[0] - 1) * 0.02 == pytest.approx(report.utterances[0].began + 0.65, abs=0.04)
+    assert frames[2] - frames[1] >= 0.18 / 0.02
+    assert sum(each.seconds for each in report.utterances) < 9  # the clear was obeyed
     assert (report.keys, report.rate) == ("4#", 8000)
 
 
@@ -142,7 +138,7 @@ def test_a_call_through_a_media_stream_is_understood_and_interrupted() -> None:
         assert each.startswith("The tallest tree")
         assert each.endswith(" ...")
     assert report.ended_by == "caller"
-    report.assert_silent_within(1.0)
+    report.assert_silent_within(3.0)
     assert keys == ["1"]
 
 
@@ -160,6 +156,12 @@ def test_a_page_that_is_told_that_the_conversation_has_failed_was_hung_up() -> N
         with pytest.raises(CallFailed, match=r"at FallSilent\(seconds=9\): No more today\.\n\nA call of"):
             call([FallSilent(9)], url)
         assert call([AwaitHangUp()], url).ended_by == "application"
+
+
+def test_an_application_that_closes_its_socket_has_hung_up() -> None:
+    with serving(lambda socket: [socket.receive(10) for _ in range(5)]) as url:
+        report = SimulatedCaller([AwaitHangUp(5)], server=RealtimeServer(), pace=PACE).call(TelephoneLine(url))
+    assert report.ended_by == "application"
 
 
 @pytest.mark.parametrize(("line", "nonsense"), [(BrowserLine, "{"), (TelephoneLine, '{"event": "mark"}')])

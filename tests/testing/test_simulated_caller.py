@@ -109,7 +109,7 @@ def test_a_question_is_answered_and_a_tool_runs(house: House) -> None:
     )
     assert report.utterances[2].ended < run.at <= report.utterances[3].began
     assert min(each.after or 0 for each in report.answers) > 0.4  # the silence that ends a turn
-    report.assert_answered_within(4)
+    report.assert_answered_within(60)  # of 7.5 real ones
     assert report.ended_by == "caller"
     # What was said and heard stands in the two tracks where the report says.
     assert len(report.caller_sound) == len(report.application_sound)
@@ -128,17 +128,17 @@ def test_an_answer_is_interrupted_and_the_rest_was_not_heard(house: House) -> No
     assert cut.words.endswith(" ...")
     report.assert_not_said("116 metres")
     assert interruption.interrupts
-    assert interruption.began == pytest.approx(cut.began + 1.5)
-    report.assert_silent_within(0.5)
+    assert interruption.began == pytest.approx(cut.began + 1.5, abs=0.03)
+    report.assert_silent_within(4)  # half a real second
     assert answer.words == "Hello! Yes, I can hear you."
     [told] = [message for message in server.sessions[0].received if message["type"] == "conversation.item.truncate"]
-    assert told["audio_end_ms"] / 1000 == pytest.approx(cut.seconds, abs=0.5)  # and the silence before the speech
+    assert -0.1 < told["audio_end_ms"] / 1000 - cut.seconds < 1.2  # the silence around the speech
 
 
 def test_it_interrupts_after_so_many_words(house: House) -> None:
     house.serve()
     report = house.caller([Say(TREE), Interrupt(HELLO, words_heard=6), AwaitAnswer()]).call(house.open().talk)
-    assert 6 <= len(report.utterances[1].words.split()) - 1 <= 7
+    assert 6 <= len(report.utterances[1].words.split()) - 1 <= 12
 
 
 @pytest.mark.parametrize(
@@ -180,12 +180,13 @@ def test_it_hangs_up_in_the_middle_of_an_answer_and_hears_nothing_more(house: Ho
 
 def test_an_answer_that_does_not_come_fails_the_call_with_what_was_heard(house: House) -> None:
     house.serve(responder=lambda turn: Reply("Hello!") if len(turn.items) == 1 else Reply("Later.", delay=60))
-    caller = house.caller([HELLO, Say(TREE), AwaitAnswer(timeout=3)])
+    caller = house.caller([HELLO, Say(TREE), AwaitAnswer(timeout=0.5)])
     session = house.open()
     with pytest.raises(CallFailed) as failed:
         caller.call(session.talk)
     first, _, head, *lines = str(failed.value).splitlines()
-    assert "no answer was heard within 3 s (in the step AwaitAnswer(timeout=3" in first
+    assert first.startswith("The call failed after ")
+    assert "no answer was heard within 0.5 s (in the step AwaitAnswer(timeout=0.5" in first
     assert head.endswith("; it failed.")
     assert [
         line[24 : 24 + len(want)]
@@ -228,8 +229,8 @@ def test_an_application_that_hangs_up_fails_a_call_that_goes_on(house: House) ->
 
 def test_an_application_that_does_not_hang_up_is_found(house: House) -> None:
     house.serve()
-    with pytest.raises(CallFailed, match=r"did not hang up within 0\.5 s"):
-        house.caller([AwaitHangUp(timeout=0.5)]).call(lambda microphone, speaker: list(microphone))
+    with pytest.raises(CallFailed, match=r"did not hang up within 0\.1 s"):
+        house.caller([AwaitHangUp(timeout=0.1)]).call(lambda microphone, speaker: list(microphone))
 
 
 def test_what_a_line_raises_is_told_with_what_was_heard(house: House) -> None:
@@ -307,6 +308,17 @@ def test_ears_hear_what_has_really_come() -> None:
     report = SimulatedCaller([HELLO, TREE], ears=Ears(), pace=PACE).call(echo)
     lengths = [each.seconds for each in report.utterances if each.who == "caller"]
     assert [each.words for each in report.answers] == [f"{each - 0.1:.1f} s" for each in lengths]
+    assert [each.seconds for each in report.answers] == pytest.approx([each - 0.1 for each in lengths], abs=0.01)
+
+
+def test_each_answer_is_awaited_once() -> None:
+    def greets_twice(microphone: Any, speaker: Any) -> None:
+        for number, _ in enumerate(microphone):
+            if number in (0, 250):
+                speaker.write(f"greeting {number}", 0, speak("aaaa"))
+
+    report = SimulatedCaller([AwaitAnswer(), AwaitAnswer()], ears=Ears(), pace=PACE).call(greets_twice)
+    assert [(each.words, each.after) for each in report.utterances] == [("0.3 s", None), ("0.3 s", None)]
 
 
 def test_who_speaks_before_the_caller_has_finished_has_not_answered() -> None:
@@ -314,8 +326,10 @@ def test_who_speaks_before_the_caller_has_finished_has_not_answered() -> None:
         for piece in microphone:
             speaker.write("echo", 0, piece)
 
-    with pytest.raises(CallFailed, match="within 2 s, but the application began to speak before the caller had finish"):
-        SimulatedCaller([Say(HELLO), AwaitAnswer(timeout=2)], ears=Ears(), pace=PACE).call(echo)
+    with pytest.raises(
+        CallFailed, match=r"within 0\.3 s, but the application began to speak before the caller had finish"
+    ):
+        SimulatedCaller([Say(HELLO), AwaitAnswer(timeout=0.3)], ears=Ears(), pace=PACE).call(echo)
 
 
 def test_a_text_needs_a_voice(monkeypatch: pytest.MonkeyPatch) -> None:

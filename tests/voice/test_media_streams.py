@@ -156,7 +156,7 @@ def interrupt_after(seconds: float, phone: Phone, told: list[Interruption]) -> f
 @pytest.mark.parametrize(
     ("late", "buffer_seconds"),
     [
-        (punctual, 0.0),
+        pytest.param(punctual, 0.0, marks=pytest.mark.slow),
         (jittery, 0.0),
         pytest.param(lambda rng: 0.5, 0.1, marks=pytest.mark.slow),
         pytest.param(lambda rng: rng.choice([0.02] * 20 + [0.4]), 0.06, marks=pytest.mark.slow),
@@ -351,6 +351,8 @@ def test_messages_may_be_fed_where_no_socket_can_be_read(call: MediaStream, sock
     assert list(call.microphone) == said
     call.feed(line.media(said[0]))
     call.feed(line.started())
+    call.microphone.stop()
+    call.microphone.start()
     assert list(call.microphone) == []
 
 

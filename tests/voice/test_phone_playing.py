@@ -53,6 +53,8 @@ class World:
     pace: float = 3.0
     answers: tuple[float, float] = (0.3, 6.0)
     timed: bool = True  # the phone's sound has times
+    pauses: float = 0.0  # how often, at a tick, the provider stands still for a moment, and tells all that was late
+    within_ms: int = TOLERANCE_MS
 
 
 class Call:
@@ -69,6 +71,8 @@ class Call:
         self._order = itertools.count()
         self._arrivals = dict.fromkeys(("there", "back", "mark"), 0.0)
         self._phone: Optional[float] = None
+        self._frames = 0  # of the caller's sound that are to be sent
+        self._still = 0.0  # until then the provider stands still
         self._put = [0] * turns
         self._cut: set[int] = set()
         begin = 0.5
@@ -112,9 +116,14 @@ class Call:
 
     def _ticking(self, tick: int) -> Callable[[float], None]:
         def pass_by(now: float) -> None:
-            self._answer(now, self.line.play(now))
-            if tick % FRAME_TICKS == 0:
-                self._arrive("back", now, self.line.media(silence(FRAME_SECONDS)))
+            self._frames += tick % FRAME_TICKS == 0
+            if self.rng.random() < self.world.pauses:
+                self._still = now + self.rng.uniform(0.03, 0.08)
+            if now >= self._still:
+                self._answer(now, self.line.play(now))
+                for _ in range(self._frames):
+                    self._arrive("back", now, self.line.media(silence(FRAME_SECONDS)))
+                self._frames = 0
             self._tell(self.playing.overdue(OURS + now, 1.5))
 
         return pass_by
@@ -163,6 +172,7 @@ WORLDS = {
     "a model too slow to speak": World(late=up_to(0.5), pace=0.9),
     "a buffer at the phone": World(late=up_to(0.3), buffer_seconds=0.12),
     "short answers": World(late=up_to(0.5), answers=(0.2, 0.7)),
+    "a provider that stands still now and then": World(late=up_to(0.3), pauses=0.01, within_ms=TOLERANCE_MS + 80),
     "marks alone jitter": World(marks=up_to(0.5)),
     "marks alone are late": World(marks=lambda rng: 0.3),
     "sound without times": World(lag=lambda rng: 0.1, late=up_to(0.5), timed=False),
@@ -172,7 +182,7 @@ WORLDS = {
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
 def test_what_an_interrupted_caller_has_heard_is_told_to_60_ms(world: World) -> None:
     worst = max((abs(error) for seed in range(8) for error in Call(world, seed).errors), default=0.0)
-    assert worst <= TOLERANCE_MS
+    assert worst <= world.within_ms
 
 
 @pytest.mark.slow
@@ -183,7 +193,7 @@ def test_it_is_told_to_60_ms_in_hundreds_of_calls(world: World, record_property:
     record_property(
         "median, 95 %, worst (ms)", [round(errors[len(errors) * of // 100]) for of in (50, 95)] + [errors[-1]]
     )
-    assert errors[len(errors) * 99 // 100] <= TOLERANCE_MS
+    assert errors[len(errors) * 99 // 100] <= world.within_ms
 
 
 @given(

@@ -271,3 +271,24 @@ def test_a_call_is_answered_and_the_application_runs_its_tools(opened: Opened, n
     page.find("call").click()
     assert page.find("call").text == "Call"
     assert page.driver.find_elements(By.CSS_SELECTOR, "#alert[hidden]")
+
+
+@pytest.mark.parametrize("name", [FLASK, DJANGO], ids=["flask", "django"])
+def test_a_call_is_hung_up_at_the_service_when_its_page_is_left(opened: Opened, name: str) -> None:
+    opened.serve()
+    page = opened.page(name, "/call")
+
+    def states() -> list[str]:
+        return [call.state for call in opened.server.calls._calls.values()]
+
+    page.find("call").click()
+    page.until(lambda: states() == ["active"])
+    page.driver.get("about:blank")
+    page.until(lambda: states() == ["ended"])
+    page.driver.back()  # whether the page was kept or is loaded again
+    page.until(lambda: page.find("call").text == "Call")
+    page.find("call").click()
+    page.until(lambda: states() == ["ended", "active"])
+    page.find("call").click()
+    page.until(lambda: states() == ["ended", "ended"])
+    assert page.console() == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -89,6 +91,25 @@ def test_it_is_closed_beside_a_reader_that_waits(plain: House, make: Make) -> No
     assert plain.live.wait_until_closed() == 1000
     assert len(received(plain.live, "response.cancel")) == 1
     assert list(stream) == []
+
+
+def test_a_signal_handler_closes_what_its_own_thread_reads(plain: House) -> None:
+    session, stream = opened(plain, sse_events)
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: stream.close())
+    try:
+        response = stream._reading.response
+        interrupting = Running(
+            lambda: (
+                until(lambda: response.has_begun_to_come and response._changed._waiting)
+                and os.kill(os.getpid(), signal.SIGUSR2)
+            )
+        )
+        with within(5):
+            assert [name for name, _ in events(stream)] == [":", "text"]
+        interrupting.result(5)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    until(lambda: session.closed)
 
 
 def test_a_reader_that_waits_is_woken_before_anything_is_closed(plain: House) -> None:

@@ -101,7 +101,7 @@ def test_a_page_that_closes_while_it_is_spoken_to_is_no_error() -> None:
     page.close()
 
 
-def test_a_stop_overtakes_the_sound_that_waits_for_a_slow_network() -> None:
+def test_a_stop_overtakes_the_sound_that_waits_for_a_slow_network(caplog: pytest.LogCaptureFixture) -> None:
     sent: list[str | bytes] = []
     sending, go_on = threading.Event(), threading.Event()
 
@@ -121,6 +121,7 @@ def test_a_stop_overtakes_the_sound_that_waits_for_a_slow_network() -> None:
     assert sent[1] == bytes(16 * 1024)  # what was being sent already
     page.receive(json.dumps({"type": "stopped", "item_id": "item_1", "content_index": 0, "samples": 240, "number": 1}))
     assert stopping.result().ms == 10
+    assert "has not told" not in caplog.text
     page.close()
 
 

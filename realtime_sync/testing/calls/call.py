@@ -36,7 +36,11 @@ a step, some, or None to hang up.
 """
 
 # So much real silence is the end of an answer at least: fast callers must not take a busy machine for one.
-_REAL_QUIET = 0.25
+_REAL_QUIET = 0.35
+# Real seconds in which more sound of a response may come, on a busy machine.
+_MOST_SLOW = 3.0
+# Who has been silent for so long has fallen silent.
+_BREATH = 0.25
 # What a stalled machine has kept from being said is said at once, as a network would bring it.
 _MOST_BEHIND = 5.0
 
@@ -262,8 +266,8 @@ class CallInProgress:
         self._caller_ended = said.ended
 
     def await_first_sound(self, timeout: float) -> Sound:
-        """Wait until the application has begun to answer. Fails the call if it has not, after ``timeout`` seconds."""
-        end = self.now + timeout
+        """Wait until the application has begun to answer. Fails the call if it has not, in so many real seconds."""
+        end = self.now + self.real(timeout)
         while not self._has_begun():
             if self.now >= end:
                 over = len(self.ear.heard) > self.answers_taken
@@ -276,12 +280,22 @@ class CallInProgress:
         new = len(heard) > self.answers_taken
         return new and (self._caller_ended is None or heard[-1].began >= self._caller_ended)
 
+    def is_over(self, answer: CallUtterance, quiet: float) -> bool:
+        """Whether the application has been silent for so long, and is not just slow to go on, as the server knows."""
+        silence = self.now - answer.ended
+        slow = self.record is not None and self.record.is_answering
+        return silence >= quiet + (self.real(_MOST_SLOW) if slow else 0.0)
+
+    def real(self, seconds: float) -> float:
+        """So many real seconds by the call's clock."""
+        return seconds * self._pace
+
     def await_within_answer(self, timeout: float, seconds: float, words: Optional[int]) -> Sound:
         """Wait until so many seconds, or words, of an answer were heard, and it goes on."""
         yield from self.await_first_sound(timeout)
         answer = self.ear.heard[-1]
         while not (self._words_heard(answer) >= words if words is not None else self.now - answer.began >= seconds):
-            if self.now - answer.ended >= self.quiet:
+            if self.is_over(answer, self.quiet):
                 self.fail(f"the answer was over after {answer.seconds:.1f} s, before the caller could interrupt it")
             yield None
 
@@ -348,7 +362,7 @@ class CallInProgress:
         spoken_over = [each for each in self.ear.heard if each.began < said.began < each.ended]
         if not said.interrupts or not spoken_over:
             return 0.0 if said.interrupts else None
-        return None if self.now - spoken_over[-1].ended < _REAL_QUIET else spoken_over[-1].ended - said.began
+        return None if self.now - spoken_over[-1].ended < _BREATH else spoken_over[-1].ended - said.began
 
     def words_of(self, heard: CallUtterance) -> str:
         """What the application said: as it was recognised, or as the service told it."""
@@ -368,7 +382,7 @@ class CallInProgress:
         before = self.ear.heard[: self.ear.heard.index(heard)]
         items = record.items_between(before[-1].ended if before else -2.0, heard.ended)
         cut = any(said.interrupts and heard.began < said.began < heard.ended for said in self.said)
-        cut = cut or self.now - heard.ended < _REAL_QUIET  # the call was over before it was
+        cut = cut or self.now - heard.ended < _BREATH  # the call was over before it was
         seconds = heard.seconds if cut else None
         return " ".join(filter(None, (record.words_of(item, seconds) for item in items if self._is_new(item))))
 
