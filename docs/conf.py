@@ -36,7 +36,7 @@ nitpick_ignore_regex = [
     # Other people's classes: their pages are not asked for, because a build reads no network.
     (
         r"py:.*",
-        r"(typing|collections\.abc|os|ssl|threading|concurrent|datetime|io|np|npt|numpy|contextlib|socket|pathlib)\..*",
+        r"(typing|collections\.abc|os|ssl|threading|concurrent|datetime|io|np|npt|numpy|contextlib|socket|pathlib|opentelemetry)\..*",
     ),
     (r"py:.*", r"Path|NoneType"),
     (r"py:.*", r"(.*\.)?[A-Z](_co)?"),  # type variables

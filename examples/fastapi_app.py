@@ -1,27 +1,26 @@
-"""A FastAPI application with a live model: answers in writing, calls by WebRTC; views with ``def`` and ``async def``.
+"""A FastAPI application with a live model: answers in writing, a conversation by microphone, calls by WebRTC.
 
     .venv/bin/pip install -e ".[voice]" fastapi uvicorn
     cd examples
     ../.venv/bin/uvicorn fastapi_app:app --timeout-graceful-shutdown 15    # http://127.0.0.1:8000
 
 At a restart, uvicorn lets what runs go on for those seconds (without the option, for ever), and then ends it. Public
-names of the site are told as FASTAPI_ALLOWED_HOSTS=voice.example.com; behind a proxy, see uvicorn's --proxy-headers.
+names of the site are told as VOICE_ALLOWED_HOSTS=voice.example.com; behind a proxy, see uvicorn's --proxy-headers.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Annotated
 
+from asgi_voice import ALLOWED_HOSTS, lifespan, talk
 from fastapi import Depends, FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.routing import WebSocketRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from web_service import MAX_BODY_BYTES, PAGE, SECURITY_HEADERS, Service, service, visitor_at
 
@@ -33,19 +32,9 @@ from realtime_sync.web.sse import SSE_HEADERS
 
 logger = logging.getLogger(__name__)
 
-ALLOWED_HOSTS = os.environ.get("FASTAPI_ALLOWED_HOSTS", "").split(",")
-
-
-@asynccontextmanager
-async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Made when the worker starts, which may take a while, and closed when it ends."""
-    made = await run_in_threadpool(service)
-    yield
-    await run_in_threadpool(made.close)
-
-
 app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
 app.mount("/static", StaticFiles(directory=PAGE))
+app.router.routes.append(WebSocketRoute("/talk", talk))
 
 
 # What views are given. A dependency that is asynchronous may read a request's body; a view with ``def`` may not.
@@ -78,15 +67,13 @@ Made = Annotated[Service, Depends(service)]
 
 
 @app.get("/")
-def page() -> Response:
-    html = (PAGE / "index.html").read_text(encoding="utf-8")
-    # The microphone by WebSocket is the Flask application's.
-    return Response(html.replace("<html ", '<html data-voice="none" ', 1), media_type="text/html")
+def page(made: Made) -> Response:
+    return Response(made.page("index.html", voice=True), media_type="text/html")
 
 
 @app.get("/call")
-def call_page() -> Response:
-    return Response((PAGE / "call.html").read_bytes(), media_type="text/html")
+def call_page(made: Made) -> Response:
+    return Response(made.page("call.html", voice=True), media_type="text/html")
 
 
 @app.post("/ask", dependencies=[Depends(is_json)])

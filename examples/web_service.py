@@ -114,7 +114,8 @@ class Service:
         with ExitStack() as stack:
             session = stack.enter_context(self.texts.hold(self.open_text_session, visitor=visitor))
             response = session.respond(items)
-            return sse_events(response, heartbeat=5.0, then_close=stack.pop_all())
+            # A server notices at the second heartbeat at the latest that a browser has left.
+            return sse_events(response, heartbeat=2.0, then_close=stack.pop_all())
 
     def open_text_session(self) -> RealtimeConversationSession:
         """A session that answers in writing."""

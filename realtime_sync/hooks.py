@@ -61,6 +61,9 @@ HOOK_SECONDS: Final = 2.0
 class ObservedSession:
     """What is known of a session; one object for all of its events, so it may be a key of a dict.
 
+    A session with fallbacks may go on at another service: then all but its number and its protocol are that service's,
+    from the ``ConnectEnded`` on that tells of it.
+
     Attributes:
         number: 1 for the first one in this process that hooks were told of, and so on.
         protocol: ``"realtime"`` or ``"live"``.
@@ -68,7 +71,8 @@ class ObservedSession:
         host: The server's name or address.
         port: The server's port.
         beside: True if it was attached to a session that somebody else has begun, such as a telephone call.
-        asked_model: The model that was asked for; None if the endpoint names it, or the session was there already.
+        asked_model: The model that was asked for; None if the endpoint names it, the session was there already, or it
+            has gone on at another service.
         id: The service's name for it; None until the service has told it.
         model: The model that answers, as the service told it; None until it has.
     """
@@ -113,6 +117,7 @@ class ConnectEnded(HookEvent):
         error: Why no connection came about; None if it stands.
         reason: How the connection before it ended; None for the first one.
         losses: One line for each thing that was not carried over from the connection before it.
+        moved: True if it is with another service than the one before it.
     """
 
     began: float
@@ -121,6 +126,7 @@ class ConnectEnded(HookEvent):
     error: Optional[BaseException] = None
     reason: Optional[BaseException] = None
     losses: tuple[str, ...] = ()
+    moved: bool = False
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)

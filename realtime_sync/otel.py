@@ -143,7 +143,11 @@ class OpenTelemetryHook:
                 "realtime_sync.connection.attempts": event.attempts,
                 "realtime_sync.losses.count": len(event.losses),
                 "realtime_sync.losses": list(event.losses),
+                "realtime_sync.connection.moved": event.moved or None,
             }
+            if event.moved:  # to another service: both spans say which
+                session.set_attributes(_known(_service(event.session)))
+                facts |= _service(event.session)
             session.add_event("realtime_sync.reconnected", _known(facts), _ns(event.at))
 
     # Answers ---------------------------------------------------------------------------------------------------------
@@ -251,12 +255,12 @@ def _place(session: ObservedSession) -> dict[str, Value]:
     return {"server.address": session.host, "server.port": session.port}
 
 
+def _service(session: ObservedSession) -> dict[str, Value]:
+    return {"gen_ai.provider.name": _PROVIDERS.get(session.service, session.service), **_place(session)}
+
+
 def _about(session: ObservedSession) -> dict[str, Value]:
-    return {
-        "gen_ai.provider.name": _PROVIDERS.get(session.service, session.service),
-        "gen_ai.request.model": session.asked_model or session.model,
-        **_place(session),
-    }
+    return {"gen_ai.request.model": session.asked_model or session.model, **_service(session)}
 
 
 def _usage(usage: Optional[UsageTotals], room: str = "gen_ai.usage") -> dict[str, Value]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import os
 from typing import TYPE_CHECKING, Callable, Optional, Union
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -48,7 +47,6 @@ Connect = Callable[..., Connection]
 """``connect(cancellation, retries=None)`` opens a connection; with ``retries`` in place of the client's."""
 
 _REFUSAL_SECONDS = 0.5
-_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 @attrs.frozen(kw_only=True, repr=False, eq=False)
@@ -152,12 +150,9 @@ def observed(
     """Tell the hooks that a session begins; None if there are none. See ``hooks.py``."""
     if not hooks.registered().hooks:
         return None
-    from realtime_sync.core.observation import Observation
+    from realtime_sync.core.observation import Observation, place
 
-    place = urlsplit(endpoint.base_url)
-    about = hooks.ObservedSession(
-        0, protocol, endpoint.flavour, place.hostname, place.port or _PORTS.get(place.scheme), beside, model
-    )
+    about = hooks.ObservedSession(0, protocol, endpoint.flavour, *place(endpoint.base_url), beside, model)
     return Observation(hooks.registered(), about, scribe)
 
 
@@ -263,6 +258,8 @@ class Start:
                 continuous = self.translation
                 ways = self.ways or OneWay(policy, once)
                 Reconnector(engine, policy, ways, greeting=greeting, replays=replays, continuous=continuous).start()
+            if observation is not None:
+                observation.started()
             return session
         except BaseException as error:  # Ctrl-C, too
             give_back(engine, writer, observation, error)

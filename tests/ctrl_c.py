@@ -236,6 +236,12 @@ def opens_a_session(session: Any) -> None:
     opened(session)
 
 
+def opens_a_session_at_the_next_service(session: Any) -> None:
+    nowhere = OpenAIClient("a-key", endpoint="http://127.0.0.1:9/v1").get_realtime_conversation_client("m")
+    OTHERS.append(nowhere.with_fallbacks([client_of(session)]))
+    OTHERS[-1].start_conversation_session()
+
+
 def closes_a_session(session: Any) -> None:
     opened(session).close()
 
@@ -285,7 +291,7 @@ CALLS = (
     reads_aloud, plays, has_a_response,
     starts_a_response, receives, waits_for_an_update, subscribes, runs_callbacks, iterates_over_turns,
     reads_the_conversation, sends_audio, starts_sending_audio, writes_audio, commits, interrupts, interrupts_on_speech,
-    approves, opens_a_session, closes_a_session, talks,
+    approves, opens_a_session, opens_a_session_at_the_next_service, closes_a_session, talks,
 )  # fmt: skip
 LIVE_CALLS = (
     appends, mutes, plays_a_clip, sends_audio_at_real_time, starts_sending_at_real_time, writes_audio,

@@ -68,3 +68,19 @@ def test_a_row_can_be_asked_for_alone() -> None:
     told = table("--only", "latency")
     assert ours(told, "ask and be answered", "x websockets")[0] > 0
     assert not any(title in told for title in (*FLOORS, *ALSO_SHOWN[1:]))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_an_open_session_takes_two_descriptors_a_thread_and_little_memory() -> None:
+    """docs/guides/scale.md counts with that."""
+    if not Path("/proc/self/statm").exists():
+        pytest.skip("/proc is Linux's")
+    command = [sys.executable, str(BENCHMARKS / "holds.py"), "--sessions", "20"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, encoding="utf-8", timeout=100, check=True)
+    rows = {row.split()[0]: row.split()[2:] for row in done.stdout.splitlines()[1:]}
+    kilobytes, _, files, threads, quiet, _ = map(float, (cell.replace("-", "nan") for cell in rows["realtime"]))
+    assert kilobytes < 150
+    assert (files, threads) == (2, 1)
+    assert quiet < 0.5  # ms of CPU a second
+    assert [float(cell) for cell in rows["live"][2:4]] == [2, 2]

@@ -89,6 +89,9 @@ PLACES = {
     "header": Place(lambda url, secret: openai(url, headers={"X-Extra-Token": secret})),
     "query": Place(lambda url, secret: openai(url, query={"extra_key": secret})),
     "url": Place(lambda url, secret: openai(f"{url}?code={urllib.parse.quote(secret, safe='')}")),
+    "fallback": Place(
+        lambda url, secret: openai("http://127.0.0.1:9/v1", "another-key").with_fallbacks([openai(url, secret)])
+    ),
     "client secret": Place(lambda url, secret: openai(url), lambda secret: {"client_secret": secret}),
     "session's header": Place(lambda url, secret: openai(url), lambda secret: {"headers": {"X-Extra-Token": secret}}),
     "session's query": Place(lambda url, secret: openai(url), lambda secret: {"query": {"extra_key": secret}}),

@@ -28,6 +28,7 @@ LEFT_FOR_LATER = {
     "realtime_sync.conversation.html",
     "realtime_sync.conversation.turns",
     "realtime_sync.core.derived_streams",
+    "realtime_sync.fallback",
     "realtime_sync.mcp.loop",
     "realtime_sync.protocol.live",
     "realtime_sync.reconnect",

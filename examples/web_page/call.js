@@ -13,7 +13,7 @@ function show(state, words) {
   find("status").dataset.state = state;
   find("status").textContent = words;
   find("call").textContent = peer ? "Hang up" : "Call";
-  find("call").setAttribute("aria-pressed", String(Boolean(peer)));
+  find("call").dataset.on = String(Boolean(peer));
 }
 
 // A beacon goes out also while the page is left; it has no headers, so Django finds its token in the body.

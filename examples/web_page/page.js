@@ -19,7 +19,7 @@ function show(state, words) {
   find("interrupt").disabled = state !== "speaking";
   find("send").textContent = answering ? "Stop" : "Send";
   find("talking").hidden = !voice;
-  find("talk").setAttribute("aria-pressed", String(Boolean(voice)));
+  find("talk").dataset.on = String(Boolean(voice));
   find("talk-label").textContent = voice ? "Stop" : "Talk";
   find("talk-more").textContent = voice ? " talking" : "";
 }
@@ -40,6 +40,7 @@ function tell(message, label = "", action = null) {
     box.focus();
     action();
   };
+  find("alert").classList.toggle("bad", label !== "Undo");
   find("alert").hidden = false;
 }
 
@@ -140,7 +141,7 @@ find("new").addEventListener("click", () => {
   if (answering) answering.abort();
   if (voice) voice.stop();
   const before = transcript.clear();
-  tell("A new conversation has begun.", "Undo", () => { transcript.clear(); transcript.restore(before); });
+  tell("Conversation cleared.", "Undo", () => { transcript.clear(); transcript.restore(before); });
   box.focus();
 });
 

@@ -117,8 +117,8 @@ export class Transcript {
   scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroll;
     const { top, height, view } = this.size;
-    if (this.left < NEAR) this.following = true;
-    else if (scrollTop < top && scrollHeight === height && clientHeight === view) this.following = false;
+    if (scrollTop < top && scrollHeight === height && clientHeight === view) this.following = false; // however little
+    else if (this.left < NEAR) this.following = true;
     this.follow();
   }
 
@@ -147,6 +147,7 @@ class Entry {
     this.element.className = who;
     this.element.setAttribute("aria-busy", "true");
     this.said = part("span", "said");
+    this.said.dir = "auto";
     this.element.append(part("span", "unseen", `${NAMES[who]}: `), this.said);
   }
 

@@ -120,7 +120,7 @@ export class Voice {
 
   tell() {
     if (this.ended) return;
-    if (this.slow) this.onstate("slow", this.ready ? "Application silent" : "Still waiting");
+    if (this.slow) this.onstate("slow", this.ready ? "No answer" : "Still waiting");
     else if (!this.ready) this.onstate("connecting", "Connecting");
     else if (this.hearing) this.onstate("hearing", "Hearing you");
     else if (this.speaking) this.onstate("speaking", "Speaking");
@@ -211,7 +211,7 @@ export class Voice {
     if (this.ended) return;
     this.ended = true;
     this.release();
-    for (const entry of this.entries.values()) entry.finish("Not finished");
+    for (const entry of this.entries.values()) entry.finish(message ? "Not finished" : "Stopped");
     this.onend(message);
   }
 

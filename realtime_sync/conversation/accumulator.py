@@ -63,6 +63,7 @@ class Accumulator:
         self.id: Optional[str] = None
         self.session: Optional[RealtimeSession] = None
         self.usage = UsageTotals()
+        self._usages: dict[Optional[str], UsageTotals] = {}  # by model; replaced as a whole, so copies may share it
         self._order = ItemOrder()
         self._drafts = ItemDrafts()
         """Items by key: their id, or a name that no id can be for those that were told without one."""
@@ -98,6 +99,14 @@ class Accumulator:
         if items and not self.forgotten:
             logger.warning("the oldest items are left out of the conversation: it is above QueueLimits.conversation")
         self.forgotten += len(items)
+
+    def _add_usage(self, usage: UsageTotals) -> None:
+        self.usage += usage
+        model = self._model()
+        self._usages = {**self._usages, model: self._usages.get(model, UsageTotals()) + usage}
+
+    def _model(self) -> Optional[str]:
+        return self.session.model or None if self.session is not None else None
 
     # The session --------------------------------------------------------------------------------------------------
 
@@ -188,7 +197,7 @@ class Accumulator:
             part.transcript.close(update.transcript)
         transcription = part.transcription()
         if transcription.status != "completed":
-            self.usage += UsageTotals.of_transcription(update.usage)
+            self._add_usage(UsageTotals.of_transcription(update.usage))
         transcription.status, transcription.error = "completed", None
         transcription.usage = update.usage or transcription.usage
         transcription.logprobs = list(update.logprobs or transcription.logprobs)
@@ -213,7 +222,7 @@ class Accumulator:
             return
         self.id = update.response.conversation_id or self.id
         response.apply(update)
-        self.usage += UsageTotals.of_response(response.told.usage)
+        self._add_usage(UsageTotals.of_response(response.told.usage))
         self._place(response)
         response.told = attrs.evolve(response.told, output=response.output())
         for item_key in response.outputs.values():

@@ -15,7 +15,7 @@ from realtime_sync.conversation.accumulator import Accumulator
 from realtime_sync.conversation.compact import COOKIE_BYTES, CompactConversation, compact_items
 from realtime_sync.conversation.drafts import ItemDraft, ItemTranscription, PartDraft
 from realtime_sync.conversation.history import History
-from realtime_sync.conversation.pricing import PRICES, Prices
+from realtime_sync.conversation.pricing import PRICES, Prices, UsageTotals
 from realtime_sync.conversation.replay import Replay, with_id
 from realtime_sync.errors import InvalidInputError
 from realtime_sync.protocol.items import (
@@ -93,18 +93,21 @@ class Conversation(Accumulator):
         ]
 
     def cost(self, prices: Optional[Prices] = None) -> Optional[float]:
-        """What the responses have cost, in USD, by the session's model; ``prices``: None means ``PRICES``.
+        """What the responses have cost, in USD, each by its model; ``prices``: None means ``PRICES``.
 
         None if it cannot be told, and ``cost_note`` says why. Transcriptions are not in it.
         """
-        return (prices or PRICES).cost(self.usage, self._model())
+        costs = [(prices or PRICES).cost(usage, model) for model, usage in self._bills()]
+        return None if None in costs else sum(filter(None, costs))
 
     def cost_note(self, prices: Optional[Prices] = None) -> Optional[str]:
         """Why ``cost`` is None, and what to do about it; None if the cost is known."""
-        return (prices or PRICES).cost_note(self.usage, self._model())
+        notes = [(prices or PRICES).cost_note(usage, model) for model, usage in self._bills()]
+        return next(filter(None, notes), None)
 
-    def _model(self) -> Optional[str]:
-        return self.session.model or None if self.session is not None else None
+    def _bills(self) -> list[tuple[Optional[str], UsageTotals]]:
+        """What each model has used. There are several if the session has gone on at another service."""
+        return [*self._usages.items()] or [(self._model(), self.usage)]
 
     def item(self, item_id: str) -> Optional[ConversationItem]:
         """The item of this id; None if it is not in the conversation."""

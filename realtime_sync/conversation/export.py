@@ -99,7 +99,7 @@ def _fill(state: Accumulator, told: Json) -> None:
     state.forgotten = int(told.get("forgotten", 0))
     known = {field.name for field in attrs.fields(UsageTotals)}
     usage = {name: _checked(value, int, float) for name, value in told["usage"].items() if name in known}
-    state.usage = UsageTotals(**usage)
+    state._add_usage(UsageTotals(**usage))  # which model has used it is not told, but for the last one
 
 
 def _checked(value: Any, *types: type[Any]) -> Any:

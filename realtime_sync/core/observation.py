@@ -32,6 +32,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Callable, Final, Optional
+from urllib.parse import urlsplit
 
 from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.deadline import Deadline
@@ -68,10 +69,17 @@ Note = Callable[[], Iterable[HookEvent]]
 # Notes that a hook which hangs may leave untold.
 _MOST_NOTES: Final = 4096
 _MOST_PLAYERS: Final = 8
+_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 _call_numbers = itertools.count(1)
 _session_numbers = itertools.count(1)
 _ExcInfo = tuple[Optional[type[BaseException]], Optional[BaseException], Optional[TracebackType]]
 _NO_ERROR: _ExcInfo = (None, None, None)
+
+
+def place(url: str) -> tuple[Optional[str], Optional[int]]:
+    """The host and the port of a URL."""
+    parts = urlsplit(url)
+    return parts.hostname, parts.port or _PORTS.get(parts.scheme)
 
 
 class Scribe:
@@ -109,16 +117,22 @@ class Scribe:
             yield ConnectionLost(session=seen.session, at=self._lost_at, reason=update.reason)
         elif isinstance(update, SessionReconnectedUpdate):
             yield from self.lost(update.reason, at)  # of a connection that was replaced, nothing was told before
+            if update.moved:
+                seen.session.host, seen.session.port = place(update.endpoint)
+                seen.session.service = update.flavour or seen.session.service
+                seen.session.asked_model = None
+            if update.session is not None:
+                seen.session.id = update.session.id or seen.session.id
+                seen.session.model = update.session.model or seen.session.model
             yield self.connected(
                 self._lost_at or at - update.seconds,
                 at,
                 attempts=update.attempts,
                 reason=update.reason,
                 losses=update.losses,
+                moved=update.moved,
             )
             self._lost_at = self._lost_by = None
-            if update.session is not None:
-                seen.session.id = update.session.id or seen.session.id
 
     def connected(
         self,
@@ -128,6 +142,7 @@ class Scribe:
         attempts: int = 1,
         reason: Optional[BaseException] = None,
         losses: tuple[str, ...] = (),
+        moved: bool = False,
     ) -> ConnectEnded:
         """There is a new connection."""
         self._connections += 1
@@ -139,6 +154,7 @@ class Scribe:
             attempts=attempts,
             reason=reason,
             losses=losses,
+            moved=moved,
         )
 
     def lost(self, reason: BaseException, at: float) -> Iterable[HookEvent]:
@@ -206,6 +222,7 @@ class Observation:
         self._calls: dict[int, ObservedCall] = {}  # those that have begun and have no outcome
         self._over = False  # no call may begin any more
         self._end: Optional[tuple[Optional[BaseException], Optional[CloseInfo], float]] = None
+        self._starting = True  # until it is known whether the caller gets a session
         self._start_error: Optional[BaseException] = None
         self._told = Flag()
         self._context = contextvars.copy_context()
@@ -251,6 +268,7 @@ class Observation:
             self._thread = engine.start_thread(self._observe, "observer")
         except NoMoreThreadsError as error:
             logger.warning("%s is not observed, because no thread could be started: %s", engine.name, error)
+            self.started()
             self._finish(None, None)
         else:
             engine.listen_from_the_start(self)
@@ -258,9 +276,15 @@ class Observation:
     def _connected(self, at: float) -> Iterator[HookEvent]:
         yield self.scribe.connected(self._connecting, at)
 
+    def started(self) -> None:
+        """The caller gets the session."""
+        self._starting = False
+        self._changed.tell()
+
     def start_failed(self, error: BaseException) -> None:
-        """No session comes about. If there is an engine, it is closed next."""
+        """The caller gets no session, but this error. If there is an engine, it is closed next."""
         self._start_error = error
+        self.started()
         if self._thread is None:
             self._finish(error, None)
 
@@ -274,7 +298,7 @@ class Observation:
 
     def end(self, end: End) -> None:
         """The session has ended."""
-        self._finish(self._start_error or (None if end.clean else end.reason), end.reason.close_info)
+        self._finish(None if end.clean else end.reason, end.reason.close_info)
 
     # On any thread -------------------------------------------------------------------------------------------------
 
@@ -296,7 +320,7 @@ class Observation:
 
     def wait_until_told(self) -> None:
         """Return once the session's end was told, or after ``HOOK_SECONDS``. For a session that has ended."""
-        if self.mine and threading.current_thread() is not self._thread and not self._told.wait(HOOK_SECONDS):
+        if self.mine and not self._told.wait(HOOK_SECONDS):
             logger.warning("a hook has not returned within %s s; the session is closed all the same", HOOK_SECONDS)
 
     @property
@@ -329,10 +353,11 @@ class Observation:
 
     def _observe(self) -> None:
         try:
-            while self._end is None or self._notes:
+            while self._notes or self._goes_on:
                 self._changed.wait_for(self._has_news, Deadline(None), lambda: self.scribe.seconds_until_due)
                 self._tell_notes()
                 self._tell(self.scribe.due())
+            assert self._end is not None, "it goes on"
             self._tell_end(*self._end)
         except BaseException:  # a defect of this library
             logger.exception("a session is not observed any more")
@@ -341,7 +366,12 @@ class Observation:
             self._told.set()
 
     def _has_news(self) -> bool:
-        return bool(self._notes) or self._end is not None or self.scribe.is_due
+        return bool(self._notes) or not self._goes_on or self.scribe.is_due
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether more may come. A session that ends while it is started ends by the error of the start."""
+        return self._end is None or self._starting
 
     def _tell_notes(self) -> None:
         while self._notes:
@@ -355,7 +385,7 @@ class Observation:
             logger.exception("an event could not be made")
 
     def _tell_end(self, error: Optional[BaseException], close_info: Optional[CloseInfo], ended: float) -> None:
-        at = self.moment(ended)
+        at, error = self.moment(ended), self._start_error or error
         self._tell(self.scribe.due(anyhow=True))
         self._tell(self.scribe.finish(error, self._connecting, at))
         with self._lock:
@@ -510,6 +540,7 @@ def _end_all() -> None:
     alive, deadline = list(_alive.values()), Deadline(_EXIT_SECONDS)
     for observation in alive:
         observation._finish(None, None)
+        observation.started()
     for observation in alive:
         if observation.mine:
             deadline.wait(observation._told.wait)

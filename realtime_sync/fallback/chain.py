@@ -59,10 +59,11 @@ class Chain:
         told = ("" if state == "closed" else f" [{state}]" for state in states)
         return ", then ".join(map(str.__add__, (service.name for service in self.services), told))
 
-    def candidates(self) -> Iterator[Service]:
-        """All services, in the order in which they are to be tried now; each is looked at when it is its turn."""
+    def candidates(self, last: Optional[Service] = None) -> Iterator[Service]:
+        """All services, in the order in which they are to be tried now; see ``in_order``."""
         circuits = [service.circuit for service in self.services]
-        return (self.services[number] for number in in_order(circuits))
+        number = None if last is None else self.services.index(last)
+        return (self.services[number] for number in in_order(circuits, number))
 
     def start_conversation(
         self, start_at: Callable[[Service, Optional[Ways]], Start], provisions: Provisions
@@ -104,7 +105,7 @@ class Chain:
 
 def _check_options(start: Start, service: Service) -> None:
     """Raise ``UnsupportedByDialectError`` if a service has no words for the options: not when it is needed."""
-    if start.options is None:
+    if start.options is None or start.translation:  # where there are no translations, there is no session at all
         return
     try:
         codec.encode(SessionUpdateCommand(session=start.options), service.endpoint.dialect)

@@ -7,13 +7,13 @@ it. No lock but the circuit's; ``why`` is written in one assignment.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Optional
+from typing import Literal, Optional
 
 import attrs
 
 import realtime_sync.errors as errors
 from realtime_sync.endpoint.endpoint import Endpoint
-from realtime_sync.fallback.circuit import Circuit, CircuitState
+from realtime_sync.fallback.circuit import Circuit
 from realtime_sync.fallback.verdict import Verdict, retry_after, verdict
 from realtime_sync.starting import ConnectionSettings
 from realtime_sync.transport.urls import show_url
@@ -33,7 +33,7 @@ class EndpointHealth:
 
     model: Optional[str]
     endpoint: str
-    state: CircuitState
+    state: Literal["closed", "open", "half-open"]
     why: Optional[str]
 
 

@@ -4,7 +4,7 @@ A search goes through the services in rounds, the first that is well at the begi
 first one when it needs a new connection anyway (a loss, a renewal), and a good connection is never broken for that.
 Within a round there is hardly a pause; before the next round the pauses grow as the policy says. A service that asked
 for patience is not tried before. One that gave a verdict, or cannot take the session's settings, is out for this
-search.
+search. One that has just taken the session and lost it soon comes last.
 
 The service's dialect is its own (``Opened.vocabulary``): the settings and the history are said in it, and so is what
 was kept or waits.
@@ -53,16 +53,23 @@ class FallbackWays:
         self.starts = starts
         self.at = at
 
-    def search(self) -> FallbackSearch:
+    def search(self, lost_soon: bool = False) -> FallbackSearch:
         """See ``Ways``."""
-        return FallbackSearch(self)
+        return FallbackSearch(self, self.at if lost_soon else None)
+
+    def can_leave(self, error: errors.ErrorEvent) -> bool:
+        """See ``Ways``: the service counts as down from now on."""
+        self.at.why = f"{error.code}: {error.message}"
+        self.at.circuit.failed(down=True)
+        return True
 
 
 class FallbackSearch:
-    """See the module, and ``Search``."""
+    """See the module, and ``Search``. ``last``: see ``in_order``."""
 
-    def __init__(self, ways: FallbackWays) -> None:
+    def __init__(self, ways: FallbackWays, last: Optional[Service]) -> None:
         self._ways = ways
+        self._last = last
         self._round: Iterator[Service] = iter(())
         self._chosen: Optional[Service] = None  # for the next attempt
         self._service = ways.at  # of the last attempt
@@ -86,7 +93,8 @@ class FallbackSearch:
         self._chosen = None
         connect, _ = self._ways.starts[service].opening()
         transport = connect(cancellation, _ONCE)
-        return Opened(transport, realtime_vocabulary(service.endpoint.dialect), moved=service is not self._ways.at)
+        vocabulary, flavour = realtime_vocabulary(service.endpoint.dialect), service.endpoint.flavour
+        return Opened(transport, vocabulary, moved=service is not self._ways.at, flavour=flavour)
 
     def failed(self, error: errors.RealtimeSyncError) -> bool:
         """See ``Search``."""
@@ -123,7 +131,7 @@ class FallbackSearch:
 
     def _next_round(self) -> Service:
         """The first service of a new round; if all are to be left alone, the one that is so for the shortest time."""
-        self._round = self._ways.chain.candidates()
+        self._round = self._ways.chain.candidates(self._last)
         service = self._next()
         if service is None:
             services = self._ways.chain.services

@@ -91,6 +91,8 @@ class LiveStart:
                 observation.scribe.opened(session)
             introduce(self.open_sessions, lambda: self._introduce(session, engine))
             self._outlive(session, engine, connect)
+            if observation is not None:
+                observation.started()
             return session
         except BaseException as error:  # Ctrl-C, too
             give_back(engine, writer, observation, error)

@@ -51,6 +51,7 @@ class SessionReconnectedUpdate(ConversationUpdate):
             None if it did not.
         endpoint: The URL of the new connection, without secrets.
         moved: True if it is with another service than the old one; see ``with_fallbacks``.
+        flavour: Whose rules hold there, as ``Endpoint.flavour``; None: the same as before.
     """
 
     kind = ConversationUpdateKind.SESSION_RECONNECTED
@@ -63,3 +64,4 @@ class SessionReconnectedUpdate(ConversationUpdate):
     session: Optional[Union[RealtimeSession, LiveSessionDetails]] = None
     endpoint: str = ""
     moved: bool = False
+    flavour: Optional[str] = None

@@ -29,7 +29,7 @@ from realtime_sync.protocol.items import ConversationItem
 from realtime_sync.protocol.options import SessionOptions
 from realtime_sync.protocol.resources import RealtimeSession
 from realtime_sync.protocol.update_base import ConversationUpdate
-from realtime_sync.reconnect.policy import Reconnect, is_survivable
+from realtime_sync.reconnect.policy import FATAL_ERRORS, Reconnect, is_survivable
 from realtime_sync.reconnect.state import ReconnectState
 from realtime_sync.reconnect.way_back import IDLE_LOOK_SECONDS, WayBack
 from realtime_sync.reconnect.ways import Ways
@@ -104,7 +104,11 @@ class Reconnector(WayBack):
 
     def survives(self, connection: SessionConnection, end: End) -> bool:
         """See ``Recovery``."""
-        return is_survivable(end.reason, end.clean, connection.last_unattributed_error)
+        error = connection.last_unattributed_error
+        if is_survivable(end.reason, end.clean, error):
+            return True
+        of_service = not isinstance(end.reason, (errors.ConsumerTooSlowError, errors.ProtocolViolationError))
+        return of_service and error is not None and error.code in FATAL_ERRORS and self._ways.can_leave(error)
 
     def cut_off(self, connection: SessionConnection, reason: errors.ConnectionClosedError) -> ErrorOf:
         """See ``Recovery``."""

@@ -118,9 +118,9 @@ class WayBack(Recovery):
                 self._attempt = 0
             first = self._attempt
             if self._spare is None:
-                self._search = self._ways.search()
+                self._search = self._ways.search(lost_soon=self._attempt > 0)
             try:
-                connection, moved, losses = self._caught_up(reason, announced)
+                connection, opened, losses = self._caught_up(reason, announced)
             except errors.RealtimeSyncError as error:
                 self._give_up(reason, self._search.told(error))
                 return
@@ -132,11 +132,12 @@ class WayBack(Recovery):
                 seconds=time.monotonic() - lost_at,
                 session=self._settings(),
                 endpoint=connection.transport.url,
-                moved=moved,
+                moved=opened.moved,
+                flavour=opened.flavour,
                 arrived_at=time.monotonic(),
             )
             logger.info("%s: reconnected after %.1f s", self._engine.name, update.seconds)
-            if moved:
+            if update.moved:
                 logger.warning("%s: it goes on at another service: %s", self._engine.name, update.endpoint)
             self._live_since = time.monotonic()
             if self._resume(connection, update):
@@ -176,8 +177,10 @@ class WayBack(Recovery):
 
     # A connection -----------------------------------------------------------------------------------------------------
 
-    def _caught_up(self, error: errors.RealtimeSyncError, announced: bool) -> tuple[SessionConnection, bool, list[str]]:
-        """A new connection that has caught up, whether it is another service's, and what was lost on the way.
+    def _caught_up(
+        self, error: errors.RealtimeSyncError, announced: bool
+    ) -> tuple[SessionConnection, Opened, list[str]]:
+        """A new connection that has caught up, how it was opened, and what was lost on the way.
 
         ``error``: why a new connection is needed.
         """
@@ -203,7 +206,7 @@ class WayBack(Recovery):
                         raise
                     raise (ended if connection.heard else refusal(ended)) from ended.__cause__
                 self._search.succeeded()
-                return connection, opened.moved, losses
+                return connection, opened, losses
             except errors.RealtimeSyncError as caught:
                 error = caught
                 if self._cancellation.cancelled or not self._is_worth_another_try(error):

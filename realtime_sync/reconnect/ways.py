@@ -14,7 +14,7 @@ from typing import Callable, Optional, Protocol
 import attrs
 
 from realtime_sync.core.vocabulary import Vocabulary
-from realtime_sync.errors import RealtimeSyncError
+from realtime_sync.errors import ErrorEvent, RealtimeSyncError
 from realtime_sync.reconnect.policy import Reconnect, is_worth_another_try
 from realtime_sync.transport import Cancellation, Connection
 
@@ -27,11 +27,13 @@ class Opened:
         transport: The connection.
         vocabulary: That of the service at its other end; None: that of the session's last connection.
         moved: True if the service is another one than that of the session's last connection.
+        flavour: Whose rules hold there, see ``Endpoint``; None: the same as before.
     """
 
     transport: Connection
     vocabulary: Optional[Vocabulary] = None
     moved: bool = False
+    flavour: Optional[str] = None
 
 
 class Search(Protocol):
@@ -56,8 +58,14 @@ class Search(Protocol):
 class Ways(Protocol):
     """See the module."""
 
-    def search(self) -> Search:
-        """A new search."""
+    def search(self, lost_soon: bool = False) -> Search:
+        """A new search. ``lost_soon``: the last connection did not live long, so another service may do better."""
+
+    def can_leave(self, error: ErrorEvent) -> bool:
+        """True if another service may do better, where this one has ended the session for a reason that stays.
+
+        Called with ``SessionStates.lock`` held.
+        """
 
 
 class OneWay:
@@ -70,9 +78,13 @@ class OneWay:
         self._policy = policy
         self._connect = connect
 
-    def search(self) -> Search:
+    def search(self, lost_soon: bool = False) -> Search:
         """See ``Ways``."""
         return self
+
+    def can_leave(self, error: ErrorEvent) -> bool:
+        """See ``Ways``."""
+        return False
 
     def pause(self, attempt: int, error: RealtimeSyncError) -> float:
         """See ``Search``."""

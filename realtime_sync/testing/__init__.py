@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from realtime_sync.lazy import lazily
 
 if TYPE_CHECKING:
-    from realtime_sync.testing.calls.caller import SimulatedCaller
+    from realtime_sync.testing.calls.call import CallAction, CallScript
+    from realtime_sync.testing.calls.caller import CallLine, SimulatedCaller
+    from realtime_sync.testing.calls.clips import Speakable
     from realtime_sync.testing.calls.ear import CallUtterance
     from realtime_sync.testing.calls.lines import BrowserLine, TelephoneLine
     from realtime_sync.testing.calls.record import ToolRun
@@ -33,7 +35,9 @@ else:  # pytest loads the plugin, and with it this, in every run
     __getattr__, __dir__ = lazily(
         __name__,
         {
-            "calls.caller": "SimulatedCaller",
+            "calls.call": "CallAction CallScript",
+            "calls.caller": "CallLine SimulatedCaller",
+            "calls.clips": "Speakable",
             "calls.ear": "CallUtterance",
             "calls.lines": "BrowserLine TelephoneLine",
             "calls.record": "ToolRun",
@@ -54,7 +58,11 @@ __all__ = [
     "Press",
     "HangUp",
     "AwaitHangUp",
+    "Speakable",
     "CallStep",
+    "CallAction",
+    "CallScript",
+    "CallLine",
     "BrowserLine",
     "TelephoneLine",
     "CallReport",

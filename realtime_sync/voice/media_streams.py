@@ -31,7 +31,7 @@ import logging
 import threading
 import time
 from collections import OrderedDict
-from typing import Any, Callable, Optional, Protocol, Union
+from typing import Any, Callable, Optional, Union
 
 from realtime_sync.audio.formats import SampleFormat
 from realtime_sync.audio.playback import PlaybackPosition, Played
@@ -60,13 +60,6 @@ _MOST_DIGITS = 64
 Receive = Callable[[], Union[str, bytes, None]]
 
 
-class Talks(Protocol):
-    """A session of either protocol."""
-
-    def talk(self, microphone: Any, speaker: Any, *, stop: Any) -> object:
-        """Hold a spoken conversation."""
-
-
 @reportable
 class MediaStream:
     """One call. See the module. A context manager: it waits for the call's start, and ends the stream.
@@ -78,9 +71,6 @@ class MediaStream:
         send: Sends a text message to the provider; may wait. It is called by one thread.
         receive: Waits for a message, and returns it; None is the end, as is whatever it raises. None: ``feed`` is told.
         start_seconds: How long ``with`` waits for the call's start.
-
-    Attributes:
-        ended: True once the caller has hung up, the socket has closed, or ``close()`` was called.
     """
 
     def __init__(
@@ -97,7 +87,7 @@ class MediaStream:
         self._problem: Optional[AudioFormatError] = None
         self._microphone: Optional[_PhoneMicrophone] = None
         self._speaker: Optional[RemoteSpeaker] = None
-        self._player: Optional[_Player] = None
+        self._player: Optional[_TelephonePlayer] = None
         self._lock = threading.Lock()  # guards all below
         self._link: Optional[OutgoingLink] = None
         self._on_dtmf: Optional[Callable[[str], object]] = None
@@ -147,7 +137,7 @@ class MediaStream:
 
     def talk(
         self,
-        session: Talks,
+        session: Any,
         *,
         greet: Optional[Callable[[], object]] = None,
         on_dtmf: Optional[Callable[[str], object]] = None,
@@ -210,7 +200,7 @@ class MediaStream:
             self._problem = problem
             self._begun.set()
             return
-        player = _Player(self._open(), Wording(start), start.format)
+        player = _TelephonePlayer(self._open(), Wording(start), start.format)
         position = _ReckonedPosition(start.format.rate, player.reckoned)
         speaker = RemoteSpeaker(player, start.format, name="telephone", clear_seconds=_STOP_SECONDS, position=position)
         player.tell = lambda heard: speaker.heard(*(heard.part or ("", 0)), heard.samples, cleared=heard.cleared)
@@ -331,7 +321,7 @@ class _Counted(str):
         return made
 
 
-class _Player:
+class _TelephonePlayer:
     """The ``RemotePlayer``: cuts sound into pieces with marks, and tells the speaker what the marks say."""
 
     def __init__(self, link: OutgoingLink, wording: Wording, format: SampleFormat) -> None:

@@ -16,14 +16,13 @@ late, and ten of them may come at once. Still the model must be told what the ca
 **The rule.** Each mark from before the clear tells how much later, in the phone's time, its piece ended than rule 2
 says. That delay is nearly the same for all: it is the way there, the phone's own buffer, and what a stall has cost. So
 the phone had stopped at the place that rule 2 gives for the moment of the stop (4) less the delay of the last marks; a
-step in it (a stall) begins anew. Marks that came behind the clear are of both kinds: those that the clear drove out
-have the stop's own moment, and the others an earlier one. So the place is in the first piece that was driven out, or
-some milliseconds behind it; if the delay says quite another one, because it has just changed, the middle of that is
-taken.
+step in it (a stall) begins anew. Where single marks are off, because the phone's own program stood still for a moment,
+the middle of many is taken. Marks that came behind the clear are of both kinds: those that the clear drove out have the
+stop's own moment, and the others an earlier one. So the place is in the first piece that was driven out, or some
+milliseconds behind it; if the delay says quite another one, because it has just changed, the middle of that is taken.
 
-**If the marks come unsteadily even in the phone's time** (more than a quarter of the delays differ from the one before
-by more than a piece of its sound), or it is not known, the place is that of rule 2 for the moment at which the clear
-was sent.
+**If the marks have no delay in common even in the phone's time**, or that is not known, the place is that of rule 2 for
+the moment at which the clear was sent.
 
 Whatever comes out, it is no less than 1 says, no more than 2 allows by the time the last mark was back, and no more
 than was sent.
@@ -34,6 +33,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from statistics import median
 from typing import Optional
 
 import attrs
@@ -45,10 +45,12 @@ _GRAIN_SECONDS = 0.02
 _STEADY_SECONDS = 0.03
 # A mark that was sent so long before the stop was not driven out by the clear.
 _BEFORE_SECONDS = 0.05
-# Marks whose delays are looked at for their steadiness, and for their mean.
+# Marks whose delays are looked at: those behind the last step, if there are few steps; else the middle of all, if so
+# many are near it.
 _MOST_DELAYS = 32
 _MEAN_OF = 8
-_STEADY_SHARE = 0.75
+_STEPS_SHARE = 0.25
+_LEAST_NEAR = 12
 
 
 @attrs.frozen
@@ -180,10 +182,10 @@ class PhonePlaying:
             return reckoned
         before = [phone - piece.finish for piece, phone in clear.back if phone <= stopped - _BEFORE_SECONDS]
         delays = [*clear.delays, *before][-_MOST_DELAYS:]
-        if not _steady(delays):
+        usual = _usual(delays) if delays else stopped - clear.at
+        if usual is None:
             return reckoned
-        last = _since_the_last_step(delays)[-_MEAN_OF:]
-        place = _place(clear.pieces, stopped - sum(last) / len(last)) if last else reckoned
+        place = _place(clear.pieces, stopped - usual)
         first = next(piece for piece, phone in clear.back if phone > stopped - _STEADY_SECONDS)
         beside = max(first.begin - place, place - first.end)
         return place if beside <= 2 * _GRAIN_SECONDS else (first.begin + first.end + _GRAIN_SECONDS) / 2
@@ -205,11 +207,12 @@ def _place(pieces: Iterable[_SentPiece], moment: float) -> float:
     return piece.end
 
 
-def _steady(delays: Sequence[float]) -> bool:
-    differences = [abs(after - before) for before, after in pairwise(delays)]
-    return sum(each <= _STEADY_SECONDS for each in differences) >= _STEADY_SHARE * len(differences)
-
-
-def _since_the_last_step(delays: Sequence[float]) -> Sequence[float]:
+def _usual(delays: Sequence[float]) -> Optional[float]:
+    """The delay of the last marks; None if they have none in common."""
     steps = [place for place, (before, after) in enumerate(pairwise(delays)) if abs(after - before) > _STEADY_SECONDS]
-    return delays[steps[-1] + 1 :] if steps else delays
+    if len(steps) <= _STEPS_SHARE * (len(delays) - 1):
+        last = delays[steps[-1] + 1 if steps else 0 :][-_MEAN_OF:]
+        return sum(last) / len(last)
+    usual = median(delays)
+    near = sum(abs(each - usual) <= _STEADY_SECONDS for each in delays)
+    return usual if near >= max(_LEAST_NEAR, len(delays) / 2) else None

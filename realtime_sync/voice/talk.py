@@ -28,6 +28,7 @@ from realtime_sync.protocol.options import AudioFormat, TurnDetectionOptions
 from realtime_sync.protocol.update_base import ConversationUpdate
 from realtime_sync.protocol.updates import (
     InputAudioBufferClearedUpdate,
+    InputAudioBufferCommittedUpdate,
     InputAudioBufferSpeechStartedUpdate,
     ResponseCreatedUpdate,
     ResponseDoneUpdate,
@@ -89,6 +90,7 @@ class _Talk:
     _asked_to_clear: bool = attrs.field(init=False, default=False)  # by the hearing thread, at the microphone's end
     _at_end: bool = attrs.field(init=False, default=False)  # the microphone has ended; the service has heard all of it
     _speaking: bool = attrs.field(init=False, default=False)  # from the user's first word to the end of the answer
+    _unfinished: bool = attrs.field(init=False, default=False)  # from the user's first word to the end of the turn
 
     def run(self) -> None:
         with ExitStack() as stack:
@@ -166,6 +168,9 @@ class _Talk:
     def _note(self, update: ConversationUpdate) -> None:
         if isinstance(update, (InputAudioBufferSpeechStartedUpdate, ResponseCreatedUpdate)):
             self._speaking = True
+            self._unfinished = self._unfinished or isinstance(update, InputAudioBufferSpeechStartedUpdate)
+        elif isinstance(update, InputAudioBufferCommittedUpdate):
+            self._unfinished = False
         elif isinstance(update, ResponseDoneUpdate):
             # A response that the user's next words cancelled is no answer to them, and the results of functions will
             # have an answer of their own.
@@ -173,6 +178,8 @@ class _Talk:
             self._speaking = self._speaking and (calls or update.response.status == "cancelled")
         elif isinstance(update, InputAudioBufferClearedUpdate):
             self._at_end = True
+            if self._unfinished:  # the microphone ended in the middle of a word, which nobody will answer
+                self._speaking = False
         elif isinstance(update, SessionReconnectedUpdate):  # the answer went down with the connection, and so did
             self._speaking = False  # what was asked of it
             self._at_end = self._at_end or self._asked_to_clear

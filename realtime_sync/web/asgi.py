@@ -7,7 +7,9 @@
         return StreamingResponse(asgi_stream(sse_events(response, then_close=session)), headers=SSE_HEADERS)
 
 An ASGI server reads an asynchronous iterator on its event loop. What a framework makes of a plain one by itself fails:
-Starlette has each wait for a piece take one of 40 threads that all requests share, and Django gathers the whole.
+Starlette has each wait for a piece take one of 40 threads that all requests share, and closes nothing; Django gathers
+the whole. (Starlette and FastAPI need not be told: a stream of ours is an asynchronous iterable, too, and that they
+prefer. Django prefers the plain one.)
 
 Why a thread for each stream, which only waits: no pool (of Starlette's, or the loop's own, of some five to 32 threads)
 may run dry, whoever else uses it; any iterator works, not only ours; and what has to be waited for at the end (the
@@ -23,8 +25,9 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import weakref
 from collections.abc import AsyncIterator, Iterable
-from typing import Generic, Optional, TypeVar, Union, cast
+from typing import Any, Generic, Optional, TypeVar, Union, cast
 
 from realtime_sync.deadline import Deadline
 from realtime_sync.errors import InvalidInputError, UsageError
@@ -106,6 +109,7 @@ class _Relay(Generic[T]):
         self._stream: object = pieces  # the same; no checker of types believes that an iterable of T may be one of ours
         self._asked: list[asyncio.Future[Answer[T]]] = []  # none or one
         self._changed = Change()
+        self._reader: Optional[weakref.ref[asyncio.Task[Any]]] = None  # the task that has asked last
         self._started = False
         self._over = False
 
@@ -117,6 +121,7 @@ class _Relay(Generic[T]):
         if self._over:
             answer.set_result((True, None))
             return answer
+        self._watch(asyncio.current_task())
         self._asked.append(answer)
         if not self._started:
             self._start()
@@ -134,6 +139,19 @@ class _Relay(Generic[T]):
             self._stream.stop()  # the thread may be waiting in there
         self._tell((True, None))
         self._changed.tell()
+
+    def _watch(self, task: Optional[asyncio.Task[Any]]) -> None:
+        """Have it end with a task that is cancelled while it sends a piece: nobody may tell us, nor forget us soon.
+
+        The frames of a cancelled task can be garbage that waits for its collection (of anyio's task groups it is).
+        """
+        if task is not None and (self._reader is None or self._reader() is not task):
+            self._reader = weakref.ref(task)
+            task.add_done_callback(self._task_is_done)
+
+    def _task_is_done(self, task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            self.end()
 
     def _start(self) -> None:
         context = contextvars.copy_context()

@@ -42,8 +42,11 @@ from realtime_sync.protocol.options import ConversationSessionOptions
 from realtime_sync.protocol.registry import UNSET
 from realtime_sync.secret import reportable
 from realtime_sync.session import RealtimeConversationSession
+from realtime_sync.threads import aside
 from realtime_sync.web.background import BackgroundSession, BackgroundSessions
 
+# What hanging up those that are left may take.
+_END_SECONDS = 5.0
 # The kinds that begin so are caused by the caller's sound.
 _HEARD = ("input_audio_buffer.", "conversation.item.input_audio_transcription.")
 
@@ -147,9 +150,15 @@ class BrowserCalls:
     def close(self, timeout: Optional[float] = None) -> bool:
         """End every call, also at the service, and make no more. As ``BackgroundSessions.close``."""
         ended = self.sessions.close(timeout)
-        for name in list(self._calls):  # of which the session was not open yet, or whose thread takes its time
-            self._end(name)
+        # What is left: of which the session was not open yet, or whose thread takes its time. Aside, for the request
+        # that a signal handler interrupts may hold a lock of the client's.
+        if self._calls:
+            aside(self._end_all, "realtime-sync-calls-closer", _END_SECONDS)
         return ended
+
+    def _end_all(self) -> None:
+        for name in list(self._calls):
+            self._end(name)
 
     def _is_of(self, name: str, visitor: str) -> bool:
         background = self.sessions.get(name)

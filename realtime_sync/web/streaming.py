@@ -1,14 +1,14 @@
 """An answer as bytes that a view returns: it is cancelled if the browser goes away, and its session is closed.
 
-Servers end a stream in different ways. WSGI servers call ``close()``. Others only forget it, as Starlette does, so a
-stream that is dropped is closed, too: what makes its bytes must not lead back to it, or it would be a cycle that lives
-on until garbage is collected. And some close it on one thread while another waits for the next piece.
+Servers end a stream in different ways. WSGI servers call ``close()``. Others only forget it, so a stream that is
+dropped is closed, too: what makes its bytes must not lead back to it, or it would be a cycle that lives on until
+garbage is collected. And some close it on one thread while another waits for the next piece.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import suppress
 from typing import Callable, Optional, Protocol, TypeVar
 
@@ -86,6 +86,12 @@ class AnswerStream:
 
     def __iter__(self: S) -> S:
         return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """For an event loop, as ``asgi_stream(stream)``: Starlette and FastAPI ask for this first."""
+        from realtime_sync.web.asgi import asgi_stream
+
+        return asgi_stream(self)
 
     def __next__(self) -> bytes:
         if self._reading.is_stopped():

@@ -103,6 +103,12 @@ def continued(compact: CompactConversation, message: tuple[str, str]) -> Convers
     return talk
 
 
+def test_many_short_messages_are_counted_with_what_stands_between_them() -> None:
+    compact = conversation(*[("user", "a"), ("assistant", "b")] * 200).compact(1000)
+    assert 950 < ascii_length(compact.to_plain()) <= 1000
+    assert compact.left_out == 400 - len(compact.messages)
+
+
 def test_the_model_is_told_how_much_it_does_not_know() -> None:
     compact = CompactConversation((("user", "Hello!"),), 12)
     note, hello = compact.history()

@@ -35,6 +35,7 @@ from realtime_sync import (
 from realtime_sync.server import RealtimeServer, Turn
 from realtime_sync.speaking import read_aloud
 from realtime_sync.voice import FileSpeaker
+from realtime_sync.web.sse import sse_events
 
 TIMEOUTS = Timeouts(connect=5, greeting=3, send=3, acknowledge=5, close=1)
 # A round: until the handler has returned, which waits half a second at most behind the call that it interrupts, and
@@ -122,6 +123,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "ask a recording": lambda session: session.ask(PCM),
     "read_aloud": lambda session: read_aloud(session, "Good morning."),
     "respond": stream,
+    "sse_events": lambda session: drain(sse_events(session.respond("Hi")), 1000),
     "start_response": lambda session: (session.start_response(), session.wait_for("response.done", 5)),
     "cancel_response": lambda session: session.cancel_response(),
     "delete_item": lambda session: session.delete_item("item_1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import json
 import os
 import threading
 import time
@@ -14,9 +15,17 @@ from typing import Any, Optional
 
 import pytest
 
-from realtime_sync import ConnectionLostError, ConversationSessionOptions, InvalidInputError, function_tool
+from realtime_sync import (
+    ConnectionLostError,
+    ConversationSessionOptions,
+    ConversationUpdate,
+    InvalidInputError,
+    NotFoundError,
+    function_tool,
+)
 from realtime_sync.audio.playback import PlaybackPosition
 from realtime_sync.core import observation
+from realtime_sync.core.engine import Engine
 from realtime_sync.hooks import (
     CallBegins,
     CallEnded,
@@ -31,7 +40,7 @@ from realtime_sync.hooks import (
 )
 from realtime_sync.server import Faults, FunctionCall, Refusal, Reply, faults
 from tests.core.answers import Gate
-from tests.core.harness import House, Running, until, within
+from tests.core.harness import House, Running, delta, until, within
 from tests.core.test_processes import start
 
 TEXT = ConversationSessionOptions(content_modalities=["text"])
@@ -160,6 +169,47 @@ def test_a_session_that_fails_after_it_was_connected_ends_by_what_was_raised(pla
     assert (kept.only(ServiceError).code, kept.only(ServiceError).message) == ("invalid_value", None)
 
 
+def test_a_session_that_ends_while_it_is_started_ends_by_what_was_raised(
+    plain: House, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told of a refusal in words later than the connection has ended by it."""
+    wait = Engine.wait_until_greeted
+
+    def wait_longer(engine: Engine, timeout: float) -> None:
+        assert engine._ended.wait(10)
+        wait(engine, timeout)
+
+    monkeypatch.setattr(Engine, "wait_until_greeted", wait_longer)
+    plain.serve(models=["another"])
+    with pytest.raises(NotFoundError) as caught:
+        plain.open()
+    assert kept.only(SessionEnded).error is caught.value
+
+
+def test_what_came_before_it_was_looked_at_counts_too(
+    plain: House, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = Engine.start_thread
+
+    def begin_late(engine: Engine, target: Any, role: str) -> threading.Thread:
+        if role == "observer":
+            until(lambda: engine.updates.waiting)
+        return begin(engine, target, role)
+
+    monkeypatch.setattr(Engine, "start_thread", begin_late)
+    plain.serve()
+    session = plain.open()
+    session.close()
+    assert kept.only(SessionEnded).session.id == session.id
+
+
+def test_of_the_pieces_of_an_answer_only_the_first_is_worked_on(plain: House, kept: Kept) -> None:
+    plain.serve()
+    scribe = plain.open()._engine.observation.scribe
+    pieces = [ConversationUpdate.from_json(json.dumps(delta(number))) for number in range(3)]
+    assert [scribe.wants(piece) is not None for piece in pieces] == [True, False, False]
+
+
 def test_events_hold_words_only_if_they_are_asked_for(plain: House) -> None:
     for words in (False, True):
         kept = Kept()
@@ -181,9 +231,16 @@ def test_events_hold_words_only_if_they_are_asked_for(plain: House) -> None:
 def test_a_context_manager_surrounds_the_function_on_its_thread(plain: House) -> None:
     plain.serve(responder=calling(FunctionCall("work", {})))
     steps: list[tuple[str, int]] = []
+    whole: list[str] = []
 
     def step(name: str) -> None:
         steps.append((name, threading.get_ident()))
+
+    @contextmanager
+    def around_all() -> Iterator[None]:
+        whole.append("in")
+        yield
+        whole.append("out")
 
     @contextmanager
     def around() -> Iterator[None]:
@@ -195,8 +252,13 @@ def test_a_context_manager_surrounds_the_function_on_its_thread(plain: House) ->
         step("work")
         return "done"
 
-    set_hooks([lambda event: around() if isinstance(event, CallBegins) and type(event) is CallBegins else None])
-    plain.open(start=with_tool(work)).ask("Work!")
+    managers = {CallBegins: around, SessionBegins: around_all}
+    set_hooks([lambda event: managers[type(event)]() if type(event) in managers else None])
+    session = plain.open(start=with_tool(work))
+    session.ask("Work!")
+    assert whole == ["in"]
+    session.close()
+    assert whole == ["in", "out"]
     assert [name for name, _ in steps] == ["in", "work", "out"]
     assert len({thread for _, thread in steps}) == 1
 
@@ -286,6 +348,15 @@ def test_a_call_in_progress_ends_with_the_session_and_before_close_returns(plain
     assert ended.began == kept.only(CallBegins).at
 
 
+def test_a_call_that_begins_after_the_end_is_not_told(plain: House, kept: Kept) -> None:
+    plain.serve()
+    session = plain.open()
+    session.close()
+    with session._engine.observation.call("tool", "late", "", None).around():
+        pass
+    assert kept.kinds[-1] == "SessionEnded"
+
+
 def test_a_call_of_no_function_has_an_end_and_no_beginning(plain: House, kept: Kept) -> None:
     plain.serve(responder=calling(FunctionCall("unknown", {})))
     session = plain.open(start=with_tool(look))
@@ -316,6 +387,15 @@ def test_an_answer_is_told_once_its_first_sound_was_played(plain: House, kept: K
         assert first.first_audio <= first.at <= first.first_played
     until(lambda: len(kept.of(ResponseEnded)) == 2)  # nobody plays any more
     assert kept.of(ResponseEnded)[1].first_played is None
+
+
+def test_an_answer_that_waits_to_be_played_is_told_before_the_session_ends(plain: House, kept: Kept) -> None:
+    plain.serve(responder=lambda turn: Reply("Good morning."))
+    session = plain.open()
+    with session.interrupt_on_speech(PlaybackPosition()):
+        session.ask("Hello")
+        session.close()
+        assert kept.kinds[-2:] == ["ResponseEnded", "SessionEnded"]
 
 
 def test_an_answer_that_is_cut_off_before_it_was_heard_is_told_without(plain: House, kept: Kept) -> None:
@@ -472,7 +552,8 @@ import warnings
 warnings.simplefilter("ignore", DeprecationWarning)
 child = os.fork()
 if child == 0:
-    session.close()
+    with session._engine.observation.call("tool", "x", "", None).around():
+        session.close()
     sys.exit(0)
 os.waitpid(child, 0)
 session.close()

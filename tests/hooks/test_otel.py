@@ -19,6 +19,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from realtime_sync import (
     AuthenticationError,
+    AzureOpenAIClient,
     ConnectionLostError,
     ConversationSessionOptions,
     OpenAIClient,
@@ -262,7 +263,7 @@ def test_logs_of_a_sessions_threads_carry_its_trace(
 
 
 def test_a_refused_connection_is_an_error_of_the_connection_and_the_session(plain: House, traces: Traces) -> None:
-    plain.serve(faults=Faults(refuse=Refusal(401)))
+    plain.serve(faults=Faults(refuse=Refusal(401, body=f"wrong key: {KEY}")))
     with pytest.raises(AuthenticationError) as caught:
         plain.open()
     assert [span.name for span in traces.spans] == ["realtime_session m", "connect"]
@@ -270,6 +271,7 @@ def test_a_refused_connection_is_an_error_of_the_connection_and_the_session(plai
         assert (span.status.status_code, span.attributes["error.type"]) == (StatusCode.ERROR, "AuthenticationError")
         assert span.status.description == str(caught.value)
     assert traces.only("connect").attributes["server.port"] == plain.server.port
+    assert KEY not in "".join(span.to_json() for span in traces.spans)
 
 
 def test_a_failed_answer_is_an_error_and_the_session_is_none(plain: House, traces: Traces) -> None:
@@ -318,12 +320,35 @@ def test_a_lost_connection_and_the_next_one_are_told(plain: House, traces: Trace
         "realtime_sync.losses.count": len(update.losses),
         "realtime_sync.losses": update.losses,
     }
-    assert whole.events[0].timestamp == again.start_time
+    assert whole.events[0].timestamp == again.start_time == answer.end_time
     assert whole.events[1].timestamp == again.end_time
     assert again.attributes["realtime_sync.connection.number"] == 2
     assert (answer.status.status_code, answer.attributes["error.type"]) == (StatusCode.ERROR, "ConnectionLostError")
     assert whole.attributes["gen_ai.conversation.id"] == plain.live.id
     assert whole.status.status_code is StatusCode.UNSET
+
+
+def test_a_session_that_goes_on_at_another_service_says_where(plain: House, traces: Traces) -> None:
+    plain.serve(responder=lambda turn: "Paris.")
+    first, client = plain.server, plain.client()
+    plain.serve(responder=lambda turn: "Rome.")
+    spare = AzureOpenAIClient(plain.server.azure_endpoint, KEY).get_realtime_conversation_client("gpt-realtime-mini")
+    session = plain.stack.enter_context(
+        client.with_fallbacks([spare]).start_conversation_session(TEXT, reconnect=QUICKLY)
+    )
+    stream = session.subscribe()
+    first.close()
+    stream.wait_for(SessionReconnectedUpdate, 10)
+    session.ask("Where?")
+    session.close()
+    whole, answer, again = traces.only("realtime_session"), traces.only("chat"), traces.only("reconnect")
+    assert whole.events[-1].attributes["realtime_sync.connection.moved"]
+    for span in (whole, answer):
+        assert span.attributes["gen_ai.provider.name"] == "azure.ai.openai"
+        assert span.attributes["server.port"] == plain.server.port
+        assert span.attributes["gen_ai.response.model"] == "gpt-realtime-mini"
+    assert answer.name == "chat gpt-realtime-mini"
+    assert again.attributes["server.port"] == plain.server.port
 
 
 def test_a_session_that_cannot_come_back_ends_in_an_error_with_the_attempt(plain: House, traces: Traces) -> None:

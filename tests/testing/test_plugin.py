@@ -83,9 +83,37 @@ def test_a_server_of_their_own_is_used_by_the_other_fixtures(pytester: pytest.Py
     theirs("-W", "error").assert_outcomes(passed=3)
 
 
+def test_a_simulated_caller_is_understood_and_shown_behind_a_test_that_fails(
+    pytester: pytest.Pytester, theirs: Theirs
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pathlib
+        from realtime_sync.server.speech import available
+
+        HELLO = pathlib.Path({str(ROOT)!r}) / "examples" / "audio" / "hello.wav"
+        available.is_voice_installed = lambda: False  # it hears and speaks by heart
+
+        def test_it_is_answered(simulated_caller, realtime_session):
+            report = simulated_caller([HELLO], pace=8).call(realtime_session.talk)
+            report.assert_said("I can hear you")
+            assert report.knows_tools
+
+        def test_it_is_shown(simulated_caller, realtime_session):
+            simulated_caller([HELLO], pace=8).call(realtime_session.talk)
+            assert False
+        """
+    )
+    result = theirs("-W", "error")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        ["*Captured stdout teardown*", "A call of *", "*application  Hello! Yes, I can hear you.*"]
+    )
+
+
 def test_the_fixtures_are_listed_with_their_words(theirs: Theirs) -> None:
     result = theirs("--fixtures")
-    for name in ("realtime_server", "realtime_client", "realtime_session"):
+    for name in ("realtime_server", "realtime_client", "realtime_session", "simulated_caller"):
         result.stdout.fnmatch_lines([f"{name}*"])
 
 
@@ -97,6 +125,7 @@ def test_the_plugin_loads_no_server_until_a_fixture_is_used(pytester: pytest.Pyt
         def test_nothing_is_loaded():
             assert "wsproto" not in sys.modules
             assert "realtime_sync.server" not in sys.modules
+            assert "realtime_sync.testing.calls" not in sys.modules
         """
     )
     theirs().assert_outcomes(passed=1)

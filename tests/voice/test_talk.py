@@ -41,7 +41,7 @@ from realtime_sync.voice import (
 from realtime_sync.voice import talk as talking_room
 from realtime_sync.voice.talk import talk as talk_with_audio
 from tests.core.answers import errors, received, sent_audio
-from tests.core.harness import House, Running, until
+from tests.core.harness import House, Running, until, within
 from tests.devices.fake_sounddevice import FakeSoundDevice
 
 QUESTION = speak("hello there")
@@ -136,6 +136,14 @@ def test_telephone_audio_goes_both_ways(plain: House) -> None:
 def speak_at_8000(text: str) -> bytes:
     every_third = np.frombuffer(speak(text), "<i2")[::3]
     return g711.encode(every_third.tobytes(), "audio/pcmu")
+
+
+def test_who_hangs_up_in_the_middle_of_a_word_is_not_waited_for(plain: House) -> None:
+    plain.serve()
+    session = plain.open(start={"options": vad()})
+    with within(5):  # and not for as long as it may linger
+        talk(session, microphone(QUESTION, endless=False, pause_ms=0), FileSpeaker(pace=PACE))
+    assert answers(plain.live) == []
 
 
 def test_an_answer_that_takes_longer_than_lingering_is_played_to_its_end(

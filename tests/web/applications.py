@@ -7,12 +7,13 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any, Optional, TypeVar
 
 from realtime_sync.server import RealtimeServer
 from tests.core.harness import KEY, until
@@ -21,6 +22,7 @@ from tests.web.events import events
 EXAMPLES = Path(__file__).parents[2] / "examples"
 FLASK = "flask_app.app:create_app()"
 DJANGO = "django_app.app:application"
+P = TypeVar("P", bound="Process")
 # Generous: five workers may share two cores, and a worker imports Django or gevent first.
 START_SECONDS = 40
 
@@ -28,43 +30,43 @@ START_SECONDS = 40
 def environment(server: Optional[RealtimeServer], **more: str) -> dict[str, str]:
     """Of a process that talks to this server; None: that has no key."""
     told = {} if server is None else {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.url}
-    path = os.pathsep.join([str(EXAMPLES), str(Path(__file__).parents[2])])
+    path = os.pathsep.join([str(Path(__file__).parent / "census"), str(EXAMPLES), str(Path(__file__).parents[2])])
     return {**os.environ, **told, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1", **more}
 
 
-class Application:
-    """An application behind gunicorn, on a free port; a context manager."""
+class Process:
+    """An application behind a server, as a process of its own; a context manager.
+
+    ``listening``: how its log tells the port, if that is to be waited for.
+    """
 
     def __init__(
-        self, name: str, server: Optional[RealtimeServer], folder: Path, *options: str, **environ: str
+        self, command: list[str], listening: str, server: Optional[RealtimeServer], folder: Path, **environ: str
     ) -> None:
-        self._log = folder / "gunicorn.log"
-        config = ("-c", str(EXAMPLES / "gunicorn_conf.py")) if "-c" not in options else ()
-        command = [
-            sys.executable,
-            "-m",
-            "gunicorn",
-            *config,
-            *options,
-            "--bind",
-            "127.0.0.1:0",
-            "--access-logfile",
-            "-",
-        ]
+        self._log = folder / "application.log"
+        self._census = folder / "census.txt"
+        self._listening = listening
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [*command, name], cwd=EXAMPLES, env=environment(server, **environ), stdout=log, stderr=log
+                [sys.executable, "-m", *command],
+                cwd=EXAMPLES,
+                env=environment(server, CENSUS=str(self._census), **environ),
+                stdout=log,
+                stderr=log,
             )
         self.port = 0
 
-    def __enter__(self) -> Application:
+    def __enter__(self: P) -> P:
         try:
-            self.port = int(self.logged(r"Listening at: http://127\.0\.0\.1:(\d+)")[1])
-            self.logged(r"Booting worker with pid")
+            self.port = int(self.logged(self._listening)[1])
+            self.began()
         except BaseException:
             self.__exit__(None, None, None)
             raise
         return self
+
+    def began(self) -> None:
+        """Return once it answers."""
 
     def __exit__(
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
@@ -75,6 +77,18 @@ class Application:
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
+
+    @property
+    def worker(self) -> int:
+        """The process that runs the views."""
+        return self.process.pid
+
+    def threads_of_ours(self) -> int:
+        """How many threads of the worker are in this library (``census``); greenlets are not seen."""
+        self._census.unlink(missing_ok=True)
+        os.kill(self.worker, signal.SIGRTMIN)
+        until(self._census.exists, 20)
+        return int(self._census.read_text())
 
     @property
     def log(self) -> str:
@@ -93,10 +107,6 @@ class Application:
         except AssertionError as error:
             raise AssertionError(f"{pattern!r} is not in the log:\n{self.log}") from error
 
-    def reload(self) -> None:
-        """A new worker, and the end of the old one."""
-        self.process.send_signal(signal.SIGHUP)
-
     def request(self, method: str, path: str, body: Any = None, timeout: float = 50, **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
         if isinstance(body, (dict, list)):
@@ -106,6 +116,46 @@ class Application:
 
     def ask(self, question: str, **headers: str) -> Answer:
         return self.request("POST", "/ask", {"question": question}, **headers)
+
+
+class Application(Process):
+    """An application behind gunicorn, on a free port; a context manager."""
+
+    def __init__(
+        self, name: str, server: Optional[RealtimeServer], folder: Path, *options: str, **environ: str
+    ) -> None:
+        config = ("-c", str(EXAMPLES / "gunicorn_conf.py")) if "-c" not in options else ()
+        command = ["gunicorn", *config, *options, "--bind", "127.0.0.1:0", "--access-logfile", "-", name]
+        super().__init__(command, r"Listening at: http://127\.0\.0\.1:(\d+)", server, folder, **environ)
+
+    def began(self) -> None:
+        self.logged(r"Booting worker with pid")
+
+    @property
+    def worker(self) -> int:
+        return int(self.logged(r"Booting worker with pid: (\d+)")[1])
+
+    def reload(self) -> None:
+        """A new worker, and the end of the old one."""
+        self.process.send_signal(signal.SIGHUP)
+
+
+class Uvicorn(Process):
+    """An application behind uvicorn, on a free port."""
+
+    def __init__(self, name: str, server: Optional[RealtimeServer], folder: Path, *options: str) -> None:
+        command = ["uvicorn", "--port", "0", "--timeout-graceful-shutdown", "5", *options, name]
+        super().__init__(command, r"Uvicorn running on http://127\.0\.0\.1:(\d+)", server, folder)
+
+
+class Runserver(Process):
+    """Django's development server, on a port that was free a moment ago: it does not tell which it was given."""
+
+    def __init__(self, server: Optional[RealtimeServer], folder: Path) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        command = ["django_app.app", "runserver", "--noreload", f"127.0.0.1:{port}"]
+        super().__init__(command, r"Starting development server at http://127\.0\.0\.1:(\d+)", server, folder)
 
 
 class Answer:

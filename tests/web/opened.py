@@ -15,10 +15,12 @@ import pytest
 
 from realtime_sync.server import RealtimeServer
 from tests.server.speech.conftest import PACKAGES
-from tests.web.applications import FLASK, Application
+from tests.web.applications import FLASK, Application, Uvicorn
 from tests.web.chromium import Page, chromium, needs_chromium
 
-__all__ = ["Opened", "needs_chromium"]
+__all__ = ["FASTAPI", "Opened", "needs_chromium"]
+
+FASTAPI = "fastapi_app:app"
 
 
 class Opened:
@@ -30,7 +32,8 @@ class Opened:
         self.application: Any = None
 
     def page(self, name: str = FLASK, path: str = "/", *, microphone: Any = None, permitted: bool = True) -> Page:
-        self.application = self.stack.enter_context(Application(name, self.server, self.folder))
+        server = Uvicorn if name == FASTAPI else Application
+        self.application = self.stack.enter_context(server(name, self.server, self.folder))
         driver = self.stack.enter_context(chromium(self.folder, microphone, permitted=permitted))
         return Page(driver, self.application.port, path)
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import gc
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
@@ -21,10 +22,15 @@ from tests.web.events import events, words
 
 
 def run(work: Callable[[], Awaitable[Any]]) -> Any:
+    problems: list[Any] = []
+
     async def bounded() -> Any:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, problem: problems.append(problem))
         return await asyncio.wait_for(work(), 20)
 
-    return asyncio.run(bounded())
+    result = asyncio.run(bounded())
+    assert problems == []
+    return result
 
 
 async def gathered(stream: AsyncIterator[bytes]) -> list[tuple[str, Any]]:
@@ -161,6 +167,75 @@ def test_it_is_over_however_the_server_ends_it(plain: House, leave: Callable[...
         gc.enable()
 
 
+def test_a_task_that_is_cancelled_while_it_sends_ends_it_though_its_frames_live_on(plain: House) -> None:
+    """Of anyio's task groups they do, until garbage is collected."""
+    kept: list[Any] = []
+
+    async def leave() -> None:
+        stream = asgi_stream(opened(plain))
+        kept.append(stream)
+        await cancelled_while_it_sends(stream)
+        is_over(plain)
+
+    run(leave)
+
+
+def test_a_reader_that_is_cancelled_and_goes_on_has_ended_it(plain: House) -> None:
+    """As ``asyncio.timeout`` has it: the task goes on, and the wait does not."""
+
+    async def leave() -> None:
+        stream = asgi_stream(opened(plain))
+        over = asyncio.Event()
+
+        async def read() -> int:
+            with contextlib.suppress(asyncio.CancelledError):
+                await gathered(stream)
+            await over.wait()
+            return len([piece async for piece in stream])
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.05)
+        reading.cancel()
+        await asyncio.to_thread(is_over, plain)
+        over.set()
+        assert await reading == 0
+
+    run(leave)
+
+
+def test_what_was_never_read_is_closed_though_somebody_else_holds_it(plain: House) -> None:
+    stream = opened(plain)
+    adapted = asgi_stream(stream)
+    adapted.close()
+    is_over(plain)
+    assert list(stream) == []
+
+
+def test_pieces_may_be_read_by_a_task_each(plain: House) -> None:
+    """As ``asyncio.wait_for`` does before Python 3.12."""
+    plain.serve(responder=lambda turn: iter(["one ", "two"]))
+
+    async def read() -> list[bytes]:
+        stream = asgi_stream(sse_events(session.respond("Count", WRITTEN), then_close=session))
+        told = []
+        with contextlib.suppress(StopAsyncIteration):
+            while True:
+                told.append(await asyncio.create_task(anext(stream)))  # type: ignore[arg-type]
+        return told
+
+    session = plain.open()
+    assert words(events(run(read))) == "one two"
+
+
+def test_a_stream_is_asynchronous_by_itself_for_who_prefers_that(plain: House) -> None:
+    plain.serve(responder=lambda turn: "Yes.")
+    session = plain.open()
+    stream = sse_events(session.respond("So?", WRITTEN), then_close=session)
+    assert isinstance(stream, AsyncIterable)  # what Starlette asks
+    assert words(run(lambda: gathered(aiter(stream)))) == "Yes."
+    assert session.closed
+
+
 def test_ending_it_does_not_keep_the_event_loop_waiting(plain: House) -> None:
     may_close = threading.Event()
 
@@ -238,6 +313,25 @@ def test_a_generator_is_read_and_closed_on_one_thread_in_the_readers_context() -
     run(read)
     until(lambda: len(told) == 2)
     assert told[0] == told[1] != threading.get_ident()
+
+
+def test_a_reader_is_told_of_the_end_though_the_generator_waits() -> None:
+    go_on = threading.Event()
+
+    def pieces() -> Iterator[int]:
+        go_on.wait(20)
+        yield 1
+
+    async def read() -> None:
+        stream = asgi_stream(pieces())
+        reading = asyncio.create_task(anext(stream, "the end"))  # type: ignore[arg-type]
+        while not stream._relay._asked:
+            await asyncio.sleep(0.001)
+        await stream.aclose()
+        assert await asyncio.wait_for(reading, 2) == "the end"
+        go_on.set()
+
+    run(read)
 
 
 def test_it_reads_no_further_than_it_is_asked() -> None:

@@ -47,6 +47,7 @@ def test_each_error_has_the_status_of_whose_fault_it_is(error: Exception, status
 
 def made(kind: type[errors.RealtimeSyncError]) -> errors.RealtimeSyncError:
     needed: dict[type[errors.RealtimeSyncError], dict[str, Any]] = {
+        errors.AllEndpointsFailedError: {"failures": []},
         errors.BudgetExceededError: {"spent": 1.0, "usd": 1.0},
         errors.ResponseFailedError: {"answer": None},
         errors.MisreadError: {"answer": None, "pieces": []},

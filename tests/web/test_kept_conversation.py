@@ -64,6 +64,16 @@ def test_a_conversation_that_one_process_began_goes_on_in_another(plain: House) 
     assert answer == "I said: Your name is Ada."
 
 
+def test_a_session_that_was_told_a_conversation_makes_the_same_of_it(plain: House) -> None:
+    """The count of what is gone goes over the wire as well."""
+    said = {"v": 1, "said": [["u", "Hello!"], ["u", "Zwölf Bäume 🌳?"], ["a", "Yes.\nTwelve."]], "out": 12}
+    compact = CompactConversation.from_plain(said)
+    session = plain.open()
+    session.add_history(compact)[-1].wait()
+    assert session.conversation.compact() == compact
+    assert session.conversation.compact().to_plain() == said
+
+
 def worst(most: int) -> CompactConversation:
     """Words that no compression makes shorter."""
     chance = random.Random(20261129)

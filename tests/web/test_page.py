@@ -14,7 +14,7 @@ from tests.core.answers import Gate
 from tests.server.speech.spoken import silence
 from tests.web.applications import DJANGO, FLASK
 from tests.web.chromium import Page, recording
-from tests.web.opened import Opened
+from tests.web.opened import FASTAPI, Opened
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 # A desktop, telephones, and the same on their side.
@@ -61,7 +61,9 @@ LEFT = """
 """
 OVERFLOW = """
     const page = document.documentElement, scroll = document.getElementById("scroll");
-    return [page.scrollWidth - innerWidth, page.scrollHeight - innerHeight, scroll.scrollWidth - scroll.clientWidth];
+    const status = document.getElementById("status");
+    return [page.scrollWidth - innerWidth, page.scrollHeight - innerHeight, scroll.scrollWidth - scroll.clientWidth,
+      status.scrollWidth - status.clientWidth];
 """
 
 
@@ -71,6 +73,7 @@ def looked_at(page: Page) -> Iterator[str]:
         for width, height, touch in WINDOWS:
             page.resize(width, height, touch=touch, scheme=scheme)
             yield f"{width}x{height} {scheme}"
+    page.resize(900, 800)
 
 
 def check_looks(page: Page, state: str) -> None:
@@ -149,22 +152,27 @@ def test_a_long_question_does_not_hide_its_answer_and_who_reads_further_up_is_le
     gate = Gate("one ", "two " * 400)
     page.ask("Once more")
     page.until(lambda: page.entries[-1] == ("model", "one ", True))
-    driver.execute_script("document.getElementById('scroll').scrollTop -= 300")
-    page.until(lambda: page.find("latest").is_displayed())
+    # A finger begins with a few pixels, and what comes meanwhile may not take it back.
+    driver.execute_async_script(
+        "const scroll = document.getElementById('scroll');"
+        "const [done] = arguments; scroll.addEventListener('scroll', () => done(), { once: true });"
+        "scroll.scrollTop -= 10;"
+    )
     place = driver.execute_script("return document.getElementById('scroll').scrollTop")
     gate.opened.set()
     page.until(lambda: page.status == "Ready")
     assert driver.execute_script("return document.getElementById('scroll').scrollTop") == place
+    page.until(lambda: page.find("latest").is_displayed())
     page.find("latest").click()
     page.until(lambda: driver.execute_script(LEFT) >= 0 and not page.find("latest").is_displayed())
 
 
-@pytest.mark.parametrize("name", [FLASK, DJANGO], ids=["flask", "django"])
+@pytest.mark.parametrize("name", [FLASK, DJANGO, FASTAPI], ids=["flask", "django", "fastapi"])
 def test_an_example_is_asked_and_it_is_said_who_answers(opened: Opened, name: str) -> None:
     page = opened.page(name)  # without a key
     empty = page.find("empty").text
     assert "the embedded server, by rules: it is no model" in empty
-    assert ("press Talk" in empty) == page.find("talk").is_displayed() == (name == FLASK)
+    assert ("press Talk" in empty) == page.find("talk").is_displayed() == (name != DJANGO)
     examples = page.driver.find_elements(By.CSS_SELECTOR, ".examples button")
     assert len(examples) == 3
     examples[0].click()
@@ -185,6 +193,8 @@ def test_the_conversation_and_what_was_being_written_outlive_a_reload(opened: Op
     page.until(lambda: page.entries[1:] and not page.entries[1][2])
     page.find("question").send_keys("Half a quest")
     kept = page.entries
+    # A telephone may end a page without a word to it, so it is kept all the time.
+    page.until(lambda: kept[1][1] in page.driver.execute_script("return sessionStorage.getItem('conversation')"))
     page.reload()
     assert page.entries == kept
     assert page.find("question").get_attribute("value") == "Half a quest"
@@ -262,6 +272,10 @@ def test_a_question_that_failed_stays_in_the_box_and_is_in_the_history_once(open
         page.ask("Is it?")
         page.until(lambda: page.entries[-1] == ("model", "Yes.", False))
         assert opened.told() == [("user", "Is it?")]
+        again(page).click()  # of the first one
+        page.until(lambda: page.entries[2:] == [("you", "Is it so?", False), ("model", "Yes.", False)])
+        assert page.entries[0] == ("you", "Is it?", False)
+        assert opened.told() == [("user", "Is it?"), ("assistant", "Yes."), ("user", "Is it so?")]
         return
     if how == "button":
         again(page).click()
@@ -282,8 +296,8 @@ def test_a_worker_that_stands_still_in_an_answer_is_noticed(opened: Opened) -> N
     page.ask("Count")
     page.until(lambda: page.entries[1:] == [("model", "one ", True)])
     with opened.frozen():
-        page.until(lambda: page.status == "Still waiting", 15)
-        page.until(lambda: page.notes, 20)
+        page.until(lambda: page.status == "Still waiting")
+        page.until(lambda: page.notes)
     assert page.notes == ["Nothing has come from the application for 20 seconds. It may be stuck."]
     assert page.find("question").get_attribute("value") == "Count"
     gate.opened.set()
@@ -297,12 +311,9 @@ def test_a_model_that_thinks_for_long_is_no_worker_that_stands_still(opened: Ope
     page = opened.page()
     page.ask("Count")
     page.until(lambda: page.entries[1:] == [("model", "one ", True)])
-    seen = page.driver.execute_async_script(
-        "const [done] = arguments, seen = new Set(), status = document.getElementById('status');"
-        "const look = setInterval(() => seen.add(status.textContent), 100);"
-        "setTimeout(() => { clearInterval(look); done([...seen]); }, 22000);"
-    )
-    assert seen == ["Answering"]
+    page.driver.execute_async_script("setTimeout(arguments[0], 25_000)")  # as long as that is the watch's to know
+    assert page.status == "Answering"
+    assert page.notes == []
     gate.opened.set()
     page.until(lambda: page.entries[1:] == [("model", "one two", False)])
 
@@ -312,9 +323,13 @@ def test_a_worker_that_stands_still_in_a_spoken_conversation_is_noticed(opened: 
     page = opened.page(microphone=recording(opened.folder / "microphone.wav", silence(300_000)))
     page.find("talk").click()
     page.until(lambda: page.status == "Listening")
+    page.driver.execute_async_script("setTimeout(arguments[0], 25_000)")  # nobody says anything: that is no such worker
+    assert (page.status, page.alert) == ("Listening", "")
     with opened.frozen():
-        page.until(lambda: page.status == "Application silent", 15)
-        page.until(lambda: page.alert.startswith("Nothing has come from the application for 20 seconds"), 20)
+        page.until(lambda: page.status == "No answer")
+        page.resize(320, 568, touch=True)
+        assert max(page.driver.execute_script(OVERFLOW)) <= 0
+        page.until(lambda: page.alert.startswith("Nothing has come from the application for 20 seconds"))
     assert page.status == "Ready"
     page.find("alert-action").click()  # Try again
     page.until(lambda: page.status == "Listening")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import signal
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -10,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from realtime_sync.server import Reply
+from realtime_sync.core.answer import Delta
+from realtime_sync.server import Reply, faults
 from realtime_sync.web.background import BackgroundSessions
 from realtime_sync.web.speech import wav_stream
 from realtime_sync.web.sse import sse_events
@@ -90,6 +93,25 @@ def test_it_is_closed_beside_a_reader_that_waits(plain: House, make: Make) -> No
     assert list(stream) == []
 
 
+def test_a_signal_handler_closes_what_its_own_thread_reads(plain: House) -> None:
+    session, stream = opened(plain, sse_events)
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: stream.close())
+    try:
+        response = stream._reading.response
+        interrupting = Running(
+            lambda: (
+                until(lambda: response.has_begun_to_come and response._changed._waiting)
+                and os.kill(os.getpid(), signal.SIGUSR2)
+            )
+        )
+        with within(5):
+            assert [name for name, _ in events(stream)] == [":", "text"]
+        interrupting.result(5)
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    until(lambda: session.closed)
+
+
 def test_a_reader_that_waits_is_woken_before_anything_is_closed(plain: House) -> None:
     _, stream = opened(plain, sse_events)
     reading = to_the_gate(stream)
@@ -97,6 +119,16 @@ def test_a_reader_that_waits_is_woken_before_anything_is_closed(plain: House) ->
     told = list(events(reading.result(2)))
     assert [name for name, _ in told] == [":", "text"]  # neither done nor failed: nobody would read it
     assert plain.live.wait_until_closed() == 1000  # the reader's end closes it
+
+
+def test_who_has_enough_is_not_told_that_the_answer_has_failed(plain: House) -> None:
+    """Which is what the closing of its session looks like to a thread that wakes late."""
+    plain.serve(responder=Gate())
+    response = plain.open().respond("Count", WRITTEN)
+    next(response.deltas())
+    plain.live.inject(faults.drop())
+    until(lambda: response.done)
+    assert list(response._pieces(Delta, 5, lambda: True)) == []
 
 
 def test_any_number_of_threads_may_close_it(plain: House) -> None:

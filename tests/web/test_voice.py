@@ -18,6 +18,7 @@ from wsproto.utilities import LocalProtocolError
 
 from realtime_sync.server import faults
 from realtime_sync.web.browser_voice import BrowserVoice
+from tests.core.answers import received
 from tests.core.harness import House, Running, until
 
 
@@ -122,3 +123,24 @@ def test_a_stop_overtakes_the_sound_that_waits_for_a_slow_network(caplog: pytest
     assert stopping.result().ms == 10
     assert "has not told" not in caplog.text
     page.close()
+
+
+def test_a_page_tells_what_was_said_before_and_asks_whether_anybody_is_there(
+    plain: House, service: web_service.Service
+) -> None:
+    with talking(service) as page:
+        hear(page, "ready")
+        said = [{"role": "user", "text": "I am Ada."}, {"role": "assistant", "text": "Hello, Ada."}]
+        page.send(json.dumps({"type": "remember", "messages": said}))
+        page.send(json.dumps({"type": "tick"}))
+        hear(page, "tick")
+        until(lambda: len(received(plain.live, "conversation.item.create")) == 2, 20)
+        items = [message["item"] for message in received(plain.live, "conversation.item.create")]
+        assert [(item["role"], item["content"][0]["text"]) for item in items] == [
+            ("user", "I am Ada."),
+            ("assistant", "Hello, Ada."),
+        ]
+        for nonsense in (None, "all", [{"role": "system", "text": "Obey."}], [said] * 30):
+            page.send(json.dumps({"type": "remember", "messages": nonsense}))
+            assert "could not be told" in hear(page, "problem")["message"]
+        assert service.voices.running == 1

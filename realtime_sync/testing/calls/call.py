@@ -28,15 +28,19 @@ from realtime_sync.testing.calls.report import CallFailed, CallReport
 from realtime_sync.testing.calls.sound import TICK
 from realtime_sync.testing.calls.steps import AwaitAnswer, CallStep, Interrupt, Say, Sound
 
-Spoken = Union[str, "os.PathLike[str]", CallStep]
+CallAction = Union[str, "os.PathLike[str]", CallStep]
 """A step; or a text or the path of a recording: it is said, and the answer awaited."""
-Script = Union[Iterable[Spoken], Callable[[str], Union[Spoken, Iterable[Spoken], None]]]
+CallScript = Union[Iterable[CallAction], Callable[[str], Union[CallAction, Iterable[CallAction], None]]]
 """Steps; or a function that is told what the application said (first nothing) and returns what the caller does next:
 a step, some, or None to hang up.
 """
 
 # So much real silence is the end of an answer at least: fast callers must not take a busy machine for one.
-_REAL_QUIET = 0.25
+_REAL_QUIET = 0.35
+# Real seconds in which more sound of a response may come, on a busy machine.
+_MOST_SLOW = 3.0
+# Who has been silent for so long has fallen silent.
+_BREATH = 0.25
 # What a stalled machine has kept from being said is said at once, as a network would bring it.
 _MOST_BEHIND = 5.0
 
@@ -127,7 +131,7 @@ class CallInProgress:
 
     def __init__(
         self,
-        script: Script,
+        script: CallScript,
         voice: CallerVoice,
         format: SampleFormat,
         *,
@@ -244,7 +248,7 @@ class CallInProgress:
             for step in (wanted,) if isinstance(wanted, (str, os.PathLike, CallStep)) else wanted:
                 yield from self._do(step)
 
-    def _do(self, step: Spoken) -> Sound:
+    def _do(self, step: CallAction) -> Sound:
         self._step = step
         if isinstance(step, (str, os.PathLike)):
             yield from Say(step).sound(self)
@@ -262,12 +266,12 @@ class CallInProgress:
         self._caller_ended = said.ended
 
     def await_first_sound(self, timeout: float) -> Sound:
-        """Wait until the application has begun to answer. Fails the call if it has not, after ``timeout`` seconds."""
-        end = self.now + timeout
+        """Wait until the application has begun to answer. Fails the call if it has not, in so many real seconds."""
+        end = self.now + self.real(timeout)
         while not self._has_begun():
             if self.now >= end:
-                goes_on = self.ear.is_speaking(self.now)
-                why = ": the application still says what it began before the caller spoke" if goes_on else ""
+                over = len(self.ear.heard) > self.answers_taken
+                why = ", but the application began to speak before the caller had finished" if over else ""
                 self.fail(f"no answer was heard within {timeout:g} s{why}")
             yield None
 
@@ -276,12 +280,22 @@ class CallInProgress:
         new = len(heard) > self.answers_taken
         return new and (self._caller_ended is None or heard[-1].began >= self._caller_ended)
 
+    def is_over(self, answer: CallUtterance, quiet: float) -> bool:
+        """Whether the application has been silent for so long, and is not just slow to go on, as the server knows."""
+        silence = self.now - answer.ended
+        slow = self.record is not None and self.record.is_answering
+        return silence >= quiet + (self.real(_MOST_SLOW) if slow else 0.0)
+
+    def real(self, seconds: float) -> float:
+        """So many real seconds by the call's clock."""
+        return seconds * self._pace
+
     def await_within_answer(self, timeout: float, seconds: float, words: Optional[int]) -> Sound:
         """Wait until so many seconds, or words, of an answer were heard, and it goes on."""
         yield from self.await_first_sound(timeout)
         answer = self.ear.heard[-1]
         while not (self._words_heard(answer) >= words if words is not None else self.now - answer.began >= seconds):
-            if self.now - answer.ended >= self.quiet:
+            if self.is_over(answer, self.quiet):
                 self.fail(f"the answer was over after {answer.seconds:.1f} s, before the caller could interrupt it")
             yield None
 
@@ -323,6 +337,7 @@ class CallInProgress:
             self.words_of(each)
         for said in self.said:
             said.silent_after = self._silent_after(said)
+        sounds = [bytes(track[: len(self._tracks[0])]) for track in self._tracks]  # in its last moment it only listens
         return CallReport(
             utterances=sorted((*self.said, *self.ear.heard), key=lambda each: each.began),
             tools=list(self.record.tools) if self.record is not None else [],
@@ -331,8 +346,8 @@ class CallInProgress:
             seconds=self.now,
             ended_by=self.ended_by,
             rate=self.format.rate,
-            caller_sound=bytes(self._tracks[0]),
-            application_sound=bytes(self._tracks[1]),
+            caller_sound=sounds[0],
+            application_sound=sounds[1],
         )
 
     def unfinished(self) -> Optional[str]:
@@ -340,14 +355,14 @@ class CallInProgress:
         if self.ended_by != "application" or self.may_be_hung_up or self._done:
             return None
         at = "before the caller had begun" if self._step is None else f"while the caller was at {self._step!r}"
-        return f"the application hung up {at}" + (f": {self.why_hung_up}" if self.why_hung_up else "")
+        return f"the application hung up {at}" + (f": {self.why_hung_up.rstrip('.')}" if self.why_hung_up else "")
 
     def _silent_after(self, said: CallUtterance) -> Optional[float]:
         """Seconds until the application was silent that this was said over."""
         spoken_over = [each for each in self.ear.heard if each.began < said.began < each.ended]
         if not said.interrupts or not spoken_over:
             return 0.0 if said.interrupts else None
-        return None if self.now - spoken_over[-1].ended < _REAL_QUIET else spoken_over[-1].ended - said.began
+        return None if self.now - spoken_over[-1].ended < _BREATH else spoken_over[-1].ended - said.began
 
     def words_of(self, heard: CallUtterance) -> str:
         """What the application said: as it was recognised, or as the service told it."""
@@ -367,6 +382,7 @@ class CallInProgress:
         before = self.ear.heard[: self.ear.heard.index(heard)]
         items = record.items_between(before[-1].ended if before else -2.0, heard.ended)
         cut = any(said.interrupts and heard.began < said.began < heard.ended for said in self.said)
+        cut = cut or self.now - heard.ended < _BREATH  # the call was over before it was
         seconds = heard.seconds if cut else None
         return " ".join(filter(None, (record.words_of(item, seconds) for item in items if self._is_new(item))))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable, Optional
+from typing import Any, Callable, Optional
 
 from realtime_sync.audio.formats import PCM, SampleFormat
 from realtime_sync.checks import check_number
@@ -11,12 +11,12 @@ from realtime_sync.errors import AudioFormatError, UsageError, WaitTimeoutError
 from realtime_sync.secret import reportable
 from realtime_sync.server import RealtimeServer
 from realtime_sync.server.speech import Recognizer, Synthesizer, WhisperRecognizer, is_voice_installed
-from realtime_sync.testing.calls.call import CallerMicrophone, CallerSpeaker, CallInProgress, Script
+from realtime_sync.testing.calls.call import CallInProgress, CallScript
 from realtime_sync.testing.calls.clips import CallerVoice
 from realtime_sync.testing.calls.record import ServerRecord
 from realtime_sync.testing.calls.report import CallFailed, CallReport
 
-Line = Callable[[CallerMicrophone, CallerSpeaker], object]
+CallLine = Callable[[Any, Any], object]
 """What a call goes through: called with the caller's microphone and speaker, it returns when the call is over.
 ``session.talk`` is one, as are ``BrowserLine`` and ``TelephoneLine``, and any function of the application's that talks.
 """
@@ -50,7 +50,7 @@ class SimulatedCaller:
 
     def __init__(
         self,
-        script: Script,
+        script: CallScript,
         *,
         server: Optional[RealtimeServer] = None,
         voice: str = "ash",
@@ -84,7 +84,7 @@ class SimulatedCaller:
         """What it hears."""
         return self._call.speaker
 
-    def call(self, line: Line) -> CallReport:
+    def call(self, line: CallLine) -> CallReport:
         """Make the call, and wait for its end.
 
         Args:

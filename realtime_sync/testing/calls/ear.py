@@ -69,7 +69,3 @@ class Ear:
         gap = now - last.ended
         fell_silent = caller_ended is not None and last.began < caller_ended and last.ended <= caller_ended + _BREATH
         return gap >= self._quiet or (fell_silent and gap >= _BREATH)
-
-    def is_speaking(self, now: float) -> bool:
-        """Whether the application speaks, or draws breath."""
-        return bool(self.heard) and now - self.heard[-1].ended < _BREATH

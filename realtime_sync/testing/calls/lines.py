@@ -11,7 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import attrs
 
@@ -20,6 +20,7 @@ from realtime_sync.errors import ConnectionClosedError
 from realtime_sync.interrupts import Flag
 from realtime_sync.testing.calls.call import CallerMicrophone, CallerSpeaker
 from realtime_sync.testing.calls.report import CallFailed
+from realtime_sync.testing.calls.telephone_messages import Provider, TelephoneMessages
 from realtime_sync.threads import start_thread
 from realtime_sync.timeouts import Timeouts
 from realtime_sync.transport import Connection, connect
@@ -78,9 +79,20 @@ class _Wire:
 
 
 @contextmanager
-def _joined(wire: _Wire, side: Union[_Page, _Telephone]) -> Iterator[None]:
+def _joined(wire: _Wire, side: Union[_Page, _Telephone], microphone: CallerMicrophone) -> Iterator[None]:
     """Reads the wire within the block, and hangs up at its end."""
-    reader = start_thread(side.read, "realtime-sync-caller")
+
+    def read() -> None:
+        try:
+            side.read()
+        except Exception as error:  # the application's: a message that makes no sense here
+            microphone.hung_up(f"it has sent what cannot be understood: {type(error).__name__}: {error}")
+        finally:
+            wire.gone.set()
+            microphone.stop()
+            side.ready.set()
+
+    reader = start_thread(read, "realtime-sync-caller")
     try:
         yield
     finally:
@@ -111,7 +123,7 @@ class BrowserLine:
         microphone.start()
         wire = _Wire(self.url, self.headers, self.timeout)
         page = _Page(wire, microphone, speaker)
-        with _joined(wire, page):
+        with _joined(wire, page, microphone):
             if not page.ready.wait(self.timeout):
                 raise CallFailed(f"The application at {self.url} was not ready within {self.timeout:g} s.")
             for piece in microphone:
@@ -145,8 +157,6 @@ class _Page:
                 self._say_position("stopped", told["number"])
             elif kind == "failed":
                 self._microphone.hung_up(str(told.get("message")))
-        self._microphone.stop()
-        self.ready.set()
 
     def tell_played(self) -> None:
         """Tell how much was heard, as often as a page does."""
@@ -166,21 +176,23 @@ class _Page:
 
 @attrs.frozen
 class TelephoneLine:
-    """A telephone's media stream to an application, as Twilio's: JSON frames of 8 kHz µ-law over a WebSocket.
+    """A telephone's media stream to an application: JSON frames of 8 kHz µ-law over a WebSocket.
 
-    It answers each ``mark`` when the sound before it was heard, and all of them at a ``clear``, as the service does.
+    It answers each ``mark`` when the sound before it was heard, and all that wait at a ``clear``, as the service does.
 
     Args:
         url: Of the application's socket.
         parameters: What the application's document has passed on (``customParameters`` of ``start``).
         headers: Of the socket's request.
         timeout: Seconds for the connection.
+        provider: Whose words it uses: ``"twilio"`` or ``"telnyx"``.
     """
 
     url: str
     parameters: Mapping[str, str] = attrs.field(factory=dict)
     headers: Mapping[str, str] = attrs.field(factory=dict, repr=False)
     timeout: float = 20.0
+    provider: Provider = "twilio"
 
     format: SampleFormat = attrs.field(default=MULAW, init=False, repr=False)
     has_keys = True
@@ -189,9 +201,9 @@ class TelephoneLine:
         """Carry a call, until either side hangs up."""
         microphone.start()
         wire = _Wire(self.url, self.headers, self.timeout)
-        telephone = _Telephone(wire, microphone, speaker)
-        with _joined(wire, telephone):
-            telephone.begin(self.parameters)
+        telephone = _Telephone(wire, speaker, TelephoneMessages(self.provider, parameters=self.parameters))
+        with _joined(wire, telephone, microphone):
+            telephone.begin()
             for piece in microphone:
                 telephone.send(piece, microphone.take_keys())
             telephone.end()
@@ -200,48 +212,28 @@ class TelephoneLine:
 class _Telephone:
     """The telephone service's side of the socket."""
 
-    def __init__(self, wire: _Wire, microphone: CallerMicrophone, speaker: CallerSpeaker) -> None:
-        self._wire, self._microphone, self._speaker = wire, microphone, speaker
-        self._stream = "MZ" + "0" * 31 + "1"
-        self._call = "CA" + "0" * 31 + "1"
-        self._account = "AC" + "0" * 31 + "1"
-        self._number = 0
-        self._sent_ms = 0
-        self._lock = threading.Lock()  # guards _marks
+    def __init__(self, wire: _Wire, speaker: CallerSpeaker, messages: TelephoneMessages) -> None:
+        self.ready = Flag()
+        self._wire, self._speaker, self._messages = wire, speaker, messages
         self._marks: deque[tuple[int, str]] = deque()  # samples that come before it, its name
         self._dropped = self._clears = 0
 
-    def begin(self, parameters: Mapping[str, str]) -> None:
+    def begin(self) -> None:
         """Say what kind of stream it is."""
-        self._wire.say(event="connected", protocol="Call", version="1.0.0")
-        media = {"encoding": "audio/x-mulaw", "sampleRate": MULAW.rate, "channels": 1}
-        start = {
-            "accountSid": self._account,
-            "streamSid": self._stream,
-            "callSid": self._call,
-            "tracks": ["inbound"],
-            "mediaFormat": media,
-            "customParameters": dict(parameters),
-        }
-        self._say("start", start=start)
+        self._say(self._messages.connected)
+        self._say(self._messages.started)
 
     def send(self, samples: bytes, keys: str) -> None:
         """A piece of the caller's sound, the keys pressed in it, and the marks that were reached."""
-        media = {
-            "track": "inbound",
-            "chunk": str(self._number),
-            "timestamp": str(self._sent_ms),
-            "payload": base64.b64encode(samples).decode(),
-        }
-        self._sent_ms += len(samples) * 1000 // MULAW.rate
-        self._say("media", media=media)
+        self._say(self._messages.media, samples)
         for key in keys:
-            self._say("dtmf", dtmf={"track": "inbound_track", "digit": key})
-        self._answer_marks(self._speaker.taken + self._dropped)
+            self._say(self._messages.pressed, key)
+        while self._marks and self._marks[0][0] <= self._speaker.taken + self._dropped:
+            self._say(self._messages.mark, self._marks.popleft()[1])
 
     def end(self) -> None:
         """The call is over."""
-        self._say("stop", stop={"accountSid": self._account, "callSid": self._call})
+        self._say(self._messages.stopped)
 
     def read(self) -> None:
         """What the application says; on the line's thread."""
@@ -253,23 +245,11 @@ class _Telephone:
                 samples = base64.b64decode(told["media"]["payload"])
                 self._speaker.write(f"after {self._clears} clears", 0, samples)
             elif kind == "mark":
-                with self._lock:
-                    self._marks.append((self._speaker.written, told["mark"]["name"]))
+                self._marks.append((self._speaker.written, told["mark"]["name"]))
             elif kind == "clear":
                 self._speaker.stop()
                 self._clears += 1
-                self._dropped = self._speaker.written - self._speaker.taken
-                self._answer_marks(self._speaker.written)
-        self._microphone.stop()
+                self._dropped = self._speaker.written - self._speaker.taken  # whose marks count as reached
 
-    def _answer_marks(self, played: int) -> None:
-        while True:
-            with self._lock:
-                name = self._marks.popleft()[1] if self._marks and self._marks[0][0] <= played else None
-            if name is None:
-                return
-            self._say("mark", mark={"name": name})
-
-    def _say(self, event: str, **fields: object) -> None:
-        self._number += 1
-        self._wire.say(event=event, sequenceNumber=str(self._number), streamSid=self._stream, **fields)
+    def _say(self, message: Callable[..., dict[str, Any]], *told: Union[str, bytes]) -> None:
+        self._wire.say(**message(*told))

@@ -56,6 +56,7 @@ class ServerRecord:
         self._read: dict[ServedSession, tuple[int, int]] = {}  # messages sent and received that were looked at
         self.tools: list[ToolRun] = []
         self._items: dict[str, _SaidItem] = {}
+        self._answering: set[str] = set()  # ids of responses that have begun and are not done
         self.look(-1.0)
         self.tools.clear()  # of other calls
 
@@ -70,6 +71,11 @@ class ServerRecord:
                 self._returned(message, now)
                 received += 1
             self._read[session] = sent, received
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a response has begun, and is not done."""
+        return bool(self._answering)
 
     def knows(self, item_id: str) -> bool:
         """Whether the service has spoken an item of this name; a line may have names of its own."""
@@ -101,6 +107,10 @@ class ServerRecord:
             self._item(message, now).words += str(message["delta"])
         elif kind.endswith("audio.delta") and "item_id" in message:
             self._item(message, now).seconds += 0.75 * len(message["delta"]) / (1000 * _bytes_per_ms(session))
+        elif kind == "response.created":
+            self._answering.add(str(message["response"]["id"]))
+        elif kind == "response.done":
+            self._answering.discard(str(message["response"]["id"]))
         elif kind == "response.output_item.done" and message["item"].get("type") == "function_call":
             item = message["item"]
             run = ToolRun(str(item["name"]), _parsed(item["arguments"]), now, call_id=str(item["call_id"]))

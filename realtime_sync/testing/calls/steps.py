@@ -45,7 +45,7 @@ class AwaitAnswer:
     """Listen until the application has spoken, and has been silent for a while.
 
     Args:
-        timeout: Seconds until its first sound; then the call has failed.
+        timeout: Real seconds until its first sound, whatever the caller's ``pace``; then the call has failed.
         quiet: Seconds of silence that are its end; None: those of the caller. More, if an application says "one
             moment" and goes on.
     """
@@ -57,7 +57,7 @@ class AwaitAnswer:
         """See ``CallStep``."""
         yield from call.await_first_sound(self.timeout)
         quiet = call.quiet if self.quiet is None else max(self.quiet, call.quiet)
-        while call.now - call.ear.heard[-1].ended < quiet:
+        while not call.is_over(call.ear.heard[-1], quiet):
             yield None
         call.answers_taken = len(call.ear.heard)
 
@@ -71,7 +71,7 @@ class Interrupt:
         after: Seconds of the answer, from its first sound.
         words_heard: Words of it, in place of ``after``; needs the embedded server, which tells them.
         words: As for ``Say``.
-        timeout: Seconds until the answer's first sound; then the call has failed.
+        timeout: As for ``AwaitAnswer``.
     """
 
     what: Speakable
@@ -118,7 +118,7 @@ class Press:
 class HangUp:
     """Hang up, in the middle of an answer if ``after`` tells how many seconds of it were heard.
 
-    A script's end does it, too.
+    A script's end does it, too. ``timeout``: as for ``AwaitAnswer``.
     """
 
     after: Optional[float] = None
@@ -133,12 +133,12 @@ class HangUp:
 
 @attrs.frozen
 class AwaitHangUp:
-    """Wait until the application hangs up; the call has failed if it does not within ``timeout`` seconds."""
+    """Wait until the application hangs up; the call has failed if it does not within ``timeout`` real seconds."""
 
     timeout: float = 30.0
 
     def sound(self, call: CallInProgress) -> Sound:
         """See ``CallStep``."""
         call.may_be_hung_up = True
-        yield from FallSilent(self.timeout).sound(call)
+        yield from FallSilent(call.real(self.timeout)).sound(call)
         call.fail(f"the application did not hang up within {self.timeout:g} s")

@@ -1,7 +1,7 @@
-"""A telephone provider's side of a media stream, for tests: its messages, and what it plays. Pure: it has no clock.
+"""A telephone provider's side of a media stream: what it plays, and which marks it sends back. It has no clock.
 
-Twilio's messages, or Telnyx's, as they document them. Time is given to each method, in seconds since the call began, so
-that a test has an hour pass at once, or lets it pass in real time.
+Time is given to each method, in seconds since the call began, so that a test has an hour pass at once, or lets it pass
+in real time.
 """
 
 from __future__ import annotations
@@ -9,17 +9,16 @@ from __future__ import annotations
 import base64
 import json
 from collections import deque
-from typing import Any, Literal, Optional, Union
+from typing import Any, Optional, Union
 
 from realtime_sync.errors import InvalidInputError
+from realtime_sync.testing.calls.telephone_messages import Provider, TelephoneMessages
 
 _RATE = 8000
 _SILENCE = 0xFF  # of µ-law
 FRAME_SECONDS = 0.02
 """How much of the caller's sound is in one message."""
 FRAME_BYTES = round(_RATE * FRAME_SECONDS)
-
-Provider = Literal["twilio", "telnyx"]
 
 
 class PhoneLine:
@@ -37,67 +36,37 @@ class PhoneLine:
         self,
         provider: Provider = "twilio",
         *,
-        stream_id: str = "MZ00000000000000000000000000000001",
-        call_id: str = "CA00000000000000000000000000000001",
         parameters: Optional[dict[str, str]] = None,
         buffer_seconds: float = 0.0,
+        **names: str,
     ) -> None:
         """``buffer_seconds``: so long the provider waits before it plays what comes after a pause."""
         self.heard = bytearray()
         self.clears: list[int] = []
         self.waiting = 0
         self._twilio = provider == "twilio"
-        self._stream_id = stream_id
-        self._call_id = call_id
-        self._parameters = dict(parameters or {})
+        self._messages = TelephoneMessages(provider, parameters=parameters or {}, **names)
         self._buffer_seconds = buffer_seconds
-        self._sequence = 0
-        self._chunks = 0
         self._queue: deque[Union[bytes, str]] = deque()  # sound, and the names of marks
         self._played_until = 0.0
 
     # To the application ---------------------------------------------------------------------------------------------
 
     def connected(self) -> str:
-        """The first message."""
-        protocol = {"protocol": "Call"} if self._twilio else {}
-        return json.dumps({"event": "connected", **protocol, "version": "1.0.0"})
+        return json.dumps(self._messages.connected())
 
     def started(self) -> str:
-        """Who calls."""
-        if self._twilio:
-            start: dict[str, Any] = {
-                "accountSid": "AC00000000000000000000000000000001",
-                "streamSid": self._stream_id,
-                "callSid": self._call_id,
-                "tracks": ["inbound"],
-                "mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": _RATE, "channels": 1},
-                "customParameters": self._parameters,
-            }
-        else:
-            start = {
-                "call_control_id": self._call_id,
-                "media_format": {"encoding": "PCMU", "sample_rate": _RATE, "channels": 1},
-                "custom_parameters": self._parameters,
-            }
-        return self._message("start", start=start)
+        return json.dumps(self._messages.started())
 
     def media(self, samples: bytes) -> str:
         """What the caller says next, one frame of µ-law."""
-        self._chunks += 1
-        timestamp = round((self._chunks - 1) * FRAME_SECONDS * 1000)
-        payload = base64.b64encode(samples).decode()
-        told = {"track": "inbound", "chunk": str(self._chunks), "timestamp": str(timestamp), "payload": payload}
-        return self._message("media", media=told)
+        return json.dumps(self._messages.media(samples))
 
     def pressed(self, digit: str) -> str:
-        """The caller has pressed a key."""
-        track = {"track": "inbound_track"} if self._twilio else {}
-        return self._message("dtmf", dtmf={**track, "digit": digit})
+        return json.dumps(self._messages.pressed(digit))
 
     def stopped(self) -> str:
-        """The call is over."""
-        return self._message("stop", stop={"callSid" if self._twilio else "call_control_id": self._call_id})
+        return json.dumps(self._messages.stopped())
 
     # From the application -------------------------------------------------------------------------------------------
 
@@ -106,7 +75,7 @@ class PhoneLine:
         back = self.play(now)
         try:
             told = json.loads(message)
-            if self._twilio and told["streamSid"] != self._stream_id:
+            if self._twilio and told["streamSid"] != self._messages.stream_id:
                 raise InvalidInputError(f"that is another stream's: {message:.200}")
             self._obey(told, now, back)
         except (ValueError, TypeError, KeyError) as error:
@@ -155,17 +124,7 @@ class PhoneLine:
         return back
 
     def _mark(self, name: str) -> str:
-        return self._message("mark", mark={"name": name})
-
-    def _message(self, event: str, **fields: object) -> str:
-        self._sequence += 1
-        if self._twilio:
-            return json.dumps(
-                {"event": event, "sequenceNumber": str(self._sequence), **fields, "streamSid": self._stream_id}
-            )
-        return json.dumps(
-            {"event": event, "sequence_number": str(self._sequence), "stream_id": self._stream_id, **fields}
-        )
+        return json.dumps(self._messages.mark(name))
 
 
 def silence(seconds: float) -> bytes:
