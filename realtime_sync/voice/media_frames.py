@@ -108,7 +108,7 @@ def sound(message: Mapping[str, Any]) -> tuple[bytes, Optional[float]]:
         return b"", None
     try:
         return samples, int(media["timestamp"]) / 1000
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return samples, None
 
 

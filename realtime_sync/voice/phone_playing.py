@@ -40,6 +40,8 @@ import attrs
 
 Part = tuple[str, int]
 
+LOST_SECONDS = 10.0
+"""A mark that is so late is lost, or the provider sends none."""
 # How often the phone tells its time; what differs by more is not the same delay, or not the same moment.
 _GRAIN_SECONDS = 0.02
 _STEADY_SECONDS = 0.03
@@ -143,9 +145,14 @@ class PhonePlaying:
         return Heard(piece.part, piece.part_end)
 
     def overdue(self, now: float, seconds: float) -> Optional[Heard]:
-        """What is to be taken for known of a clear whose marks were not back within so many seconds."""
+        """What is to be taken for known because marks were not back in time: those of a clear within so many seconds,
+        others within ``LOST_SECONDS`` after their sound must have been played.
+        """
         if self._clears and now - self._clears[0].at > seconds:
             return self._settled(self._clears.popleft(), now, None)
+        if self._pieces and now - self._pieces[0].finish > LOST_SECONDS:
+            piece = self._pieces.popleft()
+            return Heard(piece.part, piece.part_end)
         return None
 
     def reckoned(self, now: float) -> Optional[tuple[Part, int]]:

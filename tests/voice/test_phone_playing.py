@@ -251,6 +251,18 @@ def test_a_clear_whose_marks_never_come_is_settled_by_the_time_that_has_passed()
     assert playing.returned(10, OURS + 9.1, 9.0) is None
 
 
+def test_a_provider_that_sends_no_marks_is_taken_to_have_played_what_it_was_sent_long_ago() -> None:
+    playing = PhonePlaying(RATE)
+    for mark in (1, 2):
+        playing.sent(mark, ("item", 0), mark * PIECE, PIECE, 0, OURS)
+    assert playing.overdue(OURS + 10.03, 1.5) is None
+    assert playing.overdue(OURS + 10.06, 1.5) == Heard(("item", 0), PIECE)
+    assert playing.overdue(OURS + 10.06, 1.5) is None
+    assert playing.overdue(OURS + 10.10, 1.5) == Heard(("item", 0), 2 * PIECE)
+    assert playing.returned(2, OURS + 10.2, None) is None
+    assert playing.cleared(1, OURS + 11) == Heard(None, cleared=1)
+
+
 def test_silence_that_fills_a_short_piece_is_not_counted() -> None:
     playing = PhonePlaying(RATE)
     playing.sent(1, ("item", 0), 100, 100, 60, OURS)
