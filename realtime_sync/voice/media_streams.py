@@ -17,8 +17,8 @@ converted::
 Where messages come by callbacks, as in Django Channels' ``WebsocketConsumer``, give no ``receive``: hand each message
 to ``feed()``, call ``close()`` when the socket has closed, and hold the conversation on a thread of its own.
 
-**What was heard.** Sound is sent in pieces of 40 ms, each with a mark behind it. ``phone_playing.py`` tells what the
-marks say, and where the caller interrupted.
+**What was heard.** Sound is sent in pieces of 40 ms, each with a mark behind it, and three seconds ahead at most.
+``phone_playing.py`` tells what the marks say, and where the caller interrupted.
 
 **Threads.** One sends (``OutgoingLink``), one calls ``receive``, if there is one; the latter ends when that returns, as
 it does when the route's function has returned.
@@ -51,6 +51,8 @@ logger = logging.getLogger(__name__)
 # Each piece of sound has a mark behind it. No provider takes less than 20 ms.
 _PIECE_SECONDS = 0.04
 _LEAST_SECONDS = 0.02
+# So much is sent ahead of what is played, and no more: a clear must not wait behind a minute of sound.
+_MOST_AHEAD_SECONDS = 3.0
 # The marks that answer a clear are awaited so long; the speaker waits somewhat longer for what follows from them.
 _CLEAR_SECONDS = 1.5
 _STOP_SECONDS = 2.0
@@ -301,8 +303,15 @@ class MediaStream:
     def _transmit(self, message: Any) -> None:
         """On the link's thread: what is counted as sent is sent just now."""
         if isinstance(message, _Counted):
+            while message.is_sound and (wait := self._seconds_too_early()) > 0 and not self._over.wait(wait):
+                pass
             message.when_sent(time.monotonic())
         self._send(str(message))
+
+    def _seconds_too_early(self) -> float:
+        """How long sound is still to be held back; a short while at once, because a clear may come meanwhile."""
+        ahead = self._player.ahead() if self._player is not None else 0.0
+        return min(ahead - _MOST_AHEAD_SECONDS, _LEAST_SECONDS)
 
     def __repr__(self) -> str:
         state = "ended" if self.ended else "waiting for its start" if self._start is None else "open"
@@ -313,11 +322,12 @@ class _Counted(str):
     """A message, with what is to be done when it is sent."""
 
     when_sent: Callable[[float], None]
+    is_sound: bool
 
     @classmethod
-    def of(cls, message: str, when_sent: Callable[[float], None]) -> _Counted:
+    def of(cls, message: str, when_sent: Callable[[float], None], *, is_sound: bool) -> _Counted:
         made = cls(message)
-        made.when_sent = when_sent
+        made.when_sent, made.is_sound = when_sent, is_sound
         return made
 
 
@@ -356,7 +366,7 @@ class _TelephonePlayer:
         padding = max(0, self._least - len(samples))
         sent = functools.partial(self._sent, self._mark, part, end, len(samples), padding)
         media = self._wording.media(samples + self._format.silence_sample * padding)
-        self._link.put(_Counted.of(media, sent), self._wording.mark(str(self._mark)), spare=True)
+        self._link.put(_Counted.of(media, sent, is_sound=True), self._wording.mark(str(self._mark)), spare=True)
 
     def _sent(self, mark: int, part: Part, end: int, samples: int, padding: int, now: float) -> None:
         with self._lock:
@@ -365,7 +375,7 @@ class _TelephonePlayer:
     def clear(self, number: int) -> None:
         """See ``RemotePlayer``."""
         self._link.drop()
-        self._link.put(_Counted.of(self._wording.clear(), functools.partial(self._cleared, number)))
+        self._link.put(_Counted.of(self._wording.clear(), functools.partial(self._cleared, number), is_sound=False))
 
     def _cleared(self, number: int, now: float) -> None:
         with self._lock:
@@ -386,6 +396,11 @@ class _TelephonePlayer:
             self._phone_time = max(moment, self._phone_time or 0.0)
             heard = self._playing.overdue(time.monotonic(), _CLEAR_SECONDS)
         self._tell(heard)
+
+    def ahead(self) -> float:
+        """See ``PhonePlaying.ahead``."""
+        with self._lock:
+            return self._playing.ahead(time.monotonic())
 
     def reckoned(self) -> Optional[tuple[Part, int]]:
         """See ``PhonePlaying.reckoned``."""

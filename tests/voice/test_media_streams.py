@@ -445,6 +445,16 @@ def test_what_waits_for_a_slow_network_is_not_sent_behind_an_interruption() -> N
         until(lambda: sent == ["media", "mark", "clear"])
 
 
+def test_sound_is_sent_three_seconds_ahead_and_no_more(call: MediaStream, socket: Socket) -> None:
+    began = time.monotonic()
+    call.speaker.write("item", 0, b"\x42" * 80_000)
+    until(lambda: len(socket.sent) >= 2 * 3 * 25)
+    call.speaker.close()
+    until(lambda: socket.sent[-1]["event"] == "clear")
+    pieces = sum(each["event"] == "media" for each in socket.sent)
+    assert pieces <= (3 + time.monotonic() - began) * 25 + 2
+
+
 def test_a_caller_whom_nobody_listens_to_is_hung_up_on(call: MediaStream) -> None:
     line = PhoneLine()
     for _ in range(100 * 60):
