@@ -281,7 +281,7 @@ def test_a_live_session_hears_the_caller_and_is_heard(plain: House) -> None:
         phone.say(QUESTION)
         twin = plain.server.live_sessions[-1]
         until(lambda: "".join(words).strip() == "Good morning to you all.", 20)
-        until(lambda: loudness(phone) >= 0.95 * loudness_of(twin), 20, "the model's voice was not played")
+        until(lambda: loudness(phone) >= 0.8 * loudness_of(twin), 20, "the model's voice was not played")
         assert QUESTION.strip(b"\xff")[:800] in appended(twin)
     until(lambda: twin.close_code is not None, 10)
 
