@@ -27,6 +27,7 @@ it does when the route's function has returned.
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import threading
 import time
@@ -59,7 +60,11 @@ _STOP_SECONDS = 2.0
 _MOST_PARTS = 64
 _MOST_DIGITS = 64
 
-Receive = Callable[[], Union[str, bytes, None]]
+# How often a reader looks whether the call has ended; and after so much silence it has: providers send all the time.
+_LOOK_SECONDS = 1.0
+_SILENT_SECONDS = 20.0
+
+Receive = Callable[..., Union[str, bytes, None]]
 
 
 @reportable
@@ -71,7 +76,8 @@ class MediaStream:
 
     Args:
         send: Sends a text message to the provider; may wait. It is called by one thread.
-        receive: Waits for a message, and returns it; None is the end, as is whatever it raises. None: ``feed`` is told.
+        receive: Waits for a message, and returns it; None is the end, as is whatever it raises. If it takes a
+            ``timeout`` (flask-sock's does), it is called with one, and None is no end. None: ``feed`` is told.
         start_seconds: How long ``with`` waits for the call's start.
     """
 
@@ -83,6 +89,7 @@ class MediaStream:
         check_number("start_seconds", start_seconds, "seconds")
         self._send = send
         self._receive = receive
+        self._times_out = receive is not None and _takes_timeout(receive)
         self._start_seconds = start_seconds
         self._begun, self._over = Flag(), Flag()
         self._start: Optional[StreamStart] = None
@@ -247,11 +254,21 @@ class MediaStream:
             logger.exception("on_dtmf failed")
             warn_once(on_dtmf, error, "on_dtmf", "the call goes on")
 
-    def _read(self) -> None:
+    def _next_message(self) -> Union[str, bytes, None]:
         assert self._receive is not None
+        # A socket that was closed may wake nobody who waits for it; flask-sock's is one.
+        return self._receive(timeout=_LOOK_SECONDS) if self._times_out else self._receive()
+
+    def _read(self) -> None:
+        last = time.monotonic()
         try:
-            while not self.ended and (message := self._receive()) is not None:
-                self.feed(message)
+            while not self.ended:
+                message = self._next_message()
+                if message is not None:
+                    last = time.monotonic()
+                    self.feed(message)
+                elif not self._times_out or time.monotonic() - last > _SILENT_SECONDS:
+                    break
         except Exception as error:  # the application's: its socket has its own errors
             logger.debug("a media stream's socket has ended: %s: %s", type(error).__name__, error)
         self._hang_up()
@@ -456,3 +473,10 @@ class _ReckonedPosition(PlaybackPosition):
         if ms <= (told.ms if told is not None else 0):
             return told
         return Played(*part, ms, told.started if told is not None else time.monotonic())
+
+
+def _takes_timeout(receive: Receive) -> bool:
+    try:
+        return "timeout" in inspect.signature(receive).parameters
+    except (TypeError, ValueError):  # it is made in C, and does not tell
+        return False
